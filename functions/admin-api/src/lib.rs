@@ -1,0 +1,49 @@
+//! The operator's API (spec 06 "Operator API"): scope `admin`; what only reads is open to `read` as well, and
+//! enqueueing to `app`.
+
+mod caller;
+mod paging;
+mod public_url;
+mod routes;
+mod secret_text;
+
+use std::sync::Arc;
+
+use af_app::{App, Boot, BootError};
+use af_http::service;
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+
+use routes::{agents, health, keys, messages, policies, queue, secrets, telegram_webhooks, workers};
+
+type Shared = Arc<App>;
+
+/// The router of the function.
+///
+/// # Errors
+/// `BootError` naming what is missing in the environment.
+#[allow(clippy::unused_async, reason = "every function is built the same way")]
+pub async fn build(boot: &Boot) -> Result<Router, BootError> {
+    let app: Shared = Arc::new(App::from_boot(boot)?);
+    let agent = get(agents::get::get).put(agents::put::put).delete(agents::delete::delete);
+    let router = Router::new()
+        .route("/v1/agents", get(agents::list::list))
+        .route("/v1/agents/{agentKey}", agent)
+        .route("/v1/agents/{agentKey}/telegram-token", put(agents::telegram_token::put))
+        .route("/v1/telegram/webhooks", post(telegram_webhooks::configure))
+        .route("/v1/secrets", get(secrets::status::status))
+        .route("/v1/secrets/{secretRef}", put(secrets::put::put).delete(secrets::delete::delete))
+        .route("/v1/config/policies", get(policies::get::get).put(policies::put::put))
+        .route("/v1/messages", post(messages::enqueue::enqueue))
+        .route("/v1/messages/{messageId}", get(messages::get::get))
+        .route("/v1/queue/stats", get(queue::stats::stats))
+        .route("/v1/queue/messages", get(queue::list::list))
+        .route("/v1/workers", get(workers::list::list).post(workers::register::register))
+        .route("/v1/workers/reconcile", post(workers::reconcile::reconcile))
+        .route("/v1/workers/{workerId}", get(workers::get::get))
+        .route("/v1/keys", get(keys::list::list).post(keys::create::create))
+        .route("/v1/keys/{keyId}", delete(keys::revoke::revoke))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    Ok(service(router.with_state(app)))
+}

@@ -1,0 +1,23 @@
+//! `DELETE /v1/agents/{agentKey}`.
+
+use af_app::agents;
+use af_domain::ids::AgentKey;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Removes a profile and lets go of its bot. Conversations and messages stay.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn delete(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(agent): ApiPath<AgentKey>,
+) -> Result<StatusCode, Problem> {
+    agents::delete(&app, &agent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

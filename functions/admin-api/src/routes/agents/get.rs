@@ -1,0 +1,23 @@
+//! `GET /v1/agents/{agentKey}`.
+
+use af_app::agents;
+use af_domain::ids::AgentKey;
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::AgentBody;
+use crate::Shared;
+use crate::caller::Viewer;
+
+/// Shows a profile.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn get(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiPath(agent): ApiPath<AgentKey>,
+) -> Result<Json<AgentBody>, Problem> {
+    Ok(Json(agents::get(&app, &agent).await?.into()))
+}

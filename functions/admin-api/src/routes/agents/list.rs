@@ -1,0 +1,29 @@
+//! `GET /v1/agents`: the agent profiles by key, page by page.
+
+use af_app::agents;
+use af_http::{ApiQuery, Page, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::AgentBody;
+use crate::Shared;
+use crate::caller::Viewer;
+use crate::paging::{self, PageQuery};
+
+const LISTING: &str = "agents";
+
+/// Lists profiles.
+///
+/// # Errors
+/// 422 for a limit or cursor that is not acceptable.
+pub async fn list(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<AgentBody>>, Problem> {
+    let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
+    let mut found = agents::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let next = paging::cut(&mut found, query.limit, |agent| agent.key.to_string());
+    let items = found.into_iter().map(Into::into).collect();
+    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+}

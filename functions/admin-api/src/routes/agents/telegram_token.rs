@@ -1,0 +1,41 @@
+//! `PUT /v1/agents/{agentKey}/telegram-token`: gives an agent its bot.
+
+use af_app::telegram_bots::set_token;
+use af_domain::ids::AgentKey;
+use af_http::{ApiJson, ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::BotBody;
+use crate::Shared;
+use crate::caller::Operator;
+use crate::secret_text;
+
+/// The token.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// As BotFather gave it.
+    #[serde(deserialize_with = "secret_text::read")]
+    plaintext_value: SecretString,
+    /// Whether the bot may take another one's place.
+    #[serde(default)]
+    replace: bool,
+}
+
+/// Checks the token with Telegram and keeps it as a secret.
+///
+/// # Errors
+/// 404 for an unknown agent, 422 for a token that Telegram does not know, 409 when the bot belongs to another agent or
+/// the agent has another bot, 503 when Telegram cannot be reached.
+pub async fn put(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(agent): ApiPath<AgentKey>,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<BotBody>, Problem> {
+    let bot = set_token(&app, &agent, request.plaintext_value, request.replace).await?;
+    Ok(Json(bot.into()))
+}

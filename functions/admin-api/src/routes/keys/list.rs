@@ -1,0 +1,29 @@
+//! `GET /v1/keys`: the API keys, oldest first, page by page.
+
+use af_app::keys;
+use af_http::{ApiQuery, Page, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::KeyBody;
+use crate::Shared;
+use crate::caller::Viewer;
+use crate::paging::{self, PageQuery};
+
+const LISTING: &str = "keys";
+
+/// Lists keys without their secrets. The key that the deployment made for itself is not among them.
+///
+/// # Errors
+/// 422 for a limit or cursor that is not acceptable.
+pub async fn list(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<KeyBody>>, Problem> {
+    let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
+    let mut found = keys::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let next = paging::cut(&mut found, query.limit, |key| key.id.clone());
+    let items = found.into_iter().map(Into::into).collect();
+    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+}

@@ -1,0 +1,22 @@
+//! `DELETE /v1/keys/{keyId}`.
+
+use af_app::keys;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Revokes a key. Functions that have just seen it may take it for a minute more.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn revoke(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(key): ApiPath<String>,
+) -> Result<StatusCode, Problem> {
+    keys::revoke(&app, &key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

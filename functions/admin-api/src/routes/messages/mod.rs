@@ -1,0 +1,4 @@
+//! Messages: enqueued and shown.
+
+pub mod enqueue;
+pub mod get;

@@ -1,0 +1,11 @@
+//! One endpoint a file.
+
+pub mod agents;
+pub mod health;
+pub mod keys;
+pub mod messages;
+pub mod policies;
+pub mod queue;
+pub mod secrets;
+pub mod telegram_webhooks;
+pub mod workers;

@@ -1,0 +1,17 @@
+//! `GET /v1/config/policies`: group → field → `{value, default, accepts}`.
+
+use af_app::policies::{PoliciesView, view};
+use af_http::Problem;
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Viewer;
+
+/// Shows every field with its value, its default and what it accepts.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<PoliciesView>, Problem> {
+    Ok(Json(view(&app).await?))
+}

@@ -1,0 +1,4 @@
+//! Policies: every number that tunes the system.
+
+pub mod get;
+pub mod put;

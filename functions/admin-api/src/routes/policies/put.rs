@@ -1,0 +1,21 @@
+//! `PUT /v1/config/policies`: group → field → value; `null` takes an override back, what is not named stays.
+
+use af_app::policies::{Overrides, PoliciesView, set};
+use af_http::{ApiJson, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Sets fields and shows all. Other functions follow within ten seconds.
+///
+/// # Errors
+/// 422 naming the field at fault and what it accepts; nothing is written then.
+pub async fn put(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiJson(changes): ApiJson<Overrides>,
+) -> Result<Json<PoliciesView>, Problem> {
+    Ok(Json(set(&app, changes).await?))
+}

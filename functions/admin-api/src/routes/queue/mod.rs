@@ -1,0 +1,4 @@
+//! The queue: in figures and as lists.
+
+pub mod list;
+pub mod stats;

@@ -1,0 +1,24 @@
+//! `DELETE /v1/secrets/{secretRef}`.
+
+use af_app::secrets;
+use af_domain::ids::SecretRef;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Deletes a secret; one that is not there is deleted already. An import under its name restores it for as long as
+/// AWS keeps it.
+///
+/// # Errors
+/// When Secrets Manager cannot answer.
+pub async fn delete(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(secret): ApiPath<SecretRef>,
+) -> Result<StatusCode, Problem> {
+    secrets::delete(&app, &secret).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

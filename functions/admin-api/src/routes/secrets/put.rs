@@ -1,0 +1,44 @@
+//! `PUT /v1/secrets/{secretRef}`: imports or rotates a secret.
+
+use af_app::secrets;
+use af_domain::ids::SecretRef;
+use af_http::{ApiJson, ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::Operator;
+use crate::secret_text;
+
+/// The value.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    #[serde(deserialize_with = "secret_text::read")]
+    plaintext_value: SecretString,
+}
+
+/// What was made of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    secret_ref: String,
+    /// The new version; the one before is kept by Secrets Manager.
+    version: String,
+}
+
+/// Imports a secret. Functions that have read it may use the value before for five minutes more.
+///
+/// # Errors
+/// 422 for an empty value or one of more than 64 KB.
+pub async fn put(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(secret): ApiPath<SecretRef>,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let version = secrets::import(&app, &secret, request.plaintext_value).await?;
+    Ok(Json(Answer { secret_ref: secret.to_string(), version }))
+}

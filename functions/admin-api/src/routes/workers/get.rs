@@ -1,0 +1,23 @@
+//! `GET /v1/workers/{workerId}`.
+
+use af_app::workers;
+use af_domain::ids::WorkerId;
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::WorkerBody;
+use crate::Shared;
+use crate::caller::Viewer;
+
+/// Shows a worker, also one that has stopped.
+///
+/// # Errors
+/// 404 when there is and was none.
+pub async fn get(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiPath(worker): ApiPath<WorkerId>,
+) -> Result<Json<WorkerBody>, Problem> {
+    Ok(Json(workers::get(&app, &worker).await?.into()))
+}

@@ -1,0 +1,50 @@
+//! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
+
+use af_app::reconcile::{Reconciled, dry_run, reconcile_reached_at};
+use af_http::{ApiQuery, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::Operator;
+use crate::public_url::PublicUrl;
+
+/// How.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    /// Whether it only says what it would do.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What is answered when another reconcile runs, which will run once more.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftToAnother {
+    left_to_another: bool,
+}
+
+/// Reconciles the pool: 200 with the report of the run, or 202 when it was left to another.
+///
+/// # Errors
+/// When the table cannot be read or written.
+pub async fn reconcile(
+    State(app): State<Shared>,
+    _: Operator,
+    PublicUrl(url): PublicUrl,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Response, Problem> {
+    if query.dry_run {
+        return Ok(Json(dry_run(&app, url.as_deref()).await?).into_response());
+    }
+    Ok(match reconcile_reached_at(&app, url.as_deref()).await? {
+        Reconciled::Ran(report) => Json(report).into_response(),
+        Reconciled::LeftToAnother => {
+            (StatusCode::ACCEPTED, Json(LeftToAnother { left_to_another: true })).into_response()
+        }
+    })
+}

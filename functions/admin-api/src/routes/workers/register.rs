@@ -1,0 +1,70 @@
+//! `POST /v1/workers`: registers a worker that somebody starts by hand.
+
+use std::collections::BTreeMap;
+
+use af_app::workers;
+use af_domain::ids::{AgentKey, ConversationId, WorkerId};
+use af_domain::refusal::Code;
+use af_http::{ApiJson, Id, Problem};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+
+use crate::Shared;
+use crate::caller::Operator;
+use crate::public_url::PublicUrl;
+
+/// Which worker.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// An id that no worker has or had.
+    worker_id: Id<WorkerId>,
+    /// The agent that the conversation must belong to.
+    #[serde(default)]
+    agent_key: Option<Id<AgentKey>>,
+    /// The conversation to assign it to; without one it takes what waits.
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
+}
+
+/// A registered worker. The token is shown this once.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    worker_id: String,
+    token: String,
+    /// When the token ends, epoch ms.
+    expires_at: u64,
+    /// The environment to start it with; holds the token.
+    env: BTreeMap<String, String>,
+}
+
+/// Registers a worker.
+///
+/// # Errors
+/// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
+/// another agent.
+pub async fn register(
+    State(app): State<Shared>,
+    _: Operator,
+    PublicUrl(url): PublicUrl,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<(StatusCode, Json<Answer>), Problem> {
+    Span::current().record("worker_id", request.worker_id.0.as_str());
+    let no_host = || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
+    let conversation = request.conversation_id.as_ref().map(|id| &id.0);
+    let agent = request.agent_key.as_ref().map(|key| &key.0);
+    let url = url.ok_or_else(no_host)?;
+    let registered = workers::register(&app, request.worker_id.0, conversation, agent, &url).await?;
+    let answer = Answer {
+        worker_id: registered.worker.id.to_string(),
+        token: registered.token.expose_secret().to_owned(),
+        expires_at: registered.expires_at.as_millis(),
+        env: registered.env,
+    };
+    Ok((StatusCode::CREATED, Json(answer)))
+}

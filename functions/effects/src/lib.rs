@@ -1,0 +1,32 @@
+//! Effects: what follows a commit, from the table's stream. Counters of what waits, runs and is dead.
+
+use af_app::counting::{StreamRecord, count};
+use af_app::{App, AppError, Boot, BootError};
+use serde_json::{Value, json};
+
+/// The function.
+pub struct Effects {
+    app: App,
+}
+
+/// Brings the function up.
+///
+/// # Errors
+/// `BootError` naming what is missing in the environment.
+#[allow(clippy::unused_async, reason = "every function is built the same way")]
+pub async fn build(boot: &Boot) -> Result<Effects, BootError> {
+    Ok(Effects { app: App::from_boot(boot)? })
+}
+
+impl Effects {
+    /// Handles a batch of stream records.
+    ///
+    /// # Errors
+    /// When the event is not a batch of stream records, or the table cannot be written; the batch comes again.
+    pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
+        let unreadable = |source| AppError::Unreadable { what: "stream event", source };
+        let records: Vec<StreamRecord> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
+        count(&self.app, &records).await?;
+        Ok(json!({"counted": records.len()}))
+    }
+}

@@ -1,0 +1,39 @@
+//! Reconcile: on a schedule and on the table's stream. Whatever the event, the answer is the same: look at
+//! everything, plan, act. A failed run is an error, so that the stream sends its batch again.
+
+use af_app::reconcile::{Reconciled, reconcile};
+use af_app::{App, AppError, Boot, BootError};
+use serde_json::{Value, json};
+
+/// The function.
+pub struct Reconcile {
+    app: App,
+}
+
+/// Brings the function up.
+///
+/// # Errors
+/// `BootError` naming what is missing in the environment.
+#[allow(clippy::unused_async, reason = "every function is built the same way")]
+pub async fn build(boot: &Boot) -> Result<Reconcile, BootError> {
+    Ok(Reconcile { app: App::from_boot(boot)? })
+}
+
+impl Reconcile {
+    /// Handles a schedule event or a batch of stream records.
+    ///
+    /// # Errors
+    /// When the table cannot be read or written.
+    pub async fn handle(&self, _event: Value) -> Result<Value, AppError> {
+        match reconcile(&self.app).await? {
+            Reconciled::Ran(report) => {
+                for error in &report.errors {
+                    tracing::warn!(metric = "reconcile_error", error, "reconcile lacks something");
+                }
+                let done = report.actions.iter().filter(|a| a.outcome == "done").count();
+                Ok(json!({"actions": report.actions.len(), "done": done, "unserved": report.unserved}))
+            }
+            Reconciled::LeftToAnother => Ok(json!({"leftToAnother": true})),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The consumer app's API (spec 06 "User API"): scope `app`. A user's id opens what is that user's, and nothing else.
+
+mod caller;
+mod routes;
+
+use std::sync::Arc;
+
+use af_app::{App, Boot, BootError};
+use af_http::service;
+use axum::Router;
+use axum::routing::{get, post};
+
+use routes::{binding, conversation, message, send};
+
+type Shared = Arc<App>;
+
+/// The router of the function.
+///
+/// # Errors
+/// `BootError` naming what is missing in the environment.
+#[allow(clippy::unused_async, reason = "every function is built the same way")]
+pub async fn build(boot: &Boot) -> Result<Router, BootError> {
+    let app: Shared = Arc::new(App::from_boot(boot)?);
+    let bindings = get(binding::get::get).put(binding::put::put).delete(binding::delete::delete);
+    let router = Router::new()
+        .route("/v1/users/{consumerUserId}/agents/{agentKey}/messages", post(send::send))
+        .route("/v1/users/{consumerUserId}/agents/{agentKey}/conversation", get(conversation::get))
+        .route("/v1/users/{consumerUserId}/messages/{messageId}", get(message::get))
+        .route("/v1/users/{consumerUserId}/binding", bindings);
+    Ok(service(router.with_state(app)))
+}

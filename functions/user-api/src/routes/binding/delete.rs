@@ -1,0 +1,23 @@
+//! `DELETE /v1/users/{consumerUserId}/binding`.
+
+use af_app::bindings;
+use af_domain::ids::ConsumerUserId;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Ends the user's active binding. Their conversation stays.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn delete(
+    State(app): State<Shared>,
+    _: ConsumerApp,
+    ApiPath(user): ApiPath<ConsumerUserId>,
+) -> Result<StatusCode, Problem> {
+    bindings::revoke(&app, &user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,154 @@
+//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
+
+use af_app::auth::cursor_secret;
+use af_app::views::{ConversationView, Part, conversation as use_case};
+use af_app::wire::MessageBody;
+use af_app::{App, AppError};
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::message::{HistoryEntry, PendingToolCall};
+use af_domain::refusal::Refusal;
+use af_domain::time::Timestamp;
+use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Which part of the conversation.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    /// Entries in each of the two lists, 1 to 200.
+    #[serde(default)]
+    limit: Limit,
+    /// `nextHistoryCursor` of an answer before: older history.
+    #[serde(default)]
+    history_cursor: Option<String>,
+    /// `nextQueueCursor` of an answer before: older messages.
+    #[serde(default)]
+    queue_cursor: Option<String>,
+}
+
+/// A conversation as its user sees it (spec 06, getConversationViewForUserAgent). Times are epoch ms.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    conversation_id: String,
+    /// What was said, oldest first; the newest page unless a cursor asks for an older one.
+    context_history: Vec<EntryBody>,
+    /// Where older history begins; left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_history_cursor: Option<String>,
+    /// Tool calls that the agent made and that have not been answered.
+    pending_tool_calls: Vec<ToolCallBody>,
+    /// Messages in every state, newest first.
+    queue_items: Vec<MessageBody>,
+    /// Where older messages begin; left out when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_queue_cursor: Option<String>,
+    /// Whether something waits or runs.
+    has_queued_jobs: bool,
+    latest_message_id: Option<String>,
+    /// When the user last said something, as far as the newest page of history goes back.
+    last_user_message_at: Option<u64>,
+    /// When the agent last did.
+    last_assistant_message_at: Option<u64>,
+}
+
+/// An entry of the history.
+#[derive(Debug, Serialize)]
+pub struct EntryBody {
+    /// `user`, `assistant`, `system` or `tool`.
+    role: &'static str,
+    content: String,
+    at: u64,
+}
+
+/// A tool call that has not been answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCallBody {
+    tool_name: String,
+    call_id: String,
+    /// Where it stands, in the agent's words.
+    status: String,
+}
+
+/// Shows a conversation.
+///
+/// # Errors
+/// 404 when the user and the agent have none yet.
+pub async fn get(
+    State(app): State<Shared>,
+    _: ConsumerApp,
+    ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Json<Answer>, Problem> {
+    let cursors = Cursors::of(&app, &user, &agent).await?;
+    let part = Part {
+        limit: u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX)),
+        history_before: cursors.open("/historyCursor", HISTORY, query.history_cursor.as_deref())?,
+        items_before: cursors.open("/queueCursor", QUEUE, query.queue_cursor.as_deref())?,
+    };
+    let view = use_case(&app, &user, &agent, &part).await?;
+    Ok(Json(answer(view, &cursors)))
+}
+
+/// The two lists of one conversation.
+const HISTORY: &str = "history";
+const QUEUE: &str = "queue";
+
+/// Cursors that are good for this conversation only.
+struct Cursors {
+    key: CursorKey,
+    conversation: String,
+}
+
+impl Cursors {
+    async fn of(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result<Self, AppError> {
+        let key = CursorKey::new(&cursor_secret(app).await?);
+        Ok(Self { key, conversation: format!("{agent} {user}") })
+    }
+
+    fn listing(&self, list: &str) -> String {
+        format!("{list} {}", self.conversation)
+    }
+
+    fn open(&self, pointer: &str, list: &str, cursor: Option<&str>) -> Result<Option<String>, Refusal> {
+        let opened = cursor.map(|cursor| self.key.open_in(&self.listing(list), cursor)).transpose();
+        opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
+    }
+
+    fn seal(&self, list: &str, place: Option<&str>) -> Option<String> {
+        place.map(|place| self.key.seal_in(&self.listing(list), place))
+    }
+}
+
+fn answer(view: ConversationView, cursors: &Cursors) -> Answer {
+    Answer {
+        conversation_id: view.conversation.to_string(),
+        context_history: view.history.into_iter().map(Into::into).collect(),
+        next_history_cursor: cursors.seal(HISTORY, view.older_history.as_deref()),
+        pending_tool_calls: view.pending_tool_calls.into_iter().map(Into::into).collect(),
+        queue_items: view.queue_items.into_iter().map(Into::into).collect(),
+        next_queue_cursor: cursors.seal(QUEUE, view.older_items.as_deref()),
+        has_queued_jobs: view.has_queued_jobs,
+        latest_message_id: view.latest_message.map(|id| id.to_string()),
+        last_user_message_at: view.last_user_message_at.map(Timestamp::as_millis),
+        last_assistant_message_at: view.last_assistant_message_at.map(Timestamp::as_millis),
+    }
+}
+
+impl From<HistoryEntry> for EntryBody {
+    fn from(entry: HistoryEntry) -> Self {
+        Self { role: entry.role.as_str(), content: entry.content, at: entry.at.as_millis() }
+    }
+}
+
+impl From<PendingToolCall> for ToolCallBody {
+    fn from(call: PendingToolCall) -> Self {
+        Self { tool_name: call.tool_name, call_id: call.call_id, status: call.status }
+    }
+}

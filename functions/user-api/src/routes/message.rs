@@ -1,0 +1,23 @@
+//! `GET /v1/users/{consumerUserId}/messages/{messageId}`: status, attempts, error and reply of one message.
+
+use af_app::views::message_of_user;
+use af_app::wire::MessageBody;
+use af_domain::ids::{ConsumerUserId, MessageId};
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Shows a message of one of the user's conversations.
+///
+/// # Errors
+/// 404 when there is none, or it is somebody else's.
+pub async fn get(
+    State(app): State<Shared>,
+    _: ConsumerApp,
+    ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
+) -> Result<Json<MessageBody>, Problem> {
+    Ok(Json(message_of_user(&app, &user, &id).await?.into()))
+}

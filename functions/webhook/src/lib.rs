@@ -1,0 +1,60 @@
+//! Telegram ingress: `POST {prefix}/telegram/webhook/{botIdentity}`.
+//!
+//! With a valid secret the answer is 200 once the update is stored or deliberately ignored, so that Telegram does
+//! not send again what cannot succeed; a failure of ours is 5xx, so that it does.
+
+use std::sync::Arc;
+
+use af_app::ingress::{Handled, handle};
+use af_app::{App, Boot, BootError};
+use af_domain::refusal::{Code, Refusal};
+use af_http::{Problem, service};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+/// Header in which Telegram sends the webhook's secret.
+const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
+/// Largest update read. Telegram's own are far smaller; what is larger is ignored, for it would only come again.
+const UPDATE_BYTES_MAX: usize = 1024 * 1024;
+
+struct Webhook {
+    app: App,
+    prefix: String,
+}
+
+/// The router of the function.
+///
+/// # Errors
+/// `BootError` naming what is missing in the environment.
+#[allow(clippy::unused_async, reason = "every function is built the same way")]
+pub async fn build(boot: &Boot) -> Result<Router, BootError> {
+    let prefix = boot.env.require("WEBHOOK_PATH_PREFIX")?.trim_matches('/').to_owned();
+    let webhook = Arc::new(Webhook { app: App::from_boot(boot)?, prefix });
+    let route = "/{pathPrefix}/telegram/webhook/{botIdentity}";
+    Ok(service(Router::new().route(route, post(update)).with_state(webhook)))
+}
+
+async fn update(
+    State(webhook): State<Arc<Webhook>>,
+    Path((prefix, bot)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    if prefix != webhook.prefix {
+        return Err(Refusal::new(Code::NotFound, "there is no such route").into());
+    }
+    let secret = headers.get(SECRET_HEADER).and_then(|v| v.to_str().ok());
+    // A body that is too large or broken off still needs the secret to be told so.
+    let body = axum::body::to_bytes(body, UPDATE_BYTES_MAX).await.unwrap_or_default();
+    let handled = handle(&webhook.app, &bot, secret, &body).await?;
+    Ok(Json(match handled {
+        Handled::Enqueued { message, duplicate } => {
+            json!({"ok": true, "messageId": message.as_str(), "duplicate": duplicate})
+        }
+        Handled::Ignored { reason } => json!({"ok": true, "ignored": reason}),
+    }))
+}

@@ -1,0 +1,62 @@
+//! `POST /v1/worker/messages/{messageId}/complete`: the message is done.
+
+use std::collections::BTreeMap;
+
+use af_app::worker::complete as use_case;
+use af_domain::ids::MessageId;
+use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_store::conversation::CompleteWith;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
+use crate::{Shared, caller};
+
+/// How the message ended.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    lease_id: String,
+    fence: u64,
+    /// Entries for the conversation's history.
+    #[serde(default)]
+    history: Vec<EntryBody>,
+    /// The conversation's pending tool calls from now on; left out, they stay.
+    #[serde(default)]
+    pending_tool_calls: Option<Vec<ToolCallBody>>,
+    /// Merged into the message's metadata.
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    /// The agent's answer, kept with the message.
+    #[serde(default)]
+    reply: Option<String>,
+}
+
+/// What a worker is answered.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    completed: bool,
+}
+
+/// Completes a message.
+///
+/// # Errors
+/// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
+pub async fn complete(
+    State(app): State<Shared>,
+    ApiPath(message): ApiPath<MessageId>,
+    bearer: Bearer,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let lease = lease(&request.lease_id, request.fence)?;
+    let with = CompleteWith {
+        history: entries("/history", request.history, app.now())?,
+        pending_tool_calls: tool_calls(request.pending_tool_calls),
+        metadata: request.metadata,
+        reply: request.reply,
+    };
+    use_case(&app, &worker, &message, &lease, with).await?;
+    Ok(Json(Answer { completed: true }))
+}

@@ -1,0 +1,59 @@
+//! `POST /v1/worker/messages/{messageId}/fail`: an attempt ended without success.
+
+use af_app::worker::fail as use_case;
+use af_domain::ids::MessageId;
+use af_domain::time::Timestamp;
+use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::lease;
+use crate::{Shared, caller};
+
+/// How the attempt ended.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    lease_id: String,
+    fence: u64,
+    /// Why; kept as the message's last error.
+    error_message: String,
+    /// Whether another attempt may help.
+    #[serde(default = "yes")]
+    retryable: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What becomes of the message.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    requeued: bool,
+    dead_lettered: bool,
+    /// When the retry is due, epoch ms; `null` for a dead letter.
+    next_scheduled_for: Option<u64>,
+}
+
+/// Gives a message back.
+///
+/// # Errors
+/// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
+pub async fn fail(
+    State(app): State<Shared>,
+    ApiPath(message): ApiPath<MessageId>,
+    bearer: Bearer,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let lease = lease(&request.lease_id, request.fence)?;
+    let failed = use_case(&app, &worker, &message, &lease, &request.error_message, request.retryable).await?;
+    Ok(Json(Answer {
+        requeued: failed.requeued,
+        dead_lettered: failed.dead_lettered,
+        next_scheduled_for: failed.next_scheduled_for.map(Timestamp::as_millis),
+    }))
+}

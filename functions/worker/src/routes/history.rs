@@ -1,0 +1,49 @@
+//! `POST /v1/worker/conversations/{conversationId}/history`: appends while the message runs.
+
+use af_app::worker::append as use_case;
+use af_domain::ids::ConversationId;
+use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
+use crate::{Shared, caller};
+
+/// Entries to append.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    lease_id: String,
+    fence: u64,
+    /// Entries appended under this lease before; makes a repeated call recognisable.
+    ordinal: u64,
+    messages: Vec<EntryBody>,
+    /// The conversation's pending tool calls from now on; left out, they stay.
+    #[serde(default)]
+    pending_tool_calls: Option<Vec<ToolCallBody>>,
+}
+
+/// What a worker is answered.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    appended: usize,
+}
+
+/// Appends to the history.
+///
+/// # Errors
+/// 409 `stale_lease` when the lease is not in force any more, 409 `out_of_order` when `ordinal` does not follow.
+pub async fn append(
+    State(app): State<Shared>,
+    ApiPath(conversation): ApiPath<ConversationId>,
+    bearer: Bearer,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let lease = lease(&request.lease_id, request.fence)?;
+    let messages = entries("/messages", request.messages, app.now())?;
+    let calls = tool_calls(request.pending_tool_calls);
+    use_case(&app, &worker, &conversation, &lease, request.ordinal, &messages, calls.as_deref()).await?;
+    Ok(Json(Answer { appended: messages.len() }))
+}

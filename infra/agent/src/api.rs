@@ -1,0 +1,197 @@
+//! The worker routes, one call a function, each sent once: whoever calls decides about trying again.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode, Url, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::time::Instant;
+
+use crate::wire::{
+    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, PollAnswer, PollRequest, Problem,
+};
+
+/// Time one call may take: API Gateway gives up after 30 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer read: Lambda answers at most 6 MB.
+const ANSWER_BYTES_MAX: usize = 6 << 20;
+
+/// Why a call brought no answer to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The server does not accept our token. It never will again.
+    #[error("the server denies us (HTTP {status})")]
+    Denied { status: u16 },
+    /// The lease is not ours any more.
+    #[error("the lease is not ours any more")]
+    StaleLease,
+    /// The server refuses this very request.
+    #[error("the server refused the request (HTTP {status}, {code})")]
+    Refused { status: u16, code: String },
+    /// The server is busy or failed: the call may or may not have taken effect.
+    #[error("the server is busy (HTTP {status})")]
+    Busy {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// No answer, or half of one: the call may or may not have taken effect.
+    #[error("no answer from the server")]
+    Unreachable(#[source] reqwest::Error),
+    /// An answer that makes no sense: the call may or may not have taken effect.
+    #[error("the server's answer cannot be read")]
+    Unreadable(#[source] Option<serde_json::Error>),
+}
+
+impl ApiError {
+    /// How long to wait before the same call may succeed: the server's word, else `otherwise`; none when it
+    /// will not succeed.
+    pub fn retry_in(&self, otherwise: Duration) -> Option<Duration> {
+        match self {
+            Self::Denied { .. } | Self::StaleLease | Self::Refused { .. } => None,
+            Self::Busy { retry_after, .. } => Some(retry_after.unwrap_or(otherwise)),
+            Self::Unreachable(_) | Self::Unreadable(_) => Some(otherwise),
+        }
+    }
+}
+
+/// The client.
+pub struct Api {
+    http: reqwest::Client,
+    base: String,
+    token: SecretString,
+    answered_at: Mutex<Instant>,
+}
+
+impl Api {
+    pub fn new(base: &str, token: SecretString) -> Result<Self, reqwest::Error> {
+        // A followed redirect would carry the token elsewhere, and this machine needs no proxy to reach itself.
+        let builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        let builder = if is_loopback(base) {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+        let answered_at = Mutex::new(Instant::now());
+        Ok(Self {
+            http: builder.build()?,
+            base: base.to_owned(),
+            token,
+            answered_at,
+        })
+    }
+
+    /// How long ago the server last answered anything at all (or this client was made).
+    pub fn silent_for(&self) -> Duration {
+        self.answered_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
+
+    pub async fn poll(&self, request: &PollRequest<'_>) -> Result<PollAnswer, ApiError> {
+        self.post("v1/worker/poll", request).await
+    }
+
+    pub async fn heartbeat(&self, job: &Job, progress: Option<String>) -> Result<HeartbeatAnswer, ApiError> {
+        let request = HeartbeatRequest {
+            lease_id: &job.lease_id,
+            fence: job.fence,
+            progress,
+        };
+        self.post(&route(job, "heartbeat"), &request).await
+    }
+
+    pub async fn complete(&self, job: &Job, request: &CompleteRequest<'_>) -> Result<(), ApiError> {
+        self.post::<IgnoredAny>(&route(job, "complete"), request)
+            .await
+            .map(drop)
+    }
+
+    pub async fn fail(&self, job: &Job, request: &FailRequest<'_>) -> Result<(), ApiError> {
+        self.post::<IgnoredAny>(&route(job, "fail"), request)
+            .await
+            .map(drop)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, route: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        let request = self
+            .http
+            .post(format!("{}/{route}", self.base))
+            .bearer_auth(self.token.expose_secret());
+        let response = request.json(body).send().await.map_err(unreachable)?;
+        *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let bytes = read_bounded(response).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| ApiError::Unreadable(Some(error)));
+        }
+        let code = serde_json::from_slice::<Problem>(&bytes).unwrap_or_default().code;
+        Err(refusal(status, code, retry_after))
+    }
+}
+
+fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> ApiError {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Denied {
+            status: status.as_u16(),
+        },
+        StatusCode::CONFLICT if code == "stale_lease" => ApiError::StaleLease,
+        StatusCode::TOO_MANY_REQUESTS => ApiError::Busy {
+            status: status.as_u16(),
+            retry_after,
+        },
+        status if status.is_server_error() => ApiError::Busy {
+            status: status.as_u16(),
+            retry_after,
+        },
+        status => ApiError::Refused {
+            status: status.as_u16(),
+            code,
+        },
+    }
+}
+
+/// Message ids are made of characters that mean nothing in a path.
+fn route(job: &Job, call: &str) -> String {
+    format!("v1/worker/messages/{}/{call}", job.message_id)
+}
+
+fn unreachable(error: reqwest::Error) -> ApiError {
+    ApiError::Unreachable(error.without_url())
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response
+        .headers()
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(ApiError::Unreadable(None));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn is_loopback(base: &str) -> bool {
+    Url::parse(base)
+        .ok()
+        .is_some_and(|url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
+}

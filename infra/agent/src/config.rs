@@ -1,0 +1,178 @@
+//! What a worker is told by its environment (spec: worker contract, "Environment given to a spawned worker").
+//!
+//! `POLL_INTERVAL_MS`, `HEARTBEAT_INTERVAL_MS` and `WORKER_IDLE_TIMEOUT_MS` are not read: in the native contract
+//! every answer says when the next call is due, and the server says when to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::bridge::BridgeFallback;
+
+/// Time a running message gets after a SIGTERM, when the environment names none: as long as Fly waits.
+const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(300);
+/// The public Bot API.
+const TELEGRAM_DEFAULT: &str = "https://api.telegram.org";
+
+/// A worker's configuration. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Base URL of the deployment (`AGENT_FACTORY_URL`).
+    pub url: String,
+    /// The worker token (`AGENT_FACTORY_WORKER_TOKEN`).
+    pub token: SecretString,
+    /// Who we are, for logs (`AGENT_FACTORY_WORKER_ID`, else `WORKER_ID`).
+    pub worker_id: String,
+    /// The conversation we were made for (`OPENCLAW_CONVERSATION_ID`).
+    pub conversation_id: Option<String>,
+    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works.
+    pub data_dir: Option<PathBuf>,
+    /// What answers (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
+    pub engine: EngineConfig,
+    /// Where replies to Telegram go (`TELEGRAM_API_URL`).
+    pub telegram_api_url: String,
+    /// How long a running message may go on after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`).
+    pub shutdown_limit: Duration,
+    /// Bridge values for where hydration brings none.
+    pub bridge: BridgeFallback,
+}
+
+/// Which engine answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineConfig {
+    /// Says what it was told.
+    Echo,
+    /// Asks a program.
+    Command {
+        /// The program: a path, or a name to be found in PATH.
+        program: PathBuf,
+    },
+}
+
+/// Why the environment makes no worker.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A variable is missing or blank.
+    #[error("environment variable {0} is missing")]
+    Missing(&'static str),
+    /// A variable has a value that it cannot have.
+    #[error("environment variable {name} must be {rule}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the configuration through `get`, which answers the value of an environment variable. A blank value
+    /// counts as none.
+    ///
+    /// # Errors
+    /// `ConfigError` naming the variable.
+    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        let required = |name: &'static str| get(name).ok_or(ConfigError::Missing(name));
+        let url = required("AGENT_FACTORY_URL")?;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(ConfigError::Invalid {
+                name: "AGENT_FACTORY_URL",
+                rule: "an http or https URL",
+            });
+        }
+        let worker_id = match get("AGENT_FACTORY_WORKER_ID").or_else(|| get("WORKER_ID")) {
+            Some(worker_id) => worker_id,
+            None => return Err(ConfigError::Missing("AGENT_FACTORY_WORKER_ID")),
+        };
+        let engine = match get("AGENT_FACTORY_ENGINE").as_deref() {
+            None | Some("echo") => EngineConfig::Echo,
+            Some("command") => EngineConfig::Command {
+                program: required("AGENT_FACTORY_COMMAND")?.into(),
+            },
+            Some(_) => {
+                return Err(ConfigError::Invalid {
+                    name: "AGENT_FACTORY_ENGINE",
+                    rule: "echo or command",
+                });
+            }
+        };
+        let shutdown_limit = match get("AGENT_FACTORY_SHUTDOWN_MS").map(|ms| ms.parse()) {
+            None => SHUTDOWN_DEFAULT,
+            Some(Ok(ms)) => Duration::from_millis(ms),
+            Some(Err(_)) => {
+                let name = "AGENT_FACTORY_SHUTDOWN_MS";
+                return Err(ConfigError::Invalid {
+                    name,
+                    rule: "a whole number of milliseconds",
+                });
+            }
+        };
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            token: required("AGENT_FACTORY_WORKER_TOKEN")?.into(),
+            worker_id,
+            conversation_id: get("OPENCLAW_CONVERSATION_ID"),
+            data_dir: get("AGENT_FACTORY_DATA_DIR").map(PathBuf::from),
+            engine,
+            telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| TELEGRAM_DEFAULT.to_owned()),
+            shutdown_limit,
+            bridge: BridgeFallback::from_env(get),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_env(|name| {
+            if let Some((_, value)) = changes.iter().find(|(changed, _)| *changed == name) {
+                return Some((*value).to_owned());
+            }
+            match name {
+                "AGENT_FACTORY_URL" => Some("http://127.0.0.1:1/".to_owned()),
+                "AGENT_FACTORY_WORKER_TOKEN" => Some("token-value".to_owned()),
+                "WORKER_ID" => Some("w1".to_owned()),
+                _ => None,
+            }
+        })
+    }
+
+    #[test]
+    fn the_least_environment_makes_an_echo_worker() {
+        let config = read(&[]).unwrap();
+        assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
+        assert_eq!(
+            (config.engine, config.shutdown_limit),
+            (EngineConfig::Echo, Duration::from_secs(300))
+        );
+        assert_eq!(config.telegram_api_url, "https://api.telegram.org");
+    }
+
+    #[test]
+    fn a_variable_that_is_missing_blank_or_wrong_is_named() {
+        let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+        assert_eq!(
+            error("AGENT_FACTORY_URL", " "),
+            "environment variable AGENT_FACTORY_URL is missing"
+        );
+        assert!(error("AGENT_FACTORY_URL", "ftp://x").contains("an http or https URL"));
+        assert!(error("AGENT_FACTORY_WORKER_TOKEN", "").contains("AGENT_FACTORY_WORKER_TOKEN is missing"));
+        assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo or command"));
+        assert!(error("AGENT_FACTORY_ENGINE", "command").contains("AGENT_FACTORY_COMMAND is missing"));
+        assert!(error("AGENT_FACTORY_SHUTDOWN_MS", "soon").contains("whole number"));
+    }
+
+    #[test]
+    fn debug_of_a_configuration_shows_no_secret() {
+        let config = read(&[("OPENCLAW_SERVICE_KEY", "service-key-value")]).unwrap();
+        let shown = format!("{config:?}");
+        assert!(
+            !shown.contains("token-value") && !shown.contains("service-key-value"),
+            "{shown}"
+        );
+    }
+}

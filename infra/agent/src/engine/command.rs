@@ -1,0 +1,240 @@
+//! `command`: asks a program. The bundle goes in as one JSON document on stdin, the reply comes out on stdout;
+//! each line of it is also shown as progress. An exit code other than zero is a failure, told by the last lines
+//! of stderr.
+//!
+//! The program runs in a process group of its own, which is killed as a whole when the engine is stopped and when
+//! the program has ended: nothing it starts outlives its message. It inherits our environment, the worker's own
+//! access excepted, with the bridge values on top.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use af_telegram::ParseMode;
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
+
+use super::{Engine, EngineError, Progress};
+use crate::bridge::BridgeFallback;
+use crate::wire::Bundle;
+
+/// Longest reply in bytes. As history it has to fit into a later bundle, whose 16 000 tokens are about this much.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// How much of stderr is kept, from its end, in bytes and in lines.
+const STDERR_BYTES_MAX: usize = 4 * 1024;
+const STDERR_LINES_MAX: usize = 10;
+/// Read at once from a pipe.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// After the program has ended, and its group was killed: for what is still in the pipes. Something that left the
+/// group may hold them open for ever.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// Variables that let their holder act as this worker; the second has the token in its URL.
+const NOT_INHERITED: [&str; 2] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL"];
+
+/// The engine.
+pub struct Command {
+    program: PathBuf,
+    data_dir: Option<PathBuf>,
+    bridge: BridgeFallback,
+}
+
+impl Command {
+    /// An engine that runs `program`, in `data_dir` if there is one.
+    pub fn new(program: PathBuf, data_dir: Option<PathBuf>, bridge: BridgeFallback) -> Self {
+        Self {
+            program,
+            data_dir,
+            bridge,
+        }
+    }
+
+    fn start(&self, bundle: &Bundle) -> std::io::Result<Child> {
+        let mut command = tokio::process::Command::new(&self.program);
+        for name in NOT_INHERITED {
+            command.env_remove(name);
+        }
+        if let Some(data_dir) = &self.data_dir {
+            command.current_dir(data_dir);
+        }
+        command
+            .envs(self.bridge.environment(bundle.bridge()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+}
+
+#[async_trait]
+impl Engine for Command {
+    async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
+        let program = self.program.display();
+        let mut child = self
+            .start(bundle)
+            .map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
+        let group = Group::of(&child);
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(failure(format!("{program} has no pipes")));
+        };
+        let (mut reply, mut complaint) = (Vec::new(), Vec::new());
+        let status = {
+            let pipes = async {
+                let fed = feed(stdin, bundle);
+                let read = read_reply(stdout, &mut reply, progress);
+                tokio::try_join!(fed, read, read_end(stderr, &mut complaint))
+            };
+            wait(&mut child, group, pipes).await?
+        };
+        if !status.success() {
+            return Err(failure(format!(
+                "{program} ended with {status}: {}",
+                last_lines(&complaint)
+            )));
+        }
+        Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
+    }
+
+    /// Agents write HTML; what does not parse as such is delivered as plain text.
+    fn markup(&self) -> Option<ParseMode> {
+        Some(ParseMode::Html)
+    }
+}
+
+/// Waits for the program's end while its pipes are served, then for what is left in them.
+async fn wait<T>(
+    child: &mut Child,
+    group: Group,
+    pipes: impl Future<Output = Result<T, EngineError>>,
+) -> Result<ExitStatus, EngineError> {
+    let lost = |error: std::io::Error| failure(format!("the program was lost: {error}"));
+    tokio::pin!(pipes);
+    tokio::select! {
+        served = &mut pipes => {
+            served?;
+            child.wait().await.map_err(lost)
+        }
+        status = child.wait() => {
+            drop(group);
+            if let Ok(served) = tokio::time::timeout(DRAIN_LIMIT, &mut pipes).await {
+                served?;
+            }
+            status.map_err(lost)
+        }
+    }
+}
+
+/// The program's process group; dropped, it is killed. A group that is gone already is no matter.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(
+            child
+                .id()
+                .and_then(|pid| i32::try_from(pid).ok())
+                .and_then(Pid::from_raw),
+        )
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0
+            && let Err(error) = rustix::process::kill_process_group(pid, Signal::KILL)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::warn!(%error, "the command's process group could not be killed");
+        }
+    }
+}
+
+/// Writes the bundle. A program that does not read it to its end is free not to.
+async fn feed(mut stdin: ChildStdin, bundle: &Bundle) -> Result<(), EngineError> {
+    match stdin.write_all(bundle.raw.to_string().as_bytes()).await {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(failure(format!("the bundle could not be handed over: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn read_reply(
+    mut stdout: impl AsyncRead + Unpin,
+    reply: &mut Vec<u8>,
+    progress: &Progress,
+) -> Result<(), EngineError> {
+    let mut chunk = [0; CHUNK_BYTES];
+    loop {
+        let read = stdout.read(&mut chunk).await.map_err(unreadable)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if reply.len() + read > REPLY_BYTES_MAX {
+            return Err(failure(format!(
+                "the reply is longer than {REPLY_BYTES_MAX} bytes"
+            )));
+        }
+        reply.extend_from_slice(&chunk[..read]);
+        if let Some(line) = last_whole_line(reply) {
+            progress.show(&String::from_utf8_lossy(line));
+        }
+    }
+}
+
+/// The last line that has come to its end.
+fn last_whole_line(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    bytes[..end].rsplit(|byte| *byte == b'\n').next()
+}
+
+async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Result<(), EngineError> {
+    let mut chunk = [0; CHUNK_BYTES];
+    loop {
+        let read = stderr.read(&mut chunk).await.map_err(unreadable)?;
+        if read == 0 {
+            return Ok(());
+        }
+        end.extend_from_slice(&chunk[..read]);
+        let surplus = end.len().saturating_sub(STDERR_BYTES_MAX);
+        end.drain(..surplus);
+    }
+}
+
+fn last_lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(STDERR_LINES_MAX)..].join("\n")
+}
+
+fn unreadable(error: std::io::Error) -> EngineError {
+    failure(format!("the program's output cannot be read: {error}"))
+}
+
+fn failure(reason: String) -> EngineError {
+    EngineError { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_the_last_whole_line() {
+        assert_eq!(last_whole_line(b"no end yet"), None);
+        assert_eq!(last_whole_line(b"one\ntwo\nthr"), Some(&b"two"[..]));
+        assert_eq!(last_whole_line(b"one\n"), Some(&b"one"[..]));
+    }
+
+    #[test]
+    fn only_the_last_lines_of_a_complaint_are_told() {
+        let complaint: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let told = last_lines(complaint.as_bytes());
+        assert!(told.starts_with("line 40") && told.ends_with("line 49"), "{told}");
+    }
+}

@@ -1,0 +1,292 @@
+//! One message, from claim to its end.
+//!
+//! ```text
+//! claimed ─► working (heartbeats beside it) ─► confirmed ─► sent ─► finishing ─► done
+//!    └──────────┴── lease lost, trust over ────────┴──────────┴────────┴──► given up (nothing more is sent)
+//! ```
+
+use std::future::Future;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::api::{Api, ApiError};
+use crate::backoff::Backoff;
+use crate::engine::{Engine, Progress};
+use crate::lease::Lease;
+use crate::reply::{Chat, Courier, Undelivered};
+use crate::wire::{Bundle, CompleteRequest, FailRequest, HistoryEntry};
+
+/// Longest reason given for a failure, in characters.
+const REASON_CHARS_MAX: usize = 2_000;
+
+/// How a job ended for us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server knows its outcome.
+    Done,
+    /// The lease is lost, or we could not tell the server in time. It will notice by itself.
+    GivenUp,
+    /// The server denies us.
+    Denied {
+        /// 401 or 403.
+        status: u16,
+    },
+}
+
+/// What the server shall be told.
+#[derive(Debug)]
+enum Outcome {
+    /// A reply, blank when there is none, and when it was ready, by the server's clock.
+    Reply { text: String, at: u64 },
+    /// No reply, and why.
+    Failure { reason: String, retryable: bool },
+}
+
+impl Outcome {
+    fn failure(reason: &str, retryable: bool) -> Self {
+        Self::Failure {
+            reason: reason.chars().take(REASON_CHARS_MAX).collect(),
+            retryable,
+        }
+    }
+}
+
+impl From<Undelivered> for Outcome {
+    fn from(undelivered: Undelivered) -> Self {
+        Self::failure(&undelivered.reason, undelivered.retryable)
+    }
+}
+
+/// The server has nothing more to be told.
+enum Over {
+    Lost,
+    Denied { status: u16 },
+}
+
+impl From<Over> for End {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Lost => Self::GivenUp,
+            Over::Denied { status } => Self::Denied { status },
+        }
+    }
+}
+
+/// What a heartbeat was answered.
+enum Beat {
+    Held,
+    NotHeld,
+    Cancelled,
+}
+
+/// A job in work.
+pub struct Work<'a> {
+    pub api: &'a Api,
+    pub engine: &'a dyn Engine,
+    pub courier: &'a Courier,
+    pub lease: &'a Lease,
+}
+
+impl Work<'_> {
+    /// Works on the message until its end. `sure` says that the lease was new when the poll was answered; else
+    /// its age is unknown and the first heartbeat goes out at once. `cut_off` ends when the worker must not work
+    /// any longer.
+    pub async fn run(&self, bundle: Option<&Bundle>, sure: bool, cut_off: impl Future<Output = ()>) -> End {
+        let claimed_at = self.lease.server_now_ms();
+        let progress = Progress::default();
+        let outcome = match bundle {
+            None => Ok(Outcome::failure(
+                "the server handed out no hydration bundle",
+                true,
+            )),
+            Some(bundle) => tokio::select! {
+                biased; // A lease that is over is over, also when the reply comes at the same moment.
+                outcome = self.keep(&progress, sure) => outcome,
+                () = cut_off => Ok(Outcome::failure("the worker had to shut down before the message was done", true)),
+                outcome = self.answer(bundle, &progress) => outcome,
+            },
+        };
+        let question = bundle.map_or("", |bundle| &*bundle.payload.message_text);
+        let end = match outcome {
+            Err(over) => Err(over),
+            Ok(outcome) => {
+                let finish = self.finish(outcome, question, claimed_at);
+                timeout_at(self.lease.trusted_until(), finish)
+                    .await
+                    .unwrap_or(Err(Over::Lost))
+            }
+        };
+        end.map_or_else(End::from, |()| End::Done)
+    }
+
+    /// Keeps the lease. Ends only when the work must stop: trust over, lease lost, message cancelled.
+    async fn keep(&self, progress: &Progress, sure: bool) -> Result<Outcome, Over> {
+        let mut backoff = Backoff::new();
+        let mut due = if sure {
+            self.lease.heartbeat_due()
+        } else {
+            Instant::now()
+        };
+        loop {
+            let next = async {
+                sleep_until(due).await;
+                self.beat(progress).await
+            };
+            due = match timeout_at(self.lease.trusted_until(), next).await {
+                // The work beside us may have renewed the lease meanwhile.
+                Err(_) if Instant::now() < self.lease.trusted_until() => self.lease.heartbeat_due(),
+                Err(_) => return Err(self.lost("no heartbeat succeeded in time")),
+                Ok(Ok(Beat::Held)) => {
+                    backoff.reset();
+                    self.lease.heartbeat_due()
+                }
+                Ok(Ok(Beat::NotHeld)) => return Err(self.lost("the server says so")),
+                Ok(Ok(Beat::Cancelled)) => return Ok(Outcome::failure("cancelled", false)),
+                Ok(Err(error)) => Instant::now() + self.wait_after(&error, &mut backoff)?,
+            };
+        }
+    }
+
+    /// Makes the reply and brings it to the user.
+    async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<Outcome, Over> {
+        let chat = match self.courier.chat(bundle) {
+            Ok(chat) => chat,
+            Err(undelivered) => return Ok(undelivered.into()),
+        };
+        let text = tokio::select! {
+            text = self.engine.answer(bundle, progress) => text,
+            never = typing(chat.as_ref()) => match never {},
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return Ok(Outcome::failure(&error.reason, true)),
+        };
+        if let Some(chat) = chat.filter(|_| !text.trim().is_empty()) {
+            if let Some(outcome) = self.confirm(progress).await? {
+                return Ok(outcome);
+            }
+            if let Err(undelivered) = chat.send(&text, self.engine.markup()).await {
+                return Ok(undelivered.into());
+            }
+        }
+        Ok(Outcome::Reply {
+            text,
+            at: self.lease.server_now_ms(),
+        })
+    }
+
+    /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was
+    /// cancelled. [`Self::keep`] runs beside and bounds the tries.
+    async fn confirm(&self, progress: &Progress) -> Result<Option<Outcome>, Over> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.beat(progress).await {
+                Ok(Beat::Held) => return Ok(None),
+                Ok(Beat::NotHeld) => return Err(self.lost("the server says so")),
+                Ok(Beat::Cancelled) => return Ok(Some(Outcome::failure("cancelled", false))),
+                Err(error) => sleep(self.wait_after(&error, &mut backoff)?).await,
+            }
+        }
+    }
+
+    async fn beat(&self, progress: &Progress) -> Result<Beat, ApiError> {
+        let started = Instant::now();
+        let answer = self.api.heartbeat(self.lease.job(), progress.take()).await?;
+        if !answer.held {
+            return Ok(Beat::NotHeld);
+        }
+        self.lease.renewed(started, &answer);
+        Ok(if answer.cancelled {
+            Beat::Cancelled
+        } else {
+            Beat::Held
+        })
+    }
+
+    /// Tells the server, again and again until it has heard. The caller bounds the tries by the trust's end.
+    async fn finish(&self, mut outcome: Outcome, question: &str, claimed_at: u64) -> Result<(), Over> {
+        let mut backoff = Backoff::new();
+        loop {
+            let error = match self.tell(&outcome, question, claimed_at).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match (&error, &outcome) {
+                // A reply that the server will not take must not come again and again.
+                (ApiError::Refused { .. }, Outcome::Reply { .. }) => {
+                    outcome = Outcome::failure(&format!("the reply could not be recorded: {error}"), false);
+                }
+                _ => sleep(self.wait_after(&error, &mut backoff)?).await,
+            }
+        }
+    }
+
+    async fn tell(&self, outcome: &Outcome, question: &str, claimed_at: u64) -> Result<(), ApiError> {
+        let job = self.lease.job();
+        let (lease_id, fence) = (&*job.lease_id, job.fence);
+        match outcome {
+            Outcome::Reply { text, at } => {
+                let reply = Some(&**text).filter(|text| !text.trim().is_empty());
+                let asked = HistoryEntry {
+                    role: "user",
+                    content: question,
+                    at: claimed_at,
+                };
+                let answered = reply.map(|content| HistoryEntry {
+                    role: "assistant",
+                    content,
+                    at: *at,
+                });
+                let history = [asked].into_iter().chain(answered).collect();
+                self.api
+                    .complete(
+                        job,
+                        &CompleteRequest {
+                            lease_id,
+                            fence,
+                            history,
+                            reply,
+                        },
+                    )
+                    .await
+            }
+            Outcome::Failure { reason, retryable } => {
+                let request = FailRequest {
+                    lease_id,
+                    fence,
+                    error_message: reason,
+                    retryable: *retryable,
+                };
+                self.api.fail(job, &request).await
+            }
+        }
+    }
+
+    /// How long to wait after this error, or that there is nothing to wait for.
+    fn wait_after(&self, error: &ApiError, backoff: &mut Backoff) -> Result<std::time::Duration, Over> {
+        match error {
+            ApiError::Denied { status } => Err(Over::Denied { status: *status }),
+            _ => error
+                .retry_in(backoff.next())
+                .ok_or_else(|| self.lost(&error.to_string())),
+        }
+    }
+
+    fn lost(&self, why: &str) -> Over {
+        let job = self.lease.job();
+        tracing::warn!(
+            message_id = job.message_id,
+            fence = job.fence,
+            why,
+            "the lease is lost, the message is given up"
+        );
+        Over::Lost
+    }
+}
+
+async fn typing(chat: Option<&Chat>) -> std::convert::Infallible {
+    match chat {
+        Some(chat) => chat.typing().await,
+        None => std::future::pending().await,
+    }
+}

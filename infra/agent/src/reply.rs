@@ -1,0 +1,171 @@
+//! Replies that a worker brings to the user itself: Telegram's. Other providers read theirs from our API.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use af_telegram::{
+    Bot, BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, TelegramError, TokioPause,
+    deliver, http_client,
+};
+
+use crate::wire::Bundle;
+
+/// An engine that is quicker needs no "typing…", which would otherwise outlive its reply.
+const TYPING_AFTER: Duration = Duration::from_millis(500);
+/// Telegram shows "typing…" for five seconds.
+const TYPING_EVERY: Duration = Duration::from_secs(4);
+
+/// Brings replies to chats.
+pub struct Courier(BotApi);
+
+/// Where one reply goes.
+pub struct Chat {
+    bot: Bot,
+    chat_id: i64,
+    message_thread_id: Option<i64>,
+}
+
+/// Why a reply was not, or may not have been, delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Undelivered {
+    /// Goes into the message's `lastError`.
+    pub reason: String,
+    /// Whether the whole message may be tried again: only when nothing of the reply can have reached the chat.
+    pub retryable: bool,
+}
+
+impl Courier {
+    /// A courier to the Bot API at this URL.
+    pub fn new(telegram_api_url: &str) -> Result<Self, TelegramError> {
+        Ok(Self(BotApi::new(
+            http_client(telegram_api_url)?,
+            telegram_api_url,
+        )))
+    }
+
+    /// Where the reply to this message goes; none when we do not send it. The chat is the payload's
+    /// `providerUserId`.
+    pub fn chat(&self, bundle: &Bundle) -> Result<Option<Chat>, Undelivered> {
+        if bundle.payload.provider != "telegram" {
+            return Ok(None);
+        }
+        // Completing without an answer would lose it silently. An operator can import the token meanwhile.
+        let Some(token) = &bundle.telegram_bot_token else {
+            let reason = "the bundle has no Telegram bot token to reply with".to_owned();
+            return Err(Undelivered {
+                reason,
+                retryable: true,
+            });
+        };
+        let Ok(chat_id) = bundle.payload.provider_user_id.parse() else {
+            let reason = "providerUserId is not the id of a Telegram chat".to_owned();
+            return Err(Undelivered {
+                reason,
+                retryable: false,
+            });
+        };
+        Ok(Some(Chat {
+            bot: self.0.bot(token),
+            chat_id,
+            message_thread_id: topic(bundle),
+        }))
+    }
+}
+
+impl Chat {
+    /// Shows "typing…" until dropped. A failure is of no account.
+    pub async fn typing(&self) -> Infallible {
+        tokio::time::sleep(TYPING_AFTER).await;
+        loop {
+            if let Err(error) = self
+                .bot
+                .send_chat_action(self.chat_id, ChatAction::Typing, self.message_thread_id)
+                .await
+            {
+                tracing::debug!(%error, "no typing shown");
+            }
+            tokio::time::sleep(TYPING_EVERY).await;
+        }
+    }
+
+    /// Sends the reply in as many messages as it takes.
+    pub async fn send(&self, text: &str, parse_mode: Option<ParseMode>) -> Result<(), Undelivered> {
+        let outgoing = Outgoing {
+            chat_id: self.chat_id,
+            text,
+            parse_mode,
+            reply_to: None,
+            message_thread_id: self.message_thread_id,
+            parts_sent: 0,
+        };
+        match deliver(&self.bot, &outgoing, Patience::default(), &TokioPause).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(undelivered(&error)),
+        }
+    }
+}
+
+/// The forum topic that the message came from, as the webhook noted it. Only a topic's thread can be written into;
+/// elsewhere a thread id is a chain of replies.
+fn topic(bundle: &Bundle) -> Option<i64> {
+    let metadata = &bundle.payload.metadata;
+    metadata
+        .get("telegramIsTopicMessage")
+        .filter(|is_topic| *is_topic == "true")?;
+    metadata.get("telegramThreadId")?.parse().ok()
+}
+
+/// A user must not get a reply twice, so a message whose reply may be there, in part or as a whole, becomes a
+/// dead letter that somebody looks at, and is not tried again by itself.
+fn undelivered(error: &DeliveryError) -> Undelivered {
+    let DeliveryError::Part {
+        parts_sent, source, ..
+    } = error
+    else {
+        return Undelivered {
+            reason: error.to_string(),
+            retryable: false,
+        };
+    };
+    let may_be_there = *parts_sent > 0 || source.may_have_happened();
+    let note = if may_be_there {
+        " (some of the reply may have arrived)"
+    } else {
+        ""
+    };
+    Undelivered {
+        reason: format!("{error}: {source}{note}"),
+        retryable: !may_be_there && source.is_transient(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use af_domain::time::Millis;
+
+    use super::*;
+
+    fn part(parts_sent: usize, source: TelegramError) -> DeliveryError {
+        DeliveryError::Part {
+            parts_sent,
+            chat_id: 7,
+            source,
+        }
+    }
+
+    #[test]
+    fn only_a_reply_that_cannot_have_arrived_is_tried_again() {
+        let limited = || TelegramError::RateLimited {
+            retry_after: Millis::new(1),
+        };
+        assert!(undelivered(&part(0, limited())).retryable);
+        assert!(!undelivered(&part(1, limited())).retryable);
+        assert!(!undelivered(&part(0, TelegramError::Unavailable { status: 502 })).retryable);
+        let blocked = TelegramError::Forbidden {
+            description: "blocked".to_owned(),
+        };
+        assert!(!undelivered(&part(0, blocked)).retryable);
+        assert!(!undelivered(&DeliveryError::TooLong { parts: 101 }).retryable);
+    }
+}

@@ -1,0 +1,270 @@
+//! The loop: poll, work, poll again.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::api::{Api, ApiError};
+use crate::backoff::Backoff;
+use crate::config::Config;
+use crate::engine::{self, Engine};
+use crate::job::{End, Work};
+use crate::lease::Lease;
+use crate::reply::Courier;
+use crate::wire::{Bundle, PollAnswer, PollRequest};
+
+/// A server that was silent for this long is gone (a `dev` that was killed, an address that changed): the worker
+/// ends, and reconcile makes a new one when there is somebody to make it.
+pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
+/// Bounds of what the server may tell us to wait: never a busy loop, never out of reach.
+const POLL_EVERY_MIN: Duration = Duration::from_millis(50);
+const POLL_EVERY_MAX: Duration = Duration::from_secs(60);
+
+/// Why a worker ended as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The server told it to stop.
+    Stopped,
+    /// The shutdown future ended (SIGTERM).
+    ShutDown,
+}
+
+/// Why a worker could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] reqwest::Error),
+    /// The Telegram client could not be set up.
+    #[error("the Telegram client cannot be set up")]
+    Telegram(#[source] af_telegram::TelegramError),
+    /// The server does not accept our token.
+    #[error("the server denies this worker (HTTP {status})")]
+    Denied {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// The server does not understand our polls: it is not one of ours, or another version.
+    #[error("the server refuses to be polled (HTTP {status}, {code})")]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// The problem's code, if it named one.
+        code: String,
+    },
+    /// No answer for [`UNREACHABLE_EXIT`].
+    #[error("the server could not be reached for {} s", UNREACHABLE_EXIT.as_secs())]
+    Unreachable(#[source] reqwest::Error),
+}
+
+/// Runs a worker until the server tells it to stop or `shutdown` ends. A running message is finished in both
+/// cases, in the second for at most `config.shutdown_limit`.
+///
+/// # Errors
+/// `AgentError` when the worker cannot go on.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<Exit, AgentError> {
+    let (tell, told) = watch::channel(None);
+    let limit = config.shutdown_limit;
+    let worker = Worker::new(config, told)?;
+    let watch = async {
+        shutdown.await;
+        tracing::info!("shutting down");
+        tell.send_replace(Some(Instant::now() + limit));
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        exit = worker.serve() => exit,
+        never = watch => match never {},
+    }
+}
+
+struct Worker {
+    api: Api,
+    engine: Arc<dyn Engine>,
+    courier: Courier,
+    worker_id: String,
+    /// The conversation that we believe is ours.
+    conversation_id: Option<String>,
+    /// Whether a lease that the next poll answers must be a new one. Not so when we may hold one already (its
+    /// answer was lost, we gave it up, or a worker of our id had it before us): the server hands such a lease out
+    /// again, with an age that we do not know.
+    sure: bool,
+    /// When the shutdown, once begun, cuts a running message off.
+    shutdown: watch::Receiver<Option<Instant>>,
+}
+
+/// What to do after a poll was answered.
+enum Next {
+    /// Poll again after this long.
+    Wait(Duration),
+    /// Poll again now; with `release`, letting the conversation go.
+    AtOnce { release: bool },
+    /// End.
+    Leave,
+}
+
+impl Worker {
+    fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
+        let engine = engine::of(&config);
+        Ok(Self {
+            courier: Courier::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
+            api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
+            engine,
+            worker_id: config.worker_id,
+            conversation_id: config.conversation_id,
+            sure: false,
+            shutdown,
+        })
+    }
+
+    async fn serve(mut self) -> Result<Exit, AgentError> {
+        tracing::info!(worker_id = self.worker_id, "worker started");
+        let mut backoff = Backoff::new();
+        let mut release = false;
+        while self.shutdown.borrow().is_none() {
+            let asked_at = Instant::now();
+            let next = match self.poll(release).await {
+                Ok(answer) => {
+                    backoff.reset();
+                    self.follow(answer, asked_at, release).await?
+                }
+                Err(error) => {
+                    let wait = self.survive(error, backoff.next())?;
+                    self.pause(wait).await;
+                    continue; // With the same `release`: whether it took effect is unknown.
+                }
+            };
+            release = matches!(next, Next::AtOnce { release: true });
+            match next {
+                Next::Leave => return Ok(Exit::Stopped),
+                Next::Wait(length) => self.pause(length).await,
+                Next::AtOnce { .. } => {}
+            }
+        }
+        Ok(Exit::ShutDown)
+    }
+
+    /// A poll is never cut short, not even by a shutdown: its answer may hold a claim.
+    async fn poll(&self, release: bool) -> Result<PollAnswer, ApiError> {
+        let conversation_id = self.conversation_id.as_deref();
+        self.api
+            .poll(&PollRequest {
+                conversation_id,
+                load: 0,
+                hydrate: true,
+                release,
+            })
+            .await
+    }
+
+    /// Does what the answer asks for.
+    async fn follow(
+        &mut self,
+        answer: PollAnswer,
+        asked_at: Instant,
+        released: bool,
+    ) -> Result<Next, AgentError> {
+        let wait = Duration::from_millis(answer.next_poll_ms).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX);
+        if released {
+            self.conversation_id = None;
+        }
+        let Some(job) = answer.job else {
+            self.sure = true;
+            if answer.control.should_stop {
+                tracing::info!(reasons = answer.control.reasons.join(","), "the server says stop");
+                return Ok(Next::Leave);
+            }
+            // Whoever has just let go has nothing more to let go, whatever the answer says.
+            let switch = answer.control.switch && !released;
+            return Ok(if switch {
+                Next::AtOnce { release: true }
+            } else {
+                Next::Wait(wait)
+            });
+        };
+        self.conversation_id = Some(job.conversation_id.clone());
+        let lease = Lease::claimed(job, asked_at);
+        let end = self.work(&lease, answer.bundle.as_ref()).await;
+        self.sure = end == End::Done;
+        match end {
+            End::Denied { status } => Err(AgentError::Denied { status }),
+            _ if answer.control.should_stop || lease.stop_asked() => Ok(Next::Leave),
+            End::Done => Ok(Next::AtOnce { release: false }),
+            // Whatever went wrong shall not go wrong in a busy loop.
+            End::GivenUp => Ok(Next::Wait(wait)),
+        }
+    }
+
+    async fn work(&self, lease: &Lease, bundle: Option<&Bundle>) -> End {
+        let job = lease.job();
+        tracing::info!(
+            worker_id = self.worker_id,
+            message_id = job.message_id,
+            conversation_id = job.conversation_id,
+            agent_key = job.agent_key,
+            attempt = job.attempt,
+            "message claimed"
+        );
+        let work = Work {
+            api: &self.api,
+            engine: &*self.engine,
+            courier: &self.courier,
+            lease,
+        };
+        let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
+        tracing::info!(
+            worker_id = self.worker_id,
+            message_id = job.message_id,
+            ?end,
+            "message ended"
+        );
+        end
+    }
+
+    /// How long to wait after a poll failed, if there is any point in waiting.
+    fn survive(&mut self, error: ApiError, backoff: Duration) -> Result<Duration, AgentError> {
+        if std::mem::replace(&mut self.sure, false) {
+            tracing::warn!(
+                worker_id = self.worker_id,
+                error = &error as &dyn std::error::Error,
+                "polls fail"
+            );
+        }
+        let wait = error.retry_in(backoff);
+        match (error, wait) {
+            (ApiError::Unreachable(error), _) if self.api.silent_for() >= UNREACHABLE_EXIT => {
+                Err(AgentError::Unreachable(error))
+            }
+            (_, Some(wait)) => Ok(wait.min(POLL_EVERY_MAX)),
+            (ApiError::Denied { status }, None) => Err(AgentError::Denied { status }),
+            (ApiError::Refused { status, code }, None) => Err(AgentError::Refused { status, code }),
+            (other, None) => Err(AgentError::Refused {
+                status: 409,
+                code: other.to_string(),
+            }),
+        }
+    }
+
+    /// Waits, unless the shutdown begins.
+    async fn pause(&self, length: Duration) {
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            () = sleep(length) => {}
+            // An error means that nobody can begin a shutdown any more, which ends with us.
+            Ok(_) = shutdown.wait_for(Option::is_some) => {}
+        }
+    }
+}
+
+/// Ends when the shutdown cuts a running message off.
+async fn cut_off(mut shutdown: watch::Receiver<Option<Instant>>) {
+    let begun = shutdown.wait_for(Option::is_some).await.map(|at| *at);
+    match begun {
+        Ok(Some(at)) => sleep_until(at).await,
+        _ => std::future::pending().await,
+    }
+}

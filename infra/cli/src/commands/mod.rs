@@ -1,0 +1,8 @@
+//! Commands over the API, one noun a file.
+
+pub mod agents;
+pub mod chat;
+pub mod queue;
+pub mod secrets;
+pub mod worker;
+pub mod workers;

@@ -1,0 +1,101 @@
+//! `workers`: the pool, and what reconcile does with it.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::api::{Api, segment, text};
+use crate::output;
+
+/// The worker pool.
+#[derive(Debug, Subcommand)]
+pub enum Workers {
+    /// List workers that are not stopped
+    List,
+    /// Show a worker, also one that has stopped
+    Show {
+        /// Its id
+        worker: String,
+    },
+    /// Register a worker that you start by hand, and print its environment
+    Register {
+        /// Its id, never used before
+        worker: String,
+        /// The conversation it is for
+        #[arg(long)]
+        conversation: Option<String>,
+    },
+    /// Look at everything, plan, act
+    Reconcile {
+        /// Only show what it would do and what it waits for
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+impl Workers {
+    pub async fn run(self, api: &Api) -> anyhow::Result<()> {
+        match self {
+            Workers::List => {
+                let page = api.get("/v1/workers").await?;
+                if api.json {
+                    output::json(&page);
+                    return Ok(());
+                }
+                let row = |w: &Value| {
+                    let conversation = &w["assignment"]["conversationId"];
+                    [&w["workerId"], &w["status"], &w["provider"], &w["load"], conversation].map(text).to_vec()
+                };
+                let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
+                output::table(&["worker", "status", "provider", "load", "conversation"], rows);
+            }
+            Workers::Show { worker } => output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?),
+            Workers::Register { worker, conversation } => {
+                let mut body = json!({"workerId": worker});
+                if let Some(conversation) = conversation {
+                    body["conversationId"] = conversation.into();
+                }
+                let registered = api.post("/v1/workers", &body).await?;
+                if api.json {
+                    output::json(&registered);
+                    return Ok(());
+                }
+                for (name, value) in registered["env"].as_object().into_iter().flatten() {
+                    output::line(&format!("export {name}='{}'", text(value).replace('\'', r"'\''")));
+                }
+            }
+            Workers::Reconcile { dry_run } => {
+                let report = api.post(&format!("/v1/workers/reconcile?dryRun={dry_run}"), &json!({})).await?;
+                if api.json {
+                    output::json(&report);
+                } else {
+                    show(&report);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show(report: &Value) {
+    if report["leftToAnother"] == true {
+        return output::line("another reconcile runs and will run once more");
+    }
+    let rows = |list: &Value, fields: &[&str]| -> Vec<Vec<String>> {
+        let row = |item: &Value| fields.iter().map(|f| text(&item[*f])).collect();
+        list.as_array().into_iter().flatten().map(row).collect()
+    };
+    let actions = rows(&report["actions"], &["action", "subject", "outcome", "reason"]);
+    if actions.is_empty() {
+        output::line("nothing to do");
+    } else {
+        output::table(&["action", "subject", "outcome", "reason"], actions);
+    }
+    let waits = rows(&report["waits"], &["subject", "waitsFor", "until"]);
+    if !waits.is_empty() {
+        output::line("");
+        output::table(&["subject", "waits for", "until"], waits);
+    }
+    for error in report["errors"].as_array().into_iter().flatten() {
+        output::error(&text(error));
+    }
+}

@@ -1,0 +1,185 @@
+//! `dev`: the whole bundle on one machine.
+
+mod clock;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use af_local::clock::VirtualClock;
+use af_local::stack::{DevFile, Home, Stack, StackOptions};
+use af_providers::{LocalConfig, LocalProvider, Providers};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Target, output};
+
+/// The template as it was when this program was built, for a machine that has only the program.
+const TEMPLATE: &str = include_str!("../../../template.yaml");
+/// Where the template lies in a checkout; it is preferred, so that a change of it needs no build.
+const TEMPLATE_FILE: &str = "infra/template.yaml";
+/// From SIGTERM to SIGKILL of a worker process.
+const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Run the whole bundle on this machine.
+#[derive(Debug, Args)]
+pub struct Dev {
+    #[command(subcommand)]
+    command: Option<DevCommand>,
+    /// Port of the public URL on loopback; 0 takes a free one
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    /// Keep nothing; --data-dir, if given, gets only dev.json
+    #[arg(long)]
+    ephemeral: bool,
+    /// Begin with an empty data folder
+    #[arg(long)]
+    reset: bool,
+    /// No demo agent, bot and user
+    #[arg(long)]
+    no_demo: bool,
+    /// Start no worker processes; start your own with `workers register`
+    #[arg(long)]
+    no_workers: bool,
+    /// Only the AWS endpoint and the stand-ins, for functions that run alone
+    #[arg(long)]
+    no_functions: bool,
+    /// Program that answers messages (bundle as JSON on standard input, reply on standard output) instead of an echo
+    #[arg(long, value_name = "PROGRAM")]
+    agent_command: Option<PathBuf>,
+    /// The template to run; `infra/template.yaml` here, or the one this program was built with
+    #[arg(long)]
+    template: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DevCommand {
+    /// Show or move the virtual clock of the `dev` that runs on the data folder
+    Clock(clock::Clock),
+}
+
+/// The folder that a run lives in, and what becomes of it afterwards.
+struct Place {
+    /// Where everything is kept; `None` keeps nothing.
+    kept_in: Option<PathBuf>,
+    /// Where workers live and `dev.json` is written.
+    home: Home,
+    /// Removed at the end.
+    temporary: Option<PathBuf>,
+}
+
+impl Dev {
+    pub async fn run(self, target: &Target) -> anyhow::Result<()> {
+        match self.command {
+            Some(DevCommand::Clock(clock)) => clock.run(&target.data_dir).await,
+            None => self.serve(target).await,
+        }
+    }
+
+    async fn serve(self, target: &Target) -> anyhow::Result<()> {
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        // Before anything is announced: a signal from here on is an orderly end.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+
+        let place = self.place(&target.data_dir)?;
+        let clock = match &place.kept_in {
+            Some(dir) => VirtualClock::kept_in(dir)?,
+            None => VirtualClock::running(Default::default()),
+        };
+        let workers = self.workers(place.home.dir())?;
+        let stack = Stack::start(StackOptions {
+            template: self.template()?,
+            data_dir: place.kept_in.clone(),
+            port: self.port,
+            clock,
+            providers: workers.clone().map_or_else(Providers::none, |w| Providers::none().with(Arc::new(w))),
+            worker_env: self.worker_env()?,
+            functions: !self.no_functions,
+            demo: !self.no_demo,
+        })
+        .await?;
+        let file = place.home.announce(&stack)?;
+        welcome(&file);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        output::line("stopping: running messages end first");
+        place.home.withdraw();
+        if let Some(workers) = workers {
+            workers.stop_all().await?;
+        }
+        stack.stop().await;
+        if let Some(temporary) = place.temporary {
+            std::fs::remove_dir_all(temporary)?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, data_dir: &Path) -> anyhow::Result<Place> {
+        if !self.ephemeral {
+            let home = Home::take(data_dir)?;
+            if self.reset {
+                home.reset().context("the data folder cannot be emptied")?;
+            }
+            return Ok(Place { kept_in: Some(data_dir.to_owned()), home, temporary: None });
+        }
+        // The default folder belongs to a `dev` that keeps things; an ephemeral one announces itself elsewhere.
+        let is_default = data_dir == Path::new(".agent-factory");
+        let own = std::env::temp_dir().join(format!("agent-factory-{}", std::process::id()));
+        let dir = if is_default { own.clone() } else { data_dir.to_owned() };
+        let home = Home::take(&dir)?;
+        Ok(Place { kept_in: None, home, temporary: is_default.then_some(own) })
+    }
+
+    fn workers(&self, dir: &Path) -> anyhow::Result<Option<LocalProvider>> {
+        if self.no_workers {
+            return Ok(None);
+        }
+        let program = std::env::current_exe().context("this program cannot find itself to start workers")?;
+        let data_dir = std::path::absolute(dir)?;
+        let config =
+            LocalConfig { program, args: vec!["worker".to_owned()], data_dir, stop_timeout: WORKER_STOP_TIMEOUT };
+        Ok(Some(LocalProvider::new(config)))
+    }
+
+    /// What every worker is told besides what the deployment tells it: the engine it runs.
+    fn worker_env(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let Some(program) = &self.agent_command else {
+            return Ok(BTreeMap::from([("AGENT_FACTORY_ENGINE".to_owned(), "echo".to_owned())]));
+        };
+        let program = std::path::absolute(program)?;
+        anyhow::ensure!(program.exists(), "--agent-command: {} does not exist", program.display());
+        Ok(BTreeMap::from([
+            ("AGENT_FACTORY_ENGINE".to_owned(), "command".to_owned()),
+            ("AGENT_FACTORY_COMMAND".to_owned(), program.display().to_string()),
+        ]))
+    }
+
+    fn template(&self) -> anyhow::Result<String> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+        };
+        match &self.template {
+            Some(path) => read(path),
+            None if Path::new(TEMPLATE_FILE).exists() => read(Path::new(TEMPLATE_FILE)),
+            None => Ok(TEMPLATE.to_owned()),
+        }
+    }
+}
+
+fn welcome(file: &DevFile) {
+    output::line(&format!("agent-factory is ready at {}", file.url));
+    output::line(&format!("  admin key     {}", file.admin_key));
+    output::line(&format!("  AWS endpoint  {}", file.aws_endpoint_url));
+    if let Some(demo) = &file.demo {
+        output::line("\ntry, in another terminal:");
+        output::line(&format!("  cargo run -- chat {} \"hello\"", demo.agent_key));
+        output::line("  cargo run -- workers list");
+        output::line("  cargo run -- dev clock --advance 30m");
+    }
+}

@@ -1,0 +1,110 @@
+//! `agent-factory`: the whole bundle on one machine, the reference worker, and operator commands over the API.
+
+mod api;
+mod commands;
+mod dev;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::{Api, ApiError};
+
+/// Runs agents for many users: queue, leases, an elastic worker pool.
+#[derive(Debug, Parser)]
+#[command(name = "agent-factory", version, about, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which deployment to talk to. By default the `dev` that runs here.
+#[derive(Debug, Clone, Args)]
+struct Target {
+    /// Public URL of the deployment
+    #[arg(long, global = true, env = "AGENT_FACTORY_API_URL", requires = "key")]
+    url: Option<String>,
+    /// API key of the deployment
+    #[arg(long, global = true, env = "AGENT_FACTORY_API_KEY", hide_env_values = true, requires = "url")]
+    key: Option<String>,
+    /// Data folder of the `dev` to run or to talk to
+    #[arg(long, global = true, default_value = ".agent-factory")]
+    data_dir: PathBuf,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole bundle on this machine
+    Dev(dev::Dev),
+    /// Run the reference worker (configured by its environment)
+    Worker,
+    /// Send an agent a message and print its reply
+    Chat(commands::chat::Chat),
+    /// Agent profiles
+    #[command(subcommand)]
+    Agents(commands::agents::Agents),
+    /// Secrets: set, status, delete; values never leave
+    #[command(subcommand)]
+    Secrets(commands::secrets::Secrets),
+    /// The queue: figures, lists, single messages
+    #[command(subcommand)]
+    Queue(commands::queue::Queue),
+    /// The worker pool
+    #[command(subcommand)]
+    Workers(commands::workers::Workers),
+}
+
+/// Exit code when what was asked for is not there.
+const EXIT_NOT_FOUND: u8 = 3;
+/// Exit code when the key is not good.
+const EXIT_AUTH: u8 = 4;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            match error.downcast_ref::<ApiError>() {
+                Some(ApiError::Refused { status: 404, .. }) => ExitCode::from(EXIT_NOT_FOUND),
+                Some(ApiError::Refused { status: 401 | 403, .. }) => ExitCode::from(EXIT_AUTH),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let target = &cli.target;
+    match cli.command {
+        Command::Dev(dev) => dev.run(target).await,
+        Command::Worker => commands::worker::run().await,
+        Command::Chat(chat) => chat.run(&Api::of(target)?).await,
+        Command::Agents(agents) => agents.run(&Api::of(target)?).await,
+        Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
+        Command::Queue(queue) => queue.run(&Api::of(target)?).await,
+        Command::Workers(workers) => workers.run(&Api::of(target)?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

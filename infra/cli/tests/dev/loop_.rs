@@ -1,0 +1,64 @@
+//! The loop: a message comes in, an agent answers.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::support::{Dev, eventually};
+
+#[tokio::test]
+async fn a_newcomer_gets_an_answer_and_the_next_one_from_the_warm_worker() {
+    let dev = Dev::start(&[]).await;
+    let first = dev.cli(&["chat", "demo", "hello"]);
+    assert_eq!(String::from_utf8_lossy(&first.stdout), "echo: hello\n", "{first:?}");
+    let warm = dev.workers().await;
+    #[allow(clippy::disallowed_methods, reason = "the promise is about real time")]
+    let began = Instant::now();
+    let second = dev.cli(&["chat", "demo", "again"]);
+    assert_eq!(String::from_utf8_lossy(&second.stdout), "echo: again\n", "{second:?}");
+    assert!(began.elapsed().as_secs_f64() < 3.0, "the warm worker took {:?}", began.elapsed());
+    let now = dev.workers().await;
+    assert_eq!((now.len(), &now[0]["workerId"]), (1, &warm[0]["workerId"]), "the same worker answered");
+}
+
+#[tokio::test]
+async fn a_telegram_message_is_answered_once_however_often_it_arrives() {
+    let dev = Dev::start(&[]).await;
+    let demo = &dev.file["demo"];
+    let chat = demo["chatId"].as_str().unwrap();
+    let arrives = json!({
+        "botIdentity": demo["botIdentity"], "chatId": chat, "userId": chat, "text": "hi", "updateId": 4711,
+    });
+    let (_, first) = dev.call("POST", "/_local/telegram/messages", Some(arrives.clone())).await;
+    assert_eq!(first["status"], 200, "{first}");
+    eventually("the answer", async || (!dev.outbox(chat).await.is_empty()).then_some(())).await;
+    let (_, again) = dev.call("POST", "/_local/telegram/messages", Some(arrives)).await;
+    assert_eq!(again["status"], 200, "{again}");
+    let list = "/v1/queue/messages?conversationId=user-agent%3Ademo%3Ademo-user";
+    let messages = dev.get(list).await;
+    assert_eq!(messages["items"].as_array().unwrap().len(), 1, "{messages}");
+    // A later message is answered after whatever the repetition would have caused.
+    let later = json!({"botIdentity": demo["botIdentity"], "chatId": chat, "userId": chat, "text": "bye"});
+    dev.call("POST", "/_local/telegram/messages", Some(later)).await;
+    eventually("the second answer", async || (dev.outbox(chat).await.len() >= 2).then_some(())).await;
+    assert_eq!(dev.outbox(chat).await, ["echo: hi", "echo: bye"]);
+}
+
+#[tokio::test]
+async fn a_wrong_or_missing_secret_gets_401_and_writes_nothing() {
+    let dev = Dev::start(&["--no-workers"]).await;
+    let bot = dev.file["demo"]["botIdentity"].as_str().unwrap();
+    let url = format!("{}/agent-factory/telegram/webhook/{bot}", dev.file["url"].as_str().unwrap());
+    let update = json!({"update_id": 1, "message": {
+        "message_id": 1, "date": 1, "text": "hi",
+        "chat": {"id": 1001, "type": "private"}, "from": {"id": 1001, "is_bot": false, "first_name": "U"},
+    }});
+    let http = reqwest::Client::new();
+    let header = "X-Telegram-Bot-Api-Secret-Token";
+    let without = http.post(&url).json(&update).send().await.unwrap();
+    let wrong = http.post(&url).header(header, "wrong").json(&update).send().await.unwrap();
+    let unknown = http.post(url.replace(bot, "999")).header(header, "x").json(&update).send().await.unwrap();
+    assert_eq!([without.status(), wrong.status(), unknown.status()].map(|s| s.as_u16()), [401, 401, 401]);
+    let list = "/v1/queue/messages?conversationId=user-agent%3Ademo%3Ademo-user";
+    assert_eq!(dev.get(list).await["items"], json!([]));
+}

@@ -1,0 +1,184 @@
+//! A running `dev` of the test's own: its folder, its process, its API, and an end that leaves nothing behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-factory");
+/// Between two looks at what another process does.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Looks before a test gives up: one minute.
+const LOOKS_MAX: usize = 1_200;
+
+pub struct Dev {
+    dir: TempDir,
+    child: Child,
+    args: Vec<String>,
+    pub file: Value,
+    http: reqwest::Client,
+}
+
+impl Dev {
+    pub async fn start(args: &[&str]) -> Dev {
+        let dir = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        let child = spawn(&dir.path().join("data"), "0", &args);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
+        let mut dev = Dev { dir, child, args, file: Value::Null, http };
+        dev.ready().await;
+        dev
+    }
+
+    async fn ready(&mut self) {
+        let path = self.data().join("dev.json");
+        let pid = self.child.id();
+        self.file = eventually("dev.json of this process", async || {
+            let file: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+            (file["pid"] == pid).then_some(file)
+        })
+        .await;
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Kills `dev` as a power cut would and starts it again on the same folder and port.
+    pub async fn crash_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let url = self.file["url"].as_str().unwrap();
+        let port = url.rsplit(':').next().unwrap().to_owned();
+        self.child = spawn(&self.data(), &port, &self.args);
+        self.ready().await;
+    }
+
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("{}{path}", self.file["url"].as_str().unwrap());
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, url).bearer_auth(self.file["adminKey"].as_str().unwrap());
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, None).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    pub async fn send(&self, conversation: &str, text: &str) -> String {
+        let body = json!({
+            "conversationId": conversation,
+            "agentKey": "demo",
+            "payload": {"provider": "test", "providerUserId": "u", "messageText": text},
+        });
+        let (status, answer) = self.call("POST", "/v1/messages", Some(body)).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["messageId"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn message(&self, id: &str) -> Value {
+        self.get(&format!("/v1/messages/{id}")).await
+    }
+
+    pub async fn message_in(&self, id: &str, status: &str) -> Value {
+        eventually(&format!("message {id} to be {status}"), async || {
+            let message = self.message(id).await;
+            (message["status"] == status).then_some(message)
+        })
+        .await
+    }
+
+    pub async fn advance(&self, by: Duration) {
+        let body = json!({"advanceMs": u64::try_from(by.as_millis()).unwrap()});
+        let (status, answer) = self.call("POST", "/_local/clock", Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    pub async fn workers(&self) -> Vec<Value> {
+        self.get("/v1/workers").await["items"].as_array().unwrap().clone()
+    }
+
+    pub async fn outbox(&self, chat: &str) -> Vec<String> {
+        let sent = self.get(&format!("/_local/telegram/outbox?chatId={chat}")).await;
+        let text = |m: &Value| m["text"].as_str().unwrap().to_owned();
+        sent["messages"].as_array().unwrap().iter().map(text).collect()
+    }
+
+    /// Runs the program against this `dev`.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        Command::new(PROGRAM).arg("--data-dir").arg(self.data()).args(args).output().unwrap()
+    }
+
+    /// The process of a worker, as the local provider records it.
+    pub fn pid_of(&self, worker: &str) -> Option<Pid> {
+        pid_in(&self.data().join("workers").join(worker).join("machine.json"))
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        for _ in 0..200 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                break;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Workers that outlived a `dev` which was killed.
+        let workers = fs::read_dir(self.data().join("workers")).into_iter().flatten().flatten();
+        for pid in workers.filter_map(|w| pid_in(&w.path().join("machine.json"))) {
+            if test_kill_process(pid).is_ok() {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+fn pid_in(machine: &Path) -> Option<Pid> {
+    let machine: Value = serde_json::from_slice(&fs::read(machine).ok()?).ok()?;
+    find_pid(&machine).and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+}
+
+fn find_pid(value: &Value) -> Option<u64> {
+    match value {
+        Value::Object(map) => {
+            map.get("pid").and_then(Value::as_u64).or_else(|| map.values().find_map(find_pid))
+        }
+        _ => None,
+    }
+}
+
+fn spawn(data: &Path, port: &str, args: &[String]) -> Child {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    Command::new(PROGRAM)
+        .arg("--data-dir")
+        .arg(data)
+        .args(["dev", "--port", port, "--template", template])
+        .args(args)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Looks until `what` is there.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..LOOKS_MAX {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    panic!("waited a minute for {what}");
+}

@@ -1,0 +1,254 @@
+//! Bringing a table to its definition, as a deployment would: created when it is missing, its global indexes,
+//! stream and time to live changed in place when they differ. Started again after a crash in the middle, it goes
+//! on where it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dynoxide::DynoxideError;
+use serde_json::{Value, json};
+
+use super::{Engine, EngineError};
+
+/// What a table must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableDefinition {
+    /// The body of a `CreateTable` request, with its stream and indexes.
+    pub create: Value,
+    /// The attribute that holds an item's expiry in seconds since the epoch, if any.
+    pub ttl_attribute: Option<String>,
+}
+
+/// What was done to one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableChange {
+    /// The table's name.
+    pub table: String,
+    /// The steps taken, in words; none when the table was as it must be.
+    pub steps: Vec<String>,
+}
+
+/// What of a table can differ, read from a `CreateTable` request or from a table's description alike.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    keys: Vec<Key>,
+    local: BTreeMap<String, Index>,
+    global: BTreeMap<String, Index>,
+    /// The view type of the stream; `None` when there is none.
+    stream: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Index {
+    keys: Vec<Key>,
+    projection: String,
+    attributes: BTreeSet<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    role: String,
+    attribute: String,
+    kind: String,
+}
+
+/// Brings one table to its definition.
+pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<TableChange, EngineError> {
+    let Some(table) = definition.create["TableName"].as_str().map(str::to_owned) else {
+        return Err(EngineError::Definition {
+            table: String::new(),
+            reason: "it has no TableName".to_owned(),
+        });
+    };
+    let refused = |error: DynoxideError| EngineError::Definition {
+        table: table.clone(),
+        reason: error.to_string(),
+    };
+    let mut steps = Vec::new();
+    match engine.execute("DescribeTable", json!({"TableName": table})) {
+        Ok(description) => {
+            let (is, must) = (Shape::of(&description["Table"]), Shape::of(&definition.create));
+            if is.keys != must.keys || is.local != must.local {
+                return Err(EngineError::Definition {
+                    table,
+                    reason:
+                        "its keys or local indexes differ from those of the stored table, which cannot be \
+                             changed; start with an empty data folder"
+                            .to_owned(),
+                });
+            }
+            reindex(engine, definition, &is, &must, &mut steps).map_err(refused)?;
+            restream(engine, &table, &is, &must, &mut steps).map_err(refused)?;
+        }
+        Err(DynoxideError::ResourceNotFoundException(_)) => {
+            engine
+                .execute("CreateTable", definition.create.clone())
+                .map_err(refused)?;
+            steps.push("created".to_owned());
+        }
+        Err(failed) => return Err(refused(failed)),
+    }
+    let ttl_attribute = definition.ttl_attribute.as_deref();
+    expire_by(engine, &table, ttl_attribute, &mut steps).map_err(refused)?;
+    Ok(TableChange { table, steps })
+}
+
+/// Removes the global indexes that are gone or differ, then makes those that are missing, one a request as
+/// DynamoDB wants it; the engine fills a new index from the items at once.
+fn reindex(
+    engine: &Engine,
+    definition: &TableDefinition,
+    is: &Shape,
+    must: &Shape,
+    steps: &mut Vec<String>,
+) -> Result<(), DynoxideError> {
+    let table = &definition.create["TableName"];
+    for (name, index) in &is.global {
+        if must.global.get(name) != Some(index) {
+            let delete = json!({"Delete": {"IndexName": name}});
+            engine.execute(
+                "UpdateTable",
+                json!({"TableName": table, "GlobalSecondaryIndexUpdates": [delete]}),
+            )?;
+            steps.push(format!("removed index {name}"));
+        }
+    }
+    for index in elements(&definition.create["GlobalSecondaryIndexes"]) {
+        let name = text(&index["IndexName"]);
+        if is.global.get(&name) == must.global.get(&name) {
+            continue;
+        }
+        let create = json!({"Create": {
+            "IndexName": name,
+            "KeySchema": index["KeySchema"],
+            "Projection": index["Projection"],
+        }});
+        let request = json!({
+            "TableName": table,
+            "AttributeDefinitions": definition.create["AttributeDefinitions"],
+            "GlobalSecondaryIndexUpdates": [create],
+        });
+        engine.execute("UpdateTable", request)?;
+        steps.push(format!("made index {name}"));
+    }
+    Ok(())
+}
+
+/// Ends, begins or changes the stream; a change of its view is an end and a beginning.
+fn restream(
+    engine: &Engine,
+    table: &str,
+    is: &Shape,
+    must: &Shape,
+    steps: &mut Vec<String>,
+) -> Result<(), DynoxideError> {
+    if is.stream == must.stream {
+        return Ok(());
+    }
+    let update = |specification: Value| {
+        engine.execute(
+            "UpdateTable",
+            json!({"TableName": table, "StreamSpecification": specification}),
+        )
+    };
+    if is.stream.is_some() {
+        update(json!({"StreamEnabled": false}))?;
+    }
+    match &must.stream {
+        Some(view) => {
+            update(json!({"StreamEnabled": true, "StreamViewType": view}))?;
+            steps.push(format!("stream of {view}"));
+        }
+        None => steps.push("no stream".to_owned()),
+    }
+    Ok(())
+}
+
+fn expire_by(
+    engine: &Engine,
+    table: &str,
+    attribute: Option<&str>,
+    steps: &mut Vec<String>,
+) -> Result<(), DynoxideError> {
+    let description = engine.execute("DescribeTimeToLive", json!({"TableName": table}))?;
+    let description = &description["TimeToLiveDescription"];
+    let enabled = description["TimeToLiveStatus"] == "ENABLED";
+    let present = description["AttributeName"].as_str().filter(|_| enabled);
+    if present == attribute {
+        return Ok(());
+    }
+    let update = |name: &str, enabled: bool| {
+        let specification = json!({"AttributeName": name, "Enabled": enabled});
+        engine.execute(
+            "UpdateTimeToLive",
+            json!({"TableName": table, "TimeToLiveSpecification": specification}),
+        )
+    };
+    if let Some(present) = present {
+        update(present, false)?;
+    }
+    match attribute {
+        Some(attribute) => {
+            update(attribute, true)?;
+            steps.push(format!("time to live by {attribute}"));
+        }
+        None => steps.push("no time to live".to_owned()),
+    }
+    Ok(())
+}
+
+impl Shape {
+    fn of(table: &Value) -> Self {
+        let kinds: BTreeMap<String, String> = elements(&table["AttributeDefinitions"])
+            .map(|attribute| {
+                (
+                    text(&attribute["AttributeName"]),
+                    text(&attribute["AttributeType"]),
+                )
+            })
+            .collect();
+        let keys = |schema: &Value| {
+            let mut keys: Vec<Key> = elements(schema)
+                .map(|key| {
+                    let attribute = text(&key["AttributeName"]);
+                    let kind = kinds.get(&attribute).cloned().unwrap_or_default();
+                    Key {
+                        role: text(&key["KeyType"]),
+                        attribute,
+                        kind,
+                    }
+                })
+                .collect();
+            keys.sort();
+            keys
+        };
+        let indexes = |list: &Value| {
+            elements(list)
+                .map(|index| {
+                    let shape = Index {
+                        keys: keys(&index["KeySchema"]),
+                        projection: text(&index["Projection"]["ProjectionType"]),
+                        attributes: elements(&index["Projection"]["NonKeyAttributes"])
+                            .map(text)
+                            .collect(),
+                    };
+                    (text(&index["IndexName"]), shape)
+                })
+                .collect()
+        };
+        let stream = &table["StreamSpecification"];
+        Self {
+            keys: keys(&table["KeySchema"]),
+            local: indexes(&table["LocalSecondaryIndexes"]),
+            global: indexes(&table["GlobalSecondaryIndexes"]),
+            stream: (stream["StreamEnabled"] == true).then(|| text(&stream["StreamViewType"])),
+        }
+    }
+}
+
+fn elements(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

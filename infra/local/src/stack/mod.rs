@@ -1,0 +1,269 @@
+//! The stack: everything that the template declares, running in one process.
+//!
+//! It comes up in an order that leaves nothing half there: folder and clock, tables and secrets, functions, the
+//! listener, then what calls functions by itself (streams, schedules, Telegram).
+
+mod control;
+mod functions;
+mod home;
+mod seed;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use af_app::App;
+use af_app::clock::{Clock, SharedClock};
+use af_app::entropy::Entropy;
+use af_domain::time::Timestamp;
+use af_providers::Providers;
+use anyhow::Context;
+use aws_smithy_types::retry::RetryConfig;
+use axum::Router;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use crate::aws::{Engine, LocalAws, Secrets, TableDefinition};
+use crate::clock::VirtualClock;
+use crate::schedule::{ScheduleRunner, Schedules};
+use crate::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use crate::stream::pump::Pump;
+use crate::telegram::{Options as TelegramOptions, StandIn};
+use crate::template::Template;
+
+pub use home::{DemoFile, DevFile, Home};
+pub use seed::Demo;
+
+/// Name of the one deployment on this machine.
+const DEPLOYMENT_ID: &str = "dev";
+/// Attempts of an SDK call: the engine is in this process, so a second one only helps against injected faults.
+const SDK_ATTEMPTS_MAX: u32 = 3;
+
+/// How a stack comes up.
+pub struct StackOptions {
+    /// The template's text.
+    pub template: String,
+    /// Where everything is kept; `None` keeps nothing.
+    pub data_dir: Option<PathBuf>,
+    /// The port of the public URL on loopback; 0 takes a free one.
+    pub port: u16,
+    /// The clock.
+    pub clock: VirtualClock,
+    /// Where workers can run.
+    pub providers: Providers,
+    /// Non-secret variables for every worker.
+    pub worker_env: BTreeMap<String, String>,
+    /// Whether the template's functions run here; otherwise only the AWS endpoint and the stand-ins do.
+    pub functions: bool,
+    /// Whether a demo agent with its bot and user is there.
+    pub demo: bool,
+}
+
+/// A running stack. Dropping it ends what it runs without waiting.
+pub struct Stack {
+    url: String,
+    aws_url: String,
+    aws: LocalAws,
+    clock: VirtualClock,
+    telegram: StandIn,
+    demo: Option<Demo>,
+    admin_key: String,
+    background: Background,
+    servers: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+/// What calls functions by itself.
+#[derive(Clone)]
+pub(crate) struct Background(Arc<Callers>);
+
+struct Callers {
+    pump: tokio::sync::Mutex<Option<Pump>>,
+    schedules: tokio::sync::Mutex<Option<ScheduleRunner>>,
+}
+
+impl Background {
+    /// Resolves when everything written and due so far has been handed to its functions.
+    async fn settled(&self) {
+        if let Some(schedules) = self.0.schedules.lock().await.as_ref() {
+            schedules.settled().await;
+        }
+        if let Some(pump) = self.0.pump.lock().await.as_ref() {
+            pump.settled().await;
+        }
+    }
+
+    async fn stop(&self) {
+        if let Some(schedules) = self.0.schedules.lock().await.take() {
+            schedules.stop().await;
+        }
+        if let Some(pump) = self.0.pump.lock().await.take() {
+            pump.stop().await;
+        }
+    }
+}
+
+impl Stack {
+    /// Brings the stack up; when this returns, it answers.
+    ///
+    /// # Errors
+    /// When the template, the folder or the port cannot be used.
+    pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port))
+            .await
+            .with_context(|| format!("port {} cannot be used", options.port))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let parameters = BTreeMap::from([
+            ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
+            ("TelegramApiUrl".to_owned(), url.clone()),
+        ]);
+        let template = Template::parse(&options.template, &parameters).context("the template cannot be used")?;
+        let entropy = Arc::new(Entropy::from_os());
+        let clock: SharedClock = Arc::new(options.clock.clone());
+        let aws = aws(&options, &template, clock.clone()).await?;
+        let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS_MAX));
+        let telegram =
+            StandIn::open(options.data_dir.as_deref(), clock.clone(), entropy.clone(), TelegramOptions::default())?;
+        let boot = functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
+        let operator = App::from_boot(&boot.operator(&template))?;
+        let admin_key = seed::secrets(&operator).await?;
+        seed::provider(&operator, options.worker_env.clone()).await?;
+
+        let functions = if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
+        let background = Background(Arc::new(Callers {
+            pump: tokio::sync::Mutex::new(None),
+            schedules: tokio::sync::Mutex::new(None),
+        }));
+        let control = control::router(options.clock.clone(), background.clone()).merge(telegram.control());
+        let router = front(functions.gateway, telegram.api()).nest("/_local", control);
+        let (stop, _) = watch::channel(false);
+        let mut servers = vec![serve(listener, router, &stop)];
+        let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let aws_url = format!("http://{}", aws_listener.local_addr()?);
+        servers.push(serve(aws_listener, aws.endpoint_router(), &stop));
+
+        let demo = if options.demo && options.functions { Some(seed::demo(&operator, &url, &telegram).await?) } else { None };
+        let start = options.clock.now();
+        let pump = Pump::start(Arc::new(aws.engine().clone()), checkpoints(&options)?, functions.mappings)?;
+        let schedules = Schedules::new(functions.schedules, start);
+        let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
+        *background.0.pump.lock().await = Some(pump);
+        *background.0.schedules.lock().await = Some(schedules);
+        telegram.resume();
+        Ok(Self {
+            url,
+            aws_url,
+            aws,
+            clock: options.clock,
+            telegram,
+            demo,
+            admin_key,
+            background,
+            servers,
+            stop,
+        })
+    }
+
+    /// The public URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The AWS endpoint, for functions that run alone.
+    pub fn aws_url(&self) -> &str {
+        &self.aws_url
+    }
+
+    /// A key that opens everything.
+    pub fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// The demo agent, its bot and its user, when they were asked for.
+    pub const fn demo(&self) -> Option<&Demo> {
+        self.demo.as_ref()
+    }
+
+    /// The embedded AWS services.
+    pub const fn aws(&self) -> &LocalAws {
+        &self.aws
+    }
+
+    /// The Telegram stand-in.
+    pub const fn telegram(&self) -> &StandIn {
+        &self.telegram
+    }
+
+    /// Moves the clock and waits until what fell due has been handed to its functions.
+    pub async fn advance(&self, by: af_domain::time::Millis) -> Timestamp {
+        let now = self.clock.advance(by);
+        self.background.settled().await;
+        now
+    }
+
+    /// Resolves when everything written and due so far has been handed to its functions.
+    pub async fn settled(&self) {
+        self.background.settled().await;
+    }
+
+    /// Stops what calls functions by itself, then the servers.
+    pub async fn stop(self) {
+        self.background.stop().await;
+        self.stop.send_replace(true);
+        for server in self.servers {
+            let _ = server.await;
+        }
+    }
+}
+
+async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
+    let (engine, secrets) = match &options.data_dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir)?;
+            (Engine::open(&dir.join("table.sqlite"), clock)?, Secrets::open(&dir.join("secrets.json")).await?)
+        }
+        None => (Engine::memory(clock)?, Secrets::memory()),
+    };
+    let tables = template.tables.iter().map(|t| TableDefinition {
+        create: t.create_table.clone(),
+        ttl_attribute: t.ttl_attribute.clone(),
+    });
+    for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
+        tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
+    }
+    Ok(LocalAws::new(engine, secrets))
+}
+
+fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {
+    Ok(match &options.data_dir {
+        Some(dir) => Arc::new(CheckpointDir::open(dir.join("streams"))?),
+        None => Arc::new(MemoryCheckpoints::default()),
+    })
+}
+
+/// One port for both: the Bot API has paths of its own, `/bot<token>/…` and `/file/bot<token>/…`, and workers that
+/// outlive a crash find it again where the deployment is.
+fn front(gateway: Router, bot_api: Router) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let path = request.uri().path();
+        let is_bot_api = path.starts_with("/bot") || path.starts_with("/file/bot");
+        let called = if is_bot_api { bot_api.clone() } else { gateway.clone() };
+        called.oneshot(request)
+    })
+}
+
+fn serve(listener: TcpListener, router: Router, stop: &watch::Sender<bool>) -> JoinHandle<()> {
+    let mut stopping = stop.subscribe();
+    tokio::spawn(async move {
+        let stopped = async move {
+            // An error means that the stack was dropped: the end as well.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "a server ended");
+        }
+    })
+}

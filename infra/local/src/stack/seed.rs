@@ -1,0 +1,94 @@
+//! What a new deployment needs: its first key, its signing key, and for newcomers a demo that answers.
+
+use std::collections::BTreeMap;
+
+use af_app::agents::{self, AgentSettings};
+use af_app::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
+use af_app::reconcile::provider::{self, ProviderConfig};
+use af_app::worker_token::SIGNING_KEY_REF;
+use af_app::{App, bindings, telegram_bots};
+use af_domain::agent::{BindingSource, TelegramIdentity};
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::telegram::StandIn;
+
+const AGENT: &str = "demo";
+const USER: &str = "demo-user";
+/// The demo user's Telegram id; in a private chat it is the chat's id too.
+const TELEGRAM_USER: &str = "1001";
+
+/// The demo: an agent with a bot, and a user who is paired with it.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// The agent.
+    pub agent: AgentKey,
+    /// The user.
+    pub user: ConsumerUserId,
+    /// The agent's bot.
+    pub bot: BotIdentity,
+    /// The bot's token in the stand-in.
+    pub bot_token: String,
+    /// The user's chat with the bot.
+    pub chat: String,
+}
+
+/// Generates the secrets that a deployment generates, unless they are there; answers the first admin key.
+pub(super) async fn secrets(app: &App) -> anyhow::Result<String> {
+    let mut admin = String::new();
+    for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
+        let secret = SecretRef::parse(name)?;
+        let value = match app.secrets.get(&secret, app.now()).await? {
+            Some(value) => value,
+            None => {
+                let value = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
+                app.secrets.put(&secret, value.clone(), app.now()).await?;
+                value
+            }
+        };
+        if name == BOOTSTRAP_KEY_REF {
+            admin = format!("afk_{BOOTSTRAP_KEY_ID}_{}", value.expose_secret());
+        }
+    }
+    Ok(admin)
+}
+
+/// Says that workers run on this machine, and with which variables.
+pub(super) async fn provider(app: &App, env: BTreeMap<String, String>) -> anyhow::Result<()> {
+    Ok(provider::configure(app, &ProviderConfig { kind: "local".to_owned(), env }).await?)
+}
+
+/// Seeds the demo, or finds the one of an earlier start. The webhook is set each time: the port may be another.
+pub(super) async fn demo(app: &App, public_url: &str, telegram: &StandIn) -> anyhow::Result<Demo> {
+    let agent = AgentKey::parse(AGENT)?;
+    let user = ConsumerUserId::parse(USER)?;
+    if app.store.agent(&agent).await?.is_none() {
+        let settings = AgentSettings {
+            display_name: Some("Demo".to_owned()),
+            version: "1".to_owned(),
+            enabled: true,
+            secrets_ref: Vec::new(),
+        };
+        agents::configure(app, &agent, settings).await?;
+    }
+    let bot = match telegram.bots().into_iter().find(|b| b.username == "agent_factory_demo_bot") {
+        Some(bot) => bot,
+        None => telegram.add_bot(None, Some("agent_factory_demo_bot"))?,
+    };
+    let name = telegram_bots::set_token(app, &agent, SecretString::from(bot.token.clone()), true).await?;
+    let webhook = telegram_bots::configure_webhook(app, &agent, public_url).await?;
+    anyhow::ensure!(webhook.is_ready, "the demo bot's webhook could not be set");
+    if app.store.binding(&user, true).await?.is_none() {
+        let telegram = TelegramIdentity {
+            bot: name.identity.clone(),
+            user: Some(TELEGRAM_USER.to_owned()),
+            chat: Some(TELEGRAM_USER.to_owned()),
+        };
+        let bound = bindings::bind(app, &user, &agent, Some(telegram), BindingSource::Manual).await;
+        bound.context("the demo user could not be paired")?;
+    }
+    Ok(Demo { agent, user, bot: name.identity, bot_token: bot.token, chat: TELEGRAM_USER.to_owned() })
+}

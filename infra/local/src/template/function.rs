@@ -1,0 +1,90 @@
+//! `AWS::Serverless::Function`: its binary, environment, timeout and events.
+
+use std::collections::BTreeMap;
+
+use af_domain::time::Millis;
+use serde_json::Value;
+
+use super::FunctionDef;
+use super::error::{Place, TemplateError};
+use super::event::event;
+use super::property::Properties;
+use super::scope::{Resource, Scope};
+
+/// Lambda's timeout of a function that declares none.
+const TIMEOUT_DEFAULT_SECS: u64 = 3;
+/// Lambda's longest timeout.
+const TIMEOUT_MAX_SECS: u64 = 900;
+
+pub(super) fn function<'t>(
+    scope: &'t Scope<'t>,
+    resource: &Resource<'t>,
+) -> Result<FunctionDef, TemplateError> {
+    let properties = Properties::of(scope, resource, "Properties")?;
+    let globals = globals(scope)?;
+    let timeout = match properties.integer("Timeout", 1..=TIMEOUT_MAX_SECS)? {
+        Some(own) => own,
+        None => globals
+            .integer("Timeout", 1..=TIMEOUT_MAX_SECS)?
+            .unwrap_or(TIMEOUT_DEFAULT_SECS),
+    };
+    let mut events = Vec::new();
+    if let Some(declared) = properties.mapping("Events")? {
+        for name in declared.names() {
+            let body = declared.mapping(name)?;
+            let body = declared.required(name, body)?;
+            events.extend(event(scope, resource, name, &body)?);
+        }
+    }
+    Ok(FunctionDef {
+        logical_id: resource.logical_id.to_owned(),
+        binary: binary(scope, resource)?,
+        environment: environment(scope, resource, &properties, &globals)?,
+        timeout: Millis::from_secs(timeout),
+        events,
+    })
+}
+
+fn globals<'t>(scope: &'t Scope<'t>) -> Result<Properties<'t>, TemplateError> {
+    let place = Place::resource("Globals").property("Function");
+    let entries = match scope.section("Globals")?.find(|(name, _)| *name == "Function") {
+        None => Default::default(),
+        Some((_, Value::Object(entries))) => entries.clone(),
+        Some((_, other)) => return Err(place.expected("a mapping", other)),
+    };
+    Ok(Properties::new(scope, place, entries))
+}
+
+fn binary<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<String, TemplateError> {
+    let metadata = Properties::of(scope, resource, "Metadata")?;
+    let build = metadata.mapping("BuildProperties")?;
+    let build = metadata.required("BuildProperties", build)?;
+    let binary = build.text("Binary")?;
+    build.required("Binary", binary)
+}
+
+/// The variables of all functions, under those of this one. The two are joined before anything is resolved, as SAM
+/// does it: a variable that the function sets to `AWS::NoValue` is absent.
+fn environment<'t>(
+    scope: &'t Scope<'t>,
+    resource: &Resource<'t>,
+    properties: &Properties<'t>,
+    globals: &Properties<'t>,
+) -> Result<BTreeMap<String, String>, TemplateError> {
+    let mut joined = serde_json::Map::new();
+    for declared in [globals, properties] {
+        if let Some(environment) = declared.mapping("Environment")?
+            && let Some(variables) = environment.mapping("Variables")?
+        {
+            joined.extend(variables.into_entries());
+        }
+    }
+    let variables = Properties::new(scope, resource.place().property("Environment.Variables"), joined);
+    let mut environment = BTreeMap::new();
+    for name in variables.names() {
+        if let Some(value) = variables.text(name)? {
+            environment.insert(name.to_owned(), value);
+        }
+    }
+    Ok(environment)
+}

@@ -1,0 +1,139 @@
+//! Intrinsic functions and references.
+
+use super::*;
+
+#[test]
+fn every_intrinsic_is_evaluated() {
+    let sections = "
+Parameters: {P: {Type: String, Default: p}, L: {Type: CommaDelimitedList, Default: 'x, y'}}
+Mappings: {M: {p: {k: found}}}
+Conditions:
+  Yes: !Equals [!Ref P, p]
+  No: !Not [!Condition Yes]
+  All: !And [!Condition Yes, !Equals [1, '1']]
+  Some: !Or [!Condition No, !Condition Yes]
+";
+    for (value, expected) in [
+        ("!Ref P", "p"),
+        ("{Ref: P}", "p"),
+        ("!Ref Table", "main"),
+        ("!Ref Bucket", "agent-factory-bucket"),
+        ("!Ref Api", "agent-factory-Api"),
+        (
+            "!GetAtt Table.Arn",
+            "arn:aws:dynamodb:local:000000000000:table/main",
+        ),
+        (
+            "{'Fn::GetAtt': [Bucket, Arn]}",
+            "arn:aws:s3:::agent-factory-bucket",
+        ),
+        (
+            "!GetAtt Fn.Arn",
+            "arn:aws:lambda:local:000000000000:function:agent-factory-Fn",
+        ),
+        (
+            "!Sub 'a-${P}-${Table}-${Bucket.Arn}-${!P}'",
+            "a-p-main-arn:aws:s3:::agent-factory-bucket-${P}",
+        ),
+        ("{'Fn::Sub': ['${V}${P}', {V: !Ref Table}]}", "mainp"),
+        (
+            "!Sub '${AWS::Region} ${AWS::AccountId} ${AWS::StackName}'",
+            "local 000000000000 agent-factory",
+        ),
+        ("!Sub '${AWS::Partition} ${AWS::URLSuffix}'", "aws amazonaws.com"),
+        ("!If [Yes, a, b]", "a"),
+        ("!If [No, a, b]", "b"),
+        ("!If [All, a, b]", "a"),
+        ("!If [Some, a, !Ref Nothing]", "a"),
+        ("!Join ['-', [a, !Ref P, 3, true]]", "a-p-3-true"),
+        ("!Join ['', !Ref L]", "xy"),
+        ("!Select [1, !Ref L]", "y"),
+        ("!Select [0, !Split ['/', 'm/n']]", "m"),
+        ("!FindInMap [M, !Ref P, k]", "found"),
+        ("true", "true"),
+        ("1.5", "1.5"),
+    ] {
+        assert_eq!(
+            variable(value, sections).unwrap().as_deref(),
+            Some(expected),
+            "{value}"
+        );
+    }
+    assert_eq!(
+        variable("!If [No, a, !Ref AWS::NoValue]", sections).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn what_cannot_be_evaluated_names_its_place() {
+    let sections = "Parameters: {Empty: {Type: String}}\nConditions: {Odd: !Contains [a, b]}";
+    let (place, unknown) = problem(variable("!Ref Nothing", sections));
+    assert_eq!(place, "Fn: Environment.Variables.A");
+    assert!(matches!(unknown, Problem::UnknownReference(name) if name == "Nothing"));
+    for (value, wanted) in [
+        ("!Sub '${Nothing}'", "unknown reference `Nothing`"),
+        ("!Ref Empty", "the parameter `Empty` has no value"),
+        (
+            "!Ref Topic",
+            "`Topic` is a AWS::SNS::Topic, which has no local value",
+        ),
+        (
+            "!GetAtt Topic.TopicName",
+            "`Topic` is a AWS::SNS::Topic, which has no local value",
+        ),
+        (
+            "!GetAtt Bucket.DomainName",
+            "`Bucket` has no attribute `DomainName` here",
+        ),
+        (
+            "!GetAtt Table.StreamArn",
+            "the table `Table` has no StreamSpecification",
+        ),
+        (
+            "!GetAtt Table",
+            "`Fn::GetAtt`: wants a resource and an attribute, found \"Table\"",
+        ),
+        (
+            "!ImportValue X",
+            "unsupported intrinsic function `Fn::ImportValue`",
+        ),
+        (
+            "!Equals [a, a]",
+            "unsupported intrinsic function `Fn::Equals outside of a condition`",
+        ),
+        (
+            "'{{resolve:ssm:x}}'",
+            "unsupported intrinsic function `{{resolve:…}}`",
+        ),
+        ("!If [Missing, a, b]", "unknown condition `Missing`"),
+        ("!If [a, b]", "`Fn::If`: wants a list of 3, found [\"a\",\"b\"]"),
+        ("!Sub '${P'", "`Fn::Sub`: `${` without `}`"),
+        ("!Select [2, [a, b]]", "`Fn::Select`: no item 2 in a list of 2"),
+        ("!FindInMap [M, a, b]", "`Fn::FindInMap`: no M.a.b"),
+        ("[a]", "expected a text, found [\"a\"]"),
+    ] {
+        let message = variable(value, sections).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!("Fn: Environment.Variables.A: {wanted}"),
+            "{value}"
+        );
+    }
+    let message = variable("!If [Odd, a, b]", sections).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "Conditions: Odd: unsupported intrinsic function `Fn::Contains`"
+    );
+}
+
+#[test]
+fn a_circle_is_an_error_and_not_the_end_of_the_stack() {
+    let (_, round) = problem(variable(
+        "!If [A, a, b]",
+        "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}",
+    ));
+    assert!(matches!(round, Problem::TooDeep(_)));
+    let names = resource("{Type: AWS::S3::Bucket, Properties: {BucketName: !Sub 'x-${Thing}'}}");
+    assert!(matches!(problem(parse(&names)).1, Problem::TooDeep(_)));
+}

@@ -1,0 +1,144 @@
+//! Who calls: API keys and what they open.
+//!
+//! A key is `afk_<id>_<secret>`; only the SHA-256 of the secret is stored. The key with the id `bootstrap` is
+//! the one that the deployment generated into Secrets Manager.
+
+use af_domain::ids::SecretRef;
+use af_domain::refusal::{Code, Refusal};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{App, AppError};
+
+/// The secret ref of the first admin key's secret part.
+pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
+/// The id of the first admin key.
+pub const BOOTSTRAP_KEY_ID: &str = "bootstrap";
+pub(crate) const PREFIX: &str = "afk_";
+/// Longest id of a key: ours are ULIDs, and a longer one could not be a key in the table either.
+pub(crate) const ID_CHARS_MAX: usize = 64;
+/// Keeps what is derived from the first admin key for cursors apart from the key itself.
+const CURSOR_PURPOSE: &[u8] = b"cursor";
+
+/// What a key may be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The operator API.
+    Admin,
+    /// The user API and enqueueing.
+    App,
+    /// Reading the operator API.
+    Read,
+}
+
+impl Scope {
+    /// The scope as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Admin => "admin",
+            Scope::App => "app",
+            Scope::Read => "read",
+        }
+    }
+
+    /// Reads a scope.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Scope::Admin, Scope::App, Scope::Read].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// A caller that showed a valid key.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The key's id.
+    pub key_id: String,
+    /// What it opens.
+    pub scopes: Vec<Scope>,
+}
+
+impl Caller {
+    /// Requires one of `scopes`; an admin key opens everything.
+    ///
+    /// # Errors
+    /// 403 when the key opens none of them.
+    pub fn require(&self, scopes: &[Scope]) -> Result<(), AppError> {
+        if self.scopes.contains(&Scope::Admin) || self.scopes.iter().any(|s| scopes.contains(s)) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = scopes.iter().map(|s| s.as_str()).collect();
+        let detail = format!("this key lacks the scope {}", wanted.join(" or "));
+        Err(Refusal::new(Code::Forbidden, detail).into())
+    }
+}
+
+/// Lets in who shows a key with one of `scopes`, and names the key in the request's span.
+///
+/// # Errors
+/// 401 unless `token` is a key of this deployment, 403 when it opens none of `scopes`.
+pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, AppError> {
+    let caller = match authenticate(app, token).await {
+        Err(AppError::Refused(refusal)) => {
+            tracing::warn!(metric = "auth_rejected", "call without a valid key");
+            return Err(refusal.into());
+        }
+        other => other?,
+    };
+    tracing::Span::current().record("key_id", caller.key_id.as_str());
+    caller.require(scopes)?;
+    Ok(caller)
+}
+
+/// What cursors are signed with: derived from the first admin key, which every function that lists can read.
+///
+/// # Errors
+/// When the deployment has no first admin key, or it cannot be read.
+pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
+    let missing = || Refusal::new(Code::NotConfigured, format!("Missing cursor key. Import a '{BOOTSTRAP_KEY_REF}' secret."));
+    let key = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(missing)?;
+    Ok(Sha256::new().chain_update(CURSOR_PURPOSE).chain_update(key.expose_secret()).finalize().into())
+}
+
+/// Finds out who calls with `token`.
+///
+/// # Errors
+/// 401 unless it is a key of this deployment.
+pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
+    let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is needed"));
+    let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
+    if id == BOOTSTRAP_KEY_ID {
+        let expected = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(refused)?;
+        let same = hash(expected.expose_secret()).ct_eq(&hash(secret)).into();
+        let caller = Caller { key_id: id.to_owned(), scopes: vec![Scope::Admin] };
+        return if same { Ok(caller) } else { Err(refused()) };
+    }
+    if !is_key_id(id) {
+        return Err(refused());
+    }
+    let now = app.now();
+    let key = match app.api_keys.get(&id.to_owned(), now) {
+        Some(known) => known,
+        // An absence is not kept: the key may have been made a moment ago, and the replica not know it yet.
+        None => {
+            let read = app.store.api_key(id, now).await?.ok_or_else(refused)?;
+            app.api_keys.put(id.to_owned(), read.clone(), now);
+            read
+        }
+    };
+    if key.expires_at.is_some_and(|e| e <= now) {
+        return Err(refused());
+    }
+    if !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
+        return Err(refused());
+    }
+    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })
+}
+
+/// Whether `id` can be the id of a key: one that cannot is not looked up.
+pub(crate) fn is_key_id(id: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+pub(crate) fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}

@@ -1,0 +1,165 @@
+//! How a function comes up: from its environment, an SDK configuration, a clock and a source of randomness.
+//! Lambda hands over the real ones, `agent-factory dev` and the tests their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af_aws::secrets::Secrets;
+use af_domain::agent::{AgentProfile, Bot};
+use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::time::{Millis, Timestamp};
+use af_providers::Providers;
+use af_store::Store;
+use af_store::api_key::ApiKey;
+use af_telegram::{BotApi, TelegramError, http_client};
+
+use crate::cache::Cache;
+use crate::clock::{SharedClock, SystemClock};
+use crate::entropy::Entropy;
+
+/// How long a function trusts policies and agent profiles that it has read.
+const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
+/// How long a function trusts an API key that it has read: a revoked key may open for this long.
+const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
+/// First segment of the Telegram webhook's path where the deployment says nothing else.
+const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
+/// How often a worker's sign of life is written.
+pub(crate) const SIGN_OF_LIFE_EVERY: Millis = Millis::from_secs(60);
+
+/// A function's environment variables.
+#[derive(Clone, Debug, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// The process's own environment.
+    pub fn of_process() -> Self {
+        Self(std::env::vars().collect())
+    }
+
+    /// The variable `name`, if it is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// The variable `name`.
+    ///
+    /// # Errors
+    /// When it is missing or empty.
+    pub fn require(&self, name: &'static str) -> Result<&str, BootError> {
+        self.get(name).ok_or(BootError::MissingVariable(name))
+    }
+}
+
+impl From<BTreeMap<String, String>> for Env {
+    fn from(variables: BTreeMap<String, String>) -> Self {
+        Self(variables)
+    }
+}
+
+/// Everything that a function comes up with.
+#[derive(Clone)]
+pub struct Boot {
+    /// Its environment variables.
+    pub env: Env,
+    /// How AWS is reached.
+    pub sdk: aws_types::SdkConfig,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The source of randomness.
+    pub entropy: Arc<Entropy>,
+    /// Where workers can run.
+    pub providers: Providers,
+}
+
+impl Boot {
+    /// What a deployed function comes up with: its process's environment, the real clock and randomness, and AWS as
+    /// the environment names it.
+    pub async fn on_lambda() -> Self {
+        Self {
+            env: Env::of_process(),
+            sdk: af_aws::sdk_config().await,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(Entropy::from_os()),
+            providers: Providers::none(),
+        }
+    }
+}
+
+/// Why a function cannot come up.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// An environment variable is missing.
+    #[error("the environment variable {0} is missing")]
+    MissingVariable(&'static str),
+    /// The Telegram client could not be made.
+    #[error("TELEGRAM_API_URL is not usable")]
+    Telegram(#[from] TelegramError),
+}
+
+/// What the use cases of one function share.
+pub struct App {
+    /// The table.
+    pub store: Store,
+    /// Secrets.
+    pub secrets: Secrets,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The source of randomness.
+    pub entropy: Arc<Entropy>,
+    /// Where workers can run.
+    pub providers: Providers,
+    /// Which deployment this is.
+    pub deployment_id: String,
+    /// The public URL, where the function is told it.
+    pub public_url: Option<String>,
+    /// Where workers find the Bot API.
+    pub telegram_url: Option<String>,
+    /// First segment of the Telegram webhook's path, with its slash.
+    pub webhook_path_prefix: String,
+    pub(crate) telegram: Option<BotApi>,
+    pub(crate) policies: Cache<(), Policies>,
+    pub(crate) agents: Cache<AgentKey, Option<AgentProfile>>,
+    pub(crate) bots: Cache<BotIdentity, Bot>,
+    pub(crate) api_keys: Cache<String, ApiKey>,
+    pub(crate) signs_of_life: Cache<WorkerId, ()>,
+}
+
+impl App {
+    /// Brings the use cases up.
+    ///
+    /// # Errors
+    /// `BootError` naming what is missing.
+    pub fn from_boot(boot: &Boot) -> Result<Self, BootError> {
+        let table = boot.env.require("TABLE_NAME")?;
+        let prefix = boot.env.require("SECRETS_PREFIX")?;
+        let telegram_url = boot.env.get("TELEGRAM_API_URL");
+        let telegram = match telegram_url {
+            Some(url) => Some(BotApi::new(http_client(url)?, url)),
+            None => None,
+        };
+        let secrets = aws_sdk_secretsmanager::Client::new(&boot.sdk);
+        Ok(Self {
+            store: Store::new(aws_sdk_dynamodb::Client::new(&boot.sdk), table),
+            secrets: Secrets::new(secrets, prefix),
+            clock: boot.clock.clone(),
+            entropy: boot.entropy.clone(),
+            providers: boot.providers.clone(),
+            deployment_id: boot.env.require("DEPLOYMENT_ID")?.to_owned(),
+            public_url: boot.env.get("PUBLIC_URL").map(str::to_owned),
+            telegram_url: telegram_url.map(str::to_owned),
+            webhook_path_prefix: boot.env.get("WEBHOOK_PATH_PREFIX").unwrap_or(WEBHOOK_PATH_PREFIX).to_owned(),
+            telegram,
+            policies: Cache::new(CONFIG_GOOD_FOR),
+            agents: Cache::new(CONFIG_GOOD_FOR),
+            bots: Cache::new(CONFIG_GOOD_FOR),
+            api_keys: Cache::new(API_KEY_GOOD_FOR),
+            signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
+        })
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

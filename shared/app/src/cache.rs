@@ -1,0 +1,58 @@
+//! A small cache by our clock: what a function read a moment ago.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use af_domain::time::{Millis, Timestamp};
+
+/// Entries kept; beyond them the cache starts anew. A function instance serves far fewer distinct keys within
+/// the seconds that entries live.
+const ENTRIES_MAX: usize = 1_000;
+
+/// Values that stay good for a while.
+pub(crate) struct Cache<K, V> {
+    good_for: Millis,
+    entries: Mutex<HashMap<K, (Timestamp, V)>>,
+}
+
+impl<K: Eq + Hash, V: Clone> Cache<K, V> {
+    pub fn new(good_for: Millis) -> Self {
+        Self { good_for, entries: Mutex::default() }
+    }
+
+    pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |(at, value): &(Timestamp, V)| (now.since(*at) < self.good_for).then(|| value.clone());
+        entries.get(key).and_then(fresh)
+    }
+
+    pub fn put(&self, key: K, value: V, now: Timestamp) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= ENTRIES_MAX {
+            entries.clear();
+        }
+        entries.insert(key, (now, value));
+    }
+
+    pub fn forget(&self, key: &K) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_good_for_its_time_and_no_longer() {
+        let cache = Cache::new(Millis::new(10));
+        let at = Timestamp::from_millis;
+        cache.put("k", 1, at(100));
+        assert_eq!(cache.get(&"k", at(109)), Some(1));
+        assert_eq!(cache.get(&"k", at(110)), None);
+        cache.put("k", 2, at(200));
+        cache.forget(&"k");
+        assert_eq!(cache.get(&"k", at(200)), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file.
+
+pub mod agents;
+pub mod auth;
+pub mod backlog;
+pub mod bindings;
+pub mod boot;
+mod cache;
+pub mod clock;
+pub mod counting;
+pub mod enqueue;
+pub mod entropy;
+mod error;
+mod hydrate;
+pub mod ingress;
+pub mod keys;
+pub mod policies;
+pub mod queue;
+pub mod reconcile;
+pub mod secrets;
+pub mod send;
+pub mod telegram_bots;
+pub mod views;
+pub mod wire;
+pub mod worker;
+pub mod worker_token;
+pub mod workers;
+
+pub use boot::{App, Boot, BootError, Env};
+pub use error::AppError;

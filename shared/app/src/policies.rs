@@ -1,0 +1,177 @@
+//! Policies: stored overrides over the defaults of the code.
+
+use std::collections::BTreeMap;
+
+use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
+use af_domain::refusal::Refusal;
+use af_store::conversation::Commit;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{App, AppError};
+
+const DOCUMENT: &str = "policies";
+/// How much of an unknown name is repeated to the caller; the longest of ours has half as many characters.
+const NAME_CHARS_MAX: usize = 64;
+/// Times a change is made anew because somebody else changed other fields meanwhile; operators are few.
+const CHANGE_TRIES_MAX: usize = 5;
+
+/// Overrides as they are stored and sent: group → field → value.
+pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// One field, as it is shown.
+#[derive(Debug, Serialize)]
+pub struct FieldView {
+    /// The value in force.
+    pub value: Value,
+    /// The value when nothing overrides it.
+    pub default: Value,
+    /// What it accepts.
+    pub accepts: String,
+}
+
+/// All fields, group by group.
+pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
+
+/// The policies in force.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn in_force(app: &App) -> Result<Policies, AppError> {
+    let now = app.now();
+    if let Some(policies) = app.policies.get(&(), now) {
+        return Ok(policies);
+    }
+    let policies = with_overrides(&parsed(app.store.config(DOCUMENT).await?.as_deref())?)?;
+    app.policies.put((), policies.clone(), now);
+    Ok(policies)
+}
+
+/// Every field with its value, its default and what it accepts.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
+    let policies = with_overrides(&parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())?)?;
+    Ok(view_of(&policies))
+}
+
+/// Sets fields; `null` takes an override back. Nothing is written unless all of it is acceptable.
+///
+/// # Errors
+/// A refusal that names the first field at fault and what it accepts.
+pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError> {
+    check_names(&changes)?;
+    for _ in 0..CHANGE_TRIES_MAX {
+        let before = app.store.config_to_change(DOCUMENT).await?;
+        let overrides = changed(parsed(before.as_deref())?, &changes);
+        let policies = with_overrides(&overrides)?;
+        policies.check()?;
+        let json =
+            serde_json::to_string(&overrides).map_err(|source| AppError::Unreadable { what: "policies", source })?;
+        if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await? {
+            app.policies.forget(&());
+            return Ok(view_of(&policies));
+        }
+    }
+    Err(AppError::Overtaken("the change of policies"))
+}
+
+/// Every name must be in the catalogue, also where its override is taken back.
+fn check_names(changes: &Overrides) -> Result<(), PolicyError> {
+    for (group, fields) in changes {
+        if !FIELDS.iter().any(|f| f.group == group) {
+            return Err(PolicyError::Unknown(shortened(group)));
+        }
+        if let Some(name) = fields.keys().find(|name| !FIELDS.iter().any(|f| f.group == group && f.name == *name)) {
+            return Err(PolicyError::Unknown(format!("{group}.{}", shortened(name))));
+        }
+    }
+    Ok(())
+}
+
+/// A name that the caller made up, and that may be as long as the body.
+fn shortened(name: &str) -> String {
+    name.chars().take(NAME_CHARS_MAX).collect()
+}
+
+fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
+    for (group, fields) in changes {
+        let stored = overrides.entry(group.clone()).or_default();
+        for (name, value) in fields {
+            if value.is_null() {
+                stored.remove(name);
+            } else {
+                stored.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    overrides
+}
+
+fn parsed(json: Option<&str>) -> Result<Overrides, AppError> {
+    let Some(json) = json else { return Ok(Overrides::new()) };
+    serde_json::from_str(json).map_err(|source| AppError::Unreadable { what: "policies", source })
+}
+
+fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
+    let mut policies = Policies::default();
+    for (group, fields) in overrides {
+        for (name, value) in fields {
+            let given = match value {
+                Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),
+                Value::String(text) => Given::Text(text),
+                _ => Given::Other,
+            };
+            policies.set(group, name, &given)?;
+        }
+    }
+    Ok(policies)
+}
+
+fn view_of(policies: &Policies) -> PoliciesView {
+    let defaults = Policies::default();
+    let mut view = PoliciesView::new();
+    for field in FIELDS {
+        let shown = FieldView {
+            value: as_json((field.get)(policies)),
+            default: as_json((field.get)(&defaults)),
+            accepts: field.bounds.describe(),
+        };
+        view.entry(field.group).or_default().insert(field.name, shown);
+    }
+    view
+}
+
+
+fn as_json(setting: Setting) -> Value {
+    match setting {
+        Setting::Number(n) => Value::from(n),
+        Setting::Ratio(r) => Value::from(r),
+        Setting::Word(w) => Value::from(w),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_replace_defaults_field_by_field() {
+        let overrides = serde_json::from_str(r#"{"queue": {"onRetry": "overtake"}, "scaling": {"maxWorkers": 8}}"#);
+        let policies = with_overrides(&overrides.unwrap()).unwrap();
+        assert_eq!(policies.scaling.workers_max, 8);
+        assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);
+        let view = view_of(&policies);
+        assert_eq!(view["queue"]["onRetry"].value, "overtake");
+        assert_eq!(view["queue"]["onRetry"].default, "block");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused_by_name() {
+        let overrides = serde_json::from_str(r#"{"scaling": {"maxWorkers": true}}"#);
+        let refusal = with_overrides(&overrides.unwrap()).unwrap_err();
+        assert_eq!(refusal.pointer.as_deref(), Some("/scaling/maxWorkers"));
+        assert!(refusal.detail.contains("from 0 to 1000"));
+    }
+}

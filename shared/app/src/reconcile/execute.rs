@@ -1,0 +1,158 @@
+//! Executing a plan: actions on one worker in order, different workers at the same time. Every action reads
+//! what it acts on once more and commits on a condition, so one that is out of date does nothing.
+
+use std::collections::BTreeMap;
+
+use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::pool::{Action, Plan, Planned};
+use af_domain::worker::DrainReason;
+use af_store::conversation::Commit;
+use futures::StreamExt;
+
+use super::observe::Sight;
+use super::{Outcome, spawn, teardown};
+use crate::{App, AppError};
+
+/// Subjects worked on at the same time: enough to hide a provider's latency, few enough for its rate limits.
+const AT_ONCE_MAX: usize = 8;
+
+type Step = (usize, Planned);
+
+pub(super) async fn execute(
+    app: &App,
+    sight: &Sight,
+    plan: &Plan,
+    policies: &Policies,
+) -> Vec<(Planned, Option<Outcome>)> {
+    let mut by_subject: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    for (i, planned) in plan.actions.iter().enumerate() {
+        by_subject.entry(subject(sight, &planned.action, i)).or_default().push((i, planned.clone()));
+    }
+    let run = |steps: Vec<Step>| async move {
+        let mut done = Vec::with_capacity(steps.len());
+        for (i, planned) in steps {
+            let outcome = match carry_out(app, sight, &planned.action, policies).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let why = with_causes(&error);
+                    tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
+                    Outcome::Failed(why)
+                }
+            };
+            done.push((i, planned, outcome));
+        }
+        done
+    };
+    let groups: Vec<_> = by_subject.into_values().map(run).collect();
+    let mut done: Vec<_> = futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await;
+    done.sort_by_key(|(i, _, _)| *i);
+    done.into_iter().map(|(_, planned, outcome)| (planned, Some(outcome))).collect()
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+/// What an action acts on: the worker, where a conversation has one, so that the two never cross.
+fn subject(sight: &Sight, action: &Action, index: usize) -> String {
+    let of_conversation = |key: &ConversationKey| match sight.owner_of(key) {
+        Some(worker) => format!("w {worker}"),
+        None => format!("c {key}"),
+    };
+    match action {
+        Action::Recover { conversation, .. }
+        | Action::Promote { conversation }
+        | Action::AskToSwitch { conversation }
+        | Action::Spawn { conversation: Some(conversation) } => of_conversation(conversation),
+        Action::Spawn { conversation: None } => format!("spare {index}"),
+        Action::Drain { worker, .. } | Action::Settle { worker } | Action::Teardown { worker } => format!("w {worker}"),
+    }
+}
+
+async fn carry_out(app: &App, sight: &Sight, action: &Action, policies: &Policies) -> Result<Outcome, AppError> {
+    match action {
+        Action::Recover { conversation, gone } => recover(app, conversation, *gone, policies).await,
+        Action::Promote { conversation } => promote(app, conversation, policies).await,
+        Action::AskToSwitch { conversation } => {
+            let Some(conversation) = app.store.conversation(conversation, true).await? else { return Ok(Outcome::Stale) };
+            Ok(app.store.ask_to_switch_if_owned(&conversation, true).await?.into())
+        }
+        Action::Drain { worker, reason } => drain(app, worker, *reason, policies).await,
+        Action::Settle { worker } => settle(app, worker, policies).await,
+        Action::Teardown { worker } => teardown::teardown(app, sight, worker).await,
+        Action::Spawn { conversation } => spawn::spawn(app, sight, conversation.as_ref(), policies).await,
+    }
+}
+
+async fn recover(app: &App, key: &ConversationKey, gone: bool, policies: &Policies) -> Result<Outcome, AppError> {
+    let now = app.now();
+    let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
+    let Some(back) = conversation.recover(gone, app.entropy.unit(), now, policies) else { return Ok(Outcome::Stale) };
+    tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
+    Ok(app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await?.into())
+}
+
+async fn promote(app: &App, key: &ConversationKey, policies: &Policies) -> Result<Outcome, AppError> {
+    let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
+    match conversation.with_keys_repaired(app.now(), policies) {
+        Some(repaired) => Ok(app.store.repair_if_unchanged(&conversation, &repaired, policies).await?.into()),
+        None => Ok(Outcome::Stale),
+    }
+}
+
+pub(super) async fn drain(
+    app: &App,
+    id: &WorkerId,
+    reason: DrainReason,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
+    let now = app.now();
+    let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
+    let conversation = match &worker.assignment {
+        Some(assignment) => app.store.conversation(&assignment.key, true).await?,
+        None => None,
+    };
+    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == id));
+    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
+    if reason == DrainReason::Idle && busy {
+        return Ok(Outcome::Stale);
+    }
+    let Ok(drained) = worker.drain(reason, now, policies) else { return Ok(Outcome::Stale) };
+    tracing::info!(worker = %id, %reason, "worker drains");
+    Ok(app.store.drain_if_active(&drained, owned.as_ref(), policies).await?.into())
+}
+
+pub(super) async fn settle(app: &App, id: &WorkerId, policies: &Policies) -> Result<Outcome, AppError> {
+    let now = app.now();
+    let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
+    let conversation = match &worker.assignment {
+        Some(assignment) => app.store.conversation(&assignment.key, true).await?,
+        None => None,
+    };
+    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == id));
+    let Ok(settled) = worker.settle(now) else { return Ok(Outcome::Stale) };
+    let freed = owned.as_ref().map(|before| (before, before.released_by(id, now, policies)));
+    let freed = match freed {
+        None => None,
+        Some((before, Some(after))) => Some((before.clone(), after)),
+        Some((_, None)) => return Ok(Outcome::Waiting("its message to end".to_owned())),
+    };
+    let freed = freed.as_ref().map(|(before, after)| (before, after));
+    Ok(app.store.settle_if_draining(&settled, freed, policies).await?.into())
+}
+
+impl From<Commit> for Outcome {
+    fn from(commit: Commit) -> Self {
+        match commit {
+            Commit::Done => Outcome::Done,
+            Commit::Stale => Outcome::Stale,
+        }
+    }
+}

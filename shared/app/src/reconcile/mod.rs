@@ -1,0 +1,211 @@
+//! Reconcile: observe, plan, execute. One at a time; a trigger that finds one running makes it run once more.
+
+mod execute;
+mod observe;
+pub mod provider;
+mod spawn;
+mod teardown;
+
+use std::collections::BTreeMap;
+
+use af_domain::pool::{Action, Plan, Planned, Wait, plan};
+use af_domain::time::{Millis, Timestamp};
+use af_store::reconcile_lease::{ReconcileHolder, Released};
+use serde::{Deserialize, Serialize};
+
+use crate::{App, AppError, policies};
+use execute::execute;
+use observe::{Sight, observe};
+
+/// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
+const RUNS_MAX: usize = 20;
+/// Time after which an invocation begins no further run: its function's limit is 60 s.
+const RUNS_END_AFTER: Millis = Millis::from_secs(40);
+
+/// What a run found, did, and waits for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// When it observed, epoch ms.
+    pub at: u64,
+    /// Whether it only planned.
+    pub dry_run: bool,
+    /// What it did, or would do.
+    pub actions: Vec<ActionReport>,
+    /// What it leaves alone for now, and until when at the latest.
+    pub waits: Vec<WaitReport>,
+    /// Conversations that want a worker and got none.
+    pub unserved: usize,
+    /// What is missing or failed; it stops nothing else.
+    pub errors: Vec<String>,
+    /// Workers by status.
+    pub workers: BTreeMap<String, usize>,
+}
+
+/// One action of a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionReport {
+    /// `recover`, `promote`, `drain`, `settle`, `teardown`, `spawn` or `switch`.
+    pub action: String,
+    /// Which worker or conversation.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// `planned`, `done`, `stale` (somebody was faster), `waiting: …` or `failed: …`.
+    pub outcome: String,
+}
+
+/// Something that a run leaves alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitReport {
+    /// What waits.
+    pub subject: String,
+    /// What for.
+    pub waits_for: String,
+    /// Until when at the latest, epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was carried out.
+    Done,
+    /// Its condition did not hold any more.
+    Stale,
+    /// It needs another tick.
+    Waiting(String),
+    /// It failed; the next tick tries again.
+    Failed(String),
+}
+
+/// Whether this trigger's wish is fulfilled.
+#[derive(Debug)]
+pub enum Reconciled {
+    /// This call ran; the report of its last run.
+    Ran(Report),
+    /// Another one runs and will run once more.
+    LeftToAnother,
+}
+
+/// Shows what a run would do. `reached_at` is the URL by which the caller has reached us.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
+    let policies = policies::in_force(app).await?;
+    let sight = observe(app, &policies, reached_at).await?;
+    let plan = plan(&sight.observed, &policies, app.now());
+    let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
+    Ok(Report { dry_run: true, ..report(&sight, plan, actions, app.now()) })
+}
+
+/// Runs until there is nothing more to do at once.
+///
+/// # Errors
+/// When the table cannot be read or written. The lease is given up then, so that the next trigger need not wait
+/// for its end.
+pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
+    reconcile_reached_at(app, None).await
+}
+
+/// The same, for a caller that has reached us at this URL: workers are told it where we know no other.
+///
+/// # Errors
+/// As `reconcile`.
+pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result<Reconciled, AppError> {
+    let Some(holder) = app.store.begin_reconcile(app.now()).await? else { return Ok(Reconciled::LeftToAnother) };
+    let ran = run_until_quiet(app, reached_at, &holder).await;
+    if ran.is_err()
+        && let Err(error) = app.store.abandon_reconcile(&holder).await
+    {
+        tracing::warn!(%error, "the reconcile lease could not be given up; it ends by itself");
+    }
+    ran.map(Reconciled::Ran)
+}
+
+async fn run_until_quiet(
+    app: &App,
+    reached_at: Option<&str>,
+    holder: &ReconcileHolder,
+) -> Result<Report, AppError> {
+    let began = app.now();
+    let policies = policies::in_force(app).await?;
+    let mut last = Report::default();
+    for run in 1..=RUNS_MAX {
+        let now = app.now();
+        let sight = observe(app, &policies, reached_at).await?;
+        let plan = plan(&sight.observed, &policies, now);
+        let actions = execute(app, &sight, &plan, &policies).await;
+        let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
+        last = report(&sight, plan, actions, now);
+        if last.unserved > 0 && progress && run < RUNS_MAX && app.now().since(began) < RUNS_END_AFTER {
+            continue;
+        }
+        let json = serde_json::to_string(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
+        match app.store.end_reconcile(holder, &json, app.now()).await? {
+            Released::RunAgain if run < RUNS_MAX => {}
+            Released::Done | Released::Lost | Released::RunAgain => break,
+        }
+    }
+    Ok(last)
+}
+
+/// The report of the last run.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn last_report(app: &App) -> Result<Option<Report>, AppError> {
+    let Some((_, json)) = app.store.last_reconcile().await? else { return Ok(None) };
+    serde_json::from_str(&json).map(Some).map_err(|source| AppError::Unreadable { what: "report", source })
+}
+
+/// Whether another run may serve more conversations after this action.
+const fn makes_room(action: &Action) -> bool {
+    matches!(action, Action::Spawn { .. } | Action::Teardown { .. })
+}
+
+fn report(sight: &Sight, plan: Plan, actions: Vec<(Planned, Option<Outcome>)>, at: Timestamp) -> Report {
+    let mut workers = BTreeMap::new();
+    for observed in &sight.observed.workers {
+        *workers.entry(observed.worker.status.name().to_owned()).or_default() += 1;
+    }
+    Report {
+        at: at.as_millis(),
+        dry_run: false,
+        actions: actions.into_iter().map(|(planned, done)| action_report(sight, planned, done)).collect(),
+        waits: plan.waits.into_iter().map(wait_report).collect(),
+        unserved: plan.unserved,
+        errors: sight.errors.clone(),
+        workers,
+    }
+}
+
+fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> ActionReport {
+    let conversation = |key| format!("conversation {}", sight.name_of(key));
+    let (action, subject) = match &planned.action {
+        Action::Recover { conversation: key, .. } => ("recover", conversation(key)),
+        Action::Promote { conversation: key } => ("promote", conversation(key)),
+        Action::Drain { worker, .. } => ("drain", format!("worker {worker}")),
+        Action::Settle { worker } => ("settle", format!("worker {worker}")),
+        Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
+        Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
+        Action::Spawn { conversation: None } => ("spawn", "spare worker".to_owned()),
+        Action::AskToSwitch { conversation: key } => ("switch", conversation(key)),
+    };
+    let outcome = match done {
+        None => "planned".to_owned(),
+        Some(Outcome::Done) => "done".to_owned(),
+        Some(Outcome::Stale) => "stale".to_owned(),
+        Some(Outcome::Waiting(what)) => format!("waiting: {what}"),
+        Some(Outcome::Failed(why)) => format!("failed: {why}"),
+    };
+    ActionReport { action: action.to_owned(), subject, reason: planned.reason, outcome }
+}
+
+fn wait_report(wait: Wait) -> WaitReport {
+    WaitReport { subject: wait.subject, waits_for: wait.waits_for, until: wait.until.map(Timestamp::as_millis) }
+}

@@ -1,0 +1,102 @@
+//! Spawning: the row first, with its conversation, then the machine.
+
+use std::collections::BTreeMap;
+
+use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::worker::{DrainReason, Machine, Worker};
+use af_providers::{ProviderError, SpawnEnv, SpawnSpec, VolumeSpec};
+use af_store::conversation::Commit;
+
+use super::execute::{drain, settle};
+use super::observe::Sight;
+use super::provider::Place;
+use super::Outcome;
+use crate::workers::{assignment, environment};
+use crate::{App, AppError, worker_token};
+
+/// Where the volume appears in a machine.
+const VOLUME_PATH: &str = "/data";
+/// Size of a volume in GB.
+const VOLUME_SIZE_GB: u32 = 1;
+
+pub(super) async fn spawn(
+    app: &App,
+    sight: &Sight,
+    conversation: Option<&ConversationKey>,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
+    let Some(place) = &sight.place else {
+        return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
+    };
+    let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
+    match start(app, place, &worker, policies).await {
+        Ok(machine) => {
+            app.store.machine_of(&worker.id, &machine).await?;
+            tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            // The machine may exist although its provider did not say so: the row goes the usual way, whose
+            // teardown looks for it, and the conversation is free at once.
+            drain(app, &worker.id, DrainReason::MachineGone, policies).await?;
+            settle(app, &worker.id, policies).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn register(
+    app: &App,
+    place: &Place,
+    conversation: Option<&ConversationKey>,
+    policies: &Policies,
+) -> Result<Option<Worker>, AppError> {
+    let now = app.now();
+    let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
+    let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
+    let commit = match conversation {
+        None => app.store.register_if_new(&worker).await?,
+        Some(key) => {
+            let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
+            let Some(after) = before.assigned_to(&worker.id, now, policies) else { return Ok(None) };
+            worker.assignment = Some(assignment(&before, now));
+            app.store.register_if_free(&worker, &before, &after, policies).await?
+        }
+    };
+    Ok(match commit {
+        Commit::Done => Some(worker),
+        Commit::Stale => None,
+    })
+}
+
+async fn start(app: &App, place: &Place, worker: &Worker, policies: &Policies) -> Result<Machine, AppError> {
+    let (token, _) = worker_token::mint(app, &worker.id).await?;
+    // Ours win over the operator's: a wrong URL there must not cut workers off.
+    let mut env: BTreeMap<String, String> = place.env.clone();
+    env.extend(environment(worker, &token, &place.public_url, app.telegram_url.as_deref(), policies));
+    let volume = if place.provider.capabilities().volumes {
+        let spec = VolumeSpec {
+            scope: place.scope.clone(),
+            worker_id: worker.id.clone(),
+            name: place.provider.volume_name(&place.scope, &worker.id),
+            region: String::new(),
+            size_gb: VOLUME_SIZE_GB,
+        };
+        Some(place.provider.ensure_volume(&spec).await?)
+    } else {
+        None
+    };
+    let spec = SpawnSpec {
+        scope: place.scope.clone(),
+        worker_id: worker.id.clone(),
+        image: String::new(),
+        region: String::new(),
+        guest: None,
+        env: SpawnEnv::from(env),
+        volume,
+        volume_path: VOLUME_PATH.to_owned(),
+    };
+    let machine = place.provider.spawn(&spec).await.map_err(|e: ProviderError| AppError::Provider(e))?.machine;
+    Ok(Machine { app: machine.app_name, id: machine.machine_id, region: machine.region })
+}

@@ -1,0 +1,167 @@
+//! Messages and conversations as callers see them.
+
+use af_domain::agent::conversation_of;
+use af_domain::conversation::Conversation;
+use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
+use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Role};
+use af_domain::refusal::Refusal;
+use af_domain::time::Timestamp;
+use af_store::conversation::History;
+use af_store::conversation_key;
+
+use crate::{App, AppError, queue};
+
+/// A message with its state as it is now.
+#[derive(Debug, Clone)]
+pub struct MessageView {
+    /// The message.
+    pub message: Message,
+    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
+    pub status: &'static str,
+    /// Claims so far, with a running one.
+    pub attempts: u32,
+    /// When it is due next, while it is queued.
+    pub scheduled_for: Option<Timestamp>,
+    /// What its worker last said of its progress, while it runs.
+    pub progress: Option<String>,
+}
+
+/// A conversation as its user sees it.
+#[derive(Debug, Clone)]
+pub struct ConversationView {
+    /// Its id.
+    pub conversation: ConversationId,
+    /// What was said, oldest first: the newest entries, or those before an earlier page.
+    pub history: Vec<HistoryEntry>,
+    /// Where the page of older entries begins, when there may be one.
+    pub older_history: Option<String>,
+    /// Tool calls that have not been answered.
+    pub pending_tool_calls: Vec<PendingToolCall>,
+    /// The newest messages, newest first, or those before an earlier page.
+    pub queue_items: Vec<MessageView>,
+    /// Where the page of older messages begins, when there is one.
+    pub older_items: Option<String>,
+    /// The newest message.
+    pub latest_message: Option<MessageId>,
+    /// Whether something waits or runs.
+    pub has_queued_jobs: bool,
+    /// When the user last said something.
+    pub last_user_message_at: Option<Timestamp>,
+    /// When the agent last did.
+    pub last_assistant_message_at: Option<Timestamp>,
+}
+
+/// A message, seen with its conversation.
+pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) -> MessageView {
+    let waiting = message.status == MessageStatus::Queued;
+    let lease = conversation.and_then(|c| c.lease.as_ref()).filter(|l| waiting && l.entry.message == message.id);
+    let pending = conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
+    let scheduled_for = match (lease, pending) {
+        (Some(_), _) => None,
+        (None, Some(entry)) => Some(entry.due.max(entry.not_before)),
+        (None, None) => waiting.then_some(message.due),
+    };
+    MessageView {
+        status: if lease.is_some() { "processing" } else { message.status.as_str() },
+        attempts: lease.map_or(message.attempts, |l| l.entry.attempts),
+        scheduled_for,
+        progress: lease.and_then(|l| l.progress.clone()),
+        message,
+    }
+}
+
+/// A message.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError> {
+    let missing = || Refusal::not_found(format!("message {id}"));
+    let mut message = app.store.message(id, true).await?.ok_or_else(missing)?;
+    let mut conversation = None;
+    if message.status == MessageStatus::Queued {
+        conversation = app.store.conversation(&message.key, true).await?;
+        let named = conversation.as_ref().is_some_and(|c| {
+            c.running() == Some(id) || c.queue.entries().iter().any(|e| &e.message == id)
+        });
+        if !named {
+            // It ended between the two reads.
+            message = app.store.message(id, true).await?.ok_or_else(missing)?;
+        }
+    }
+    Ok(of_message(message, conversation.as_ref()))
+}
+
+/// A message of one of `user`'s conversations.
+///
+/// # Errors
+/// 404 when there is none, or it is somebody else's.
+pub async fn message_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<MessageView, AppError> {
+    let view = message(app, id).await?;
+    let theirs = conversation_of(&view.message.agent, user).is_ok_and(|c| c == view.message.conversation);
+    if theirs { Ok(view) } else { Err(Refusal::not_found(format!("message {id}")).into()) }
+}
+
+/// Which part of a conversation is looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// Entries of the history and messages, each at most so many.
+    pub limit: u32,
+    /// History before this place, where an earlier page ended; the newest when none.
+    pub history_before: Option<String>,
+    /// Messages before this place; the newest when none.
+    pub items_before: Option<String>,
+}
+
+/// The conversation of `user` with `agent`.
+///
+/// # Errors
+/// 404 when they have none.
+pub async fn conversation(
+    app: &App,
+    user: &ConsumerUserId,
+    agent: &AgentKey,
+    part: &Part,
+) -> Result<ConversationView, AppError> {
+    let id = conversation_of(agent, user)?;
+    let key = conversation_key(&id);
+    let limit = u64::from(part.limit);
+    let (meta, newest, older, items, latest) = tokio::join!(
+        app.store.conversation(&key, true),
+        app.store.history(&key, None, limit),
+        older_history(app, &key, part.history_before.as_deref(), limit),
+        queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
+        app.store.message_ids_of(&key, 1, None)
+    );
+    let meta = meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
+    let newest = newest?;
+    let last = |role: Role| newest.newest_first.iter().find(|e| e.role == role).map(|e| e.at);
+    let (last_user_message_at, last_assistant_message_at) = (last(Role::User), last(Role::Assistant));
+    let pending_tool_calls = newest.pending_tool_calls.clone();
+    let mut shown = older?.unwrap_or(newest);
+    shown.newest_first.reverse();
+    let (queue_items, older_items) = items?;
+    Ok(ConversationView {
+        conversation: id,
+        history: shown.newest_first,
+        older_history: shown.older_than,
+        pending_tool_calls,
+        queue_items,
+        older_items,
+        latest_message: latest?.0.into_iter().next(),
+        has_queued_jobs: meta.lease.is_some() || !meta.queue.is_empty(),
+        last_user_message_at,
+        last_assistant_message_at,
+    })
+}
+
+async fn older_history(
+    app: &App,
+    key: &ConversationKey,
+    before: Option<&str>,
+    limit: u64,
+) -> Result<Option<History>, AppError> {
+    match before {
+        Some(place) => Ok(Some(app.store.history_before(key, place, limit).await?)),
+        None => Ok(None),
+    }
+}

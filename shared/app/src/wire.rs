@@ -1,0 +1,103 @@
+//! Views as JSON, where more than one function answers them.
+
+use std::collections::BTreeMap;
+
+use af_domain::message::Payload;
+use af_domain::time::Timestamp;
+use serde::Serialize;
+
+use crate::views::MessageView;
+
+/// A message with its state as it is now.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageBody {
+    /// Its id.
+    pub message_id: String,
+    /// The conversation it belongs to.
+    pub conversation_id: String,
+    /// The agent it is for.
+    pub agent_key: String,
+    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
+    pub status: &'static str,
+    /// Its priority, 0 to 100; higher runs first.
+    pub priority: u8,
+    /// Claims so far, with a running one.
+    pub attempts: u32,
+    /// When it is due next, epoch ms; only while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<u64>,
+    /// When it was accepted, epoch ms.
+    pub enqueued_at: u64,
+    /// When it ended, epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<u64>,
+    /// Why its latest attempt ended without success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The agent's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// What its worker last said of its progress; only while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// What it carries. Lists leave out payloads of more than 4 KB; the message alone has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<PayloadBody>,
+}
+
+/// What a message carries.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayloadBody {
+    /// Where it came from and where the answer goes.
+    pub provider: String,
+    /// Who sent it; for Telegram the chat to answer.
+    pub provider_user_id: String,
+    /// The text.
+    pub message_text: String,
+    /// The provider's own id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_message_id: Option<String>,
+    /// The provider's update as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_update_json: Option<String>,
+    /// More about it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl From<MessageView> for MessageBody {
+    fn from(view: MessageView) -> Self {
+        let message = view.message;
+        // A provider is never blank: without one, the payload was not read.
+        let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
+        Self {
+            message_id: message.id.to_string(),
+            conversation_id: message.conversation.to_string(),
+            agent_key: message.agent.to_string(),
+            status: view.status,
+            priority: message.priority.get(),
+            attempts: view.attempts,
+            scheduled_for: view.scheduled_for.map(Timestamp::as_millis),
+            enqueued_at: message.enqueued_at.as_millis(),
+            finished_at: message.finished_at.map(Timestamp::as_millis),
+            last_error: message.last_error,
+            reply: message.reply,
+            progress: view.progress,
+            payload: payload.map(Into::into),
+        }
+    }
+}
+
+impl From<Payload> for PayloadBody {
+    fn from(payload: Payload) -> Self {
+        Self {
+            provider: payload.provider,
+            provider_user_id: payload.provider_user_id,
+            message_text: payload.message_text,
+            external_message_id: payload.external_message_id,
+            raw_update_json: payload.raw_update_json,
+            metadata: payload.metadata,
+        }
+    }
+}

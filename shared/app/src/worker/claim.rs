@@ -1,0 +1,212 @@
+//! Claiming: the owner's next message, or a conversation that nobody owns.
+
+use af_domain::conversation::{ClaimRefusal, Claimed, Conversation};
+use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::message::Message;
+use af_domain::policy::Policies;
+use af_domain::pool::ReadyConversation;
+use af_store::StoreError;
+use af_store::conversation::{Commit, History};
+
+use crate::hydrate::{Bundle, Job, bundle};
+use crate::{App, AppError};
+
+/// Times an owner's claim is decided anew when others change the conversation meanwhile.
+const OWNED_TRIES_MAX: usize = 5;
+/// Candidates that a free worker tries in one poll. Each lost race costs up to three requests; the next poll
+/// comes in a second.
+const CANDIDATES_MAX: usize = 6;
+/// Entries of the ready index read from one shard. A random one among the best of them is tried first: when all
+/// take the very first, 64 claimers cost each other 63 requests a claim, and so they cost 5.
+const READY_PAGE: i32 = 32;
+
+/// Who claims, and what comes with the message.
+pub(super) struct Wanted<'a> {
+    pub worker: &'a WorkerId,
+    pub hydrate: bool,
+    pub since: Option<&'a str>,
+    pub policies: &'a Policies,
+}
+
+type Claim = (Job, Option<Bundle>);
+
+/// The next message of a conversation that the worker owns. A lease that it holds already is answered again.
+pub(super) async fn owned(
+    app: &App,
+    wanted: &Wanted<'_>,
+    mut conversation: Conversation,
+) -> Result<Option<Claim>, AppError> {
+    for _ in 0..OWNED_TRIES_MAX {
+        let now = app.now();
+        match conversation.claim(wanted.worker, app.entropy.next_u64(), now, wanted.policies) {
+            Ok(claimed) => {
+                let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
+                let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
+                if let Commit::Done = commit? {
+                    return hand_over(app, wanted, claimed, loaded?).await.map(Some);
+                }
+            }
+            Err(ClaimRefusal::Leased(id)) => {
+                if let Some(held) = app.store.redeliver_if_leased(&conversation.key, &id, now).await? {
+                    return again(app, wanted, held).await;
+                }
+                if conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now) {
+                    return Ok(None);
+                }
+            }
+            Err(ClaimRefusal::OwnedByAnother | ClaimRefusal::Draining | ClaimRefusal::NothingDue) => return Ok(None),
+        }
+        // Others changed it meanwhile, or what was read was out of date.
+        match app.store.conversation(&conversation.key, true).await? {
+            Some(newer) if newer.lease.as_ref().map(|l| &l.id) != conversation.lease.as_ref().map(|l| &l.id) => {
+                conversation = newer;
+            }
+            Some(newer) if newer.version != conversation.version => conversation = newer,
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// A shard of the ready index to look into first.
+pub(super) fn random_shard(app: &App, policies: &Policies) -> u64 {
+    let shards = usize::try_from(policies.queue.ready_shards).unwrap_or(1);
+    app.entropy.below(shards) as u64
+}
+
+/// What one shard of the ready index has to offer now.
+pub(super) async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, StoreError> {
+    let (found, _) = app.store.ready_page(shard, app.now(), READY_PAGE, None).await?;
+    Ok(found)
+}
+
+/// Whether a conversation waits that nobody owns: one read of each shard.
+pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<bool, AppError> {
+    let now = app.now();
+    let shards = (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, 1, None));
+    let pages = futures::future::try_join_all(shards).await?;
+    Ok(pages.iter().any(|(found, _)| !found.is_empty()))
+}
+
+/// A message of a conversation that nobody owns; the worker becomes its owner. `first` is what the first shard
+/// had; the others are asked, all at once, only when that was nothing.
+pub(super) async fn free(
+    app: &App,
+    wanted: &Wanted<'_>,
+    first_shard: u64,
+    first: Vec<ReadyConversation>,
+) -> Result<Option<Claim>, AppError> {
+    let mut tried = 0;
+    if let Some(claim) = try_candidates(app, wanted, first, &mut tried).await? {
+        return Ok(Some(claim));
+    }
+    if tried > 0 {
+        return Ok(None);
+    }
+    let others = (0..wanted.policies.queue.ready_shards).filter(|s| *s != first_shard);
+    let others = futures::future::join_all(others.map(|s| ready(app, s))).await;
+    let mut candidates = Vec::new();
+    for shard in others {
+        candidates.extend(shard?);
+    }
+    try_candidates(app, wanted, candidates, &mut tried).await
+}
+
+async fn try_candidates(
+    app: &App,
+    wanted: &Wanted<'_>,
+    mut candidates: Vec<ReadyConversation>,
+    tried: &mut usize,
+) -> Result<Option<Claim>, AppError> {
+    candidates.sort_by(|a, b| a.ready.cmp(&b.ready));
+    while !candidates.is_empty() && *tried < CANDIDATES_MAX {
+        *tried += 1;
+        let best = candidates[0].ready.band().map(str::to_owned);
+        let band = candidates.iter().take_while(|c| c.ready.band() == best.as_deref()).count();
+        let candidate = candidates.remove(app.entropy.below(band));
+        if let Some(claim) = try_candidate(app, wanted, &candidate.key).await? {
+            return Ok(Some(claim));
+        }
+    }
+    Ok(None)
+}
+
+async fn try_candidate(
+    app: &App,
+    wanted: &Wanted<'_>,
+    key: &ConversationKey,
+) -> Result<Option<Claim>, AppError> {
+    let now = app.now();
+    let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(None) };
+    match conversation.claim(wanted.worker, app.entropy.next_u64(), now, wanted.policies) {
+        Ok(mut claimed) if claimed.becomes_owner => {
+            // Where one waited, others may: asked when this conversation is quiet, when it is known for sure.
+            if let Some(owner) = &mut claimed.after.owner {
+                owner.wanted_elsewhere = true;
+            }
+            let commit = app.store.claim_if_free(&conversation, &claimed, now, wanted.policies);
+            let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
+            match commit? {
+                Commit::Done => hand_over(app, wanted, claimed, loaded?).await.map(Some),
+                Commit::Stale => Ok(None),
+            }
+        }
+        Err(ClaimRefusal::NothingDue) => {
+            // Listed although nothing is due: its keys are out of date. Nobody owns it, so nobody else repairs them.
+            if let Some(repaired) = conversation.with_keys_repaired(now, wanted.policies) {
+                app.store.repair_if_unchanged(&conversation, &repaired, wanted.policies).await?;
+            }
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What a worker needs besides the lease; read while the claim is being committed.
+struct Loaded {
+    message: Option<Message>,
+    history: Option<History>,
+}
+
+async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loaded, AppError> {
+    let history = async {
+        if !wanted.hydrate {
+            return Ok(None);
+        }
+        let limit = wanted.policies.hydration.context_messages_max;
+        app.store.history(&claimed.after.key, wanted.since, limit).await.map(Some)
+    };
+    let (message, history) = tokio::join!(app.store.message(&claimed.lease.entry.message, false), history);
+    Ok(Loaded { message: message?, history: history? })
+}
+
+/// A lease that the worker holds already, answered again.
+async fn again(app: &App, wanted: &Wanted<'_>, conversation: Conversation) -> Result<Option<Claim>, AppError> {
+    let Some(lease) = conversation.lease.clone() else { return Ok(None) };
+    let claimed = Claimed { after: conversation, lease, becomes_owner: false };
+    let loaded = load(app, wanted, &claimed).await?;
+    hand_over(app, wanted, claimed, loaded).await.map(Some)
+}
+
+async fn hand_over(app: &App, wanted: &Wanted<'_>, claimed: Claimed, loaded: Loaded) -> Result<Claim, AppError> {
+    let id = &claimed.lease.entry.message;
+    let message = match loaded.message {
+        Some(message) => message,
+        // The replica that was asked did not have it yet; the claim shows that it exists.
+        None => app.store.message(id, true).await?.ok_or_else(|| missing(id.as_str()))?,
+    };
+    let bundle = match loaded.history {
+        Some(history) => Some(bundle(app, &message, history, wanted.since, wanted.policies).await?),
+        None => None,
+    };
+    let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };
+    Ok((job, bundle))
+}
+
+fn missing(message: &str) -> AppError {
+    StoreError::Malformed {
+        key: message.to_owned(),
+        problem: "a conversation names this message, but it does not exist".to_owned(),
+    }
+    .into()
+}

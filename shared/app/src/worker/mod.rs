@@ -1,0 +1,50 @@
+//! What workers ask for: the use cases behind both faces of the worker contract.
+
+mod claim;
+mod heartbeat;
+mod history;
+mod poll;
+mod settle;
+
+pub use heartbeat::{Beat, heartbeat};
+pub use history::append;
+pub use poll::{Poll, Polled, poll};
+pub use settle::{Failed, complete, fail};
+
+use af_domain::conversation::{Conversation, OwnerState};
+use af_domain::ids::WorkerId;
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+
+/// What a worker is told about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Control {
+    /// It shall finish what it runs, and leave.
+    pub should_stop: bool,
+    /// Why.
+    pub reasons: Vec<&'static str>,
+    /// When it must be gone.
+    pub drain_by: Option<Timestamp>,
+    /// It shall let go of its conversation: that one is quiet and others wait.
+    pub switch: bool,
+}
+
+impl Control {
+    fn stop(reason: &'static str) -> Self {
+        Self { should_stop: true, reasons: vec![reason], ..Self::default() }
+    }
+
+    /// What the owner of `conversation` is told. Its silence is judged on what stood there before this call.
+    fn of_owner(conversation: &Conversation, worker: &WorkerId, policies: &Policies, now: Timestamp) -> Self {
+        let Some(owner) = conversation.owner.as_ref().filter(|o| &o.worker == worker) else {
+            return Self::stop("not_assigned");
+        };
+        if owner.state == OwnerState::Draining {
+            return Self::stop("draining");
+        }
+        let quiet = conversation.lease.is_none() && conversation.readiness(now, policies).head.is_none();
+        let quiet_for = now.since(conversation.active_at.max(owner.assigned_at));
+        let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
+        Self { switch, ..Self::default() }
+    }
+}

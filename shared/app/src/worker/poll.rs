@@ -1,0 +1,202 @@
+//! Poll: control state, claim and hydration in one request.
+
+use af_domain::conversation::{Conversation, OwnerState};
+use af_domain::ids::{ConversationId, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::refusal::Refusal;
+use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::{Worker, WorkerStatus};
+use af_store::conversation::Commit;
+use af_store::conversation_key;
+
+use super::Control;
+use super::claim::{self, Wanted};
+use crate::hydrate::{Bundle, Job};
+use crate::{App, AppError, policies};
+
+/// Times a release is decided anew when others change the conversation meanwhile.
+const RELEASE_TRIES_MAX: usize = 3;
+
+/// What a worker asks.
+#[derive(Debug, Clone, Default)]
+pub struct Poll {
+    /// The conversation it believes it is assigned to.
+    pub conversation: Option<ConversationId>,
+    /// Whether it runs a message at the moment, and only wants its control state.
+    pub busy: bool,
+    /// Whether it wants the bundle with the job.
+    pub hydrate: bool,
+    /// The cursor of an earlier bundle.
+    pub since: Option<String>,
+    /// Whether it lets go of its conversation.
+    pub release: bool,
+}
+
+/// What a worker is answered.
+#[derive(Debug)]
+pub struct Polled {
+    /// What it is told about itself.
+    pub control: Control,
+    /// A message, if there is one for it.
+    pub job: Option<Job>,
+    /// The message's bundle, if it was asked for.
+    pub bundle: Option<Bundle>,
+    /// How long to wait before the next poll.
+    pub next_poll: Millis,
+    /// How long a lease lasts.
+    pub lease: Millis,
+    /// How long to wait between heartbeats.
+    pub next_heartbeat: Millis,
+}
+
+/// Answers a poll of `worker`.
+///
+/// # Errors
+/// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
+pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
+    let policies = policies::in_force(app).await?;
+    let wanted = Wanted { worker, hydrate: request.hydrate, since: request.since.as_deref(), policies: &policies };
+    if let Some(conversation) = request.conversation.as_ref().filter(|_| !request.release) {
+        let key = conversation_key(conversation);
+        let seen = look(app, worker, &key).await?;
+        if let Some(owned) = seen.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker)) {
+            return as_owner(app, &wanted, owned, request.busy).await;
+        }
+    }
+    as_free(app, &wanted, request).await
+}
+
+/// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
+async fn look(
+    app: &App,
+    worker: &WorkerId,
+    key: &af_domain::ids::ConversationKey,
+) -> Result<Option<Conversation>, AppError> {
+    let now = app.now();
+    if app.signs_of_life.get(worker, now).is_some() {
+        return Ok(app.store.conversation(key, false).await?);
+    }
+    let seen = app.store.seen_if_owner(key, worker, now).await?;
+    app.signs_of_life.put(worker.clone(), (), now);
+    Ok(seen)
+}
+
+async fn as_owner(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: Conversation,
+    busy: bool,
+) -> Result<Polled, AppError> {
+    let now = app.now();
+    let control = Control::of_owner(&conversation, wanted.worker, wanted.policies, now);
+    if busy || control.should_stop {
+        return Ok(answer(control, None, &conversation, wanted.policies, now));
+    }
+    let quiet = conversation.clone();
+    let job = claim::owned(app, wanted, conversation).await?;
+    let control = match &job {
+        Some(_) => Control::default(),
+        None => Control { switch: control.switch && is_wanted(app, wanted, &quiet).await?, ..control },
+    };
+    Ok(answer(control, job, &quiet, wanted.policies, now))
+}
+
+/// Whether another conversation waits for this worker, whose own is quiet. When none does, it is not asked again
+/// before reconcile finds one.
+async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Result<bool, AppError> {
+    if claim::somebody_waits(app, wanted.policies).await? {
+        return Ok(true);
+    }
+    app.store.ask_to_switch_if_owned(quiet, false).await?;
+    Ok(false)
+}
+
+async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
+    let now = app.now();
+    let first_shard = claim::random_shard(app, wanted.policies);
+    let (row, ready) = tokio::join!(app.store.worker(wanted.worker), claim::ready(app, first_shard));
+    let Some(row) = row? else { return Ok(gone(wanted.policies)) };
+    match row.status {
+        WorkerStatus::Active => {}
+        WorkerStatus::Draining { drain_by, .. } => {
+            let control = Control { drain_by: Some(drain_by), ..Control::stop("draining") };
+            return Ok(idle(control, row.quiet_since, wanted.policies, now));
+        }
+        WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
+    }
+    if let Some(assignment) = &row.assignment {
+        let conversation = app.store.conversation(&assignment.key, true).await?;
+        let conversation = conversation.ok_or_else(|| Refusal::not_found("conversation of this worker"))?;
+        let lets_go = request.release && request.conversation.as_ref() == Some(&assignment.conversation);
+        if !lets_go || !let_go(app, wanted, &row, conversation.clone()).await? {
+            return as_owner(app, wanted, conversation, request.busy).await;
+        }
+    } else if app.signs_of_life.get(wanted.worker, now).is_none() {
+        app.store.worker_seen(wanted.worker, now).await?;
+        app.signs_of_life.put(wanted.worker.clone(), (), now);
+    }
+    if request.busy {
+        return Ok(idle(Control::default(), row.quiet_since, wanted.policies, now));
+    }
+    match claim::free(app, wanted, first_shard, ready?).await? {
+        Some((job, bundle)) => {
+            let conversation = job.conversation.clone();
+            Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now))
+        }
+        None => Ok(idle(Control::default(), row.quiet_since, wanted.policies, now)),
+    }
+}
+
+/// Lets go of a quiet conversation; `false` when it is not quiet any more and the worker had better stay.
+async fn let_go(
+    app: &App,
+    wanted: &Wanted<'_>,
+    row: &Worker,
+    mut conversation: Conversation,
+) -> Result<bool, AppError> {
+    for _ in 0..RELEASE_TRIES_MAX {
+        let now = app.now();
+        let is_active = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
+        let Some(free) = conversation.released_by(wanted.worker, now, wanted.policies).filter(|_| is_active) else {
+            return Ok(false);
+        };
+        if let Commit::Done = app.store.release_if_quiet(row, &conversation, &free, wanted.policies).await? {
+            return Ok(true);
+        }
+        match app.store.conversation(&conversation.key, true).await? {
+            Some(newer) => conversation = newer,
+            None => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+fn answer(
+    control: Control,
+    job: Option<(Job, Option<Bundle>)>,
+    conversation: &Conversation,
+    policies: &Policies,
+    now: Timestamp,
+) -> Polled {
+    let polled = idle(control, conversation.active_at, policies, now);
+    match job {
+        Some((job, bundle)) => Polled { job: Some(job), bundle, ..polled },
+        None => polled,
+    }
+}
+
+fn gone(policies: &Policies) -> Polled {
+    idle(Control::stop("unknown_worker"), Timestamp::default(), policies, Timestamp::default())
+}
+
+fn idle(control: Control, quiet_since: Timestamp, policies: &Policies, now: Timestamp) -> Polled {
+    let is_idle = now.since(quiet_since) >= policies.poll.idle_after;
+    Polled {
+        control,
+        job: None,
+        bundle: None,
+        next_poll: if is_idle { policies.poll.idle } else { policies.poll.active },
+        lease: policies.lease.lease,
+        next_heartbeat: policies.lease.heartbeat_interval,
+    }
+}

@@ -1,0 +1,108 @@
+//! Complete and fail: how a worker ends a message.
+
+use af_domain::conversation::{Failure, NotHeld, Outcome};
+use af_domain::ids::{LeaseId, MessageId, WorkerId};
+use af_domain::refusal::Refusal;
+use af_domain::time::Timestamp;
+use af_store::conversation::{Commit, CompleteWith, Completed};
+
+use super::history::{check_entries, check_tool_calls};
+use crate::error::stale_lease;
+use crate::{App, AppError, policies};
+
+/// Times a failure is decided anew when others change the conversation meanwhile.
+const FAIL_TRIES_MAX: usize = 5;
+/// Most bytes of a reply that are kept with the message; the item holds it beside the payload.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Most characters of an error that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
+/// Most entries and characters of metadata that a worker may add to a message.
+const METADATA_ENTRIES_MAX: usize = 50;
+const METADATA_CHARS_MAX: usize = 1_000;
+
+/// What becomes of a failed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// It waits for its retry.
+    pub requeued: bool,
+    /// It is a dead letter.
+    pub dead_lettered: bool,
+    /// When the retry is due.
+    pub next_scheduled_for: Option<Timestamp>,
+}
+
+/// Completes `message`.
+///
+/// # Errors
+/// 409 when the lease is not in force; 422 when something in it is too large.
+pub async fn complete(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    with: CompleteWith,
+) -> Result<(), AppError> {
+    check_entries("/history", &with.history)?;
+    check_tool_calls(with.pending_tool_calls.as_deref())?;
+    if with.reply.as_ref().is_some_and(|r| r.len() > REPLY_BYTES_MAX) {
+        return Err(Refusal::field("/reply", format!("reply may have at most {REPLY_BYTES_MAX} bytes")).into());
+    }
+    let too_long = |(k, v): (&String, &String)| k.chars().count().max(v.chars().count()) > METADATA_CHARS_MAX;
+    if with.metadata.len() > METADATA_ENTRIES_MAX || with.metadata.iter().any(too_long) {
+        let detail = format!(
+            "metadata may have at most {METADATA_ENTRIES_MAX} entries of at most {METADATA_CHARS_MAX} characters"
+        );
+        return Err(Refusal::field("/metadata", detail).into());
+    }
+    let policies = policies::in_force(app).await?;
+    match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
+        Completed::Done => Ok(()),
+        Completed::NotHeld(_) => Err(stale_lease()),
+    }
+}
+
+/// Gives `message` back after an attempt that failed.
+///
+/// # Errors
+/// 409 when the lease is not in force.
+pub async fn fail(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+    retryable: bool,
+) -> Result<Failed, AppError> {
+    let policies = policies::in_force(app).await?;
+    let key = lease.parts().conversation;
+    let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
+    for _ in 0..FAIL_TRIES_MAX {
+        let now = app.now();
+        let Some(conversation) = app.store.conversation(&key, true).await? else { return Err(stale_lease()) };
+        let foreign = |l: &af_domain::conversation::Lease| &l.entry.message != message || &l.worker != worker;
+        if conversation.lease.as_ref().is_some_and(|l| &l.id == lease && foreign(l)) {
+            return Err(stale_lease());
+        }
+        let failure = Failure { error: error.clone(), retryable };
+        let back = match conversation.fail(lease, failure, app.entropy.unit(), now, &policies) {
+            Ok(back) => back,
+            Err(NotHeld::Settled(outcome)) => return failed(outcome),
+            Err(NotHeld::Stale) => return Err(stale_lease()),
+        };
+        let commit = app.store.give_back_if_unchanged(&conversation, &back, false, now, &policies).await?;
+        if let Commit::Done = commit {
+            return failed(back.outcome);
+        }
+    }
+    Err(AppError::Overtaken("fail"))
+}
+
+fn failed(outcome: Outcome) -> Result<Failed, AppError> {
+    match outcome {
+        Outcome::Requeued { not_before } => {
+            Ok(Failed { requeued: true, dead_lettered: false, next_scheduled_for: Some(not_before) })
+        }
+        Outcome::DeadLettered => Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None }),
+        Outcome::Done => Err(stale_lease()),
+    }
+}

@@ -1,0 +1,192 @@
+//! Workers: registered by hand, listed, shown.
+
+use std::collections::BTreeMap;
+
+use af_domain::conversation::Conversation;
+use af_domain::ids::{AgentKey, ConversationId, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+use af_domain::worker::{Assignment, Worker};
+use af_store::conversation::Commit;
+use af_store::conversation_key;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{App, AppError, policies, worker_token};
+
+/// Provider of a worker that somebody starts by hand: nobody looks for its machine.
+pub const MANUAL: &str = "manual";
+
+/// A worker as it is shown.
+#[derive(Debug, Clone)]
+pub struct WorkerView {
+    /// Its row.
+    pub worker: Worker,
+    /// Its newest sign of life.
+    pub seen_at: Option<Timestamp>,
+    /// Whether it runs a message.
+    pub load: u32,
+    /// When it will be drained if nobody talks; `None` while it has work, or is not active.
+    pub scheduled_shutdown_at: Option<Timestamp>,
+    /// The conversation it is assigned to, as it is now.
+    pub conversation: Option<Conversation>,
+}
+
+/// A registered worker, with what it must be started with.
+#[derive(Debug)]
+pub struct Registered {
+    /// Its row.
+    pub worker: Worker,
+    /// Its token.
+    pub token: SecretString,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+    /// The environment it must be started with.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Registers a worker that somebody starts by hand.
+///
+/// # Errors
+/// 409 when the id is or was in use, or the conversation has an owner or belongs to another agent than `agent`; 404
+/// when there is no such conversation.
+pub async fn register(
+    app: &App,
+    id: WorkerId,
+    conversation: Option<&ConversationId>,
+    agent: Option<&AgentKey>,
+    public_url: &str,
+) -> Result<Registered, AppError> {
+    if agent.is_some() && conversation.is_none() {
+        let detail = "agentKey goes with conversationId: a worker without one takes conversations of every agent";
+        return Err(Refusal::field("/agentKey", detail).into());
+    }
+    let policies = policies::in_force(app).await?;
+    let now = app.now();
+    // Before the row: without a token, the id would be used up for nothing.
+    let (token, expires_at) = worker_token::mint(app, &id).await?;
+    let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
+    let commit = match conversation {
+        None => app.store.register_if_new(&worker).await?,
+        Some(wanted) => {
+            let missing = || Refusal::not_found(format!("conversation {wanted}"));
+            let before = app.store.conversation(&conversation_key(wanted), true).await?.ok_or_else(missing)?;
+            if agent.is_some_and(|agent| *agent != before.agent) {
+                let detail = format!("conversation {wanted} belongs to agent {}", before.agent);
+                return Err(Refusal::new(Code::AgentMismatch, detail).into());
+            }
+            let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
+            let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
+            worker.assignment = Some(assignment(&before, now));
+            app.store.register_if_free(&worker, &before, &after, &policies).await?
+        }
+    };
+    if let Commit::Stale = commit {
+        let detail = format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
+        return Err(Refusal::new(Code::AlreadyExists, detail).into());
+    }
+    let env = environment(&worker, &token, public_url, app.telegram_url.as_deref(), &policies);
+    Ok(Registered { worker, token, expires_at, env })
+}
+
+pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignment {
+    Assignment {
+        conversation: conversation.id.clone(),
+        key: conversation.key.clone(),
+        agent: conversation.agent.clone(),
+        assigned_at: now,
+    }
+}
+
+/// The environment a worker is started with; what has no value is left out.
+pub(crate) fn environment(
+    worker: &Worker,
+    token: &SecretString,
+    public_url: &str,
+    telegram_url: Option<&str>,
+    policies: &Policies,
+) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let mut put = |name: &str, value: String| env.insert(name.to_owned(), value);
+    put("AGENT_FACTORY_URL", public_url.trim_end_matches('/').to_owned());
+    put("AGENT_FACTORY_WORKER_TOKEN", token.expose_secret().to_owned());
+    put("AGENT_FACTORY_WORKER_ID", worker.id.to_string());
+    put("WORKER_ID", worker.id.to_string());
+    put("WORKSPACE_ID", "default".to_owned());
+    put("POLL_INTERVAL_MS", policies.poll.active.as_millis().to_string());
+    put("HEARTBEAT_INTERVAL_MS", policies.lease.heartbeat_interval.as_millis().to_string());
+    put("WORKER_IDLE_TIMEOUT_MS", policies.scaling.idle_timeout.as_millis().to_string());
+    if let Some(assignment) = &worker.assignment {
+        put("OPENCLAW_CONVERSATION_ID", assignment.conversation.to_string());
+        put("OPENCLAW_AGENT_KEY", assignment.agent.to_string());
+    }
+    if let Some(url) = telegram_url {
+        put("TELEGRAM_API_URL", url.to_owned());
+    }
+    env
+}
+
+/// One page of the workers that are not stopped, by id, and the last one's id when there are more. A pool has at most
+/// 1 000, so all rows are read for each page.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
+    let policies = policies::in_force(app).await?;
+    let (workers, next) = page(app.store.workers().await?, limit, after);
+    let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
+    let conversations = app.store.conversations(&keys).await?;
+    let of = |worker: &Worker| {
+        let key = worker.assignment.as_ref().map(|a| &a.key)?;
+        conversations.iter().find(|c| &c.key == key).cloned()
+    };
+    Ok((workers.into_iter().map(|w| view(of(&w), w, &policies)).collect(), next))
+}
+
+/// Those of `workers` that follow `after`, at most `limit`, and the last one's id when there are more.
+pub(crate) fn page(mut workers: Vec<Worker>, limit: u32, after: Option<&str>) -> (Vec<Worker>, Option<String>) {
+    workers.retain(|w| after.is_none_or(|after| w.id.as_str() > after));
+    workers.sort_by(|a, b| a.id.cmp(&b.id));
+    let more = workers.len() > limit as usize;
+    workers.truncate(limit as usize);
+    let next = workers.last().filter(|_| more).map(|w| w.id.to_string());
+    (workers, next)
+}
+
+/// One worker, also one that has stopped.
+///
+/// # Errors
+/// 404 when there is and was none.
+pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
+    let policies = policies::in_force(app).await?;
+    let worker = match app.store.worker(id).await? {
+        Some(worker) => Some(worker),
+        None => app.store.stopped_worker(id).await?,
+    };
+    let worker = worker.ok_or_else(|| Refusal::not_found(format!("worker {id}")))?;
+    let conversation = match &worker.assignment {
+        Some(assignment) => app.store.conversation(&assignment.key, false).await?,
+        None => None,
+    };
+    Ok(view(conversation, worker, &policies))
+}
+
+fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
+    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
+    let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
+    let is_active = worker.status == af_domain::worker::WorkerStatus::Active;
+    WorkerView {
+        seen_at: worker.seen_at.max(on_conversation),
+        load: u32::from(busy),
+        scheduled_shutdown_at: (is_active && !busy).then(|| quiet_since + policies.scaling.idle_timeout),
+        conversation: owned,
+        worker,
+    }
+}
+
+/// The agent whose worker this is, when it is assigned.
+pub fn agent_of(view: &WorkerView) -> Option<&AgentKey> {
+    view.worker.assignment.as_ref().map(|a| &a.agent)
+}

@@ -1,0 +1,6 @@
+//! AWS as the functions use it: clients with timeouts chosen on purpose, and secrets.
+
+mod config;
+pub mod secrets;
+
+pub use config::sdk_config;

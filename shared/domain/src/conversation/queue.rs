@@ -1,0 +1,312 @@
+//! The pending queue of one conversation: its order, its head, and where it stands in the ready index.
+//!
+//! Order (invariant 3): a message that was claimed before and waits for its retry is the head until it is
+//! terminal (`OnRetry::Block`); otherwise, among the due, priority descending, then due time, then arrival.
+//! A message scheduled for the future blocks nobody until it is due.
+
+use std::fmt;
+
+use crate::ids::{Fence, MessageId};
+use crate::policy::OnRetry;
+use crate::time::Timestamp;
+
+/// Priority of a message, 0 to 100; higher runs first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The highest priority.
+    pub const MAX: u64 = 100;
+
+    /// Checks and wraps `value`; `None` above 100.
+    pub fn new(value: u64) -> Option<Self> {
+        u8::try_from(value).ok().filter(|p| u64::from(*p) <= Self::MAX).map(Self)
+    }
+
+    /// The number, 0 to 100.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// One waiting message, as the conversation knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Which message.
+    pub message: MessageId,
+    /// Its priority.
+    pub priority: Priority,
+    /// When it was due first: its scheduled time, or the moment it was enqueued.
+    pub due: Timestamp,
+    /// Whether a caller asked for that time, rather than "now".
+    pub scheduled: bool,
+    /// Claims so far.
+    pub attempts: u32,
+    /// Claims it may have.
+    pub attempts_max: u32,
+    /// Not to be claimed before this moment (its retry's backoff).
+    pub not_before: Timestamp,
+    /// Fence of its first claim; its history entries are filed under it.
+    pub first_fence: Option<Fence>,
+}
+
+impl Entry {
+    /// Whether it was claimed before and came back.
+    pub const fn is_retry(&self) -> bool {
+        self.attempts > 0
+    }
+
+    fn waits_until(&self) -> Timestamp {
+        self.due.max(self.not_before)
+    }
+}
+
+/// Sort key of a conversation in the ready index. Due work sorts before all work that is not due yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReadyKey(String);
+
+/// Sort key of a message among its conversation's due messages.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderKey(String);
+
+impl OrderKey {
+    /// Sorts before every message's key: nothing may pass.
+    fn first() -> Self {
+        Self("!".into())
+    }
+
+    /// Key of a message of this priority, due at `due`.
+    pub fn of(priority: Priority, due: Timestamp) -> Self {
+        Self(format!("{:03}#{:013}", Priority::MAX - u64::from(priority.0), due.as_millis()))
+    }
+
+    /// The key as it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a stored key.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl ReadyKey {
+    /// Key of a conversation whose head is due: `0#<100 − priority>#<due>`.
+    pub fn due(priority: Priority, due: Timestamp) -> Self {
+        Self(format!("0#{}", OrderKey::of(priority, due).0))
+    }
+
+    /// Key of a conversation whose head becomes due at `time`: `1#<time>`.
+    pub fn at(time: Timestamp) -> Self {
+        Self(format!("1#{:013}", time.as_millis()))
+    }
+
+    /// The first key that is not claimable at `now`: everything below it is.
+    pub fn horizon(now: Timestamp) -> Self {
+        Self(format!("1#{:013}", now.as_millis() + 1))
+    }
+
+    /// The key as it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a stored key.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Whether the key was written for a later moment (`1#…`).
+    pub fn is_later(&self) -> bool {
+        self.0.starts_with("1#")
+    }
+
+    /// The priority band (`0#<100 − priority>`) of a key written for due work.
+    pub fn band(&self) -> Option<&str> {
+        self.0.starts_with("0#").then(|| self.0.get(..5)).flatten()
+    }
+
+    /// Since when (or from when) the conversation is ready.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.0.rsplit('#').next().and_then(|t| t.parse().ok()).map(Timestamp::from_millis)
+    }
+}
+
+impl fmt::Display for ReadyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a queue has to offer at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Index of the message that may be claimed now.
+    pub head: Option<usize>,
+    /// Key of the conversation in the ready index; `None` when nothing waits.
+    pub ready: Option<ReadyKey>,
+    /// Order key of a head that others must not pass.
+    pub behind: Option<OrderKey>,
+}
+
+/// The messages that wait, in the order they arrived; one that came back for its retry stands first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue(Vec<Entry>);
+
+impl Queue {
+    /// A queue of these entries, oldest arrival first.
+    pub const fn new(entries: Vec<Entry>) -> Self {
+        Self(entries)
+    }
+
+    /// The entries, oldest arrival first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// How many wait.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts `entry` back in front, where it was before its claim.
+    pub fn put_back(&mut self, entry: Entry) {
+        self.0.insert(0, entry);
+    }
+
+    /// Adds `entry` as the latest arrival.
+    pub fn push(&mut self, entry: Entry) {
+        self.0.push(entry);
+    }
+
+    /// Takes out the entry at `index`.
+    pub fn take(&mut self, index: usize) -> Entry {
+        self.0.remove(index)
+    }
+
+    /// What may be claimed at `now`, and what the indexes must say.
+    pub fn readiness(&self, now: Timestamp, on_retry: OnRetry) -> Readiness {
+        let order = self.order();
+        let first = |pick: &dyn Fn(&Entry) -> bool| {
+            (0..self.0.len()).filter(|&i| pick(&self.0[i])).min_by_key(|&i| &order[i])
+        };
+        if on_retry == OnRetry::Block
+            && let Some(head) = first(&|e| e.is_retry())
+        {
+            let entry = &self.0[head];
+            let behind = Some(OrderKey::first());
+            return if entry.waits_until() <= now {
+                let ready = Some(ReadyKey::due(entry.priority, entry.due));
+                Readiness { head: Some(head), ready, behind }
+            } else {
+                Readiness { head: None, ready: Some(ReadyKey::at(entry.waits_until())), behind }
+            };
+        }
+        match first(&|e| e.waits_until() <= now) {
+            Some(head) => {
+                let ready = Some(ReadyKey::due(self.0[head].priority, Timestamp::from_millis(order[head].1)));
+                Readiness { head: Some(head), ready, behind: None }
+            }
+            None => {
+                let ready = self.0.iter().map(Entry::waits_until).min().map(ReadyKey::at);
+                Readiness { head: None, ready, behind: None }
+            }
+        }
+    }
+
+    /// Sort key of each entry. Messages enqueued for "now" by functions whose clocks differ a little keep the
+    /// order in which they were committed: none sorts before an earlier arrival of its kind.
+    fn order(&self) -> Vec<(u64, u64, usize)> {
+        let mut latest = 0;
+        let key = |(i, e): (usize, &Entry)| {
+            let due = if e.scheduled {
+                e.due.as_millis()
+            } else {
+                latest = latest.max(e.due.as_millis());
+                latest
+            };
+            (Priority::MAX - u64::from(e.priority.0), due, i)
+        };
+        self.0.iter().enumerate().map(key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, priority: u64, due: u64) -> Entry {
+        Entry {
+            message: MessageId::parse(id).unwrap(),
+            priority: Priority::new(priority).unwrap(),
+            due: Timestamp::from_millis(due),
+            scheduled: false,
+            attempts: 0,
+            attempts_max: 5,
+            not_before: Timestamp::default(),
+            first_fence: None,
+        }
+    }
+
+    fn head(queue: &Queue, now: u64, on_retry: OnRetry) -> Option<&str> {
+        let readiness = queue.readiness(Timestamp::from_millis(now), on_retry);
+        readiness.head.map(|i| queue.entries()[i].message.as_str())
+    }
+
+    #[test]
+    fn higher_priority_runs_first_then_the_earlier_then_the_first_to_arrive() {
+        let queue = Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), entry("c", 90, 20), entry("d", 90, 30)]);
+        assert_eq!(head(&queue, 100, OnRetry::Block), Some("b"), "immediate messages keep their order of arrival");
+        let mut scheduled = entry("c", 90, 20);
+        scheduled.scheduled = true;
+        let queue = Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), scheduled]);
+        assert_eq!(head(&queue, 100, OnRetry::Block), Some("c"));
+    }
+
+    #[test]
+    fn a_future_message_blocks_nobody_until_it_is_due() {
+        let mut future = entry("f", 100, 1_000);
+        future.scheduled = true;
+        let queue = Queue::new(vec![future, entry("a", 50, 10)]);
+        assert_eq!(head(&queue, 999, OnRetry::Block), Some("a"));
+        assert_eq!(head(&queue, 1_000, OnRetry::Block), Some("f"));
+    }
+
+    #[test]
+    fn a_waiting_retry_blocks_whatever_priority_arrives_or_is_overtaken_by_policy() {
+        let mut retry = entry("r", 50, 10);
+        retry.attempts = 1;
+        retry.not_before = Timestamp::from_millis(500);
+        let queue = Queue::new(vec![retry, entry("a", 100, 20)]);
+        assert_eq!(head(&queue, 499, OnRetry::Block), None);
+        assert_eq!(head(&queue, 500, OnRetry::Block), Some("r"));
+        assert_eq!(head(&queue, 499, OnRetry::Overtake), Some("a"));
+        let waiting = queue.readiness(Timestamp::from_millis(100), OnRetry::Block);
+        assert_eq!(waiting.ready, Some(ReadyKey::at(Timestamp::from_millis(500))));
+        assert!(waiting.behind.unwrap() < OrderKey::of(Priority::new(100).unwrap(), Timestamp::default()));
+    }
+
+    #[test]
+    fn ready_keys_sort_due_work_first_and_carry_their_time() {
+        let high = ReadyKey::due(Priority::new(90).unwrap(), Timestamp::from_millis(5));
+        let low = ReadyKey::due(Priority::new(10).unwrap(), Timestamp::from_millis(1));
+        let later = ReadyKey::at(Timestamp::from_millis(7));
+        assert!(high < low && low < later);
+        assert!(later < ReadyKey::horizon(Timestamp::from_millis(7)));
+        assert!(later >= ReadyKey::horizon(Timestamp::from_millis(6)));
+        assert_eq!((high.band(), later.band()), (Some("0#010"), None));
+        assert_eq!(later.time(), Some(Timestamp::from_millis(7)));
+    }
+
+    #[test]
+    fn an_empty_queue_has_no_place_in_the_index() {
+        let nothing = Queue::default().readiness(Timestamp::default(), OnRetry::Block);
+        assert_eq!(nothing, Readiness { head: None, ready: None, behind: None });
+    }
+}

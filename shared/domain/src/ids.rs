@@ -1,0 +1,190 @@
+//! Typed ids. Each is checked once, where it enters the system, and never a bare string after that.
+
+use std::fmt;
+
+/// Why a text is not an id of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} must be {rule}")]
+pub struct InvalidId {
+    /// Which id was asked for, in API words (`agentKey`).
+    pub kind: &'static str,
+    /// The rule in words, fit for an error message.
+    pub rule: &'static str,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks and wraps `text`.
+            ///
+            /// # Errors
+            /// `InvalidId` naming the rule that `text` breaks.
+            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                let check: fn(&str) -> bool = $check;
+                if check(&text) { Ok(Self(text)) } else { Err(InvalidId { kind: $kind, rule: $rule }) }
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn printable(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+fn token(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        // `.` and `..` mean folders wherever an id becomes part of a path.
+        && text.bytes().any(|b| b != b'.')
+}
+
+id!(
+    /// A conversation, as callers name it: `user-agent:<agentKey>:<user>`, `telegram:<bot>:<chat>`, or their own.
+    ConversationId, "conversationId", "1 to 256 printable characters", |t| printable(t, 256)
+);
+id!(
+    /// A message. Its id is also its dedupe key: `tg:<bot>:<update>`, a hash of an idempotency key, or a ULID.
+    MessageId, "messageId", "1 to 128 letters, digits, ':', '.', '_' or '-'",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'_' | b'-'))
+);
+id!(
+    /// An agent profile's key.
+    AgentKey, "agentKey", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
+);
+id!(
+    /// A worker: one life of one machine. Never used again after it stopped.
+    WorkerId, "workerId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
+);
+id!(
+    /// The consumer app's name for one of its users.
+    ConsumerUserId, "consumerUserId", "1 to 128 printable characters", |t| printable(t, 128)
+);
+id!(
+    /// The name of a secret.
+    SecretRef, "secretRef", "1 to 200 letters, digits, '.', '_' or '-'", |t| token(t, 200)
+);
+id!(
+    /// A lease: it carries its conversation's key and fence, so that a call that names only a message finds both.
+    LeaseId, "leaseId", "a lease id as a claim answered it",
+    |t| t.len() <= 128 && LeaseParts::read(t).is_some()
+);
+id!(
+    /// A Telegram bot's numeric id, as text.
+    BotIdentity, "botIdentity", "1 to 20 digits",
+    |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
+);
+id!(
+    /// A short hash of a conversation id: the partition its items live in.
+    ConversationKey, "conversationKey", "26 letters and digits of base 32",
+    |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+);
+
+/// A fence: grows by one with every claim of its conversation and is never set back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence(pub u64);
+
+impl Fence {
+    /// The fence of the next claim.
+    #[must_use]
+    pub const fn next(self) -> Fence {
+        Fence(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<nonce>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseParts {
+    /// The conversation that the lease is on.
+    pub conversation: ConversationKey,
+    /// The fence that the lease was given.
+    pub fence: Fence,
+    /// The fence of the first claim of its message.
+    pub first_fence: Fence,
+    /// Which attempt of its message it is, from 1.
+    pub attempt: u32,
+    /// Makes the id unguessable.
+    pub nonce: u64,
+}
+
+impl LeaseParts {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let parts = Self {
+            conversation: ConversationKey::parse(parts.next()?).ok()?,
+            fence: Fence(parts.next()?.parse().ok()?),
+            first_fence: Fence(parts.next()?.parse().ok()?),
+            attempt: parts.next()?.parse().ok()?,
+            nonce: u64::from_str_radix(parts.next().filter(|_| parts.next().is_none())?, 16).ok()?,
+        };
+        Some(parts)
+    }
+}
+
+impl LeaseId {
+    /// The id that says `parts`.
+    pub fn of(parts: &LeaseParts) -> Self {
+        let LeaseParts { conversation, fence, first_fence, attempt, nonce } = parts;
+        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{nonce:016x}"))
+    }
+
+    /// What the id says.
+    ///
+    /// # Panics
+    /// Never: an id that does not parse is not made.
+    pub fn parts(&self) -> LeaseParts {
+        LeaseParts::read(&self.0).expect("checked when the id was made")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_name_the_rule_they_break() {
+        assert_eq!(AgentKey::parse("").unwrap_err().to_string(), "agentKey must be 1 to 64 letters, digits, '.', '_' or '-'");
+        assert!(AgentKey::parse("a/b").is_err() && WorkerId::parse("..").is_err());
+        assert!(ConversationId::parse("user-agent:support:ünal").is_ok());
+        assert!(ConversationId::parse("line\nbreak").is_err());
+        assert!(BotIdentity::parse("12a").is_err());
+    }
+
+    #[test]
+    fn lease_ids_carry_their_conversation_and_fence() {
+        let key = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
+        let parts =
+            LeaseParts { conversation: key, fence: Fence(7), first_fence: Fence(5), attempt: 2, nonce: 0xabc };
+        let lease = LeaseId::of(&parts);
+        assert_eq!(LeaseId::parse(lease.as_str()).unwrap().parts(), parts);
+        assert!(LeaseId::parse(format!("{lease}.1")).is_err());
+        assert!(LeaseId::parse("nonsense").is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! Pure rules of the system: ids, conversations, leases, workers, policies and the pool planner.
+//!
+//! Nothing here reads a clock, draws a random number, serialises or talks to anybody: the present time and
+//! every random choice come in as parameters, and a decision goes out as a value.
+
+pub mod agent;
+pub mod conversation;
+pub mod ids;
+pub mod message;
+pub mod policy;
+pub mod pool;
+pub mod refusal;
+pub mod time;
+pub mod worker;

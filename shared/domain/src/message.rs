@@ -1,0 +1,198 @@
+//! A message: what came in, and how it ended.
+//!
+//! Stored states are `queued`, `done`, `dead_letter` and `cancelled`; `processing` is derived: a queued message
+//! is processing while its conversation's lease names it (invariant 2).
+
+use std::collections::BTreeMap;
+
+use crate::conversation::Priority;
+use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId};
+use crate::time::Timestamp;
+
+/// Largest payload of a message in bytes, as JSON.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// What a message carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// Where it came from and where the answer goes: `telegram`, `system_push`, or the caller's own word.
+    pub provider: String,
+    /// Who sent it, in the provider's terms; for Telegram the chat to answer.
+    pub provider_user_id: String,
+    /// The text.
+    pub message_text: String,
+    /// The provider's own id of it.
+    pub external_message_id: Option<String>,
+    /// The provider's update as it came, JSON.
+    pub raw_update_json: Option<String>,
+    /// More about it; always has `providerUserId`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The stored state of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageStatus {
+    /// It waits, or runs.
+    Queued,
+    /// A worker completed it.
+    Done,
+    /// Its attempts are used up, or no retry can help.
+    DeadLetter,
+    /// Its sender or an operator took it back.
+    Cancelled,
+}
+
+impl MessageStatus {
+    /// The state in the system's words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageStatus::Queued => "queued",
+            MessageStatus::Done => "done",
+            MessageStatus::DeadLetter => "dead_letter",
+            MessageStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads a stored state.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Done, Self::DeadLetter, Self::Cancelled].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// A message as its item holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// The partition of its conversation.
+    pub key: ConversationKey,
+    /// The agent it is for.
+    pub agent: AgentKey,
+    /// Its stored state.
+    pub status: MessageStatus,
+    /// Its priority.
+    pub priority: Priority,
+    /// When it was due first.
+    pub due: Timestamp,
+    /// When it was accepted.
+    pub enqueued_at: Timestamp,
+    /// What it carries.
+    pub payload: Payload,
+    /// Claims so far, as last written (a running claim is counted when it ends).
+    pub attempts: u32,
+    /// Why its latest attempt ended without success.
+    pub last_error: Option<String>,
+    /// The agent's answer.
+    pub reply: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Fence of the lease that ended it.
+    pub fence: Option<Fence>,
+}
+
+/// Who wrote a history entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+    /// An instruction.
+    System,
+    /// A tool's result.
+    Tool,
+}
+
+impl Role {
+    /// The role as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::System => "system",
+            Role::Tool => "tool",
+        }
+    }
+
+    /// Reads a role.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::User, Self::Assistant, Self::System, Self::Tool].into_iter().find(|r| r.as_str() == text)
+    }
+}
+
+/// One entry of a conversation's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// Who wrote it.
+    pub role: Role,
+    /// What.
+    pub content: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A tool call that the agent made and that has not been answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingToolCall {
+    /// Which tool.
+    pub tool_name: String,
+    /// The call's id.
+    pub call_id: String,
+    /// Where it stands, in the agent's words.
+    pub status: String,
+}
+
+/// Cuts history, newest entries first, to at most `messages_max` entries and about `tokens_max` tokens, and
+/// returns it oldest first. Always whole entries, and at least the newest one: an agent without the last thing
+/// said is worse than one over budget.
+pub fn within_budget(newest_first: Vec<HistoryEntry>, messages_max: u64, tokens_max: u64) -> Vec<HistoryEntry> {
+    let mut tokens = 0;
+    let mut kept = Vec::new();
+    for entry in newest_first {
+        tokens += estimated_tokens(&entry.content);
+        let full = kept.len() as u64 >= messages_max || tokens > tokens_max;
+        if full && !kept.is_empty() {
+            break;
+        }
+        kept.push(entry);
+    }
+    kept.reverse();
+    kept
+}
+
+/// Four bytes a token, and four tokens for the envelope of an entry: the usual rule of thumb.
+fn estimated_tokens(content: &str) -> u64 {
+    content.len() as u64 / 4 + 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(n: usize, length: usize) -> Vec<HistoryEntry> {
+        let entry = |i| HistoryEntry {
+            role: Role::User,
+            content: format!("{i:0>length$}"),
+            at: Timestamp::from_millis(i as u64),
+        };
+        (0..n).rev().map(entry).collect()
+    }
+
+    #[test]
+    fn history_is_cut_to_the_newest_whole_entries_and_told_oldest_first() {
+        let kept = within_budget(entries(10, 40), 3, 1_000);
+        let at: Vec<u64> = kept.iter().map(|e| e.at.as_millis()).collect();
+        assert_eq!(at, [7, 8, 9]);
+        assert_eq!(within_budget(entries(10, 40), 64, 28).len(), 2, "14 tokens each");
+        assert_eq!(within_budget(entries(3, 4_000), 64, 10).len(), 1, "the newest always comes");
+    }
+
+    #[test]
+    fn every_stored_word_is_read_back() {
+        use MessageStatus::{Cancelled, DeadLetter, Done, Queued};
+        assert!([Queued, Done, DeadLetter, Cancelled].iter().all(|s| MessageStatus::parse(s.as_str()) == Some(*s)));
+        assert!([Role::User, Role::Assistant, Role::System, Role::Tool].iter().all(|r| Role::parse(r.as_str()) == Some(*r)));
+    }
+}

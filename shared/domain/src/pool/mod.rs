@@ -1,0 +1,136 @@
+//! The pool planner: from what was observed to a list of actions, each with its reason, and of what it waits
+//! for. Pure, so that a dry run shows exactly what a real run would do.
+
+mod plan;
+
+pub use plan::plan;
+
+use crate::conversation::{Conversation, ReadyKey};
+use crate::ids::{ConversationKey, WorkerId};
+use crate::time::{Millis, Timestamp};
+use crate::worker::{DrainReason, Worker};
+
+/// How far ahead of its due time a conversation gets a worker. The schedule's period: work that falls due just
+/// after a tick would otherwise wait for the next one, and a worker needs that time to boot anyway.
+pub const SPAWN_AHEAD: Millis = Millis::from_secs(60);
+
+/// What the provider says of a worker's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineView {
+    /// The provider was not asked or did not answer, or the worker was started by hand.
+    Unknown,
+    /// It runs or is about to.
+    Running,
+    /// It is there but does not run.
+    NotRunning,
+    /// The provider knows no such machine.
+    Missing,
+}
+
+/// A worker that is not stopped, with the conversation it is assigned to.
+#[derive(Clone, Debug)]
+pub struct ObservedWorker {
+    /// Its row.
+    pub worker: Worker,
+    /// Its conversation, when it has one and that conversation names it as its owner.
+    pub conversation: Option<Conversation>,
+    /// Its machine.
+    pub machine: MachineView,
+}
+
+/// A conversation in the ready index: it has work and nobody owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyConversation {
+    /// The partition its items live in.
+    pub key: ConversationKey,
+    /// Its key in the index.
+    pub ready: ReadyKey,
+}
+
+/// Everything a plan is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// All workers that are not stopped.
+    pub workers: Vec<ObservedWorker>,
+    /// What the ready index holds, up to `SPAWN_AHEAD` from now.
+    pub ready: Vec<ReadyConversation>,
+}
+
+/// One thing to do. Every action is conditional where it is carried out: a plan that is out of date does
+/// nothing wrong, it does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Give back the message of a lease that expired, or whose worker is gone.
+    Recover {
+        /// Whose lease.
+        conversation: ConversationKey,
+        /// Whether the worker is gone, whatever the lease says.
+        gone: bool,
+    },
+    /// Write a matured key into the ready index as due, so that it does not sort after all other work.
+    Promote {
+        /// Which conversation.
+        conversation: ConversationKey,
+    },
+    /// Tell a worker to leave.
+    Drain {
+        /// Which worker.
+        worker: WorkerId,
+        /// Why.
+        reason: DrainReason,
+    },
+    /// Free a draining worker's conversation and begin to take its machine down.
+    Settle {
+        /// Which worker.
+        worker: WorkerId,
+    },
+    /// Take a machine down and close its row.
+    Teardown {
+        /// Which worker.
+        worker: WorkerId,
+    },
+    /// Start a worker.
+    Spawn {
+        /// The conversation it is for; `None` for a spare one.
+        conversation: Option<ConversationKey>,
+    },
+    /// Ask the owner of a conversation to let go when it is quiet.
+    AskToSwitch {
+        /// Whose owner.
+        conversation: ConversationKey,
+    },
+}
+
+/// An action with its reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something that the plan leaves alone for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What waits: `worker w`, `conversation c`, `pool`.
+    pub subject: String,
+    /// What for.
+    pub waits_for: String,
+    /// Until when at the latest, where that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// What to do now and what is waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In order; actions on one worker follow each other.
+    pub actions: Vec<Planned>,
+    /// What is left alone.
+    pub waits: Vec<Wait>,
+    /// Conversations that want a worker and get none from this plan.
+    pub unserved: usize,
+}
+
+#[cfg(test)]
+mod tests;

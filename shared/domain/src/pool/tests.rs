@@ -1,0 +1,199 @@
+use super::*;
+use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue};
+use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
+use crate::policy::Policies;
+use crate::worker::Assignment;
+
+const NOW: Timestamp = Timestamp::from_millis(10_000_000);
+
+fn key(n: usize) -> ConversationKey {
+    ConversationKey::parse(format!("{n:0>26}")).unwrap()
+}
+
+fn ready(n: usize, since: Timestamp) -> ReadyConversation {
+    ReadyConversation { key: key(n), ready: ReadyKey::due(Priority::new(50).unwrap(), since) }
+}
+
+fn conversation(n: usize, worker: &str) -> Conversation {
+    Conversation {
+        id: ConversationId::parse(format!("c{n}")).unwrap(),
+        key: key(n),
+        agent: AgentKey::parse("demo").unwrap(),
+        fence: Fence(1),
+        version: 1,
+        queue: Queue::default(),
+        lease: None,
+        owner: Some(Owner {
+            worker: WorkerId::parse(worker).unwrap(),
+            state: OwnerState::Active,
+            seen_at: Some(NOW),
+            assigned_at: NOW,
+            wanted_elsewhere: false,
+        }),
+        last: None,
+        ready: None,
+        behind: None,
+        active_at: NOW,
+    }
+}
+
+fn assigned(n: usize) -> ObservedWorker {
+    let id = format!("w{n}");
+    let conversation = conversation(n, &id);
+    let mut worker = Worker::registered(WorkerId::parse(id).unwrap(), "local".into(), NOW);
+    worker.assignment = Some(Assignment {
+        conversation: conversation.id.clone(),
+        key: conversation.key.clone(),
+        agent: conversation.agent.clone(),
+        assigned_at: NOW,
+    });
+    ObservedWorker { worker, conversation: Some(conversation), machine: MachineView::Running }
+}
+
+fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker {
+    let conversation = observed.conversation.as_mut().unwrap();
+    conversation.queue = Queue::new(vec![Entry {
+        message: MessageId::parse("m").unwrap(),
+        priority: Priority::new(50).unwrap(),
+        due: NOW,
+        scheduled: false,
+        attempts: 0,
+        attempts_max: 5,
+        not_before: Timestamp::default(),
+        first_fence: None,
+    }]);
+    *conversation = conversation.claim(&observed.worker.id, 1, NOW, policies).unwrap().after;
+    observed
+}
+
+fn actions(plan: &Plan) -> Vec<Action> {
+    plan.actions.iter().map(|p| p.action.clone()).collect()
+}
+
+#[test]
+fn nothing_observed_is_nothing_to_do() {
+    assert_eq!(plan(&Observed::default(), &Policies::default(), NOW), Plan::default());
+}
+
+#[test]
+fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
+    let policies = Policies::default();
+    let ready = (0..5).map(|n| ready(n, NOW - Millis::new(n as u64))).collect();
+    let plan = plan(&Observed { workers: vec![], ready }, &policies, NOW);
+    let spawned: Vec<_> = [4, 3, 2].map(|n| Action::Spawn { conversation: Some(key(n)) }).into();
+    assert_eq!(actions(&plan), spawned);
+    assert_eq!(plan.unserved, 2);
+}
+
+#[test]
+fn a_free_worker_covers_a_waiting_conversation() {
+    let policies = Policies::default();
+    let free = ObservedWorker {
+        worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
+        conversation: None,
+        machine: MachineView::Running,
+    };
+    let plan = plan(&Observed { workers: vec![free], ready: vec![ready(1, NOW)] }, &policies, NOW);
+    assert!(actions(&plan).is_empty());
+}
+
+#[test]
+fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
+    let mut policies = Policies::default();
+    policies.scaling.workers_max = 2;
+    let busy = running(assigned(1), &policies);
+    let mut observed = Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)] };
+    observed.workers[1].conversation.as_mut().unwrap().active_at = NOW - Millis::new(5);
+    let ask = Action::AskToSwitch { conversation: key(2) };
+    assert_eq!(actions(&plan(&observed, &policies, NOW + Millis::new(1))), [ask], "the quiet one first");
+    observed.workers[1].conversation.as_mut().unwrap().owner.as_mut().unwrap().wanted_elsewhere = true;
+    assert!(actions(&plan(&observed, &policies, NOW + Millis::new(1))).is_empty(), "it has been asked");
+}
+
+#[test]
+fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
+    let policies = Policies::default();
+    let observed = |seen| {
+        let mut worker = assigned(1);
+        worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(seen);
+        Observed { workers: vec![worker], ready: vec![] }
+    };
+    let due = NOW + policies.scaling.idle_timeout;
+    let before = due - Millis::new(1);
+    let early = plan(&observed(before), &policies, before);
+    assert!(early.actions.is_empty());
+    assert_eq!(early.waits[0].until, Some(due));
+    let worker = WorkerId::parse("w1").unwrap();
+    let drain = Action::Drain { worker, reason: DrainReason::Idle };
+    assert_eq!(actions(&plan(&observed(due), &policies, due)), [drain]);
+}
+
+#[test]
+fn the_minimum_of_idle_workers_stays_and_is_started() {
+    let mut policies = Policies::default();
+    policies.scaling.idle_workers_min = 1;
+    let due = NOW + policies.scaling.idle_timeout;
+    let mut worker = assigned(1);
+    worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
+    assert!(plan(&Observed { workers: vec![worker], ready: vec![] }, &policies, due).actions.is_empty());
+    let started = plan(&Observed::default(), &policies, NOW);
+    assert_eq!(actions(&started), [Action::Spawn { conversation: None }]);
+}
+
+#[test]
+fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
+    let policies = Policies::default();
+    let busy = Observed { workers: vec![running(assigned(1), &policies)], ready: vec![] };
+    assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
+    let expired = NOW + policies.lease.lease;
+    assert_eq!(actions(&plan(&busy, &policies, expired)), [Action::Recover { conversation: key(1), gone: false }]);
+}
+
+#[test]
+fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
+    let policies = Policies::default();
+    let mut dead = running(assigned(1), &policies);
+    dead.machine = MachineView::NotRunning;
+    let worker = dead.worker.id.clone();
+    let plan = plan(&Observed { workers: vec![dead], ready: vec![] }, &policies, NOW);
+    let expected = [
+        Action::Recover { conversation: key(1), gone: true },
+        Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
+        Action::Settle { worker: worker.clone() },
+        Action::Teardown { worker },
+    ];
+    assert_eq!(actions(&plan), expected);
+}
+
+#[test]
+fn a_machine_that_is_not_listed_yet_has_its_grace() {
+    let policies = Policies::default();
+    let mut new = assigned(1);
+    new.machine = MachineView::Missing;
+    let plan = plan(&Observed { workers: vec![new], ready: vec![] }, &policies, NOW);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.waits[0].until, Some(NOW + policies.scaling.provider_grace));
+}
+
+#[test]
+fn a_draining_worker_finishes_its_message_until_its_deadline() {
+    let policies = Policies::default();
+    let mut busy = running(assigned(1), &policies);
+    busy.worker = busy.worker.drain(DrainReason::Operator, NOW, &policies).unwrap();
+    let worker = busy.worker.id.clone();
+    let observed = Observed { workers: vec![busy], ready: vec![] };
+    let waiting = plan(&observed, &policies, NOW + Millis::new(1));
+    assert!(waiting.actions.is_empty());
+    assert!(waiting.waits[0].waits_for.contains("message m"));
+    let late = NOW + policies.scaling.drain_timeout;
+    let settle = Action::Settle { worker };
+    assert!(actions(&plan(&observed, &policies, late)).contains(&settle));
+}
+
+#[test]
+fn work_that_waited_for_its_time_is_promoted() {
+    let policies = Policies::default();
+    let matured = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
+    let plan = plan(&Observed { workers: vec![], ready: vec![matured] }, &policies, NOW);
+    assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
+}

@@ -1,0 +1,82 @@
+//! Time as the system counts it: whole milliseconds since the Unix epoch, and lengths of time in milliseconds.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+/// A moment: milliseconds since the Unix epoch, by the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+/// A length of time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(u64);
+
+impl Timestamp {
+    /// The moment `ms` milliseconds after the epoch.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, as DynamoDB's time to live wants them.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead (clocks of two machines may differ).
+    pub const fn since(self, earlier: Timestamp) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Millis {
+    /// A length of `ms` milliseconds.
+    pub const fn new(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// A length of `secs` seconds.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs * 1_000)
+    }
+
+    /// A length of `days` days of 24 hours.
+    pub const fn from_days(days: u64) -> Self {
+        Self(days * 86_400_000)
+    }
+
+    /// The length in milliseconds.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+}
+
+impl Add<Millis> for Timestamp {
+    type Output = Timestamp;
+    fn add(self, length: Millis) -> Timestamp {
+        Timestamp(self.0.saturating_add(length.0))
+    }
+}
+
+impl Sub<Millis> for Timestamp {
+    type Output = Timestamp;
+    fn sub(self, length: Millis) -> Timestamp {
+        Timestamp(self.0.saturating_sub(length.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}

@@ -1,0 +1,248 @@
+//! A worker: one life of one machine.
+//!
+//! ```text
+//!   active ──drain──▶ draining ──settle──▶ stopping ──gone──▶ stopped
+//! ```
+//!
+//! No step back, no step over; `stopped` is final for that id. An active worker may claim; a draining one
+//! finishes what it runs, until `drain_by` at the latest; a stopping one owns nothing any more and its machine
+//! is being taken down; a stopped one is history.
+
+use std::fmt;
+
+use crate::ids::{AgentKey, ConversationId, ConversationKey, WorkerId};
+use crate::policy::Policies;
+use crate::time::Timestamp;
+
+/// Where a worker stands in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerStatus {
+    /// It may claim.
+    Active,
+    /// It finishes and leaves.
+    Draining {
+        /// The latest moment it may take.
+        drain_by: Timestamp,
+        /// Why it was told to leave.
+        reason: DrainReason,
+    },
+    /// Its machine is being taken down.
+    Stopping {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Over.
+    Stopped {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// Why a worker is told to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainReason {
+    /// Nobody talked for the idle timeout.
+    Idle,
+    /// No sign of life for the stale limit.
+    Stale,
+    /// Its machine is not there or not running.
+    MachineGone,
+    /// An operator asked for it, or the whole pool is going down.
+    Operator,
+}
+
+impl DrainReason {
+    /// The reason as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DrainReason::Idle => "idle",
+            DrainReason::Stale => "stale",
+            DrainReason::MachineGone => "machine_gone",
+            DrainReason::Operator => "operator",
+        }
+    }
+
+    /// Reads a stored reason.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Idle, Self::Stale, Self::MachineGone, Self::Operator].into_iter().find(|r| r.as_str() == text)
+    }
+}
+
+impl fmt::Display for DrainReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl WorkerStatus {
+    /// The status in the system's words.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            WorkerStatus::Active => "active",
+            WorkerStatus::Draining { .. } => "draining",
+            WorkerStatus::Stopping { .. } => "stopping",
+            WorkerStatus::Stopped { .. } => "stopped",
+        }
+    }
+}
+
+/// The conversation a worker is assigned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its id.
+    pub conversation: ConversationId,
+    /// The partition its items live in.
+    pub key: ConversationKey,
+    /// Its agent.
+    pub agent: AgentKey,
+    /// Since when.
+    pub assigned_at: Timestamp,
+}
+
+/// A machine, as its provider names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The provider's app (or folder) it belongs to.
+    pub app: String,
+    /// The provider's id of it.
+    pub id: String,
+    /// Where it runs.
+    pub region: String,
+}
+
+/// A worker's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its id.
+    pub id: WorkerId,
+    /// Kind of provider that runs it; `manual` for one started by hand.
+    pub provider: String,
+    /// Where it stands.
+    pub status: WorkerStatus,
+    /// When its row was made.
+    pub registered_at: Timestamp,
+    /// Its last sign of life while it was assigned to nothing; with an assignment the conversation knows better.
+    pub seen_at: Option<Timestamp>,
+    /// Since when it has been without work, as far as the row knows.
+    pub quiet_since: Timestamp,
+    /// What it is assigned to.
+    pub assignment: Option<Assignment>,
+    /// Its machine, once the provider has answered.
+    pub machine: Option<Machine>,
+}
+
+/// A step that the worker's status does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker that is {from} cannot become {to}")]
+pub struct StepRefused {
+    /// Its status.
+    pub from: &'static str,
+    /// The status asked for.
+    pub to: &'static str,
+}
+
+impl Worker {
+    /// The row of a new worker.
+    pub const fn registered(id: WorkerId, provider: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            provider,
+            status: WorkerStatus::Active,
+            registered_at: now,
+            seen_at: None,
+            quiet_since: now,
+            assignment: None,
+            machine: None,
+        }
+    }
+
+    /// Told to leave.
+    ///
+    /// # Errors
+    /// `StepRefused` unless it is active.
+    pub fn drain(mut self, reason: DrainReason, now: Timestamp, policies: &Policies) -> Result<Self, StepRefused> {
+        match self.status {
+            WorkerStatus::Active => {
+                self.status = WorkerStatus::Draining { drain_by: now + policies.scaling.drain_timeout, reason };
+                Ok(self)
+            }
+            ref other => Err(StepRefused { from: other.name(), to: "draining" }),
+        }
+    }
+
+    /// Everything it owed is settled: its machine may go.
+    ///
+    /// # Errors
+    /// `StepRefused` unless it is draining.
+    pub fn settle(mut self, now: Timestamp) -> Result<Self, StepRefused> {
+        match self.status {
+            WorkerStatus::Draining { .. } => {
+                self.status = WorkerStatus::Stopping { since: now };
+                self.assignment = None;
+                Ok(self)
+            }
+            ref other => Err(StepRefused { from: other.name(), to: "stopping" }),
+        }
+    }
+
+    /// Its machine and volume are gone.
+    ///
+    /// # Errors
+    /// `StepRefused` unless it is stopping.
+    pub fn gone(mut self, now: Timestamp) -> Result<Self, StepRefused> {
+        match self.status {
+            WorkerStatus::Stopping { .. } => {
+                self.status = WorkerStatus::Stopped { at: now };
+                self.machine = None;
+                Ok(self)
+            }
+            ref other => Err(StepRefused { from: other.name(), to: "stopped" }),
+        }
+    }
+
+    /// Whether it has been silent for too long, when its newest sign of life was at `seen`.
+    pub fn is_stale(&self, seen: Option<Timestamp>, now: Timestamp, policies: &Policies) -> bool {
+        match seen {
+            Some(seen) => now.since(seen) >= policies.lease.stale_after,
+            None => now.since(self.registered_at) >= policies.lease.boot_grace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    #[test]
+    fn the_life_of_a_worker_has_no_step_back_and_no_step_over() {
+        let policies = Policies::default();
+        let new = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
+        assert!(new.clone().settle(NOW).is_err() && new.clone().gone(NOW).is_err());
+        let draining = new.drain(DrainReason::Idle, NOW, &policies).unwrap();
+        assert!(draining.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
+        assert!(draining.clone().gone(NOW).is_err());
+        let stopping = draining.settle(NOW).unwrap();
+        assert!(stopping.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
+        let stopped = stopping.gone(NOW).unwrap();
+        assert!(stopped.clone().settle(NOW).is_err() && stopped.gone(NOW).is_err());
+    }
+
+    #[test]
+    fn a_worker_that_never_spoke_has_its_boot_grace() {
+        let policies = Policies::default();
+        let worker = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
+        let late = NOW + policies.lease.stale_after;
+        assert!(!worker.is_stale(None, late, &policies));
+        assert!(worker.is_stale(Some(NOW), late, &policies));
+        assert!(worker.is_stale(None, NOW + policies.lease.boot_grace, &policies));
+    }
+
+    #[test]
+    fn every_drain_reason_survives_being_stored() {
+        for reason in [DrainReason::Idle, DrainReason::Stale, DrainReason::MachineGone, DrainReason::Operator] {
+            assert_eq!(DrainReason::parse(reason.as_str()), Some(reason));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Ids in the path, percent-decoded once, checked where they enter.
+
+use af_domain::ids::{
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, WorkerId,
+};
+use af_domain::refusal::{Code, Refusal};
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use tracing::Span;
+
+use crate::problem::Problem;
+
+/// Path parameters, which also go into the request's span: one [`PathParam`], a tuple of them, each found by its name, or a bare `String` for the only
+/// parameter of a route.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiPath<T>(pub T);
+
+/// A type that a path parameter of one name becomes.
+pub trait PathParam: Sized {
+    /// The parameter's name in routes (`agentKey`).
+    const NAME: &'static str;
+
+    /// The value, from text that is percent-decoded already.
+    ///
+    /// # Errors
+    /// `InvalidId` naming the rule that `text` breaks: 422 to the caller.
+    fn from_text(text: &str) -> Result<Self, InvalidId>;
+}
+
+macro_rules! path_param {
+    ($($id:ident = $name:literal),* $(,)?) => {$(
+        impl PathParam for $id {
+            const NAME: &'static str = $name;
+
+            fn from_text(text: &str) -> Result<Self, InvalidId> {
+                Self::parse(text)
+            }
+        }
+    )*};
+}
+
+path_param! {
+    AgentKey = "agentKey",
+    BotIdentity = "botIdentity",
+    ConsumerUserId = "consumerUserId",
+    ConversationId = "conversationId",
+    MessageId = "messageId",
+    SecretRef = "secretRef",
+    WorkerId = "workerId",
+}
+
+/// What [`ApiPath`] can hold.
+pub trait PathParams: Sized {
+    /// Takes the parameters out of the route's, as `(name, decoded text)`.
+    ///
+    /// # Errors
+    /// A refusal for a value that its type does not take, or a route that lacks the parameter.
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal>;
+}
+
+impl<T: PathParam> PathParams for T {
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
+        let found = params.iter().find(|(name, _)| *name == T::NAME).ok_or_else(|| misrouted(T::NAME))?;
+        Ok(T::from_text(found.1)?)
+    }
+}
+
+impl PathParams for String {
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
+        match params {
+            [(_, text)] => Ok((*text).to_owned()),
+            _ => Err(misrouted("only one")),
+        }
+    }
+}
+
+impl<A: PathParam, B: PathParam> PathParams for (A, B) {
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
+        Ok((A::from_params(params)?, B::from_params(params)?))
+    }
+}
+
+impl<A: PathParam, B: PathParam, C: PathParam> PathParams for (A, B, C) {
+    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
+        Ok((A::from_params(params)?, B::from_params(params)?, C::from_params(params)?))
+    }
+}
+
+/// Parameters that stand in the request's span, and their fields there.
+const LOGGED: [(&str, &str); 6] = [
+    ("agentKey", "agent_key"),
+    ("botIdentity", "bot_identity"),
+    ("consumerUserId", "consumer_user_id"),
+    ("conversationId", "conversation_id"),
+    ("messageId", "message_id"),
+    ("workerId", "worker_id"),
+];
+
+/// Called once the values have been checked: what breaks an id's rule is not for the log.
+fn log(params: &[(&str, &str)]) {
+    for (name, text) in params {
+        if let Some((_, field)) = LOGGED.iter().find(|(logged, _)| logged == name) {
+            Span::current().record(*field, *text);
+        }
+    }
+}
+
+/// A route and its handler do not fit: a fault of ours, found by the first request.
+fn misrouted(name: &str) -> Refusal {
+    tracing::error!(parameter = name, "the route has no such path parameter");
+    Refusal::new(Code::Internal, "the route is miswired")
+}
+
+impl<S: Send + Sync, T: PathParams> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| {
+            Refusal::new(Code::MalformedRequest, "the path must be UTF-8, percent-encoded once")
+        })?;
+        let params: Vec<(&str, &str)> = params.iter().collect();
+        let taken = T::from_params(&params)?;
+        log(&params);
+        Ok(Self(taken))
+    }
+}

@@ -1,0 +1,53 @@
+//! The one difference between a request from API Gateway and one from a socket: who decodes the path.
+//!
+//! An HTTP API hands its function the path percent-decoded (`rawPath`, unlike its name, and the path parameters).
+//! Routed as it is, an id would be decoded twice (`%2541` would end as `A`), and an id with `#` would end the path.
+//! So the path is put together again from the route and its parameters, each encoded; then handlers decode it once,
+//! as everywhere else.
+
+use axum::Router;
+use http::Uri;
+use http::uri::PathAndQuery;
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt as _};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tower::util::MapRequest;
+
+/// What a path segment may hold unencoded (RFC 3986, "unreserved").
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The service of a function behind API Gateway, for `lambda_http::run(af_http::lambda(router))`.
+pub fn lambda(router: Router) -> MapRequest<Router, fn(Request) -> Request> {
+    MapRequest::new(router, with_encoded_path)
+}
+
+fn with_encoded_path(mut request: Request) -> Request {
+    if let Some(uri) = encoded_uri(&request) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// None where the gateway names no route, or one with a greedy parameter: then the path is left as it came.
+fn encoded_uri(request: &Request) -> Option<Uri> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
+        return None;
+    };
+    let (_method, route) = context.route_key.as_deref()?.split_once(' ')?;
+    let parameters = request.path_parameters_ref()?;
+    let mut target = String::new();
+    for segment in route.split('/').skip(1) {
+        target.push('/');
+        match segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) {
+            Some(name) => target.extend(utf8_percent_encode(parameters.first(name)?, ENCODED)),
+            None => target.push_str(segment),
+        }
+    }
+    if let Some(query) = request.uri().query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}

@@ -1,0 +1,119 @@
+//! What every request of every function goes through: id, span, panic guard, body limit, fallbacks.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use af_domain::refusal::Code;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field};
+
+use crate::problem::{OWN_HEADERS, Problem};
+use crate::request_id::{RequestId, X_REQUEST_ID};
+
+/// The largest body that a handler is given. Lambda takes 6 MB for the whole event, in which the body is a JSON
+/// string and may have grown by its escapes.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The route that a request without one is logged under. Its path is not logged: it may hold a worker's token.
+const UNMATCHED: &str = "unmatched";
+
+/// `router` with everything that requests have in common: `X-Request-Id` and `traceparent`, one span a request
+/// (`Span::current().record(…)` sets `conversation_id`, `message_id`, `worker_id`, `agent_key`, `consumer_user_id`,
+/// `bot_identity` and `key_id`), 404, 405 and panics as problems, and a body limit. Call it on the finished router.
+pub fn service(router: Router) -> Router {
+    router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(observe))
+}
+
+async fn no_route() -> Problem {
+    Problem::new(Code::NotFound, "there is nothing at this path")
+}
+
+async fn no_method() -> Problem {
+    // The closed list of codes has none of its own for this; what is missing is this method's operation.
+    let problem =
+        Problem::new(Code::NotFound, "this path does not take this method; the Allow header says which");
+    problem.with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    let span = span(&request, &id);
+    request.extensions_mut().insert(id.clone());
+    async move {
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let mut response = with_request_id(answer.unwrap_or_else(|panic| panicked(&*panic)), &id);
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        let status = response.status().as_u16();
+        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Span::current().record("status", status);
+        tracing::info!(latency_ms, "request answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// At level error, so that a log of errors alone still has the ids.
+fn span(request: &Request, id: &RequestId) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
+    tracing::error_span!(
+        "request",
+        request_id = id.as_str(),
+        traceparent = traceparent(request.headers()),
+        method = request.method().as_str(),
+        route,
+        status = field::Empty,
+        conversation_id = field::Empty,
+        message_id = field::Empty,
+        worker_id = field::Empty,
+        agent_key = field::Empty,
+        consumer_user_id = field::Empty,
+        bot_identity = field::Empty,
+        key_id = field::Empty,
+    )
+}
+
+/// W3C trace context, version 00: anything else is not for the log.
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    const PART_LENGTHS: [usize; 4] = [2, 32, 16, 2];
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    let lengths = text.split('-').map(str::len);
+    let fits = lengths.eq(PART_LENGTHS) && text.bytes().all(|b| b == b'-' || lower_hex(b));
+    (fits && !text.starts_with("ff")).then_some(text)
+}
+
+/// A problem is written again, now that the request's id is known.
+fn with_request_id(mut response: Response, id: &RequestId) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    let mut named = problem.respond(Some(id.as_str()));
+    let headers = response.headers_mut();
+    OWN_HEADERS.iter().for_each(|own| {
+        headers.remove(own);
+    });
+    for (name, value) in response.headers() {
+        named.headers_mut().insert(name.clone(), value.clone());
+    }
+    named
+}
+
+/// Reached only where panics unwind: release builds abort, and Lambda answers for the dead process.
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    Problem::internal().into_response()
+}

@@ -1,0 +1,12 @@
+//! The conventions of every API, asked over a router as a caller would.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod body;
+mod identity;
+mod lambda;
+mod pages;
+mod parameters;
+mod problems;
+mod requests;
+mod support;

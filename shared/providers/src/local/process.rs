@@ -1,0 +1,169 @@
+//! The processes underneath: started in their own group, recognised again, signalled, reaped.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+
+/// Carries the machine's folder into its process and, because it is inherited, into everything that the process
+/// starts: by it a machine is recognised again, and what a dead worker left running is found.
+pub const MACHINE_MARK_ENV: &str = "AGENT_FACTORY_MACHINE";
+
+/// What a worker inherits from us besides what it is given: enough to find programs and to log.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_LOG"];
+
+/// sysinfo adds the boot time, which the kernel rounds, to a start time in whole seconds: two looks at one
+/// process may differ by this much.
+const START_TIME_SLACK_S: u64 = 1;
+
+/// A process, named so that a later process with the same pid is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessId {
+    /// The pid, which is also the id of its group.
+    pub pid: u32,
+    /// When it started, in seconds since the epoch, by the kernel.
+    pub started_at_s: u64,
+}
+
+/// What to start.
+pub struct Start<'a> {
+    pub program: &'a Path,
+    pub args: &'a [String],
+    pub env: Vec<(&'a str, &'a str)>,
+    pub mark: &'a OsStr,
+    pub data: &'a Path,
+    pub log: File,
+}
+
+/// Starts the process in its own group, so that a signal reaches what it starts too and a Ctrl-C meant for us
+/// does not reach it.
+pub fn start(start: Start<'_>) -> io::Result<(Child, ProcessId)> {
+    let inherited = INHERITED
+        .iter()
+        .filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    let child = Command::new(start.program)
+        .args(start.args)
+        .env_clear()
+        .envs(inherited)
+        .envs(start.env)
+        .env("AGENT_FACTORY_DATA_DIR", start.data)
+        .env(MACHINE_MARK_ENV, start.mark)
+        .current_dir(start.data)
+        .stdin(Stdio::null())
+        .stdout(start.log.try_clone()?)
+        .stderr(start.log)
+        .process_group(0)
+        .spawn()?;
+    // Nobody has waited for the child yet, so its pid is taken even if it has ended already.
+    let pid = child.id();
+    let started_at_s = Processes::with(&[pid]).start_time(pid).unwrap_or_default();
+    Ok((child, ProcessId { pid, started_at_s }))
+}
+
+/// Waits for the child in a thread of its own. A thread and not a task: a child must be reaped also when
+/// nobody asks and when the runtime that started it is gone.
+pub fn reap(mut child: Child, ended: impl FnOnce(ExitStatus) + Send + 'static) -> io::Result<()> {
+    let name = format!("reap-{}", child.id());
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Ok(status) = child.wait() {
+            ended(status);
+        }
+    })?;
+    Ok(())
+}
+
+/// Sends the signal to the process's whole group. A group that is gone is no error.
+pub fn signal_group(process: ProcessId, signal: Signal) -> io::Result<()> {
+    signal_with(process, |pid| rustix::process::kill_process_group(pid, signal))
+}
+
+/// Kills one process. One that is gone is no error.
+pub fn kill(process: ProcessId) -> io::Result<()> {
+    signal_with(process, |pid| rustix::process::kill_process(pid, Signal::KILL))
+}
+
+fn signal_with(process: ProcessId, send: impl FnOnce(Pid) -> rustix::io::Result<()>) -> io::Result<()> {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    match pid.map(send) {
+        None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+/// One look at the process table.
+pub struct Processes(System);
+
+impl Processes {
+    /// A look at these processes.
+    pub fn with(pids: &[u32]) -> Self {
+        let pids: Vec<_> = pids.iter().copied().map(sysinfo::Pid::from_u32).collect();
+        Self::look(ProcessesToUpdate::Some(&pids))
+    }
+
+    /// A look at every process of the machine: tens of milliseconds, so only where a pid is not known.
+    pub fn all() -> Self {
+        Self::look(ProcessesToUpdate::All)
+    }
+
+    fn look(which: ProcessesToUpdate<'_>) -> Self {
+        let mut system = System::new();
+        let what = ProcessRefreshKind::nothing()
+            .without_tasks()
+            .with_environ(UpdateKind::Always);
+        system.refresh_processes_specifics(which, true, what);
+        Self(system)
+    }
+
+    fn start_time(&self, pid: u32) -> Option<u64> {
+        self.0
+            .process(sysinfo::Pid::from_u32(pid))
+            .map(sysinfo::Process::start_time)
+    }
+
+    /// Whether this very process runs. The mark proves it; the start time does where a system hides the
+    /// environment of other processes. A later process with the same pid has neither.
+    pub fn runs(&self, process: ProcessId, mark: &OsStr) -> bool {
+        self.0
+            .process(sysinfo::Pid::from_u32(process.pid))
+            .is_some_and(|found| {
+                is_running(found)
+                    && (carries(found, mark)
+                        || found.start_time().abs_diff(process.started_at_s) <= START_TIME_SLACK_S)
+            })
+    }
+
+    /// The running processes that carry the mark, the oldest first: that one is the machine's own, since
+    /// whatever else carries it was started by it.
+    pub fn marked(&self, mark: &OsStr) -> Vec<ProcessId> {
+        let mut found: Vec<_> = self
+            .0
+            .processes()
+            .values()
+            .filter(|process| is_running(process) && carries(process, mark))
+            .map(|process| ProcessId {
+                pid: process.pid().as_u32(),
+                started_at_s: process.start_time(),
+            })
+            .collect();
+        found.sort_unstable_by_key(|process| (process.started_at_s, process.pid));
+        found
+    }
+}
+
+fn is_running(process: &sysinfo::Process) -> bool {
+    !matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+}
+
+fn carries(process: &sysinfo::Process, mark: &OsStr) -> bool {
+    let mut variable = OsString::from(MACHINE_MARK_ENV);
+    variable.push("=");
+    variable.push(mark);
+    process.environ().contains(&variable)
+}

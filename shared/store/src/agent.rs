@@ -1,0 +1,195 @@
+//! Agent profiles and their bots.
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use af_domain::agent::{AgentProfile, Bot, BotName};
+use af_domain::ids::{AgentKey, BotIdentity, SecretRef};
+use af_domain::time::Timestamp;
+
+use crate::expression::{Update, names_in};
+use crate::item::{Item, Reader, Value};
+use crate::write::Updated;
+use crate::{Store, StoreError, keys};
+
+/// What became of giving a bot to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BotAssigned {
+    /// The agent has it.
+    Done,
+    /// Another agent has it; nothing was written.
+    BelongsTo(AgentKey),
+    /// The agent does not exist.
+    NoSuchAgent,
+}
+
+impl Store {
+    /// An agent profile; eventually consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+        self.get(keys::agent(key), false).await?.as_ref().map(agent_from).transpose()
+    }
+
+    /// Writes an agent profile's own fields; its bot stays.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile, StoreError> {
+        let refs = agent.secrets_ref.iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
+        let update = Update::of(keys::agent(&agent.key))
+            .set_or_remove("dn", agent.display_name.as_deref())
+            .set("ver", agent.version.as_str())
+            .set("en", agent.enabled)
+            .set("sr", refs)
+            .set("up", agent.updated_at);
+        match self.update(update).await? {
+            Updated::Done(item) => agent_from(&item),
+            Updated::Refused(_) => Err(StoreError::malformed(agent.key.as_str(), "refused without a condition")),
+        }
+    }
+
+    /// Removes an agent profile; `false` when there was none. Its conversations and messages stay.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<(), StoreError> {
+        let mut transaction = self.transaction().delete(&keys::agent(&agent.key));
+        if let Some(bot) = &agent.bot {
+            transaction = transaction.delete(&keys::bot(&bot.identity));
+        }
+        self.commit(transaction).await.map(drop)
+    }
+
+    /// One page of agent profiles by key, after `after`.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an item is malformed.
+    pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>, StoreError> {
+        // A space sorts before every character of a key: nothing lies between a key and it with a space behind.
+        let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk AND #sk > :after")
+            .set_expression_attribute_names(Some(names_in("#pk #sk")))
+            .expression_attribute_values(":pk", Value::from(keys::AGENTS).0)
+            .expression_attribute_values(":after", Value::from(after).0)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+        answer.items().iter().map(agent_from).collect()
+    }
+
+    /// A bot; eventually consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>, StoreError> {
+        self.get(keys::bot(identity), false).await?.as_ref().map(bot_from).transpose()
+    }
+
+    /// Gives a bot to an agent, unless another agent has it. `previous` is the bot it had before, which goes.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn assign_bot_if_unclaimed(
+        &self,
+        agent: &AgentKey,
+        bot: &BotName,
+        previous: Option<&BotIdentity>,
+        now: Timestamp,
+    ) -> Result<BotAssigned, StoreError> {
+        let row = Update::of(keys::bot(&bot.identity))
+            .set("ag", agent.as_str())
+            .set("un", bot.username.as_str())
+            .when("attribute_not_exists(#ag) OR #ag = :agent")
+            .bind(":agent", agent.as_str());
+        let profile = Update::of(keys::agent(agent))
+            .set("bi", bot.identity.as_str())
+            .set("bu", bot.username.as_str())
+            .set("up", now)
+            .when("attribute_exists(#pk)");
+        let mut transaction = self.transaction().update(row).update(profile);
+        if let Some(previous) = previous.filter(|p| **p != bot.identity) {
+            transaction = transaction.delete(&keys::bot(previous));
+        }
+        let committed = self.commit(transaction).await?;
+        if committed.is_done() {
+            return Ok(BotAssigned::Done);
+        }
+        match committed.refusal(0).and_then(|r| r.old.as_ref()) {
+            Some(old) => Ok(BotAssigned::BelongsTo(Reader::of(old).id("ag", AgentKey::parse)?)),
+            None => Ok(BotAssigned::NoSuchAgent),
+        }
+    }
+
+    /// Sets the hash of a bot's webhook secret; the one before stays good until `previous_until`.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn rotate_webhook_secret(
+        &self,
+        bot: &Bot,
+        hash: [u8; 32],
+        previous_until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut update = Update::of(keys::bot(&bot.identity))
+            .set("sh", Value(AttributeValue::B(Blob::new(hash))))
+            .when("attribute_exists(#ag)");
+        if let Some(old) = bot.secret_hash {
+            update = update.set("ph", Value(AttributeValue::B(Blob::new(old)))).set("pu", previous_until);
+        }
+        self.update(update).await.map(drop)
+    }
+
+    /// Records when the webhook was last seen to be set to our URL, or that it is not.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn webhook_ready(&self, identity: &BotIdentity, at: Option<Timestamp>) -> Result<(), StoreError> {
+        let update = Update::of(keys::bot(identity)).set_or_remove("ra", at).when("attribute_exists(#ag)");
+        self.update(update).await.map(drop)
+    }
+}
+
+fn agent_from(item: &Item) -> Result<AgentProfile, StoreError> {
+    let reader = Reader::of(item);
+    let parse_ref = |r: &str| SecretRef::parse(r).map_err(|e| reader.malformed("sr", &e.to_string()));
+    let bot = match (reader.text_if("bi")?, reader.text_if("bu")?) {
+        (Some(identity), Some(username)) => Some(BotName {
+            identity: BotIdentity::parse(identity).map_err(|e| reader.malformed("bi", &e.to_string()))?,
+            username: username.to_owned(),
+        }),
+        _ => None,
+    };
+    Ok(AgentProfile {
+        key: reader.id("sk", AgentKey::parse)?,
+        display_name: reader.text_if("dn")?.map(str::to_owned),
+        version: reader.text("ver")?.to_owned(),
+        enabled: reader.flag("en"),
+        secrets_ref: reader.texts("sr")?.into_iter().map(parse_ref).collect::<Result<_, _>>()?,
+        bot,
+        updated_at: reader.time("up")?,
+    })
+}
+
+fn bot_from(item: &Item) -> Result<Bot, StoreError> {
+    let reader = Reader::of(item);
+    let hash = |name: &str| -> Option<[u8; 32]> {
+        item.get(name).and_then(|v| v.as_b().ok()).and_then(|b| b.as_ref().try_into().ok())
+    };
+    let identity = reader.text("pk")?.trim_start_matches("BOT#").to_owned();
+    let previous_until = reader.time_if("pu")?;
+    Ok(Bot {
+        identity: BotIdentity::parse(identity).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        username: reader.text("un")?.to_owned(),
+        agent: reader.id("ag", AgentKey::parse)?,
+        secret_hash: hash("sh"),
+        previous_secret: hash("ph").zip(previous_until),
+        ready_at: reader.time_if("ra")?,
+    })
+}

@@ -1,0 +1,98 @@
+//! API keys: only a hash of the secret part is stored.
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use af_domain::time::Timestamp;
+
+use crate::expression::names_in;
+use crate::item::{Item, Reader, Value, Writer};
+use crate::{Store, StoreError, keys};
+
+/// An API key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id, the public part.
+    pub id: String,
+    /// What it is for, in its maker's words.
+    pub name: String,
+    /// What it opens: `admin`, `app`, `read`.
+    pub scopes: Vec<String>,
+    /// SHA-256 of its secret part.
+    pub secret_hash: [u8; 32],
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// An API key; eventually consistent. An expired one is not found.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let item = self.get(keys::api_key(id), false).await?;
+        let key = item.as_ref().map(key_from).transpose()?;
+        Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
+    }
+
+    /// Stores an API key.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        let at = keys::api_key(&key.id);
+        let item = Writer::default()
+            .put("pk", at.pk)
+            .put("sk", at.sk)
+            .put("nm", key.name.as_str())
+            .put("sc", key.scopes.clone())
+            .put("sh", Value(AttributeValue::B(Blob::new(key.secret_hash))))
+            .put("at", key.created_at)
+            .put_some("ex", key.expires_at)
+            .put_some("ttl", key.expires_at.map(Timestamp::as_secs));
+        self.put(item.build()).await
+    }
+
+    /// Revokes an API key.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn delete_api_key(&self, id: &str) -> Result<(), StoreError> {
+        self.delete(&keys::api_key(id)).await
+    }
+
+    /// One page of API keys by id, after `after`.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an item is malformed.
+    pub async fn api_keys(&self, limit: i32, after: Option<&str>) -> Result<Vec<ApiKey>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk AND #sk > :after")
+            .set_expression_attribute_names(Some(names_in("#pk #sk")))
+            .expression_attribute_values(":pk", Value::from(keys::API_KEYS).0)
+            .expression_attribute_values(":after", Value::from(after.unwrap_or(" ")).0)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+        answer.items().iter().map(key_from).collect()
+    }
+}
+
+fn key_from(item: &Item) -> Result<ApiKey, StoreError> {
+    let reader = Reader::of(item);
+    let hash = item.get("sh").and_then(|v| v.as_b().ok()).and_then(|b| b.as_ref().try_into().ok());
+    Ok(ApiKey {
+        id: reader.text("sk")?.to_owned(),
+        name: reader.text("nm")?.to_owned(),
+        scopes: reader.texts("sc")?.into_iter().map(str::to_owned).collect(),
+        secret_hash: hash.ok_or_else(|| reader.malformed("sh", "not a hash"))?,
+        created_at: reader.time("at")?,
+        expires_at: reader.time_if("ex")?,
+    })
+}

@@ -1,0 +1,126 @@
+//! Identity bindings: which agent and conversation a consumer user, or a person on Telegram, talks to.
+//!
+//! One active binding per user, per (bot, Telegram user) and per (bot, chat). The user's item is the truth; the
+//! two Telegram items point to it. A new binding replaces whatever stood in its places, in one transaction.
+
+use std::collections::BTreeMap;
+
+use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
+
+use crate::conversation::Commit;
+use crate::item::{Item, Reader, Writer};
+use crate::keys::{self, Key};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// A user's active binding.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn binding(&self, user: &ConsumerUserId, consistent: bool) -> Result<Option<Binding>, StoreError> {
+        self.get(keys::binding(user), consistent).await?.as_ref().map(binding_from).transpose()
+    }
+
+    /// The bindings of the person and the chat that wrote to it: one read. The person's comes first.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an item is malformed.
+    pub async fn bindings_of_sender(
+        &self,
+        bot: &BotIdentity,
+        user: &str,
+        chat: &str,
+    ) -> Result<Vec<Binding>, StoreError> {
+        let by_user = keys::binding_of_telegram_user(bot, user);
+        let by_chat = keys::binding_of_chat(bot, chat);
+        let items = self.batch_get(vec![by_user.attributes(), by_chat.attributes()]).await?;
+        let mut found = BTreeMap::new();
+        for item in &items {
+            let is_chat = Reader::of(item).text("sk")? == by_chat.sk;
+            found.insert(is_chat, binding_from(item)?);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Makes `binding` the active one of its user and of its Telegram identity, in place of `replaced`: the
+    /// bindings that held these places when they were read.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit, StoreError> {
+        let new = places(binding);
+        let mut transaction = self.transaction();
+        let mut gone: Vec<Key> = Vec::new();
+        for key in replaced.iter().flat_map(places) {
+            if !new.contains(&key) && !gone.contains(&key) {
+                transaction = transaction.delete(&key);
+                gone.push(key);
+            }
+        }
+        for key in new {
+            transaction = transaction.put(binding_item(&key, binding));
+        }
+        let committed = self.commit(transaction).await?;
+        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+    }
+
+    /// Ends a binding.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn unbind(&self, binding: &Binding) -> Result<(), StoreError> {
+        let mut transaction = self.transaction();
+        for key in places(binding) {
+            transaction = transaction.delete(&key);
+        }
+        self.commit(transaction).await.map(drop)
+    }
+}
+
+/// Every key under which a binding is found; the user's own first.
+fn places(binding: &Binding) -> Vec<Key> {
+    let mut places = vec![keys::binding(&binding.user)];
+    if let Some(telegram) = &binding.telegram {
+        places.extend(telegram.user.as_ref().map(|u| keys::binding_of_telegram_user(&telegram.bot, u)));
+        places.extend(telegram.chat.as_ref().map(|c| keys::binding_of_chat(&telegram.bot, c)));
+    }
+    places
+}
+
+fn binding_item(key: &Key, binding: &Binding) -> Item {
+    let telegram = binding.telegram.as_ref();
+    Writer::default()
+        .put("pk", key.pk.as_str())
+        .put("sk", key.sk.as_str())
+        .put("u", binding.user.as_str())
+        .put("ag", binding.agent.as_str())
+        .put("cid", binding.conversation.as_str())
+        .put("src", binding.source.as_str())
+        .put("at", binding.bound_at)
+        .put_some("tb", telegram.map(|t| t.bot.as_str()))
+        .put_some("tu", telegram.and_then(|t| t.user.as_deref()))
+        .put_some("tc", telegram.and_then(|t| t.chat.as_deref()))
+        .build()
+}
+
+fn binding_from(item: &Item) -> Result<Binding, StoreError> {
+    let reader = Reader::of(item);
+    let source = BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
+    let telegram = match reader.text_if("tb")? {
+        Some(_) => Some(TelegramIdentity {
+            bot: reader.id("tb", BotIdentity::parse)?,
+            user: reader.text_if("tu")?.map(str::to_owned),
+            chat: reader.text_if("tc")?.map(str::to_owned),
+        }),
+        None => None,
+    };
+    Ok(Binding {
+        user: reader.id("u", ConsumerUserId::parse)?,
+        agent: reader.id("ag", AgentKey::parse)?,
+        conversation: reader.id("cid", ConversationId::parse)?,
+        telegram,
+        source,
+        bound_at: reader.time("at")?,
+    })
+}

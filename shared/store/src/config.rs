@@ -1,0 +1,60 @@
+//! Configuration documents: JSON texts under a name.
+
+use crate::conversation::Commit;
+use crate::expression::Update;
+use crate::item::{Reader, Writer};
+use crate::write::Updated;
+use crate::{Store, StoreError, keys};
+
+impl Store {
+    /// The document `name`; eventually consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn config(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.read_config(name, false).await
+    }
+
+    /// The document `name` as it is now, to be changed.
+    ///
+    /// # Errors
+    /// As `config`.
+    pub async fn config_to_change(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.read_config(name, true).await
+    }
+
+    async fn read_config(&self, name: &str, consistent: bool) -> Result<Option<String>, StoreError> {
+        let item = self.get(keys::config(name), consistent).await?;
+        item.as_ref().map(|i| Reader::of(i).text("js").map(str::to_owned)).transpose()
+    }
+
+    /// Writes the document `name`.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn put_config(&self, name: &str, json: &str) -> Result<(), StoreError> {
+        let key = keys::config(name);
+        self.put(Writer::default().put("pk", key.pk).put("sk", key.sk).put("js", json).build()).await
+    }
+
+    /// Writes the document `name` in place of `before`, which was read; `None` when there was none.
+    ///
+    /// # Errors
+    /// When the table cannot answer; a change sent again may find itself there and answer `Stale`.
+    pub async fn change_config_if_unchanged(
+        &self,
+        name: &str,
+        before: Option<&str>,
+        json: &str,
+    ) -> Result<Commit, StoreError> {
+        let update = Update::of(keys::config(name)).set("js", json);
+        let update = match before {
+            Some(before) => update.when("#js = :before").bind(":before", before),
+            None => update.when("attribute_not_exists(#js)"),
+        };
+        match self.update(update).await? {
+            Updated::Done(_) => Ok(Commit::Done),
+            Updated::Refused(_) => Ok(Commit::Stale),
+        }
+    }
+}

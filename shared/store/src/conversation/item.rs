@@ -1,0 +1,272 @@
+//! The meta item's attributes, and the difference between two states of a conversation as an update.
+//!
+//! Names are short because they are billed: `cid` id, `ag` agent, `fn` fence, `v` version, `pe` pending entries,
+//! `ls` lease, `ow` owner, `la` last settled lease, `rp`/`rk` ready index, `bo` order key that others must not
+//! pass, `ac` last activity.
+
+use af_domain::conversation::{
+    Conversation, Entry, Lease, OrderKey, Outcome, Owner, OwnerState, Priority, Queue, ReadyKey, Settled,
+};
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
+use af_domain::time::Timestamp;
+
+use crate::StoreError;
+use crate::expression::Update;
+use crate::item::{Item, Reader, Writer};
+use crate::keys;
+
+/// Fields of an encoded entry, parted by `|`; the message id stands last because only it is free text.
+const ENTRY_FIELDS: usize = 8;
+
+/// An entry as one string: `priority|due|scheduled|attempts|attemptsMax|notBefore|firstFence|messageId`.
+pub(crate) fn encode_entry(entry: &Entry) -> String {
+    format!(
+        "{}|{}|{}|{}|{}|{}|{}|{}",
+        entry.priority.get(),
+        entry.due,
+        if entry.scheduled { "s" } else { "" },
+        entry.attempts,
+        entry.attempts_max,
+        entry.not_before,
+        entry.first_fence.map_or(0, |f| f.0),
+        entry.message,
+    )
+}
+
+pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
+    let mut fields = text.splitn(ENTRY_FIELDS, '|');
+    let mut next = || fields.next();
+    let priority = Priority::new(next()?.parse().ok()?)?;
+    let due = Timestamp::from_millis(next()?.parse().ok()?);
+    let scheduled = next()? == "s";
+    let attempts = next()?.parse().ok()?;
+    let attempts_max = next()?.parse().ok()?;
+    let not_before = Timestamp::from_millis(next()?.parse().ok()?);
+    let first_fence = Some(Fence(next()?.parse().ok()?)).filter(|f| f.0 > 0);
+    let message = MessageId::parse(next()?).ok()?;
+    Some(Entry { message, priority, due, scheduled, attempts, attempts_max, not_before, first_fence })
+}
+
+/// Whether an encoded entry waits for a time: scheduled for later, or for its retry.
+pub(crate) fn waits_for_a_time(text: &str) -> Option<bool> {
+    decode_entry(text).map(|e| e.scheduled || e.is_retry())
+}
+
+pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
+    queue.entries().iter().map(encode_entry).collect()
+}
+
+/// A new conversation's item.
+pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Item {
+    let key = keys::conversation(&conversation.key);
+    Writer::default()
+        .put("pk", key.pk)
+        .put("sk", key.sk)
+        .put("cid", conversation.id.as_str())
+        .put("ag", conversation.agent.as_str())
+        .put("fn", conversation.fence.0)
+        .put("v", conversation.version)
+        .put("pe", encode_queue(&conversation.queue))
+        .put("ac", conversation.active_at)
+        .put_some("rk", conversation.ready.as_ref().map(ReadyKey::as_str))
+        .put_some("bo", conversation.behind.as_ref().map(OrderKey::as_str))
+        .put("rp", keys::ready_partition(&conversation.key, shards))
+        .build()
+}
+
+pub(crate) fn lease_item(lease: &Lease) -> Item {
+    Writer::default()
+        .put("l", lease.id.as_str())
+        .put("w", lease.worker.as_str())
+        .put("m", lease.entry.message.as_str())
+        .put("e", encode_entry(&lease.entry))
+        .put("at", lease.claimed_at)
+        .put("ex", lease.expires_at)
+        .put("rd", lease.redeliveries)
+        .put("h", 0_u64)
+        .build()
+}
+
+fn owner_item(owner: &Owner) -> Item {
+    Writer::default()
+        .put("w", owner.worker.as_str())
+        .put("st", if owner.state == OwnerState::Draining { "draining" } else { "active" })
+        .put_some("sn", owner.seen_at)
+        .put("at", owner.assigned_at)
+        .put_some("sw", owner.wanted_elsewhere.then_some(true))
+        .build()
+}
+
+pub(crate) fn settled_item(settled: &Settled) -> Item {
+    let (outcome, not_before) = match settled.outcome {
+        Outcome::Done => ("done", None),
+        Outcome::Requeued { not_before } => ("requeued", Some(not_before)),
+        Outcome::DeadLettered => ("dead_letter", None),
+    };
+    Writer::default().put("l", settled.lease.as_str()).put("o", outcome).put_some("nb", not_before).put_some("rc", settled.recovered.then_some(true)).build()
+}
+
+/// Reads a meta item.
+pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError> {
+    let reader = Reader::of(item);
+    let entries = reader.texts("pe")?.into_iter().map(|e| entry_from(&reader, "pe", e));
+    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
+    Ok(Conversation {
+        id: reader.id("cid", ConversationId::parse)?,
+        key: ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        agent: reader.id("ag", AgentKey::parse)?,
+        fence: Fence(reader.number("fn")?),
+        version: reader.number("v")?,
+        queue: Queue::new(entries.collect::<Result<_, _>>()?),
+        lease: lease_of(item)?,
+        owner: owner_of(&reader)?,
+        last: settled_of(&reader)?,
+        ready: reader.text_if("rk")?.map(|k| ReadyKey::from_stored(k.to_owned())),
+        behind: reader.text_if("bo")?.map(|k| OrderKey::from_stored(k.to_owned())),
+        active_at: reader.time("ac")?,
+    })
+}
+
+fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, StoreError> {
+    decode_entry(text).ok_or_else(|| reader.malformed(name, "not a pending entry"))
+}
+
+/// Reads the lease of a meta item.
+pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
+    let Some(reader) = Reader::of(item).map_if("ls")? else { return Ok(None) };
+    Ok(Some(Lease {
+        id: reader.id("l", LeaseId::parse)?,
+        worker: reader.id("w", WorkerId::parse)?,
+        entry: entry_from(&reader, "e", reader.text("e")?)?,
+        claimed_at: reader.time("at")?,
+        expires_at: reader.time("ex")?,
+        redeliveries: u32::try_from(reader.number("rd")?).unwrap_or(u32::MAX),
+        cancelled: reader.flag("c"),
+        progress: reader.text_if("pg")?.map(str::to_owned),
+    }))
+}
+
+fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
+    let Some(reader) = reader.map_if("ow")? else { return Ok(None) };
+    Ok(Some(Owner {
+        worker: reader.id("w", WorkerId::parse)?,
+        state: if reader.text("st")? == "draining" { OwnerState::Draining } else { OwnerState::Active },
+        seen_at: reader.time_if("sn")?,
+        assigned_at: reader.time("at")?,
+        wanted_elsewhere: reader.flag("sw"),
+    }))
+}
+
+fn settled_of(reader: &Reader<'_>) -> Result<Option<Settled>, StoreError> {
+    let Some(reader) = reader.map_if("la")? else { return Ok(None) };
+    let outcome = match reader.text("o")? {
+        "done" => Outcome::Done,
+        "requeued" => Outcome::Requeued { not_before: reader.time("nb")? },
+        "dead_letter" => Outcome::DeadLettered,
+        _ => return Err(reader.malformed("o", "not an outcome")),
+    };
+    Ok(Some(Settled { lease: reader.id("l", LeaseId::parse)?, outcome, recovered: reader.flag("rc") }))
+}
+
+/// The update from `before` to `after`, on condition that nothing changed in between. A heartbeat or a sign of
+/// life does not change the version; neither can it make a decision wrong, so neither is written over: of the
+/// owner only what differs is set.
+pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -> Update {
+    let mut update = Update::of(keys::conversation(&before.key))
+        .when("#v = :v")
+        .bind(":v", before.version)
+        .set("v", after.version);
+    if after.fence != before.fence {
+        update = update.set("fn", after.fence.0);
+    }
+    if after.queue != before.queue {
+        update = update.set("pe", encode_queue(&after.queue));
+    }
+    if after.lease != before.lease {
+        update = update.set_or_remove("ls", after.lease.as_ref().map(lease_item));
+    }
+    if after.last != before.last {
+        update = update.set_or_remove("la", after.last.as_ref().map(settled_item));
+    }
+    if after.ready != before.ready {
+        update = update.set_or_remove("rk", after.ready.as_ref().map(ReadyKey::as_str));
+    }
+    if after.behind != before.behind {
+        update = update.set_or_remove("bo", after.behind.as_ref().map(OrderKey::as_str));
+    }
+    if after.active_at != before.active_at {
+        update = update.set("ac", after.active_at);
+    }
+    change_owner(update, before, after, shards)
+}
+
+fn change_owner(update: Update, before: &Conversation, after: &Conversation, shards: u64) -> Update {
+    match (&before.owner, &after.owner) {
+        (None, None) => update,
+        (Some(_), None) => update.remove("ow").set("rp", keys::ready_partition(&before.key, shards)),
+        (None, Some(owner)) => update.set("ow", owner_item(owner)).remove("rp"),
+        (Some(old), Some(new)) if old.worker != new.worker => update.set("ow", owner_item(new)),
+        (Some(old), Some(new)) => {
+            let update = if new.seen_at == old.seen_at { update } else { update.set_or_remove("ow.sn", new.seen_at) };
+            if new.state == old.state {
+                return update;
+            }
+            update.set("ow.st", if new.state == OwnerState::Draining { "draining" } else { "active" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use af_domain::policy::Policies;
+
+    fn conversation() -> Conversation {
+        let entry = decode_entry("50|5|s|1|5|9|3|tg:1:2").unwrap();
+        Conversation {
+            id: ConversationId::parse("c").unwrap(),
+            key: keys::conversation_key(&ConversationId::parse("c").unwrap()),
+            agent: AgentKey::parse("demo").unwrap(),
+            fence: Fence(3),
+            version: 4,
+            queue: Queue::new(vec![entry]),
+            lease: None,
+            owner: None,
+            last: None,
+            ready: Some(ReadyKey::at(Timestamp::from_millis(9))),
+            behind: None,
+            active_at: Timestamp::from_millis(1),
+        }
+    }
+
+    #[test]
+    fn an_entry_survives_being_stored_whatever_its_id() {
+        let mut entry = decode_entry("50|5|s|1|5|9|3|tg:1:2").unwrap();
+        assert_eq!(encode_entry(&entry), "50|5|s|1|5|9|3|tg:1:2");
+        entry.first_fence = None;
+        entry.scheduled = false;
+        assert_eq!(decode_entry(&encode_entry(&entry)), Some(entry));
+        assert_eq!(decode_entry("50|5"), None);
+    }
+
+    #[test]
+    fn a_conversation_survives_being_stored() {
+        let before = conversation();
+        assert_eq!(conversation_from(&conversation_item(&before, 4)).unwrap(), before);
+    }
+
+    #[test]
+    fn a_change_writes_what_differs_on_condition_of_the_version() {
+        let before = conversation();
+        let worker = WorkerId::parse("w").unwrap();
+        let now = Timestamp::from_millis(10);
+        let claimed = before.claim(&worker, 1, now, &Policies::default()).unwrap();
+        let update = change(&before, &claimed.after, 4);
+        assert_eq!(update.condition().unwrap(), "(#v = :v)");
+        let expression = update.expression();
+        for part in ["#fn =", "#pe =", "#ls =", "#ow =", "REMOVE #rk, #rp"] {
+            assert!(expression.contains(part), "{part} in {expression}");
+        }
+        assert!(!expression.contains("#la"), "{expression}");
+    }
+}

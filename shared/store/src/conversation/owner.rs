@@ -1,0 +1,103 @@
+//! Owners: giving a conversation to a worker, draining, letting go. Always one transaction over the
+//! conversation's meta item and the worker's row, so that the two never disagree.
+
+use af_domain::conversation::{Conversation, OwnerState};
+use af_domain::policy::Policies;
+use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+
+use super::Commit;
+use super::item::change;
+use crate::worker::{drain_row, release_row, settle_row, worker_item};
+use crate::write::Committed;
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Registers `worker`, which must be new, as the owner of a conversation that has none.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn register_if_free(
+        &self,
+        worker: &Worker,
+        before: &Conversation,
+        after: &Conversation,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
+        let transaction = self.transaction().update(meta).put_new(worker_item(worker));
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Lets go of a conversation that runs nothing; the worker stays active and is free for another.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn release_if_quiet(
+        &self,
+        worker: &Worker,
+        before: &Conversation,
+        after: &Conversation,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let meta = change(before, after, policies.queue.ready_shards)
+            .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
+            .bind(":worker", worker.id.as_str());
+        let transaction = self.transaction().update(meta).update(release_row(worker, after.active_at));
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Tells `worker` to leave. With a conversation, that conversation says so too, for heartbeats and polls
+    /// read only it; an idle drain also requires that no work has come since `conversation` was read.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn drain_if_active(
+        &self,
+        drained: &Worker,
+        conversation: Option<&Conversation>,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let WorkerStatus::Draining { drain_by, reason } = drained.status else { return Ok(Commit::Stale) };
+        let mut transaction = self.transaction().update(drain_row(&drained.id, drain_by, reason));
+        if let Some(before) = conversation {
+            let mut after = before.clone();
+            after.version += 1;
+            if let Some(owner) = &mut after.owner {
+                owner.state = OwnerState::Draining;
+            }
+            let mut meta = change(before, &after, policies.queue.ready_shards)
+                .when("#ow.#w = :worker")
+                .bind(":worker", drained.id.as_str());
+            if reason == DrainReason::Idle {
+                meta = meta.when("attribute_not_exists(#ls)");
+            }
+            transaction = transaction.update(meta);
+        }
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Frees a draining worker's conversation, which runs nothing any more, and begins its teardown.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn settle_if_draining(
+        &self,
+        settled: &Worker,
+        freed: Option<(&Conversation, &Conversation)>,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
+        let mut transaction = self.transaction().update(settle_row(&settled.id, since));
+        if let Some((before, after)) = freed {
+            let meta = change(before, after, policies.queue.ready_shards)
+                .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
+                .bind(":worker", settled.id.as_str());
+            transaction = transaction.update(meta);
+        }
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+}
+
+const fn as_commit(committed: &Committed) -> Commit {
+    if committed.is_done() { Commit::Done } else { Commit::Stale }
+}

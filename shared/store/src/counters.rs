@@ -1,0 +1,111 @@
+//! Counters that follow the table's stream: how many messages wait, run and are dead.
+//!
+//! They lag by as much as the stream does. A batch that is delivered twice within ten minutes counts once: its
+//! sequence numbers are the transaction's token.
+
+use std::collections::BTreeMap;
+
+use af_domain::time::Timestamp;
+
+use crate::expression::Update;
+use crate::item::{Item, Reader, Value};
+use crate::{Store, StoreError, keys};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages that may run now.
+    pub queued_ready: i64,
+    /// Messages that wait for a time: scheduled, or for their retry.
+    pub queued_scheduled: i64,
+    /// Messages that run.
+    pub processing: i64,
+    /// Dead letters.
+    pub dead_letter: i64,
+    /// When a change was last counted.
+    pub as_of: Option<Timestamp>,
+}
+
+impl Counters {
+    fn fields(&self) -> [(&'static str, i64); 4] {
+        [
+            ("qr", self.queued_ready),
+            ("qs", self.queued_scheduled),
+            ("pg", self.processing),
+            ("dl", self.dead_letter),
+        ]
+    }
+
+    /// Whether nothing changed.
+    pub fn is_zero(&self) -> bool {
+        self.fields().iter().all(|(_, n)| *n == 0)
+    }
+
+    /// Adds `other`'s changes to these.
+    pub fn add(&mut self, other: &Counters) {
+        self.queued_ready += other.queued_ready;
+        self.queued_scheduled += other.queued_scheduled;
+        self.processing += other.processing;
+        self.dead_letter += other.dead_letter;
+        self.as_of = self.as_of.max(other.as_of);
+    }
+}
+
+/// The state of a conversation or a dead-letter mark in a stream record, as far as it counts.
+pub fn counted(image: Option<&BTreeMap<String, serde_json::Value>>, at: Timestamp) -> Result<Counters, StoreError> {
+    let mut counters = Counters { as_of: Some(at), ..Counters::default() };
+    let Some(image) = image else { return Ok(counters) };
+    let text = |name: &str| image.get(name).and_then(|v| v.get("S")).and_then(|v| v.as_str());
+    if text("pk").is_some_and(|pk| pk.starts_with("DL#")) {
+        counters.dead_letter = 1;
+        return Ok(counters);
+    }
+    counters.processing = i64::from(image.contains_key("ls"));
+    let entries = image.get("pe").and_then(|v| v.get("L")).and_then(|v| v.as_array());
+    for entry in entries.into_iter().flatten() {
+        let entry = entry.get("S").and_then(|v| v.as_str()).and_then(crate::conversation::waits_for_a_time);
+        match entry {
+            Some(true) => counters.queued_scheduled += 1,
+            Some(false) => counters.queued_ready += 1,
+            None => return Err(StoreError::malformed(text("pk").unwrap_or("?"), "pe: not a pending entry")),
+        }
+    }
+    Ok(counters)
+}
+
+impl Store {
+    /// The counters as they stand.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn counters(&self) -> Result<Counters, StoreError> {
+        let Some(item) = self.get(keys::counters(), false).await? else { return Ok(Counters::default()) };
+        let number = |name: &str| -> i64 {
+            let value = item.get(name).and_then(|v: &aws_sdk_dynamodb::types::AttributeValue| v.as_n().ok());
+            value.and_then(|n| n.parse().ok()).unwrap_or_default()
+        };
+        Ok(Counters {
+            queued_ready: number("qr"),
+            queued_scheduled: number("qs"),
+            processing: number("pg"),
+            dead_letter: number("dl"),
+            as_of: Reader::of(&item as &Item).time_if("as")?,
+        })
+    }
+
+    /// Adds `change`, once for each `token` (at most 36 characters) within ten minutes.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn count(&self, change: &Counters, token: String) -> Result<(), StoreError> {
+        let mut update = Update::of(keys::counters()).bind(":zero", 0_u64).set_or_remove("as", change.as_of);
+        for (name, delta) in change.fields() {
+            let placeholder = format!(":{name}");
+            let value = Value(aws_sdk_dynamodb::types::AttributeValue::N(delta.to_string()));
+            update = update
+                .set_to(name, &format!("if_not_exists(#{name}, :zero) + {placeholder}"))
+                .bind(&placeholder, value);
+        }
+        self.commit(self.transaction().update(update).token(token)).await.map(drop)
+    }
+}

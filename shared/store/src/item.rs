@@ -1,0 +1,165 @@
+//! Items: reading attributes out of them, and writing values into them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use af_domain::ids::InvalidId;
+use af_domain::time::Timestamp;
+
+use crate::StoreError;
+
+/// An item as the SDK gives it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A value to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Value(pub AttributeValue);
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value(AttributeValue::S(text.to_owned()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value(AttributeValue::S(text))
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Value(AttributeValue::N(number.to_string()))
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Value(AttributeValue::N(number.to_string()))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Value(AttributeValue::Bool(flag))
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(time: Timestamp) -> Self {
+        Value::from(time.as_millis())
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(texts: Vec<String>) -> Self {
+        Value(AttributeValue::L(texts.into_iter().map(AttributeValue::S).collect()))
+    }
+}
+
+impl From<Item> for Value {
+    fn from(map: Item) -> Self {
+        Value(AttributeValue::M(map))
+    }
+}
+
+impl From<&BTreeMap<String, String>> for Value {
+    fn from(map: &BTreeMap<String, String>) -> Self {
+        Value(AttributeValue::M(map.iter().map(|(k, v)| (k.clone(), AttributeValue::S(v.clone()))).collect()))
+    }
+}
+
+/// Builds an item or a map attribute.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Item);
+
+impl Writer {
+    pub fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into().0);
+        self
+    }
+
+    pub fn put_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.put(name, value),
+            None => self,
+        }
+    }
+
+    pub fn build(self) -> Item {
+        self.0
+    }
+}
+
+/// Reads attributes of an item, or of a map in it; an attribute that is missing or of another type is an error
+/// that names it.
+pub(crate) struct Reader<'a> {
+    item: &'a Item,
+    within: String,
+}
+
+impl<'a> Reader<'a> {
+    pub fn of(item: &'a Item) -> Self {
+        let part = |name| item.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).map_or("?", String::as_str);
+        Self { item, within: format!("{}/{}", part("pk"), part("sk")) }
+    }
+
+    pub fn malformed(&self, name: &str, problem: &str) -> StoreError {
+        StoreError::malformed(&self.within, format!("{name}: {problem}"))
+    }
+
+    pub fn text(&self, name: &str) -> Result<&'a str, StoreError> {
+        self.text_if(name)?.ok_or_else(|| self.malformed(name, "missing"))
+    }
+
+    pub fn text_if(&self, name: &str) -> Result<Option<&'a str>, StoreError> {
+        let read = |v: &'a AttributeValue| v.as_s().map(String::as_str);
+        self.item.get(name).map(read).transpose().map_err(|_| self.malformed(name, "not a string"))
+    }
+
+    pub fn number(&self, name: &str) -> Result<u64, StoreError> {
+        self.number_if(name)?.ok_or_else(|| self.malformed(name, "missing"))
+    }
+
+    pub fn number_if(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let Some(value) = self.item.get(name) else { return Ok(None) };
+        let number = value.as_n().ok().and_then(|n| n.parse().ok());
+        number.map(Some).ok_or_else(|| self.malformed(name, "not a whole number"))
+    }
+
+    pub fn time(&self, name: &str) -> Result<Timestamp, StoreError> {
+        self.number(name).map(Timestamp::from_millis)
+    }
+
+    pub fn time_if(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.number_if(name)?.map(Timestamp::from_millis))
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.item.get(name).and_then(|v| v.as_bool().ok()).copied().unwrap_or_default()
+    }
+
+    pub fn texts(&self, name: &str) -> Result<Vec<&'a str>, StoreError> {
+        let Some(value) = self.item.get(name) else { return Ok(Vec::new()) };
+        let list = value.as_l().map_err(|_| self.malformed(name, "not a list"))?;
+        let read = |v: &'a AttributeValue| v.as_s().map(String::as_str);
+        list.iter().map(read).collect::<Result<_, _>>().map_err(|_| self.malformed(name, "not a list of strings"))
+    }
+
+    pub fn map_if(&self, name: &str) -> Result<Option<Reader<'a>>, StoreError> {
+        let Some(value) = self.item.get(name) else { return Ok(None) };
+        let item = value.as_m().map_err(|_| self.malformed(name, "not a map"))?;
+        Ok(Some(Reader { item, within: format!("{} {name}", self.within) }))
+    }
+
+    pub fn text_map(&self, name: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        let Some(map) = self.map_if(name)? else { return Ok(BTreeMap::new()) };
+        map.item.keys().map(|key| Ok((key.clone(), map.text(key)?.to_owned()))).collect()
+    }
+
+    /// Reads an id through its own check.
+    pub fn id<T>(&self, name: &str, parse: fn(String) -> Result<T, InvalidId>) -> Result<T, StoreError> {
+        parse(self.text(name)?.to_owned()).map_err(|e| self.malformed(name, &e.to_string()))
+    }
+}

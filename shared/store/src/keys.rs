@@ -1,0 +1,207 @@
+//! Keys: where every item lives. `docs/data-model.md` lists them; a test holds the two together.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::BASE32_NOPAD;
+use sha2::{Digest, Sha256};
+
+use af_domain::conversation::ReadyKey;
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
+use af_domain::time::Timestamp;
+
+/// The index of conversations that have work and no owner.
+pub const READY_INDEX: &str = "ready";
+/// The index of a conversation's messages.
+pub const MESSAGES_INDEX: &str = "conversation-messages";
+/// Over how many partitions dead-letter marks are spread.
+pub const DEAD_LETTER_SHARDS: usize = 4;
+/// Sort key of an item that is alone in its partition.
+const ONLY: &str = "#";
+
+/// A primary key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    pub(crate) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// The partition key of a conversation: the first 130 bits of the SHA-256 of its id, in base 32.
+pub fn conversation_key(id: &ConversationId) -> ConversationKey {
+    let digest = Sha256::digest(id.as_str().as_bytes());
+    let text = BASE32_NOPAD.encode(&digest).to_ascii_lowercase();
+    ConversationKey::parse(&text[..26]).expect("base 32 in lower case, cut to 26")
+}
+
+/// A conversation's meta item.
+pub fn conversation(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), ONLY)
+}
+
+/// A history entry: filed under the first claim of its message, the attempt that wrote it, and its place.
+/// A later attempt of the same message sorts after an earlier one, and readers skip what it replaced.
+pub fn history(key: &ConversationKey, first_fence: Fence, attempt: u32, place: &str) -> Key {
+    Key::new(format!("C#{key}"), format!("H#{:010}#{attempt:03}#{place}", first_fence.0))
+}
+
+/// The history entry whose sort key is `place`.
+pub fn history_at(key: &ConversationKey, place: &str) -> Key {
+    Key::new(format!("C#{key}"), place)
+}
+
+/// A conversation's pending tool calls; sorts after all its history, so that one query brings both.
+pub fn pending_tool_calls(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), "H~")
+}
+
+/// Partition of the ready index that a conversation stands in.
+pub fn ready_partition(key: &ConversationKey, shards: u64) -> String {
+    format!("R#{}", shard_of(key.as_str(), shards))
+}
+
+/// Partition number `shard` of the ready index.
+pub fn ready_shard(shard: u64) -> String {
+    format!("R#{shard}")
+}
+
+/// The first sort key of the ready index that is not claimable at `now`.
+pub fn ready_horizon(now: Timestamp) -> String {
+    ReadyKey::horizon(now).as_str().to_owned()
+}
+
+/// A message.
+pub fn message(id: &MessageId) -> Key {
+    Key::new(format!("M#{id}"), ONLY)
+}
+
+/// A message's payload, when it is too large to stand in the message's item. It is written before the message is
+/// accepted, so it is filed under the hash of its body: another body under the same id cannot overwrite it.
+pub fn message_payload(id: &MessageId, body_hash: &str) -> Key {
+    Key::new(format!("M#{id}"), format!("P#{body_hash}"))
+}
+
+/// Partition of the index of a conversation's messages.
+pub fn messages_partition(key: &ConversationKey) -> String {
+    format!("C#{key}")
+}
+
+/// The mark of a dead letter.
+pub fn dead_letter(id: &MessageId, at: Timestamp) -> Key {
+    let shard = shard_of(id.as_str(), DEAD_LETTER_SHARDS as u64);
+    Key::new(dead_letter_partition(shard), format!("{:013}#{id}", at.as_millis()))
+}
+
+/// Partition number `shard` of the dead-letter marks.
+pub fn dead_letter_partition(shard: u64) -> String {
+    format!("DL#{shard}")
+}
+
+/// A worker that is not stopped.
+pub fn worker(id: &WorkerId) -> Key {
+    Key::new("W", id.as_str())
+}
+
+/// Partition of all workers that are not stopped.
+pub const WORKERS: &str = "W";
+
+/// A worker that has stopped.
+pub fn stopped_worker(id: &WorkerId) -> Key {
+    Key::new("WH", id.as_str())
+}
+
+/// An agent profile.
+pub fn agent(key: &AgentKey) -> Key {
+    Key::new(AGENTS, key.as_str())
+}
+
+/// Partition of the agent profiles.
+pub const AGENTS: &str = "A";
+
+/// A bot.
+pub fn bot(identity: &BotIdentity) -> Key {
+    Key::new(format!("BOT#{identity}"), ONLY)
+}
+
+/// The active binding of a consumer user.
+pub fn binding(user: &ConsumerUserId) -> Key {
+    Key::new(format!("U#{user}"), "B")
+}
+
+/// The binding of a Telegram user, as one bot sees them.
+pub fn binding_of_telegram_user(bot: &BotIdentity, user: &str) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("U#{user}"))
+}
+
+/// The binding of a chat with one bot.
+pub fn binding_of_chat(bot: &BotIdentity, chat: &str) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
+}
+
+/// An API key.
+pub fn api_key(id: &str) -> Key {
+    Key::new(API_KEYS, id)
+}
+
+/// Partition of the API keys.
+pub const API_KEYS: &str = "K";
+
+/// A configuration document.
+pub fn config(name: &str) -> Key {
+    Key::new("CFG", name)
+}
+
+/// The reconcile lease, and the report of the last run.
+pub fn reconcile() -> Key {
+    Key::new("RC", ONLY)
+}
+
+/// The counters that the stream keeps.
+pub fn counters() -> Key {
+    Key::new("CNT", ONLY)
+}
+
+fn shard_of(text: &str, shards: u64) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    let head = u64::from_be_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"));
+    head % shards.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversation_keys_are_short_stable_and_spread_over_the_shards() {
+        let key = |i: usize| conversation_key(&ConversationId::parse(format!("telegram:1:{i}")).unwrap());
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+        let mut shards: Vec<_> = (0..64).map(|i| ready_partition(&key(i), 4)).collect();
+        shards.sort();
+        shards.dedup();
+        assert_eq!(shards, ["R#0", "R#1", "R#2", "R#3"]);
+    }
+
+    #[test]
+    fn history_sorts_by_claim_then_attempt_and_tool_calls_come_last() {
+        let key = conversation_key(&ConversationId::parse("c").unwrap());
+        let first = history(&key, Fence(9), 1, "0").sk;
+        let retried = history(&key, Fence(9), 2, "0").sk;
+        let next = history(&key, Fence(11), 1, "0").sk;
+        assert!(first < retried && retried < next && next < pending_tool_calls(&key).sk);
+    }
+}

@@ -1,0 +1,239 @@
+//! Messages.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use af_domain::conversation::Priority;
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId};
+use af_domain::message::{Message, MessageStatus, Payload};
+use af_domain::time::Timestamp;
+
+use crate::conversation::BATCH_GET_KEYS_MAX;
+use crate::expression::names_in;
+use crate::item::{Item, Reader, Value, Writer};
+use crate::{Store, StoreError, keys};
+
+/// Largest payload that stands in the message's own item. Transactions bill every KB twice; above this the
+/// payload is an item of its own, written once and outside the transaction.
+const INLINE_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
+
+/// A message's item before its first write.
+#[derive(Debug, Clone)]
+pub struct MessageItem {
+    id: MessageId,
+    base: Item,
+    payload: String,
+    body_hash: String,
+}
+
+/// Payload as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredPayload {
+    provider: String,
+    provider_user_id: String,
+    message_text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw_update_json: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+}
+
+impl MessageItem {
+    /// The item of a new message. `body_hash` tells whether a repeated id comes with the same body.
+    pub fn new(message: &Message, body_hash: String) -> Self {
+        let key = keys::message(&message.id);
+        let payload = encode_payload(&message.payload);
+        let base = Writer::default()
+            .put("pk", key.pk)
+            .put("sk", key.sk)
+            .put("cid", message.conversation.as_str())
+            .put("ag", message.agent.as_str())
+            .put("st", message.status.as_str())
+            .put("p", u64::from(message.priority.get()))
+            .put("due", message.due)
+            .put("en", message.enqueued_at)
+            .put("bh", body_hash.as_str())
+            .put("lp", keys::messages_partition(&message.key))
+            .put("lk", format!("{:013}#{}", message.enqueued_at.as_millis(), message.id));
+        Self { id: message.id.clone(), base: base.build(), payload, body_hash }
+    }
+
+    pub(crate) const fn id(&self) -> &MessageId {
+        &self.id
+    }
+
+    /// Bytes of the payload as JSON.
+    pub const fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn is_inline(&self) -> bool {
+        self.payload.len() <= INLINE_PAYLOAD_BYTES_MAX
+    }
+
+    pub(crate) fn item(&self) -> Item {
+        let mut item = self.base.clone();
+        if self.is_inline() {
+            item.insert("pl".to_owned(), Value::from(self.payload.as_str()).0);
+        }
+        item
+    }
+
+    /// The payload's own item, when it is too large to stand in the message's.
+    pub(crate) fn separate_payload(&self) -> Option<Item> {
+        if self.is_inline() {
+            return None;
+        }
+        let key = keys::message_payload(&self.id, &self.body_hash);
+        let item = Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.as_str());
+        Some(item.build())
+    }
+
+    pub(crate) fn is_same_body(&self, old: Option<&Item>) -> Result<bool, StoreError> {
+        let Some(old) = old else { return Ok(false) };
+        Ok(Reader::of(old).text("bh")? == self.body_hash)
+    }
+}
+
+/// Hash of what a caller sent, to tell a repetition from another message under the same id.
+pub fn body_hash(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
+}
+
+impl Store {
+    /// A message with its payload: one query of its partition. `None` when there is none.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn message(&self, id: &MessageId, consistent: bool) -> Result<Option<Message>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk")
+            .set_expression_attribute_names(Some(names_in("#pk")))
+            .expression_attribute_values(":pk", Value::from(keys::message(id).pk).0)
+            .consistent_read(consistent)
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+        let items = answer.items.unwrap_or_default();
+        let sorted_as = |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
+        // A payload without a message is one whose enqueue was refused.
+        let Some(message) = sorted_as("#") else { return Ok(None) };
+        let payload = keys::message_payload(id, Reader::of(message).text("bh")?);
+        message_from(message, sorted_as(&payload.sk)).map(Some)
+    }
+
+    /// These messages without large payloads, those that exist, in the order asked for.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an item is malformed.
+    pub async fn messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH_GET_KEYS_MAX) {
+            let items = self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
+            for item in &items {
+                found.push(message_from(item, None)?);
+            }
+        }
+        found.sort_by_key(|m| ids.iter().position(|id| *id == m.id));
+        Ok(found)
+    }
+
+    /// The ids of dead letters in one shard, newest first, one page.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn dead_letters(
+        &self,
+        shard: u64,
+        limit: i32,
+        before: Option<&str>,
+    ) -> Result<Vec<(String, MessageId)>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#pk = :pk AND #sk < :before")
+            .set_expression_attribute_names(Some(names_in("#pk #sk")))
+            .expression_attribute_values(":pk", Value::from(keys::dead_letter_partition(shard)).0)
+            .expression_attribute_values(":before", Value::from(before.unwrap_or("~")).0)
+            .scan_index_forward(false)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+        let read = |item: &Item| {
+            let reader = Reader::of(item);
+            let sort_key = reader.text("sk")?;
+            let id = sort_key.split_once('#').map_or("", |(_, id)| id);
+            let id = MessageId::parse(id).map_err(|e| reader.malformed("sk", &e.to_string()))?;
+            Ok((sort_key.to_owned(), id))
+        };
+        answer.items().iter().map(read).collect()
+    }
+}
+
+fn encode_payload(payload: &Payload) -> String {
+    let stored = StoredPayload {
+        provider: payload.provider.clone(),
+        provider_user_id: payload.provider_user_id.clone(),
+        message_text: payload.message_text.clone(),
+        external_message_id: payload.external_message_id.clone(),
+        raw_update_json: payload.raw_update_json.clone(),
+        metadata: payload.metadata.clone(),
+    };
+    serde_json::to_string(&stored).expect("strings and maps of strings become JSON")
+}
+
+fn decode_payload(reader: &Reader<'_>, text: &str) -> Result<Payload, StoreError> {
+    let stored: StoredPayload = serde_json::from_str(text).map_err(|e| reader.malformed("pl", &e.to_string()))?;
+    Ok(Payload {
+        provider: stored.provider,
+        provider_user_id: stored.provider_user_id,
+        message_text: stored.message_text,
+        external_message_id: stored.external_message_id,
+        raw_update_json: stored.raw_update_json,
+        metadata: stored.metadata,
+    })
+}
+
+fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message, StoreError> {
+    let reader = Reader::of(item);
+    let pk = reader.text("pk")?.trim_start_matches("M#").to_owned();
+    let partition = reader.text("lp")?.trim_start_matches("C#").to_owned();
+    let inline = reader.text_if("pl")?;
+    let separate = separate_payload.map(|p| Reader::of(p).text("pl")).transpose()?;
+    let mut payload = match inline.or(separate) {
+        Some(text) => decode_payload(&reader, text)?,
+        None => Payload::default(),
+    };
+    payload.metadata.extend(reader.text_map("dm")?);
+    Ok(Message {
+        id: MessageId::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        conversation: reader.id("cid", ConversationId::parse)?,
+        key: ConversationKey::parse(partition).map_err(|e| reader.malformed("lp", &e.to_string()))?,
+        agent: reader.id("ag", AgentKey::parse)?,
+        status: MessageStatus::parse(reader.text("st")?).ok_or_else(|| reader.malformed("st", "not a status"))?,
+        priority: Priority::new(reader.number("p")?).ok_or_else(|| reader.malformed("p", "not a priority"))?,
+        due: reader.time("due")?,
+        enqueued_at: reader.time("en")?,
+        payload,
+        attempts: u32::try_from(reader.number_if("at")?.unwrap_or_default()).unwrap_or(u32::MAX),
+        last_error: reader.text_if("er")?.map(str::to_owned),
+        reply: reader.text_if("re")?.map(str::to_owned),
+        finished_at: reader.time_if("da")?.or(None::<Timestamp>),
+        fence: reader.number_if("fe")?.map(Fence),
+    })
+}

@@ -1,0 +1,239 @@
+//! Workers' rows. All that are not stopped stand in one partition, so that one query brings them; a stopped one
+//! moves to the history, from which it expires.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use af_domain::conversation::Conversation;
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, WorkerId};
+use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::{Assignment, DrainReason, Machine, Worker, WorkerStatus};
+
+use crate::conversation::Commit;
+use crate::expression::{Update, names_in};
+use crate::item::{Item, Reader, Value, Writer};
+use crate::write::Updated;
+use crate::{Store, StoreError, keys};
+
+/// How long the row of a stopped worker stays readable.
+const STOPPED_KEPT: Millis = Millis::from_days(30);
+/// Pages of workers read in one go: a page is 1 MB, more than 2 000 rows, and a pool has at most 1 000.
+const PAGES_MAX: usize = 4;
+
+impl Store {
+    /// The row of a worker that is not stopped; eventually consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the row is malformed.
+    pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
+    }
+
+    /// The row of a worker that has stopped.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the row is malformed.
+    pub async fn stopped_worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.get(keys::stopped_worker(id), false).await?.as_ref().map(worker_from).transpose()
+    }
+
+    /// All workers that are not stopped, strongly consistent: a plan must not spawn twice.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or a row is malformed.
+    pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
+        let mut workers = Vec::new();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#pk = :pk")
+                .set_expression_attribute_names(Some(names_in("#pk")))
+                .expression_attribute_values(":pk", Value::from(keys::WORKERS).0)
+                .consistent_read(true)
+                .set_exclusive_start_key(after)
+                .send()
+                .await
+                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            for item in answer.items() {
+                workers.push(worker_from(item)?);
+            }
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(workers)
+    }
+
+    /// Registers a worker without a conversation, whose id must never have been used.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn register_if_new(&self, worker: &Worker) -> Result<Commit, StoreError> {
+        let past = keys::stopped_worker(&worker.id);
+        let transaction =
+            self.transaction().put_new(worker_item(worker)).check(&past, "attribute_not_exists(#pk)");
+        let committed = self.commit(transaction).await?;
+        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+    }
+
+    /// Records the machine that a worker got.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn machine_of(&self, id: &WorkerId, machine: &Machine) -> Result<Commit, StoreError> {
+        let update = Update::of(keys::worker(id)).set("mc", machine_item(machine)).when("attribute_exists(#pk)");
+        self.update_row(update).await
+    }
+
+    /// A sign of life of a worker that is assigned to nothing.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn worker_seen(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
+        let update = Update::of(keys::worker(id)).set("sn", now).when("attribute_exists(#pk)");
+        match self.update(update).await? {
+            Updated::Done(item) => worker_from(&item).map(Some),
+            Updated::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Moves the row of a stopping worker to the history.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit, StoreError> {
+        let WorkerStatus::Stopped { at } = stopped.status else { return Ok(Commit::Stale) };
+        let mut row = worker_item(stopped);
+        let key = keys::stopped_worker(&stopped.id);
+        row.insert("pk".to_owned(), AttributeValue::S(key.pk));
+        row.insert("ttl".to_owned(), Value::from((at + STOPPED_KEPT).as_secs()).0);
+        let transaction = self.transaction().delete(&keys::worker(&stopped.id)).put(row);
+        let committed = self.commit(transaction).await?;
+        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+    }
+
+    async fn update_row(&self, update: Update) -> Result<Commit, StoreError> {
+        match self.update(update).await? {
+            Updated::Done(_) => Ok(Commit::Done),
+            Updated::Refused(_) => Ok(Commit::Stale),
+        }
+    }
+}
+
+/// The worker's part of a claim by a worker without a conversation.
+pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp) -> Update {
+    let assignment = Assignment {
+        conversation: conversation.id.clone(),
+        key: conversation.key.clone(),
+        agent: conversation.agent.clone(),
+        assigned_at: now,
+    };
+    Update::of(keys::worker(id))
+        .set("as", assignment_item(&assignment))
+        .set("sn", now)
+        .when("#st = :active AND attribute_not_exists(#as)")
+        .bind(":active", "active")
+}
+
+pub(crate) fn drain_row(id: &WorkerId, drain_by: Timestamp, reason: DrainReason) -> Update {
+    Update::of(keys::worker(id))
+        .set("st", "draining")
+        .set("db", drain_by)
+        .set("dr", reason.as_str())
+        .when("#st = :active")
+        .bind(":active", "active")
+}
+
+pub(crate) fn release_row(worker: &Worker, now: Timestamp) -> Update {
+    Update::of(keys::worker(&worker.id))
+        .set("qs", now)
+        .set("sn", now)
+        .remove("as")
+        .when("#st = :active")
+        .bind(":active", "active")
+}
+
+pub(crate) fn settle_row(id: &WorkerId, since: Timestamp) -> Update {
+    Update::of(keys::worker(id))
+        .set("st", "stopping")
+        .set("si", since)
+        .remove("as")
+        .when("#st = :draining")
+        .bind(":draining", "draining")
+}
+
+pub(crate) fn worker_item(worker: &Worker) -> Item {
+    let key = keys::worker(&worker.id);
+    let writer = Writer::default()
+        .put("pk", key.pk)
+        .put("sk", key.sk)
+        .put("st", worker.status.name())
+        .put("pr", worker.provider.as_str())
+        .put("rg", worker.registered_at)
+        .put("qs", worker.quiet_since)
+        .put_some("sn", worker.seen_at)
+        .put_some("as", worker.assignment.as_ref().map(assignment_item))
+        .put_some("mc", worker.machine.as_ref().map(machine_item));
+    match worker.status {
+        WorkerStatus::Active => writer,
+        WorkerStatus::Draining { drain_by, reason } => writer.put("db", drain_by).put("dr", reason.as_str()),
+        WorkerStatus::Stopping { since } => writer.put("si", since),
+        WorkerStatus::Stopped { at } => writer.put("so", at),
+    }
+    .build()
+}
+
+fn assignment_item(assignment: &Assignment) -> Item {
+    Writer::default()
+        .put("cid", assignment.conversation.as_str())
+        .put("ck", assignment.key.as_str())
+        .put("ag", assignment.agent.as_str())
+        .put("at", assignment.assigned_at)
+        .build()
+}
+
+fn machine_item(machine: &Machine) -> Item {
+    Writer::default()
+        .put("app", machine.app.as_str())
+        .put("id", machine.id.as_str())
+        .put("rgn", machine.region.as_str())
+        .build()
+}
+
+fn worker_from(item: &Item) -> Result<Worker, StoreError> {
+    let reader = Reader::of(item);
+    let status = match reader.text("st")? {
+        "active" => WorkerStatus::Active,
+        "draining" => WorkerStatus::Draining {
+            drain_by: reader.time("db")?,
+            reason: DrainReason::parse(reader.text("dr")?).ok_or_else(|| reader.malformed("dr", "no reason"))?,
+        },
+        "stopping" => WorkerStatus::Stopping { since: reader.time("si")? },
+        "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },
+        _ => return Err(reader.malformed("st", "not a status")),
+    };
+    let assignment = |r: Reader<'_>| -> Result<Assignment, StoreError> {
+        Ok(Assignment {
+            conversation: r.id("cid", ConversationId::parse)?,
+            key: r.id("ck", ConversationKey::parse)?,
+            agent: r.id("ag", AgentKey::parse)?,
+            assigned_at: r.time("at")?,
+        })
+    };
+    let machine = |r: Reader<'_>| -> Result<Machine, StoreError> {
+        Ok(Machine { app: r.text("app")?.into(), id: r.text("id")?.into(), region: r.text("rgn")?.into() })
+    };
+    Ok(Worker {
+        id: reader.id("sk", WorkerId::parse)?,
+        provider: reader.text("pr")?.to_owned(),
+        status,
+        registered_at: reader.time("rg")?,
+        seen_at: reader.time_if("sn")?,
+        quiet_since: reader.time("qs")?,
+        assignment: reader.map_if("as")?.map(assignment).transpose()?,
+        machine: reader.map_if("mc")?.map(machine).transpose()?,
+    })
+}

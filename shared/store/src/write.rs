@@ -1,0 +1,233 @@
+//! Sending reads and writes: one place that knows about retries, conflicts and refused conditions.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+use rand::Rng;
+
+use crate::expression::{Update, names_in};
+use crate::item::Item;
+use crate::keys::Key;
+use crate::{Store, StoreError};
+
+/// Sendings of a write that meets other transactions on the same items. Each waits about twice as long as the
+/// one before, so five outlast any burst that one conversation can cause.
+const CONFLICT_TRIES_MAX: u32 = 5;
+/// Wait after the first conflict; a transaction holds its items for about this long.
+const CONFLICT_WAIT: Duration = Duration::from_millis(10);
+
+/// What became of a conditional update.
+#[derive(Debug)]
+pub(crate) enum Updated {
+    /// Carried out; the item as it is now.
+    Done(Item),
+    /// The condition did not hold; the item as it is, if there is one.
+    Refused(Option<Item>),
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    /// All of it was carried out.
+    Done,
+    /// None of it: these conditions did not hold.
+    Refused(Vec<Refusal>),
+}
+
+/// A condition of a transaction that did not hold.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Place of the write in the transaction.
+    pub index: usize,
+    /// The item as it is, if there is one.
+    pub old: Option<Item>,
+}
+
+impl Committed {
+    /// The refusal of write number `index`, when that was one.
+    pub fn refusal(&self, index: usize) -> Option<&Refusal> {
+        match self {
+            Committed::Done => None,
+            Committed::Refused(refusals) => refusals.iter().find(|r| r.index == index),
+        }
+    }
+
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Committed::Done)
+    }
+}
+
+/// Writes that are carried out together or not at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    table: String,
+    writes: Vec<TransactWriteItem>,
+    token: Option<String>,
+}
+
+impl Transaction {
+    /// Puts an item that must not exist yet.
+    pub fn put_new(self, item: Item) -> Self {
+        self.put_if(item, Some("attribute_not_exists(#pk)"))
+    }
+
+    /// Puts an item, whatever is there.
+    pub fn put(self, item: Item) -> Self {
+        self.put_if(item, None)
+    }
+
+    fn put_if(mut self, item: Item, condition: Option<&str>) -> Self {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_names(condition.map(names_in))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .expect("table and item are set");
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        self
+    }
+
+    pub fn update(mut self, update: Update) -> Self {
+        let update = update.into_transact(&self.table);
+        self.writes.push(TransactWriteItem::builder().update(update).build());
+        self
+    }
+
+    pub fn delete(mut self, key: &Key) -> Self {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key.attributes())).build();
+        self.writes.push(TransactWriteItem::builder().delete(delete.expect("table and key are set")).build());
+        self
+    }
+
+    /// Requires a condition of an item that is not written.
+    pub fn check(mut self, key: &Key, condition: &str) -> Self {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names_in(condition)))
+            .build();
+        self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
+        self
+    }
+
+    /// Makes a repetition with the same token within ten minutes a no-op.
+    pub fn token(mut self, token: String) -> Self {
+        self.token = Some(token);
+        self
+    }
+}
+
+impl Store {
+    pub(crate) fn transaction(&self) -> Transaction {
+        Transaction { table: self.table.clone(), writes: Vec::new(), token: None }
+    }
+
+    pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, StoreError> {
+        let sent = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
+        let answer = sent.consistent_read(consistent).send().await;
+        answer.map(|a| a.item).map_err(|e| StoreError::from_sdk("GetItem", &e))
+    }
+
+    pub(crate) async fn put(&self, item: Item) -> Result<(), StoreError> {
+        let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+        sent.map(drop).map_err(|e| StoreError::from_sdk("PutItem", &e))
+    }
+
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let sent = self.client.delete_item().table_name(&self.table).set_key(Some(key.attributes())).send().await;
+        sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
+    }
+
+    /// Carries out one conditional update; the answer holds the item as it is afterwards.
+    pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
+        for attempt in 0..CONFLICT_TRIES_MAX {
+            let sent = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(update.key.attributes()))
+                .update_expression(update.expression())
+                .set_condition_expression(update.condition())
+                .set_expression_attribute_names(Some(update.names()))
+                .set_expression_attribute_values(update.values())
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            match sent {
+                Ok(answer) => return Ok(Updated::Done(answer.attributes.unwrap_or_default())),
+                Err(SdkError::ServiceError(e)) => match e.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(refused) => {
+                        return Ok(Updated::Refused(refused.item));
+                    }
+                    UpdateItemError::TransactionConflictException(_) => back_off(attempt).await,
+                    other => return Err(StoreError::from_service("UpdateItem", other)),
+                },
+                Err(e) => return Err(StoreError::from_sdk("UpdateItem", &e)),
+            }
+        }
+        Err(StoreError::Contention { operation: "UpdateItem" })
+    }
+
+    /// Carries out a transaction.
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+        const OPERATION: &str = "TransactWriteItems";
+        for attempt in 0..CONFLICT_TRIES_MAX {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(transaction.writes.clone()))
+                .set_client_request_token(transaction.token.clone())
+                .send()
+                .await;
+            let refused = match sent {
+                Ok(_) => return Ok(Committed::Done),
+                Err(SdkError::ServiceError(e)) => match e.into_err() {
+                    TransactWriteItemsError::TransactionCanceledException(refused) => refused,
+                    other => return Err(StoreError::from_service(OPERATION, other)),
+                },
+                Err(e) => return Err(StoreError::from_sdk(OPERATION, &e)),
+            };
+            let reasons = refused.cancellation_reasons.unwrap_or_default();
+            let refusals = refusals(&reasons);
+            if !refusals.is_empty() {
+                return Ok(Committed::Refused(refusals));
+            }
+            match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
+                Some("TransactionConflict") => back_off(attempt).await,
+                Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
+                    return Err(StoreError::Throttled { operation: OPERATION });
+                }
+                code => {
+                    let message = format!("cancelled: {}", code.unwrap_or("without a reason"));
+                    return Err(StoreError::Unavailable { operation: OPERATION, message });
+                }
+            }
+        }
+        Err(StoreError::Contention { operation: OPERATION })
+    }
+}
+
+fn refusals(reasons: &[CancellationReason]) -> Vec<Refusal> {
+    let refused = |(index, reason): (usize, &CancellationReason)| {
+        let failed = reason.code.as_deref() == Some("ConditionalCheckFailed");
+        failed.then(|| Refusal { index, old: reason.item.clone().filter(|i: &Item| !i.is_empty()) })
+    };
+    reasons.iter().enumerate().filter_map(refused).collect()
+}
+
+#[allow(clippy::disallowed_methods, reason = "jitter between colliding writers; it decides nothing")]
+async fn back_off(attempt: u32) {
+    let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
+    let jittered = wait.mul_f64(rand::rng().random_range(0.5..1.5));
+    tokio::time::sleep(jittered).await;
+}

@@ -1,0 +1,492 @@
+//! Brings one text, however long, to a chat.
+//!
+//! Failure handling: a refused markup is sent again as plain text; a 429 is waited out; a group that became a
+//! supergroup is followed; a connection that did not come about is tried again. A call that Telegram *may* have
+//! carried out is not repeated here: the error says how many parts are certainly there, and the caller decides.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use af_domain::time::Millis;
+
+use crate::client::{Bot, ParseMode, SendMessage, SentMessage};
+use crate::error::TelegramError;
+use crate::split::{MESSAGE_UNITS_MAX, split};
+
+/// Parts that one text may have: some 400 000 characters. Telegram takes about one message a second and chat,
+/// so a longer one would keep its sender busy for minutes; it belongs into a file.
+pub const PARTS_MAX: usize = 100;
+/// Times that a chat is followed to a new id. A supergroup does not move again; two allows for a stale answer.
+const MIGRATIONS_MAX: u32 = 2;
+/// Wait before a connection is tried again.
+const RECONNECT_WAIT: Millis = Millis::new(1_000);
+
+/// What to send where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub chat_id: i64,
+    /// The whole text, of any length up to `PARTS_MAX` messages.
+    pub text: &'a str,
+    /// How it is marked up. A part that Telegram cannot parse (also because a tag spans two parts) goes out as it
+    /// is, without markup.
+    pub parse_mode: Option<ParseMode>,
+    /// The message that the first part answers.
+    pub reply_to: Option<i64>,
+    /// The forum topic to write into.
+    pub message_thread_id: Option<i64>,
+    /// Parts that an earlier try has brought there ([`DeliveryError::parts_sent`]); zero at first.
+    pub parts_sent: usize,
+}
+
+/// How long a delivery may wait, over all its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Waits altogether.
+    pub waits_max: u32,
+    /// Longest single wait; when Telegram asks for more, the delivery ends with `RateLimited`.
+    pub wait_max: Millis,
+}
+
+impl Default for Patience {
+    /// Six waits of up to a minute: fit for a worker. A function has to be less patient than its timeout.
+    fn default() -> Self {
+        Self {
+            waits_max: 6,
+            wait_max: Millis::from_secs(60),
+        }
+    }
+}
+
+/// What was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The ids of the messages, in order; empty when the text had nothing to show.
+    pub message_ids: Vec<i64>,
+    /// The chat's id in the end: another one when it had moved.
+    pub chat_id: i64,
+}
+
+/// Why a text was not delivered as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// More than `PARTS_MAX` parts. Nothing was sent.
+    #[error("the text makes {parts} messages, and {PARTS_MAX} is the limit")]
+    TooLong {
+        /// How many messages it would take.
+        parts: usize,
+    },
+    /// A part was refused, or the patience ended.
+    #[error("part {} was not sent", parts_sent + 1)]
+    Part {
+        /// Parts that are certainly there, those of earlier tries included.
+        parts_sent: usize,
+        /// Where to send the rest: another id than asked for when the chat had moved.
+        chat_id: i64,
+        /// What happened to the part after them.
+        #[source]
+        source: TelegramError,
+    },
+}
+
+/// Something that sends single messages: a [`Bot`], or a test's script.
+pub trait Sends: Sync {
+    /// Sends one message, once.
+    fn send(
+        &self,
+        message: SendMessage<'_>,
+    ) -> impl Future<Output = Result<SentMessage, TelegramError>> + Send;
+}
+
+impl Sends for Bot {
+    async fn send(&self, message: SendMessage<'_>) -> Result<SentMessage, TelegramError> {
+        self.send_message(&message).await
+    }
+}
+
+/// Something that waits. Handed in, so that a test's time costs nothing.
+pub trait Pause: Sync {
+    /// Returns when `length` has passed.
+    fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Waits by Tokio's timer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioPause;
+
+impl Pause for TokioPause {
+    fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(std::time::Duration::from_millis(
+            length.as_millis(),
+        )))
+    }
+}
+
+/// Sends `outgoing.text` in as many messages as it takes, in order.
+///
+/// # Errors
+/// `TooLong` before anything was sent, or `Part` with the number of parts that are there: hand that number back
+/// in `Outgoing::parts_sent` to go on where this delivery ended.
+pub async fn deliver(
+    sender: &impl Sends,
+    outgoing: &Outgoing<'_>,
+    patience: Patience,
+    pause: &(impl Pause + ?Sized),
+) -> Result<Delivered, DeliveryError> {
+    let parts = split(outgoing.text, MESSAGE_UNITS_MAX);
+    if parts.len() > PARTS_MAX {
+        return Err(DeliveryError::TooLong { parts: parts.len() });
+    }
+    let mut run = Run {
+        sender,
+        pause,
+        patience,
+        chat_id: outgoing.chat_id,
+        waits: 0,
+        migrations: 0,
+    };
+    let mut message_ids = Vec::new();
+    for (index, part) in parts.iter().enumerate().skip(outgoing.parts_sent) {
+        let message = SendMessage {
+            chat_id: run.chat_id,
+            text: part,
+            parse_mode: outgoing.parse_mode,
+            reply_to: outgoing.reply_to.filter(|_| index == 0),
+            message_thread_id: outgoing.message_thread_id,
+        };
+        match run.send(message).await {
+            Ok(sent) => message_ids.push(sent.message_id),
+            Err(source) => {
+                return Err(DeliveryError::Part {
+                    parts_sent: index,
+                    chat_id: run.chat_id,
+                    source,
+                });
+            }
+        }
+    }
+    Ok(Delivered {
+        message_ids,
+        chat_id: run.chat_id,
+    })
+}
+
+/// One delivery: what it has learned and how much patience is left.
+struct Run<'a, S, P: ?Sized> {
+    sender: &'a S,
+    pause: &'a P,
+    patience: Patience,
+    chat_id: i64,
+    waits: u32,
+    migrations: u32,
+}
+
+impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
+    /// Sends one part. Ends because each turn of the loop uses up a wait, a migration or the markup.
+    async fn send(&mut self, mut message: SendMessage<'_>) -> Result<SentMessage, TelegramError> {
+        loop {
+            message.chat_id = self.chat_id;
+            let error = match self.sender.send(message.clone()).await {
+                Ok(sent) => return Ok(sent),
+                Err(error) => error,
+            };
+            match &error {
+                TelegramError::RateLimited { retry_after } if self.may_wait(*retry_after) => {
+                    self.wait(*retry_after).await;
+                }
+                TelegramError::Unreachable(_) if self.may_wait(RECONNECT_WAIT) => {
+                    self.wait(RECONNECT_WAIT).await
+                }
+                TelegramError::ChatMigrated { to } if self.migrations < MIGRATIONS_MAX => {
+                    self.migrations += 1;
+                    self.chat_id = *to;
+                }
+                TelegramError::BadRequest { description }
+                    if message.parse_mode.is_some() && is_markup_problem(description) =>
+                {
+                    message.parse_mode = None;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn may_wait(&self, length: Millis) -> bool {
+        self.waits < self.patience.waits_max && length <= self.patience.wait_max
+    }
+
+    async fn wait(&mut self, length: Millis) {
+        self.waits += 1;
+        self.pause.pause(length).await;
+    }
+}
+
+/// Whether the same text without markup would be taken: it does not parse, or nothing is left of it once it has
+/// been parsed. Telegram has no code for either, only these words.
+fn is_markup_problem(description: &str) -> bool {
+    let description = description.to_ascii_lowercase();
+    [
+        "can't parse entities",
+        "message text is empty",
+        "text must be non-empty",
+    ]
+    .iter()
+    .any(|words| description.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    type Sent = (i64, String, Option<ParseMode>, Option<i64>);
+
+    /// Answers what the script says, then always with success.
+    #[derive(Default)]
+    struct Script {
+        answers: Mutex<VecDeque<TelegramError>>,
+        sent: Mutex<Vec<Sent>>,
+        tries: Mutex<u32>,
+    }
+
+    impl Script {
+        fn of(answers: impl IntoIterator<Item = TelegramError>) -> Self {
+            Self {
+                answers: Mutex::new(answers.into_iter().collect()),
+                ..Self::default()
+            }
+        }
+    }
+
+    impl Sends for Script {
+        async fn send(&self, m: SendMessage<'_>) -> Result<SentMessage, TelegramError> {
+            *self.tries.lock().unwrap() += 1;
+            if let Some(error) = self.answers.lock().unwrap().pop_front() {
+                return Err(error);
+            }
+            let mut sent = self.sent.lock().unwrap();
+            sent.push((m.chat_id, m.text.to_owned(), m.parse_mode, m.reply_to));
+            Ok(SentMessage {
+                message_id: i64::try_from(sent.len()).unwrap(),
+            })
+        }
+    }
+
+    /// Writes waits down instead of waiting.
+    #[derive(Default)]
+    struct Waits(Mutex<Vec<u64>>);
+
+    impl Pause for Waits {
+        fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            self.0.lock().unwrap().push(length.as_millis());
+            Box::pin(async {})
+        }
+    }
+
+    fn outgoing(text: &str) -> Outgoing<'_> {
+        Outgoing {
+            chat_id: 7,
+            text,
+            parse_mode: None,
+            reply_to: Some(3),
+            message_thread_id: None,
+            parts_sent: 0,
+        }
+    }
+
+    fn limited(seconds: u64) -> TelegramError {
+        TelegramError::RateLimited {
+            retry_after: Millis::from_secs(seconds),
+        }
+    }
+
+    fn refused(description: &str) -> TelegramError {
+        TelegramError::BadRequest {
+            description: description.to_owned(),
+        }
+    }
+
+    async fn run(script: &Script, out: &Outgoing<'_>) -> (Result<Delivered, DeliveryError>, Vec<u64>) {
+        let waits = Waits::default();
+        let result = deliver(script, out, Patience::default(), &waits).await;
+        (result, waits.0.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_long_text_goes_out_in_parts_and_only_the_first_is_a_reply() {
+        let text = format!("{}\n\n{}", "a".repeat(4_000), "b".repeat(4_000));
+        let script = Script::default();
+        let (result, _) = run(&script, &outgoing(&text)).await;
+        assert_eq!(
+            result.unwrap(),
+            Delivered {
+                message_ids: vec![1, 2],
+                chat_id: 7
+            }
+        );
+        let sent = script.sent.into_inner().unwrap();
+        assert_eq!(sent[0], (7, "a".repeat(4_000), None, Some(3)));
+        assert_eq!(sent[1], (7, "b".repeat(4_000), None, None));
+    }
+
+    #[tokio::test]
+    async fn a_text_with_nothing_to_show_sends_nothing() {
+        let script = Script::default();
+        let (result, _) = run(&script, &outgoing(" \n ")).await;
+        assert!(result.unwrap().message_ids.is_empty());
+        assert_eq!(*script.tries.lock().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn markup_that_does_not_parse_goes_out_as_plain_text() {
+        let script = Script::of([refused(
+            "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0",
+        )]);
+        let out = Outgoing {
+            parse_mode: Some(ParseMode::Html),
+            ..outgoing("<x>hi")
+        };
+        assert!(run(&script, &out).await.0.is_ok());
+        assert_eq!(
+            script.sent.into_inner().unwrap(),
+            [(7, "<x>hi".to_owned(), None, Some(3))]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_plain_text_that_is_refused_is_not_sent_again() {
+        let script = Script::of([refused("Bad Request: can't parse entities")]);
+        assert!(run(&script, &outgoing("hi")).await.0.is_err());
+        assert_eq!(*script.tries.lock().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_is_waited_out() {
+        let script = Script::of([limited(2), limited(5)]);
+        let (result, waits) = run(&script, &outgoing("hi")).await;
+        assert!(result.is_ok());
+        assert_eq!(waits, [2_000, 5_000]);
+    }
+
+    #[tokio::test]
+    async fn waits_are_bounded_in_number_and_length() {
+        let script = Script::of((0..50).map(|_| limited(1)));
+        let (result, waits) = run(&script, &outgoing("hi")).await;
+        assert!(matches!(
+            result,
+            Err(DeliveryError::Part {
+                source: TelegramError::RateLimited { .. },
+                ..
+            })
+        ));
+        assert_eq!(waits.len(), 6);
+
+        let (result, waits) = run(&Script::of([limited(3_600)]), &outgoing("hi")).await;
+        assert!(result.is_err() && waits.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_chat_that_moved_is_followed_and_its_new_id_reported() {
+        let script = Script::of([TelegramError::ChatMigrated { to: -100 }]);
+        let text = format!("{} {}", "a".repeat(4_000), "b".repeat(200));
+        let (result, _) = run(&script, &outgoing(&text)).await;
+        assert_eq!(result.unwrap().chat_id, -100);
+        assert!(
+            script
+                .sent
+                .into_inner()
+                .unwrap()
+                .iter()
+                .all(|sent| sent.0 == -100)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_chat_that_moves_for_ever_ends_the_delivery() {
+        let script = Script::of((0..9).map(|to| TelegramError::ChatMigrated { to }));
+        assert!(run(&script, &outgoing("hi")).await.0.is_err());
+        assert_eq!(*script.tries.lock().unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_may_have_happened_is_not_repeated_and_the_rest_can_follow() {
+        let text = format!(
+            "{} {} {}",
+            "a".repeat(4_000),
+            "b".repeat(4_000),
+            "c".repeat(4_000)
+        );
+        let script = Script::default();
+        assert!(run(&script, &outgoing(&"x ".repeat(200))).await.0.is_ok());
+        let script = Script::of([]);
+        let failing = FailsAt {
+            script: &script,
+            at: 2,
+        };
+        let waits = Waits::default();
+        let result = deliver(&failing, &outgoing(&text), Patience::default(), &waits).await;
+        let Err(DeliveryError::Part {
+            parts_sent, source, ..
+        }) = result
+        else {
+            panic!("{result:?}")
+        };
+        assert_eq!((parts_sent, source.may_have_happened()), (1, true));
+
+        let rest = Outgoing {
+            parts_sent,
+            ..outgoing(&text)
+        };
+        assert_eq!(
+            deliver(&script, &rest, Patience::default(), &waits)
+                .await
+                .unwrap()
+                .message_ids
+                .len(),
+            2
+        );
+        let firsts: Vec<_> = script
+            .sent
+            .into_inner()
+            .unwrap()
+            .iter()
+            .map(|s| s.1.as_bytes()[0])
+            .collect();
+        assert_eq!(firsts, b"abc");
+    }
+
+    /// Answers 502 to the `at`th message and takes the others.
+    struct FailsAt<'a> {
+        script: &'a Script,
+        at: usize,
+    }
+
+    impl Sends for FailsAt<'_> {
+        async fn send(&self, message: SendMessage<'_>) -> Result<SentMessage, TelegramError> {
+            if self.script.sent.lock().unwrap().len() + 1 == self.at {
+                return Err(TelegramError::Unavailable { status: 502 });
+            }
+            self.script.send(message).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_of_too_many_parts_is_refused_before_anything_is_sent() {
+        let script = Script::default();
+        let text = "a".repeat(MESSAGE_UNITS_MAX * PARTS_MAX + 1);
+        assert!(matches!(
+            run(&script, &outgoing(&text)).await.0,
+            Err(DeliveryError::TooLong { parts: 101 })
+        ));
+        assert_eq!(*script.tries.lock().unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_real_pause_takes_the_time_it_is_given() {
+        let before = tokio::time::Instant::now();
+        TokioPause.pause(Millis::from_secs(3)).await;
+        assert_eq!(before.elapsed().as_secs(), 3);
+    }
+}

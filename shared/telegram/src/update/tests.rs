@@ -1,0 +1,355 @@
+//! Facts about `read`.
+
+use serde_json::json;
+
+use super::*;
+
+fn bot() -> BotIdentity {
+    BotIdentity::parse("4242").unwrap()
+}
+
+fn of(value: &Value) -> Ingress {
+    read(&bot(), value.to_string().as_bytes())
+}
+
+/// An update with a message in a private chat, `fields` merged over it.
+fn message(fields: Value) -> Value {
+    let mut message = json!({
+        "message_id": 11, "date": 1_700_000_000,
+        "from": {"id": 99, "is_bot": false, "first_name": "Ada", "username": "ada"},
+        "chat": {"id": 99, "type": "private", "first_name": "Ada"},
+    });
+    merge(&mut message, fields);
+    json!({"update_id": 5, "message": message})
+}
+
+fn merge(into: &mut Value, fields: Value) {
+    let Value::Object(fields) = fields else {
+        panic!("fields are an object")
+    };
+    for (key, value) in fields {
+        into[key.as_str()] = value;
+    }
+}
+
+fn text(text: &str) -> Value {
+    message(json!({"text": text}))
+}
+
+fn incoming(value: &Value) -> IncomingMessage {
+    match of(value) {
+        Ingress::Message(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ignored(value: &Value) -> &'static str {
+    match of(value) {
+        Ingress::Ignored { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_text_message_is_read_with_who_and_where() {
+    let update = text("hello");
+    let got = incoming(&update);
+    assert_eq!(
+        (got.update_id, got.chat_id, got.user_id, got.message_id),
+        (5, 99, 99, 11)
+    );
+    assert_eq!(
+        (got.chat_type.as_str(), got.username.as_deref(), got.text.as_str()),
+        ("private", Some("ada"), "hello")
+    );
+    assert_eq!(got.raw, update.to_string());
+    assert_eq!(
+        got.metadata,
+        pairs(&[
+            ("telegramBotIdentity", "4242"),
+            ("telegramChatId", "99"),
+            ("telegramUserId", "99"),
+            ("telegramUsername", "ada"),
+            ("telegramMessageId", "11"),
+        ])
+    );
+}
+
+#[test]
+fn the_largest_photo_is_the_one_that_counts() {
+    let sizes = json!([
+        {"file_id": "small", "width": 90, "height": 90, "file_size": 1},
+        {"file_id": "large", "width": 1280, "height": 1280, "file_size": 3},
+        "nonsense", [1, 2],
+        {"file_id": "middle", "width": 320, "height": 320, "file_size": 2},
+    ]);
+    let got = incoming(&message(json!({"photo": sizes})));
+    assert_eq!(got.text, "[photo]");
+    assert_eq!(got.metadata["telegramMediaType"], "photo");
+    assert_eq!(got.metadata["telegramPhotoFileId"], "large");
+}
+
+#[test]
+fn a_caption_is_the_text_of_what_it_is_on() {
+    let got = incoming(&message(
+        json!({"photo": [{"file_id": "p"}], "caption": "my cat"}),
+    ));
+    assert_eq!(
+        (got.text.as_str(), got.metadata["telegramPhotoFileId"].as_str()),
+        ("my cat", "p")
+    );
+}
+
+#[test]
+fn files_without_text_get_a_readable_one() {
+    let cases = [
+        (
+            json!({"document": {"file_id": "d", "file_name": "report.pdf"}}),
+            "[document: report.pdf]",
+            "telegramDocumentFileId",
+        ),
+        (
+            json!({"document": {"file_id": "d"}}),
+            "[document]",
+            "telegramDocumentFileId",
+        ),
+        (
+            json!({"video": {"file_id": "v"}}),
+            "[video]",
+            "telegramVideoFileId",
+        ),
+        (
+            json!({"audio": {"file_id": "a", "file_name": "song.mp3"}}),
+            "[audio: song.mp3]",
+            "telegramAudioFileId",
+        ),
+        (
+            json!({"voice": {"file_id": "o"}}),
+            "[voice]",
+            "telegramVoiceFileId",
+        ),
+        (
+            json!({"document": {"file_id": "d", "file_name": " "}, "caption": " "}),
+            "[document]",
+            "telegramDocumentFileId",
+        ),
+    ];
+    for (fields, expected, key) in cases {
+        let got = incoming(&message(fields));
+        assert_eq!(got.text, expected);
+        assert!(got.metadata.contains_key(key), "{key} in {:?}", got.metadata);
+    }
+}
+
+#[test]
+fn an_edited_message_says_so() {
+    let update = text("better words");
+    let edited = json!({"update_id": 6, "edited_message": update["message"]});
+    let got = incoming(&edited);
+    assert_eq!(
+        (got.text.as_str(), got.metadata["telegramEdited"].as_str()),
+        ("better words", "true")
+    );
+}
+
+#[test]
+fn replies_and_threads_are_metadata() {
+    let got = incoming(&message(
+        json!({"text": "yes", "message_thread_id": 3, "reply_to_message": {"message_id": 8}}),
+    ));
+    assert_eq!(got.metadata["telegramReplyToMessageId"], "8");
+    assert_eq!(got.metadata["telegramThreadId"], "3");
+    assert!(!got.metadata.contains_key("telegramIsTopicMessage"));
+}
+
+#[test]
+fn the_first_message_of_a_topic_is_not_what_the_user_answered() {
+    let topic = json!({"text": "yes", "message_thread_id": 3, "is_topic_message": true, "reply_to_message": {"message_id": 3}});
+    let got = incoming(&message(topic));
+    assert!(!got.metadata.contains_key("telegramReplyToMessageId"));
+    assert_eq!(got.metadata["telegramIsTopicMessage"], "true");
+}
+
+#[test]
+fn a_group_keeps_its_type_and_a_missing_type_follows_the_ids_sign() {
+    let group = json!({"text": "hi", "chat": {"id": -100_123, "type": "supergroup"}});
+    assert_eq!(incoming(&message(group)).chat_type, "supergroup");
+    assert_eq!(
+        incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type,
+        "group"
+    );
+    assert_eq!(
+        incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).chat_type,
+        "private"
+    );
+}
+
+#[test]
+fn start_with_a_code_pairs() {
+    let long = "a".repeat(128);
+    for (written, code) in [
+        ("/start AbC-12_3".to_owned(), "AbC-12_3"),
+        ("/start@my_bot  abcd ".to_owned(), "abcd"),
+        ("/start\nabcd\n".to_owned(), "abcd"),
+        (format!("/start {long}"), long.as_str()),
+    ] {
+        let Ingress::PairingStart { code: got, command } = of(&text(&written)) else {
+            panic!("{written}")
+        };
+        assert_eq!((got.as_str(), command.chat_id, command.user_id), (code, 99, 99));
+    }
+}
+
+#[test]
+fn start_without_a_usable_code_is_bare_or_malformed() {
+    for (written, expected) in [
+        ("/start", false),
+        ("/start@my_bot", false),
+        ("/start  ", false),
+        ("/start abc", true),
+        ("/start ab cd", true),
+        ("/start äöüß", true),
+    ] {
+        let Ingress::BareStart { malformed, .. } = of(&text(written)) else {
+            panic!("{written}")
+        };
+        assert_eq!(malformed, expected, "{written}");
+    }
+    let too_long = format!("/start {}", "a".repeat(129));
+    assert!(matches!(
+        of(&text(&too_long)),
+        Ingress::BareStart { malformed: true, .. }
+    ));
+}
+
+#[test]
+fn stop_alone_stops_and_in_a_sentence_does_not() {
+    for written in ["/stop", "/stop ", "/stop@my_bot"] {
+        assert!(matches!(of(&text(written)), Ingress::Stop { .. }), "{written}");
+    }
+    for written in [
+        "/stop the press",
+        "please /stop",
+        "/stopped",
+        "/starting abcd",
+        "/start@ abcd",
+        "/Start abcd",
+        " /start abcd",
+    ] {
+        assert_eq!(incoming(&text(written)).text, written);
+    }
+}
+
+#[test]
+fn a_command_in_a_caption_is_a_caption() {
+    let got = incoming(&message(
+        json!({"photo": [{"file_id": "p"}], "caption": "/start abcd"}),
+    ));
+    assert_eq!(got.text, "/start abcd");
+}
+
+#[test]
+fn what_we_do_not_handle_is_ignored_with_its_reason() {
+    assert_eq!(
+        ignored(&json!({"update_id": 1, "callback_query": {}})),
+        "unsupported_update"
+    );
+    assert_eq!(ignored(&json!({"update_id": 1})), "unsupported_update");
+    assert_eq!(
+        ignored(&message(json!({"sticker": {"file_id": "s"}}))),
+        "unsupported_message"
+    );
+    assert_eq!(ignored(&message(json!({"text": " "}))), "unsupported_message");
+    assert_eq!(
+        ignored(&message(json!({"new_chat_members": []}))),
+        "unsupported_message"
+    );
+    assert_eq!(ignored(&json!({"message": {}})), "no_update_id");
+    assert_eq!(ignored(&json!({"update_id": -1, "message": {}})), "no_update_id");
+    assert_eq!(ignored(&json!({"update_id": 1, "message": {}})), "no_chat");
+    assert_eq!(
+        ignored(&message(json!({"text": "hi", "from": null}))),
+        "no_sender"
+    );
+    assert_eq!(
+        ignored(&message(json!({"text": "hi", "message_id": "x"}))),
+        "no_message_id"
+    );
+}
+
+#[test]
+fn what_is_not_an_updates_json_is_malformed() {
+    for body in [&b""[..], b"{", b"[]", b"7", b"\"x\"", b"\xff\xfe", b"null"] {
+        assert_eq!(
+            read(&bot(), body),
+            Ingress::Ignored {
+                reason: "malformed_json"
+            },
+            "{body:?}"
+        );
+    }
+    let deep = "[".repeat(100_000);
+    assert_eq!(
+        read(&bot(), deep.as_bytes()),
+        Ingress::Ignored {
+            reason: "malformed_json"
+        }
+    );
+}
+
+#[test]
+fn one_strange_field_does_not_lose_the_message() {
+    let strange = json!({
+        "text": "still here", "caption": 7, "photo": {"not": "a list"}, "video": [], "audio": 1, "voice": null,
+        "document": "x", "reply_to_message": [1], "message_thread_id": "three", "is_topic_message": "yes",
+        "from": {"id": 99, "username": 5}, "brand_new_field": {"a": [1, 2]},
+    });
+    let got = incoming(&message(strange));
+    assert_eq!((got.text.as_str(), got.username), ("still here", None));
+    assert!(!got.metadata.contains_key("telegramMediaType"));
+}
+
+#[test]
+fn a_field_given_twice_does_not_lose_the_message() {
+    let twice = br#"{"update_id":1,"update_id":2,"message":{"message_id":1,"text":"a","text":"b","chat":{"id":1,"type":"private"},"from":{"id":1}}}"#;
+    assert!(matches!(read(&bot(), twice), Ingress::Message(m) if m.text == "b" && m.update_id == 2));
+}
+
+/// Any JSON at all is understood or ignored, never a panic: every field replaced by every kind of value.
+#[test]
+fn no_update_can_make_it_panic() {
+    let values = [
+        json!(null),
+        json!(1),
+        json!(-1.5),
+        json!("x"),
+        json!([]),
+        json!({}),
+        json!([{"file_id": 1}]),
+        json!(true),
+    ];
+    let fields = [
+        "text",
+        "caption",
+        "photo",
+        "video",
+        "document",
+        "from",
+        "chat",
+        "reply_to_message",
+        "message_id",
+        "message_thread_id",
+    ];
+    for field in fields {
+        for value in &values {
+            let _ = of(&message(json!({ field: value })));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The fields of an update that we use, each read on its own: one of an unexpected kind counts as absent.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Update {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) update_id: Option<u64>,
+    #[serde(deserialize_with = "object")]
+    pub(super) message: Option<Message>,
+    #[serde(deserialize_with = "object")]
+    pub(super) edited_message: Option<Message>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Message {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message_id: Option<i64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message_thread_id: Option<i64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) is_topic_message: Option<bool>,
+    #[serde(deserialize_with = "object")]
+    pub(super) from: Option<User>,
+    #[serde(deserialize_with = "object")]
+    pub(super) chat: Option<Chat>,
+    #[serde(deserialize_with = "object")]
+    pub(super) reply_to_message: Option<Replied>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) text: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) caption: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) photo: Option<Vec<Value>>,
+    #[serde(deserialize_with = "object")]
+    pub(super) video: Option<File>,
+    #[serde(deserialize_with = "object")]
+    pub(super) audio: Option<File>,
+    #[serde(deserialize_with = "object")]
+    pub(super) voice: Option<File>,
+    #[serde(deserialize_with = "object")]
+    pub(super) document: Option<File>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct User {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<i64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) username: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chat {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<i64>,
+    #[serde(rename = "type", deserialize_with = "lenient")]
+    pub(super) kind: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Replied {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message_id: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct File {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) file_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) file_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) file_size: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) width: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) height: Option<u64>,
+}
+
+/// A field that counts as absent when it is not what it should be.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+/// The same for a field that holds an object: serde would also take an array for one.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value
+        .is_object()
+        .then(|| serde_json::from_value(value).ok())
+        .flatten())
+}
+
+/// What a message brought besides text.
+pub(super) struct Media {
+    pub(super) kind: &'static str,
+    pub(super) file_id_key: &'static str,
+    pub(super) file: File,
+}
+
+impl Message {
+    pub(super) fn media(&self) -> Option<Media> {
+        let of = |kind, file_id_key, file: Option<File>| {
+            file.map(|file| Media {
+                kind,
+                file_id_key,
+                file,
+            })
+        };
+        of("photo", "telegramPhotoFileId", self.largest_photo())
+            .or_else(|| of("video", "telegramVideoFileId", self.video.clone()))
+            .or_else(|| of("audio", "telegramAudioFileId", self.audio.clone()))
+            .or_else(|| of("voice", "telegramVoiceFileId", self.voice.clone()))
+            .or_else(|| of("document", "telegramDocumentFileId", self.document.clone()))
+    }
+
+    /// A photo comes in several sizes; the largest is the one the user meant.
+    fn largest_photo(&self) -> Option<File> {
+        let sizes = self
+            .photo
+            .iter()
+            .flatten()
+            .filter(|size| size.is_object())
+            .filter_map(|size| serde_json::from_value::<File>(size.clone()).ok());
+        sizes.max_by_key(|size| {
+            (
+                size.width.unwrap_or(0).saturating_mul(size.height.unwrap_or(0)),
+                size.file_size.unwrap_or(0),
+            )
+        })
+    }
+
+    pub(super) fn readable_text(&self) -> Option<String> {
+        let written = [&self.text, &self.caption]
+            .into_iter()
+            .flatten()
+            .find(|text| !text.trim().is_empty());
+        if let Some(text) = written {
+            return Some(text.clone());
+        }
+        self.media().map(
+            |media| match media.file.file_name.filter(|name| !name.trim().is_empty()) {
+                Some(name) => format!("[{}: {name}]", media.kind),
+                None => format!("[{}]", media.kind),
+            },
+        )
+    }
+
+    /// The message that the user answered. In a forum topic every message formally answers the topic's first
+    /// one; that says nothing beyond the thread id.
+    pub(super) fn replied_to(&self) -> Option<i64> {
+        let id = self.reply_to_message.as_ref()?.message_id?;
+        let topic_root = self.is_topic_message == Some(true) && self.message_thread_id == Some(id);
+        (!topic_root).then_some(id)
+    }
+}

@@ -1,0 +1,143 @@
+//! A fresh deployment in memory: the tables of the real template, secrets, a clock that stands still until it is
+//! moved, and randomness that repeats itself.
+//!
+//! Each actor of a test (a function, a worker's side of it) comes up from a [`Boot`] of its own, as on Lambda, and
+//! may have its requests counted apart.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use af_app::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
+use af_app::entropy::Entropy;
+use af_app::worker_token::SIGNING_KEY_REF;
+use af_app::{App, Boot, Env};
+use af_domain::ids::SecretRef;
+use af_domain::time::Timestamp;
+use af_local::aws::{Engine, LocalAws, Meter, Secrets, TableDefinition};
+use af_local::clock::VirtualClock;
+use af_local::template::Template;
+use af_providers::Providers;
+use aws_smithy_types::retry::RetryConfig;
+use secrecy::SecretString;
+
+use crate::workspace::root;
+
+/// When every bundle begins: 2026-01-01, midnight in Greenwich.
+pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// Where no Bot API is: the discard port, which nothing listens on.
+const NOWHERE: &str = "http://127.0.0.1:9";
+/// The secret part of the first admin key.
+const ADMIN_SECRET: &str = "the-admin-key-of-a-test";
+/// The key that worker tokens are signed with.
+const SIGNING_KEY: &str = "the-signing-key-of-a-test";
+
+/// A deployment.
+pub struct Bundle {
+    /// DynamoDB and Secrets Manager.
+    pub aws: LocalAws,
+    /// The clock.
+    pub clock: VirtualClock,
+    /// The randomness.
+    pub entropy: Arc<Entropy>,
+    /// What the template declares.
+    pub template: Template,
+    /// Where workers can run: nowhere, unless a test sets something else before it brings an actor up.
+    pub providers: Providers,
+}
+
+impl Bundle {
+    /// A deployment that nobody has used.
+    ///
+    /// # Panics
+    /// When the template or the engine cannot be used: nothing could be tested then.
+    pub async fn fresh() -> Self {
+        Self::with_telegram_at(NOWHERE).await
+    }
+
+    /// The same, with the Bot API at `telegram_url`.
+    ///
+    /// # Panics
+    /// As `fresh`.
+    pub async fn with_telegram_at(telegram_url: &str) -> Self {
+        let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
+        let parameters = BTreeMap::from([("TelegramApiUrl".to_owned(), telegram_url.to_owned())]);
+        let template = Template::parse(&yaml, &parameters).expect("the template can be used");
+        let clock = VirtualClock::frozen_at(START);
+        let engine = Engine::memory(Arc::new(clock.clone())).expect("SQLite opens in memory");
+        let tables: Vec<_> = template
+            .tables
+            .iter()
+            .map(|t| TableDefinition {
+                create: t.create_table.clone(),
+                ttl_attribute: t.ttl_attribute.clone(),
+            })
+            .collect();
+        engine.create_tables(&tables).await.expect("the tables can be made");
+        let bundle = Self {
+            aws: LocalAws::new(engine, Secrets::memory()),
+            clock,
+            entropy: Arc::new(Entropy::seeded(1)),
+            template,
+            providers: Providers::none(),
+        };
+        bundle.import_secrets().await;
+        bundle
+    }
+
+    /// What the function built from `binary` comes up with: its environment is what the template declares.
+    ///
+    /// # Panics
+    /// When the template has no such function.
+    #[must_use]
+    pub fn boot(&self, binary: &str) -> Boot {
+        self.boot_over(&self.aws, binary)
+    }
+
+    /// The same, with its requests to DynamoDB counted.
+    ///
+    /// # Panics
+    /// When the template has no such function.
+    #[must_use]
+    pub fn metered_boot(&self, binary: &str) -> (Boot, Meter) {
+        let meter = Meter::new();
+        (self.boot_over(&self.aws.clone().with_meter(meter.clone()), binary), meter)
+    }
+
+    fn boot_over(&self, aws: &LocalAws, binary: &str) -> Boot {
+        let function = self.template.functions.iter().find(|f| f.binary == binary);
+        let function = function.unwrap_or_else(|| panic!("the template has no function {binary}"));
+        Boot {
+            env: Env::from(function.environment.clone()),
+            sdk: aws.sdk_config(RetryConfig::disabled()),
+            clock: Arc::new(self.clock.clone()),
+            entropy: self.entropy.clone(),
+            providers: self.providers.clone(),
+        }
+    }
+
+    /// The use cases as the function built from `binary` has them.
+    ///
+    /// # Panics
+    /// When the template lacks a variable that they need.
+    #[must_use]
+    pub fn app(&self, binary: &str) -> App {
+        App::from_boot(&self.boot(binary)).expect("the template declares every variable")
+    }
+
+    /// The first admin key, which opens everything.
+    #[must_use]
+    pub fn admin_key(&self) -> String {
+        format!("afk_{BOOTSTRAP_KEY_ID}_{ADMIN_SECRET}")
+    }
+
+    /// What CloudFormation generates on AWS.
+    async fn import_secrets(&self) {
+        let app = self.app("admin-api");
+        for (name, value) in [(BOOTSTRAP_KEY_REF, ADMIN_SECRET), (SIGNING_KEY_REF, SIGNING_KEY)] {
+            let name = SecretRef::parse(name).expect("it is one of ours");
+            let stored = app.secrets.put(&name, SecretString::from(value), app.now()).await;
+            stored.expect("Secrets Manager is in memory");
+        }
+    }
+}

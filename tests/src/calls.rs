@@ -1,0 +1,215 @@
+//! HTTP calls to a bundle's functions, in process, through the gateway: only the template's routes exist.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use af_local::gateway::{Route, router};
+use af_local::template::EventDef;
+
+use crate::bundle::Bundle;
+
+/// The largest answer that is read: what Lambda may answer.
+const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// The functions of a bundle behind its HTTP API.
+#[derive(Clone)]
+pub struct Api {
+    router: Router,
+    admin_key: String,
+}
+
+/// A call that is being put together.
+pub struct Call {
+    router: Router,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null when it is empty.
+    pub body: Value,
+}
+
+impl Api {
+    /// Brings up every function that the template puts behind the HTTP API.
+    ///
+    /// # Panics
+    /// When one does not come up, or the template's routes cannot be served.
+    pub async fn of(bundle: &Bundle) -> Self {
+        let mut routes = Vec::new();
+        for function in &bundle.template.functions {
+            let boot = bundle.boot(&function.binary);
+            let built = match function.binary.as_str() {
+                "webhook" => af_webhook::build(&boot).await,
+                "worker" => af_worker::build(&boot).await,
+                "user-api" => af_user_api::build(&boot).await,
+                "admin-api" => af_admin_api::build(&boot).await,
+                _ => continue,
+            };
+            let built = built.unwrap_or_else(|e| panic!("{} does not come up: {e}", function.binary));
+            for event in &function.events {
+                if let EventDef::HttpApi { method, path } = event {
+                    let (method, path) = (method.clone(), path.clone());
+                    routes.push(Route { method, path, function: built.clone() });
+                }
+            }
+        }
+        let router = router(routes).expect("the template's routes can be served");
+        Self { router, admin_key: bundle.admin_key() }
+    }
+
+    /// A call with the admin key; `path` is percent-encoded already.
+    #[must_use]
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        let call = Call {
+            router: self.router.clone(),
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: None,
+        };
+        call.header("host", "factory.example").key(&self.admin_key)
+    }
+
+    /// `GET` with the admin key.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    /// `PUT` with the admin key.
+    #[must_use]
+    pub fn put(&self, path: &str, body: Value) -> Call {
+        self.call(Method::PUT, path).json(&body)
+    }
+
+    /// `POST` with the admin key.
+    #[must_use]
+    pub fn post(&self, path: &str, body: Value) -> Call {
+        self.call(Method::POST, path).json(&body)
+    }
+
+    /// `DELETE` with the admin key.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> Call {
+        self.call(Method::DELETE, path)
+    }
+
+    /// A new API key with these scopes.
+    ///
+    /// # Panics
+    /// When none is made.
+    pub async fn new_key(&self, scopes: &[&str]) -> String {
+        let answer = self.post("/v1/keys", serde_json::json!({"name": "test", "scopes": scopes})).send().await;
+        answer.body["key"].as_str().unwrap_or_else(|| panic!("no key: {answer:?}")).to_owned()
+    }
+}
+
+impl Call {
+    /// With this header, in place of one of that name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(n, _)| n != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With this key or token.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// Without a key.
+    #[must_use]
+    pub fn anonymous(mut self) -> Self {
+        self.headers.retain(|(n, _)| n != "authorization");
+        self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.text(&body.to_string())
+    }
+
+    /// With this text for a body, said to be JSON.
+    #[must_use]
+    pub fn text(mut self, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self.header("content-type", "application/json")
+    }
+
+    /// Sends it.
+    ///
+    /// # Panics
+    /// When the call is none that HTTP knows, or the answer is no JSON.
+    pub async fn send(self) -> Answer {
+        let mut request = Request::builder().method(self.method).uri(&self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(self.body.map_or_else(Body::empty, Body::from)).expect("a call is HTTP");
+        let Ok(response) = self.router.oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, ANSWER_BYTES_MAX).await.expect("an answer has a body");
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes).expect("an answer is JSON"),
+        };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl Answer {
+    /// The body of an answer with this status.
+    ///
+    /// # Panics
+    /// When it has another.
+    #[track_caller]
+    #[must_use]
+    pub fn body_of(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+
+    /// Status and code of a problem.
+    ///
+    /// # Panics
+    /// When it is none, or does not name its request.
+    #[track_caller]
+    #[must_use]
+    pub fn problem(&self) -> (u16, &str) {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
+        assert_eq!(self.body["status"], self.status.as_u16());
+        assert_eq!(self.body["requestId"].as_str(), self.headers["x-request-id"].to_str().ok());
+        (self.status.as_u16(), self.body["code"].as_str().expect("a problem has a code"))
+    }
+
+    /// Where the only field at fault is.
+    ///
+    /// # Panics
+    /// When the answer names none.
+    #[track_caller]
+    #[must_use]
+    pub fn pointer(&self) -> &str {
+        self.body["errors"][0]["pointer"].as_str().unwrap_or_else(|| panic!("no field at fault: {}", self.body))
+    }
+
+    /// Its explanation.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        self.body["detail"].as_str().unwrap_or_default()
+    }
+}

@@ -1,0 +1,5 @@
+//! End to end, contract, simulation, budgets, template parity and architecture rules.
+
+pub mod bundle;
+pub mod calls;
+pub mod workspace;

@@ -1,0 +1,128 @@
+//! The operator's and the consumer app's API as their callers see them: over the gateway, with the template's routes.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod access;
+mod agents;
+mod backlog;
+mod lists;
+mod messages;
+mod policies;
+mod secrets;
+mod telegram;
+mod users;
+mod workers;
+
+use af_domain::time::Millis;
+use af_tests::bundle::Bundle;
+use af_tests::calls::{Answer, Api};
+use serde_json::{Value, json};
+
+/// Items that a test's table may hold: far more than any of these makes.
+const ITEMS_MAX: usize = 2_000;
+
+/// A deployment with one agent, `support`.
+struct World {
+    bundle: Bundle,
+    api: Api,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::over(Bundle::fresh().await).await
+    }
+
+    async fn over(bundle: Bundle) -> Self {
+        let api = Api::of(&bundle).await;
+        let world = Self { bundle, api };
+        world.agent("support").await;
+        world
+    }
+
+    async fn agent(&self, key: &str) -> Value {
+        self.api.put(&format!("/v1/agents/{key}"), json!({"version": "1"})).send().await.body_of(200)
+    }
+
+    /// Enqueues `text` and answers the message's id.
+    async fn enqueue(&self, conversation: &str, text: &str) -> String {
+        let answer = self.api.post("/v1/messages", message(conversation, text)).send().await.body_of(202);
+        answer["messageId"].as_str().unwrap().to_owned()
+    }
+
+    async fn bind(&self, user: &str, agent: &str) -> Value {
+        let path = format!("/v1/users/{user}/binding");
+        self.api.put(&path, json!({"agentKey": agent})).send().await.body_of(200)
+    }
+
+    async fn say(&self, user: &str, content: &str) -> String {
+        let path = format!("/v1/users/{user}/agents/support/messages");
+        let answer = self.api.post(&path, json!({"content": content})).send().await.body_of(202);
+        answer["messageId"].as_str().unwrap().to_owned()
+    }
+
+    /// Registers a worker and answers its token.
+    async fn worker(&self, id: &str) -> String {
+        let answer = self.api.post("/v1/workers", json!({"workerId": id})).send().await.body_of(201);
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn poll(&self, token: &str, body: Value) -> Value {
+        self.api.post("/v1/worker/poll", body).key(token).send().await.body_of(200)
+    }
+
+    /// Has the worker claim a message and complete it with this history.
+    async fn answer_one(&self, token: &str, conversation: Option<&str>, history: Value) {
+        let polled = self.poll(token, json!({"conversationId": conversation})).await;
+        let job = &polled["job"];
+        let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
+        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "history": history, "reply": "hi there"});
+        self.api.post(&path, body).key(token).send().await.body_of(200);
+    }
+
+    /// Has the worker claim a message and give it up for good.
+    async fn fail_one(&self, token: &str, conversation: Option<&str>) {
+        let polled = self.poll(token, json!({"conversationId": conversation})).await;
+        let job = &polled["job"];
+        let path = format!("/v1/worker/messages/{}/fail", job["messageId"].as_str().unwrap());
+        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no", "retryable": false});
+        self.api.post(&path, body).key(token).send().await.body_of(200);
+    }
+
+    /// Every item of the table.
+    async fn items(&self) -> Vec<Value> {
+        let table = &self.bundle.template.tables[0].name;
+        let answer = self.bundle.aws.engine().call("Scan", json!({"TableName": table})).await;
+        assert!(answer.body["LastEvaluatedKey"].is_null(), "the table is larger than a page");
+        let items = answer.body["Items"].as_array().unwrap().clone();
+        assert!(items.len() < ITEMS_MAX);
+        items
+    }
+
+    /// Moves the clock past what functions keep of policies, profiles and keys.
+    fn forget(&self) {
+        self.bundle.clock.advance(Millis::from_secs(61));
+    }
+
+    /// Sends what is said to be refused, and makes sure that nothing was written.
+    async fn refused(&self, call: af_tests::calls::Call) -> Answer {
+        let before = self.items().await;
+        let answer = call.send().await;
+        assert!(answer.status.is_client_error(), "{}", answer.body);
+        assert_eq!(self.items().await, before, "a refusal writes nothing: {}", answer.body);
+        answer
+    }
+}
+
+/// The body of `POST /v1/messages`.
+fn message(conversation: &str, text: &str) -> Value {
+    json!({
+        "conversationId": conversation,
+        "agentKey": "support",
+        "payload": {"provider": "app", "providerUserId": "u-1", "messageText": text},
+    })
+}
+
+/// The values of a field of a page's items.
+fn each<'a>(page: &'a Value, field: &str) -> Vec<&'a str> {
+    page["items"].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap()).collect()
+}

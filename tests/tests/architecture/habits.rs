@@ -1,0 +1,284 @@
+//! What no file may hold: tests that are off, code that is not there yet, sleeping, paths of a machine.
+
+use std::ops::Range;
+
+use crate::tokens::{self, Token};
+use af_tests::workspace::{File, Violation, Workspace};
+
+/// Test files that may really wait, each with its reason. All others move the virtual clock.
+const SLEEPERS: [(&str, &str); 2] = [
+    (
+        "infra/agent/tests/agent/command.rs",
+        "drives real commands and looks for what they left in the system",
+    ),
+    (
+        "shared/providers/tests/local.rs",
+        "drives real processes, whose start and end no clock of ours moves",
+    ),
+];
+
+/// Folders at the root of somebody's machine; a path below one works nowhere else.
+const MACHINE_FOLDERS: [&str; 3] = ["home", "root", "work"];
+
+/// No test is turned off: it is mended or removed.
+fn no_ignored_tests(workspace: &Workspace) -> Vec<Violation> {
+    let ignores = [
+        ["#", "[", "ignore"].as_slice(),
+        &[",", "ignore", ")"],
+        &[",", "ignore", "="],
+    ];
+    in_code(workspace, &ignores, "a test that is off proves nothing")
+}
+
+/// No code that only panics where its work should stand.
+fn nothing_left_to_do(workspace: &Workspace) -> Vec<Violation> {
+    in_code(
+        workspace,
+        &[&["todo", "!"], &["unimplemented", "!"]],
+        "what is not built is not declared",
+    )
+}
+
+fn in_code(workspace: &Workspace, patterns: &[&[&str]], what: &str) -> Vec<Violation> {
+    let in_file = |file: &File| -> Vec<Violation> {
+        let tokens = tokens::of(file);
+        let lines = patterns.iter().flat_map(|pattern| tokens::find(&tokens, pattern));
+        lines
+            .map(|line| Violation::new(format!("{}:{line}", file.path), what))
+            .collect()
+    };
+    workspace.rust().flat_map(in_file).collect()
+}
+
+/// Tests move time, they do not wait for it. `sleepers` may, and must still do so.
+fn no_sleeping_tests(workspace: &Workspace, sleepers: &[(&str, &str)]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for file in workspace.rust() {
+        let sleeps = sleeps_in_tests(file);
+        let excused = sleepers.iter().any(|(path, _)| *path == file.path);
+        match (excused, sleeps.is_empty()) {
+            (true, true) => violations.push(Violation::new(
+                &file.path,
+                "no longer sleeps: strike it off the list",
+            )),
+            (false, false) => violations.extend(sleeps.iter().map(|line| {
+                Violation::new(
+                    format!("{}:{line}", file.path),
+                    "a test that sleeps: move the clock instead",
+                )
+            })),
+            _ => {}
+        }
+    }
+    violations
+}
+
+/// Lines of test code that name a `sleep`. Outside test files, test code is what follows `#[cfg(test)]`. A test that
+/// starts with Tokio's clock paused only moves that clock; the thread's own sleep is real there too.
+fn sleeps_in_tests(file: &File) -> Vec<usize> {
+    let tokens = tokens::of(file);
+    let tests_from = if file.is_test() {
+        0
+    } else {
+        file.lines_before_tests()
+    };
+    let paused = paused_tests(&tokens);
+    let is_sleep = |at: &usize| {
+        let names_sleep = matches!(tokens[*at].text.as_str(), "sleep" | "sleep_until" | "sleep_ms");
+        let real = tokens[..*at]
+            .iter()
+            .rev()
+            .nth(2)
+            .is_some_and(|t| t.text == "thread");
+        names_sleep && (real || !paused.iter().any(|body| body.contains(at)))
+    };
+    let lines = (0..tokens.len()).filter(is_sleep).map(|at| tokens[at].line);
+    lines.filter(|line| *line > tests_from).collect()
+}
+
+/// The bodies, as ranges of tokens, of tests that start with Tokio's clock paused.
+fn paused_tests(tokens: &[Token]) -> Vec<Range<usize>> {
+    let texts: Vec<&str> = tokens.iter().map(|t| t.text.as_str()).collect();
+    let attributes = texts
+        .windows(3)
+        .enumerate()
+        .filter(|(_, w)| *w == ["start_paused", "=", "true"]);
+    attributes.filter_map(|(at, _)| body_after(&texts, at)).collect()
+}
+
+/// The first block in braces from `at` on.
+fn body_after(texts: &[&str], at: usize) -> Option<Range<usize>> {
+    let open = at + texts[at..].iter().position(|t| *t == "{")?;
+    let mut depth = 0_usize;
+    for (index, text) in texts.iter().enumerate().skip(open) {
+        match *text {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(open..index);
+        }
+    }
+    None
+}
+
+/// No file names a place on one machine.
+fn no_machine_paths(workspace: &Workspace) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for file in workspace.files.iter().filter(|f| f.path != "Cargo.lock") {
+        for (at, line) in file.text.lines().enumerate() {
+            let folders = MACHINE_FOLDERS.iter().map(|folder| format!("/{folder}/"));
+            for folder in folders.filter(|folder| starts_a_path(line, folder)) {
+                let place = format!("{}:{}", file.path, at + 1);
+                violations.push(Violation::new(place, format!("a path below {folder}")));
+            }
+        }
+    }
+    violations
+}
+
+/// Whether `folder` stands in `line` as the start of a path, not inside a longer one such as a URL's.
+fn starts_a_path(line: &str, folder: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_./-}".contains(c);
+    line.match_indices(folder)
+        .any(|(at, _)| !line[..at].chars().next_back().is_some_and(inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use af_tests::workspace::assert_none;
+
+    const TEST: &str = "shared/app/tests/claim.rs";
+    const SOURCE: &str = "shared/app/src/claim.rs";
+
+    #[test]
+    fn no_test_of_this_workspace_is_off() {
+        assert_none(&no_ignored_tests(&Workspace::real()));
+    }
+
+    #[test]
+    fn no_code_of_this_workspace_is_left_to_do() {
+        assert_none(&nothing_left_to_do(&Workspace::real()));
+    }
+
+    #[test]
+    fn no_test_of_this_workspace_sleeps() {
+        assert_none(&no_sleeping_tests(&Workspace::real(), &SLEEPERS));
+    }
+
+    #[test]
+    fn no_file_of_this_workspace_names_a_machine() {
+        assert_none(&no_machine_paths(&Workspace::real()));
+    }
+
+    #[test]
+    fn a_test_that_is_off_is_refused() {
+        let off = [
+            "#[test]\n#[ignore]\nfn f() {}",
+            "#[test]\n#[ignore = \"slow\"]\nfn f() {}",
+            "#[test]\n#[cfg_attr(windows, ignore)]\nfn f() {}",
+            "#[test]\n#[cfg_attr(windows, ignore = \"slow\")]\nfn f() {}",
+        ];
+        for text in off {
+            assert_eq!(
+                no_ignored_tests(&Workspace::of(&[(TEST, text)])).len(),
+                1,
+                "{text}"
+            );
+        }
+        let on = "// #[ignore]\n#[test]\nfn ignore() { let ignore = 1; }";
+        assert_eq!(no_ignored_tests(&Workspace::of(&[(TEST, on)])), []);
+    }
+
+    #[test]
+    fn code_left_to_do_is_refused() {
+        for text in ["fn f() { todo!() }", "fn f() { unimplemented!(\"later\") }"] {
+            assert_eq!(
+                nothing_left_to_do(&Workspace::of(&[(SOURCE, text)])).len(),
+                1,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            nothing_left_to_do(&Workspace::of(&[(SOURCE, "// todo!()\nfn todo() {}")])),
+            []
+        );
+    }
+
+    #[test]
+    fn a_sleeping_test_is_refused() {
+        let sleeping = [
+            "fn f() { std::thread::sleep(D); }",
+            "async fn f() { tokio::time::sleep(D).await; }",
+            "use tokio::time::{sleep, timeout};",
+            "async fn f() { time::sleep_until(T).await; }",
+        ];
+        for text in sleeping {
+            assert_eq!(
+                no_sleeping_tests(&Workspace::of(&[(TEST, text)]), &[]).len(),
+                1,
+                "{text}"
+            );
+            assert_eq!(
+                no_sleeping_tests(&Workspace::of(&[(SOURCE, text)]), &[]),
+                [],
+                "no test: {text}"
+            );
+            let unit = format!("fn g() {{}}\n#[cfg(test)]\nmod tests {{\n{text}\n}}\n");
+            assert_eq!(
+                no_sleeping_tests(&Workspace::of(&[(SOURCE, &unit)]), &[]).len(),
+                1,
+                "{unit}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_test_with_a_paused_clock_may_move_it_by_sleeping() {
+        let paused = |body: &str| {
+            format!("#[tokio::test(start_paused = true)]\nasync fn f() {{ if X {{}} {body} }}\n")
+        };
+        let sleeps = |text: &str| no_sleeping_tests(&Workspace::of(&[(TEST, text)]), &[]).len();
+        let virtually = paused("tokio::time::sleep(D).await;");
+        assert_eq!(sleeps(&virtually), 0);
+        assert_eq!(
+            sleeps(&paused("std::thread::sleep(D);")),
+            1,
+            "the thread's sleep is real"
+        );
+        let after = format!("{virtually}async fn g() {{ tokio::time::sleep(D).await; }}\n");
+        assert_eq!(sleeps(&after), 1, "the next function is not paused");
+        let running = virtually.replace("true", "false");
+        assert_eq!(sleeps(&running), 1);
+    }
+
+    #[test]
+    fn a_listed_sleeper_may_sleep_and_must() {
+        let listed = [(TEST, "drives a real process")];
+        let sleeping = Workspace::of(&[(TEST, "fn f() { std::thread::sleep(D); }")]);
+        assert_eq!(no_sleeping_tests(&sleeping, &listed), []);
+        let awake = Workspace::of(&[(TEST, "fn f() {}")]);
+        assert_eq!(
+            no_sleeping_tests(&awake, &listed).len(),
+            1,
+            "a stale entry is struck off"
+        );
+    }
+
+    #[test]
+    fn a_machine_path_is_refused() {
+        for folder in MACHINE_FOLDERS {
+            let text = format!("data = \"/{folder}/somebody/data\"\n");
+            assert_eq!(
+                no_machine_paths(&Workspace::of(&[("README.md", &text)])).len(),
+                1,
+                "{folder}"
+            );
+        }
+        let elsewhere =
+            "GET /v1/worker/poll, ./work/x, docs/home/x, https://example.org/root/x, ${base}/work/x\n";
+        assert_eq!(no_machine_paths(&Workspace::of(&[("README.md", elsewhere)])), []);
+    }
+}

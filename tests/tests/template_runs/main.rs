@@ -1,0 +1,127 @@
+//! The template is what runs: what is taken out of it is gone from the local stack.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+use std::collections::BTreeMap;
+
+use af_domain::time::{Millis, Timestamp};
+use af_local::clock::VirtualClock;
+use af_local::stack::{Stack, StackOptions};
+use af_providers::Providers;
+use serde_json::{Value, json};
+
+const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
+
+async fn stack(template: String) -> Stack {
+    let options = StackOptions {
+        template,
+        data_dir: None,
+        port: 0,
+        clock: VirtualClock::frozen_at(Timestamp::from_millis(1_800_000_000_000)),
+        providers: Providers::none(),
+        worker_env: BTreeMap::new(),
+        functions: true,
+        demo: false,
+    };
+    Stack::start(options).await.unwrap()
+}
+
+/// The template without these things: each from the line that begins so to the next that is not indented deeper.
+fn without(things: &[&str]) -> String {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let mut text = TEMPLATE.to_owned();
+    for thing in things {
+        let mut removing = None;
+        let mut kept = String::new();
+        for line in text.lines() {
+            if removing.is_some_and(|depth| !line.trim().is_empty() && indentation(line) <= depth) {
+                removing = None;
+            }
+            if line.trim_start().starts_with(thing) {
+                removing = Some(indentation(line));
+            }
+            if removing.is_none() {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        assert_ne!(kept, text, "the template has nothing that begins with {thing:?}");
+        text = kept;
+    }
+    text
+}
+
+async fn get(stack: &Stack, path: &str) -> (u16, Value) {
+    let request = reqwest::Client::new().get(format!("{}{path}", stack.url())).bearer_auth(stack.admin_key());
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn indexes(stack: &Stack) -> Vec<String> {
+    let call = |operation: &'static str, body: Value| async move {
+        stack.aws().engine().call(operation, body).await
+    };
+    let tables: Value = serde_json::from_slice(&call("ListTables", json!({})).await.body).unwrap();
+    let table = tables["TableNames"][0].clone();
+    let described: Value =
+        serde_json::from_slice(&call("DescribeTable", json!({"TableName": table})).await.body).unwrap();
+    let indexes = described["Table"]["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
+    let mut names: Vec<String> = indexes.iter().map(|i| i["IndexName"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// When reconcile ran last, by the report it leaves.
+async fn last_run(stack: &Stack) -> Value {
+    get(stack, "/v1/workers").await.1["lastReconcile"]["at"].clone()
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_in_the_template_does_not_exist() {
+    let whole = stack(TEMPLATE.to_owned()).await;
+    assert_eq!(get(&whole, "/v1/queue/stats").await.0, 200);
+    let cut = stack(without(&["QueueStats:"])).await;
+    assert_eq!(get(&cut, "/v1/queue/stats").await, (404, json!({"message": "Not Found"})));
+    assert_eq!(get(&cut, "/v1/workers").await.0, 200, "the others stay");
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_not_in_the_template_never_fires() {
+    let minute = Millis::from_secs(61);
+    let whole = stack(TEMPLATE.to_owned()).await;
+    whole.advance(minute).await;
+    assert!(last_run(&whole).await.is_u64(), "the schedule ran reconcile");
+    let cut = stack(without(&["Tick:"])).await;
+    cut.advance(minute).await;
+    assert!(last_run(&cut).await.is_null(), "nothing ran it");
+}
+
+#[tokio::test]
+async fn an_index_that_is_not_in_the_template_is_not_in_the_table() {
+    let whole = stack(TEMPLATE.to_owned()).await;
+    assert_eq!(indexes(&whole).await, ["conversation-messages", "ready"]);
+    let cut = stack(without(&["- IndexName: conversation-messages", "- {AttributeName: lp", "- {AttributeName: lk"])).await;
+    assert_eq!(indexes(&cut).await, ["ready"]);
+}
+
+#[tokio::test]
+async fn a_stream_mapping_that_is_not_in_the_template_delivers_nothing() {
+    let enqueue = async |stack: &Stack| {
+        let request = |method: reqwest::Method, path: &str, body: Value| {
+            let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url()));
+            request.bearer_auth(stack.admin_key()).json(&body).send()
+        };
+        request(reqwest::Method::PUT, "/v1/agents/a", json!({"version": "1"})).await.unwrap();
+        let payload = json!({"provider": "p", "providerUserId": "u", "messageText": "t"});
+        let message = json!({"conversationId": "c", "agentKey": "a", "payload": payload});
+        let accepted = request(reqwest::Method::POST, "/v1/messages", message).await.unwrap();
+        assert_eq!(accepted.status().as_u16(), 202);
+        stack.settled().await;
+        get(stack, "/v1/queue/stats").await.1["queuedReady"].clone()
+    };
+    let whole = stack(TEMPLATE.to_owned()).await;
+    assert_eq!(enqueue(&whole).await, 1);
+    assert!(last_run(&whole).await.is_u64(), "the stream ran reconcile");
+    let cut = stack(without(&["Committed:"])).await;
+    assert_eq!(enqueue(&cut).await, 0);
+}
