@@ -178,7 +178,6 @@ impl Answer {
     /// # Panics
     /// When it has another.
     #[track_caller]
-    #[must_use]
     pub fn body_of(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self.body

@@ -61,10 +61,9 @@ async fn indexes(stack: &Stack) -> Vec<String> {
     let call = |operation: &'static str, body: Value| async move {
         stack.aws().engine().call(operation, body).await
     };
-    let tables: Value = serde_json::from_slice(&call("ListTables", json!({})).await.body).unwrap();
+    let tables = call("ListTables", json!({})).await.body;
     let table = tables["TableNames"][0].clone();
-    let described: Value =
-        serde_json::from_slice(&call("DescribeTable", json!({"TableName": table})).await.body).unwrap();
+    let described = call("DescribeTable", json!({"TableName": table})).await.body;
     let indexes = described["Table"]["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
     let mut names: Vec<String> = indexes.iter().map(|i| i["IndexName"].as_str().unwrap().to_owned()).collect();
     names.sort();
