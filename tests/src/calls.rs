@@ -111,7 +111,8 @@ impl Api {
     /// # Panics
     /// When none is made.
     pub async fn new_key(&self, scopes: &[&str]) -> String {
-        let answer = self.post("/v1/keys", serde_json::json!({"name": "test", "scopes": scopes})).send().await;
+        let answer =
+            self.post("/v1/keys", serde_json::json!({"name": "test", "scopes": scopes})).send().await;
         answer.body["key"].as_str().unwrap_or_else(|| panic!("no key: {answer:?}")).to_owned()
     }
 }
@@ -203,7 +204,9 @@ impl Answer {
     #[track_caller]
     #[must_use]
     pub fn pointer(&self) -> &str {
-        self.body["errors"][0]["pointer"].as_str().unwrap_or_else(|| panic!("no field at fault: {}", self.body))
+        self.body["errors"][0]["pointer"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no field at fault: {}", self.body))
     }
 
     /// Its explanation.

@@ -31,7 +31,12 @@ pub async fn after(app: &App, listing: &str, cursor: Option<&str>) -> Result<Opt
 }
 
 /// A page of `listing` that ends at `next`, when another one follows.
-pub async fn page<T>(app: &App, listing: &str, items: Vec<T>, next: Option<String>) -> Result<Page<T>, Problem> {
+pub async fn page<T>(
+    app: &App,
+    listing: &str,
+    items: Vec<T>,
+    next: Option<String>,
+) -> Result<Page<T>, Problem> {
     let next = match next {
         Some(place) => Some(key(app).await?.seal_in(listing, &place)),
         None => None,

@@ -78,8 +78,11 @@ mod tests {
 
     #[test]
     fn what_a_proxy_says_comes_first() {
-        let headers =
-            [("host", "127.0.0.1:9"), ("x-forwarded-host", "a.example, b"), ("x-forwarded-proto", "https,http")];
+        let headers = [
+            ("host", "127.0.0.1:9"),
+            ("x-forwarded-host", "a.example, b"),
+            ("x-forwarded-proto", "https,http"),
+        ];
         assert_eq!(url(&headers).as_deref(), Some("https://a.example"));
         assert_eq!(url(&[("host", "h"), ("x-forwarded-proto", "http")]).as_deref(), Some("http://h"));
         assert_eq!(url(&[("host", "h"), ("x-forwarded-proto", "gopher")]).as_deref(), Some("https://h"));

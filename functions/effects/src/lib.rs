@@ -25,7 +25,8 @@ impl Effects {
     /// When the event is not a batch of stream records, or the table cannot be written; the batch comes again.
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
-        let records: Vec<StreamRecord> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
+        let records: Vec<StreamRecord> =
+            serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
         count(&self.app, &records).await?;
         Ok(json!({"counted": records.len()}))
     }

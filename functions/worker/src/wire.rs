@@ -86,7 +86,8 @@ impl From<PendingToolCall> for ToolCallBody {
 
 /// Reads tool calls.
 pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCall>> {
-    let call = |b: ToolCallBody| PendingToolCall { tool_name: b.tool_name, call_id: b.call_id, status: b.status };
+    let call =
+        |b: ToolCallBody| PendingToolCall { tool_name: b.tool_name, call_id: b.call_id, status: b.status };
     bodies.map(|b| b.into_iter().map(call).collect())
 }
 

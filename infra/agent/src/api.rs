@@ -34,10 +34,7 @@ pub enum ApiError {
     Refused { status: u16, code: String },
     /// The server is busy or failed: the call may or may not have taken effect.
     #[error("the server is busy (HTTP {status})")]
-    Busy {
-        status: u16,
-        retry_after: Option<Duration>,
-    },
+    Busy { status: u16, retry_after: Option<Duration> },
     /// No answer, or half of one: the call may or may not have taken effect.
     #[error("no answer from the server")]
     Unreachable(#[source] reqwest::Error),
@@ -73,26 +70,14 @@ impl Api {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        let builder = if is_loopback(base) {
-            builder.no_proxy()
-        } else {
-            builder
-        };
+        let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
         let answered_at = Mutex::new(Instant::now());
-        Ok(Self {
-            http: builder.build()?,
-            base: base.to_owned(),
-            token,
-            answered_at,
-        })
+        Ok(Self { http: builder.build()?, base: base.to_owned(), token, answered_at })
     }
 
     /// How long ago the server last answered anything at all (or this client was made).
     pub fn silent_for(&self) -> Duration {
-        self.answered_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
+        self.answered_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     pub async fn poll(&self, request: &PollRequest<'_>) -> Result<PollAnswer, ApiError> {
@@ -100,31 +85,21 @@ impl Api {
     }
 
     pub async fn heartbeat(&self, job: &Job, progress: Option<String>) -> Result<HeartbeatAnswer, ApiError> {
-        let request = HeartbeatRequest {
-            lease_id: &job.lease_id,
-            fence: job.fence,
-            progress,
-        };
+        let request = HeartbeatRequest { lease_id: &job.lease_id, fence: job.fence, progress };
         self.post(&route(job, "heartbeat"), &request).await
     }
 
     pub async fn complete(&self, job: &Job, request: &CompleteRequest<'_>) -> Result<(), ApiError> {
-        self.post::<IgnoredAny>(&route(job, "complete"), request)
-            .await
-            .map(drop)
+        self.post::<IgnoredAny>(&route(job, "complete"), request).await.map(drop)
     }
 
     pub async fn fail(&self, job: &Job, request: &FailRequest<'_>) -> Result<(), ApiError> {
-        self.post::<IgnoredAny>(&route(job, "fail"), request)
-            .await
-            .map(drop)
+        self.post::<IgnoredAny>(&route(job, "fail"), request).await.map(drop)
     }
 
     async fn post<T: DeserializeOwned>(&self, route: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        let request = self
-            .http
-            .post(format!("{}/{route}", self.base))
-            .bearer_auth(self.token.expose_secret());
+        let request =
+            self.http.post(format!("{}/{route}", self.base)).bearer_auth(self.token.expose_secret());
         let response = request.json(body).send().await.map_err(unreachable)?;
         *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let (status, retry_after) = (response.status(), retry_after(&response));
@@ -139,22 +114,11 @@ impl Api {
 
 fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> ApiError {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Denied {
-            status: status.as_u16(),
-        },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ApiError::Denied { status: status.as_u16() },
         StatusCode::CONFLICT if code == "stale_lease" => ApiError::StaleLease,
-        StatusCode::TOO_MANY_REQUESTS => ApiError::Busy {
-            status: status.as_u16(),
-            retry_after,
-        },
-        status if status.is_server_error() => ApiError::Busy {
-            status: status.as_u16(),
-            retry_after,
-        },
-        status => ApiError::Refused {
-            status: status.as_u16(),
-            code,
-        },
+        StatusCode::TOO_MANY_REQUESTS => ApiError::Busy { status: status.as_u16(), retry_after },
+        status if status.is_server_error() => ApiError::Busy { status: status.as_u16(), retry_after },
+        status => ApiError::Refused { status: status.as_u16(), code },
     }
 }
 
@@ -168,14 +132,7 @@ fn unreachable(error: reqwest::Error) -> ApiError {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers()
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 

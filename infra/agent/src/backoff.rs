@@ -20,10 +20,7 @@ pub struct Backoff {
 
 impl Backoff {
     pub fn new() -> Self {
-        Self {
-            rng: StdRng::from_os_rng(),
-            tries: 0,
-        }
+        Self { rng: StdRng::from_os_rng(), tries: 0 }
     }
 
     /// The next wait.
@@ -48,12 +45,7 @@ mod tests {
         let mut backoff = Backoff::new();
         let waits: Vec<_> = (0..10).map(|_| backoff.next()).collect();
         assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST);
-        assert!(
-            waits[6..]
-                .iter()
-                .all(|wait| *wait >= LONGEST / 2 && *wait <= LONGEST),
-            "{waits:?}"
-        );
+        assert!(waits[6..].iter().all(|wait| *wait >= LONGEST / 2 && *wait <= LONGEST), "{waits:?}");
         backoff.reset();
         assert!(backoff.next() <= FIRST);
     }

@@ -8,19 +8,10 @@ use serde_json::Value;
 
 /// The values, each with its field in `bridgeRuntimeConfig` and its variables, the first found first.
 const VALUES: [(&str, &[&str]); 4] = [
-    (
-        "baseUrl",
-        &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"],
-    ),
+    ("baseUrl", &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"]),
     ("serviceId", &["OPENCLAW_SERVICE_ID", "AGENT_BRIDGE_SERVICE_ID"]),
-    (
-        "serviceKey",
-        &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"],
-    ),
-    (
-        "appKey",
-        &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"],
-    ),
+    ("serviceKey", &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"]),
+    ("appKey", &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"]),
 ];
 
 /// The URLs of several apps, as strict bridge skills read them. Hydration alone brings it.
@@ -90,18 +81,11 @@ mod tests {
                 ("APP_BASE_URL_MAP_JSON", "{\"a\":\"b\"}".to_owned()),
             ]
         );
-        assert_eq!(
-            own.environment(&Value::Null)[2],
-            ("OPENCLAW_SERVICE_ID", "own-id".to_owned())
-        );
+        assert_eq!(own.environment(&Value::Null)[2], ("OPENCLAW_SERVICE_ID", "own-id".to_owned()));
     }
 
     #[test]
     fn nothing_is_set_where_nothing_is_known() {
-        assert!(
-            BridgeFallback::default()
-                .environment(&json!({"baseUrl": null}))
-                .is_empty()
-        );
+        assert!(BridgeFallback::default().environment(&json!({"baseUrl": null})).is_empty());
     }
 }

@@ -77,10 +77,7 @@ impl Config {
         let required = |name: &'static str| get(name).ok_or(ConfigError::Missing(name));
         let url = required("AGENT_FACTORY_URL")?;
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(ConfigError::Invalid {
-                name: "AGENT_FACTORY_URL",
-                rule: "an http or https URL",
-            });
+            return Err(ConfigError::Invalid { name: "AGENT_FACTORY_URL", rule: "an http or https URL" });
         }
         let worker_id = match get("AGENT_FACTORY_WORKER_ID").or_else(|| get("WORKER_ID")) {
             Some(worker_id) => worker_id,
@@ -88,14 +85,9 @@ impl Config {
         };
         let engine = match get("AGENT_FACTORY_ENGINE").as_deref() {
             None | Some("echo") => EngineConfig::Echo,
-            Some("command") => EngineConfig::Command {
-                program: required("AGENT_FACTORY_COMMAND")?.into(),
-            },
+            Some("command") => EngineConfig::Command { program: required("AGENT_FACTORY_COMMAND")?.into() },
             Some(_) => {
-                return Err(ConfigError::Invalid {
-                    name: "AGENT_FACTORY_ENGINE",
-                    rule: "echo or command",
-                });
+                return Err(ConfigError::Invalid { name: "AGENT_FACTORY_ENGINE", rule: "echo or command" });
             }
         };
         let shutdown_limit = match get("AGENT_FACTORY_SHUTDOWN_MS").map(|ms| ms.parse()) {
@@ -103,10 +95,7 @@ impl Config {
             Some(Ok(ms)) => Duration::from_millis(ms),
             Some(Err(_)) => {
                 let name = "AGENT_FACTORY_SHUTDOWN_MS";
-                return Err(ConfigError::Invalid {
-                    name,
-                    rule: "a whole number of milliseconds",
-                });
+                return Err(ConfigError::Invalid { name, rule: "a whole number of milliseconds" });
             }
         };
         Ok(Self {
@@ -145,20 +134,14 @@ mod tests {
     fn the_least_environment_makes_an_echo_worker() {
         let config = read(&[]).unwrap();
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
-        assert_eq!(
-            (config.engine, config.shutdown_limit),
-            (EngineConfig::Echo, Duration::from_secs(300))
-        );
+        assert_eq!((config.engine, config.shutdown_limit), (EngineConfig::Echo, Duration::from_secs(300)));
         assert_eq!(config.telegram_api_url, "https://api.telegram.org");
     }
 
     #[test]
     fn a_variable_that_is_missing_blank_or_wrong_is_named() {
         let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
-        assert_eq!(
-            error("AGENT_FACTORY_URL", " "),
-            "environment variable AGENT_FACTORY_URL is missing"
-        );
+        assert_eq!(error("AGENT_FACTORY_URL", " "), "environment variable AGENT_FACTORY_URL is missing");
         assert!(error("AGENT_FACTORY_URL", "ftp://x").contains("an http or https URL"));
         assert!(error("AGENT_FACTORY_WORKER_TOKEN", "").contains("AGENT_FACTORY_WORKER_TOKEN is missing"));
         assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo or command"));
@@ -170,9 +153,6 @@ mod tests {
     fn debug_of_a_configuration_shows_no_secret() {
         let config = read(&[("OPENCLAW_SERVICE_KEY", "service-key-value")]).unwrap();
         let shown = format!("{config:?}");
-        assert!(
-            !shown.contains("token-value") && !shown.contains("service-key-value"),
-            "{shown}"
-        );
+        assert!(!shown.contains("token-value") && !shown.contains("service-key-value"), "{shown}");
     }
 }

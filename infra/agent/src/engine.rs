@@ -56,10 +56,8 @@ impl Progress {
 pub fn of(config: &Config) -> Arc<dyn Engine> {
     match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
-        EngineConfig::Command { program } => Arc::new(command::Command::new(
-            program.clone(),
-            config.data_dir.clone(),
-            config.bridge.clone(),
-        )),
+        EngineConfig::Command { program } => {
+            Arc::new(command::Command::new(program.clone(), config.data_dir.clone(), config.bridge.clone()))
+        }
     }
 }

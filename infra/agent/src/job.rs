@@ -44,10 +44,7 @@ enum Outcome {
 
 impl Outcome {
     fn failure(reason: &str, retryable: bool) -> Self {
-        Self::Failure {
-            reason: reason.chars().take(REASON_CHARS_MAX).collect(),
-            retryable,
-        }
+        Self::Failure { reason: reason.chars().take(REASON_CHARS_MAX).collect(), retryable }
     }
 }
 
@@ -95,10 +92,7 @@ impl Work<'_> {
         let claimed_at = self.lease.server_now_ms();
         let progress = Progress::default();
         let outcome = match bundle {
-            None => Ok(Outcome::failure(
-                "the server handed out no hydration bundle",
-                true,
-            )),
+            None => Ok(Outcome::failure("the server handed out no hydration bundle", true)),
             Some(bundle) => tokio::select! {
                 biased; // A lease that is over is over, also when the reply comes at the same moment.
                 outcome = self.keep(&progress, sure) => outcome,
@@ -111,9 +105,7 @@ impl Work<'_> {
             Err(over) => Err(over),
             Ok(outcome) => {
                 let finish = self.finish(outcome, question, claimed_at);
-                timeout_at(self.lease.trusted_until(), finish)
-                    .await
-                    .unwrap_or(Err(Over::Lost))
+                timeout_at(self.lease.trusted_until(), finish).await.unwrap_or(Err(Over::Lost))
             }
         };
         end.map_or_else(End::from, |()| End::Done)
@@ -122,11 +114,7 @@ impl Work<'_> {
     /// Keeps the lease. Ends only when the work must stop: trust over, lease lost, message cancelled.
     async fn keep(&self, progress: &Progress, sure: bool) -> Result<Outcome, Over> {
         let mut backoff = Backoff::new();
-        let mut due = if sure {
-            self.lease.heartbeat_due()
-        } else {
-            Instant::now()
-        };
+        let mut due = if sure { self.lease.heartbeat_due() } else { Instant::now() };
         loop {
             let next = async {
                 sleep_until(due).await;
@@ -169,10 +157,7 @@ impl Work<'_> {
                 return Ok(undelivered.into());
             }
         }
-        Ok(Outcome::Reply {
-            text,
-            at: self.lease.server_now_ms(),
-        })
+        Ok(Outcome::Reply { text, at: self.lease.server_now_ms() })
     }
 
     /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was
@@ -196,11 +181,7 @@ impl Work<'_> {
             return Ok(Beat::NotHeld);
         }
         self.lease.renewed(started, &answer);
-        Ok(if answer.cancelled {
-            Beat::Cancelled
-        } else {
-            Beat::Held
-        })
+        Ok(if answer.cancelled { Beat::Cancelled } else { Beat::Held })
     }
 
     /// Tells the server, again and again until it has heard. The caller bounds the tries by the trust's end.
@@ -227,36 +208,13 @@ impl Work<'_> {
         match outcome {
             Outcome::Reply { text, at } => {
                 let reply = Some(&**text).filter(|text| !text.trim().is_empty());
-                let asked = HistoryEntry {
-                    role: "user",
-                    content: question,
-                    at: claimed_at,
-                };
-                let answered = reply.map(|content| HistoryEntry {
-                    role: "assistant",
-                    content,
-                    at: *at,
-                });
+                let asked = HistoryEntry { role: "user", content: question, at: claimed_at };
+                let answered = reply.map(|content| HistoryEntry { role: "assistant", content, at: *at });
                 let history = [asked].into_iter().chain(answered).collect();
-                self.api
-                    .complete(
-                        job,
-                        &CompleteRequest {
-                            lease_id,
-                            fence,
-                            history,
-                            reply,
-                        },
-                    )
-                    .await
+                self.api.complete(job, &CompleteRequest { lease_id, fence, history, reply }).await
             }
             Outcome::Failure { reason, retryable } => {
-                let request = FailRequest {
-                    lease_id,
-                    fence,
-                    error_message: reason,
-                    retryable: *retryable,
-                };
+                let request = FailRequest { lease_id, fence, error_message: reason, retryable: *retryable };
                 self.api.fail(job, &request).await
             }
         }
@@ -266,9 +224,7 @@ impl Work<'_> {
     fn wait_after(&self, error: &ApiError, backoff: &mut Backoff) -> Result<std::time::Duration, Over> {
         match error {
             ApiError::Denied { status } => Err(Over::Denied { status: *status }),
-            _ => error
-                .retry_in(backoff.next())
-                .ok_or_else(|| self.lost(&error.to_string())),
+            _ => error.retry_in(backoff.next()).ok_or_else(|| self.lost(&error.to_string())),
         }
     }
 

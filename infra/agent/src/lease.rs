@@ -38,10 +38,7 @@ impl Lease {
             server_ms: job.lease_expires_at.saturating_sub(job.lease_ms),
             stop_asked: false,
         };
-        Self {
-            job,
-            state: Mutex::new(state),
-        }
+        Self { job, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

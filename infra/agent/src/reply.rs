@@ -38,10 +38,7 @@ pub struct Undelivered {
 impl Courier {
     /// A courier to the Bot API at this URL.
     pub fn new(telegram_api_url: &str) -> Result<Self, TelegramError> {
-        Ok(Self(BotApi::new(
-            http_client(telegram_api_url)?,
-            telegram_api_url,
-        )))
+        Ok(Self(BotApi::new(http_client(telegram_api_url)?, telegram_api_url)))
     }
 
     /// Where the reply to this message goes; none when we do not send it. The chat is the payload's
@@ -53,23 +50,13 @@ impl Courier {
         // Completing without an answer would lose it silently. An operator can import the token meanwhile.
         let Some(token) = &bundle.telegram_bot_token else {
             let reason = "the bundle has no Telegram bot token to reply with".to_owned();
-            return Err(Undelivered {
-                reason,
-                retryable: true,
-            });
+            return Err(Undelivered { reason, retryable: true });
         };
         let Ok(chat_id) = bundle.payload.provider_user_id.parse() else {
             let reason = "providerUserId is not the id of a Telegram chat".to_owned();
-            return Err(Undelivered {
-                reason,
-                retryable: false,
-            });
+            return Err(Undelivered { reason, retryable: false });
         };
-        Ok(Some(Chat {
-            bot: self.0.bot(token),
-            chat_id,
-            message_thread_id: topic(bundle),
-        }))
+        Ok(Some(Chat { bot: self.0.bot(token), chat_id, message_thread_id: topic(bundle) }))
     }
 }
 
@@ -78,10 +65,8 @@ impl Chat {
     pub async fn typing(&self) -> Infallible {
         tokio::time::sleep(TYPING_AFTER).await;
         loop {
-            if let Err(error) = self
-                .bot
-                .send_chat_action(self.chat_id, ChatAction::Typing, self.message_thread_id)
-                .await
+            if let Err(error) =
+                self.bot.send_chat_action(self.chat_id, ChatAction::Typing, self.message_thread_id).await
             {
                 tracing::debug!(%error, "no typing shown");
             }
@@ -110,30 +95,18 @@ impl Chat {
 /// elsewhere a thread id is a chain of replies.
 fn topic(bundle: &Bundle) -> Option<i64> {
     let metadata = &bundle.payload.metadata;
-    metadata
-        .get("telegramIsTopicMessage")
-        .filter(|is_topic| *is_topic == "true")?;
+    metadata.get("telegramIsTopicMessage").filter(|is_topic| *is_topic == "true")?;
     metadata.get("telegramThreadId")?.parse().ok()
 }
 
 /// A user must not get a reply twice, so a message whose reply may be there, in part or as a whole, becomes a
 /// dead letter that somebody looks at, and is not tried again by itself.
 fn undelivered(error: &DeliveryError) -> Undelivered {
-    let DeliveryError::Part {
-        parts_sent, source, ..
-    } = error
-    else {
-        return Undelivered {
-            reason: error.to_string(),
-            retryable: false,
-        };
+    let DeliveryError::Part { parts_sent, source, .. } = error else {
+        return Undelivered { reason: error.to_string(), retryable: false };
     };
     let may_be_there = *parts_sent > 0 || source.may_have_happened();
-    let note = if may_be_there {
-        " (some of the reply may have arrived)"
-    } else {
-        ""
-    };
+    let note = if may_be_there { " (some of the reply may have arrived)" } else { "" };
     Undelivered {
         reason: format!("{error}: {source}{note}"),
         retryable: !may_be_there && source.is_transient(),
@@ -147,24 +120,16 @@ mod tests {
     use super::*;
 
     fn part(parts_sent: usize, source: TelegramError) -> DeliveryError {
-        DeliveryError::Part {
-            parts_sent,
-            chat_id: 7,
-            source,
-        }
+        DeliveryError::Part { parts_sent, chat_id: 7, source }
     }
 
     #[test]
     fn only_a_reply_that_cannot_have_arrived_is_tried_again() {
-        let limited = || TelegramError::RateLimited {
-            retry_after: Millis::new(1),
-        };
+        let limited = || TelegramError::RateLimited { retry_after: Millis::new(1) };
         assert!(undelivered(&part(0, limited())).retryable);
         assert!(!undelivered(&part(1, limited())).retryable);
         assert!(!undelivered(&part(0, TelegramError::Unavailable { status: 502 })).retryable);
-        let blocked = TelegramError::Forbidden {
-            description: "blocked".to_owned(),
-        };
+        let blocked = TelegramError::Forbidden { description: "blocked".to_owned() };
         assert!(!undelivered(&part(0, blocked)).retryable);
         assert!(!undelivered(&DeliveryError::TooLong { parts: 101 }).retryable);
     }

@@ -79,11 +79,7 @@ impl TryFrom<Value> for Bundle {
     fn try_from(raw: Value) -> Result<Self, Self::Error> {
         let payload = Payload::deserialize(&raw["payload"])?;
         let telegram_bot_token = raw["telegramBotToken"].as_str().map(SecretString::from);
-        Ok(Self {
-            raw,
-            payload,
-            telegram_bot_token,
-        })
+        Ok(Self { raw, payload, telegram_bot_token })
     }
 }
 
@@ -97,9 +93,7 @@ impl Bundle {
 /// Shows neither the text nor the tokens that are inside.
 impl fmt::Debug for Bundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bundle")
-            .field("messageId", &self.raw["messageId"])
-            .finish_non_exhaustive()
+        f.debug_struct("Bundle").field("messageId", &self.raw["messageId"]).finish_non_exhaustive()
     }
 }
 
@@ -175,14 +169,8 @@ mod tests {
             "payload": {"provider": "telegram", "providerUserId": "7", "messageText": "hello", "metadata": {}},
         }))
         .unwrap();
-        assert_eq!(
-            (bundle.raw["tomorrow"].as_bool(), &*bundle.payload.message_text),
-            (Some(true), "hello")
-        );
+        assert_eq!((bundle.raw["tomorrow"].as_bool(), &*bundle.payload.message_text), (Some(true), "hello"));
         let shown = format!("{bundle:?}");
-        assert!(
-            shown.contains("m1") && !shown.contains("secret") && !shown.contains("hello"),
-            "{shown}"
-        );
+        assert!(shown.contains("m1") && !shown.contains("secret") && !shown.contains("hello"), "{shown}");
     }
 }

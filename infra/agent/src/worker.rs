@@ -151,14 +151,7 @@ impl Worker {
     /// A poll is never cut short, not even by a shutdown: its answer may hold a claim.
     async fn poll(&self, release: bool) -> Result<PollAnswer, ApiError> {
         let conversation_id = self.conversation_id.as_deref();
-        self.api
-            .poll(&PollRequest {
-                conversation_id,
-                load: 0,
-                hydrate: true,
-                release,
-            })
-            .await
+        self.api.poll(&PollRequest { conversation_id, load: 0, hydrate: true, release }).await
     }
 
     /// Does what the answer asks for.
@@ -180,11 +173,7 @@ impl Worker {
             }
             // Whoever has just let go has nothing more to let go, whatever the answer says.
             let switch = answer.control.switch && !released;
-            return Ok(if switch {
-                Next::AtOnce { release: true }
-            } else {
-                Next::Wait(wait)
-            });
+            return Ok(if switch { Next::AtOnce { release: true } } else { Next::Wait(wait) });
         };
         self.conversation_id = Some(job.conversation_id.clone());
         let lease = Lease::claimed(job, asked_at);
@@ -209,19 +198,9 @@ impl Worker {
             attempt = job.attempt,
             "message claimed"
         );
-        let work = Work {
-            api: &self.api,
-            engine: &*self.engine,
-            courier: &self.courier,
-            lease,
-        };
+        let work = Work { api: &self.api, engine: &*self.engine, courier: &self.courier, lease };
         let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
-        tracing::info!(
-            worker_id = self.worker_id,
-            message_id = job.message_id,
-            ?end,
-            "message ended"
-        );
+        tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end
     }
 
@@ -242,10 +221,7 @@ impl Worker {
             (_, Some(wait)) => Ok(wait.min(POLL_EVERY_MAX)),
             (ApiError::Denied { status }, None) => Err(AgentError::Denied { status }),
             (ApiError::Refused { status, code }, None) => Err(AgentError::Refused { status, code }),
-            (other, None) => Err(AgentError::Refused {
-                status: 409,
-                code: other.to_string(),
-            }),
+            (other, None) => Err(AgentError::Refused { status: 409, code: other.to_string() }),
         }
     }
 

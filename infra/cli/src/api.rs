@@ -49,7 +49,8 @@ impl Api {
         let (url, key) = match (&target.url, &target.key) {
             (Some(url), Some(key)) => (url.trim_end_matches('/').to_owned(), key.clone()),
             _ => {
-                let dev = DevFile::read(&target.data_dir).context("no deployment: give --url and --key, or")?;
+                let dev =
+                    DevFile::read(&target.data_dir).context("no deployment: give --url and --key, or")?;
                 (dev.url, dev.admin_key)
             }
         };

@@ -83,18 +83,13 @@ impl VirtualClock {
     /// anybody sees it, so that virtual time never runs backwards across a restart.
     pub fn kept_in(dir: &Path) -> Result<Self, ClockError> {
         let path = dir.join(CLOCK_FILE);
-        let contents = crate::atomic_file::read(&path).map_err(|source| ClockError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
+        let contents = crate::atomic_file::read(&path)
+            .map_err(|source| ClockError::Unreadable { path: path.clone(), source })?;
         let offset_ms = match contents {
             None => 0,
             Some(bytes) => {
                 serde_json::from_slice::<Kept>(&bytes)
-                    .map_err(|source| ClockError::Malformed {
-                        path: path.clone(),
-                        source,
-                    })?
+                    .map_err(|source| ClockError::Malformed { path: path.clone(), source })?
                     .offset_ms
             }
         };
@@ -171,10 +166,7 @@ mod tests {
     fn a_frozen_clock_moves_only_when_it_is_moved() {
         let clock = VirtualClock::frozen_at(Timestamp::from_millis(1_000));
         assert_eq!(clock.now(), Timestamp::from_millis(1_000));
-        assert_eq!(
-            clock.advance(Millis::from_secs(60)),
-            Timestamp::from_millis(61_000)
-        );
+        assert_eq!(clock.advance(Millis::from_secs(60)), Timestamp::from_millis(61_000));
         assert_eq!(clock.clone().now(), Timestamp::from_millis(61_000));
         assert_eq!(clock.offset(), Millis::from_secs(60));
     }
@@ -183,10 +175,7 @@ mod tests {
     fn a_running_clock_is_the_machines_time_plus_its_offset() {
         let clock = VirtualClock::running(Millis::from_days(365));
         let ahead = clock.now().since(SystemClock.now());
-        assert!(
-            ahead > Millis::from_days(364) && ahead <= Millis::from_days(366),
-            "{ahead}"
-        );
+        assert!(ahead > Millis::from_days(364) && ahead <= Millis::from_days(366), "{ahead}");
     }
 
     #[test]
@@ -197,10 +186,7 @@ mod tests {
         let before = first.advance(Millis::from_days(3));
         first.advance(Millis::from_secs(5));
         let second = VirtualClock::kept_in(dir.path()).unwrap();
-        assert_eq!(
-            second.offset(),
-            Millis::new(Millis::from_days(3).as_millis() + 5_000)
-        );
+        assert_eq!(second.offset(), Millis::new(Millis::from_days(3).as_millis() + 5_000));
         assert!(second.now() >= before);
     }
 
@@ -208,10 +194,7 @@ mod tests {
     fn a_file_that_is_no_clock_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(CLOCK_FILE), "soon").unwrap();
-        assert!(matches!(
-            VirtualClock::kept_in(dir.path()),
-            Err(ClockError::Malformed { .. })
-        ));
+        assert!(matches!(VirtualClock::kept_in(dir.path()), Err(ClockError::Malformed { .. })));
     }
 
     #[test]

@@ -83,12 +83,8 @@ impl FromStr for RouteMethod {
         if method.eq_ignore_ascii_case("any") {
             return Ok(Self::Any);
         }
-        let known = METHODS
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(method));
-        known
-            .map(Self::One)
-            .ok_or_else(|| GatewayError::Method(method.to_owned()))
+        let known = METHODS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(method));
+        known.map(Self::One).ok_or_else(|| GatewayError::Method(method.to_owned()))
     }
 }
 
@@ -126,14 +122,10 @@ impl Target {
             path.len() == self.segments.len() || self.is_greedy() && path.len() > self.segments.len();
         length_fits
             && (self.method == RouteMethod::Any || self.method == RouteMethod::One(method.clone()))
-            && self
-                .segments
-                .iter()
-                .zip(path)
-                .all(|(segment, part)| match segment {
-                    Segment::Literal(literal) => literal == part,
-                    Segment::Variable | Segment::Greedy => !part.is_empty(),
-                })
+            && self.segments.iter().zip(path).all(|(segment, part)| match segment {
+                Segment::Literal(literal) => literal == part,
+                Segment::Variable | Segment::Greedy => !part.is_empty(),
+            })
     }
 }
 
@@ -147,42 +139,24 @@ pub fn check_path(path: &str) -> Result<(), GatewayError> {
 pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
     let mut seen = BTreeSet::new();
     let mut targets = Vec::new();
-    for Route {
-        method,
-        path,
-        function,
-    } in routes
-    {
+    for Route { method, path, function } in routes {
         let segments = segments(&path)?;
         if !seen.insert((method.to_string(), segments.clone())) {
             return Err(GatewayError::Duplicate(format!("{method} {path}")));
         }
-        targets.push(Target {
-            method,
-            segments,
-            function,
-        });
+        targets.push(Target { method, segments, function });
     }
     // The first that matches wins: a full match before `{proxy+}`, literals before variables, a method before ANY.
     targets.sort_by_key(|target| {
-        (
-            target.is_greedy(),
-            target.segments.clone(),
-            Reverse(target.method != RouteMethod::Any),
-        )
+        (target.is_greedy(), target.segments.clone(), Reverse(target.method != RouteMethod::Any))
     });
     let targets = Arc::new(targets);
     Ok(Router::new().fallback(move |request: Request| serve(Arc::clone(&targets), request)))
 }
 
 fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
-    let refuse = |reason| GatewayError::Path {
-        path: path.to_owned(),
-        reason,
-    };
-    let rest = path
-        .strip_prefix('/')
-        .ok_or_else(|| refuse("it must begin with `/`"))?;
+    let refuse = |reason| GatewayError::Path { path: path.to_owned(), reason };
+    let rest = path.strip_prefix('/').ok_or_else(|| refuse("it must begin with `/`"))?;
     let parts: Vec<&str> = rest.split('/').collect();
     let mut parsed = Vec::with_capacity(parts.len());
     for (place, part) in parts.iter().enumerate() {
@@ -193,23 +167,13 @@ fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
             None => Segment::Literal((*part).to_owned()),
             Some(name) => {
                 let (name, greedy) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
-                if name.is_empty()
-                    || !name
-                        .chars()
-                        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-                {
-                    return Err(refuse(
-                        "a variable's name is made of letters, digits, `.`, `_` and `-`",
-                    ));
+                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+                    return Err(refuse("a variable's name is made of letters, digits, `.`, `_` and `-`"));
                 }
                 if greedy && place + 1 < parts.len() {
                     return Err(refuse("`{name+}` must be the last segment"));
                 }
-                if greedy {
-                    Segment::Greedy
-                } else {
-                    Segment::Variable
-                }
+                if greedy { Segment::Greedy } else { Segment::Variable }
             }
         };
         parsed.push(segment);
@@ -219,9 +183,7 @@ fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
 
 async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
     let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
-    let target = targets
-        .iter()
-        .find(|target| target.matches(request.method(), &path));
+    let target = targets.iter().find(|target| target.matches(request.method(), &path));
     let Some(function) = target.map(|target| target.function.clone()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
@@ -235,10 +197,8 @@ async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
 async fn whole(request: Request) -> Result<Request, Response> {
     let too_large = || message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     let (parts, body) = request.into_parts();
-    let declared = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
         return Err(too_large());
     }

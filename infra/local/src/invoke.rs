@@ -35,10 +35,7 @@ pub enum InvokeError {
 
 impl fmt::Debug for EventFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventFunction")
-            .field("name", &self.name)
-            .field("timeout", &self.timeout)
-            .finish()
+        f.debug_struct("EventFunction").field("name", &self.name).field("timeout", &self.timeout).finish()
     }
 }
 
@@ -88,17 +85,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_and_an_error_come_back() {
         let function = EventFunction::new("Echo", TIMEOUT, |payload: Value| async move {
-            if payload.is_null() {
-                Err(anyhow::anyhow!("nothing came"))
-            } else {
-                Ok(payload)
-            }
+            if payload.is_null() { Err(anyhow::anyhow!("nothing came")) } else { Ok(payload) }
         });
         assert_eq!(function.invoke(json!({"a": 1})).await.unwrap(), json!({"a": 1}));
-        assert_eq!(
-            function.invoke(Value::Null).await.unwrap_err().to_string(),
-            "nothing came"
-        );
+        assert_eq!(function.invoke(Value::Null).await.unwrap_err().to_string(), "nothing came");
     }
 
     #[tokio::test]
@@ -107,21 +97,14 @@ mod tests {
             assert!(payload.is_null(), "told to");
             anyhow::Ok(payload)
         });
-        assert!(matches!(
-            function.invoke(json!(1)).await,
-            Err(InvokeError::Panicked)
-        ));
+        assert!(matches!(function.invoke(json!(1)).await, Err(InvokeError::Panicked)));
         assert!(function.invoke(Value::Null).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_function_that_never_answers_is_stopped_at_its_timeout() {
-        let function = EventFunction::new("Stuck", TIMEOUT, |_| {
-            std::future::pending::<anyhow::Result<Value>>()
-        });
-        assert!(matches!(
-            function.invoke(Value::Null).await,
-            Err(InvokeError::TimedOut(_))
-        ));
+        let function =
+            EventFunction::new("Stuck", TIMEOUT, |_| std::future::pending::<anyhow::Result<Value>>());
+        assert!(matches!(function.invoke(Value::Null).await, Err(InvokeError::TimedOut(_))));
     }
 }

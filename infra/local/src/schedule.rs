@@ -61,14 +61,7 @@ impl Schedules {
     /// Schedules that begin at `start`: the first firing comes one period later, as EventBridge does it.
     pub fn new(schedules: Vec<ScheduleDef>, start: Timestamp) -> Self {
         let enabled = schedules.into_iter().filter(|def| def.enabled);
-        Self(
-            enabled
-                .map(|def| Entry {
-                    next: start + period(&def),
-                    def,
-                })
-                .collect(),
-        )
+        Self(enabled.map(|def| Entry { next: start + period(&def), def }).collect())
     }
 
     /// What is due at `now`. A schedule whose period passed several times fires once, and goes on in its rhythm.
@@ -79,16 +72,8 @@ impl Schedules {
             let slots_passed = now.since(entry.next).as_millis() / every;
             let slot = entry.next + Millis::new(slots_passed * every);
             entry.next = slot + Millis::new(every);
-            let payload = entry
-                .def
-                .input
-                .clone()
-                .unwrap_or_else(|| scheduled_event(&entry.def.name, slot));
-            Firing {
-                schedule: entry.def.name.clone(),
-                function: entry.def.function.clone(),
-                payload,
-            }
+            let payload = entry.def.input.clone().unwrap_or_else(|| scheduled_event(&entry.def.name, slot));
+            Firing { schedule: entry.def.name.clone(), function: entry.def.function.clone(), payload }
         })
         .collect()
     }
@@ -108,19 +93,10 @@ fn period(def: &ScheduleDef) -> Millis {
 /// that the same firing is the same event.
 fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
     let digest = HEXLOWER.encode(&Sha256::digest(format!("{rule}@{slot}")));
-    let id = [
-        &digest[..8],
-        &digest[8..12],
-        &digest[12..16],
-        &digest[16..20],
-        &digest[20..32],
-    ]
-    .join("-");
+    let id = [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-");
     let secs = i64::try_from(slot.as_secs()).unwrap_or(i64::MAX);
     // Fails only for years that no four digits can show; the functions then get the epoch's raw seconds.
-    let time = DateTime::from_secs(secs)
-        .fmt(Format::DateTime)
-        .unwrap_or_else(|_| secs.to_string());
+    let time = DateTime::from_secs(secs).fmt(Format::DateTime).unwrap_or_else(|_| secs.to_string());
     json!({
         "version": "0",
         "id": id,
@@ -165,32 +141,18 @@ impl ScheduleRunner {
         clock: VirtualClock,
         functions: Vec<EventFunction>,
     ) -> Result<Self, ScheduleError> {
-        let functions: BTreeMap<String, EventFunction> = functions
-            .into_iter()
-            .map(|function| (function.name().to_owned(), function))
-            .collect();
-        if let Some(entry) = schedules
-            .0
-            .iter()
-            .find(|entry| !functions.contains_key(&entry.def.function))
-        {
+        let functions: BTreeMap<String, EventFunction> =
+            functions.into_iter().map(|function| (function.name().to_owned(), function)).collect();
+        if let Some(entry) = schedules.0.iter().find(|entry| !functions.contains_key(&entry.def.function)) {
             let ScheduleDef { name, function, .. } = entry.def.clone();
-            return Err(ScheduleError::UnknownFunction {
-                schedule: name,
-                function,
-            });
+            return Err(ScheduleError::UnknownFunction { schedule: name, function });
         }
         let (asks, asked) = watch::channel(0);
         let (answers, answered) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let mut task = JoinSet::new();
         task.spawn(run(schedules, clock, functions, asked, answers, stopping));
-        Ok(Self {
-            task,
-            asks,
-            answered,
-            stop,
-        })
+        Ok(Self { task, asks, answered, stop })
     }
 
     /// Resolves when everything that was due by the clock at this call has been fired and its functions are done.
@@ -244,11 +206,7 @@ async fn run(
 }
 
 async fn fire(firing: Firing, functions: &BTreeMap<String, EventFunction>) {
-    let Firing {
-        schedule,
-        function: name,
-        payload,
-    } = firing;
+    let Firing { schedule, function: name, payload } = firing;
     let Some(function) = functions.get(&name) else {
         return;
     };
@@ -297,39 +255,24 @@ mod tests {
         let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
         let firings = schedules.due(START + Millis::from_secs(30 * 60 + 20));
         assert_eq!(firings.len(), 1);
-        assert_eq!(
-            firings[0].payload["time"], "2026-03-01T12:30:00Z",
-            "the last slot that passed"
-        );
+        assert_eq!(firings[0].payload["time"], "2026-03-01T12:30:00Z", "the last slot that passed");
         assert_eq!(schedules.next(), Some(START + Millis::from_secs(31 * 60)));
     }
 
     #[test]
     fn each_schedule_has_its_own_period_and_a_disabled_one_never_fires() {
         let hourly = every("hourly", Millis::from_secs(3_600));
-        let off = ScheduleDef {
-            enabled: false,
-            ..every("off", Millis::new(1))
-        };
+        let off = ScheduleDef { enabled: false, ..every("off", Millis::new(1)) };
         let mut schedules = Schedules::new(vec![every("tick", MINUTE), hourly, off], START);
         assert_eq!(names(&schedules.due(START + MINUTE)), ["tick"]);
-        assert_eq!(
-            names(&schedules.due(START + Millis::from_secs(3_600))),
-            ["tick", "hourly"]
-        );
-        let nothing = ScheduleDef {
-            enabled: false,
-            ..every("off", MINUTE)
-        };
+        assert_eq!(names(&schedules.due(START + Millis::from_secs(3_600))), ["tick", "hourly"]);
+        let nothing = ScheduleDef { enabled: false, ..every("off", MINUTE) };
         assert_eq!(Schedules::new(vec![nothing], START).next(), None);
     }
 
     #[test]
     fn the_payload_is_eventbridges_event_or_the_declared_input() {
-        let input = ScheduleDef {
-            input: Some(json!({"page": 1})),
-            ..every("input", MINUTE)
-        };
+        let input = ScheduleDef { input: Some(json!({"page": 1})), ..every("input", MINUTE) };
         let mut schedules = Schedules::new(vec![every("tick", MINUTE), input], START);
         let firings = schedules.due(START + MINUTE);
         assert_eq!(firings[1].payload, json!({"page": 1}));
@@ -337,10 +280,7 @@ mod tests {
         assert_eq!(event["detail-type"], "Scheduled Event");
         assert_eq!(event["source"], "aws.events");
         assert_eq!(event["time"], "2026-03-01T12:01:00Z");
-        assert_eq!(
-            event["resources"],
-            json!(["arn:aws:events:local:000000000000:rule/tick"])
-        );
+        assert_eq!(event["resources"], json!(["arn:aws:events:local:000000000000:rule/tick"]));
         let id = event["id"].as_str().unwrap();
         assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         let next = schedules.due(START + Millis::from_secs(120));
@@ -398,10 +338,8 @@ mod tests {
     async fn a_schedule_of_an_unknown_function_is_refused() {
         let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
         let refused = ScheduleRunner::start(schedules, VirtualClock::frozen_at(START), vec![]).err();
-        let expected = ScheduleError::UnknownFunction {
-            schedule: "tick".into(),
-            function: "Reconcile".into(),
-        };
+        let expected =
+            ScheduleError::UnknownFunction { schedule: "tick".into(), function: "Reconcile".into() };
         assert_eq!(refused, Some(expected));
     }
 }

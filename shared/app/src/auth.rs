@@ -94,7 +94,12 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
 /// # Errors
 /// When the deployment has no first admin key, or it cannot be read.
 pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
-    let missing = || Refusal::new(Code::NotConfigured, format!("Missing cursor key. Import a '{BOOTSTRAP_KEY_REF}' secret."));
+    let missing = || {
+        Refusal::new(
+            Code::NotConfigured,
+            format!("Missing cursor key. Import a '{BOOTSTRAP_KEY_REF}' secret."),
+        )
+    };
     let key = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(missing)?;
     Ok(Sha256::new().chain_update(CURSOR_PURPOSE).chain_update(key.expose_secret()).finalize().into())
 }
@@ -107,7 +112,8 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
     let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is needed"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
-        let expected = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(refused)?;
+        let expected =
+            app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(refused)?;
         let same = hash(expected.expose_secret()).ct_eq(&hash(secret)).into();
         let caller = Caller { key_id: id.to_owned(), scopes: vec![Scope::Admin] };
         return if same { Ok(caller) } else { Err(refused()) };

@@ -61,7 +61,9 @@ pub async fn waiting(
     let shards = policies::in_force(app).await?.queue.ready_shards;
     let first = Place { stage: Stage::Ready { shard: 0, at: None }, within: None };
     let mut place = Some(match after {
-        Some(text) => Place::read(text).ok_or_else(|| Refusal::field("/cursor", "cursor is not of this list"))?,
+        Some(text) => {
+            Place::read(text).ok_or_else(|| Refusal::field("/cursor", "cursor is not of this list"))?
+        }
         None => first,
     });
     let mut shown = Vec::new();
@@ -91,7 +93,8 @@ pub async fn running(
     let (workers, next) = page(assigned(app).await?, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
     let mut conversations = app.store.conversations(&keys).await?;
-    conversations.sort_by(|a, b| a.owner.as_ref().map(|o| &o.worker).cmp(&b.owner.as_ref().map(|o| &o.worker)));
+    conversations
+        .sort_by(|a, b| a.owner.as_ref().map(|o| &o.worker).cmp(&b.owner.as_ref().map(|o| &o.worker)));
     let found = conversations.iter().filter_map(|c| c.running().map(|id| Found(id.clone(), c))).collect();
     let shown = views(app, found).await?.into_iter().filter(|v| v.status == "processing");
     Ok((shown.collect(), next))
@@ -183,7 +186,9 @@ fn entries<'a>(
         let mut waiting: Vec<_> = conversation.queue.entries().iter().map(|e| (order(e), e)).collect();
         waiting.sort_by(|a, b| a.0.cmp(&b.0));
         let from = within.filter(|_| i == 0);
-        for (order, entry) in waiting.into_iter().filter(|(order, _)| from.is_none_or(|from| order.as_str() > from)) {
+        for (order, entry) in
+            waiting.into_iter().filter(|(order, _)| from.is_none_or(|from| order.as_str() > from))
+        {
             if found.len() == room {
                 return (found, shown);
             }
@@ -204,7 +209,11 @@ async fn views(app: &App, found: Vec<Found<'_>>) -> Result<Vec<MessageView>, App
     let ids: Vec<_> = found.iter().map(|f| f.0.clone()).collect();
     let conversations: HashMap<_, _> = found.into_iter().map(|f| (f.0, f.1)).collect();
     let messages = app.store.messages(&ids).await?;
-    Ok(messages.into_iter().map(|m| (conversations.get(&m.id).copied(), m)).map(|(c, m)| of_message(m, c)).collect())
+    Ok(messages
+        .into_iter()
+        .map(|m| (conversations.get(&m.id).copied(), m))
+        .map(|(c, m)| of_message(m, c))
+        .collect())
 }
 
 impl std::fmt::Display for Place {

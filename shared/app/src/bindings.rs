@@ -66,9 +66,10 @@ fn check_id(name: &str, id: Option<&str>) -> Result<(), Refusal> {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     };
     match id {
-        Some(id) if id.len() > TELEGRAM_ID_CHARS_MAX || !is_number(id) => {
-            Err(Refusal::field(format!("/telegram/{name}"), format!("{name} must be a number of Telegram's, as text")))
-        }
+        Some(id) if id.len() > TELEGRAM_ID_CHARS_MAX || !is_number(id) => Err(Refusal::field(
+            format!("/telegram/{name}"),
+            format!("{name} must be a number of Telegram's, as text"),
+        )),
         _ => Ok(()),
     }
 }

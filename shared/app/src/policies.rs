@@ -67,9 +67,10 @@ pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError
         let overrides = changed(parsed(before.as_deref())?, &changes);
         let policies = with_overrides(&overrides)?;
         policies.check()?;
-        let json =
-            serde_json::to_string(&overrides).map_err(|source| AppError::Unreadable { what: "policies", source })?;
-        if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await? {
+        let json = serde_json::to_string(&overrides)
+            .map_err(|source| AppError::Unreadable { what: "policies", source })?;
+        if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await?
+        {
             app.policies.forget(&());
             return Ok(view_of(&policies));
         }
@@ -83,7 +84,9 @@ fn check_names(changes: &Overrides) -> Result<(), PolicyError> {
         if !FIELDS.iter().any(|f| f.group == group) {
             return Err(PolicyError::Unknown(shortened(group)));
         }
-        if let Some(name) = fields.keys().find(|name| !FIELDS.iter().any(|f| f.group == group && f.name == *name)) {
+        if let Some(name) =
+            fields.keys().find(|name| !FIELDS.iter().any(|f| f.group == group && f.name == *name))
+        {
             return Err(PolicyError::Unknown(format!("{group}.{}", shortened(name))));
         }
     }
@@ -143,7 +146,6 @@ fn view_of(policies: &Policies) -> PoliciesView {
     view
 }
 
-
 fn as_json(setting: Setting) -> Value {
     match setting {
         Setting::Number(n) => Value::from(n),
@@ -158,7 +160,8 @@ mod tests {
 
     #[test]
     fn overrides_replace_defaults_field_by_field() {
-        let overrides = serde_json::from_str(r#"{"queue": {"onRetry": "overtake"}, "scaling": {"maxWorkers": 8}}"#);
+        let overrides =
+            serde_json::from_str(r#"{"queue": {"onRetry": "overtake"}, "scaling": {"maxWorkers": 8}}"#);
         let policies = with_overrides(&overrides.unwrap()).unwrap();
         assert_eq!(policies.scaling.workers_max, 8);
         assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);

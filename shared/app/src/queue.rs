@@ -37,7 +37,8 @@ pub struct Stats {
 pub async fn stats(app: &App) -> Result<Stats, AppError> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    let shards = (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, OLDEST_LOOKED_AT, None));
+    let shards =
+        (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, OLDEST_LOOKED_AT, None));
     let (counters, pages) = tokio::join!(app.store.counters(), futures::future::join_all(shards));
     let counters = counters?;
     let mut oldest = None;

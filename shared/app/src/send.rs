@@ -37,7 +37,12 @@ pub struct UserMessage {
 /// # Errors
 /// 404 when the user has no active binding, 409 when it is to another agent, and whatever `enqueue` refuses.
 /// Nothing is written then.
-pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: UserMessage) -> Result<Accepted, AppError> {
+pub async fn send(
+    app: &App,
+    user: &ConsumerUserId,
+    agent: &AgentKey,
+    said: UserMessage,
+) -> Result<Accepted, AppError> {
     if said.content.trim().is_empty() {
         return Err(Refusal::field("/content", "content must not be blank").into());
     }
@@ -72,7 +77,8 @@ pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: User
 }
 
 fn unbound(user: &ConsumerUserId) -> Refusal {
-    let detail = format!("user {user} has no active binding; make one with PUT /v1/users/{{consumerUserId}}/binding");
+    let detail =
+        format!("user {user} has no active binding; make one with PUT /v1/users/{{consumerUserId}}/binding");
     Refusal::new(Code::NotFound, detail)
 }
 

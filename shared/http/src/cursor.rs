@@ -58,7 +58,8 @@ impl CursorKey {
     pub fn open_in(&self, listing: &str, cursor: &str) -> Result<String, Refusal> {
         let said = self.open(cursor)?;
         let position = said.strip_prefix(&format!("{}:{listing}", listing.len()));
-        let other = || Refusal::field("/cursor", "cursor is of another listing: ask for the same as it came with");
+        let other =
+            || Refusal::field("/cursor", "cursor is of another listing: ask for the same as it came with");
         position.map(str::to_owned).ok_or_else(other)
     }
 

@@ -12,7 +12,9 @@ mod request_id;
 mod service;
 mod trace;
 
-pub use extract::{ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyKey, PathParam, PathParams, parse_json};
+pub use extract::{
+    ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyKey, PathParam, PathParams, parse_json,
+};
 pub use lambda::lambda;
 pub use pagination::{CursorKey, Limit, Page};
 pub use problem::{FieldError, PROBLEM_JSON, Problem, status};

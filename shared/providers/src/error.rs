@@ -64,19 +64,13 @@ impl ProviderError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Precondition { .. } | Self::RateLimited { .. } | Self::Unavailable { .. }
-        )
+        matches!(self, Self::Precondition { .. } | Self::RateLimited { .. } | Self::Unavailable { .. })
     }
 
     pub(crate) fn unavailable(
         reason: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Unavailable {
-            reason: reason.into(),
-            source: Some(source.into()),
-        }
+        Self::Unavailable { reason: reason.into(), source: Some(source.into()) }
     }
 }

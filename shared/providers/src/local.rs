@@ -162,11 +162,7 @@ impl Provider for LocalProvider {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            volumes: true,
-            cordon: false,
-            required_config: &[],
-        }
+        Capabilities { volumes: true, cordon: false, required_config: &[] }
     }
 
     fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
@@ -180,8 +176,7 @@ impl Provider for LocalProvider {
                 reason: "a local volume is named as its worker".to_owned(),
             });
         }
-        self.run(move |machines| machines.create_volume(&worker, &app_name))
-            .await
+        self.run(move |machines| machines.create_volume(&worker, &app_name)).await
     }
 
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
@@ -215,11 +210,7 @@ impl Provider for LocalProvider {
             Told::Before => {}
         }
         let ended = self.ended_within(&worker, STOP_POLLS_MAX).await?;
-        Ok(if ended {
-            StopOutcome::Stopped
-        } else {
-            StopOutcome::Stopping
-        })
+        Ok(if ended { StopOutcome::Stopped } else { StopOutcome::Stopping })
     }
 
     async fn terminate(&self, machine: &MachineRef, teardown: Teardown) -> Result<(), ProviderError> {
@@ -227,9 +218,7 @@ impl Provider for LocalProvider {
         let asked = worker.clone();
         let state = self.run(move |machines| machines.state(&asked)).await?;
         if state.may_run() && teardown == Teardown::WhenStopped {
-            return Err(ProviderError::Precondition {
-                reason: format!("machine {worker} still runs"),
-            });
+            return Err(ProviderError::Precondition { reason: format!("machine {worker} still runs") });
         }
         // Also for one that has ended: what it started may have outlived it.
         self.kill(&worker).await?;
@@ -245,9 +234,7 @@ impl Provider for LocalProvider {
 /// A worker id becomes a folder's name, and `.` and `..` are ids that would be another folder.
 fn as_folder(worker: &WorkerId) -> Result<WorkerId, ProviderError> {
     if worker.as_str().bytes().all(|byte| byte == b'.') {
-        return Err(ProviderError::Rejected {
-            reason: format!("worker id {worker} is not a folder name"),
-        });
+        return Err(ProviderError::Rejected { reason: format!("worker id {worker} is not a folder name") });
     }
     Ok(worker.clone())
 }
@@ -257,7 +244,5 @@ fn worker_of(what: &str, id: &str) -> Result<WorkerId, ProviderError> {
     WorkerId::parse(id)
         .ok()
         .and_then(|worker| as_folder(&worker).ok())
-        .ok_or_else(|| ProviderError::NotFound {
-            what: format!("{what} {id}"),
-        })
+        .ok_or_else(|| ProviderError::NotFound { what: format!("{what} {id}") })
 }

@@ -155,9 +155,7 @@ impl FromIterator<(String, String)> for SpawnEnv {
 
 impl fmt::Debug for SpawnEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.keys().map(|name| (name, "…")))
-            .finish()
+        f.debug_map().entries(self.0.keys().map(|name| (name, "…"))).finish()
     }
 }
 
@@ -188,13 +186,9 @@ mod tests {
 
     #[test]
     fn debug_of_an_environment_shows_names_only() {
-        let env: SpawnEnv = [("AGENT_FACTORY_WORKER_TOKEN".to_owned(), "secret-token".to_owned())]
-            .into_iter()
-            .collect();
+        let env: SpawnEnv =
+            [("AGENT_FACTORY_WORKER_TOKEN".to_owned(), "secret-token".to_owned())].into_iter().collect();
         let shown = format!("{env:?}");
-        assert!(
-            shown.contains("AGENT_FACTORY_WORKER_TOKEN") && !shown.contains("secret-token"),
-            "{shown}"
-        );
+        assert!(shown.contains("AGENT_FACTORY_WORKER_TOKEN") && !shown.contains("secret-token"), "{shown}");
     }
 }

@@ -132,12 +132,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_read_back_from_its_name() {
-        for kind in [
-            ProviderKind::Fly,
-            ProviderKind::Ecs,
-            ProviderKind::Runpod,
-            ProviderKind::Local,
-        ] {
+        for kind in [ProviderKind::Fly, ProviderKind::Ecs, ProviderKind::Runpod, ProviderKind::Local] {
             assert_eq!(kind.as_str().parse(), Ok(kind));
         }
         assert_eq!("Fly".parse::<ProviderKind>(), Err(UnknownProviderKind));

@@ -30,10 +30,7 @@ impl Providers {
     /// # Errors
     /// `NotAvailableYet` for a kind that is not built, or not wired into this process.
     pub fn get(&self, kind: ProviderKind) -> Result<Arc<dyn Provider>, ProviderError> {
-        self.0
-            .get(&kind)
-            .cloned()
-            .ok_or(ProviderError::NotAvailableYet { kind })
+        self.0.get(&kind).cloned().ok_or(ProviderError::NotAvailableYet { kind })
     }
 
     /// The kinds that can be used.
@@ -54,10 +51,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_built_is_a_clear_error() {
-        let error = Providers::none()
-            .get(ProviderKind::Ecs)
-            .err()
-            .expect("nothing is there");
+        let error = Providers::none().get(ProviderKind::Ecs).err().expect("nothing is there");
         assert_eq!(error.to_string(), "provider `ecs` is not available yet");
     }
 }

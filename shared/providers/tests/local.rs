@@ -18,10 +18,7 @@ const LOOKS_MAX: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 fn scope() -> Scope {
-    Scope {
-        app_name: "local".to_owned(),
-        deployment_id: "test".to_owned(),
-    }
+    Scope { app_name: "local".to_owned(), deployment_id: "test".to_owned() }
 }
 
 /// A folder with a provider that runs a shell script; leaves no process behind, also when the test fails.
@@ -40,12 +37,7 @@ impl Bench {
     fn with_limit(script: &'static str, stop_timeout: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let provider = Self::provider(&folder, script, stop_timeout);
-        Self {
-            folder,
-            script,
-            stop_timeout,
-            provider,
-        }
+        Self { folder, script, stop_timeout, provider }
     }
 
     fn provider(folder: &TempDir, script: &str, stop_timeout: Duration) -> LocalProvider {
@@ -94,10 +86,7 @@ impl Bench {
 
     async fn state(&self) -> Option<MachineState> {
         let machines = self.provider.list(&scope()).await.unwrap().ours;
-        machines
-            .iter()
-            .find(|machine| machine.worker_id.as_str() == "w1")
-            .map(|machine| machine.state)
+        machines.iter().find(|machine| machine.worker_id.as_str() == "w1").map(|machine| machine.state)
     }
 }
 
@@ -105,16 +94,10 @@ impl Drop for Bench {
     fn drop(&mut self) {
         let provider = self.restarted();
         let cleanup = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 for machine in provider.list(&scope()).await.unwrap().ours {
-                    provider
-                        .terminate(&machine.machine, Teardown::Force)
-                        .await
-                        .unwrap();
+                    provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
                 }
             });
         });
@@ -139,9 +122,7 @@ fn spec(worker: &str) -> SpawnSpec {
         image: "local".to_owned(),
         region: "local".to_owned(),
         guest: None,
-        env: [("AGENT_FACTORY_WORKER_ID".to_owned(), worker.to_owned())]
-            .into_iter()
-            .collect(),
+        env: [("AGENT_FACTORY_WORKER_ID".to_owned(), worker.to_owned())].into_iter().collect(),
         volume: None,
         volume_path: "/data".to_owned(),
     }
@@ -163,9 +144,7 @@ async fn a_worker_gets_its_environment_its_volume_and_little_else() {
     assert_eq!(bench.spawn().await.state, MachineState::Running);
     assert_eq!(bench.first_line().await, "w1 cleared path");
     let here = eventually(async || {
-        std::fs::read_to_string(bench.path("data/here"))
-            .ok()
-            .filter(|text| text.ends_with('\n'))
+        std::fs::read_to_string(bench.path("data/here")).ok().filter(|text| text.ends_with('\n'))
     })
     .await;
     assert!(here.trim_end().ends_with("workers/w1/data"), "{here}");
@@ -220,10 +199,7 @@ async fn a_parent_killed_before_it_wrote_the_pid_finds_the_process_by_its_mark()
 #[tokio::test]
 async fn an_intent_without_a_process_is_started_when_asked_again() {
     let bench = Bench::new("echo up; sleep 60");
-    for unfinished in [
-        json!({"image": "local", "state": "intended"}),
-        json!("half a rec"),
-    ] {
+    for unfinished in [json!({"image": "local", "state": "intended"}), json!("half a rec")] {
         bench.write_record(&unfinished);
         assert_eq!(bench.state().await, Some(MachineState::Failed));
     }
@@ -237,10 +213,7 @@ async fn a_restarted_parent_finds_its_processes_and_counts_the_dead_as_lost() {
     bench.spawn().await;
     bench.first_line().await;
     let provider = bench.restarted();
-    assert_eq!(
-        provider.list(&scope()).await.unwrap().ours[0].state,
-        MachineState::Running
-    );
+    assert_eq!(provider.list(&scope()).await.unwrap().ours[0].state, MachineState::Running);
 
     let pid = rustix::process::Pid::from_raw(bench.pid().cast_signed()).unwrap();
     rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
@@ -255,10 +228,7 @@ async fn a_restarted_parent_finds_its_processes_and_counts_the_dead_as_lost() {
     bench.write_record(
         &json!({"image": "local", "state": "started", "pid": pid.as_raw_nonzero().get(), "startedAtS": 1}),
     );
-    assert_eq!(
-        provider.list(&scope()).await.unwrap().ours[0].state,
-        MachineState::Failed
-    );
+    assert_eq!(provider.list(&scope()).await.unwrap().ours[0].state, MachineState::Failed);
 }
 
 #[tokio::test]
@@ -271,15 +241,8 @@ async fn a_reused_pid_is_never_taken_for_ours() {
     let machine = bench.provider.list(&scope()).await.unwrap().ours.remove(0);
     assert_eq!(machine.state, MachineState::Failed);
     // Were it taken for ours, these would end the test.
-    assert_eq!(
-        bench.provider.stop(&machine.machine).await.unwrap(),
-        StopOutcome::Stopped
-    );
-    bench
-        .provider
-        .terminate(&machine.machine, Teardown::Force)
-        .await
-        .unwrap();
+    assert_eq!(bench.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
+    bench.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
     assert_eq!(bench.state().await, None);
 }
 
@@ -296,20 +259,14 @@ async fn stop_sends_sigterm_and_leaves_the_volume() {
         Some(MachineState::Stopped),
         "it was told to: its exit code is no failure"
     );
-    bench
-        .provider
-        .terminate(&machine, Teardown::WhenStopped)
-        .await
-        .unwrap();
+    bench.provider.terminate(&machine, Teardown::WhenStopped).await.unwrap();
     assert_eq!(std::fs::read_to_string(bench.path("data/last")).unwrap(), "bye\n");
 }
 
 #[tokio::test]
 async fn a_worker_that_ignores_sigterm_is_killed_at_the_limit() {
-    let bench = Bench::with_limit(
-        "trap '' TERM; echo up; while :; do sleep 60; done",
-        Duration::from_millis(60),
-    );
+    let bench =
+        Bench::with_limit("trap '' TERM; echo up; while :; do sleep 60; done", Duration::from_millis(60));
     let machine = bench.spawn().await.machine;
     bench.first_line().await;
     assert_eq!(bench.provider.stop(&machine).await.unwrap(), StopOutcome::Stopped);
@@ -325,16 +282,10 @@ async fn a_stop_that_takes_long_is_answered_before_it_ends() {
     let bench = Bench::new("trap '' TERM; echo up; while :; do sleep 60; done");
     let machine = bench.spawn().await.machine;
     bench.first_line().await;
-    assert_eq!(
-        bench.provider.stop(&machine).await.unwrap(),
-        StopOutcome::Stopping
-    );
+    assert_eq!(bench.provider.stop(&machine).await.unwrap(), StopOutcome::Stopping);
     assert_eq!(bench.state().await, Some(MachineState::Stopping));
     let early = bench.provider.terminate(&machine, Teardown::WhenStopped).await;
-    assert!(
-        matches!(early, Err(ProviderError::Precondition { .. })),
-        "{early:?}"
-    );
+    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "{early:?}");
     bench.provider.terminate(&machine, Teardown::Force).await.unwrap();
     assert_eq!(bench.state().await, None);
 }
@@ -346,20 +297,13 @@ async fn terminate_ends_what_a_dead_worker_left_running() {
     let left: u32 = bench.first_line().await.parse().unwrap();
     eventually(async || (bench.state().await == Some(MachineState::Stopped)).then_some(())).await;
     assert!(in_process_table(left));
-    bench
-        .provider
-        .terminate(&machine, Teardown::WhenStopped)
-        .await
-        .unwrap();
+    bench.provider.terminate(&machine, Teardown::WhenStopped).await.unwrap();
     // It is init's child now: wait until init has reaped it or it is a zombie that nothing can run in.
     eventually(async || {
         let pid = sysinfo::Pid::from_u32(left);
         let mut system = sysinfo::System::new();
         system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[pid]), true);
-        system
-            .process(pid)
-            .is_none_or(|p| p.status() == sysinfo::ProcessStatus::Zombie)
-            .then_some(())
+        system.process(pid).is_none_or(|p| p.status() == sysinfo::ProcessStatus::Zombie).then_some(())
     })
     .await;
 }
@@ -372,17 +316,9 @@ async fn children_are_reaped_though_nobody_asks() {
         let ended =
             eventually(async || Some(bench.record()).filter(|record| record["state"] == "ended")).await;
         assert_eq!(ended["well"], json!(well));
-        let state = if well {
-            MachineState::Stopped
-        } else {
-            MachineState::Failed
-        };
+        let state = if well { MachineState::Stopped } else { MachineState::Failed };
         assert_eq!(bench.state().await, Some(state));
-        assert_eq!(
-            bench.spawn().await.state,
-            state,
-            "an ended machine is still the worker's machine"
-        );
+        assert_eq!(bench.spawn().await.state, state, "an ended machine is still the worker's machine");
     }
     let bench = Bench::new("echo $$; sleep 60");
     let machine = bench.spawn().await.machine;
@@ -401,10 +337,7 @@ async fn a_program_that_is_not_there_is_refused_and_leaves_no_machine() {
         stop_timeout: Duration::from_secs(1),
     });
     let refused = provider.spawn(&spec("w1")).await;
-    assert!(
-        matches!(refused, Err(ProviderError::Rejected { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ProviderError::Rejected { .. })), "{refused:?}");
     assert!(provider.list(&scope()).await.unwrap().ours.is_empty());
 }
 
@@ -419,15 +352,7 @@ async fn stop_all_ends_every_worker_the_stubborn_by_a_kill() {
     }
     bench.first_line().await;
     bench.provider.stop_all().await.unwrap();
-    let states: Vec<_> = bench
-        .provider
-        .list(&scope())
-        .await
-        .unwrap()
-        .ours
-        .iter()
-        .map(|m| m.state)
-        .collect();
+    let states: Vec<_> = bench.provider.list(&scope()).await.unwrap().ours.iter().map(|m| m.state).collect();
     assert_eq!(states, [MachineState::Stopped; 3]);
 }
 
@@ -435,18 +360,8 @@ async fn stop_all_ends_every_worker_the_stubborn_by_a_kill() {
 async fn an_id_that_would_be_another_folder_is_refused() {
     let bench = Bench::new("sleep 60");
     let refused = bench.provider.spawn(&spec("..")).await;
-    assert!(
-        matches!(refused, Err(ProviderError::Rejected { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ProviderError::Rejected { .. })), "{refused:?}");
     let mut machine = bench.spawn().await.machine;
     machine.machine_id = "../workers/w1".to_owned();
-    assert!(
-        bench
-            .provider
-            .terminate(&machine, Teardown::Force)
-            .await
-            .unwrap_err()
-            .is_not_found()
-    );
+    assert!(bench.provider.terminate(&machine, Teardown::Force).await.unwrap_err().is_not_found());
 }

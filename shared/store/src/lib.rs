@@ -16,6 +16,7 @@ mod expression;
 mod item;
 pub mod keys;
 pub mod message;
+mod payload;
 pub mod reconcile_lease;
 pub mod worker;
 mod write;

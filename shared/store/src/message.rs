@@ -1,8 +1,5 @@
 //! Messages.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
@@ -13,6 +10,7 @@ use af_domain::time::Timestamp;
 use crate::conversation::BATCH_GET_KEYS_MAX;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value, Writer};
+use crate::payload::{Encoded, decode, encode};
 use crate::{Store, StoreError, keys};
 
 /// Largest payload that stands in the message's own item. Transactions bill every KB twice; above this the
@@ -24,30 +22,15 @@ const INLINE_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
 pub struct MessageItem {
     id: MessageId,
     base: Item,
-    payload: String,
+    payload: Encoded,
     body_hash: String,
-}
-
-/// Payload as it is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StoredPayload {
-    provider: String,
-    provider_user_id: String,
-    message_text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    external_message_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    raw_update_json: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
 }
 
 impl MessageItem {
     /// The item of a new message. `body_hash` tells whether a repeated id comes with the same body.
     pub fn new(message: &Message, body_hash: String) -> Self {
         let key = keys::message(&message.id);
-        let payload = encode_payload(&message.payload);
+        let payload = encode(&message.payload);
         let base = Writer::default()
             .put("pk", key.pk)
             .put("sk", key.sk)
@@ -69,17 +52,17 @@ impl MessageItem {
 
     /// Bytes of the payload as JSON.
     pub const fn payload_bytes(&self) -> usize {
-        self.payload.len()
+        self.payload.json_bytes
     }
 
     fn is_inline(&self) -> bool {
-        self.payload.len() <= INLINE_PAYLOAD_BYTES_MAX
+        self.payload.json_bytes <= INLINE_PAYLOAD_BYTES_MAX
     }
 
     pub(crate) fn item(&self) -> Item {
         let mut item = self.base.clone();
         if self.is_inline() {
-            item.insert("pl".to_owned(), Value::from(self.payload.as_str()).0);
+            item.insert("pl".to_owned(), self.payload.value.0.clone());
         }
         item
     }
@@ -90,7 +73,7 @@ impl MessageItem {
             return None;
         }
         let key = keys::message_payload(&self.id, &self.body_hash);
-        let item = Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.as_str());
+        let item = Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.value.clone());
         Some(item.build())
     }
 
@@ -185,38 +168,13 @@ impl Store {
     }
 }
 
-fn encode_payload(payload: &Payload) -> String {
-    let stored = StoredPayload {
-        provider: payload.provider.clone(),
-        provider_user_id: payload.provider_user_id.clone(),
-        message_text: payload.message_text.clone(),
-        external_message_id: payload.external_message_id.clone(),
-        raw_update_json: payload.raw_update_json.clone(),
-        metadata: payload.metadata.clone(),
-    };
-    serde_json::to_string(&stored).expect("strings and maps of strings become JSON")
-}
-
-fn decode_payload(reader: &Reader<'_>, text: &str) -> Result<Payload, StoreError> {
-    let stored: StoredPayload = serde_json::from_str(text).map_err(|e| reader.malformed("pl", &e.to_string()))?;
-    Ok(Payload {
-        provider: stored.provider,
-        provider_user_id: stored.provider_user_id,
-        message_text: stored.message_text,
-        external_message_id: stored.external_message_id,
-        raw_update_json: stored.raw_update_json,
-        metadata: stored.metadata,
-    })
-}
-
 fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message, StoreError> {
     let reader = Reader::of(item);
     let pk = reader.text("pk")?.trim_start_matches("M#").to_owned();
     let partition = reader.text("lp")?.trim_start_matches("C#").to_owned();
-    let inline = reader.text_if("pl")?;
-    let separate = separate_payload.map(|p| Reader::of(p).text("pl")).transpose()?;
-    let mut payload = match inline.or(separate) {
-        Some(text) => decode_payload(&reader, text)?,
+    let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
+    let mut payload = match stored {
+        Some(stored) => decode(&reader, stored)?,
         None => Payload::default(),
     };
     payload.metadata.extend(reader.text_map("dm")?);

@@ -29,10 +29,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub fn http_client(base_url: &str) -> Result<reqwest::Client, TelegramError> {
     let loopback = reqwest::Url::parse(base_url)
         .ok()
-        .and_then(|url| {
-            url.host_str()
-                .map(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
-        })
+        .and_then(|url| url.host_str().map(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]")))
         .unwrap_or(false);
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -52,18 +49,12 @@ pub struct BotApi {
 impl BotApi {
     /// The server at `base_url` (with or without a slash at the end), called through `http`.
     pub fn new(http: reqwest::Client, base_url: &str) -> Self {
-        Self {
-            http,
-            base_url: base_url.trim_end_matches('/').into(),
-        }
+        Self { http, base_url: base_url.trim_end_matches('/').into() }
     }
 
     /// The bot that `token` belongs to. Nothing is called or checked yet.
     pub fn bot(&self, token: &SecretString) -> Bot {
-        Bot {
-            api: self.clone(),
-            token: token.clone(),
-        }
+        Bot { api: self.clone(), token: token.clone() }
     }
 }
 
@@ -76,9 +67,7 @@ pub struct Bot {
 
 impl fmt::Debug for Bot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bot")
-            .field("base_url", &self.api.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Bot").field("base_url", &self.api.base_url).finish_non_exhaustive()
     }
 }
 
@@ -254,18 +243,12 @@ impl Bot {
         let status = response.status().as_u16();
         let bytes = read_bounded(response).await?;
         match serde_json::from_slice::<Answer<T>>(&bytes) {
-            Ok(Answer {
-                ok: true,
-                result: Some(result),
-            }) => Ok(result),
-            Ok(Answer {
-                ok: true,
-                result: None,
-            }) => Err(TelegramError::Unreadable),
+            Ok(Answer { ok: true, result: Some(result) }) => Ok(result),
+            Ok(Answer { ok: true, result: None }) => Err(TelegramError::Unreadable),
             // A proxy's error page is not JSON; its status still says what to do.
-            Ok(Answer { ok: false, .. }) => Err(serde_json::from_slice::<Refusal>(&bytes)
-                .unwrap_or_default()
-                .into_error(status, token)),
+            Ok(Answer { ok: false, .. }) => {
+                Err(serde_json::from_slice::<Refusal>(&bytes).unwrap_or_default().into_error(status, token))
+            }
             Err(_) if status >= 400 => Err(Refusal::default().into_error(status, token)),
             Err(_) => Err(TelegramError::Unreadable),
         }
@@ -290,9 +273,7 @@ pub fn is_token(text: &str) -> bool {
         (1..=20).contains(&id.len())
             && id.bytes().all(|b| b.is_ascii_digit())
             && (1..=128).contains(&secret.len())
-            && secret
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     })
 }
 
@@ -303,9 +284,7 @@ mod tests {
     #[test]
     fn a_token_has_digits_a_colon_and_a_url_safe_secret() {
         assert!(is_token("123456:AAH-x_9"));
-        for bad in [
-            "", "123456", "abc:def", "1:", ":x", "1:a/b", "1:a?b", "1:a b", "1:ä",
-        ] {
+        for bad in ["", "123456", "abc:def", "1:", ":x", "1:a/b", "1:a?b", "1:a b", "1:ä"] {
             assert!(!is_token(bad), "{bad:?}");
         }
     }
@@ -314,10 +293,7 @@ mod tests {
     fn debug_shows_no_token() {
         let api = BotApi::new(reqwest::Client::new(), "http://127.0.0.1:1/");
         let bot = api.bot(&SecretString::from("42:verysecret"));
-        assert_eq!(
-            format!("{bot:?}"),
-            r#"Bot { base_url: "http://127.0.0.1:1", .. }"#
-        );
+        assert_eq!(format!("{bot:?}"), r#"Bot { base_url: "http://127.0.0.1:1", .. }"#);
     }
 
     #[tokio::test]
@@ -334,9 +310,6 @@ mod tests {
         let info: WebhookInfo =
             serde_json::from_str(r#"{"url":"","has_custom_certificate":false,"pending_update_count":3}"#)
                 .unwrap();
-        assert_eq!(
-            (info.url.as_str(), info.pending_update_count, info.last_error_date),
-            ("", 3, None)
-        );
+        assert_eq!((info.url.as_str(), info.pending_update_count, info.last_error_date), ("", 3, None));
     }
 }

@@ -35,7 +35,7 @@ pub struct Outgoing<'a> {
     pub reply_to: Option<i64>,
     /// The forum topic to write into.
     pub message_thread_id: Option<i64>,
-    /// Parts that an earlier try has brought there ([`DeliveryError::parts_sent`]); zero at first.
+    /// Parts that an earlier try has brought there (`parts_sent` of the error); zero at first.
     pub parts_sent: usize,
 }
 
@@ -51,10 +51,7 @@ pub struct Patience {
 impl Default for Patience {
     /// Six waits of up to a minute: fit for a worker. A function has to be less patient than its timeout.
     fn default() -> Self {
-        Self {
-            waits_max: 6,
-            wait_max: Millis::from_secs(60),
-        }
+        Self { waits_max: 6, wait_max: Millis::from_secs(60) }
     }
 }
 
@@ -116,9 +113,7 @@ pub struct TokioPause;
 
 impl Pause for TokioPause {
     fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(tokio::time::sleep(std::time::Duration::from_millis(
-            length.as_millis(),
-        )))
+        Box::pin(tokio::time::sleep(std::time::Duration::from_millis(length.as_millis())))
     }
 }
 
@@ -137,14 +132,7 @@ pub async fn deliver(
     if parts.len() > PARTS_MAX {
         return Err(DeliveryError::TooLong { parts: parts.len() });
     }
-    let mut run = Run {
-        sender,
-        pause,
-        patience,
-        chat_id: outgoing.chat_id,
-        waits: 0,
-        migrations: 0,
-    };
+    let mut run = Run { sender, pause, patience, chat_id: outgoing.chat_id, waits: 0, migrations: 0 };
     let mut message_ids = Vec::new();
     for (index, part) in parts.iter().enumerate().skip(outgoing.parts_sent) {
         let message = SendMessage {
@@ -157,18 +145,11 @@ pub async fn deliver(
         match run.send(message).await {
             Ok(sent) => message_ids.push(sent.message_id),
             Err(source) => {
-                return Err(DeliveryError::Part {
-                    parts_sent: index,
-                    chat_id: run.chat_id,
-                    source,
-                });
+                return Err(DeliveryError::Part { parts_sent: index, chat_id: run.chat_id, source });
             }
         }
     }
-    Ok(Delivered {
-        message_ids,
-        chat_id: run.chat_id,
-    })
+    Ok(Delivered { message_ids, chat_id: run.chat_id })
 }
 
 /// One delivery: what it has learned and how much patience is left.
@@ -225,13 +206,9 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
 /// been parsed. Telegram has no code for either, only these words.
 fn is_markup_problem(description: &str) -> bool {
     let description = description.to_ascii_lowercase();
-    [
-        "can't parse entities",
-        "message text is empty",
-        "text must be non-empty",
-    ]
-    .iter()
-    .any(|words| description.contains(words))
+    ["can't parse entities", "message text is empty", "text must be non-empty"]
+        .iter()
+        .any(|words| description.contains(words))
 }
 
 #[cfg(test)]
@@ -253,10 +230,7 @@ mod tests {
 
     impl Script {
         fn of(answers: impl IntoIterator<Item = TelegramError>) -> Self {
-            Self {
-                answers: Mutex::new(answers.into_iter().collect()),
-                ..Self::default()
-            }
+            Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() }
         }
     }
 
@@ -268,9 +242,7 @@ mod tests {
             }
             let mut sent = self.sent.lock().unwrap();
             sent.push((m.chat_id, m.text.to_owned(), m.parse_mode, m.reply_to));
-            Ok(SentMessage {
-                message_id: i64::try_from(sent.len()).unwrap(),
-            })
+            Ok(SentMessage { message_id: i64::try_from(sent.len()).unwrap() })
         }
     }
 
@@ -297,15 +269,11 @@ mod tests {
     }
 
     fn limited(seconds: u64) -> TelegramError {
-        TelegramError::RateLimited {
-            retry_after: Millis::from_secs(seconds),
-        }
+        TelegramError::RateLimited { retry_after: Millis::from_secs(seconds) }
     }
 
     fn refused(description: &str) -> TelegramError {
-        TelegramError::BadRequest {
-            description: description.to_owned(),
-        }
+        TelegramError::BadRequest { description: description.to_owned() }
     }
 
     async fn run(script: &Script, out: &Outgoing<'_>) -> (Result<Delivered, DeliveryError>, Vec<u64>) {
@@ -319,13 +287,7 @@ mod tests {
         let text = format!("{}\n\n{}", "a".repeat(4_000), "b".repeat(4_000));
         let script = Script::default();
         let (result, _) = run(&script, &outgoing(&text)).await;
-        assert_eq!(
-            result.unwrap(),
-            Delivered {
-                message_ids: vec![1, 2],
-                chat_id: 7
-            }
-        );
+        assert_eq!(result.unwrap(), Delivered { message_ids: vec![1, 2], chat_id: 7 });
         let sent = script.sent.into_inner().unwrap();
         assert_eq!(sent[0], (7, "a".repeat(4_000), None, Some(3)));
         assert_eq!(sent[1], (7, "b".repeat(4_000), None, None));
@@ -344,15 +306,9 @@ mod tests {
         let script = Script::of([refused(
             "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0",
         )]);
-        let out = Outgoing {
-            parse_mode: Some(ParseMode::Html),
-            ..outgoing("<x>hi")
-        };
+        let out = Outgoing { parse_mode: Some(ParseMode::Html), ..outgoing("<x>hi") };
         assert!(run(&script, &out).await.0.is_ok());
-        assert_eq!(
-            script.sent.into_inner().unwrap(),
-            [(7, "<x>hi".to_owned(), None, Some(3))]
-        );
+        assert_eq!(script.sent.into_inner().unwrap(), [(7, "<x>hi".to_owned(), None, Some(3))]);
     }
 
     #[tokio::test]
@@ -374,13 +330,7 @@ mod tests {
     async fn waits_are_bounded_in_number_and_length() {
         let script = Script::of((0..50).map(|_| limited(1)));
         let (result, waits) = run(&script, &outgoing("hi")).await;
-        assert!(matches!(
-            result,
-            Err(DeliveryError::Part {
-                source: TelegramError::RateLimited { .. },
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(DeliveryError::Part { source: TelegramError::RateLimited { .. }, .. })));
         assert_eq!(waits.len(), 6);
 
         let (result, waits) = run(&Script::of([limited(3_600)]), &outgoing("hi")).await;
@@ -393,14 +343,7 @@ mod tests {
         let text = format!("{} {}", "a".repeat(4_000), "b".repeat(200));
         let (result, _) = run(&script, &outgoing(&text)).await;
         assert_eq!(result.unwrap().chat_id, -100);
-        assert!(
-            script
-                .sent
-                .into_inner()
-                .unwrap()
-                .iter()
-                .all(|sent| sent.0 == -100)
-        );
+        assert!(script.sent.into_inner().unwrap().iter().all(|sent| sent.0 == -100));
     }
 
     #[tokio::test]
@@ -412,48 +355,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_have_happened_is_not_repeated_and_the_rest_can_follow() {
-        let text = format!(
-            "{} {} {}",
-            "a".repeat(4_000),
-            "b".repeat(4_000),
-            "c".repeat(4_000)
-        );
+        let text = format!("{} {} {}", "a".repeat(4_000), "b".repeat(4_000), "c".repeat(4_000));
         let script = Script::default();
         assert!(run(&script, &outgoing(&"x ".repeat(200))).await.0.is_ok());
         let script = Script::of([]);
-        let failing = FailsAt {
-            script: &script,
-            at: 2,
-        };
+        let failing = FailsAt { script: &script, at: 2 };
         let waits = Waits::default();
         let result = deliver(&failing, &outgoing(&text), Patience::default(), &waits).await;
-        let Err(DeliveryError::Part {
-            parts_sent, source, ..
-        }) = result
-        else {
-            panic!("{result:?}")
-        };
+        let Err(DeliveryError::Part { parts_sent, source, .. }) = result else { panic!("{result:?}") };
         assert_eq!((parts_sent, source.may_have_happened()), (1, true));
 
-        let rest = Outgoing {
-            parts_sent,
-            ..outgoing(&text)
-        };
-        assert_eq!(
-            deliver(&script, &rest, Patience::default(), &waits)
-                .await
-                .unwrap()
-                .message_ids
-                .len(),
-            2
-        );
-        let firsts: Vec<_> = script
-            .sent
-            .into_inner()
-            .unwrap()
-            .iter()
-            .map(|s| s.1.as_bytes()[0])
-            .collect();
+        let rest = Outgoing { parts_sent, ..outgoing(&text) };
+        assert_eq!(deliver(&script, &rest, Patience::default(), &waits).await.unwrap().message_ids.len(), 2);
+        let firsts: Vec<_> = script.sent.into_inner().unwrap().iter().map(|s| s.1.as_bytes()[0]).collect();
         assert_eq!(firsts, b"abc");
     }
 
@@ -476,10 +390,7 @@ mod tests {
     async fn a_text_of_too_many_parts_is_refused_before_anything_is_sent() {
         let script = Script::default();
         let text = "a".repeat(MESSAGE_UNITS_MAX * PARTS_MAX + 1);
-        assert!(matches!(
-            run(&script, &outgoing(&text)).await.0,
-            Err(DeliveryError::TooLong { parts: 101 })
-        ));
+        assert!(matches!(run(&script, &outgoing(&text)).await.0, Err(DeliveryError::TooLong { parts: 101 })));
         assert_eq!(*script.tries.lock().unwrap(), 0);
     }
 

@@ -65,10 +65,7 @@ impl TelegramError {
     /// Whether Telegram may have done what was asked although the call failed. Sending again may then show
     /// the user the same message twice; a caller that must not must record the message as sent.
     pub fn may_have_happened(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable { .. } | Self::NoAnswer(_) | Self::Unreadable
-        )
+        matches!(self, Self::Unavailable { .. } | Self::NoAnswer(_) | Self::Unreadable)
     }
 
     /// Whether the same call can succeed later without anybody changing anything.
@@ -121,10 +118,7 @@ impl Refusal {
             403 => TelegramError::Forbidden { description },
             409 => TelegramError::Conflict { description },
             429 => TelegramError::RateLimited {
-                retry_after: self
-                    .parameters
-                    .retry_after
-                    .map_or(RETRY_AFTER_DEFAULT, Millis::from_secs),
+                retry_after: self.parameters.retry_after.map_or(RETRY_AFTER_DEFAULT, Millis::from_secs),
             },
             400..=499 => TelegramError::BadRequest { description },
             500..=599 => TelegramError::Unavailable { status: code },
@@ -135,11 +129,7 @@ impl Refusal {
 
 /// What a server says may end up in logs and answers: a self-hosted one might echo the request's path.
 fn safe_description(description: String, token: &str) -> String {
-    let clean = if token.is_empty() {
-        description
-    } else {
-        description.replace(token, "<token>")
-    };
+    let clean = if token.is_empty() { description } else { description.replace(token, "<token>") };
     match clean.char_indices().nth(DESCRIPTION_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,
@@ -151,9 +141,7 @@ mod tests {
     use super::*;
 
     fn error(status: u16, json: &str) -> TelegramError {
-        serde_json::from_str::<Refusal>(json)
-            .unwrap()
-            .into_error(status, "1:secret")
+        serde_json::from_str::<Refusal>(json).unwrap().into_error(status, "1:secret")
     }
 
     #[test]
@@ -167,47 +155,24 @@ mod tests {
             matches!(error(429, bare), TelegramError::RateLimited { retry_after } if retry_after == Millis::new(1_000))
         );
         let moved = r#"{"ok":false,"error_code":400,"description":"x","parameters":{"migrate_to_chat_id":-1001234567890}}"#;
-        assert!(matches!(
-            error(400, moved),
-            TelegramError::ChatMigrated {
-                to: -1_001_234_567_890
-            }
-        ));
-        assert!(matches!(
-            error(401, r#"{"ok":false,"error_code":401}"#),
-            TelegramError::Unauthorized
-        ));
+        assert!(matches!(error(400, moved), TelegramError::ChatMigrated { to: -1_001_234_567_890 }));
+        assert!(matches!(error(401, r#"{"ok":false,"error_code":401}"#), TelegramError::Unauthorized));
         assert!(matches!(
             error(404, r#"{"error_code":404,"description":"Not Found"}"#),
             TelegramError::Unauthorized
         ));
         let method = r#"{"error_code":404,"description":"Not Found: method not found"}"#;
         assert!(matches!(error(404, method), TelegramError::BadRequest { .. }));
-        assert!(matches!(
-            error(403, r#"{"error_code":403}"#),
-            TelegramError::Forbidden { .. }
-        ));
-        assert!(matches!(
-            error(409, r#"{"error_code":409}"#),
-            TelegramError::Conflict { .. }
-        ));
-        assert!(matches!(
-            error(502, "{}"),
-            TelegramError::Unavailable { status: 502 }
-        ));
+        assert!(matches!(error(403, r#"{"error_code":403}"#), TelegramError::Forbidden { .. }));
+        assert!(matches!(error(409, r#"{"error_code":409}"#), TelegramError::Conflict { .. }));
+        assert!(matches!(error(502, "{}"), TelegramError::Unavailable { status: 502 }));
         assert!(matches!(error(302, "{}"), TelegramError::Unreadable));
     }
 
     #[test]
     fn a_description_that_echoes_the_token_loses_it() {
-        let echoed = error(
-            400,
-            r#"{"error_code":400,"description":"no route /bot1:secret/getMe"}"#,
-        );
-        assert_eq!(
-            echoed.to_string(),
-            "Telegram refused the request: no route /bot<token>/getMe"
-        );
+        let echoed = error(400, r#"{"error_code":400,"description":"no route /bot1:secret/getMe"}"#);
+        assert_eq!(echoed.to_string(), "Telegram refused the request: no route /bot<token>/getMe");
         assert!(!format!("{echoed:?}").contains("1:secret"));
     }
 
@@ -220,18 +185,8 @@ mod tests {
     #[test]
     fn only_what_telegram_may_have_done_counts_as_possibly_done() {
         assert!(TelegramError::Unavailable { status: 502 }.may_have_happened());
-        assert!(
-            !TelegramError::RateLimited {
-                retry_after: Millis::new(1)
-            }
-            .may_have_happened()
-        );
-        assert!(
-            TelegramError::RateLimited {
-                retry_after: Millis::new(1)
-            }
-            .is_transient()
-        );
+        assert!(!TelegramError::RateLimited { retry_after: Millis::new(1) }.may_have_happened());
+        assert!(TelegramError::RateLimited { retry_after: Millis::new(1) }.is_transient());
         assert!(!TelegramError::Unauthorized.is_transient());
     }
 }

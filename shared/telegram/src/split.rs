@@ -119,14 +119,11 @@ mod tests {
     /// A few thousand texts from a small generator: every property that a reader of the parts relies on.
     #[test]
     fn parts_are_within_the_limit_and_lose_nothing_but_white_space() {
-        let alphabet = [
-            "a", "bc", "ä", "😀", "界", " ", " ", "\n", "\n\n", "\t", "\r\n", "e\u{301}", "</b>", "\u{a0}",
-        ];
+        let alphabet =
+            ["a", "bc", "ä", "😀", "界", " ", " ", "\n", "\n\n", "\t", "\r\n", "e\u{301}", "</b>", "\u{a0}"];
         let mut state: u64 = 0x2545_f491_4f6c_dd1d;
         let mut draw = |bound: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(state >> 33).unwrap() % bound
         };
         for _ in 0..4_000 {

@@ -115,10 +115,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let command = Command {
         update_id,
         chat_id,
-        chat_type: chat
-            .kind
-            .clone()
-            .unwrap_or_else(|| kind_by_id(chat_id).to_owned()),
+        chat_type: chat.kind.clone().unwrap_or_else(|| kind_by_id(chat_id).to_owned()),
         user_id: sender.id.ok_or("no_sender")?,
         username: sender.username.clone().filter(|name| !name.is_empty()),
         message_id: message.message_id.ok_or("no_message_id")?,
@@ -126,10 +123,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     if let Some(text) = message.text.as_deref() {
         match parse_command(text) {
             Some(Word::Start(code)) => {
-                return Ok(Ingress::PairingStart {
-                    code: code.to_owned(),
-                    command,
-                });
+                return Ok(Ingress::PairingStart { code: code.to_owned(), command });
             }
             Some(Word::BareStart { malformed }) => return Ok(Ingress::BareStart { malformed, command }),
             Some(Word::Stop) => return Ok(Ingress::Stop { command }),
@@ -138,14 +132,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     }
     let text = message.readable_text().ok_or("unsupported_message")?;
     let metadata = metadata(bot, &command, &message, edited);
-    let Command {
-        update_id,
-        chat_id,
-        chat_type,
-        user_id,
-        username,
-        message_id,
-    } = command;
+    let Command { update_id, chat_id, chat_type, user_id, username, message_id } = command;
     let raw = raw.to_owned();
     Ok(Ingress::Message(IncomingMessage {
         update_id,
@@ -217,9 +204,7 @@ fn parse_command(text: &str) -> Option<Word<'_>> {
         });
     }
     // "/stop the press" is a sentence for the agent: to drop it would lose a message.
-    argument(text, "/stop")
-        .filter(|rest| rest.trim().is_empty())
-        .map(|_| Word::Stop)
+    argument(text, "/stop").filter(|rest| rest.trim().is_empty()).map(|_| Word::Stop)
 }
 
 /// What follows `command` (and the bot's name after it) in `text`; `None` when `text` is not that command.
@@ -240,9 +225,7 @@ fn argument<'a>(text: &'a str, command: &str) -> Option<&'a str> {
 
 fn is_code(text: &str) -> bool {
     (4..=128).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 #[cfg(test)]

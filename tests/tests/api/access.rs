@@ -1,4 +1,5 @@
 use af_domain::time::Millis;
+use af_local::template::EventDef;
 use http::Method;
 use serde_json::json;
 
@@ -39,11 +40,27 @@ const ROUTES: [(&str, &str, char); 30] = [
 ];
 
 #[tokio::test]
+async fn every_route_of_the_two_functions_is_looked_at_here() {
+    let world = World::new().await;
+    let functions = world.bundle.template.functions.iter();
+    let ours = functions.filter(|f| matches!(f.binary.as_str(), "admin-api" | "user-api"));
+    let declared = ours.flat_map(|f| &f.events).filter(|e| matches!(e, EventDef::HttpApi { .. })).count();
+    assert_eq!(declared, ROUTES.len());
+}
+
+#[tokio::test]
 async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
     let world = World::new().await;
     let admin = world.bundle.admin_key();
     let long_id = format!("afk_{}_x", "1".repeat(3_000));
-    let strange = ["afk_bootstrap_wrong", "afk_unknown_secret", "afk_", "nonsense", &admin[..admin.len() - 1], &long_id];
+    let strange = [
+        "afk_bootstrap_wrong",
+        "afk_unknown_secret",
+        "afk_",
+        "nonsense",
+        &admin[..admin.len() - 1],
+        &long_id,
+    ];
     for (method, path, scope) in ROUTES {
         let method: Method = method.parse().unwrap();
         // The body is refused too, but who may not call does not learn that.
@@ -56,7 +73,11 @@ async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
         assert_eq!(answer.problem(), (401, "unauthorized"), "{method} {path}");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
         for key in strange {
-            assert_eq!(call().key(key).send().await.problem(), (401, "unauthorized"), "{method} {path} with {key}");
+            assert_eq!(
+                call().key(key).send().await.problem(),
+                (401, "unauthorized"),
+                "{method} {path} with {key}"
+            );
         }
     }
 }
@@ -68,7 +89,8 @@ async fn a_key_opens_its_scopes_and_no_others() {
     for (method, path, scope) in ROUTES {
         let method: Method = method.parse().unwrap();
         for (key, opens) in [(&read, scope == 'r' || scope == '-'), (&app, scope == 'p' || scope == '-')] {
-            let answer = world.api.call(method.clone(), path).json(&json!({"unknown": 1})).key(key).send().await;
+            let answer =
+                world.api.call(method.clone(), path).json(&json!({"unknown": 1})).key(key).send().await;
             let forbidden = answer.status.as_u16() == 403;
             assert_eq!(forbidden, !opens, "{method} {path}: {}", answer.body);
             if forbidden {
@@ -135,7 +157,12 @@ async fn an_unknown_field_is_refused_and_pointed_at() {
         ("PUT", "/v1/agents/a", json!({"version": "1", "colour": 1}), "/colour"),
         ("POST", "/v1/messages", nested, "/payload/colour"),
         ("POST", "/v1/users/u/agents/support/messages", json!({"content": "a", "colour": 1}), "/colour"),
-        ("PUT", "/v1/users/u/binding", json!({"agentKey": "a", "telegram": {"botIdentity": "1", "x": 1}}), "/telegram/x"),
+        (
+            "PUT",
+            "/v1/users/u/binding",
+            json!({"agentKey": "a", "telegram": {"botIdentity": "1", "x": 1}}),
+            "/telegram/x",
+        ),
         ("PUT", "/v1/secrets/a", json!({"plaintextValue": "s3cr3t", "metadata": {}}), "/metadata"),
         ("POST", "/v1/workers", json!({"workerId": "w", "colour": 1}), "/colour"),
     ] {
@@ -159,7 +186,12 @@ async fn an_id_that_breaks_its_rule_is_pointed_at_where_it_stands() {
         ("PUT", "/v1/agents/a%20b", json!({"version": "1"}), "/agentKey"),
         ("PUT", "/v1/agents/a", json!({"version": "1", "secretsRef": ["x", "y z"]}), "/secretsRef/1"),
         ("POST", "/v1/messages", spaced, "/agentKey"),
-        ("PUT", "/v1/users/u/binding", json!({"agentKey": "a", "telegram": {"botIdentity": "x"}}), "/telegram/botIdentity"),
+        (
+            "PUT",
+            "/v1/users/u/binding",
+            json!({"agentKey": "a", "telegram": {"botIdentity": "x"}}),
+            "/telegram/botIdentity",
+        ),
         ("GET", "/v1/secrets?refs=a,b%20c", json!(null), "/refs"),
         ("GET", "/v1/queue/messages?conversationId=%0a", json!(null), "/conversationId"),
     ] {

@@ -59,12 +59,12 @@ async fn the_messages_of_a_conversation_come_newest_first() {
         sent.push(world.enqueue("c d", &format!("{n}")).await);
         world.bundle.clock.advance(af_domain::time::Millis::new(1));
     }
-    world.enqueue("another", "hello").await;
     sent.reverse();
     let (ids, pages) = all(&world, "/v1/queue/messages?conversationId=c%20d", "messageId").await;
     assert_eq!((ids, pages), (sent.clone(), 3));
     let token = world.worker("w").await;
     world.answer_one(&token, None, json!([])).await;
+    world.enqueue("another", "hello").await;
     let (done, _) = all(&world, "/v1/queue/messages?conversationId=c%20d&status=done", "messageId").await;
     assert_eq!(done, sent[4..]);
     let (queued, _) = all(&world, "/v1/queue/messages?conversationId=c%20d&status=queued", "messageId").await;
@@ -129,7 +129,10 @@ async fn a_cursor_is_good_for_its_own_list_only() {
         assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/cursor"), "{path}");
     }
     world.api.get(&format!("/v1/agents?cursor={cursor}")).send().await.body_of(200);
-    assert_eq!(world.api.get(&format!("/v1/agents?cursor={cursor}")).send().await.body["items"][0]["agentKey"], "c");
+    assert_eq!(
+        world.api.get(&format!("/v1/agents?cursor={cursor}")).send().await.body["items"][0]["agentKey"],
+        "c"
+    );
 }
 
 #[tokio::test]

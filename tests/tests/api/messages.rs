@@ -146,7 +146,10 @@ async fn a_large_payload_is_kept_whole_and_no_refused_one_replaces_it() {
     let mut foreign = large("c");
     world.agent("sales").await;
     foreign["agentKey"] = json!("sales");
-    assert_eq!(world.refused(world.api.post("/v1/messages", foreign)).await.problem(), (409, "agent_mismatch"));
+    assert_eq!(
+        world.refused(world.api.post("/v1/messages", foreign)).await.problem(),
+        (409, "agent_mismatch")
+    );
     let again = post(large("a")).send().await.body_of(202);
     assert_eq!(again, json!({"messageId": id, "duplicate": true}));
     let shown = world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);

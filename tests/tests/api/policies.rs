@@ -18,7 +18,10 @@ async fn a_policy_is_set_and_taken_back() {
     let world = World::new().await;
     let set = json!({"queue": {"defaultPriority": 60}, "retry": {"backoffFactor": 1.5}});
     let shown = world.api.put(PATH, set).send().await.body_of(200);
-    assert_eq!((&shown["queue"]["defaultPriority"]["value"], &shown["retry"]["backoffFactor"]["value"]), (&json!(60), &json!(1.5)));
+    assert_eq!(
+        (&shown["queue"]["defaultPriority"]["value"], &shown["retry"]["backoffFactor"]["value"]),
+        (&json!(60), &json!(1.5))
+    );
     let id = world.enqueue("c", "hello").await;
     let message = world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);
     assert_eq!(message["priority"], 60, "it is in force at once where it was set");
@@ -56,8 +59,10 @@ async fn a_policy_that_is_refused_names_field_and_bounds_and_writes_nothing() {
 async fn changes_made_at_the_same_time_are_all_kept() {
     let world = World::new().await;
     let set = |body| world.api.put(PATH, body).send();
-    let (one, other) =
-        tokio::join!(set(json!({"queue": {"defaultPriority": 7}})), set(json!({"scaling": {"maxWorkers": 7}})));
+    let (one, other) = tokio::join!(
+        set(json!({"queue": {"defaultPriority": 7}})),
+        set(json!({"scaling": {"maxWorkers": 7}}))
+    );
     one.body_of(200);
     other.body_of(200);
     let shown = world.api.get(PATH).send().await.body_of(200);

@@ -7,7 +7,8 @@ const VALUE: &str = "s3cr3t-value";
 #[tokio::test]
 async fn a_secret_is_imported_rotated_and_deleted_and_never_comes_back() {
     let world = World::new().await;
-    let put = |value: &str| world.api.put("/v1/secrets/model.apiKey", json!({"plaintextValue": value})).send();
+    let put =
+        |value: &str| world.api.put("/v1/secrets/model.apiKey", json!({"plaintextValue": value})).send();
     let status = async || world.api.get("/v1/secrets?refs=model.apiKey,other").send().await.body_of(200);
     let nothing = |name: &str| json!({"secretRef": name, "hasActive": false, "version": null});
     assert_eq!(status().await["items"], json!([nothing("model.apiKey"), nothing("other")]));
@@ -52,7 +53,9 @@ async fn a_refused_secret_is_not_repeated() {
 async fn a_status_is_asked_for_by_name_and_in_bounds() {
     let world = World::new().await;
     let many = vec!["a"; 101].join(",");
-    for path in ["/v1/secrets", "/v1/secrets?refs=", "/v1/secrets?refs=a,,b", &format!("/v1/secrets?refs={many}")] {
+    for path in
+        ["/v1/secrets", "/v1/secrets?refs=", "/v1/secrets?refs=a,,b", &format!("/v1/secrets?refs={many}")]
+    {
         let answer = world.api.get(path).send().await;
         assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/refs"), "{path}");
     }

@@ -4,6 +4,7 @@ use af_app::entropy::Entropy;
 use af_local::clock::VirtualClock;
 use af_local::telegram::{Fault, Options, StandIn, StandInBot};
 use af_tests::bundle::{Bundle, START};
+use af_tests::calls::Call;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -24,8 +25,12 @@ fn token_of(bot: &StandInBot) -> Value {
     json!({"plaintextValue": bot.token})
 }
 
+/// The stand-in knows webhooks on loopback only, so the call comes from there. Nothing listens on that port.
+fn configure(world: &World) -> Call {
+    world.api.post("/v1/telegram/webhooks", json!({"agentKey": "support"})).header("host", "127.0.0.1:9")
+}
+
 const TOKEN: &str = "/v1/agents/support/telegram-token";
-const WEBHOOKS: &str = "/v1/telegram/webhooks";
 
 #[tokio::test]
 async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
@@ -36,8 +41,8 @@ async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
     assert_eq!(answer, named);
     let agent = world.api.get("/v1/agents/support").send().await.body_of(200);
     assert_eq!((&agent["bot"], &agent["secretsRef"]), (&named, &json!(["telegram.botToken.support"])));
-    let webhook = world.api.post(WEBHOOKS, json!({"agentKey": "support"})).send().await.body_of(200);
-    let url = format!("https://factory.example/agent-factory/telegram/webhook/{}", bot.id);
+    let webhook = configure(&world).send().await.body_of(200);
+    let url = format!("http://127.0.0.1:9/agent-factory/telegram/webhook/{}", bot.id);
     let expected = json!({
         "ok": true, "webhookUrl": url, "currentUrl": url, "botIdentity": bot.id.to_string(), "isReady": true,
         "pendingUpdateCount": 0, "lastErrorMessage": null, "lastErrorDate": null,
@@ -72,14 +77,16 @@ async fn a_token_that_is_none_is_refused_and_not_repeated() {
         assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/plaintextValue"));
         assert!(!answer.body.to_string().contains(token));
     }
-    let nobody = world.refused(world.api.put("/v1/agents/nobody/telegram-token", json!({"plaintextValue": unknown}))).await;
+    let nobody = world
+        .refused(world.api.put("/v1/agents/nobody/telegram-token", json!({"plaintextValue": unknown})))
+        .await;
     assert_eq!(nobody.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
 async fn a_webhook_that_cannot_be_set_says_why() {
     let (world, telegram) = with_telegram().await;
-    let configure = || world.api.post(WEBHOOKS, json!({"agentKey": "support"}));
+    let configure = || configure(&world);
     assert_eq!(world.refused(configure()).await.problem(), (409, "not_configured"));
     let bot = telegram.add_bot(None, None).unwrap();
     world.api.put(TOKEN, token_of(&bot)).send().await.body_of(200);
@@ -114,6 +121,9 @@ async fn a_user_bound_to_a_chat_is_answered_there() {
     assert_eq!((&bound["botIdentity"], &bound["telegramChatId"]), (&json!(bot.id.to_string()), &json!("42")));
     let id = world.say("ann", "hello").await;
     let shown = world.api.get(&format!("/v1/users/ann/messages/{id}")).send().await.body_of(200);
-    assert_eq!((&shown["payload"]["provider"], &shown["payload"]["providerUserId"]), (&json!("telegram"), &json!("42")));
+    assert_eq!(
+        (&shown["payload"]["provider"], &shown["payload"]["providerUserId"]),
+        (&json!("telegram"), &json!("42"))
+    );
     assert_eq!(shown["payload"]["metadata"], json!({"consumerUserId": "ann", "providerUserId": "42"}));
 }

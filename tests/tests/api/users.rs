@@ -7,7 +7,8 @@ async fn a_binding_is_made_shown_and_ended() {
     let world = World::new().await;
     let path = "/v1/users/ann%20b/binding";
     assert_eq!(world.api.get(path).send().await.problem(), (404, "not_found"));
-    let made = world.api.put(path, json!({"agentKey": "support", "source": "manual"})).send().await.body_of(200);
+    let made =
+        world.api.put(path, json!({"agentKey": "support", "source": "manual"})).send().await.body_of(200);
     let expected = json!({
         "consumerUserId": "ann b", "agentKey": "support", "conversationId": "user-agent:support:ann b",
         "status": "active", "source": "manual", "boundAt": af_tests::bundle::START.as_millis(),
@@ -153,7 +154,9 @@ async fn both_lists_of_a_conversation_are_paged() {
         assert_eq!(page["lastAssistantMessageAt"], 5, "said of the newest, whichever page is asked for");
         let entries = page["contextHistory"].as_array().unwrap().iter();
         history.splice(0..0, entries.map(|e| e["at"].as_u64().unwrap()));
-        items.extend(page["queueItems"].as_array().unwrap().iter().map(|i| i["payload"]["messageText"].clone()));
+        items.extend(
+            page["queueItems"].as_array().unwrap().iter().map(|i| i["payload"]["messageText"].clone()),
+        );
         let cursor = |name: &str| page[name].as_str().unwrap_or_default().to_owned();
         let (older, earlier) = (cursor("nextHistoryCursor"), cursor("nextQueueCursor"));
         if older.is_empty() {

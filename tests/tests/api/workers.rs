@@ -1,4 +1,7 @@
+use af_domain::ids::WorkerId;
+use af_domain::policy::Policies;
 use af_domain::time::Millis;
+use af_domain::worker::DrainReason;
 use af_tests::bundle::START;
 use serde_json::json;
 
@@ -50,7 +53,12 @@ async fn a_worker_that_cannot_be_registered_says_why() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;
     world.enqueue("owned", "hello").await;
-    world.api.post("/v1/workers", json!({"workerId": "w-1", "conversationId": "owned"})).send().await.body_of(201);
+    world
+        .api
+        .post("/v1/workers", json!({"workerId": "w-1", "conversationId": "owned"}))
+        .send()
+        .await
+        .body_of(201);
     for (body, problem) in [
         (json!({"workerId": "w-1"}), (409, "already_exists")),
         (json!({"workerId": "w-2", "conversationId": "nobody's"}), (404, "not_found")),
@@ -70,7 +78,8 @@ async fn a_worker_is_told_the_url_by_which_the_operator_came() {
     let register = |id: &str| world.api.post("/v1/workers", json!({"workerId": id}));
     let local = register("w-1").header("host", "127.0.0.1:8787").send().await.body_of(201);
     assert_eq!(local["env"]["AGENT_FACTORY_URL"], "http://127.0.0.1:8787");
-    let forwarded = register("w-2").header("x-forwarded-host", "a.example").header("x-forwarded-proto", "https");
+    let forwarded =
+        register("w-2").header("x-forwarded-host", "a.example").header("x-forwarded-proto", "https");
     assert_eq!(forwarded.send().await.body_of(201)["env"]["AGENT_FACTORY_URL"], "https://a.example");
     let nowhere = register("w-3").header("host", "no host");
     assert_eq!(world.refused(nowhere).await.problem(), (400, "malformed_request"));
@@ -81,7 +90,8 @@ async fn a_dry_run_reports_and_changes_nothing() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;
     let items = world.items().await;
-    let report = world.api.call(http::Method::POST, "/v1/workers/reconcile?dryRun=true").send().await.body_of(200);
+    let report =
+        world.api.call(http::Method::POST, "/v1/workers/reconcile?dryRun=true").send().await.body_of(200);
     assert_eq!(report["dryRun"], true);
     let first = &report["actions"][0];
     assert_eq!((&first["action"], &first["outcome"]), (&json!("spawn"), &json!("planned")));
@@ -115,17 +125,16 @@ async fn a_run_beside_another_is_left_to_it() {
 async fn a_worker_that_drains_and_stops_says_so() {
     let world = World::new().await;
     world.worker("w-1").await;
-    world.bundle.clock.advance(Millis::from_secs(601));
-    let run = || world.api.call(http::Method::POST, "/v1/workers/reconcile").send();
-    run().await.body_of(200);
+    let (app, policies) = (world.bundle.app("reconcile"), Policies::default());
+    let worker = app.store.worker(&WorkerId::parse("w-1").unwrap()).await.unwrap().unwrap();
+    let draining = worker.drain(DrainReason::Operator, app.now(), &policies).unwrap();
+    app.store.drain_if_active(&draining, None, &policies).await.unwrap();
     let shown = world.api.get("/v1/workers/w-1").send().await.body_of(200);
-    assert_eq!(shown["status"], "draining", "it never gave a sign of life");
-    assert_eq!(shown["drainReason"], "stale");
-    assert!(shown["drainBy"].as_u64().unwrap() > START.as_millis());
-    for _ in 0..3 {
-        world.bundle.clock.advance(Millis::from_secs(301));
-        run().await.body_of(200);
-    }
+    assert_eq!((&shown["status"], &shown["drainReason"]), (&json!("draining"), &json!("operator")));
+    assert_eq!(shown["drainBy"], START.as_millis() + 300_000);
+    assert!(shown["scheduledShutdownAt"].is_null());
+    world.bundle.clock.advance(Millis::from_secs(300));
+    world.api.call(http::Method::POST, "/v1/workers/reconcile").send().await.body_of(200);
     let shown = world.api.get("/v1/workers/w-1").send().await.body_of(200);
     assert_eq!(shown["status"], "stopped");
     assert!(shown["stoppedAt"].is_u64() && shown["drainBy"].is_null());

@@ -51,7 +51,8 @@ pub async fn configure(
     PublicUrl(url): PublicUrl,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let no_host = || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
+    let no_host =
+        || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
     let state = configure_webhook(&app, &request.agent_key.0, &url.ok_or_else(no_host)?).await?;
     Ok(Json(Answer {
         ok: state.is_ready,

@@ -103,7 +103,11 @@ pub async fn poll(
 ) -> Result<Json<Answer>, Problem> {
     let worker = caller(&app, &bearer).await?;
     let request = Poll {
-        conversation: request.conversation_id.map(ConversationId::parse).transpose().map_err(af_app::AppError::from)?,
+        conversation: request
+            .conversation_id
+            .map(ConversationId::parse)
+            .transpose()
+            .map_err(af_app::AppError::from)?,
         busy: request.load > 0,
         hydrate: request.hydrate,
         since: request.since,

@@ -43,11 +43,7 @@ pub struct Command {
 impl Command {
     /// An engine that runs `program`, in `data_dir` if there is one.
     pub fn new(program: PathBuf, data_dir: Option<PathBuf>, bridge: BridgeFallback) -> Self {
-        Self {
-            program,
-            data_dir,
-            bridge,
-        }
+        Self { program, data_dir, bridge }
     }
 
     fn start(&self, bundle: &Bundle) -> std::io::Result<Child> {
@@ -73,9 +69,8 @@ impl Command {
 impl Engine for Command {
     async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
         let program = self.program.display();
-        let mut child = self
-            .start(bundle)
-            .map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
+        let mut child =
+            self.start(bundle).map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
         let group = Group::of(&child);
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -92,10 +87,7 @@ impl Engine for Command {
             wait(&mut child, group, pipes).await?
         };
         if !status.success() {
-            return Err(failure(format!(
-                "{program} ended with {status}: {}",
-                last_lines(&complaint)
-            )));
+            return Err(failure(format!("{program} ended with {status}: {}", last_lines(&complaint))));
         }
         Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
     }
@@ -134,12 +126,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(
-            child
-                .id()
-                .and_then(|pid| i32::try_from(pid).ok())
-                .and_then(Pid::from_raw),
-        )
+        Self(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 }
 
@@ -176,9 +163,7 @@ async fn read_reply(
             return Ok(());
         }
         if reply.len() + read > REPLY_BYTES_MAX {
-            return Err(failure(format!(
-                "the reply is longer than {REPLY_BYTES_MAX} bytes"
-            )));
+            return Err(failure(format!("the reply is longer than {REPLY_BYTES_MAX} bytes")));
         }
         reply.extend_from_slice(&chunk[..read]);
         if let Some(line) = last_whole_line(reply) {

@@ -21,12 +21,7 @@ fn script(folder: &Path, text: &str) -> PathBuf {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    writer
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(format!("#!/bin/sh\n{text}\n").as_bytes())
-        .unwrap();
+    writer.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
     assert!(writer.wait().unwrap().success());
     path
 }
@@ -45,23 +40,15 @@ async fn work(fake: &Fake, text: &str) -> TempDir {
             ("OPENCLAW_SERVICE_ID", "own-service"),
         ],
     );
-    let end = timeout(PATIENCE, run(config, never()))
-        .await
-        .expect("the worker ends in time");
+    let end = timeout(PATIENCE, run(config, never())).await.expect("the worker ends in time");
     assert_eq!(end.unwrap(), Exit::Stopped);
     folder
 }
 
 /// The same answer, asking for heartbeats this often: here time is real.
 fn beating(answer: Answer) -> Answer {
-    let Answer::Json(status, mut body) = answer else {
-        unreachable!()
-    };
-    let place = if body["job"].is_object() {
-        &mut body["job"]
-    } else {
-        &mut body
-    };
+    let Answer::Json(status, mut body) = answer else { unreachable!() };
+    let place = if body["job"].is_object() { &mut body["job"] } else { &mut body };
     place["nextHeartbeatMs"] = json!(50);
     Answer::Json(status, body)
 }
@@ -72,19 +59,13 @@ fn held_for_long() -> impl Iterator<Item = Answer> {
 }
 
 fn fail_message(fake: &Fake) -> String {
-    fake.bodies("fail")[0]["errorMessage"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    fake.bodies("fail")[0]["errorMessage"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the process is gone or a zombie, which runs nothing.
 async fn ended(pid: &str) {
     for _ in 0..500 {
-        let stat = Command::new("ps")
-            .args(["-o", "stat=", "-p", pid])
-            .output()
-            .unwrap();
+        let stat = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
         let state = String::from_utf8_lossy(&stat.stdout).trim().to_owned();
         if state.is_empty() || state.starts_with('Z') {
             return;
@@ -98,23 +79,13 @@ async fn ended(pid: &str) {
 async fn a_program_reads_the_bundle_and_answers_on_stdout() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    let folder = work(
-        &fake,
-        "cat >bundle.json; env >env.txt; printf 'first line\\nsecond line\\n\\n'",
-    )
-    .await;
+    let folder = work(&fake, "cat >bundle.json; env >env.txt; printf 'first line\\nsecond line\\n\\n'").await;
     assert_eq!(fake.bodies("complete")[0]["reply"], "first line\nsecond line");
 
     let bundle: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("bundle.json")).unwrap()).unwrap();
-    assert_eq!(
-        (&bundle["messageId"], &bundle["payload"]["messageText"]),
-        (&json!("m1"), &json!("hello"))
-    );
-    assert_eq!(
-        bundle["contextFingerprint"], "f",
-        "the whole bundle, also what we do not read"
-    );
+    assert_eq!((&bundle["messageId"], &bundle["payload"]["messageText"]), (&json!("m1"), &json!("hello")));
+    assert_eq!(bundle["contextFingerprint"], "f", "the whole bundle, also what we do not read");
 
     let env = std::fs::read_to_string(folder.path().join("env.txt")).unwrap();
     for expected in [
@@ -130,23 +101,15 @@ async fn a_program_reads_the_bundle_and_answers_on_stdout() {
 #[tokio::test]
 async fn lines_are_shown_as_progress_while_the_program_works() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), beating(job("m1", "hello"))])
-        .script("heartbeat", held_for_long());
+    fake.script("poll", [nothing(), beating(job("m1", "hello"))]).script("heartbeat", held_for_long());
     // The program goes on only after its first line was seen by the server.
     let go = tempfile::tempdir().unwrap();
     let flag = go.path().join("go");
-    let text = format!(
-        "echo thinking; until [ -e '{}' ]; do sleep 0.02; done; echo answer",
-        flag.display()
-    );
+    let text = format!("echo thinking; until [ -e '{}' ]; do sleep 0.02; done; echo answer", flag.display());
     let seen = async {
         for count in 1.. {
             fake.called("heartbeat", count).await;
-            if fake
-                .bodies("heartbeat")
-                .iter()
-                .any(|beat| beat["progress"] == "thinking")
-            {
+            if fake.bodies("heartbeat").iter().any(|beat| beat["progress"] == "thinking") {
                 break;
             }
         }
@@ -154,11 +117,7 @@ async fn lines_are_shown_as_progress_while_the_program_works() {
     };
     tokio::join!(work(&fake, &text), seen);
     assert_eq!(fake.bodies("complete")[0]["reply"], "thinking\nanswer");
-    let shown = fake
-        .bodies("heartbeat")
-        .iter()
-        .filter(|beat| beat["progress"] == "thinking")
-        .count();
+    let shown = fake.bodies("heartbeat").iter().filter(|beat| beat["progress"] == "thinking").count();
     assert_eq!(shown, 1, "a line is sent once");
 }
 
@@ -172,28 +131,18 @@ async fn an_exit_code_is_a_failure_told_by_the_last_lines_of_stderr() {
     )
     .await;
     let message = fail_message(&fake);
-    assert!(
-        message.contains("exit status: 3") && message.contains("line 30"),
-        "{message}"
-    );
+    assert!(message.contains("exit status: 3") && message.contains("line 30"), "{message}");
     assert!(!message.contains("line 20\n"), "{message}");
-    assert_eq!(
-        (fake.count("complete"), &fake.bodies("fail")[0]["retryable"]),
-        (0, &json!(true))
-    );
+    assert_eq!((fake.count("complete"), &fake.bodies("fail")[0]["retryable"]), (0, &json!(true)));
 }
 
 #[tokio::test]
 async fn a_cancelled_program_is_killed_with_all_that_it_started() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), beating(job("m1", "hello"))])
-        .script("heartbeat", held_for_long());
+    fake.script("poll", [nothing(), beating(job("m1", "hello"))]).script("heartbeat", held_for_long());
     let flag = tempfile::tempdir().unwrap();
     let pids = flag.path().join("pids");
-    let text = format!(
-        "sleep 60 & echo \"$$ $!\" >'{0}.new'; mv '{0}.new' '{0}'; wait",
-        pids.display()
-    );
+    let text = format!("sleep 60 & echo \"$$ $!\" >'{0}.new'; mv '{0}.new' '{0}'; wait", pids.display());
     let cancel = async {
         // Held until the program is up, then cancelled.
         for count in 1.. {
@@ -217,12 +166,7 @@ async fn what_a_program_leaves_running_neither_delays_the_reply_nor_survives_it(
     fake.script("poll", [job("m1", "hello")]);
     let folder = work(&fake, "sleep 60 & echo $! >left; echo done").await;
     assert_eq!(fake.bodies("complete")[0]["reply"], "done");
-    ended(
-        std::fs::read_to_string(folder.path().join("left"))
-            .unwrap()
-            .trim(),
-    )
-    .await;
+    ended(std::fs::read_to_string(folder.path().join("left")).unwrap().trim()).await;
 }
 
 #[tokio::test]
@@ -230,11 +174,7 @@ async fn a_reply_without_end_is_cut_off_as_a_failure() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     work(&fake, "while :; do echo and so on and so on; done").await;
-    assert!(
-        fail_message(&fake).contains("longer than 65536 bytes"),
-        "{}",
-        fail_message(&fake)
-    );
+    assert!(fail_message(&fake).contains("longer than 65536 bytes"), "{}", fail_message(&fake));
 }
 
 #[tokio::test]
@@ -243,13 +183,7 @@ async fn a_program_that_says_nothing_completes_without_a_reply() {
     fake.script("poll", [job("m1", "hello")]);
     work(&fake, "exit 0").await;
     let complete = &fake.bodies("complete")[0];
-    assert_eq!(
-        (
-            complete.get("reply"),
-            complete["history"].as_array().unwrap().len()
-        ),
-        (None, 1)
-    );
+    assert_eq!((complete.get("reply"), complete["history"].as_array().unwrap().len()), (None, 1));
 }
 
 #[tokio::test]
@@ -257,17 +191,7 @@ async fn a_program_that_is_not_there_fails_the_message() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let url = fake.serve().await;
-    let changes = [
-        ("AGENT_FACTORY_ENGINE", "command"),
-        ("AGENT_FACTORY_COMMAND", "/no/such/program"),
-    ];
-    timeout(PATIENCE, run(config(&url, &changes), never()))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        fail_message(&fake).contains("cannot be started"),
-        "{}",
-        fail_message(&fake)
-    );
+    let changes = [("AGENT_FACTORY_ENGINE", "command"), ("AGENT_FACTORY_COMMAND", "/no/such/program")];
+    timeout(PATIENCE, run(config(&url, &changes), never())).await.unwrap().unwrap();
+    assert!(fail_message(&fake).contains("cannot be started"), "{}", fail_message(&fake));
 }

@@ -20,10 +20,7 @@ async fn a_message_is_answered_and_completed_once_with_its_history() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "hello"), job("m2", "again")]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
-    assert_eq!(
-        fake.names(),
-        ["poll", "poll", "complete", "poll", "complete", "poll"]
-    );
+    assert_eq!(fake.names(), ["poll", "poll", "complete", "poll", "complete", "poll"]);
     assert_eq!(fake.calls()[2].path, "/v1/worker/messages/m1/complete");
     assert_eq!(
         fake.bodies("complete")[0],
@@ -45,14 +42,8 @@ async fn heartbeats_go_out_beside_the_work_and_history_tells_the_servers_time() 
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 40000")]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(
-        fake.names(),
-        ["poll", "poll", "heartbeat", "heartbeat", "complete", "poll"]
-    );
-    assert_eq!(
-        fake.bodies("heartbeat")[0],
-        json!({"leaseId": "lease-of-m1", "fence": 3})
-    );
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "heartbeat", "complete", "poll"]);
+    assert_eq!(fake.bodies("heartbeat")[0], json!({"leaseId": "lease-of-m1", "fence": 3}));
     let at = fake.bodies("complete")[0]["history"][1]["at"].as_u64().unwrap();
     // 10 s after the last heartbeat, whose lease was given at 1 000 000 by the server's clock.
     assert!((1_010_000..1_010_100).contains(&at), "{at}");
@@ -62,21 +53,11 @@ async fn heartbeats_go_out_beside_the_work_and_history_tells_the_servers_time() 
 async fn a_complete_whose_answer_was_lost_is_sent_again_with_the_same_lease() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    fake.script(
-        "complete",
-        [
-            Answer::Lost,
-            problem(503, "unavailable"),
-            ok(json!({"completed": true})),
-        ],
-    );
+    fake.script("complete", [Answer::Lost, problem(503, "unavailable"), ok(json!({"completed": true}))]);
     run_to_the_end(&fake).await.unwrap();
     let completes = fake.bodies("complete");
     assert_eq!(completes.len(), 3);
-    assert!(
-        completes.iter().all(|body| *body == completes[0]),
-        "the very same call"
-    );
+    assert!(completes.iter().all(|body| *body == completes[0]), "the very same call");
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,18 +69,14 @@ async fn a_complete_is_not_tried_past_the_end_of_trust() {
     run_to_the_end(&fake).await.unwrap();
     // 1 s to the second poll, 60 s of trust, 1 s to the last poll.
     let took = started.elapsed();
-    assert!(
-        (Duration::from_secs(61)..Duration::from_secs(64)).contains(&took),
-        "{took:?}"
-    );
+    assert!((Duration::from_secs(61)..Duration::from_secs(64)).contains(&took), "{took:?}");
     assert_eq!(fake.count("fail"), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_lease_is_given_up_quietly() {
     let fake = Fake::default();
-    fake.script("poll", [job("m1", "hello")])
-        .script("complete", [problem(409, "stale_lease")]);
+    fake.script("poll", [job("m1", "hello")]).script("complete", [problem(409, "stale_lease")]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
     assert_eq!((fake.count("complete"), fake.count("fail")), (1, 0));
 }
@@ -107,15 +84,11 @@ async fn a_stale_lease_is_given_up_quietly() {
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_the_server_refuses_becomes_a_failure_that_is_not_repeated() {
     let fake = Fake::default();
-    fake.script("poll", [job("m1", "hello")])
-        .script("complete", [problem(422, "too_large")]);
+    fake.script("poll", [job("m1", "hello")]).script("complete", [problem(422, "too_large")]);
     run_to_the_end(&fake).await.unwrap();
     let fail = &fake.bodies("fail")[0];
     assert_eq!(fail["retryable"], false);
-    assert!(
-        fail["errorMessage"].as_str().unwrap().contains("too_large"),
-        "{fail}"
-    );
+    assert!(fail["errorMessage"].as_str().unwrap().contains("too_large"), "{fail}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,43 +109,21 @@ async fn a_lost_lease_stops_the_engine_and_sends_nothing() {
     fake.script("heartbeat", [held(), not_held()]);
     let started = Instant::now();
     run_to_the_end(&fake).await.unwrap();
-    assert!(
-        started.elapsed() < Duration::from_secs(40),
-        "{:?}",
-        started.elapsed()
-    );
-    assert_eq!(
-        (
-            fake.count("complete"),
-            fake.count("fail"),
-            fake.count("sendMessage")
-        ),
-        (0, 0, 0)
-    );
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!((fake.count("complete"), fake.count("fail"), fake.count("sendMessage")), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_heartbeat_the_engine_stops_when_trust_ends() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "/sleep 600000")]);
-    fake.script("heartbeat", [held()])
-        .script("heartbeat", (0..200).map(|_| Answer::Lost));
+    fake.script("heartbeat", [held()]).script("heartbeat", (0..200).map(|_| Answer::Lost));
     let started = Instant::now();
     run_to_the_end(&fake).await.unwrap();
     // 1 s to the second poll, 15 s to the heartbeat that succeeded, 60 s of trust from its start, 1 s to the last.
     let took = started.elapsed();
-    assert!(
-        (Duration::from_secs(76)..Duration::from_secs(79)).contains(&took),
-        "{took:?}"
-    );
-    assert_eq!(
-        (
-            fake.count("complete"),
-            fake.count("fail"),
-            fake.count("sendMessage")
-        ),
-        (0, 0, 0)
-    );
+    assert!((Duration::from_secs(76)..Duration::from_secs(79)).contains(&took), "{took:?}");
+    assert_eq!((fake.count("complete"), fake.count("fail"), fake.count("sendMessage")), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,16 +132,8 @@ async fn a_lease_of_unknown_age_is_confirmed_at_once() {
     for (polls, beats, why) in [
         (vec![nothing(), last()], 0, "a new lease needs no heartbeat yet"),
         (vec![last()], 1, "a worker of our id may have held it before us"),
-        (
-            vec![nothing(), Answer::Lost, last()],
-            1,
-            "the answer that was lost may have held it",
-        ),
-        (
-            vec![nothing(), job("m0", "given up"), last()],
-            1,
-            "what we gave up may still be ours",
-        ),
+        (vec![nothing(), Answer::Lost, last()], 1, "the answer that was lost may have held it"),
+        (vec![nothing(), job("m0", "given up"), last()], 1, "what we gave up may still be ours"),
     ] {
         let fake = Fake::default();
         fake.script("poll", polls.clone());
@@ -205,8 +148,7 @@ async fn a_lease_of_unknown_age_is_confirmed_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_message_is_stopped_and_failed_for_good() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), job("m1", "/sleep 600000")])
-        .script("heartbeat", [cancelled()]);
+    fake.script("poll", [nothing(), job("m1", "/sleep 600000")]).script("heartbeat", [cancelled()]);
     run_to_the_end(&fake).await.unwrap();
     let expected =
         json!({"leaseId": "lease-of-m1", "fence": 3, "errorMessage": "cancelled", "retryable": false});
@@ -219,10 +161,7 @@ async fn a_telegram_reply_is_confirmed_sent_and_completed_in_this_order() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "hello")]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(
-        fake.names(),
-        ["poll", "poll", "heartbeat", "sendMessage", "complete", "poll"]
-    );
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "sendMessage", "complete", "poll"]);
     let sent = &fake.calls()[3];
     assert_eq!(sent.path, format!("/bot{BOT_TOKEN}/sendMessage"));
     assert_eq!(sent.body, json!({"chat_id": 777, "text": "echo: hello"}));
@@ -238,11 +177,8 @@ async fn a_message_from_a_forum_topic_is_answered_there() {
     let jobs = [in_topic, in_thread].map(|payload| hydrated("m1", payload, json!(BOT_TOKEN)));
     fake.script("poll", jobs);
     run_to_the_end(&fake).await.unwrap();
-    let threads: Vec<_> = fake
-        .bodies("sendMessage")
-        .iter()
-        .map(|m| m.get("message_thread_id").cloned())
-        .collect();
+    let threads: Vec<_> =
+        fake.bodies("sendMessage").iter().map(|m| m.get("message_thread_id").cloned()).collect();
     assert_eq!(threads, [Some(json!(5)), None]);
 }
 
@@ -252,37 +188,21 @@ async fn typing_is_shown_while_the_engine_works_and_its_failure_does_not_matter(
     fake.script("poll", [nothing(), telegram_job("m1", "/sleep 9000")]);
     fake.script("sendChatAction", [problem(500, "x"), Answer::Lost]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(
-        (
-            fake.count("sendChatAction"),
-            fake.count("sendMessage"),
-            fake.count("complete")
-        ),
-        (3, 1, 1)
-    );
+    assert_eq!((fake.count("sendChatAction"), fake.count("sendMessage"), fake.count("complete")), (3, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_zombie_that_wakes_up_with_a_reply_sends_nothing() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "hello")])
-        .script("heartbeat", [not_held()]);
+    fake.script("poll", [nothing(), telegram_job("m1", "hello")]).script("heartbeat", [not_held()]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(
-        (
-            fake.count("sendMessage"),
-            fake.count("complete"),
-            fake.count("fail")
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((fake.count("sendMessage"), fake.count("complete"), fake.count("fail")), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_may_have_arrived_is_never_sent_again() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), telegram_job("m1", "hello")])
-        .script("sendMessage", [Answer::Lost]);
+    fake.script("poll", [nothing(), telegram_job("m1", "hello")]).script("sendMessage", [Answer::Lost]);
     run_to_the_end(&fake).await.unwrap();
     assert_eq!((fake.count("sendMessage"), fake.count("complete")), (1, 0));
     let fail = &fake.bodies("fail")[0];
@@ -301,15 +221,8 @@ async fn a_telegram_message_that_cannot_be_answered_is_not_completed() {
         ],
     );
     run_to_the_end(&fake).await.unwrap();
-    let retryable: Vec<_> = fake
-        .bodies("fail")
-        .iter()
-        .map(|fail| fail["retryable"].clone())
-        .collect();
-    assert_eq!(
-        (fake.count("complete"), retryable),
-        (0, vec![json!(true), json!(false)])
-    );
+    let retryable: Vec<_> = fake.bodies("fail").iter().map(|fail| fail["retryable"].clone()).collect();
+    assert_eq!((fake.count("complete"), retryable), (0, vec![json!(true), json!(false)]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,22 +243,10 @@ async fn a_switch_lets_the_conversation_go_and_takes_what_the_same_call_brings()
 #[tokio::test(start_paused = true)]
 async fn a_release_is_repeated_until_it_is_answered_and_then_over() {
     let fake = Fake::default();
-    fake.script(
-        "poll",
-        [
-            job("m1", "hello"),
-            switch(),
-            problem(503, "busy"),
-            switch(),
-            nothing(),
-        ],
-    );
+    fake.script("poll", [job("m1", "hello"), switch(), problem(503, "busy"), switch(), nothing()]);
     run_to_the_end(&fake).await.unwrap();
     let polls = fake.bodies("poll");
-    let released: Vec<_> = polls
-        .iter()
-        .map(|poll| poll["release"].as_bool().unwrap())
-        .collect();
+    let released: Vec<_> = polls.iter().map(|poll| poll["release"].as_bool().unwrap()).collect();
     assert_eq!(released, [false, false, true, true, false, false]);
     assert_eq!(polls[3]["conversationId"], "conversation-of-m1");
     assert_eq!(polls[4].get("conversationId"), None);
@@ -354,10 +255,7 @@ async fn a_release_is_repeated_until_it_is_answered_and_then_over() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_told_to_stop_finishes_its_message_first() {
     let fake = Fake::default();
-    fake.script(
-        "poll",
-        [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")],
-    );
+    fake.script("poll", [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")]);
     fake.script("heartbeat", [held_but_stop()]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
     assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete"]);
@@ -366,10 +264,7 @@ async fn a_worker_that_is_told_to_stop_finishes_its_message_first() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_the_running_message_finish_and_polls_no_more() {
     let fake = Fake::default();
-    fake.script(
-        "poll",
-        [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")],
-    );
+    fake.script("poll", [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")]);
     let url = fake.serve().await;
     let shutdown = tokio::time::sleep(Duration::from_secs(5));
     assert_eq!(run(config(&url, &[]), shutdown).await.unwrap(), Exit::ShutDown);
@@ -409,10 +304,7 @@ async fn a_worker_whose_server_is_gone_ends() {
     let end = run(config(&url, &[]), never()).await;
     assert!(matches!(end, Err(AgentError::Unreachable(_))), "{end:?}");
     let took = started.elapsed();
-    assert!(
-        took >= UNREACHABLE_EXIT && took < UNREACHABLE_EXIT + Duration::from_secs(6),
-        "{took:?}"
-    );
+    assert!(took >= UNREACHABLE_EXIT && took < UNREACHABLE_EXIT + Duration::from_secs(6), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -433,24 +325,16 @@ async fn a_worker_that_is_denied_ends() {
         }
         fake.script(call, [problem(401, "unauthorized")]);
         let end = run_to_the_end(&fake).await;
-        assert!(
-            matches!(end, Err(AgentError::Denied { status: 401 })),
-            "{call}: {end:?}"
-        );
+        assert!(matches!(end, Err(AgentError::Denied { status: 401 })), "{call}: {end:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_without_a_bundle_is_handed_back() {
     let fake = Fake::default();
-    let Answer::Json(status, mut answer) = job("m1", "hello") else {
-        unreachable!()
-    };
+    let Answer::Json(status, mut answer) = job("m1", "hello") else { unreachable!() };
     answer["bundle"] = json!(null);
     fake.script("poll", [Answer::Json(status, answer), stop()]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(
-        (fake.count("complete"), &fake.bodies("fail")[0]["retryable"]),
-        (0, &json!(true))
-    );
+    assert_eq!((fake.count("complete"), &fake.bodies("fail")[0]["retryable"]), (0, &json!(true)));
 }

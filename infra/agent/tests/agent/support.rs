@@ -53,23 +53,13 @@ impl Fake {
 
     /// Adds answers to the calls of this name, in order; when none is left, a default is given.
     pub fn script(&self, name: &'static str, answers: impl IntoIterator<Item = Answer>) -> &Self {
-        self.0
-            .scripts
-            .lock()
-            .unwrap()
-            .entry(name)
-            .or_default()
-            .extend(answers);
+        self.0.scripts.lock().unwrap().entry(name).or_default().extend(answers);
         self
     }
 
     /// Forgets the answers to calls of this name, and takes these instead.
     pub fn replace(&self, name: &'static str, answers: impl IntoIterator<Item = Answer>) {
-        self.0
-            .scripts
-            .lock()
-            .unwrap()
-            .insert(name, answers.into_iter().collect());
+        self.0.scripts.lock().unwrap().insert(name, answers.into_iter().collect());
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -81,11 +71,7 @@ impl Fake {
     }
 
     pub fn bodies(&self, name: &str) -> Vec<Value> {
-        self.calls()
-            .into_iter()
-            .filter(|call| call.name == name)
-            .map(|call| call.body)
-            .collect()
+        self.calls().into_iter().filter(|call| call.name == name).map(|call| call.body).collect()
     }
 
     pub fn count(&self, name: &str) -> usize {
@@ -105,13 +91,7 @@ impl Fake {
     }
 
     fn answer(&self, name: &str) -> Answer {
-        let scripted = self
-            .0
-            .scripts
-            .lock()
-            .unwrap()
-            .get_mut(name)
-            .and_then(VecDeque::pop_front);
+        let scripted = self.0.scripts.lock().unwrap().get_mut(name).and_then(VecDeque::pop_front);
         scripted.unwrap_or_else(|| match name {
             "poll" => stop(),
             "heartbeat" => held(),
@@ -126,21 +106,11 @@ async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: By
     let path = uri.path().to_owned();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let authorized = path.starts_with("/bot")
-        || headers
-            .get("authorization")
-            .is_some_and(|value| value == &format!("Bearer {TOKEN}"));
+        || headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}"));
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    fake.0.calls.lock().unwrap().push(Call {
-        name: name.clone(),
-        path,
-        body,
-    });
+    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body });
     fake.0.called.notify_waiters();
-    let answer = if authorized {
-        fake.answer(&name)
-    } else {
-        problem(401, "unauthorized")
-    };
+    let answer = if authorized { fake.answer(&name) } else { problem(401, "unauthorized") };
     match answer {
         Answer::Json(status, body) => Response::builder()
             .status(status)
@@ -159,10 +129,7 @@ pub fn ok(body: Value) -> Answer {
 }
 
 pub fn problem(status: u16, code: &str) -> Answer {
-    Answer::Json(
-        status,
-        json!({"type": "about:blank", "status": status, "code": code}),
-    )
+    Answer::Json(status, json!({"type": "about:blank", "status": status, "code": code}))
 }
 
 fn poll(control: Value, job: Value, bundle: Value) -> Answer {
@@ -171,11 +138,7 @@ fn poll(control: Value, job: Value, bundle: Value) -> Answer {
 
 /// A poll's answer: stop.
 pub fn stop() -> Answer {
-    poll(
-        json!({"shouldStop": true, "reasons": ["idle"], "switch": false}),
-        Value::Null,
-        Value::Null,
-    )
+    poll(json!({"shouldStop": true, "reasons": ["idle"], "switch": false}), Value::Null, Value::Null)
 }
 
 /// A poll's answer: nothing to do.
@@ -185,11 +148,7 @@ pub fn nothing() -> Answer {
 
 /// A poll's answer: let the conversation go.
 pub fn switch() -> Answer {
-    poll(
-        json!({"shouldStop": false, "reasons": [], "switch": true}),
-        Value::Null,
-        Value::Null,
-    )
+    poll(json!({"shouldStop": false, "reasons": [], "switch": true}), Value::Null, Value::Null)
 }
 
 fn go_on() -> Value {

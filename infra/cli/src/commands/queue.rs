@@ -42,12 +42,15 @@ impl Queue {
                     output::json(&stats);
                     return Ok(());
                 }
-                let fields = ["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"];
+                let fields =
+                    ["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"];
                 output::table(&fields, vec![fields.iter().map(|f| text(&stats[*f])).collect()]);
             }
             Queue::List { status, conversation, limit, cursor } => {
                 let mut query = format!("limit={limit}");
-                for (name, value) in [("status", status), ("conversationId", conversation), ("cursor", cursor)] {
+                for (name, value) in
+                    [("status", status), ("conversationId", conversation), ("cursor", cursor)]
+                {
                     if let Some(value) = value {
                         query = format!("{query}&{name}={}", segment(&value));
                     }
@@ -55,7 +58,9 @@ impl Queue {
                 let page = api.get(&format!("/v1/queue/messages?{query}")).await?;
                 list(api, &page);
             }
-            Queue::Show { message } => output::json(&api.get(&format!("/v1/messages/{}", segment(&message))).await?),
+            Queue::Show { message } => {
+                output::json(&api.get(&format!("/v1/messages/{}", segment(&message))).await?)
+            }
         }
         Ok(())
     }
@@ -67,7 +72,9 @@ fn list(api: &Api, page: &Value) {
         return;
     }
     let row = |m: &Value| {
-        [&m["messageId"], &m["status"], &m["conversationId"], &m["attempts"], &m["lastError"]].map(text).to_vec()
+        [&m["messageId"], &m["status"], &m["conversationId"], &m["attempts"], &m["lastError"]]
+            .map(text)
+            .to_vec()
     };
     let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
     output::table(&["message", "status", "conversation", "attempts", "last error"], rows);

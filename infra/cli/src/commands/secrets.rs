@@ -49,7 +49,9 @@ impl Secrets {
                     output::json(&page);
                     return Ok(());
                 }
-                let row = |s: &serde_json::Value| [&s["secretRef"], &s["hasActive"], &s["version"]].map(text).to_vec();
+                let row = |s: &serde_json::Value| {
+                    [&s["secretRef"], &s["hasActive"], &s["version"]].map(text).to_vec()
+                };
                 let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
                 output::table(&["secret", "active", "version"], rows);
             }
@@ -65,7 +67,9 @@ impl Secrets {
 /// The value, without the line end that editors and `echo` put behind it.
 fn value(file: Option<PathBuf>) -> anyhow::Result<String> {
     let mut value = match file {
-        Some(file) => std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?,
+        Some(file) => {
+            std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?
+        }
         None => {
             if std::io::stdin().is_terminal() {
                 output::line("Enter the value, then Ctrl-D:");

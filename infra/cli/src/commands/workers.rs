@@ -43,12 +43,16 @@ impl Workers {
                 }
                 let row = |w: &Value| {
                     let conversation = &w["assignment"]["conversationId"];
-                    [&w["workerId"], &w["status"], &w["provider"], &w["load"], conversation].map(text).to_vec()
+                    [&w["workerId"], &w["status"], &w["provider"], &w["load"], conversation]
+                        .map(text)
+                        .to_vec()
                 };
                 let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
                 output::table(&["worker", "status", "provider", "load", "conversation"], rows);
             }
-            Workers::Show { worker } => output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?),
+            Workers::Show { worker } => {
+                output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?)
+            }
             Workers::Register { worker, conversation } => {
                 let mut body = json!({"workerId": worker});
                 if let Some(conversation) = conversation {

@@ -142,8 +142,12 @@ impl Dev {
         }
         let program = std::env::current_exe().context("this program cannot find itself to start workers")?;
         let data_dir = std::path::absolute(dir)?;
-        let config =
-            LocalConfig { program, args: vec!["worker".to_owned()], data_dir, stop_timeout: WORKER_STOP_TIMEOUT };
+        let config = LocalConfig {
+            program,
+            args: vec!["worker".to_owned()],
+            data_dir,
+            stop_timeout: WORKER_STOP_TIMEOUT,
+        };
         Ok(Some(LocalProvider::new(config)))
     }
 

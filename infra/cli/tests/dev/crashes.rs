@@ -52,7 +52,11 @@ async fn a_killed_workers_message_is_finished_by_another_after_the_lease() {
     })
     .await;
     let message = dev.message(&id).await;
-    assert_eq!((message["attempts"].as_u64(), message["reply"].as_str()), (Some(2), Some("answered")), "{message}");
+    assert_eq!(
+        (message["attempts"].as_u64(), message["reply"].as_str()),
+        (Some(2), Some("answered")),
+        "{message}"
+    );
     assert!(message["lastError"].as_str().unwrap().contains(&first), "{message}");
     assert!(dev.workers().await.iter().all(|w| w["workerId"] != first.as_str()), "the dead one is gone");
 }

@@ -33,10 +33,7 @@ pub struct LocalHttpClient {
 impl LocalAws {
     /// The HTTP client to give to an SDK client.
     pub fn http_client(&self) -> LocalHttpClient {
-        LocalHttpClient {
-            aws: self.clone(),
-            read_timeout: None,
-        }
+        LocalHttpClient { aws: self.clone(), read_timeout: None }
     }
 
     /// The configuration for SDK clients that talk to this AWS: region `local`, made-up credentials, nothing taken
@@ -60,10 +57,7 @@ impl HttpClient for LocalHttpClient {
         settings: &HttpConnectorSettings,
         _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Self {
-            aws: self.aws.clone(),
-            read_timeout: settings.read_timeout(),
-        })
+        SharedHttpConnector::new(Self { aws: self.aws.clone(), read_timeout: settings.read_timeout() })
     }
 }
 
@@ -72,9 +66,7 @@ impl HttpConnector for LocalHttpClient {
         let aws = self.aws.clone();
         let read_timeout = self.read_timeout;
         HttpConnectorFuture::new(async move {
-            let request = request
-                .try_into_http1x()
-                .map_err(|error| ConnectorError::user(error.into()))?;
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             // A request of the JSON protocols is in memory as a whole.
             let request = request.map(|body| body.bytes().map(Bytes::copy_from_slice).unwrap_or_default());
             let response = within(read_timeout, aws.handle(request)).await?;
@@ -90,9 +82,9 @@ async fn within<T>(
 ) -> Result<T, ConnectorError> {
     let answered = match limit {
         None => call.await,
-        Some(limit) => tokio::time::timeout(limit, call)
-            .await
-            .map_err(|late| ConnectorError::timeout(late.into()))?,
+        Some(limit) => {
+            tokio::time::timeout(limit, call).await.map_err(|late| ConnectorError::timeout(late.into()))?
+        }
     };
     answered.map_err(|lost| ConnectorError::io(lost.into()))
 }

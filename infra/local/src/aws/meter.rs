@@ -81,10 +81,7 @@ impl Meter {
     /// way are not counted any more.
     pub fn take(&self) -> Usage {
         let mut counts = self.counts();
-        let next = Counts {
-            taken: counts.taken + 1,
-            ..Counts::default()
-        };
+        let next = Counts { taken: counts.taken + 1, ..Counts::default() };
         std::mem::replace(&mut *counts, next).usage
     }
 
@@ -94,12 +91,7 @@ impl Meter {
         let round = counts.ended + 1;
         counts.usage.requests += 1;
         counts.usage.rounds = counts.usage.rounds.max(round);
-        Metered {
-            meter: self.clone(),
-            operation: operation.to_owned(),
-            round,
-            taken: counts.taken,
-        }
+        Metered { meter: self.clone(), operation: operation.to_owned(), round, taken: counts.taken }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -127,9 +119,7 @@ impl Metered {
 
     fn call(&self, reply: &Reply) -> Call {
         let consumed = &reply.body["ConsumedCapacity"];
-        let tables = consumed
-            .as_array()
-            .map_or(std::slice::from_ref(consumed), Vec::as_slice);
+        let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
         let total: f64 = tables.iter().map(|table| units(&table["CapacityUnits"])).sum();
         let in_indexes: f64 = tables.iter().map(index_units).sum();
         let writes = is_write(&self.operation);
@@ -155,20 +145,14 @@ impl Drop for Metered {
 
 /// Makes the request ask for its capacity, index by index, where the operation can tell it.
 pub(super) fn ask_for_capacity(operation: &str, body: &mut Value) {
-    let reads = matches!(
-        operation,
-        "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems"
-    );
+    let reads = matches!(operation, "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems");
     if reads || is_write(operation) {
         body["ReturnConsumedCapacity"] = json!("INDEXES");
     }
 }
 
 fn is_write(operation: &str) -> bool {
-    matches!(
-        operation,
-        "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems"
-    )
+    matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems")
 }
 
 fn index_units(table: &Value) -> f64 {
@@ -185,16 +169,11 @@ fn units(value: &Value) -> f64 {
 }
 
 fn is_failed_condition(body: &Value) -> bool {
-    let kind = body["__type"]
-        .as_str()
-        .and_then(|name| name.rsplit('#').next())
-        .unwrap_or_default();
+    let kind = body["__type"].as_str().and_then(|name| name.rsplit('#').next()).unwrap_or_default();
     let cancelled = || {
-        body["CancellationReasons"].as_array().is_some_and(|reasons| {
-            reasons
-                .iter()
-                .any(|reason| reason["Code"] == "ConditionalCheckFailed")
-        })
+        body["CancellationReasons"]
+            .as_array()
+            .is_some_and(|reasons| reasons.iter().any(|reason| reason["Code"] == "ConditionalCheckFailed"))
     };
     kind == "ConditionalCheckFailedException" || (kind == "TransactionCanceledException" && cancelled())
 }

@@ -54,28 +54,17 @@ pub struct ConnectionLost;
 impl LocalAws {
     /// The services over these stores, unmetered and without faults.
     pub fn new(engine: Engine, secrets: Secrets) -> Self {
-        Self {
-            engine,
-            secrets,
-            meter: None,
-            faults: None,
-        }
+        Self { engine, secrets, meter: None, faults: None }
     }
 
     /// The same services; what goes through this handle is counted by `meter`.
     pub fn with_meter(self, meter: Meter) -> Self {
-        Self {
-            meter: Some(meter),
-            ..self
-        }
+        Self { meter: Some(meter), ..self }
     }
 
     /// The same services; what goes through this handle is subject to `faults`.
     pub fn with_faults(self, faults: Arc<dyn Faults>) -> Self {
-        Self {
-            faults: Some(faults),
-            ..self
-        }
+        Self { faults: Some(faults), ..self }
     }
 
     /// The DynamoDB engine.
@@ -97,10 +86,7 @@ impl LocalAws {
     /// Answers one request that was taken apart: metered and subject to faults like any other.
     pub async fn call(&self, mut request: WireRequest) -> Result<Reply, ConnectionLost> {
         // Budgets are of requests to DynamoDB; secrets are cached by whoever reads them.
-        let meter = self
-            .meter
-            .as_ref()
-            .filter(|_| request.service == Service::DynamoDb);
+        let meter = self.meter.as_ref().filter(|_| request.service == Service::DynamoDb);
         let metered = meter.map(|meter| {
             meter::ask_for_capacity(&request.operation, &mut request.body);
             meter.start(&request.operation)
@@ -108,11 +94,7 @@ impl LocalAws {
         for _ in 0..if metered.is_some() { METERED_YIELDS } else { YIELDS } {
             tokio::task::yield_now().await;
         }
-        match self
-            .faults
-            .as_ref()
-            .map_or(Fault::None, |faults| faults.before(&request))
-        {
+        match self.faults.as_ref().map_or(Fault::None, |faults| faults.before(&request)) {
             Fault::None => Ok(self.execute(&request, metered.as_ref()).await),
             Fault::LoseRequest => Err(ConnectionLost),
             Fault::LoseResponse => {

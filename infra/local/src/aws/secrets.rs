@@ -69,21 +69,12 @@ impl Secrets {
     /// its owner only, before it is answered.
     pub async fn open(path: &Path) -> Result<Self, SecretsError> {
         let secrets = Self::over(Some(path.to_owned()));
-        let contents = crate::atomic_file::read(path).map_err(|source| SecretsError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let contents = crate::atomic_file::read(path)
+            .map_err(|source| SecretsError::Unreadable { path: path.to_owned(), source })?;
         if let Some(contents) = contents {
-            let view: SecretsmanagerStateView =
-                serde_json::from_slice(&contents).map_err(|source| SecretsError::Malformed {
-                    path: path.to_owned(),
-                    source,
-                })?;
-            let restored = secrets
-                .shared
-                .service
-                .restore(default_account_id(), REGION, view)
-                .await;
+            let view: SecretsmanagerStateView = serde_json::from_slice(&contents)
+                .map_err(|source| SecretsError::Malformed { path: path.to_owned(), source })?;
+            let restored = secrets.shared.service.restore(default_account_id(), REGION, view).await;
             restored.map_err(SecretsError::Refused)?;
         }
         Ok(secrets)
@@ -91,13 +82,7 @@ impl Secrets {
 
     fn over(file: Option<PathBuf>) -> Self {
         let service = SecretsManagerService::new();
-        Self {
-            shared: Arc::new(Shared {
-                service,
-                file,
-                changing: Mutex::new(()),
-            }),
-        }
+        Self { shared: Arc::new(Shared { service, file, changing: Mutex::new(()) }) }
     }
 
     /// Answers one operation of the Secrets Manager API, as the service would.
@@ -133,10 +118,7 @@ impl Secrets {
         };
         let response = self.shared.service.handle(request).await;
         match serde_json::from_slice(&response.body) {
-            Ok(body) => Reply {
-                status: response.status,
-                body,
-            },
+            Ok(body) => Reply { status: response.status, body },
             Err(_) => Reply::internal_error("the service answered no JSON"),
         }
     }
@@ -159,7 +141,5 @@ impl std::fmt::Debug for Secrets {
 
 /// Whether `operation` only reads. Secrets Manager names its operations by what they do.
 fn reads(operation: &str) -> bool {
-    ["Get", "BatchGet", "Describe", "List", "Validate"]
-        .iter()
-        .any(|verb| operation.starts_with(verb))
+    ["Get", "BatchGet", "Describe", "List", "Validate"].iter().any(|verb| operation.starts_with(verb))
 }

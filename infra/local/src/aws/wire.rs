@@ -63,23 +63,14 @@ impl WireRequest {
             ("DynamoDBStreams_20120810.", Service::DynamoDb),
             ("secretsmanager.", Service::SecretsManager),
         ];
-        let target = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|target| target.to_str().ok());
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
         let (service, operation) = target
             .and_then(|target| {
-                TARGETS
-                    .iter()
-                    .find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)))
+                TARGETS.iter().find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)))
             })
             .ok_or(Unanswerable::OtherService)?;
         let body = serde_json::from_slice(request.body())?;
-        Ok(Self {
-            service,
-            operation: operation.to_owned(),
-            body,
-        })
+        Ok(Self { service, operation: operation.to_owned(), body })
     }
 }
 
@@ -108,11 +99,7 @@ impl Unanswerable {
             }
             Self::NotJson(_) => {
                 let kind = "com.amazon.coral.service#SerializationException";
-                Reply {
-                    status: 400,
-                    body: json!({"__type": kind, "Message": detail}),
-                }
-                .into_http()
+                Reply { status: 400, body: json!({"__type": kind, "Message": detail}) }.into_http()
             }
         }
     }
@@ -121,10 +108,7 @@ impl Unanswerable {
 impl Reply {
     /// An error that the service would call its own fault.
     pub(super) fn internal_error(message: &str) -> Self {
-        Self {
-            status: 500,
-            body: json!({"__type": "InternalServiceError", "Message": message}),
-        }
+        Self { status: 500, body: json!({"__type": "InternalServiceError", "Message": message}) }
     }
 
     pub(super) fn into_http(self) -> http::Response<Bytes> {
@@ -136,8 +120,6 @@ fn respond(status: u16, content_type: &'static str, body: &Value) -> http::Respo
     let mut response = http::Response::new(Bytes::from(body.to_string()));
     *response.status_mut() =
         http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }

@@ -7,11 +7,7 @@ use serde_json::Value;
 use super::*;
 
 fn route(method: &str, path: &str, function: Router) -> Route {
-    Route {
-        method: method.parse().unwrap(),
-        path: path.to_owned(),
-        function,
-    }
+    Route { method: method.parse().unwrap(), path: path.to_owned(), function }
 }
 
 /// A function that answers every request with its name.
@@ -20,11 +16,7 @@ fn named(name: &'static str) -> Router {
 }
 
 fn request(method: &str, uri: &str) -> Request {
-    Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(Body::empty())
-        .unwrap()
+    Request::builder().method(method).uri(uri).body(Body::empty()).unwrap()
 }
 
 async fn send(router: &Router, request: Request) -> (StatusCode, String) {
@@ -66,10 +58,7 @@ async fn only_declared_routes_exist() {
         assert_eq!((status, body), expected, "{method} {path}");
     }
     // axum would let GET answer HEAD.
-    assert_eq!(
-        send(&router, request("HEAD", "/v1/agents")).await.0,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(send(&router, request("HEAD", "/v1/agents")).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -80,15 +69,9 @@ async fn the_function_sees_the_whole_request() {
             format!("{user} {agent} {} {body}", query.unwrap_or_default())
         }),
     );
-    let router = router(vec![route(
-        "post",
-        "/v1/users/{consumerUserId}/agents/{agentKey}",
-        function,
-    )])
-    .unwrap();
-    let request = Request::post("/v1/users/u%2F1/agents/demo?a=b%20c")
-        .body(Body::from("text"))
-        .unwrap();
+    let router =
+        router(vec![route("post", "/v1/users/{consumerUserId}/agents/{agentKey}", function)]).unwrap();
+    let request = Request::post("/v1/users/u%2F1/agents/demo?a=b%20c").body(Body::from("text")).unwrap();
     assert_eq!(send(&router, request).await.1, "u/1 demo a=b%20c text");
 }
 
@@ -108,11 +91,7 @@ async fn the_most_specific_route_wins() {
     assert_eq!(answer(&router, "GET", "/v1/workers").await, "variable");
     assert_eq!(answer(&router, "PUT", "/v1/workers").await, "greedy");
     assert_eq!(answer(&router, "GET", "/v1/workers/7").await, "two");
-    assert_eq!(
-        answer(&router, "GET", "/v1/agents/7").await,
-        "two",
-        "a full match is before a greedy one"
-    );
+    assert_eq!(answer(&router, "GET", "/v1/agents/7").await, "two", "a full match is before a greedy one");
     assert_eq!(answer(&router, "GET", "/v1/agents/a/b/c").await, "long");
     assert_eq!(answer(&router, "GET", "/v1/x/a/b/c").await, "greedy");
     assert_eq!(answer(&router, "GET", "/").await, NOT_FOUND);
@@ -134,22 +113,14 @@ async fn routes_with_differently_named_variables_live_together() {
 #[tokio::test]
 async fn a_body_over_ten_megabytes_is_refused_before_the_function() {
     let function = any(|body: Bytes| async move { body.len().to_string() });
-    let function = Router::new()
-        .route("/", function)
-        .layer(axum::extract::DefaultBodyLimit::disable());
+    let function = Router::new().route("/", function).layer(axum::extract::DefaultBodyLimit::disable());
     let router = router(vec![route("POST", "/", function)]).unwrap();
     let post = |bytes: usize| Request::post("/").body(Body::from(vec![0; bytes])).unwrap();
-    assert_eq!(
-        send(&router, post(BODY_BYTES_MAX)).await.1,
-        BODY_BYTES_MAX.to_string()
-    );
+    assert_eq!(send(&router, post(BODY_BYTES_MAX)).await.1, BODY_BYTES_MAX.to_string());
     let (status, body) = send(&router, post(BODY_BYTES_MAX + 1)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(body, r#"{"message":"Request Entity Too Large"}"#);
-    let declared = Request::post("/")
-        .header(CONTENT_LENGTH, BODY_BYTES_MAX + 1)
-        .body(Body::empty())
-        .unwrap();
+    let declared = Request::post("/").header(CONTENT_LENGTH, BODY_BYTES_MAX + 1).body(Body::empty()).unwrap();
     assert_eq!(send(&router, declared).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -168,18 +139,13 @@ async fn a_panicking_function_answers_500() {
 async fn a_function_that_takes_over_thirty_seconds_answers_503() {
     let stuck = Router::new().route("/", get(std::future::pending::<String>));
     let router = router(vec![route("GET", "/", stuck)]).unwrap();
-    assert_eq!(
-        send(&router, request("GET", "/")).await.0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(send(&router, request("GET", "/")).await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn the_gateway_can_be_merged_with_other_routes() {
     let gateway = router(vec![route("GET", "/v1", named("v1"))]).unwrap();
-    let router = Router::new()
-        .route("/_local/clock", get(|| async { "clock" }))
-        .merge(gateway);
+    let router = Router::new().route("/_local/clock", get(|| async { "clock" })).merge(gateway);
     assert_eq!(answer(&router, "GET", "/_local/clock").await, "clock");
     assert_eq!(answer(&router, "GET", "/v1").await, "v1");
     let unknown: Value = serde_json::from_str(&answer(&router, "GET", "/_local/other").await).unwrap();
@@ -188,23 +154,8 @@ async fn the_gateway_can_be_merged_with_other_routes() {
 
 #[test]
 fn a_path_that_api_gateway_refuses_is_refused() {
-    for path in [
-        "v1",
-        "",
-        "/v1/",
-        "/a//b",
-        "/a{b}",
-        "/{a}b",
-        "/{}",
-        "/{+}",
-        "/{a b}",
-        "/{proxy+}/x",
-        "/{a",
-    ] {
-        assert!(
-            matches!(check_path(path), Err(GatewayError::Path { .. })),
-            "{path}"
-        );
+    for path in ["v1", "", "/v1/", "/a//b", "/a{b}", "/{a}b", "/{}", "/{+}", "/{a b}", "/{proxy+}/x", "/{a"] {
+        assert!(matches!(check_path(path), Err(GatewayError::Path { .. })), "{path}");
     }
     for path in ["/", "/a", "/{a}", "/a/{b.c-d_1}/e", "/{proxy+}"] {
         assert_eq!(check_path(path), Ok(()), "{path}");
@@ -213,22 +164,13 @@ fn a_path_that_api_gateway_refuses_is_refused() {
 
 #[test]
 fn the_same_route_twice_is_refused() {
-    let twice = router(vec![
-        route("GET", "/v1/{a}", named("one")),
-        route("get", "/v1/{b}", named("two")),
-    ]);
-    assert_eq!(
-        twice.err(),
-        Some(GatewayError::Duplicate("GET /v1/{b}".to_owned()))
-    );
+    let twice = router(vec![route("GET", "/v1/{a}", named("one")), route("get", "/v1/{b}", named("two"))]);
+    assert_eq!(twice.err(), Some(GatewayError::Duplicate("GET /v1/{b}".to_owned())));
 }
 
 #[test]
 fn methods_are_read_in_any_case() {
     assert_eq!("Any".parse(), Ok(RouteMethod::Any));
     assert_eq!("delete".parse(), Ok(RouteMethod::One(Method::DELETE)));
-    assert_eq!(
-        "FETCH".parse::<RouteMethod>(),
-        Err(GatewayError::Method("FETCH".to_owned()))
-    );
+    assert_eq!("FETCH".parse::<RouteMethod>(), Err(GatewayError::Method("FETCH".to_owned())));
 }

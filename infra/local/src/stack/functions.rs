@@ -13,8 +13,8 @@ use axum::Router;
 use crate::gateway::{self, Route};
 use crate::invoke::EventFunction;
 use crate::schedule::ScheduleDef;
-use crate::stream::filter::Pattern;
 use crate::stream::Mapping;
+use crate::stream::filter::Pattern;
 use crate::template::{EventDef, FunctionDef, Template};
 
 /// What every function comes up with here.
@@ -81,11 +81,16 @@ pub(super) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<
     let mut functions = none();
     let mut routes = Vec::new();
     for def in &template.functions {
-        let built = build_one(def, &boots.of(def)).await.with_context(|| format!("function {}", def.logical_id))?;
+        let built =
+            build_one(def, &boots.of(def)).await.with_context(|| format!("function {}", def.logical_id))?;
         for event in &def.events {
             match (event, &built) {
                 (EventDef::HttpApi { method, path }, Built::Http(router)) => {
-                    routes.push(Route { method: method.clone(), path: path.clone(), function: router.clone() });
+                    routes.push(Route {
+                        method: method.clone(),
+                        path: path.clone(),
+                        function: router.clone(),
+                    });
                 }
                 (EventDef::Schedule { name, every, enabled, input }, Built::Event(_)) => {
                     functions.schedules.push(ScheduleDef {

@@ -59,12 +59,16 @@ impl Home {
     /// # Errors
     /// When another process holds it, or it cannot be used.
     pub fn take(dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("the data folder {} cannot be made", dir.display()))?;
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("the data folder {} cannot be made", dir.display()))?;
         let lock = File::create(dir.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("another `agent-factory dev` runs on {}; stop it, or take another --data-dir", dir.display());
+                bail!(
+                    "another `agent-factory dev` runs on {}; stop it, or take another --data-dir",
+                    dir.display()
+                );
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }

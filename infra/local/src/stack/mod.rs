@@ -120,19 +120,26 @@ impl Stack {
             ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
             ("TelegramApiUrl".to_owned(), url.clone()),
         ]);
-        let template = Template::parse(&options.template, &parameters).context("the template cannot be used")?;
+        let template =
+            Template::parse(&options.template, &parameters).context("the template cannot be used")?;
         let entropy = Arc::new(Entropy::from_os());
         let clock: SharedClock = Arc::new(options.clock.clone());
         let aws = aws(&options, &template, clock.clone()).await?;
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS_MAX));
-        let telegram =
-            StandIn::open(options.data_dir.as_deref(), clock.clone(), entropy.clone(), TelegramOptions::default())?;
-        let boot = functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
+        let telegram = StandIn::open(
+            options.data_dir.as_deref(),
+            clock.clone(),
+            entropy.clone(),
+            TelegramOptions::default(),
+        )?;
+        let boot =
+            functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
         seed::provider(&operator, options.worker_env.clone()).await?;
 
-        let functions = if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
+        let functions =
+            if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
         let background = Background(Arc::new(Callers {
             pump: tokio::sync::Mutex::new(None),
             schedules: tokio::sync::Mutex::new(None),
@@ -145,7 +152,11 @@ impl Stack {
         let aws_url = format!("http://{}", aws_listener.local_addr()?);
         servers.push(serve(aws_listener, aws.endpoint_router(), &stop));
 
-        let demo = if options.demo && options.functions { Some(seed::demo(&operator, &url, &telegram).await?) } else { None };
+        let demo = if options.demo && options.functions {
+            Some(seed::demo(&operator, &url, &telegram).await?)
+        } else {
+            None
+        };
         let start = options.clock.now();
         let pump = Pump::start(Arc::new(aws.engine().clone()), checkpoints(&options)?, functions.mappings)?;
         let schedules = Schedules::new(functions.schedules, start);
@@ -227,10 +238,10 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
         }
         None => (Engine::memory(clock)?, Secrets::memory()),
     };
-    let tables = template.tables.iter().map(|t| TableDefinition {
-        create: t.create_table.clone(),
-        ttl_attribute: t.ttl_attribute.clone(),
-    });
+    let tables = template
+        .tables
+        .iter()
+        .map(|t| TableDefinition { create: t.create_table.clone(), ttl_attribute: t.ttl_attribute.clone() });
     for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
         tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
     }

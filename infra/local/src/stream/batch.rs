@@ -69,9 +69,7 @@ mod tests {
         let mut queue = Queue::default();
         let half = json!("x".repeat(BATCH_BYTES_MAX / 2));
         let huge = json!("x".repeat(BATCH_BYTES_MAX + 1));
-        [&half, &half, &huge, &half]
-            .into_iter()
-            .for_each(|record| queue.push(record.clone()));
+        [&half, &half, &huge, &half].into_iter().for_each(|record| queue.push(record.clone()));
         assert!(queue.is_full(100));
         let sizes: Vec<usize> =
             std::iter::from_fn(|| Some(queue.take(100).len()).filter(|n| *n > 0)).collect();

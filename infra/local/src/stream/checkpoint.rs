@@ -27,12 +27,7 @@ pub struct CheckpointDir(PathBuf);
 
 impl Checkpoints for MemoryCheckpoints {
     fn load(&self, mapping: &str) -> io::Result<Option<String>> {
-        Ok(self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(mapping)
-            .cloned())
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(mapping).cloned())
     }
 
     fn save(&self, mapping: &str, sequence: &str) -> io::Result<()> {
@@ -52,10 +47,7 @@ impl CheckpointDir {
 
     fn path(&self, mapping: &str, extension: &str) -> PathBuf {
         // Ids are made of a template's logical ids (letters and digits); anything else must not leave the folder.
-        let name: String = mapping
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        let name: String = mapping.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         self.0.join(format!("{name}.{extension}"))
     }
 }

@@ -65,14 +65,7 @@ pub(super) async fn deliver(
             Err(failure) => failure,
         };
         let (records, from, reason) = (part.len(), failure.from, failure.reason);
-        tracing::warn!(
-            mapping = mapping.id,
-            records,
-            from,
-            retries,
-            reason,
-            "a stream batch failed"
-        );
+        tracing::warn!(mapping = mapping.id, records, from, retries, reason, "a stream batch failed");
         if from > 0 {
             position.pass(part.get(from - 1), from);
             parts.push_front(part.split_off(from));
@@ -89,17 +82,9 @@ pub(super) async fn deliver(
             }
             retries += 1;
         } else {
-            let (first, last) = (
-                part.first().and_then(sequence_number),
-                part.last().and_then(sequence_number),
-            );
-            tracing::error!(
-                mapping = mapping.id,
-                records,
-                first,
-                last,
-                "stream records were given up"
-            );
+            let (first, last) =
+                (part.first().and_then(sequence_number), part.last().and_then(sequence_number));
+            tracing::error!(mapping = mapping.id, records, first, last, "stream records were given up");
             position.pass(part.last(), records);
             retries = 0;
         }
@@ -112,19 +97,13 @@ async fn invoke(mapping: &Mapping, part: &[Value]) -> Result<(), Failure> {
         .function
         .invoke(json!({ "Records": part }))
         .await
-        .map_err(|error| Failure {
-            from: 0,
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| Failure { from: 0, reason: error.to_string() })?;
     if !mapping.report_batch_item_failures {
         return Ok(());
     }
     match first_failed(&answer, part) {
         None => Ok(()),
-        Some(from) => Err(Failure {
-            from,
-            reason: "the function reported failed records".to_owned(),
-        }),
+        Some(from) => Err(Failure { from, reason: "the function reported failed records".to_owned() }),
     }
 }
 
@@ -138,16 +117,13 @@ fn first_failed(answer: &Value, part: &[Value]) -> Option<usize> {
     };
     let place = |failure: &Value| {
         let identifier = failure.get("itemIdentifier").and_then(Value::as_str)?;
-        part.iter()
-            .position(|record| sequence_number(record) == Some(identifier))
+        part.iter().position(|record| sequence_number(record) == Some(identifier))
     };
     failures.iter().map(|failure| place(failure).unwrap_or(0)).min()
 }
 
 fn backoff(retries: u32) -> Duration {
-    BACKOFF_FIRST
-        .saturating_mul(1 << retries.min(16))
-        .min(BACKOFF_MAX)
+    BACKOFF_FIRST.saturating_mul(1 << retries.min(16)).min(BACKOFF_MAX)
 }
 
 /// Waits in real time, or until the pump stops.
@@ -163,9 +139,7 @@ mod tests {
     use super::*;
 
     fn part() -> Vec<Value> {
-        ["1", "2", "3"]
-            .map(|number| json!({"dynamodb": {"SequenceNumber": number}}))
-            .to_vec()
+        ["1", "2", "3"].map(|number| json!({"dynamodb": {"SequenceNumber": number}})).to_vec()
     }
 
     #[test]
@@ -176,12 +150,9 @@ mod tests {
 
     #[test]
     fn no_list_is_a_success_and_a_bad_one_a_failure_of_all() {
-        for answer in [
-            json!(null),
-            json!({}),
-            json!({"batchItemFailures": null}),
-            json!({"batchItemFailures": []}),
-        ] {
+        for answer in
+            [json!(null), json!({}), json!({"batchItemFailures": null}), json!({"batchItemFailures": []})]
+        {
             assert_eq!(first_failed(&answer, &part()), None, "{answer}");
         }
         for answer in [

@@ -171,11 +171,8 @@ impl Task {
         if self.queue.is_full(self.mapping.batch_size) {
             return Ok(false);
         }
-        let page = self.source.records(
-            &self.mapping.table,
-            self.read_through.as_deref(),
-            READ_RECORDS_MAX,
-        )?;
+        let page =
+            self.source.records(&self.mapping.table, self.read_through.as_deref(), READ_RECORDS_MAX)?;
         let caught_up = page.len() < READ_RECORDS_MAX;
         for record in page {
             let sequence = sequence_number(&record).context("a stream record without a sequence number")?;

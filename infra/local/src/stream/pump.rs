@@ -52,10 +52,7 @@ impl Pump {
         let passed = mappings.iter().map(|mapping| {
             checkpoints
                 .load(&mapping.id)
-                .map_err(|source| PumpError::Checkpoint {
-                    mapping: mapping.id.clone(),
-                    source,
-                })
+                .map_err(|source| PumpError::Checkpoint { mapping: mapping.id.clone(), source })
         });
         let passed: Vec<Option<String>> = passed.collect::<Result<_, _>>()?;
         let known = mappings.iter().zip(&passed);
@@ -65,21 +62,11 @@ impl Pump {
 
         let (asks, _) = watch::channel(0);
         let (stop, _) = watch::channel(false);
-        let mut pump = Self {
-            tasks: JoinSet::new(),
-            asks,
-            answered: Vec::new(),
-            stop,
-            trims,
-        };
+        let mut pump = Self { tasks: JoinSet::new(), asks, answered: Vec::new(), stop, trims };
         for (mapping, passed) in mappings.into_iter().zip(passed) {
             let (answered, answers) = watch::channel(0);
             pump.answered.push(answers);
-            let signals = Signals {
-                asks: pump.asks.subscribe(),
-                answered,
-                stop: pump.stop.subscribe(),
-            };
+            let signals = Signals { asks: pump.asks.subscribe(), answered, stop: pump.stop.subscribe() };
             let position = Position {
                 mapping: mapping.id.clone(),
                 table: mapping.table.clone(),
@@ -87,8 +74,7 @@ impl Pump {
                 checkpoints: Arc::clone(&checkpoints),
                 trims: Arc::clone(&pump.trims),
             };
-            pump.tasks
-                .spawn(Task::new(mapping, Arc::clone(&source), position, signals).run());
+            pump.tasks.spawn(Task::new(mapping, Arc::clone(&source), position, signals).run());
         }
         Ok(pump)
     }

@@ -44,16 +44,9 @@ impl Trims {
     ) -> Self {
         let mut tables: BTreeMap<String, TableTrim> = BTreeMap::new();
         for (table, mapping, passed) in mappings {
-            tables
-                .entry(table.to_owned())
-                .or_default()
-                .passed
-                .insert(mapping.to_owned(), passed);
+            tables.entry(table.to_owned()).or_default().passed.insert(mapping.to_owned(), passed);
         }
-        Self {
-            source,
-            tables: Mutex::new(tables),
-        }
+        Self { source, tables: Mutex::new(tables) }
     }
 
     /// `mapping` has passed everything through `sequence`, `records` more than before.
@@ -84,12 +77,7 @@ impl Trims {
     fn trim(&self, table: &str, through: &str) {
         if let Err(error) = self.source.trim(table, through) {
             // The next trim goes further and takes these records along.
-            tracing::warn!(
-                table,
-                through,
-                error = format!("{error:#}"),
-                "stream records were not trimmed"
-            );
+            tracing::warn!(table, through, error = format!("{error:#}"), "stream records were not trimmed");
         }
     }
 }

@@ -27,12 +27,7 @@ pub(super) struct ApiError {
 impl ApiError {
     /// A refusal with this code and these words.
     pub fn new(code: u16, description: impl Into<String>) -> Self {
-        Self {
-            code,
-            description: description.into(),
-            retry_after: None,
-            migrate_to_chat_id: None,
-        }
+        Self { code, description: description.into(), retry_after: None, migrate_to_chat_id: None }
     }
 
     /// 400, with Telegram's prefix.
@@ -71,10 +66,7 @@ pub(super) struct Success {
 
 impl From<Value> for Success {
     fn from(result: Value) -> Self {
-        Self {
-            result,
-            description: None,
-        }
+        Self { result, description: None }
     }
 }
 
@@ -106,21 +98,14 @@ async fn call(
     let params = Params::read(request).await?;
     // Method names are case-insensitive.
     let method = method.to_ascii_lowercase();
-    let fault = stand_in
-        .inner
-        .faults
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(&method);
+    let fault = stand_in.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).take(&method);
     match fault {
         Some(fault) if fault.applied => {
             dispatch(&stand_in, bot, &method, &params).await?;
             Err(fault.into_error())
         }
         Some(fault) => Err(fault.into_error()),
-        None => dispatch(&stand_in, bot, &method, &params)
-            .await
-            .map(IntoResponse::into_response),
+        None => dispatch(&stand_in, bot, &method, &params).await.map(IntoResponse::into_response),
     }
 }
 
@@ -147,11 +132,7 @@ impl StandIn {
         if super::token_id(token).is_none() {
             return Err(ApiError::new(404, "Not Found"));
         }
-        self.inner
-            .lock()
-            .state
-            .bot_by_token(token)
-            .ok_or_else(|| ApiError::new(401, "Unauthorized"))
+        self.inner.lock().state.bot_by_token(token).ok_or_else(|| ApiError::new(401, "Unauthorized"))
     }
 }
 

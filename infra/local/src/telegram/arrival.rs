@@ -51,14 +51,8 @@ pub(super) fn body_of(arrival: Arrival, update_id: u64, message_id: i64, date: u
         let used = raw["message"]["message_id"].as_i64();
         return (raw, used);
     }
-    let kind = arrival
-        .chat_type
-        .as_deref()
-        .unwrap_or_else(|| chat_type(arrival.chat_id));
-    let name = arrival
-        .username
-        .clone()
-        .unwrap_or_else(|| format!("user{}", arrival.user_id));
+    let kind = arrival.chat_type.as_deref().unwrap_or_else(|| chat_type(arrival.chat_id));
+    let name = arrival.username.clone().unwrap_or_else(|| format!("user{}", arrival.user_id));
     let mut from = json!({"id": arrival.user_id, "is_bot": false, "first_name": name, "language_code": "en"});
     let mut chat = json!({"id": arrival.chat_id, "type": kind});
     if let Some(username) = &arrival.username {
@@ -77,8 +71,5 @@ pub(super) fn body_of(arrival: Arrival, update_id: u64, message_id: i64, date: u
         let length = command.encode_utf16().count();
         message["entities"] = json!([{"offset": 0, "length": length, "type": "bot_command"}]);
     }
-    (
-        json!({"update_id": update_id, "message": message}),
-        Some(message_id),
-    )
+    (json!({"update_id": update_id, "message": message}), Some(message_id))
 }

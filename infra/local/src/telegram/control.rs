@@ -27,10 +27,7 @@ pub(super) fn router(stand_in: StandIn) -> Router {
         .route("/telegram/updates", get(updates))
         .route("/telegram/actions", get(actions))
         .route("/telegram/bots", post(bots))
-        .route(
-            "/telegram/files",
-            post(files).layer(DefaultBodyLimit::max(FILE_BYTES_MAX)),
-        )
+        .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(FILE_BYTES_MAX)))
         .route("/telegram/faults", post(faults))
         .with_state(stand_in)
 }
@@ -66,12 +63,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let title = self.0.canonical_reason().unwrap_or_default();
         let problem = json!({"title": title, "status": self.0.as_u16(), "detail": self.1});
-        (
-            self.0,
-            [(header::CONTENT_TYPE, "application/problem+json")],
-            problem.to_string(),
-        )
-            .into_response()
+        (self.0, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
     }
 }
 
@@ -114,9 +106,8 @@ impl MessageBody {
             }
             Some(raw) => {
                 // Only for the order within a chat; an update of no chat has an order of its own.
-                let named = ["message", "edited_message"]
-                    .iter()
-                    .find_map(|kind| raw[kind]["chat"]["id"].as_i64());
+                let named =
+                    ["message", "edited_message"].iter().find_map(|kind| raw[kind]["chat"]["id"].as_i64());
                 (chat.or(named).unwrap_or_default(), user_id.unwrap_or_default())
             }
             None => {
@@ -130,22 +121,8 @@ impl MessageBody {
             (_, Some(_)) => String::new(),
             _ => return Err(Refused::invalid("text is missing or empty")),
         };
-        let Self {
-            username,
-            chat_type,
-            raw,
-            ..
-        } = self;
-        Ok(Arrival {
-            bot,
-            chat_id,
-            user_id,
-            text,
-            username,
-            chat_type,
-            update_id,
-            raw,
-        })
+        let Self { username, chat_type, raw, .. } = self;
+        Ok(Arrival { bot, chat_id, user_id, text, username, chat_type, update_id, raw })
     }
 }
 
@@ -204,9 +181,7 @@ async fn bots(State(stand_in): State<StandIn>, body: Body<BotBody>) -> Result<Js
     let Json(body) = body?;
     let StandInBot { token, id, username } =
         stand_in.add_bot(body.token.as_deref(), body.username.as_deref())?;
-    Ok(Json(
-        json!({"botIdentity": id.to_string(), "username": username, "token": token}),
-    ))
+    Ok(Json(json!({"botIdentity": id.to_string(), "username": username, "token": token})))
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,11 +197,7 @@ async fn files(
     Query(query): Query<FileQuery>,
     content: Bytes,
 ) -> Result<Json<StoredFile>, Refused> {
-    Ok(Json(
-        stand_in
-            .add_file(query.bot_identity, &query.file_name, content)
-            .await?,
-    ))
+    Ok(Json(stand_in.add_file(query.bot_identity, &query.file_name, content).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -253,22 +224,8 @@ async fn faults(State(stand_in): State<StandIn>, body: Body<FaultBody>) -> Resul
     if !(400..600).contains(&body.error_code) {
         return Err(Refused::invalid("errorCode must be 400 to 599"));
     }
-    let FaultBody {
-        method,
-        times,
-        error_code,
-        description,
-        retry_after,
-        migrate_to_chat_id,
-        applied,
-    } = body;
-    let fault = Fault {
-        code: error_code,
-        description,
-        retry_after,
-        migrate_to_chat_id,
-        applied,
-    };
+    let FaultBody { method, times, error_code, description, retry_after, migrate_to_chat_id, applied } = body;
+    let fault = Fault { code: error_code, description, retry_after, migrate_to_chat_id, applied };
     stand_in.fault(&method, &fault, times);
     Ok(Json(json!({"queued": times})))
 }

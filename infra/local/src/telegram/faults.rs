@@ -37,27 +37,18 @@ impl Fault {
     /// 429: come back in so many seconds.
     pub fn rate_limited(seconds: u64) -> Self {
         let description = format!("Too Many Requests: retry after {seconds}");
-        Self {
-            retry_after: Some(seconds),
-            ..Self::new(429, description)
-        }
+        Self { retry_after: Some(seconds), ..Self::new(429, description) }
     }
 
     /// The group has become the supergroup `to`.
     pub fn migrated(to: i64) -> Self {
         let description = "Bad Request: group chat was upgraded to a supergroup chat";
-        Self {
-            migrate_to_chat_id: Some(to),
-            ..Self::new(400, description)
-        }
+        Self { migrate_to_chat_id: Some(to), ..Self::new(400, description) }
     }
 
     /// The call takes effect, but its answer is a gateway's error.
     pub fn answer_lost() -> Self {
-        Self {
-            applied: true,
-            ..Self::new(502, "Bad Gateway")
-        }
+        Self { applied: true, ..Self::new(502, "Bad Gateway") }
     }
 
     pub(super) fn into_error(self) -> ApiError {

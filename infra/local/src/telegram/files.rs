@@ -38,10 +38,7 @@ pub(super) fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, A
     let id = params.text("file_id").filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| ApiError::bad_request("file_id not specified"))?;
     let core = inner.lock();
-    let file = core
-        .state
-        .file(bot, &id)
-        .ok_or_else(|| ApiError::bad_request("invalid file_id"))?;
+    let file = core.state.file(bot, &id).ok_or_else(|| ApiError::bad_request("invalid file_id"))?;
     if file.size_bytes > DOWNLOAD_BYTES_MAX {
         return Err(ApiError::bad_request("file is too big"));
     }
@@ -58,11 +55,7 @@ pub(super) async fn download(
     let not_found = || ApiError::new(404, "Not Found");
     let file_id = {
         let core = stand_in.inner.lock();
-        core.state
-            .file_at(bot, &path)
-            .ok_or_else(not_found)?
-            .file_id
-            .clone()
+        core.state.file_at(bot, &path).ok_or_else(not_found)?.file_id.clone()
     };
     let content = stand_in.inner.content(&file_id).await.map_err(|_| not_found())?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response())
@@ -83,17 +76,8 @@ impl StandIn {
         inner.keep_content(&file_id, content).await?;
         let mut core = inner.lock();
         let path = format!("documents/file_{}{}", core.state.file_count(), extension(name));
-        let stored = StoredFile {
-            file_id: file_id.clone(),
-            file_path: path.clone(),
-            size_bytes,
-        };
-        core.commit(vec![Event::File(FileRecord {
-            bot_id: bot,
-            file_id,
-            path,
-            size_bytes,
-        })])?;
+        let stored = StoredFile { file_id: file_id.clone(), file_path: path.clone(), size_bytes };
+        core.commit(vec![Event::File(FileRecord { bot_id: bot, file_id, path, size_bytes })])?;
         Ok(stored)
     }
 }
@@ -119,10 +103,7 @@ impl Inner {
             return tokio::fs::read(dir.join(file_id)).await.map(Bytes::from);
         }
         let contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        contents
-            .get(file_id)
-            .cloned()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        contents.get(file_id).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -131,9 +112,5 @@ fn extension(name: &str) -> String {
     let plain = |ext: &&str| {
         (1..=EXTENSION_CHARS_MAX).contains(&ext.len()) && ext.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    name.rsplit_once('.')
-        .map(|(_, ext)| ext)
-        .filter(plain)
-        .map(|ext| format!(".{ext}"))
-        .unwrap_or_default()
+    name.rsplit_once('.').map(|(_, ext)| ext).filter(plain).map(|ext| format!(".{ext}")).unwrap_or_default()
 }

@@ -27,10 +27,7 @@ pub(super) fn set(inner: &Arc<Inner>, bot: i64, params: &Params) -> Result<Succe
         check_secret(secret)?;
     }
     let (default, min, max) = CONNECTIONS;
-    let connections = params
-        .integer("max_connections")
-        .unwrap_or(default)
-        .clamp(min, max);
+    let connections = params.integer("max_connections").unwrap_or(default).clamp(min, max);
     let webhook = Webhook {
         url,
         secret_token,
@@ -38,28 +35,14 @@ pub(super) fn set(inner: &Arc<Inner>, bot: i64, params: &Params) -> Result<Succe
         allowed_updates: allowed_updates(params),
     };
     let changed = replace(inner, bot, Some(webhook), params.flag("drop_pending_updates"))?;
-    let words = if changed {
-        "Webhook was set"
-    } else {
-        "Webhook is already set"
-    };
-    Ok(Success {
-        result: true.into(),
-        description: Some(words),
-    })
+    let words = if changed { "Webhook was set" } else { "Webhook is already set" };
+    Ok(Success { result: true.into(), description: Some(words) })
 }
 
 pub(super) fn delete(inner: &Arc<Inner>, bot: i64, params: &Params) -> Result<Success, ApiError> {
     let changed = replace(inner, bot, None, params.flag("drop_pending_updates"))?;
-    let words = if changed {
-        "Webhook was deleted"
-    } else {
-        "Webhook is already deleted"
-    };
-    Ok(Success {
-        result: true.into(),
-        description: Some(words),
-    })
+    let words = if changed { "Webhook was deleted" } else { "Webhook is already deleted" };
+    Ok(Success { result: true.into(), description: Some(words) })
 }
 
 pub(super) fn info(inner: &Inner, bot: i64) -> Success {
@@ -95,10 +78,9 @@ fn replace(
     let mut events = Vec::new();
     if drop_pending {
         let dropped = core.state.pending_of(bot);
-        events.extend(dropped.map(|update| Event::Settled {
-            serial: update.serial,
-            outcome: Outcome::GivenUp,
-        }));
+        events.extend(
+            dropped.map(|update| Event::Settled { serial: update.serial, outcome: Outcome::GivenUp }),
+        );
     }
     if changed {
         events.push(Event::Webhook { bot_id: bot, webhook });
@@ -118,10 +100,7 @@ fn check_url(url: &str) -> Result<(), ApiError> {
         return Err(bad("An HTTPS URL must be provided for webhook"));
     }
     let host = url.host_str().unwrap_or_default();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     if host == "localhost" || address.is_ok_and(|ip| ip.is_loopback()) {
         Ok(())
     } else {
@@ -133,13 +112,8 @@ fn check_secret(secret: &str) -> Result<(), ApiError> {
     if secret.chars().count() > SECRET_CHARS_MAX {
         return Err(ApiError::bad_request("secret token is too long"));
     }
-    if !secret
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-    {
-        return Err(ApiError::bad_request(
-            "secret token contains unallowed characters",
-        ));
+    if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
+        return Err(ApiError::bad_request("secret token contains unallowed characters"));
     }
     Ok(())
 }
@@ -147,9 +121,5 @@ fn check_secret(secret: &str) -> Result<(), ApiError> {
 fn allowed_updates(params: &Params) -> Vec<String> {
     let kinds = params.json("allowed_updates");
     let kinds = kinds.as_ref().and_then(Value::as_array).into_iter().flatten();
-    kinds
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .take(KINDS_MAX)
-        .collect()
+    kinds.filter_map(Value::as_str).map(str::to_owned).take(KINDS_MAX).collect()
 }

@@ -48,9 +48,7 @@ pub(super) fn visible(html: &str) -> Result<String, String> {
         }
     }
     match open.pop() {
-        Some(name) => Err(format!(
-            "Can't find end tag corresponding to start tag \"{name}\""
-        )),
+        Some(name) => Err(format!("Can't find end tag corresponding to start tag \"{name}\"")),
         None => Ok(text),
     }
 }
@@ -81,10 +79,7 @@ fn tag<'a>(inside: &'a str, at: usize, open: &mut Vec<&'a str>) -> Result<(), St
             )),
         };
     }
-    let name = inside
-        .split(|c: char| c.is_whitespace() || c == '=')
-        .next()
-        .unwrap_or_default();
+    let name = inside.split(|c: char| c.is_whitespace() || c == '=').next().unwrap_or_default();
     if !TAGS.iter().any(|tag| tag.eq_ignore_ascii_case(name)) {
         return Err(format!("Unsupported start tag \"{name}\" at byte offset {at}"));
     }
@@ -94,10 +89,7 @@ fn tag<'a>(inside: &'a str, at: usize, open: &mut Vec<&'a str>) -> Result<(), St
 
 /// The character that the entity at the start of `text` stands for, and the entity's length in bytes.
 fn entity(text: &str) -> Option<(char, usize)> {
-    let end = text
-        .bytes()
-        .take(ENTITY_BYTES_MAX)
-        .position(|byte| byte == b';')?;
+    let end = text.bytes().take(ENTITY_BYTES_MAX).position(|byte| byte == b';')?;
     let decoded = match &text[1..end] {
         "lt" => '<',
         "gt" => '>',
@@ -121,15 +113,9 @@ mod tests {
 
     #[test]
     fn tags_and_entities_do_not_count() {
-        assert_eq!(
-            visible("<b>a</b> &lt;c&gt; &#228;&#xe4; & &nope; ü").unwrap(),
-            "a <c> ää & &nope; ü"
-        );
+        assert_eq!(visible("<b>a</b> &lt;c&gt; &#228;&#xe4; & &nope; ü").unwrap(), "a <c> ää & &nope; ü");
         assert_eq!(visible(r#"<a href="x>y">link</a>"#).unwrap(), "link");
-        assert_eq!(
-            visible("<PRE><code class=\"language-rust\">x</></PRE>").unwrap(),
-            "x"
-        );
+        assert_eq!(visible("<PRE><code class=\"language-rust\">x</></PRE>").unwrap(), "x");
     }
 
     #[test]
@@ -139,10 +125,7 @@ mod tests {
             ("1 < 2", "Unclosed start tag at byte offset 2"),
             ("a<b>b", "Can't find end tag corresponding to start tag \"b\""),
             ("</b>", "Unexpected end tag at byte offset 0"),
-            (
-                "<b>x</i>",
-                "Unmatched end tag at byte offset 4, expected \"</b>\", found \"</i>\"",
-            ),
+            ("<b>x</i>", "Unmatched end tag at byte offset 4, expected \"</b>\", found \"</i>\""),
             ("ü<>", "Unsupported start tag \"\" at byte offset 2"),
         ] {
             assert_eq!(visible(html).unwrap_err(), words);

@@ -26,24 +26,15 @@ pub(super) struct Journal {
 impl Journal {
     /// Reads the journal at `path` (none the first time) into `state` and leaves a short one behind.
     pub fn open(path: &Path, state: &mut State) -> Result<Self, StandInError> {
-        let failed = |source| StandInError::Storage {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| StandInError::Storage { path: path.to_owned(), source };
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(failed)?;
         }
-        let contents = crate::atomic_file::read(path)
-            .map_err(failed)?
-            .unwrap_or_default();
+        let contents = crate::atomic_file::read(path).map_err(failed)?.unwrap_or_default();
         replay(path, &contents, state)?;
         let events = state.events();
         let file = write_anew(path, &events).map_err(failed)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            lines: events.len(),
-        })
+        Ok(Self { path: path.to_owned(), file, lines: events.len() })
     }
 
     /// Appends `events`, all with one write.
@@ -67,24 +58,14 @@ impl Journal {
     }
 
     fn failed(&self, source: io::Error) -> StandInError {
-        StandInError::Storage {
-            path: self.path.clone(),
-            source,
-        }
+        StandInError::Storage { path: self.path.clone(), source }
     }
 }
 
 fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), StandInError> {
     // What follows the last line break was being written when the process died.
-    let whole = contents
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(&[][..], |end| &contents[..end]);
-    for (index, line) in whole
-        .split(|&byte| byte == b'\n')
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty())
-    {
+    let whole = contents.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &contents[..end]);
+    for (index, line) in whole.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let event = serde_json::from_slice(line).map_err(|source| StandInError::Malformed {
             path: path.to_owned(),
             line: index + 1,
@@ -114,12 +95,7 @@ mod tests {
     use super::*;
 
     fn bot(id: i64) -> Event {
-        Event::Bot {
-            id,
-            token: format!("{id}:t"),
-            username: "b".to_owned(),
-            last_update_id: 0,
-        }
+        Event::Bot { id, token: format!("{id}:t"), username: "b".to_owned(), last_update_id: 0 }
     }
 
     #[test]
@@ -137,10 +113,7 @@ mod tests {
     fn a_half_line_at_the_end_is_cut_off() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("telegram.jsonl");
-        Journal::open(&path, &mut State::default())
-            .unwrap()
-            .append(&[bot(1)])
-            .unwrap();
+        Journal::open(&path, &mut State::default()).unwrap().append(&[bot(1)]).unwrap();
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"event":"bot","id":2,"to"#).unwrap();
         let mut state = State::default();

@@ -81,11 +81,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            attempts_max: 10,
-            backoff: Millis::from_secs(1),
-            backoff_max: Millis::from_secs(60),
-        }
+        Self { attempts_max: 10, backoff: Millis::from_secs(1), backoff_max: Millis::from_secs(60) }
     }
 }
 
@@ -207,9 +203,7 @@ impl StandIn {
         options: Options,
     ) -> Result<Self, StandInError> {
         let mut state = State::default();
-        let journal = dir
-            .map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state))
-            .transpose()?;
+        let journal = dir.map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state)).transpose()?;
         // No proxy: it only ever calls this machine. No redirect: one might lead elsewhere.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -218,11 +212,7 @@ impl StandIn {
             .build()
             .map_err(StandInError::Http)?;
         let inner = Inner {
-            core: Mutex::new(Core {
-                state,
-                journal,
-                lanes: Lanes::default(),
-            }),
+            core: Mutex::new(Core { state, journal, lanes: Lanes::default() }),
             faults: Mutex::default(),
             clock,
             entropy,
@@ -233,9 +223,7 @@ impl StandIn {
             hooks_changed: watch::Sender::new(()),
             arrived: watch::Sender::new(()),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The Bot API: `/bot<token>/<method>` and `/file/bot<token>/<path>`.
@@ -267,10 +255,7 @@ impl StandIn {
         let id = token_id(&token).ok_or(StandInError::NotAToken)?;
         let mut core = self.inner.lock();
         let known = core.state.bot(id).map(|bot| bot.username.clone());
-        let username = username
-            .map(str::to_owned)
-            .or(known)
-            .unwrap_or_else(|| format!("agent_{id}_bot"));
+        let username = username.map(str::to_owned).or(known).unwrap_or_else(|| format!("agent_{id}_bot"));
         // Update ids begin anywhere: one who counts on 1 would be surprised by the real Telegram.
         let last_update_id = (UPDATE_ID_MIN + self.inner.entropy.below(UPDATE_IDS)) as u64;
         core.commit(vec![Event::Bot {
@@ -304,11 +289,7 @@ impl StandIn {
 
     /// Has the next `times` calls of `method` answered with `fault`. Kept in memory only.
     pub fn fault(&self, method: &str, fault: &Fault, times: usize) {
-        self.inner
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .queue(method, fault, times);
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, fault, times);
     }
 }
 
@@ -318,26 +299,18 @@ impl Inner {
     }
 
     fn fresh_token(&self) -> String {
-        format!(
-            "{}:{}",
-            BOT_ID_MIN + self.entropy.below(BOT_IDS),
-            self.random_text(TOKEN_CHARS)
-        )
+        format!("{}:{}", BOT_ID_MIN + self.entropy.below(BOT_IDS), self.random_text(TOKEN_CHARS))
     }
 
     /// `length` random letters, digits, `_` and `-`.
     fn random_text(&self, length: usize) -> String {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-        (0..length)
-            .map(|_| char::from(LETTERS[self.entropy.below(LETTERS.len())]))
-            .collect()
+        (0..length).map(|_| char::from(LETTERS[self.entropy.below(LETTERS.len())])).collect()
     }
 }
 
 /// The bot id in a token; `None` when it has not the form of a token.
 fn token_id(token: &str) -> Option<i64> {
-    let (id, _) = token
-        .split_once(':')
-        .filter(|_| af_telegram::client::is_token(token))?;
+    let (id, _) = token.split_once(':').filter(|_| af_telegram::client::is_token(token))?;
     id.parse().ok().filter(|id| *id > 0)
 }

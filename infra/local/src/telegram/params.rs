@@ -32,17 +32,9 @@ impl Params {
     pub async fn read(request: Request) -> Result<Self, ApiError> {
         let mut params = Self::default();
         params.take_pairs(pairs(request.uri())?)?;
-        let kind = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
-        let kind = kind
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             _ if request.method() == Method::GET => {}
             "application/json" => params.take_json(request).await?,
@@ -68,17 +60,15 @@ impl Params {
     }
 
     fn take_pairs(&mut self, pairs: Vec<(String, String)>) -> Result<(), ApiError> {
-        pairs
-            .into_iter()
-            .try_for_each(|(name, value)| self.put(name, Value::String(value)))
+        pairs.into_iter().try_for_each(|(name, value)| self.put(name, Value::String(value)))
     }
 
     async fn take_json(&mut self, request: Request) -> Result<(), ApiError> {
         let body = Bytes::from_request(request, &()).await.map_err(unreadable)?;
         match serde_json::from_slice(&body) {
-            Ok(Value::Object(fields)) => fields
-                .into_iter()
-                .try_for_each(|(name, value)| self.put(name, value)),
+            Ok(Value::Object(fields)) => {
+                fields.into_iter().try_for_each(|(name, value)| self.put(name, value))
+            }
             Err(_) if body.is_empty() => Ok(()),
             _ => Err(ApiError::bad_request("can't parse JSON object")),
         }
@@ -92,13 +82,7 @@ impl Params {
                 Some(file_name) => {
                     let size_bytes = field.bytes().await.map_err(unreadable)?.len() as u64;
                     self.put(name.clone(), Value::String(String::new()))?;
-                    self.files.insert(
-                        name,
-                        Upload {
-                            name: file_name,
-                            size_bytes,
-                        },
-                    );
+                    self.files.insert(name, Upload { name: file_name, size_bytes });
                 }
                 None => {
                     let text = field.text().await.map_err(unreadable)?;
@@ -150,11 +134,9 @@ impl Params {
             None => Err(ApiError::bad_request("chat_id is empty")),
             Some(text) if text.is_empty() => Err(ApiError::bad_request("chat_id is empty")),
             // A name ("@channel") would have to be known; no chat of the stand-in has one.
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|id| *id != 0)
-                .ok_or(ApiError::bad_request("chat not found")),
+            Some(text) => {
+                text.parse().ok().filter(|id| *id != 0).ok_or(ApiError::bad_request("chat not found"))
+            }
         }
     }
 }
@@ -169,9 +151,7 @@ pub(super) fn as_integer(value: &Value) -> Option<i64> {
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
-    Query::try_from_uri(uri)
-        .map(|Query(pairs)| pairs)
-        .map_err(unreadable)
+    Query::try_from_uri(uri).map(|Query(pairs)| pairs).map_err(unreadable)
 }
 
 fn unreadable(_: impl std::error::Error) -> ApiError {

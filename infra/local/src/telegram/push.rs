@@ -88,14 +88,7 @@ impl StandIn {
             return Ok(none("the bot has no webhook"));
         };
         Ok(match tokio::time::timeout(FIRST_ANSWER_WAIT, first).await {
-            Ok(Ok(Attempt {
-                status, body, error, ..
-            })) => Pushed {
-                update_id,
-                status,
-                body,
-                error,
-            },
+            Ok(Ok(Attempt { status, body, error, .. })) => Pushed { update_id, status, body, error },
             Ok(Err(_)) => none("the webhook was deleted"),
             Err(_) => none("an earlier update of this chat is still on its way"),
         })
@@ -110,20 +103,13 @@ impl Inner {
     fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, StandInError> {
         let date = self.clock.now().as_secs();
         let mut core = self.lock();
-        let bot = core
-            .state
-            .bot(arrival.bot)
-            .ok_or(StandInError::UnknownBot(arrival.bot))?;
+        let bot = core.state.bot(arrival.bot).ok_or(StandInError::UnknownBot(arrival.bot))?;
         let has_webhook = bot.webhook.is_some();
-        let given = arrival
-            .update_id
-            .or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));
+        let given =
+            arrival.update_id.or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));
         let update_id = given.unwrap_or(bot.last_update_id.saturating_add(1));
         let serial = core.state.next_serial();
-        let next_message_id = core
-            .state
-            .last_message_id(arrival.bot, arrival.chat_id)
-            .saturating_add(1);
+        let next_message_id = core.state.last_message_id(arrival.bot, arrival.chat_id).saturating_add(1);
         let lane = (arrival.bot, arrival.chat_id);
         let (body, message_id) = body_of(arrival, update_id, next_message_id, date);
         let (bot_id, chat_id) = lane;
@@ -144,14 +130,7 @@ impl Inner {
             return Ok((update_id, None));
         }
         let (first, answer) = oneshot::channel();
-        self.enqueue(
-            &mut core.lanes,
-            lane,
-            Job {
-                serial,
-                first: Some(first),
-            },
-        );
+        self.enqueue(&mut core.lanes, lane, Job { serial, first: Some(first) });
         Ok((update_id, Some(answer)))
     }
 
@@ -161,17 +140,12 @@ impl Inner {
         if core.state.bot(bot).is_none_or(|bot| bot.webhook.is_none()) {
             return;
         }
-        let waiting: Vec<_> = core
-            .state
-            .pending_of(bot)
-            .map(|update| (update.chat_id, update.serial))
-            .collect();
+        let waiting: Vec<_> =
+            core.state.pending_of(bot).map(|update| (update.chat_id, update.serial)).collect();
         for (chat_id, serial) in waiting {
             let lane = (bot, chat_id);
-            let on_its_way = core
-                .lanes
-                .get(&lane)
-                .is_some_and(|jobs| jobs.iter().any(|job| job.serial == serial));
+            let on_its_way =
+                core.lanes.get(&lane).is_some_and(|jobs| jobs.iter().any(|job| job.serial == serial));
             if !on_its_way {
                 self.enqueue(&mut core.lanes, lane, Job { serial, first: None });
             }
@@ -199,12 +173,7 @@ impl Inner {
             match (core.state.pending(job.serial), hook) {
                 (Some(update), Some(hook)) => {
                     let (url, secret) = (hook.url.clone(), hook.secret_token.clone());
-                    break Some(Work {
-                        serial: job.serial,
-                        url,
-                        secret,
-                        body: update.body.clone(),
-                    });
+                    break Some(Work { serial: job.serial, url, secret, body: update.body.clone() });
                 }
                 (_, None) => break None,
                 // Settled meanwhile: dropped with `drop_pending_updates`, or given up.
@@ -225,26 +194,17 @@ impl Inner {
             request = request.header(SECRET_HEADER, secret);
         }
         match request.send().await {
-            Err(error) => Attempt {
-                status: None,
-                body: Value::Null,
-                error: Some(reason(&error)),
-                retry_after: None,
-            },
+            Err(error) => {
+                Attempt { status: None, body: Value::Null, error: Some(reason(&error)), retry_after: None }
+            }
             Ok(response) => {
                 let status = response.status();
                 let retry_after = response.headers().get("Retry-After");
-                let retry_after = retry_after
-                    .and_then(|value| value.to_str().ok()?.parse().ok())
-                    .map(Millis::from_secs);
+                let retry_after =
+                    retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Millis::from_secs);
                 let error =
                     (!status.is_success()).then(|| format!("Wrong response from the webhook: {status}"));
-                Attempt {
-                    status: Some(status.as_u16()),
-                    body: read_body(response).await,
-                    error,
-                    retry_after,
-                }
+                Attempt { status: Some(status.as_u16()), body: read_body(response).await, error, retry_after }
             }
         }
     }
@@ -264,19 +224,10 @@ impl Inner {
         };
         if outcome == Some(Outcome::GivenUp) {
             let error = attempt.error.as_deref().unwrap_or_default();
-            tracing::warn!(
-                bot = lane.0,
-                chat = lane.1,
-                attempts,
-                error,
-                "an update is given up"
-            );
+            tracing::warn!(bot = lane.0, chat = lane.1, attempts, error, "an update is given up");
         }
-        let first = core
-            .lanes
-            .get_mut(&lane)
-            .and_then(VecDeque::front_mut)
-            .filter(|job| job.serial == serial);
+        let first =
+            core.lanes.get_mut(&lane).and_then(VecDeque::front_mut).filter(|job| job.serial == serial);
         if let Some(first) = first.and_then(|job| job.first.take()) {
             // Nobody may be waiting any more.
             let _ = first.send(attempt);
@@ -296,11 +247,7 @@ impl Inner {
     /// The first retry follows at once, as Telegram's does.
     fn wait_after(&self, attempts: u32, asked: Option<Millis>) -> Millis {
         let doubled = 1_u64 << attempts.saturating_sub(1).min(DOUBLINGS_MAX);
-        let own = if attempts <= 1 {
-            0
-        } else {
-            self.options.backoff.as_millis().saturating_mul(doubled)
-        };
+        let own = if attempts <= 1 { 0 } else { self.options.backoff.as_millis().saturating_mul(doubled) };
         let wait = asked.map_or(own, Millis::as_millis);
         Millis::new(wait.min(self.options.backoff_max.as_millis()))
     }

@@ -8,20 +8,11 @@ use serde_json::Value;
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Event {
     /// A bot was made, or got another token or name.
-    Bot {
-        id: i64,
-        token: String,
-        username: String,
-        last_update_id: u64,
-    },
+    Bot { id: i64, token: String, username: String, last_update_id: u64 },
     /// A bot's webhook was set or deleted.
     Webhook { bot_id: i64, webhook: Option<Webhook> },
     /// A chat's message ids went up to here (kept when the messages themselves are not).
-    Chat {
-        bot_id: i64,
-        chat_id: i64,
-        last_message_id: i64,
-    },
+    Chat { bot_id: i64, chat_id: i64, last_message_id: i64 },
     /// A user wrote.
     Update(UpdateRecord),
     /// An update was delivered or given up.

@@ -47,12 +47,7 @@ pub(super) fn message(inner: &Inner, bot: i64, params: &Params) -> Result<Succes
     if visible.chars().count() > TEXT_CHARS_MAX {
         return Err(ApiError::bad_request("message is too long"));
     }
-    let draft = Draft {
-        chat_id,
-        kind: SentKind::Text,
-        text,
-        file: None,
-    };
+    let draft = Draft { chat_id, kind: SentKind::Text, text, file: None };
     send(inner, bot, params, draft, json!({"text": visible}))
 }
 
@@ -62,9 +57,7 @@ pub(super) fn file(inner: &Inner, bot: i64, params: &Params, kind: FileKind) -> 
     // An upload, or the id or URL of a file that is already somewhere.
     let upload = params.file(field).cloned();
     if upload.is_none() && params.text(field).is_none_or(|text| text.is_empty()) {
-        return Err(ApiError::bad_request(format!(
-            "there is no {field} in the request"
-        )));
+        return Err(ApiError::bad_request(format!("there is no {field} in the request")));
     }
     if upload.as_ref().is_some_and(|file| file.size_bytes == 0) {
         return Err(ApiError::bad_request("file must be non-empty"));
@@ -85,18 +78,7 @@ pub(super) fn file(inner: &Inner, bot: i64, params: &Params, kind: FileKind) -> 
     if !caption.is_empty() {
         content["caption"] = caption.into();
     }
-    send(
-        inner,
-        bot,
-        params,
-        Draft {
-            chat_id,
-            kind,
-            text,
-            file,
-        },
-        content,
-    )
+    send(inner, bot, params, Draft { chat_id, kind, text, file }, content)
 }
 
 pub(super) fn chat_action(inner: &Inner, bot: i64, params: &Params) -> Result<Success, ApiError> {
@@ -180,10 +162,7 @@ fn visible(params: &Params, text: &str) -> Result<String, ApiError> {
 fn reply_to(params: &Params, last_message_id: i64) -> Result<Option<i64>, ApiError> {
     let reply = params.json("reply_parameters");
     let id = reply.as_ref().and_then(|reply| as_integer(&reply["message_id"]));
-    let Some(id) = id
-        .or_else(|| params.integer("reply_to_message_id"))
-        .filter(|id| *id != 0)
-    else {
+    let Some(id) = id.or_else(|| params.integer("reply_to_message_id")).filter(|id| *id != 0) else {
         return Ok(None);
     };
     if (1..=last_message_id).contains(&id) {
@@ -209,12 +188,7 @@ pub(super) fn chat_type(chat_id: i64) -> &'static str {
 impl Inner {
     /// A bot as a Telegram user.
     pub(super) fn user(&self, bot: i64) -> Value {
-        let username = self
-            .lock()
-            .state
-            .bot(bot)
-            .map(|bot| bot.username.clone())
-            .unwrap_or_default();
+        let username = self.lock().state.bot(bot).map(|bot| bot.username.clone()).unwrap_or_default();
         json!({"id": bot, "is_bot": true, "first_name": username, "username": username})
     }
 }

@@ -42,23 +42,16 @@ impl State {
     /// Lets `event` happen.
     pub fn apply(&mut self, event: Event) {
         match event {
-            Event::Bot {
-                id,
-                token,
-                username,
-                last_update_id,
-            } => self.bot_made(id, token, username, last_update_id),
+            Event::Bot { id, token, username, last_update_id } => {
+                self.bot_made(id, token, username, last_update_id)
+            }
             Event::Webhook { bot_id, webhook } => {
                 if let Some(bot) = self.bots.get_mut(&bot_id) {
                     bot.webhook = webhook;
                     bot.last_error = None;
                 }
             }
-            Event::Chat {
-                bot_id,
-                chat_id,
-                last_message_id,
-            } => self.seen(bot_id, chat_id, last_message_id),
+            Event::Chat { bot_id, chat_id, last_message_id } => self.seen(bot_id, chat_id, last_message_id),
             Event::Update(update) => self.arrived(update),
             Event::Settled { serial, outcome } => self.settle(serial, outcome),
             Event::Sent(message) => {
@@ -80,23 +73,11 @@ impl State {
         let mut events = Vec::new();
         for (&id, bot) in &self.bots {
             let (token, username) = (bot.token.clone(), bot.username.clone());
-            events.push(Event::Bot {
-                id,
-                token,
-                username,
-                last_update_id: bot.last_update_id,
-            });
-            events.extend(bot.webhook.clone().map(|hook| Event::Webhook {
-                bot_id: id,
-                webhook: Some(hook),
-            }));
+            events.push(Event::Bot { id, token, username, last_update_id: bot.last_update_id });
+            events.extend(bot.webhook.clone().map(|hook| Event::Webhook { bot_id: id, webhook: Some(hook) }));
         }
         for (&(bot_id, chat_id), &last_message_id) in &self.last_message_ids {
-            events.push(Event::Chat {
-                bot_id,
-                chat_id,
-                last_message_id,
-            });
+            events.push(Event::Chat { bot_id, chat_id, last_message_id });
         }
         events.extend(self.updates.values().cloned().map(Event::Update));
         events.extend(self.outbox.iter().cloned().map(Event::Sent));
@@ -111,16 +92,8 @@ impl State {
                 bot.username = username;
             }
             None => {
-                self.bots.insert(
-                    id,
-                    Bot {
-                        token,
-                        username,
-                        webhook: None,
-                        last_error: None,
-                        last_update_id,
-                    },
-                );
+                self.bots
+                    .insert(id, Bot { token, username, webhook: None, last_error: None, last_update_id });
             }
         }
     }
@@ -170,10 +143,7 @@ impl State {
 
     /// The id of the bot whose token this is.
     pub fn bot_by_token(&self, token: &str) -> Option<i64> {
-        self.bots
-            .iter()
-            .find(|(_, bot)| bot.token == token)
-            .map(|(&id, _)| id)
+        self.bots.iter().find(|(_, bot)| bot.token == token).map(|(&id, _)| id)
     }
 
     /// All bots' ids.
@@ -198,24 +168,17 @@ impl State {
 
     /// The latest message id of a chat; zero before the first.
     pub fn last_message_id(&self, bot_id: i64, chat_id: i64) -> i64 {
-        self.last_message_ids
-            .get(&(bot_id, chat_id))
-            .copied()
-            .unwrap_or_default()
+        self.last_message_ids.get(&(bot_id, chat_id)).copied().unwrap_or_default()
     }
 
     /// An update that is still to be delivered.
     pub fn pending(&self, serial: u64) -> Option<&UpdateRecord> {
-        self.updates
-            .get(&serial)
-            .filter(|update| update.outcome.is_none())
+        self.updates.get(&serial).filter(|update| update.outcome.is_none())
     }
 
     /// A bot's updates that are still to be delivered, in order of arrival.
     pub fn pending_of(&self, bot_id: i64) -> impl Iterator<Item = &UpdateRecord> {
-        self.updates
-            .values()
-            .filter(move |update| update.bot_id == bot_id && update.outcome.is_none())
+        self.updates.values().filter(move |update| update.bot_id == bot_id && update.outcome.is_none())
     }
 
     /// Notes a push and its answer. Not journaled: a new process starts with new attempts.
@@ -252,25 +215,15 @@ impl State {
         let matches = |m: &&OutboxMessage| {
             bot.as_ref().is_none_or(|bot| *bot == m.bot_identity) && chat.is_none_or(|chat| chat == m.chat_id)
         };
-        let mut messages: Vec<_> = self
-            .outbox
-            .iter()
-            .rev()
-            .filter(matches)
-            .take(limit)
-            .cloned()
-            .collect();
+        let mut messages: Vec<_> = self.outbox.iter().rev().filter(matches).take(limit).cloned().collect();
         messages.reverse();
         messages
     }
 
     /// The newest `limit` updates that match, oldest first.
     pub fn update_views(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
-        let matching = self
-            .updates
-            .values()
-            .rev()
-            .filter(|update| bot.is_none_or(|bot| bot == update.bot_id));
+        let matching =
+            self.updates.values().rev().filter(|update| bot.is_none_or(|bot| bot == update.bot_id));
         let mut views: Vec<_> = matching.take(limit).map(UpdateView::of).collect();
         views.reverse();
         views
@@ -283,9 +236,7 @@ impl State {
 
     /// A bot's file by its download path.
     pub fn file_at(&self, bot_id: i64, path: &str) -> Option<&FileRecord> {
-        self.files
-            .values()
-            .find(|file| file.bot_id == bot_id && file.path == path)
+        self.files.values().find(|file| file.bot_id == bot_id && file.path == path)
     }
 
     /// How many files there are.

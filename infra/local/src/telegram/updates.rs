@@ -15,10 +15,7 @@ const UPDATES_MAX: i64 = 100;
 const WAIT_SECS_MAX: i64 = 50;
 
 pub(super) async fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, ApiError> {
-    let limit = params
-        .integer("limit")
-        .unwrap_or(UPDATES_MAX)
-        .clamp(1, UPDATES_MAX);
+    let limit = params.integer("limit").unwrap_or(UPDATES_MAX).clamp(1, UPDATES_MAX);
     let limit = usize::try_from(limit).unwrap_or(1);
     let offset = params.integer("offset").unwrap_or(0);
     let wait = params.integer("timeout").unwrap_or(0).clamp(0, WAIT_SECS_MAX);
@@ -45,11 +42,7 @@ fn take(inner: &Inner, bot: i64, offset: i64, limit: usize) -> Result<Vec<Value>
         let words = "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first";
         return Err(ApiError::new(409, words));
     }
-    let mut ids: Vec<(u64, u64)> = core
-        .state
-        .pending_of(bot)
-        .map(|u| (u.update_id, u.serial))
-        .collect();
+    let mut ids: Vec<(u64, u64)> = core.state.pending_of(bot).map(|u| (u.update_id, u.serial)).collect();
     ids.sort_unstable();
     let first = match usize::try_from(offset) {
         Ok(_) => offset.unsigned_abs(),
@@ -59,17 +52,9 @@ fn take(inner: &Inner, bot: i64, offset: i64, limit: usize) -> Result<Vec<Value>
         }
     };
     let confirmed = ids.iter().filter(|(id, _)| *id < first);
-    let events = confirmed
-        .map(|&(_, serial)| Event::Settled {
-            serial,
-            outcome: Outcome::Delivered,
-        })
-        .collect();
-    core.commit(events)
-        .map_err(|error: StandInError| ApiError::from(error))?;
+    let events =
+        confirmed.map(|&(_, serial)| Event::Settled { serial, outcome: Outcome::Delivered }).collect();
+    core.commit(events).map_err(|error: StandInError| ApiError::from(error))?;
     let rest = ids.iter().filter(|(id, _)| *id >= first).take(limit);
-    Ok(rest
-        .filter_map(|(_, serial)| core.state.pending(*serial))
-        .map(|update| update.body.clone())
-        .collect())
+    Ok(rest.filter_map(|(_, serial)| core.state.pending(*serial)).map(|update| update.body.clone()).collect())
 }

@@ -15,35 +15,23 @@ pub struct Place {
 impl Place {
     /// The resource, or the section, of this name.
     pub(super) fn resource(name: &str) -> Self {
-        Self {
-            resource: name.to_owned(),
-            property: String::new(),
-        }
+        Self { resource: name.to_owned(), property: String::new() }
     }
 
     /// The property `name` of this place.
     pub(super) fn property(&self, name: impl fmt::Display) -> Self {
         let separator = if self.property.is_empty() { "" } else { "." };
-        Self {
-            resource: self.resource.clone(),
-            property: format!("{}{separator}{name}", self.property),
-        }
+        Self { resource: self.resource.clone(), property: format!("{}{separator}{name}", self.property) }
     }
 
     /// This place has this problem.
     pub(super) fn problem(&self, problem: Problem) -> TemplateError {
-        TemplateError::At {
-            place: self.clone(),
-            problem,
-        }
+        TemplateError::At { place: self.clone(), problem }
     }
 
     /// Something of another kind was wanted here.
     pub(super) fn expected(&self, wanted: &'static str, found: &serde_json::Value) -> TemplateError {
-        self.problem(Problem::Expected {
-            wanted,
-            found: found.to_string(),
-        })
+        self.problem(Problem::Expected { wanted, found: found.to_string() })
     }
 }
 

@@ -60,46 +60,27 @@ fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDe
     };
     let expression = properties.text(property)?;
     let expression = properties.required(property, expression)?;
-    let every = rate(&expression).ok_or_else(|| {
-        properties
-            .at(property)
-            .problem(Problem::UnsupportedSchedule(expression))
-    })?;
+    let every = rate(&expression)
+        .ok_or_else(|| properties.at(property).problem(Problem::UnsupportedSchedule(expression)))?;
     let enabled = match (properties.flag("Enabled")?, properties.text("State")?.as_deref()) {
         (Some(enabled), _) => enabled,
         (None, None | Some("ENABLED")) => true,
         (None, Some("DISABLED")) => false,
         (None, Some(other)) => {
-            return Err(properties
-                .at("State")
-                .expected("ENABLED or DISABLED", &Value::from(other)));
+            return Err(properties.at("State").expected("ENABLED or DISABLED", &Value::from(other)));
         }
     };
     let input = properties.text("Input")?;
-    let input = input
-        .map(|input| json(&input, &properties.at("Input")))
-        .transpose()?;
+    let input = input.map(|input| json(&input, &properties.at("Input"))).transpose()?;
     let name = properties.text("Name")?.unwrap_or(default_name);
-    Ok(EventDef::Schedule {
-        name,
-        every,
-        enabled,
-        input,
-    })
+    Ok(EventDef::Schedule { name, every, enabled, input })
 }
 
 /// `rate(5 minutes)`. As EventBridge has it, one is singular and more are plural.
 fn rate(expression: &str) -> Option<Millis> {
-    let (number, unit) = expression
-        .strip_prefix("rate(")?
-        .strip_suffix(')')?
-        .split_once(' ')?;
+    let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let number: u64 = number.parse().ok()?;
-    let unit = if number == 1 {
-        unit
-    } else {
-        unit.strip_suffix('s')?
-    };
+    let unit = if number == 1 { unit } else { unit.strip_suffix('s')? };
     let secs = match unit {
         "minute" => 60,
         "hour" => 3_600,
@@ -123,18 +104,14 @@ fn stream<'t>(
     // Both begin at the oldest record here: a table on one machine is made together with its mappings.
     if !matches!(position.as_str(), "TRIM_HORIZON" | "LATEST") {
         let found = Value::String(position);
-        return Err(properties
-            .at("StartingPosition")
-            .expected("TRIM_HORIZON or LATEST", &found));
+        return Err(properties.at("StartingPosition").expected("TRIM_HORIZON or LATEST", &found));
     }
     if properties.value("TumblingWindowInSeconds")?.is_some() {
         let unsupported = Problem::UnsupportedEvent("DynamoDB with a tumbling window".to_owned());
         return Err(properties.at("TumblingWindowInSeconds").problem(unsupported));
     }
     let window = properties.integer("MaximumBatchingWindowInSeconds", 0..=WINDOW_MAX_SECS)?;
-    let batch_size = properties
-        .integer("BatchSize", 1..=BATCH_SIZE_MAX)?
-        .unwrap_or(BATCH_SIZE_DEFAULT);
+    let batch_size = properties.integer("BatchSize", 1..=BATCH_SIZE_MAX)?.unwrap_or(BATCH_SIZE_DEFAULT);
     Ok(Some(EventDef::Stream {
         name: name.to_owned(),
         table: table_of(scope, properties)?,
@@ -151,11 +128,7 @@ fn stream<'t>(
 fn table_of<'t>(scope: &'t Scope<'t>, properties: &Properties<'t>) -> Result<String, TemplateError> {
     let arn = properties.text("Stream")?;
     let arn = properties.required("Stream", arn)?;
-    for table in scope
-        .resources()?
-        .iter()
-        .filter(|resource| resource.kind == "AWS::DynamoDB::Table")
-    {
+    for table in scope.resources()?.iter().filter(|resource| resource.kind == "AWS::DynamoDB::Table") {
         if stream_arn(&scope.name_of(table, &table.place(), 0)?) == arn {
             return Ok(table.logical_id.to_owned());
         }
@@ -192,9 +165,7 @@ fn retries_max(properties: &Properties<'_>) -> Result<Option<u32>, TemplateError
 fn reports_failures(properties: &Properties<'_>) -> Result<bool, TemplateError> {
     let types = properties.list("FunctionResponseTypes")?.unwrap_or_default();
     match types.iter().find(|kind| *kind != "ReportBatchItemFailures") {
-        Some(other) => Err(properties
-            .at("FunctionResponseTypes")
-            .expected("ReportBatchItemFailures", other)),
+        Some(other) => Err(properties.at("FunctionResponseTypes").expected("ReportBatchItemFailures", other)),
         None => Ok(!types.is_empty()),
     }
 }

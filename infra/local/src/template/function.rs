@@ -24,9 +24,7 @@ pub(super) fn function<'t>(
     let globals = globals(scope)?;
     let timeout = match properties.integer("Timeout", 1..=TIMEOUT_MAX_SECS)? {
         Some(own) => own,
-        None => globals
-            .integer("Timeout", 1..=TIMEOUT_MAX_SECS)?
-            .unwrap_or(TIMEOUT_DEFAULT_SECS),
+        None => globals.integer("Timeout", 1..=TIMEOUT_MAX_SECS)?.unwrap_or(TIMEOUT_DEFAULT_SECS),
     };
     let mut events = Vec::new();
     if let Some(declared) = properties.mapping("Events")? {

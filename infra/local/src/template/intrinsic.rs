@@ -20,11 +20,7 @@ impl Scope<'_> {
             "Fn::If" => {
                 let [condition, yes, no] = arguments("Fn::If", argument, at)?;
                 let condition = self.literal("Fn::If", condition, at)?;
-                let chosen = if self.condition(&condition, at, depth)? {
-                    yes
-                } else {
-                    no
-                };
+                let chosen = if self.condition(&condition, at, depth)? { yes } else { no };
                 return self.resolve(chosen, at, depth);
             }
             "Fn::GetAtt" => {
@@ -43,30 +39,22 @@ impl Scope<'_> {
                 if delimiter.is_empty() {
                     return Err(bad("Fn::Split", "an empty delimiter", at));
                 }
-                self.text_of("Fn::Split", source, at, depth)?
-                    .split(&delimiter)
-                    .map(Value::from)
-                    .collect()
+                self.text_of("Fn::Split", source, at, depth)?.split(&delimiter).map(Value::from).collect()
             }
             "Fn::Select" => {
                 let [index, list] = arguments("Fn::Select", argument, at)?;
                 let index = self.text_of("Fn::Select", index, at, depth)?;
                 let list = self.texts_of("Fn::Select", list, at, depth)?;
                 let chosen = index.parse::<usize>().ok().and_then(|index| list.get(index));
-                let outside = || {
-                    bad(
-                        "Fn::Select",
-                        format!("no item {index} in a list of {}", list.len()),
-                        at,
-                    )
-                };
+                let outside =
+                    || bad("Fn::Select", format!("no item {index} in a list of {}", list.len()), at);
                 Value::String(chosen.ok_or_else(outside)?.clone())
             }
             "Fn::FindInMap" => self.find_in_map(argument, at, depth)?,
             "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" => {
-                return Err(at.problem(Problem::UnsupportedIntrinsic(format!(
-                    "{name} outside of a condition"
-                ))));
+                return Err(
+                    at.problem(Problem::UnsupportedIntrinsic(format!("{name} outside of a condition")))
+                );
             }
             other => return Err(at.problem(Problem::UnsupportedIntrinsic(other.to_owned()))),
         };
@@ -78,17 +66,12 @@ impl Scope<'_> {
         /// How many conditions CloudFormation lets And and Or take.
         const OPERANDS_MAX: usize = 10;
         guard_depth(at, depth)?;
-        let rules = rule
-            .as_object()
-            .filter(|rules| rules.len() == 1)
-            .and_then(|rules| rules.iter().next());
+        let rules = rule.as_object().filter(|rules| rules.len() == 1).and_then(|rules| rules.iter().next());
         let Some((name, argument)) = rules else {
             return Err(at.expected("a condition function", rule));
         };
         let operands = || {
-            let operands = argument
-                .as_array()
-                .filter(|list| (2..=OPERANDS_MAX).contains(&list.len()));
+            let operands = argument.as_array().filter(|list| (2..=OPERANDS_MAX).contains(&list.len()));
             operands.ok_or_else(|| at.expected("a list of two to ten conditions", argument))
         };
         match name.as_str() {
@@ -106,9 +89,9 @@ impl Scope<'_> {
             "Fn::And" => operands()?
                 .iter()
                 .try_fold(true, |all, operand| Ok(all & self.truth(operand, at, depth + 1)?)),
-            "Fn::Or" => operands()?.iter().try_fold(false, |any, operand| {
-                Ok(any | self.truth(operand, at, depth + 1)?)
-            }),
+            "Fn::Or" => operands()?
+                .iter()
+                .try_fold(false, |any, operand| Ok(any | self.truth(operand, at, depth + 1)?)),
             other => Err(at.problem(Problem::UnsupportedIntrinsic(other.to_owned()))),
         }
     }
@@ -128,9 +111,8 @@ impl Scope<'_> {
         // Ends: every round consumes at least the two characters of `${`.
         while let Some((before, after)) = rest.split_once("${") {
             result.push_str(before);
-            let (name, after) = after
-                .split_once('}')
-                .ok_or_else(|| bad("Fn::Sub", "`${` without `}`", at))?;
+            let (name, after) =
+                after.split_once('}').ok_or_else(|| bad("Fn::Sub", "`${` without `}`", at))?;
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
                 result.push_str(&format!("${{{literal}}}"));
@@ -156,12 +138,8 @@ impl Scope<'_> {
         let [map, first, second] = keys.map(|key| self.text_of("Fn::FindInMap", key, at, depth));
         let (map, first, second) = (map?, first?, second?);
         let mut maps = self.section("Mappings")?;
-        let found = maps
-            .find(|(name, _)| **name == map)
-            .and_then(|(_, map)| map.get(&first)?.get(&second));
-        found
-            .cloned()
-            .ok_or_else(|| bad("Fn::FindInMap", format!("no {map}.{first}.{second}"), at))
+        let found = maps.find(|(name, _)| **name == map).and_then(|(_, map)| map.get(&first)?.get(&second));
+        found.cloned().ok_or_else(|| bad("Fn::FindInMap", format!("no {map}.{first}.{second}"), at))
     }
 
     /// A name that may not be computed.
@@ -220,18 +198,9 @@ fn attribute_name(argument: &Value, at: &Place) -> Result<(String, String), Temp
         _ => None,
     };
     let owned = parts.map(|(resource, attribute)| (resource.to_owned(), attribute.to_owned()));
-    owned.ok_or_else(|| {
-        bad(
-            "Fn::GetAtt",
-            format!("wants a resource and an attribute, found {argument}"),
-            at,
-        )
-    })
+    owned.ok_or_else(|| bad("Fn::GetAtt", format!("wants a resource and an attribute, found {argument}"), at))
 }
 
 fn bad(intrinsic: &'static str, reason: impl Into<String>, at: &Place) -> TemplateError {
-    at.problem(Problem::BadIntrinsic {
-        intrinsic,
-        reason: reason.into(),
-    })
+    at.problem(Problem::BadIntrinsic { intrinsic, reason: reason.into() })
 }

@@ -148,11 +148,7 @@ impl Template {
     pub fn parse(yaml: &str, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let document = yaml::read(yaml)?;
         let scope = Scope::new(&document, parameters)?;
-        let mut template = Self {
-            tables: Vec::new(),
-            buckets: Vec::new(),
-            functions: Vec::new(),
-        };
+        let mut template = Self { tables: Vec::new(), buckets: Vec::new(), functions: Vec::new() };
         for resource in scope.resources()? {
             match resource.kind {
                 "AWS::DynamoDB::Table" => template.tables.push(table::table(&scope, &resource)?),
@@ -178,10 +174,7 @@ impl Template {
 
 fn bucket<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<BucketDef, TemplateError> {
     let name = scope.name_of(resource, &resource.place(), 0)?;
-    Ok(BucketDef {
-        logical_id: resource.logical_id.to_owned(),
-        name,
-    })
+    Ok(BucketDef { logical_id: resource.logical_id.to_owned(), name })
 }
 
 #[cfg(test)]

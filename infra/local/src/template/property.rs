@@ -23,29 +23,17 @@ impl<'t> Properties<'t> {
         part: &str,
     ) -> Result<Self, TemplateError> {
         // The part's own name is left out of error messages for `Properties`: everything is in there.
-        let place = if part == "Properties" {
-            resource.place()
-        } else {
-            resource.place().property(part)
-        };
+        let place = if part == "Properties" { resource.place() } else { resource.place().property(part) };
         let entries = match resource.body.get(part) {
             None | Some(Value::Null) => Cow::Owned(Map::new()),
             Some(Value::Object(entries)) => Cow::Borrowed(entries),
             Some(other) => return Err(place.expected("a mapping", other)),
         };
-        Ok(Self {
-            scope,
-            place,
-            entries,
-        })
+        Ok(Self { scope, place, entries })
     }
 
     pub(super) fn new(scope: &'t Scope<'t>, place: Place, entries: Map<String, Value>) -> Self {
-        Self {
-            scope,
-            place,
-            entries: Cow::Owned(entries),
-        }
+        Self { scope, place, entries: Cow::Owned(entries) }
     }
 
     /// The place of the property `name`.
@@ -68,9 +56,7 @@ impl<'t> Properties<'t> {
 
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, TemplateError> {
         let value = self.value(name)?;
-        value
-            .map(|value| text(&value).ok_or_else(|| self.at(name).expected("a text", &value)))
-            .transpose()
+        value.map(|value| text(&value).ok_or_else(|| self.at(name).expected("a text", &value))).transpose()
     }
 
     pub(super) fn integer(
@@ -85,11 +71,7 @@ impl<'t> Properties<'t> {
         let number = whole.ok_or_else(|| self.at(name).expected("a whole number", &Value::String(value)))?;
         if !range.contains(&number) {
             let (min, max) = range.into_inner();
-            return Err(self.at(name).problem(Problem::OutOfRange {
-                found: number,
-                min,
-                max,
-            }));
+            return Err(self.at(name).problem(Problem::OutOfRange { found: number, min, max }));
         }
         Ok(Some(number))
     }
@@ -132,11 +114,9 @@ impl<'t> Properties<'t> {
             return Ok(None);
         };
         let items = items.into_iter().enumerate().map(|(number, item)| match item {
-            Value::Object(entries) => Ok(Properties::new(
-                self.scope,
-                self.at(name).property(number),
-                entries,
-            )),
+            Value::Object(entries) => {
+                Ok(Properties::new(self.scope, self.at(name).property(number), entries))
+            }
             other => Err(self.at(name).property(number).expected("a mapping", &other)),
         });
         items.collect::<Result<_, _>>().map(Some)

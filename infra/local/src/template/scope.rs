@@ -46,11 +46,8 @@ impl<'t> Scope<'t> {
     ) -> Result<Self, TemplateError> {
         let mut parameters = BTreeMap::new();
         for (name, declaration) in section(template, "Parameters")? {
-            let value = parameter(
-                declaration,
-                given.get(name),
-                &Place::resource("Parameters").property(name),
-            )?;
+            let value =
+                parameter(declaration, given.get(name), &Place::resource("Parameters").property(name))?;
             parameters.insert(name.as_str(), value);
         }
         if let Some(unknown) = given.keys().find(|name| !parameters.contains_key(name.as_str())) {
@@ -83,16 +80,10 @@ impl<'t> Scope<'t> {
         if logical_id.starts_with("Fn::") {
             return Err(place.problem(Problem::UnsupportedIntrinsic(logical_id.to_owned())));
         }
-        let body = body
-            .as_object()
-            .ok_or_else(|| place.expected("a resource", body))?;
+        let body = body.as_object().ok_or_else(|| place.expected("a resource", body))?;
         let kind = body.get("Type").and_then(Value::as_str);
         let kind = kind.ok_or_else(|| place.property("Type").problem(Problem::Missing))?;
-        Ok(Resource {
-            logical_id,
-            kind,
-            body,
-        })
+        Ok(Resource { logical_id, kind, body })
     }
 
     fn is_active(&self, resource: &Resource<'_>, depth: usize) -> Result<bool, TemplateError> {
@@ -222,9 +213,7 @@ impl<'t> Scope<'t> {
             Some(value) => self.resolve(value, &place, depth + 1)?,
             None => None,
         };
-        declared.map_or(Ok(made), |name| {
-            text(&name).ok_or_else(|| place.expected("a name", &name))
-        })
+        declared.map_or(Ok(made), |name| text(&name).ok_or_else(|| place.expected("a name", &name)))
     }
 
     fn resource(&self, name: &str, at: &Place, depth: usize) -> Result<Resource<'t>, TemplateError> {

@@ -46,10 +46,7 @@ fn index(properties: &Properties<'_>) -> Result<Value, TemplateError> {
     let mut index = Map::from_iter([("IndexName".to_owned(), json!(name))]);
     copy_keys(properties, &mut index)?;
     let projection = properties.value("Projection")?;
-    index.insert(
-        "Projection".to_owned(),
-        properties.required("Projection", projection)?,
-    );
+    index.insert("Projection".to_owned(), properties.required("Projection", projection)?);
     copy_throughput(properties, &mut index)?;
     Ok(Value::Object(index))
 }

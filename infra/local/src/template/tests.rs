@@ -91,18 +91,11 @@ fn parse(yaml: &str) -> Result<Template, TemplateError> {
 }
 
 fn given(parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
-    parameters
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn function<'t>(template: &'t Template, logical_id: &str) -> &'t FunctionDef {
-    template
-        .functions
-        .iter()
-        .find(|function| function.logical_id == logical_id)
-        .unwrap()
+    template.functions.iter().find(|function| function.logical_id == logical_id).unwrap()
 }
 
 /// The template without the lines of the block that begins with `first` (and is indented deeper than it).
@@ -160,13 +153,8 @@ fn problem(result: Result<impl std::fmt::Debug, TemplateError>) -> (String, Prob
 #[test]
 fn a_table_becomes_a_create_table_request() {
     let template = parse(TEMPLATE).unwrap();
-    let [table] = template.tables.as_slice() else {
-        panic!("{:?}", template.tables)
-    };
-    assert_eq!(
-        (table.logical_id.as_str(), table.name.as_str()),
-        ("Table", "agent-factory-Table")
-    );
+    let [table] = template.tables.as_slice() else { panic!("{:?}", template.tables) };
+    assert_eq!((table.logical_id.as_str(), table.name.as_str()), ("Table", "agent-factory-Table"));
     assert_eq!(table.ttl_attribute.as_deref(), Some("ttl"));
     let expected = json!({
         "TableName": "agent-factory-Table",
@@ -189,10 +177,7 @@ fn a_table_becomes_a_create_table_request() {
     });
     assert_eq!(table.create_table, expected);
     assert_eq!(template.table("Table"), Some(table));
-    let bucket = BucketDef {
-        logical_id: "Bucket".into(),
-        name: "agent-factory-bucket".into(),
-    };
+    let bucket = BucketDef { logical_id: "Bucket".into(), name: "agent-factory-bucket".into() };
     assert_eq!(template.buckets, [bucket]);
 }
 
@@ -200,10 +185,7 @@ fn a_table_becomes_a_create_table_request() {
 fn a_function_has_its_binary_timeout_and_environment_over_the_globals() {
     let template = parse(TEMPLATE).unwrap();
     let webhook = function(&template, "WebhookFunction");
-    assert_eq!(
-        (webhook.binary.as_str(), webhook.timeout),
-        ("webhook", Millis::from_secs(10))
-    );
+    assert_eq!((webhook.binary.as_str(), webhook.timeout), ("webhook", Millis::from_secs(10)));
     let environment = given(&[
         ("TABLE_NAME", "agent-factory-Table"),
         ("RUST_LOG", "info"),
@@ -213,14 +195,8 @@ fn a_function_has_its_binary_timeout_and_environment_over_the_globals() {
     ]);
     assert_eq!(webhook.environment, environment);
     let reconcile = function(&template, "ReconcileFunction");
-    assert_eq!(
-        (reconcile.binary.as_str(), reconcile.timeout),
-        ("reconcile", Millis::from_secs(60))
-    );
-    assert!(
-        !reconcile.environment.contains_key("EXTRA"),
-        "AWS::NoValue hides the global one"
-    );
+    assert_eq!((reconcile.binary.as_str(), reconcile.timeout), ("reconcile", Millis::from_secs(60)));
+    assert!(!reconcile.environment.contains_key("EXTRA"), "AWS::NoValue hides the global one");
 }
 
 #[test]
@@ -264,10 +240,7 @@ fn what_is_removed_from_the_text_is_gone() {
         panic!("{no_stream:?}");
     };
     let no_index = parse(&without("GlobalSecondaryIndexes:")).unwrap();
-    assert_eq!(
-        no_index.tables[0].create_table.get("GlobalSecondaryIndexes"),
-        None
-    );
+    assert_eq!(no_index.tables[0].create_table.get("GlobalSecondaryIndexes"), None);
     let no_function = parse(&without("WebhookFunction:")).unwrap();
     assert_eq!(no_function.functions.len(), 1);
     let no_bucket = parse(&without("Bucket:"));
@@ -276,24 +249,15 @@ fn what_is_removed_from_the_text_is_gone() {
 
 #[test]
 fn parameters_and_conditions_change_what_is_declared() {
-    let parameters = given(&[
-        ("Stage", "prod"),
-        ("PathPrefix", "/p"),
-        ("Rate", "rate(2 hours)"),
-        ("Batch", "7"),
-    ]);
+    let parameters =
+        given(&[("Stage", "prod"), ("PathPrefix", "/p"), ("Rate", "rate(2 hours)"), ("Batch", "7")]);
     let template = Template::parse(TEMPLATE, &parameters).unwrap();
     let reconcile = function(&template, "ReconcileFunction");
     assert_eq!(reconcile.environment["EXTRA"], "prod only");
-    assert!(matches!(
-        &reconcile.events[0],
-        EventDef::Stream { batch_size: 7, .. }
-    ));
+    assert!(matches!(&reconcile.events[0], EventDef::Stream { batch_size: 7, .. }));
     let every = Millis::from_secs(7_200);
     assert!(matches!(&reconcile.events[1], EventDef::Schedule { every: e, .. } if *e == every));
-    let EventDef::HttpApi { path, .. } = &function(&template, "WebhookFunction").events[0] else {
-        panic!()
-    };
+    let EventDef::HttpApi { path, .. } = &function(&template, "WebhookFunction").events[0] else { panic!() };
     assert_eq!(path, "/p/telegram/webhook/{botIdentity}");
 }
 
@@ -316,14 +280,7 @@ Resources:
   Three: {Type: AWS::Lambda::Function, Condition: Never}
 ";
     let template = parse(text).unwrap();
-    assert_eq!(
-        template
-            .buckets
-            .iter()
-            .map(|bucket| &bucket.logical_id)
-            .collect::<Vec<_>>(),
-        ["Two"]
-    );
+    assert_eq!(template.buckets.iter().map(|bucket| &bucket.logical_id).collect::<Vec<_>>(), ["Two"]);
     let used = format!("{text}  Four: {{Type: AWS::S3::Bucket, Properties: {{BucketName: !Ref One}}}}");
     let (place, inactive) = problem(parse(&used));
     assert_eq!(place, "Four: BucketName");

@@ -20,26 +20,16 @@ fn plain(yaml: Yaml) -> Value {
         Yaml::Null => Value::Null,
         Yaml::Bool(flag) => Value::Bool(flag),
         Yaml::Number(number) => {
-            let exact = number
-                .as_i64()
-                .map(Value::from)
-                .or_else(|| number.as_u64().map(Value::from));
+            let exact = number.as_i64().map(Value::from).or_else(|| number.as_u64().map(Value::from));
             // Infinity and NaN are no JSON numbers; as text they fail where a number is wanted.
             exact
-                .or_else(|| {
-                    number
-                        .as_f64()
-                        .and_then(serde_json::Number::from_f64)
-                        .map(Value::Number)
-                })
+                .or_else(|| number.as_f64().and_then(serde_json::Number::from_f64).map(Value::Number))
                 .unwrap_or_else(|| Value::String(number.to_string()))
         }
         Yaml::String(text) => Value::String(text),
         Yaml::Sequence(items) => items.into_iter().map(plain).collect(),
         Yaml::Mapping(entries) => {
-            let entries = entries
-                .into_iter()
-                .map(|(key, value)| (key_text(plain(key)), plain(value)));
+            let entries = entries.into_iter().map(|(key, value)| (key_text(plain(key)), plain(value)));
             Value::Object(entries.collect())
         }
         Yaml::Tagged(tagged) => {
@@ -71,18 +61,9 @@ mod tests {
         let read = |text| Value::Object(read(text).unwrap());
         let expected = json!({"a": {"Fn::Sub": "x-${Y}"}, "b": {"Ref": "Z"}, "c": {"Fn::GetAtt": "T.Arn"}});
         assert_eq!(read("{a: !Sub 'x-${Y}', b: !Ref Z, c: !GetAtt T.Arn}"), expected);
-        assert_eq!(
-            read("{a: {'Fn::Sub': 'x-${Y}'}, b: {Ref: Z}, c: {'Fn::GetAtt': T.Arn}}"),
-            expected
-        );
-        assert_eq!(
-            read("a: !If [C, !Ref B, 1]"),
-            json!({"a": {"Fn::If": ["C", {"Ref": "B"}, 1]}})
-        );
-        assert_eq!(
-            read("a: !Not [!Condition C]"),
-            json!({"a": {"Fn::Not": [{"Condition": "C"}]}})
-        );
+        assert_eq!(read("{a: {'Fn::Sub': 'x-${Y}'}, b: {Ref: Z}, c: {'Fn::GetAtt': T.Arn}}"), expected);
+        assert_eq!(read("a: !If [C, !Ref B, 1]"), json!({"a": {"Fn::If": ["C", {"Ref": "B"}, 1]}}));
+        assert_eq!(read("a: !Not [!Condition C]"), json!({"a": {"Fn::Not": [{"Condition": "C"}]}}));
     }
 
     #[test]

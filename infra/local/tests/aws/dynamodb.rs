@@ -26,16 +26,9 @@ async fn an_item_put_is_got_and_found_by_its_index() {
         .send()
         .await
         .unwrap();
-    let keys: Vec<_> = found
-        .items()
-        .iter()
-        .map(|item| item["pk"].as_s().unwrap().as_str())
-        .collect();
+    let keys: Vec<_> = found.items().iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect();
     assert_eq!(keys, ["a", "b"]);
-    assert!(
-        found.items().iter().all(|item| !item.contains_key("count")),
-        "the index holds keys only"
-    );
+    assert!(found.items().iter().all(|item| !item.contains_key("count")), "the index holds keys only");
 }
 
 #[tokio::test]
@@ -76,12 +69,7 @@ async fn a_transaction_is_all_or_nothing_and_tells_which_condition_failed() {
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .build()
         .unwrap();
-    let write = Put::builder()
-        .table_name(TABLE)
-        .item("pk", s("b"))
-        .item("sk", s("#"))
-        .build()
-        .unwrap();
+    let write = Put::builder().table_name(TABLE).item("pk", s("b")).item("sk", s("#")).build().unwrap();
     let refused = client
         .transact_write_items()
         .transact_items(TransactWriteItem::builder().put(write).build())
@@ -96,21 +84,11 @@ async fn a_transaction_is_all_or_nothing_and_tells_which_condition_failed() {
     else {
         panic!("a cancelled transaction")
     };
-    let codes: Vec<_> = cancelled
-        .cancellation_reasons()
-        .iter()
-        .filter_map(|reason| reason.code())
-        .collect();
+    let codes: Vec<_> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
     assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
     assert_eq!(cancelled.cancellation_reasons()[1].item().unwrap()["count"], n(7));
-    let written = client
-        .get_item()
-        .table_name(TABLE)
-        .key("pk", s("b"))
-        .key("sk", s("#"))
-        .send()
-        .await
-        .unwrap();
+    let written =
+        client.get_item().table_name(TABLE).key("pk", s("b")).key("sk", s("#")).send().await.unwrap();
     assert!(written.item.is_none());
 }
 
@@ -143,12 +121,7 @@ async fn an_index_that_the_template_lost_is_gone_and_a_new_one_holds_the_old_ite
     let changes = aws.engine().create_tables(&[changed.clone()]).await.unwrap();
     assert_eq!(
         changes[0].steps,
-        [
-            "removed index ready",
-            "made index waiting",
-            "stream of KEYS_ONLY",
-            "no time to live"
-        ]
+        ["removed index ready", "made index waiting", "stream of KEYS_ONLY", "no time to live"]
     );
     let on = async |index: &str| {
         client
@@ -163,11 +136,7 @@ async fn an_index_that_the_template_lost_is_gone_and_a_new_one_holds_the_old_ite
     let refused = on("ready").await.unwrap_err();
     assert_eq!(refused.code(), Some("ValidationException"));
     assert_eq!(on("waiting").await.unwrap().count(), 1);
-    assert!(
-        aws.engine().create_tables(&[changed]).await.unwrap()[0]
-            .steps
-            .is_empty()
-    );
+    assert!(aws.engine().create_tables(&[changed]).await.unwrap()[0].steps.is_empty());
 }
 
 #[tokio::test]
@@ -213,17 +182,9 @@ async fn expired_items_go_when_virtual_time_passes_and_leave_the_services_record
     let client = dynamodb(&LocalAws::new(engine.clone(), Secrets::memory()));
     let ttl = i64::try_from(START.as_secs()).unwrap() + 60;
     for pk in ["mortal", "immortal"] {
-        let item = client
-            .put_item()
-            .table_name(TABLE)
-            .item("pk", s(pk))
-            .item("sk", s("#"))
-            .item("count", n(1));
-        let item = if pk == "mortal" {
-            item.item("ttl", n(ttl))
-        } else {
-            item
-        };
+        let item =
+            client.put_item().table_name(TABLE).item("pk", s(pk)).item("sk", s("#")).item("count", n(1));
+        let item = if pk == "mortal" { item.item("ttl", n(ttl)) } else { item };
         item.send().await.unwrap();
     }
     assert_eq!(engine.sweep_ttl().await.unwrap(), 0);
@@ -243,11 +204,7 @@ async fn of_many_who_race_for_one_item_one_wins() {
     let client = dynamodb(&aws);
     let claims = (0..32).map(|_| async {
         let seen = count(&client, "a").await;
-        let won = add_one(&client, "a")
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await
-            .is_ok();
+        let won = add_one(&client, "a").condition_expression("attribute_not_exists(pk)").send().await.is_ok();
         (seen, won)
     });
     let outcomes = futures::future::join_all(claims).await;

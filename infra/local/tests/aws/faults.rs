@@ -33,10 +33,7 @@ async fn a_lost_request_did_nothing_and_a_lost_response_did_everything() {
         let aws = memory().await;
         let troubled = dynamodb(&aws.clone().with_faults(Once::new(fault)));
         let lost = add_one(&troubled, "a").send().await.unwrap_err();
-        assert!(
-            matches!(lost, aws_sdk_dynamodb::error::SdkError::DispatchFailure(_)),
-            "{lost:?}"
-        );
+        assert!(matches!(lost, aws_sdk_dynamodb::error::SdkError::DispatchFailure(_)), "{lost:?}");
         assert_eq!(count(&dynamodb(&aws), "a").await, expected);
     }
 }
@@ -44,13 +41,7 @@ async fn a_lost_request_did_nothing_and_a_lost_response_did_everything() {
 #[tokio::test]
 async fn a_duplicated_request_is_done_twice() {
     let aws = memory().await;
-    add_one(
-        &dynamodb(&aws.clone().with_faults(Once::new(Fault::Duplicate))),
-        "a",
-    )
-    .send()
-    .await
-    .unwrap();
+    add_one(&dynamodb(&aws.clone().with_faults(Once::new(Fault::Duplicate))), "a").send().await.unwrap();
     assert_eq!(count(&dynamodb(&aws), "a").await, Some(n(2)));
 }
 
@@ -61,15 +52,8 @@ async fn an_answer_put_in_the_services_mouth_is_the_sdks_own_error() {
         "message": "Transaction is ongoing for the item",
     });
     let aws = memory().await;
-    let troubled = dynamodb(
-        &aws.clone()
-            .with_faults(Once::new(Fault::Respond { status: 400, body })),
-    );
-    let refused = add_one(&troubled, "a")
-        .send()
-        .await
-        .unwrap_err()
-        .into_service_error();
+    let troubled = dynamodb(&aws.clone().with_faults(Once::new(Fault::Respond { status: 400, body })));
+    let refused = add_one(&troubled, "a").send().await.unwrap_err().into_service_error();
     assert!(refused.is_transaction_conflict_exception(), "{refused:?}");
     assert_eq!(count(&dynamodb(&aws), "a").await, None);
 }
@@ -89,10 +73,8 @@ async fn the_sdk_tries_again_after_a_lost_response_and_a_transaction_then_counts
     }
     let meter = Meter::new();
     let aws = memory().await;
-    let troubled = aws
-        .clone()
-        .with_meter(meter.clone())
-        .with_faults(Arc::new(LoseFirstTransaction(false.into())));
+    let troubled =
+        aws.clone().with_meter(meter.clone()).with_faults(Arc::new(LoseFirstTransaction(false.into())));
     let write = Put::builder()
         .table_name(TABLE)
         .item("pk", s("a"))
@@ -108,20 +90,14 @@ async fn the_sdk_tries_again_after_a_lost_response_and_a_transaction_then_counts
         .await
         .unwrap();
     let used = meter.take();
-    assert_eq!(
-        (used.requests, used.write_units, used.failed_conditions),
-        (2, 2.0, 0)
-    );
+    assert_eq!((used.requests, used.write_units, used.failed_conditions), (2, 2.0, 0));
     assert_eq!(count(&dynamodb(&aws), "a").await, Some(n(1)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delayed_request_is_done_after_its_delay() {
     let aws = memory().await;
-    let delayed = dynamodb(
-        &aws.clone()
-            .with_faults(Once::new(Fault::Delay(Millis::from_secs(2)))),
-    );
+    let delayed = dynamodb(&aws.clone().with_faults(Once::new(Fault::Delay(Millis::from_secs(2)))));
     let begun = tokio::time::Instant::now();
     add_one(&delayed, "a").send().await.unwrap();
     assert!(begun.elapsed() >= std::time::Duration::from_secs(2));

@@ -93,14 +93,7 @@ async fn put(client: &aws_sdk_dynamodb::Client, pk: &str, count: i64) {
 }
 
 async fn count(client: &aws_sdk_dynamodb::Client, pk: &str) -> Option<AttributeValue> {
-    let got = client
-        .get_item()
-        .table_name(TABLE)
-        .key("pk", s(pk))
-        .key("sk", s("#"))
-        .send()
-        .await
-        .unwrap();
+    let got = client.get_item().table_name(TABLE).key("pk", s(pk)).key("sk", s("#")).send().await.unwrap();
     got.item.and_then(|mut item| item.remove("count"))
 }
 
@@ -126,15 +119,9 @@ async fn the_same_services_answer_over_loopback() {
     tokio::spawn(async move { axum::serve(listener, aws.endpoint_router()).await });
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = async |target: &str, body: &str| {
-        let request = client
-            .post(&url)
-            .header("x-amz-target", target)
-            .body(body.to_owned());
+        let request = client.post(&url).header("x-amz-target", target).body(body.to_owned());
         let response = request.send().await.unwrap();
-        (
-            response.status().as_u16(),
-            response.json::<serde_json::Value>().await.unwrap(),
-        )
+        (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
     };
     let key = json!({"TableName": TABLE, "Key": {"pk": {"S": "a"}, "sk": {"S": "#"}}}).to_string();
     let (status, got) = ask("DynamoDB_20120810.GetItem", &key).await;

@@ -12,10 +12,7 @@ async fn requests_side_by_side_are_one_round_and_one_after_the_other_are_two() {
     put(&client, "a", 1).await;
     let wrote = meter.take();
     assert_eq!((wrote.requests, wrote.rounds), (1, 1));
-    assert_eq!(
-        (wrote.write_units, wrote.index_write_units, wrote.read_units),
-        (2.0, 1.0, 0.0)
-    );
+    assert_eq!((wrote.write_units, wrote.index_write_units, wrote.read_units), (2.0, 1.0, 0.0));
 
     tokio::join!(count(&client, "a"), count(&client, "a"));
     let joined = meter.take();
@@ -57,15 +54,9 @@ async fn rounds_are_the_same_on_several_threads_against_a_file() {
 async fn failed_conditions_are_counted_apart() {
     let meter = Meter::new();
     let client = dynamodb(&memory().await.with_meter(meter.clone()));
-    let refused = add_one(&client, "a")
-        .condition_expression("attribute_exists(pk)")
-        .send()
-        .await;
+    let refused = add_one(&client, "a").condition_expression("attribute_exists(pk)").send().await;
     assert!(refused.is_err());
     let used = meter.take();
-    assert_eq!(
-        (used.requests, used.failed_conditions, used.write_units),
-        (1, 1, 0.0)
-    );
+    assert_eq!((used.requests, used.failed_conditions, used.write_units), (1, 1, 0.0));
     assert_eq!(used.calls[0].status, 400);
 }

@@ -17,13 +17,7 @@ async fn with_table(engine: Engine) -> Engine {
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
         "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     });
-    engine
-        .create_tables(&[TableDefinition {
-            create,
-            ttl_attribute: None,
-        }])
-        .await
-        .unwrap();
+    engine.create_tables(&[TableDefinition { create, ttl_attribute: None }]).await.unwrap();
     engine
 }
 
@@ -33,17 +27,12 @@ async fn memory() -> Engine {
 
 async fn put(engine: &Engine, n: usize) {
     let item = json!({"pk": {"S": format!("k{n:06}")}, "text": {"S": "x".repeat(300)}});
-    let reply = engine
-        .call("PutItem", json!({"TableName": TABLE, "Item": item}))
-        .await;
+    let reply = engine.call("PutItem", json!({"TableName": TABLE, "Item": item})).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 fn keys(records: &[Value]) -> Vec<&str> {
-    records
-        .iter()
-        .map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap())
-        .collect()
+    records.iter().map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap()).collect()
 }
 
 fn number(record: &Value) -> &str {
@@ -57,29 +46,18 @@ async fn a_record_looks_as_lambda_gets_it() {
     let delete = json!({"TableName": TABLE, "Key": {"pk": {"S": "k000001"}}});
     engine.call("DeleteItem", delete).await;
     let records = engine.records(TABLE, None, 10).unwrap();
-    let names: Vec<_> = records
-        .iter()
-        .map(|record| record["eventName"].as_str().unwrap())
-        .collect();
+    let names: Vec<_> = records.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["INSERT", "REMOVE"]);
     let record = &records[1];
     assert_eq!(record["eventSource"], "aws:dynamodb");
     assert!(record["eventID"].is_string() && record["eventVersion"].is_string());
-    assert!(
-        record["eventSourceARN"]
-            .as_str()
-            .unwrap()
-            .contains(":table/things/stream/")
-    );
+    assert!(record["eventSourceARN"].as_str().unwrap().contains(":table/things/stream/"));
     let change = &record["dynamodb"];
     assert_eq!(change["Keys"], json!({"pk": {"S": "k000001"}}));
     assert_eq!(change["OldImage"]["pk"], json!({"S": "k000001"}));
     assert!(change["NewImage"].is_null());
     assert_eq!(change["StreamViewType"], "NEW_AND_OLD_IMAGES");
-    assert_eq!(
-        change["ApproximateCreationDateTime"].as_f64().unwrap() as u64,
-        START.as_secs()
-    );
+    assert_eq!(change["ApproximateCreationDateTime"].as_f64().unwrap() as u64, START.as_secs());
 }
 
 #[tokio::test]
@@ -93,12 +71,7 @@ async fn reading_goes_on_after_a_number_and_stops_at_a_limit() {
     assert!(all.is_sorted_by(|a, b| number(a) < number(b)));
     let some = engine.records(TABLE, Some(number(&all[9])), 3).unwrap();
     assert_eq!(keys(&some), ["k000010", "k000011", "k000012"]);
-    assert!(
-        engine
-            .records(TABLE, Some(number(&all[1_499])), 3)
-            .unwrap()
-            .is_empty()
-    );
+    assert!(engine.records(TABLE, Some(number(&all[1_499])), 3).unwrap().is_empty());
     assert!(engine.records("nothing", None, 3).unwrap().is_empty());
     assert!(engine.records(TABLE, Some("soon"), 3).is_err());
 }
@@ -114,10 +87,7 @@ async fn trimmed_records_are_gone_and_numbers_go_on_growing() {
     let records = engine.records(TABLE, None, 10).unwrap();
     let last = number(&records[2]).to_owned();
     engine.trim(TABLE, number(&records[0])).unwrap();
-    assert_eq!(
-        keys(&engine.records(TABLE, None, 10).unwrap()),
-        ["k000001", "k000002"]
-    );
+    assert_eq!(keys(&engine.records(TABLE, None, 10).unwrap()), ["k000001", "k000002"]);
     engine.trim(TABLE, &last).unwrap();
     engine.trim(TABLE, &last).unwrap();
     assert!(engine.records(TABLE, None, 10).unwrap().is_empty());
@@ -163,10 +133,7 @@ async fn the_twenty_thousandth_write_costs_about_what_the_first_did() {
         lasts.push(timed(put(&full, 20_000 + n)).await);
     }
     let (first, last) = (median(firsts), median(lasts));
-    assert!(
-        last <= first * 3 / 2,
-        "first hundred {first:?} each, after 20 000 {last:?}"
-    );
+    assert!(last <= first * 3 / 2, "first hundred {first:?} each, after 20 000 {last:?}");
 }
 
 async fn timed(call: impl Future<Output = ()>) -> Duration {

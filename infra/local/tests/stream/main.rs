@@ -68,10 +68,7 @@ fn template() -> Template {
 async fn create(engine: &Engine) {
     let tables = template().tables.into_iter();
     let tables: Vec<_> = tables
-        .map(|table| TableDefinition {
-            create: table.create_table,
-            ttl_attribute: table.ttl_attribute,
-        })
+        .map(|table| TableDefinition { create: table.create_table, ttl_attribute: table.ttl_attribute })
         .collect();
     engine.create_tables(&tables).await.unwrap();
 }
@@ -95,10 +92,7 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
         id: format!("{}{name}", function.name()),
         table: template.table(&table).unwrap().name.clone(),
         function,
-        filters: filters
-            .iter()
-            .map(|filter| Pattern::compile(filter).unwrap())
-            .collect(),
+        filters: filters.iter().map(|filter| Pattern::compile(filter).unwrap()).collect(),
         batch_size,
         window,
         retries_max,
@@ -110,9 +104,7 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
 
 async fn put(engine: &Engine, item: Value) {
     let table = &template().tables[0].name;
-    let reply = engine
-        .call("PutItem", json!({"TableName": table, "Item": item}))
-        .await;
+    let reply = engine.call("PutItem", json!({"TableName": table, "Item": item})).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
@@ -133,11 +125,7 @@ async fn the_function_gets_what_the_templates_filter_wants() {
     pump.settled().await;
     assert_eq!(received(&mut calls), ["C#1", "C#3"]);
     put_ready(&engine, "C#2").await;
-    assert_eq!(
-        calls.recv().await.unwrap(),
-        "C#2",
-        "a later write is delivered by itself"
-    );
+    assert_eq!(calls.recv().await.unwrap(), "C#2", "a later write is delivered by itself");
 }
 
 async fn open(dir: &Path) -> (Engine, Pump, mpsc::UnboundedReceiver<String>) {

@@ -18,24 +18,11 @@ use tokio::net::TcpListener;
 use crate::support::{Fixture, http};
 
 fn text(text: &str) -> SendMessage<'_> {
-    SendMessage {
-        chat_id: 5,
-        text,
-        parse_mode: None,
-        reply_to: None,
-        message_thread_id: None,
-    }
+    SendMessage { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None }
 }
 
 fn outgoing(text: &str) -> Outgoing<'_> {
-    Outgoing {
-        chat_id: 5,
-        text,
-        parse_mode: None,
-        reply_to: None,
-        message_thread_id: None,
-        parts_sent: 0,
-    }
+    Outgoing { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None, parts_sent: 0 }
 }
 
 /// Writes waits down instead of waiting.
@@ -60,14 +47,8 @@ async fn get_me_names_the_bot() {
 async fn an_unknown_token_is_unauthorized() {
     let f = Fixture::new().await;
     let other = format!("{}:someoneelses", f.bot.id);
-    assert!(matches!(
-        f.client_of(&other).get_me().await,
-        Err(TelegramError::Unauthorized)
-    ));
-    assert!(matches!(
-        f.client_of("nonsense").get_me().await,
-        Err(TelegramError::Unauthorized)
-    ));
+    assert!(matches!(f.client_of(&other).get_me().await, Err(TelegramError::Unauthorized)));
+    assert!(matches!(f.client_of("nonsense").get_me().await, Err(TelegramError::Unauthorized)));
 }
 
 #[tokio::test]
@@ -77,18 +58,10 @@ async fn a_webhook_that_was_set_is_shown() {
     assert_eq!(bot.get_webhook_info().await.unwrap().url, "");
     let secret_token = &SecretString::from("abc_DEF-1");
     let url = "http://127.0.0.1:9/agent-factory/telegram/webhook/1";
-    let webhook = SetWebhook {
-        url,
-        secret_token,
-        allowed_updates: &["message"],
-        max_connections: 7,
-    };
+    let webhook = SetWebhook { url, secret_token, allowed_updates: &["message"], max_connections: 7 };
     bot.set_webhook(&webhook).await.unwrap();
     let info = bot.get_webhook_info().await.unwrap();
-    assert_eq!(
-        (info.url.as_str(), info.max_connections, info.pending_update_count),
-        (url, Some(7), 0)
-    );
+    assert_eq!((info.url.as_str(), info.max_connections, info.pending_update_count), (url, Some(7), 0));
     assert_eq!(info.allowed_updates, ["message"]);
 }
 
@@ -98,35 +71,14 @@ async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
     let bot = f.client();
     let too_long = "a".repeat(257);
     for (url, secret, words) in [
-        (
-            "https://example.com/hook",
-            "abc",
-            "bad webhook: the stand-in calls loopback addresses only",
-        ),
-        (
-            "ftp://127.0.0.1/hook",
-            "abc",
-            "bad webhook: An HTTPS URL must be provided for webhook",
-        ),
+        ("https://example.com/hook", "abc", "bad webhook: the stand-in calls loopback addresses only"),
+        ("ftp://127.0.0.1/hook", "abc", "bad webhook: An HTTPS URL must be provided for webhook"),
         ("nonsense", "abc", "bad webhook: invalid webhook URL specified"),
-        (
-            "http://localhost:1/hook",
-            "a b",
-            "secret token contains unallowed characters",
-        ),
-        (
-            "http://[::1]:1/hook",
-            too_long.as_str(),
-            "secret token is too long",
-        ),
+        ("http://localhost:1/hook", "a b", "secret token contains unallowed characters"),
+        ("http://[::1]:1/hook", too_long.as_str(), "secret token is too long"),
     ] {
         let secret_token = &SecretString::from(secret);
-        let webhook = SetWebhook {
-            url,
-            secret_token,
-            allowed_updates: &[],
-            max_connections: 40,
-        };
+        let webhook = SetWebhook { url, secret_token, allowed_updates: &[], max_connections: 40 };
         match bot.set_webhook(&webhook).await {
             Err(TelegramError::BadRequest { description }) => {
                 assert_eq!(description, format!("Bad Request: {words}"))
@@ -153,17 +105,10 @@ async fn a_message_is_sent_and_a_chat_action_shown() {
 #[tokio::test]
 async fn an_answer_to_a_message_that_is_gone_is_sent_all_the_same() {
     let f = Fixture::new().await;
-    let reply = SendMessage {
-        reply_to: Some(999),
-        message_thread_id: Some(4),
-        ..text("still here")
-    };
+    let reply = SendMessage { reply_to: Some(999), message_thread_id: Some(4), ..text("still here") };
     f.client().send_message(&reply).await.unwrap();
     let sent = &f.stand_in.outbox(None, None, 10)[0];
-    assert_eq!(
-        (sent.reply_to_message_id, sent.message_thread_id),
-        (None, Some(4))
-    );
+    assert_eq!((sent.reply_to_message_id, sent.message_thread_id), (None, Some(4)));
 }
 
 #[tokio::test]
@@ -172,27 +117,16 @@ async fn refusals_come_back_typed() {
     let bot = f.client();
     f.stand_in.fault("sendMessage", &Fault::rate_limited(3), 1);
     f.stand_in.fault("sendMessage", &Fault::migrated(-100_200), 1);
-    f.stand_in.fault(
-        "sendMessage",
-        &Fault::new(403, "Forbidden: bot was blocked by the user"),
-        1,
-    );
-    f.stand_in
-        .fault("sendMessage", &Fault::new(500, "Internal Server Error"), 1);
+    f.stand_in.fault("sendMessage", &Fault::new(403, "Forbidden: bot was blocked by the user"), 1);
+    f.stand_in.fault("sendMessage", &Fault::new(500, "Internal Server Error"), 1);
     let limited = bot.send_message(&text("x")).await;
     assert!(
         matches!(limited, Err(TelegramError::RateLimited { retry_after }) if retry_after == Millis::from_secs(3))
     );
     let moved = bot.send_message(&text("x")).await;
     assert!(matches!(moved, Err(TelegramError::ChatMigrated { to: -100_200 })));
-    assert!(matches!(
-        bot.send_message(&text("x")).await,
-        Err(TelegramError::Forbidden { .. })
-    ));
-    assert!(matches!(
-        bot.send_message(&text("x")).await,
-        Err(TelegramError::Unavailable { status: 500 })
-    ));
+    assert!(matches!(bot.send_message(&text("x")).await, Err(TelegramError::Forbidden { .. })));
+    assert!(matches!(bot.send_message(&text("x")).await, Err(TelegramError::Unavailable { status: 500 })));
     assert!(f.stand_in.outbox(None, None, 10).is_empty());
     assert!(bot.send_message(&text("x")).await.is_ok());
 }
@@ -210,28 +144,16 @@ async fn an_answer_that_was_lost_leaves_the_message_sent() {
 async fn a_delivery_waits_follows_and_falls_back_until_it_is_there() {
     let f = Fixture::new().await;
     f.stand_in.fault("sendMessage", &Fault::rate_limited(2), 2);
-    f.stand_in
-        .fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
-    let (waits, broken) = (
-        Waits::default(),
-        format!("1 < 2\n\n{}", "<b>bold</b> ".repeat(500)),
-    );
-    let out = Outgoing {
-        parse_mode: Some(ParseMode::Html),
-        ..outgoing(&broken)
-    };
-    let delivered = deliver(&f.client(), &out, Patience::default(), &waits)
-        .await
-        .unwrap();
+    f.stand_in.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
+    let (waits, broken) = (Waits::default(), format!("1 < 2\n\n{}", "<b>bold</b> ".repeat(500)));
+    let out = Outgoing { parse_mode: Some(ParseMode::Html), ..outgoing(&broken) };
+    let delivered = deliver(&f.client(), &out, Patience::default(), &waits).await.unwrap();
     assert_eq!(delivered.chat_id, -1_000_000_000_777);
     assert_eq!(waits.0.into_inner().unwrap(), [2_000, 2_000]);
     let outbox = f.stand_in.outbox(None, Some(delivered.chat_id), 10);
     let ids: Vec<_> = outbox.iter().map(|sent| sent.message_id).collect();
     assert_eq!(ids, delivered.message_ids);
-    assert_eq!(
-        (outbox[0].text.as_str(), outbox[0].parse_mode.as_deref()),
-        ("1 < 2", None)
-    );
+    assert_eq!((outbox[0].text.as_str(), outbox[0].parse_mode.as_deref()), ("1 < 2", None));
     assert_eq!(outbox[1].parse_mode.as_deref(), Some("HTML"));
 }
 
@@ -239,20 +161,9 @@ async fn a_delivery_waits_follows_and_falls_back_until_it_is_there() {
 async fn the_longest_texts_are_taken_part_by_part() {
     let f = Fixture::new().await;
     let long = "😀".repeat(10_000);
-    let delivered = deliver(
-        &f.client(),
-        &outgoing(&long),
-        Patience::default(),
-        &Waits::default(),
-    )
-    .await
-    .unwrap();
-    let all: String = f
-        .stand_in
-        .outbox(None, None, 100)
-        .into_iter()
-        .map(|sent| sent.text)
-        .collect();
+    let delivered =
+        deliver(&f.client(), &outgoing(&long), Patience::default(), &Waits::default()).await.unwrap();
+    let all: String = f.stand_in.outbox(None, None, 100).into_iter().map(|sent| sent.text).collect();
     assert_eq!(all, long);
     assert_eq!(delivered.message_ids.len(), 5);
 }
@@ -261,19 +172,9 @@ async fn the_longest_texts_are_taken_part_by_part() {
 async fn a_function_with_little_patience_gives_up_at_once() {
     let f = Fixture::new().await;
     f.stand_in.fault("sendMessage", &Fault::rate_limited(30), 1);
-    let patience = Patience {
-        waits_max: 1,
-        wait_max: Millis::from_secs(5),
-    };
+    let patience = Patience { waits_max: 1, wait_max: Millis::from_secs(5) };
     let result = deliver(&f.client(), &outgoing("hi"), patience, &Waits::default()).await;
-    assert!(matches!(
-        result,
-        Err(DeliveryError::Part {
-            parts_sent: 0,
-            chat_id: 5,
-            ..
-        })
-    ));
+    assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }
 
 /// Every text that an error can show, its causes included.
@@ -290,27 +191,15 @@ fn everything(error: &TelegramError) -> String {
 #[tokio::test]
 async fn no_transport_error_shows_the_token() {
     let token = "4242:TOPSECRETTOKEN";
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let bot = BotApi::new(http(), &format!("http://{closed}")).bot(&SecretString::from(token));
     let refused = bot.get_me().await.unwrap_err();
     assert!(matches!(refused, TelegramError::Unreachable(_)) && !refused.may_have_happened());
-    assert!(
-        !everything(&refused).contains("TOPSECRET"),
-        "{}",
-        everything(&refused)
-    );
+    assert!(!everything(&refused).contains("TOPSECRET"), "{}", everything(&refused));
 
     let misplaced = BotApi::new(http(), "not a url").bot(&SecretString::from(token));
     let error = misplaced.get_me().await.unwrap_err();
-    assert!(
-        !everything(&error).contains("TOPSECRET"),
-        "{}",
-        everything(&error)
-    );
+    assert!(!everything(&error).contains("TOPSECRET"), "{}", everything(&error));
 }
 
 /// A server that reads a request, answers `raw` and hangs up.
@@ -329,23 +218,11 @@ async fn answers_raw(raw: &'static str) -> String {
 async fn an_answer_that_breaks_off_or_is_not_telegrams_may_have_happened() {
     let cases = [
         ("", "no answer"),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"ok\":",
-            "no answer",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"ok\":", "no answer"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "unreadable"),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"ok\":true}",
-            "unreadable",
-        ),
-        (
-            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n",
-            "unreadable",
-        ),
-        (
-            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>",
-            "unavailable",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"ok\":true}", "unreadable"),
+        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n", "unreadable"),
+        ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>", "unavailable"),
     ];
     for (raw, expected) in cases {
         let url = answers_raw(raw).await;
@@ -360,10 +237,6 @@ async fn an_answer_that_breaks_off_or_is_not_telegrams_may_have_happened() {
         };
         assert_eq!(kind, expected, "{raw:?}");
         assert!(error.may_have_happened());
-        assert!(
-            !everything(&error).contains("TOPSECRET"),
-            "{}",
-            everything(&error)
-        );
+        assert!(!everything(&error).contains("TOPSECRET"), "{}", everything(&error));
     }
 }

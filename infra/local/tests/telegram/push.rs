@@ -30,18 +30,10 @@ async fn a_users_message_reaches_the_webhook_as_telegram_would_send_it() {
         panic!("{update}")
     };
     assert_eq!(
-        (
-            message.chat_id,
-            message.user_id,
-            message.message_id,
-            message.text.as_str()
-        ),
+        (message.chat_id, message.user_id, message.message_id, message.text.as_str()),
         (77, 77, 1, "hello")
     );
-    assert_eq!(
-        (message.chat_type.as_str(), message.username.as_deref()),
-        ("private", Some("ada"))
-    );
+    assert_eq!((message.chat_type.as_str(), message.username.as_deref()), ("private", Some("ada")));
 }
 
 #[tokio::test]
@@ -50,8 +42,7 @@ async fn update_ids_count_per_bot_and_message_ids_per_chat() {
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
     let first = f.write(1, "a").await["updateId"].as_u64().unwrap();
-    f.call("sendMessage", json!({"chat_id": 1, "text": "answer"}))
-        .await;
+    f.call("sendMessage", json!({"chat_id": 1, "text": "answer"})).await;
     f.write(2, "b").await;
     f.write(1, "c").await;
     let mut seen = Vec::new();
@@ -85,15 +76,11 @@ async fn a_whole_update_is_pushed_as_it_is() {
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
     let raw = json!({"update_id": 5, "callback_query": {"id": "x"}});
-    let (_, pushed) = f
-        .post_local("messages", json!({"botIdentity": f.bot.id, "raw": raw}))
-        .await;
+    let (_, pushed) = f.post_local("messages", json!({"botIdentity": f.bot.id, "raw": raw})).await;
     assert_eq!(pushed["updateId"], 5);
     assert_eq!(hook.next().await.1, raw);
     let unnumbered = json!({"edited_message": {"chat": {"id": 3}}});
-    let (_, pushed) = f
-        .post_local("messages", json!({"botIdentity": f.bot.id, "raw": unnumbered}))
-        .await;
+    let (_, pushed) = f.post_local("messages", json!({"botIdentity": f.bot.id, "raw": unnumbered})).await;
     assert_eq!(hook.next().await.1["update_id"], pushed["updateId"]);
 }
 
@@ -104,10 +91,7 @@ async fn a_failed_push_is_repeated_in_order_and_the_first_answer_is_reported() {
     f.set_webhook(&hook).await;
     hook.will_answer(&[500, 401, 302]);
     let pushed = f.write(1, "first").await;
-    assert_eq!(
-        (pushed["status"].as_u64(), pushed["body"]["ok"].as_bool()),
-        (Some(500), Some(false))
-    );
+    assert_eq!((pushed["status"].as_u64(), pushed["body"]["ok"].as_bool()), (Some(500), Some(false)));
     assert_eq!(f.write(1, "second").await["status"], 200);
     let mut texts = Vec::new();
     for _ in 0..5 {
@@ -115,16 +99,10 @@ async fn a_failed_push_is_repeated_in_order_and_the_first_answer_is_reported() {
     }
     assert_eq!(texts, ["first", "first", "first", "first", "second"]);
     let views = f.stand_in.updates(Some(f.bot.id), 10);
-    assert_eq!(
-        (views[0].state, views[0].attempts, views[0].last_status),
-        ("delivered", 4, Some(200))
-    );
+    assert_eq!((views[0].state, views[0].attempts, views[0].last_status), ("delivered", 4, Some(200)));
     let info = f.client().get_webhook_info().await.unwrap();
     assert_eq!(info.pending_update_count, 0);
-    assert_eq!(
-        info.last_error_message.as_deref(),
-        Some("Wrong response from the webhook: 302 Found")
-    );
+    assert_eq!(info.last_error_message.as_deref(), Some("Wrong response from the webhook: 302 Found"));
     assert_eq!(info.last_error_date, Some(NOW / 1_000));
 }
 
@@ -148,27 +126,11 @@ async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_goes() {
 async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_update_at_once() {
     // Waits of an hour: only the new webhook can be what ends them.
     let hour = Millis::from_secs(3_600);
-    let f = Fixture::with(
-        None,
-        Options {
-            attempts_max: 4,
-            backoff: hour,
-            backoff_max: hour,
-        },
-    )
-    .await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    f.call("setWebhook", json!({"url": format!("http://{closed}/hook")}))
-        .await;
+    let f = Fixture::with(None, Options { attempts_max: 4, backoff: hour, backoff_max: hour }).await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    f.call("setWebhook", json!({"url": format!("http://{closed}/hook")})).await;
     let pushed = f.write(1, "hello").await;
-    assert_eq!(
-        (pushed["status"].as_u64(), pushed["error"].as_str()),
-        (None, Some("Connection refused"))
-    );
+    assert_eq!((pushed["status"].as_u64(), pushed["error"].as_str()), (None, Some("Connection refused")));
     let info = f.client().get_webhook_info().await.unwrap();
     assert_eq!(
         (info.pending_update_count, info.last_error_message.as_deref()),
@@ -184,15 +146,9 @@ async fn what_waits_without_a_webhook_goes_to_the_first_one_set() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     let pushed = f.write(1, "early").await;
-    assert_eq!(
-        (pushed["status"].as_u64(), pushed["error"].as_str()),
-        (None, Some("the bot has no webhook"))
-    );
+    assert_eq!((pushed["status"].as_u64(), pushed["error"].as_str()), (None, Some("the bot has no webhook")));
     f.write(2, "dropped?").await;
-    assert_eq!(
-        f.client().get_webhook_info().await.unwrap().pending_update_count,
-        2
-    );
+    assert_eq!(f.client().get_webhook_info().await.unwrap().pending_update_count, 2);
     f.set_webhook(&hook).await;
     let mut texts = [hook.next_text().await, hook.next_text().await];
     texts.sort();
@@ -204,16 +160,8 @@ async fn dropped_pending_updates_are_not_pushed() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.write(1, "old").await;
-    let (_, set) = f
-        .call(
-            "setWebhook",
-            json!({"url": hook.url, "drop_pending_updates": true}),
-        )
-        .await;
-    assert_eq!(
-        set,
-        json!({"ok": true, "result": true, "description": "Webhook was set"})
-    );
+    let (_, set) = f.call("setWebhook", json!({"url": hook.url, "drop_pending_updates": true})).await;
+    assert_eq!(set, json!({"ok": true, "result": true, "description": "Webhook was set"}));
     let (_, again) = f.call("setWebhook", json!({"url": hook.url})).await;
     assert_eq!(again["description"], "Webhook is already set");
     f.write(1, "new").await;
@@ -265,10 +213,7 @@ async fn a_bot_without_a_webhook_fetches_its_updates_and_confirms_them() {
     let (_, last) = f.call("getUpdates", json!({"offset": -1, "limit": 1})).await;
     assert_eq!(last["result"], json!([all[2]]));
     f.call("getUpdates", json!({"offset": next + 1})).await;
-    assert_eq!(
-        f.client().get_webhook_info().await.unwrap().pending_update_count,
-        0
-    );
+    assert_eq!(f.client().get_webhook_info().await.unwrap().pending_update_count, 0);
 }
 
 #[tokio::test]
@@ -286,12 +231,7 @@ async fn a_bot_with_a_webhook_cannot_fetch() {
     f.set_webhook(&Hook::new().await).await;
     let (status, body) = f.call("getUpdates", json!({})).await;
     assert_eq!(status, 409);
-    assert!(
-        body["description"]
-            .as_str()
-            .unwrap()
-            .starts_with("Conflict: can't use getUpdates")
-    );
+    assert!(body["description"].as_str().unwrap().starts_with("Conflict: can't use getUpdates"));
 }
 
 #[tokio::test]
@@ -305,17 +245,10 @@ async fn control_calls_that_make_no_sense_are_refused() {
         (json!({"botIdentity": bot, "text": "x"}), 400),
         (json!({"botIdentity": bot, "chatId": 1}), 400),
         (json!({"botIdentity": bot, "chatId": -5, "text": "x"}), 400),
-        (
-            json!({"botIdentity": bot, "chatId": 1, "text": "x", "updateId": -1}),
-            400,
-        ),
+        (json!({"botIdentity": bot, "chatId": 1, "text": "x", "updateId": -1}), 400),
         (json!({"botIdentity": bot, "raw": "x"}), 400),
     ] {
         let (status, problem) = f.post_local("messages", body.clone()).await;
-        assert_eq!(
-            (status, problem["status"].as_u64()),
-            (expected, Some(u64::from(expected))),
-            "{body}"
-        );
+        assert_eq!((status, problem["status"].as_u64()), (expected, Some(u64::from(expected))), "{body}");
     }
 }

@@ -11,12 +11,7 @@ async fn bots_webhooks_outbox_and_counters_are_there_again() {
     let first = Fixture::at(dir.path()).await;
     first.set_webhook(&hook).await;
     let before = first.write(1, "one").await["updateId"].as_u64().unwrap();
-    first
-        .call(
-            "sendMessage",
-            json!({"chat_id": 1, "text": "answer", "parse_mode": "HTML"}),
-        )
-        .await;
+    first.call("sendMessage", json!({"chat_id": 1, "text": "answer", "parse_mode": "HTML"})).await;
     let sent = first.stand_in.outbox(None, None, 10);
     drop(first);
 
@@ -26,9 +21,7 @@ async fn bots_webhooks_outbox_and_counters_are_there_again() {
     assert_eq!(second.stand_in.outbox(None, None, 10), sent);
     assert_eq!(second.client().get_webhook_info().await.unwrap().url, hook.url);
     assert_eq!(second.write(1, "two").await["updateId"], before + 1);
-    let (_, body) = second
-        .call("sendMessage", json!({"chat_id": 1, "text": "again"}))
-        .await;
+    let (_, body) = second.call("sendMessage", json!({"chat_id": 1, "text": "again"})).await;
     assert_eq!(body["result"]["message_id"], 4);
 }
 
@@ -77,38 +70,23 @@ async fn resume_pushes_to_the_webhook_that_was_kept() {
 async fn files_are_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let first = Fixture::at(dir.path()).await;
-    let stored = first
-        .stand_in
-        .add_file(first.bot.id, "a.b/c", "content".into())
-        .await
-        .unwrap();
+    let stored = first.stand_in.add_file(first.bot.id, "a.b/c", "content".into()).await.unwrap();
     drop(first);
     let second = Fixture::at(dir.path()).await;
     let url = format!("{}/file/bot{}/{}", second.url, second.bot.token, stored.file_path);
-    assert_eq!(
-        http().get(url).send().await.unwrap().text().await.unwrap(),
-        "content"
-    );
+    assert_eq!(http().get(url).send().await.unwrap().text().await.unwrap(), "content");
 }
 
 #[tokio::test]
 async fn the_outbox_is_listed_newest_last_and_bounded() {
     let f = Fixture::new().await;
     for n in 0..5 {
-        f.call(
-            "sendMessage",
-            json!({"chat_id": 1 + n % 2, "text": n.to_string()}),
-        )
-        .await;
+        f.call("sendMessage", json!({"chat_id": 1 + n % 2, "text": n.to_string()})).await;
     }
     let list = |query: String| answer(http().get(format!("{}/_local/telegram/outbox?{query}", f.url)));
     let (_, listed) = list("chatId=1&limit=2".to_owned()).await;
-    let texts: Vec<_> = listed["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|m| m["text"].as_str().unwrap())
-        .collect();
+    let texts: Vec<_> =
+        listed["messages"].as_array().unwrap().iter().map(|m| m["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["2", "4"]);
     let (_, listed) = list(format!("botIdentity={}", f.bot.id)).await;
     assert_eq!(listed["messages"].as_array().unwrap().len(), 5);

@@ -21,11 +21,8 @@ use tokio::sync::mpsc;
 /// The moment at which every test's clock stands.
 pub const NOW: u64 = 1_700_000_000_123;
 /// Four pushes with next to no wait between them.
-pub const RETRIES_AT_ONCE: Options = Options {
-    attempts_max: 4,
-    backoff: Millis::new(1),
-    backoff_max: Millis::new(5),
-};
+pub const RETRIES_AT_ONCE: Options =
+    Options { attempts_max: 4, backoff: Millis::new(1), backoff_max: Millis::new(5) };
 /// The secret token that the tests' webhooks are set with.
 pub const SECRET: &str = "hook-secret_1";
 
@@ -67,16 +64,9 @@ impl Fixture {
             Some(bot) => bot,
             None => stand_in.add_bot(None, Some("demo_bot")).unwrap(),
         };
-        let router = stand_in
-            .api()
-            .merge(Router::new().nest("/_local", stand_in.control()));
+        let router = stand_in.api().merge(Router::new().nest("/_local", stand_in.control()));
         let url = serve(router).await;
-        Self {
-            stand_in,
-            clock,
-            url,
-            bot,
-        }
+        Self { stand_in, clock, url, bot }
     }
 
     /// Our client for the bot.
@@ -97,12 +87,7 @@ impl Fixture {
 
     /// Calls a control route.
     pub async fn post_local(&self, path: &str, body: Value) -> (u16, Value) {
-        answer(
-            http()
-                .post(format!("{}/_local/telegram/{path}", self.url))
-                .json(&body),
-        )
-        .await
+        answer(http().post(format!("{}/_local/telegram/{path}", self.url)).json(&body)).await
     }
 
     /// Has a user's message arrive in a private chat.
@@ -140,30 +125,19 @@ pub struct Hook {
     pushed: mpsc::UnboundedReceiver<(HeaderMap, Value)>,
 }
 
-type HookState = (
-    Arc<Mutex<VecDeque<StatusCode>>>,
-    mpsc::UnboundedSender<(HeaderMap, Value)>,
-);
+type HookState = (Arc<Mutex<VecDeque<StatusCode>>>, mpsc::UnboundedSender<(HeaderMap, Value)>);
 
 impl Hook {
     pub async fn new() -> Self {
         let answers: Arc<Mutex<VecDeque<StatusCode>>> = Arc::default();
         let (sender, pushed) = mpsc::unbounded_channel();
-        let router = Router::new()
-            .route("/hook", post(take))
-            .with_state((answers.clone(), sender));
-        Self {
-            url: format!("{}/hook", serve(router).await),
-            answers,
-            pushed,
-        }
+        let router = Router::new().route("/hook", post(take)).with_state((answers.clone(), sender));
+        Self { url: format!("{}/hook", serve(router).await), answers, pushed }
     }
 
     /// The next pushes are answered so.
     pub fn will_answer(&self, statuses: &[u16]) {
-        let statuses = statuses
-            .iter()
-            .map(|status| StatusCode::from_u16(*status).unwrap());
+        let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
         self.answers.lock().unwrap().extend(statuses);
     }
 
@@ -174,10 +148,7 @@ impl Hook {
 
     /// The next push's text.
     pub async fn next_text(&mut self) -> String {
-        self.next().await.1["message"]["text"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.next().await.1["message"]["text"].as_str().unwrap().to_owned()
     }
 
     /// Whether everything that was pushed has been looked at.
@@ -194,9 +165,5 @@ async fn take(
     let status = answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
     let id = update["update_id"].clone();
     sender.send((headers, update)).unwrap();
-    (
-        status,
-        [("x-test", "1")],
-        Json(json!({"ok": status.is_success(), "sawUpdate": id})),
-    )
+    (status, [("x-test", "1")], Json(json!({"ok": status.is_success(), "sawUpdate": id})))
 }

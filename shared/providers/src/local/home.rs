@@ -67,10 +67,7 @@ pub struct Locked(#[expect(dead_code, reason = "held for its lock only")] File);
 impl Home {
     /// `data_dir` is absolute, so that a parent started elsewhere recognises the same marks.
     pub fn new(data_dir: &Path) -> Self {
-        Self {
-            workers: data_dir.join("workers"),
-            lock: data_dir.join("workers.lock"),
-        }
+        Self { workers: data_dir.join("workers"), lock: data_dir.join("workers.lock") }
     }
 
     /// Waits for the lock on all records. It is a file lock, so it holds between threads, between two
@@ -104,10 +101,7 @@ impl Home {
     }
 
     pub fn open_log(&self, worker: &WorkerId) -> io::Result<File> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder(worker).join("worker.log"))
+        OpenOptions::new().create(true).append(true).open(self.folder(worker).join("worker.log"))
     }
 
     /// The workers that have a folder.
@@ -116,12 +110,7 @@ impl Home {
         for entry in fs::read_dir(&self.workers)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
-                found.extend(
-                    entry
-                        .file_name()
-                        .to_str()
-                        .and_then(|name| WorkerId::parse(name).ok()),
-                );
+                found.extend(entry.file_name().to_str().and_then(|name| WorkerId::parse(name).ok()));
             }
         }
         found.sort_unstable();
@@ -140,10 +129,7 @@ impl Home {
         };
         let record = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             tracing::warn!(worker_id = %worker, %error, "machine.json cannot be read");
-            Record {
-                image: String::new(),
-                life: Life::Intended,
-            }
+            Record { image: String::new(), life: Life::Intended }
         });
         Ok(Some(record))
     }

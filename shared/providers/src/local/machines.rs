@@ -46,38 +46,26 @@ impl Machines {
         }
         config.data_dir = absolute(config.data_dir);
         let home = Home::new(&config.data_dir);
-        Self {
-            config,
-            home,
-            stopping: Mutex::default(),
-        }
+        Self { config, home, stopping: Mutex::default() }
     }
 
     fn lock(&self) -> Outcome<Locked> {
-        self.home
-            .lock()
-            .map_err(|e| failed("lock the machines' records", e))
+        self.home.lock().map_err(|e| failed("lock the machines' records", e))
     }
 
     fn read(&self, worker: &WorkerId, locked: &Locked) -> Outcome<Option<Record>> {
-        self.home
-            .read(worker, locked)
-            .map_err(|e| failed("read the machine's record", e))
+        self.home.read(worker, locked).map_err(|e| failed("read the machine's record", e))
     }
 
     fn write(&self, worker: &WorkerId, record: &Record, locked: &Locked) -> Outcome<()> {
-        self.home
-            .write(worker, record, locked)
-            .map_err(|e| failed("write the machine's record", e))
+        self.home.write(worker, record, locked).map_err(|e| failed("write the machine's record", e))
     }
 
     /// The worker's record, an intent resolved: its process, found by the mark, is written down.
     fn settled(&self, worker: &WorkerId, locked: &Locked) -> Outcome<Record> {
         let mut record = self
             .read(worker, locked)?
-            .ok_or_else(|| ProviderError::NotFound {
-                what: format!("machine {worker}"),
-            })?;
+            .ok_or_else(|| ProviderError::NotFound { what: format!("machine {worker}") })?;
         if record.life == Life::Intended
             && let Some(process) = Processes::all().marked(&self.home.mark(worker)).first()
         {
@@ -90,8 +78,7 @@ impl Machines {
     /// The machine's process, if it runs.
     fn running(&self, worker: &WorkerId, life: Life) -> Option<ProcessId> {
         let mark = self.home.mark(worker);
-        life.process()
-            .filter(|process| Processes::with(&[process.pid]).runs(*process, &mark))
+        life.process().filter(|process| Processes::with(&[process.pid]).runs(*process, &mark))
     }
 
     fn state_of(&self, worker: &WorkerId, life: Life) -> MachineState {
@@ -112,12 +99,7 @@ impl Machines {
             region: REGION.to_owned(),
         };
         let state = self.state_of(worker, record.life);
-        Machine {
-            machine,
-            worker_id: worker.clone(),
-            state,
-            image: record.image,
-        }
+        Machine { machine, worker_id: worker.clone(), state, image: record.image }
     }
 
     /// What the worker's machine is doing.
@@ -136,19 +118,11 @@ impl Machines {
 
     /// Starts the worker's process, unless the worker has a machine already.
     pub fn spawn(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec) -> Outcome<Machine> {
-        if spec
-            .volume
-            .as_ref()
-            .is_some_and(|volume| volume.volume_id != worker.as_str())
-        {
-            return Err(ProviderError::Rejected {
-                reason: "the volume is another worker's".to_owned(),
-            });
+        if spec.volume.as_ref().is_some_and(|volume| volume.volume_id != worker.as_str()) {
+            return Err(ProviderError::Rejected { reason: "the volume is another worker's".to_owned() });
         }
         let locked = self.lock()?;
-        self.home
-            .create_volume(worker)
-            .map_err(|e| failed("create the volume", e))?;
+        self.home.create_volume(worker).map_err(|e| failed("create the volume", e))?;
         let record = match self.settled(worker, &locked) {
             Ok(record) if record.life != Life::Intended => record,
             Err(error) if !error.is_not_found() => return Err(error),
@@ -158,10 +132,7 @@ impl Machines {
     }
 
     fn start(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec, locked: &Locked) -> Outcome<Record> {
-        let mut record = Record {
-            image: spec.image.clone(),
-            life: Life::Intended,
-        };
+        let mut record = Record { image: spec.image.clone(), life: Life::Intended };
         self.write(worker, &record, locked)?;
         let start = Start {
             program: &self.config.program,
@@ -169,17 +140,12 @@ impl Machines {
             env: spec.env.iter().collect(),
             mark: &self.home.mark(worker),
             data: &self.home.volume(worker),
-            log: self
-                .home
-                .open_log(worker)
-                .map_err(|e| failed("open the worker's log", e))?,
+            log: self.home.open_log(worker).map_err(|e| failed("open the worker's log", e))?,
         };
         let (child, process) = match process::start(start) {
             Ok(started) => started,
             Err(error) => {
-                self.home
-                    .remove_record(worker, locked)
-                    .map_err(|e| failed("take the intent back", e))?;
+                self.home.remove_record(worker, locked).map_err(|e| failed("take the intent back", e))?;
                 let program = self.config.program.display();
                 return Err(ProviderError::Rejected {
                     reason: format!("{program} cannot be started: {error}"),
@@ -189,10 +155,8 @@ impl Machines {
         record.life = Life::Started(process);
         let written = self.write(worker, &record, locked);
         let (this, reaped) = (self.clone(), worker.clone());
-        process::reap(child, move |status| {
-            this.record_end(&reaped, process, status.code())
-        })
-        .map_err(|e| failed("start the thread that reaps the worker", e))?;
+        process::reap(child, move |status| this.record_end(&reaped, process, status.code()))
+            .map_err(|e| failed("start the thread that reaps the worker", e))?;
         written.map(|()| record)
     }
 
@@ -230,9 +194,7 @@ impl Machines {
     }
 
     fn workers(&self) -> Outcome<Vec<WorkerId>> {
-        self.home
-            .workers()
-            .map_err(|e| failed("list the workers' folders", e))
+        self.home.workers().map_err(|e| failed("list the workers' folders", e))
     }
 
     /// Every worker folder that has a volume.
@@ -242,10 +204,7 @@ impl Machines {
         for worker in self.workers()? {
             if self.home.volume(&worker).is_dir() {
                 let attached_to = self.read(&worker, &locked)?.map(|_| worker.to_string());
-                volumes.push(Volume {
-                    volume: volume_ref(&worker, app_name),
-                    attached_to,
-                });
+                volumes.push(Volume { volume: volume_ref(&worker, app_name), attached_to });
             }
         }
         Ok(volumes)
@@ -254,9 +213,7 @@ impl Machines {
     /// Makes the worker's folder with its volume.
     pub fn create_volume(&self, worker: &WorkerId, app_name: &str) -> Outcome<VolumeRef> {
         let _locked = self.lock()?;
-        self.home
-            .create_volume(worker)
-            .map_err(|e| failed("create the volume", e))?;
+        self.home.create_volume(worker).map_err(|e| failed("create the volume", e))?;
         Ok(volume_ref(worker, app_name))
     }
 
@@ -264,14 +221,12 @@ impl Machines {
     pub fn remove_volume(&self, worker: &WorkerId) -> Outcome<()> {
         let locked = self.lock()?;
         if self.read(worker, &locked)?.is_some() {
-            return Err(ProviderError::Precondition {
-                reason: format!("machine {worker} has the volume"),
-            });
+            return Err(ProviderError::Precondition { reason: format!("machine {worker} has the volume") });
         }
         match self.home.remove_folder(worker, &locked) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ProviderError::NotFound {
-                what: format!("volume {worker}"),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(ProviderError::NotFound { what: format!("volume {worker}") })
+            }
             outcome => outcome.map_err(|e| failed("remove the volume", e)),
         }
     }
@@ -280,9 +235,7 @@ impl Machines {
     pub fn remove_machine(&self, worker: &WorkerId) -> Outcome<()> {
         let locked = self.lock()?;
         self.settled(worker, &locked)?;
-        self.home
-            .remove_record(worker, &locked)
-            .map_err(|e| failed("remove the machine's record", e))
+        self.home.remove_record(worker, &locked).map_err(|e| failed("remove the machine's record", e))
     }
 
     /// Sends SIGTERM, unless this process did before.
@@ -332,11 +285,7 @@ impl Machines {
 }
 
 fn volume_ref(worker: &WorkerId, app_name: &str) -> VolumeRef {
-    VolumeRef {
-        app_name: app_name.to_owned(),
-        volume_id: worker.to_string(),
-        name: worker.to_string(),
-    }
+    VolumeRef { app_name: app_name.to_owned(), volume_id: worker.to_string(), name: worker.to_string() }
 }
 
 /// Only an empty path has no absolute form, and that one fails where it is used.

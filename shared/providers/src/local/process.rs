@@ -45,9 +45,7 @@ pub struct Start<'a> {
 /// Starts the process in its own group, so that a signal reaches what it starts too and a Ctrl-C meant for us
 /// does not reach it.
 pub fn start(start: Start<'_>) -> io::Result<(Child, ProcessId)> {
-    let inherited = INHERITED
-        .iter()
-        .filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let child = Command::new(start.program)
         .args(start.args)
         .env_clear()
@@ -114,29 +112,23 @@ impl Processes {
 
     fn look(which: ProcessesToUpdate<'_>) -> Self {
         let mut system = System::new();
-        let what = ProcessRefreshKind::nothing()
-            .without_tasks()
-            .with_environ(UpdateKind::Always);
+        let what = ProcessRefreshKind::nothing().without_tasks().with_environ(UpdateKind::Always);
         system.refresh_processes_specifics(which, true, what);
         Self(system)
     }
 
     fn start_time(&self, pid: u32) -> Option<u64> {
-        self.0
-            .process(sysinfo::Pid::from_u32(pid))
-            .map(sysinfo::Process::start_time)
+        self.0.process(sysinfo::Pid::from_u32(pid)).map(sysinfo::Process::start_time)
     }
 
     /// Whether this very process runs. The mark proves it; the start time does where a system hides the
     /// environment of other processes. A later process with the same pid has neither.
     pub fn runs(&self, process: ProcessId, mark: &OsStr) -> bool {
-        self.0
-            .process(sysinfo::Pid::from_u32(process.pid))
-            .is_some_and(|found| {
-                is_running(found)
-                    && (carries(found, mark)
-                        || found.start_time().abs_diff(process.started_at_s) <= START_TIME_SLACK_S)
-            })
+        self.0.process(sysinfo::Pid::from_u32(process.pid)).is_some_and(|found| {
+            is_running(found)
+                && (carries(found, mark)
+                    || found.start_time().abs_diff(process.started_at_s) <= START_TIME_SLACK_S)
+        })
     }
 
     /// The running processes that carry the mark, the oldest first: that one is the machine's own, since
@@ -147,10 +139,7 @@ impl Processes {
             .processes()
             .values()
             .filter(|process| is_running(process) && carries(process, mark))
-            .map(|process| ProcessId {
-                pid: process.pid().as_u32(),
-                started_at_s: process.start_time(),
-            })
+            .map(|process| ProcessId { pid: process.pid().as_u32(), started_at_s: process.start_time() })
             .collect();
         found.sort_unstable_by_key(|process| (process.started_at_s, process.pid));
         found

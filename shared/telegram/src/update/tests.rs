@@ -24,9 +24,7 @@ fn message(fields: Value) -> Value {
 }
 
 fn merge(into: &mut Value, fields: Value) {
-    let Value::Object(fields) = fields else {
-        panic!("fields are an object")
-    };
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
     for (key, value) in fields {
         into[key.as_str()] = value;
     }
@@ -51,20 +49,14 @@ fn ignored(value: &Value) -> &'static str {
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 #[test]
 fn a_text_message_is_read_with_who_and_where() {
     let update = text("hello");
     let got = incoming(&update);
-    assert_eq!(
-        (got.update_id, got.chat_id, got.user_id, got.message_id),
-        (5, 99, 99, 11)
-    );
+    assert_eq!((got.update_id, got.chat_id, got.user_id, got.message_id), (5, 99, 99, 11));
     assert_eq!(
         (got.chat_type.as_str(), got.username.as_deref(), got.text.as_str()),
         ("private", Some("ada"), "hello")
@@ -98,13 +90,8 @@ fn the_largest_photo_is_the_one_that_counts() {
 
 #[test]
 fn a_caption_is_the_text_of_what_it_is_on() {
-    let got = incoming(&message(
-        json!({"photo": [{"file_id": "p"}], "caption": "my cat"}),
-    ));
-    assert_eq!(
-        (got.text.as_str(), got.metadata["telegramPhotoFileId"].as_str()),
-        ("my cat", "p")
-    );
+    let got = incoming(&message(json!({"photo": [{"file_id": "p"}], "caption": "my cat"})));
+    assert_eq!((got.text.as_str(), got.metadata["telegramPhotoFileId"].as_str()), ("my cat", "p"));
 }
 
 #[test]
@@ -115,26 +102,14 @@ fn files_without_text_get_a_readable_one() {
             "[document: report.pdf]",
             "telegramDocumentFileId",
         ),
-        (
-            json!({"document": {"file_id": "d"}}),
-            "[document]",
-            "telegramDocumentFileId",
-        ),
-        (
-            json!({"video": {"file_id": "v"}}),
-            "[video]",
-            "telegramVideoFileId",
-        ),
+        (json!({"document": {"file_id": "d"}}), "[document]", "telegramDocumentFileId"),
+        (json!({"video": {"file_id": "v"}}), "[video]", "telegramVideoFileId"),
         (
             json!({"audio": {"file_id": "a", "file_name": "song.mp3"}}),
             "[audio: song.mp3]",
             "telegramAudioFileId",
         ),
-        (
-            json!({"voice": {"file_id": "o"}}),
-            "[voice]",
-            "telegramVoiceFileId",
-        ),
+        (json!({"voice": {"file_id": "o"}}), "[voice]", "telegramVoiceFileId"),
         (
             json!({"document": {"file_id": "d", "file_name": " "}, "caption": " "}),
             "[document]",
@@ -153,10 +128,7 @@ fn an_edited_message_says_so() {
     let update = text("better words");
     let edited = json!({"update_id": 6, "edited_message": update["message"]});
     let got = incoming(&edited);
-    assert_eq!(
-        (got.text.as_str(), got.metadata["telegramEdited"].as_str()),
-        ("better words", "true")
-    );
+    assert_eq!((got.text.as_str(), got.metadata["telegramEdited"].as_str()), ("better words", "true"));
 }
 
 #[test]
@@ -181,14 +153,8 @@ fn the_first_message_of_a_topic_is_not_what_the_user_answered() {
 fn a_group_keeps_its_type_and_a_missing_type_follows_the_ids_sign() {
     let group = json!({"text": "hi", "chat": {"id": -100_123, "type": "supergroup"}});
     assert_eq!(incoming(&message(group)).chat_type, "supergroup");
-    assert_eq!(
-        incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type,
-        "group"
-    );
-    assert_eq!(
-        incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).chat_type,
-        "private"
-    );
+    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type, "group");
+    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).chat_type, "private");
 }
 
 #[test]
@@ -200,9 +166,7 @@ fn start_with_a_code_pairs() {
         ("/start\nabcd\n".to_owned(), "abcd"),
         (format!("/start {long}"), long.as_str()),
     ] {
-        let Ingress::PairingStart { code: got, command } = of(&text(&written)) else {
-            panic!("{written}")
-        };
+        let Ingress::PairingStart { code: got, command } = of(&text(&written)) else { panic!("{written}") };
         assert_eq!((got.as_str(), command.chat_id, command.user_id), (code, 99, 99));
     }
 }
@@ -217,16 +181,11 @@ fn start_without_a_usable_code_is_bare_or_malformed() {
         ("/start ab cd", true),
         ("/start äöüß", true),
     ] {
-        let Ingress::BareStart { malformed, .. } = of(&text(written)) else {
-            panic!("{written}")
-        };
+        let Ingress::BareStart { malformed, .. } = of(&text(written)) else { panic!("{written}") };
         assert_eq!(malformed, expected, "{written}");
     }
     let too_long = format!("/start {}", "a".repeat(129));
-    assert!(matches!(
-        of(&text(&too_long)),
-        Ingress::BareStart { malformed: true, .. }
-    ));
+    assert!(matches!(of(&text(&too_long)), Ingress::BareStart { malformed: true, .. }));
 }
 
 #[test]
@@ -249,59 +208,31 @@ fn stop_alone_stops_and_in_a_sentence_does_not() {
 
 #[test]
 fn a_command_in_a_caption_is_a_caption() {
-    let got = incoming(&message(
-        json!({"photo": [{"file_id": "p"}], "caption": "/start abcd"}),
-    ));
+    let got = incoming(&message(json!({"photo": [{"file_id": "p"}], "caption": "/start abcd"})));
     assert_eq!(got.text, "/start abcd");
 }
 
 #[test]
 fn what_we_do_not_handle_is_ignored_with_its_reason() {
-    assert_eq!(
-        ignored(&json!({"update_id": 1, "callback_query": {}})),
-        "unsupported_update"
-    );
+    assert_eq!(ignored(&json!({"update_id": 1, "callback_query": {}})), "unsupported_update");
     assert_eq!(ignored(&json!({"update_id": 1})), "unsupported_update");
-    assert_eq!(
-        ignored(&message(json!({"sticker": {"file_id": "s"}}))),
-        "unsupported_message"
-    );
+    assert_eq!(ignored(&message(json!({"sticker": {"file_id": "s"}}))), "unsupported_message");
     assert_eq!(ignored(&message(json!({"text": " "}))), "unsupported_message");
-    assert_eq!(
-        ignored(&message(json!({"new_chat_members": []}))),
-        "unsupported_message"
-    );
+    assert_eq!(ignored(&message(json!({"new_chat_members": []}))), "unsupported_message");
     assert_eq!(ignored(&json!({"message": {}})), "no_update_id");
     assert_eq!(ignored(&json!({"update_id": -1, "message": {}})), "no_update_id");
     assert_eq!(ignored(&json!({"update_id": 1, "message": {}})), "no_chat");
-    assert_eq!(
-        ignored(&message(json!({"text": "hi", "from": null}))),
-        "no_sender"
-    );
-    assert_eq!(
-        ignored(&message(json!({"text": "hi", "message_id": "x"}))),
-        "no_message_id"
-    );
+    assert_eq!(ignored(&message(json!({"text": "hi", "from": null}))), "no_sender");
+    assert_eq!(ignored(&message(json!({"text": "hi", "message_id": "x"}))), "no_message_id");
 }
 
 #[test]
 fn what_is_not_an_updates_json_is_malformed() {
     for body in [&b""[..], b"{", b"[]", b"7", b"\"x\"", b"\xff\xfe", b"null"] {
-        assert_eq!(
-            read(&bot(), body),
-            Ingress::Ignored {
-                reason: "malformed_json"
-            },
-            "{body:?}"
-        );
+        assert_eq!(read(&bot(), body), Ingress::Ignored { reason: "malformed_json" }, "{body:?}");
     }
     let deep = "[".repeat(100_000);
-    assert_eq!(
-        read(&bot(), deep.as_bytes()),
-        Ingress::Ignored {
-            reason: "malformed_json"
-        }
-    );
+    assert_eq!(read(&bot(), deep.as_bytes()), Ingress::Ignored { reason: "malformed_json" });
 }
 
 #[test]

@@ -94,10 +94,7 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> R
 /// The same for a field that holds an object: serde would also take an array for one.
 fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    Ok(value
-        .is_object()
-        .then(|| serde_json::from_value(value).ok())
-        .flatten())
+    Ok(value.is_object().then(|| serde_json::from_value(value).ok()).flatten())
 }
 
 /// What a message brought besides text.
@@ -109,13 +106,7 @@ pub(super) struct Media {
 
 impl Message {
     pub(super) fn media(&self) -> Option<Media> {
-        let of = |kind, file_id_key, file: Option<File>| {
-            file.map(|file| Media {
-                kind,
-                file_id_key,
-                file,
-            })
-        };
+        let of = |kind, file_id_key, file: Option<File>| file.map(|file| Media { kind, file_id_key, file });
         of("photo", "telegramPhotoFileId", self.largest_photo())
             .or_else(|| of("video", "telegramVideoFileId", self.video.clone()))
             .or_else(|| of("audio", "telegramAudioFileId", self.audio.clone()))
@@ -132,27 +123,19 @@ impl Message {
             .filter(|size| size.is_object())
             .filter_map(|size| serde_json::from_value::<File>(size.clone()).ok());
         sizes.max_by_key(|size| {
-            (
-                size.width.unwrap_or(0).saturating_mul(size.height.unwrap_or(0)),
-                size.file_size.unwrap_or(0),
-            )
+            (size.width.unwrap_or(0).saturating_mul(size.height.unwrap_or(0)), size.file_size.unwrap_or(0))
         })
     }
 
     pub(super) fn readable_text(&self) -> Option<String> {
-        let written = [&self.text, &self.caption]
-            .into_iter()
-            .flatten()
-            .find(|text| !text.trim().is_empty());
+        let written = [&self.text, &self.caption].into_iter().flatten().find(|text| !text.trim().is_empty());
         if let Some(text) = written {
             return Some(text.clone());
         }
-        self.media().map(
-            |media| match media.file.file_name.filter(|name| !name.trim().is_empty()) {
-                Some(name) => format!("[{}: {name}]", media.kind),
-                None => format!("[{}]", media.kind),
-            },
-        )
+        self.media().map(|media| match media.file.file_name.filter(|name| !name.trim().is_empty()) {
+            Some(name) => format!("[{}: {name}]", media.kind),
+            None => format!("[{}]", media.kind),
+        })
     }
 
     /// The message that the user answered. In a forum topic every message formally answers the topic's first

@@ -57,6 +57,8 @@ fn parse(refs: &str) -> Result<Vec<SecretRef>, Refusal> {
     if names.len() > REFS_MAX {
         return Err(Refusal::field("/refs", format!("refs must be at most {REFS_MAX} names")));
     }
-    let invalid = |rule: &dyn std::fmt::Display| Refusal::field("/refs", format!("refs, parted by commas: each {rule}"));
+    let invalid = |rule: &dyn std::fmt::Display| {
+        Refusal::field("/refs", format!("refs, parted by commas: each {rule}"))
+    };
     names.into_iter().map(|name| SecretRef::parse(name).map_err(|e| invalid(&e))).collect()
 }

@@ -55,7 +55,8 @@ pub async fn register(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     Span::current().record("worker_id", request.worker_id.0.as_str());
-    let no_host = || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
+    let no_host =
+        || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
     let conversation = request.conversation_id.as_ref().map(|id| &id.0);
     let agent = request.agent_key.as_ref().map(|key| &key.0);
     let url = url.ok_or_else(no_host)?;

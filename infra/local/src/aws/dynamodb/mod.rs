@@ -91,42 +91,25 @@ impl Engine {
             storage.conn().execute_batch("PRAGMA synchronous = NORMAL")?;
             Ok(storage)
         };
-        let storage = opened().map_err(|source| EngineError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+        let storage = opened().map_err(|source| EngineError::Open { path: path.to_owned(), source })?;
         Self::over(storage, clock, true)
     }
 
     /// An empty database that is gone with its last clone.
     pub fn memory(clock: SharedClock) -> Result<Self, EngineError> {
-        let storage = Storage::memory().map_err(|source| EngineError::Open {
-            path: "memory".into(),
-            source,
-        })?;
+        let storage =
+            Storage::memory().map_err(|source| EngineError::Open { path: "memory".into(), source })?;
         Self::over(storage, clock, false)
     }
 
     fn over(storage: Storage, clock: SharedClock, blocking: bool) -> Result<Self, EngineError> {
         let storage = storage.with_clock(Arc::new(EngineClock(Arc::clone(&clock))));
-        stream::index_records(&storage).map_err(|source| EngineError::Failed {
-            doing: "index its stream records",
-            source,
-        })?;
-        let state = State {
-            storage,
-            tokens: tokens::Tokens::default(),
-            vectors: VectorIndexLifecycle::new(),
-        };
+        stream::index_records(&storage)
+            .map_err(|source| EngineError::Failed { doing: "index its stream records", source })?;
+        let state =
+            State { storage, tokens: tokens::Tokens::default(), vectors: VectorIndexLifecycle::new() };
         let (writes, _) = watch::channel(0);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                clock,
-                blocking,
-                writes,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, blocking, writes }) })
     }
 
     /// Answers one operation of the DynamoDB or DynamoDB Streams API, as the service would.
@@ -160,8 +143,7 @@ impl Engine {
     /// named here stay as they are.
     pub async fn create_tables(&self, tables: &[TableDefinition]) -> Result<Vec<TableChange>, EngineError> {
         let tables = tables.to_vec();
-        self.run(move |engine| tables.iter().map(|table| tables::apply(&engine, table)).collect())
-            .await
+        self.run(move |engine| tables.iter().map(|table| tables::apply(&engine, table)).collect()).await
     }
 
     /// Deletes the items whose time to live has passed by the virtual clock, as DynamoDB does some time later: each
@@ -173,10 +155,7 @@ impl Engine {
         let swept = self
             .run(|engine| finish(dynoxide::ttl::sweep_expired_items(&engine.state().storage)))
             .await
-            .map_err(|source| EngineError::Failed {
-                doing: "sweep expired items",
-                source,
-            })?;
+            .map_err(|source| EngineError::Failed { doing: "sweep expired items", source })?;
         if swept > 0 {
             self.wrote();
         }
@@ -226,8 +205,6 @@ impl dynoxide::storage_backend::Clock for EngineClock {
 /// answers every step in place, so the first poll is the last.
 fn finish<T>(action: impl Future<Output = dynoxide::Result<T>>) -> dynoxide::Result<T> {
     futures::FutureExt::now_or_never(action).unwrap_or_else(|| {
-        Err(DynoxideError::InternalServerError(
-            "the native engine suspended an action".to_owned(),
-        ))
+        Err(DynoxideError::InternalServerError("the native engine suspended an action".to_owned()))
     })
 }

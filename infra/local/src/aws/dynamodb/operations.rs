@@ -15,11 +15,7 @@ pub(super) fn execute(
     operation: &str,
     body: Value,
 ) -> Result<Value, DynoxideError> {
-    let State {
-        storage,
-        tokens,
-        vectors,
-    } = state;
+    let State { storage, tokens, vectors } = state;
     macro_rules! run {
         ($action:ident($body:expr $(, $more:expr)?)) => {
             answer(finish(actions::$action::execute(&*storage, read($body)? $(, $more)?))?)
@@ -64,20 +60,12 @@ pub(super) fn read<T: DeserializeOwned>(body: Value) -> Result<T, DynoxideError>
     const VALIDATION_MARKS: [&str; 3] = ["VALIDATION_REQUEST:", "VALIDATION_AS_READ:", "VALIDATION:"];
     const SERIALIZATION_MARKS: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
     /// Faults of the request that DynamoDB itself calls invalid, not unreadable.
-    const INVALID: [&str; 4] = [
-        "missing field",
-        "unknown variant",
-        "invalid type: null",
-        "AttributeValue",
-    ];
+    const INVALID: [&str; 4] = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
     serde_json::from_value(body).map_err(|error| {
         let text = error.to_string();
         if let Some(message) = VALIDATION_MARKS.iter().find_map(|mark| text.strip_prefix(mark)) {
             DynoxideError::ValidationException(message.to_owned())
-        } else if let Some(message) = SERIALIZATION_MARKS
-            .iter()
-            .find_map(|mark| text.strip_prefix(mark))
-        {
+        } else if let Some(message) = SERIALIZATION_MARKS.iter().find_map(|mark| text.strip_prefix(mark)) {
             DynoxideError::SerializationException(message.to_owned())
         } else if INVALID.iter().any(|sign| text.contains(sign)) {
             DynoxideError::ValidationException(text)

@@ -59,10 +59,8 @@ pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<Tab
             reason: "it has no TableName".to_owned(),
         });
     };
-    let refused = |error: DynoxideError| EngineError::Definition {
-        table: table.clone(),
-        reason: error.to_string(),
-    };
+    let refused =
+        |error: DynoxideError| EngineError::Definition { table: table.clone(), reason: error.to_string() };
     let mut steps = Vec::new();
     match engine.execute("DescribeTable", json!({"TableName": table})) {
         Ok(description) => {
@@ -80,9 +78,7 @@ pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<Tab
             restream(engine, &table, &is, &must, &mut steps).map_err(refused)?;
         }
         Err(DynoxideError::ResourceNotFoundException(_)) => {
-            engine
-                .execute("CreateTable", definition.create.clone())
-                .map_err(refused)?;
+            engine.execute("CreateTable", definition.create.clone()).map_err(refused)?;
             steps.push("created".to_owned());
         }
         Err(failed) => return Err(refused(failed)),
@@ -145,10 +141,7 @@ fn restream(
         return Ok(());
     }
     let update = |specification: Value| {
-        engine.execute(
-            "UpdateTable",
-            json!({"TableName": table, "StreamSpecification": specification}),
-        )
+        engine.execute("UpdateTable", json!({"TableName": table, "StreamSpecification": specification}))
     };
     if is.stream.is_some() {
         update(json!({"StreamEnabled": false}))?;
@@ -199,23 +192,14 @@ fn expire_by(
 impl Shape {
     fn of(table: &Value) -> Self {
         let kinds: BTreeMap<String, String> = elements(&table["AttributeDefinitions"])
-            .map(|attribute| {
-                (
-                    text(&attribute["AttributeName"]),
-                    text(&attribute["AttributeType"]),
-                )
-            })
+            .map(|attribute| (text(&attribute["AttributeName"]), text(&attribute["AttributeType"])))
             .collect();
         let keys = |schema: &Value| {
             let mut keys: Vec<Key> = elements(schema)
                 .map(|key| {
                     let attribute = text(&key["AttributeName"]);
                     let kind = kinds.get(&attribute).cloned().unwrap_or_default();
-                    Key {
-                        role: text(&key["KeyType"]),
-                        attribute,
-                        kind,
-                    }
+                    Key { role: text(&key["KeyType"]), attribute, kind }
                 })
                 .collect();
             keys.sort();
@@ -227,9 +211,7 @@ impl Shape {
                     let shape = Index {
                         keys: keys(&index["KeySchema"]),
                         projection: text(&index["Projection"]["ProjectionType"]),
-                        attributes: elements(&index["Projection"]["NonKeyAttributes"])
-                            .map(text)
-                            .collect(),
+                        attributes: elements(&index["Projection"]["NonKeyAttributes"]).map(text).collect(),
                     };
                     (text(&index["IndexName"]), shape)
                 })

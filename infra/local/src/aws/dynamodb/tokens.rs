@@ -55,14 +55,7 @@ impl Tokens {
                     fields.remove("ConsumedCapacity");
                 }
                 self.in_order.push_back(token.clone());
-                self.done.insert(
-                    token,
-                    Done {
-                        at: now,
-                        items,
-                        response: replay,
-                    },
-                );
+                self.done.insert(token, Done { at: now, items, response: replay });
                 Ok(response)
             }
         }
@@ -70,10 +63,7 @@ impl Tokens {
 
     fn forget_expired(&mut self, now: Timestamp) {
         while let Some(oldest) = self.in_order.front() {
-            let expired = self
-                .done
-                .get(oldest)
-                .is_none_or(|done| now.since(done.at) > TOKEN_WINDOW);
+            let expired = self.done.get(oldest).is_none_or(|done| now.since(done.at) > TOKEN_WINDOW);
             if !expired && self.in_order.len() < TOKENS_MAX {
                 break;
             }
@@ -114,37 +104,27 @@ mod tests {
     #[test]
     fn a_replay_consumes_no_writes() {
         let mut tokens = Tokens::default();
-        tokens
-            .once(at(0), request("t", 1), |_| Ok(json!({"ConsumedCapacity": [1]})))
-            .unwrap();
-        let replay = tokens
-            .once(at(0), request("t", 1), |_| unreachable!("it is a replay"))
-            .unwrap();
+        tokens.once(at(0), request("t", 1), |_| Ok(json!({"ConsumedCapacity": [1]}))).unwrap();
+        let replay = tokens.once(at(0), request("t", 1), |_| unreachable!("it is a replay")).unwrap();
         assert_eq!(replay, json!({}));
     }
 
     #[test]
     fn a_token_with_other_items_is_refused_and_a_failed_one_is_forgotten() {
         let mut tokens = Tokens::default();
-        let failed = tokens.once(at(0), request("t", 1), |_| {
-            Err(DynoxideError::ValidationException("no".to_owned()))
-        });
+        let failed =
+            tokens.once(at(0), request("t", 1), |_| Err(DynoxideError::ValidationException("no".to_owned())));
         assert!(failed.is_err());
         tokens.once(at(0), request("t", 2), |_| Ok(json!({}))).unwrap();
         let other = tokens.once(at(0), request("t", 1), |_| unreachable!("the token is taken"));
-        assert!(matches!(
-            other,
-            Err(DynoxideError::IdempotentParameterMismatchException(_))
-        ));
+        assert!(matches!(other, Err(DynoxideError::IdempotentParameterMismatchException(_))));
     }
 
     #[test]
     fn the_number_of_remembered_tokens_is_bounded() {
         let mut tokens = Tokens::default();
         for n in 0..TOKENS_MAX + 10 {
-            tokens
-                .once(at(0), request(&n.to_string(), 1), |_| Ok(json!({})))
-                .unwrap();
+            tokens.once(at(0), request(&n.to_string(), 1), |_| Ok(json!({}))).unwrap();
         }
         assert!(tokens.done.len() <= TOKENS_MAX && tokens.in_order.len() <= TOKENS_MAX);
     }

@@ -27,11 +27,7 @@ struct ListStream {
 
 impl ListStream {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            records: Mutex::default(),
-            trims: Mutex::default(),
-            writes: watch::channel(0).0,
-        })
+        Arc::new(Self { records: Mutex::default(), trims: Mutex::default(), writes: watch::channel(0).0 })
     }
 
     fn write(&self, pk: &str) {
@@ -52,20 +48,12 @@ impl StreamSource for ListStream {
     fn records(&self, table: &str, after: Option<&str>, limit: usize) -> anyhow::Result<Vec<Value>> {
         assert_eq!(table, TABLE);
         let records = self.records.lock().unwrap();
-        Ok(records
-            .iter()
-            .filter(|record| sequence_number(record) > after)
-            .take(limit)
-            .cloned()
-            .collect())
+        Ok(records.iter().filter(|record| sequence_number(record) > after).take(limit).cloned().collect())
     }
 
     fn trim(&self, _: &str, through: &str) -> anyhow::Result<()> {
         self.trims.lock().unwrap().push(through.to_owned());
-        self.records
-            .lock()
-            .unwrap()
-            .retain(|record| sequence_number(record) > Some(through));
+        self.records.lock().unwrap().retain(|record| sequence_number(record) > Some(through));
         Ok(())
     }
 
@@ -81,10 +69,7 @@ fn sequence(number: u64) -> String {
 /// The `pk` of every record of an event.
 fn pks(event: &Value) -> Vec<String> {
     let records = event["Records"].as_array().unwrap();
-    records
-        .iter()
-        .map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned())
-        .collect()
+    records.iter().map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()).collect()
 }
 
 /// A function that notes every batch it is called with, and answers what `answer` says.
@@ -119,12 +104,7 @@ fn mapping(id: &str, function: EventFunction) -> Mapping {
 }
 
 fn start(source: &Arc<ListStream>, mappings: Vec<Mapping>) -> Pump {
-    Pump::start(
-        Arc::clone(source) as _,
-        Arc::new(MemoryCheckpoints::default()),
-        mappings,
-    )
-    .unwrap()
+    Pump::start(Arc::clone(source) as _, Arc::new(MemoryCheckpoints::default()), mappings).unwrap()
 }
 
 fn calls(called: &mut mpsc::UnboundedReceiver<Vec<String>>) -> Vec<Vec<String>> {
@@ -137,17 +117,8 @@ async fn wanted_records_arrive_in_order_in_batches_of_the_declared_size() {
     let (function, mut called) = accepting();
     let filters =
         vec![Pattern::compile(&json!({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "C#"}]}}}})).unwrap()];
-    let pump = start(
-        &source,
-        vec![Mapping {
-            filters,
-            batch_size: 2,
-            ..mapping("A", function)
-        }],
-    );
-    ["C#1", "M#1", "C#2", "C#3", "M#2"]
-        .into_iter()
-        .for_each(|pk| source.write(pk));
+    let pump = start(&source, vec![Mapping { filters, batch_size: 2, ..mapping("A", function) }]);
+    ["C#1", "M#1", "C#2", "C#3", "M#2"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     assert_eq!(calls(&mut called), [vec!["C#1", "C#2"], vec!["C#3"]]);
 }
@@ -169,44 +140,24 @@ async fn an_incomplete_batch_waits_for_its_window() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let window = Millis::new(1_000);
-    let _pump = start(
-        &source,
-        vec![Mapping {
-            window,
-            batch_size: 3,
-            ..mapping("A", function)
-        }],
-    );
+    let _pump = start(&source, vec![Mapping { window, batch_size: 3, ..mapping("A", function) }]);
     let began = Instant::now();
     source.write("1");
     tokio::time::advance(Duration::from_millis(600)).await;
     source.write("2");
     assert_eq!(called.recv().await.unwrap(), ["1", "2"]);
-    assert!(
-        began.elapsed() >= Duration::from_millis(1_000),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_millis(1_000), "{:?}", began.elapsed());
     let again = Instant::now();
     ["3", "4", "5"].into_iter().for_each(|pk| source.write(pk));
     assert_eq!(called.recv().await.unwrap(), ["3", "4", "5"]);
-    assert!(
-        again.elapsed() < Duration::from_millis(1_000),
-        "a full batch does not wait"
-    );
+    assert!(again.elapsed() < Duration::from_millis(1_000), "a full batch does not wait");
 }
 
 #[tokio::test(start_paused = true)]
 async fn settling_does_not_wait_for_an_open_window() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
-    let pump = start(
-        &source,
-        vec![Mapping {
-            window: Millis::from_secs(300),
-            ..mapping("A", function)
-        }],
-    );
+    let pump = start(&source, vec![Mapping { window: Millis::from_secs(300), ..mapping("A", function) }]);
     source.write("1");
     let began = Instant::now();
     pump.settled().await;
@@ -234,12 +185,7 @@ async fn a_restarted_pump_goes_on_behind_the_last_delivered_batch() {
     let source = ListStream::new();
     let begin = |function| {
         let checkpoints = Arc::new(CheckpointDir::open(dir.path()).unwrap());
-        Pump::start(
-            Arc::clone(&source) as _,
-            checkpoints,
-            vec![mapping("A", function)],
-        )
-        .unwrap()
+        Pump::start(Arc::clone(&source) as _, checkpoints, vec![mapping("A", function)]).unwrap()
     };
     let (function, mut called) = recorder(|event| {
         anyhow::ensure!(pks(event) == ["1"], "the second one is not taken");
@@ -272,16 +218,7 @@ async fn records_are_trimmed_only_when_every_mapping_has_passed_them() {
             anyhow::Ok(Value::Null)
         }
     });
-    let pump = start(
-        &source,
-        vec![
-            mapping("A", quick),
-            Mapping {
-                batch_size: 1_000,
-                ..mapping("B", slow)
-            },
-        ],
-    );
+    let pump = start(&source, vec![mapping("A", quick), Mapping { batch_size: 1_000, ..mapping("B", slow) }]);
     (0..600).for_each(|n| source.write(&n.to_string()));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(source.left(), 600, "B has passed nothing");
@@ -300,13 +237,7 @@ async fn records_that_nobody_wants_are_passed_and_trimmed_too() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let filters = vec![Pattern::compile(&json!({"eventName": ["REMOVE"]})).unwrap()];
-    let pump = start(
-        &source,
-        vec![Mapping {
-            filters,
-            ..mapping("A", function)
-        }],
-    );
+    let pump = start(&source, vec![Mapping { filters, ..mapping("A", function) }]);
     (0..1_234).for_each(|n| source.write(&n.to_string()));
     pump.settled().await;
     pump.stop().await;

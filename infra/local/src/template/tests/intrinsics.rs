@@ -19,27 +19,12 @@ Conditions:
         ("!Ref Table", "main"),
         ("!Ref Bucket", "agent-factory-bucket"),
         ("!Ref Api", "agent-factory-Api"),
-        (
-            "!GetAtt Table.Arn",
-            "arn:aws:dynamodb:local:000000000000:table/main",
-        ),
-        (
-            "{'Fn::GetAtt': [Bucket, Arn]}",
-            "arn:aws:s3:::agent-factory-bucket",
-        ),
-        (
-            "!GetAtt Fn.Arn",
-            "arn:aws:lambda:local:000000000000:function:agent-factory-Fn",
-        ),
-        (
-            "!Sub 'a-${P}-${Table}-${Bucket.Arn}-${!P}'",
-            "a-p-main-arn:aws:s3:::agent-factory-bucket-${P}",
-        ),
+        ("!GetAtt Table.Arn", "arn:aws:dynamodb:local:000000000000:table/main"),
+        ("{'Fn::GetAtt': [Bucket, Arn]}", "arn:aws:s3:::agent-factory-bucket"),
+        ("!GetAtt Fn.Arn", "arn:aws:lambda:local:000000000000:function:agent-factory-Fn"),
+        ("!Sub 'a-${P}-${Table}-${Bucket.Arn}-${!P}'", "a-p-main-arn:aws:s3:::agent-factory-bucket-${P}"),
         ("{'Fn::Sub': ['${V}${P}', {V: !Ref Table}]}", "mainp"),
-        (
-            "!Sub '${AWS::Region} ${AWS::AccountId} ${AWS::StackName}'",
-            "local 000000000000 agent-factory",
-        ),
+        ("!Sub '${AWS::Region} ${AWS::AccountId} ${AWS::StackName}'", "local 000000000000 agent-factory"),
         ("!Sub '${AWS::Partition} ${AWS::URLSuffix}'", "aws amazonaws.com"),
         ("!If [Yes, a, b]", "a"),
         ("!If [No, a, b]", "b"),
@@ -53,16 +38,9 @@ Conditions:
         ("true", "true"),
         ("1.5", "1.5"),
     ] {
-        assert_eq!(
-            variable(value, sections).unwrap().as_deref(),
-            Some(expected),
-            "{value}"
-        );
+        assert_eq!(variable(value, sections).unwrap().as_deref(), Some(expected), "{value}");
     }
-    assert_eq!(
-        variable("!If [No, a, !Ref AWS::NoValue]", sections).unwrap(),
-        None
-    );
+    assert_eq!(variable("!If [No, a, !Ref AWS::NoValue]", sections).unwrap(), None);
 }
 
 #[test]
@@ -74,38 +52,14 @@ fn what_cannot_be_evaluated_names_its_place() {
     for (value, wanted) in [
         ("!Sub '${Nothing}'", "unknown reference `Nothing`"),
         ("!Ref Empty", "the parameter `Empty` has no value"),
-        (
-            "!Ref Topic",
-            "`Topic` is a AWS::SNS::Topic, which has no local value",
-        ),
-        (
-            "!GetAtt Topic.TopicName",
-            "`Topic` is a AWS::SNS::Topic, which has no local value",
-        ),
-        (
-            "!GetAtt Bucket.DomainName",
-            "`Bucket` has no attribute `DomainName` here",
-        ),
-        (
-            "!GetAtt Table.StreamArn",
-            "the table `Table` has no StreamSpecification",
-        ),
-        (
-            "!GetAtt Table",
-            "`Fn::GetAtt`: wants a resource and an attribute, found \"Table\"",
-        ),
-        (
-            "!ImportValue X",
-            "unsupported intrinsic function `Fn::ImportValue`",
-        ),
-        (
-            "!Equals [a, a]",
-            "unsupported intrinsic function `Fn::Equals outside of a condition`",
-        ),
-        (
-            "'{{resolve:ssm:x}}'",
-            "unsupported intrinsic function `{{resolve:…}}`",
-        ),
+        ("!Ref Topic", "`Topic` is a AWS::SNS::Topic, which has no local value"),
+        ("!GetAtt Topic.TopicName", "`Topic` is a AWS::SNS::Topic, which has no local value"),
+        ("!GetAtt Bucket.DomainName", "`Bucket` has no attribute `DomainName` here"),
+        ("!GetAtt Table.StreamArn", "the table `Table` has no StreamSpecification"),
+        ("!GetAtt Table", "`Fn::GetAtt`: wants a resource and an attribute, found \"Table\""),
+        ("!ImportValue X", "unsupported intrinsic function `Fn::ImportValue`"),
+        ("!Equals [a, a]", "unsupported intrinsic function `Fn::Equals outside of a condition`"),
+        ("'{{resolve:ssm:x}}'", "unsupported intrinsic function `{{resolve:…}}`"),
         ("!If [Missing, a, b]", "unknown condition `Missing`"),
         ("!If [a, b]", "`Fn::If`: wants a list of 3, found [\"a\",\"b\"]"),
         ("!Sub '${P'", "`Fn::Sub`: `${` without `}`"),
@@ -114,25 +68,16 @@ fn what_cannot_be_evaluated_names_its_place() {
         ("[a]", "expected a text, found [\"a\"]"),
     ] {
         let message = variable(value, sections).unwrap_err().to_string();
-        assert_eq!(
-            message,
-            format!("Fn: Environment.Variables.A: {wanted}"),
-            "{value}"
-        );
+        assert_eq!(message, format!("Fn: Environment.Variables.A: {wanted}"), "{value}");
     }
     let message = variable("!If [Odd, a, b]", sections).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "Conditions: Odd: unsupported intrinsic function `Fn::Contains`"
-    );
+    assert_eq!(message, "Conditions: Odd: unsupported intrinsic function `Fn::Contains`");
 }
 
 #[test]
 fn a_circle_is_an_error_and_not_the_end_of_the_stack() {
-    let (_, round) = problem(variable(
-        "!If [A, a, b]",
-        "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}",
-    ));
+    let (_, round) =
+        problem(variable("!If [A, a, b]", "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}"));
     assert!(matches!(round, Problem::TooDeep(_)));
     let names = resource("{Type: AWS::S3::Bucket, Properties: {BucketName: !Sub 'x-${Thing}'}}");
     assert!(matches!(problem(parse(&names)).1, Problem::TooDeep(_)));

@@ -19,19 +19,12 @@ fn resources_that_would_silently_be_left_out_are_refused() {
 #[test]
 fn a_table_needs_keys_and_provisioned_units_are_numbers() {
     let table = |properties: &str| {
-        parse(&resource(&format!(
-            "{{Type: AWS::DynamoDB::Table, Properties: {properties}}}"
-        )))
+        parse(&resource(&format!("{{Type: AWS::DynamoDB::Table, Properties: {properties}}}")))
     };
     assert_eq!(problem(table("{}")).0, "Thing: KeySchema");
-    assert_eq!(
-        problem(table("{KeySchema: [k]}")).0,
-        "Thing: AttributeDefinitions"
-    );
+    assert_eq!(problem(table("{KeySchema: [k]}")).0, "Thing: AttributeDefinitions");
     let keys = "KeySchema: [k], AttributeDefinitions: [a]";
-    let index = table(&format!(
-        "{{{keys}, GlobalSecondaryIndexes: [{{KeySchema: [k]}}]}}"
-    ));
+    let index = table(&format!("{{{keys}, GlobalSecondaryIndexes: [{{KeySchema: [k]}}]}}"));
     assert_eq!(problem(index).0, "Thing: GlobalSecondaryIndexes.0.IndexName");
     let stream = table(&format!("{{{keys}, StreamSpecification: {{}}}}"));
     assert_eq!(problem(stream).0, "Thing: StreamSpecification.StreamViewType");
@@ -39,10 +32,7 @@ fn a_table_needs_keys_and_provisioned_units_are_numbers() {
     let off = "TimeToLiveSpecification: {AttributeName: ttl, Enabled: false}";
     let provisioned = table(&format!("{{{keys}, {units}, {off}}}")).unwrap();
     let throughput = &provisioned.tables[0].create_table["ProvisionedThroughput"];
-    assert_eq!(
-        *throughput,
-        json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6})
-    );
+    assert_eq!(*throughput, json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}));
     assert_eq!(provisioned.tables[0].ttl_attribute, None);
 }
 
@@ -52,35 +42,22 @@ fn a_function_needs_its_binary_and_a_possible_timeout() {
     assert_eq!(place, "Thing: Metadata.BuildProperties");
     assert!(matches!(missing, Problem::Missing));
     let metadata = "Metadata: {BuildProperties: {Binary: b}}";
-    let function = |rest: &str| {
-        parse(&resource(&format!(
-            "{{Type: AWS::Serverless::Function, {metadata}{rest}}}"
-        )))
-    };
+    let function =
+        |rest: &str| parse(&resource(&format!("{{Type: AWS::Serverless::Function, {metadata}{rest}}}")));
     let plain = function("").unwrap();
-    assert_eq!(
-        plain.functions[0].timeout,
-        Millis::from_secs(3),
-        "Lambda's default"
-    );
+    assert_eq!(plain.functions[0].timeout, Millis::from_secs(3), "Lambda's default");
     assert!(matches!(
         problem(function(", Properties: {Timeout: 901}")).1,
         Problem::OutOfRange { found: 901, .. }
     ));
-    assert!(matches!(
-        problem(function(", Properties: {Timeout: soon}")).1,
-        Problem::Expected { .. }
-    ));
+    assert!(matches!(problem(function(", Properties: {Timeout: soon}")).1, Problem::Expected { .. }));
 }
 
 #[test]
 fn schedules_of_both_kinds_can_be_disabled() {
     let schedule = |body: &str| {
         let template = parse(&event(body)).unwrap();
-        let EventDef::Schedule {
-            name, enabled, input, ..
-        } = &function(&template, "Fn").events[0]
-        else {
+        let EventDef::Schedule { name, enabled, input, .. } = &function(&template, "Fn").events[0] else {
             panic!()
         };
         (name.clone(), *enabled, input.clone())
@@ -97,9 +74,7 @@ fn schedules_of_both_kinds_can_be_disabled() {
 fn a_stream_mapping_has_lambdas_defaults_and_can_be_disabled() {
     let mapping = |rest: &str| {
         let body = "Stream: !GetAtt Table.StreamArn, StartingPosition: TRIM_HORIZON";
-        parse(&event(&format!(
-            "{{Type: DynamoDB, Properties: {{{body}{rest}}}}}"
-        )))
+        parse(&event(&format!("{{Type: DynamoDB, Properties: {{{body}{rest}}}}}")))
     };
     let plain = mapping("").unwrap();
     let defaults = EventDef::Stream {
@@ -113,37 +88,14 @@ fn a_stream_mapping_has_lambdas_defaults_and_can_be_disabled() {
         report_batch_item_failures: false,
     };
     assert_eq!(function(&plain, "Fn").events, [defaults]);
-    assert!(
-        function(&mapping(", Enabled: false").unwrap(), "Fn")
-            .events
-            .is_empty()
-    );
+    assert!(function(&mapping(", Enabled: false").unwrap(), "Fn").events.is_empty());
     let endless = mapping(", MaximumRetryAttempts: -1").unwrap();
-    assert!(matches!(
-        function(&endless, "Fn").events[0],
-        EventDef::Stream {
-            retries_max: None,
-            ..
-        }
-    ));
+    assert!(matches!(function(&endless, "Fn").events[0], EventDef::Stream { retries_max: None, .. }));
     let (place, refused) = problem(mapping(", BatchSize: 0"));
     assert_eq!(place, "Fn: Events.It.Properties.BatchSize");
-    assert!(matches!(
-        refused,
-        Problem::OutOfRange {
-            min: 1,
-            max: 10_000,
-            ..
-        }
-    ));
-    assert!(matches!(
-        problem(mapping(", TumblingWindowInSeconds: 9")).1,
-        Problem::UnsupportedEvent(_)
-    ));
-    assert!(matches!(
-        problem(mapping(", FunctionResponseTypes: [Other]")).1,
-        Problem::Expected { .. }
-    ));
+    assert!(matches!(refused, Problem::OutOfRange { min: 1, max: 10_000, .. }));
+    assert!(matches!(problem(mapping(", TumblingWindowInSeconds: 9")).1, Problem::UnsupportedEvent(_)));
+    assert!(matches!(problem(mapping(", FunctionResponseTypes: [Other]")).1, Problem::Expected { .. }));
 }
 
 #[test]
@@ -151,16 +103,11 @@ fn an_unsupported_filter_is_refused_when_the_template_is_read() {
     let filtered = |pattern: &str| {
         let filters = format!("FilterCriteria: {{Filters: [{{Pattern: '{pattern}'}}]}}");
         let body = "Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST";
-        problem(parse(&event(&format!(
-            "{{Type: DynamoDB, Properties: {{{body}, {filters}}}}}"
-        ))))
+        problem(parse(&event(&format!("{{Type: DynamoDB, Properties: {{{body}, {filters}}}}}"))))
     };
     let (place, refused) = filtered(r#"{"dynamodb": {"a": [{"wildcard": "x*"}]}}"#);
     assert_eq!(place, "Fn: Events.It.Properties.FilterCriteria.Filters.0.Pattern");
-    assert!(matches!(
-        refused,
-        Problem::Pattern(PatternError::UnsupportedOperator { .. })
-    ));
+    assert!(matches!(refused, Problem::Pattern(PatternError::UnsupportedOperator { .. })));
     assert!(matches!(filtered("{").1, Problem::Json(_)));
 }
 

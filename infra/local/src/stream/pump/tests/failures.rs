@@ -14,22 +14,13 @@ async fn a_failing_batch_holds_the_later_ones_until_it_succeeds() {
         *left -= 1;
         anyhow::bail!("not now")
     });
-    let pump = start(
-        &source,
-        vec![Mapping {
-            batch_size: 1,
-            ..mapping("A", function)
-        }],
-    );
+    let pump = start(&source, vec![Mapping { batch_size: 1, ..mapping("A", function) }]);
     source.write("1");
     source.write("2");
     let began = Instant::now();
     pump.settled().await;
     assert_eq!(calls(&mut called), [["1"], ["1"], ["1"], ["1"], ["2"]]);
-    assert!(
-        began.elapsed() >= Duration::from_millis(700),
-        "100 + 200 + 400 ms of backoff"
-    );
+    assert!(began.elapsed() >= Duration::from_millis(700), "100 + 200 + 400 ms of backoff");
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,19 +30,12 @@ async fn a_batch_is_dropped_when_its_retries_are_used_up() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping {
-        retries_max: Some(2),
-        batch_size: 2,
-        ..mapping("A", function)
-    }];
+    let mappings = vec![Mapping { retries_max: Some(2), batch_size: 2, ..mapping("A", function) }];
     let pump = start(&source, mappings);
     ["1", "poison", "2"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     let poisoned = vec!["1", "poison"];
-    assert_eq!(
-        calls(&mut called),
-        [poisoned.clone(), poisoned.clone(), poisoned, vec!["2"]]
-    );
+    assert_eq!(calls(&mut called), [poisoned.clone(), poisoned.clone(), poisoned, vec!["2"]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,31 +55,14 @@ async fn bisecting_loses_only_the_record_that_fails() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping {
-        retries_max: Some(1),
-        bisect: true,
-        ..mapping("A", function)
-    }];
+    let mappings = vec![Mapping { retries_max: Some(1), bisect: true, ..mapping("A", function) }];
     let pump = start(&source, mappings);
-    ["1", "2", "poison", "3", "4"]
-        .into_iter()
-        .for_each(|pk| source.write(pk));
+    ["1", "2", "poison", "3", "4"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     let calls = calls(&mut called);
-    let delivered = calls
-        .iter()
-        .filter(|call| !call.contains(&"poison".to_owned()))
-        .flatten();
-    assert_eq!(
-        delivered.collect::<Vec<_>>(),
-        ["1", "2", "3", "4"],
-        "each once, in order: {calls:?}"
-    );
-    assert_eq!(
-        calls.iter().filter(|call| **call == ["poison"]).count(),
-        2,
-        "once and one retry"
-    );
+    let delivered = calls.iter().filter(|call| !call.contains(&"poison".to_owned())).flatten();
+    assert_eq!(delivered.collect::<Vec<_>>(), ["1", "2", "3", "4"], "each once, in order: {calls:?}");
+    assert_eq!(calls.iter().filter(|call| **call == ["poison"]).count(), 2, "once and one retry");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,21 +72,11 @@ async fn only_what_the_function_reports_as_failed_is_sent_again() {
     let (function, mut called) = recorder(move |event| {
         let mut left = failures.lock().unwrap();
         let third = &event["Records"][2]["dynamodb"]["SequenceNumber"];
-        let failed = if *left == 0 {
-            json!([])
-        } else {
-            json!([{"itemIdentifier": third}])
-        };
+        let failed = if *left == 0 { json!([]) } else { json!([{"itemIdentifier": third}]) };
         *left = 0;
         Ok(json!({"batchItemFailures": failed}))
     });
-    let pump = start(
-        &source,
-        vec![Mapping {
-            report_batch_item_failures: true,
-            ..mapping("A", function)
-        }],
-    );
+    let pump = start(&source, vec![Mapping { report_batch_item_failures: true, ..mapping("A", function) }]);
     ["1", "2", "3", "4"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     assert_eq!(calls(&mut called), [vec!["1", "2", "3", "4"], vec!["3", "4"]]);
@@ -129,13 +86,7 @@ async fn only_what_the_function_reports_as_failed_is_sent_again() {
 async fn stopping_does_not_wait_for_retries() {
     let source = ListStream::new();
     let (function, mut called) = recorder(|_| anyhow::bail!("never"));
-    let pump = start(
-        &source,
-        vec![Mapping {
-            retries_max: Some(10_000),
-            ..mapping("A", function)
-        }],
-    );
+    let pump = start(&source, vec![Mapping { retries_max: Some(10_000), ..mapping("A", function) }]);
     source.write("1");
     called.recv().await.unwrap();
     let began = Instant::now();
@@ -167,12 +118,8 @@ async fn an_unreadable_stream_is_tried_again() {
     list.write("1");
     let (function, mut called) = accepting();
     let source = Arc::new(Flaky(list, Mutex::new(3)));
-    let pump = Pump::start(
-        source,
-        Arc::new(MemoryCheckpoints::default()),
-        vec![mapping("A", function)],
-    )
-    .unwrap();
+    let pump =
+        Pump::start(source, Arc::new(MemoryCheckpoints::default()), vec![mapping("A", function)]).unwrap();
     pump.settled().await;
     assert_eq!(calls(&mut called), [["1"]]);
 }
@@ -180,19 +127,10 @@ async fn an_unreadable_stream_is_tried_again() {
 #[tokio::test]
 async fn mappings_that_cannot_work_are_refused() {
     let begin = |mappings| {
-        Pump::start(
-            ListStream::new() as _,
-            Arc::new(MemoryCheckpoints::default()),
-            mappings,
-        )
-        .err()
-        .unwrap()
+        Pump::start(ListStream::new() as _, Arc::new(MemoryCheckpoints::default()), mappings).err().unwrap()
     };
     let twice = begin(vec![mapping("A", accepting().0), mapping("A", accepting().0)]);
     assert!(matches!(twice, PumpError::Duplicate(id) if id == "A"));
-    let empty = begin(vec![Mapping {
-        batch_size: 0,
-        ..mapping("A", accepting().0)
-    }]);
+    let empty = begin(vec![Mapping { batch_size: 0, ..mapping("A", accepting().0) }]);
     assert!(matches!(empty, PumpError::EmptyBatches(_)));
 }

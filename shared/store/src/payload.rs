@@ -1,0 +1,140 @@
+//! A message's payload as it is stored: JSON, deflated where plain JSON would not leave the message's item within
+//! 1 KB. A Telegram update holds its text twice and many names; without this, one with 300 bytes of text costs two
+//! write units more at every transaction over its message.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use serde::{Deserialize, Serialize};
+
+use af_domain::message::{PAYLOAD_BYTES_MAX, Payload};
+
+use crate::StoreError;
+use crate::item::{Reader, Value};
+
+/// Largest payload that stays plain JSON: with the message's other attributes it makes less than 1 KB, so that
+/// nothing is to be saved and people can read it.
+const PLAIN_BYTES_MAX: usize = 512;
+/// How hard to try, from 1 to 10: payloads are small, the default of the format's tools is quick.
+const DEFLATE_LEVEL: u8 = 6;
+
+/// A payload, ready to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoded {
+    /// Bytes of it as JSON, whatever is stored.
+    pub json_bytes: usize,
+    /// What is stored: a string, or what deflate made of it.
+    pub value: Value,
+}
+
+/// Payload as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredPayload {
+    provider: String,
+    provider_user_id: String,
+    message_text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw_update_json: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+}
+
+pub(crate) fn encode(payload: &Payload) -> Encoded {
+    let stored = StoredPayload {
+        provider: payload.provider.clone(),
+        provider_user_id: payload.provider_user_id.clone(),
+        message_text: payload.message_text.clone(),
+        external_message_id: payload.external_message_id.clone(),
+        raw_update_json: payload.raw_update_json.clone(),
+        metadata: payload.metadata.clone(),
+    };
+    let json = serde_json::to_string(&stored).expect("strings and maps of strings become JSON");
+    let json_bytes = json.len();
+    if json_bytes > PLAIN_BYTES_MAX {
+        let deflated = compress_to_vec(json.as_bytes(), DEFLATE_LEVEL);
+        if deflated.len() < json_bytes {
+            return Encoded { json_bytes, value: Value(AttributeValue::B(Blob::new(deflated))) };
+        }
+    }
+    Encoded { json_bytes, value: Value::from(json) }
+}
+
+pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payload, StoreError> {
+    let inflated;
+    let json = match value {
+        AttributeValue::S(json) => json.as_bytes(),
+        AttributeValue::B(deflated) => {
+            inflated = decompress_to_vec_with_limit(deflated.as_ref(), PAYLOAD_BYTES_MAX)
+                .map_err(|e| reader.malformed("pl", &e.to_string()))?;
+            &inflated
+        }
+        _ => return Err(reader.malformed("pl", "neither a string nor binary")),
+    };
+    let stored: StoredPayload = serde_json::from_slice(json).map_err(|e| reader.malformed("pl", &e.to_string()))?;
+    Ok(Payload {
+        provider: stored.provider,
+        provider_user_id: stored.provider_user_id,
+        message_text: stored.message_text,
+        external_message_id: stored.external_message_id,
+        raw_update_json: stored.raw_update_json,
+        metadata: stored.metadata,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(text: String) -> Payload {
+        let raw = format!(r#"{{"update_id":1,"message":{{"text":"{text}"}}}}"#);
+        Payload {
+            provider: "telegram".into(),
+            provider_user_id: "1".into(),
+            message_text: text,
+            external_message_id: Some("4711".into()),
+            raw_update_json: Some(raw),
+            metadata: BTreeMap::from([("providerUserId".into(), "1".into())]),
+        }
+    }
+
+    fn stored_and_read(payload: &Payload) -> (Encoded, Payload) {
+        let encoded = encode(payload);
+        let item = crate::item::Item::new();
+        let read = decode(&Reader::of(&item), &encoded.value.0).unwrap();
+        (encoded, read)
+    }
+
+    #[test]
+    fn a_small_payload_stays_readable() {
+        let small = payload("hello".into());
+        let (encoded, read) = stored_and_read(&small);
+        assert!(encoded.value.0.is_s());
+        assert_eq!(read, small);
+    }
+
+    #[test]
+    fn a_text_that_is_stored_twice_takes_the_room_of_one() {
+        let text: String = (0..300).map(|i| char::from(b'a' + u8::try_from(i * i * 31 % 26).unwrap())).collect();
+        let long = payload(text);
+        let (encoded, read) = stored_and_read(&long);
+        let deflated = encoded.value.0.as_b().unwrap().as_ref().len();
+        assert!(encoded.json_bytes > 700 && deflated < 450, "{} bytes of {}", deflated, encoded.json_bytes);
+        assert_eq!(read, long);
+    }
+
+    #[test]
+    fn the_largest_payload_is_read_back_and_nothing_larger_is_unpacked() {
+        let largest = payload("ü".repeat(PAYLOAD_BYTES_MAX / 4 - 200));
+        assert!(encode(&largest).json_bytes <= PAYLOAD_BYTES_MAX);
+        assert_eq!(stored_and_read(&largest).1, largest);
+        let bomb = compress_to_vec(&vec![b' '; PAYLOAD_BYTES_MAX + 1], DEFLATE_LEVEL);
+        let item = crate::item::Item::new();
+        assert!(decode(&Reader::of(&item), &AttributeValue::B(Blob::new(bomb))).is_err());
+    }
+}
