@@ -116,7 +116,9 @@ impl Samples {
     }
 
     fn fill(&self, shape: &str) -> String {
-        self.placeholders.iter().fold(shape.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
+        self.placeholders
+            .iter()
+            .fold(shape.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
     }
 }
 
@@ -139,11 +141,9 @@ fn key_tables(document: &str, constructors: &BTreeSet<String>, samples: &Samples
     let mut listed = BTreeSet::new();
     // Name, one or two columns of shape, constructors.
     for row in [rows(document, "## Keys"), rows(document, "## Parts of keys")].concat() {
-        let Some((names, shape)) = row.split_last().filter(|(_, rest)| rest.len() > 1) else {
-            violations.push(wrong(format!("no row of a key table: {row:?}")));
-            continue;
-        };
-        let shape: Vec<String> = shape[1..].iter().flat_map(|cell| spans(cell)).map(|s| samples.fill(s)).collect();
+        let (names, shape) = row.split_last().expect("a line has at least one cell");
+        let shape = shape.iter().skip(1).flat_map(|cell| spans(cell));
+        let shape: Vec<String> = shape.map(|s| samples.fill(s)).collect();
         if spans(names).is_empty() {
             violations.push(wrong(format!("{row:?} names no constructor")));
         }
@@ -151,7 +151,7 @@ fn key_tables(document: &str, constructors: &BTreeSet<String>, samples: &Samples
             listed.insert(name.to_owned());
             match samples.made.get(name) {
                 Some(made) if *made == shape => {}
-                Some(made) => violations.push(wrong(format!("`{name}` makes {made:?}, its row shows {shape:?}"))),
+                Some(made) => violations.push(wrong(format!("`{name}` makes {made:?}, not {shape:?}"))),
                 None => violations.push(wrong(format!("`{name}` is no constructor with a sample"))),
             }
         }
@@ -181,8 +181,10 @@ fn table_settings(document: &str, template: &Template) -> Vec<Violation> {
     let names = |cell: &str| spans(cell).into_iter().map(str::to_owned).collect();
     let told: BTreeMap<String, Vec<String>> =
         told.map(|row| (row[0].trim_matches('`').to_owned(), names(&row[1]))).collect();
-    let differs = real.keys().chain(told.keys()).collect::<BTreeSet<_>>().into_iter().filter(|k| real.get(*k) != told.get(*k));
-    differs.map(|k| wrong(format!("{k}: the template says {:?}, the document {:?}", real.get(k), told.get(k)))).collect()
+    let both: BTreeSet<&String> = real.keys().chain(told.keys()).collect();
+    let differs =
+        both.into_iter().map(|name| (name, real.get(name), told.get(name))).filter(|(_, r, t)| r != t);
+    differs.map(|(name, r, t)| wrong(format!("{name}: the template says {r:?}, this {t:?}"))).collect()
 }
 
 /// What the store writes: its public conditional writes, every condition in it, every attribute it sets.
@@ -215,7 +217,10 @@ impl<'ast> Visit<'ast> for Writes {
         let name = function.sig.ident.to_string();
         self.conditional = name.contains("_if_");
         visit::visit_impl_item_fn(self, function);
-        if self.conditional && matches!(function.vis, syn::Visibility::Public(_)) && function.sig.asyncness.is_some() {
+        if self.conditional
+            && matches!(function.vis, syn::Visibility::Public(_))
+            && function.sig.asyncness.is_some()
+        {
             self.methods.insert(name);
         }
     }
@@ -247,7 +252,8 @@ fn writes_told(document: &str, writes: &Writes) -> Vec<Violation> {
     let told: BTreeSet<String> =
         section.filter_map(|line| line.strip_prefix("### ")).flat_map(spans).map(str::to_owned).collect();
     let no_entry = writes.methods.difference(&told).map(|name| wrong(format!("`{name}` has no entry")));
-    let no_method = told.difference(&writes.methods).map(|name| wrong(format!("`{name}` is no conditional write")));
+    let no_method =
+        told.difference(&writes.methods).map(|name| wrong(format!("`{name}` is no conditional write")));
     // Line by line: the fence of a code block is no span.
     let quoted: BTreeSet<&str> = document.lines().flat_map(spans).collect();
     let is_told = |text: &&String| quoted.contains(text.as_str());
@@ -288,7 +294,8 @@ fn the_key_tables_show_what_every_constructor_makes() {
 #[test]
 fn a_key_table_that_differs_from_the_constructors_is_refused() {
     let judged = |row: &str, source: &str| {
-        let document = format!("## Keys\n\n| Item | pk | sk | Constructor |\n|---|---|---|---|\n{row}\n## Next\n");
+        let document =
+            format!("## Keys\n\n| Item | pk | sk | Constructor |\n|---|---|---|---|\n{row}\n## Next\n");
         key_tables(&document, &constructors(source), &Samples::new()).len()
     };
     let (row, source) = ("| bot | `BOT#<botIdentity>` | `#` | `bot` |", "pub fn bot() {}\nfn private() {}");
@@ -298,7 +305,11 @@ fn a_key_table_that_differs_from_the_constructors_is_refused() {
     assert_eq!(judged("", source), 1, "no row");
     assert_eq!(judged("| bot | `BOT#<botIdentity>` | `#` | |", source), 2, "a row without constructor");
     assert_eq!(judged(row, ""), 1, "a row whose constructor is gone");
-    assert_eq!(judged(row, &format!("{source}\npub const WORKERS: &str = \"W\";")), 1, "a constant without row");
+    assert_eq!(
+        judged(row, &format!("{source}\npub const WORKERS: &str = \"W\";")),
+        1,
+        "a constant without row"
+    );
 }
 
 #[test]
@@ -324,7 +335,10 @@ fn every_conditional_write_has_its_entry_and_every_attribute_its_place() {
     let workspace = Workspace::real();
     let sources = workspace.rust().filter(|f| f.path.starts_with("shared/store/src/"));
     let writes = Writes::of(sources.map(|f| f.text.as_str()));
-    assert!(writes.methods.len() > 10 && writes.conditions.len() > 10, "the store is not where this rule looks");
+    assert!(
+        writes.methods.len() > 10 && writes.conditions.len() > 10,
+        "the store is not where this rule looks"
+    );
     assert_none(&writes_told(&read(DATA_MODEL), &writes));
 }
 
@@ -338,7 +352,11 @@ fn a_write_that_is_not_told_is_refused() {
     let judged = |document: &str| writes_told(document, &Writes::of([source].into_iter())).len();
     let document = "## Conditional writes\n### `keep_if_new`\n### `mark`\n`#x = :x`, sets `x` and `yy`\n";
     assert_eq!(judged(document), 0);
-    assert_eq!(judged(&document.replace("### `mark`\n", "")), 1, "a write without `_if_` that has a condition");
+    assert_eq!(
+        judged(&document.replace("### `mark`\n", "")),
+        1,
+        "a write without `_if_` that has a condition"
+    );
     assert_eq!(judged(&document.replace("### `keep_if_new`\n", "")), 1, "no entry");
     assert_eq!(judged(&format!("{document}### `plain`\n")), 1, "an entry of an unconditional write");
     assert_eq!(judged(&document.replace("#x = :x", "#x = :y")), 1, "another condition");

@@ -1,4 +1,4 @@
-//! The operator's API (spec 06 "Operator API"): scope `admin`; what only reads is open to `read` as well, and
+//! The operator's API: scope `admin`; what only reads is open to `read` as well, and
 //! enqueueing to `app`.
 
 mod caller;

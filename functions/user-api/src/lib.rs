@@ -1,4 +1,4 @@
-//! The consumer app's API (spec 06 "User API"): scope `app`. A user's id opens what is that user's, and nothing else.
+//! The consumer app's API: scope `app`. A user's id opens what is that user's, and nothing else.
 
 mod caller;
 mod routes;

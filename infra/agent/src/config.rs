@@ -1,4 +1,4 @@
-//! What a worker is told by its environment (spec: worker contract, "Environment given to a spawned worker").
+//! What a worker is told by its environment.
 //!
 //! `POLL_INTERVAL_MS`, `HEARTBEAT_INTERVAL_MS` and `WORKER_IDLE_TIMEOUT_MS` are not read: in the native contract
 //! every answer says when the next call is due, and the server says when to stop.

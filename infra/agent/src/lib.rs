@@ -1,4 +1,4 @@
-//! The reference worker: speaks the native contract (spec: worker contract, "Native"), runs an engine.
+//! The reference worker: speaks the native contract, runs an engine.
 //!
 //! ```text
 //! poll ──► job + bundle ──► engine ──► one more heartbeat ──► Telegram ──► complete | fail ──► poll …

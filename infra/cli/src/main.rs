@@ -14,7 +14,7 @@ use crate::api::{Api, ApiError};
 
 /// Runs agents for many users: queue, leases, an elastic worker pool.
 #[derive(Debug, Parser)]
-#[command(name = "agent-factory", version, about, propagate_version = true)]
+#[command(name = "agent-factory", version, about)]
 struct Cli {
     #[command(flatten)]
     target: Target,

@@ -187,7 +187,7 @@ fn hash_of(request: &Enqueue) -> String {
     }
     let payload = &request.payload;
     let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
-    let metadata: Vec<String> = payload.metadata.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let metadata: Vec<&str> = payload.metadata.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]).collect();
     body_hash(&[
         request.conversation.as_str(),
         request.agent.as_str(),
@@ -196,7 +196,7 @@ fn hash_of(request: &Enqueue) -> String {
         &payload.message_text,
         payload.external_message_id.as_deref().unwrap_or_default(),
         payload.raw_update_json.as_deref().unwrap_or_default(),
-        &metadata.join("\n"),
+        &body_hash(&metadata),
         &number(request.priority),
         &number(request.scheduled_for.map(Timestamp::as_millis)),
         &number(request.attempts_max.map(u64::from)),

@@ -11,7 +11,7 @@ pub mod counting;
 pub mod enqueue;
 pub mod entropy;
 mod error;
-mod hydrate;
+pub mod hydrate;
 pub mod ingress;
 pub mod keys;
 pub mod policies;

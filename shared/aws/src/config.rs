@@ -38,7 +38,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// `cargo lambda watch` talks to a running `agent-factory dev`), rustls with ring, and our timeouts and retries.
 ///
 /// Call it once per process: every client made from it shares one pool of connections. Tries are repeated after
-/// timeouts too, whose outcome is unknown; every write of ours is safe to send twice (spec 01).
+/// timeouts too, whose outcome is unknown; every write of ours is safe to send twice.
 pub async fn sdk_config() -> SdkConfig {
     let http_client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let loader = aws_config::defaults(BehaviorVersion::latest())

@@ -1,4 +1,4 @@
-//! Policies: every number that tunes the system, with its default and its bounds (spec 00, "Default policies").
+//! Policies: every number that tunes the system, with its default and its bounds.
 //!
 //! A deployment overrides single fields at run time; what is not overridden keeps its default. `FIELDS` is the
 //! one catalogue from which validation, the API's view and the defaults are read.

@@ -1,4 +1,4 @@
-//! HTTP conventions: problem+json, keys and tokens, extractors, tracing, pagination (spec 06 "Conventions").
+//! HTTP conventions: problem+json, keys and tokens, extractors, tracing, pagination.
 //!
 //! A function builds its router from handlers that take [`ApiJson`], [`ApiPath`], [`ApiQuery`], [`Bearer`] and
 //! answer `Result<_, Problem>`, and hands it to [`service`], which does what all requests have in common.

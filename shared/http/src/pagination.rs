@@ -1,4 +1,4 @@
-//! Pages: `limit` and `cursor` in, `{items, nextCursor?}` out (spec 06 "Conventions").
+//! Pages: `limit` and `cursor` in, `{items, nextCursor?}` out.
 
 use std::fmt;
 
@@ -36,9 +36,9 @@ impl<T> Page<T> {
 pub struct Limit(u16);
 
 impl Limit {
-    /// The most that one page holds (spec 06).
+    /// The most that one page holds.
     pub const MAX: u16 = 200;
-    /// What a page holds when the caller does not say (spec 06).
+    /// What a page holds when the caller does not say.
     pub const DEFAULT: u16 = 50;
 
     /// `count` items, if that is allowed.

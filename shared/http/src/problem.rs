@@ -1,4 +1,4 @@
-//! Errors as callers see them: RFC 9457 problem details (spec 06 "Conventions").
+//! Errors as callers see them: RFC 9457 problem details.
 //!
 //! A [`Refusal`] becomes a problem word for word: it was written for callers. Anything else is a fault of ours: it
 //! is logged here, once, with its whole chain of causes, and the caller learns only that it happened.
@@ -162,7 +162,7 @@ fn whole_secs(wait: Millis) -> u64 {
     wait.as_millis().div_ceil(1_000)
 }
 
-/// The HTTP status of a code (spec 06).
+/// The HTTP status of a code.
 pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::MalformedRequest => StatusCode::BAD_REQUEST,

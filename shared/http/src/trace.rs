@@ -1,4 +1,4 @@
-//! Logs of a deployed function: JSON lines on standard output, where CloudWatch picks them up (spec 08 "Observe").
+//! Logs of a deployed function: JSON lines on standard output, where CloudWatch picks them up.
 
 use tracing_subscriber::EnvFilter;
 

@@ -76,7 +76,8 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
         }
         _ => return Err(reader.malformed("pl", "neither a string nor binary")),
     };
-    let stored: StoredPayload = serde_json::from_slice(json).map_err(|e| reader.malformed("pl", &e.to_string()))?;
+    let stored: StoredPayload =
+        serde_json::from_slice(json).map_err(|e| reader.malformed("pl", &e.to_string()))?;
     Ok(Payload {
         provider: stored.provider,
         provider_user_id: stored.provider_user_id,
@@ -120,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_stored_twice_takes_the_room_of_one() {
-        let text: String = (0..300).map(|i| char::from(b'a' + u8::try_from(i * i * 31 % 26).unwrap())).collect();
+        let text: String =
+            (0..300).map(|i| char::from(b'a' + u8::try_from(i * i * 31 % 26).unwrap())).collect();
         let long = payload(text);
         let (encoded, read) = stored_and_read(&long);
         let deflated = encoded.value.0.as_b().unwrap().as_ref().len();

@@ -88,7 +88,7 @@ impl Store {
         self.update_row(update).await
     }
 
-    /// A sign of life of a worker that is assigned to nothing.
+    /// A sign of life of a worker; answers its row, or `None` when there is none.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -138,13 +138,19 @@ pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp)
         .bind(":active", "active")
 }
 
-pub(crate) fn drain_row(id: &WorkerId, drain_by: Timestamp, reason: DrainReason) -> Update {
-    Update::of(keys::worker(id))
+/// The worker's part of a drain that was decided with this assignment: a claim in between would leave a conversation
+/// whose owner drains without being told.
+pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReason) -> Update {
+    let update = Update::of(keys::worker(&worker.id))
         .set("st", "draining")
         .set("db", drain_by)
         .set("dr", reason.as_str())
         .when("#st = :active")
-        .bind(":active", "active")
+        .bind(":active", "active");
+    match &worker.assignment {
+        Some(assignment) => update.when("#as.#ck = :ck").bind(":ck", assignment.key.as_str()),
+        None => update.when("attribute_not_exists(#as)"),
+    }
 }
 
 pub(crate) fn release_row(worker: &Worker, now: Timestamp) -> Update {

@@ -1,4 +1,4 @@
-//! What an update that Telegram pushed means to us (spec 05, "Webhook"): a pure function of its JSON.
+//! What an update that Telegram pushed means to us: a pure function of its JSON.
 //!
 //! Only the fields we use are read, each on its own: a field of an unexpected kind counts as absent and does not
 //! make the rest unreadable, because Telegram adds kinds and fields without notice.
@@ -32,7 +32,7 @@ pub struct IncomingMessage {
     pub message_id: i64,
     /// Its text, its caption, or a readable name of what it brought (`[photo]`). Never empty.
     pub text: String,
-    /// The `telegram…` keys of spec 05, and `telegramReplyToMessageId`, `telegramThreadId`.
+    /// What is known of the message besides its text, under keys that begin with `telegram`.
     pub metadata: BTreeMap<String, String>,
     /// The update's JSON as it came.
     pub raw: String,

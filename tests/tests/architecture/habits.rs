@@ -6,7 +6,7 @@ use crate::tokens::{self, Token};
 use af_tests::workspace::{File, Violation, Workspace};
 
 /// Test files that may really wait, each with its reason. All others move the virtual clock.
-const SLEEPERS: [(&str, &str); 3] = [
+const SLEEPERS: [(&str, &str); 7] = [
     (
         "infra/agent/tests/agent/command.rs",
         "drives real commands and looks for what they left in the system",
@@ -19,7 +19,14 @@ const SLEEPERS: [(&str, &str); 3] = [
         "shared/providers/tests/local.rs",
         "drives real processes, whose start and end no clock of ours moves",
     ),
+    ("tests/tests/simulation/reconciler.rs", PAUSED),
+    ("tests/tests/simulation/users.rs", PAUSED),
+    ("tests/tests/simulation/workers.rs", PAUSED),
+    ("tests/tests/simulation/world.rs", PAUSED),
 ];
+
+/// Why the simulation's actors sleep: every world runs in a runtime whose clock is paused.
+const PAUSED: &str = "sleeps in paused time, which jumps to the next timer";
 
 /// Folders at the root of somebody's machine; a path below one works nowhere else.
 const MACHINE_FOLDERS: [&str; 3] = ["home", "root", "work"];

@@ -32,7 +32,7 @@ pub struct Row {
     pub ceiling: Ceiling,
 }
 
-/// At most `requests` in `rounds`, as `spec/02` writes it.
+/// At most `requests` in `rounds`.
 pub fn at_most(requests: u32, rounds: u32) -> Ceiling {
     Ceiling { requests: Some(requests), rounds: Some(rounds), write_units: 0.0, read_units: Some(0.0) }
 }
@@ -115,7 +115,9 @@ impl Row {
             ("read units", is.read_units, may.read_units),
         ];
         let above = figures.into_iter().filter(|(_, is, may)| may.is_some_and(|may| *is > may));
-        above.map(|(what, is, may)| format!("{}: {is} {what}, at most {}", self.operation, some(may))).collect()
+        above
+            .map(|(what, is, may)| format!("{}: {is} {what}, at most {}", self.operation, some(may)))
+            .collect()
     }
 
     fn line(&self) -> String {

@@ -12,6 +12,8 @@ const CONTEXT_ENTRIES: usize = 64;
 const CONTEXT_ENTRY_BYTES: usize = 400;
 /// Entries that one append takes.
 const APPEND_ENTRIES_MAX: usize = 50;
+/// Number of the first update here; those of other rows are lower.
+const FIRST_UPDATE: u64 = 100;
 /// Workers of which one begins in a shard that has nothing: each does so three times out of four.
 const WORKERS_TRIED_MAX: usize = 20;
 
@@ -28,20 +30,37 @@ async fn claims(world: &World) -> Vec<Row> {
     let (owner, conversation) = world.settled_owner().await;
     world.enqueue(world.message(&conversation)).await;
     let (polled, owned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
+    world.complete(&Held::of(&owner, &polled), 0).await;
+    world.bundle.clock.advance(A_MINUTE);
+    world.enqueue(world.message(&conversation)).await;
+    let (polled, owned_alive) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     assert!(polled.job.is_some());
 
     let worker = living_worker(world).await;
-    for shard in 0..SHARDS {
+    // Whichever shard they ask first, two workers find something there.
+    for shard in (0..SHARDS).chain(0..SHARDS) {
         world.enqueue(world.message(&world.new_conversation_in(shard))).await;
     }
     let (polled, free) = world.measure(world.poll_free(&worker, false)).await;
     world.complete(&Held::of(&worker, &polled), 0).await;
+    // This one has never polled: its sign of life is due.
+    let (_, free_alive) = world.measure(world.poll_free(&world.worker().await, false)).await;
     world.clear().await;
 
     let elsewhere = claim_in_another_shard(world).await;
     vec![
-        Row::new("claim, assigned worker, with the message's body", owned, at_most(3, 2).writes(2).reads(1.0)),
-        Row::new("claim, unassigned worker, with the message's body", free, at_most(5, 3).writes(5).reads(3.0)),
+        Row::new(
+            "claim, assigned worker, with the message's body",
+            owned,
+            at_most(3, 2).writes(2).reads(1.0),
+        ),
+        Row::new("… when its sign of life is due", owned_alive, at_most(3, 2).writes(2).reads(1.0)),
+        Row::new(
+            "claim, unassigned worker, with the message's body",
+            free,
+            at_most(5, 3).writes(5).reads(3.0),
+        ),
+        Row::new("… when its sign of life is due ²", free_alive, at_most(5, 3).writes(6).reads(3.0)),
         Row::new(
             "… when the first shard had nothing",
             elsewhere,
@@ -90,7 +109,11 @@ async fn idle_polls(world: &World) -> Vec<Row> {
     let reads = 1.0 + 0.5 * f64::from(other_shards() + 1);
     vec![
         Row::new("poll, nothing to do, assigned worker", assigned, at_most(1, 1).reads(1.0)),
-        Row::new("… once a minute, with its sign of life", alive_assigned, at_most(1, 1).writes(1).reads(1.0)),
+        Row::new(
+            "… once a minute, with its sign of life",
+            alive_assigned,
+            at_most(1, 1).writes(1).reads(1.0),
+        ),
         Row::new("poll, nothing to do, unassigned worker ¹", unassigned, at_most(requests, 2).reads(reads)),
         Row::new(
             "… once a minute, with its sign of life ¹",
@@ -106,7 +129,11 @@ async fn lease(world: &World) -> Vec<Row> {
     let (_, appended) = world.measure(append_to(world, &held, 0, 2, TEXT)).await;
     vec![
         Row::new("heartbeat", beat, at_most(1, 1).writes(1)),
-        Row::new("hydrate, 64 history entries of 400 B, beside the claim", hydrate(world).await, at_most(2, 1).reads(9.0)),
+        Row::new(
+            "hydrate, 64 history entries of 400 B, beside the claim",
+            hydrate(world).await,
+            at_most(2, 1).reads(9.0),
+        ),
         Row::new("append 2 history entries", appended, at_most(1, 1).writes(6)),
     ]
 }
@@ -131,12 +158,12 @@ async fn hydrate(world: &World) -> Figures {
     costs[1] - costs[0]
 }
 
-async fn beat(world: &World, held: &Held) {
+pub async fn beat(world: &World, held: &Held) {
     let beat = heartbeat(&world.app, &held.worker, &held.message, &held.lease, Some("thinking")).await;
     assert!(beat.unwrap().held);
 }
 
-async fn append_to(world: &World, held: &Held, ordinal: u64, count: usize, content: &str) {
+pub async fn append_to(world: &World, held: &Held, ordinal: u64, count: usize, content: &str) {
     let entries = entries_of(count, content, world);
     let Held { worker, conversation, lease, .. } = held;
     append(&world.app, worker, conversation, lease, ordinal, &entries, None).await.unwrap();
@@ -160,7 +187,7 @@ async fn ends(world: &World) -> Vec<Row> {
     ]
 }
 
-async fn give_back(world: &World, held: &Held, requeued: bool) -> Figures {
+pub async fn give_back(world: &World, held: &Held, requeued: bool) -> Figures {
     let Held { worker, message, lease, .. } = held;
     let call = fail(&world.app, worker, message, lease, "the engine answered nothing", true);
     let (failed, figures) = world.measure(call).await;
@@ -181,9 +208,21 @@ async fn lives(world: &World) -> Vec<Row> {
     let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
     let unowned = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
     vec![
-        Row::new("whole life, owned conversation ²", owned, any_requests().writes(17)),
-        Row::new("whole life, conversation without an owner ²", unowned, any_requests().writes(22)),
+        Row::new("whole life, owned conversation ³", owned, any_requests().writes(17)),
+        Row::new("… by Telegram ³", life_by_telegram(world).await, any_requests().writes(17)),
+        Row::new("whole life, conversation without an owner ³", unowned, any_requests().writes(22)),
     ]
+}
+
+async fn life_by_telegram(world: &World) -> Figures {
+    let (conversation, chat) = world.bound_user().await;
+    world.push(FIRST_UPDATE, chat).await;
+    let worker = world.owner(&conversation).await;
+    let held = world.claim(&worker, &conversation).await;
+    world.complete(&held, 0).await;
+    let (_, accepted) = world.measure(world.push(FIRST_UPDATE + 1, chat)).await;
+    let (polled, claimed) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
+    accepted + claimed + work(world, &Held::of(&worker, &polled)).await
 }
 
 async fn work(world: &World, held: &Held) -> Figures {

@@ -22,6 +22,7 @@ const RATIO_MAX: f64 = 1.5;
 /// Stream records read at once.
 const RECORDS_PAGE: usize = 1_000;
 
+#[allow(clippy::print_stdout, reason = "the figures are what this test is run for")]
 #[tokio::test]
 async fn the_20_000th_enqueue_costs_at_most_one_and_a_half_of_the_first_hundred() {
     let world = World::new().await;

@@ -10,7 +10,9 @@ use af_app::reconcile::provider::{self, ProviderConfig};
 use af_app::worker::{Poll, Polled, complete, poll};
 use af_app::{App, bindings, policies, workers};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId, WorkerId};
+use af_domain::ids::{
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId, WorkerId,
+};
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::time::Millis;
 use af_local::aws::Meter;
@@ -76,8 +78,12 @@ impl World {
         let (app, now) = (&self.app, self.app.now());
         let token = bot_token_ref(&self.agent);
         app.secrets.put(&token, SecretString::from(format!("{BOT}:token")), now).await.unwrap();
-        let settings =
-            AgentSettings { display_name: None, version: "1".to_owned(), enabled: true, secrets_ref: vec![token] };
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".to_owned(),
+            enabled: true,
+            secrets_ref: vec![token],
+        };
         configure(app, &self.agent, settings).await.unwrap();
         let name = BotName { identity: BotIdentity::parse(BOT).unwrap(), username: "demo_bot".to_owned() };
         app.store.assign_bot_if_unclaimed(&self.agent, &name, None, now).await.unwrap();
@@ -108,7 +114,8 @@ impl World {
         let message = Enqueue { identity, ..self.message(&self.conversation_of_user("warm")) };
         enqueue(&self.app, message).await.unwrap();
         let stop = json!({"update_id": 1, "message": {"message_id": 1, "from": {"id": 1}, "chat": {"id": 1}, "text": "/stop"}});
-        let ignored = ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), stop.to_string().as_bytes()).await;
+        let ignored =
+            ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), stop.to_string().as_bytes()).await;
         assert!(matches!(ignored, Ok(Handled::Ignored { .. })), "{ignored:?}");
     }
 
@@ -198,7 +205,8 @@ impl World {
             user: Some(chat.to_string()),
             chat: Some(chat.to_string()),
         };
-        let bound = bindings::bind(&self.app, &user, &self.agent, Some(telegram), BindingSource::Manual).await;
+        let bound =
+            bindings::bind(&self.app, &user, &self.agent, Some(telegram), BindingSource::Manual).await;
         (bound.unwrap().conversation, chat)
     }
 
@@ -210,7 +218,8 @@ impl World {
             "update_id": 700_000_000 + update,
             "message": {"message_id": 4_711, "from": person, "chat": in_chat, "date": 1_767_225_600, "text": TEXT},
         });
-        let handled = ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), update.to_string().as_bytes()).await;
+        let handled =
+            ingress::handle(&self.app, BOT, Some(WEBHOOK_SECRET), update.to_string().as_bytes()).await;
         match handled.unwrap() {
             Handled::Enqueued { duplicate, .. } => !duplicate,
             Handled::Ignored { reason } => panic!("ignored: {reason}"),
@@ -251,7 +260,12 @@ impl World {
     }
 
     /// Polls as the owner of `conversation`.
-    pub async fn poll_owned(&self, worker: &WorkerId, conversation: &ConversationId, hydrate: bool) -> Polled {
+    pub async fn poll_owned(
+        &self,
+        worker: &WorkerId,
+        conversation: &ConversationId,
+        hydrate: bool,
+    ) -> Polled {
         let request = Poll { conversation: Some(conversation.clone()), hydrate, ..Poll::default() };
         poll(&self.app, worker, &request).await.unwrap()
     }
@@ -267,7 +281,8 @@ impl World {
 
     /// Lets go of the conversation of a message that has ended.
     pub async fn let_go(&self, held: &Held) {
-        let request = Poll { release: true, conversation: Some(held.conversation.clone()), ..Poll::default() };
+        let request =
+            Poll { release: true, conversation: Some(held.conversation.clone()), ..Poll::default() };
         let polled = poll(&self.app, &held.worker, &request).await.unwrap();
         assert!(polled.job.is_none());
     }

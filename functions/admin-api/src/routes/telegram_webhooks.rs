@@ -20,7 +20,7 @@ pub struct Request {
     agent_key: Id<AgentKey>,
 }
 
-/// The webhook as Telegram sees it (spec 05 "Bots").
+/// The webhook as Telegram sees it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {

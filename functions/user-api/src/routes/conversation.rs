@@ -31,7 +31,7 @@ pub struct Query {
     queue_cursor: Option<String>,
 }
 
-/// A conversation as its user sees it (spec 06, getConversationViewForUserAgent). Times are epoch ms.
+/// A conversation as its user sees it. Times are epoch ms.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {

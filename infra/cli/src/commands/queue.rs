@@ -13,8 +13,8 @@ pub enum Queue {
     Stats,
     /// List messages of a state, or of a conversation
     List {
-        /// queued, processing, done, dead_letter or cancelled
-        #[arg(long)]
+        /// queued, processing or dead_letter; done and cancelled only with --conversation
+        #[arg(long, required_unless_present = "conversation")]
         status: Option<String>,
         /// Only this conversation
         #[arg(long)]

@@ -94,10 +94,15 @@ fn show(report: &Value) {
     } else {
         output::table(&["action", "subject", "outcome", "reason"], actions);
     }
-    let waits = rows(&report["waits"], &["subject", "waitsFor", "until"]);
+    let wait = |wait: &Value| {
+        let left = wait["until"].as_u64().zip(report["at"].as_u64()).map(|(until, at)| until.saturating_sub(at) / 1_000);
+        let longest = left.map_or_else(|| "-".to_owned(), |s| format!("{} min {} s", s / 60, s % 60));
+        vec![text(&wait["subject"]), text(&wait["waitsFor"]), longest]
+    };
+    let waits: Vec<_> = report["waits"].as_array().into_iter().flatten().map(wait).collect();
     if !waits.is_empty() {
         output::line("");
-        output::table(&["subject", "waits for", "until"], waits);
+        output::table(&["subject", "waits for", "at most"], waits);
     }
     for error in report["errors"].as_array().into_iter().flatten() {
         output::error(&text(error));

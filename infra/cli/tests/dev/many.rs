@@ -19,6 +19,8 @@ async fn a_thousand_messages_go_through_eight_workers_in_order_and_once() {
     let policies = json!({"scaling": {"maxWorkers": 8, "spawnStep": 8, "switchAfterQuietMs": 0}});
     let (status, answer) = dev.call("PUT", "/v1/config/policies", Some(policies)).await;
     assert_eq!(status, 200, "{answer}");
+    // Functions trust what they have read of the policies for ten seconds.
+    dev.advance(std::time::Duration::from_secs(11)).await;
     #[allow(clippy::disallowed_methods, reason = "the run prints its rate")]
     let began = Instant::now();
     let dev_ref = &dev;

@@ -16,12 +16,13 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use bytes::Bytes;
+use s3s::Body;
 
-use super::{ConnectionLost, LocalAws, REGION};
+use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
 
-/// The address that in-process requests are made out to; nothing ever resolves it.
-const IN_PROCESS_URL: &str = "http://aws.local";
+/// The address that in-process requests are made out to when no endpoint is served; nothing ever connects to it. With
+/// an IP address, the S3 client writes the bucket into the path; otherwise it would into the host name.
+const IN_PROCESS_URL: &str = "http://127.0.0.1";
 
 /// An HTTP client for SDK clients that hands every request to a [`LocalAws`] in this process.
 #[derive(Clone, Debug)]
@@ -39,12 +40,12 @@ impl LocalAws {
     /// The configuration for SDK clients that talk to this AWS: region `local`, made-up credentials, nothing taken
     /// from the environment.
     pub fn sdk_config(&self, retry: RetryConfig) -> SdkConfig {
-        let credentials = Credentials::new("local", "local", None, None, "af-local");
+        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "af-local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .endpoint_url(IN_PROCESS_URL)
+            .endpoint_url(self.endpoint_url.as_deref().unwrap_or(IN_PROCESS_URL))
             .http_client(self.http_client())
             .retry_config(retry)
             .build()
@@ -67,10 +68,8 @@ impl HttpConnector for LocalHttpClient {
         let read_timeout = self.read_timeout;
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            // A request of the JSON protocols is in memory as a whole.
-            let request = request.map(|body| body.bytes().map(Bytes::copy_from_slice).unwrap_or_default());
-            let response = within(read_timeout, aws.handle(request)).await?;
-            HttpResponse::try_from(response.map(SdkBody::from))
+            let response = within(read_timeout, aws.handle(request.map(Body::http_body))).await?;
+            HttpResponse::try_from(response.map(sdk_body))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
@@ -87,4 +86,12 @@ async fn within<T>(
         }
     };
     answered.map_err(|lost| ConnectorError::io(lost.into()))
+}
+
+/// What is in memory as a whole stays so, for the SDK reads it without waiting; an object is streamed.
+fn sdk_body(body: Body) -> SdkBody {
+    match body.bytes() {
+        Some(bytes) => SdkBody::from(bytes),
+        None => SdkBody::from_body_1_x(body),
+    }
 }

@@ -3,13 +3,18 @@
 use af_domain::time::Millis;
 use serde_json::Value;
 
-use super::wire::WireRequest;
+use super::wire::{Reply, WireRequest};
 
 /// Decides what happens to each request. It is asked once a request, right before the service would get it; a
 /// retry of the SDK is a request of its own.
 pub trait Faults: Send + Sync {
     /// What goes wrong with `request`.
     fn before(&self, request: &WireRequest) -> Fault;
+
+    /// `request` was carried out and answered so; whoever wants to give out-of-date answers remembers them here.
+    fn answered(&self, request: &WireRequest, reply: &Reply) {
+        let _ = (request, reply);
+    }
 }
 
 /// What goes wrong with one request.
@@ -30,6 +35,8 @@ pub enum Fault {
         /// The error in the API's JSON (`__type`, `message`, …).
         body: Value,
     },
+    /// The service gets this request in its place: what a bug in the caller would have sent.
+    Rewrite(Value),
     /// It is held up on the way by so much real (not virtual) time, then done.
     Delay(Millis),
 }

@@ -1,33 +1,45 @@
-//! AWS on one machine: an embedded DynamoDB and Secrets Manager behind the wire protocol that the SDK speaks.
+//! AWS on one machine: an embedded DynamoDB, Secrets Manager and S3 behind the wire protocols that the SDK speaks.
 //!
 //! [`LocalAws`] answers one request; SDK clients reach it through [`LocalHttpClient`] without a socket, other
 //! processes through [`LocalAws::endpoint_router`]. A handle may carry a [`Meter`], which counts what its requests
 //! cost, and [`Faults`], which let them go wrong; both concern that handle and its clones only, so that several
-//! actors on one engine are metered and troubled apart.
+//! actors on one engine are metered and troubled apart. Requests for objects are neither metered nor troubled.
 
 mod client;
 mod dynamodb;
 mod endpoint;
 mod faults;
 mod meter;
+mod objects;
 mod secrets;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::StatusCode;
+use s3s::Body;
 
 pub use client::LocalHttpClient;
 pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
 pub use faults::{Fault, Faults};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
+pub use objects::{Objects, ObjectsError};
 pub use secrets::{Secrets, SecretsError};
 pub use wire::{Reply, Service, WireRequest};
 
 /// The region of everything here.
 pub const REGION: &str = "local";
+
+/// The key id of the only credentials here. S3 checks it and its secret; the other services take any.
+pub const ACCESS_KEY_ID: &str = "local";
+
+/// The secret that belongs to [`ACCESS_KEY_ID`].
+pub const SECRET_ACCESS_KEY: &str = "local";
+
+/// The largest request body that DynamoDB accepts; none of Secrets Manager's comes near it. Objects are streamed.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How often a request lets other tasks run before it is carried out. The engine answers at once where a network
 /// would not: without this, two tasks on one thread would never come between each other's requests.
@@ -42,6 +54,8 @@ const METERED_YIELDS: usize = 16;
 pub struct LocalAws {
     engine: Engine,
     secrets: Secrets,
+    objects: Option<Objects>,
+    endpoint_url: Option<Arc<str>>,
     meter: Option<Meter>,
     faults: Option<Arc<dyn Faults>>,
 }
@@ -52,9 +66,20 @@ pub struct LocalAws {
 pub struct ConnectionLost;
 
 impl LocalAws {
-    /// The services over these stores, unmetered and without faults.
+    /// The services over these stores, unmetered and without faults; no S3.
     pub fn new(engine: Engine, secrets: Secrets) -> Self {
-        Self { engine, secrets, meter: None, faults: None }
+        Self { engine, secrets, objects: None, endpoint_url: None, meter: None, faults: None }
+    }
+
+    /// The same services, and S3 over `objects`.
+    pub fn with_objects(self, objects: Objects) -> Self {
+        Self { objects: Some(objects), ..self }
+    }
+
+    /// The same services; `url` is where [`LocalAws::endpoint_router`] is served. In-process requests are made out
+    /// to it, so that a URL which a client of ours presigns leads there. Without it, such URLs lead nowhere.
+    pub fn with_endpoint_url(self, url: &str) -> Self {
+        Self { endpoint_url: Some(url.into()), ..self }
     }
 
     /// The same services; what goes through this handle is counted by `meter`.
@@ -72,15 +97,20 @@ impl LocalAws {
         &self.engine
     }
 
-    /// Answers one HTTP request, by its `x-amz-target`.
-    pub async fn handle(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, ConnectionLost> {
-        match WireRequest::parse(&request) {
-            Ok(request) => self.call(request).await.map(Reply::into_http),
-            Err(unanswerable) => Ok(unanswerable.into_http()),
+    /// Answers one HTTP request: by its `x-amz-target`, or without one as S3 does.
+    pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
+        if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
+            return Ok(objects.call(request).await);
         }
+        let (parts, mut body) = request.into_parts();
+        let Ok(body) = body.store_all_limited(BODY_BYTES_MAX).await else {
+            return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
+        };
+        let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {
+            Ok(request) => self.call(request).await?.into_http(),
+            Err(unanswerable) => unanswerable.into_http(),
+        };
+        Ok(response.map(Body::from))
     }
 
     /// Answers one request that was taken apart: metered and subject to faults like any other.
@@ -106,6 +136,10 @@ impl LocalAws {
                 Ok(self.execute(&request, metered.as_ref()).await)
             }
             Fault::Respond { status, body } => Ok(Reply { status, body }),
+            Fault::Rewrite(body) => {
+                request.body = body;
+                Ok(self.execute(&request, metered.as_ref()).await)
+            }
             Fault::Delay(length) => {
                 tokio::time::sleep(Duration::from_millis(length.as_millis())).await;
                 Ok(self.execute(&request, metered.as_ref()).await)
@@ -121,6 +155,9 @@ impl LocalAws {
         if let Some(metered) = metered {
             metered.answered(&reply);
         }
+        if let Some(faults) = &self.faults {
+            faults.answered(request, &reply);
+        }
         reply
     }
 }
@@ -129,4 +166,10 @@ impl std::fmt::Debug for LocalAws {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("LocalAws")
     }
+}
+
+fn empty(status: StatusCode) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }

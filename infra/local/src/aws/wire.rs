@@ -15,6 +15,14 @@ pub enum Service {
     SecretsManager,
 }
 
+/// The header that names service and operation in the JSON protocols. Requests of S3 have none.
+const TARGET: &str = "x-amz-target";
+
+/// Whether the request is one of the JSON protocols.
+pub(super) fn is_targeted<B>(request: &http::Request<B>) -> bool {
+    request.headers().contains_key(TARGET)
+}
+
 /// A request as it goes over the wire: `x-amz-target` taken apart, the body parsed.
 #[derive(Clone, PartialEq)]
 pub struct WireRequest {
@@ -63,7 +71,7 @@ impl WireRequest {
             ("DynamoDBStreams_20120810.", Service::DynamoDb),
             ("secretsmanager.", Service::SecretsManager),
         ];
-        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+        let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
         let (service, operation) = target
             .and_then(|target| {
                 TARGETS.iter().find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)))
@@ -77,7 +85,7 @@ impl WireRequest {
 /// Why a request gets no answer of a service.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswerable {
-    #[error("this machine runs DynamoDB and Secrets Manager, not what the request is for")]
+    #[error("this machine runs DynamoDB, Secrets Manager and S3, not what the request is for")]
     OtherService,
     #[error("the request is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),

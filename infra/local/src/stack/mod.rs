@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::clock::{Clock, SharedClock};
+use af_app::clock::SharedClock;
 use af_app::entropy::Entropy;
 use af_domain::time::Timestamp;
 use af_providers::Providers;
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::aws::{Engine, LocalAws, Secrets, TableDefinition};
+use crate::aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
 use crate::clock::VirtualClock;
 use crate::schedule::{ScheduleRunner, Schedules};
 use crate::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
@@ -124,7 +124,9 @@ impl Stack {
             Template::parse(&options.template, &parameters).context("the template cannot be used")?;
         let entropy = Arc::new(Entropy::from_os());
         let clock: SharedClock = Arc::new(options.clock.clone());
-        let aws = aws(&options, &template, clock.clone()).await?;
+        let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let aws_url = format!("http://{}", aws_listener.local_addr()?);
+        let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS_MAX));
         let telegram = StandIn::open(
             options.data_dir.as_deref(),
@@ -147,19 +149,16 @@ impl Stack {
         let control = control::router(options.clock.clone(), background.clone()).merge(telegram.control());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
         let (stop, _) = watch::channel(false);
-        let mut servers = vec![serve(listener, router, &stop)];
-        let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let aws_url = format!("http://{}", aws_listener.local_addr()?);
-        servers.push(serve(aws_listener, aws.endpoint_router(), &stop));
+        let servers = vec![serve(listener, router, &stop), serve(aws_listener, aws.endpoint_router(), &stop)];
 
         let demo = if options.demo && options.functions {
             Some(seed::demo(&operator, &url, &telegram).await?)
         } else {
             None
         };
-        let start = options.clock.now();
         let pump = Pump::start(Arc::new(aws.engine().clone()), checkpoints(&options)?, functions.mappings)?;
-        let schedules = Schedules::new(functions.schedules, start);
+        // As if they had not fired for long: what an earlier process left behind is looked at right away.
+        let schedules = Schedules::new(functions.schedules, Timestamp::default());
         let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
         *background.0.pump.lock().await = Some(pump);
         *background.0.schedules.lock().await = Some(schedules);
@@ -231,12 +230,15 @@ impl Stack {
 }
 
 async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
-    let (engine, secrets) = match &options.data_dir {
+    let buckets: Vec<&str> = template.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+    let (engine, secrets, objects) = match &options.data_dir {
         Some(dir) => {
             std::fs::create_dir_all(dir)?;
-            (Engine::open(&dir.join("table.sqlite"), clock)?, Secrets::open(&dir.join("secrets.json")).await?)
+            let engine = Engine::open(&dir.join("table.sqlite"), clock)?;
+            let secrets = Secrets::open(&dir.join("secrets.json")).await?;
+            (engine, secrets, Objects::open(&dir.join("objects"), &buckets)?)
         }
-        None => (Engine::memory(clock)?, Secrets::memory()),
+        None => (Engine::memory(clock)?, Secrets::memory(), Objects::temporary(&buckets)?),
     };
     let tables = template
         .tables
@@ -245,7 +247,7 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
     for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
         tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
     }
-    Ok(LocalAws::new(engine, secrets))
+    Ok(LocalAws::new(engine, secrets).with_objects(objects))
 }
 
 fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {

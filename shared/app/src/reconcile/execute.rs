@@ -124,6 +124,10 @@ pub(super) async fn drain(
     if reason == DrainReason::Idle && busy {
         return Ok(Outcome::Stale);
     }
+    let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+    if reason == DrainReason::Stale && !worker.is_stale(worker.seen_at.max(on_conversation), now, policies) {
+        return Ok(Outcome::Stale);
+    }
     let Ok(drained) = worker.drain(reason, now, policies) else { return Ok(Outcome::Stale) };
     tracing::info!(worker = %id, %reason, "worker drains");
     Ok(app.store.drain_if_active(&drained, owned.as_ref(), policies).await?.into())

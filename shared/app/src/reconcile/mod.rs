@@ -1,6 +1,7 @@
 //! Reconcile: observe, plan, execute. One at a time; a trigger that finds one running makes it run once more.
 
 mod execute;
+mod kept;
 mod observe;
 pub mod provider;
 mod spawn;
@@ -32,6 +33,9 @@ pub struct Report {
     pub dry_run: bool,
     /// What it did, or would do.
     pub actions: Vec<ActionReport>,
+    /// How many more there were: the report that is kept names the first only.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub actions_omitted: usize,
     /// What it leaves alone for now, and until when at the latest.
     pub waits: Vec<WaitReport>,
     /// Conversations that want a worker and got none.
@@ -40,6 +44,11 @@ pub struct Report {
     pub errors: Vec<String>,
     /// Workers by status.
     pub workers: BTreeMap<String, usize>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One action of a run.
@@ -142,19 +151,25 @@ async fn run_until_quiet(
         let actions = execute(app, &sight, &plan, &policies).await;
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&sight, plan, actions, now);
-        if last.unserved > 0 && progress && run < RUNS_MAX && app.now().since(began) < RUNS_END_AFTER {
+        let may_go_on = run < RUNS_MAX && app.now().since(began) < RUNS_END_AFTER;
+        if last.unserved > 0 && progress && may_go_on {
             continue;
         }
-        let json = serde_json::to_string(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
+        let json = kept::kept(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
         match app.store.end_reconcile(holder, &json, app.now()).await? {
-            Released::RunAgain if run < RUNS_MAX => {}
-            Released::Done | Released::Lost | Released::RunAgain => break,
+            Released::RunAgain if may_go_on => {}
+            // The schedule sees to what the last trigger wanted; held by nobody, the lease would stop it.
+            Released::RunAgain => {
+                app.store.abandon_reconcile(holder).await?;
+                break;
+            }
+            Released::Done | Released::Lost => break,
         }
     }
     Ok(last)
 }
 
-/// The report of the last run.
+/// The report of the last run, as it was kept: waits of the same kind as one when there were many.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -177,6 +192,7 @@ fn report(sight: &Sight, plan: Plan, actions: Vec<(Planned, Option<Outcome>)>, a
         at: at.as_millis(),
         dry_run: false,
         actions: actions.into_iter().map(|(planned, done)| action_report(sight, planned, done)).collect(),
+        actions_omitted: 0,
         waits: plan.waits.into_iter().map(wait_report).collect(),
         unserved: plan.unserved,
         errors: sight.errors.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
+use af_domain::pool::SPAWN_AHEAD;
 use af_domain::worker::{DrainReason, Machine, Worker};
 use af_providers::{ProviderError, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::conversation::Commit;
@@ -59,6 +60,10 @@ async fn register(
         None => app.store.register_if_new(&worker).await?,
         Some(key) => {
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
+            // The index may show what has been answered meanwhile.
+            if before.readiness(now + SPAWN_AHEAD, policies).head.is_none() {
+                return Ok(None);
+            }
             let Some(after) = before.assigned_to(&worker.id, now, policies) else { return Ok(None) };
             worker.assignment = Some(assignment(&before, now));
             app.store.register_if_free(&worker, &before, &after, policies).await?

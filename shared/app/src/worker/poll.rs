@@ -3,7 +3,6 @@
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
-use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
@@ -77,7 +76,9 @@ async fn look(
         return Ok(app.store.conversation(key, false).await?);
     }
     let seen = app.store.seen_if_owner(key, worker, now).await?;
-    app.signs_of_life.put(worker.clone(), (), now);
+    if seen.is_some() {
+        app.signs_of_life.put(worker.clone(), (), now);
+    }
     Ok(seen)
 }
 
@@ -114,7 +115,7 @@ async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Resu
 async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
     let now = app.now();
     let first_shard = claim::random_shard(app, wanted.policies);
-    let (row, ready) = tokio::join!(app.store.worker(wanted.worker), claim::ready(app, first_shard));
+    let (row, ready) = tokio::join!(row_of(app, wanted.worker), claim::ready(app, first_shard));
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
@@ -124,16 +125,11 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
-    if let Some(assignment) = &row.assignment {
-        let conversation = app.store.conversation(&assignment.key, true).await?;
-        let conversation = conversation.ok_or_else(|| Refusal::not_found("conversation of this worker"))?;
-        let lets_go = request.release && request.conversation.as_ref() == Some(&assignment.conversation);
+    if let Some(conversation) = own_of(app, &row).await? {
+        let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
         if !lets_go || !let_go(app, wanted, &row, conversation.clone()).await? {
             return as_owner(app, wanted, conversation, request.busy).await;
         }
-    } else if app.signs_of_life.get(wanted.worker, now).is_none() {
-        app.store.worker_seen(wanted.worker, now).await?;
-        app.signs_of_life.put(wanted.worker.clone(), (), now);
     }
     if request.busy {
         return Ok(idle(Control::default(), row.quiet_since, wanted.policies, now));
@@ -145,6 +141,24 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
         None => Ok(idle(Control::default(), row.quiet_since, wanted.policies, now)),
     }
+}
+
+/// The worker's row: read, or written once a minute as a sign of life, whose answer serves as well.
+async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
+    let now = app.now();
+    if app.signs_of_life.get(worker, now).is_some() {
+        return Ok(app.store.worker(worker).await?);
+    }
+    let row = app.store.worker_seen(worker, now).await?;
+    app.signs_of_life.put(worker.clone(), (), now);
+    Ok(row)
+}
+
+/// The conversation that the worker owns. A row that was read out of date may name one that it has let go of.
+async fn own_of(app: &App, row: &Worker) -> Result<Option<Conversation>, AppError> {
+    let Some(assignment) = &row.assignment else { return Ok(None) };
+    let conversation = app.store.conversation(&assignment.key, true).await?;
+    Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == row.id)))
 }
 
 /// Lets go of a quiet conversation; `false` when it is not quiet any more and the worker had better stay.

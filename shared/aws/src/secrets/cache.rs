@@ -6,7 +6,7 @@ use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
 use secrecy::SecretString;
 
-/// How long a value is good for (spec 05): a rotation is noticed after that at the latest.
+/// How long a value is good for: a rotation is noticed after that at the latest.
 const VALUE_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 
 /// How long an absence is good for: short, because the usual next step is that somebody imports the secret.

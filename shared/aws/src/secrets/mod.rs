@@ -1,4 +1,4 @@
-//! Secrets: one Secrets Manager secret `<prefix>/<secretRef>` each (spec 05 "Secrets").
+//! Secrets: one Secrets Manager secret `<prefix>/<secretRef>` each.
 //!
 //! Values are cached for up to five minutes, so that a worker's poll does not pay for them every second; a caller
 //! whose use of a value fails with an auth error calls [`Secrets::forget`] and asks again. A secret scheduled for

@@ -127,7 +127,7 @@ pub struct Conversation {
 /// Why a claim gets nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRefusal {
-    /// A message runs already, under this lease.
+    /// The worker runs a message already, under this lease.
     Leased(LeaseId),
     /// Another worker owns the conversation.
     OwnedByAnother,
@@ -197,7 +197,9 @@ impl Conversation {
         policies: &Policies,
     ) -> Result<Claimed, ClaimRefusal> {
         if let Some(lease) = &self.lease {
-            return Err(ClaimRefusal::Leased(lease.id.clone()));
+            // Another's lease id is not told: whoever has it may be handed the message again.
+            let is_holder = &lease.worker == worker;
+            return Err(if is_holder { ClaimRefusal::Leased(lease.id.clone()) } else { ClaimRefusal::OwnedByAnother });
         }
         let becomes_owner = match &self.owner {
             None => true,

@@ -59,6 +59,7 @@ fn one_lease_at_a_time_and_only_for_the_owner() {
     let policies = Policies::default();
     let claimed = conversation(&["a", "b"]).claim(&worker("w"), 7, NOW, &policies).unwrap().after;
     assert!(matches!(claimed.claim(&worker("w"), 8, NOW, &policies), Err(ClaimRefusal::Leased(_))));
+    assert_eq!(claimed.claim(&worker("x"), 8, NOW, &policies).unwrap_err(), ClaimRefusal::OwnedByAnother);
     let owned = conversation(&["a"]).assigned_to(&worker("w"), NOW, &policies).unwrap();
     assert_eq!(owned.claim(&worker("x"), 8, NOW, &policies).unwrap_err(), ClaimRefusal::OwnedByAnother);
     assert!(!owned.claim(&worker("w"), 8, NOW, &policies).unwrap().becomes_owner);

@@ -76,6 +76,13 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
         }
         MachineView::Unknown | MachineView::Running => {}
     }
+    let idle_at = observed.quiet_since(policies, now).map(|quiet| quiet + policies.scaling.idle_timeout);
+    // Before staleness: a worker that nobody needs may go in peace, whatever it says.
+    if idle_at.is_some_and(|at| at <= now) && *spare > 0 {
+        *spare -= 1;
+        let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
+        return leave_now(plan, observed, DrainReason::Idle, &words);
+    }
     if worker.is_stale(seen, now, policies) {
         let silence = now.since(seen.unwrap_or(worker.registered_at));
         return leave_now(plan, observed, DrainReason::Stale, &format!("no sign of life for {silence}"));
@@ -86,24 +93,23 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
         let action = Action::Recover { conversation: conversation.key.clone(), gone: false };
         return plan.act(action, "its lease has expired".to_owned());
     }
-    let Some(quiet_since) = observed.quiet_since(policies, now) else { return };
-    let idle_at = quiet_since + policies.scaling.idle_timeout;
-    if idle_at > now {
-        plan.wait(subject, "work, or its idle timeout", Some(idle_at));
-    } else if *spare == 0 {
-        plan.wait(subject, format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min), None);
-    } else {
-        *spare -= 1;
-        let action = Action::Drain { worker: worker.id.clone(), reason: DrainReason::Idle };
-        plan.act(action, format!("no work since {quiet_since}, idle timeout {}", policies.scaling.idle_timeout));
+    match idle_at {
+        None => {}
+        Some(at) if at > now => plan.wait(subject, "work, or its idle timeout", Some(at)),
+        Some(_) => {
+            plan.wait(subject, format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min), None);
+        }
     }
 }
 
-/// A worker that cannot answer any more: its message goes back and its machine goes, in one run.
+/// A worker that has nothing to finish, or cannot answer any more: what it may have run goes back, and its machine
+/// goes, in one run. One that was only silent may come back meanwhile and extend its lease, which then is not
+/// recovered.
 fn leave_now(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
     let worker = &observed.worker.id;
+    let gone = reason == DrainReason::MachineGone;
     if let Some(conversation) = observed.conversation.as_ref().filter(|c| c.lease.is_some()) {
-        plan.act(Action::Recover { conversation: conversation.key.clone(), gone: true }, words.to_owned());
+        plan.act(Action::Recover { conversation: conversation.key.clone(), gone }, words.to_owned());
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     plan.act(Action::Settle { worker: worker.clone() }, words.to_owned());

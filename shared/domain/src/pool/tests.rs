@@ -124,8 +124,12 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
     assert!(early.actions.is_empty());
     assert_eq!(early.waits[0].until, Some(due));
     let worker = WorkerId::parse("w1").unwrap();
-    let drain = Action::Drain { worker, reason: DrainReason::Idle };
-    assert_eq!(actions(&plan(&observed(due), &policies, due)), [drain]);
+    let expected = [
+        Action::Drain { worker: worker.clone(), reason: DrainReason::Idle },
+        Action::Settle { worker: worker.clone() },
+        Action::Teardown { worker },
+    ];
+    assert_eq!(actions(&plan(&observed(due), &policies, due)), expected);
 }
 
 #[test]

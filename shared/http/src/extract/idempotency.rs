@@ -10,7 +10,7 @@ use crate::problem::Problem;
 /// The header's name, as callers know it.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// The longest key, in bytes (spec 06).
+/// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
 /// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. Take it as `Option<IdempotencyKey>`: no header

@@ -9,10 +9,10 @@ use super::Commit;
 use super::item::change;
 use crate::worker::{drain_row, release_row, settle_row, worker_item};
 use crate::write::Committed;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Registers `worker`, which must be new, as the owner of a conversation that has none.
+    /// Registers `worker`, whose id must never have been used, as the owner of a conversation that has none.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -24,7 +24,9 @@ impl Store {
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
+        let past = keys::stopped_worker(&worker.id);
         let transaction = self.transaction().update(meta).put_new(worker_item(worker));
+        let transaction = transaction.check(&past, "attribute_not_exists(#pk)");
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
@@ -58,7 +60,7 @@ impl Store {
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let WorkerStatus::Draining { drain_by, reason } = drained.status else { return Ok(Commit::Stale) };
-        let mut transaction = self.transaction().update(drain_row(&drained.id, drain_by, reason));
+        let mut transaction = self.transaction().update(drain_row(drained, drain_by, reason));
         if let Some(before) = conversation {
             let mut after = before.clone();
             after.version += 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use af_domain::conversation::{Conversation, GivenBack, NotHeld, Outcome, Settled};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
-use af_domain::message::{HistoryEntry, PendingToolCall};
+use af_domain::message::{HistoryEntry, MessageStatus, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
@@ -15,6 +15,10 @@ use crate::expression::Update;
 use crate::item::Writer;
 use crate::write::Committed;
 use crate::{Store, StoreError, keys};
+
+/// Most characters of an error in the record of its attempt. The last error is kept longer; of a hundred attempts all
+/// records must fit into the message's item, or it could neither wait for its retry nor end.
+const ATTEMPT_ERROR_CHARS_MAX: usize = 200;
 
 /// What a worker says when it completes a message.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ impl Store {
         }
         // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
         match self.message(message, true).await? {
-            Some(m) if m.fence == Some(fence) => Ok(Completed::Done),
+            Some(m) if m.status == MessageStatus::Done && m.fence == Some(fence) => Ok(Completed::Done),
             _ => Ok(Completed::NotHeld(not_held)),
         }
     }
@@ -155,7 +159,8 @@ impl Store {
     }
 }
 
-/// One attempt that ended without success: `<attempt>|<time>|<worker>|<error>`.
+/// One attempt that ended without success: `<attempt>|<time>|<worker>|<error>`, the error cut short.
 fn attempt_record(back: &GivenBack, worker: &WorkerId, now: Timestamp) -> String {
-    format!("{}|{now}|{worker}|{}", back.entry.attempts, back.error)
+    let error: String = back.error.chars().take(ATTEMPT_ERROR_CHARS_MAX).collect();
+    format!("{}|{now}|{worker}|{error}", back.entry.attempts)
 }

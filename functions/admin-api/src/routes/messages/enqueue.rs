@@ -16,7 +16,7 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::Sender;
 
-/// A message (spec 02 "Enqueue").
+/// A message.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {

@@ -1,0 +1,79 @@
+//! A provider whose machines are names on a list.
+
+use std::sync::{Arc, Mutex};
+
+use af_domain::ids::WorkerId;
+use af_providers::{
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
+    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+};
+use async_trait::async_trait;
+
+/// Machines that run as soon as they are asked for.
+#[derive(Default)]
+pub struct Names(Mutex<Vec<WorkerId>>);
+
+impl Names {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The workers that have a machine.
+    pub fn all(&self) -> Vec<WorkerId> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn running(worker: &WorkerId) -> Machine {
+    let machine = MachineRef { app_name: "names".into(), machine_id: worker.to_string(), region: "here".into() };
+    Machine { machine, worker_id: worker.clone(), state: MachineState::Running, image: String::new() }
+}
+
+#[async_trait]
+impl Provider for Names {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Local
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { volumes: false, cordon: false, required_config: &[] }
+    }
+
+    fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
+        worker_id.to_string()
+    }
+
+    async fn ensure_volume(&self, _spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
+        Err(ProviderError::Rejected { reason: "no volumes here".into() })
+    }
+
+    async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
+        self.0.lock().unwrap().push(spec.worker_id.clone());
+        Ok(running(&spec.worker_id))
+    }
+
+    async fn list(&self, _scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
+        Ok(Inventory { ours: self.all().iter().map(running).collect(), foreign: 0 })
+    }
+
+    async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
+        Ok(Inventory { ours: Vec::new(), foreign: 0 })
+    }
+
+    async fn cordon(&self, _machine: &MachineRef) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn stop(&self, _machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
+        Ok(StopOutcome::Stopped)
+    }
+
+    async fn terminate(&self, machine: &MachineRef, _teardown: Teardown) -> Result<(), ProviderError> {
+        self.0.lock().unwrap().retain(|worker| worker.as_str() != machine.machine_id);
+        Ok(())
+    }
+
+    async fn delete_volume(&self, _volume: &VolumeRef) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! A deployment with one agent, and whoever races in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af_app::agents::{AgentSettings, configure};
+use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::worker::{Poll, Polled, complete, poll};
+use af_app::{App, workers};
+use af_domain::conversation::Conversation;
+use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
+use af_domain::message::Payload;
+use af_domain::policy::Policies;
+use af_domain::worker::DrainReason;
+use af_local::aws::Faults;
+use af_store::conversation::{Commit, CompleteWith};
+use af_store::conversation_key;
+use af_tests::bundle::Bundle;
+use aws_smithy_types::retry::RetryConfig;
+
+const AGENT: &str = "demo";
+
+/// A deployment.
+pub struct World {
+    pub bundle: Bundle,
+    /// A function that nothing goes wrong for.
+    pub app: App,
+}
+
+/// A message in a worker's hands.
+pub struct Held {
+    pub worker: WorkerId,
+    pub message: MessageId,
+    pub lease: LeaseId,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let bundle = Bundle::fresh().await;
+        Self::in_bundle(bundle).await
+    }
+
+    pub async fn in_bundle(bundle: Bundle) -> Self {
+        let app = bundle.app("reconcile");
+        let settings =
+            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
+        Self { bundle, app }
+    }
+
+    /// Another instance of the function, whose requests meet `faults`.
+    pub fn troubled(&self, faults: Arc<dyn Faults>) -> App {
+        let mut boot = self.bundle.boot("reconcile");
+        boot.sdk = self.bundle.aws.clone().with_faults(faults).sdk_config(RetryConfig::disabled());
+        App::from_boot(&boot).unwrap()
+    }
+
+    pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {
+        let message = Enqueue {
+            identity: Identity::Fresh,
+            conversation: conversation.clone(),
+            agent: AgentKey::parse(AGENT).unwrap(),
+            payload: Payload {
+                provider: "app".into(),
+                provider_user_id: "ann".into(),
+                message_text: "hello".into(),
+                ..Payload::default()
+            },
+            priority: None,
+            scheduled_for: None,
+            attempts_max,
+        };
+        enqueue(&self.app, message).await.unwrap().message
+    }
+
+    /// A worker that owns `conversation`, or nothing.
+    pub async fn worker(&self, name: &str, conversation: Option<&ConversationId>) -> WorkerId {
+        let id = WorkerId::parse(name).unwrap();
+        workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9").await.unwrap();
+        id
+    }
+
+    /// What the worker runs after a poll that names `conversation`.
+    pub async fn claim(&self, worker: &WorkerId, conversation: Option<&ConversationId>) -> Held {
+        held(worker, self.poll(&self.app, worker, conversation).await)
+    }
+
+    pub async fn poll(&self, app: &App, worker: &WorkerId, conversation: Option<&ConversationId>) -> Polled {
+        let request = Poll { conversation: conversation.cloned(), ..Poll::default() };
+        poll(app, worker, &request).await.unwrap()
+    }
+
+    pub async fn complete(&self, held: &Held) {
+        complete(&self.app, &held.worker, &held.message, &held.lease, without_words()).await.unwrap();
+    }
+
+    /// The worker lets go of `conversation`, in which nothing waits.
+    pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
+        let request = Poll { conversation: Some(conversation.clone()), release: true, ..Poll::default() };
+        assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
+    }
+
+    /// The worker lets go of the conversation of a message that has ended, and claims another.
+    pub async fn let_go_and_claim(&self, worker: &WorkerId, ended: &Held) -> Held {
+        let message = self.app.store.message(&ended.message, true).await.unwrap().unwrap();
+        let request = Poll { conversation: Some(message.conversation), release: true, ..Poll::default() };
+        held(worker, poll(&self.app, worker, &request).await.unwrap())
+    }
+
+    pub async fn stored(&self, conversation: &ConversationId) -> Conversation {
+        self.app.store.conversation(&conversation_key(conversation), true).await.unwrap().unwrap()
+    }
+
+    /// Drains and settles a worker that runs nothing, as reconcile does with one that is stale.
+    pub async fn dismiss(&self, worker: &WorkerId, conversation: Option<&ConversationId>) {
+        let (now, policies) = (self.app.now(), Policies::default());
+        let row = self.app.store.worker(worker).await.unwrap().unwrap();
+        let drained = row.drain(DrainReason::Stale, now, &policies).unwrap();
+        let owned = match conversation {
+            Some(conversation) => Some(self.stored(conversation).await),
+            None => None,
+        };
+        let commit = self.app.store.drain_if_active(&drained, owned.as_ref(), &policies).await.unwrap();
+        assert!(matches!(commit, Commit::Done));
+        let before = match conversation {
+            Some(conversation) => Some(self.stored(conversation).await),
+            None => None,
+        };
+        let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
+        let settled = drained.settle(now).unwrap();
+        let freed = before.as_ref().zip(after.as_ref());
+        let commit = self.app.store.settle_if_draining(&settled, freed, &policies).await.unwrap();
+        assert!(matches!(commit, Commit::Done));
+    }
+
+    pub async fn reconcile(&self, app: &App) -> Report {
+        match reconcile(app).await.unwrap() {
+            Reconciled::Ran(report) => report,
+            Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
+        }
+    }
+}
+
+fn held(worker: &WorkerId, polled: Polled) -> Held {
+    let lease = polled.job.unwrap().lease;
+    Held { worker: worker.clone(), message: lease.entry.message, lease: lease.id }
+}
+
+/// A completion that says nothing.
+pub fn without_words() -> CompleteWith {
+    CompleteWith { history: vec![], pending_tool_calls: None, metadata: BTreeMap::new(), reply: None }
+}
+
+pub fn conversation(name: &str) -> ConversationId {
+    ConversationId::parse(name).unwrap()
+}
+
+/// Actions of a report with their outcomes.
+pub fn outcomes(report: &Report) -> Vec<String> {
+    report.actions.iter().map(|a| format!("{} {}", a.action, a.outcome)).collect()
+}

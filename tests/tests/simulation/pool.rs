@@ -1,0 +1,116 @@
+//! The provider of the simulation: a machine is a task that runs a worker.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use af_domain::ids::WorkerId;
+use af_providers::{
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope, SpawnSpec,
+    StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+};
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+/// The machines of a world.
+pub struct SimProvider {
+    machines: Mutex<BTreeMap<WorkerId, MachineState>>,
+    started: mpsc::UnboundedSender<WorkerId>,
+}
+
+impl SimProvider {
+    /// No machines; `started` is told of each new one.
+    pub fn new(started: mpsc::UnboundedSender<WorkerId>) -> Arc<Self> {
+        Arc::new(Self { machines: Mutex::default(), started })
+    }
+
+    /// Whether the machine may go on.
+    pub fn runs(&self, worker: &WorkerId) -> bool {
+        self.machines.lock().unwrap().get(worker) == Some(&MachineState::Running)
+    }
+
+    /// The machine has ended by itself.
+    pub fn ended(&self, worker: &WorkerId, state: MachineState) {
+        if let Some(known) = self.machines.lock().unwrap().get_mut(worker) {
+            *known = state;
+        }
+    }
+
+    /// Machines that there are.
+    pub fn count(&self) -> usize {
+        self.machines.lock().unwrap().len()
+    }
+}
+
+fn machine_ref(worker: &WorkerId) -> MachineRef {
+    MachineRef { app_name: "sim".into(), machine_id: worker.to_string(), region: "here".into() }
+}
+
+fn gone(machine: &MachineRef) -> ProviderError {
+    ProviderError::NotFound { what: format!("machine {}", machine.machine_id) }
+}
+
+#[async_trait]
+impl Provider for SimProvider {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Local
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { volumes: false, cordon: false, required_config: &[] }
+    }
+
+    fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
+        worker_id.to_string()
+    }
+
+    async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
+        Err(ProviderError::Rejected { reason: format!("no volumes here, not for {}", spec.worker_id) })
+    }
+
+    async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
+        let worker_id = spec.worker_id.clone();
+        let mut machines = self.machines.lock().unwrap();
+        if !machines.contains_key(&worker_id) {
+            machines.insert(worker_id.clone(), MachineState::Running);
+            // The world has ended when nobody listens.
+            let _ = self.started.send(worker_id.clone());
+        }
+        let state = machines[&worker_id];
+        Ok(Machine { machine: machine_ref(&worker_id), worker_id, state, image: String::new() })
+    }
+
+    async fn list(&self, _scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
+        let machines = self.machines.lock().unwrap();
+        let machine = |(worker_id, state): (&WorkerId, &MachineState)| Machine {
+            machine: machine_ref(worker_id),
+            worker_id: worker_id.clone(),
+            state: *state,
+            image: String::new(),
+        };
+        Ok(Inventory { ours: machines.iter().map(machine).collect(), foreign: 0 })
+    }
+
+    async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
+        Ok(Inventory { ours: Vec::new(), foreign: 0 })
+    }
+
+    async fn cordon(&self, _machine: &MachineRef) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
+        let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
+        let mut machines = self.machines.lock().unwrap();
+        *machines.get_mut(&worker).ok_or_else(|| gone(machine))? = MachineState::Stopped;
+        Ok(StopOutcome::Stopped)
+    }
+
+    async fn terminate(&self, machine: &MachineRef, _teardown: Teardown) -> Result<(), ProviderError> {
+        let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
+        self.machines.lock().unwrap().remove(&worker).map(drop).ok_or_else(|| gone(machine))
+    }
+
+    async fn delete_volume(&self, volume: &VolumeRef) -> Result<(), ProviderError> {
+        Err(ProviderError::NotFound { what: format!("volume {}", volume.name) })
+    }
+}

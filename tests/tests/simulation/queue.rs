@@ -1,0 +1,116 @@
+//! A conversation and a message as the table's stream shows them, read without the code under test.
+
+use serde_json::Value;
+
+/// A waiting message, as it stands encoded in its conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub priority: u64,
+    pub due: u64,
+    pub scheduled: bool,
+    pub attempts: u64,
+    pub attempts_max: u64,
+    pub not_before: u64,
+    pub message: String,
+}
+
+/// A conversation's meta item.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    pub key: String,
+    pub fence: u64,
+    pub version: u64,
+    pub pending: Vec<Entry>,
+    pub lease: Option<Lease>,
+    pub owner: Option<(String, bool)>,
+    pub in_index: bool,
+    pub ready: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub id: String,
+    pub worker: String,
+    pub entry: Entry,
+    pub claimed_at: u64,
+    pub expires_at: u64,
+}
+
+fn text(image: &Value, name: &str) -> Option<String> {
+    image[name]["S"].as_str().map(str::to_owned)
+}
+
+fn number(image: &Value, name: &str) -> u64 {
+    image[name]["N"].as_str().and_then(|n| n.parse().ok()).unwrap_or_default()
+}
+
+pub fn entry(encoded: &str) -> Entry {
+    let fields: Vec<&str> = encoded.splitn(8, '|').collect();
+    let number = |i: usize| fields[i].parse().unwrap();
+    Entry {
+        priority: number(0),
+        due: number(1),
+        scheduled: fields[2] == "s",
+        attempts: number(3),
+        attempts_max: number(4),
+        not_before: number(5),
+        message: fields[7].to_owned(),
+    }
+}
+
+pub fn meta(image: &Value) -> Meta {
+    let lease = &image["ls"]["M"];
+    let owner = &image["ow"]["M"];
+    let pending = image["pe"]["L"].as_array().cloned().unwrap_or_default();
+    Meta {
+        key: text(image, "pk").unwrap_or_default(),
+        fence: number(image, "fn"),
+        version: number(image, "v"),
+        pending: pending.iter().map(|e| entry(e["S"].as_str().unwrap())).collect(),
+        lease: (!lease.is_null()).then(|| Lease {
+            id: text(lease, "l").unwrap(),
+            worker: text(lease, "w").unwrap(),
+            entry: entry(lease["e"]["S"].as_str().unwrap()),
+            claimed_at: number(lease, "at"),
+            expires_at: number(lease, "ex"),
+        }),
+        owner: (!owner.is_null()).then(|| (text(owner, "w").unwrap(), text(owner, "st").unwrap() == "active")),
+        in_index: text(image, "rp").is_some(),
+        ready: text(image, "rk"),
+    }
+}
+
+/// A message's stored state and the fence that ended it.
+pub fn message(image: &Value) -> (String, u64) {
+    (text(image, "st").unwrap_or_default(), number(image, "fe"))
+}
+
+impl Meta {
+    /// Which entry must be claimed next at `now`, by the rule in words: a retry that waits is the head whatever
+    /// priority arrives (when retries block); else priority, then due time, then arrival, among the due. Messages
+    /// sent for "now" keep their order of arrival whatever the clocks of their functions said.
+    pub fn head(&self, now: u64, retries_block: bool) -> Option<&Entry> {
+        let key = |i: usize| {
+            let entry = &self.pending[i];
+            let earlier = self.pending[..=i].iter().filter(|e| !e.scheduled).map(|e| e.due);
+            let due = if entry.scheduled { entry.due } else { earlier.max().unwrap_or(entry.due) };
+            (100 - entry.priority, due, i)
+        };
+        let first = |may: &dyn Fn(&Entry) -> bool| {
+            (0..self.pending.len()).filter(|&i| may(&self.pending[i])).min_by_key(|&i| key(i))
+        };
+        let due = |e: &Entry| e.due.max(e.not_before) <= now;
+        let head = match first(&|e| e.attempts > 0).filter(|_| retries_block) {
+            Some(retry) => Some(retry).filter(|&i| due(&self.pending[i])),
+            None => first(&due),
+        };
+        head.map(|i| &self.pending[i])
+    }
+
+    /// The first moment at which something here may be claimed.
+    pub fn claimable_from(&self, retries_block: bool) -> Option<u64> {
+        let from = |e: &Entry| e.due.max(e.not_before);
+        let retry = self.pending.iter().find(|e| e.attempts > 0).filter(|_| retries_block);
+        retry.map(from).or_else(|| self.pending.iter().map(from).min())
+    }
+}
