@@ -76,10 +76,7 @@ impl fmt::Display for Violation {
 impl Violation {
     /// `what` is wrong at `place`.
     pub fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            what: what.into(),
-        }
+        Self { place: place.into(), what: what.into() }
     }
 }
 
@@ -90,21 +87,14 @@ impl Violation {
 #[track_caller]
 pub fn assert_none(violations: &[Violation]) {
     let lines: Vec<String> = violations.iter().map(Violation::to_string).collect();
-    assert!(
-        lines.is_empty(),
-        "{} places break this rule:\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    assert!(lines.is_empty(), "{} places break this rule:\n{}", lines.len(), lines.join("\n"));
 }
 
 /// The root of the workspace that this crate was built from.
 #[must_use]
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .expect("this crate lies one folder below the root")
-        .to_path_buf()
+    here.parent().expect("this crate lies one folder below the root").to_path_buf()
 }
 
 impl Workspace {
@@ -115,31 +105,17 @@ impl Workspace {
     #[must_use]
     pub fn real() -> Self {
         let root = root();
-        let files: Vec<File> = listed(&root)
-            .into_iter()
-            .filter_map(|path| File::read(&root, path))
-            .collect();
-        let crates = files
-            .iter()
-            .filter_map(|f| Crate::from_manifest(&f.path, &f.text))
-            .collect();
+        let files: Vec<File> = listed(&root).into_iter().filter_map(|path| File::read(&root, path)).collect();
+        let crates = files.iter().filter_map(|f| Crate::from_manifest(&f.path, &f.text)).collect();
         Self { crates, files }
     }
 
     /// A made-up workspace of these files; manifests among them become crates.
     #[must_use]
     pub fn of(files: &[(&str, &str)]) -> Self {
-        let files: Vec<File> = files
-            .iter()
-            .map(|(path, text)| File {
-                path: (*path).into(),
-                text: (*text).into(),
-            })
-            .collect();
-        let crates = files
-            .iter()
-            .filter_map(|f| Crate::from_manifest(&f.path, &f.text))
-            .collect();
+        let files: Vec<File> =
+            files.iter().map(|(path, text)| File { path: (*path).into(), text: (*text).into() }).collect();
+        let crates = files.iter().filter_map(|f| Crate::from_manifest(&f.path, &f.text)).collect();
         Self { crates, files }
     }
 
@@ -162,17 +138,9 @@ fn listed(root: &Path) -> BTreeSet<String> {
         .current_dir(root)
         .output()
         .expect("git runs");
-    assert!(
-        listing.status.success(),
-        "git lists no files: {}",
-        String::from_utf8_lossy(&listing.stderr)
-    );
+    assert!(listing.status.success(), "git lists no files: {}", String::from_utf8_lossy(&listing.stderr));
     let paths = String::from_utf8(listing.stdout).expect("paths are UTF-8");
-    paths
-        .split('\0')
-        .filter(|p| !p.is_empty())
-        .map(str::to_owned)
-        .collect()
+    paths.split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect()
 }
 
 impl File {
@@ -187,15 +155,11 @@ impl File {
     pub fn lines_before_tests(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().collect();
         let starts_tests = |at: usize| {
-            let next = lines[at + 1..]
-                .iter()
-                .find(|line| !line.trim().is_empty() && !line.starts_with("#["));
+            let next = lines[at + 1..].iter().find(|line| !line.trim().is_empty() && !line.starts_with("#["));
             lines[at] == "#[cfg(test)]"
                 && next.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
         };
-        (0..lines.len())
-            .find(|at| starts_tests(*at))
-            .unwrap_or(lines.len())
+        (0..lines.len()).find(|at| starts_tests(*at)).unwrap_or(lines.len())
     }
 
     /// Whether all of the file is test code: an integration test, a helper of those, or a `tests` module.
@@ -214,18 +178,10 @@ impl Crate {
         let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
         let mut dependencies = dependencies(&manifest);
         let targets = manifest.get("target").and_then(toml::Value::as_table);
-        for target in targets
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, value)| value.as_table())
-        {
+        for target in targets.into_iter().flatten().filter_map(|(_, value)| value.as_table()) {
             dependencies.extend(self::dependencies(target));
         }
-        Some(Self {
-            folder: folder.to_owned(),
-            name,
-            dependencies,
-        })
+        Some(Self { folder: folder.to_owned(), name, dependencies })
     }
 }
 
@@ -237,23 +193,11 @@ fn dependencies(tables: &toml::Table) -> Vec<Dependency> {
     ];
     let lines = kinds.into_iter().flat_map(|(table, kind)| {
         let lines = tables.get(table).and_then(toml::Value::as_table);
-        lines
-            .into_iter()
-            .flatten()
-            .map(move |(key, value)| (key, value, kind))
+        lines.into_iter().flatten().map(move |(key, value)| (key, value, kind))
     });
-    lines
-        .map(|(key, value, kind)| Dependency {
-            package: package_name(key, value),
-            kind,
-        })
-        .collect()
+    lines.map(|(key, value, kind)| Dependency { package: package_name(key, value), kind }).collect()
 }
 
 fn package_name(key: &str, value: &toml::Value) -> String {
-    value
-        .get("package")
-        .and_then(toml::Value::as_str)
-        .unwrap_or(key)
-        .to_owned()
+    value.get("package").and_then(toml::Value::as_str).unwrap_or(key).to_owned()
 }

@@ -25,7 +25,8 @@ impl Reconcile {
     /// # Errors
     /// When the table cannot be read or written.
     pub async fn handle(&self, _event: Value) -> Result<Value, AppError> {
-        match reconcile(&self.app).await? {
+        // Boxed: with the runtime around it the future would nest deeper than the compiler lays out.
+        match Box::pin(reconcile(&self.app)).await? {
             Reconciled::Ran(report) => {
                 for error in &report.errors {
                     tracing::warn!(metric = "reconcile_error", error, "reconcile lacks something");

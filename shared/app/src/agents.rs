@@ -31,14 +31,18 @@ pub struct AgentSettings {
 pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Result<AgentProfile, AppError> {
     let too_long = |text: &str| text.chars().count() > TEXT_CHARS_MAX;
     if settings.version.trim().is_empty() || too_long(&settings.version) {
-        return Err(Refusal::field("/version", format!("version must be 1 to {TEXT_CHARS_MAX} characters")).into());
+        return Err(
+            Refusal::field("/version", format!("version must be 1 to {TEXT_CHARS_MAX} characters")).into()
+        );
     }
     if settings.display_name.as_deref().is_some_and(too_long) {
         let detail = format!("displayName must be at most {TEXT_CHARS_MAX} characters");
         return Err(Refusal::field("/displayName", detail).into());
     }
     if settings.secrets_ref.len() > SECRETS_MAX {
-        return Err(Refusal::field("/secretsRef", format!("secretsRef must be at most {SECRETS_MAX} names")).into());
+        return Err(
+            Refusal::field("/secretsRef", format!("secretsRef must be at most {SECRETS_MAX} names")).into()
+        );
     }
     let existing = app.store.agent(key).await?;
     let mut secrets_ref = settings.secrets_ref;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
-use af_domain::policy::Policies;
+use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
 use af_domain::time::{Millis, Timestamp};
 use af_providers::Providers;
 use af_store::Store;
@@ -24,8 +24,6 @@ const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.
 const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
-/// How often a worker's sign of life is written.
-pub(crate) const SIGN_OF_LIFE_EVERY: Millis = Millis::from_secs(60);
 
 /// A function's environment variables.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +146,11 @@ impl App {
             deployment_id: boot.env.require("DEPLOYMENT_ID")?.to_owned(),
             public_url: boot.env.get("PUBLIC_URL").map(str::to_owned),
             telegram_url: telegram_url.map(str::to_owned),
-            webhook_path_prefix: boot.env.get("WEBHOOK_PATH_PREFIX").unwrap_or(WEBHOOK_PATH_PREFIX).to_owned(),
+            webhook_path_prefix: boot
+                .env
+                .get("WEBHOOK_PATH_PREFIX")
+                .unwrap_or(WEBHOOK_PATH_PREFIX)
+                .to_owned(),
             telegram,
             policies: Cache::new(CONFIG_GOOD_FOR),
             agents: Cache::new(CONFIG_GOOD_FOR),

@@ -90,7 +90,8 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
     let id = entry.message.clone();
     let item = item(&request, &entry, now);
     if item.payload_bytes() > PAYLOAD_BYTES_MAX {
-        let detail = format!("the payload is {} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit", item.payload_bytes());
+        let detail =
+            format!("the payload is {} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit", item.payload_bytes());
         return Err(Refusal::new(Code::PayloadTooLarge, detail).into());
     }
     let is_update = matches!(request.identity, Identity::Update { .. });
@@ -98,9 +99,12 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
     match app.store.enqueue_if_absent(&message, now, &policies).await? {
         Enqueued::New => Ok(Accepted { message: id, duplicate: false }),
         // Telegram's update number is the whole identity: what comes again under it is the same message.
-        Enqueued::Duplicate { same_body } if same_body || is_update => Ok(Accepted { message: id, duplicate: true }),
+        Enqueued::Duplicate { same_body } if same_body || is_update => {
+            Ok(Accepted { message: id, duplicate: true })
+        }
         Enqueued::Duplicate { .. } => {
-            let detail = "this Idempotency-Key came before with another body; use a new key for a new message";
+            let detail =
+                "this Idempotency-Key came before with another body; use a new key for a new message";
             Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
         }
         Enqueued::BoundToAnotherAgent(agent) => {
@@ -124,18 +128,25 @@ fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
 
 fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> Result<Entry, AppError> {
     let priority = request.priority.unwrap_or(policies.queue.default_priority);
-    let priority = Priority::new(priority)
-        .ok_or_else(|| Refusal::field("/priority", format!("priority must be from 0 to {}", Priority::MAX)))?;
+    let priority = Priority::new(priority).ok_or_else(|| {
+        Refusal::field("/priority", format!("priority must be from 0 to {}", Priority::MAX))
+    })?;
     let attempts_max = match request.attempts_max {
         Some(n) if (1..=ATTEMPTS_MAX).contains(&n) => n,
         Some(_) => {
-            return Err(Refusal::field("/maxAttempts", format!("maxAttempts must be from 1 to {ATTEMPTS_MAX}")).into());
+            return Err(Refusal::field(
+                "/maxAttempts",
+                format!("maxAttempts must be from 1 to {ATTEMPTS_MAX}"),
+            )
+            .into());
         }
         None => u32::try_from(policies.retry.attempts_max).unwrap_or(ATTEMPTS_MAX),
     };
     if request.scheduled_for.is_some_and(|at| at > now + SCHEDULED_AHEAD_MAX) {
         let days = SCHEDULED_AHEAD_DAYS;
-        return Err(Refusal::field("/scheduledFor", format!("scheduledFor must be within {days} days")).into());
+        return Err(
+            Refusal::field("/scheduledFor", format!("scheduledFor must be within {days} days")).into()
+        );
     }
     let scheduled = request.scheduled_for.filter(|at| *at > now);
     Ok(Entry {
@@ -153,7 +164,9 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
 fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageId, AppError> {
     let text = match identity {
         Identity::Fresh => app.entropy.ulid(now),
-        Identity::Key { caller, key } | Identity::KeyOf { caller, key, .. } => format!("key:{}", body_hash(&[caller, key])),
+        Identity::Key { caller, key } | Identity::KeyOf { caller, key, .. } => {
+            format!("key:{}", body_hash(&[caller, key]))
+        }
         Identity::Update { bot, update_id } => format!("tg:{bot}:{update_id}"),
     };
     Ok(MessageId::parse(text)?)

@@ -72,6 +72,7 @@ pub(crate) fn stale_lease() -> AppError {
 
 /// The conversation has as many waiting messages as it may.
 pub(crate) fn queue_full(max: u64) -> AppError {
-    let detail = format!("{max} messages wait in this conversation already; send again when some have been answered");
+    let detail =
+        format!("{max} messages wait in this conversation already; send again when some have been answered");
     AppError::Refused(Refusal::new(Code::QueueFull, detail).after(Millis::from_secs(30)))
 }

@@ -67,7 +67,8 @@ pub(crate) async fn bundle(
 /// The first active `telegram.botToken` secret that the profile names; there is no global fallback.
 async fn bot_token(app: &App, profile: &AgentProfile) -> Result<Option<SecretString>, AppError> {
     for name in &profile.secrets_ref {
-        let is_token = name.as_str() == "telegram.botToken" || name.as_str().starts_with("telegram.botToken.");
+        let is_token =
+            name.as_str() == "telegram.botToken" || name.as_str().starts_with("telegram.botToken.");
         if is_token && let Some(token) = app.secrets.get(name, app.now()).await? {
             return Ok(Some(token));
         }

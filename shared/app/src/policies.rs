@@ -64,9 +64,12 @@ pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError
     check_names(&changes)?;
     for _ in 0..CHANGE_TRIES_MAX {
         let before = app.store.config_to_change(DOCUMENT).await?;
-        let overrides = changed(parsed(before.as_deref())?, &changes);
+        let stored = parsed(before.as_deref())?;
+        let in_force = with_overrides(&stored)?;
+        let overrides = changed(stored, &changes);
         let policies = with_overrides(&overrides)?;
         policies.check()?;
+        keeps_its_shards(&in_force, &policies)?;
         let json = serde_json::to_string(&overrides)
             .map_err(|source| AppError::Unreadable { what: "policies", source })?;
         if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await?
@@ -76,6 +79,16 @@ pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError
         }
     }
     Err(AppError::Overtaken("the change of policies"))
+}
+
+/// Conversations that wait in a shard which nobody reads any more would wait for ever.
+fn keeps_its_shards(before: &Policies, after: &Policies) -> Result<(), PolicyError> {
+    let shards = before.queue.ready_shards;
+    if after.queue.ready_shards >= shards {
+        return Ok(());
+    }
+    let accepts = format!("at least {shards}, as it is now: shards can be added but not taken away");
+    Err(PolicyError::OutOfBounds { field: "queue.readyShards".to_owned(), accepts })
 }
 
 /// Every name must be in the catalogue, also where its override is taken back.
@@ -168,6 +181,18 @@ mod tests {
         let view = view_of(&policies);
         assert_eq!(view["queue"]["onRetry"].value, "overtake");
         assert_eq!(view["queue"]["onRetry"].default, "block");
+    }
+
+    #[test]
+    fn shards_are_added_and_never_taken_away() {
+        let with = |shards: u64| {
+            let mut policies = Policies::default();
+            policies.queue.ready_shards = shards;
+            policies
+        };
+        assert!(keeps_its_shards(&with(4), &with(16)).is_ok());
+        let refused = keeps_its_shards(&with(16), &with(4)).unwrap_err();
+        assert!(refused.to_string().contains("queue.readyShards must be at least 16"));
     }
 
     #[test]

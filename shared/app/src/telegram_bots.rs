@@ -51,7 +51,11 @@ pub async fn set_token(
 ) -> Result<BotName, AppError> {
     let profile = agents::get(app, agent).await?;
     if !is_token(token.expose_secret()) {
-        return Err(Refusal::field("/plaintextValue", "this is not a bot token: BotFather gives <digits>:<letters>").into());
+        return Err(Refusal::field(
+            "/plaintextValue",
+            "this is not a bot token: BotFather gives <digits>:<letters>",
+        )
+        .into());
     }
     let me = match telegram(app)?.bot(&token).get_me().await {
         Err(TelegramError::Unauthorized) => {
@@ -63,7 +67,8 @@ pub async fn set_token(
     let name = BotName { identity, username: me.username.unwrap_or(me.first_name) };
     let previous = profile.bot.as_ref().map(|b| b.identity.clone());
     if previous.as_ref().is_some_and(|p| *p != name.identity) && !replace {
-        let detail = format!("agent {agent} has another bot; send replace: true to put this one in its place");
+        let detail =
+            format!("agent {agent} has another bot; send replace: true to put this one in its place");
         return Err(Refusal::new(Code::BotConflict, detail).into());
     }
     match app.store.assign_bot_if_unclaimed(agent, &name, previous.as_ref(), app.now()).await? {
@@ -92,9 +97,14 @@ pub async fn set_token(
 ///
 /// # Errors
 /// Refusals: the agent has no bot, or its token is missing.
-pub async fn configure_webhook(app: &App, agent: &AgentKey, public_url: &str) -> Result<WebhookState, AppError> {
+pub async fn configure_webhook(
+    app: &App,
+    agent: &AgentKey,
+    public_url: &str,
+) -> Result<WebhookState, AppError> {
     let profile = agents::get(app, agent).await?;
-    let no_bot = || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
+    let no_bot =
+        || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
     let name = profile.bot.ok_or_else(no_bot)?;
     let token = app.secrets.get(&bot_token_ref(agent), app.now()).await?.ok_or_else(no_bot)?;
     let bot = app.store.bot(&name.identity).await?.ok_or_else(no_bot)?;
@@ -113,7 +123,8 @@ pub async fn configure_webhook(app: &App, agent: &AgentKey, public_url: &str) ->
     let set = match api.set_webhook(&webhook).await {
         Err(TelegramError::Unauthorized) => {
             app.secrets.forget(&bot_token_ref(agent));
-            let detail = format!("Telegram does not know the bot token of agent {agent} any more; import a new one");
+            let detail =
+                format!("Telegram does not know the bot token of agent {agent} any more; import a new one");
             return Err(Refusal::new(Code::NotConfigured, detail).into());
         }
         other => other,
@@ -139,8 +150,10 @@ pub fn is_webhook_secret(bot: Option<&Bot>, given: &str, now: Timestamp) -> bool
     use subtle::ConstantTimeEq;
     let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
     let current = bot.and_then(|b| b.secret_hash);
-    let previous = bot.and_then(|b| b.previous_secret).filter(|(_, until)| now < *until).map(|(hash, _)| hash);
-    let matches = |hash: Option<[u8; 32]>| hash.unwrap_or_default().ct_eq(&given) & u8::from(hash.is_some()).into();
+    let previous =
+        bot.and_then(|b| b.previous_secret).filter(|(_, until)| now < *until).map(|(hash, _)| hash);
+    let matches =
+        |hash: Option<[u8; 32]>| hash.unwrap_or_default().ct_eq(&given) & u8::from(hash.is_some()).into();
     (matches(current) | matches(previous)).into()
 }
 
@@ -160,7 +173,8 @@ fn told(error: TelegramError) -> AppError {
         }
         transient if transient.is_transient() => {
             tracing::warn!(error = %transient, "Telegram did not do what an operator asked for");
-            Refusal::new(Code::Unavailable, "Telegram cannot be reached at the moment; try again").after(RETRY_AFTER)
+            Refusal::new(Code::Unavailable, "Telegram cannot be reached at the moment; try again")
+                .after(RETRY_AFTER)
         }
         other => return other.into(),
     };

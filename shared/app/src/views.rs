@@ -54,8 +54,10 @@ pub struct ConversationView {
 /// A message, seen with its conversation.
 pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
-    let lease = conversation.and_then(|c| c.lease.as_ref()).filter(|l| waiting && l.entry.message == message.id);
-    let pending = conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
+    let lease =
+        conversation.and_then(|c| c.lease.as_ref()).filter(|l| waiting && l.entry.message == message.id);
+    let pending =
+        conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
     let scheduled_for = match (lease, pending) {
         (Some(_), _) => None,
         (None, Some(entry)) => Some(entry.due.max(entry.not_before)),
@@ -80,9 +82,9 @@ pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError>
     let mut conversation = None;
     if message.status == MessageStatus::Queued {
         conversation = app.store.conversation(&message.key, true).await?;
-        let named = conversation.as_ref().is_some_and(|c| {
-            c.running() == Some(id) || c.queue.entries().iter().any(|e| &e.message == id)
-        });
+        let named = conversation
+            .as_ref()
+            .is_some_and(|c| c.running() == Some(id) || c.queue.entries().iter().any(|e| &e.message == id));
         if !named {
             // It ended between the two reads.
             message = app.store.message(id, true).await?.ok_or_else(missing)?;
@@ -95,7 +97,11 @@ pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError>
 ///
 /// # Errors
 /// 404 when there is none, or it is somebody else's.
-pub async fn message_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<MessageView, AppError> {
+pub async fn message_of_user(
+    app: &App,
+    user: &ConsumerUserId,
+    id: &MessageId,
+) -> Result<MessageView, AppError> {
     let view = message(app, id).await?;
     let theirs = conversation_of(&view.message.agent, user).is_ok_and(|c| c == view.message.conversation);
     if theirs { Ok(view) } else { Err(Refusal::not_found(format!("message {id}")).into()) }
@@ -132,7 +138,8 @@ pub async fn conversation(
         queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
         app.store.message_ids_of(&key, 1, None)
     );
-    let meta = meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
+    let meta =
+        meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
     let newest = newest?;
     let last = |role: Role| newest.newest_first.iter().find(|e| e.role == role).map(|e| e.at);
     let (last_user_message_at, last_assistant_message_at) = (last(Role::User), last(Role::Assistant));

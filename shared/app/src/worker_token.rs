@@ -43,10 +43,12 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
     let signed = URL_SAFE_NO_PAD.decode(signed).map_err(|_| refused())?;
     let key = signing_key(app).await?;
     signature(&key, claims).verify_slice(&signed).map_err(|_| refused())?;
-    let claims = URL_SAFE_NO_PAD.decode(claims).ok().and_then(|c| String::from_utf8(c).ok()).ok_or_else(refused)?;
+    let claims =
+        URL_SAFE_NO_PAD.decode(claims).ok().and_then(|c| String::from_utf8(c).ok()).ok_or_else(refused)?;
     let mut claims = claims.splitn(3, '|').skip(1);
     let worker = claims.next().and_then(|w| WorkerId::parse(w).ok()).ok_or_else(refused)?;
-    let expires_at = claims.next().and_then(|e| e.parse().ok()).map(Timestamp::from_millis).ok_or_else(refused)?;
+    let expires_at =
+        claims.next().and_then(|e| e.parse().ok()).map(Timestamp::from_millis).ok_or_else(refused)?;
     if expires_at <= app.now() {
         return Err(Refusal::new(Code::Unauthorized, "this worker token has expired").into());
     }
@@ -55,12 +57,18 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
 
 async fn signing_key(app: &App) -> Result<SecretString, AppError> {
     let name = SecretRef::parse(SIGNING_KEY_REF)?;
-    let missing = || Refusal::new(Code::NotConfigured, format!("Missing signing key. Import a '{SIGNING_KEY_REF}' secret."));
+    let missing = || {
+        Refusal::new(
+            Code::NotConfigured,
+            format!("Missing signing key. Import a '{SIGNING_KEY_REF}' secret."),
+        )
+    };
     Ok(app.secrets.get(&name, app.now()).await?.ok_or_else(missing)?)
 }
 
 fn signature(key: &SecretString, claims: &str) -> Hmac<Sha256> {
-    let mut mac = Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(claims.as_bytes());
     mac
 }

@@ -58,7 +58,8 @@ pub async fn register(
     public_url: &str,
 ) -> Result<Registered, AppError> {
     if agent.is_some() && conversation.is_none() {
-        let detail = "agentKey goes with conversationId: a worker without one takes conversations of every agent";
+        let detail =
+            "agentKey goes with conversationId: a worker without one takes conversations of every agent";
         return Err(Refusal::field("/agentKey", detail).into());
     }
     let policies = policies::in_force(app).await?;
@@ -70,7 +71,8 @@ pub async fn register(
         None => app.store.register_if_new(&worker).await?,
         Some(wanted) => {
             let missing = || Refusal::not_found(format!("conversation {wanted}"));
-            let before = app.store.conversation(&conversation_key(wanted), true).await?.ok_or_else(missing)?;
+            let before =
+                app.store.conversation(&conversation_key(wanted), true).await?.ok_or_else(missing)?;
             if agent.is_some_and(|agent| *agent != before.agent) {
                 let detail = format!("conversation {wanted} belongs to agent {}", before.agent);
                 return Err(Refusal::new(Code::AgentMismatch, detail).into());
@@ -82,7 +84,8 @@ pub async fn register(
         }
     };
     if let Commit::Stale = commit {
-        let detail = format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
+        let detail =
+            format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
         return Err(Refusal::new(Code::AlreadyExists, detail).into());
     }
     let env = environment(&worker, &token, public_url, app.telegram_url.as_deref(), &policies);
@@ -131,7 +134,11 @@ pub(crate) fn environment(
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
+pub async fn list(
+    app: &App,
+    limit: u32,
+    after: Option<&str>,
+) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
     let policies = policies::in_force(app).await?;
     let (workers, next) = page(app.store.workers().await?, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
@@ -144,7 +151,11 @@ pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<(Vec<Wor
 }
 
 /// Those of `workers` that follow `after`, at most `limit`, and the last one's id when there are more.
-pub(crate) fn page(mut workers: Vec<Worker>, limit: u32, after: Option<&str>) -> (Vec<Worker>, Option<String>) {
+pub(crate) fn page(
+    mut workers: Vec<Worker>,
+    limit: u32,
+    after: Option<&str>,
+) -> (Vec<Worker>, Option<String>) {
     workers.retain(|w| after.is_none_or(|after| w.id.as_str() > after));
     workers.sort_by(|a, b| a.id.cmp(&b.id));
     let more = workers.len() > limit as usize;

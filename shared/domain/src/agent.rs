@@ -1,6 +1,6 @@
 //! Agent profiles, their bots, and who talks to them.
 
-use crate::ids::{AgentKey, BotIdentity, ConversationId, ConsumerUserId, SecretRef};
+use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef};
 use crate::time::{Millis, Timestamp};
 
 /// How long the previous webhook secret stays good after a rotation: updates already on their way carry it.
@@ -39,7 +39,8 @@ pub struct BotName {
 /// # Panics
 /// Never: an agent key is shorter than a secret ref may be, and of the same characters.
 pub fn bot_token_ref(agent: &AgentKey) -> SecretRef {
-    SecretRef::parse(format!("telegram.botToken.{agent}")).expect("an agent key is made of secret ref characters")
+    SecretRef::parse(format!("telegram.botToken.{agent}"))
+        .expect("an agent key is made of secret ref characters")
 }
 
 /// A bot and how its webhook is recognised.
@@ -118,6 +119,9 @@ pub struct TelegramIdentity {
 ///
 /// # Errors
 /// `InvalidId` when both names together are too long for a conversation id.
-pub fn conversation_of(agent: &AgentKey, user: &ConsumerUserId) -> Result<ConversationId, crate::ids::InvalidId> {
+pub fn conversation_of(
+    agent: &AgentKey,
+    user: &ConsumerUserId,
+) -> Result<ConversationId, crate::ids::InvalidId> {
     ConversationId::parse(format!("user-agent:{agent}:{user}"))
 }

@@ -170,7 +170,10 @@ mod tests {
 
     #[test]
     fn ids_name_the_rule_they_break() {
-        assert_eq!(AgentKey::parse("").unwrap_err().to_string(), "agentKey must be 1 to 64 letters, digits, '.', '_' or '-'");
+        assert_eq!(
+            AgentKey::parse("").unwrap_err().to_string(),
+            "agentKey must be 1 to 64 letters, digits, '.', '_' or '-'"
+        );
         assert!(AgentKey::parse("a/b").is_err() && WorkerId::parse("..").is_err());
         assert!(ConversationId::parse("user-agent:support:ünal").is_ok());
         assert!(ConversationId::parse("line\nbreak").is_err());
@@ -180,8 +183,13 @@ mod tests {
     #[test]
     fn lease_ids_carry_their_conversation_and_fence() {
         let key = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
-        let parts =
-            LeaseParts { conversation: key, fence: Fence(7), first_fence: Fence(5), attempt: 2, nonce: 0xabc };
+        let parts = LeaseParts {
+            conversation: key,
+            fence: Fence(7),
+            first_fence: Fence(5),
+            attempt: 2,
+            nonce: 0xabc,
+        };
         let lease = LeaseId::of(&parts);
         assert_eq!(LeaseId::parse(lease.as_str()).unwrap().parts(), parts);
         assert!(LeaseId::parse(format!("{lease}.1")).is_err());

@@ -147,7 +147,11 @@ pub struct PendingToolCall {
 /// Cuts history, newest entries first, to at most `messages_max` entries and about `tokens_max` tokens, and
 /// returns it oldest first. Always whole entries, and at least the newest one: an agent without the last thing
 /// said is worse than one over budget.
-pub fn within_budget(newest_first: Vec<HistoryEntry>, messages_max: u64, tokens_max: u64) -> Vec<HistoryEntry> {
+pub fn within_budget(
+    newest_first: Vec<HistoryEntry>,
+    messages_max: u64,
+    tokens_max: u64,
+) -> Vec<HistoryEntry> {
     let mut tokens = 0;
     let mut kept = Vec::new();
     for entry in newest_first {
@@ -192,7 +196,15 @@ mod tests {
     #[test]
     fn every_stored_word_is_read_back() {
         use MessageStatus::{Cancelled, DeadLetter, Done, Queued};
-        assert!([Queued, Done, DeadLetter, Cancelled].iter().all(|s| MessageStatus::parse(s.as_str()) == Some(*s)));
-        assert!([Role::User, Role::Assistant, Role::System, Role::Tool].iter().all(|r| Role::parse(r.as_str()) == Some(*r)));
+        assert!(
+            [Queued, Done, DeadLetter, Cancelled]
+                .iter()
+                .all(|s| MessageStatus::parse(s.as_str()) == Some(*s))
+        );
+        assert!(
+            [Role::User, Role::Assistant, Role::System, Role::Tool]
+                .iter()
+                .all(|r| Role::parse(r.as_str()) == Some(*r))
+        );
     }
 }

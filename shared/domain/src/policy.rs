@@ -103,6 +103,9 @@ macro_rules! policies {
     (@set on_retry $e:expr, $s:expr) => { if let Setting::Word(w) = $s { $e = if *w == "overtake" { OnRetry::Overtake } else { OnRetry::Block } } };
 }
 
+/// How often a worker's sign of life is written at most. Each costs a write unit; staleness is judged by minutes.
+pub const SIGN_OF_LIFE_EVERY: Millis = Millis::from_secs(60);
+
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -208,7 +211,11 @@ impl Bounds {
         match (self, given) {
             (Bounds::Number(range), Given::Number(n)) => {
                 let whole = n.fract() == 0.0 && *n >= 0.0 && *n <= 9e15;
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a whole number that fits")]
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "checked to be a whole number that fits"
+                )]
                 let value = *n as u64;
                 (whole && range.contains(&value)).then_some(Setting::Number(value))
             }
@@ -246,10 +253,18 @@ impl Policies {
         let lease = self.lease.lease.as_millis();
         let rule = |field: &str, accepts: String| PolicyError::OutOfBounds { field: field.into(), accepts };
         if self.lease.heartbeat_interval.as_millis() * 3 > lease {
-            return Err(rule("lease.heartbeatIntervalMs", format!("at most a third of lease.leaseMs ({lease})")));
+            return Err(rule(
+                "lease.heartbeatIntervalMs",
+                format!("at most a third of lease.leaseMs ({lease})"),
+            ));
         }
         if self.lease.stale_after.as_millis() < lease {
             return Err(rule("lease.staleAfterMs", format!("at least lease.leaseMs ({lease})")));
+        }
+        let silence = SIGN_OF_LIFE_EVERY.as_millis() + self.poll.idle.as_millis();
+        if self.lease.stale_after.as_millis() <= silence {
+            let accepts = format!("above {silence}: an idle worker's sign of life is written that seldom");
+            return Err(rule("lease.staleAfterMs", accepts));
         }
         Ok(())
     }
@@ -259,8 +274,13 @@ impl Policies {
         let RetryPolicy { base_delay, backoff_factor, delay_max, jitter_ratio, .. } = &self.retry;
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         #[allow(clippy::cast_precision_loss, reason = "delays are far below 2^53 ms")]
-        let plain = (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(delay_max.as_millis() as f64);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by twice delay_max")]
+        let plain =
+            (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(delay_max.as_millis() as f64);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bounded by twice delay_max"
+        )]
         let whole = (plain * (1.0 + jitter_ratio * jitter)) as u64;
         Millis::new(whole)
     }
@@ -323,5 +343,15 @@ mod tests {
         let mut policies = Policies::default();
         policies.set("lease", "heartbeatIntervalMs", &Given::Number(60_000.0)).unwrap();
         assert!(policies.check().unwrap_err().to_string().contains("lease.heartbeatIntervalMs"));
+    }
+
+    #[test]
+    fn an_idle_worker_speaks_more_often_than_it_goes_stale() {
+        let mut policies = Policies::default();
+        policies.set("lease", "leaseMs", &Given::Number(60_000.0)).unwrap();
+        policies.set("lease", "staleAfterMs", &Given::Number(70_000.0)).unwrap();
+        assert!(policies.check().unwrap_err().to_string().contains("lease.staleAfterMs"));
+        policies.set("lease", "staleAfterMs", &Given::Number(70_001.0)).unwrap();
+        policies.check().unwrap();
     }
 }

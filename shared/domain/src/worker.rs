@@ -160,10 +160,16 @@ impl Worker {
     ///
     /// # Errors
     /// `StepRefused` unless it is active.
-    pub fn drain(mut self, reason: DrainReason, now: Timestamp, policies: &Policies) -> Result<Self, StepRefused> {
+    pub fn drain(
+        mut self,
+        reason: DrainReason,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<Self, StepRefused> {
         match self.status {
             WorkerStatus::Active => {
-                self.status = WorkerStatus::Draining { drain_by: now + policies.scaling.drain_timeout, reason };
+                self.status =
+                    WorkerStatus::Draining { drain_by: now + policies.scaling.drain_timeout, reason };
                 Ok(self)
             }
             ref other => Err(StepRefused { from: other.name(), to: "draining" }),
@@ -241,7 +247,8 @@ mod tests {
 
     #[test]
     fn every_drain_reason_survives_being_stored() {
-        for reason in [DrainReason::Idle, DrainReason::Stale, DrainReason::MachineGone, DrainReason::Operator] {
+        for reason in [DrainReason::Idle, DrainReason::Stale, DrainReason::MachineGone, DrainReason::Operator]
+        {
             assert_eq!(DrainReason::parse(reason.as_str()), Some(reason));
         }
     }

@@ -170,7 +170,7 @@ impl Provider for LocalProvider {
     }
 
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
-        let (worker, app_name) = (as_folder(&spec.worker_id)?, spec.scope.app_name.clone());
+        let (worker, app_name) = (spec.worker_id.clone(), spec.scope.app_name.clone());
         if spec.name != worker.as_str() {
             return Err(ProviderError::Rejected {
                 reason: "a local volume is named as its worker".to_owned(),
@@ -180,7 +180,7 @@ impl Provider for LocalProvider {
     }
 
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
-        let (worker, spec) = (as_folder(&spec.worker_id)?, spec.clone());
+        let (worker, spec) = (spec.worker_id.clone(), spec.clone());
         self.run(move |machines| machines.spawn(&worker, &spec)).await
     }
 
@@ -231,18 +231,7 @@ impl Provider for LocalProvider {
     }
 }
 
-/// A worker id becomes a folder's name, and `.` and `..` are ids that would be another folder.
-fn as_folder(worker: &WorkerId) -> Result<WorkerId, ProviderError> {
-    if worker.as_str().bytes().all(|byte| byte == b'.') {
-        return Err(ProviderError::Rejected { reason: format!("worker id {worker} is not a folder name") });
-    }
-    Ok(worker.clone())
-}
-
 /// The worker behind the id of a machine or volume; an id that no worker can have belongs to nothing here.
 fn worker_of(what: &str, id: &str) -> Result<WorkerId, ProviderError> {
-    WorkerId::parse(id)
-        .ok()
-        .and_then(|worker| as_folder(&worker).ok())
-        .ok_or_else(|| ProviderError::NotFound { what: format!("{what} {id}") })
+    WorkerId::parse(id).ok().ok_or_else(|| ProviderError::NotFound { what: format!("{what} {id}") })
 }

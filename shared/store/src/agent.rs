@@ -46,7 +46,9 @@ impl Store {
             .set("up", agent.updated_at);
         match self.update(update).await? {
             Updated::Done(item) => agent_from(&item),
-            Updated::Refused(_) => Err(StoreError::malformed(agent.key.as_str(), "refused without a condition")),
+            Updated::Refused(_) => {
+                Err(StoreError::malformed(agent.key.as_str(), "refused without a condition"))
+            }
         }
     }
 
@@ -150,7 +152,11 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn webhook_ready(&self, identity: &BotIdentity, at: Option<Timestamp>) -> Result<(), StoreError> {
+    pub async fn webhook_ready(
+        &self,
+        identity: &BotIdentity,
+        at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let update = Update::of(keys::bot(identity)).set_or_remove("ra", at).when("attribute_exists(#ag)");
         self.update(update).await.map(drop)
     }

@@ -18,7 +18,11 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer, or the item is malformed.
-    pub async fn binding(&self, user: &ConsumerUserId, consistent: bool) -> Result<Option<Binding>, StoreError> {
+    pub async fn binding(
+        &self,
+        user: &ConsumerUserId,
+        consistent: bool,
+    ) -> Result<Option<Binding>, StoreError> {
         self.get(keys::binding(user), consistent).await?.as_ref().map(binding_from).transpose()
     }
 
@@ -106,7 +110,8 @@ fn binding_item(key: &Key, binding: &Binding) -> Item {
 
 fn binding_from(item: &Item) -> Result<Binding, StoreError> {
     let reader = Reader::of(item);
-    let source = BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
+    let source =
+        BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
     let telegram = match reader.text_if("tb")? {
         Some(_) => Some(TelegramIdentity {
             bot: reader.id("tb", BotIdentity::parse)?,

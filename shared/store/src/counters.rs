@@ -52,7 +52,10 @@ impl Counters {
 }
 
 /// The state of a conversation or a dead-letter mark in a stream record, as far as it counts.
-pub fn counted(image: Option<&BTreeMap<String, serde_json::Value>>, at: Timestamp) -> Result<Counters, StoreError> {
+pub fn counted(
+    image: Option<&BTreeMap<String, serde_json::Value>>,
+    at: Timestamp,
+) -> Result<Counters, StoreError> {
     let mut counters = Counters { as_of: Some(at), ..Counters::default() };
     let Some(image) = image else { return Ok(counters) };
     let text = |name: &str| image.get(name).and_then(|v| v.get("S")).and_then(|v| v.as_str());

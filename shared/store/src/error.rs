@@ -44,7 +44,10 @@ impl StoreError {
         R: Debug,
     {
         let code = error.code().unwrap_or_default();
-        if matches!(code, "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded") {
+        if matches!(
+            code,
+            "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded"
+        ) {
             return StoreError::Throttled { operation };
         }
         // Not the whole chain: it ends in the raw response, which holds items.

@@ -101,7 +101,8 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn of(item: &'a Item) -> Self {
-        let part = |name| item.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).map_or("?", String::as_str);
+        let part =
+            |name| item.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).map_or("?", String::as_str);
         Self { item, within: format!("{}/{}", part("pk"), part("sk")) }
     }
 
@@ -144,7 +145,10 @@ impl<'a> Reader<'a> {
         let Some(value) = self.item.get(name) else { return Ok(Vec::new()) };
         let list = value.as_l().map_err(|_| self.malformed(name, "not a list"))?;
         let read = |v: &'a AttributeValue| v.as_s().map(String::as_str);
-        list.iter().map(read).collect::<Result<_, _>>().map_err(|_| self.malformed(name, "not a list of strings"))
+        list.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|_| self.malformed(name, "not a list of strings"))
     }
 
     pub fn map_if(&self, name: &str) -> Result<Option<Reader<'a>>, StoreError> {

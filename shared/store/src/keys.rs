@@ -7,7 +7,9 @@ use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
 
 use af_domain::conversation::ReadyKey;
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
+use af_domain::ids::{
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId,
+};
 use af_domain::time::Timestamp;
 
 /// The index of conversations that have work and no owner.

@@ -73,7 +73,8 @@ impl MessageItem {
             return None;
         }
         let key = keys::message_payload(&self.id, &self.body_hash);
-        let item = Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.value.clone());
+        let item =
+            Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.value.clone());
         Some(item.build())
     }
 
@@ -111,7 +112,8 @@ impl Store {
             .await
             .map_err(|e| StoreError::from_sdk("Query", &e))?;
         let items = answer.items.unwrap_or_default();
-        let sorted_as = |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
+        let sorted_as =
+            |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
         // A payload without a message is one whose enqueue was refused.
         let Some(message) = sorted_as("#") else { return Ok(None) };
         let payload = keys::message_payload(id, Reader::of(message).text("bh")?);
@@ -125,7 +127,8 @@ impl Store {
     pub async fn messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_GET_KEYS_MAX) {
-            let items = self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
+            let items =
+                self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
             for item in &items {
                 found.push(message_from(item, None)?);
             }
@@ -183,8 +186,10 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         conversation: reader.id("cid", ConversationId::parse)?,
         key: ConversationKey::parse(partition).map_err(|e| reader.malformed("lp", &e.to_string()))?,
         agent: reader.id("ag", AgentKey::parse)?,
-        status: MessageStatus::parse(reader.text("st")?).ok_or_else(|| reader.malformed("st", "not a status"))?,
-        priority: Priority::new(reader.number("p")?).ok_or_else(|| reader.malformed("p", "not a priority"))?,
+        status: MessageStatus::parse(reader.text("st")?)
+            .ok_or_else(|| reader.malformed("st", "not a status"))?,
+        priority: Priority::new(reader.number("p")?)
+            .ok_or_else(|| reader.malformed("p", "not a priority"))?,
         due: reader.time("due")?,
         enqueued_at: reader.time("en")?,
         payload,

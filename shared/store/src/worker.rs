@@ -84,7 +84,8 @@ impl Store {
     /// # Errors
     /// When the table cannot answer.
     pub async fn machine_of(&self, id: &WorkerId, machine: &Machine) -> Result<Commit, StoreError> {
-        let update = Update::of(keys::worker(id)).set("mc", machine_item(machine)).when("attribute_exists(#pk)");
+        let update =
+            Update::of(keys::worker(id)).set("mc", machine_item(machine)).when("attribute_exists(#pk)");
         self.update_row(update).await
     }
 
@@ -215,7 +216,8 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         "active" => WorkerStatus::Active,
         "draining" => WorkerStatus::Draining {
             drain_by: reader.time("db")?,
-            reason: DrainReason::parse(reader.text("dr")?).ok_or_else(|| reader.malformed("dr", "no reason"))?,
+            reason: DrainReason::parse(reader.text("dr")?)
+                .ok_or_else(|| reader.malformed("dr", "no reason"))?,
         },
         "stopping" => WorkerStatus::Stopping { since: reader.time("si")? },
         "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },

@@ -143,7 +143,8 @@ impl Store {
     }
 
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        let sent = self.client.delete_item().table_name(&self.table).set_key(Some(key.attributes())).send().await;
+        let sent =
+            self.client.delete_item().table_name(&self.table).set_key(Some(key.attributes())).send().await;
         sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
     }
 

@@ -46,10 +46,7 @@ fn dependency_rule(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for importer in &workspace.crates {
         let Some(layer) = Layer::of(&importer.folder) else {
-            violations.push(Violation::new(
-                &importer.folder,
-                "no layer of the house is in this folder",
-            ));
+            violations.push(Violation::new(&importer.folder, "no layer of the house is in this folder"));
             continue;
         };
         for dependency in &importer.dependencies {
@@ -73,10 +70,7 @@ mod tests {
     /// A workspace with one crate in each of `folders`, in which the first imports the second.
     fn importing(folders: [&str; 2], table: &str) -> Workspace {
         let manifest = |name: &str, rest: &str| format!("[package]\nname = \"{name}\"\n{rest}");
-        let importer = manifest(
-            "af-importer",
-            &format!("[{table}]\naf-imported.workspace = true\n"),
-        );
+        let importer = manifest("af-importer", &format!("[{table}]\naf-imported.workspace = true\n"));
         let imported = manifest("af-imported", "");
         let paths = folders.map(|folder| format!("{folder}/Cargo.toml"));
         Workspace::of(&[(&paths[0], &importer), (&paths[1], &imported)])
@@ -90,18 +84,10 @@ mod tests {
     #[test]
     fn every_layer_of_this_workspace_is_seen() {
         let workspace = Workspace::real();
-        for folder in [
-            "shared/domain",
-            "shared/app",
-            "shared/store",
-            "functions/worker",
-            "infra/cli",
-            "tests",
-        ] {
-            assert!(
-                workspace.in_folder(folder).is_some(),
-                "{folder} is not among the crates"
-            );
+        for folder in
+            ["shared/domain", "shared/app", "shared/store", "functions/worker", "infra/cli", "tests"]
+        {
+            assert!(workspace.in_folder(folder).is_some(), "{folder} is not among the crates");
         }
     }
 
@@ -117,12 +103,9 @@ mod tests {
             ["functions/worker", "infra/local"],
         ];
         for folders in outwards {
-            for table in [
-                "dependencies",
-                "dev-dependencies",
-                "build-dependencies",
-                "target.'cfg(unix)'.dependencies",
-            ] {
+            for table in
+                ["dependencies", "dev-dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"]
+            {
                 let violations = dependency_rule(&importing(folders, table));
                 assert_eq!(violations.len(), 1, "{folders:?} in {table} is not refused");
                 assert_eq!(violations[0].place, folders[0]);
@@ -141,11 +124,7 @@ mod tests {
             ["tests", "infra/cli"],
         ];
         for folders in inwards {
-            assert_eq!(
-                dependency_rule(&importing(folders, "dependencies")),
-                [],
-                "{folders:?}"
-            );
+            assert_eq!(dependency_rule(&importing(folders, "dependencies")), [], "{folders:?}");
         }
     }
 

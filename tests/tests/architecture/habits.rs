@@ -7,18 +7,9 @@ use af_tests::workspace::{File, Violation, Workspace};
 
 /// Test files that may really wait, each with its reason. All others move the virtual clock.
 const SLEEPERS: [(&str, &str); 7] = [
-    (
-        "infra/agent/tests/agent/command.rs",
-        "drives real commands and looks for what they left in the system",
-    ),
-    (
-        "infra/cli/tests/dev/support.rs",
-        "drives the real program and its workers, and looks for what they do",
-    ),
-    (
-        "shared/providers/tests/local.rs",
-        "drives real processes, whose start and end no clock of ours moves",
-    ),
+    ("infra/agent/tests/agent/command.rs", "drives real commands and looks for what they left in the system"),
+    ("infra/cli/tests/dev/support.rs", "drives the real program and its workers, and looks for what they do"),
+    ("shared/providers/tests/local.rs", "drives real processes, whose start and end no clock of ours moves"),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),
     ("tests/tests/simulation/workers.rs", PAUSED),
@@ -33,30 +24,20 @@ const MACHINE_FOLDERS: [&str; 3] = ["home", "root", "work"];
 
 /// No test is turned off: it is mended or removed.
 fn no_ignored_tests(workspace: &Workspace) -> Vec<Violation> {
-    let ignores = [
-        ["#", "[", "ignore"].as_slice(),
-        &[",", "ignore", ")"],
-        &[",", "ignore", "="],
-    ];
+    let ignores = [["#", "[", "ignore"].as_slice(), &[",", "ignore", ")"], &[",", "ignore", "="]];
     in_code(workspace, &ignores, "a test that is off proves nothing")
 }
 
 /// No code that only panics where its work should stand.
 fn nothing_left_to_do(workspace: &Workspace) -> Vec<Violation> {
-    in_code(
-        workspace,
-        &[&["todo", "!"], &["unimplemented", "!"]],
-        "what is not built is not declared",
-    )
+    in_code(workspace, &[&["todo", "!"], &["unimplemented", "!"]], "what is not built is not declared")
 }
 
 fn in_code(workspace: &Workspace, patterns: &[&[&str]], what: &str) -> Vec<Violation> {
     let in_file = |file: &File| -> Vec<Violation> {
         let tokens = tokens::of(file);
         let lines = patterns.iter().flat_map(|pattern| tokens::find(&tokens, pattern));
-        lines
-            .map(|line| Violation::new(format!("{}:{line}", file.path), what))
-            .collect()
+        lines.map(|line| Violation::new(format!("{}:{line}", file.path), what)).collect()
     };
     workspace.rust().flat_map(in_file).collect()
 }
@@ -68,15 +49,11 @@ fn no_sleeping_tests(workspace: &Workspace, sleepers: &[(&str, &str)]) -> Vec<Vi
         let sleeps = sleeps_in_tests(file);
         let excused = sleepers.iter().any(|(path, _)| *path == file.path);
         match (excused, sleeps.is_empty()) {
-            (true, true) => violations.push(Violation::new(
-                &file.path,
-                "no longer sleeps: strike it off the list",
-            )),
+            (true, true) => {
+                violations.push(Violation::new(&file.path, "no longer sleeps: strike it off the list"))
+            }
             (false, false) => violations.extend(sleeps.iter().map(|line| {
-                Violation::new(
-                    format!("{}:{line}", file.path),
-                    "a test that sleeps: move the clock instead",
-                )
+                Violation::new(format!("{}:{line}", file.path), "a test that sleeps: move the clock instead")
             })),
             _ => {}
         }
@@ -88,19 +65,11 @@ fn no_sleeping_tests(workspace: &Workspace, sleepers: &[(&str, &str)]) -> Vec<Vi
 /// starts with Tokio's clock paused only moves that clock; the thread's own sleep is real there too.
 fn sleeps_in_tests(file: &File) -> Vec<usize> {
     let tokens = tokens::of(file);
-    let tests_from = if file.is_test() {
-        0
-    } else {
-        file.lines_before_tests()
-    };
+    let tests_from = if file.is_test() { 0 } else { file.lines_before_tests() };
     let paused = paused_tests(&tokens);
     let is_sleep = |at: &usize| {
         let names_sleep = matches!(tokens[*at].text.as_str(), "sleep" | "sleep_until" | "sleep_ms");
-        let real = tokens[..*at]
-            .iter()
-            .rev()
-            .nth(2)
-            .is_some_and(|t| t.text == "thread");
+        let real = tokens[..*at].iter().rev().nth(2).is_some_and(|t| t.text == "thread");
         names_sleep && (real || !paused.iter().any(|body| body.contains(at)))
     };
     let lines = (0..tokens.len()).filter(is_sleep).map(|at| tokens[at].line);
@@ -110,10 +79,7 @@ fn sleeps_in_tests(file: &File) -> Vec<usize> {
 /// The bodies, as ranges of tokens, of tests that start with Tokio's clock paused.
 fn paused_tests(tokens: &[Token]) -> Vec<Range<usize>> {
     let texts: Vec<&str> = tokens.iter().map(|t| t.text.as_str()).collect();
-    let attributes = texts
-        .windows(3)
-        .enumerate()
-        .filter(|(_, w)| *w == ["start_paused", "=", "true"]);
+    let attributes = texts.windows(3).enumerate().filter(|(_, w)| *w == ["start_paused", "=", "true"]);
     attributes.filter_map(|(at, _)| body_after(&texts, at)).collect()
 }
 
@@ -152,8 +118,7 @@ fn no_machine_paths(workspace: &Workspace) -> Vec<Violation> {
 /// Whether `folder` stands in `line` as the start of a path, not inside a longer one such as a URL's.
 fn starts_a_path(line: &str, folder: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || "_./-}".contains(c);
-    line.match_indices(folder)
-        .any(|(at, _)| !line[..at].chars().next_back().is_some_and(inside))
+    line.match_indices(folder).any(|(at, _)| !line[..at].chars().next_back().is_some_and(inside))
 }
 
 #[cfg(test)]
@@ -193,11 +158,7 @@ mod tests {
             "#[test]\n#[cfg_attr(windows, ignore = \"slow\")]\nfn f() {}",
         ];
         for text in off {
-            assert_eq!(
-                no_ignored_tests(&Workspace::of(&[(TEST, text)])).len(),
-                1,
-                "{text}"
-            );
+            assert_eq!(no_ignored_tests(&Workspace::of(&[(TEST, text)])).len(), 1, "{text}");
         }
         let on = "// #[ignore]\n#[test]\nfn ignore() { let ignore = 1; }";
         assert_eq!(no_ignored_tests(&Workspace::of(&[(TEST, on)])), []);
@@ -206,16 +167,9 @@ mod tests {
     #[test]
     fn code_left_to_do_is_refused() {
         for text in ["fn f() { todo!() }", "fn f() { unimplemented!(\"later\") }"] {
-            assert_eq!(
-                nothing_left_to_do(&Workspace::of(&[(SOURCE, text)])).len(),
-                1,
-                "{text}"
-            );
+            assert_eq!(nothing_left_to_do(&Workspace::of(&[(SOURCE, text)])).len(), 1, "{text}");
         }
-        assert_eq!(
-            nothing_left_to_do(&Workspace::of(&[(SOURCE, "// todo!()\nfn todo() {}")])),
-            []
-        );
+        assert_eq!(nothing_left_to_do(&Workspace::of(&[(SOURCE, "// todo!()\nfn todo() {}")])), []);
     }
 
     #[test]
@@ -227,22 +181,10 @@ mod tests {
             "async fn f() { time::sleep_until(T).await; }",
         ];
         for text in sleeping {
-            assert_eq!(
-                no_sleeping_tests(&Workspace::of(&[(TEST, text)]), &[]).len(),
-                1,
-                "{text}"
-            );
-            assert_eq!(
-                no_sleeping_tests(&Workspace::of(&[(SOURCE, text)]), &[]),
-                [],
-                "no test: {text}"
-            );
+            assert_eq!(no_sleeping_tests(&Workspace::of(&[(TEST, text)]), &[]).len(), 1, "{text}");
+            assert_eq!(no_sleeping_tests(&Workspace::of(&[(SOURCE, text)]), &[]), [], "no test: {text}");
             let unit = format!("fn g() {{}}\n#[cfg(test)]\nmod tests {{\n{text}\n}}\n");
-            assert_eq!(
-                no_sleeping_tests(&Workspace::of(&[(SOURCE, &unit)]), &[]).len(),
-                1,
-                "{unit}"
-            );
+            assert_eq!(no_sleeping_tests(&Workspace::of(&[(SOURCE, &unit)]), &[]).len(), 1, "{unit}");
         }
     }
 
@@ -254,11 +196,7 @@ mod tests {
         let sleeps = |text: &str| no_sleeping_tests(&Workspace::of(&[(TEST, text)]), &[]).len();
         let virtually = paused("tokio::time::sleep(D).await;");
         assert_eq!(sleeps(&virtually), 0);
-        assert_eq!(
-            sleeps(&paused("std::thread::sleep(D);")),
-            1,
-            "the thread's sleep is real"
-        );
+        assert_eq!(sleeps(&paused("std::thread::sleep(D);")), 1, "the thread's sleep is real");
         let after = format!("{virtually}async fn g() {{ tokio::time::sleep(D).await; }}\n");
         assert_eq!(sleeps(&after), 1, "the next function is not paused");
         let running = virtually.replace("true", "false");
@@ -271,22 +209,14 @@ mod tests {
         let sleeping = Workspace::of(&[(TEST, "fn f() { std::thread::sleep(D); }")]);
         assert_eq!(no_sleeping_tests(&sleeping, &listed), []);
         let awake = Workspace::of(&[(TEST, "fn f() {}")]);
-        assert_eq!(
-            no_sleeping_tests(&awake, &listed).len(),
-            1,
-            "a stale entry is struck off"
-        );
+        assert_eq!(no_sleeping_tests(&awake, &listed).len(), 1, "a stale entry is struck off");
     }
 
     #[test]
     fn a_machine_path_is_refused() {
         for folder in MACHINE_FOLDERS {
             let text = format!("data = \"/{folder}/somebody/data\"\n");
-            assert_eq!(
-                no_machine_paths(&Workspace::of(&[("README.md", &text)])).len(),
-                1,
-                "{folder}"
-            );
+            assert_eq!(no_machine_paths(&Workspace::of(&[("README.md", &text)])).len(), 1, "{folder}");
         }
         let elsewhere =
             "GET /v1/worker/poll, ./work/x, docs/home/x, https://example.org/root/x, ${base}/work/x\n";

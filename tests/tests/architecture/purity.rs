@@ -17,10 +17,7 @@ const WORDS_BANNED: [(&str, &str); 12] = [
     ("Instant", "take `now` as a parameter"),
     ("rand", "take what is random as a parameter"),
     ("getrandom", "take what is random as a parameter"),
-    (
-        "RandomState",
-        "use ordered maps: a decision must not depend on hashing",
-    ),
+    ("RandomState", "use ordered maps: a decision must not depend on hashing"),
     ("async", "decide from loaded state"),
     ("await", "decide from loaded state"),
     ("tokio", "decide from loaded state"),
@@ -65,10 +62,7 @@ mod tests {
     #[test]
     fn the_domain_depends_on_nothing_but_what_is_listed() {
         let workspace = Workspace::real();
-        assert!(
-            workspace.in_folder(DOMAIN).is_some(),
-            "the domain is not where this rule looks"
-        );
+        assert!(workspace.in_folder(DOMAIN).is_some(), "the domain is not where this rule looks");
         assert_none(&domain_dependencies(&workspace));
     }
 
@@ -83,16 +77,9 @@ mod tests {
             let text = format!("[package]\nname = \"af-domain\"\n{lines}");
             domain_dependencies(&Workspace::of(&[("shared/domain/Cargo.toml", &text)])).len()
         };
-        assert_eq!(
-            manifest("[dependencies]\nthiserror = \"2\"\n[dev-dependencies]\nproptest = \"1\"\n"),
-            0
-        );
+        assert_eq!(manifest("[dependencies]\nthiserror = \"2\"\n[dev-dependencies]\nproptest = \"1\"\n"), 0);
         for package in ["serde", "tokio", "rand", "axum", "aws-sdk-dynamodb", "jiff"] {
-            assert_eq!(
-                manifest(&format!("[dependencies]\n{package} = \"1\"\n")),
-                1,
-                "{package}"
-            );
+            assert_eq!(manifest(&format!("[dependencies]\n{package} = \"1\"\n")), 1, "{package}");
         }
         assert_eq!(
             manifest("[dependencies]\nproptest = \"1\"\n"),
@@ -124,9 +111,6 @@ mod tests {
     #[test]
     fn a_banned_word_in_a_comment_or_string_is_no_code() {
         let text = "//! Not `async`, no Instant.\nfn f() -> &'static str { \"SystemTime\" }\n";
-        assert_eq!(
-            domain_words(&Workspace::of(&[("shared/domain/src/lib.rs", text)])),
-            []
-        );
+        assert_eq!(domain_words(&Workspace::of(&[("shared/domain/src/lib.rs", text)])), []);
     }
 }

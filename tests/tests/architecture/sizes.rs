@@ -14,10 +14,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Every function crate has a `main.rs`, and a short one.
 fn short_mains(workspace: &Workspace) -> Vec<Violation> {
-    let functions = workspace
-        .crates
-        .iter()
-        .filter(|c| c.folder.starts_with("functions/"));
+    let functions = workspace.crates.iter().filter(|c| c.folder.starts_with("functions/"));
     functions
         .filter_map(|function| {
             let path = format!("{}/src/main.rs", function.folder);
@@ -34,11 +31,7 @@ fn short_mains(workspace: &Workspace) -> Vec<Violation> {
 /// No file is longer than a reader holds in mind.
 fn short_files(workspace: &Workspace) -> Vec<Violation> {
     let measured = workspace.rust().map(|file| {
-        let lines = if file.is_test() {
-            file.text.lines().count()
-        } else {
-            file.lines_before_tests()
-        };
+        let lines = if file.is_test() { file.text.lines().count() } else { file.lines_before_tests() };
         (file, lines)
     });
     measured
@@ -60,10 +53,7 @@ fn short_functions(workspace: &Workspace) -> Vec<Violation> {
         let mut found = LongFunctions::default();
         found.visit_file(&parsed);
         violations.extend(found.0.into_iter().map(|long| {
-            let what = format!(
-                "`{}` has {} lines, {FUNCTION_LINES_MAX} are allowed",
-                long.name, long.lines
-            );
+            let what = format!("`{}` has {} lines, {FUNCTION_LINES_MAX} are allowed", long.name, long.lines);
             Violation::new(format!("{}:{}", file.path, long.line), what)
         }));
     }
@@ -84,11 +74,7 @@ impl LongFunctions {
         let first = signature.span().start().line;
         let lines = body.end().line - first + 1;
         if lines > FUNCTION_LINES_MAX {
-            self.0.push(LongFunction {
-                name: signature.ident.to_string(),
-                line: first,
-                lines,
-            });
+            self.0.push(LongFunction { name: signature.ident.to_string(), line: first, lines });
         }
     }
 }
@@ -146,10 +132,7 @@ mod tests {
         assert_eq!(short_mains(&main(MAIN_LINES_MAX)), []);
         assert_eq!(short_mains(&main(MAIN_LINES_MAX + 1)).len(), 1);
         let missing = Workspace::of(&[("functions/worker/Cargo.toml", FUNCTION)]);
-        assert_eq!(
-            short_mains(&missing),
-            [Violation::new("functions/worker/src/main.rs", "is missing")]
-        );
+        assert_eq!(short_mains(&missing), [Violation::new("functions/worker/src/main.rs", "is missing")]);
     }
 
     #[test]
@@ -158,10 +141,7 @@ mod tests {
             let text = format!("{}{rest}", "// a line\n".repeat(lines));
             short_files(&Workspace::of(&[(path, &text)])).len()
         };
-        let tests = format!(
-            "#[cfg(test)]\nmod tests {{\n{}}}\n",
-            "// a line\n".repeat(FILE_LINES_MAX)
-        );
+        let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "// a line\n".repeat(FILE_LINES_MAX));
         assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX, ""), 0);
         assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX + 1, ""), 1);
         assert_eq!(
@@ -170,20 +150,9 @@ mod tests {
             "tests at the end are not counted"
         );
         assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX + 1, &tests), 1);
-        assert_eq!(
-            file("tests/tests/a.rs", 10, &tests),
-            1,
-            "a file that is a test counts whole"
-        );
-        let declared = format!(
-            "#[cfg(test)]\nmod tests;\n{}",
-            "// a line\n".repeat(FILE_LINES_MAX)
-        );
-        assert_eq!(
-            file("shared/app/src/a.rs", 1, &declared),
-            1,
-            "code after a declared test module counts"
-        );
+        assert_eq!(file("tests/tests/a.rs", 10, &tests), 1, "a file that is a test counts whole");
+        let declared = format!("#[cfg(test)]\nmod tests;\n{}", "// a line\n".repeat(FILE_LINES_MAX));
+        assert_eq!(file("shared/app/src/a.rs", 1, &declared), 1, "code after a declared test module counts");
     }
 
     #[test]
@@ -198,10 +167,7 @@ mod tests {
         for (before, after) in frames {
             // The line of `fn` and the closing brace count too.
             let function = |lines: usize| {
-                let text = format!(
-                    "{before}\n    fn long() {{\n{}}}\n{after}\n",
-                    "();\n".repeat(lines - 2)
-                );
+                let text = format!("{before}\n    fn long() {{\n{}}}\n{after}\n", "();\n".repeat(lines - 2));
                 let violations = short_functions(&Workspace::of(&[("shared/app/src/a.rs", &text)]));
                 violations.iter().filter(|v| v.what.contains("`long`")).count()
             };

@@ -16,10 +16,7 @@ pub struct Token {
 /// # Panics
 /// When the file is no Rust: it would not have compiled either.
 pub fn of(file: &File) -> Vec<Token> {
-    let stream: TokenStream = file
-        .text
-        .parse()
-        .unwrap_or_else(|e| panic!("{} is no Rust: {e}", file.path));
+    let stream: TokenStream = file.text.parse().unwrap_or_else(|e| panic!("{} is no Rust: {e}", file.path));
     let mut tokens = Vec::new();
     flatten(stream, &mut tokens);
     tokens
@@ -36,41 +33,20 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
                     Delimiter::Bracket => ("[", "]"),
                     Delimiter::None => ("", ""),
                 };
-                tokens.push(Token {
-                    line,
-                    text: open.into(),
-                });
+                tokens.push(Token { line, text: open.into() });
                 flatten(group.stream(), tokens);
-                tokens.push(Token {
-                    line: group.span_close().start().line,
-                    text: close.into(),
-                });
+                tokens.push(Token { line: group.span_close().start().line, text: close.into() });
             }
-            TokenTree::Literal(_) => tokens.push(Token {
-                line,
-                text: "\"\"".into(),
-            }),
-            other => tokens.push(Token {
-                line,
-                text: other.to_string(),
-            }),
+            TokenTree::Literal(_) => tokens.push(Token { line, text: "\"\"".into() }),
+            other => tokens.push(Token { line, text: other.to_string() }),
         }
     }
 }
 
 /// The lines on which `pattern` occurs as consecutive tokens.
 pub fn find(tokens: &[Token], pattern: &[&str]) -> Vec<usize> {
-    let matches = |window: &&[Token]| {
-        window
-            .iter()
-            .zip(pattern)
-            .all(|(token, want)| token.text == *want)
-    };
-    tokens
-        .windows(pattern.len())
-        .filter(matches)
-        .map(|window| window[0].line)
-        .collect()
+    let matches = |window: &&[Token]| window.iter().zip(pattern).all(|(token, want)| token.text == *want);
+    tokens.windows(pattern.len()).filter(matches).map(|window| window[0].line).collect()
 }
 
 #[cfg(test)]
@@ -81,10 +57,7 @@ mod tests {
     fn comments_and_strings_are_no_code() {
         let text =
             "//! async\n/// async\nfn f() -> &'static str { /* async */ \"async\" }\nasync fn g() {}\n";
-        let tokens = of(&File {
-            path: "lib.rs".into(),
-            text: text.into(),
-        });
+        let tokens = of(&File { path: "lib.rs".into(), text: text.into() });
         assert_eq!(find(&tokens, &["async"]), [4]);
         assert_eq!(find(&tokens, &["fn", "g", "("]), [4]);
     }

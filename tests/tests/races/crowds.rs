@@ -90,7 +90,9 @@ async fn of_64_claimers_on_64_conversations_each_wins_another() {
     }
     #[allow(clippy::cast_precision_loss, reason = "a small count")]
     let mean = f64::from(crowd.meter.take().requests) / CLAIMERS as f64;
-    report(&format!("{CLAIMERS} claimers, {CLAIMERS} conversations: {mean:.1} requests a claim in {rounds} rounds"));
+    report(&format!(
+        "{CLAIMERS} claimers, {CLAIMERS} conversations: {mean:.1} requests a claim in {rounds} rounds"
+    ));
     assert!(mean <= REQUESTS_A_CLAIM_MAX, "{mean}");
 }
 

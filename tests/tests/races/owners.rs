@@ -80,7 +80,8 @@ async fn the_id_of_a_worker_that_has_stopped_is_not_used_again() {
     assert!(world.app.store.stopped_worker(&worker).await.unwrap().is_some());
 
     for conversation in [None, Some(&talk)] {
-        let again = workers::register(&world.app, worker.clone(), conversation, None, "http://127.0.0.1:9").await;
+        let again =
+            workers::register(&world.app, worker.clone(), conversation, None, "http://127.0.0.1:9").await;
         assert!(again.is_err(), "for {conversation:?}");
     }
     assert!(world.stored(&talk).await.owner.is_none());

@@ -103,7 +103,10 @@ impl Faults for AlwaysDirty {
             return Fault::None;
         }
         let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-        Fault::Respond { status: 400, body: json!({"__type": kind, "message": "The conditional request failed"}) }
+        Fault::Respond {
+            status: 400,
+            body: json!({"__type": kind, "message": "The conditional request failed"}),
+        }
     }
 }
 

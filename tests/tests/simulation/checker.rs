@@ -78,9 +78,12 @@ impl Checker {
     /// No heartbeat is answered held when another had the lease before it was sent.
     fn heartbeats(&self, world: &World) -> Broken {
         for (key, fence, sent) in world.extended.lock().unwrap().drain(..) {
-            let taken_over = self.latest.get(&key).filter(|(at, f)| *f > fence && at + DECIDED_MS_BEFORE_MAX < sent);
+            let taken_over =
+                self.latest.get(&key).filter(|(at, f)| *f > fence && at + DECIDED_MS_BEFORE_MAX < sent);
             if let Some((at, newer)) = taken_over {
-                return Err(format!("{key}: a heartbeat under fence {fence} was held, {newer} was claimed at {at}"));
+                return Err(format!(
+                    "{key}: a heartbeat under fence {fence} was held, {newer} was claimed at {at}"
+                ));
             }
         }
         Ok(())
@@ -124,13 +127,16 @@ impl Checker {
             return wrong("a claim over a lease that was in force".into());
         }
         if before.owner.as_ref().is_some_and(|(worker, active)| *worker != lease.worker || !active) {
-            return wrong("a claim of a conversation that belongs to another, or whose owner is leaving".into());
+            return wrong(
+                "a claim of a conversation that belongs to another, or whose owner is leaving".into(),
+            );
         }
         let head = before.head(lease.claimed_at, self.retries_block);
         if head.is_none_or(|h| h.message != lease.entry.message) {
             return wrong(format!("claimed out of order: the head was {head:?}"));
         }
-        let rest: Vec<_> = before.pending.iter().filter(|e| e.message != lease.entry.message).cloned().collect();
+        let rest: Vec<_> =
+            before.pending.iter().filter(|e| e.message != lease.entry.message).cloned().collect();
         if after.pending != rest {
             return wrong("a claim that changed more of the queue than its head".into());
         }
@@ -152,7 +158,9 @@ impl Checker {
             (Some(old), Some(new)) if old.id != new.id || old.entry != new.entry => {
                 return wrong("a lease that became another".into());
             }
-            (Some(old), Some(new)) if new.expires_at < old.expires_at.saturating_sub(DECIDED_MS_BEFORE_MAX) => {
+            (Some(old), Some(new))
+                if new.expires_at < old.expires_at.saturating_sub(DECIDED_MS_BEFORE_MAX) =>
+            {
                 return wrong("a lease cut short".into());
             }
             (Some(old), None) => {
@@ -194,7 +202,10 @@ impl Checker {
         if status == "done" {
             let key = change["NewImage"]["lp"]["S"].as_str().unwrap();
             if self.leased.get(key) != Some(&(id.clone(), fence)) {
-                return Err(format!("{id} was done under fence {fence}, but leased was {:?}", self.leased.get(key)));
+                return Err(format!(
+                    "{id} was done under fence {fence}, but leased was {:?}",
+                    self.leased.get(key)
+                ));
             }
         }
         Ok(())
@@ -204,7 +215,8 @@ impl Checker {
     pub fn is_at_rest(&self, world: &World) -> bool {
         let accepted = world.accepted.lock().unwrap();
         let ended = |id: &String| self.messages.get(id).is_some_and(|(status, _)| status != "queued");
-        accepted.iter().all(ended) && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
+        accepted.iter().all(ended)
+            && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
     pub fn unfinished(&self, world: &World) -> String {

@@ -80,7 +80,9 @@ impl Troubles {
             Some(3) => Fault::Delay(Millis::new(rng.random_range(1..DELAY_MS_MAX))),
             Some(4) => refusal("ThrottlingException", &request.operation),
             Some(5) if request.operation == "TransactWriteItems" => conflict(request),
-            Some(5) if request.operation == "UpdateItem" => refusal("TransactionConflictException", "UpdateItem"),
+            Some(5) if request.operation == "UpdateItem" => {
+                refusal("TransactionConflictException", "UpdateItem")
+            }
             Some(6) => self.out_of_date(request).unwrap_or(Fault::None),
             _ => Fault::None,
         }

@@ -73,7 +73,8 @@ fn extending_a_lease_that_was_taken_over_is_noticed() {
 
 fn notices(mutation: Mutation) {
     let noticed = search(MUTATION_SEEDS_MAX, mutation, |verdict| verdict.broken.is_some());
-    let verdict = noticed.unwrap_or_else(|| panic!("{mutation:?} went unnoticed for {MUTATION_SEEDS_MAX} seeds"));
+    let verdict =
+        noticed.unwrap_or_else(|| panic!("{mutation:?} went unnoticed for {MUTATION_SEEDS_MAX} seeds"));
     report(&format!("{mutation:?} noticed at seed {}: {}", verdict.seed, verdict.broken.unwrap()));
 }
 

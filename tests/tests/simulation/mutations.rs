@@ -41,7 +41,8 @@ impl Mutation {
 }
 
 fn transaction(request: &WireRequest, body: &mut Value, change: fn(&mut [Value]) -> bool) -> bool {
-    request.operation == "TransactWriteItems" && body["TransactItems"].as_array_mut().is_some_and(|writes| change(writes))
+    request.operation == "TransactWriteItems"
+        && body["TransactItems"].as_array_mut().is_some_and(|writes| change(writes))
 }
 
 fn updates(write: &Value, what: &str) -> bool {
@@ -67,9 +68,9 @@ fn complete_without_lease(writes: &mut [Value]) -> bool {
 }
 
 fn uses(expression: &str, name: &str) -> bool {
-    expression.match_indices(name).any(|(at, _)| {
-        !expression[at + name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
-    })
+    expression
+        .match_indices(name)
+        .any(|(at, _)| !expression[at + name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 fn expiry_counts_nothing(writes: &mut [Value]) -> bool {
@@ -79,7 +80,8 @@ fn expiry_counts_nothing(writes: &mut [Value]) -> bool {
     }
     let entries = &mut writes[0]["Update"]["ExpressionAttributeValues"][":set_pe"]["L"];
     let Some(front) = entries.get_mut(0) else { return false };
-    let mut fields: Vec<String> = front["S"].as_str().unwrap_or_default().splitn(8, '|').map(str::to_owned).collect();
+    let mut fields: Vec<String> =
+        front["S"].as_str().unwrap_or_default().splitn(8, '|').map(str::to_owned).collect();
     let attempts: u32 = fields[3].parse().unwrap_or_default();
     fields[3] = attempts.saturating_sub(1).to_string();
     *front = json!({"S": fields.join("|")});

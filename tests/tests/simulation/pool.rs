@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use af_domain::ids::WorkerId;
 use af_providers::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope, SpawnSpec,
-    StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
+    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use async_trait::async_trait;
 use tokio::sync::mpsc;

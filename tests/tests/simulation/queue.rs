@@ -74,7 +74,8 @@ pub fn meta(image: &Value) -> Meta {
             claimed_at: number(lease, "at"),
             expires_at: number(lease, "ex"),
         }),
-        owner: (!owner.is_null()).then(|| (text(owner, "w").unwrap(), text(owner, "st").unwrap() == "active")),
+        owner: (!owner.is_null())
+            .then(|| (text(owner, "w").unwrap(), text(owner, "st").unwrap() == "active")),
         in_index: text(image, "rp").is_some(),
         ready: text(image, "rk"),
     }

@@ -36,7 +36,9 @@ pub async fn user(world: Arc<World>, user: u64) {
         for _ in 0..SENDINGS_MAX {
             match enqueue(&app, request.clone()).await {
                 Ok(accepted) => {
-                    world.note(|| format!("user {user}: {} accepted in {}", accepted.message, request.conversation));
+                    world.note(|| {
+                        format!("user {user}: {} accepted in {}", accepted.message, request.conversation)
+                    });
                     world.accepted.lock().unwrap().insert(accepted.message.to_string());
                     break;
                 }

@@ -143,7 +143,8 @@ async fn finish(world: &World, app: &App, id: &WorkerId, job: &Job, rng: &mut St
                 world.note(|| format!("{id}: {message} done under fence {fence}"));
                 let before = world.completed.lock().unwrap().insert(message.to_string(), fence);
                 if before.is_some_and(|b| b != fence) {
-                    world.complain(format!("{message} was answered done under fences {before:?} and {fence}"));
+                    world
+                        .complain(format!("{message} was answered done under fences {before:?} and {fence}"));
                 }
                 return;
             }

@@ -123,7 +123,8 @@ impl World {
 
 /// Runs the world of `seed` on this thread.
 pub fn run(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(live(seed, mutation, trace))
 }
 
@@ -208,7 +209,8 @@ async fn prepare(world: &World) {
     af_app::agents::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
     let key = af_domain::ids::SecretRef::parse(af_app::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
-    let config = af_app::reconcile::provider::ProviderConfig { kind: "local".to_owned(), env: BTreeMap::new() };
+    let config =
+        af_app::reconcile::provider::ProviderConfig { kind: "local".to_owned(), env: BTreeMap::new() };
     af_app::reconcile::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];

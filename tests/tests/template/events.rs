@@ -18,10 +18,7 @@ fn route_mistakes(template: &Template) -> Vec<String> {
                         wrong.push(format!("{method} {path} is declared twice"));
                     }
                 }
-                _ => wrong.push(format!(
-                    "{} has a route without literal method and path",
-                    function.id
-                )),
+                _ => wrong.push(format!("{} has a route without literal method and path", function.id)),
             }
         }
     }
@@ -33,14 +30,10 @@ fn mapping_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
         for mapping in function.events("DynamoDB") {
-            let filters = mapping["FilterCriteria"]["Filters"]
-                .as_sequence()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
+            let filters =
+                mapping["FilterCriteria"]["Filters"].as_sequence().map(Vec::as_slice).unwrap_or_default();
             let patterns = filters.iter().map(|f| f["Pattern"].as_str().unwrap_or_default());
-            let valid = patterns
-                .filter(|p| serde_json::from_str::<serde_json::Value>(p).is_ok())
-                .count();
+            let valid = patterns.filter(|p| serde_json::from_str::<serde_json::Value>(p).is_ok()).count();
             let complete = valid > 0
                 && valid == filters.len()
                 && mapping["MaximumRetryAttempts"].is_u64()
@@ -62,25 +55,15 @@ fn mapping_mistakes(template: &Template) -> Vec<String> {
 fn routes_are_literal_and_declared_once() {
     let template = Template::real();
     assert_eq!(route_mistakes(&template), [""; 0]);
-    assert!(
-        template
-            .functions()
-            .iter()
-            .any(|f| !f.events("HttpApi").is_empty()),
-        "no route is seen"
-    );
+    assert!(template.functions().iter().any(|f| !f.events("HttpApi").is_empty()), "no route is seen");
 }
 
 #[test]
 fn stream_mappings_filter_and_give_up_somewhere() {
     let template = Template::real();
     assert_eq!(mapping_mistakes(&template), [""; 0]);
-    let streamed: Vec<&str> = template
-        .functions()
-        .iter()
-        .filter(|f| !f.events("DynamoDB").is_empty())
-        .map(|f| f.binary)
-        .collect();
+    let streamed: Vec<&str> =
+        template.functions().iter().filter(|f| !f.events("DynamoDB").is_empty()).map(|f| f.binary).collect();
     assert_eq!(streamed, ["reconcile", "effects"]);
 }
 
@@ -88,11 +71,7 @@ fn stream_mappings_filter_and_give_up_somewhere() {
 fn a_computed_or_doubled_route_is_noticed() {
     let route = |path: &str| format!("{{Type: HttpApi, Properties: {{Method: GET, Path: {path}}}}}");
     let events = |one: &str, two: &str| {
-        one_function(&format!(
-            "{{Events: {{One: {}, Two: {}}}}}",
-            route(one),
-            route(two)
-        ))
+        one_function(&format!("{{Events: {{One: {}, Two: {}}}}}", route(one), route(two)))
     };
     assert_eq!(route_mistakes(&events("'/a/{b}'", "/c")), [""; 0]);
     assert_eq!(route_mistakes(&events("/a", "/a")), ["GET /a is declared twice"]);
@@ -112,20 +91,8 @@ fn a_stream_mapping_without_limits_is_noticed() {
     let filter = |pattern: &str| format!(", FilterCriteria: {{Filters: [{{Pattern: '{pattern}'}}]}}");
     let fine = format!(", MaximumRetryAttempts: 3{}", filter("{\"dynamodb\":{}}"));
     assert_eq!(mapping_mistakes(&mapping(&fine)), [""; 0]);
-    assert_eq!(
-        mapping_mistakes(&mapping(&filter("{\"dynamodb\":{}}"))).len(),
-        1,
-        "retries without end"
-    );
-    assert_eq!(
-        mapping_mistakes(&mapping(", MaximumRetryAttempts: 3")).len(),
-        1,
-        "no filter"
-    );
+    assert_eq!(mapping_mistakes(&mapping(&filter("{\"dynamodb\":{}}"))).len(), 1, "retries without end");
+    assert_eq!(mapping_mistakes(&mapping(", MaximumRetryAttempts: 3")).len(), 1, "no filter");
     let broken = format!(", MaximumRetryAttempts: 3{}", filter("{no json"));
-    assert_eq!(
-        mapping_mistakes(&mapping(&broken)).len(),
-        1,
-        "a filter that is no JSON"
-    );
+    assert_eq!(mapping_mistakes(&mapping(&broken)).len(), 1, "a filter that is no JSON");
 }

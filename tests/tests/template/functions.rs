@@ -28,15 +28,9 @@ const ENVIRONMENT_OF_ALL: [&str; 4] = ["DEPLOYMENT_ID", "RUST_LOG", "SECRETS_PRE
 fn function_parity(template: &Template, crates: &BTreeSet<String>) -> Vec<String> {
     let functions = template.functions();
     let deployed: BTreeSet<String> = functions.iter().map(|f| f.binary.to_owned()).collect();
-    let mut wrong: Vec<String> = crates
-        .difference(&deployed)
-        .map(|c| format!("{c} is not deployed"))
-        .collect();
-    wrong.extend(
-        deployed
-            .difference(crates)
-            .map(|d| format!("{d} is no function crate")),
-    );
+    let mut wrong: Vec<String> =
+        crates.difference(&deployed).map(|c| format!("{c} is not deployed")).collect();
+    wrong.extend(deployed.difference(crates).map(|d| format!("{d} is no function crate")));
     // From the workspace's root, cargo builds the binaries of its default members only.
     let elsewhere = functions
         .iter()
@@ -51,22 +45,11 @@ fn environment_parity(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
         let own = read.get(function.binary).copied().unwrap_or_default();
-        let wanted: BTreeSet<String> = ENVIRONMENT_OF_ALL
-            .iter()
-            .chain(own)
-            .map(|v| (*v).to_owned())
-            .collect();
+        let wanted: BTreeSet<String> =
+            ENVIRONMENT_OF_ALL.iter().chain(own).map(|v| (*v).to_owned()).collect();
         let declared = template.environment_of(&function);
-        wrong.extend(
-            wanted
-                .difference(&declared)
-                .map(|v| format!("{} lacks {v}", function.id)),
-        );
-        wrong.extend(
-            declared
-                .difference(&wanted)
-                .map(|v| format!("{} does not read {v}", function.id)),
-        );
+        wrong.extend(wanted.difference(&declared).map(|v| format!("{} lacks {v}", function.id)));
+        wrong.extend(declared.difference(&wanted).map(|v| format!("{} does not read {v}", function.id)));
     }
     wrong
 }
@@ -77,28 +60,20 @@ fn limit_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
         let properties = function.properties;
-        if !properties["MemorySize"]
-            .as_u64()
-            .is_some_and(|mb| MEMORY_MB.contains(&mb))
-        {
+        if !properties["MemorySize"].as_u64().is_some_and(|mb| MEMORY_MB.contains(&mb)) {
             wrong.push(format!("{} has memory outside {MEMORY_MB:?} MB", function.id));
         }
         let timeout = properties["Timeout"].as_u64();
         let behind_http = !function.events("HttpApi").is_empty();
         if timeout.is_none_or(|s| behind_http && s > HTTP_TIMEOUT_S_MAX) {
-            wrong.push(format!(
-                "{} has no timeout, or a longer one than its caller's",
-                function.id
-            ));
+            wrong.push(format!("{} has no timeout, or a longer one than its caller's", function.id));
         }
         let group = &properties["LoggingConfig"]["LogGroup"];
         if !logs.insert(format!("{group:?}")) || group.is_null() {
             wrong.push(format!("{} has no log group of its own", function.id));
         }
     }
-    let unlimited = template
-        .resources()
-        .filter(|(_, r)| r["Type"].as_str() == Some("AWS::Logs::LogGroup"));
+    let unlimited = template.resources().filter(|(_, r)| r["Type"].as_str() == Some("AWS::Logs::LogGroup"));
     let unlimited = unlimited.filter(|(_, r)| r["Properties"]["RetentionInDays"].is_null());
     wrong.extend(unlimited.map(|(id, _)| format!("{id} keeps its lines for ever")));
     wrong
@@ -107,14 +82,8 @@ fn limit_mistakes(template: &Template) -> Vec<String> {
 #[test]
 fn every_function_crate_is_deployed_and_nothing_else() {
     let workspace = Workspace::real();
-    let folders = workspace
-        .crates
-        .iter()
-        .filter_map(|c| c.folder.strip_prefix("functions/"));
-    assert_eq!(
-        function_parity(&Template::real(), &folders.map(str::to_owned).collect()),
-        [""; 0]
-    );
+    let folders = workspace.crates.iter().filter_map(|c| c.folder.strip_prefix("functions/"));
+    assert_eq!(function_parity(&Template::real(), &folders.map(str::to_owned).collect()), [""; 0]);
 }
 
 #[test]
@@ -132,19 +101,10 @@ fn a_missing_or_unknown_function_is_noticed() {
     let template = one_function("{CodeUri: ../functions/worker}");
     let crates = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
     assert_eq!(function_parity(&template, &crates(&["worker"])), [""; 0]);
-    assert_eq!(
-        function_parity(&template, &crates(&["webhook", "worker"])),
-        ["webhook is not deployed"]
-    );
-    assert_eq!(
-        function_parity(&template, &crates(&[])),
-        ["worker is no function crate"]
-    );
+    assert_eq!(function_parity(&template, &crates(&["webhook", "worker"])), ["webhook is not deployed"]);
+    assert_eq!(function_parity(&template, &crates(&[])), ["worker is no function crate"]);
     let from_root = one_function("{CodeUri: ..}");
-    assert_eq!(
-        function_parity(&from_root, &crates(&["worker"])),
-        ["Worker is not built from its own crate"]
-    );
+    assert_eq!(function_parity(&from_root, &crates(&["worker"])), ["Worker is not built from its own crate"]);
 }
 
 #[test]
@@ -152,15 +112,9 @@ fn a_missing_or_surplus_variable_is_noticed() {
     let variables = |names: &str| one_function(&format!("{{Environment: {{Variables: {{{names}}}}}}}"));
     let all = "DEPLOYMENT_ID: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table";
     assert_eq!(environment_parity(&variables(all)), [""; 0]);
-    assert_eq!(
-        environment_parity(&variables(&all[18..])),
-        ["Worker lacks DEPLOYMENT_ID"]
-    );
+    assert_eq!(environment_parity(&variables(&all[18..])), ["Worker lacks DEPLOYMENT_ID"]);
     let surplus = format!("{all}, PUBLIC_URL: x");
-    assert_eq!(
-        environment_parity(&variables(&surplus)),
-        ["Worker does not read PUBLIC_URL"]
-    );
+    assert_eq!(environment_parity(&variables(&surplus)), ["Worker does not read PUBLIC_URL"]);
 }
 
 #[test]

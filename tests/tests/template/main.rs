@@ -31,24 +31,17 @@ impl Template {
     }
 
     fn resources(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let resources = self.0["Resources"]
-            .as_mapping()
-            .expect("the template has resources");
-        resources
-            .iter()
-            .map(|(id, resource)| (id.as_str().expect("ids are text"), resource))
+        let resources = self.0["Resources"].as_mapping().expect("the template has resources");
+        resources.iter().map(|(id, resource)| (id.as_str().expect("ids are text"), resource))
     }
 
     fn functions(&self) -> Vec<Function<'_>> {
-        let functions = self
-            .resources()
-            .filter(|(_, r)| r["Type"].as_str() == Some("AWS::Serverless::Function"));
+        let functions =
+            self.resources().filter(|(_, r)| r["Type"].as_str() == Some("AWS::Serverless::Function"));
         functions
             .map(|(id, resource)| Function {
                 id,
-                binary: resource["Metadata"]["BuildProperties"]["Binary"]
-                    .as_str()
-                    .unwrap_or_default(),
+                binary: resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap_or_default(),
                 properties: &resource["Properties"],
             })
             .collect()
@@ -64,14 +57,8 @@ impl Template {
 
 impl Function<'_> {
     fn events(&self, of_type: &str) -> Vec<&Value> {
-        let events = self.properties["Events"]
-            .as_mapping()
-            .into_iter()
-            .flat_map(Mapping::values);
-        events
-            .filter(|e| e["Type"].as_str() == Some(of_type))
-            .map(|e| &e["Properties"])
-            .collect()
+        let events = self.properties["Events"].as_mapping().into_iter().flat_map(Mapping::values);
+        events.filter(|e| e["Type"].as_str() == Some(of_type)).map(|e| &e["Properties"]).collect()
     }
 }
 

@@ -39,12 +39,7 @@ fn broad_statements(template: &Template) -> Vec<String> {
         if actions.is_empty() {
             broad.push("a statement without actions".to_owned());
         }
-        broad.extend(
-            actions
-                .iter()
-                .filter(|a| a.contains('*'))
-                .map(|a| (*a).to_owned()),
-        );
+        broad.extend(actions.iter().filter(|a| a.contains('*')).map(|a| (*a).to_owned()));
         if texts(&statement["Resource"]).contains(&"*") {
             let narrower = actions.iter().filter(|a| !ACTIONS_WITHOUT_RESOURCE.contains(a));
             broad.extend(narrower.map(|action| format!("{action} on everything")));
@@ -55,29 +50,16 @@ fn broad_statements(template: &Template) -> Vec<String> {
 
 /// Access logs name the route and nothing that a caller sent.
 fn talkative_access_logs(template: &Template) -> Vec<String> {
-    let apis = template
-        .resources()
-        .filter(|(_, r)| r["Type"].as_str() == Some("AWS::Serverless::HttpApi"));
+    let apis = template.resources().filter(|(_, r)| r["Type"].as_str() == Some("AWS::Serverless::HttpApi"));
     apis.flat_map(|(id, api)| {
-        let format = api["Properties"]["AccessLogSettings"]["Format"]
-            .as_str()
-            .unwrap_or_default();
+        let format = api["Properties"]["AccessLogSettings"]["Format"].as_str().unwrap_or_default();
         let mut wrong = Vec::new();
         if !format.contains("$context.routeKey") {
             wrong.push(format!("{id} does not log its route"));
         }
-        let sent = [
-            "$context.path",
-            "$context.requestOverride",
-            "$context.identity",
-            "$context.domain",
-            "header",
-        ];
-        wrong.extend(
-            sent.iter()
-                .filter(|s| format.contains(**s))
-                .map(|s| format!("{id} logs {s}")),
-        );
+        let sent =
+            ["$context.path", "$context.requestOverride", "$context.identity", "$context.domain", "header"];
+        wrong.extend(sent.iter().filter(|s| format.contains(**s)).map(|s| format!("{id} logs {s}")));
         wrong
     })
     .collect()
@@ -86,10 +68,7 @@ fn talkative_access_logs(template: &Template) -> Vec<String> {
 #[test]
 fn no_policy_allows_a_family_of_actions() {
     assert_eq!(broad_statements(&Template::real()), [""; 0]);
-    assert!(
-        !allowing(&Template::real().0).is_empty(),
-        "the statements are not where this rule looks"
-    );
+    assert!(!allowing(&Template::real().0).is_empty(), "the statements are not where this rule looks");
 }
 
 #[test]
@@ -121,16 +100,7 @@ fn a_talkative_access_log_is_noticed() {
              Properties: {{AccessLogSettings: {{Format: '{text}'}}}}\n"
         ))
     };
-    assert_eq!(
-        talkative_access_logs(&format("$context.routeKey $context.status")),
-        [""; 0]
-    );
-    assert_eq!(
-        talkative_access_logs(&format("$context.status")),
-        ["Api does not log its route"]
-    );
-    assert_eq!(
-        talkative_access_logs(&format("$context.routeKey $context.path")),
-        ["Api logs $context.path"]
-    );
+    assert_eq!(talkative_access_logs(&format("$context.routeKey $context.status")), [""; 0]);
+    assert_eq!(talkative_access_logs(&format("$context.status")), ["Api does not log its route"]);
+    assert_eq!(talkative_access_logs(&format("$context.routeKey $context.path")), ["Api logs $context.path"]);
 }

@@ -65,7 +65,8 @@ async fn indexes(stack: &Stack) -> Vec<String> {
     let table = tables["TableNames"][0].clone();
     let described = call("DescribeTable", json!({"TableName": table})).await.body;
     let indexes = described["Table"]["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
-    let mut names: Vec<String> = indexes.iter().map(|i| i["IndexName"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        indexes.iter().map(|i| i["IndexName"].as_str().unwrap().to_owned()).collect();
     names.sort();
     names
 }
@@ -99,7 +100,12 @@ async fn a_schedule_that_is_not_in_the_template_never_fires() {
 async fn an_index_that_is_not_in_the_template_is_not_in_the_table() {
     let whole = stack(TEMPLATE.to_owned()).await;
     assert_eq!(indexes(&whole).await, ["conversation-messages", "ready"]);
-    let cut = stack(without(&["- IndexName: conversation-messages", "- {AttributeName: lp", "- {AttributeName: lk"])).await;
+    let cut = stack(without(&[
+        "- IndexName: conversation-messages",
+        "- {AttributeName: lp",
+        "- {AttributeName: lk",
+    ]))
+    .await;
     assert_eq!(indexes(&cut).await, ["ready"]);
 }
 

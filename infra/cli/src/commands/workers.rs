@@ -95,7 +95,10 @@ fn show(report: &Value) {
         output::table(&["action", "subject", "outcome", "reason"], actions);
     }
     let wait = |wait: &Value| {
-        let left = wait["until"].as_u64().zip(report["at"].as_u64()).map(|(until, at)| until.saturating_sub(at) / 1_000);
+        let left = wait["until"]
+            .as_u64()
+            .zip(report["at"].as_u64())
+            .map(|(until, at)| until.saturating_sub(at) / 1_000);
         let longest = left.map_or_else(|| "-".to_owned(), |s| format!("{} min {} s", s / 60, s % 60));
         vec![text(&wait["subject"]), text(&wait["waitsFor"]), longest]
     };

@@ -72,16 +72,25 @@ fn subject(sight: &Sight, action: &Action, index: usize) -> String {
         | Action::AskToSwitch { conversation }
         | Action::Spawn { conversation: Some(conversation) } => of_conversation(conversation),
         Action::Spawn { conversation: None } => format!("spare {index}"),
-        Action::Drain { worker, .. } | Action::Settle { worker } | Action::Teardown { worker } => format!("w {worker}"),
+        Action::Drain { worker, .. } | Action::Settle { worker } | Action::Teardown { worker } => {
+            format!("w {worker}")
+        }
     }
 }
 
-async fn carry_out(app: &App, sight: &Sight, action: &Action, policies: &Policies) -> Result<Outcome, AppError> {
+async fn carry_out(
+    app: &App,
+    sight: &Sight,
+    action: &Action,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
     match action {
         Action::Recover { conversation, gone } => recover(app, conversation, *gone, policies).await,
         Action::Promote { conversation } => promote(app, conversation, policies).await,
         Action::AskToSwitch { conversation } => {
-            let Some(conversation) = app.store.conversation(conversation, true).await? else { return Ok(Outcome::Stale) };
+            let Some(conversation) = app.store.conversation(conversation, true).await? else {
+                return Ok(Outcome::Stale);
+            };
             Ok(app.store.ask_to_switch_if_owned(&conversation, true).await?.into())
         }
         Action::Drain { worker, reason } => drain(app, worker, *reason, policies).await,
@@ -91,10 +100,17 @@ async fn carry_out(app: &App, sight: &Sight, action: &Action, policies: &Policie
     }
 }
 
-async fn recover(app: &App, key: &ConversationKey, gone: bool, policies: &Policies) -> Result<Outcome, AppError> {
+async fn recover(
+    app: &App,
+    key: &ConversationKey,
+    gone: bool,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
-    let Some(back) = conversation.recover(gone, app.entropy.unit(), now, policies) else { return Ok(Outcome::Stale) };
+    let Some(back) = conversation.recover(gone, app.entropy.unit(), now, policies) else {
+        return Ok(Outcome::Stale);
+    };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
     Ok(app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await?.into())
 }

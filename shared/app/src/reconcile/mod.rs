@@ -126,7 +126,9 @@ pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
 /// # Errors
 /// As `reconcile`.
 pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result<Reconciled, AppError> {
-    let Some(holder) = app.store.begin_reconcile(app.now()).await? else { return Ok(Reconciled::LeftToAnother) };
+    let Some(holder) = app.store.begin_reconcile(app.now()).await? else {
+        return Ok(Reconciled::LeftToAnother);
+    };
     let ran = run_until_quiet(app, reached_at, &holder).await;
     if ran.is_err()
         && let Err(error) = app.store.abandon_reconcile(&holder).await
@@ -223,5 +225,9 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
 }
 
 fn wait_report(wait: Wait) -> WaitReport {
-    WaitReport { subject: wait.subject, waits_for: wait.waits_for, until: wait.until.map(Timestamp::as_millis) }
+    WaitReport {
+        subject: wait.subject,
+        waits_for: wait.waits_for,
+        until: wait.until.map(Timestamp::as_millis),
+    }
 }

@@ -44,7 +44,11 @@ impl Sight {
     }
 }
 
-pub(super) async fn observe(app: &App, policies: &Policies, reached_at: Option<&str>) -> Result<Sight, AppError> {
+pub(super) async fn observe(
+    app: &App,
+    policies: &Policies,
+    reached_at: Option<&str>,
+) -> Result<Sight, AppError> {
     let shards = (0..policies.queue.ready_shards).map(|shard| ready(app, shard));
     let (workers, ready) = tokio::join!(app.store.workers(), futures::future::try_join_all(shards));
     let (workers, ready) = (workers?, ready?);

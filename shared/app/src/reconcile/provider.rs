@@ -38,7 +38,8 @@ pub(super) struct Place {
 /// # Errors
 /// When the table cannot answer.
 pub async fn configure(app: &App, config: &ProviderConfig) -> Result<(), AppError> {
-    let json = serde_json::to_string(config).map_err(|source| AppError::Unreadable { what: "provider config", source })?;
+    let json = serde_json::to_string(config)
+        .map_err(|source| AppError::Unreadable { what: "provider config", source })?;
     Ok(app.store.put_config(DOCUMENT, &json).await?)
 }
 
@@ -48,8 +49,8 @@ pub(super) async fn place(app: &App, reached_at: Option<&str>) -> Result<Result<
     let Some(json) = app.store.config(DOCUMENT).await? else {
         return Ok(Err("Missing providerConfig.kind.".to_owned()));
     };
-    let config: ProviderConfig =
-        serde_json::from_str(&json).map_err(|source| AppError::Unreadable { what: "provider config", source })?;
+    let config: ProviderConfig = serde_json::from_str(&json)
+        .map_err(|source| AppError::Unreadable { what: "provider config", source })?;
     let kind: ProviderKind = match config.kind.parse() {
         Ok(kind) => kind,
         Err(unknown) => return Ok(Err(format!("providerConfig.kind: {unknown}"))),

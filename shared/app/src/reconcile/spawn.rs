@@ -9,10 +9,10 @@ use af_domain::worker::{DrainReason, Machine, Worker};
 use af_providers::{ProviderError, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::conversation::Commit;
 
+use super::Outcome;
 use super::execute::{drain, settle};
 use super::observe::Sight;
 use super::provider::Place;
-use super::Outcome;
 use crate::workers::{assignment, environment};
 use crate::{App, AppError, worker_token};
 
@@ -102,6 +102,7 @@ async fn start(app: &App, place: &Place, worker: &Worker, policies: &Policies) -
         volume,
         volume_path: VOLUME_PATH.to_owned(),
     };
-    let machine = place.provider.spawn(&spec).await.map_err(|e: ProviderError| AppError::Provider(e))?.machine;
+    let machine =
+        place.provider.spawn(&spec).await.map_err(|e: ProviderError| AppError::Provider(e))?.machine;
     Ok(Machine { app: machine.app_name, id: machine.machine_id, region: machine.region })
 }

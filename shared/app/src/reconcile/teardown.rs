@@ -16,7 +16,8 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
         let Some(place) = &sight.place else {
             return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
         };
-        let known = worker.machine.map(|m| MachineRef { app_name: m.app, machine_id: m.id, region: m.region });
+        let known =
+            worker.machine.map(|m| MachineRef { app_name: m.app, machine_id: m.id, region: m.region });
         // A machine whose creation was never answered stands in no row, but in the provider's list.
         let machine = match known.or_else(|| sight.machines.get(id).map(|m| m.machine.clone())) {
             Some(machine) => Some(machine),

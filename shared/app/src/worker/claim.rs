@@ -54,11 +54,15 @@ pub(super) async fn owned(
                     return Ok(None);
                 }
             }
-            Err(ClaimRefusal::OwnedByAnother | ClaimRefusal::Draining | ClaimRefusal::NothingDue) => return Ok(None),
+            Err(ClaimRefusal::OwnedByAnother | ClaimRefusal::Draining | ClaimRefusal::NothingDue) => {
+                return Ok(None);
+            }
         }
         // Others changed it meanwhile, or what was read was out of date.
         match app.store.conversation(&conversation.key, true).await? {
-            Some(newer) if newer.lease.as_ref().map(|l| &l.id) != conversation.lease.as_ref().map(|l| &l.id) => {
+            Some(newer)
+                if newer.lease.as_ref().map(|l| &l.id) != conversation.lease.as_ref().map(|l| &l.id) =>
+            {
                 conversation = newer;
             }
             Some(newer) if newer.version != conversation.version => conversation = newer,
@@ -181,14 +185,23 @@ async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loade
 }
 
 /// A lease that the worker holds already, answered again.
-async fn again(app: &App, wanted: &Wanted<'_>, conversation: Conversation) -> Result<Option<Claim>, AppError> {
+async fn again(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: Conversation,
+) -> Result<Option<Claim>, AppError> {
     let Some(lease) = conversation.lease.clone() else { return Ok(None) };
     let claimed = Claimed { after: conversation, lease, becomes_owner: false };
     let loaded = load(app, wanted, &claimed).await?;
     hand_over(app, wanted, claimed, loaded).await.map(Some)
 }
 
-async fn hand_over(app: &App, wanted: &Wanted<'_>, claimed: Claimed, loaded: Loaded) -> Result<Claim, AppError> {
+async fn hand_over(
+    app: &App,
+    wanted: &Wanted<'_>,
+    claimed: Claimed,
+    loaded: Loaded,
+) -> Result<Claim, AppError> {
     let id = &claimed.lease.entry.message;
     let message = match loaded.message {
         Some(message) => message,

@@ -41,7 +41,8 @@ pub async fn append(
         Append::Done => Ok(()),
         Append::NotHeld => Err(stale_lease()),
         Append::OutOfOrder { expected } => {
-            let detail = format!("this lease has {expected} entries; send the next ones with ordinal {expected}");
+            let detail =
+                format!("this lease has {expected} entries; send the next ones with ordinal {expected}");
             Err(Refusal { pointer: Some("/ordinal".into()), ..Refusal::new(Code::OutOfOrder, detail) }.into())
         }
     }
@@ -53,13 +54,17 @@ pub(crate) fn check_entries(pointer: &str, entries: &[HistoryEntry]) -> Result<(
     }
     for (i, entry) in entries.iter().enumerate() {
         if entry.content.len() > ENTRY_BYTES_MAX {
-            let detail = format!("an entry may have at most {ENTRY_BYTES_MAX} bytes, this one has {}", entry.content.len());
+            let detail = format!(
+                "an entry may have at most {ENTRY_BYTES_MAX} bytes, this one has {}",
+                entry.content.len()
+            );
             return Err(Refusal::field(format!("{pointer}/{i}/content"), detail));
         }
     }
     let bytes: usize = entries.iter().map(|e| e.content.len()).sum();
     if bytes > ENTRIES_BYTES_MAX {
-        let detail = format!("all entries of one call may have at most {ENTRIES_BYTES_MAX} bytes, these have {bytes}");
+        let detail =
+            format!("all entries of one call may have at most {ENTRIES_BYTES_MAX} bytes, these have {bytes}");
         return Err(Refusal::field(pointer, detail));
     }
     Ok(())
@@ -67,7 +72,10 @@ pub(crate) fn check_entries(pointer: &str, entries: &[HistoryEntry]) -> Result<(
 
 pub(crate) fn check_tool_calls(calls: Option<&[PendingToolCall]>) -> Result<(), Refusal> {
     if calls.is_some_and(|c| c.len() > TOOL_CALLS_MAX) {
-        return Err(Refusal::field("/pendingToolCalls", format!("at most {TOOL_CALLS_MAX} tool calls may be pending")));
+        return Err(Refusal::field(
+            "/pendingToolCalls",
+            format!("at most {TOOL_CALLS_MAX} tool calls may be pending"),
+        ));
     }
     Ok(())
 }

@@ -54,7 +54,8 @@ pub struct Polled {
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
     let policies = policies::in_force(app).await?;
-    let wanted = Wanted { worker, hydrate: request.hydrate, since: request.since.as_deref(), policies: &policies };
+    let wanted =
+        Wanted { worker, hydrate: request.hydrate, since: request.since.as_deref(), policies: &policies };
     if let Some(conversation) = request.conversation.as_ref().filter(|_| !request.release) {
         let key = conversation_key(conversation);
         let seen = look(app, worker, &key).await?;
@@ -171,7 +172,8 @@ async fn let_go(
     for _ in 0..RELEASE_TRIES_MAX {
         let now = app.now();
         let is_active = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
-        let Some(free) = conversation.released_by(wanted.worker, now, wanted.policies).filter(|_| is_active) else {
+        let Some(free) = conversation.released_by(wanted.worker, now, wanted.policies).filter(|_| is_active)
+        else {
             return Ok(false);
         };
         if let Commit::Done = app.store.release_if_quiet(row, &conversation, &free, wanted.policies).await? {

@@ -45,7 +45,9 @@ pub async fn complete(
     check_entries("/history", &with.history)?;
     check_tool_calls(with.pending_tool_calls.as_deref())?;
     if with.reply.as_ref().is_some_and(|r| r.len() > REPLY_BYTES_MAX) {
-        return Err(Refusal::field("/reply", format!("reply may have at most {REPLY_BYTES_MAX} bytes")).into());
+        return Err(
+            Refusal::field("/reply", format!("reply may have at most {REPLY_BYTES_MAX} bytes")).into()
+        );
     }
     let too_long = |(k, v): (&String, &String)| k.chars().count().max(v.chars().count()) > METADATA_CHARS_MAX;
     if with.metadata.len() > METADATA_ENTRIES_MAX || with.metadata.iter().any(too_long) {
@@ -102,7 +104,9 @@ fn failed(outcome: Outcome) -> Result<Failed, AppError> {
         Outcome::Requeued { not_before } => {
             Ok(Failed { requeued: true, dead_lettered: false, next_scheduled_for: Some(not_before) })
         }
-        Outcome::DeadLettered => Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None }),
+        Outcome::DeadLettered => {
+            Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None })
+        }
         Outcome::Done => Err(stale_lease()),
     }
 }

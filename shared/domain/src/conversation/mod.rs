@@ -21,7 +21,9 @@ mod queue;
 
 pub use queue::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
 
-use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, LeaseParts, MessageId, WorkerId};
+use crate::ids::{
+    AgentKey, ConversationId, ConversationKey, Fence, LeaseId, LeaseParts, MessageId, WorkerId,
+};
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
@@ -199,7 +201,11 @@ impl Conversation {
         if let Some(lease) = &self.lease {
             // Another's lease id is not told: whoever has it may be handed the message again.
             let is_holder = &lease.worker == worker;
-            return Err(if is_holder { ClaimRefusal::Leased(lease.id.clone()) } else { ClaimRefusal::OwnedByAnother });
+            return Err(if is_holder {
+                ClaimRefusal::Leased(lease.id.clone())
+            } else {
+                ClaimRefusal::OwnedByAnother
+            });
         }
         let becomes_owner = match &self.owner {
             None => true,
@@ -255,7 +261,9 @@ impl Conversation {
         policies: &Policies,
     ) -> Result<GivenBack, NotHeld> {
         match &self.lease {
-            Some(lease) if &lease.id == id => Ok(self.give_back(lease, failure, false, jitter, now, policies)),
+            Some(lease) if &lease.id == id => {
+                Ok(self.give_back(lease, failure, false, jitter, now, policies))
+            }
             _ => Err(self.not_held(id)),
         }
     }
@@ -319,7 +327,12 @@ impl Conversation {
 
     /// The conversation with `worker` as its owner, or `None` when it has one.
     #[must_use]
-    pub fn assigned_to(&self, worker: &WorkerId, now: Timestamp, policies: &Policies) -> Option<Conversation> {
+    pub fn assigned_to(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Conversation> {
         if self.owner.is_some() || self.lease.is_some() {
             return None;
         }
@@ -332,7 +345,12 @@ impl Conversation {
     /// The conversation without its owner, back in the ready index; `None` while a message runs, or when
     /// `worker` is not the owner.
     #[must_use]
-    pub fn released_by(&self, worker: &WorkerId, now: Timestamp, policies: &Policies) -> Option<Conversation> {
+    pub fn released_by(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Conversation> {
         if self.lease.is_some() || self.owner.as_ref().is_none_or(|o| &o.worker != worker) {
             return None;
         }

@@ -261,8 +261,13 @@ mod tests {
 
     #[test]
     fn higher_priority_runs_first_then_the_earlier_then_the_first_to_arrive() {
-        let queue = Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), entry("c", 90, 20), entry("d", 90, 30)]);
-        assert_eq!(head(&queue, 100, OnRetry::Block), Some("b"), "immediate messages keep their order of arrival");
+        let queue =
+            Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), entry("c", 90, 20), entry("d", 90, 30)]);
+        assert_eq!(
+            head(&queue, 100, OnRetry::Block),
+            Some("b"),
+            "immediate messages keep their order of arrival"
+        );
         let mut scheduled = entry("c", 90, 20);
         scheduled.scheduled = true;
         let queue = Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), scheduled]);

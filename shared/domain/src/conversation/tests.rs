@@ -83,10 +83,17 @@ fn a_failed_message_goes_back_in_front_until_its_attempts_are_used_up() {
     let later = NOW + Millis::new(1_000);
     let second = back.after.claim(&worker("w"), 2, later, &policies).unwrap();
     assert_eq!((second.lease.entry.message.as_str(), second.lease.entry.attempts), ("a", 2));
-    assert_eq!(second.lease.entry.first_fence, Some(Fence(1)), "its history stays filed under the first claim");
+    assert_eq!(
+        second.lease.entry.first_fence,
+        Some(Fence(1)),
+        "its history stays filed under the first claim"
+    );
     let dead = second.after.fail(&second.lease.id, failure(), 0.0, later, &policies).unwrap();
     assert_eq!(dead.outcome, Outcome::DeadLettered);
-    assert_eq!(dead.after.claim(&worker("w"), 3, later, &policies).unwrap().lease.entry.message.as_str(), "b");
+    assert_eq!(
+        dead.after.claim(&worker("w"), 3, later, &policies).unwrap().lease.entry.message.as_str(),
+        "b"
+    );
 }
 
 #[test]
@@ -108,7 +115,10 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
     let later = NOW + Millis::new(5_000);
     let second = back.after.claim(&worker("w"), 2, later, &policies).unwrap();
     let done = second.after.fail(&second.lease.id, failure(), 0.0, later, &policies).unwrap();
-    assert_eq!(done.after.fail(&first.lease.id, failure(), 0.0, later, &policies).unwrap_err(), NotHeld::Stale);
+    assert_eq!(
+        done.after.fail(&first.lease.id, failure(), 0.0, later, &policies).unwrap_err(),
+        NotHeld::Stale
+    );
 }
 
 #[test]

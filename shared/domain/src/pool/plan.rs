@@ -1,6 +1,8 @@
 //! `plan`: the decisions of one reconcile run.
 
-use super::{Action, MachineView, Observed, ObservedWorker, Plan, Planned, ReadyConversation, SPAWN_AHEAD, Wait};
+use super::{
+    Action, MachineView, Observed, ObservedWorker, Plan, Planned, ReadyConversation, SPAWN_AHEAD, Wait,
+};
 use crate::ids::ConversationKey;
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -38,7 +40,8 @@ impl Plan {
 
 impl ObservedWorker {
     fn last_sign_of_life(&self) -> Option<Timestamp> {
-        let on_conversation = self.conversation.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+        let on_conversation =
+            self.conversation.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
         self.worker.seen_at.max(on_conversation)
     }
 
@@ -97,7 +100,11 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
         None => {}
         Some(at) if at > now => plan.wait(subject, "work, or its idle timeout", Some(at)),
         Some(_) => {
-            plan.wait(subject, format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min), None);
+            plan.wait(
+                subject,
+                format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min),
+                None,
+            );
         }
     }
 }

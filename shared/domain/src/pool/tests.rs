@@ -150,7 +150,10 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let busy = Observed { workers: vec![running(assigned(1), &policies)], ready: vec![] };
     assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
     let expired = NOW + policies.lease.lease;
-    assert_eq!(actions(&plan(&busy, &policies, expired)), [Action::Recover { conversation: key(1), gone: false }]);
+    assert_eq!(
+        actions(&plan(&busy, &policies, expired)),
+        [Action::Recover { conversation: key(1), gone: false }]
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use af_domain::ids::{ConversationKey, LeaseId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
-use super::{Commit, Held};
 use super::item::{change, conversation_from, lease_of};
+use super::{Commit, Held};
 use crate::expression::Update;
 use crate::item::Item;
 use crate::write::{Committed, Updated};
@@ -148,7 +148,11 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn ask_to_switch_if_owned(&self, conversation: &Conversation, wanted: bool) -> Result<Commit, StoreError> {
+    pub async fn ask_to_switch_if_owned(
+        &self,
+        conversation: &Conversation,
+        wanted: bool,
+    ) -> Result<Commit, StoreError> {
         let Some(owner) = conversation.owner.as_ref().filter(|o| o.state == OwnerState::Active) else {
             return Ok(Commit::Stale);
         };

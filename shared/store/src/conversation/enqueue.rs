@@ -97,14 +97,18 @@ impl Store {
             };
             let committed = self.commit(transaction).await?;
             if let Some(refused) = committed.refusal(0) {
-                return Ok(Enqueued::Duplicate { same_body: message.item.is_same_body(refused.old.as_ref())? });
+                return Ok(Enqueued::Duplicate {
+                    same_body: message.item.is_same_body(refused.old.as_ref())?,
+                });
             }
             match committed {
                 Committed::Done => return Ok(Enqueued::New),
-                Committed::Refused(refusals) => match right_variant(refusals.first(), message, now, policies)? {
-                    Ok(right) => variant = right,
-                    Err(refused) => return Ok(refused),
-                },
+                Committed::Refused(refusals) => {
+                    match right_variant(refusals.first(), message, now, policies)? {
+                        Ok(right) => variant = right,
+                        Err(refused) => return Ok(refused),
+                    }
+                }
             }
         }
         Err(StoreError::Contention { operation: "enqueue" })
@@ -119,8 +123,10 @@ impl Store {
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Option<Enqueued>, StoreError> {
-        let (same_id, meta) =
-            tokio::join!(self.get(keys::message(message.item.id()), true), self.get(keys::conversation(key), true));
+        let (same_id, meta) = tokio::join!(
+            self.get(keys::message(message.item.id()), true),
+            self.get(keys::conversation(key), true)
+        );
         if let Some(old) = same_id? {
             return Ok(Some(Enqueued::Duplicate { same_body: message.item.is_same_body(Some(&old))? }));
         }

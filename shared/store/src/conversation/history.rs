@@ -214,7 +214,8 @@ fn claim_and_attempt(sort_key: &str) -> Option<(String, String)> {
 }
 
 fn tool_calls_from(item: &Item, reader: &Reader<'_>) -> Result<Vec<PendingToolCall>, StoreError> {
-    let list = item.get("tc").and_then(|v| v.as_l().ok()).ok_or_else(|| reader.malformed("tc", "not a list"))?;
+    let list =
+        item.get("tc").and_then(|v| v.as_l().ok()).ok_or_else(|| reader.malformed("tc", "not a list"))?;
     let call = |value: &AttributeValue| {
         let map = value.as_m().map_err(|_| reader.malformed("tc", "not a list of maps"))?;
         let map = Reader::of(map);

@@ -103,7 +103,12 @@ pub(crate) fn settled_item(settled: &Settled) -> Item {
         Outcome::Requeued { not_before } => ("requeued", Some(not_before)),
         Outcome::DeadLettered => ("dead_letter", None),
     };
-    Writer::default().put("l", settled.lease.as_str()).put("o", outcome).put_some("nb", not_before).put_some("rc", settled.recovered.then_some(true)).build()
+    Writer::default()
+        .put("l", settled.lease.as_str())
+        .put("o", outcome)
+        .put_some("nb", not_before)
+        .put_some("rc", settled.recovered.then_some(true))
+        .build()
 }
 
 /// Reads a meta item.
@@ -207,7 +212,8 @@ fn change_owner(update: Update, before: &Conversation, after: &Conversation, sha
         (None, Some(owner)) => update.set("ow", owner_item(owner)).remove("rp"),
         (Some(old), Some(new)) if old.worker != new.worker => update.set("ow", owner_item(new)),
         (Some(old), Some(new)) => {
-            let update = if new.seen_at == old.seen_at { update } else { update.set_or_remove("ow.sn", new.seen_at) };
+            let update =
+                if new.seen_at == old.seen_at { update } else { update.set_or_remove("ow.sn", new.seen_at) };
             if new.state == old.state {
                 return update;
             }

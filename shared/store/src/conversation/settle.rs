@@ -8,9 +8,9 @@ use af_domain::message::{HistoryEntry, MessageStatus, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
-use super::{Commit, Held};
 use super::history::{Place, history_item, tool_calls_item};
 use super::item::{change, conversation_from, settled_item};
+use super::{Commit, Held};
 use crate::expression::Update;
 use crate::item::Writer;
 use crate::write::Committed;
@@ -150,10 +150,12 @@ impl Store {
             return Ok(Commit::Done);
         }
         match &committed {
-            Committed::Refused(refusals) if refusals.iter().all(|r| r.index == 1) => Err(StoreError::malformed(
-                back.entry.message.as_str(),
-                "a conversation names this message, but it does not exist",
-            )),
+            Committed::Refused(refusals) if refusals.iter().all(|r| r.index == 1) => {
+                Err(StoreError::malformed(
+                    back.entry.message.as_str(),
+                    "a conversation names this message, but it does not exist",
+                ))
+            }
             _ => Ok(Commit::Stale),
         }
     }
