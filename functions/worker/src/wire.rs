@@ -1,10 +1,8 @@
 //! Values that several routes send or take.
 
-use std::collections::BTreeMap;
-
 use af_app::worker::Control;
 use af_domain::ids::LeaseId;
-use af_domain::message::{HistoryEntry, Payload, PendingToolCall, Role};
+use af_domain::message::{HistoryEntry, PendingToolCall, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -89,39 +87,6 @@ pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCa
     let call =
         |b: ToolCallBody| PendingToolCall { tool_name: b.tool_name, call_id: b.call_id, status: b.status };
     bodies.map(|b| b.into_iter().map(call).collect())
-}
-
-/// What a message carries.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PayloadBody {
-    /// Where it came from and where the answer goes.
-    pub provider: String,
-    /// Who sent it; for Telegram the chat to answer.
-    pub provider_user_id: String,
-    /// The text.
-    pub message_text: String,
-    /// The provider's own id of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_message_id: Option<String>,
-    /// The provider's update as it came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub raw_update_json: Option<String>,
-    /// More about it.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl From<Payload> for PayloadBody {
-    fn from(payload: Payload) -> Self {
-        Self {
-            provider: payload.provider,
-            provider_user_id: payload.provider_user_id,
-            message_text: payload.message_text,
-            external_message_id: payload.external_message_id,
-            raw_update_json: payload.raw_update_json,
-            metadata: payload.metadata,
-        }
-    }
 }
 
 /// Reads a lease and its fence, which must agree.

@@ -32,7 +32,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Where replies to Telegram go (`TELEGRAM_API_URL`).
     pub telegram_api_url: String,
-    /// How long a running message may go on after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`).
+    /// How long a running message may go on after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`); a reply that is
+    /// being sent by then is still sent to its end.
     pub shutdown_limit: Duration,
     /// Bridge values for where hydration brings none.
     pub bridge: BridgeFallback,

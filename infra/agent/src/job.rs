@@ -4,6 +4,8 @@
 //! claimed ─► working (heartbeats beside it) ─► confirmed ─► sent ─► finishing ─► done
 //!    └──────────┴── lease lost, trust over ────────┴──────────┴────────┴──► given up (nothing more is sent)
 //! ```
+//!
+//! A message that was sent and then given up may be handed out to us again: it goes straight on to finishing.
 
 use std::future::Future;
 
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
+use crate::delivered::{Delivered, Reply};
 use crate::engine::{Engine, Progress};
 use crate::lease::Lease;
 use crate::reply::{Chat, Courier, Undelivered};
@@ -36,8 +39,8 @@ pub enum End {
 /// What the server shall be told.
 #[derive(Debug)]
 enum Outcome {
-    /// A reply, blank when there is none, and when it was ready, by the server's clock.
-    Reply { text: String, at: u64 },
+    /// A reply, blank when there is none.
+    Reply(Reply),
     /// No reply, and why.
     Failure { reason: String, retryable: bool },
 }
@@ -82,32 +85,39 @@ pub struct Work<'a> {
     pub engine: &'a dyn Engine,
     pub courier: &'a Courier,
     pub lease: &'a Lease,
+    pub delivered: &'a Delivered,
 }
 
 impl Work<'_> {
     /// Works on the message until its end. `sure` says that the lease was new when the poll was answered; else
     /// its age is unknown and the first heartbeat goes out at once. `cut_off` ends when the worker must not work
-    /// any longer.
+    /// any longer; a reply that is being sent by then is still sent to its end.
     pub async fn run(&self, bundle: Option<&Bundle>, sure: bool, cut_off: impl Future<Output = ()>) -> End {
-        let claimed_at = self.lease.server_now_ms();
+        let message_id = &*self.lease.job().message_id;
         let progress = Progress::default();
-        let outcome = match bundle {
-            None => Ok(Outcome::failure("the server handed out no hydration bundle", true)),
-            Some(bundle) => tokio::select! {
+        let outcome = match (self.delivered.of(message_id), bundle) {
+            (Some(reply), _) => {
+                tracing::info!(message_id, "the reply was delivered before, only the server is told");
+                Ok(Outcome::Reply(reply))
+            }
+            (None, None) => Ok(Outcome::failure("the server handed out no hydration bundle", true)),
+            (None, Some(bundle)) => tokio::select! {
                 biased; // A lease that is over is over, also when the reply comes at the same moment.
                 outcome = self.keep(&progress, sure) => outcome,
-                () = cut_off => Ok(Outcome::failure("the worker had to shut down before the message was done", true)),
-                outcome = self.answer(bundle, &progress) => outcome,
+                outcome = self.answer(bundle, &progress, cut_off) => outcome,
             },
         };
-        let question = bundle.map_or("", |bundle| &*bundle.payload.message_text);
         let end = match outcome {
             Err(over) => Err(over),
             Ok(outcome) => {
-                let finish = self.finish(outcome, question, claimed_at);
+                let finish = self.finish(outcome);
                 timeout_at(self.lease.trusted_until(), finish).await.unwrap_or(Err(Over::Lost))
             }
         };
+        if end.is_ok() {
+            // Whoever hands the message out once more knows of its outcome, and wants a new one.
+            self.delivered.forget(message_id);
+        }
         end.map_or_else(End::from, |()| End::Done)
     }
 
@@ -135,29 +145,63 @@ impl Work<'_> {
         }
     }
 
-    /// Makes the reply and brings it to the user.
-    async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<Outcome, Over> {
+    /// Makes the reply and brings it to the user. `cut_off` ends it only before anything is sent: of a sending
+    /// that is dropped half way nobody knows what has arrived, so the message could not be handed back.
+    async fn answer(
+        &self,
+        bundle: &Bundle,
+        progress: &Progress,
+        cut_off: impl Future<Output = ()>,
+    ) -> Result<Outcome, Over> {
+        let claimed_at = self.lease.server_now_ms();
         let chat = match self.courier.chat(bundle) {
             Ok(chat) => chat,
             Err(undelivered) => return Ok(undelivered.into()),
         };
         let text = tokio::select! {
+            biased; // Also when the reply comes at the same moment: there is no time left to send it.
+            () = cut_off => {
+                return Ok(Outcome::failure("the worker had to shut down before the message was done", true));
+            }
+            text = self.make(bundle, chat.as_ref(), progress) => match text? {
+                Ok(text) => text,
+                Err(outcome) => return Ok(outcome),
+            },
+        };
+        let chat = chat.filter(|_| is_shown(&text));
+        if let Some(chat) = &chat
+            && let Err(undelivered) = chat.send(&text, self.engine.markup()).await
+        {
+            return Ok(undelivered.into());
+        }
+        let question = bundle.payload.message_text.clone();
+        let reply = Reply { question, claimed_at, text, at: self.lease.server_now_ms() };
+        if chat.is_some() {
+            self.delivered.note(&self.lease.job().message_id, &reply);
+        }
+        Ok(Outcome::Reply(reply))
+    }
+
+    /// The reply's text, confirmed when it is to be sent; or the outcome that it cannot be made or sent.
+    async fn make(
+        &self,
+        bundle: &Bundle,
+        chat: Option<&Chat>,
+        progress: &Progress,
+    ) -> Result<Result<String, Outcome>, Over> {
+        let text = tokio::select! {
             text = self.engine.answer(bundle, progress) => text,
-            never = typing(chat.as_ref()) => match never {},
+            never = typing(chat) => match never {},
         };
         let text = match text {
             Ok(text) => text,
-            Err(error) => return Ok(Outcome::failure(&error.reason, true)),
+            Err(error) => return Ok(Err(Outcome::failure(&error.reason, true))),
         };
-        if let Some(chat) = chat.filter(|_| !text.trim().is_empty()) {
-            if let Some(outcome) = self.confirm(progress).await? {
-                return Ok(outcome);
-            }
-            if let Err(undelivered) = chat.send(&text, self.engine.markup()).await {
-                return Ok(undelivered.into());
-            }
-        }
-        Ok(Outcome::Reply { text, at: self.lease.server_now_ms() })
+        let cancelled = match chat.filter(|_| is_shown(&text)) {
+            Some(_) => self.confirm(progress).await?,
+            None => None,
+        };
+        Ok(cancelled.map_or(Ok(text), Err))
     }
 
     /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was
@@ -185,16 +229,16 @@ impl Work<'_> {
     }
 
     /// Tells the server, again and again until it has heard. The caller bounds the tries by the trust's end.
-    async fn finish(&self, mut outcome: Outcome, question: &str, claimed_at: u64) -> Result<(), Over> {
+    async fn finish(&self, mut outcome: Outcome) -> Result<(), Over> {
         let mut backoff = Backoff::new();
         loop {
-            let error = match self.tell(&outcome, question, claimed_at).await {
+            let error = match self.tell(&outcome).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             match (&error, &outcome) {
                 // A reply that the server will not take must not come again and again.
-                (ApiError::Refused { .. }, Outcome::Reply { .. }) => {
+                (ApiError::Refused { .. }, Outcome::Reply(_)) => {
                     outcome = Outcome::failure(&format!("the reply could not be recorded: {error}"), false);
                 }
                 _ => sleep(self.wait_after(&error, &mut backoff)?).await,
@@ -202,13 +246,13 @@ impl Work<'_> {
         }
     }
 
-    async fn tell(&self, outcome: &Outcome, question: &str, claimed_at: u64) -> Result<(), ApiError> {
+    async fn tell(&self, outcome: &Outcome) -> Result<(), ApiError> {
         let job = self.lease.job();
         let (lease_id, fence) = (&*job.lease_id, job.fence);
         match outcome {
-            Outcome::Reply { text, at } => {
-                let reply = Some(&**text).filter(|text| !text.trim().is_empty());
-                let asked = HistoryEntry { role: "user", content: question, at: claimed_at };
+            Outcome::Reply(Reply { question, claimed_at, text, at }) => {
+                let reply = Some(&**text).filter(|text| is_shown(text));
+                let asked = HistoryEntry { role: "user", content: question, at: *claimed_at };
                 let answered = reply.map(|content| HistoryEntry { role: "assistant", content, at: *at });
                 let history = [asked].into_iter().chain(answered).collect();
                 self.api.complete(job, &CompleteRequest { lease_id, fence, history, reply }).await
@@ -238,6 +282,11 @@ impl Work<'_> {
         );
         Over::Lost
     }
+}
+
+/// Whether there is anything to send: a blank reply is none.
+fn is_shown(text: &str) -> bool {
+    !text.trim().is_empty()
 }
 
 async fn typing(chat: Option<&Chat>) -> std::convert::Infallible {

@@ -9,6 +9,9 @@
 //! - Nothing is sent, to anybody, after the trust in the lease has ended: `leaseMs − 2 × heartbeat interval` after
 //!   the *start* of the last heartbeat request that succeeded. The engine is stopped at that moment.
 //! - A reply goes to Telegram only right after a heartbeat that was answered `held`.
+//! - A reply whose sending has begun is sent to its end while the trust lasts, a shutdown or not.
+//! - A reply that was delivered is not made and sent again by the same process: when its message is handed out once
+//!   more, only `complete` is called, under the new lease.
 //! - The worker's token is in no log line and in no `Debug` output.
 //!
 //! **Failures**: a call that failed or whose answer was lost is repeated with the same lease for as long as the
@@ -20,6 +23,7 @@ mod api;
 mod backoff;
 mod bridge;
 mod config;
+mod delivered;
 mod engine;
 mod job;
 mod lease;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
 use crate::config::Config;
+use crate::delivered::Delivered;
 use crate::engine::{self, Engine};
 use crate::job::{End, Work};
 use crate::lease::Lease;
@@ -62,7 +63,7 @@ pub enum AgentError {
 }
 
 /// Runs a worker until the server tells it to stop or `shutdown` ends. A running message is finished in both
-/// cases, in the second for at most `config.shutdown_limit`.
+/// cases, in the second for at most `config.shutdown_limit`, and what it takes to send a reply that is on its way.
 ///
 /// # Errors
 /// `AgentError` when the worker cannot go on.
@@ -86,6 +87,7 @@ struct Worker {
     api: Api,
     engine: Arc<dyn Engine>,
     courier: Courier,
+    delivered: Delivered,
     worker_id: String,
     /// The conversation that we believe is ours.
     conversation_id: Option<String>,
@@ -114,6 +116,7 @@ impl Worker {
             courier: Courier::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
+            delivered: Delivered::default(),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
             sure: false,
@@ -198,7 +201,8 @@ impl Worker {
             attempt = job.attempt,
             "message claimed"
         );
-        let work = Work { api: &self.api, engine: &*self.engine, courier: &self.courier, lease };
+        let Self { api, courier, delivered, .. } = self;
+        let work = Work { api, engine: &*self.engine, courier, lease, delivered };
         let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

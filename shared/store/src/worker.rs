@@ -111,7 +111,8 @@ impl Store {
         let key = keys::stopped_worker(&stopped.id);
         row.insert("pk".to_owned(), AttributeValue::S(key.pk));
         row.insert("ttl".to_owned(), Value::from((at + STOPPED_KEPT).as_secs()).0);
-        let transaction = self.transaction().delete(&keys::worker(&stopped.id)).put(row);
+        let transaction =
+            self.transaction().delete_in_status(&keys::worker(&stopped.id), "stopping").put(row);
         let committed = self.commit(transaction).await?;
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }

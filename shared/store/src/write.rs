@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem,
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use rand::Rng;
 
@@ -103,6 +103,19 @@ impl Transaction {
 
     pub fn delete(mut self, key: &Key) -> Self {
         let delete = Delete::builder().table_name(&self.table).set_key(Some(key.attributes())).build();
+        self.writes.push(TransactWriteItem::builder().delete(delete.expect("table and key are set")).build());
+        self
+    }
+
+    /// Deletes an item whose status (`st`) is `status`.
+    pub fn delete_in_status(mut self, key: &Key, status: &str) -> Self {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .condition_expression("#st = :status")
+            .expression_attribute_names("#st", "st")
+            .expression_attribute_values(":status", AttributeValue::S(status.to_owned()))
+            .build();
         self.writes.push(TransactWriteItem::builder().delete(delete.expect("table and key are set")).build());
         self
     }

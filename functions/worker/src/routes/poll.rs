@@ -1,5 +1,6 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
+use af_app::wire::PayloadBody;
 use af_app::worker::{Poll, Polled, poll as use_case};
 use af_domain::ids::ConversationId;
 use af_http::{ApiJson, Bearer, Problem};
@@ -8,7 +9,7 @@ use axum::extract::State;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{ControlBody, EntryBody, PayloadBody, ToolCallBody};
+use crate::wire::{ControlBody, EntryBody, ToolCallBody};
 use crate::{Shared, caller};
 
 /// What a worker asks.

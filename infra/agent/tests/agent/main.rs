@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod command;
+mod once;
 mod server;
 mod support;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_domain::worker::DrainReason;
+use af_domain::worker::{DrainReason, Worker};
 use af_store::conversation::Commit;
 use futures::StreamExt;
 
@@ -131,11 +132,7 @@ pub(super) async fn drain(
 ) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
-    let conversation = match &worker.assignment {
-        Some(assignment) => app.store.conversation(&assignment.key, true).await?,
-        None => None,
-    };
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == id));
+    let owned = owned_by(app, &worker).await?;
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
     if reason == DrainReason::Idle && busy {
         return Ok(Outcome::Stale);
@@ -152,20 +149,24 @@ pub(super) async fn drain(
 pub(super) async fn settle(app: &App, id: &WorkerId, policies: &Policies) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
-    let conversation = match &worker.assignment {
-        Some(assignment) => app.store.conversation(&assignment.key, true).await?,
-        None => None,
-    };
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == id));
+    let owned = owned_by(app, &worker).await?;
     let Ok(settled) = worker.settle(now) else { return Ok(Outcome::Stale) };
-    let freed = owned.as_ref().map(|before| (before, before.released_by(id, now, policies)));
-    let freed = match freed {
+    let freed = match &owned {
         None => None,
-        Some((before, Some(after))) => Some((before.clone(), after)),
-        Some((_, None)) => return Ok(Outcome::Waiting("its message to end".to_owned())),
+        Some(before) => match before.released_by(id, now, policies) {
+            Some(after) => Some((before, after)),
+            None => return Ok(Outcome::Waiting("its message to end".to_owned())),
+        },
     };
-    let freed = freed.as_ref().map(|(before, after)| (before, after));
+    let freed = freed.as_ref().map(|(before, after)| (*before, after));
     Ok(app.store.settle_if_draining(&settled, freed, policies).await?.into())
+}
+
+/// The conversation that names `worker` as its owner, as it is now.
+async fn owned_by(app: &App, worker: &Worker) -> Result<Option<Conversation>, AppError> {
+    let Some(assignment) = &worker.assignment else { return Ok(None) };
+    let conversation = app.store.conversation(&assignment.key, true).await?;
+    Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)))
 }
 
 impl From<Commit> for Outcome {
