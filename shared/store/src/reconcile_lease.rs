@@ -34,13 +34,18 @@ pub enum Released {
 }
 
 impl Store {
-    /// Takes the lease, unless somebody holds it: then it is marked dirty.
+    /// Takes the lease, unless somebody holds it: then it is marked dirty. `nonce` is random, and tells a repeated
+    /// sending from another's.
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn begin_reconcile(&self, now: Timestamp) -> Result<Option<ReconcileHolder>, StoreError> {
+    pub async fn begin_reconcile(
+        &self,
+        nonce: u64,
+        now: Timestamp,
+    ) -> Result<Option<ReconcileHolder>, StoreError> {
         for _ in 0..TAKE_TRIES_MAX {
-            if let Some(taken) = self.take_reconcile(now).await? {
+            if let Some(taken) = self.take_reconcile(nonce, now).await? {
                 return Ok(Some(taken));
             }
             let mark = Update::of(keys::reconcile()).set("di", true).when("attribute_exists(#ex)");
@@ -52,10 +57,15 @@ impl Store {
         Err(StoreError::Contention { operation: "begin_reconcile" })
     }
 
-    async fn take_reconcile(&self, now: Timestamp) -> Result<Option<ReconcileHolder>, StoreError> {
+    async fn take_reconcile(
+        &self,
+        nonce: u64,
+        now: Timestamp,
+    ) -> Result<Option<ReconcileHolder>, StoreError> {
         let take = Update::of(keys::reconcile())
             .set_to("fn", "if_not_exists(#fn, :zero) + :one")
             .set("ex", now + RECONCILE_LEASE)
+            .set("no", nonce)
             .remove("di")
             .bind(":zero", 0_u64)
             .bind(":one", 1_u64)
@@ -63,7 +73,13 @@ impl Store {
             .when("attribute_not_exists(#ex) OR #ex <= :now");
         match self.update(take).await? {
             Updated::Done(item) => Ok(Some(ReconcileHolder { fence: Reader::of(&item).number("fn")? })),
-            Updated::Refused(_) => Ok(None),
+            Updated::Refused(old) => {
+                // The holder may be ourselves: the answer to a first sending was lost.
+                let Some(old) = old else { return Ok(None) };
+                let held = Reader::of(&old);
+                let ours = held.number_if("no")? == Some(nonce) && held.time_if("ex")?.is_some();
+                Ok(if ours { Some(ReconcileHolder { fence: held.number("fn")? }) } else { None })
+            }
         }
     }
 

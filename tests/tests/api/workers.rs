@@ -115,7 +115,7 @@ async fn a_run_reports_what_is_missing_and_the_list_remembers_it() {
 async fn a_run_beside_another_is_left_to_it() {
     let world = World::new().await;
     let app = world.bundle.app("reconcile");
-    let holder = app.store.begin_reconcile(app.now()).await.unwrap();
+    let holder = app.store.begin_reconcile(1, app.now()).await.unwrap();
     assert!(holder.is_some());
     let answer = world.api.call(http::Method::POST, "/v1/workers/reconcile").send().await;
     assert_eq!(answer.body_of(202), json!({"leftToAnother": true}));

@@ -114,5 +114,15 @@ impl Faults for AlwaysDirty {
 async fn a_reconcile_that_stops_running_again_leaves_no_lease_behind() {
     let world = World::new().await;
     world.reconcile(&world.troubled(Arc::new(AlwaysDirty))).await;
-    assert!(world.app.store.begin_reconcile(world.app.now()).await.unwrap().is_some());
+    assert!(world.app.store.begin_reconcile(1, world.app.now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_reconcile_lease_whose_answer_was_lost_is_recognised_as_ours() {
+    let world = World::new().await;
+    let (store, now) = (&world.app.store, world.app.now());
+    let first = store.begin_reconcile(7, now).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(store.begin_reconcile(7, now).await.unwrap(), first, "the same sending once more");
+    assert_eq!(store.begin_reconcile(8, now).await.unwrap(), None, "another's");
 }

@@ -18,7 +18,7 @@ use crate::mutations::Mutation;
 /// Longest time that a request is held up, ms: far less than a lease, far more than a usual answer.
 const DELAY_MS_MAX: u64 = 2_000;
 /// How far behind a replica or an index may be.
-const BEHIND_MAX: Duration = Duration::from_secs(3);
+pub const BEHIND_MAX: Duration = Duration::from_secs(3);
 /// Answers that are remembered, to be given again when they are out of date.
 const REMEMBERED_MAX: usize = 200;
 
@@ -92,7 +92,7 @@ impl Troubles {
     fn out_of_date(&self, request: &WireRequest) -> Option<Fault> {
         let remembered = self.shared.remembered.lock().unwrap();
         let (answered, reply) = remembered.get(&eventual_read(request)?)?;
-        if answered.elapsed() > BEHIND_MAX {
+        if answered.elapsed() >= BEHIND_MAX {
             return None;
         }
         Some(Fault::Respond { status: reply.status, body: reply.body.clone() })

@@ -225,5 +225,7 @@ async fn prepare(world: &World) {
     });
     let overrides = serde_json::from_value(overrides).unwrap();
     af_app::policies::set(&app, overrides).await.unwrap();
+    // Until every replica has it.
+    tokio::time::sleep(crate::faults::BEHIND_MAX).await;
     world.shared.on.store(true, Ordering::Relaxed);
 }

@@ -126,7 +126,7 @@ pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
 /// # Errors
 /// As `reconcile`.
 pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result<Reconciled, AppError> {
-    let Some(holder) = app.store.begin_reconcile(app.now()).await? else {
+    let Some(holder) = app.store.begin_reconcile(app.entropy.next_u64(), app.now()).await? else {
         return Ok(Reconciled::LeftToAnother);
     };
     let ran = run_until_quiet(app, reached_at, &holder).await;
