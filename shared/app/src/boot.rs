@@ -20,6 +20,8 @@ use crate::entropy::Entropy;
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
+/// How long a worker that found nothing is taken for one that waits for work; longer than it sleeps between polls.
+const IDLER_FOR: Millis = Millis::from_secs(60);
 /// How long a function trusts an API key that it has read: a revoked key may open for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.
@@ -121,6 +123,8 @@ pub struct App {
     pub(crate) bots: Cache<BotIdentity, Bot>,
     pub(crate) api_keys: Cache<String, ApiKey>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
+    /// Workers without a conversation whose last poll found nothing.
+    pub(crate) idlers: Cache<WorkerId, ()>,
 }
 
 impl App {
@@ -157,6 +161,7 @@ impl App {
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
+            idlers: Cache::new(IDLER_FOR),
         })
     }
 

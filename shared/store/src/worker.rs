@@ -83,7 +83,11 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn machine_of(&self, id: &WorkerId, machine: &Machine) -> Result<Commit, StoreError> {
+    pub async fn machine_if_registered(
+        &self,
+        id: &WorkerId,
+        machine: &Machine,
+    ) -> Result<Commit, StoreError> {
         let update =
             Update::of(keys::worker(id)).set("mc", machine_item(machine)).when("attribute_exists(#pk)");
         self.update_row(update).await
@@ -93,7 +97,11 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn worker_seen(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
+    pub async fn seen_if_registered(
+        &self,
+        id: &WorkerId,
+        now: Timestamp,
+    ) -> Result<Option<Worker>, StoreError> {
         let update = Update::of(keys::worker(id)).set("sn", now).when("attribute_exists(#pk)");
         match self.update(update).await? {
             Updated::Done(item) => worker_from(&item).map(Some),

@@ -45,9 +45,11 @@ condition, for which the engine reports no units; DynamoDB bills them as if they
 
 All figures are the same at 10 and at 20 000 stored messages; the test measures both.
 
-1. Two rounds where one would do: a free worker asks one shard of the ready index first and the others, side by
-   side, only when that one was empty. A claim, the more frequent case under load, then reads one shard instead of all.
-2. The claim's 5 and the sign of life's 1, which is due once a minute.
+1. A free worker asks one shard of the ready index first and the others, side by side, only when that one was empty: a
+   claim under load reads one shard instead of all. Once a poll has found nothing it asks all shards at once, which costs
+   an idle poll one round, and the claim that ends the wait one read for each other shard.
+2. The claim's 5 and the sign of life's 1: an idle worker's is written once a minute, in the poll's only round, before
+   it is known that there is something to claim. Any other claim is its own sign of life.
 3. Enqueue, claim with hydration, one heartbeat, append 2, complete; enqueued by the API where nothing else is said.
 4. At most 3 requests, one per shard of the ready index (4), one per 100 assigned workers, one per page of workers' rows.
    Read units grow with the pages and the assigned workers' conversations.

@@ -34,6 +34,9 @@ const _: () = assert!(TEXT.len() == 300);
 pub const SHARDS: u64 = 4;
 /// Longer than any cache of a function, and than a sign of life stays good.
 pub const A_MINUTE: Millis = Millis::from_secs(60);
+/// What is missing to a minute.
+pub const A_SECOND: Millis = Millis::from_secs(1);
+pub const ALMOST_A_MINUTE: Millis = Millis::from_secs(59);
 
 const AGENT: &str = "demo";
 const BOT: &str = "7000000001";

@@ -33,7 +33,7 @@ pub(super) async fn spawn(
     let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
     match start(app, place, &worker, policies).await {
         Ok(machine) => {
-            app.store.machine_of(&worker.id, &machine).await?;
+            app.store.machine_if_registered(&worker.id, &machine).await?;
             tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
             Ok(Outcome::Done)
         }

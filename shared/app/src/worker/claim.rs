@@ -72,16 +72,33 @@ pub(super) async fn owned(
     Ok(None)
 }
 
-/// A shard of the ready index to look into first.
-pub(super) fn random_shard(app: &App, policies: &Policies) -> u64 {
-    let shards = usize::try_from(policies.queue.ready_shards).unwrap_or(1);
-    app.entropy.below(shards) as u64
+/// In which order a free worker asks the shards of the ready index.
+pub(super) struct Shards {
+    /// Those it asks at once.
+    pub first: Vec<u64>,
+    /// Those it asks, at once, when the first had nothing.
+    others: Vec<u64>,
 }
 
-/// What one shard of the ready index has to offer now.
-pub(super) async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, StoreError> {
-    let (found, _) = app.store.ready_page(shard, app.now(), READY_PAGE, None).await?;
-    Ok(found)
+impl Shards {
+    /// One by chance and then the others; all of them, when the worker's last poll found nothing in any. Under load a
+    /// claim so reads one shard, and a worker that waits for work waits one round for its answer.
+    pub fn to_ask(app: &App, wanted: &Wanted<'_>) -> Self {
+        let all = 0..wanted.policies.queue.ready_shards;
+        if app.idlers.get(wanted.worker, app.now()).is_some() {
+            return Self { first: all.collect(), others: Vec::new() };
+        }
+        let chosen = app.entropy.below(usize::try_from(all.end).unwrap_or(1)) as u64;
+        Self { first: vec![chosen], others: all.filter(|s| *s != chosen).collect() }
+    }
+}
+
+/// What these shards of the ready index have to offer now.
+pub(super) async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
+    let now = app.now();
+    let pages = shards.iter().map(|s| app.store.ready_page(*s, now, READY_PAGE, None));
+    let pages = futures::future::try_join_all(pages).await?;
+    Ok(pages.into_iter().flat_map(|(found, _)| found).collect())
 }
 
 /// Whether a conversation waits that nobody owns: one read of each shard.
@@ -92,39 +109,27 @@ pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<boo
     Ok(pages.iter().any(|(found, _)| !found.is_empty()))
 }
 
-/// A message of a conversation that nobody owns; the worker becomes its owner. `first` is what the first shard
-/// had; the others are asked, all at once, only when that was nothing.
+/// A message of a conversation that nobody owns; the worker becomes its owner. `candidates` is what the first shards
+/// had; the others are asked only when that was nothing.
 pub(super) async fn free(
     app: &App,
     wanted: &Wanted<'_>,
-    first_shard: u64,
-    first: Vec<ReadyConversation>,
+    shards: &Shards,
+    candidates: Vec<ReadyConversation>,
 ) -> Result<Option<Claim>, AppError> {
-    let mut tried = 0;
-    if let Some(claim) = try_candidates(app, wanted, first, &mut tried).await? {
-        return Ok(Some(claim));
+    if !candidates.is_empty() {
+        return try_candidates(app, wanted, candidates).await;
     }
-    if tried > 0 {
-        return Ok(None);
-    }
-    let others = (0..wanted.policies.queue.ready_shards).filter(|s| *s != first_shard);
-    let others = futures::future::join_all(others.map(|s| ready(app, s))).await;
-    let mut candidates = Vec::new();
-    for shard in others {
-        candidates.extend(shard?);
-    }
-    try_candidates(app, wanted, candidates, &mut tried).await
+    try_candidates(app, wanted, ready(app, &shards.others).await?).await
 }
 
 async fn try_candidates(
     app: &App,
     wanted: &Wanted<'_>,
     mut candidates: Vec<ReadyConversation>,
-    tried: &mut usize,
 ) -> Result<Option<Claim>, AppError> {
     candidates.sort_by(|a, b| a.ready.cmp(&b.ready));
-    while !candidates.is_empty() && *tried < CANDIDATES_MAX {
-        *tried += 1;
+    for _ in 0..CANDIDATES_MAX.min(candidates.len()) {
         let best = candidates[0].ready.band().map(str::to_owned);
         let band = candidates.iter().take_while(|c| c.ready.band() == best.as_deref()).count();
         let candidate = candidates.remove(app.entropy.below(band));

@@ -1,7 +1,7 @@
 //! Poll: control state, claim and hydration in one request.
 
 use af_domain::conversation::{Conversation, OwnerState};
-use af_domain::ids::{ConversationId, WorkerId};
+use af_domain::ids::{ConversationId, ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
@@ -9,7 +9,7 @@ use af_store::conversation::Commit;
 use af_store::conversation_key;
 
 use super::Control;
-use super::claim::{self, Wanted};
+use super::claim::{self, Shards, Wanted};
 use crate::hydrate::{Bundle, Job};
 use crate::{App, AppError, policies};
 
@@ -67,15 +67,16 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
 }
 
 /// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
-async fn look(
-    app: &App,
-    worker: &WorkerId,
-    key: &af_domain::ids::ConversationKey,
-) -> Result<Option<Conversation>, AppError> {
-    let now = app.now();
-    if app.signs_of_life.get(worker, now).is_some() {
+async fn look(app: &App, worker: &WorkerId, key: &ConversationKey) -> Result<Option<Conversation>, AppError> {
+    if app.signs_of_life.get(worker, app.now()).is_some() {
         return Ok(app.store.conversation(key, false).await?);
     }
+    seen(app, worker, key).await
+}
+
+/// An owner's sign of life; `None` when the worker does not own the conversation.
+async fn seen(app: &App, worker: &WorkerId, key: &ConversationKey) -> Result<Option<Conversation>, AppError> {
+    let now = app.now();
     let seen = app.store.seen_if_owner(key, worker, now).await?;
     if seen.is_some() {
         app.signs_of_life.put(worker.clone(), (), now);
@@ -115,12 +116,13 @@ async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Resu
 
 async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
     let now = app.now();
-    let first_shard = claim::random_shard(app, wanted.policies);
-    let (row, ready) = tokio::join!(row_of(app, wanted.worker), claim::ready(app, first_shard));
+    let shards = Shards::to_ask(app, wanted);
+    let (row, ready) = tokio::join!(row_of(app, wanted.worker), claim::ready(app, &shards.first));
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
         WorkerStatus::Draining { drain_by, .. } => {
+            still_here(app, wanted.worker).await?;
             let control = Control { drain_by: Some(drain_by), ..Control::stop("draining") };
             return Ok(idle(control, row.quiet_since, wanted.policies, now));
         }
@@ -132,34 +134,52 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
             return as_owner(app, wanted, conversation, request.busy).await;
         }
     }
-    if request.busy {
-        return Ok(idle(Control::default(), row.quiet_since, wanted.policies, now));
-    }
-    match claim::free(app, wanted, first_shard, ready?).await? {
-        Some((job, bundle)) => {
+    if !request.busy {
+        if let Some((job, bundle)) = claim::free(app, wanted, &shards, ready?).await? {
+            // The claim was a sign of life, too.
+            app.signs_of_life.put(wanted.worker.clone(), (), now);
+            app.idlers.forget(wanted.worker);
             let conversation = job.conversation.clone();
-            Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now))
+            return Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now));
         }
-        None => Ok(idle(Control::default(), row.quiet_since, wanted.policies, now)),
+        app.idlers.put(wanted.worker.clone(), (), now);
     }
+    still_here(app, wanted.worker).await?;
+    Ok(idle(Control::default(), row.quiet_since, wanted.policies, now))
 }
 
-/// The worker's row: read, or written once a minute as a sign of life, whose answer serves as well.
+/// The worker's row. Of one whose last poll found nothing it is written once a minute as a sign of life, whose answer
+/// serves as well; any other claims more likely than not, which is a sign of life that costs nothing.
 async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
     let now = app.now();
-    if app.signs_of_life.get(worker, now).is_some() {
+    if app.signs_of_life.get(worker, now).is_some() || app.idlers.get(worker, now).is_none() {
         return Ok(app.store.worker(worker).await?);
     }
-    let row = app.store.worker_seen(worker, now).await?;
+    let row = app.store.seen_if_registered(worker, now).await?;
     app.signs_of_life.put(worker.clone(), (), now);
     Ok(row)
 }
 
-/// The conversation that the worker owns. A row that was read out of date may name one that it has let go of.
+/// Writes the worker's sign of life, if it is due.
+async fn still_here(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+    let now = app.now();
+    if app.signs_of_life.get(worker, now).is_none() {
+        app.store.seen_if_registered(worker, now).await?;
+        app.signs_of_life.put(worker.clone(), (), now);
+    }
+    Ok(())
+}
+
+/// The conversation that the worker owns, with a sign of life if that is due. A row that was read out of date may name
+/// one that it has let go of.
 async fn own_of(app: &App, row: &Worker) -> Result<Option<Conversation>, AppError> {
     let Some(assignment) = &row.assignment else { return Ok(None) };
-    let conversation = app.store.conversation(&assignment.key, true).await?;
-    Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == row.id)))
+    let now = app.now();
+    if app.signs_of_life.get(&row.id, now).is_some() {
+        let conversation = app.store.conversation(&assignment.key, true).await?;
+        return Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == row.id)));
+    }
+    seen(app, &row.id, &assignment.key).await
 }
 
 /// Lets go of a quiet conversation; `false` when it is not quiet any more and the worker had better stay.

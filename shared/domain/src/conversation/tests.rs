@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::MessageId;
 use crate::policy::OnRetry;
 use crate::time::Millis;
 

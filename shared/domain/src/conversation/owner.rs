@@ -1,0 +1,54 @@
+//! The owner: the worker that a conversation is assigned to, for as long as its files are that conversation's.
+
+use super::{Conversation, Owner, OwnerState};
+use crate::ids::WorkerId;
+use crate::policy::Policies;
+use crate::time::Timestamp;
+
+impl Conversation {
+    /// Makes `worker` the owner.
+    pub(super) fn assign(&mut self, worker: &WorkerId, now: Timestamp) {
+        self.owner = Some(Owner {
+            worker: worker.clone(),
+            state: OwnerState::Active,
+            seen_at: None,
+            assigned_at: now,
+            wanted_elsewhere: false,
+        });
+    }
+
+    /// The conversation with `worker` as its owner, or `None` when it has one.
+    #[must_use]
+    pub fn assigned_to(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Conversation> {
+        if self.owner.is_some() || self.lease.is_some() {
+            return None;
+        }
+        let mut after = self.clone();
+        after.assign(worker, now);
+        after.touch(now, policies);
+        Some(after)
+    }
+
+    /// The conversation without its owner, back in the ready index; `None` while a message runs, or when
+    /// `worker` is not the owner.
+    #[must_use]
+    pub fn released_by(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Conversation> {
+        if self.lease.is_some() || self.owner.as_ref().is_none_or(|o| &o.worker != worker) {
+            return None;
+        }
+        let mut after = self.clone();
+        after.owner = None;
+        after.touch(now, policies);
+        Some(after)
+    }
+}
