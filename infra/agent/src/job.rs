@@ -195,7 +195,7 @@ impl Work<'_> {
         };
         let text = match text {
             Ok(text) => text,
-            Err(error) => return Ok(Err(Outcome::failure(&error.reason, true))),
+            Err(error) => return Ok(Err(Outcome::failure(&error.reason, error.retryable))),
         };
         let cancelled = match chat.filter(|_| is_shown(&text)) {
             Some(_) => self.confirm(progress).await?,

@@ -25,6 +25,7 @@ mod bridge;
 mod config;
 mod delivered;
 mod engine;
+mod http;
 mod job;
 mod lease;
 mod reply;
@@ -32,4 +33,5 @@ mod wire;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig};
+pub use engine::openai::OpenAiConfig;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

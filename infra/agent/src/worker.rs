@@ -111,7 +111,7 @@ enum Next {
 
 impl Worker {
     fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
-        let engine = engine::of(&config);
+        let engine = engine::of(&config).map_err(AgentError::Http)?;
         Ok(Self {
             courier: Courier::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
