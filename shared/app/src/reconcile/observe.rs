@@ -74,8 +74,8 @@ pub(super) async fn observe(
         }
         _ => None,
     };
-    let mut by_key: HashMap<_, _> = conversations.into_iter().map(|c| (c.key.clone(), c)).collect();
-    let workers = workers.into_iter().map(|w| observed(w, &mut by_key, machines.as_ref())).collect();
+    let by_key: HashMap<_, _> = conversations.into_iter().map(|c| (c.key.clone(), c)).collect();
+    let workers = workers.into_iter().map(|w| observed(w, &by_key, machines.as_ref())).collect();
     let ready = ready.into_iter().flatten().collect();
     Ok(Sight { observed: Observed { workers, ready }, place, machines: machines.unwrap_or_default(), errors })
 }
@@ -97,11 +97,13 @@ async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, AppError
 
 fn observed(
     worker: Worker,
-    conversations: &mut HashMap<ConversationKey, Conversation>,
+    conversations: &HashMap<ConversationKey, Conversation>,
     machines: Option<&HashMap<WorkerId, Machine>>,
 ) -> ObservedWorker {
-    let conversation = worker.assignment.as_ref().and_then(|a| conversations.remove(&a.key));
-    let conversation = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    // Two rows may name one conversation; it names one of them.
+    let conversation = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
+    let conversation =
+        conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)).cloned();
     let machine = match machines {
         _ if worker.provider == MANUAL => MachineView::Unknown,
         None => MachineView::Unknown,

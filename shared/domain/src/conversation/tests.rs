@@ -16,6 +16,7 @@ fn entry(id: &str) -> Entry {
         due: NOW,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 2,
         not_before: Timestamp::default(),
         first_fence: None,
@@ -126,10 +127,10 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
 fn only_an_expired_lease_or_a_gone_worker_is_recovered_and_the_attempt_stays_counted() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    assert!(claimed.after.recover(false, 0.0, NOW, &policies).is_none());
-    let gone = claimed.after.recover(true, 0.0, NOW, &policies).unwrap();
+    assert!(claimed.after.recover(Cut::Expired, 0.0, NOW, &policies).is_none());
+    let gone = claimed.after.recover(Cut::WorkerGone, 0.0, NOW, &policies).unwrap();
     assert!(gone.error.contains("is gone"));
-    let expired = claimed.after.recover(false, 0.0, NOW + policies.lease.lease, &policies).unwrap();
+    let expired = claimed.after.recover(Cut::Expired, 0.0, NOW + policies.lease.lease, &policies).unwrap();
     assert!(expired.error.contains("lease expired"));
     assert_eq!(expired.entry.attempts, 1);
     let late = expired.after.fail(&claimed.lease.id, failure(), 0.0, NOW, &policies).unwrap_err();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue};
+use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
 use crate::worker::Assignment;
@@ -58,6 +58,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         due: NOW,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 5,
         not_before: Timestamp::default(),
         first_fence: None,
@@ -152,7 +153,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let expired = NOW + policies.lease.lease;
     assert_eq!(
         actions(&plan(&busy, &policies, expired)),
-        [Action::Recover { conversation: key(1), gone: false }]
+        [Action::Recover { conversation: key(1), cut: Cut::Expired }]
     );
 }
 
@@ -164,7 +165,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let worker = dead.worker.id.clone();
     let plan = plan(&Observed { workers: vec![dead], ready: vec![] }, &policies, NOW);
     let expected = [
-        Action::Recover { conversation: key(1), gone: true },
+        Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
         Action::Settle { worker: worker.clone() },
         Action::Teardown { worker },

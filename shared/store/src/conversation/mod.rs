@@ -4,13 +4,16 @@
 //! commit on the version they read (`commit`); those that must not read (enqueue, heartbeat, complete, append)
 //! carry their whole condition.
 
+mod audit;
 mod claim;
 mod enqueue;
 mod history;
 mod item;
 mod owner;
+mod repair;
 mod settle;
 
+pub use audit::{Passed, Stored, Walked};
 pub use enqueue::{Enqueued, NewMessage};
 pub use history::{Append, History};
 pub use settle::{CompleteWith, Completed};
@@ -96,11 +99,29 @@ impl Store {
         Ok(found)
     }
 
-    pub(crate) async fn batch_get(&self, mut wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn batch_get(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        self.batch(wanted, false).await
+    }
+
+    /// The same, strongly consistent.
+    pub(crate) async fn batch_get_now(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        self.batch(wanted, true).await
+    }
+
+    async fn batch(&self, mut wanted: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
         const OPERATION: &str = "BatchGetItem";
+        // DynamoDB refuses a batch that names an item twice, as two rows do that name one conversation.
+        let mut seen = Vec::with_capacity(wanted.len());
+        wanted.retain(|key| {
+            !seen.contains(key) && {
+                seen.push(key.clone());
+                true
+            }
+        });
         let mut found = Vec::with_capacity(wanted.len());
         for _ in 0..BATCH_GET_TRIES_MAX {
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).build();
+            let request =
+                KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
             let request = request.map_err(|e| StoreError::malformed(OPERATION, e.to_string()))?;
             let sent = self.client.batch_get_item().request_items(&self.table, request).send().await;
             let mut answer = sent.map_err(|e| StoreError::from_sdk(OPERATION, &e))?;
