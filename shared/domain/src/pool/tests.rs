@@ -205,3 +205,55 @@ fn work_that_waited_for_its_time_is_promoted() {
     let plan = plan(&Observed { workers: vec![], ready: vec![matured] }, &policies, NOW);
     assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
 }
+
+#[test]
+fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
+    let policies = Policies::default();
+    for (reason, machine, cut) in [
+        (DrainReason::Operator, MachineView::Running, Cut::Drained),
+        (DrainReason::Operator, MachineView::NotRunning, Cut::WorkerGone),
+        (DrainReason::Stale, MachineView::Running, Cut::WorkerGone),
+    ] {
+        let mut busy = running(assigned(1), &policies);
+        busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
+        busy.machine = machine;
+        let observed = Observed { workers: vec![busy], ready: vec![] };
+        let plan = plan(&observed, &policies, NOW + policies.scaling.drain_timeout);
+        assert_eq!(actions(&plan)[0], Action::Recover { conversation: key(1), cut }, "{reason}");
+    }
+}
+
+#[test]
+fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must_have_seen_them() {
+    let policies = Policies::default();
+    let mut foreign = assigned(1);
+    foreign.conversation = None;
+    let mut listed = assigned(2);
+    listed.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(NOW);
+    let observed = Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)] };
+    let of_repair = |at| -> Vec<Action> {
+        let planned = actions(&plan(&observed, &policies, at));
+        let is_repair = |a: &Action| matches!(a, Action::Repair { .. } | Action::Unassign { .. });
+        planned.into_iter().filter(is_repair).collect()
+    };
+    assert_eq!(of_repair(NOW), [], "a replica may be behind");
+    let expected = [
+        Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
+        Action::Repair { conversation: key(2) },
+    ];
+    assert_eq!(of_repair(NOW + crate::time::SEEN_BY_ALL_AFTER), expected);
+}
+
+#[test]
+fn a_row_does_not_go_while_it_names_a_conversation() {
+    let policies = Policies::default();
+    let mut stopping = assigned(1);
+    stopping.worker.status = WorkerStatus::Stopping { since: NOW };
+    let worker = stopping.worker.id.clone();
+    let mut observed = Observed { workers: vec![stopping], ready: vec![] };
+    let repaired = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), repaired);
+    observed.workers[0].worker.assignment = None;
+    observed.workers[0].conversation = None;
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Teardown { worker }]);
+}

@@ -89,12 +89,21 @@ impl Store {
     /// # Errors
     /// When the table cannot answer, or an item is malformed.
     pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>, StoreError> {
+        self.conversations_each(wanted).await?.into_iter().collect()
+    }
+
+    /// The same; an item that is malformed does not hide the others.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn conversations_each(
+        &self,
+        wanted: &[ConversationKey],
+    ) -> Result<Vec<Result<Conversation, StoreError>>, StoreError> {
         let mut found = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
-            for item in self.batch_get(batch).await? {
-                found.push(conversation_from(&item)?);
-            }
+            found.extend(self.batch_get(batch).await?.iter().map(conversation_from));
         }
         Ok(found)
     }
