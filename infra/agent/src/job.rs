@@ -43,6 +43,8 @@ enum Outcome {
     Reply(Reply),
     /// No reply, and why.
     Failure { reason: String, retryable: bool },
+    /// No reply, because we have to leave.
+    Drained,
 }
 
 impl Outcome {
@@ -161,7 +163,7 @@ impl Work<'_> {
         let text = tokio::select! {
             biased; // Also when the reply comes at the same moment: there is no time left to send it.
             () = cut_off => {
-                return Ok(Outcome::failure("the worker had to shut down before the message was done", true));
+                return Ok(Outcome::Drained);
             }
             text = self.make(bundle, chat.as_ref(), progress) => match text? {
                 Ok(text) => text,
@@ -258,7 +260,13 @@ impl Work<'_> {
                 self.api.complete(job, &CompleteRequest { lease_id, fence, history, reply }).await
             }
             Outcome::Failure { reason, retryable } => {
-                let request = FailRequest { lease_id, fence, error_message: reason, retryable: *retryable };
+                let (error_message, retryable) = (&**reason, *retryable);
+                let request = FailRequest { lease_id, fence, error_message, retryable, drained: false };
+                self.api.fail(job, &request).await
+            }
+            Outcome::Drained => {
+                let error_message = "the worker had to shut down before the message was done";
+                let request = FailRequest { lease_id, fence, error_message, retryable: true, drained: true };
                 self.api.fail(job, &request).await
             }
         }

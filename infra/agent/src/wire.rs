@@ -147,6 +147,9 @@ pub struct FailRequest<'a> {
     pub fence: u64,
     pub error_message: &'a str,
     pub retryable: bool,
+    /// We have to leave; whether the attempt counts then is for the server to say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
 }
 
 /// The part of a problem document that we decide by.

@@ -155,6 +155,7 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
         due: scheduled.unwrap_or(now),
         scheduled: scheduled.is_some(),
         attempts: 0,
+        drained: 0,
         attempts_max,
         not_before: Timestamp::default(),
         first_fence: None,

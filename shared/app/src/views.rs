@@ -18,7 +18,7 @@ pub struct MessageView {
     pub message: Message,
     /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
     pub status: &'static str,
-    /// Claims so far, with a running one.
+    /// Claims so far that count, with a running one.
     pub attempts: u32,
     /// When it is due next, while it is queued.
     pub scheduled_for: Option<Timestamp>,
@@ -65,7 +65,7 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
     };
     MessageView {
         status: if lease.is_some() { "processing" } else { message.status.as_str() },
-        attempts: lease.map_or(message.attempts, |l| l.entry.attempts),
+        attempts: lease.map_or(message.attempts, |l| l.entry.attempts_counted()),
         scheduled_for,
         progress: lease.and_then(|l| l.progress.clone()),
         message,

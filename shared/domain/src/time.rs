@@ -11,6 +11,10 @@ pub struct Timestamp(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(u64);
 
+/// By then every reader sees a write, also in an index and from a replica that is behind; both take well below a
+/// second. What still contradicts itself is malformed.
+pub const SEEN_BY_ALL_AFTER: Millis = Millis::from_secs(10);
+
 impl Timestamp {
     /// The moment `ms` milliseconds after the epoch.
     pub const fn from_millis(ms: u64) -> Self {

@@ -19,7 +19,9 @@ pub const MESSAGES_INDEX: &str = "conversation-messages";
 /// Over how many partitions dead-letter marks are spread.
 pub const DEAD_LETTER_SHARDS: usize = 4;
 /// Sort key of an item that is alone in its partition.
-const ONLY: &str = "#";
+pub(crate) const ONLY: &str = "#";
+/// What the partition keys of conversations begin with.
+pub(crate) const CONVERSATIONS_PREFIX: &str = "C#";
 
 /// A primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

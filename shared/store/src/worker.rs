@@ -28,6 +28,14 @@ impl Store {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
+    /// The row of a worker that is not stopped, strongly consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the row is malformed.
+    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
+    }
+
     /// The row of a worker that has stopped.
     ///
     /// # Errors

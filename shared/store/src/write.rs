@@ -132,6 +132,19 @@ impl Transaction {
         self
     }
 
+    /// Requires the conditions of `update`, which writes nothing.
+    pub fn require(mut self, update: &Update) -> Self {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(update.key.attributes()))
+            .set_condition_expression(update.condition())
+            .set_expression_attribute_names(Some(update.names()))
+            .set_expression_attribute_values(update.values())
+            .build();
+        self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
+        self
+    }
+
     /// Makes a repetition with the same token within ten minutes a no-op.
     pub fn token(mut self, token: String) -> Self {
         self.token = Some(token);

@@ -5,9 +5,13 @@
 
 mod claims;
 mod crowds;
+mod drains;
 mod ends;
+mod malformed;
+mod meddling;
 mod owners;
 mod provider;
 mod reconciling;
+mod repairs;
 mod replica;
 mod world;

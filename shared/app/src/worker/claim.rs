@@ -9,6 +9,7 @@ use af_store::StoreError;
 use af_store::conversation::{Commit, History};
 
 use crate::hydrate::{Bundle, Job, bundle};
+use crate::reconcile::repair::examine;
 use crate::{App, AppError};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
@@ -43,7 +44,7 @@ pub(super) async fn owned(
                 let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
                 let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
                 if let Commit::Done = commit? {
-                    return hand_over(app, wanted, claimed, loaded?).await.map(Some);
+                    return hand_over(app, wanted, claimed, loaded?).await;
                 }
             }
             Err(ClaimRefusal::Leased(id)) => {
@@ -156,7 +157,7 @@ async fn try_candidate(
             let commit = app.store.claim_if_free(&conversation, &claimed, now, wanted.policies);
             let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
             match commit? {
-                Commit::Done => hand_over(app, wanted, claimed, loaded?).await.map(Some),
+                Commit::Done => hand_over(app, wanted, claimed, loaded?).await,
                 Commit::Stale => Ok(None),
             }
         }
@@ -167,7 +168,13 @@ async fn try_candidate(
             }
             Ok(None)
         }
-        _ => Ok(None),
+        _ => {
+            // Listed although it is not free: every free worker would try it in vain.
+            if conversation.is_listed_by_mistake(now) {
+                Box::pin(examine(app, key, true, wanted.policies)).await?;
+            }
+            Ok(None)
+        }
     }
 }
 
@@ -198,7 +205,7 @@ async fn again(
     let Some(lease) = conversation.lease.clone() else { return Ok(None) };
     let claimed = Claimed { after: conversation, lease, becomes_owner: false };
     let loaded = load(app, wanted, &claimed).await?;
-    hand_over(app, wanted, claimed, loaded).await.map(Some)
+    hand_over(app, wanted, claimed, loaded).await
 }
 
 async fn hand_over(
@@ -206,25 +213,21 @@ async fn hand_over(
     wanted: &Wanted<'_>,
     claimed: Claimed,
     loaded: Loaded,
-) -> Result<Claim, AppError> {
-    let id = &claimed.lease.entry.message;
+) -> Result<Option<Claim>, AppError> {
     let message = match loaded.message {
-        Some(message) => message,
-        // The replica that was asked did not have it yet; the claim shows that it exists.
-        None => app.store.message(id, true).await?.ok_or_else(|| missing(id.as_str()))?,
+        Some(message) => Some(message),
+        // The replica that was asked did not have it yet.
+        None => app.store.message(&claimed.lease.entry.message, true).await?,
+    };
+    let Some(message) = message else {
+        // It does not exist: the conversation forgets it, and the next poll brings what waits behind.
+        Box::pin(examine(app, &claimed.after.key, true, wanted.policies)).await?;
+        return Ok(None);
     };
     let bundle = match loaded.history {
         Some(history) => Some(bundle(app, &message, history, wanted.since, wanted.policies).await?),
         None => None,
     };
     let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };
-    Ok((job, bundle))
-}
-
-fn missing(message: &str) -> AppError {
-    StoreError::Malformed {
-        key: message.to_owned(),
-        problem: "a conversation names this message, but it does not exist".to_owned(),
-    }
-    .into()
+    Ok(Some((job, bundle)))
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue};
+use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
 use crate::worker::Assignment;
@@ -58,6 +58,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         due: NOW,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 5,
         not_before: Timestamp::default(),
         first_fence: None,
@@ -152,7 +153,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let expired = NOW + policies.lease.lease;
     assert_eq!(
         actions(&plan(&busy, &policies, expired)),
-        [Action::Recover { conversation: key(1), gone: false }]
+        [Action::Recover { conversation: key(1), cut: Cut::Expired }]
     );
 }
 
@@ -164,7 +165,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let worker = dead.worker.id.clone();
     let plan = plan(&Observed { workers: vec![dead], ready: vec![] }, &policies, NOW);
     let expected = [
-        Action::Recover { conversation: key(1), gone: true },
+        Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
         Action::Settle { worker: worker.clone() },
         Action::Teardown { worker },
@@ -203,4 +204,56 @@ fn work_that_waited_for_its_time_is_promoted() {
     let matured = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
     let plan = plan(&Observed { workers: vec![], ready: vec![matured] }, &policies, NOW);
     assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
+}
+
+#[test]
+fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
+    let policies = Policies::default();
+    for (reason, machine, cut) in [
+        (DrainReason::Operator, MachineView::Running, Cut::Drained),
+        (DrainReason::Operator, MachineView::NotRunning, Cut::WorkerGone),
+        (DrainReason::Stale, MachineView::Running, Cut::WorkerGone),
+    ] {
+        let mut busy = running(assigned(1), &policies);
+        busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
+        busy.machine = machine;
+        let observed = Observed { workers: vec![busy], ready: vec![] };
+        let plan = plan(&observed, &policies, NOW + policies.scaling.drain_timeout);
+        assert_eq!(actions(&plan)[0], Action::Recover { conversation: key(1), cut }, "{reason}");
+    }
+}
+
+#[test]
+fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must_have_seen_them() {
+    let policies = Policies::default();
+    let mut foreign = assigned(1);
+    foreign.conversation = None;
+    let mut listed = assigned(2);
+    listed.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(NOW);
+    let observed = Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)] };
+    let of_repair = |at| -> Vec<Action> {
+        let planned = actions(&plan(&observed, &policies, at));
+        let is_repair = |a: &Action| matches!(a, Action::Repair { .. } | Action::Unassign { .. });
+        planned.into_iter().filter(is_repair).collect()
+    };
+    assert_eq!(of_repair(NOW), [], "a replica may be behind");
+    let expected = [
+        Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
+        Action::Repair { conversation: key(2) },
+    ];
+    assert_eq!(of_repair(NOW + crate::time::SEEN_BY_ALL_AFTER), expected);
+}
+
+#[test]
+fn a_row_does_not_go_while_it_names_a_conversation() {
+    let policies = Policies::default();
+    let mut stopping = assigned(1);
+    stopping.worker.status = WorkerStatus::Stopping { since: NOW };
+    let worker = stopping.worker.id.clone();
+    let mut observed = Observed { workers: vec![stopping], ready: vec![] };
+    let repaired = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), repaired);
+    observed.workers[0].worker.assignment = None;
+    observed.workers[0].conversation = None;
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Teardown { worker }]);
 }
