@@ -1,14 +1,14 @@
 //! Claiming: the owner's next message, or a conversation that nobody owns.
 
 use af_domain::conversation::{ClaimRefusal, Claimed, Conversation};
-use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::ids::{ConversationKey, HistoryCursor, WorkerId};
 use af_domain::message::Message;
 use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
 use af_store::StoreError;
-use af_store::conversation::{Commit, History};
+use af_store::conversation::Commit;
 
-use crate::hydrate::{Bundle, Job, bundle};
+use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::{App, AppError};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
@@ -24,7 +24,7 @@ const READY_PAGE: i32 = 32;
 pub(super) struct Wanted<'a> {
     pub worker: &'a WorkerId,
     pub hydrate: bool,
-    pub since: Option<&'a str>,
+    pub since: Option<&'a HistoryCursor>,
     pub policies: &'a Policies,
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn owned(
                 let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
                 let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
                 if let Commit::Done = commit? {
-                    return hand_over(app, wanted, claimed, loaded?).await.map(Some);
+                    return hand_over(app, claimed, loaded?).await.map(Some);
                 }
             }
             Err(ClaimRefusal::Leased(id)) => {
@@ -156,7 +156,7 @@ async fn try_candidate(
             let commit = app.store.claim_if_free(&conversation, &claimed, now, wanted.policies);
             let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
             match commit? {
-                Commit::Done => hand_over(app, wanted, claimed, loaded?).await.map(Some),
+                Commit::Done => hand_over(app, claimed, loaded?).await.map(Some),
                 Commit::Stale => Ok(None),
             }
         }
@@ -174,19 +174,19 @@ async fn try_candidate(
 /// What a worker needs besides the lease; read while the claim is being committed.
 struct Loaded {
     message: Option<Message>,
-    history: Option<History>,
+    context: Option<Context>,
 }
 
 async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loaded, AppError> {
-    let history = async {
+    let context = async {
         if !wanted.hydrate {
             return Ok(None);
         }
-        let limit = wanted.policies.hydration.context_messages_max;
-        app.store.history(&claimed.after.key, wanted.since, limit).await.map(Some)
+        context(app, &claimed.after.key, wanted.since, wanted.policies).await.map(Some)
     };
-    let (message, history) = tokio::join!(app.store.message(&claimed.lease.entry.message, false), history);
-    Ok(Loaded { message: message?, history: history? })
+    let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
+    let (message, context) = tokio::join!(message, context);
+    Ok(Loaded { message: message?, context: context? })
 }
 
 /// A lease that the worker holds already, answered again.
@@ -198,23 +198,18 @@ async fn again(
     let Some(lease) = conversation.lease.clone() else { return Ok(None) };
     let claimed = Claimed { after: conversation, lease, becomes_owner: false };
     let loaded = load(app, wanted, &claimed).await?;
-    hand_over(app, wanted, claimed, loaded).await.map(Some)
+    hand_over(app, claimed, loaded).await.map(Some)
 }
 
-async fn hand_over(
-    app: &App,
-    wanted: &Wanted<'_>,
-    claimed: Claimed,
-    loaded: Loaded,
-) -> Result<Claim, AppError> {
+async fn hand_over(app: &App, claimed: Claimed, loaded: Loaded) -> Result<Claim, AppError> {
     let id = &claimed.lease.entry.message;
     let message = match loaded.message {
         Some(message) => message,
         // The replica that was asked did not have it yet; the claim shows that it exists.
-        None => app.store.message(id, true).await?.ok_or_else(|| missing(id.as_str()))?,
+        None => app.store.message(id, app.now(), true).await?.ok_or_else(|| missing(id.as_str()))?,
     };
-    let bundle = match loaded.history {
-        Some(history) => Some(bundle(app, &message, history, wanted.since, wanted.policies).await?),
+    let bundle = match loaded.context {
+        Some(context) => Some(bundle(app, &message, context).await?),
         None => None,
     };
     let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };

@@ -12,7 +12,7 @@ mod owner;
 mod settle;
 
 pub use enqueue::{Enqueued, NewMessage};
-pub use history::{Append, History};
+pub use history::{Append, Before, History, Stretch};
 pub use settle::{CompleteWith, Completed};
 
 pub(crate) use item::{conversation_from, waits_for_a_time};
