@@ -12,6 +12,7 @@ pub mod counting;
 pub mod enqueue;
 pub mod entropy;
 mod error;
+pub mod expiry;
 pub mod hydrate;
 pub mod ingress;
 pub mod keys;

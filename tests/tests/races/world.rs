@@ -103,7 +103,7 @@ impl World {
 
     /// The worker lets go of the conversation of a message that has ended, and claims another.
     pub async fn let_go_and_claim(&self, worker: &WorkerId, ended: &Held) -> Held {
-        let message = self.app.store.message(&ended.message, true).await.unwrap().unwrap();
+        let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
         let request = Poll { conversation: Some(message.conversation), release: true, ..Poll::default() };
         held(worker, poll(&self.app, worker, &request).await.unwrap())
     }

@@ -1,14 +1,14 @@
 //! Claiming: the owner's next message, or a conversation that nobody owns.
 
 use af_domain::conversation::{ClaimRefusal, Claimed, Conversation};
-use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::ids::{ConversationKey, HistoryCursor, WorkerId};
 use af_domain::message::Message;
 use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
 use af_store::StoreError;
-use af_store::conversation::{Commit, History};
+use af_store::conversation::Commit;
 
-use crate::hydrate::{Bundle, Job, bundle};
+use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::reconcile::repair::examine;
 use crate::{App, AppError};
 
@@ -25,7 +25,7 @@ const READY_PAGE: i32 = 32;
 pub(super) struct Wanted<'a> {
     pub worker: &'a WorkerId,
     pub hydrate: bool,
-    pub since: Option<&'a str>,
+    pub since: Option<&'a HistoryCursor>,
     pub policies: &'a Policies,
 }
 
@@ -181,19 +181,19 @@ async fn try_candidate(
 /// What a worker needs besides the lease; read while the claim is being committed.
 struct Loaded {
     message: Option<Message>,
-    history: Option<History>,
+    context: Option<Context>,
 }
 
 async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loaded, AppError> {
-    let history = async {
+    let context = async {
         if !wanted.hydrate {
             return Ok(None);
         }
-        let limit = wanted.policies.hydration.context_messages_max;
-        app.store.history(&claimed.after.key, wanted.since, limit).await.map(Some)
+        context(app, &claimed.after.key, wanted.since, wanted.policies).await.map(Some)
     };
-    let (message, history) = tokio::join!(app.store.message(&claimed.lease.entry.message, false), history);
-    Ok(Loaded { message: message?, history: history? })
+    let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
+    let (message, context) = tokio::join!(message, context);
+    Ok(Loaded { message: message?, context: context? })
 }
 
 /// A lease that the worker holds already, answered again.
@@ -217,15 +217,15 @@ async fn hand_over(
     let message = match loaded.message {
         Some(message) => Some(message),
         // The replica that was asked did not have it yet.
-        None => app.store.message(&claimed.lease.entry.message, true).await?,
+        None => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
     };
     let Some(message) = message else {
         // It does not exist: the conversation forgets it, and the next poll brings what waits behind.
         Box::pin(examine(app, &claimed.after.key, true, wanted.policies)).await?;
         return Ok(None);
     };
-    let bundle = match loaded.history {
-        Some(history) => Some(bundle(app, &message, history, wanted.since, wanted.policies).await?),
+    let bundle = match loaded.context {
+        Some(context) => Some(bundle(app, &message, context).await?),
         None => None,
     };
     let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };

@@ -22,6 +22,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// Most entries and characters of metadata that a worker may add to a message.
 const METADATA_ENTRIES_MAX: usize = 50;
 const METADATA_CHARS_MAX: usize = 1_000;
+/// Most bytes of all of it; the item holds it beside the payload and the reply.
+const METADATA_BYTES_MAX: usize = 64 * 1024;
 
 /// What becomes of a failed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub async fn complete(
         let detail = format!(
             "metadata may have at most {METADATA_ENTRIES_MAX} entries of at most {METADATA_CHARS_MAX} characters"
         );
+        return Err(Refusal::field("/metadata", detail).into());
+    }
+    if with.metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > METADATA_BYTES_MAX {
+        let detail = format!("metadata may have at most {METADATA_BYTES_MAX} bytes");
         return Err(Refusal::field("/metadata", detail).into());
     }
     let policies = policies::in_force(app).await?;

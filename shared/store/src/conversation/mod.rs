@@ -15,7 +15,7 @@ mod settle;
 
 pub use audit::{Passed, Stored, Walked};
 pub use enqueue::{Enqueued, NewMessage};
-pub use history::{Append, History};
+pub use history::{Append, Before, History, Stretch};
 pub use settle::{CompleteWith, Completed};
 
 pub(crate) use item::{conversation_from, waits_for_a_time};

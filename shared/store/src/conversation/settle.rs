@@ -75,7 +75,7 @@ impl Store {
             .set_to("at", "if_not_exists(#at, :zero) + :one")
             .bind(":zero", 0_u64)
             .bind(":one", 1_u64)
-            .set("ttl", (now + kept).as_secs())
+            .set("ttl", (now + kept).as_ttl())
             .when("attribute_exists(#pk)");
         if let Some(reply) = &with.reply {
             done = done.set("re", reply.as_str());
@@ -103,7 +103,7 @@ impl Store {
             return Ok(Completed::Done);
         }
         // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
-        match self.message(message, true).await? {
+        match self.message(message, now, true).await? {
             Some(m) if m.status == MessageStatus::Done && m.fence == Some(fence) => Ok(Completed::Done),
             _ => Ok(Completed::NotHeld(not_held)),
         }
