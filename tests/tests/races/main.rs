@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod ambiguous;
 mod claims;
 mod crowds;
 mod ends;
+mod order;
 mod owners;
 mod provider;
 mod reconciling;
 mod replica;
 mod world;
+mod writes;

@@ -131,7 +131,7 @@ impl Store {
     /// Writes the index keys of a conversation as they should be.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// When the table cannot answer; a repair sent again finds the keys as it would write them.
     pub async fn repair_if_unchanged(
         &self,
         before: &Conversation,
@@ -140,7 +140,11 @@ impl Store {
     ) -> Result<Commit, StoreError> {
         match self.update(change(before, after, policies.queue.ready_shards)).await? {
             Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
+            Updated::Refused(old) => {
+                let keys = |c: &Conversation| (c.version, c.ready.clone(), c.behind.clone());
+                let found = old.as_ref().map(conversation_from).transpose()?;
+                commit_unless(found.is_none_or(|found| keys(&found) != keys(after)))
+            }
         }
     }
 
