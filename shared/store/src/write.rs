@@ -245,10 +245,14 @@ impl Store {
             if !refusals.is_empty() {
                 return Ok(Committed::Refused(refusals));
             }
+            // The client's own retries end at a cancelled transaction, whatever cancelled it.
             match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
                 Some("TransactionConflict") => back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
-                    return Err(StoreError::Throttled { operation: OPERATION });
+                    if attempt + 1 == CONFLICT_TRIES_MAX {
+                        return Err(StoreError::Throttled { operation: OPERATION });
+                    }
+                    back_off(attempt).await;
                 }
                 code => {
                     let message = format!("cancelled: {}", code.unwrap_or("without a reason"));

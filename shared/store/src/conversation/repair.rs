@@ -7,7 +7,7 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
 use super::Commit;
-use super::item::change;
+use super::item::{change, conversation_from};
 use crate::expression::Update;
 use crate::write::{Committed, Updated};
 use crate::{Store, StoreError, keys};
@@ -17,7 +17,7 @@ impl Store {
     /// owns it.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// When the table cannot answer; a repair sent again finds the keys as it would write them.
     pub async fn repair_if_unchanged(
         &self,
         before: &Conversation,
@@ -29,7 +29,12 @@ impl Store {
         let update = change(before, after, shards).set_or_remove("rp", partition);
         match self.update(update).await? {
             Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
+            Updated::Refused(old) => {
+                let keys = |c: &Conversation| (c.version, c.ready.clone(), c.behind.clone());
+                let found = old.as_ref().map(conversation_from).transpose()?;
+                let is_ours = found.is_some_and(|found| keys(&found) == keys(after));
+                Ok(if is_ours { Commit::Done } else { Commit::Stale })
+            }
         }
     }
 
