@@ -28,6 +28,14 @@ impl Store {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
+    /// The row of a worker that is not stopped, as it is now, to be changed.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the row is malformed.
+    pub async fn worker_to_change(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
+    }
+
     /// The row of a worker that has stopped.
     ///
     /// # Errors
@@ -161,6 +169,21 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
         Some(assignment) => update.when("#as.#ck = :ck").bind(":ck", assignment.key.as_str()),
         None => update.when("attribute_not_exists(#as)"),
     }
+}
+
+/// The worker's part of taking its conversation away: it drains, or goes on draining, without it.
+pub(crate) fn taken_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> Update {
+    let update = Update::of(keys::worker(&row.id)).remove("as").set("qs", taken.quiet_since);
+    let update = match taken.status {
+        WorkerStatus::Draining { drain_by, reason } => {
+            update.set("st", taken.status.name()).set("db", drain_by).set("dr", reason.as_str())
+        }
+        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => update,
+    };
+    update
+        .when("#st = :status AND #as.#ck = :ck")
+        .bind(":status", row.status.name())
+        .bind(":ck", key.as_str())
 }
 
 pub(crate) fn release_row(worker: &Worker, now: Timestamp) -> Update {

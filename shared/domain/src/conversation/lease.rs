@@ -1,6 +1,7 @@
 //! The lease: claiming, giving back, recovering. A lease ends once: by its holder, or by recovery.
 
 use super::{Conversation, Entry, Lease, Outcome, OwnerState, Settled};
+use crate::attempt::EndedBy;
 use crate::ids::{LeaseId, LeaseParts, MessageId, WorkerId};
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -49,6 +50,8 @@ pub struct GivenBack {
     pub outcome: Outcome,
     /// What is recorded as its last error.
     pub error: String,
+    /// Who ended the lease.
+    pub ended_by: EndedBy,
 }
 
 /// A call under a lease that is no longer the conversation's.
@@ -99,6 +102,7 @@ impl Conversation {
             fence: after.fence,
             first_fence,
             attempt: entry.attempts,
+            claimed_at: now,
             nonce,
         });
         let lease = Lease {
@@ -136,7 +140,7 @@ impl Conversation {
     ) -> Result<GivenBack, NotHeld> {
         match &self.lease {
             Some(lease) if &lease.id == id => {
-                Ok(self.give_back(lease, failure, false, jitter, now, policies))
+                Ok(self.give_back(lease, failure, EndedBy::Worker, jitter, now, policies))
             }
             _ => Err(self.not_held(id)),
         }
@@ -152,7 +156,8 @@ impl Conversation {
         } else {
             return None;
         };
-        Some(self.give_back(lease, Failure { error, retryable: true }, true, jitter, now, policies))
+        let failure = Failure { error, retryable: true };
+        Some(self.give_back(lease, failure, EndedBy::Recovery, jitter, now, policies))
     }
 
     /// What a call under lease `id` is told when that lease is not in force.
@@ -163,18 +168,20 @@ impl Conversation {
         }
     }
 
-    fn give_back(
+    pub(super) fn give_back(
         &self,
         lease: &Lease,
         failure: Failure,
-        recovered: bool,
+        ended_by: EndedBy,
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
     ) -> GivenBack {
         let mut after = self.clone();
         let mut entry = lease.entry.clone();
-        let outcome = if failure.retryable && entry.attempts < entry.attempts_max {
+        let outcome = if lease.cancelled {
+            Outcome::Cancelled
+        } else if failure.retryable && entry.attempts < entry.attempts_max {
             entry.not_before = now + policies.retry_delay(entry.attempts, jitter);
             after.queue.put_back(entry.clone());
             Outcome::Requeued { not_before: entry.not_before }
@@ -182,10 +189,11 @@ impl Conversation {
             Outcome::DeadLettered
         };
         after.lease = None;
+        let recovered = ended_by != EndedBy::Worker;
         after.last = Some(Settled { lease: lease.id.clone(), outcome, recovered });
         after.active_at = now;
         after.touch(now, policies);
-        GivenBack { after, entry, outcome, error: failure.error }
+        GivenBack { after, entry, outcome, error: failure.error, ended_by }
     }
 
     /// Whether lease `id` is the one in force.

@@ -8,6 +8,7 @@ mod claim;
 mod enqueue;
 mod history;
 mod item;
+mod operator;
 mod owner;
 mod settle;
 
@@ -19,7 +20,7 @@ pub(crate) use item::{conversation_from, waits_for_a_time};
 
 use std::collections::HashMap;
 
-use af_domain::conversation::{Conversation, ReadyKey};
+use af_domain::conversation::{Conversation, Lease, ReadyKey};
 use af_domain::ids::{ConversationKey, LeaseId, MessageId, WorkerId};
 use af_domain::pool::ReadyConversation;
 use af_domain::time::Timestamp;
@@ -50,6 +51,13 @@ pub struct Held<'a> {
 }
 
 impl Held<'_> {
+    /// Whether all that is named is that of `lease`.
+    fn is_of(&self, lease: &Lease) -> bool {
+        &lease.id == self.lease
+            && &lease.worker == self.worker
+            && self.message.is_none_or(|message| message == &lease.entry.message)
+    }
+
     fn require(&self, update: Update) -> Update {
         let update = update
             .when("#ls.#l = :lease AND #ls.#w = :worker")

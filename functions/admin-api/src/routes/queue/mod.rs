@@ -1,4 +1,8 @@
-//! The queue: in figures and as lists.
+//! The queue: in figures and as lists, and what mends it.
 
+pub mod cancel;
 pub mod list;
+pub mod retry;
+pub mod retry_all;
 pub mod stats;
+pub mod why;

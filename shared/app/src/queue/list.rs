@@ -1,0 +1,61 @@
+//! Lists of messages: of a conversation, and all dead letters.
+
+use af_domain::ids::ConversationId;
+use af_domain::message::MessageStatus;
+use af_store::conversation_key;
+use af_store::keys::DEAD_LETTER_SHARDS;
+
+use crate::views::MessageView;
+use crate::{App, AppError, views};
+
+/// One page of a conversation's messages, newest first; `status` keeps those in that state.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn of_conversation(
+    app: &App,
+    conversation: &ConversationId,
+    status: Option<&str>,
+    limit: u32,
+    after: Option<&str>,
+) -> Result<(Vec<MessageView>, Option<String>), AppError> {
+    let key = conversation_key(conversation);
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let (ids, next) = app.store.message_ids_of(&key, limit, after).await?;
+    let (meta, messages) = tokio::join!(app.store.conversation(&key, true), app.store.messages(&ids));
+    let meta = meta?;
+    let mut shown = Vec::new();
+    for message in messages? {
+        let view = views::of_message(message, meta.as_ref());
+        if status.is_none_or(|s| s == view.status) {
+            shown.push(view);
+        }
+    }
+    Ok((shown, next))
+}
+
+/// One page of dead letters, newest first, starting before the mark `before`.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn dead_letters(
+    app: &App,
+    limit: u32,
+    before: Option<&str>,
+) -> Result<(Vec<MessageView>, Option<String>), AppError> {
+    // One more than the page holds: all of it may stand in one shard.
+    let page = i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX);
+    let shards = (0..DEAD_LETTER_SHARDS as u64).map(|s| app.store.dead_letters(s, page, before));
+    let mut marks = Vec::new();
+    for shard in futures::future::join_all(shards).await {
+        marks.extend(shard?);
+    }
+    marks.sort_by(|a, b| b.place.cmp(&a.place));
+    let more = marks.len() > limit as usize;
+    marks.truncate(limit as usize);
+    let next = marks.last().filter(|_| more).map(|mark| mark.place.clone());
+    let ids: Vec<_> = marks.into_iter().map(|mark| mark.message).collect();
+    let messages = app.store.messages(&ids).await?;
+    let dead = messages.into_iter().filter(|m| m.status == MessageStatus::DeadLetter);
+    Ok((dead.map(|m| views::of_message(m, None)).collect(), next))
+}
