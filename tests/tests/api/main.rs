@@ -7,10 +7,12 @@ mod agents;
 mod backlog;
 mod lists;
 mod messages;
+mod operator;
 mod policies;
 mod secrets;
 mod telegram;
 mod users;
+mod why;
 mod workers;
 
 use af_domain::time::Millis;

@@ -6,6 +6,7 @@
 mod claims;
 mod crowds;
 mod ends;
+mod operator;
 mod owners;
 mod provider;
 mod reconciling;
