@@ -22,10 +22,11 @@ type Shared = Arc<App>;
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let app: Shared = Arc::new(App::from_boot(boot)?);
     let bindings = get(binding::get::get).put(binding::put::put).delete(binding::delete::delete);
+    let message = get(message::get::get).delete(message::cancel::cancel);
     let router = Router::new()
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/messages", post(send::send))
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/conversation", get(conversation::get))
-        .route("/v1/users/{consumerUserId}/messages/{messageId}", get(message::get))
+        .route("/v1/users/{consumerUserId}/messages/{messageId}", message)
         .route("/v1/users/{consumerUserId}/binding", bindings);
     Ok(service(router.with_state(app)))
 }

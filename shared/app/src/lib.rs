@@ -8,6 +8,7 @@ pub mod bindings;
 pub mod boot;
 mod cache;
 pub mod clock;
+pub mod conversations;
 pub mod counting;
 pub mod enqueue;
 pub mod entropy;

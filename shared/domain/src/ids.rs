@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::time::Timestamp;
+
 /// Why a text is not an id of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {rule}")]
@@ -119,7 +121,7 @@ impl fmt::Display for Fence {
     }
 }
 
-/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<nonce>`.
+/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<claimedAt>.<nonce>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseParts {
     /// The conversation that the lease is on.
@@ -130,6 +132,8 @@ pub struct LeaseParts {
     pub first_fence: Fence,
     /// Which attempt of its message it is, from 1.
     pub attempt: u32,
+    /// When it was claimed: a completion tells it to the message without reading the lease.
+    pub claimed_at: Timestamp,
     /// Makes the id unguessable.
     pub nonce: u64,
 }
@@ -142,6 +146,7 @@ impl LeaseParts {
             fence: Fence(parts.next()?.parse().ok()?),
             first_fence: Fence(parts.next()?.parse().ok()?),
             attempt: parts.next()?.parse().ok()?,
+            claimed_at: Timestamp::from_millis(parts.next()?.parse().ok()?),
             nonce: u64::from_str_radix(parts.next().filter(|_| parts.next().is_none())?, 16).ok()?,
         };
         Some(parts)
@@ -151,8 +156,8 @@ impl LeaseParts {
 impl LeaseId {
     /// The id that says `parts`.
     pub fn of(parts: &LeaseParts) -> Self {
-        let LeaseParts { conversation, fence, first_fence, attempt, nonce } = parts;
-        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{nonce:016x}"))
+        let LeaseParts { conversation, fence, first_fence, attempt, claimed_at, nonce } = parts;
+        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{claimed_at}.{nonce:016x}"))
     }
 
     /// What the id says.
@@ -225,6 +230,7 @@ mod tests {
             fence: Fence(7),
             first_fence: Fence(5),
             attempt: 2,
+            claimed_at: Timestamp::from_millis(1_000),
             nonce: 0xabc,
         };
         let lease = LeaseId::of(&parts);

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod api_key;
+mod attempt;
 pub mod binding;
 pub mod config;
 pub mod conversation;

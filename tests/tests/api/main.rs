@@ -7,11 +7,13 @@ mod agents;
 mod backlog;
 mod lists;
 mod messages;
+mod operator;
 mod policies;
 mod recover;
 mod secrets;
 mod telegram;
 mod users;
+mod why;
 mod workers;
 
 use af_domain::time::Millis;

@@ -11,6 +11,7 @@ mod ends;
 mod malformed;
 mod meddling;
 mod order;
+mod operator;
 mod owners;
 mod provider;
 mod reconciling;

@@ -1,6 +1,7 @@
 //! One endpoint a file.
 
 pub mod agents;
+pub mod conversations;
 pub mod health;
 pub mod keys;
 pub mod messages;

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod chat;
+pub mod conversations;
 pub mod queue;
 pub mod secrets;
 pub mod worker;

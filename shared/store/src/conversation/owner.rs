@@ -100,6 +100,6 @@ impl Store {
     }
 }
 
-const fn as_commit(committed: &Committed) -> Commit {
+pub(super) const fn as_commit(committed: &Committed) -> Commit {
     if committed.is_done() { Commit::Done } else { Commit::Stale }
 }
