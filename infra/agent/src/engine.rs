@@ -57,7 +57,7 @@ pub fn of(config: &Config) -> Arc<dyn Engine> {
     match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
         EngineConfig::Command { program } => {
-            Arc::new(command::Command::new(program.clone(), config.data_dir.clone(), config.bridge.clone()))
+            Arc::new(command::Command::new(program.clone(), config))
         }
     }
 }

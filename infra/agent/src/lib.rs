@@ -28,8 +28,10 @@ mod engine;
 mod job;
 mod lease;
 mod reply;
+mod skills;
 mod wire;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig};
+pub use skills::{BadManifest, SkillsConfig, SkillsError};
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

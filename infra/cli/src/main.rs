@@ -56,6 +56,9 @@ enum Command {
     /// The queue: figures, lists, single messages
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// Global skills: deploy a folder, roll back, disable
+    #[command(subcommand)]
+    Skills(commands::skills::Skills),
     /// The worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
@@ -95,6 +98,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
+        Command::Skills(skills) => skills.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,
     }
 }

@@ -4,5 +4,6 @@ pub mod agents;
 pub mod chat;
 pub mod queue;
 pub mod secrets;
+pub mod skills;
 pub mod worker;
 pub mod workers;
