@@ -9,6 +9,7 @@ mod lists;
 mod messages;
 mod policies;
 mod secrets;
+mod skills;
 mod telegram;
 mod users;
 mod workers;

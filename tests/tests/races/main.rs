@@ -10,4 +10,5 @@ mod owners;
 mod provider;
 mod reconciling;
 mod replica;
+mod skills;
 mod world;

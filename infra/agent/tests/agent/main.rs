@@ -5,4 +5,5 @@
 mod command;
 mod once;
 mod server;
+mod skills;
 mod support;

@@ -18,6 +18,8 @@ pub const BOT_TOKEN: &str = "42:bot-secret";
 #[derive(Clone, Debug)]
 pub enum Answer {
     Json(u16, Value),
+    /// The same with an entity tag.
+    Tagged(u16, &'static str, Value),
     /// The call is taken and recorded, and its answer is cut off on the way.
     Lost,
 }
@@ -25,10 +27,12 @@ pub enum Answer {
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The last part of the path: `poll`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`.
+    /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`.
     pub name: String,
     pub path: String,
     pub body: Value,
+    /// `If-None-Match`.
+    pub known: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -108,15 +112,22 @@ async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: By
     let authorized = path.starts_with("/bot")
         || headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}"));
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body });
+    let known = headers.get("if-none-match").map(|tag| tag.to_str().unwrap().to_owned());
+    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body, known });
     fake.0.called.notify_waiters();
     let answer = if authorized { fake.answer(&name) } else { problem(401, "unauthorized") };
+    let json = |status: u16, body: Value| {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let response = Response::builder().status(status).header("content-type", "application/json");
+        response.body(body).unwrap()
+    };
     match answer {
-        Answer::Json(status, body) => Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap(),
+        Answer::Json(status, body) => json(status, body),
+        Answer::Tagged(status, tag, body) => {
+            let mut response = json(status, body);
+            response.headers_mut().insert("etag", tag.parse().unwrap());
+            response
+        }
         Answer::Lost => {
             let cut_off = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err("cut off")]);
             Response::new(Body::from_stream(cut_off))
