@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SkillSlug, SkillVersion, WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SkillSlug, SkillVersion,
+    WorkerId,
 };
 use af_domain::skill::ReleaseChannel;
 use af_domain::skill::bundle::sha256;

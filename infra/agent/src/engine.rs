@@ -56,8 +56,6 @@ impl Progress {
 pub fn of(config: &Config) -> Arc<dyn Engine> {
     match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
-        EngineConfig::Command { program } => {
-            Arc::new(command::Command::new(program.clone(), config))
-        }
+        EngineConfig::Command { program } => Arc::new(command::Command::new(program.clone(), config)),
     }
 }

@@ -120,7 +120,7 @@ impl Skills {
     /// # Errors
     /// Only when the worker must not go on without them.
     pub async fn bootstrap(&mut self, api: &Api) -> Result<(), SkillsError> {
-        match self.sync(api).await {
+        match self.recover_and_sync(api).await {
             Err(error) if self.config.required => Err(error),
             other => {
                 tell(other);
@@ -136,6 +136,12 @@ impl Skills {
         }
     }
 
+    async fn recover_and_sync(&mut self, api: &Api) -> Result<(), SkillsError> {
+        let dir = self.config.dir.clone();
+        on_disk(move || install::recover(&dir)).await?;
+        self.sync(api).await
+    }
+
     async fn sync(&mut self, api: &Api) -> Result<(), SkillsError> {
         self.due_at = Instant::now() + REFRESH_EVERY;
         let limit = self.config.timeout;
@@ -144,8 +150,7 @@ impl Skills {
         let version = answer.manifest_version.clone();
         let folders = manifest::checked(answer, &self.config.channel).map_err(SkillsError::Manifest)?;
         let config = self.config.clone();
-        let installed = spawn_blocking(move || install::install(&config, &folders)).await;
-        let report = installed.map_err(std::io::Error::other).flatten().map_err(SkillsError::Install)?;
+        let report = on_disk(move || install::install(&config, &folders)).await?;
         tracing::info!(
             manifest_version = version,
             written = report.written,
@@ -173,6 +178,13 @@ impl Skills {
             }
         }
     }
+}
+
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, SkillsError> {
+    let done = spawn_blocking(work).await;
+    done.map_err(std::io::Error::other).flatten().map_err(SkillsError::Install)
 }
 
 /// The worker goes on with the skills it has.

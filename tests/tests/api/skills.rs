@@ -110,7 +110,10 @@ async fn a_manifest_that_the_worker_has_is_not_sent_again() {
     let etag = first.headers["etag"].to_str().unwrap();
     for known in [etag, &etag[2..], "*", &format!("\"x\", {etag}")] {
         let again = get(known).await;
-        assert_eq!((again.status.as_u16(), &again.body, &again.headers["etag"]), (304, &Value::Null, &first.headers["etag"]));
+        assert_eq!(
+            (again.status.as_u16(), &again.body, &again.headers["etag"]),
+            (304, &Value::Null, &first.headers["etag"])
+        );
     }
     world.bundle.clock.advance(Millis::from_secs(9));
     world.deploy(skill("ab", "1.0.0", "one")).await;
@@ -124,7 +127,11 @@ async fn a_manifest_that_the_worker_has_is_not_sent_again() {
 #[tokio::test]
 async fn the_manifest_is_for_workers_only() {
     let world = World::new().await;
-    assert_eq!(world.api.get(MANIFEST).send().await.problem(), (401, "unauthorized"), "an admin is no worker");
+    assert_eq!(
+        world.api.get(MANIFEST).send().await.problem(),
+        (401, "unauthorized"),
+        "an admin is no worker"
+    );
     let token = world.worker("w-1").await;
     let odd = world.api.get("/v1/worker/skills?releaseChannel=beta").key(&token).send().await;
     assert_eq!((odd.problem(), odd.pointer()), ((422, "invalid_field"), "/releaseChannel"));
@@ -220,7 +227,10 @@ async fn canary_and_stable_are_apart_and_a_release_can_be_taken_back() {
     assert_eq!(shown["activeReleases"]["stable"]["releasedBy"], "eve");
     let versions = world.api.get("/v1/skills/ab/versions").send().await.body_of(200);
     let release = |version: usize, channel: &str| &versions["items"][version]["releases"][channel];
-    assert_eq!((&release(0, "stable")["active"], &release(1, "stable")["active"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&release(0, "stable")["active"], &release(1, "stable")["active"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!((release(0, "canary"), &release(1, "canary")["active"]), (&json!(null), &json!(true)));
     assert_eq!(release(1, "stable")["releasedBy"], "bob");
     for (path, body, problem) in [
@@ -241,7 +251,9 @@ async fn a_disabled_skill_is_served_nowhere_and_keeps_its_releases() {
     world.deploy(with(skill("ab", "2.0.0", "two"), &[("releaseChannel", json!("canary"))])).await;
     let disabled = world.status("ab", "disabled").await;
     assert_eq!((&disabled["status"], &disabled["updatedBy"]), (&json!("disabled"), &json!("bob")));
-    assert!(world.served(&token, "stable").await.is_empty() && world.served(&token, "canary").await.is_empty());
+    assert!(
+        world.served(&token, "stable").await.is_empty() && world.served(&token, "canary").await.is_empty()
+    );
     assert_eq!(world.deploy(skill("ab", "1.1.0", "new")).await["status"], "disabled");
     assert!(world.served(&token, "stable").await.is_empty(), "a release does not enable it");
     world.status("ab", "active").await;

@@ -87,8 +87,7 @@ async fn of_two_releases_at_the_limit_one_fits() {
 async fn many_skills_deployed_to_one_channel_at_once_are_all_there() {
     let world = World::new().await;
     let apps: Vec<_> = (0..6).map(|_| world.bundle.app("admin-api")).collect();
-    let deploys =
-        apps.iter().enumerate().map(|(n, app)| deploy(app, wanted(&format!("s{n}"), "1.0.0", "x")));
+    let deploys = apps.iter().enumerate().map(|(n, app)| deploy(app, wanted(&format!("s{n}"), "1.0.0", "x")));
     assert!(join_all(deploys).await.iter().all(Result::is_ok));
     assert_eq!(served(&world.app).await.len(), 6);
 }
@@ -98,10 +97,8 @@ async fn a_release_beside_a_status_change_ends_as_one_after_the_other() {
     let world = World::new().await;
     deploy(&world.app, wanted("ab", "1.0.0", "old")).await.unwrap();
     let (one, other, name) = (world.bundle.app("admin-api"), world.bundle.app("admin-api"), slug("ab"));
-    let (deployed, disabled) = tokio::join!(
-        deploy(&one, wanted("ab", "2.0.0", "new")),
-        set_status(&other, &name, false, "bob")
-    );
+    let (deployed, disabled) =
+        tokio::join!(deploy(&one, wanted("ab", "2.0.0", "new")), set_status(&other, &name, false, "bob"));
     deployed.unwrap();
     disabled.unwrap();
     assert_eq!(served(&world.app).await, [], "disabled, whichever came first");

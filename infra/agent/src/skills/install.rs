@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use af_domain::ids::SkillSlug;
 use af_domain::skill::{MARKER, bundle::SkillFile};
@@ -55,7 +55,9 @@ enum Place {
 pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> {
     let dir = config.dir.as_path();
     fs::create_dir_all(dir)?;
-    let staging = fresh_staging(dir)?;
+    recover(dir)?;
+    let staging = dir.join(STAGING);
+    fs::create_dir(&staging)?;
     let mut report = Report::default();
     for folder in folders {
         let at = dir.join(folder.name.as_str());
@@ -80,27 +82,27 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
     Ok(report)
 }
 
-/// An empty staging folder. One that is there is from a process that died; a folder that it had moved away and not
-/// replaced yet goes back.
-fn fresh_staging(dir: &Path) -> io::Result<PathBuf> {
+/// Clears away what a process that died has left. A folder that it had moved aside and not replaced yet goes back.
+///
+/// # Errors
+/// When the disk does not let us.
+pub fn recover(dir: &Path) -> io::Result<()> {
     let staging = dir.join(STAGING);
     match kind(&staging)? {
-        None => {}
-        Some(kind) if kind.is_dir() => {
-            for entry in fs::read_dir(&staging)? {
-                let entry = entry?;
-                let name = entry.file_name().to_str().and_then(|n| n.strip_prefix(REPLACED)).map(str::to_owned);
-                let place = name.map(|name| dir.join(name));
-                if let Some(place) = place.filter(|place| matches!(kind(place), Ok(None))) {
-                    fs::rename(entry.path(), place)?;
-                }
-            }
-            fs::remove_dir_all(&staging)?;
-        }
-        Some(_) => fs::remove_file(&staging)?,
+        None => return Ok(()),
+        Some(kind) if !kind.is_dir() => return fs::remove_file(&staging),
+        Some(_) => {}
     }
-    fs::create_dir(&staging)?;
-    Ok(staging)
+    for entry in fs::read_dir(&staging)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_prefix(REPLACED)) else { continue };
+        let at = dir.join(name);
+        if kind(&at)?.is_none() {
+            fs::rename(entry.path(), at)?;
+        }
+    }
+    fs::remove_dir_all(&staging)
 }
 
 fn write_folder(folder: &Path, files: &[SkillFile]) -> io::Result<()> {
@@ -118,7 +120,7 @@ fn write_folder(folder: &Path, files: &[SkillFile]) -> io::Result<()> {
 }
 
 /// Puts the folder `new` at `at`. Where the file system cannot exchange two folders, the old one is moved to `aside`
-/// first; [`fresh_staging`] brings it back when the process dies before the next step.
+/// first; [`recover`] brings it back when the process dies before the next step.
 fn take_place(new: &Path, at: &Path, place: &Place, aside: &Path) -> io::Result<()> {
     if *place == Place::Free {
         return fs::rename(new, at);

@@ -109,7 +109,8 @@ fn folder(skill: SkillAnswer) -> Result<Folder, String> {
     if bundle.sha256().as_str() != skill.sha256 {
         return Err("its files are not those of its bundle".to_owned());
     }
-    let [marker] = <[FileAnswer; 1]>::try_from(markers).map_err(|_| "it has not one marker file".to_owned())?;
+    let [marker] =
+        <[FileAnswer; 1]>::try_from(markers).map_err(|_| "it has not one marker file".to_owned())?;
     let hash = sha256(marker.content.as_bytes());
     if hash.as_str() != marker.sha256 || !is_ours(&marker.content, &name) || skill.slug != name.as_str() {
         return Err("its marker file is not ours".to_owned());

@@ -41,7 +41,8 @@ fn manifest(tag: &'static str, skills: Vec<Value>) -> Answer {
 /// Runs a worker on this volume until the fake tells it to stop.
 async fn work(fake: &Fake, volume: &Path, changes: &[(&str, &str)]) -> Result<Exit, AgentError> {
     let url = fake.serve().await;
-    let own = [("SKILLS_BOOTSTRAP_MODE", "db_manifest"), ("AGENT_FACTORY_DATA_DIR", volume.to_str().unwrap())];
+    let own =
+        [("SKILLS_BOOTSTRAP_MODE", "db_manifest"), ("AGENT_FACTORY_DATA_DIR", volume.to_str().unwrap())];
     run(config(&url, &[changes, &own].concat()), never()).await
 }
 
@@ -122,7 +123,11 @@ async fn a_skill_is_replaced_as_a_whole_and_what_left_the_manifest_goes() {
     once(volume.path(), manifest("\"2\"", vec![second, same.clone()]), &[]).await;
     assert_eq!(read(volume.path(), "ab/scripts/index.mjs"), "two");
     assert!(!tree(volume.path()).contains(&"ab/old.txt".to_owned()), "nothing of the old one is left");
-    assert_eq!(read(volume.path(), "cd/cache.txt"), "kept by the skill", "what has not changed is not touched");
+    assert_eq!(
+        read(volume.path(), "cd/cache.txt"),
+        "kept by the skill",
+        "what has not changed is not touched"
+    );
     fs::write(volume.path().join("skills/cd/SKILL.md"), "changed by somebody").unwrap();
     once(volume.path(), manifest("\"2\"", vec![same]), &[]).await;
     let cd = ["cd/.af-global-skill.json", "cd/SKILL.md", "cd/scripts/index.mjs"];
@@ -146,9 +151,15 @@ async fn folders_that_are_not_ours_are_not_touched() {
     fs::write(elsewhere.path().join(MARKER), ours["files"][2]["content"].as_str().unwrap()).unwrap();
     let answer = manifest("\"1\"", vec![skill("ab", "one", &[]), ours, skill("ef", "one", &[])]);
     once(volume.path(), answer, &[]).await;
-    let expected =
-        ["ab/SKILL.md", "cd", "copied/.af-global-skill.json", "ef/.af-global-skill.json", "ef/SKILL.md",
-            "ef/scripts/index.mjs", "own/SKILL.md"];
+    let expected = [
+        "ab/SKILL.md",
+        "cd",
+        "copied/.af-global-skill.json",
+        "ef/.af-global-skill.json",
+        "ef/SKILL.md",
+        "ef/scripts/index.mjs",
+        "own/SKILL.md",
+    ];
     assert_eq!(tree(volume.path()), expected);
     assert_eq!(read(volume.path(), "ab/SKILL.md"), "mine");
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "a link is not followed");
@@ -267,6 +278,7 @@ async fn what_a_process_that_died_left_behind_is_put_right() {
     // It died between the two steps, on a file system that knows no exchange.
     fs::rename(skills.join("ab"), skills.join(".af-skills-staging/replaced-ab")).unwrap();
     once(volume.path(), ok(json!({"not": "a manifest"})), &[]).await;
+    assert_eq!(tree(volume.path()).len(), 3, "it is back, whatever the server answers");
     once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;
     let expected = ["ab/.af-global-skill.json", "ab/SKILL.md", "ab/scripts/index.mjs"];
     assert_eq!(tree(volume.path()), expected);

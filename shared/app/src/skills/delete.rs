@@ -38,7 +38,8 @@ pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
         }
         try_join_all(versions.iter().map(|version| app.store.delete_skill_version(slug, version))).await?;
     }
-    let detail = format!("skill {slug} is served no more, but has versions left to remove: send DELETE again");
+    let detail =
+        format!("skill {slug} is served no more, but has versions left to remove: send DELETE again");
     Err(Refusal::new(Code::Unavailable, detail).after(AGAIN_AFTER).into())
 }
 

@@ -51,11 +51,11 @@ pub struct Deploy {
 pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppError> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
-    let Deploy { slug, display_name, description, version, module_format, entry_point, channel, .. } = request;
+    let Deploy { slug, display_name, description, version, module_format, entry_point, channel, .. } =
+        request;
     let bundle = Bundle::of(request.files, module_format)?;
     let (sha256, bytes) = (bundle.sha256().clone(), bundle.bytes() as u64);
-    let mut edition =
-        Edition { version, bundle: sha256, bytes, answer_bytes: 0, module_format, entry_point };
+    let mut edition = Edition { version, bundle: sha256, bytes, answer_bytes: 0, module_format, entry_point };
     edition.answer_bytes = manifest::answer_bytes(&slug, &edition, bundle.files())?;
     let release = Release { edition, released: stamp.clone() };
     let apply = |skill: &mut Skill| {

@@ -58,8 +58,7 @@ pub async fn version(
     slug: &SkillSlug,
     version: &SkillVersion,
 ) -> Result<(VersionView, Vec<SkillFile>), AppError> {
-    let (skill, deployed) =
-        tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
+    let (skill, deployed) = tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
     let skill = skill.ok_or_else(|| no_skill(slug))?;
     let deployed = deployed.ok_or_else(|| no_version(slug, version))?;
     // Without its files it has just been deleted.
