@@ -10,7 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, WorkerId};
+use af_domain::ids::{
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SkillSlug, SkillVersion,
+    WorkerId,
+};
+use af_domain::skill::ReleaseChannel;
+use af_domain::skill::bundle::sha256;
 use af_domain::time::Timestamp;
 use af_local::template::Template;
 use af_store::keys::{self, Key};
@@ -57,6 +62,8 @@ impl Samples {
         let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
         let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
         let user = ConsumerUserId::parse("ann").unwrap();
+        let (skill, version) = (SkillSlug::parse("search").unwrap(), SkillVersion::parse("1.4.0").unwrap());
+        let bundle = sha256(b"files");
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
         let message = ids.into_iter().find(in_first_shard).unwrap();
@@ -73,18 +80,23 @@ impl Samples {
             ("conversation", key(keys::conversation(&conversation))),
             ("counters", key(keys::counters())),
             ("dead_letter", key(keys::dead_letter(&message, at))),
-            ("history", key(keys::history(&conversation, Fence(7), 2, "000001"))),
-            ("history_at", key(keys::history_at(&conversation, "H#0000000007#002#000001"))),
+            ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("message", key(keys::message(&message))),
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
+            ("skill", key(keys::skill(&skill))),
+            ("skill_bundle", key(keys::skill_bundle(&skill, &bundle))),
+            ("skill_channel", key(keys::skill_channel(ReleaseChannel::Canary))),
+            ("skill_version", key(keys::skill_version(&skill, &version))),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("AGENTS", part(keys::AGENTS.into())),
             ("API_KEYS", part(keys::API_KEYS.into())),
             ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
             ("READY_INDEX", part(keys::READY_INDEX.into())),
+            ("SKILLS", part(keys::SKILLS.into())),
+            ("SKILL_VERSIONS", part(keys::SKILL_VERSIONS.into())),
             ("WORKERS", part(keys::WORKERS.into())),
             ("conversation_key", part(conversation.to_string())),
             ("dead_letter_partition", part(keys::dead_letter_partition(0))),
@@ -92,24 +104,28 @@ impl Samples {
             ("ready_horizon", part(keys::ready_horizon(at))),
             ("ready_partition", part(keys::ready_partition(&conversation, 1))),
             ("ready_shard", part(keys::ready_shard(0))),
+            ("skill_partition", part(keys::skill_partition(&skill))),
         ];
         let placeholders = vec![
             ("agentKey", agent.to_string()),
             ("at", "1700000000000".into()),
             ("at + 1", "1700000000001".into()),
-            ("attempt", "002".into()),
             ("bodyHash", "c0ffee".into()),
             ("botIdentity", bot.to_string()),
+            ("bundle", bundle.to_string()),
+            ("channel", "canary".into()),
             ("chatId", "555".into()),
             ("ck", conversation.to_string()),
             ("consumerUserId", user.to_string()),
-            ("firstFence", "0000000007".into()),
+            ("fence", "0000000007".into()),
             ("keyId", "k1".into()),
             ("messageId", message.to_string()),
             ("name", "policies".into()),
             ("place", "000001".into()),
             ("shard", "0".into()),
+            ("slug", skill.to_string()),
             ("telegramUserId", "444".into()),
+            ("version", version.to_string()),
             ("workerId", worker.to_string()),
         ];
         Self { made: BTreeMap::from(made), placeholders }

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use routes::{
-    agents, conversations, health, keys, messages, policies, queue, secrets, telegram_webhooks, workers,
+    agents, conversations, health, keys, messages, policies, queue, secrets, skills, telegram_webhooks, workers,
 };
 
 type Shared = Arc<App>;
@@ -50,6 +50,12 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/workers", get(workers::list::list).post(workers::register::register))
         .route("/v1/workers/reconcile", post(workers::reconcile::reconcile))
         .route("/v1/workers/{workerId}", get(workers::get::get))
+        .route("/v1/skills", get(skills::list::list).post(skills::deploy::deploy))
+        .route("/v1/skills/{slug}", get(skills::get::get).delete(skills::delete::delete))
+        .route("/v1/skills/{slug}/status", put(skills::status::put))
+        .route("/v1/skills/{slug}/activate", post(skills::activate::activate))
+        .route("/v1/skills/{slug}/versions", get(skills::versions::list))
+        .route("/v1/skills/{slug}/versions/{version}", get(skills::version::get))
         .route("/v1/keys", get(keys::list::list).post(keys::create::create))
         .route("/v1/keys/{keyId}", delete(keys::revoke::revoke))
         .route("/healthz", get(health::alive))

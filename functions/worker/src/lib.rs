@@ -9,7 +9,7 @@ use af_app::{App, AppError, Boot, BootError, worker_token};
 use af_domain::ids::WorkerId;
 use af_http::{Bearer, service};
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 
 type Shared = Arc<App>;
 
@@ -27,6 +27,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
             .route("/v1/worker/messages/{messageId}/complete", post(routes::complete::complete))
             .route("/v1/worker/messages/{messageId}/fail", post(routes::fail::fail))
             .route("/v1/worker/conversations/{conversationId}/history", post(routes::history::append))
+            .route("/v1/worker/skills", get(routes::skills::skills))
             .with_state(app),
     ))
 }

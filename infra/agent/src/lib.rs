@@ -29,9 +29,11 @@ mod http;
 mod job;
 mod lease;
 mod reply;
+mod skills;
 mod wire;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig};
 pub use engine::openai::OpenAiConfig;
+pub use skills::{BadManifest, SkillsConfig, SkillsError};
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

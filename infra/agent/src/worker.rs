@@ -16,6 +16,7 @@ use crate::engine::{self, Engine};
 use crate::job::{End, Work};
 use crate::lease::Lease;
 use crate::reply::Courier;
+use crate::skills::{Skills, SkillsError};
 use crate::wire::{Bundle, PollAnswer, PollRequest};
 
 /// A server that was silent for this long is gone (a `dev` that was killed, an address that changed): the worker
@@ -57,6 +58,9 @@ pub enum AgentError {
         /// The problem's code, if it named one.
         code: String,
     },
+    /// The skills that it must have are not to be had.
+    #[error("this worker must not run without its skills")]
+    Skills(#[source] SkillsError),
     /// No answer for [`UNREACHABLE_EXIT`].
     #[error("the server could not be reached for {} s", UNREACHABLE_EXIT.as_secs())]
     Unreachable(#[source] reqwest::Error),
@@ -88,6 +92,7 @@ struct Worker {
     engine: Arc<dyn Engine>,
     courier: Courier,
     delivered: Delivered,
+    skills: Option<Skills>,
     worker_id: String,
     /// The conversation that we believe is ours.
     conversation_id: Option<String>,
@@ -117,6 +122,7 @@ impl Worker {
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
             delivered: Delivered::default(),
+            skills: config.skills.map(Skills::new),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
             sure: false,
@@ -128,6 +134,7 @@ impl Worker {
         tracing::info!(worker_id = self.worker_id, "worker started");
         let mut backoff = Backoff::new();
         let mut release = false;
+        self.bring_skills(true).await?;
         while self.shutdown.borrow().is_none() {
             let asked_at = Instant::now();
             let next = match self.poll(release).await {
@@ -147,8 +154,27 @@ impl Worker {
                 Next::Wait(length) => self.pause(length).await,
                 Next::AtOnce { .. } => {}
             }
+            self.bring_skills(false).await?;
         }
         Ok(Exit::ShutDown)
+    }
+
+    /// Brings the skills, or what has changed of them, unless the shutdown begins.
+    async fn bring_skills(&mut self, first: bool) -> Result<(), AgentError> {
+        let Some(skills) = &mut self.skills else { return Ok(()) };
+        let mut shutdown = self.shutdown.clone();
+        let api = &self.api;
+        let bring = async {
+            if first {
+                return skills.bootstrap(api).await;
+            }
+            skills.refresh(api).await;
+            Ok(())
+        };
+        tokio::select! {
+            brought = bring => brought.map_err(AgentError::Skills),
+            Ok(_) = shutdown.wait_for(Option::is_some) => Ok(()),
+        }
     }
 
     /// A poll is never cut short, not even by a shutdown: its answer may hold a claim.

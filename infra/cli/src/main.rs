@@ -59,6 +59,9 @@ enum Command {
     /// Conversations: who has one, and taking it away
     #[command(subcommand)]
     Conversations(commands::conversations::Conversations),
+    /// Global skills: deploy a folder, roll back, disable
+    #[command(subcommand)]
+    Skills(commands::skills::Skills),
     /// The worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
@@ -99,6 +102,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
+        Command::Skills(skills) => skills.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,
     }
 }

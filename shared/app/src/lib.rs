@@ -22,6 +22,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod secrets;
 pub mod send;
+pub mod skills;
 pub mod telegram_bots;
 pub mod views;
 pub mod wire;

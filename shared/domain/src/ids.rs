@@ -102,6 +102,23 @@ id!(
     ConversationKey, "conversationKey", "26 letters and digits of base 32",
     |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 );
+id!(
+    /// A global skill, and the name of its folder on a worker.
+    SkillSlug, "slug", "2 to 128 of a-z, 0-9, '-' and '_', beginning with a letter or digit",
+    |t| (2..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        && !t.starts_with(['-', '_'])
+);
+id!(
+    /// A version of a global skill.
+    SkillVersion, "version", "a semantic version such as 1.4.0 or 2.0.0-rc.1, at most 64 characters",
+    |t| t.len() <= 64 && semver::Version::parse(t).is_ok()
+);
+id!(
+    /// A SHA-256 in hex.
+    Sha256Hex, "sha256", "64 hex digits in lower case",
+    |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
 
 /// A fence: grows by one with every claim of its conversation and is never set back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -220,6 +237,22 @@ mod tests {
         assert!(ConversationId::parse("user-agent:support:ünal").is_ok());
         assert!(ConversationId::parse("line\nbreak").is_err());
         assert!(BotIdentity::parse("12a").is_err());
+    }
+
+    #[test]
+    fn a_skill_has_a_slug_and_semantic_versions() {
+        for good in ["ab", "9-lives", "web_search-2"] {
+            assert!(SkillSlug::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["a", "-ab", "_ab", "Ab", "a.b", "a/b", "..", "", &"a".repeat(129)] {
+            assert!(SkillSlug::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["1.0.0", "0.1.2-rc.1+build.7"] {
+            assert!(SkillVersion::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["1", "1.0", "v1.0.0", "1.0.0 ", "01.0.0", "", &format!("1.0.0-{}", "a".repeat(64))] {
+            assert!(SkillVersion::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,5 +12,6 @@ pub mod message;
 pub mod policy;
 pub mod pool;
 pub mod refusal;
+pub mod skill;
 pub mod time;
 pub mod worker;

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod message;
 mod payload;
 pub mod reconcile_lease;
+pub mod skill;
 pub mod worker;
 mod write;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 38] = [
+const ROUTES: [(&str, &str, char); 46] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -36,6 +36,14 @@ const ROUTES: [(&str, &str, char); 38] = [
     ("POST", "/v1/keys", 'a'),
     ("GET", "/v1/keys", 'r'),
     ("DELETE", "/v1/keys/k", 'a'),
+    ("POST", "/v1/skills", 'a'),
+    ("GET", "/v1/skills", 'r'),
+    ("GET", "/v1/skills/ab", 'r'),
+    ("DELETE", "/v1/skills/ab", 'a'),
+    ("PUT", "/v1/skills/ab/status", 'a'),
+    ("POST", "/v1/skills/ab/activate", 'a'),
+    ("GET", "/v1/skills/ab/versions", 'r'),
+    ("GET", "/v1/skills/ab/versions/1.0.0", 'r'),
     ("POST", "/v1/users/u/agents/support/messages", 'p'),
     ("GET", "/v1/users/u/agents/support/conversation", 'p'),
     ("GET", "/v1/users/u/messages/m", 'p'),

@@ -11,6 +11,7 @@ mod operator;
 mod policies;
 mod recover;
 mod secrets;
+mod skills;
 mod telegram;
 mod users;
 mod why;

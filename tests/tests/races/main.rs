@@ -17,5 +17,6 @@ mod provider;
 mod reconciling;
 mod repairs;
 mod replica;
+mod skills;
 mod world;
 mod writes;

@@ -50,7 +50,7 @@ async fn a_message_whose_workers_row_was_deleted_is_given_to_another() {
     let stored = world.stored(&talk).await;
     assert_eq!((stored.lease, stored.owner), (None, None));
     assert_eq!(stored.queue.entries()[0].attempts_counted(), 1);
-    let shown = world.app.store.message(&message, true).await.unwrap().unwrap();
+    let shown = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!((shown.last_error.as_deref(), shown.attempts), (Some("worker w is gone"), 1));
     world.finished(&message).await;
 }
@@ -64,7 +64,7 @@ async fn the_last_attempt_of_a_deleted_worker_is_a_dead_letter() {
     world.claim(&worker, Some(&talk)).await;
     world.delete(keys::worker(&worker)).await;
     world.healed(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
-    let dead = world.app.store.message(&message, true).await.unwrap().unwrap();
+    let dead = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!(dead.status, MessageStatus::DeadLetter);
     assert_eq!(dead.last_error.as_deref(), Some("worker w is gone"));
     let next = world.enqueue(&talk, None).await;

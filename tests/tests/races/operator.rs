@@ -101,6 +101,7 @@ fn anew(held: &Held) -> Entry {
         due: START,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 5,
         not_before: Timestamp::default(),
         first_fence: None,

@@ -8,5 +8,6 @@ pub mod messages;
 pub mod policies;
 pub mod queue;
 pub mod secrets;
+pub mod skills;
 pub mod telegram_webhooks;
 pub mod workers;

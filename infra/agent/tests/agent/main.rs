@@ -6,4 +6,5 @@ mod command;
 mod once;
 mod openai;
 mod server;
+mod skills;
 mod support;

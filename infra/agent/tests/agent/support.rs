@@ -19,6 +19,8 @@ pub const MODEL_KEY: &str = "sk-model-secret";
 #[derive(Clone, Debug)]
 pub enum Answer {
     Json(u16, Value),
+    /// The same with an entity tag.
+    Tagged(u16, &'static str, Value),
     /// An answer that asks to wait for this many seconds.
     Later(u16, u64, Value),
     /// A stream of events; it is cut off behind them, or ends.
@@ -33,11 +35,13 @@ pub enum Answer {
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The last part of the path: `poll`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
+    /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
     /// `completions`.
     pub name: String,
     pub path: String,
     pub body: Value,
+    /// `If-None-Match`.
+    pub known: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -120,21 +124,27 @@ async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: By
             value == &format!("Bearer {token}")
         });
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body });
+    let known = headers.get("if-none-match").map(|tag| tag.to_str().unwrap().to_owned());
+    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body, known });
     fake.0.called.notify_waiters();
     let answer = if authorized { fake.answer(&name) } else { problem(401, "unauthorized") };
+    let json = |status: u16, body: Value| {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let response = Response::builder().status(status).header("content-type", "application/json");
+        response.body(body).unwrap()
+    };
     match answer {
-        Answer::Json(status, body) => Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap(),
-        Answer::Later(status, seconds, body) => Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .header("retry-after", seconds)
-            .body(Body::from(body.to_string()))
-            .unwrap(),
+        Answer::Json(status, body) => json(status, body),
+        Answer::Tagged(status, tag, body) => {
+            let mut response = json(status, body);
+            response.headers_mut().insert("etag", tag.parse().unwrap());
+            response
+        }
+        Answer::Later(status, seconds, body) => {
+            let mut response = json(status, body);
+            response.headers_mut().insert("retry-after", seconds.into());
+            response
+        }
         Answer::Events { data, cut_off } => {
             let events = data.into_iter().map(|data| Ok(format!("data: {data}\n\n")));
             let end = cut_off.then_some(Err("cut off"));

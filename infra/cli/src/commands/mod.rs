@@ -5,5 +5,6 @@ pub mod chat;
 pub mod conversations;
 pub mod queue;
 pub mod secrets;
+pub mod skills;
 pub mod worker;
 pub mod workers;

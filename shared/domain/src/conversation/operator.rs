@@ -59,7 +59,7 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{NOW, conversation, entry, worker};
-    use super::super::{NotHeld, Outcome};
+    use super::super::{Cut, NotHeld, Outcome};
     use super::*;
 
     fn id(text: &str) -> MessageId {
@@ -96,7 +96,7 @@ mod tests {
         let lease = claimed.lease.clone().unwrap().id;
         let failure = Failure { error: "model is down".into(), retryable: true };
         let failed = claimed.fail(&lease, failure, 0.0, NOW, &policies).unwrap();
-        let recovered = claimed.recover(true, 0.0, NOW, &policies).unwrap();
+        let recovered = claimed.recover(Cut::WorkerGone, 0.0, NOW, &policies).unwrap();
         let freed = claimed.freed("stuck", 0.0, NOW, &policies).unwrap();
         for back in [&failed, &recovered, freed.back.as_ref().unwrap()] {
             assert_eq!(back.outcome, Outcome::Cancelled);
