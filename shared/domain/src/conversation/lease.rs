@@ -238,7 +238,8 @@ impl Conversation {
         }
         entry.drained += 1;
         entry.not_before = Timestamp::default();
-        let outcome = if lease.cancelled { Outcome::Cancelled } else { Outcome::Requeued { not_before: now } };
+        let outcome =
+            if lease.cancelled { Outcome::Cancelled } else { Outcome::Requeued { not_before: now } };
         let error = format!("drained: {why}");
         self.ended(lease, Ending { entry, outcome, error, ended_by }, now, policies)
     }
