@@ -5,6 +5,8 @@
 mod access;
 mod agents;
 mod backlog;
+mod expiry;
+mod hydration;
 mod lists;
 mod messages;
 mod operator;
