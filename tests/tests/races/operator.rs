@@ -1,7 +1,7 @@
 //! Operators against workers, recovery and each other: one wins, and the other is told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use af_app::AppError;
 use af_app::conversations::free;
@@ -24,13 +24,14 @@ const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 /// Past the first backoff.
 const PAST_THE_BACKOFF: Millis = Millis::from_secs(2);
 
-/// The next transaction is carried out, but its answer is lost.
-struct LostOnce(AtomicBool);
+/// After so many transactions, the answer of the next one is lost.
+struct LostAfter(AtomicI32);
 
-impl Faults for LostOnce {
+impl Faults for LostAfter {
     fn before(&self, request: &WireRequest) -> Fault {
-        let writes = request.operation == "TransactWriteItems" && self.0.swap(false, Ordering::Relaxed);
-        if writes { Fault::LoseResponse } else { Fault::None }
+        let is_lost =
+            request.operation == "TransactWriteItems" && self.0.fetch_sub(1, Ordering::Relaxed) == 0;
+        if is_lost { Fault::LoseResponse } else { Fault::None }
     }
 }
 
@@ -112,7 +113,7 @@ fn anew(held: &Held) -> Entry {
 async fn a_retry_whose_answer_was_lost_is_answered_when_it_comes_again() {
     let world = World::new().await;
     let held = dead_letter(&world).await;
-    let troubled = world.troubled(Arc::new(LostOnce(AtomicBool::new(true))));
+    let troubled = world.troubled(Arc::new(LostAfter(AtomicI32::new(0))));
     let call = Some(("op", "k"));
     let lost = retry(&troubled, &held.message, call).await;
     assert!(code(&lost).is_none() && lost.is_err(), "{lost:?}");
@@ -125,7 +126,7 @@ async fn a_cancellation_whose_answer_was_lost_is_answered_when_it_comes_again() 
     let world = World::new().await;
     let talk = conversation("talk");
     let waiting = world.enqueue(&talk, None).await;
-    let troubled = world.troubled(Arc::new(LostOnce(AtomicBool::new(true))));
+    let troubled = world.troubled(Arc::new(LostAfter(AtomicI32::new(0))));
     cancel(&troubled, &waiting).await.unwrap_err();
     assert_eq!(cancel(&troubled, &waiting).await.unwrap(), Cancelled::AtOnce);
     assert!(world.stored(&talk).await.queue.is_empty());
@@ -179,7 +180,8 @@ async fn a_completion_after_the_cancellation_ends_cancelled_however_often_it_com
     let world = World::new().await;
     let held = running(&world).await;
     cancel(&world.app, &held.message).await.unwrap();
-    let troubled = world.troubled(Arc::new(LostOnce(AtomicBool::new(true))));
+    // The first is refused for the mark, the second is carried out.
+    let troubled = world.troubled(Arc::new(LostAfter(AtomicI32::new(1))));
     for app in [&troubled, &world.app, &world.app] {
         let ended = complete(app, &held.worker, &held.message, &held.lease, without_words()).await;
         assert!(ended.is_ok() || code(&ended).is_none(), "{ended:?}");
