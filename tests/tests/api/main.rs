@@ -9,6 +9,7 @@ mod lists;
 mod messages;
 mod operator;
 mod policies;
+mod retry;
 mod secrets;
 mod telegram;
 mod users;
