@@ -12,6 +12,7 @@ mod messages;
 mod operator;
 mod policies;
 mod recover;
+mod retry;
 mod secrets;
 mod skills;
 mod telegram;
