@@ -6,16 +6,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod readme;
+mod skills;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
-use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SkillSlug, SkillVersion,
-    WorkerId,
-};
-use af_domain::skill::ReleaseChannel;
-use af_domain::skill::bundle::sha256;
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, WorkerId};
 use af_domain::time::Timestamp;
 use af_local::template::Template;
 use af_store::keys::{self, Key};
@@ -24,9 +21,6 @@ use serde_json::Value;
 use syn::visit::{self, Visit};
 
 const DATA_MODEL: &str = "docs/data-model.md";
-/// A reader who has seen this many lines of the README has seen how to start.
-const README_LINES_TO_COMMANDS: usize = 25;
-const COMMANDS: [&str; 2] = ["cargo run -- dev", "cargo test --workspace"];
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
@@ -62,8 +56,6 @@ impl Samples {
         let (at, worker) = (Timestamp::from_millis(1_700_000_000_000), WorkerId::parse("w-1").unwrap());
         let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
         let user = ConsumerUserId::parse("ann").unwrap();
-        let (skill, version) = (SkillSlug::parse("search").unwrap(), SkillVersion::parse("1.4.0").unwrap());
-        let bundle = sha256(b"files");
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
         let message = ids.into_iter().find(in_first_shard).unwrap();
@@ -85,18 +77,12 @@ impl Samples {
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
-            ("skill", key(keys::skill(&skill))),
-            ("skill_bundle", key(keys::skill_bundle(&skill, &bundle))),
-            ("skill_channel", key(keys::skill_channel(ReleaseChannel::Canary))),
-            ("skill_version", key(keys::skill_version(&skill, &version))),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("AGENTS", part(keys::AGENTS.into())),
             ("API_KEYS", part(keys::API_KEYS.into())),
             ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
             ("READY_INDEX", part(keys::READY_INDEX.into())),
-            ("SKILLS", part(keys::SKILLS.into())),
-            ("SKILL_VERSIONS", part(keys::SKILL_VERSIONS.into())),
             ("WORKERS", part(keys::WORKERS.into())),
             ("conversation_key", part(conversation.to_string())),
             ("dead_letter_partition", part(keys::dead_letter_partition(0))),
@@ -104,7 +90,6 @@ impl Samples {
             ("ready_horizon", part(keys::ready_horizon(at))),
             ("ready_partition", part(keys::ready_partition(&conversation, 1))),
             ("ready_shard", part(keys::ready_shard(0))),
-            ("skill_partition", part(keys::skill_partition(&skill))),
         ];
         let placeholders = vec![
             ("agentKey", agent.to_string()),
@@ -112,8 +97,6 @@ impl Samples {
             ("at + 1", "1700000000001".into()),
             ("bodyHash", "c0ffee".into()),
             ("botIdentity", bot.to_string()),
-            ("bundle", bundle.to_string()),
-            ("channel", "canary".into()),
             ("chatId", "555".into()),
             ("ck", conversation.to_string()),
             ("consumerUserId", user.to_string()),
@@ -123,12 +106,16 @@ impl Samples {
             ("name", "policies".into()),
             ("place", "000001".into()),
             ("shard", "0".into()),
-            ("slug", skill.to_string()),
             ("telegramUserId", "444".into()),
-            ("version", version.to_string()),
             ("workerId", worker.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }
+        Self { made: BTreeMap::from(made), placeholders }.with(skills::samples())
+    }
+
+    fn with(mut self, more: Samples) -> Self {
+        self.made.extend(more.made);
+        self.placeholders.extend(more.placeholders);
+        self
     }
 
     fn fill(&self, shape: &str) -> String {
@@ -280,23 +267,6 @@ fn writes_told(document: &str, writes: &Writes) -> Vec<Violation> {
     no_entry.chain(no_method).chain(conditions).chain(attributes).collect()
 }
 
-/// Both commands come early.
-fn commands_first(readme: &str) -> Vec<Violation> {
-    let first: Vec<&str> = readme.lines().take(README_LINES_TO_COMMANDS).collect();
-    let missing = COMMANDS.iter().filter(|command| !first.iter().any(|line| line.contains(**command)));
-    missing.map(|command| Violation::new("README.md", format!("`{command}` comes late or never"))).collect()
-}
-
-/// Every relative link of the Markdown file at `path` leads to a file or folder.
-fn links_lead_somewhere(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<Violation> {
-    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let relative = targets.filter(|t| !t.contains("://") && !t.starts_with('#') && !t.starts_with("mailto:"));
-    let files = relative.map(|t| t.split('#').next().unwrap_or_default());
-    let broken = files.filter(|file| !exists(&folder.join(file)));
-    broken.map(|file| Violation::new(path, format!("the link to {file} leads nowhere"))).collect()
-}
-
 fn real_template() -> Template {
     Template::parse(&read("infra/template.yaml"), &BTreeMap::new()).expect("the template can be read")
 }
@@ -377,38 +347,4 @@ fn a_write_that_is_not_told_is_refused() {
     assert_eq!(judged(&format!("{document}### `plain`\n")), 1, "an entry of an unconditional write");
     assert_eq!(judged(&document.replace("#x = :x", "#x = :y")), 1, "another condition");
     assert_eq!(judged(&document.replace("`yy`", "yy")), 1, "an attribute nobody explains");
-}
-
-#[test]
-fn the_readme_begins_with_the_two_commands() {
-    assert_none(&commands_first(&read("README.md")));
-}
-
-#[test]
-fn commands_that_come_late_are_refused() {
-    assert_eq!(commands_first("cargo run -- dev\ncargo test --workspace\n"), []);
-    assert_eq!(commands_first("cargo run -- dev\n").len(), 1);
-    let late = format!("{}{}", "a line\n".repeat(README_LINES_TO_COMMANDS), COMMANDS.join("\n"));
-    assert_eq!(commands_first(&late).len(), 2);
-}
-
-#[test]
-fn every_relative_link_of_the_documents_exists() {
-    let workspace = Workspace::real();
-    let documents = workspace.files.iter().filter(|f| f.path == "README.md" || f.path.starts_with("docs/"));
-    let documents: Vec<_> = documents.filter(|f| f.path.ends_with(".md")).collect();
-    assert!(documents.len() > 2, "the documents are not where this rule looks");
-    let exists = |path: &Path| root().join(path).exists();
-    let broken = documents.iter().flat_map(|f| links_lead_somewhere(&f.path, &f.text, exists));
-    assert_none(&broken.collect::<Vec<_>>());
-}
-
-#[test]
-fn a_link_that_leads_nowhere_is_refused() {
-    let judged = |text: &str| {
-        let exists = |path: &Path| path == Path::new("docs/there.md");
-        links_lead_somewhere("docs/a.md", text, exists).len()
-    };
-    assert_eq!(judged("[a](there.md), [b](there.md#part), [c](#part), [d](https://example.com/x)"), 0);
-    assert_eq!(judged("[a](gone.md) and [b](../there.md)"), 2);
 }
