@@ -8,4 +8,5 @@ mod crashes;
 mod idle;
 mod loop_;
 mod many;
+mod skills;
 mod support;
