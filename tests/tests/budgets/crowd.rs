@@ -1,7 +1,7 @@
 //! Messages and workers of other people, stored in bulk: copies of what the use cases have written once.
 
 use af_app::enqueue::Enqueue;
-use af_domain::ids::{ConversationId, ConversationKey, WorkerId};
+use af_domain::ids::{ConversationId, ConversationKey, MessageId, WorkerId};
 use af_domain::time::Millis;
 use af_store::keys::Key;
 use af_store::{conversation_key, keys};
@@ -16,6 +16,8 @@ const SCHEDULED_ONE_IN: usize = 10;
 const DONE_PER_CONVERSATION: usize = 30;
 /// When those that wait are due: not while this test runs.
 const LATER: Millis = Millis::from_days(300);
+/// Where the history entries of a conversation's first message stand.
+const FIRST_FENCE: &str = "H#0000000001#";
 /// Items that are stored at once: so many are in memory twice.
 const BATCH: usize = 20_000;
 
@@ -114,9 +116,10 @@ pub async fn prolong(
     messages: usize,
     entries: usize,
 ) {
-    let pattern = Pattern::read(world, conversation.clone(), message.clone()).await;
+    let mut items = partition(world, keys::message(message).pk).await;
+    items.extend(partition(world, keys::conversation(&conversation_key(conversation)).pk).await);
     let is = |item: &Value, sk: &str| item["sk"]["S"].as_str().unwrap().starts_with(sk);
-    let (history, others): (Vec<_>, Vec<_>) = pattern.items.iter().partition(|item| is(item, FIRST_FENCE));
+    let (history, others): (Vec<_>, Vec<_>) = items.iter().partition(|item| is(item, FIRST_FENCE));
     let meta = others.iter().find(|item| !item["fn"].is_null()).unwrap();
     let sent = others.iter().find(|item| !item["bh"].is_null()).unwrap();
     let per_claim = history.len();
@@ -137,7 +140,7 @@ pub async fn prolong(
     let mut meta = (*meta).clone();
     meta["fn"]["N"] = json!(claims.to_string());
     batch.push(meta);
-    write(world, batch).await;
+    write(world, batch.into_iter(), false).await;
 }
 
 /// Takes the rows of all workers away, which own nothing: those that a row measures are the only ones then.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use af_domain::conversation::{Conversation, Cut, Entry, Failure, GivenBack, Outcome, Priority, Queue, Settled};
+use af_domain::conversation::{
+    Conversation, Cut, Entry, Failure, GivenBack, Outcome, Priority, Queue, Settled,
+};
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::policy::{OnRetry, Policies};
 use af_domain::time::{Millis, Timestamp};
@@ -152,7 +154,12 @@ impl Life {
     fn recover(&mut self, gone: bool) -> Result<(), TestCaseError> {
         let lease = self.conversation.lease.clone();
         let over = lease.is_some_and(|lease| gone || lease.expires_at <= self.now);
-        let back = self.conversation.recover(if gone { Cut::WorkerGone } else { Cut::Expired }, 0.0, self.now, &self.policies);
+        let back = self.conversation.recover(
+            if gone { Cut::WorkerGone } else { Cut::Expired },
+            0.0,
+            self.now,
+            &self.policies,
+        );
         prop_assert_eq!(back.is_some(), over);
         back.map_or(Ok(()), |back| self.give_back(back))
     }
