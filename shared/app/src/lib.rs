@@ -19,6 +19,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod secrets;
 pub mod send;
+pub mod snapshots;
 pub mod telegram_bots;
 pub mod views;
 pub mod wire;

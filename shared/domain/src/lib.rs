@@ -10,5 +10,6 @@ pub mod message;
 pub mod policy;
 pub mod pool;
 pub mod refusal;
+pub mod snapshot;
 pub mod time;
 pub mod worker;

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod message;
 mod payload;
 pub mod reconcile_lease;
+pub mod snapshot;
 pub mod worker;
 mod write;
 

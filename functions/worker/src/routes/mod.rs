@@ -5,3 +5,4 @@ pub mod fail;
 pub mod heartbeat;
 pub mod history;
 pub mod poll;
+pub mod snapshots;

@@ -28,9 +28,12 @@ pub struct Request {
     /// The cursor of an earlier bundle: only newer history comes.
     #[serde(default)]
     since: Option<String>,
-    /// Whether it lets go of its conversation.
+    /// Whether it lets go of its conversation. It keeps it while it owes a final snapshot.
     #[serde(default)]
     release: bool,
+    /// With `release`: it has nothing to keep of the conversation, and owes no snapshot.
+    #[serde(default)]
+    discard: bool,
 }
 
 const fn yes() -> bool {
@@ -113,6 +116,7 @@ pub async fn poll(
         hydrate: request.hydrate,
         since: request.since,
         release: request.release,
+        discard: request.discard,
     };
     Ok(Json(answer(use_case(&app, &worker, &request).await?)))
 }

@@ -29,6 +29,8 @@ fn conversation(n: usize, worker: &str) -> Conversation {
             seen_at: Some(NOW),
             assigned_at: NOW,
             wanted_elsewhere: false,
+            claimed_at: None,
+            snapshot_fence: None,
         }),
         last: None,
         ready: None,

@@ -1,7 +1,8 @@
 //! Ids in the path, percent-decoded once, checked where they enter.
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SnapshotId,
+    WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -46,6 +47,7 @@ path_param! {
     ConversationId = "conversationId",
     MessageId = "messageId",
     SecretRef = "secretRef",
+    SnapshotId = "snapshotId",
     WorkerId = "workerId",
 }
 
