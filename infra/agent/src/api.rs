@@ -10,7 +10,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 use crate::wire::{
-    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, PollAnswer, PollRequest, Problem,
+    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, Latest, PollAnswer, PollRequest,
+    PrepareRequest, Prepared, Problem,
 };
 
 /// Time one call may take: API Gateway gives up after 30 s.
@@ -97,19 +98,51 @@ impl Api {
         self.post::<IgnoredAny>(&route(job, "fail"), request).await.map(drop)
     }
 
+    pub async fn prepare_snapshot(&self, request: &PrepareRequest<'_>) -> Result<Prepared, ApiError> {
+        self.post("v1/worker/snapshots", request).await
+    }
+
+    pub async fn finalize_snapshot(&self, id: &str) -> Result<(), ApiError> {
+        let route = format!("v1/worker/snapshots/{id}/finalize");
+        self.post::<IgnoredAny>(&route, &serde_json::json!({})).await.map(drop)
+    }
+
+    pub async fn fail_snapshot(&self, id: &str, error: &str) -> Result<(), ApiError> {
+        let route = format!("v1/worker/snapshots/{id}/fail");
+        self.post::<IgnoredAny>(&route, &serde_json::json!({"error": error})).await.map(drop)
+    }
+
+    /// The conversation's latest good snapshot, if it has one.
+    pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<Latest>, ApiError> {
+        let url = format!("{}/v1/worker/snapshots/latest", self.base);
+        let request = self.http.get(url).query(&[("conversationId", conversation_id)]);
+        let bytes = self.answer(request).await?;
+        if bytes.is_empty() {
+            return Ok(None); // 204
+        }
+        read(&bytes).map(Some)
+    }
+
     async fn post<T: DeserializeOwned>(&self, route: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        let request =
-            self.http.post(format!("{}/{route}", self.base)).bearer_auth(self.token.expose_secret());
-        let response = request.json(body).send().await.map_err(unreachable)?;
+        read(&self.answer(self.http.post(format!("{}/{route}", self.base)).json(body)).await?)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, ApiError> {
+        let request = request.bearer_auth(self.token.expose_secret());
+        let response = request.send().await.map_err(unreachable)?;
         *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let (status, retry_after) = (response.status(), retry_after(&response));
         let bytes = read_bounded(response).await?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| ApiError::Unreadable(Some(error)));
+            return Ok(bytes);
         }
         let code = serde_json::from_slice::<Problem>(&bytes).unwrap_or_default().code;
         Err(refusal(status, code, retry_after))
     }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| ApiError::Unreadable(Some(error)))
 }
 
 fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> ApiError {
@@ -147,7 +180,7 @@ async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-fn is_loopback(base: &str) -> bool {
+pub fn is_loopback(base: &str) -> bool {
     Url::parse(base)
         .ok()
         .is_some_and(|url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))

@@ -10,8 +10,9 @@ use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
 
-/// Time a running message gets after a SIGTERM, when the environment names none: as long as Fly waits.
-const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(300);
+/// Time a running message gets after a SIGTERM, when the environment names none. Fly waits for 300 s; the rest is for
+/// the snapshot.
+const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(240);
 /// The public Bot API.
 const TELEGRAM_DEFAULT: &str = "https://api.telegram.org";
 
@@ -26,7 +27,7 @@ pub struct Config {
     pub worker_id: String,
     /// The conversation we were made for (`OPENCLAW_CONVERSATION_ID`).
     pub conversation_id: Option<String>,
-    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works.
+    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works and whose files snapshots hold.
     pub data_dir: Option<PathBuf>,
     /// What answers (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
     pub engine: EngineConfig,
@@ -135,7 +136,7 @@ mod tests {
     fn the_least_environment_makes_an_echo_worker() {
         let config = read(&[]).unwrap();
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
-        assert_eq!((config.engine, config.shutdown_limit), (EngineConfig::Echo, Duration::from_secs(300)));
+        assert_eq!((config.engine, config.shutdown_limit), (EngineConfig::Echo, Duration::from_secs(240)));
         assert_eq!(config.telegram_api_url, "https://api.telegram.org");
     }
 

@@ -14,9 +14,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
 use crate::delivered::{Delivered, Reply};
-use crate::engine::{Engine, Progress};
+use crate::engine::{Engine, EngineError, Progress};
 use crate::lease::Lease;
 use crate::reply::{Chat, Courier, Undelivered};
+use crate::snapshot::Files;
 use crate::wire::{Bundle, CompleteRequest, FailRequest, HistoryEntry};
 
 /// Longest reason given for a failure, in characters.
@@ -86,6 +87,8 @@ pub struct Work<'a> {
     pub courier: &'a Courier,
     pub lease: &'a Lease,
     pub delivered: &'a Delivered,
+    /// The data folder, which must hold the conversation's files before the engine begins.
+    pub files: Option<&'a Files>,
 }
 
 impl Work<'_> {
@@ -190,7 +193,7 @@ impl Work<'_> {
         progress: &Progress,
     ) -> Result<Result<String, Outcome>, Over> {
         let text = tokio::select! {
-            text = self.engine.answer(bundle, progress) => text,
+            text = self.run_engine(bundle, progress) => text,
             never = typing(chat) => match never {},
         };
         let text = match text {
@@ -202,6 +205,18 @@ impl Work<'_> {
             None => None,
         };
         Ok(cancelled.map_or(Ok(text), Err))
+    }
+
+    /// Runs the engine on the conversation's files. While they are being restored, the lease is kept as ever.
+    async fn run_engine(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
+        if let Some(files) = self.files {
+            let ready = files.ensure(self.api, &self.lease.job().conversation_id).await;
+            ready.map_err(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "the files could not be restored");
+                EngineError { reason: format!("the conversation's files could not be restored: {error}") }
+            })?;
+        }
+        self.engine.answer(bundle, progress).await
     }
 
     /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was

@@ -52,7 +52,7 @@ impl Command {
             command.env_remove(name);
         }
         if let Some(data_dir) = &self.data_dir {
-            command.current_dir(data_dir);
+            command.current_dir(data_dir).env("AGENT_FACTORY_DATA_DIR", data_dir);
         }
         command
             .envs(self.bridge.environment(bundle.bridge()))

@@ -8,13 +8,16 @@ use af_domain::snapshot::{
     ABANDONED_AFTER, SIZE_BYTES_MAX, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
     URL_GOOD_FOR,
 };
-use af_domain::time::Timestamp;
+use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::DrainReason;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
 use super::object_key;
 use crate::{App, AppError, policies, reconcile};
+
+/// When to ask again while a message runs; a lease that the worker has given up ends within a minute or two.
+const BUSY_WAIT: Millis = Millis::from_secs(5);
 
 /// What a worker announces.
 #[derive(Debug, Clone)]
@@ -41,8 +44,8 @@ pub struct Prepared {
 /// Prepares a snapshot of `worker`. Its reason `signal` says that the worker leaves: it drains from now on.
 ///
 /// # Errors
-/// 404 when the conversation is not the worker's; 409 when a message runs or nothing was claimed; 422 for a size that
-/// S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
+/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 422 for a size
+/// that S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
 pub async fn prepare(
     app: &App,
     objects: &Objects,
@@ -60,9 +63,8 @@ pub async fn prepare(
     let conversation = app.store.conversation(&key, true).await?.ok_or_else(missing)?;
     let fence = conversation.snapshot_fence(worker, now).map_err(|refusal| match refusal {
         SnapshotRefusal::NotOwner => missing(),
-        SnapshotRefusal::NothingClaimed | SnapshotRefusal::Busy => {
-            Refusal::new(Code::Conflict, refusal.to_string())
-        }
+        SnapshotRefusal::NothingClaimed => Refusal::new(Code::Conflict, refusal.to_string()),
+        SnapshotRefusal::Busy => Refusal::new(Code::Unavailable, refusal.to_string()).after(BUSY_WAIT),
     })?;
     let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
     if announced.reason == SnapshotReason::Signal && stays {

@@ -47,7 +47,7 @@ pub struct Answer {
 /// Prepares a snapshot.
 ///
 /// # Errors
-/// 404 when the conversation is not the caller's, 409 `conflict` while a message runs or when nothing was claimed.
+/// 404 when the conversation is not the caller's, 409 `conflict` when nothing was claimed, 503 while a message runs.
 pub async fn prepare(
     State(app): State<Shared>,
     State(objects): State<Objects>,
