@@ -37,9 +37,9 @@ pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let mut after = None;
     for _ in 0..PAGES_MAX {
         let (due, next) = app.store.due_snapshots(now, PAGE, after).await?;
-        let each = due.iter().map(|id| async move { (id, expire_one(app, objects, id).await) });
+        let each = due.into_iter().map(|id| async move { (expire_one(app, objects, &id).await, id) });
         let mut ended = futures::stream::iter(each).buffer_unordered(AT_ONCE_MAX);
-        while let Some((id, end)) = ended.next().await {
+        while let Some((end, id)) = ended.next().await {
             match end {
                 Ok(true) => done.gone += 1,
                 Ok(false) => {}
