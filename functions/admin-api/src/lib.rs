@@ -38,6 +38,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/messages/{messageId}", get(messages::get::get))
         .route("/v1/queue/stats", get(queue::stats::stats))
         .route("/v1/queue/messages", get(queue::list::list))
+        .route("/v1/queue/recover", post(queue::recover::recover))
         .route("/v1/workers", get(workers::list::list).post(workers::register::register))
         .route("/v1/workers/reconcile", post(workers::reconcile::reconcile))
         .route("/v1/workers/{workerId}", get(workers::get::get))

@@ -1,7 +1,8 @@
-//! Effects: what follows a commit, from the table's stream, and what time brings. Counters of what waits, runs and is
-//! dead; snapshots whose time is over.
+//! Effects: what follows a commit, from the table's stream, and what time brings. Large payloads expire with their
+//! messages; counters of what waits, runs and is dead; snapshots whose time is over.
 
 use af_app::counting::{StreamRecord, count};
+use af_app::expiry::expire_payloads;
 use af_app::snapshots::expire;
 use af_app::{App, AppError, Boot, BootError};
 use af_aws::objects::Objects;
@@ -38,6 +39,8 @@ impl Effects {
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<StreamRecord> =
             serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
+        // Counting comes last: it knows a batch again only when that comes in the same parts.
+        expire_payloads(&self.app, &records).await?;
         count(&self.app, &records).await?;
         Ok(json!({"counted": records.len()}))
     }

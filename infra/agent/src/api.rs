@@ -3,12 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, Url, header};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
+use crate::http::{self, retry_after};
 use crate::wire::{
     CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, Latest, PollAnswer, PollRequest,
     PrepareRequest, Prepared, Problem,
@@ -16,8 +17,6 @@ use crate::wire::{
 
 /// Time one call may take: API Gateway gives up after 30 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer read: Lambda answers at most 6 MB.
 const ANSWER_BYTES_MAX: usize = 6 << 20;
 
@@ -66,14 +65,9 @@ pub struct Api {
 
 impl Api {
     pub fn new(base: &str, token: SecretString) -> Result<Self, reqwest::Error> {
-        // A followed redirect would carry the token elsewhere, and this machine needs no proxy to reach itself.
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        let builder = if is_loopback(base) { builder.no_proxy() } else { builder };
         let answered_at = Mutex::new(Instant::now());
-        Ok(Self { http: builder.build()?, base: base.to_owned(), token, answered_at })
+        let http = http::client(base, Some(REQUEST_TIMEOUT))?;
+        Ok(Self { http, base: base.to_owned(), token, answered_at })
     }
 
     /// How long ago the server last answered anything at all (or this client was made).
@@ -164,11 +158,6 @@ fn unreachable(error: reqwest::Error) -> ApiError {
     ApiError::Unreachable(error.without_url())
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -178,10 +167,4 @@ async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
-}
-
-pub fn is_loopback(base: &str) -> bool {
-    Url::parse(base)
-        .ok()
-        .is_some_and(|url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }

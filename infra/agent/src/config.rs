@@ -9,12 +9,15 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
+use crate::engine::openai::OpenAiConfig;
 
 /// Time a running message gets after a SIGTERM, when the environment names none. Fly waits for 300 s; the rest is for
 /// the snapshot.
 const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(240);
 /// The public Bot API.
 const TELEGRAM_DEFAULT: &str = "https://api.telegram.org";
+/// OpenAI's own API.
+const OPENAI_DEFAULT: &str = "https://api.openai.com/v1";
 
 /// A worker's configuration. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -41,7 +44,7 @@ pub struct Config {
 }
 
 /// Which engine answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum EngineConfig {
     /// Says what it was told.
     Echo,
@@ -50,6 +53,8 @@ pub enum EngineConfig {
         /// The program: a path, or a name to be found in PATH.
         program: PathBuf,
     },
+    /// Asks a language model.
+    OpenAi(OpenAiConfig),
 }
 
 /// Why the environment makes no worker.
@@ -78,9 +83,7 @@ impl Config {
         let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         let required = |name: &'static str| get(name).ok_or(ConfigError::Missing(name));
         let url = required("AGENT_FACTORY_URL")?;
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(ConfigError::Invalid { name: "AGENT_FACTORY_URL", rule: "an http or https URL" });
-        }
+        check_url("AGENT_FACTORY_URL", &url)?;
         let worker_id = match get("AGENT_FACTORY_WORKER_ID").or_else(|| get("WORKER_ID")) {
             Some(worker_id) => worker_id,
             None => return Err(ConfigError::Missing("AGENT_FACTORY_WORKER_ID")),
@@ -88,8 +91,10 @@ impl Config {
         let engine = match get("AGENT_FACTORY_ENGINE").as_deref() {
             None | Some("echo") => EngineConfig::Echo,
             Some("command") => EngineConfig::Command { program: required("AGENT_FACTORY_COMMAND")?.into() },
+            Some("openai") => EngineConfig::OpenAi(openai(get)?),
             Some(_) => {
-                return Err(ConfigError::Invalid { name: "AGENT_FACTORY_ENGINE", rule: "echo or command" });
+                let name = "AGENT_FACTORY_ENGINE";
+                return Err(ConfigError::Invalid { name, rule: "echo, command or openai" });
             }
         };
         let shutdown_limit = match get("AGENT_FACTORY_SHUTDOWN_MS").map(|ms| ms.parse()) {
@@ -114,6 +119,24 @@ impl Config {
     }
 }
 
+fn openai(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, ConfigError> {
+    let base_url = get("OPENAI_BASE_URL").unwrap_or_else(|| OPENAI_DEFAULT.to_owned());
+    check_url("OPENAI_BASE_URL", &base_url)?;
+    let model = get("OPENCLAW_AGENT_MODEL").or_else(|| get("OPENAI_MODEL"));
+    Ok(OpenAiConfig {
+        base_url: base_url.trim_end_matches('/').to_owned(),
+        model: model.ok_or(ConfigError::Missing("OPENCLAW_AGENT_MODEL"))?,
+        api_key: get("OPENAI_API_KEY").map(SecretString::from),
+    })
+}
+
+fn check_url(name: &'static str, url: &str) -> Result<(), ConfigError> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid { name, rule: "an http or https URL" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +159,8 @@ mod tests {
     fn the_least_environment_makes_an_echo_worker() {
         let config = read(&[]).unwrap();
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
-        assert_eq!((config.engine, config.shutdown_limit), (EngineConfig::Echo, Duration::from_secs(240)));
+        assert!(matches!(config.engine, EngineConfig::Echo));
+        assert_eq!(config.shutdown_limit, Duration::from_secs(240));
         assert_eq!(config.telegram_api_url, "https://api.telegram.org");
     }
 
@@ -146,7 +170,8 @@ mod tests {
         assert_eq!(error("AGENT_FACTORY_URL", " "), "environment variable AGENT_FACTORY_URL is missing");
         assert!(error("AGENT_FACTORY_URL", "ftp://x").contains("an http or https URL"));
         assert!(error("AGENT_FACTORY_WORKER_TOKEN", "").contains("AGENT_FACTORY_WORKER_TOKEN is missing"));
-        assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo or command"));
+        assert!(error("AGENT_FACTORY_ENGINE", "magic").contains("echo, command or openai"));
+        assert!(error("AGENT_FACTORY_ENGINE", "openai").contains("OPENCLAW_AGENT_MODEL is missing"));
         assert!(error("AGENT_FACTORY_ENGINE", "command").contains("AGENT_FACTORY_COMMAND is missing"));
         assert!(error("AGENT_FACTORY_SHUTDOWN_MS", "soon").contains("whole number"));
     }

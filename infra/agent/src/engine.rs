@@ -2,6 +2,7 @@
 
 mod command;
 mod echo;
+pub(crate) mod openai;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,8 @@ use async_trait::async_trait;
 use crate::config::{Config, EngineConfig};
 use crate::wire::Bundle;
 
+/// Longest reply in bytes. As history it has to fit into a later bundle, whose 16 000 tokens are about this much.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Longest progress line sent along with a heartbeat, in characters: it is shown, not kept.
 const PROGRESS_CHARS_MAX: usize = 500;
 
@@ -31,6 +34,8 @@ pub trait Engine: Send + Sync {
 pub struct EngineError {
     /// Goes into the message's `lastError`, so it holds no secret.
     pub reason: String,
+    /// Whether another attempt may help.
+    pub retryable: bool,
 }
 
 /// The latest line an engine has to show, taken by the next heartbeat.
@@ -53,11 +58,15 @@ impl Progress {
 }
 
 /// The engine that the configuration names.
-pub fn of(config: &Config) -> Arc<dyn Engine> {
-    match &config.engine {
+///
+/// # Errors
+/// When an HTTP client that it needs cannot be set up.
+pub fn of(config: &Config) -> Result<Arc<dyn Engine>, reqwest::Error> {
+    Ok(match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
         EngineConfig::Command { program } => {
             Arc::new(command::Command::new(program.clone(), config.data_dir.clone(), config.bridge.clone()))
         }
-    }
+        EngineConfig::OpenAi(openai) => Arc::new(openai::OpenAi::new(openai.clone())?),
+    })
 }

@@ -44,6 +44,8 @@ enum Outcome {
     Reply(Reply),
     /// No reply, and why.
     Failure { reason: String, retryable: bool },
+    /// No reply, because we have to leave.
+    Drained,
 }
 
 impl Outcome {
@@ -164,7 +166,7 @@ impl Work<'_> {
         let text = tokio::select! {
             biased; // Also when the reply comes at the same moment: there is no time left to send it.
             () = cut_off => {
-                return Ok(Outcome::failure("the worker had to shut down before the message was done", true));
+                return Ok(Outcome::Drained);
             }
             text = self.make(bundle, chat.as_ref(), progress) => match text? {
                 Ok(text) => text,
@@ -198,7 +200,7 @@ impl Work<'_> {
         };
         let text = match text {
             Ok(text) => text,
-            Err(error) => return Ok(Err(Outcome::failure(&error.reason, true))),
+            Err(error) => return Ok(Err(Outcome::failure(&error.reason, error.retryable))),
         };
         let cancelled = match chat.filter(|_| is_shown(&text)) {
             Some(_) => self.confirm(progress).await?,
@@ -213,7 +215,8 @@ impl Work<'_> {
             let ready = files.ensure(self.api, &self.lease.job().conversation_id).await;
             ready.map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "the files could not be restored");
-                EngineError { reason: format!("the conversation's files could not be restored: {error}") }
+                let reason = format!("the conversation's files could not be restored: {error}");
+                EngineError { reason, retryable: true }
             })?;
         }
         self.engine.answer(bundle, progress).await
@@ -273,7 +276,13 @@ impl Work<'_> {
                 self.api.complete(job, &CompleteRequest { lease_id, fence, history, reply }).await
             }
             Outcome::Failure { reason, retryable } => {
-                let request = FailRequest { lease_id, fence, error_message: reason, retryable: *retryable };
+                let (error_message, retryable) = (&**reason, *retryable);
+                let request = FailRequest { lease_id, fence, error_message, retryable, drained: false };
+                self.api.fail(job, &request).await
+            }
+            Outcome::Drained => {
+                let error_message = "the worker had to shut down before the message was done";
+                let request = FailRequest { lease_id, fence, error_message, retryable: true, drained: true };
                 self.api.fail(job, &request).await
             }
         }

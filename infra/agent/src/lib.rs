@@ -27,6 +27,7 @@ mod bridge;
 mod config;
 mod delivered;
 mod engine;
+mod http;
 mod job;
 mod lease;
 mod reply;
@@ -36,4 +37,5 @@ mod worker;
 
 pub use snapshot::FilesError;
 pub use config::{Config, ConfigError, EngineConfig};
+pub use engine::openai::OpenAiConfig;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

@@ -82,12 +82,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// The folder at `path`, which is made if it is not there.
+    /// The folder at `path`, which is made if it is not there, for a worker of the server at `base`.
     ///
     /// # Errors
     /// When it holds files that are not ours, or cannot be used.
-    pub async fn open(path: PathBuf, through_proxy: bool) -> Result<Self, FilesError> {
-        let storage = Storage::new(through_proxy)?;
+    pub async fn open(path: PathBuf, base: &str) -> Result<Self, FilesError> {
+        let storage = Storage::of(base)?;
         Ok(Self { folder: Folder::open(path).await?, storage })
     }
 
@@ -208,14 +208,12 @@ impl Files {
     async fn upload(&self, api: &Api, prepared: &Prepared, size_bytes: u64) -> Result<(), FilesError> {
         self.storage.upload(prepared, self.folder.path()).await?;
         let mut backoff = Backoff::new();
-        for _ in 1..TRIES_MAX {
-            match api.finalize_snapshot(&prepared.snapshot_id).await {
-                Ok(()) => break,
-                // Whether it took effect is unknown: the server recognises it when it comes again.
-                Err(error) => match error.retry_in(backoff.next()) {
-                    Some(wait) => sleep(wait).await,
-                    None => return Err(error.into()),
-                },
+        for attempt in 1.. {
+            let Err(error) = api.finalize_snapshot(&prepared.snapshot_id).await else { break };
+            // Whether it took effect is unknown: the server recognises it when it comes again.
+            match error.retry_in(backoff.next()) {
+                Some(wait) if attempt < TRIES_MAX => sleep(wait).await,
+                _ => return Err(error.into()),
             }
         }
         tracing::info!(snapshot_id = prepared.snapshot_id, size_bytes, "snapshot kept");

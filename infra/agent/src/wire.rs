@@ -151,6 +151,9 @@ pub struct FailRequest<'a> {
     pub fence: u64,
     pub error_message: &'a str,
     pub retryable: bool,
+    /// We have to leave; whether the attempt counts then is for the server to say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
 }
 
 /// `POST /v1/worker/snapshots`

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::api::{Api, ApiError, is_loopback};
+use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::delivered::Delivered;
@@ -129,9 +129,9 @@ struct Release {
 
 impl Worker {
     async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
-        let engine = engine::of(&config);
+        let engine = engine::of(&config).map_err(AgentError::Http)?;
         let files = match config.data_dir {
-            Some(path) => Some(Files::open(path, !is_loopback(&config.url)).await?),
+            Some(path) => Some(Files::open(path, &config.url).await?),
             None => None,
         };
         Ok(Self {

@@ -90,9 +90,7 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
     let id = entry.message.clone();
     let item = item(&request, &entry, now);
     if item.payload_bytes() > PAYLOAD_BYTES_MAX {
-        let detail =
-            format!("the payload is {} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit", item.payload_bytes());
-        return Err(Refusal::new(Code::PayloadTooLarge, detail).into());
+        return Err(too_large(&request.payload, item.payload_bytes()).into());
     }
     let is_update = matches!(request.identity, Identity::Update { .. });
     let message = NewMessage { conversation: request.conversation, agent: request.agent, entry, item };
@@ -126,6 +124,26 @@ fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Names the part that takes most of the room, which is the one to cut.
+fn too_large(payload: &Payload, bytes: usize) -> Refusal {
+    let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let metadata = payload.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let parts = [
+        ("provider", payload.provider.len()),
+        ("providerUserId", payload.provider_user_id.len()),
+        ("externalMessageId", len(&payload.external_message_id)),
+        ("metadata", metadata),
+        ("rawUpdateJson", len(&payload.raw_update_json)),
+        ("messageText", payload.message_text.len()),
+    ];
+    let largest = parts.into_iter().max_by_key(|(_, bytes)| *bytes).map_or("messageText", |(name, _)| name);
+    let detail = format!(
+        "the payload is {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit; {largest} takes most of them"
+    );
+    let refusal = Refusal::new(Code::PayloadTooLarge, detail);
+    Refusal { pointer: Some(format!("/payload/{largest}")), ..refusal }
+}
+
 fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> Result<Entry, AppError> {
     let priority = request.priority.unwrap_or(policies.queue.default_priority);
     let priority = Priority::new(priority).ok_or_else(|| {
@@ -155,6 +173,7 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
         due: scheduled.unwrap_or(now),
         scheduled: scheduled.is_some(),
         attempts: 0,
+        drained: 0,
         attempts_max,
         not_before: Timestamp::default(),
         first_fence: None,

@@ -1,10 +1,13 @@
 //! The hydration bundle: everything a worker needs for one message, in one answer.
 
 use af_domain::agent::AgentProfile;
+use af_domain::context::{ContextBudget, HISTORY_ANSWER_BYTES_MAX};
 use af_domain::conversation::{Conversation, Lease};
-use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall, within_budget};
+use af_domain::ids::{ConversationKey, HistoryCursor};
+use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
 use af_domain::policy::Policies;
-use af_store::conversation::History;
+use af_store::StoreError;
+use af_store::conversation::{History, Stretch};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -15,12 +18,16 @@ use crate::{App, AppError, agents};
 pub struct Bundle {
     /// The conversation's history, oldest first, cut to the hydration policy.
     pub context_history: Vec<HistoryEntry>,
+    /// Whether that is only what has come since the cursor that was sent. It is the whole context instead when the
+    /// cursor is of another conversation, when more has come than the policy lets through, or when a retry has replaced
+    /// what its failed attempt had written before the cursor.
+    pub is_delta: bool,
     /// Tool calls that the agent made and that have not been answered.
     pub pending_tool_calls: Vec<PendingToolCall>,
     /// Changes when history, tool calls or the agent's version change.
     pub context_fingerprint: String,
     /// Where the history ends; sent as `since`, it brings only what came after.
-    pub cursor: Option<String>,
+    pub cursor: Option<HistoryCursor>,
     /// The token of the agent's bot.
     pub telegram_bot_token: Option<SecretString>,
 }
@@ -36,28 +43,51 @@ pub struct Job {
     pub payload: Payload,
 }
 
-/// Makes a bundle out of what was read with the claim.
-pub(crate) async fn bundle(
-    app: &App,
-    message: &Message,
+/// The part of a conversation's history that a bundle holds.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
     history: History,
-    since: Option<&str>,
+    since: Option<HistoryCursor>,
+}
+
+/// Reads what a bundle holds of a conversation: what has come since the cursor, or as much as the policy lets through.
+pub(crate) async fn context(
+    app: &App,
+    key: &ConversationKey,
+    since: Option<&HistoryCursor>,
     policies: &Policies,
-) -> Result<Bundle, AppError> {
+) -> Result<Context, StoreError> {
+    let hydration = &policies.hydration;
+    let budget = ContextBudget::new(
+        hydration.context_messages_max,
+        hydration.context_tokens_max,
+        HISTORY_ANSWER_BYTES_MAX,
+    );
+    if let Some(since) = since.filter(|s| &s.conversation == key) {
+        let delta = app.store.history(key, Stretch { since: Some(since), before: None }, budget.clone()).await?;
+        if !delta.replaces_older {
+            let since = delta.older.is_none().then(|| since.clone());
+            return Ok(Context { history: delta, since });
+        }
+    }
+    Ok(Context { history: app.store.history(key, Stretch::default(), budget).await?, since: None })
+}
+
+/// Makes a bundle out of what was read with the claim.
+pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Result<Bundle, AppError> {
     let profile = agents::known(app, &message.agent).await?;
     let telegram_bot_token = match &profile {
         Some(profile) => bot_token(app, profile).await?,
         None => None,
     };
-    let cursor = history.cursor.or_else(|| since.map(str::to_owned));
-    let hydration = &policies.hydration;
+    let Context { mut history, since } = context;
+    history.newest_first.reverse();
+    let is_delta = since.is_some();
+    let cursor = history.cursor.or(since);
     Ok(Bundle {
-        context_fingerprint: fingerprint(profile.as_ref(), cursor.as_deref(), &history.pending_tool_calls),
-        context_history: within_budget(
-            history.newest_first,
-            hydration.context_messages_max,
-            hydration.context_tokens_max,
-        ),
+        context_fingerprint: fingerprint(profile.as_ref(), cursor.as_ref(), &history.pending_tool_calls),
+        context_history: history.newest_first,
+        is_delta,
         pending_tool_calls: history.pending_tool_calls,
         cursor,
         telegram_bot_token,
@@ -76,9 +106,14 @@ async fn bot_token(app: &App, profile: &AgentProfile) -> Result<Option<SecretStr
     Ok(None)
 }
 
-fn fingerprint(profile: Option<&AgentProfile>, cursor: Option<&str>, calls: &[PendingToolCall]) -> String {
+fn fingerprint(
+    profile: Option<&AgentProfile>,
+    cursor: Option<&HistoryCursor>,
+    calls: &[PendingToolCall],
+) -> String {
     let mut hash = Sha256::new();
-    for part in [profile.map_or("", |p| &p.version), cursor.unwrap_or_default()] {
+    let cursor = cursor.map(ToString::to_string).unwrap_or_default();
+    for part in [profile.map_or("", |p| &p.version), &cursor] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
@@ -87,4 +122,20 @@ fn fingerprint(profile: Option<&AgentProfile>, cursor: Option<&str>, calls: &[Pe
     }
     let digest = hash.finalize();
     digest[..16].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use af_domain::context::answer_bytes;
+
+    #[test]
+    fn bytes_of_an_answer_are_counted_as_json_inside_of_json_takes_them() {
+        let every_ascii: String = (0..=127_u8).map(char::from).collect();
+        for text in ["hello", "line\nbreak \"quoted\" C:\\", "ünï 🦀", &every_ascii] {
+            let inner = serde_json::to_string(text).unwrap();
+            let outer = serde_json::to_string(&inner).unwrap();
+            let quotes = serde_json::to_string(&serde_json::to_string("").unwrap()).unwrap();
+            assert_eq!(answer_bytes(text), (outer.len() - quotes.len()) as u64, "{text:?}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub async fn create(
 /// # Errors
 /// When they cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
-    Ok(app.store.api_keys(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
+    Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
 }
 
 /// Revokes a key. Functions that have just seen it may take it for a minute more.

@@ -1,6 +1,7 @@
 //! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file.
 
 pub mod agents;
+pub mod audit;
 pub mod auth;
 pub mod backlog;
 pub mod bindings;
@@ -11,6 +12,7 @@ pub mod counting;
 pub mod enqueue;
 pub mod entropy;
 mod error;
+pub mod expiry;
 pub mod hydrate;
 pub mod ingress;
 pub mod keys;

@@ -5,6 +5,7 @@ use af_domain::message::MessageStatus;
 use af_domain::time::{Millis, Timestamp};
 use af_store::conversation_key;
 use af_store::keys::DEAD_LETTER_SHARDS;
+use af_store::message::place_in_conversation;
 
 use crate::views::MessageView;
 use crate::{App, AppError, policies, views};
@@ -12,6 +13,9 @@ use crate::{App, AppError, policies, views};
 /// Entries of each shard looked at for the age of the oldest; the ready index sorts by priority before age, so
 /// the figure is exact up to this many waiting conversations a shard.
 const OLDEST_LOOKED_AT: i32 = 500;
+
+/// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
+const MESSAGES_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// How much waits, runs and is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +60,8 @@ pub async fn stats(app: &App) -> Result<Stats, AppError> {
     })
 }
 
-/// One page of a conversation's messages, newest first; `status` keeps those in that state.
+/// One page of a conversation's messages, newest first; `status` keeps those in that state. The page ends early where
+/// messages are large.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -70,14 +75,21 @@ pub async fn of_conversation(
     let key = conversation_key(conversation);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let (ids, next) = app.store.message_ids_of(&key, limit, after).await?;
-    let (meta, messages) = tokio::join!(app.store.conversation(&key, true), app.store.messages(&ids));
+    let now = app.now();
+    let (meta, messages) = tokio::join!(app.store.conversation(&key, true), app.store.messages(&ids, now));
     let meta = meta?;
-    let mut shown = Vec::new();
+    let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
     for message in messages? {
+        let place = place_in_conversation(message.enqueued_at, &message.id);
         let view = views::of_message(message, meta.as_ref());
         if status.is_none_or(|s| s == view.status) {
+            bytes += views::answer_bytes_of(&view);
+            if bytes > MESSAGES_PAGE_BYTES_MAX && !shown.is_empty() {
+                return Ok((shown, last));
+            }
             shown.push(view);
         }
+        last = Some(place);
     }
     Ok((shown, next))
 }
@@ -103,7 +115,7 @@ pub async fn dead_letters(
     marks.truncate(limit as usize);
     let next = marks.last().filter(|_| more).map(|(mark, _)| mark.clone());
     let ids: Vec<_> = marks.into_iter().map(|(_, id)| id).collect();
-    let messages = app.store.messages(&ids).await?;
+    let messages = app.store.messages(&ids, app.now()).await?;
     let dead = messages.into_iter().filter(|m| m.status == MessageStatus::DeadLetter);
     Ok((dead.map(|m| views::of_message(m, None)).collect(), next))
 }

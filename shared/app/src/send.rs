@@ -73,7 +73,18 @@ pub async fn send(
         scheduled_for: said.scheduled_for,
         attempts_max: None,
     };
-    enqueue(app, request).await
+    enqueue(app, request).await.map_err(in_our_words)
+}
+
+/// A refusal that points to where the field stands in what the user sent.
+fn in_our_words(error: AppError) -> AppError {
+    let AppError::Refused(mut refusal) = error else { return error };
+    refusal.pointer = refusal.pointer.map(|pointer| match pointer.as_str() {
+        "/payload/messageText" => "/content".to_owned(),
+        "/payload/metadata" => "/metadata".to_owned(),
+        _ => pointer,
+    });
+    AppError::Refused(refusal)
 }
 
 fn unbound(user: &ConsumerUserId) -> Refusal {

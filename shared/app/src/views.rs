@@ -1,15 +1,26 @@
 //! Messages and conversations as callers see them.
 
 use af_domain::agent::conversation_of;
+use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
 use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
-use af_store::conversation::History;
+pub use af_store::conversation::Before;
+use af_store::conversation::{History, Stretch};
 use af_store::conversation_key;
 
 use crate::{App, AppError, queue};
+
+/// Bytes of an answer that a page of history may take. One entry takes 1.8 MB at most; with as much for the messages
+/// beside it and for the pending tool calls, an answer stays below a function's 6 MB.
+const HISTORY_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// What the names, numbers and punctuation of a message take in an answer.
+const MESSAGE_ENVELOPE_BYTES: u64 = 600;
+/// What stands around a text in an answer: escaped quotes and a comma or colon.
+const QUOTES_BYTES: u64 = 5;
 
 /// A message with its state as it is now.
 #[derive(Debug, Clone)]
@@ -18,7 +29,7 @@ pub struct MessageView {
     pub message: Message,
     /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
     pub status: &'static str,
-    /// Claims so far, with a running one.
+    /// Claims so far that count, with a running one.
     pub attempts: u32,
     /// When it is due next, while it is queued.
     pub scheduled_for: Option<Timestamp>,
@@ -31,17 +42,18 @@ pub struct MessageView {
 pub struct ConversationView {
     /// Its id.
     pub conversation: ConversationId,
-    /// What was said, oldest first: the newest entries, or those before an earlier page.
+    /// What was said, oldest first: the newest entries, or those before an earlier page. Fewer than asked for where they
+    /// are large.
     pub history: Vec<HistoryEntry>,
     /// Where the page of older entries begins, when there may be one.
-    pub older_history: Option<String>,
+    pub older_history: Option<Before>,
     /// Tool calls that have not been answered.
     pub pending_tool_calls: Vec<PendingToolCall>,
-    /// The newest messages, newest first, or those before an earlier page.
+    /// The newest messages, newest first, or those before an earlier page. Fewer than asked for where they are large.
     pub queue_items: Vec<MessageView>,
     /// Where the page of older messages begins, when there is one.
     pub older_items: Option<String>,
-    /// The newest message.
+    /// The newest message that is kept.
     pub latest_message: Option<MessageId>,
     /// Whether something waits or runs.
     pub has_queued_jobs: bool,
@@ -65,11 +77,24 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
     };
     MessageView {
         status: if lease.is_some() { "processing" } else { message.status.as_str() },
-        attempts: lease.map_or(message.attempts, |l| l.entry.attempts),
+        attempts: lease.map_or(message.attempts, |l| l.entry.attempts_counted()),
         scheduled_for,
         progress: lease.and_then(|l| l.progress.clone()),
         message,
     }
+}
+
+/// Bytes that a message takes in an answer, or a few more.
+pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
+    let MessageView { message, progress, .. } = view;
+    let payload = &message.payload;
+    let texts = [&payload.provider, &payload.provider_user_id, &payload.message_text].into_iter();
+    let optional = [&payload.external_message_id, &payload.raw_update_json, &message.last_error, &message.reply, progress];
+    let metadata = payload.metadata.iter().flat_map(|(name, value)| [name, value]);
+    let texts = texts.chain(optional.into_iter().flatten()).chain(metadata);
+    let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];
+    let bytes = texts.map(String::as_str).chain(ids).map(|t| answer_bytes(t) + QUOTES_BYTES).sum::<u64>();
+    bytes + MESSAGE_ENVELOPE_BYTES
 }
 
 /// A message.
@@ -78,7 +103,7 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
 /// 404 when there is none.
 pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError> {
     let missing = || Refusal::not_found(format!("message {id}"));
-    let mut message = app.store.message(id, true).await?.ok_or_else(missing)?;
+    let mut message = app.store.message(id, app.now(), true).await?.ok_or_else(missing)?;
     let mut conversation = None;
     if message.status == MessageStatus::Queued {
         conversation = app.store.conversation(&message.key, true).await?;
@@ -87,7 +112,7 @@ pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError>
             .is_some_and(|c| c.running() == Some(id) || c.queue.entries().iter().any(|e| &e.message == id));
         if !named {
             // It ended between the two reads.
-            message = app.store.message(id, true).await?.ok_or_else(missing)?;
+            message = app.store.message(id, app.now(), true).await?.ok_or_else(missing)?;
         }
     }
     Ok(of_message(message, conversation.as_ref()))
@@ -113,7 +138,7 @@ pub struct Part {
     /// Entries of the history and messages, each at most so many.
     pub limit: u32,
     /// History before this place, where an earlier page ended; the newest when none.
-    pub history_before: Option<String>,
+    pub history_before: Option<Before>,
     /// Messages before this place; the newest when none.
     pub items_before: Option<String>,
 }
@@ -131,12 +156,13 @@ pub async fn conversation(
     let id = conversation_of(agent, user)?;
     let key = conversation_key(&id);
     let limit = u64::from(part.limit);
+    let budget = ContextBudget::new(limit, u64::MAX, HISTORY_PAGE_BYTES_MAX);
     let (meta, newest, older, items, latest) = tokio::join!(
         app.store.conversation(&key, true),
-        app.store.history(&key, None, limit),
-        older_history(app, &key, part.history_before.as_deref(), limit),
+        app.store.history(&key, Stretch::default(), budget.clone()),
+        older_history(app, &key, part.history_before.as_ref(), budget),
         queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
-        app.store.message_ids_of(&key, 1, None)
+        latest_message(app, &id, part.items_before.is_some())
     );
     let meta =
         meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
@@ -147,14 +173,18 @@ pub async fn conversation(
     let mut shown = older?.unwrap_or(newest);
     shown.newest_first.reverse();
     let (queue_items, older_items) = items?;
+    let latest_message = latest?.or_else(|| {
+        let is_newest_page = part.items_before.is_none();
+        queue_items.first().filter(|_| is_newest_page).map(|view| view.message.id.clone())
+    });
     Ok(ConversationView {
         conversation: id,
         history: shown.newest_first,
-        older_history: shown.older_than,
+        older_history: shown.older,
         pending_tool_calls,
         queue_items,
         older_items,
-        latest_message: latest?.0.into_iter().next(),
+        latest_message,
         has_queued_jobs: meta.lease.is_some() || !meta.queue.is_empty(),
         last_user_message_at,
         last_assistant_message_at,
@@ -164,11 +194,24 @@ pub async fn conversation(
 async fn older_history(
     app: &App,
     key: &ConversationKey,
-    before: Option<&str>,
-    limit: u64,
+    before: Option<&Before>,
+    budget: ContextBudget,
 ) -> Result<Option<History>, AppError> {
     match before {
-        Some(place) => Ok(Some(app.store.history_before(key, place, limit).await?)),
+        Some(_) => Ok(Some(app.store.history(key, Stretch { since: None, before }, budget).await?)),
         None => Ok(None),
     }
+}
+
+/// The newest message, when the page that is shown does not begin with it.
+async fn latest_message(
+    app: &App,
+    conversation: &ConversationId,
+    is_elsewhere: bool,
+) -> Result<Option<MessageId>, AppError> {
+    if !is_elsewhere {
+        return Ok(None);
+    }
+    let (newest, _) = queue::of_conversation(app, conversation, None, 1, None).await?;
+    Ok(newest.into_iter().next().map(|view| view.message.id))
 }

@@ -22,7 +22,7 @@ pub struct MessageBody {
     pub status: &'static str,
     /// Its priority, 0 to 100; higher runs first.
     pub priority: u8,
-    /// Claims so far, with a running one.
+    /// Claims so far that count towards the most it may have, with a running one. One that was cut off by a drain does not.
     pub attempts: u32,
     /// When it is due next, epoch ms; only while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -174,7 +174,7 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
     let policies = policies::in_force(app).await?;
     let worker = match app.store.worker(id).await? {
         Some(worker) => Some(worker),
-        None => app.store.stopped_worker(id).await?,
+        None => app.store.stopped_worker(id, app.now()).await?,
     };
     let worker = worker.ok_or_else(|| Refusal::not_found(format!("worker {id}")))?;
     let conversation = match &worker.assignment {

@@ -4,4 +4,4 @@ mod config;
 pub mod objects;
 pub mod secrets;
 
-pub use config::sdk_config;
+pub use config::{retries, sdk_config, timeouts};

@@ -214,6 +214,43 @@ impl SnapshotId {
     }
 }
 
+/// Where a conversation's history ended when a bundle was made: `<conversationKey>.<fence>.<place>`. History is filed
+/// in the order in which it was committed, so everything that has come since lies behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryCursor {
+    /// Whose history it is.
+    pub conversation: ConversationKey,
+    /// The claim that the newest entry was written under.
+    pub fence: Fence,
+    /// That entry's place among those of its claim.
+    pub place: String,
+}
+
+impl HistoryCursor {
+    /// Reads a cursor.
+    ///
+    /// # Errors
+    /// `InvalidId` when `text` is not a cursor of a bundle.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let read = || {
+            let mut parts = text.splitn(3, '.');
+            let conversation = ConversationKey::parse(parts.next()?).ok()?;
+            let fence = Fence(parts.next()?.parse().ok()?);
+            let place = parts.next().filter(|p| p.len() == 6)?;
+            let digits = place.strip_prefix('~').unwrap_or(place);
+            let valid = digits.bytes().all(|b| b.is_ascii_digit());
+            valid.then(|| Self { conversation, fence, place: place.to_owned() })
+        };
+        read().ok_or(InvalidId { kind: "since", rule: "a cursor as a bundle answered it" })
+    }
+}
+
+impl fmt::Display for HistoryCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.conversation, self.fence, self.place)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,5 +293,16 @@ mod tests {
         assert!(SnapshotId::parse(format!("{id}.1")).is_err());
         assert!(SnapshotId::of(&SnapshotParts { place: "../x".into(), ..parts }).is_none());
         assert!(Sha256Hex::parse("AB".repeat(32)).is_err() && Sha256Hex::parse("ab".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn a_history_cursor_is_read_back_and_nothing_else_is_one() {
+        for place in ["000001", "~00001"] {
+            let text = format!("abcdefghijklmnopqrstuvwx23.7.{place}");
+            assert_eq!(HistoryCursor::parse(&text).unwrap().to_string(), text);
+        }
+        for text in ["", "H#1#2", "abcdefghijklmnopqrstuvwx23.7", "abcdefghijklmnopqrstuvwx23.7.00000z"] {
+            assert!(HistoryCursor::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! every random choice come in as parameters, and a decision goes out as a value.
 
 pub mod agent;
+pub mod context;
 pub mod conversation;
 pub mod ids;
 pub mod message;

@@ -144,54 +144,9 @@ pub struct PendingToolCall {
     pub status: String,
 }
 
-/// Cuts history, newest entries first, to at most `messages_max` entries and about `tokens_max` tokens, and
-/// returns it oldest first. Always whole entries, and at least the newest one: an agent without the last thing
-/// said is worse than one over budget.
-pub fn within_budget(
-    newest_first: Vec<HistoryEntry>,
-    messages_max: u64,
-    tokens_max: u64,
-) -> Vec<HistoryEntry> {
-    let mut tokens = 0;
-    let mut kept = Vec::new();
-    for entry in newest_first {
-        tokens += estimated_tokens(&entry.content);
-        let full = kept.len() as u64 >= messages_max || tokens > tokens_max;
-        if full && !kept.is_empty() {
-            break;
-        }
-        kept.push(entry);
-    }
-    kept.reverse();
-    kept
-}
-
-/// Four bytes a token, and four tokens for the envelope of an entry: the usual rule of thumb.
-fn estimated_tokens(content: &str) -> u64 {
-    content.len() as u64 / 4 + 4
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn entries(n: usize, length: usize) -> Vec<HistoryEntry> {
-        let entry = |i| HistoryEntry {
-            role: Role::User,
-            content: format!("{i:0>length$}"),
-            at: Timestamp::from_millis(i as u64),
-        };
-        (0..n).rev().map(entry).collect()
-    }
-
-    #[test]
-    fn history_is_cut_to_the_newest_whole_entries_and_told_oldest_first() {
-        let kept = within_budget(entries(10, 40), 3, 1_000);
-        let at: Vec<u64> = kept.iter().map(|e| e.at.as_millis()).collect();
-        assert_eq!(at, [7, 8, 9]);
-        assert_eq!(within_budget(entries(10, 40), 64, 28).len(), 2, "14 tokens each");
-        assert_eq!(within_budget(entries(3, 4_000), 64, 10).len(), 1, "the newest always comes");
-    }
 
     #[test]
     fn every_stored_word_is_read_back() {

@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use crate::policy::Policies;
-use crate::time::Timestamp;
+use crate::time::{SEEN_BY_ALL_AFTER, Timestamp};
 
 /// Where a worker stands in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,15 @@ impl DrainReason {
         }
     }
 
+    /// Whether the drain is our own doing: a message that it cuts off has done nothing wrong. A worker that fell silent
+    /// or whose machine ended may have been brought down by its message.
+    pub const fn is_our_doing(self) -> bool {
+        match self {
+            DrainReason::Idle | DrainReason::Operator => true,
+            DrainReason::Stale | DrainReason::MachineGone | DrainReason::Signal => false,
+        }
+    }
+
     /// Reads a stored reason.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Idle, Self::Stale, Self::MachineGone, Self::Operator, Self::Signal]
@@ -102,6 +111,13 @@ pub struct Assignment {
     pub agent: AgentKey,
     /// Since when.
     pub assigned_at: Timestamp,
+}
+
+impl Assignment {
+    /// Whether it was made long enough ago for every reader to see it in the conversation, too.
+    pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
+        now.since(self.assigned_at) >= SEEN_BY_ALL_AFTER
+    }
 }
 
 /// A machine, as its provider names it.

@@ -9,6 +9,10 @@ use crate::expression::names_in;
 use crate::item::{Item, Reader, Value, Writer};
 use crate::{Store, StoreError, keys};
 
+/// Queries for one page of keys. Those that have expired are left out of it, and DynamoDB deletes them within days: each
+/// query more makes room for as many as the page holds.
+const PAGES_MAX: usize = 20;
+
 /// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -51,7 +55,7 @@ impl Store {
             .put("sh", Value(AttributeValue::B(Blob::new(key.secret_hash))))
             .put("at", key.created_at)
             .put_some("ex", key.expires_at)
-            .put_some("ttl", key.expires_at.map(Timestamp::as_secs));
+            .put_some("ttl", key.expires_at.map(Timestamp::as_ttl));
         self.put(item.build()).await
     }
 
@@ -63,24 +67,42 @@ impl Store {
         self.delete(&keys::api_key(id)).await
     }
 
-    /// One page of API keys by id, after `after`.
+    /// The first `limit` API keys by id, after `after`, that have not expired.
     ///
     /// # Errors
     /// When the table cannot answer, or an item is malformed.
-    pub async fn api_keys(&self, limit: i32, after: Option<&str>) -> Result<Vec<ApiKey>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk > :after")
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::API_KEYS).0)
-            .expression_attribute_values(":after", Value::from(after.unwrap_or(" ")).0)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        answer.items().iter().map(key_from).collect()
+    pub async fn api_keys(
+        &self,
+        limit: usize,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let mut found = Vec::new();
+        let mut start = None;
+        for _ in 0..PAGES_MAX {
+            let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#pk = :pk AND #sk > :after")
+                .set_expression_attribute_names(Some(names_in("#pk #sk")))
+                .expression_attribute_values(":pk", Value::from(keys::API_KEYS).0)
+                .expression_attribute_values(":after", Value::from(after.unwrap_or(" ")).0)
+                .set_exclusive_start_key(start)
+                .limit(wanted)
+                .send()
+                .await
+                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            for item in answer.items() {
+                found.extend(Some(key_from(item)?).filter(|key| key.expires_at.is_none_or(|e| e > now)));
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

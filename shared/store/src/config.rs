@@ -40,7 +40,7 @@ impl Store {
     /// Writes the document `name` in place of `before`, which was read; `None` when there was none.
     ///
     /// # Errors
-    /// When the table cannot answer; a change sent again may find itself there and answer `Stale`.
+    /// When the table cannot answer; a change sent again finds the text that it would write.
     pub async fn change_config_if_unchanged(
         &self,
         name: &str,
@@ -54,7 +54,10 @@ impl Store {
         };
         match self.update(update).await? {
             Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
+            Updated::Refused(old) => {
+                let found = old.as_ref().map(|old| Reader::of(old).text("js")).transpose()?;
+                Ok(if found == Some(json) { Commit::Done } else { Commit::Stale })
+            }
         }
     }
 }

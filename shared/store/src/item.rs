@@ -74,6 +74,12 @@ impl From<&BTreeMap<String, String>> for Value {
 #[derive(Debug, Default)]
 pub(crate) struct Writer(Item);
 
+impl From<Item> for Writer {
+    fn from(item: Item) -> Self {
+        Self(item)
+    }
+}
+
 impl Writer {
     pub fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into().0);
@@ -135,6 +141,11 @@ impl<'a> Reader<'a> {
 
     pub fn time_if(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.number_if(name)?.map(Timestamp::from_millis))
+    }
+
+    /// Whether the item's time to live is over. DynamoDB deletes it up to days later; until then it must count as gone.
+    pub fn is_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.number_if("ttl")?.is_some_and(|ttl| now.is_past_ttl(ttl)))
     }
 
     pub fn flag(&self, name: &str) -> bool {

@@ -19,8 +19,14 @@ pub const READY_INDEX: &str = "ready";
 pub const MESSAGES_INDEX: &str = "conversation-messages";
 /// Over how many partitions dead-letter marks are spread.
 pub const DEAD_LETTER_SHARDS: usize = 4;
+/// All sort keys of history begin so.
+pub(crate) const HISTORY: &str = "H#";
+/// Sort key of the pending tool calls: behind all history.
+pub(crate) const TOOL_CALLS: &str = "H~";
 /// Sort key of an item that is alone in its partition.
-const ONLY: &str = "#";
+pub(crate) const ONLY: &str = "#";
+/// What the partition keys of conversations begin with.
+pub(crate) const CONVERSATIONS_PREFIX: &str = "C#";
 
 /// A primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,20 +62,15 @@ pub fn conversation(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), ONLY)
 }
 
-/// A history entry: filed under the first claim of its message, the attempt that wrote it, and its place.
-/// A later attempt of the same message sorts after an earlier one, and readers skip what it replaced.
-pub fn history(key: &ConversationKey, first_fence: Fence, attempt: u32, place: &str) -> Key {
-    Key::new(format!("C#{key}"), format!("H#{:010}#{attempt:03}#{place}", first_fence.0))
-}
-
-/// The history entry whose sort key is `place`.
-pub fn history_at(key: &ConversationKey, place: &str) -> Key {
-    Key::new(format!("C#{key}"), place)
+/// A history entry: filed under the claim that wrote it, and its place there. Claims follow each other, so history
+/// sorts in the order in which it was committed, also where a message was overtaken while it waited for its retry.
+pub fn history(key: &ConversationKey, fence: Fence, place: &str) -> Key {
+    Key::new(format!("C#{key}"), format!("{HISTORY}{:010}#{place}", fence.0))
 }
 
 /// A conversation's pending tool calls; sorts after all its history, so that one query brings both.
 pub fn pending_tool_calls(key: &ConversationKey) -> Key {
-    Key::new(format!("C#{key}"), "H~")
+    Key::new(format!("C#{key}"), TOOL_CALLS)
 }
 
 /// A snapshot: by fence and then by time, so that the newest of the latest claim sorts last.
@@ -217,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn history_sorts_by_claim_then_attempt_and_tool_calls_come_last() {
+    fn history_sorts_by_claim_and_tool_calls_come_last() {
         let key = conversation_key(&ConversationId::parse("c").unwrap());
-        let first = history(&key, Fence(9), 1, "0").sk;
-        let retried = history(&key, Fence(9), 2, "0").sk;
-        let next = history(&key, Fence(11), 1, "0").sk;
-        assert!(first < retried && retried < next && next < pending_tool_calls(&key).sk);
+        let appended = history(&key, Fence(9), "000001").sk;
+        let completed = history(&key, Fence(9), "~00000").sk;
+        let next = history(&key, Fence(11), "000000").sk;
+        assert!(appended < completed && completed < next && next < pending_tool_calls(&key).sk);
     }
 }

@@ -1,5 +1,7 @@
 //! Messages.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
@@ -8,9 +10,11 @@ use af_domain::message::{Message, MessageStatus, Payload};
 use af_domain::time::Timestamp;
 
 use crate::conversation::BATCH_GET_KEYS_MAX;
-use crate::expression::names_in;
+use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
+use crate::keys::ONLY;
 use crate::payload::{Encoded, decode, encode};
+use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
 /// Largest payload that stands in the message's own item. Transactions bill every KB twice; above this the
@@ -42,7 +46,7 @@ impl MessageItem {
             .put("en", message.enqueued_at)
             .put("bh", body_hash.as_str())
             .put("lp", keys::messages_partition(&message.key))
-            .put("lk", format!("{:013}#{}", message.enqueued_at.as_millis(), message.id));
+            .put("lk", place_in_conversation(message.enqueued_at, &message.id));
         Self { id: message.id.clone(), base: base.build(), payload, body_hash }
     }
 
@@ -60,11 +64,12 @@ impl MessageItem {
     }
 
     pub(crate) fn item(&self) -> Item {
-        let mut item = self.base.clone();
-        if self.is_inline() {
-            item.insert("pl".to_owned(), self.payload.value.0.clone());
-        }
-        item
+        let base = Writer::from(self.base.clone());
+        let item = match self.is_inline() {
+            true => base.put("pl", self.payload.value.clone()),
+            false => base.put("pb", self.payload.json_bytes as u64),
+        };
+        item.build()
     }
 
     /// The payload's own item, when it is too large to stand in the message's.
@@ -84,6 +89,41 @@ impl MessageItem {
     }
 }
 
+/// Where a message stands in the list of its conversation's messages.
+pub fn place_in_conversation(enqueued_at: Timestamp, id: &MessageId) -> String {
+    format!("{:013}#{id}", enqueued_at.as_millis())
+}
+
+/// The payload of a message that has ended, as an item of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedPayload {
+    message: MessageId,
+    body_hash: String,
+    ttl: u64,
+}
+
+/// The payload that must expire with the message whose item came in a stream record; `None` when it has none of its own,
+/// or does not expire.
+///
+/// # Errors
+/// When the item is malformed.
+pub fn ended_payload(
+    image: Option<&BTreeMap<String, serde_json::Value>>,
+) -> Result<Option<EndedPayload>, StoreError> {
+    let Some(image) = image else { return Ok(None) };
+    let value = |name: &str, kind: &str| image.get(name).and_then(|v| v.get(kind)).and_then(|v| v.as_str());
+    let (Some(pk), Some(ONLY)) = (value("pk", "S"), value("sk", "S")) else { return Ok(None) };
+    let (Some(id), Some(_), Some(ttl)) = (pk.strip_prefix("M#"), value("pb", "N"), value("ttl", "N")) else {
+        return Ok(None);
+    };
+    let malformed = |name: &str| StoreError::malformed(pk, format!("{name}: missing or malformed"));
+    Ok(Some(EndedPayload {
+        message: MessageId::parse(id).map_err(|_| malformed("pk"))?,
+        body_hash: value("bh", "S").ok_or_else(|| malformed("bh"))?.to_owned(),
+        ttl: ttl.parse().map_err(|_| malformed("ttl"))?,
+    }))
+}
+
 /// Hash of what a caller sent, to tell a repetition from another message under the same id.
 pub fn body_hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -95,11 +135,16 @@ pub fn body_hash(parts: &[&str]) -> String {
 }
 
 impl Store {
-    /// A message with its payload: one query of its partition. `None` when there is none.
+    /// A message with its payload: one query of its partition. `None` when there is none, or it has expired.
     ///
     /// # Errors
     /// When the table cannot answer, or the item is malformed.
-    pub async fn message(&self, id: &MessageId, consistent: bool) -> Result<Option<Message>, StoreError> {
+    pub async fn message(
+        &self,
+        id: &MessageId,
+        now: Timestamp,
+        consistent: bool,
+    ) -> Result<Option<Message>, StoreError> {
         let answer = self
             .client
             .query()
@@ -115,26 +160,50 @@ impl Store {
         let sorted_as =
             |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
         // A payload without a message is one whose enqueue was refused.
-        let Some(message) = sorted_as("#") else { return Ok(None) };
-        let payload = keys::message_payload(id, Reader::of(message).text("bh")?);
-        message_from(message, sorted_as(&payload.sk)).map(Some)
+        let Some(message) = sorted_as(ONLY) else { return Ok(None) };
+        let reader = Reader::of(message);
+        if reader.is_expired(now)? {
+            return Ok(None);
+        }
+        let payload = sorted_as(&keys::message_payload(id, reader.text("bh")?).sk);
+        if payload.is_none() && reader.number_if("pb")?.is_some() {
+            // A replica may have seen only half of what was written.
+            if !consistent {
+                return Ok(None);
+            }
+            return Err(reader.malformed("pb", "the payload's own item is missing"));
+        }
+        message_from(message, payload).map(Some)
     }
 
-    /// These messages without large payloads, those that exist, in the order asked for.
+    /// These messages without large payloads, those that exist and have not expired, in the order asked for.
     ///
     /// # Errors
     /// When the table cannot answer, or an item is malformed.
-    pub async fn messages(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+    pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_GET_KEYS_MAX) {
             let items =
                 self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
             for item in &items {
-                found.push(message_from(item, None)?);
+                if !Reader::of(item).is_expired(now)? {
+                    found.push(message_from(item, None)?);
+                }
             }
         }
         found.sort_by_key(|m| ids.iter().position(|id| *id == m.id));
         Ok(found)
+    }
+
+    /// Has the payload of a message expire with it, when it is an item of its own; `false` when there is none any more.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool, StoreError> {
+        let update = Update::of(keys::message_payload(&payload.message, &payload.body_hash))
+            .set("ttl", payload.ttl)
+            .when("attribute_exists(#pk)");
+        Ok(matches!(self.update(update).await?, Updated::Done(_)))
     }
 
     /// The ids of dead letters in one shard, newest first, one page.

@@ -28,12 +28,28 @@ impl Store {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
-    /// The row of a worker that has stopped.
+    /// The row of a worker that is not stopped, strongly consistent.
     ///
     /// # Errors
     /// When the table cannot answer, or the row is malformed.
-    pub async fn stopped_worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
-        self.get(keys::stopped_worker(id), false).await?.as_ref().map(worker_from).transpose()
+    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
+    }
+
+    /// The row of a worker that has stopped, as long as it is kept.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the row is malformed.
+    pub async fn stopped_worker(
+        &self,
+        id: &WorkerId,
+        now: Timestamp,
+    ) -> Result<Option<Worker>, StoreError> {
+        let Some(row) = self.get(keys::stopped_worker(id), false).await? else { return Ok(None) };
+        if Reader::of(&row).is_expired(now)? {
+            return Ok(None);
+        }
+        worker_from(&row).map(Some)
     }
 
     /// All workers that are not stopped, strongly consistent: a plan must not spawn twice.
@@ -67,14 +83,14 @@ impl Store {
         Ok(workers)
     }
 
-    /// Registers a worker without a conversation, whose id must never have been used.
+    /// Registers a worker without a conversation, whose id no worker may have that is remembered.
     ///
     /// # Errors
     /// When the table cannot answer.
     pub async fn register_if_new(&self, worker: &Worker) -> Result<Commit, StoreError> {
         let past = keys::stopped_worker(&worker.id);
         let transaction =
-            self.transaction().put_new(worker_item(worker)).check(&past, "attribute_not_exists(#pk)");
+            self.transaction().put_new(worker_item(worker)).check_absent(&past, worker.registered_at);
         let committed = self.commit(transaction).await?;
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
@@ -118,7 +134,7 @@ impl Store {
         let mut row = worker_item(stopped);
         let key = keys::stopped_worker(&stopped.id);
         row.insert("pk".to_owned(), AttributeValue::S(key.pk));
-        row.insert("ttl".to_owned(), Value::from((at + STOPPED_KEPT).as_secs()).0);
+        row.insert("ttl".to_owned(), Value::from((at + STOPPED_KEPT).as_ttl()).0);
         let transaction =
             self.transaction().delete_in_status(&keys::worker(&stopped.id), "stopping").put(row);
         let committed = self.commit(transaction).await?;

@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::types::{
 };
 use rand::Rng;
 
+use af_domain::time::Timestamp;
+
 use crate::expression::{Update, names_in};
 use crate::item::Item;
 use crate::keys::Key;
@@ -21,6 +23,13 @@ use crate::{Store, StoreError};
 const CONFLICT_TRIES_MAX: u32 = 5;
 /// Wait after the first conflict; a transaction holds its items for about this long.
 const CONFLICT_WAIT: Duration = Duration::from_millis(10);
+
+/// An item does not exist, or DynamoDB has not come to deleting it yet.
+const ABSENT: &str = "attribute_not_exists(#pk) OR #ttl <= :now";
+
+fn now_of(now: Timestamp) -> Item {
+    Item::from([(":now".to_owned(), AttributeValue::N(now.as_secs().to_string()))])
+}
 
 /// What became of a conditional update.
 #[derive(Debug)]
@@ -74,20 +83,26 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Puts an item that must not exist yet.
     pub fn put_new(self, item: Item) -> Self {
-        self.put_if(item, Some("attribute_not_exists(#pk)"))
+        self.put_if(item, Some("attribute_not_exists(#pk)"), None)
+    }
+
+    /// Puts an item that must not exist yet; one whose time to live is over does not.
+    pub fn put_new_at(self, item: Item, now: Timestamp) -> Self {
+        self.put_if(item, Some(ABSENT), Some(now_of(now)))
     }
 
     /// Puts an item, whatever is there.
     pub fn put(self, item: Item) -> Self {
-        self.put_if(item, None)
+        self.put_if(item, None, None)
     }
 
-    fn put_if(mut self, item: Item, condition: Option<&str>) -> Self {
+    fn put_if(mut self, item: Item, condition: Option<&str>, values: Option<Item>) -> Self {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
             .set_condition_expression(condition.map(str::to_owned))
             .set_expression_attribute_names(condition.map(names_in))
+            .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .expect("table and item are set");
@@ -120,13 +135,27 @@ impl Transaction {
         self
     }
 
-    /// Requires a condition of an item that is not written.
-    pub fn check(mut self, key: &Key, condition: &str) -> Self {
+    /// Requires that an item does not exist; one whose time to live is over does not.
+    pub fn check_absent(mut self, key: &Key, now: Timestamp) -> Self {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(names_in(condition)))
+            .condition_expression(ABSENT)
+            .set_expression_attribute_names(Some(names_in(ABSENT)))
+            .set_expression_attribute_values(Some(now_of(now)))
+            .build();
+        self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
+        self
+    }
+
+    /// Requires the conditions of `update`, which writes nothing.
+    pub fn require(mut self, update: &Update) -> Self {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(update.key.attributes()))
+            .set_condition_expression(update.condition())
+            .set_expression_attribute_names(Some(update.names()))
+            .set_expression_attribute_values(update.values())
             .build();
         self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
         self
@@ -216,10 +245,14 @@ impl Store {
             if !refusals.is_empty() {
                 return Ok(Committed::Refused(refusals));
             }
+            // The client's own retries end at a cancelled transaction, whatever cancelled it.
             match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
                 Some("TransactionConflict") => back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
-                    return Err(StoreError::Throttled { operation: OPERATION });
+                    if attempt + 1 == CONFLICT_TRIES_MAX {
+                        return Err(StoreError::Throttled { operation: OPERATION });
+                    }
+                    back_off(attempt).await;
                 }
                 code => {
                     let message = format!("cancelled: {}", code.unwrap_or("without a reason"));

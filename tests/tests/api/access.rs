@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 30] = [
+const ROUTES: [(&str, &str, char); 31] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -22,6 +22,7 @@ const ROUTES: [(&str, &str, char); 30] = [
     ("GET", "/v1/messages/m", 'r'),
     ("GET", "/v1/queue/stats", 'r'),
     ("GET", "/v1/queue/messages?status=queued", 'r'),
+    ("POST", "/v1/queue/recover", 'a'),
     ("GET", "/v1/workers", 'r'),
     ("POST", "/v1/workers", 'a'),
     ("GET", "/v1/workers/w", 'r'),

@@ -8,6 +8,7 @@ mod backlog;
 mod lists;
 mod messages;
 mod policies;
+mod recover;
 mod secrets;
 mod telegram;
 mod users;

@@ -1,10 +1,9 @@
-//! Messages of other people, stored in bulk: copies of what the use cases have written once.
-
-use std::collections::BTreeMap;
+//! Messages and workers of other people, stored in bulk: copies of what the use cases have written once.
 
 use af_app::enqueue::Enqueue;
-use af_domain::ids::{ConversationId, MessageId};
+use af_domain::ids::{ConversationId, ConversationKey, WorkerId};
 use af_domain::time::Millis;
+use af_store::keys::Key;
 use af_store::{conversation_key, keys};
 use serde_json::{Value, json};
 
@@ -12,38 +11,98 @@ use crate::world::{SHARDS, World};
 
 /// One message in so many waits for a later time, in a conversation of its own; the others are done.
 const SCHEDULED_ONE_IN: usize = 10;
-/// Done messages of one conversation, each with two history entries.
+/// Done messages of one conversation. The first of them has left two history entries; what a long history costs is
+/// measured apart.
 const DONE_PER_CONVERSATION: usize = 30;
-/// Items that one BatchWriteItem takes.
-const BATCH: usize = 25;
 /// When those that wait are due: not while this test runs.
 const LATER: Millis = Millis::from_days(300);
-/// Where the history entries of a conversation's first message stand.
-const FIRST_FENCE: &str = "H#0000000001#";
+/// Items that are stored at once: so many are in memory twice.
+const BATCH: usize = 20_000;
 
-/// What one message has left in the table.
-struct Pattern {
-    conversation: ConversationId,
-    message: MessageId,
-    items: Vec<Value>,
+/// What use cases have left in the table, to be copied under other names.
+pub struct Pattern {
+    names: Names,
+    items: Vec<(Value, Vec<Hole>)>,
 }
 
-/// Stores `count` messages.
-pub async fn store(world: &World, count: usize) {
-    let scheduled = count / SCHEDULED_ONE_IN;
-    let waiting = waiting(world).await;
-    let done = done(world).await;
-    // By key: the messages of one conversation share its meta item.
-    let mut items = BTreeMap::new();
-    for message in 0..count {
-        let copies = match message.checked_sub(scheduled) {
-            None => waiting.copy(message, message),
-            Some(nth) => done.copy(message, scheduled + nth / DONE_PER_CONVERSATION),
-        };
-        items.extend(copies.into_iter().map(|item| ((item["pk"].to_string(), item["sk"].to_string()), item)));
+/// Whose items they are.
+#[derive(Clone)]
+pub struct Names {
+    pub conversation: ConversationId,
+    pub messages: Vec<String>,
+    pub worker: Option<WorkerId>,
+}
+
+/// A text of an item that names somebody: where it stands, and its parts.
+struct Hole {
+    pointer: String,
+    parts: Vec<Part>,
+}
+
+enum Part {
+    Text(String),
+    Conversation,
+    Key,
+    Message(usize),
+    Worker,
+    /// The partition of the ready index, which follows from the conversation.
+    Shard,
+}
+
+/// Messages of other people: one that waits for a later time, and one that is done.
+pub struct Crowd {
+    waiting: Pattern,
+    done: Pattern,
+}
+
+impl Crowd {
+    /// Made in a world in which nothing waits.
+    pub async fn of(world: &World) -> Self {
+        Self { waiting: waiting(world).await, done: done(world).await }
     }
-    write(world, items.into_values().collect()).await;
-    dismiss_workers(world).await;
+
+    /// Stores `count` messages; if they are to be `recorded`, the table's stream has them, too.
+    pub async fn store(&self, world: &World, count: usize, recorded: bool) {
+        let scheduled = count / SCHEDULED_ONE_IN;
+        let copies = (0..count).flat_map(|message| match message.checked_sub(scheduled) {
+            None => self.waiting.copy(&stored(message, message)),
+            Some(nth) => {
+                let names = stored(message, scheduled + nth / DONE_PER_CONVERSATION);
+                match nth % DONE_PER_CONVERSATION {
+                    0 => self.done.copy(&names),
+                    _ => self.done.copy_message(&names),
+                }
+            }
+        });
+        write(world, copies, recorded).await;
+        dismiss_workers(world).await;
+    }
+}
+
+/// Has `count` workers more, each the owner of a conversation in which one message was answered a moment ago.
+pub async fn employ(world: &World, count: usize) {
+    let (worker, conversation) = world.settled_owner().await;
+    let names = Names { conversation, messages: Vec::new(), worker: Some(worker) };
+    let pattern = Pattern::of(world, names).await;
+    let copies = (1..count).flat_map(|nth| {
+        let worker = WorkerId::parse(format!("w-owner-{nth:020}")).unwrap();
+        let conversation = ConversationId::parse(format!("user-agent:demo:owned-{nth}")).unwrap();
+        pattern.copy(&Names { conversation, messages: Vec::new(), worker: Some(worker) })
+    });
+    write(world, copies, false).await;
+}
+
+/// Stores items in bulk; `recorded` are also in the table's stream.
+pub async fn write(world: &World, items: impl Iterator<Item = Value>, recorded: bool) {
+    let (engine, mut items) = (world.bundle.aws.engine(), items.peekable());
+    while items.peek().is_some() {
+        engine.import(table(world), items.by_ref().take(BATCH), recorded).await.unwrap();
+    }
+}
+
+fn stored(message: usize, conversation: usize) -> Names {
+    let conversation = ConversationId::parse(format!("user-agent:demo:stored-{conversation}")).unwrap();
+    Names { conversation, messages: vec![format!("{message:026}")], worker: None }
 }
 
 /// Takes the rows of all workers away, which own nothing: those that a row measures are the only ones then.
@@ -60,7 +119,7 @@ async fn waiting(world: &World) -> Pattern {
     let conversation = world.new_conversation();
     let scheduled_for = Some(world.app.now() + LATER);
     let message = world.enqueue(Enqueue { scheduled_for, ..world.message(&conversation) }).await;
-    Pattern::read(world, conversation, message).await
+    Pattern::of(world, Names { conversation, messages: vec![message.to_string()], worker: None }).await
 }
 
 async fn done(world: &World) -> Pattern {
@@ -70,53 +129,111 @@ async fn done(world: &World) -> Pattern {
     let held = world.claim(&worker, &conversation).await;
     world.complete(&held, 2).await;
     world.let_go(&held).await;
-    Pattern::read(world, conversation, message).await
+    Pattern::of(world, Names { conversation, messages: vec![message.to_string()], worker: None }).await
 }
 
 impl Pattern {
-    async fn read(world: &World, conversation: ConversationId, message: MessageId) -> Self {
+    /// All that is stored under these names: the messages first.
+    pub async fn of(world: &World, names: Names) -> Self {
+        let key = conversation_key(&names.conversation);
         let mut items = Vec::new();
-        for pk in [keys::message(&message).pk, keys::conversation(&conversation_key(&conversation)).pk] {
-            let query = json!({
-                "TableName": table(world),
-                "KeyConditionExpression": "pk = :pk",
-                "ExpressionAttributeValues": {":pk": {"S": pk}},
-            });
-            let answer = world.bundle.aws.engine().call("Query", query).await.body;
-            items.extend(answer["Items"].as_array().unwrap().iter().cloned());
+        for message in &names.messages {
+            items.extend(partition(world, format!("M#{message}")).await);
         }
-        Self { conversation, message, items }
+        items.extend(partition(world, keys::conversation(&key).pk).await);
+        if let Some(worker) = &names.worker {
+            items.push(item(world, keys::worker(worker)).await);
+        }
+        let with_holes = |item: Value| {
+            let mut holes = Vec::new();
+            find_holes(&item, String::new(), &names, &key, &mut holes);
+            (item, holes)
+        };
+        Self { items: items.into_iter().map(with_holes).collect(), names }
     }
 
-    /// The same items as those of another message in another conversation.
-    fn copy(&self, message: usize, conversation: usize) -> Vec<Value> {
-        let new = ConversationId::parse(format!("user-agent:demo:stored-{conversation}")).unwrap();
-        let (old_key, new_key) = (conversation_key(&self.conversation), conversation_key(&new));
-        let copied = |item: &Value| {
-            let text = item
-                .to_string()
-                .replace(self.message.as_str(), &format!("{message:026}"))
-                .replace(self.conversation.as_str(), new.as_str())
-                .replace(old_key.as_str(), new_key.as_str())
-                .replace(FIRST_FENCE, &format!("H#{message:010}#"));
-            let mut item: Value = serde_json::from_str(&text).unwrap();
-            if item["rp"].is_object() {
-                item["rp"]["S"] = json!(keys::ready_partition(&new_key, SHARDS));
-            }
-            item
-        };
-        self.items.iter().map(copied).collect()
+    /// The same items under other names.
+    pub fn copy(&self, names: &Names) -> Vec<Value> {
+        self.items.iter().map(|item| copy(item, names)).collect()
+    }
+
+    /// The messages' items alone.
+    fn copy_message(&self, names: &Names) -> Vec<Value> {
+        self.items[..self.names.messages.len()].iter().map(|item| copy(item, names)).collect()
     }
 }
 
-async fn write(world: &World, items: Vec<Value>) {
-    let table = table(world);
-    for batch in items.chunks(BATCH) {
-        let puts: Vec<Value> = batch.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
-        let request = json!({"RequestItems": {table: puts}});
-        let reply = world.bundle.aws.engine().call("BatchWriteItem", request).await;
-        assert_eq!((reply.status, &reply.body["UnprocessedItems"]), (200, &json!({})));
+fn copy((item, holes): &(Value, Vec<Hole>), names: &Names) -> Value {
+    let (mut item, key) = (item.clone(), conversation_key(&names.conversation));
+    for hole in holes {
+        let mut text = String::new();
+        for part in &hole.parts {
+            match part {
+                Part::Text(same) => text.push_str(same),
+                Part::Conversation => text.push_str(names.conversation.as_str()),
+                Part::Key => text.push_str(key.as_str()),
+                Part::Message(nth) => text.push_str(&names.messages[*nth]),
+                Part::Worker => text.push_str(names.worker.as_ref().unwrap().as_str()),
+                Part::Shard => text.push_str(&keys::ready_partition(&key, SHARDS)),
+            }
+        }
+        *item.pointer_mut(&hole.pointer).unwrap() = Value::String(text);
     }
+    item
+}
+
+fn find_holes(value: &Value, pointer: String, names: &Names, key: &ConversationKey, holes: &mut Vec<Hole>) {
+    match value {
+        Value::String(_) if pointer == "/rp/S" => holes.push(Hole { pointer, parts: vec![Part::Shard] }),
+        Value::String(text) => {
+            let parts = parts(text, names, key);
+            if parts.iter().any(|p| !matches!(p, Part::Text(_))) {
+                holes.push(Hole { pointer, parts });
+            }
+        }
+        Value::Array(values) => {
+            for (nth, value) in values.iter().enumerate() {
+                find_holes(value, format!("{pointer}/{nth}"), names, key, holes);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                find_holes(value, format!("{pointer}/{name}"), names, key, holes);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `text`, cut where it names somebody.
+fn parts(text: &str, names: &Names, key: &ConversationKey) -> Vec<Part> {
+    let mut found: Vec<(&str, fn(usize) -> Part, usize)> =
+        vec![(names.conversation.as_str(), |_| Part::Conversation, 0), (key.as_str(), |_| Part::Key, 0)];
+    found
+        .extend(names.messages.iter().enumerate().map(|(n, m)| (m.as_str(), Part::Message as fn(_) -> _, n)));
+    found.extend(names.worker.iter().map(|w| (w.as_str(), (|_| Part::Worker) as fn(_) -> _, 0)));
+    let first = found.iter().filter_map(|named| text.find(named.0).map(|at| (at, named)));
+    let Some((at, (name, part, nth))) = first.min_by_key(|(at, _)| *at) else {
+        return vec![Part::Text(text.to_owned())];
+    };
+    let mut cut = vec![Part::Text(text[..at].to_owned()), part(*nth)];
+    cut.extend(parts(&text[at + name.len()..], names, key));
+    cut
+}
+
+async fn partition(world: &World, pk: String) -> Vec<Value> {
+    let query = json!({
+        "TableName": table(world),
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": pk}},
+    });
+    let answer = world.bundle.aws.engine().call("Query", query).await.body;
+    answer["Items"].as_array().unwrap().clone()
+}
+
+async fn item(world: &World, key: Key) -> Value {
+    let get = json!({"TableName": table(world), "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}}});
+    world.bundle.aws.engine().call("GetItem", get).await.body["Item"].take()
 }
 
 fn table(world: &World) -> &str {

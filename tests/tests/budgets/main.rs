@@ -2,6 +2,7 @@
 //! much is stored or how much waits.
 #![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
 
+mod behind;
 mod crowd;
 mod depth;
 mod figures;
@@ -16,6 +17,7 @@ use std::sync::LazyLock;
 
 use af_tests::workspace::root;
 
+use crowd::Crowd;
 use figures::{Row, document};
 use world::World;
 
@@ -25,7 +27,9 @@ const DOCUMENT: &str = "docs/budgets.md";
 const UPDATE: &str = "UPDATE_DOCS";
 /// Messages stored in a small deployment and in a large one.
 const SMALL: usize = 10;
-const LARGE: usize = 20_000;
+const LARGE: usize = 200_000;
+/// Workers of a large pool, each with a conversation of its own.
+const POOL: u32 = 500;
 /// In a debug build, use cases within use cases are large values on the stack.
 const STACK_BYTES: usize = 32 << 20;
 
@@ -43,7 +47,8 @@ reports them in `ReturnConsumedCapacity`: a write unit is 1 KB (twice in a trans
 eventually consistent), the writes of indexes are in the sum. A number in square brackets counts requests refused by a
 condition, for which the engine reports no units; DynamoDB bills them as if they had been carried out.
 
-All figures are the same at 10 and at 20 000 stored messages; the test measures both.
+All figures are the same at 10 and at 200 000 stored messages, and with 1 worker and with 500; the test measures all of
+these. What a tick of reconcile costs grows with the pool, as its rows show.
 
 1. A free worker asks one shard of the ready index first and the others, side by side, only when that one was empty: a
    claim under load reads one shard instead of all. Once a poll has found nothing it asks all shards at once, which costs
@@ -55,44 +60,82 @@ All figures are the same at 10 and at 20 000 stored messages; the test measures 
    Read units grow with the pages and the assigned workers' conversations.
 ";
 
-/// Both measurements, made once for all tests of this file.
-static MEASURED: LazyLock<[Vec<Row>; 2]> = LazyLock::new(|| {
+/// The measurements, made once for all tests of this file.
+static MEASURED: LazyLock<Measured> = LazyLock::new(|| {
     let measuring = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { [measured_over(SMALL).await, measured_over(LARGE).await] })
+        runtime.block_on(async {
+            Measured {
+                small: measured_over(SMALL, None).await,
+                crowded: measured_over(SMALL, Some(POOL)).await,
+                large: measured_over(LARGE, Some(POOL)).await,
+            }
+        })
     });
     measuring.unwrap().join().unwrap()
 });
 
-/// Measures every operation in a deployment that holds this many messages.
-async fn measured_over(stored: usize) -> Vec<Row> {
+/// Deployments of which each differs from the one before by one thing.
+struct Measured {
+    /// Few messages are stored, few workers live.
+    small: Vec<Row>,
+    /// Few messages are stored, many workers live.
+    crowded: Vec<Row>,
+    /// Many messages are stored, many workers live.
+    large: Vec<Row>,
+}
+
+/// Measures every operation in a deployment that holds so many messages, and whose pool has grown to so many workers.
+/// The last rows are those of the pool, its size the very last.
+async fn measured_over(stored: usize, workers: Option<u32>) -> Vec<Row> {
     let world = World::new().await;
-    crowd::store(&world, stored).await;
-    let pool = pool::rows(&world).await;
+    Crowd::of(&world).await.store(&world, stored, false).await;
+    let mut pool = pool::rows(&world).await;
+    if let Some(workers) = workers {
+        pool.push(pool::grown_to(&world, workers).await);
+    }
     let mut rows = ingress::rows(&world).await;
     rows.extend(serving::rows(&world).await);
     rows.extend(pool);
     rows
 }
 
+/// Operations that cost in one deployment something else than in the other, of those measured in both.
+fn differences(one: &[Row], other: &[Row]) -> Vec<String> {
+    let both = one.iter().zip(other);
+    let differ =
+        both.filter(|(one, other)| one.measured != other.measured || one.operation != other.operation);
+    differ
+        .map(|(one, other)| format!("{}: {:?} and {:?}", one.operation, one.measured, other.measured))
+        .collect()
+}
+
 #[test]
 fn every_operation_stays_within_its_budget() {
-    let excesses: Vec<String> = MEASURED.iter().flatten().flat_map(Row::excesses).collect();
+    let Measured { small, crowded, large } = &*MEASURED;
+    let excesses: Vec<String> =
+        [small, crowded, large].into_iter().flatten().flat_map(Row::excesses).collect();
     assert!(excesses.is_empty(), "above their ceilings:\n{}", excesses.join("\n"));
 }
 
 #[test]
 fn figures_do_not_depend_on_how_many_messages_are_stored() {
-    let [small, large] = &*MEASURED;
-    for (small, large) in small.iter().zip(large) {
-        assert_eq!(small.measured, large.measured, "{}: at {SMALL} and at {LARGE} messages", small.operation);
-    }
+    let Measured { crowded, large, .. } = &*MEASURED;
+    assert_eq!(crowded.len(), large.len());
+    assert_eq!(differences(crowded, large), [""; 0], "at {SMALL} and at {LARGE} messages");
+}
+
+#[test]
+fn figures_do_not_depend_on_how_many_workers_live() {
+    let Measured { small, crowded, .. } = &*MEASURED;
+    assert_eq!(crowded.len(), small.len() + 1, "the row of the large pool is measured in that alone");
+    assert_eq!(differences(small, crowded), [""; 0], "with 1 worker and with {POOL}");
 }
 
 #[test]
 fn the_documented_figures_are_those_measured() {
     let path = root().join(DOCUMENT);
-    let measured = document(INTRO, &MEASURED[0]);
+    let measured = document(INTRO, &MEASURED.crowded);
     if std::env::var(UPDATE).is_ok_and(|v| v == "1") {
         fs::write(&path, measured).unwrap();
         return;

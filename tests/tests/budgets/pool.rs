@@ -4,11 +4,10 @@ use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
 
+use crate::crowd;
 use crate::figures::{Ceiling, Figures, Row, at_most};
 use crate::world::{SHARDS, World};
 
-/// Assigned workers of the large pool: more than one batch of their conversations.
-const POOL: u32 = 150;
 /// Conversations that one batch read takes.
 const BATCH: u32 = 100;
 /// Pages of 1 MB that these pools' rows take.
@@ -21,18 +20,23 @@ pub async fn rows(world: &World) -> Vec<Row> {
     let (worker, conversation) = world.settled_owner().await;
     let one = tick(world).await;
     let recovered = recover(world, &worker, &conversation).await;
-    for _ in 1..POOL {
-        world.settled_owner().await;
-    }
-    // The second tick also replaces the report of one like itself.
-    tick(world).await;
-    let many = tick(world).await;
     vec![
         Row::new("recover an expired lease, beside the tick", recovered, at_most(2, 2).writes(6).reads(1.0)),
         Row::new("reconcile tick, nothing to do, no worker ⁴", empty, idle(0)),
         Row::new("… 1 assigned worker ⁴", one, idle(1)),
-        Row::new(format!("… {POOL} assigned workers ⁴"), many, idle(POOL)),
     ]
+}
+
+/// A tick in a pool that has grown to so many workers, all of them assigned.
+pub async fn grown_to(world: &World, workers: u32) -> Row {
+    let (before, wanted) =
+        (world.app.store.workers().await.unwrap().len(), usize::try_from(workers).unwrap());
+    crowd::employ(world, wanted - before).await;
+    // The second tick also replaces the report of one like itself.
+    tick(world).await;
+    let many = tick(world).await;
+    assert_eq!(world.app.store.workers().await.unwrap().len(), wanted);
+    Row::new(format!("… {workers} assigned workers ⁴"), many, idle(workers))
 }
 
 /// What a tick that recovers a lease costs more than one that finds it in force.

@@ -14,7 +14,8 @@ const CONTEXT_ENTRY_BYTES: usize = 400;
 const APPEND_ENTRIES_MAX: usize = 50;
 /// Number of the first update here; those of other rows are lower.
 const FIRST_UPDATE: u64 = 100;
-/// Workers of which one begins in a shard that has nothing: each does so three times out of four.
+/// Workers of which one begins in a shard that has nothing, and one in the only one that has something: each does the
+/// former three times out of four.
 const WORKERS_TRIED_MAX: usize = 20;
 
 pub async fn rows(world: &World) -> Vec<Row> {
@@ -235,16 +236,26 @@ async fn lives(world: &World) -> Vec<Row> {
     let (polled, claimed) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
     let owned = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
 
-    let conversation = world.idle_conversation().await;
-    let worker = world.worker().await;
-    let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
-    let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
-    let unowned = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
+    let unowned = life_without_owner(world).await;
     vec![
         Row::new("whole life, owned conversation ³", owned, any_requests().writes(17)),
         Row::new("… by Telegram ³", life_by_telegram(world).await, any_requests().writes(17)),
         Row::new("whole life, conversation without an owner ³", unowned, any_requests().writes(22)),
     ]
+}
+
+/// The life of a message that is found in the first shard that its worker asks.
+async fn life_without_owner(world: &World) -> Figures {
+    for _ in 0..WORKERS_TRIED_MAX {
+        let (worker, conversation) = (world.worker().await, world.idle_conversation().await);
+        let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
+        let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
+        let life = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
+        if claimed.rounds == 3 {
+            return life;
+        }
+    }
+    panic!("every worker asked a shard first that had nothing");
 }
 
 async fn life_by_telegram(world: &World) -> Figures {

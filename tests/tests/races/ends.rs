@@ -24,7 +24,7 @@ fn is_stale(answer: &Result<(), AppError>) -> bool {
 }
 
 async fn status(world: &World, held: &Held) -> MessageStatus {
-    world.app.store.message(&held.message, true).await.unwrap().unwrap().status
+    world.app.store.message(&held.message, world.app.now(), true).await.unwrap().unwrap().status
 }
 
 #[tokio::test]

@@ -3,11 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod ambiguous;
 mod claims;
 mod crowds;
+mod drains;
 mod ends;
+mod malformed;
+mod meddling;
+mod order;
 mod owners;
 mod provider;
 mod reconciling;
+mod repairs;
 mod replica;
 mod world;
+mod writes;

@@ -77,7 +77,7 @@ async fn the_id_of_a_worker_that_has_stopped_is_not_used_again() {
     let worker = world.worker("w", None).await;
     world.dismiss(&worker, None).await;
     world.reconcile(&world.app).await;
-    assert!(world.app.store.stopped_worker(&worker).await.unwrap().is_some());
+    assert!(world.app.store.stopped_worker(&worker, world.app.now()).await.unwrap().is_some());
 
     for conversation in [None, Some(&talk)] {
         let again =

@@ -22,6 +22,11 @@ impl Names {
     pub fn all(&self) -> Vec<WorkerId> {
         self.0.lock().unwrap().clone()
     }
+
+    /// The machine of this worker is no more.
+    pub fn crash(&self, worker: &WorkerId) {
+        self.0.lock().unwrap().retain(|w| w != worker);
+    }
 }
 
 fn running(worker: &WorkerId) -> Machine {

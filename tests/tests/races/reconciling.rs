@@ -8,6 +8,8 @@ use af_app::reconcile::provider::{ProviderConfig, configure};
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, WireRequest};
+use af_local::stream::StreamSource;
+use af_local::template::EventDef;
 use af_providers::Providers;
 use af_store::{conversation_key, keys};
 use af_tests::bundle::Bundle;
@@ -20,6 +22,8 @@ use crate::world::{World, conversation, outcomes};
 
 /// Silence after which a worker is stale, and its lease long over.
 const PAST_STALENESS: Millis = Millis::from_secs(121);
+/// Records of the stream that are read: more than a test makes.
+const RECORDS_MAX: usize = 1_000;
 /// Real time in which a request is held up, so that others come first.
 const HELD_UP: Millis = Millis::new(300);
 
@@ -91,6 +95,39 @@ async fn no_worker_is_started_for_a_conversation_whose_work_is_done() {
     assert_eq!(outcomes(&report), ["spawn stale", "spawn stale"]);
     assert_eq!(names.all(), []);
     assert_eq!(world.app.store.workers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_retry_that_loses_its_worker_calls_reconcile_which_starts_another_before_it_is_due() {
+    let mut bundle = Bundle::fresh().await;
+    let names = Names::new();
+    bundle.providers = Providers::none().with(names.clone());
+    let world = World::in_bundle(bundle).await;
+    let config = ProviderConfig { kind: "local".into(), ..ProviderConfig::default() };
+    configure(&world.app, &config).await.unwrap();
+    let talk = conversation("talk");
+    world.enqueue(&talk, None).await;
+    let worker = world.worker("w", Some(&talk)).await;
+    world.claim(&worker, Some(&talk)).await;
+    let table = &world.bundle.template.tables[0].name;
+    let engine = world.bundle.aws.engine();
+    let seen = engine.records(table, None, RECORDS_MAX).unwrap().len();
+    // The tick that finds the worker silent frees its conversation; the plan was made before that.
+    world.bundle.clock.advance(PAST_STALENESS);
+    assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["recover done"]);
+    assert_eq!(names.all(), []);
+
+    let functions = world.bundle.template.functions.iter().filter(|f| f.binary == "reconcile");
+    let filters: Vec<_> = functions
+        .flat_map(|f| &f.events)
+        .filter_map(|e| if let EventDef::Stream { filters, .. } = e { Some(filters) } else { None })
+        .flatten()
+        .collect();
+    let records = engine.records(table, None, RECORDS_MAX).unwrap();
+    assert!(records[seen..].iter().any(|r| filters.iter().any(|f| f.matches(r))), "nobody is called");
+    assert_eq!(outcomes(&world.reconcile(&world.app).await), ["spawn done"]);
+    let entry = world.stored(&talk).await.queue.entries()[0].clone();
+    assert!(entry.not_before > world.app.now(), "it is not due yet");
 }
 
 /// Another trigger has come whenever a run wants to end.

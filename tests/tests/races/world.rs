@@ -19,7 +19,7 @@ use af_store::conversation_key;
 use af_tests::bundle::Bundle;
 use aws_smithy_types::retry::RetryConfig;
 
-const AGENT: &str = "demo";
+pub const AGENT: &str = "demo";
 
 /// A deployment.
 pub struct World {
@@ -51,13 +51,18 @@ impl World {
 
     /// Another instance of the function, whose requests meet `faults`.
     pub fn troubled(&self, faults: Arc<dyn Faults>) -> App {
+        self.retrying(faults, RetryConfig::disabled())
+    }
+
+    /// The same, which sends requests again.
+    pub fn retrying(&self, faults: Arc<dyn Faults>, retries: RetryConfig) -> App {
         let mut boot = self.bundle.boot("reconcile");
-        boot.sdk = self.bundle.aws.clone().with_faults(faults).sdk_config(RetryConfig::disabled());
+        boot.sdk = self.bundle.aws.clone().with_faults(faults).sdk_config(retries);
         App::from_boot(&boot).unwrap()
     }
 
-    pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {
-        let message = Enqueue {
+    pub fn message(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> Enqueue {
+        Enqueue {
             identity: Identity::Fresh,
             conversation: conversation.clone(),
             agent: AgentKey::parse(AGENT).unwrap(),
@@ -70,8 +75,11 @@ impl World {
             priority: None,
             scheduled_for: None,
             attempts_max,
-        };
-        enqueue(&self.app, message).await.unwrap().message
+        }
+    }
+
+    pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {
+        enqueue(&self.app, self.message(conversation, attempts_max)).await.unwrap().message
     }
 
     /// A worker that owns `conversation`, or nothing.
@@ -97,14 +105,14 @@ impl World {
 
     /// The worker lets go of `conversation`, in which nothing waits.
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
-        let request = Poll { conversation: Some(conversation.clone()), release: true, ..Poll::default() };
+        let request = Poll { conversation: Some(conversation.clone()), release: true, discard: true, ..Poll::default() };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
     }
 
     /// The worker lets go of the conversation of a message that has ended, and claims another.
     pub async fn let_go_and_claim(&self, worker: &WorkerId, ended: &Held) -> Held {
-        let message = self.app.store.message(&ended.message, true).await.unwrap().unwrap();
-        let request = Poll { conversation: Some(message.conversation), release: true, ..Poll::default() };
+        let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
+        let request = Poll { conversation: Some(message.conversation), release: true, discard: true, ..Poll::default() };
         held(worker, poll(&self.app, worker, &request).await.unwrap())
     }
 

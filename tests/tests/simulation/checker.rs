@@ -97,7 +97,7 @@ impl Checker {
             if after.owner.as_ref().is_none_or(|(worker, _)| *worker != lease.worker) {
                 return wrong("a lease whose holder does not own the conversation".into());
             }
-            if lease.entry.attempts > lease.entry.attempts_max {
+            if lease.entry.attempts - lease.entry.drained > lease.entry.attempts_max {
                 return wrong("more attempts than allowed".into());
             }
         }

@@ -9,6 +9,8 @@ pub struct Entry {
     pub due: u64,
     pub scheduled: bool,
     pub attempts: u64,
+    /// Of these, the ones that do not count: cut off by a drain.
+    pub drained: u64,
     pub attempts_max: u64,
     pub not_before: u64,
     pub message: String,
@@ -50,8 +52,9 @@ pub fn entry(encoded: &str) -> Entry {
     Entry {
         priority: number(0),
         due: number(1),
-        scheduled: fields[2] == "s",
+        scheduled: fields[2].contains('s'),
         attempts: number(3),
+        drained: fields[2].matches('d').count() as u64,
         attempts_max: number(4),
         not_before: number(5),
         message: fields[7].to_owned(),

@@ -6,6 +6,7 @@
 mod events;
 mod functions;
 mod policies;
+mod timeouts;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
 
 use af_app::auth::cursor_secret;
-use af_app::views::{ConversationView, Part, conversation as use_case};
+use af_app::views::{Before, ConversationView, Part, conversation as use_case};
 use af_app::wire::MessageBody;
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
@@ -89,7 +89,7 @@ pub async fn get(
     let cursors = Cursors::of(&app, &user, &agent).await?;
     let part = Part {
         limit: u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX)),
-        history_before: cursors.open("/historyCursor", HISTORY, query.history_cursor.as_deref())?,
+        history_before: cursors.open_history(query.history_cursor.as_deref())?,
         items_before: cursors.open("/queueCursor", QUEUE, query.queue_cursor.as_deref())?,
     };
     let view = use_case(&app, &user, &agent, &part).await?;
@@ -121,6 +121,16 @@ impl Cursors {
         opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
     }
 
+    fn open_history(&self, cursor: Option<&str>) -> Result<Option<Before>, Refusal> {
+        const POINTER: &str = "/historyCursor";
+        let Some(place) = self.open(POINTER, HISTORY, cursor)? else { return Ok(None) };
+        // One that an earlier version of ours has sealed may read otherwise.
+        let before = Before::read(&place).ok_or_else(|| {
+            Refusal::field(POINTER, "historyCursor is out of date; begin again without one")
+        })?;
+        Ok(Some(before))
+    }
+
     fn seal(&self, list: &str, place: Option<&str>) -> Option<String> {
         place.map(|place| self.key.seal_in(&self.listing(list), place))
     }
@@ -130,7 +140,7 @@ fn answer(view: ConversationView, cursors: &Cursors) -> Answer {
     Answer {
         conversation_id: view.conversation.to_string(),
         context_history: view.history.into_iter().map(Into::into).collect(),
-        next_history_cursor: cursors.seal(HISTORY, view.older_history.as_deref()),
+        next_history_cursor: cursors.seal(HISTORY, view.older_history.map(|b| b.to_string()).as_deref()),
         pending_tool_calls: view.pending_tool_calls.into_iter().map(Into::into).collect(),
         queue_items: view.queue_items.into_iter().map(Into::into).collect(),
         next_queue_cursor: cursors.seal(QUEUE, view.older_items.as_deref()),

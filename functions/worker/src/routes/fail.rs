@@ -1,6 +1,6 @@
 //! `POST /v1/worker/messages/{messageId}/fail`: an attempt ended without success.
 
-use af_app::worker::fail as use_case;
+use af_app::worker;
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, ApiPath, Bearer, Problem};
@@ -19,9 +19,13 @@ pub struct Request {
     fence: u64,
     /// Why; kept as the message's last error.
     error_message: String,
-    /// Whether another attempt may help.
+    /// Whether another attempt may help. Of no account where `drained` is set.
     #[serde(default = "yes")]
     retryable: bool,
+    /// Whether the worker had to leave before the message was done. The attempt does not count then, at most three
+    /// times a message, if it was the factory that told it to leave.
+    #[serde(default)]
+    drained: bool,
 }
 
 const fn yes() -> bool {
@@ -48,9 +52,14 @@ pub async fn fail(
     bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
+    let caller = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
-    let failed = use_case(&app, &worker, &message, &lease, &request.error_message, request.retryable).await?;
+    let error = &request.error_message;
+    let failed = if request.drained {
+        worker::leave(&app, &caller, &message, &lease, error).await?
+    } else {
+        worker::fail(&app, &caller, &message, &lease, error, request.retryable).await?
+    };
     Ok(Json(Answer {
         requeued: failed.requeued,
         dead_lettered: failed.dead_lettered,

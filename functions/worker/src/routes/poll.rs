@@ -2,7 +2,7 @@
 
 use af_app::wire::PayloadBody;
 use af_app::worker::{Poll, Polled, poll as use_case};
-use af_domain::ids::ConversationId;
+use af_domain::ids::{ConversationId, HistoryCursor};
 use af_http::{ApiJson, Bearer, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -81,6 +81,8 @@ pub struct BundleBody {
     payload: PayloadBody,
     conversation_state: StateBody,
     context_fingerprint: String,
+    /// Whether the history is only what has come since `since`; the whole context, if not.
+    delta: bool,
     /// Sent as `since`, it brings only what came after.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
@@ -114,7 +116,12 @@ pub async fn poll(
             .map_err(af_app::AppError::from)?,
         busy: request.load > 0,
         hydrate: request.hydrate,
-        since: request.since,
+        since: request
+            .since
+            .as_deref()
+            .map(HistoryCursor::parse)
+            .transpose()
+            .map_err(af_app::AppError::from)?,
         release: request.release,
         discard: request.discard,
     };
@@ -145,7 +152,8 @@ fn answer(polled: Polled) -> Answer {
             pending_tool_calls: bundle.pending_tool_calls.into_iter().map(Into::into).collect(),
         },
         context_fingerprint: bundle.context_fingerprint,
-        cursor: bundle.cursor,
+        delta: bundle.is_delta,
+        cursor: bundle.cursor.map(|c| c.to_string()),
         telegram_bot_token: bundle.telegram_bot_token.map(|t| t.expose_secret().to_owned()),
     });
     Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }

@@ -16,12 +16,10 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
-use super::{Engine, EngineError, Progress};
+use super::{Engine, EngineError, Progress, REPLY_BYTES_MAX};
 use crate::bridge::BridgeFallback;
 use crate::wire::Bundle;
 
-/// Longest reply in bytes. As history it has to fit into a later bundle, whose 16 000 tokens are about this much.
-const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// How much of stderr is kept, from its end, in bytes and in lines.
 const STDERR_BYTES_MAX: usize = 4 * 1024;
 const STDERR_LINES_MAX: usize = 10;
@@ -202,7 +200,7 @@ fn unreadable(error: std::io::Error) -> EngineError {
 }
 
 fn failure(reason: String) -> EngineError {
-    EngineError { reason }
+    EngineError { reason, retryable: true }
 }
 
 #[cfg(test)]

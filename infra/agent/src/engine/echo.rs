@@ -30,7 +30,7 @@ impl Engine for Echo {
                 }
             }
             Some(("/fail", reason)) => {
-                return Err(EngineError { reason: reason.to_owned() });
+                return Err(EngineError { reason: reason.to_owned(), retryable: true });
             }
             _ => {}
         }

@@ -7,9 +7,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use data_encoding::HEXLOWER;
-use http_body::Frame;
-use http_body_util::StreamBody;
-use http_body_util::combinators::BoxBody;
 
 use reqwest::Method;
 use sha2::{Digest, Sha256};
@@ -17,14 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::archive::{self, ArchiveError};
+use crate::http;
 use crate::wire::{Latest, Prepared};
 
 /// Pieces that may wait for the network, or for the disk.
 const PIECES_MAX: usize = 8;
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Time a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two pieces of a download, after which the connection is given up for dead.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// The only format there is.
@@ -78,12 +74,9 @@ pub async fn measure(folder: &Path) -> Result<Measured, TransferError> {
 pub struct Storage(reqwest::Client);
 
 impl Storage {
-    pub fn new(through_proxy: bool) -> Result<Self, TransferError> {
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        let builder = if through_proxy { builder } else { builder.no_proxy() };
-        Ok(Self(builder.build().map_err(connection)?))
+    /// The bucket that belongs to the server at `base`. An archive takes the time it takes.
+    pub fn of(base: &str) -> Result<Self, TransferError> {
+        Ok(Self(http::client(base, None).map_err(connection)?))
     }
 
     /// Packs the folder into the upload.
@@ -106,10 +99,8 @@ impl Storage {
             }
             packed
         });
-        let frames = futures::stream::poll_fn(move |context| taken.poll_recv(context));
-        let frames = futures::StreamExt::map(frames, |piece: io::Result<Bytes>| piece.map(Frame::data));
-        let body = reqwest::Body::wrap(BoxBody::new(StreamBody::new(frames)));
-        let sent = request.body(body).send().await;
+        let stream = futures::stream::poll_fn(move |context| taken.poll_recv(context));
+        let sent = request.body(reqwest::Body::wrap_stream(stream)).send().await;
         // The reason why an upload broke off is better told by who packed it.
         if let Ok(Err(error)) = packing.await
             && sent.is_err()

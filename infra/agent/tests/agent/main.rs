@@ -4,5 +4,6 @@
 
 mod command;
 mod once;
+mod openai;
 mod server;
 mod support;

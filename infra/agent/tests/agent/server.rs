@@ -281,7 +281,8 @@ async fn a_shutdown_cuts_a_message_off_at_its_limit_and_hands_it_back() {
     let shutdown = tokio::time::sleep(Duration::from_secs(5));
     assert_eq!(run(config, shutdown).await.unwrap(), Exit::ShutDown);
     assert_eq!(started.elapsed().as_secs(), 35);
-    assert_eq!(fake.bodies("fail")[0]["retryable"], true);
+    let fail = &fake.bodies("fail")[0];
+    assert_eq!((&fail["retryable"], &fail["drained"]), (&json!(true), &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]

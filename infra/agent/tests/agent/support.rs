@@ -13,11 +13,19 @@ use tokio::sync::Notify;
 
 pub const TOKEN: &str = "worker-token";
 pub const BOT_TOKEN: &str = "42:bot-secret";
+pub const MODEL_KEY: &str = "sk-model-secret";
 
 /// What the fake answers to one call.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Json(u16, Value),
+    /// An answer that asks to wait for this many seconds.
+    Later(u16, u64, Value),
+    /// A stream of events; it is cut off behind them, or ends.
+    Events {
+        data: Vec<String>,
+        cut_off: bool,
+    },
     /// The call is taken and recorded, and its answer is cut off on the way.
     Lost,
 }
@@ -25,7 +33,8 @@ pub enum Answer {
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The last part of the path: `poll`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`.
+    /// The last part of the path: `poll`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
+    /// `completions`.
     pub name: String,
     pub path: String,
     pub body: Value,
@@ -106,7 +115,10 @@ async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: By
     let path = uri.path().to_owned();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     let authorized = path.starts_with("/bot")
-        || headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}"));
+        || headers.get("authorization").is_some_and(|value| {
+            let token = if path.starts_with("/model") { MODEL_KEY } else { TOKEN };
+            value == &format!("Bearer {token}")
+        });
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body });
     fake.0.called.notify_waiters();
@@ -117,6 +129,18 @@ async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: By
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
             .unwrap(),
+        Answer::Later(status, seconds, body) => Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .header("retry-after", seconds)
+            .body(Body::from(body.to_string()))
+            .unwrap(),
+        Answer::Events { data, cut_off } => {
+            let events = data.into_iter().map(|data| Ok(format!("data: {data}\n\n")));
+            let end = cut_off.then_some(Err("cut off"));
+            let body = Body::from_stream(futures::stream::iter(events.chain(end)));
+            Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+        }
         Answer::Lost => {
             let cut_off = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err("cut off")]);
             Response::new(Body::from_stream(cut_off))

@@ -1,7 +1,7 @@
 //! `queue`: figures, lists, single messages.
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{Api, segment, text};
 use crate::output;
@@ -25,6 +25,12 @@ pub enum Queue {
         /// Where the previous page ended
         #[arg(long)]
         cursor: Option<String>,
+    },
+    /// Look for conversations that nothing in the system would find any more, and repair them
+    Recover {
+        /// Only say what is wrong
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show a message
     Show {
@@ -58,12 +64,41 @@ impl Queue {
                 let page = api.get(&format!("/v1/queue/messages?{query}")).await?;
                 list(api, &page);
             }
+            Queue::Recover { dry_run } => recover(api, dry_run).await?,
             Queue::Show { message } => {
                 output::json(&api.get(&format!("/v1/messages/{}", segment(&message))).await?)
             }
         }
         Ok(())
     }
+}
+
+/// Calls until the walk has come to its end.
+async fn recover(api: &Api, dry_run: bool) -> anyhow::Result<()> {
+    let (mut checked, mut found, mut cursor) = (0, Vec::new(), Value::Null);
+    loop {
+        let mut request = json!({"repair": !dry_run});
+        if !cursor.is_null() {
+            request["cursor"] = cursor;
+        }
+        let mut page = api.post("/v1/queue/recover", &request).await?;
+        checked += page["checked"].as_u64().unwrap_or_default();
+        found.extend(page["found"].as_array().into_iter().flatten().cloned());
+        cursor = page["nextCursor"].take();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    if api.json {
+        output::json(&json!({"checked": checked, "found": found}));
+        return Ok(());
+    }
+    if !found.is_empty() {
+        let row = |f: &Value| [&f["conversationId"], &f["problem"], &f["repaired"]].map(text).to_vec();
+        output::table(&["conversation", "problem", "repaired"], found.iter().map(row).collect());
+    }
+    output::line(&format!("{checked} conversations with work or an owner checked, {} problems", found.len()));
+    Ok(())
 }
 
 fn list(api: &Api, page: &Value) {

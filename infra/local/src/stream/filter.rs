@@ -296,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_conversation_that_nobody_owns_passes_the_reconcile_filter() {
+    fn a_conversation_with_work_that_nobody_owns_passes_the_reconcile_filter() {
         let pattern = json!({"dynamodb": {
             "Keys": {"pk": {"S": [{"prefix": "C#"}]}, "sk": {"S": ["#"]}},
-            "NewImage": {"rp": {"S": [{"exists": true}]}, "rk": {"S": [{"prefix": "0#"}]}}
+            "NewImage": {"rp": {"S": [{"exists": true}]}, "rk": {"S": [{"exists": true}]}}
         }});
         let record = |image: Value| {
             json!({"eventName": "MODIFY", "dynamodb": {
@@ -307,7 +307,8 @@ mod tests {
             }})
         };
         assert!(matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}, "rk": {"S": "0#7"}}))));
-        assert!(!matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}, "rk": {"S": "1#7"}}))));
+        assert!(matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}, "rk": {"S": "1#7"}}))));
+        assert!(!matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}}))));
         assert!(!matches(pattern.clone(), record(json!({"rk": {"S": "0#7"}}))));
         // A removal has no new image at all.
         assert!(!matches(pattern, json!({"dynamodb": {"Keys": {"pk": {"S": "C#x"}, "sk": {"S": "#"}}}})));

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use af_domain::conversation::Conversation;
+use af_domain::conversation::{Conversation, Cut};
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_store::StoreError;
 use af_store::conversation::Commit;
 use futures::StreamExt;
 
 use super::observe::Sight;
-use super::{Outcome, spawn, teardown};
+use super::{Outcome, repair, spawn, teardown};
 use crate::{App, AppError};
 
 /// Subjects worked on at the same time: enough to hide a provider's latency, few enough for its rate limits.
@@ -69,13 +70,15 @@ fn subject(sight: &Sight, action: &Action, index: usize) -> String {
     };
     match action {
         Action::Recover { conversation, .. }
+        | Action::Repair { conversation }
         | Action::Promote { conversation }
         | Action::AskToSwitch { conversation }
         | Action::Spawn { conversation: Some(conversation) } => of_conversation(conversation),
         Action::Spawn { conversation: None } => format!("spare {index}"),
-        Action::Drain { worker, .. } | Action::Settle { worker, .. } | Action::Teardown { worker } => {
-            format!("w {worker}")
-        }
+        Action::Drain { worker, .. }
+        | Action::Settle { worker, .. }
+        | Action::Teardown { worker }
+        | Action::Unassign { worker } => format!("w {worker}"),
     }
 }
 
@@ -86,7 +89,9 @@ async fn carry_out(
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     match action {
-        Action::Recover { conversation, gone } => recover(app, conversation, *gone, policies).await,
+        Action::Recover { conversation, cut } => recover(app, conversation, *cut, policies).await,
+        Action::Repair { conversation } => repair::repair(app, conversation, policies).await,
+        Action::Unassign { worker } => repair::unassign(app, worker).await,
         Action::Promote { conversation } => promote(app, conversation, policies).await,
         Action::AskToSwitch { conversation } => {
             let Some(conversation) = app.store.conversation(conversation, true).await? else {
@@ -107,16 +112,20 @@ async fn carry_out(
 async fn recover(
     app: &App,
     key: &ConversationKey,
-    gone: bool,
+    cut: Cut,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
-    let Some(back) = conversation.recover(gone, app.entropy.unit(), now, policies) else {
+    let Some(back) = conversation.recover(cut, app.entropy.unit(), now, policies) else {
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    Ok(app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await?.into())
+    match app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await {
+        // Its message does not exist: there is nothing to give back.
+        Err(StoreError::Malformed { .. }) => repair::repair(app, key, policies).await,
+        commit => Ok(commit?.into()),
+    }
 }
 
 async fn promote(app: &App, key: &ConversationKey, policies: &Policies) -> Result<Outcome, AppError> {

@@ -4,6 +4,7 @@ mod execute;
 mod kept;
 mod observe;
 pub mod provider;
+pub(crate) mod repair;
 mod spawn;
 mod teardown;
 
@@ -56,7 +57,7 @@ const fn is_none(count: &usize) -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `promote`, `drain`, `settle`, `teardown`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `spawn` or `switch`.
     pub action: String,
     /// Which worker or conversation.
     pub subject: String,
@@ -207,6 +208,8 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
     let conversation = |key| format!("conversation {}", sight.name_of(key));
     let (action, subject) = match &planned.action {
         Action::Recover { conversation: key, .. } => ("recover", conversation(key)),
+        Action::Repair { conversation: key } => ("repair", conversation(key)),
+        Action::Unassign { worker } => ("unassign", format!("worker {worker}")),
         Action::Promote { conversation: key } => ("promote", conversation(key)),
         Action::Drain { worker, .. } => ("drain", format!("worker {worker}")),
         Action::Settle { worker, .. } => ("settle", format!("worker {worker}")),

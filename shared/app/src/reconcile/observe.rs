@@ -53,8 +53,15 @@ pub(super) async fn observe(
     let (workers, ready) = tokio::join!(app.store.workers(), futures::future::try_join_all(shards));
     let (workers, ready) = (workers?, ready?);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
-    let conversations = app.store.conversations(&keys).await?;
     let mut errors = Vec::new();
+    let mut by_key = HashMap::with_capacity(keys.len());
+    for conversation in app.store.conversations_each(&keys).await? {
+        match conversation {
+            Ok(conversation) => drop(by_key.insert(conversation.key.clone(), conversation)),
+            // One that cannot be read must not stop the pool.
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
     let place = match place(app, reached_at).await? {
         Ok(place) => Some(place),
         Err(missing) => {
@@ -74,8 +81,7 @@ pub(super) async fn observe(
         }
         _ => None,
     };
-    let mut by_key: HashMap<_, _> = conversations.into_iter().map(|c| (c.key.clone(), c)).collect();
-    let workers = workers.into_iter().map(|w| observed(w, &mut by_key, machines.as_ref())).collect();
+    let workers = workers.into_iter().map(|w| observed(w, &by_key, machines.as_ref())).collect();
     let ready = ready.into_iter().flatten().collect();
     Ok(Sight { observed: Observed { workers, ready }, place, machines: machines.unwrap_or_default(), errors })
 }
@@ -97,11 +103,13 @@ async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, AppError
 
 fn observed(
     worker: Worker,
-    conversations: &mut HashMap<ConversationKey, Conversation>,
+    conversations: &HashMap<ConversationKey, Conversation>,
     machines: Option<&HashMap<WorkerId, Machine>>,
 ) -> ObservedWorker {
-    let conversation = worker.assignment.as_ref().and_then(|a| conversations.remove(&a.key));
-    let conversation = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    // Two rows may name one conversation; it names one of them.
+    let conversation = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
+    let conversation =
+        conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)).cloned();
     let machine = match machines {
         _ if worker.provider == MANUAL => MachineView::Unknown,
         None => MachineView::Unknown,

@@ -13,6 +13,7 @@ use super::Outcome;
 use super::execute::{FinalSnapshot, drain, settle};
 use super::observe::Sight;
 use super::provider::Place;
+use super::repair::examine;
 use crate::workers::{assignment, environment};
 use crate::{App, AppError, worker_token};
 
@@ -64,7 +65,12 @@ async fn register(
             if before.readiness(now + SPAWN_AHEAD, policies).head.is_none() {
                 return Ok(None);
             }
-            let Some(after) = before.assigned_to(&worker.id, now, policies) else { return Ok(None) };
+            let Some(after) = before.assigned_to(&worker.id, now, policies) else {
+                if before.is_listed_by_mistake(now) {
+                    examine(app, key, true, policies).await?;
+                }
+                return Ok(None);
+            };
             worker.assignment = Some(assignment(&before, now));
             app.store.register_if_free(&worker, &before, &after, policies).await?
         }

@@ -17,6 +17,8 @@ pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
 pub(crate) const ENTRIES_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most pending tool calls of a conversation.
 pub(crate) const TOOL_CALLS_MAX: usize = 100;
+/// Most bytes of one: all of them stand in one item, and come with every bundle.
+const TOOL_CALL_BYTES_MAX: usize = 1_000;
 
 /// Appends `entries` under `lease`. `ordinal` counts the entries appended under it before.
 ///
@@ -71,11 +73,19 @@ pub(crate) fn check_entries(pointer: &str, entries: &[HistoryEntry]) -> Result<(
 }
 
 pub(crate) fn check_tool_calls(calls: Option<&[PendingToolCall]>) -> Result<(), Refusal> {
-    if calls.is_some_and(|c| c.len() > TOOL_CALLS_MAX) {
+    let calls = calls.unwrap_or_default();
+    if calls.len() > TOOL_CALLS_MAX {
         return Err(Refusal::field(
             "/pendingToolCalls",
             format!("at most {TOOL_CALLS_MAX} tool calls may be pending"),
         ));
     }
-    Ok(())
+    let bytes = |c: &PendingToolCall| c.tool_name.len() + c.call_id.len() + c.status.len();
+    match calls.iter().position(|c| bytes(c) > TOOL_CALL_BYTES_MAX) {
+        Some(i) => Err(Refusal::field(
+            format!("/pendingToolCalls/{i}"),
+            format!("toolName, callId and status may have at most {TOOL_CALL_BYTES_MAX} bytes together"),
+        )),
+        None => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ mod settle;
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
 pub use poll::{Poll, Polled, poll};
-pub use settle::{Failed, complete, fail};
+pub use settle::{Failed, complete, fail, leave};
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;

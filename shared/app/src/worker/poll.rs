@@ -1,7 +1,7 @@
 //! Poll: control state, claim and hydration in one request.
 
 use af_domain::conversation::{Conversation, OwnerState};
-use af_domain::ids::{ConversationId, ConversationKey, WorkerId};
+use af_domain::ids::{ConversationId, ConversationKey, HistoryCursor, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
@@ -27,7 +27,7 @@ pub struct Poll {
     /// Whether it wants the bundle with the job.
     pub hydrate: bool,
     /// The cursor of an earlier bundle.
-    pub since: Option<String>,
+    pub since: Option<HistoryCursor>,
     /// Whether it lets go of its conversation. Refused while it owes a final snapshot.
     pub release: bool,
     /// With `release`: it has nothing to keep of the conversation, so that it owes no snapshot.
@@ -58,7 +58,7 @@ pub struct Polled {
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
     let policies = policies::in_force(app).await?;
     let wanted =
-        Wanted { worker, hydrate: request.hydrate, since: request.since.as_deref(), policies: &policies };
+        Wanted { worker, hydrate: request.hydrate, since: request.since.as_ref(), policies: &policies };
     if let Some(conversation) = request.conversation.as_ref().filter(|_| !request.release) {
         let key = conversation_key(conversation);
         let seen = look(app, worker, &key).await?;

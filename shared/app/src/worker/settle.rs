@@ -4,10 +4,13 @@ use af_domain::conversation::{Failure, NotHeld, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
+use af_domain::worker::WorkerStatus;
+use af_store::StoreError;
 use af_store::conversation::{Commit, CompleteWith, Completed};
 
 use super::history::{check_entries, check_tool_calls};
 use crate::error::stale_lease;
+use crate::reconcile::repair::examine;
 use crate::{App, AppError, policies};
 
 /// Times a failure is decided anew when others change the conversation meanwhile.
@@ -19,6 +22,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// Most entries and characters of metadata that a worker may add to a message.
 const METADATA_ENTRIES_MAX: usize = 50;
 const METADATA_CHARS_MAX: usize = 1_000;
+/// Most bytes of all of it; the item holds it beside the payload and the reply.
+const METADATA_BYTES_MAX: usize = 64 * 1024;
 
 /// What becomes of a failed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,10 @@ pub async fn complete(
         );
         return Err(Refusal::field("/metadata", detail).into());
     }
+    if with.metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > METADATA_BYTES_MAX {
+        let detail = format!("metadata may have at most {METADATA_BYTES_MAX} bytes");
+        return Err(Refusal::field("/metadata", detail).into());
+    }
     let policies = policies::in_force(app).await?;
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         Completed::Done => Ok(()),
@@ -75,6 +84,49 @@ pub async fn fail(
     error: &str,
     retryable: bool,
 ) -> Result<Failed, AppError> {
+    give_back(app, worker, message, lease, error, Because::ItFailed { retryable }).await
+}
+
+/// Gives `message` back because the worker has to leave before it is done. Where that is our own doing the attempt does
+/// not count, at most three times a message; else this is a failure.
+///
+/// # Errors
+/// 409 when the lease is not in force.
+pub async fn leave(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+) -> Result<Failed, AppError> {
+    let because = match was_told_to_leave(app, worker).await? {
+        true => Because::WeDrainedIt,
+        false => Because::ItFailed { retryable: true },
+    };
+    give_back(app, worker, message, lease, error, because).await
+}
+
+/// Whether the worker drains by our own doing. That it crashed or fell silent is none of it.
+async fn was_told_to_leave(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
+    let row = app.store.worker_now(worker).await?;
+    Ok(row
+        .is_some_and(|w| matches!(w.status, WorkerStatus::Draining { reason, .. } if reason.is_our_doing())))
+}
+
+#[derive(Clone, Copy)]
+enum Because {
+    ItFailed { retryable: bool },
+    WeDrainedIt,
+}
+
+async fn give_back(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+    because: Because,
+) -> Result<Failed, AppError> {
     let policies = policies::in_force(app).await?;
     let key = lease.parts().conversation;
     let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
@@ -85,15 +137,27 @@ pub async fn fail(
         if conversation.lease.as_ref().is_some_and(|l| &l.id == lease && foreign(l)) {
             return Err(stale_lease());
         }
-        let failure = Failure { error: error.clone(), retryable };
-        let back = match conversation.fail(lease, failure, app.entropy.unit(), now, &policies) {
+        let (error, jitter) = (error.clone(), app.entropy.unit());
+        let back = match because {
+            Because::ItFailed { retryable } => {
+                conversation.fail(lease, Failure { error, retryable }, jitter, now, &policies)
+            }
+            Because::WeDrainedIt => conversation.fail_drained(lease, error, jitter, now, &policies),
+        };
+        let back = match back {
             Ok(back) => back,
             Err(NotHeld::Settled(outcome)) => return failed(outcome),
             Err(NotHeld::Stale) => return Err(stale_lease()),
         };
-        let commit = app.store.give_back_if_unchanged(&conversation, &back, false, now, &policies).await?;
-        if let Commit::Done = commit {
-            return failed(back.outcome);
+        match app.store.give_back_if_unchanged(&conversation, &back, false, now, &policies).await {
+            Ok(Commit::Done) => return failed(back.outcome),
+            Ok(Commit::Stale) => {}
+            // The message does not exist any more: there is nothing that could be given back.
+            Err(StoreError::Malformed { .. }) => {
+                Box::pin(examine(app, &key, true, &policies)).await?;
+                return Err(stale_lease());
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Err(AppError::Overtaken("fail"))

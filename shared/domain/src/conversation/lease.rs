@@ -29,6 +29,21 @@ pub struct Claimed {
     pub becomes_owner: bool,
 }
 
+/// How often a message that was cut off by a drain goes back without its attempt being counted. Whoever keeps
+/// draining the workers of a message that runs longer than a drain may take would otherwise keep it for ever.
+pub const DRAINED_MAX: u32 = 3;
+
+/// Why recovery ends a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// It has expired.
+    Expired,
+    /// Its worker is gone, whatever the lease says.
+    WorkerGone,
+    /// Its worker drains by our order and its time is up, whatever the lease says.
+    Drained,
+}
+
 /// Why a message goes back, or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -49,6 +64,14 @@ pub struct GivenBack {
     pub outcome: Outcome,
     /// What is recorded as its last error.
     pub error: String,
+}
+
+/// How a lease ends without success.
+struct Ending {
+    entry: Entry,
+    outcome: Outcome,
+    error: String,
+    recovered: bool,
 }
 
 /// A call under a lease that is no longer the conversation's.
@@ -143,17 +166,46 @@ impl Conversation {
         }
     }
 
-    /// Ends a lease that has expired, or whose worker is `gone`; `None` when there is nothing to recover.
-    pub fn recover(&self, gone: bool, jitter: f64, now: Timestamp, policies: &Policies) -> Option<GivenBack> {
+    /// Ends the lease `id` because its worker had to leave: as `fail`, but the attempt does not count, when it was we
+    /// who told the owner to leave.
+    ///
+    /// # Errors
+    /// As `fail`.
+    pub fn fail_drained(
+        &self,
+        id: &LeaseId,
+        error: String,
+        jitter: f64,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<GivenBack, NotHeld> {
+        match &self.lease {
+            Some(lease) if &lease.id == id && self.is_drained(&lease.worker) => {
+                Ok(self.give_back_drained(lease, &error, false, jitter, now, policies))
+            }
+            _ => self.fail(id, Failure { error, retryable: true }, jitter, now, policies),
+        }
+    }
+
+    /// Ends a lease that has expired, or, by `cut`, one that has not; `None` when there is nothing to recover.
+    pub fn recover(&self, cut: Cut, jitter: f64, now: Timestamp, policies: &Policies) -> Option<GivenBack> {
         let lease = self.lease.as_ref()?;
-        let error = if lease.expires_at <= now {
-            format!("lease expired: worker {} sent no heartbeat", lease.worker)
-        } else if gone {
-            format!("worker {} is gone", lease.worker)
-        } else {
-            return None;
+        let worker = &lease.worker;
+        let error = match cut {
+            _ if lease.expires_at <= now => format!("lease expired: worker {worker} sent no heartbeat"),
+            Cut::Expired => return None,
+            Cut::WorkerGone => format!("worker {worker} is gone"),
+            Cut::Drained if self.is_drained(worker) => {
+                let why = format!("worker {worker} had to leave before the message was done");
+                return Some(self.give_back_drained(lease, &why, true, jitter, now, policies));
+            }
+            Cut::Drained => return None,
         };
         Some(self.give_back(lease, Failure { error, retryable: true }, true, jitter, now, policies))
+    }
+
+    fn is_drained(&self, worker: &WorkerId) -> bool {
+        self.owner.as_ref().is_some_and(|o| &o.worker == worker && o.state == OwnerState::Draining)
     }
 
     /// What a call under lease `id` is told when that lease is not in force.
@@ -162,6 +214,29 @@ impl Conversation {
             Some(settled) if &settled.lease == id && !settled.recovered => NotHeld::Settled(settled.outcome),
             _ => NotHeld::Stale,
         }
+    }
+
+    /// Gives a message back at once and uncounted; one that has been so too often, as a failure.
+    fn give_back_drained(
+        &self,
+        lease: &Lease,
+        why: &str,
+        recovered: bool,
+        jitter: f64,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> GivenBack {
+        let mut entry = lease.entry.clone();
+        if entry.drained >= DRAINED_MAX {
+            let error = format!("drained more than {DRAINED_MAX} times, so it counts: {why}");
+            let failure = Failure { error, retryable: true };
+            return self.give_back(lease, failure, recovered, jitter, now, policies);
+        }
+        entry.drained += 1;
+        entry.not_before = Timestamp::default();
+        let outcome = Outcome::Requeued { not_before: now };
+        let error = format!("drained: {why}");
+        self.ended(lease, Ending { entry, outcome, error, recovered }, now, policies)
     }
 
     fn give_back(
@@ -173,20 +248,29 @@ impl Conversation {
         now: Timestamp,
         policies: &Policies,
     ) -> GivenBack {
-        let mut after = self.clone();
         let mut entry = lease.entry.clone();
-        let outcome = if failure.retryable && entry.attempts < entry.attempts_max {
-            entry.not_before = now + policies.retry_delay(entry.attempts, jitter);
-            after.queue.put_back(entry.clone());
+        let attempts = entry.attempts_counted();
+        let outcome = if failure.retryable && attempts < entry.attempts_max {
+            entry.not_before = now + policies.retry_delay(attempts, jitter);
             Outcome::Requeued { not_before: entry.not_before }
         } else {
             Outcome::DeadLettered
         };
+        self.ended(lease, Ending { entry, outcome, error: failure.error, recovered }, now, policies)
+    }
+
+    /// What every end without success has in common.
+    fn ended(&self, lease: &Lease, ending: Ending, now: Timestamp, policies: &Policies) -> GivenBack {
+        let Ending { entry, outcome, error, recovered } = ending;
+        let mut after = self.clone();
+        if let Outcome::Requeued { .. } = outcome {
+            after.queue.put_back(entry.clone());
+        }
         after.lease = None;
         after.last = Some(Settled { lease: lease.id.clone(), outcome, recovered });
         after.active_at = now;
         after.touch(now, policies);
-        GivenBack { after, entry, outcome, error: failure.error }
+        GivenBack { after, entry, outcome, error }
     }
 
     /// Whether lease `id` is the one in force.

@@ -15,13 +15,16 @@
 //!
 //! Failures: a worker that dies leaves a lease that expires; `recover` puts the message back in front (the
 //! attempt stays counted) or dead-letters it. A late call with the old lease finds another lease or none, and
-//! changes nothing.
+//! changes nothing. A state that no write of ours leaves behind (somebody deleted a row, or a message) is found by
+//! `problems` and mended by `remedy`.
 
+mod audit;
 mod lease;
 mod owner;
 mod queue;
 
-pub use lease::{ClaimRefusal, Claimed, Failure, GivenBack, NotHeld};
+pub use audit::{Evidence, Problem, Remedy};
+pub use lease::{ClaimRefusal, Claimed, Cut, DRAINED_MAX, Failure, GivenBack, NotHeld};
 pub use queue::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};

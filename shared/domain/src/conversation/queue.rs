@@ -42,7 +42,9 @@ pub struct Entry {
     pub scheduled: bool,
     /// Claims so far.
     pub attempts: u32,
-    /// Claims it may have.
+    /// How many of them do not count: they were cut off by a drain that we ordered.
+    pub drained: u32,
+    /// Claims it may have that count.
     pub attempts_max: u32,
     /// Not to be claimed before this moment (its retry's backoff).
     pub not_before: Timestamp,
@@ -51,6 +53,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Claims that count towards its maximum.
+    pub const fn attempts_counted(&self) -> u32 {
+        self.attempts.saturating_sub(self.drained)
+    }
+
     /// Whether it was claimed before and came back.
     pub const fn is_retry(&self) -> bool {
         self.attempts > 0
@@ -185,6 +192,11 @@ impl Queue {
         self.0.push(entry);
     }
 
+    /// Takes out the entries of these messages.
+    pub fn forget(&mut self, messages: &[MessageId]) {
+        self.0.retain(|e| !messages.contains(&e.message));
+    }
+
     /// Takes out the entry at `index`.
     pub fn take(&mut self, index: usize) -> Entry {
         self.0.remove(index)
@@ -248,6 +260,7 @@ mod tests {
             due: Timestamp::from_millis(due),
             scheduled: false,
             attempts: 0,
+            drained: 0,
             attempts_max: 5,
             not_before: Timestamp::default(),
             first_fence: None,

@@ -16,6 +16,7 @@ fn entry(id: &str) -> Entry {
         due: NOW,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 2,
         not_before: Timestamp::default(),
         first_fence: None,
@@ -126,10 +127,10 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
 fn only_an_expired_lease_or_a_gone_worker_is_recovered_and_the_attempt_stays_counted() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    assert!(claimed.after.recover(false, 0.0, NOW, &policies).is_none());
-    let gone = claimed.after.recover(true, 0.0, NOW, &policies).unwrap();
+    assert!(claimed.after.recover(Cut::Expired, 0.0, NOW, &policies).is_none());
+    let gone = claimed.after.recover(Cut::WorkerGone, 0.0, NOW, &policies).unwrap();
     assert!(gone.error.contains("is gone"));
-    let expired = claimed.after.recover(false, 0.0, NOW + policies.lease.lease, &policies).unwrap();
+    let expired = claimed.after.recover(Cut::Expired, 0.0, NOW + policies.lease.lease, &policies).unwrap();
     assert!(expired.error.contains("lease expired"));
     assert_eq!(expired.entry.attempts, 1);
     let late = expired.after.fail(&claimed.lease.id, failure(), 0.0, NOW, &policies).unwrap_err();
@@ -156,4 +157,82 @@ fn with_overtake_others_pass_a_waiting_retry() {
     let back = first.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap();
     let next = back.after.claim(&worker("w"), 2, NOW, &policies).unwrap();
     assert_eq!(next.lease.entry.message.as_str(), "b");
+}
+
+fn draining(mut conversation: Conversation) -> Conversation {
+    conversation.owner.as_mut().unwrap().state = OwnerState::Draining;
+    conversation
+}
+
+#[test]
+fn a_drain_of_ours_costs_no_attempt_and_no_wait_at_most_three_times() {
+    let policies = Policies::default();
+    let mut waiting = conversation(&["a", "b"]);
+    for drain in 1..=DRAINED_MAX {
+        let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
+        let back = draining(claimed.after).recover(Cut::Drained, 0.0, NOW, &policies).unwrap();
+        assert_eq!((back.entry.attempts, back.entry.attempts_counted()), (drain, 0));
+        assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW });
+        assert!(back.error.starts_with("drained"));
+        waiting = back.after.released_by(&worker("w"), NOW, &policies).unwrap();
+        let head = waiting.readiness(NOW, &policies).head.unwrap();
+        assert_eq!(waiting.queue.entries()[head].message.as_str(), "a", "it keeps its place");
+    }
+    let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
+    let (id, after) = (claimed.lease.id, draining(claimed.after));
+    let counted = after.fail_drained(&id, "gone".into(), 0.0, NOW, &policies).unwrap();
+    assert_eq!(counted.entry.attempts_counted(), 1);
+    assert!(counted.entry.not_before > NOW);
+}
+
+#[test]
+fn nobody_is_drained_who_was_not_told_to_leave() {
+    let policies = Policies::default();
+    let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+    assert!(claimed.after.recover(Cut::Drained, 0.0, NOW, &policies).is_none());
+    let said = claimed.after.fail_drained(&claimed.lease.id, "bye".into(), 0.0, NOW, &policies).unwrap();
+    assert_eq!((said.entry.attempts_counted(), said.error.as_str()), (1, "bye"));
+    let late = NOW + policies.lease.lease;
+    let silent = draining(claimed.after).recover(Cut::Drained, 0.0, late, &policies).unwrap();
+    assert_eq!(silent.entry.attempts_counted(), 1, "its lease had ended by itself");
+}
+
+fn well() -> Evidence {
+    Evidence { owner_is_known: true, over: [].into(), is_listed: false }
+}
+
+#[test]
+fn what_our_own_steps_leave_behind_is_never_malformed() {
+    let policies = Policies::default();
+    let listed = Evidence { is_listed: true, ..well() };
+    let waiting = conversation(&["a", "b"]).with_keys_repaired(NOW, &policies).unwrap();
+    assert_eq!(waiting.problems(&listed, NOW, &policies), []);
+    let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
+    assert_eq!(claimed.after.problems(&well(), NOW, &policies), []);
+    let back = claimed.after.fail(&claimed.lease.id, failure(), 0.0, NOW, &policies).unwrap();
+    assert_eq!(back.after.problems(&well(), NOW, &policies), []);
+    let free = back.after.released_by(&worker("w"), NOW, &policies).unwrap();
+    assert_eq!(free.problems(&listed, NOW, &policies), []);
+    // Matured, and not promoted yet: whoever asks for what is due finds it.
+    assert_eq!(free.problems(&listed, NOW + Millis::from_secs(100), &policies), []);
+}
+
+#[test]
+fn each_remedy_leaves_its_problem_behind_and_all_of_them_nothing() {
+    let policies = Policies::default();
+    let claimed = conversation(&["a", "b", "c"]).claim(&worker("w"), 1, NOW, &policies).unwrap().after;
+    let gone = |id: &str| MessageId::parse(id).unwrap();
+    let mut evidence = Evidence { over: [gone("a"), gone("c")].into(), ..Evidence::default() };
+    let mut now = claimed;
+    for expected in ["names message a", "exist or have ended: c", "worker w, has no row", "ready index"] {
+        let problems = now.problems(&evidence, NOW, &policies);
+        assert!(problems[0].to_string().contains(expected), "{expected}: {problems:?}");
+        now = match now.remedy(&problems[0], NOW, &policies) {
+            Remedy::Forget { after, .. } | Remedy::Free { after, .. } | Remedy::Relist(after) => after,
+            Remedy::Recover(_) => panic!("a message that is over is not given back"),
+        };
+    }
+    evidence.is_listed = true;
+    assert_eq!(now.problems(&evidence, NOW, &policies), []);
+    assert_eq!(now.queue.len(), 1);
 }

@@ -5,7 +5,7 @@ mod plan;
 
 pub use plan::plan;
 
-use crate::conversation::{Conversation, ReadyKey};
+use crate::conversation::{Conversation, Cut, ReadyKey};
 use crate::ids::{ConversationKey, WorkerId};
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker};
@@ -47,6 +47,10 @@ pub struct ReadyConversation {
     pub ready: ReadyKey,
 }
 
+/// How many malformed states one run repairs. They come from outside and are few; if they are not, the next runs see
+/// to the rest, and the pool is served meanwhile.
+pub const REPAIRS_MAX: usize = 50;
+
 /// Everything a plan is made from.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -64,8 +68,18 @@ pub enum Action {
     Recover {
         /// Whose lease.
         conversation: ConversationKey,
-        /// Whether the worker is gone, whatever the lease says.
-        gone: bool,
+        /// Why, when the lease has not expired.
+        cut: Cut,
+    },
+    /// Look at a conversation that cannot be as it seems, and mend what is wrong with it.
+    Repair {
+        /// Which conversation.
+        conversation: ConversationKey,
+    },
+    /// Take from a worker's row a conversation that does not name the worker as its owner.
+    Unassign {
+        /// Which worker.
+        worker: WorkerId,
     },
     /// Write a matured key into the ready index as due, so that it does not sort after all other work.
     Promote {

@@ -1,9 +1,12 @@
 //! `plan`: the decisions of one reconcile run.
 
+use std::collections::BTreeSet;
+
 use super::{
-    Action, MachineView, Observed, ObservedWorker, Plan, Planned, ReadyConversation, SPAWN_AHEAD, Wait,
+    Action, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation,
+    SPAWN_AHEAD, Wait,
 };
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Cut};
 use crate::ids::ConversationKey;
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -12,11 +15,16 @@ use crate::worker::{DrainReason, WorkerStatus};
 /// Decides what to do about `observed` at `now`.
 pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    repair(&mut plan, observed, now);
     let mut spare = idle_workers_to_spare(observed, policies);
     for observed in &observed.workers {
         match &observed.worker.status {
             WorkerStatus::Active => active(&mut plan, observed, &mut spare, policies, now),
-            WorkerStatus::Draining { drain_by, .. } => draining(&mut plan, observed, *drain_by, now),
+            WorkerStatus::Draining { drain_by, reason } => {
+                draining(&mut plan, observed, *drain_by, *reason, now);
+            }
+            // Its row must not go while a conversation may name it: that one would wait for ever.
+            WorkerStatus::Stopping { .. } if observed.worker.assignment.is_some() => {}
             WorkerStatus::Stopping { .. } => {
                 let reason = "its conversation is free, its machine may go".to_owned();
                 plan.act(Action::Teardown { worker: observed.worker.id.clone() }, reason);
@@ -98,7 +106,7 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
     if let Some(conversation) = &observed.conversation
         && conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now)
     {
-        let action = Action::Recover { conversation: conversation.key.clone(), gone: false };
+        let action = Action::Recover { conversation: conversation.key.clone(), cut: Cut::Expired };
         return plan.act(action, "its lease has expired".to_owned());
     }
     match idle_at {
@@ -120,8 +128,9 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
 fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
+    let cut = if gone { Cut::WorkerGone } else { Cut::Expired };
     if let Some(conversation) = observed.conversation.as_ref().filter(|c| c.lease.is_some()) {
-        plan.act(Action::Recover { conversation: conversation.key.clone(), gone }, words.to_owned());
+        plan.act(Action::Recover { conversation: conversation.key.clone(), cut }, words.to_owned());
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     if gone || !observed.owes_snapshot() {
@@ -130,7 +139,13 @@ fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
     }
 }
 
-fn draining(plan: &mut Plan, observed: &ObservedWorker, drain_by: Timestamp, now: Timestamp) {
+fn draining(
+    plan: &mut Plan,
+    observed: &ObservedWorker,
+    drain_by: Timestamp,
+    reason: DrainReason,
+    now: Timestamp,
+) {
     let worker = &observed.worker.id;
     let machine_runs = matches!(observed.machine, MachineView::Unknown | MachineView::Running);
     if let Some(conversation) = observed.conversation.as_ref()
@@ -140,7 +155,8 @@ fn draining(plan: &mut Plan, observed: &ObservedWorker, drain_by: Timestamp, now
             let message = format!("message {} to end", lease.entry.message);
             return plan.wait(format!("worker {worker}"), message, Some(drain_by));
         }
-        let action = Action::Recover { conversation: conversation.key.clone(), gone: true };
+        let cut = if machine_runs && reason.is_our_doing() { Cut::Drained } else { Cut::WorkerGone };
+        let action = Action::Recover { conversation: conversation.key.clone(), cut };
         plan.act(action, "its worker is draining and its time is up".to_owned());
     }
     let words = match (observed.owes_snapshot(), machine_runs) {
@@ -153,6 +169,30 @@ fn draining(plan: &mut Plan, observed: &ObservedWorker, drain_by: Timestamp, now
     };
     plan.act(Action::Settle { worker: worker.clone(), gone: !machine_runs }, words.to_owned());
     plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
+}
+
+/// Rows and conversations that contradict each other. What was read may be behind, so each is looked at once more
+/// before anything is done; in a pool that is as it should be there are none.
+fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
+    let listed: BTreeSet<_> = observed.ready.iter().map(|c| &c.key).collect();
+    for observed in &observed.workers {
+        let Some(assignment) = &observed.worker.assignment else { continue };
+        if plan.actions.len() >= REPAIRS_MAX {
+            return;
+        }
+        let (worker, conversation) = (&observed.worker.id, &assignment.key);
+        let stopping = matches!(observed.worker.status, WorkerStatus::Stopping { .. });
+        let owned = observed.conversation.as_ref();
+        if stopping || owned.is_some_and(|c| listed.contains(&c.key) && c.is_listed_by_mistake(now)) {
+            let action = Action::Repair { conversation: conversation.clone() };
+            let what = if stopping { "is stopping" } else { "owns it, yet it stands in the ready index" };
+            plan.act(action, format!("worker {worker} {what}"));
+        }
+        if stopping || (owned.is_none() && assignment.is_seen_by_all(now)) {
+            let action = Action::Unassign { worker: worker.clone() };
+            plan.act(action, "its conversation does not name it".to_owned());
+        }
+    }
 }
 
 fn promote(plan: &mut Plan, ready: &[ReadyConversation], now: Timestamp) {

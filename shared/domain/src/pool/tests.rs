@@ -1,5 +1,5 @@
 use super::*;
-use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue};
+use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
 use crate::worker::Assignment;
@@ -60,6 +60,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         due: NOW,
         scheduled: false,
         attempts: 0,
+        drained: 0,
         attempts_max: 5,
         not_before: Timestamp::default(),
         first_fence: None,
@@ -128,7 +129,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
     let worker = WorkerId::parse("w1").unwrap();
     let expected = [
         Action::Drain { worker: worker.clone(), reason: DrainReason::Idle },
-        Action::Settle { worker: worker.clone() },
+        Action::Settle { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan(&observed(due), &policies, due)), expected);
@@ -154,7 +155,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let expired = NOW + policies.lease.lease;
     assert_eq!(
         actions(&plan(&busy, &policies, expired)),
-        [Action::Recover { conversation: key(1), gone: false }]
+        [Action::Recover { conversation: key(1), cut: Cut::Expired }]
     );
 }
 
@@ -166,9 +167,9 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let worker = dead.worker.id.clone();
     let plan = plan(&Observed { workers: vec![dead], ready: vec![] }, &policies, NOW);
     let expected = [
-        Action::Recover { conversation: key(1), gone: true },
+        Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
-        Action::Settle { worker: worker.clone() },
+        Action::Settle { worker: worker.clone(), gone: true },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan), expected);
@@ -195,8 +196,60 @@ fn a_draining_worker_finishes_its_message_until_its_deadline() {
     assert!(waiting.actions.is_empty());
     assert!(waiting.waits[0].waits_for.contains("message m"));
     let late = NOW + policies.scaling.drain_timeout;
-    let settle = Action::Settle { worker };
+    let settle = Action::Settle { worker, gone: false };
     assert!(actions(&plan(&observed, &policies, late)).contains(&settle));
+}
+
+/// Has claimed, and has no snapshot of it.
+fn owing(mut observed: ObservedWorker) -> ObservedWorker {
+    let owner = observed.conversation.as_mut().and_then(|c| c.owner.as_mut()).unwrap();
+    owner.claimed_at = Some(NOW);
+    observed
+}
+
+#[test]
+fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its_deadline() {
+    let policies = Policies::default();
+    let due = NOW + policies.scaling.idle_timeout;
+    let mut idle = owing(assigned(1));
+    idle.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
+    let worker = idle.worker.id.clone();
+    let observed = |worker| Observed { workers: vec![worker], ..Observed::default() };
+    let told = plan(&observed(idle.clone()), &policies, due);
+    assert_eq!(actions(&told), [Action::Drain { worker: worker.clone(), reason: DrainReason::Idle }]);
+
+    idle.worker = idle.worker.drain(DrainReason::Idle, due, &policies).unwrap();
+    let late = due + policies.scaling.drain_timeout;
+    let waiting = plan(&observed(idle.clone()), &policies, late - Millis::new(1));
+    assert!(waiting.actions.is_empty());
+    assert_eq!((&*waiting.waits[0].waits_for, waiting.waits[0].until), ("its final snapshot", Some(late)));
+
+    let settle = |gone| {
+        [
+            Action::Settle { worker: worker.clone(), gone },
+            Action::Teardown { worker: worker.clone() },
+        ]
+    };
+    assert_eq!(actions(&plan(&observed(idle.clone()), &policies, late)), settle(false), "its time is up");
+    let mut kept = idle.clone();
+    kept.conversation = kept.conversation.map(|c| c.with_snapshot());
+    assert_eq!(actions(&plan(&observed(kept), &policies, due)), settle(false), "it owes nothing any more");
+    idle.machine = MachineView::NotRunning;
+    assert_eq!(actions(&plan(&observed(idle), &policies, due)), settle(true), "nobody is there to upload it");
+}
+
+#[test]
+fn a_silent_worker_that_owes_a_snapshot_has_until_its_deadline_and_a_dead_one_has_not() {
+    let policies = Policies::default();
+    let silent = NOW + policies.lease.stale_after;
+    let worker = owing(assigned(1));
+    let drains = |worker, now| {
+        let observed = Observed { workers: vec![worker], ..Observed::default() };
+        actions(&plan(&observed, &policies, now)).len()
+    };
+    assert_eq!(drains(worker.clone(), silent), 1, "only told");
+    let dead = ObservedWorker { machine: MachineView::NotRunning, ..worker };
+    assert_eq!(drains(dead, NOW), 3, "told, settled and torn down");
 }
 
 #[test]
@@ -205,4 +258,56 @@ fn work_that_waited_for_its_time_is_promoted() {
     let matured = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
     let plan = plan(&Observed { workers: vec![], ready: vec![matured] }, &policies, NOW);
     assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
+}
+
+#[test]
+fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
+    let policies = Policies::default();
+    for (reason, machine, cut) in [
+        (DrainReason::Operator, MachineView::Running, Cut::Drained),
+        (DrainReason::Operator, MachineView::NotRunning, Cut::WorkerGone),
+        (DrainReason::Stale, MachineView::Running, Cut::WorkerGone),
+    ] {
+        let mut busy = running(assigned(1), &policies);
+        busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
+        busy.machine = machine;
+        let observed = Observed { workers: vec![busy], ready: vec![] };
+        let plan = plan(&observed, &policies, NOW + policies.scaling.drain_timeout);
+        assert_eq!(actions(&plan)[0], Action::Recover { conversation: key(1), cut }, "{reason}");
+    }
+}
+
+#[test]
+fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must_have_seen_them() {
+    let policies = Policies::default();
+    let mut foreign = assigned(1);
+    foreign.conversation = None;
+    let mut listed = assigned(2);
+    listed.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(NOW);
+    let observed = Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)] };
+    let of_repair = |at| -> Vec<Action> {
+        let planned = actions(&plan(&observed, &policies, at));
+        let is_repair = |a: &Action| matches!(a, Action::Repair { .. } | Action::Unassign { .. });
+        planned.into_iter().filter(is_repair).collect()
+    };
+    assert_eq!(of_repair(NOW), [], "a replica may be behind");
+    let expected = [
+        Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
+        Action::Repair { conversation: key(2) },
+    ];
+    assert_eq!(of_repair(NOW + crate::time::SEEN_BY_ALL_AFTER), expected);
+}
+
+#[test]
+fn a_row_does_not_go_while_it_names_a_conversation() {
+    let policies = Policies::default();
+    let mut stopping = assigned(1);
+    stopping.worker.status = WorkerStatus::Stopping { since: NOW };
+    let worker = stopping.worker.id.clone();
+    let mut observed = Observed { workers: vec![stopping], ready: vec![] };
+    let repaired = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), repaired);
+    observed.workers[0].worker.assignment = None;
+    observed.workers[0].conversation = None;
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Teardown { worker }]);
 }

@@ -128,22 +128,6 @@ impl Store {
         }
     }
 
-    /// Writes the index keys of a conversation as they should be.
-    ///
-    /// # Errors
-    /// When the table cannot answer.
-    pub async fn repair_if_unchanged(
-        &self,
-        before: &Conversation,
-        after: &Conversation,
-        policies: &Policies,
-    ) -> Result<Commit, StoreError> {
-        match self.update(change(before, after, policies.queue.ready_shards)).await? {
-            Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
-        }
-    }
-
     /// Asks the owner to let go when it is quiet, or takes that back.
     ///
     /// # Errors

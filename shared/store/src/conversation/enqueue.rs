@@ -13,6 +13,7 @@ use af_domain::time::Timestamp;
 
 use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
+use crate::item::{Item, Reader};
 use crate::message::MessageItem;
 use crate::write::{Committed, Refusal};
 use crate::{Store, StoreError, keys};
@@ -85,7 +86,7 @@ impl Store {
             Ordering::Less | Ordering::Equal => Variant::Keep,
         };
         for _ in 0..TRIES_MAX {
-            let transaction = self.transaction().put_new(message.item.item());
+            let transaction = self.transaction().put_new_at(message.item.item(), now);
             let transaction = match variant {
                 Variant::Keep | Variant::Raise => {
                     transaction.update(append(&key, message, variant, now, policies))
@@ -127,7 +128,10 @@ impl Store {
             self.get(keys::message(message.item.id()), true),
             self.get(keys::conversation(key), true)
         );
-        if let Some(old) = same_id? {
+        let kept = |old: &Item| Reader::of(old).is_expired(now).map(|expired| !expired);
+        if let Some(old) = same_id?
+            && kept(&old)?
+        {
             return Ok(Some(Enqueued::Duplicate { same_body: message.item.is_same_body(Some(&old))? }));
         }
         match meta? {

@@ -18,13 +18,19 @@ use crate::keys;
 /// Fields of an encoded entry, parted by `|`; the message id stands last because only it is free text.
 const ENTRY_FIELDS: usize = 8;
 
-/// An entry as one string: `priority|due|scheduled|attempts|attemptsMax|notBefore|firstFence|messageId`.
+/// Flag of an entry whose time a caller asked for.
+const SCHEDULED: char = 's';
+/// Flag of an entry that was cut off by a drain, once for each time.
+const DRAINED: &str = "d";
+
+/// An entry as one string: `priority|due|flags|attempts|attemptsMax|notBefore|firstFence|messageId`.
 pub(crate) fn encode_entry(entry: &Entry) -> String {
     format!(
-        "{}|{}|{}|{}|{}|{}|{}|{}",
+        "{}|{}|{}{}|{}|{}|{}|{}|{}",
         entry.priority.get(),
         entry.due,
-        if entry.scheduled { "s" } else { "" },
+        if entry.scheduled { SCHEDULED.to_string() } else { String::new() },
+        DRAINED.repeat(entry.drained as usize),
         entry.attempts,
         entry.attempts_max,
         entry.not_before,
@@ -38,18 +44,31 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
     let mut next = || fields.next();
     let priority = Priority::new(next()?.parse().ok()?)?;
     let due = Timestamp::from_millis(next()?.parse().ok()?);
-    let scheduled = next()? == "s";
+    let flags = next()?;
+    let scheduled = flags.contains(SCHEDULED);
+    let drained = u32::try_from(flags.matches(DRAINED).count()).ok()?;
     let attempts = next()?.parse().ok()?;
     let attempts_max = next()?.parse().ok()?;
     let not_before = Timestamp::from_millis(next()?.parse().ok()?);
     let first_fence = Some(Fence(next()?.parse().ok()?)).filter(|f| f.0 > 0);
     let message = MessageId::parse(next()?).ok()?;
-    Some(Entry { message, priority, due, scheduled, attempts, attempts_max, not_before, first_fence })
+    Some(Entry {
+        message,
+        priority,
+        due,
+        scheduled,
+        attempts,
+        drained,
+        attempts_max,
+        not_before,
+        first_fence,
+    })
 }
 
-/// Whether an encoded entry waits for a time: scheduled for later, or for its retry.
+/// Whether an encoded entry waits for a time: scheduled for later, or for its retry. One that was cut off by a drain
+/// is tried again at once.
 pub(crate) fn waits_for_a_time(text: &str) -> Option<bool> {
-    decode_entry(text).map(|e| e.scheduled || e.is_retry())
+    decode_entry(text).map(|e| e.scheduled || e.not_before > Timestamp::default())
 }
 
 pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
@@ -262,6 +281,9 @@ mod tests {
     fn an_entry_survives_being_stored_whatever_its_id() {
         let mut entry = decode_entry("50|5|s|1|5|9|3|tg:1:2").unwrap();
         assert_eq!(encode_entry(&entry), "50|5|s|1|5|9|3|tg:1:2");
+        entry.drained = 2;
+        assert_eq!(encode_entry(&entry), "50|5|sdd|1|5|9|3|tg:1:2");
+        assert_eq!(decode_entry(&encode_entry(&entry)), Some(entry.clone()));
         entry.first_fence = None;
         entry.scheduled = false;
         assert_eq!(decode_entry(&encode_entry(&entry)), Some(entry));

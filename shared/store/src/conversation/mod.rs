@@ -4,15 +4,18 @@
 //! commit on the version they read (`commit`); those that must not read (enqueue, heartbeat, complete, append)
 //! carry their whole condition.
 
+mod audit;
 mod claim;
 mod enqueue;
 mod history;
 mod item;
 mod owner;
+mod repair;
 mod settle;
 
+pub use audit::{Passed, Stored, Walked};
 pub use enqueue::{Enqueued, NewMessage};
-pub use history::{Append, History};
+pub use history::{Append, Before, History, Stretch};
 pub use settle::{CompleteWith, Completed};
 
 pub(crate) use item::{change, conversation_from, waits_for_a_time};
@@ -87,21 +90,48 @@ impl Store {
     /// # Errors
     /// When the table cannot answer, or an item is malformed.
     pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>, StoreError> {
+        self.conversations_each(wanted).await?.into_iter().collect()
+    }
+
+    /// The same; an item that is malformed does not hide the others.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn conversations_each(
+        &self,
+        wanted: &[ConversationKey],
+    ) -> Result<Vec<Result<Conversation, StoreError>>, StoreError> {
         let mut found = Vec::with_capacity(wanted.len());
         for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
-            for item in self.batch_get(batch).await? {
-                found.push(conversation_from(&item)?);
-            }
+            found.extend(self.batch_get(batch).await?.iter().map(conversation_from));
         }
         Ok(found)
     }
 
-    pub(crate) async fn batch_get(&self, mut wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn batch_get(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        self.batch(wanted, false).await
+    }
+
+    /// The same, strongly consistent.
+    pub(crate) async fn batch_get_now(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        self.batch(wanted, true).await
+    }
+
+    async fn batch(&self, mut wanted: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
         const OPERATION: &str = "BatchGetItem";
+        // DynamoDB refuses a batch that names an item twice, as two rows do that name one conversation.
+        let mut seen = Vec::with_capacity(wanted.len());
+        wanted.retain(|key| {
+            !seen.contains(key) && {
+                seen.push(key.clone());
+                true
+            }
+        });
         let mut found = Vec::with_capacity(wanted.len());
         for _ in 0..BATCH_GET_TRIES_MAX {
-            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).build();
+            let request =
+                KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
             let request = request.map_err(|e| StoreError::malformed(OPERATION, e.to_string()))?;
             let sent = self.client.batch_get_item().request_items(&self.table, request).send().await;
             let mut answer = sent.map_err(|e| StoreError::from_sdk(OPERATION, &e))?;

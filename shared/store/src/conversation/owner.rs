@@ -14,7 +14,7 @@ use crate::write::Committed;
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Registers `worker`, whose id must never have been used, as the owner of a conversation that has none.
+    /// Registers `worker`, whose id no worker may have that is remembered, as the owner of a conversation that has none.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -28,7 +28,7 @@ impl Store {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
         let past = keys::stopped_worker(&worker.id);
         let transaction = self.transaction().update(meta).put_new(worker_item(worker));
-        let transaction = transaction.check(&past, "attribute_not_exists(#pk)");
+        let transaction = transaction.check_absent(&past, worker.registered_at);
         Ok(as_commit(&self.commit(transaction).await?))
     }
 

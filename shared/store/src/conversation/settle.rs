@@ -72,8 +72,10 @@ impl Store {
             .set("st", "done")
             .set("da", now)
             .set("fe", fence.0)
-            .set("at", lease.attempt)
-            .set("ttl", (now + kept).as_secs())
+            .set_to("at", "if_not_exists(#at, :zero) + :one")
+            .bind(":zero", 0_u64)
+            .bind(":one", 1_u64)
+            .set("ttl", (now + kept).as_ttl())
             .when("attribute_exists(#pk)");
         if let Some(reply) = &with.reply {
             done = done.set("re", reply.as_str());
@@ -101,7 +103,7 @@ impl Store {
             return Ok(Completed::Done);
         }
         // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
-        match self.message(message, true).await? {
+        match self.message(message, now, true).await? {
             Some(m) if m.status == MessageStatus::Done && m.fence == Some(fence) => Ok(Completed::Done),
             _ => Ok(Completed::NotHeld(not_held)),
         }
@@ -131,7 +133,7 @@ impl Store {
         let attempt = attempt_record(back, &lease.worker, now);
         let mut message = Update::of(keys::message(&back.entry.message))
             .set("er", back.error.as_str())
-            .set("at", back.entry.attempts)
+            .set("at", back.entry.attempts_counted())
             .set_to("ats", "list_append(if_not_exists(#ats, :none), :attempt)")
             .bind(":none", Vec::<String>::new())
             .bind(":attempt", vec![attempt])

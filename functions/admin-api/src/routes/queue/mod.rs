@@ -1,4 +1,5 @@
 //! The queue: in figures and as lists.
 
 pub mod list;
+pub mod recover;
 pub mod stats;

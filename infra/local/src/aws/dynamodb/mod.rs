@@ -8,6 +8,7 @@
 //! One call at a time holds the engine. Against a file it runs on a thread that may block; in memory it runs in
 //! place, so that a seeded simulation on one thread repeats itself exactly.
 
+mod import;
 mod operations;
 mod stream;
 mod tables;

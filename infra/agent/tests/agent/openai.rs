@@ -1,0 +1,190 @@
+//! The openai engine against a fake of a model's server, and what becomes of its replies.
+
+use std::time::Duration;
+
+use af_agent::{Exit, run};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::support::{
+    Answer, BOT_TOKEN, Fake, MODEL_KEY, config, hydrated, job, never, ok, payload, problem, telegram_job,
+};
+
+/// Longest text that Telegram takes.
+const TELEGRAM_CHARS_MAX: usize = 4_096;
+
+async fn work(fake: &Fake) {
+    let url = fake.serve().await;
+    let model = [
+        ("AGENT_FACTORY_ENGINE", "openai"),
+        ("OPENAI_BASE_URL", &*format!("{url}/model/v1/")),
+        ("OPENCLAW_AGENT_MODEL", "small-1"),
+        ("OPENAI_API_KEY", MODEL_KEY),
+    ];
+    assert_eq!(run(config(&url, &model), never()).await.unwrap(), Exit::Stopped);
+}
+
+/// A reply in pieces, as they come with `stream: true`.
+fn pieces(texts: &[&str]) -> Vec<String> {
+    let piece = |delta: Value, end: Value| {
+        json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": end}]})
+            .to_string()
+    };
+    let mut data = vec![piece(json!({"role": "assistant", "content": ""}), Value::Null)];
+    data.extend(texts.iter().map(|text| piece(json!({"content": text}), Value::Null)));
+    data.push(piece(json!({}), json!("stop")));
+    data
+}
+
+fn stream(texts: &[&str]) -> Answer {
+    let mut data = pieces(texts);
+    data.push("[DONE]".to_owned());
+    Answer::Events { data, cut_off: false }
+}
+
+fn refusal(code: &str, message: &str) -> Value {
+    json!({"error": {"message": message, "type": "invalid_request_error", "code": code}})
+}
+
+fn replies(fake: &Fake) -> Vec<Value> {
+    fake.bodies("complete").into_iter().map(|body| body["reply"].clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_conversation_is_sent_and_the_streamed_reply_completes_the_message() {
+    let fake = Fake::default();
+    let Answer::Json(status, mut body) = hydrated("m1", payload("api", "user-1", "And now?"), Value::Null)
+    else {
+        unreachable!()
+    };
+    body["bundle"]["conversationState"]["contextHistory"] = json!([
+        {"role": "user", "content": "Hello", "at": 1}, {"role": "assistant", "content": "Hi!", "at": 2},
+        {"role": "tool", "content": "12 degrees", "at": 3},
+    ]);
+    fake.script("poll", [Answer::Json(status, body)]);
+    fake.script("completions", [stream(&["It is ", "noon.\nBerlin", " time."])]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["It is noon.\nBerlin time."]);
+    let asked = &fake.bodies("completions")[0];
+    assert_eq!((&asked["model"], &asked["stream"]), (&json!("small-1"), &json!(true)));
+    assert_eq!(
+        asked["messages"],
+        json!([
+            {"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi!"},
+            {"role": "system", "content": "Result of a tool:\n12 degrees"},
+            {"role": "user", "content": "And now?"},
+        ])
+    );
+    let path = fake.calls().into_iter().find(|call| call.name == "completions").unwrap().path;
+    assert_eq!(path, "/model/v1/chat/completions");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_stream_is_understood() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    fake.script(
+        "completions",
+        [ok(json!({"choices": [{"message": {"role": "assistant", "content": "whole"}}]}))],
+    );
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["whole"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    let busy = Answer::Later(429, 7, refusal("rate_limit_exceeded", "slow down"));
+    fake.script("completions", [busy, problem(503, "overloaded"), stream(&["there"])]);
+    let started = Instant::now();
+    work(&fake).await;
+    assert_eq!((replies(&fake), fake.count("completions")), (vec![json!("there")], 3));
+    assert!(started.elapsed() >= Duration::from_secs(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_is_cut_off_is_asked_for_again_and_its_half_is_never_shown_as_the_reply() {
+    let fake = Fake::default();
+    fake.script("poll", [telegram_job("m1", "hello")]);
+    let half = Answer::Events { data: pieces(&["half of"])[..2].to_vec(), cut_off: true };
+    let closed = Answer::Events { data: pieces(&["half of"])[..2].to_vec(), cut_off: false };
+    fake.script("completions", [half, closed, stream(&["the whole reply"])]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["the whole reply"]);
+    assert_eq!(fake.bodies("sendMessage").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_without_the_last_event_has_answered() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    fake.script("completions", [Answer::Events { data: pieces(&["all of it"]), cut_off: false }]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["all of it"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_fails_the_message_for_good_and_is_not_repeated_in_its_error() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    let message = format!("Incorrect API key provided: {MODEL_KEY}.");
+    fake.script("completions", [Answer::Json(401, refusal("invalid_api_key", &message))]);
+    work(&fake).await;
+    let failed = &fake.bodies("fail")[0];
+    assert_eq!(failed["retryable"], false);
+    let told = failed["errorMessage"].as_str().unwrap();
+    assert!(told.contains("401: Incorrect API key provided: ***."), "{told}");
+    assert_eq!(fake.count("completions"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stays_busy_leaves_the_message_to_its_next_attempt() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), job("m2", "hello"), job("m3", "hello")]);
+    fake.script("completions", (0..4).map(|_| problem(500, "internal")));
+    fake.script("completions", [Answer::Later(429, 3_600, refusal("rate_limit_exceeded", "tomorrow"))]);
+    fake.script("completions", [Answer::Json(429, refusal("insufficient_quota", "pay first"))]);
+    work(&fake).await;
+    let retryable: Vec<_> = fake.bodies("fail").into_iter().map(|body| body["retryable"].clone()).collect();
+    assert_eq!(retryable, [true, true, false]);
+    assert_eq!(
+        fake.count("completions"),
+        4 + 1 + 1,
+        "an hour is not waited out, and a quota is not asked twice"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_5000_characters_comes_as_two_messages_split_at_a_paragraph() {
+    let fake = Fake::default();
+    fake.script("poll", [telegram_job("m1", "tell me all")]);
+    let (first, second) = ("a".repeat(2_999), "b".repeat(1_999));
+    fake.script("completions", [stream(&[&first, "\n\n", &second])]);
+    work(&fake).await;
+    let sent: Vec<_> = fake.bodies("sendMessage").into_iter().map(|body| body["text"].clone()).collect();
+    assert_eq!(sent, [json!(first), json!(second)]);
+    assert!(first.len() <= TELEGRAM_CHARS_MAX);
+    assert_eq!(replies(&fake)[0].as_str().unwrap().len(), 5_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_waited_out() {
+    let fake = Fake::default();
+    fake.script("poll", [telegram_job("m1", "compare")]);
+    fake.script("completions", [stream(&["<b>1 < 2"])]);
+    let limited = json!({"ok": false, "error_code": 429, "description": "Too Many Requests: retry after 5",
+        "parameters": {"retry_after": 5}});
+    let broken = json!({"ok": false, "error_code": 400,
+        "description": "Bad Request: can't parse entities: Unsupported start tag"});
+    fake.script("sendMessage", [Answer::Json(429, limited), Answer::Json(400, broken)]);
+    let started = Instant::now();
+    work(&fake).await;
+    let sent = fake.bodies("sendMessage");
+    let modes: Vec<_> = sent.iter().map(|body| body["parse_mode"].clone()).collect();
+    assert_eq!(modes, [json!("HTML"), json!("HTML"), Value::Null]);
+    assert!(sent.iter().all(|body| body["text"] == "<b>1 < 2"));
+    assert!(started.elapsed() >= Duration::from_secs(5));
+    assert_eq!(replies(&fake), ["<b>1 < 2"]);
+    assert!(fake.calls().iter().any(|call| call.path == format!("/bot{BOT_TOKEN}/sendMessage")));
+}

@@ -1,0 +1,20 @@
+//! Expiry from the table's stream: what hangs on an item that expires, goes with it.
+
+use af_store::message::ended_payload;
+
+use crate::counting::StreamRecord;
+use crate::{App, AppError};
+
+/// Gives the large payloads of messages that have ended their message's time to live. A batch that comes again sets the
+/// same.
+///
+/// # Errors
+/// When the table cannot answer, or a record is malformed.
+pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
+    for record in records {
+        if let Some(payload) = ended_payload(record.dynamodb.new_image.as_ref())? {
+            app.store.expire_payload_if_present(&payload).await?;
+        }
+    }
+    Ok(())
+}

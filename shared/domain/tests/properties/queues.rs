@@ -1,0 +1,159 @@
+//! The order of a queue, and what the ready index is told of it.
+
+use af_domain::conversation::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
+use af_domain::ids::MessageId;
+use af_domain::policy::OnRetry;
+use af_domain::time::Timestamp;
+use proptest::prelude::*;
+
+use crate::config;
+
+/// Times are small, so that they meet.
+const LATEST: u64 = 60;
+/// After everything is due.
+const END: Timestamp = Timestamp::from_millis(2 * LATEST);
+/// Entries of one queue at most.
+const ENTRIES_MAX: usize = 8;
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let priority = prop_oneof![Just(10_u64), Just(50), Just(90)];
+    (priority, 0..LATEST, any::<bool>(), prop_oneof![3 => Just(0_u32), 1 => 1..4_u32], 0..LATEST).prop_map(
+        |(priority, due, scheduled, attempts, not_before)| Entry {
+            message: MessageId::parse("m").unwrap(),
+            priority: Priority::new(priority).unwrap(),
+            due: Timestamp::from_millis(due),
+            scheduled,
+            attempts,
+            attempts_max: 5,
+            not_before: Timestamp::from_millis(if attempts == 0 { 0 } else { not_before }),
+            first_fence: None,
+        },
+    )
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    prop::collection::vec(entry(), 0..=ENTRIES_MAX).prop_map(|mut entries| {
+        for (n, entry) in entries.iter_mut().enumerate() {
+            entry.message = MessageId::parse(format!("m{n}")).unwrap();
+        }
+        entries
+    })
+}
+
+fn on_retry() -> impl Strategy<Value = OnRetry> {
+    prop_oneof![Just(OnRetry::Block), Just(OnRetry::Overtake)]
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    (0..=2 * LATEST).prop_map(Timestamp::from_millis)
+}
+
+fn readiness(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Readiness {
+    Queue::new(entries.to_vec()).readiness(now, on_retry)
+}
+
+/// When an entry may be claimed at the earliest.
+fn opens(entry: &Entry) -> Timestamp {
+    entry.due.max(entry.not_before)
+}
+
+/// The place of an entry among those that are due: priority, then time, then arrival. The time of a message that asked
+/// for none is not before that of an earlier one of its kind.
+fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
+    let entry = &entries[nth];
+    let own_kind = entries[..=nth].iter().filter(|e| !e.scheduled).map(|e| e.due).max();
+    let time = if entry.scheduled { entry.due } else { own_kind.unwrap_or(entry.due) };
+    (Priority::MAX - u64::from(entry.priority.get()), time, nth)
+}
+
+/// The message that comes first, as the rule says it.
+fn first(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Option<usize> {
+    let by_place = |those: Vec<usize>| those.into_iter().min_by_key(|&n| place(entries, n));
+    let retries = (0..entries.len()).filter(|&n| entries[n].is_retry()).collect();
+    match by_place(retries).filter(|_| on_retry == OnRetry::Block) {
+        Some(retry) => Some(retry).filter(|&n| opens(&entries[n]) <= now),
+        None => by_place((0..entries.len()).filter(|&n| opens(&entries[n]) <= now).collect()),
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_head_is_what_the_order_puts_first(entries in entries(), now in moment(), on_retry in on_retry()) {
+        prop_assert_eq!(readiness(&entries, now, on_retry).head, first(&entries, now, on_retry));
+    }
+
+    #[test]
+    fn with_block_nothing_passes_a_message_that_waits_for_its_retry(entries in entries(), now in moment()) {
+        let found = readiness(&entries, now, OnRetry::Block);
+        if entries.iter().any(Entry::is_retry) {
+            prop_assert!(found.head.is_none_or(|n| entries[n].is_retry()));
+            let best = OrderKey::of(Priority::new(Priority::MAX).unwrap(), Timestamp::default());
+            prop_assert!(found.behind.is_some_and(|behind| behind <= best), "an enqueue would take its place");
+        } else {
+            prop_assert_eq!(found.behind, None);
+        }
+    }
+
+    #[test]
+    fn a_message_for_later_makes_no_difference(
+        entries in entries(), later in entry(), at in 0..=ENTRIES_MAX, now in moment(), on_retry in on_retry(),
+    ) {
+        let due = now + af_domain::time::Millis::new(1 + later.due.as_millis());
+        let later = Entry { due, scheduled: true, attempts: 0, ..later };
+        let mut with = entries.clone();
+        with.insert(at.min(entries.len()), Entry { message: MessageId::parse("later").unwrap(), ..later });
+        let head = |of: &[Entry]| readiness(of, now, on_retry).head.map(|n| of[n].message.clone());
+        prop_assert_eq!(head(&with), head(&entries));
+    }
+
+    #[test]
+    fn the_index_lists_what_a_claim_would_get(entries in entries(), now in moment(), on_retry in on_retry()) {
+        let found = readiness(&entries, now, on_retry);
+        prop_assert_eq!(found.ready.is_none(), entries.is_empty());
+        let listed = found.ready.as_ref().is_some_and(|key| *key < ReadyKey::horizon(now));
+        prop_assert_eq!(listed, found.head.is_some());
+        if let (Some(head), Some(key)) = (found.head, &found.ready) {
+            let of_head = ReadyKey::due(entries[head].priority, Timestamp::default());
+            prop_assert_eq!(key.band(), of_head.band());
+        }
+    }
+
+    #[test]
+    fn what_is_ready_later_is_ready_then_and_not_before(
+        entries in entries(), now in moment(), on_retry in on_retry(), share in 0.0..1.0_f64,
+    ) {
+        let found = readiness(&entries, now, on_retry);
+        let Some(key) = found.ready.clone().filter(|_| found.head.is_none()) else { return Ok(()) };
+        prop_assert!(key.is_later());
+        let time = key.time().unwrap();
+        prop_assert!(time > now);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small time")]
+        let between = now.as_millis() + (time.since(now).as_millis() as f64 * share) as u64;
+        prop_assert_eq!(readiness(&entries, Timestamp::from_millis(between), on_retry), found);
+        prop_assert!(readiness(&entries, time, on_retry).head.is_some());
+    }
+
+    #[test]
+    fn what_is_ready_once_stays_so_until_it_is_claimed(
+        entries in entries(), now in moment(), later in moment(), on_retry in on_retry(),
+    ) {
+        if readiness(&entries, now, on_retry).head.is_some() && later >= now {
+            prop_assert!(readiness(&entries, later, on_retry).head.is_some());
+        }
+        prop_assert_eq!(readiness(&entries, END, on_retry).head.is_some(), !entries.is_empty());
+    }
+
+    #[test]
+    fn ready_keys_sort_as_the_work_they_stand_for(
+        one in (0..=100_u64, 0..LATEST), other in (0..=100_u64, 0..LATEST), at in 0..LATEST,
+    ) {
+        let key = |(priority, due)| {
+            ReadyKey::due(Priority::new(priority).unwrap(), Timestamp::from_millis(due))
+        };
+        let rank = |(priority, due): (u64, u64)| (100 - priority, due);
+        prop_assert_eq!(key(one).cmp(&key(other)), rank(one).cmp(&rank(other)));
+        prop_assert!(key(one) < ReadyKey::at(Timestamp::from_millis(at)));
+    }
+}

@@ -1,0 +1,109 @@
+//! Repairs of malformed states. Each requires that what it was decided on still holds, also of the items that the
+//! conversation names: a row or a message that has come (back) meanwhile is left alone.
+
+use af_domain::conversation::Conversation;
+use af_domain::ids::{ConversationKey, MessageId, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+
+use super::Commit;
+use super::item::{change, conversation_from};
+use crate::expression::Update;
+use crate::write::{Committed, Updated};
+use crate::{Store, StoreError, keys};
+
+impl Store {
+    /// Writes the place of a conversation in the ready index as it should be: its keys, and its partition when nobody
+    /// owns it.
+    ///
+    /// # Errors
+    /// When the table cannot answer; a repair sent again finds the keys as it would write them.
+    pub async fn repair_if_unchanged(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let shards = policies.queue.ready_shards;
+        let partition = after.owner.is_none().then(|| keys::ready_partition(&after.key, shards));
+        let update = change(before, after, shards).set_or_remove("rp", partition);
+        match self.update(update).await? {
+            Updated::Done(_) => Ok(Commit::Done),
+            Updated::Refused(old) => {
+                let keys = |c: &Conversation| (c.version, c.ready.clone(), c.behind.clone());
+                let found = old.as_ref().map(conversation_from).transpose()?;
+                let is_ours = found.is_some_and(|found| keys(&found) == keys(after));
+                Ok(if is_ours { Commit::Done } else { Commit::Stale })
+            }
+        }
+    }
+
+    /// Forgets messages that a conversation names, in its lease or among what waits, although they do not exist or
+    /// have ended.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn forget_if_over(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        messages: &[MessageId],
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let mut transaction = self.transaction().update(change(before, after, policies.queue.ready_shards));
+        for message in messages {
+            let over = Update::of(keys::message(message))
+                .when("attribute_not_exists(#pk) OR #st <> :queued")
+                .bind(":queued", "queued");
+            transaction = transaction.require(&over);
+        }
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Frees a conversation, which runs nothing, of an owner that has no row, or whose row does not name it or is
+    /// being closed.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn free_if_unknown(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        worker: &WorkerId,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let meta = change(before, after, policies.queue.ready_shards)
+            .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
+            .bind(":worker", worker.as_str());
+        let row = Update::of(keys::worker(worker))
+            .when("attribute_not_exists(#as) OR #as.#ck <> :ck OR #st = :stopping")
+            .bind(":ck", before.key.as_str())
+            .bind(":stopping", "stopping");
+        Ok(as_commit(&self.commit(self.transaction().update(meta).require(&row)).await?))
+    }
+
+    /// Takes the conversation at `key` from a worker's row, when it does not name the worker as its owner.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn unassign_if_foreign(
+        &self,
+        worker: &WorkerId,
+        key: &ConversationKey,
+        now: Timestamp,
+    ) -> Result<Commit, StoreError> {
+        let row = Update::of(keys::worker(worker))
+            .remove("as")
+            .set("qs", now)
+            .when("#as.#ck = :ck")
+            .bind(":ck", key.as_str());
+        let meta = Update::of(keys::conversation(key))
+            .when("attribute_not_exists(#ow) OR #ow.#w <> :worker")
+            .bind(":worker", worker.as_str());
+        Ok(as_commit(&self.commit(self.transaction().update(row).require(&meta)).await?))
+    }
+}
+
+const fn as_commit(committed: &Committed) -> Commit {
+    if committed.is_done() { Commit::Done } else { Commit::Stale }
+}
