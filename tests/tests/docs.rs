@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts, WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
+    WorkerId,
 };
 use af_domain::time::Timestamp;
 use af_local::template::Template;

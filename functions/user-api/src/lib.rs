@@ -47,7 +47,10 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/messages", post(send::send))
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/conversation", get(conversation::get))
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", get(snapshots::list::list))
-        .route("/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest", get(snapshots::latest::latest))
+        .route(
+            "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest",
+            get(snapshots::latest::latest),
+        )
         .route("/v1/users/{consumerUserId}/messages/{messageId}", get(message::get))
         .route("/v1/users/{consumerUserId}/binding", bindings);
     Ok(service(router.with_state(served)))

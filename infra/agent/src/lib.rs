@@ -35,7 +35,7 @@ mod snapshot;
 mod wire;
 mod worker;
 
-pub use snapshot::FilesError;
 pub use config::{Config, ConfigError, EngineConfig};
 pub use engine::openai::OpenAiConfig;
+pub use snapshot::FilesError;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

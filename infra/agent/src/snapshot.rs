@@ -230,7 +230,9 @@ struct Attempt {
 /// Whether the same may succeed when it is tried again.
 fn may_help(error: &FilesError, api: &Api) -> bool {
     match error {
-        FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. } | ApiError::StaleLease) => false,
+        FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. } | ApiError::StaleLease) => {
+            false
+        }
         _ => api.silent_for() < SILENCE_MAX,
     }
 }

@@ -64,7 +64,8 @@ pub(crate) async fn context(
         HISTORY_ANSWER_BYTES_MAX,
     );
     if let Some(since) = since.filter(|s| &s.conversation == key) {
-        let delta = app.store.history(key, Stretch { since: Some(since), before: None }, budget.clone()).await?;
+        let delta =
+            app.store.history(key, Stretch { since: Some(since), before: None }, budget.clone()).await?;
         if !delta.replaces_older {
             let since = delta.older.is_none().then(|| since.clone());
             return Ok(Context { history: delta, since });

@@ -89,7 +89,13 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
     let MessageView { message, progress, .. } = view;
     let payload = &message.payload;
     let texts = [&payload.provider, &payload.provider_user_id, &payload.message_text].into_iter();
-    let optional = [&payload.external_message_id, &payload.raw_update_json, &message.last_error, &message.reply, progress];
+    let optional = [
+        &payload.external_message_id,
+        &payload.raw_update_json,
+        &message.last_error,
+        &message.reply,
+        progress,
+    ];
     let metadata = payload.metadata.iter().flat_map(|(name, value)| [name, value]);
     let texts = texts.chain(optional.into_iter().flatten()).chain(metadata);
     let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];

@@ -159,11 +159,7 @@ impl Objects {
     }
 }
 
-fn lasting(
-    operation: &'static str,
-    key: &str,
-    good_for: Millis,
-) -> Result<PresigningConfig, ObjectsError> {
+fn lasting(operation: &'static str, key: &str, good_for: Millis) -> Result<PresigningConfig, ObjectsError> {
     PresigningConfig::expires_in(Duration::from_millis(good_for.as_millis()))
         .map_err(|e| ObjectsError::of(operation, key, &e))
 }

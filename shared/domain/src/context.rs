@@ -30,7 +30,12 @@ impl ContextBudget {
     /// At most `entries_max` entries of about `tokens_max` tokens together, which take `answer_bytes_max` bytes of an
     /// answer.
     pub const fn new(entries_max: u64, tokens_max: u64, answer_bytes_max: u64) -> Self {
-        Self { entries: entries_max, tokens: tokens_max, answer_bytes: answer_bytes_max, state: State::Untouched }
+        Self {
+            entries: entries_max,
+            tokens: tokens_max,
+            answer_bytes: answer_bytes_max,
+            state: State::Untouched,
+        }
     }
 
     /// How many entries may still come.
@@ -87,8 +92,11 @@ mod tests {
 
     fn admitted(budget: ContextBudget, contents: &[&str]) -> usize {
         let mut budget = budget;
-        let entry =
-            |content: &&str| HistoryEntry { role: Role::User, content: (*content).to_owned(), at: Timestamp::default() };
+        let entry = |content: &&str| HistoryEntry {
+            role: Role::User,
+            content: (*content).to_owned(),
+            at: Timestamp::default(),
+        };
         contents.iter().map(entry).filter(|entry| budget.admits(entry)).count()
     }
 
@@ -113,8 +121,7 @@ mod tests {
     #[test]
     fn a_spent_budget_has_no_entries_left() {
         let mut budget = ContextBudget::new(64, 10, ALL);
-        let entry =
-            HistoryEntry { role: Role::User, content: "x".repeat(400), at: Timestamp::default() };
+        let entry = HistoryEntry { role: Role::User, content: "x".repeat(400), at: Timestamp::default() };
         assert!(budget.admits(&entry) && budget.entries_left() == 63);
         assert!(!budget.admits(&entry) && budget.entries_left() == 0);
     }

@@ -135,7 +135,9 @@ pub enum SnapshotRefusal {
     #[error("the conversation is not this worker's")]
     NotOwner,
     /// It has claimed nothing since it got the conversation: what it has is what it restored, or less.
-    #[error("this worker has claimed no message since it got the conversation, so there is nothing new to keep")]
+    #[error(
+        "this worker has claimed no message since it got the conversation, so there is nothing new to keep"
+    )]
     NothingClaimed,
     /// A message runs.
     #[error("a message runs; complete or fail it first, files that change cannot be archived")]

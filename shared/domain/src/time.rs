@@ -104,7 +104,9 @@ mod tests {
         let end = Timestamp::from_millis(5_001);
         assert_eq!(end.as_ttl(), 6);
         assert!(!end.is_past_ttl(end.as_ttl()));
-        assert!(!Timestamp::from_millis(5_999).is_past_ttl(6) && Timestamp::from_millis(6_000).is_past_ttl(6));
+        assert!(
+            !Timestamp::from_millis(5_999).is_past_ttl(6) && Timestamp::from_millis(6_000).is_past_ttl(6)
+        );
         assert_eq!(Timestamp::from_millis(5_000).as_ttl(), 5);
     }
 }

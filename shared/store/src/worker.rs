@@ -40,11 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer, or the row is malformed.
-    pub async fn stopped_worker(
-        &self,
-        id: &WorkerId,
-        now: Timestamp,
-    ) -> Result<Option<Worker>, StoreError> {
+    pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
         let Some(row) = self.get(keys::stopped_worker(id), false).await? else { return Ok(None) };
         if Reader::of(&row).is_expired(now)? {
             return Ok(None);

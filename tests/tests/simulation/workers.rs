@@ -39,7 +39,13 @@ pub async fn worker(world: Arc<World>, id: WorkerId, actor: u64) {
     // Image, restore, gateway.
     tokio::time::sleep(Duration::from_millis(rng.random_range(0..20_000))).await;
     while world.provider.runs(&id) {
-        let request = Poll { conversation: conversation.clone(), hydrate: true, release, discard: release, ..Poll::default() };
+        let request = Poll {
+            conversation: conversation.clone(),
+            hydrate: true,
+            release,
+            discard: release,
+            ..Poll::default()
+        };
         let Ok(polled) = poll(&app, &id, &request).await else {
             tokio::time::sleep(Duration::from_millis(rng.random_range(100..5_000))).await;
             continue;

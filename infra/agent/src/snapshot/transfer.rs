@@ -90,9 +90,8 @@ impl Storage {
         let folder = folder.to_owned();
         let packing = tokio::task::spawn_blocking(move || {
             let out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces.clone()));
-            let packed = archive::pack(&folder, out).and_then(|mut out| {
-                out.flush().map_err(|error| ArchiveError::Io(folder, error))
-            });
+            let packed = archive::pack(&folder, out)
+                .and_then(|mut out| out.flush().map_err(|error| ArchiveError::Io(folder, error)));
             if packed.is_err() {
                 // Else the upload would end as if it were whole.
                 let _ = pieces.blocking_send(Err(io::Error::other("the archive could not be packed")));

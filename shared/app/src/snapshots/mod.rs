@@ -49,11 +49,10 @@ fn refused(refusal: FinalizeRefusal) -> Refusal {
             let detail = format!("{refusal}; keep nothing of it, another worker has the conversation");
             Refusal::new(Code::StaleSnapshot, detail)
         }
-        FinalizeRefusal::Over(_) => {
-            Refusal::new(Code::Conflict, format!("{refusal}; prepare another one"))
-        }
+        FinalizeRefusal::Over(_) => Refusal::new(Code::Conflict, format!("{refusal}; prepare another one")),
         FinalizeRefusal::Mismatch => {
-            let detail = format!("{refusal}; put the announced bytes to the uploadUrl again, or fail the snapshot");
+            let detail =
+                format!("{refusal}; put the announced bytes to the uploadUrl again, or fail the snapshot");
             Refusal::new(Code::Conflict, detail)
         }
     }

@@ -10,8 +10,8 @@ use af_store::conversation_key;
 
 use super::Control;
 use super::claim::{self, Shards, Wanted};
-use crate::reconcile::{FinalSnapshot, settle};
 use crate::hydrate::{Bundle, Job};
+use crate::reconcile::{FinalSnapshot, settle};
 use crate::{App, AppError, policies};
 
 /// Times a release is decided anew when others change the conversation meanwhile.

@@ -224,12 +224,8 @@ fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its
     assert!(waiting.actions.is_empty());
     assert_eq!((&*waiting.waits[0].waits_for, waiting.waits[0].until), ("its final snapshot", Some(late)));
 
-    let settle = |gone| {
-        [
-            Action::Settle { worker: worker.clone(), gone },
-            Action::Teardown { worker: worker.clone() },
-        ]
-    };
+    let settle =
+        |gone| [Action::Settle { worker: worker.clone(), gone }, Action::Teardown { worker: worker.clone() }];
     assert_eq!(actions(&plan(&observed(idle.clone()), &policies, late)), settle(false), "its time is up");
     let mut kept = idle.clone();
     kept.conversation = kept.conversation.map(|c| c.with_snapshot());

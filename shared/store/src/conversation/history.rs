@@ -164,7 +164,8 @@ impl Store {
         let mut reached = stretch.before.cloned();
         for _ in 0..STEPS_MAX {
             // One more for the tool calls, which sort last and so come first, or to see that there is more.
-            let answer = self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;
+            let answer =
+                self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;
             for item in answer.items() {
                 let reader = Reader::of(item);
                 if reader.text("sk")? == keys::TOOL_CALLS {
