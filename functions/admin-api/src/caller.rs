@@ -11,7 +11,7 @@ use http::request::Parts;
 
 /// A caller that may change things: scope `admin`.
 #[derive(Debug)]
-pub struct Operator;
+pub struct Operator(pub Caller);
 
 /// A caller that may look: scope `admin` or `read`.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        admitted(parts, app, &[Scope::Admin]).await.map(|_| Self)
+        admitted(parts, app, &[Scope::Admin]).await.map(Self)
     }
 }
 

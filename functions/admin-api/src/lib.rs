@@ -14,7 +14,10 @@ use af_http::service;
 use axum::Router;
 use axum::routing::{delete, get, post, put};
 
-use routes::{agents, health, keys, messages, policies, queue, secrets, telegram_webhooks, workers};
+use routes::{
+    agents, conversations, health, keys, messages, policies, queue, secrets, skills, telegram_webhooks,
+    workers,
+};
 
 type Shared = Arc<App>;
 
@@ -39,9 +42,21 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/queue/stats", get(queue::stats::stats))
         .route("/v1/queue/messages", get(queue::list::list))
         .route("/v1/queue/recover", post(queue::recover::recover))
+        .route("/v1/queue/retry", post(queue::retry_all::retry_all))
+        .route("/v1/queue/{messageId}/retry", post(queue::retry::retry))
+        .route("/v1/queue/{messageId}/cancel", post(queue::cancel::cancel))
+        .route("/v1/queue/{messageId}/why", get(queue::why::why))
+        .route("/v1/conversations/{conversationId}", get(conversations::get::get))
+        .route("/v1/conversations/{conversationId}/free", post(conversations::free::free))
         .route("/v1/workers", get(workers::list::list).post(workers::register::register))
         .route("/v1/workers/reconcile", post(workers::reconcile::reconcile))
         .route("/v1/workers/{workerId}", get(workers::get::get))
+        .route("/v1/skills", get(skills::list::list).post(skills::deploy::deploy))
+        .route("/v1/skills/{slug}", get(skills::get::get).delete(skills::delete::delete))
+        .route("/v1/skills/{slug}/status", put(skills::status::put))
+        .route("/v1/skills/{slug}/activate", post(skills::activate::activate))
+        .route("/v1/skills/{slug}/versions", get(skills::versions::list))
+        .route("/v1/skills/{slug}/versions/{version}", get(skills::version::get))
         .route("/v1/keys", get(keys::list::list).post(keys::create::create))
         .route("/v1/keys/{keyId}", delete(keys::revoke::revoke))
         .route("/healthz", get(health::alive))

@@ -37,11 +37,15 @@ pub async fn page<T>(
     items: Vec<T>,
     next: Option<String>,
 ) -> Result<Page<T>, Problem> {
-    let next = match next {
-        Some(place) => Some(key(app).await?.seal_in(listing, &place)),
-        None => None,
-    };
-    Ok(Page::new(items, next))
+    Ok(Page::new(items, seal(app, listing, next).await?))
+}
+
+/// The cursor of `listing` that names the place `next`, when there is one.
+pub async fn seal(app: &App, listing: &str, next: Option<String>) -> Result<Option<String>, Problem> {
+    match next {
+        Some(place) => Ok(Some(key(app).await?.seal_in(listing, &place))),
+        None => Ok(None),
+    }
 }
 
 /// Cuts off the one item that was asked for beyond `limit`, and names the last one left when it was there.

@@ -43,6 +43,7 @@ impl FromRef<Served> for Objects {
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let served = Served { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };
     let bindings = get(binding::get::get).put(binding::put::put).delete(binding::delete::delete);
+    let message = get(message::get::get).delete(message::cancel::cancel);
     let router = Router::new()
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/messages", post(send::send))
         .route("/v1/users/{consumerUserId}/agents/{agentKey}/conversation", get(conversation::get))
@@ -51,7 +52,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
             "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest",
             get(snapshots::latest::latest),
         )
-        .route("/v1/users/{consumerUserId}/messages/{messageId}", get(message::get))
+        .route("/v1/users/{consumerUserId}/messages/{messageId}", message)
         .route("/v1/users/{consumerUserId}/binding", bindings);
     Ok(service(router.with_state(served)))
 }

@@ -54,6 +54,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
             .route("/v1/worker/snapshots/latest", get(snapshots::latest::latest))
             .route("/v1/worker/snapshots/{snapshotId}/finalize", post(snapshots::finalize::finalize))
             .route("/v1/worker/snapshots/{snapshotId}/fail", post(snapshots::fail::fail))
+            .route("/v1/worker/skills", get(routes::skills::skills))
             .with_state(served),
     ))
 }

@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 use crate::http::{self, retry_after};
+use crate::skills::ManifestAnswer;
 use crate::wire::{
     CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, Latest, PollAnswer, PollRequest,
     PrepareRequest, Prepared, Problem,
@@ -110,33 +111,52 @@ impl Api {
     pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<Latest>, ApiError> {
         let url = format!("{}/v1/worker/snapshots/latest", self.base);
         let request = self.http.get(url).query(&[("conversationId", conversation_id)]);
-        let bytes = self.answer(request).await?;
-        if bytes.is_empty() {
-            return Ok(None); // 204
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
         }
-        read(&bytes).map(Some)
+        read(response).await.map(Some)
+    }
+
+    /// The skills of a channel and their entity tag; `None` when they are still those of the tag `known`.
+    pub async fn skills(
+        &self,
+        channel: &str,
+        known: Option<&str>,
+    ) -> Result<Option<(Option<String>, ManifestAnswer)>, ApiError> {
+        let url = format!("{}/v1/worker/skills?releaseChannel={channel}", self.base);
+        let mut request = self.http.get(url);
+        if let Some(known) = known {
+            request = request.header(header::IF_NONE_MATCH, known);
+        }
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        Ok(Some((tag, read(response).await?)))
     }
 
     async fn post<T: DeserializeOwned>(&self, route: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        read(&self.answer(self.http.post(format!("{}/{route}", self.base)).json(body)).await?)
+        read(self.send(self.http.post(format!("{}/{route}", self.base)).json(body)).await?).await
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, ApiError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
         let request = request.bearer_auth(self.token.expose_secret());
         let response = request.send().await.map_err(unreachable)?;
         *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        let (status, retry_after) = (response.status(), retry_after(&response));
-        let bytes = read_bounded(response).await?;
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        let code = serde_json::from_slice::<Problem>(&bytes).unwrap_or_default().code;
-        Err(refusal(status, code, retry_after))
+        Ok(response)
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| ApiError::Unreadable(Some(error)))
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+    let (status, retry_after) = (response.status(), retry_after(&response));
+    let bytes = read_bounded(response).await?;
+    if status.is_success() {
+        return serde_json::from_slice(&bytes).map_err(|error| ApiError::Unreadable(Some(error)));
+    }
+    let code = serde_json::from_slice::<Problem>(&bytes).unwrap_or_default().code;
+    Err(refusal(status, code, retry_after))
 }
 
 fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> ApiError {

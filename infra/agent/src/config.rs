@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
 use crate::engine::openai::OpenAiConfig;
+use crate::skills::SkillsConfig;
 
 /// Time a running message gets after a SIGTERM, when the environment names none. Fly waits for 300 s; the rest is for
 /// the snapshot.
@@ -39,6 +40,8 @@ pub struct Config {
     /// How long a running message may go on after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`); a reply that is
     /// being sent by then is still sent to its end.
     pub shutdown_limit: Duration,
+    /// Which global skills are kept on the disk (`SKILLS_BOOTSTRAP_MODE`); none by default.
+    pub skills: Option<SkillsConfig>,
     /// Bridge values for where hydration brings none.
     pub bridge: BridgeFallback,
 }
@@ -105,12 +108,14 @@ impl Config {
                 return Err(ConfigError::Invalid { name, rule: "a whole number of milliseconds" });
             }
         };
+        let data_dir = get("AGENT_FACTORY_DATA_DIR").map(PathBuf::from);
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             token: required("AGENT_FACTORY_WORKER_TOKEN")?.into(),
             worker_id,
             conversation_id: get("OPENCLAW_CONVERSATION_ID"),
-            data_dir: get("AGENT_FACTORY_DATA_DIR").map(PathBuf::from),
+            skills: SkillsConfig::from_env(&get, data_dir.as_ref())?,
+            data_dir,
             engine,
             telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| TELEGRAM_DEFAULT.to_owned()),
             shutdown_limit,

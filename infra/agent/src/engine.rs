@@ -64,9 +64,7 @@ impl Progress {
 pub fn of(config: &Config) -> Result<Arc<dyn Engine>, reqwest::Error> {
     Ok(match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
-        EngineConfig::Command { program } => {
-            Arc::new(command::Command::new(program.clone(), config.data_dir.clone(), config.bridge.clone()))
-        }
+        EngineConfig::Command { program } => Arc::new(command::Command::new(program.clone(), config)),
         EngineConfig::OpenAi(openai) => Arc::new(openai::OpenAi::new(openai.clone())?),
     })
 }

@@ -9,6 +9,7 @@
 
 use std::future::Future;
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::api::{Api, ApiError};
@@ -17,6 +18,7 @@ use crate::delivered::{Delivered, Reply};
 use crate::engine::{Engine, EngineError, Progress};
 use crate::lease::Lease;
 use crate::reply::{Chat, Courier, Undelivered};
+use crate::skills::Skills;
 use crate::snapshot::Files;
 use crate::wire::{Bundle, CompleteRequest, FailRequest, HistoryEntry};
 
@@ -91,6 +93,8 @@ pub struct Work<'a> {
     pub delivered: &'a Delivered,
     /// The data folder, which must hold the conversation's files before the engine begins.
     pub files: Option<&'a Files>,
+    /// The skills, which lie in the data folder and are none of the conversation's files.
+    pub skills: Option<&'a Mutex<Skills>>,
 }
 
 impl Work<'_> {
@@ -211,15 +215,23 @@ impl Work<'_> {
 
     /// Runs the engine on the conversation's files. While they are being restored, the lease is kept as ever.
     async fn run_engine(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
-        if let Some(files) = self.files {
-            let ready = files.ensure(self.api, &self.lease.job().conversation_id).await;
-            ready.map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the files could not be restored");
-                let reason = format!("the conversation's files could not be restored: {error}");
-                EngineError { reason, retryable: true }
-            })?;
-        }
+        self.furnish().await.map_err(|error| {
+            tracing::error!(error = &*error, "the data folder could not be made ready");
+            let reason = format!("the conversation's files could not be restored: {error}");
+            EngineError { reason, retryable: true }
+        })?;
         self.engine.answer(bundle, progress).await
+    }
+
+    /// Restores the conversation's files if others are there, and the skills, which went with those.
+    async fn furnish(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let Some(files) = self.files else { return Ok(()) };
+        if files.ensure(self.api, &self.lease.job().conversation_id).await?
+            && let Some(skills) = self.skills
+        {
+            skills.lock().await.again(self.api).await?;
+        }
+        Ok(())
     }
 
     /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was

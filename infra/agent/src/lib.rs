@@ -31,11 +31,13 @@ mod http;
 mod job;
 mod lease;
 mod reply;
+mod skills;
 mod snapshot;
 mod wire;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig};
 pub use engine::openai::OpenAiConfig;
+pub use skills::{BadManifest, SkillsConfig, SkillsError};
 pub use snapshot::FilesError;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

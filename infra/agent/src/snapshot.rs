@@ -6,6 +6,9 @@
 //! size and SHA-256, once into the upload, whose checksum is signed: if anything still wrote in between, the bytes
 //! differ and S3 refuses them.
 //!
+//! Global skills lie in the folder, too. They are the deployment's and not the conversation's: no snapshot holds them, and
+//! they are brought again after a restore.
+//!
 //! **Isolation.** The file [`folder::MARKER`] says whose files the folder holds. It says "nobody's" before the first of
 //! them is removed and until the last one is restored, so that a crash in between leaves nothing that is taken for
 //! somebody's. A folder with files and without that mark is somebody else's, and is not touched.
@@ -91,13 +94,13 @@ impl Files {
         Ok(Self { folder: Folder::open(path).await?, storage })
     }
 
-    /// Makes sure that the folder holds this conversation's files, restoring them if it does not.
+    /// Makes sure that the folder holds this conversation's files, restoring them if it does not; whether that was so.
     ///
     /// # Errors
     /// When they cannot be restored; the folder is nobody's then, and the next call tries again.
-    pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<(), FilesError> {
+    pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
         if self.folder.holds().await?.is_of(conversation_id) {
-            return Ok(());
+            return Ok(false);
         }
         let mut backoff = Backoff::new();
         for attempt in 1.. {
@@ -105,7 +108,7 @@ impl Files {
                 Ok(restored) => {
                     let conversation_id = Some(conversation_id.to_owned());
                     self.folder.mark(Holds { conversation_id, restored }).await?;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error @ FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. })) => {
                     return Err(error);
@@ -158,7 +161,7 @@ impl Files {
     ) -> Result<Kept, FilesError> {
         let holds = self.folder.holds().await?;
         let Some(conversation_id) = holds.conversation_id else { return Ok(Kept::Nothing) };
-        if !holds.restored && self.folder.is_empty().await? {
+        if !holds.restored && !self.folder.has_files().await? {
             return Ok(Kept::Nothing);
         }
         let mut backoff = Backoff::new();

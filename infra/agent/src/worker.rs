@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Api, ApiError};
@@ -16,6 +16,7 @@ use crate::engine::{self, Engine};
 use crate::job::{End, Work};
 use crate::lease::Lease;
 use crate::reply::Courier;
+use crate::skills::{Skills, SkillsError};
 use crate::snapshot::{Files, FilesError, Kept};
 use crate::wire::{Bundle, PollAnswer, PollRequest};
 
@@ -64,6 +65,9 @@ pub enum AgentError {
         /// The problem's code, if it named one.
         code: String,
     },
+    /// The skills that it must have are not to be had.
+    #[error("this worker must not run without its skills")]
+    Skills(#[source] SkillsError),
     /// No answer for [`UNREACHABLE_EXIT`].
     #[error("the server could not be reached for {} s", UNREACHABLE_EXIT.as_secs())]
     Unreachable(#[source] reqwest::Error),
@@ -97,6 +101,7 @@ struct Worker {
     courier: Courier,
     delivered: Delivered,
     files: Option<Files>,
+    skills: Option<Mutex<Skills>>,
     worker_id: String,
     /// The conversation that we believe is ours.
     conversation_id: Option<String>,
@@ -140,6 +145,7 @@ impl Worker {
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
             delivered: Delivered::default(),
+            skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
             sure: false,
@@ -152,6 +158,7 @@ impl Worker {
         self.restore_early().await;
         let mut backoff = Backoff::new();
         let mut release = None;
+        self.bring_skills(true).await?;
         while self.shutdown.borrow().is_none() {
             let asked_at = Instant::now();
             let next = match self.poll(release).await {
@@ -180,6 +187,7 @@ impl Worker {
                     }
                 }
             }
+            self.bring_skills(false).await?;
         }
         self.leave("signal").await;
         Ok(Exit::ShutDown)
@@ -223,6 +231,25 @@ impl Worker {
                 Ok(_) | Err(None) => return,
                 Err(Some(wait)) => sleep(wait.min(POLL_EVERY_MAX)).await,
             }
+        }
+    }
+
+    /// Brings the skills, or what has changed of them, unless the shutdown begins.
+    async fn bring_skills(&self, first: bool) -> Result<(), AgentError> {
+        let Some(skills) = &self.skills else { return Ok(()) };
+        let mut shutdown = self.shutdown.clone();
+        let api = &self.api;
+        let bring = async {
+            let mut skills = skills.lock().await;
+            if first {
+                return skills.bootstrap(api).await;
+            }
+            skills.refresh(api).await;
+            Ok(())
+        };
+        tokio::select! {
+            brought = bring => brought.map_err(AgentError::Skills),
+            Ok(_) = shutdown.wait_for(Option::is_some) => Ok(()),
         }
     }
 
@@ -282,8 +309,8 @@ impl Worker {
             "message claimed"
         );
         let Self { api, courier, delivered, .. } = self;
-        let files = self.files.as_ref();
-        let work = Work { api, engine: &*self.engine, courier, lease, delivered, files };
+        let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
+        let work = Work { api, engine: &*self.engine, courier, lease, delivered, files, skills };
         let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

@@ -53,9 +53,15 @@ enum Command {
     /// Secrets: set, status, delete; values never leave
     #[command(subcommand)]
     Secrets(commands::secrets::Secrets),
-    /// The queue: figures, lists, single messages
+    /// The queue: figures, lists, single messages; retry and cancel
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// Conversations: who has one, and taking it away
+    #[command(subcommand)]
+    Conversations(commands::conversations::Conversations),
+    /// Global skills: deploy a folder, roll back, disable
+    #[command(subcommand)]
+    Skills(commands::skills::Skills),
     /// The worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
@@ -95,6 +101,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
+        Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
+        Command::Skills(skills) => skills.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,
     }
 }

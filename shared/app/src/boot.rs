@@ -11,8 +11,8 @@ use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
 use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
 use af_domain::time::{Millis, Timestamp};
 use af_providers::Providers;
-use af_store::Store;
 use af_store::api_key::ApiKey;
+use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
 use crate::cache::Cache;
@@ -150,8 +150,10 @@ impl App {
             None => None,
         };
         let secrets = aws_sdk_secretsmanager::Client::new(&boot.sdk);
+        let entropy = boot.entropy.clone();
+        let jitter: Jitter = Arc::new(move || entropy.unit());
         Ok(Self {
-            store: Store::new(aws_sdk_dynamodb::Client::new(&boot.sdk), table),
+            store: Store::new(aws_sdk_dynamodb::Client::new(&boot.sdk), table, jitter),
             secrets: Secrets::new(secrets, prefix),
             clock: boot.clock.clone(),
             entropy: boot.entropy.clone(),

@@ -207,6 +207,9 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         reply: None,
         finished_at: None,
         fence: None,
+        attempts_max: None,
+        attempt_log: Vec::new(),
+        retried_by: None,
     };
     MessageItem::new(&message, hash_of(request))
 }

@@ -2,8 +2,8 @@
 
 use af_domain::agent::conversation_of;
 use af_domain::context::{ContextBudget, answer_bytes};
-use af_domain::conversation::Conversation;
-use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
+use af_domain::conversation::{Conversation, Lease};
+use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
 use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
@@ -35,6 +35,23 @@ pub struct MessageView {
     pub scheduled_for: Option<Timestamp>,
     /// What its worker last said of its progress, while it runs.
     pub progress: Option<String>,
+    /// Whether it was cancelled while it runs: its worker is told with the next heartbeat.
+    pub cancelling: bool,
+    /// The attempt that runs.
+    pub running: Option<RunningAttempt>,
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone)]
+pub struct RunningAttempt {
+    /// The fence of its claim.
+    pub fence: Fence,
+    /// Which one it is, from 1.
+    pub number: u32,
+    /// Who holds the lease.
+    pub worker: WorkerId,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
 }
 
 /// A conversation as its user sees it.
@@ -80,6 +97,8 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
         attempts: lease.map_or(message.attempts, |l| l.entry.attempts_counted()),
         scheduled_for,
         progress: lease.and_then(|l| l.progress.clone()),
+        cancelling: lease.is_some_and(|l| l.cancelled),
+        running: lease.map(running),
         message,
     }
 }
@@ -101,6 +120,15 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
     let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];
     let bytes = texts.map(String::as_str).chain(ids).map(|t| answer_bytes(t) + QUOTES_BYTES).sum::<u64>();
     bytes + MESSAGE_ENVELOPE_BYTES
+}
+
+fn running(lease: &Lease) -> RunningAttempt {
+    RunningAttempt {
+        fence: lease.id.parts().fence,
+        number: lease.entry.attempts,
+        worker: lease.worker.clone(),
+        claimed_at: lease.claimed_at,
+    }
 }
 
 /// A message.

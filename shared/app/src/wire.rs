@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::ids::MessageId;
 use af_domain::message::Payload;
 use af_domain::time::Timestamp;
 use serde::Serialize;
 
+use crate::queue::Cancelled;
 use crate::views::MessageView;
 
 /// A message with its state as it is now.
@@ -41,9 +43,35 @@ pub struct MessageBody {
     /// What its worker last said of its progress; only while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
+    /// Whether it was cancelled while it runs; its worker is told with the next heartbeat.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
     /// What it carries. Lists leave out payloads of more than 4 KB; the message alone has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<PayloadBody>,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelBody {
+    /// The message.
+    pub message_id: String,
+    /// `cancelled`, or `processing` while its worker has not been told.
+    pub status: &'static str,
+    /// Whether it still runs; its worker is told with the next heartbeat, and it ends cancelled.
+    pub cancelling: bool,
+}
+
+impl CancelBody {
+    /// The answer for the message `id`.
+    pub fn new(id: &MessageId, cancelled: Cancelled) -> Self {
+        let (status, cancelling) = match cancelled {
+            Cancelled::AtOnce => ("cancelled", false),
+            Cancelled::WhenItsAttemptEnds => ("processing", true),
+        };
+        Self { message_id: id.to_string(), status, cancelling }
+    }
 }
 
 /// What a message carries.
@@ -84,6 +112,7 @@ impl From<MessageView> for MessageBody {
             last_error: message.last_error,
             reply: message.reply,
             progress: view.progress,
+            cancelling: view.cancelling,
             payload: payload.map(Into::into),
         }
     }

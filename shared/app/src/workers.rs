@@ -121,6 +121,10 @@ pub(crate) fn environment(
     put("POLL_INTERVAL_MS", policies.poll.active.as_millis().to_string());
     put("HEARTBEAT_INTERVAL_MS", policies.lease.heartbeat_interval.as_millis().to_string());
     put("WORKER_IDLE_TIMEOUT_MS", policies.scaling.idle_timeout.as_millis().to_string());
+    put("SKILLS_BOOTSTRAP_MODE", "db_manifest".to_owned());
+    put("SKILLS_BOOTSTRAP_REQUIRED", "false".to_owned());
+    put("SKILLS_BOOTSTRAP_TIMEOUT_MS", "15000".to_owned());
+    put("SKILLS_RELEASE_CHANNEL", "stable".to_owned());
     if let Some(assignment) = &worker.assignment {
         put("OPENCLAW_CONVERSATION_ID", assignment.conversation.to_string());
         put("OPENCLAW_AGENT_KEY", assignment.agent.to_string());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::time::Timestamp;
+
 /// Why a text is not an id of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {rule}")]
@@ -96,11 +98,6 @@ id!(
     |t| t.len() <= 96 && SnapshotParts::read(t).is_some()
 );
 id!(
-    /// A SHA-256.
-    Sha256Hex, "sha256", "64 hexadecimal digits in lower case",
-    |t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-);
-id!(
     /// A Telegram bot's numeric id, as text.
     BotIdentity, "botIdentity", "1 to 20 digits",
     |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
@@ -109,6 +106,23 @@ id!(
     /// A short hash of a conversation id: the partition its items live in.
     ConversationKey, "conversationKey", "26 letters and digits of base 32",
     |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+);
+id!(
+    /// A global skill, and the name of its folder on a worker.
+    SkillSlug, "slug", "2 to 128 of a-z, 0-9, '-' and '_', beginning with a letter or digit",
+    |t| (2..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        && !t.starts_with(['-', '_'])
+);
+id!(
+    /// A version of a global skill.
+    SkillVersion, "version", "a semantic version such as 1.4.0 or 2.0.0-rc.1, at most 64 characters",
+    |t| t.len() <= 64 && semver::Version::parse(t).is_ok()
+);
+id!(
+    /// A SHA-256 in hex.
+    Sha256Hex, "sha256", "64 hex digits in lower case",
+    |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
 /// A fence: grows by one with every claim of its conversation and is never set back.
@@ -129,7 +143,7 @@ impl fmt::Display for Fence {
     }
 }
 
-/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<nonce>`.
+/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<claimedAt>.<nonce>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseParts {
     /// The conversation that the lease is on.
@@ -140,6 +154,8 @@ pub struct LeaseParts {
     pub first_fence: Fence,
     /// Which attempt of its message it is, from 1.
     pub attempt: u32,
+    /// When it was claimed: a completion tells it to the message without reading the lease.
+    pub claimed_at: Timestamp,
     /// Makes the id unguessable.
     pub nonce: u64,
 }
@@ -152,6 +168,7 @@ impl LeaseParts {
             fence: Fence(parts.next()?.parse().ok()?),
             first_fence: Fence(parts.next()?.parse().ok()?),
             attempt: parts.next()?.parse().ok()?,
+            claimed_at: Timestamp::from_millis(parts.next()?.parse().ok()?),
             nonce: u64::from_str_radix(parts.next().filter(|_| parts.next().is_none())?, 16).ok()?,
         };
         Some(parts)
@@ -161,8 +178,8 @@ impl LeaseParts {
 impl LeaseId {
     /// The id that says `parts`.
     pub fn of(parts: &LeaseParts) -> Self {
-        let LeaseParts { conversation, fence, first_fence, attempt, nonce } = parts;
-        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{nonce:016x}"))
+        let LeaseParts { conversation, fence, first_fence, attempt, claimed_at, nonce } = parts;
+        Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{claimed_at}.{nonce:016x}"))
     }
 
     /// What the id says.
@@ -268,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn a_skill_has_a_slug_and_semantic_versions() {
+        for good in ["ab", "9-lives", "web_search-2"] {
+            assert!(SkillSlug::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["a", "-ab", "_ab", "Ab", "a.b", "a/b", "..", "", &"a".repeat(129)] {
+            assert!(SkillSlug::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["1.0.0", "0.1.2-rc.1+build.7"] {
+            assert!(SkillVersion::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["1", "1.0", "v1.0.0", "1.0.0 ", "01.0.0", "", &format!("1.0.0-{}", "a".repeat(64))] {
+            assert!(SkillVersion::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn lease_ids_carry_their_conversation_and_fence() {
         let key = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
         let parts = LeaseParts {
@@ -275,6 +308,7 @@ mod tests {
             fence: Fence(7),
             first_fence: Fence(5),
             attempt: 2,
+            claimed_at: Timestamp::from_millis(1_000),
             nonce: 0xabc,
         };
         let lease = LeaseId::of(&parts);

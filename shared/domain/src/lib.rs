@@ -4,6 +4,7 @@
 //! every random choice come in as parameters, and a decision goes out as a value.
 
 pub mod agent;
+pub mod attempt;
 pub mod context;
 pub mod conversation;
 pub mod ids;
@@ -11,6 +12,7 @@ pub mod message;
 pub mod policy;
 pub mod pool;
 pub mod refusal;
+pub mod skill;
 pub mod snapshot;
 pub mod time;
 pub mod worker;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::attempt::Attempt;
 use crate::conversation::Priority;
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId};
 use crate::time::Timestamp;
@@ -90,6 +91,12 @@ pub struct Message {
     pub finished_at: Option<Timestamp>,
     /// Fence of the lease that ended it.
     pub fence: Option<Fence>,
+    /// Claims it may have, while it is a dead letter: its queue entry, which knows them, is gone.
+    pub attempts_max: Option<u32>,
+    /// Its newest attempts that have ended, oldest first.
+    pub attempt_log: Vec<Attempt>,
+    /// The idempotency token of the call that queued it again, when it was a dead letter.
+    pub retried_by: Option<String>,
 }
 
 /// Who wrote a history entry.

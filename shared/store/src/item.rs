@@ -168,6 +168,11 @@ impl<'a> Reader<'a> {
         Ok(Some(Reader { item, within: format!("{} {name}", self.within) }))
     }
 
+    /// Names of the attributes.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.item.keys().map(String::as_str)
+    }
+
     pub fn text_map(&self, name: &str) -> Result<BTreeMap<String, String>, StoreError> {
         let Some(map) = self.map_if(name)? else { return Ok(BTreeMap::new()) };
         map.item.keys().map(|key| Ok((key.clone(), map.text(key)?.to_owned()))).collect()

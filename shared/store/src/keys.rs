@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, SnapshotId,
-    WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
+    SkillSlug, SkillVersion, SnapshotId, WorkerId,
 };
+use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
 
 /// The index of conversations that have work and no owner.
@@ -180,6 +181,37 @@ pub fn api_key(id: &str) -> Key {
 
 /// Partition of the API keys.
 pub const API_KEYS: &str = "K";
+
+/// A global skill.
+pub fn skill(slug: &SkillSlug) -> Key {
+    Key::new(SKILLS, slug.as_str())
+}
+
+/// Partition of the global skills.
+pub const SKILLS: &str = "S";
+
+/// A version of a skill.
+pub fn skill_version(slug: &SkillSlug, version: &SkillVersion) -> Key {
+    Key::new(skill_partition(slug), format!("{SKILL_VERSIONS}{version}"))
+}
+
+/// The files of a version of a skill: filed under their hash, so that they are written once.
+pub fn skill_bundle(slug: &SkillSlug, bundle: &Sha256Hex) -> Key {
+    Key::new(skill_partition(slug), format!("B#{bundle}"))
+}
+
+/// Partition of a skill's versions and their files.
+pub fn skill_partition(slug: &SkillSlug) -> String {
+    format!("S#{slug}")
+}
+
+/// What the sort keys of a skill's versions begin with.
+pub const SKILL_VERSIONS: &str = "V#";
+
+/// What a release channel serves.
+pub fn skill_channel(channel: ReleaseChannel) -> Key {
+    Key::new("SC", channel.as_str())
+}
 
 /// A configuration document.
 pub fn config(name: &str) -> Key {

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod api_key;
+mod attempt;
 pub mod binding;
 pub mod config;
 pub mod conversation;
@@ -18,6 +19,7 @@ pub mod keys;
 pub mod message;
 mod payload;
 pub mod reconcile_lease;
+pub mod skill;
 pub mod snapshot;
 pub mod worker;
 mod write;
@@ -25,19 +27,32 @@ mod write;
 pub use error::StoreError;
 pub use keys::conversation_key;
 
+use std::fmt;
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::Client;
 
+/// Gives a number in `0.0..1.0`, each time another.
+pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
 /// The table.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     client: Client,
     table: String,
+    jitter: Jitter,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("table", &self.table).finish_non_exhaustive()
+    }
 }
 
 impl Store {
-    /// The table named `table`, reached through `client`.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    /// The table named `table`, reached through `client`; `jitter` keeps writers that collided from colliding again.
+    pub fn new(client: Client, table: impl Into<String>, jitter: Jitter) -> Self {
+        Self { client, table: table.into(), jitter }
     }
 
     /// Whether the table answers: one eventually consistent read of a key that need not exist.

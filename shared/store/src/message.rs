@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
@@ -9,6 +10,7 @@ use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId
 use af_domain::message::{Message, MessageStatus, Payload};
 use af_domain::time::Timestamp;
 
+use crate::attempt::attempts_from;
 use crate::conversation::BATCH_GET_KEYS_MAX;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
@@ -46,6 +48,7 @@ impl MessageItem {
             .put("en", message.enqueued_at)
             .put("bh", body_hash.as_str())
             .put("lp", keys::messages_partition(&message.key))
+            .put("ats", Vec::<String>::new())
             .put("lk", place_in_conversation(message.enqueued_at, &message.id));
         Self { id: message.id.clone(), base: base.build(), payload, body_hash }
     }
@@ -122,6 +125,17 @@ pub fn ended_payload(
         body_hash: value("bh", "S").ok_or_else(|| malformed("bh"))?.to_owned(),
         ttl: ttl.parse().map_err(|_| malformed("ttl"))?,
     }))
+}
+
+/// The mark that a dead letter is found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterMark {
+    /// Its place in its shard: when the message became a dead letter, and its id.
+    pub place: String,
+    /// The message.
+    pub message: MessageId,
+    /// Its conversation.
+    pub conversation: ConversationId,
 }
 
 /// Hash of what a caller sent, to tell a repetition from another message under the same id.
@@ -206,7 +220,7 @@ impl Store {
         Ok(matches!(self.update(update).await?, Updated::Done(_)))
     }
 
-    /// The ids of dead letters in one shard, newest first, one page.
+    /// The marks of dead letters in one shard, newest first, one page.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -215,26 +229,54 @@ impl Store {
         shard: u64,
         limit: i32,
         before: Option<&str>,
-    ) -> Result<Vec<(String, MessageId)>, StoreError> {
-        let answer = self
-            .client
-            .query()
+    ) -> Result<Vec<DeadLetterMark>, StoreError> {
+        let query = self.client.query().scan_index_forward(false);
+        self.marks(query, shard, limit, ("", before.unwrap_or("~"))).await
+    }
+
+    /// The marks of dead letters in one shard whose places are at least `within.0` and less than `within.1`, oldest
+    /// first, one page; strongly consistent, so that nobody finds what was just queued again.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn dead_letters_oldest_first(
+        &self,
+        shard: u64,
+        limit: i32,
+        within: (&str, &str),
+    ) -> Result<Vec<DeadLetterMark>, StoreError> {
+        self.marks(self.client.query().consistent_read(true), shard, limit, within).await
+    }
+
+    async fn marks(
+        &self,
+        query: QueryFluentBuilder,
+        shard: u64,
+        limit: i32,
+        (from, before): (&str, &str),
+    ) -> Result<Vec<DeadLetterMark>, StoreError> {
+        let query = query
             .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk < :before")
             .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::dead_letter_partition(shard)).0)
-            .expression_attribute_values(":before", Value::from(before.unwrap_or("~")).0)
-            .scan_index_forward(false)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            .expression_attribute_values(":pk", Value::from(keys::dead_letter_partition(shard)).0);
+        // BETWEEN includes both of its ends.
+        let query = match from {
+            "" => query.key_condition_expression("#pk = :pk AND #sk < :before"),
+            from => query
+                .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :before")
+                .expression_attribute_values(":from", Value::from(from).0),
+        };
+        let query = query.expression_attribute_values(":before", Value::from(before).0).limit(limit);
+        let answer = query.send().await.map_err(|e| StoreError::from_sdk("Query", &e))?;
         let read = |item: &Item| {
             let reader = Reader::of(item);
-            let sort_key = reader.text("sk")?;
-            let id = sort_key.split_once('#').map_or("", |(_, id)| id);
-            let id = MessageId::parse(id).map_err(|e| reader.malformed("sk", &e.to_string()))?;
-            Ok((sort_key.to_owned(), id))
+            let place = reader.text("sk")?;
+            let id = place.split_once('#').map_or("", |(_, id)| id);
+            Ok(DeadLetterMark {
+                place: place.to_owned(),
+                message: MessageId::parse(id).map_err(|e| reader.malformed("sk", &e.to_string()))?,
+                conversation: reader.id("cid", ConversationId::parse)?,
+            })
         };
         answer.items().iter().map(read).collect()
     }
@@ -267,5 +309,8 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         reply: reader.text_if("re")?.map(str::to_owned),
         finished_at: reader.time_if("da")?.or(None::<Timestamp>),
         fence: reader.number_if("fe")?.map(Fence),
+        attempts_max: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
+        attempt_log: attempts_from(&reader)?,
+        retried_by: reader.text_if("rt")?.map(str::to_owned),
     })
 }

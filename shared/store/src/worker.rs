@@ -175,6 +175,21 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
     }
 }
 
+/// The worker's part of taking its conversation away: it drains, or goes on draining, without it.
+pub(crate) fn taken_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> Update {
+    let update = Update::of(keys::worker(&row.id)).remove("as").set("qs", taken.quiet_since);
+    let update = match taken.status {
+        WorkerStatus::Draining { drain_by, reason } => {
+            update.set("st", taken.status.name()).set("db", drain_by).set("dr", reason.as_str())
+        }
+        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => update,
+    };
+    update
+        .when("#st = :status AND #as.#ck = :ck")
+        .bind(":status", row.status.name())
+        .bind(":ck", key.as_str())
+}
+
 /// The worker's part of a release. With the assignment goes the time of its last claim there, which is kept in the row.
 pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: Timestamp) -> Update {
     let update = Update::of(keys::worker(&worker.id))

@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use rand::Rng;
 
 use af_domain::time::Timestamp;
 
@@ -212,7 +211,7 @@ impl Store {
                     UpdateItemError::ConditionalCheckFailedException(refused) => {
                         return Ok(Updated::Refused(refused.item));
                     }
-                    UpdateItemError::TransactionConflictException(_) => back_off(attempt).await,
+                    UpdateItemError::TransactionConflictException(_) => self.back_off(attempt).await,
                     other => return Err(StoreError::from_service("UpdateItem", other)),
                 },
                 Err(e) => return Err(StoreError::from_sdk("UpdateItem", &e)),
@@ -247,7 +246,7 @@ impl Store {
             }
             // The client's own retries end at a cancelled transaction, whatever cancelled it.
             match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
-                Some("TransactionConflict") => back_off(attempt).await,
+                Some("TransactionConflict") => self.back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
                     if attempt + 1 == CONFLICT_TRIES_MAX {
                         return Err(StoreError::Throttled { operation: OPERATION });
@@ -262,6 +261,12 @@ impl Store {
         }
         Err(StoreError::Contention { operation: OPERATION })
     }
+
+    /// Waits before a write that met another transaction is sent again: longer each time, and no two alike.
+    async fn back_off(&self, attempt: u32) {
+        let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
+        tokio::time::sleep(wait.mul_f64(0.5 + (self.jitter)())).await;
+    }
 }
 
 fn refusals(reasons: &[CancellationReason]) -> Vec<Refusal> {
@@ -270,11 +275,4 @@ fn refusals(reasons: &[CancellationReason]) -> Vec<Refusal> {
         failed.then(|| Refusal { index, old: reason.item.clone().filter(|i: &Item| !i.is_empty()) })
     };
     reasons.iter().enumerate().filter_map(refused).collect()
-}
-
-#[allow(clippy::disallowed_methods, reason = "jitter between colliding writers; it decides nothing")]
-async fn back_off(attempt: u32) {
-    let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
-    let jittered = wait.mul_f64(rand::rng().random_range(0.5..1.5));
-    tokio::time::sleep(jittered).await;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 31] = [
+const ROUTES: [(&str, &str, char); 46] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -23,6 +23,12 @@ const ROUTES: [(&str, &str, char); 31] = [
     ("GET", "/v1/queue/stats", 'r'),
     ("GET", "/v1/queue/messages?status=queued", 'r'),
     ("POST", "/v1/queue/recover", 'a'),
+    ("POST", "/v1/queue/retry", 'a'),
+    ("POST", "/v1/queue/m/retry", 'a'),
+    ("POST", "/v1/queue/m/cancel", 'a'),
+    ("GET", "/v1/queue/m/why", 'r'),
+    ("GET", "/v1/conversations/c", 'r'),
+    ("POST", "/v1/conversations/c/free", 'a'),
     ("GET", "/v1/workers", 'r'),
     ("POST", "/v1/workers", 'a'),
     ("GET", "/v1/workers/w", 'r'),
@@ -30,9 +36,18 @@ const ROUTES: [(&str, &str, char); 31] = [
     ("POST", "/v1/keys", 'a'),
     ("GET", "/v1/keys", 'r'),
     ("DELETE", "/v1/keys/k", 'a'),
+    ("POST", "/v1/skills", 'a'),
+    ("GET", "/v1/skills", 'r'),
+    ("GET", "/v1/skills/ab", 'r'),
+    ("DELETE", "/v1/skills/ab", 'a'),
+    ("PUT", "/v1/skills/ab/status", 'a'),
+    ("POST", "/v1/skills/ab/activate", 'a'),
+    ("GET", "/v1/skills/ab/versions", 'r'),
+    ("GET", "/v1/skills/ab/versions/1.0.0", 'r'),
     ("POST", "/v1/users/u/agents/support/messages", 'p'),
     ("GET", "/v1/users/u/agents/support/conversation", 'p'),
     ("GET", "/v1/users/u/messages/m", 'p'),
+    ("DELETE", "/v1/users/u/messages/m", 'p'),
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),

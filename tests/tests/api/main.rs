@@ -5,13 +5,19 @@
 mod access;
 mod agents;
 mod backlog;
+mod expiry;
+mod hydration;
 mod lists;
 mod messages;
+mod operator;
 mod policies;
 mod recover;
+mod retry;
 mod secrets;
+mod skills;
 mod telegram;
 mod users;
+mod why;
 mod workers;
 
 use af_domain::time::Millis;
@@ -91,12 +97,17 @@ impl World {
 
     /// Every item of the table.
     async fn items(&self) -> Vec<Value> {
-        let table = &self.bundle.template.tables[0].name;
-        let answer = self.bundle.aws.engine().call("Scan", json!({"TableName": table})).await;
-        assert!(answer.body["LastEvaluatedKey"].is_null(), "the table is larger than a page");
-        let items = answer.body["Items"].as_array().unwrap().clone();
-        assert!(items.len() < ITEMS_MAX);
-        items
+        let mut scan = json!({"TableName": self.bundle.template.tables[0].name});
+        let mut items = Vec::new();
+        loop {
+            let answer = self.bundle.aws.engine().call("Scan", scan.clone()).await.body;
+            items.extend(answer["Items"].as_array().unwrap().iter().cloned());
+            assert!(items.len() < ITEMS_MAX);
+            if answer["LastEvaluatedKey"].is_null() {
+                return items;
+            }
+            scan["ExclusiveStartKey"] = answer["LastEvaluatedKey"].clone();
+        }
     }
 
     /// Moves the clock past what functions keep of policies, profiles and keys.

@@ -24,6 +24,7 @@ async fn an_enqueued_message_is_shown_as_it_was_sent() {
             "provider": "app", "providerUserId": "u-1", "messageText": "hello", "externalMessageId": "x-1",
             "rawUpdateJson": "{}", "metadata": {"colour": "red", "providerUserId": "u-1"},
         },
+        "attemptLog": [],
     });
     assert_eq!(shown, expected);
 }

@@ -6,7 +6,9 @@ use af_tests::workspace::{DependencyKind, Violation, Workspace};
 const DOMAIN: &str = "shared/domain";
 
 /// All that the domain may be built with. An entry needs a reason.
-const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 2] = [
+const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 4] = [
+    ("semver", DependencyKind::Normal),    // Only reads a text.
+    ("sha2", DependencyKind::Normal),      // A function of its input; bundles of skills are named by it.
     ("thiserror", DependencyKind::Normal), // Only derives `Display` and `Error`.
     ("proptest", DependencyKind::Dev),     // Finds inputs for the tests of the rules.
 ];

@@ -105,6 +105,41 @@ fn stored(message: usize, conversation: usize) -> Names {
     Names { conversation, messages: vec![format!("{message:026}")], worker: None }
 }
 
+/// Makes a conversation that has had one message, with two history entries, into one that has had many: `messages` with
+/// `entries` of history together, in the order in which they would have come.
+pub async fn prolong(
+    world: &World,
+    conversation: &ConversationId,
+    message: &MessageId,
+    messages: usize,
+    entries: usize,
+) {
+    let pattern = Pattern::read(world, conversation.clone(), message.clone()).await;
+    let is = |item: &Value, sk: &str| item["sk"]["S"].as_str().unwrap().starts_with(sk);
+    let (history, others): (Vec<_>, Vec<_>) = pattern.items.iter().partition(|item| is(item, FIRST_FENCE));
+    let meta = others.iter().find(|item| !item["fn"].is_null()).unwrap();
+    let sent = others.iter().find(|item| !item["bh"].is_null()).unwrap();
+    let per_claim = history.len();
+    let claims = entries / per_claim;
+    let mut batch = Vec::new();
+    for claim in 2..=claims {
+        for entry in &history {
+            let mut entry = (*entry).clone();
+            let sk = entry["sk"]["S"].as_str().unwrap();
+            entry["sk"]["S"] = json!(sk.replace(FIRST_FENCE, &format!("H#{claim:010}#")));
+            batch.push(entry);
+        }
+    }
+    for nth in 1..messages {
+        let text = sent.to_string().replace(message.as_str(), &format!("{nth:026}"));
+        batch.push(serde_json::from_str(&text).unwrap());
+    }
+    let mut meta = (*meta).clone();
+    meta["fn"]["N"] = json!(claims.to_string());
+    batch.push(meta);
+    write(world, batch).await;
+}
+
 /// Takes the rows of all workers away, which own nothing: those that a row measures are the only ones then.
 async fn dismiss_workers(world: &World) {
     for worker in world.app.store.workers().await.unwrap() {

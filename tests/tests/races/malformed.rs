@@ -19,10 +19,9 @@ const MORE_THAN_A_CALL: usize = 2_100;
 async fn nothing_is_wrong_with_a_deployment_that_nobody_has_meddled_with() {
     let world = World::new().await;
     let [owned, running, waiting, retrying] = ["owned", "running", "waiting", "retrying"].map(conversation);
-    for talk in [&running, &waiting, &retrying] {
+    for talk in [&running, &retrying, &owned] {
         world.enqueue(talk, None).await;
     }
-    world.enqueue(&owned, None).await;
     let quiet = world.worker("quiet", Some(&owned)).await;
     let held = world.claim(&quiet, Some(&owned)).await;
     world.complete(&held).await;
@@ -32,6 +31,7 @@ async fn nothing_is_wrong_with_a_deployment_that_nobody_has_meddled_with() {
     let held = world.claim(&failing, Some(&retrying)).await;
     fail(&world.app, &failing, &held.message, &held.lease, "no", true).await.unwrap();
     world.release(&failing, &retrying).await;
+    world.enqueue(&waiting, None).await;
 
     let audited = world.audit(true).await;
     assert_eq!((audited.checked, audited.found, audited.next), (4, vec![], None));
@@ -50,7 +50,7 @@ async fn a_message_whose_workers_row_was_deleted_is_given_to_another() {
     let stored = world.stored(&talk).await;
     assert_eq!((stored.lease, stored.owner), (None, None));
     assert_eq!(stored.queue.entries()[0].attempts_counted(), 1);
-    let shown = world.app.store.message(&message, true).await.unwrap().unwrap();
+    let shown = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!((shown.last_error.as_deref(), shown.attempts), (Some("worker w is gone"), 1));
     world.finished(&message).await;
 }
@@ -64,7 +64,7 @@ async fn the_last_attempt_of_a_deleted_worker_is_a_dead_letter() {
     world.claim(&worker, Some(&talk)).await;
     world.delete(keys::worker(&worker)).await;
     world.healed(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
-    let dead = world.app.store.message(&message, true).await.unwrap().unwrap();
+    let dead = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!(dead.status, MessageStatus::DeadLetter);
     assert_eq!(dead.last_error.as_deref(), Some("worker w is gone"));
     let next = world.enqueue(&talk, None).await;
@@ -188,7 +188,7 @@ async fn work_that_the_ready_index_hides_is_found() {
 }
 
 #[tokio::test]
-async fn a_conversation_at_rest_that_the_next_message_could_not_list_is_found() {
+async fn a_conversation_at_rest_that_is_listed_or_that_the_next_message_could_not_list_is_found() {
     let world = World::new().await;
     let talk = conversation("talk");
     world.enqueue(&talk, None).await;
@@ -196,6 +196,8 @@ async fn a_conversation_at_rest_that_the_next_message_could_not_list_is_found() 
     let held = world.claim(&worker, None).await;
     world.complete(&held).await;
     world.release(&worker, &talk).await;
+    world.set(meta(&talk), "rk", json!({"S": "0#050#1"})).await;
+    world.healed(&["its place in the ready index is missing or wrong"]).await;
     world.remove(meta(&talk), "rp").await;
     world.healed(&["its place in the ready index is missing or wrong"]).await;
     let message = world.enqueue(&talk, None).await;

@@ -87,7 +87,7 @@ impl World {
                 self.complete(&held).await;
             }
         }
-        let message = self.app.store.message(message, true).await.unwrap().unwrap();
+        let message = self.app.store.message(message, self.app.now(), true).await.unwrap().unwrap();
         assert_eq!(message.status, MessageStatus::Done);
     }
 

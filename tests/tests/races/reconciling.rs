@@ -9,6 +9,7 @@ use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, WireRequest};
 use af_local::stream::StreamSource;
+use af_local::stream::filter::Pattern;
 use af_local::template::EventDef;
 use af_providers::Providers;
 use af_store::{conversation_key, keys};
@@ -122,6 +123,7 @@ async fn a_retry_that_loses_its_worker_calls_reconcile_which_starts_another_befo
         .flat_map(|f| &f.events)
         .filter_map(|e| if let EventDef::Stream { filters, .. } = e { Some(filters) } else { None })
         .flatten()
+        .map(|pattern| Pattern::compile(pattern).unwrap())
         .collect();
     let records = engine.records(table, None, RECORDS_MAX).unwrap();
     assert!(records[seen..].iter().any(|r| filters.iter().any(|f| f.matches(r))), "nobody is called");

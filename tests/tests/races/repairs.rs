@@ -72,7 +72,7 @@ async fn a_row_that_is_closed_while_a_conversation_names_it_frees_it_first() {
     world.set(keys::worker(&worker), "si", json!({"N": "1"})).await;
     assert_eq!(outcomes(&world.reconcile(&world.app).await)[..2], ["repair done", "unassign done"]);
     world.reconcile(&world.app).await;
-    assert!(world.app.store.stopped_worker(&worker).await.unwrap().is_some());
+    assert!(world.app.store.stopped_worker(&worker, world.app.now()).await.unwrap().is_some());
     world.finished(&message).await;
 }
 

@@ -1,5 +1,5 @@
-//! What goes wrong between the use cases and the table: lost requests, lost answers, duplicates, delays, throttling,
-//! transaction conflicts, and reads of indexes and replicas that are out of date.
+//! What goes wrong between the use cases and the table: requests and answers that are lost, doubled, delayed or late,
+//! throttling, transaction conflicts, reads of indexes and replicas that are out of date, and functions that die.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,9 +11,12 @@ use af_local::aws::{Fault, Faults, Reply, Service, WireRequest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::costs::Costs;
 use crate::mutations::Mutation;
+use crate::tally::{Event, Tally};
 
 /// Longest time that a request is held up, ms: far less than a lease, far more than a usual answer.
 const DELAY_MS_MAX: u64 = 2_000;
@@ -22,50 +25,120 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(3);
 /// Answers that are remembered, to be given again when they are out of date.
 const REMEMBERED_MAX: usize = 200;
 
+/// Longest time that a request whose sender has given up still takes to arrive, ms.
+const LATE_MS_MAX: u64 = 5_000;
+/// Most requests that an instance still makes in a call in which it dies: as many as a worker's call takes, or a
+/// reconcile run.
+const REQUESTS_BEFORE_DEATH_MAX: [u32; 2] = [3, 16];
+/// Kinds of faults of a request.
+const KINDS: usize = 8;
+/// One world in so many has no faults: what operations cost there is what they cost.
+const CALM_ONE_IN: u64 = 10;
+
 /// The network and the table, as one function instance meets them.
 pub struct Troubles {
     rng: Mutex<StdRng>,
     /// Shared by all instances: replicas of one table.
     shared: Arc<Shared>,
+    requests: AtomicU64,
+    /// The death of the instance, if it is to come.
+    doom: Mutex<Option<Doom>>,
+    dead: AtomicBool,
+    death: Notify,
+}
+
+/// When an instance dies: after so many requests, and whether the last of them is still carried out.
+struct Doom {
+    after: u32,
+    carried_out: bool,
 }
 
 /// What all instances of one world have in common.
 pub struct Shared {
     /// Whether anything goes wrong at all; off at the end, when everything must come to rest.
     pub on: AtomicBool,
-    /// Requests so far.
-    pub requests: AtomicU64,
-    /// Faults so far.
-    pub faults: AtomicU64,
+    /// What happened.
+    pub tally: Tally,
+    /// What operations cost.
+    pub costs: Costs,
     /// A fault of the code, put into its requests.
     pub mutation: Mutation,
+    /// Whether nothing goes wrong in this world, ever.
+    pub always_calm: bool,
     /// Chances of each fault in a thousand; differ from seed to seed.
-    chances: [u32; 7],
+    chances: [u32; KINDS],
+    /// The chance that an instance dies during a call, in a thousand.
+    deaths: u32,
     remembered: Mutex<HashMap<String, (Instant, Reply)>>,
 }
 
 impl Shared {
-    pub fn new(seed: u64, mutation: Mutation) -> Arc<Self> {
+    pub fn new(seed: u64, mutation: Mutation) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xfa17);
         // Some worlds are calm in some respect: a fault that is always there hides what another one shows.
-        let chances = std::array::from_fn(|_| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..25) });
-        Arc::new(Self {
-            on: AtomicBool::new(true),
-            requests: AtomicU64::new(0),
-            faults: AtomicU64::new(0),
+        let mut chance = |most: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..most) };
+        Self {
+            on: AtomicBool::new(false),
+            tally: Tally::default(),
+            costs: Costs::default(),
             mutation,
-            chances,
+            always_calm: seed % CALM_ONE_IN == CALM_ONE_IN - 1,
+            chances: std::array::from_fn(|_| chance(25)),
+            deaths: chance(100),
             remembered: Mutex::default(),
-        })
+        }
     }
 }
 
 impl Troubles {
     pub fn new(seed: u64, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { rng: Mutex::new(StdRng::seed_from_u64(seed)), shared })
+        Arc::new(Self {
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            shared,
+            requests: AtomicU64::new(0),
+            doom: Mutex::default(),
+            dead: AtomicBool::new(false),
+            death: Notify::new(),
+        })
     }
 
-    fn draw(&self, request: &WireRequest) -> Fault {
+    /// Requests of this instance so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// A call begins: perhaps the one in which this instance dies.
+    pub fn may_die(&self) {
+        let mut rng = self.rng.lock().unwrap();
+        let dies = self.shared.on.load(Ordering::Relaxed) && rng.random_range(0..1_000) < self.shared.deaths;
+        let requests_max = REQUESTS_BEFORE_DEATH_MAX[usize::from(rng.random_bool(0.5))];
+        *self.doom.lock().unwrap() = dies
+            .then(|| Doom { after: rng.random_range(0..requests_max), carried_out: rng.random_bool(0.5) });
+    }
+
+    /// Waits for the instance's death.
+    pub async fn death(&self) {
+        self.death.notified().await;
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// The last thing that becomes of a request of an instance that dies with it.
+    fn doomed(&self) -> Option<Fault> {
+        let mut doom = self.doom.lock().unwrap();
+        let doom = doom.as_mut()?;
+        if doom.after > 0 {
+            doom.after -= 1;
+            return None;
+        }
+        self.dead.store(true, Ordering::Relaxed);
+        self.death.notify_one();
+        Some(if doom.carried_out { Fault::LoseResponse } else { Fault::LoseRequest })
+    }
+
+    fn draw(&self, request: &WireRequest) -> (Fault, Option<Event>) {
         let mut rng = self.rng.lock().unwrap();
         let roll = rng.random_range(0..1_000);
         let mut below = 0;
@@ -73,19 +146,31 @@ impl Troubles {
             below += chance;
             roll < below
         });
-        match kind {
-            Some(0) => Fault::LoseRequest,
-            Some(1) => Fault::LoseResponse,
-            Some(2) => Fault::Duplicate,
-            Some(3) => Fault::Delay(Millis::new(rng.random_range(1..DELAY_MS_MAX))),
-            Some(4) => refusal("ThrottlingException", &request.operation),
-            Some(5) if request.operation == "TransactWriteItems" => conflict(request),
-            Some(5) if request.operation == "UpdateItem" => {
-                refusal("TransactionConflictException", "UpdateItem")
+        let mut within = |most| Millis::new(rng.random_range(1..most));
+        let (fault, event) = match kind {
+            Some(0) => (Fault::LoseRequest, Event::RequestLost),
+            Some(1) => (Fault::LoseResponse, Event::AnswerLost),
+            Some(2) => (Fault::Duplicate, Event::RequestTwice),
+            Some(3) => (Fault::Delay(within(DELAY_MS_MAX)), Event::RequestDelayed),
+            Some(4) => (Fault::Late(within(LATE_MS_MAX)), Event::RequestLate),
+            Some(5) if request.operation == "TransactWriteItems" && roll % 2 == 0 => {
+                (cancelled(request, "ThrottlingError"), Event::TransactionThrottled)
             }
-            Some(6) => self.out_of_date(request).unwrap_or(Fault::None),
-            _ => Fault::None,
-        }
+            Some(5) => (refusal("ThrottlingException", &request.operation), Event::Throttled),
+            Some(6) if request.operation == "TransactWriteItems" => {
+                (cancelled(request, "TransactionConflict"), Event::TransactionConflict)
+            }
+            Some(6) if request.operation == "UpdateItem" => {
+                (refusal("TransactionConflictException", "UpdateItem"), Event::ConflictOnUpdate)
+            }
+            Some(7) => match self.out_of_date(request) {
+                Some(fault) if request.body["IndexName"].is_null() => (fault, Event::ReplicaBehind),
+                Some(fault) => (fault, Event::IndexBehind),
+                None => return (Fault::None, None),
+            },
+            _ => return (Fault::None, None),
+        };
+        (fault, Some(event))
     }
 
     /// An earlier answer to the same read, where the read allows for one.
@@ -104,16 +189,19 @@ impl Faults for Troubles {
         if request.service != Service::DynamoDb {
             return Fault::None;
         }
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         if let Some(body) = self.shared.mutation.applied_to(request) {
             return body;
         }
         if !self.shared.on.load(Ordering::Relaxed) {
             return Fault::None;
         }
-        let fault = self.draw(request);
-        if fault != Fault::None {
-            self.shared.faults.fetch_add(1, Ordering::Relaxed);
+        if let Some(last) = self.doomed() {
+            return last;
+        }
+        let (fault, event) = self.draw(request);
+        if let Some(event) = event {
+            self.shared.tally.count(event);
         }
         fault
     }
@@ -126,7 +214,15 @@ impl Faults for Troubles {
             if remembered.len() >= REMEMBERED_MAX {
                 remembered.clear();
             }
-            remembered.insert(read, (Instant::now(), reply.clone()));
+            // The oldest that may still be given: a replica that is behind stays so for a while.
+            remembered
+                .entry(read)
+                .and_modify(|kept| {
+                    if kept.0.elapsed() >= BEHIND_MAX {
+                        *kept = (Instant::now(), reply.clone());
+                    }
+                })
+                .or_insert_with(|| (Instant::now(), reply.clone()));
         }
     }
 }
@@ -150,10 +246,10 @@ fn refusal(kind: &str, operation: &str) -> Fault {
     Fault::Respond { status: 400, body: json!({"__type": kind, "message": format!("{operation} refused")}) }
 }
 
-fn conflict(request: &WireRequest) -> Fault {
+fn cancelled(request: &WireRequest, why: &str) -> Fault {
     let writes = request.body["TransactItems"].as_array().map_or(1, Vec::len);
     let mut reasons = vec![json!({"Code": "None"}); writes];
-    reasons[0] = json!({"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"});
+    reasons[0] = json!({"Code": why, "Message": "The item is busy"});
     let body: Value = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "message": "Transaction cancelled", "Message": "Transaction cancelled",

@@ -20,50 +20,80 @@ pub enum Mutation {
     ReadyKeyKept,
     /// A heartbeat extends whatever lease is there.
     HeartbeatExtendsAnyLease,
+    /// A heartbeat leaves the lease's end where it was.
+    HeartbeatExtendsNothing,
+    /// History is appended whoever holds the lease by now.
+    AppendUnderAnyLease,
+    /// A new message is put before all that waits.
+    EnqueueInFront,
+    /// A dead letter gets no mark.
+    NoDeadLetterMark,
+    /// A message is given back to a queue that has changed since it was read.
+    GiveBackOnAnyVersion,
+    /// A worker claims a free conversation whatever its row says.
+    ClaimByAnyWorker,
+    /// A worker's conversation is taken away while something runs there.
+    SettleWhileLeased,
 }
 
 impl Mutation {
     /// What becomes of `request` under this bug; `None` where it changes nothing.
     pub fn applied_to(self, request: &WireRequest) -> Option<Fault> {
-        let mut body = request.body.clone();
-        let changed = match self {
-            Mutation::None => false,
-            Mutation::CompleteWithoutLease => transaction(request, &mut body, complete_without_lease),
-            Mutation::ExpiryCountsNothing => transaction(request, &mut body, expiry_counts_nothing),
-            Mutation::NoDedupe => transaction(request, &mut body, no_dedupe),
-            Mutation::ReadyKeyKept => transaction(request, &mut body, ready_key_kept),
-            Mutation::HeartbeatExtendsAnyLease => {
-                request.operation == "UpdateItem" && heartbeat_extends_any_lease(&mut body)
-            }
+        let in_transaction: fn(&mut Vec<Value>) -> bool = match self {
+            Mutation::None => return None,
+            Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
+            Mutation::HeartbeatExtendsNothing => return heartbeat(request, heartbeat_extends_nothing),
+            Mutation::CompleteWithoutLease => complete_without_lease,
+            Mutation::ExpiryCountsNothing => expiry_counts_nothing,
+            Mutation::NoDedupe => no_dedupe,
+            Mutation::ReadyKeyKept => ready_key_kept,
+            Mutation::AppendUnderAnyLease => append_under_any_lease,
+            Mutation::EnqueueInFront => enqueue_in_front,
+            Mutation::NoDeadLetterMark => no_dead_letter_mark,
+            Mutation::GiveBackOnAnyVersion => give_back_on_any_version,
+            Mutation::ClaimByAnyWorker => claim_by_any_worker,
+            Mutation::SettleWhileLeased => settle_while_leased,
         };
-        changed.then_some(Fault::Rewrite(body))
+        if request.operation != "TransactWriteItems" {
+            return None;
+        }
+        let mut body = request.body.clone();
+        in_transaction(body["TransactItems"].as_array_mut()?).then_some(Fault::Rewrite(body))
     }
 }
 
-fn transaction(request: &WireRequest, body: &mut Value, change: fn(&mut [Value]) -> bool) -> bool {
-    request.operation == "TransactWriteItems"
-        && body["TransactItems"].as_array_mut().is_some_and(|writes| change(writes))
+fn heartbeat(request: &WireRequest, change: fn(&mut Value)) -> Option<Fault> {
+    let is_heartbeat = request.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("#ls.#ex"));
+    if request.operation != "UpdateItem" || !is_heartbeat {
+        return None;
+    }
+    let mut body = request.body.clone();
+    change(&mut body);
+    Some(Fault::Rewrite(body))
+}
+
+/// Puts `condition` in the place of the update's own, and takes away the names and values that nothing uses any
+/// more: the table refuses what it does not need.
+fn condition(update: &mut Value, condition: &str) {
+    let used = format!("{} {condition}", update["UpdateExpression"].as_str().unwrap_or_default());
+    update["ConditionExpression"] = json!(condition);
+    for (map, prefix) in [("ExpressionAttributeNames", '#'), ("ExpressionAttributeValues", ':')] {
+        if let Some(map) = update[map].as_object_mut() {
+            map.retain(|name, _| name.starts_with(prefix) && uses(&used, name));
+        }
+    }
 }
 
 fn updates(write: &Value, what: &str) -> bool {
     write["Update"]["UpdateExpression"].as_str().is_some_and(|e| e.contains(what))
 }
 
-fn complete_without_lease(writes: &mut [Value]) -> bool {
+fn complete_without_lease(writes: &mut Vec<Value>) -> bool {
     let outcome = &writes[0]["Update"]["ExpressionAttributeValues"][":set_la"]["M"]["o"]["S"];
     if outcome != "done" {
         return false;
     }
-    let update = &mut writes[0]["Update"];
-    update["ConditionExpression"] = json!("attribute_exists(#la) OR attribute_not_exists(#la)");
-    for placeholder in [":lease", ":worker", ":message"] {
-        update["ExpressionAttributeValues"].as_object_mut().map(|v| v.remove(placeholder));
-    }
-    // The names that only the condition used must go as well: the table refuses what it does not need.
-    let expression = update["UpdateExpression"].as_str().unwrap_or_default().to_owned();
-    if let Some(names) = update["ExpressionAttributeNames"].as_object_mut() {
-        names.retain(|name, _| name == "#la" || uses(&expression, name));
-    }
+    condition(&mut writes[0]["Update"], "attribute_exists(#la) OR attribute_not_exists(#la)");
     true
 }
 
@@ -73,7 +103,7 @@ fn uses(expression: &str, name: &str) -> bool {
         .any(|(at, _)| !expression[at + name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
-fn expiry_counts_nothing(writes: &mut [Value]) -> bool {
+fn expiry_counts_nothing(writes: &mut Vec<Value>) -> bool {
     let recovered = &writes[0]["Update"]["ExpressionAttributeValues"][":set_la"]["M"]["rc"]["BOOL"];
     if recovered != true {
         return false;
@@ -88,7 +118,7 @@ fn expiry_counts_nothing(writes: &mut [Value]) -> bool {
     true
 }
 
-fn no_dedupe(writes: &mut [Value]) -> bool {
+fn no_dedupe(writes: &mut Vec<Value>) -> bool {
     let put = &mut writes[0]["Put"];
     if !put["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("M#")) {
         return false;
@@ -99,7 +129,7 @@ fn no_dedupe(writes: &mut [Value]) -> bool {
     })
 }
 
-fn ready_key_kept(writes: &mut [Value]) -> bool {
+fn ready_key_kept(writes: &mut Vec<Value>) -> bool {
     let Some(write) = writes.iter_mut().find(|w| updates(w, "#rk = :ready")) else { return false };
     let update = &mut write["Update"];
     let expression = update["UpdateExpression"].as_str().unwrap_or_default();
@@ -107,18 +137,65 @@ fn ready_key_kept(writes: &mut [Value]) -> bool {
     true
 }
 
-fn heartbeat_extends_any_lease(body: &mut Value) -> bool {
-    let is_heartbeat = body["UpdateExpression"].as_str().is_some_and(|e| e.contains("#ls.#ex"));
-    if !is_heartbeat {
+fn heartbeat_extends_any_lease(update: &mut Value) {
+    condition(update, "attribute_exists(#ls)");
+}
+
+fn heartbeat_extends_nothing(update: &mut Value) {
+    let expression = update["UpdateExpression"].as_str().unwrap_or_default();
+    update["UpdateExpression"] = json!(expression.replace("#ls.#ex = :set_ls_ex", "#ls.#ex = #ls.#ex"));
+    let same = update["ConditionExpression"].as_str().unwrap_or_default().to_owned();
+    condition(update, &same);
+}
+
+fn append_under_any_lease(writes: &mut Vec<Value>) -> bool {
+    if !updates(&writes[0], "#ls.#h") {
         return false;
     }
-    body["ConditionExpression"] = json!("attribute_exists(#ls)");
-    for placeholder in [":lease", ":worker", ":message"] {
-        body["ExpressionAttributeValues"].as_object_mut().map(|v| v.remove(placeholder));
+    condition(&mut writes[0]["Update"], "attribute_exists(#ls)");
+    true
+}
+
+fn enqueue_in_front(writes: &mut Vec<Value>) -> bool {
+    let Some(write) = writes.iter_mut().find(|w| updates(w, "list_append(#pe, :entry)")) else {
+        return false;
+    };
+    let update = &mut write["Update"];
+    let expression = update["UpdateExpression"].as_str().unwrap_or_default();
+    let in_front = expression.replace("list_append(#pe, :entry)", "list_append(:entry, #pe)");
+    update["UpdateExpression"] = json!(in_front);
+    true
+}
+
+fn no_dead_letter_mark(writes: &mut Vec<Value>) -> bool {
+    let before = writes.len();
+    writes.retain(|w| !w["Put"]["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("DL#")));
+    writes.len() < before
+}
+
+fn give_back_on_any_version(writes: &mut Vec<Value>) -> bool {
+    if !updates(&writes[0], "#la = ") || !updates(&writes[0], "#pe = ") {
+        return false;
     }
-    let expression = format!("{} #ls", body["UpdateExpression"].as_str().unwrap_or_default());
-    if let Some(names) = body["ExpressionAttributeNames"].as_object_mut() {
-        names.retain(|name, _| uses(&expression, name));
+    condition(&mut writes[0]["Update"], "#ls.#l = :lease");
+    true
+}
+
+fn claim_by_any_worker(writes: &mut Vec<Value>) -> bool {
+    if !updates(&writes[0], "#ls = ") || writes.len() < 2 {
+        return false;
     }
+    condition(&mut writes[1]["Update"], "attribute_exists(#pk)");
+    writes[1]["Update"]["ExpressionAttributeNames"]["#pk"] = json!("pk");
+    true
+}
+
+fn settle_while_leased(writes: &mut Vec<Value>) -> bool {
+    let takes_owner = |w: &Value| {
+        let removes = w["Update"]["UpdateExpression"].as_str().and_then(|e| e.split_once("REMOVE"));
+        removes.is_some_and(|(_, removed)| removed.contains("#ow"))
+    };
+    let Some(write) = writes.iter_mut().find(|w| takes_owner(w)) else { return false };
+    condition(&mut write["Update"], "attribute_exists(#ow)");
     true
 }

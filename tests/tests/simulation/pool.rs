@@ -35,6 +35,16 @@ impl SimProvider {
         }
     }
 
+    /// Whether the worker's machine runs.
+    pub fn has(&self, worker: &str) -> bool {
+        WorkerId::parse(worker).is_ok_and(|w| self.runs(&w))
+    }
+
+    /// Workers whose machines there are.
+    pub fn started(&self) -> Vec<String> {
+        self.machines.lock().unwrap().keys().map(ToString::to_string).collect()
+    }
+
     /// Machines that there are.
     pub fn count(&self) -> usize {
         self.machines.lock().unwrap().len()

@@ -13,6 +13,7 @@ pub struct Entry {
     pub drained: u64,
     pub attempts_max: u64,
     pub not_before: u64,
+    pub first_fence: u64,
     pub message: String,
 }
 
@@ -24,6 +25,7 @@ pub struct Meta {
     pub version: u64,
     pub pending: Vec<Entry>,
     pub lease: Option<Lease>,
+    pub last: Option<Ended>,
     pub owner: Option<(String, bool)>,
     pub in_index: bool,
     pub ready: Option<String>,
@@ -36,6 +38,15 @@ pub struct Lease {
     pub entry: Entry,
     pub claimed_at: u64,
     pub expires_at: u64,
+    pub redeliveries: u64,
+}
+
+/// How the last lease ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub lease: String,
+    pub outcome: String,
+    pub recovered: bool,
 }
 
 fn text(image: &Value, name: &str) -> Option<String> {
@@ -57,6 +68,7 @@ pub fn entry(encoded: &str) -> Entry {
         drained: fields[2].matches('d').count() as u64,
         attempts_max: number(4),
         not_before: number(5),
+        first_fence: number(6),
         message: fields[7].to_owned(),
     }
 }
@@ -64,6 +76,7 @@ pub fn entry(encoded: &str) -> Entry {
 pub fn meta(image: &Value) -> Meta {
     let lease = &image["ls"]["M"];
     let owner = &image["ow"]["M"];
+    let ended = &image["la"]["M"];
     let pending = image["pe"]["L"].as_array().cloned().unwrap_or_default();
     Meta {
         key: text(image, "pk").unwrap_or_default(),
@@ -76,6 +89,12 @@ pub fn meta(image: &Value) -> Meta {
             entry: entry(lease["e"]["S"].as_str().unwrap()),
             claimed_at: number(lease, "at"),
             expires_at: number(lease, "ex"),
+            redeliveries: number(lease, "rd"),
+        }),
+        last: (!ended.is_null()).then(|| Ended {
+            lease: text(ended, "l").unwrap(),
+            outcome: text(ended, "o").unwrap(),
+            recovered: ended["rc"]["BOOL"] == true,
         }),
         owner: (!owner.is_null())
             .then(|| (text(owner, "w").unwrap(), text(owner, "st").unwrap() == "active")),
@@ -84,9 +103,40 @@ pub fn meta(image: &Value) -> Meta {
     }
 }
 
-/// A message's stored state and the fence that ended it.
-pub fn message(image: &Value) -> (String, u64) {
-    (text(image, "st").unwrap_or_default(), number(image, "fe"))
+/// A message as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    pub status: String,
+    /// The fence that ended it.
+    pub fence: u64,
+    pub attempts: u64,
+    pub error: Option<String>,
+}
+
+pub fn message(image: &Value) -> Message {
+    Message {
+        status: text(image, "st").unwrap_or_default(),
+        fence: number(image, "fe"),
+        attempts: number(image, "at"),
+        error: text(image, "er"),
+    }
+}
+
+/// A worker's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub status: String,
+    /// Key of the conversation it has, as that conversation's partition.
+    pub conversation: Option<String>,
+    pub drain_by: u64,
+}
+
+pub fn row(image: &Value) -> Row {
+    Row {
+        status: text(image, "st").unwrap_or_default(),
+        conversation: text(&image["as"]["M"], "ck").map(|ck| format!("C#{ck}")),
+        drain_by: number(image, "db"),
+    }
 }
 
 impl Meta {

@@ -1,67 +1,134 @@
-//! Users: they send, lose answers, send again, and send again what was answered long ago.
+//! Users: they send, lose answers, send again, at once or long after it was answered, and mix up their keys.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
-use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::enqueue::{Accepted, Enqueue, Identity, enqueue};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId};
 use af_domain::message::Payload;
-use af_domain::time::Millis;
+use af_domain::refusal::Code;
+use af_domain::time::{Millis, Timestamp};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::world::{AGENT, CONVERSATIONS, World};
+use crate::costs::Operation;
+use crate::instance::Instance;
+use crate::tally::Event;
+use crate::world::{AGENT, World};
 
 /// Longest pause between two messages of a user, ms.
 const PAUSE_MS_MAX: u64 = 40_000;
 /// How often a user sends the same message before giving up on an answer.
 const SENDINGS_MAX: usize = 4;
 
+/// Instances that serve one user.
+type Functions = [Instance; 2];
+
 pub async fn user(world: Arc<World>, user: u64) {
     let mut rng = world.rng(10 + user);
+    let clock = world.clock.worker(&mut rng);
+    let mut functions = [0, 1].map(|n| Instance::new(&world, 20 + user + 10 * n, Event::UserFunctionDied));
     let mut sent: Vec<Enqueue> = Vec::new();
     let mut number = 0;
-    while !world.calm() {
+    while !world.resting() {
         tokio::time::sleep(Duration::from_millis(rng.random_range(1..PAUSE_MS_MAX))).await;
-        // Each call may meet another instance of the function.
-        let app = world.app(20 + user + 10 * rng.random_range(0..2));
         let repeated = !sent.is_empty() && rng.random_bool(0.15);
         let request = if repeated {
+            world.shared.tally.count(Event::SentAgain);
             sent[rng.random_range(0..sent.len())].clone()
         } else {
             number += 1;
-            message(&mut rng, user, number, app.now())
+            message(&world, &mut rng, user, number, clock.now())
         };
-        for _ in 0..SENDINGS_MAX {
-            match enqueue(&app, request.clone()).await {
-                Ok(accepted) => {
-                    world.note(|| {
-                        format!("user {user}: {} accepted in {}", accepted.message, request.conversation)
-                    });
-                    world.accepted.lock().unwrap().insert(accepted.message.to_string());
-                    break;
-                }
-                Err(AppError::Store(_)) => {
-                    tokio::time::sleep(Duration::from_millis(rng.random_range(1..3_000))).await;
-                }
-                Err(other) => return world.complain(format!("user {user} was refused: {other}")),
-            }
+        let accepted = if rng.random_bool(0.1) {
+            world.shared.tally.count(Event::SentTwiceAtOnce);
+            send_twice(&world, &mut functions, &request).await
+        } else {
+            send(&world, &mut functions, &request, &mut rng).await
+        };
+        if accepted && rng.random_bool(0.05) {
+            send_another(&world, &mut functions[0], &request).await;
         }
         sent.push(request);
     }
 }
 
-fn message(rng: &mut StdRng, user: u64, number: u64, now: af_domain::time::Timestamp) -> Enqueue {
+/// Sends until there is an answer; `false` when there was none.
+async fn send(world: &World, functions: &mut Functions, request: &Enqueue, rng: &mut StdRng) -> bool {
+    for _ in 0..SENDINGS_MAX {
+        let function = &mut functions[rng.random_range(0..2)];
+        let app = function.app();
+        let answer = function.call(Operation::Enqueue, enqueue(&app, request.clone())).await;
+        if heard(world, request, answer) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(rng.random_range(1..3_000))).await;
+    }
+    false
+}
+
+/// Sends the same to two instances at once, as a webhook that is impatient does.
+async fn send_twice(world: &World, functions: &mut Functions, request: &Enqueue) -> bool {
+    let [one, other] = functions;
+    let apps = (one.app(), other.app());
+    let (first, second) = tokio::join!(
+        one.call(Operation::Enqueue, enqueue(&apps.0, request.clone())),
+        other.call(Operation::Enqueue, enqueue(&apps.1, request.clone())),
+    );
+    let first = heard(world, request, first);
+    heard(world, request, second) || first
+}
+
+/// Whether the message was accepted; what is none of the answers that may be is a complaint.
+fn heard(world: &World, request: &Enqueue, answer: Option<Result<Accepted, AppError>>) -> bool {
+    match answer {
+        Some(Ok(accepted)) => {
+            world.note(|| format!("{} accepted in {}", accepted.message, request.conversation));
+            world.accept(accepted.message.to_string());
+            true
+        }
+        None | Some(Err(AppError::Store(_))) => false,
+        Some(Err(other)) => {
+            world.complain(format!("a message was refused: {other}"));
+            false
+        }
+    }
+}
+
+/// Sends another text under the same identity. Under an idempotency key it must be refused; under the number of an
+/// update it is the same message, whatever it says.
+async fn send_another(world: &World, function: &mut Instance, request: &Enqueue) {
+    world.shared.tally.count(Event::SentWithAnotherBody);
+    let mut another = request.clone();
+    another.payload.message_text.push_str(", but other");
+    let app = function.app();
+    match function.call(Operation::Enqueue, enqueue(&app, another)).await {
+        Some(Ok(accepted)) if matches!(request.identity, Identity::Update { .. }) && accepted.duplicate => {}
+        Some(Ok(accepted)) => world.complain(format!("{} was accepted with another body", accepted.message)),
+        Some(Err(AppError::Refused(refusal))) if refusal.code == Code::IdempotencyMismatch => {}
+        None | Some(Err(AppError::Store(_))) => {}
+        Some(Err(other)) => world.complain(format!("another body was refused as {other}")),
+    }
+}
+
+fn message(world: &World, rng: &mut StdRng, user: u64, number: u64, now: Timestamp) -> Enqueue {
     let identity = if rng.random_bool(0.5) {
         Identity::Key { caller: format!("user {user}"), key: number.to_string() }
     } else {
         Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: user * 1_000_000 + number }
     };
+    let conversation = format!("c{}", rng.random_range(0..world.conversations));
     let in_ms = |rng: &mut StdRng| Millis::new(rng.random_range(0..60_000));
+    // Sometimes by the user's own clock, which is minutes off.
+    let scheduled_for = match rng.random_range(0..20) {
+        0..4 => Some(world.now() + in_ms(rng)),
+        4 => Some(now + in_ms(rng)),
+        _ => None,
+    };
     Enqueue {
         identity,
-        conversation: ConversationId::parse(format!("c{}", rng.random_range(0..CONVERSATIONS))).unwrap(),
+        conversation: ConversationId::parse(conversation).unwrap(),
         agent: AgentKey::parse(AGENT).unwrap(),
         payload: Payload {
             provider: "sim".into(),
@@ -70,7 +137,7 @@ fn message(rng: &mut StdRng, user: u64, number: u64, now: af_domain::time::Times
             ..Payload::default()
         },
         priority: rng.random_bool(0.4).then(|| [0, 10, 50, 90, 100][rng.random_range(0..5)]),
-        scheduled_for: rng.random_bool(0.25).then(|| now + in_ms(rng)),
+        scheduled_for,
         attempts_max: None,
     }
 }

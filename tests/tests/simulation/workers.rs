@@ -3,22 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::clock::Clock;
+use af_app::AppError;
 use af_app::hydrate::Job;
 use af_app::worker::{Poll, append, complete, fail, heartbeat, poll};
-use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::refusal::Code;
+use af_domain::time::Millis;
 use af_providers::MachineState;
 use af_store::conversation::CompleteWith;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::clock::WorkerClock;
+use crate::costs::Operation;
+use crate::instance::Instance;
+use crate::tally::Event;
 use crate::world::World;
 
 /// Wait between heartbeats, as the policies have it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a lease lasts, as the policies have it.
+const LEASE: Millis = Millis::from_secs(90);
 /// Longest work on one message, ms.
 const WORK_MS_MAX: u64 = 40_000;
 /// How often a call about a message is sent before the worker gives it up.
@@ -31,142 +37,220 @@ enum After {
     Crashed,
 }
 
+/// One worker: its machine's clock, and the function instances that its calls meet.
+struct Worker {
+    world: Arc<World>,
+    id: WorkerId,
+    clock: WorkerClock,
+    rng: StdRng,
+    functions: [Instance; 2],
+}
+
 pub async fn worker(world: Arc<World>, id: WorkerId, actor: u64) {
     let mut rng = world.rng(actor);
-    let app = world.app(actor);
-    let mut conversation: Option<ConversationId> = None;
-    let mut release = false;
-    // Image, restore, gateway.
-    tokio::time::sleep(Duration::from_millis(rng.random_range(0..20_000))).await;
-    while world.provider.runs(&id) {
-        let request = Poll {
-            conversation: conversation.clone(),
-            hydrate: true,
-            release,
-            discard: release,
-            ..Poll::default()
-        };
-        let Ok(polled) = poll(&app, &id, &request).await else {
-            tokio::time::sleep(Duration::from_millis(rng.random_range(100..5_000))).await;
-            continue;
-        };
-        release = polled.control.switch;
-        if polled.control.should_stop {
-            break;
-        }
-        let Some(job) = polled.job else {
-            if !release {
-                tokio::time::sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
-            }
-            continue;
-        };
-        conversation = Some(job.conversation.id.clone());
-        world.note(|| format!("{id}: {} attempt {}", job.lease.entry.message, job.lease.entry.attempts));
-        if work(&world, &app, &id, &job, &mut rng).await == After::Crashed {
-            world.note(|| format!("{id}: crashed"));
-            return world.provider.ended(&id, MachineState::Failed);
-        }
-    }
-    world.provider.ended(&id, MachineState::Stopped);
+    let clock = world.clock.worker(&mut rng);
+    let wrong = if clock.is_ahead() { Event::WorkerClockAhead } else { Event::WorkerClockBehind };
+    world.shared.tally.count(wrong);
+    let functions = [0, 1].map(|n| Instance::new(&world, actor + n, Event::WorkerFunctionDied));
+    let worker = Worker { world: world.clone(), id: id.clone(), clock, rng, functions };
+    world.provider.ended(&id, worker.live().await);
 }
 
-async fn work(world: &World, app: &App, id: &WorkerId, job: &Job, rng: &mut StdRng) -> After {
-    let crash = if world.calm() { 0 } else { 12 };
-    let fate = rng.random_range(0..100);
-    if fate < crash / 2 {
-        return After::Crashed;
+impl Worker {
+    /// Lives until it is told to leave or breaks down.
+    async fn live(mut self) -> MachineState {
+        let mut conversation: Option<ConversationId> = None;
+        let mut release = false;
+        // Image, restore, gateway.
+        tokio::time::sleep(self.within(20_000)).await;
+        while self.world.provider.runs(&self.id) {
+            let request = Poll {
+                conversation: conversation.clone(),
+                hydrate: true,
+                release,
+                discard: release,
+                ..Poll::default()
+            };
+            let asked = self.world.now();
+            let (app, id, world) = (self.function().app(), self.id.clone(), self.world.clone());
+            let polled = self.functions[0].call(Operation::Poll, poll(&app, &id, &request)).await;
+            let polled = match polled {
+                Some(Ok(polled)) => polled,
+                None if self.breaks_down(5) => return MachineState::Failed,
+                _ => {
+                    tokio::time::sleep(self.within(5_000)).await;
+                    continue;
+                }
+            };
+            release = polled.control.switch;
+            if release {
+                world.shared.tally.count(Event::Switched);
+            }
+            if polled.control.should_stop {
+                break;
+            }
+            let Some(job) = polled.job else {
+                if !release {
+                    self.clock.sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
+                }
+                continue;
+            };
+            world.answers.held.lock().unwrap().push((job.lease.id.clone(), asked));
+            conversation = Some(job.conversation.id.clone());
+            world.note(|| format!("{id}: {} attempt {}", job.lease.entry.message, job.lease.entry.attempts));
+            if self.work(&job).await == After::Crashed {
+                world.shared.tally.count(Event::WorkerCrashed);
+                world.note(|| format!("{id}: crashed"));
+                return MachineState::Failed;
+            }
+        }
+        MachineState::Stopped
     }
-    if fate < crash {
-        // Frozen for longer than the lease lasts; then it goes on as if nothing had been.
-        tokio::time::sleep(Duration::from_secs(rng.random_range(80..300))).await;
-        if rng.random_bool(0.5) && !beat(world, app, id, job).await {
+
+    fn within(&mut self, most_ms: u64) -> Duration {
+        Duration::from_millis(self.rng.random_range(0..most_ms))
+    }
+
+    /// One of the instances, by chance; it is the first from now on.
+    fn function(&mut self) -> &mut Instance {
+        if self.rng.random_bool(0.3) {
+            self.functions.swap(0, 1);
+        }
+        &mut self.functions[0]
+    }
+
+    /// Whether the machine fails here, with so many chances in a hundred.
+    fn breaks_down(&mut self, percent: u32) -> bool {
+        !self.world.resting() && self.rng.random_range(0..100) < percent
+    }
+
+    async fn work(&mut self, job: &Job) -> After {
+        if self.breaks_down(6) {
+            return After::Crashed;
+        }
+        let freezes = self.breaks_down(6);
+        if freezes {
+            // For longer than the lease lasts, mostly; then it goes on as if nothing had been.
+            self.world.shared.tally.count(Event::WorkerFroze);
+            tokio::time::sleep(Duration::from_secs(self.rng.random_range(80..300))).await;
+            if self.rng.random_bool(0.5) && !self.beat(job).await {
+                return After::Polls;
+            }
+        } else if !self.keep_alive(job).await {
             return After::Polls;
         }
-    } else if !keep_alive(world, app, id, job, rng).await {
-        return After::Polls;
-    }
-    if !world.calm() && rng.random_range(0..100) < 5 {
-        return After::Crashed;
-    }
-    if rng.random_bool(0.3) {
-        let entries = [entry("thinking", app)];
-        // Whatever becomes of it: what is judged is what the table holds.
-        let _ = append(app, id, &job.conversation.id, &job.lease.id, 0, &entries, None).await;
-    }
-    if rng.random_range(0..100) < 20 {
-        give_up(app, id, job, rng).await;
-    } else {
-        finish(world, app, id, job, rng).await;
-    }
-    After::Polls
-}
-
-/// Works with heartbeats; `false` when the lease is lost meanwhile.
-async fn keep_alive(world: &World, app: &App, id: &WorkerId, job: &Job, rng: &mut StdRng) -> bool {
-    let mut left = Duration::from_millis(rng.random_range(0..WORK_MS_MAX));
-    while left > HEARTBEAT {
-        tokio::time::sleep(HEARTBEAT).await;
-        left -= HEARTBEAT;
-        if !beat(world, app, id, job).await {
-            return false;
+        if self.breaks_down(5) {
+            return After::Crashed;
         }
-    }
-    tokio::time::sleep(left).await;
-    true
-}
-
-/// One heartbeat; `false` when it says that the lease is lost.
-async fn beat(world: &World, app: &App, id: &WorkerId, job: &Job) -> bool {
-    let sent = world.clock.now().as_millis();
-    match heartbeat(app, id, &job.lease.entry.message, &job.lease.id, None).await {
-        Ok(beat) if beat.held => {
-            let parts = job.lease.id.parts();
-            let key = format!("C#{}", parts.conversation);
-            world.extended.lock().unwrap().push((key, parts.fence.0, sent));
-            true
+        if self.rng.random_bool(if freezes { 0.6 } else { 0.3 }) {
+            self.append(job).await;
         }
-        Ok(_) => false,
-        Err(_) => true,
+        if self.rng.random_range(0..100) < 20 {
+            self.give_up(job).await;
+        } else {
+            self.finish(job).await;
+        }
+        After::Polls
     }
-}
 
-fn entry(text: &str, app: &App) -> HistoryEntry {
-    HistoryEntry { role: Role::Assistant, content: text.to_owned(), at: app.now() }
-}
-
-async fn finish(world: &World, app: &App, id: &WorkerId, job: &Job, rng: &mut StdRng) {
-    let message = &job.lease.entry.message;
-    for _ in 0..SENDINGS_MAX {
-        let with = CompleteWith {
-            history: vec![entry("answer", app)],
-            pending_tool_calls: None,
-            metadata: Default::default(),
-            reply: Some("answer".to_owned()),
-        };
-        match complete(app, id, message, &job.lease.id, with).await {
-            Ok(()) => {
-                let fence = job.lease.id.parts().fence.0;
-                world.note(|| format!("{id}: {message} done under fence {fence}"));
-                let before = world.completed.lock().unwrap().insert(message.to_string(), fence);
-                if before.is_some_and(|b| b != fence) {
-                    world
-                        .complain(format!("{message} was answered done under fences {before:?} and {fence}"));
-                }
-                return;
+    /// Works with heartbeats; `false` when the lease is lost meanwhile.
+    async fn keep_alive(&mut self, job: &Job) -> bool {
+        let mut left = self.within(WORK_MS_MAX);
+        while left > HEARTBEAT {
+            self.clock.sleep(HEARTBEAT).await;
+            left -= HEARTBEAT;
+            if !self.beat(job).await {
+                return false;
             }
-            Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => return,
-            Err(_) => tokio::time::sleep(Duration::from_millis(rng.random_range(1..3_000))).await,
+        }
+        self.clock.sleep(left).await;
+        true
+    }
+
+    /// One heartbeat; `false` when it says that the lease is lost.
+    async fn beat(&mut self, job: &Job) -> bool {
+        let (app, id, sent) = (self.function().app(), self.id.clone(), self.world.now());
+        let beat = heartbeat(&app, &id, &job.lease.entry.message, &job.lease.id, None);
+        match self.functions[0].call(Operation::Heartbeat, beat).await {
+            Some(Ok(beat)) if beat.held => {
+                self.world.answers.held.lock().unwrap().push((job.lease.id.clone(), sent));
+                if beat.lease_expires_at.is_none_or(|at| at < sent + LEASE) {
+                    let until = beat.lease_expires_at;
+                    self.world.complain(format!("a heartbeat at {sent} was held, but only until {until:?}"));
+                }
+                true
+            }
+            Some(Ok(_)) => {
+                self.world.shared.tally.count(Event::StaleCallRefused);
+                false
+            }
+            Some(Err(_)) | None => true,
         }
     }
-}
 
-async fn give_up(app: &App, id: &WorkerId, job: &Job, rng: &mut StdRng) {
-    let retryable = rng.random_bool(0.85);
-    for _ in 0..SENDINGS_MAX {
-        let failed = fail(app, id, &job.lease.entry.message, &job.lease.id, "no luck", retryable).await;
-        if !matches!(failed, Err(AppError::Store(_) | AppError::Overtaken(_))) {
-            return;
+    /// Whatever becomes of it: what is judged is what the table holds.
+    async fn append(&mut self, job: &Job) {
+        let entries = [self.entry("thinking")];
+        let (app, id) = (self.function().app(), self.id.clone());
+        let appended = append(&app, &id, &job.conversation.id, &job.lease.id, 0, &entries, None);
+        if let Some(Ok(_)) = self.functions[0].call(Operation::Append, appended).await {
+            self.world.answers.appended.lock().unwrap().push(job.lease.id.clone());
         }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(1..3_000))).await;
+    }
+
+    /// By the worker's own clock.
+    fn entry(&self, text: &str) -> HistoryEntry {
+        HistoryEntry { role: Role::Assistant, content: text.to_owned(), at: self.clock.now() }
+    }
+
+    async fn finish(&mut self, job: &Job) {
+        let message = &job.lease.entry.message;
+        let world = self.world.clone();
+        for _ in 0..SENDINGS_MAX {
+            let with = CompleteWith {
+                history: vec![self.entry("answer")],
+                pending_tool_calls: None,
+                metadata: Default::default(),
+                reply: Some("answer".to_owned()),
+            };
+            let (app, id) = (self.function().app(), self.id.clone());
+            let completed = complete(&app, &id, message, &job.lease.id, with);
+            match self.functions[0].call(Operation::Complete, completed).await {
+                Some(Ok(())) => {
+                    let fence = job.lease.id.parts().fence.0;
+                    world.note(|| format!("{id}: {message} done under fence {fence}"));
+                    let before = world.answers.completed.lock().unwrap().insert(message.to_string(), fence);
+                    if before.is_some_and(|b| b != fence) {
+                        world.complain(format!(
+                            "{message} was answered done under fences {before:?} and {fence}"
+                        ));
+                    }
+                    return;
+                }
+                Some(Err(AppError::Refused(refusal))) if refusal.code == Code::StaleLease => {
+                    return world.shared.tally.count(Event::StaleCallRefused);
+                }
+                _ => tokio::time::sleep(self.within(3_000)).await,
+            }
+        }
+    }
+
+    async fn give_up(&mut self, job: &Job) {
+        let retryable = self.rng.random_bool(0.85);
+        for _ in 0..SENDINGS_MAX {
+            let (app, id) = (self.function().app(), self.id.clone());
+            let failed = fail(&app, &id, &job.lease.entry.message, &job.lease.id, "no luck", retryable);
+            match self.functions[0].call(Operation::Fail, failed).await {
+                Some(Ok(failed)) => {
+                    self.world.shared.tally.count(Event::Failed);
+                    let outcome = if failed.requeued { "requeued" } else { "dead_letter" };
+                    return self.world.answers.failed.lock().unwrap().push((job.lease.id.clone(), outcome));
+                }
+                None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => {
+                    tokio::time::sleep(self.within(3_000)).await;
+                }
+                Some(Err(_)) => return,
+            }
+        }
     }
 }

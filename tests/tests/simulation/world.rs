@@ -1,15 +1,16 @@
 //! One world: a table, users, workers, reconcile, and an end at which everything accepted must have ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use af_app::clock::Clock;
 use af_app::entropy::Entropy;
 use af_app::{App, Boot, Env};
-use af_domain::ids::AgentKey;
-use af_domain::time::Millis;
+use af_domain::ids::{AgentKey, LeaseId};
+use af_domain::time::Timestamp;
 use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_local::template::Template;
 use af_providers::Providers;
@@ -17,36 +18,54 @@ use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::checker::Checker;
 use crate::clock::SimClock;
 use crate::faults::{Shared, Troubles};
+use crate::judge::Judge;
 use crate::mutations::Mutation;
 use crate::pool::SimProvider;
-use crate::{reconciler, users, workers};
+use crate::tally::{Event, Tally};
+use crate::{operators, reconciler, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
-/// Conversations of a world.
-pub const CONVERSATIONS: usize = 4;
-/// Users of a world.
-const USERS: u64 = 3;
+/// The most conversations, users and operators of a world.
+const CONVERSATIONS_MAX: usize = 6;
+const USERS_MAX: u64 = 4;
+const OPERATORS_MAX: u64 = 2;
 /// How long users send and everything goes wrong, in virtual time.
 const TROUBLED: Duration = Duration::from_secs(240);
 /// How long the world has to come to rest, in virtual time: all retries of a poison message, and leases between.
 const REST_MAX: Duration = Duration::from_secs(3_600);
-/// Between two looks of the checker.
+/// Between two looks of the judge.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The most that a function's clock is ahead of the true time.
-const SKEW_MS_MAX: u64 = 400;
+/// Lines of a trace that are kept.
+const TRACE_LINES_MAX: usize = 400;
+
+/// What every world is deployed from.
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+    let yaml = fs::read_to_string(af_tests::workspace::root().join("infra/template.yaml")).unwrap();
+    Template::parse(&yaml, &BTreeMap::new()).unwrap()
+});
 
 /// How a world went.
 pub struct Verdict {
     pub seed: u64,
     pub broken: Option<String>,
-    pub requests: u64,
-    pub claims: u64,
-    pub faults: u64,
+    pub tally: Tally,
+    /// A hash of every change of the table, in order.
+    pub history: u64,
+    /// The last of what happened, where it was asked for.
+    pub trace: VecDeque<String>,
+}
+
+impl Verdict {
+    /// A world that broke down before it could be judged.
+    pub fn broken(seed: u64, how: String) -> Self {
+        let (tally, trace) = (Tally::default(), VecDeque::new());
+        Self { seed, broken: Some(how), tally, history: 0, trace }
+    }
 }
 
 /// What actors share.
@@ -55,52 +74,77 @@ pub struct World {
     pub clock: SimClock,
     pub shared: Arc<Shared>,
     pub provider: Arc<SimProvider>,
+    pub conversations: usize,
+    pub answers: Answers,
     aws: LocalAws,
-    template: Template,
-    /// Ids of messages whose acceptance was answered.
-    pub accepted: Mutex<BTreeSet<String>>,
+    /// Whether nothing new happens any more.
+    resting: AtomicBool,
+    trace: Option<Mutex<VecDeque<String>>>,
+}
+
+/// What actors were answered, for the judge to compare with the table.
+#[derive(Default)]
+pub struct Answers {
+    /// Ids of messages whose acceptance was answered, and when first.
+    pub accepted: Mutex<BTreeMap<String, Instant>>,
     /// Messages whose completion was answered, with the fence it was answered to.
     pub completed: Mutex<BTreeMap<String, u64>>,
-    /// Leases whose heartbeat was answered held: conversation, fence, and when it was sent.
-    pub extended: Mutex<Vec<(String, u64, u64)>>,
+    /// Leases that workers were handed or whose heartbeat was held, with the moment before which they asked.
+    pub held: Mutex<Vec<(LeaseId, Timestamp)>>,
+    /// Leases whose failure was answered, with what became of the message.
+    pub failed: Mutex<Vec<(LeaseId, &'static str)>>,
+    /// Leases to which an append was answered.
+    pub appended: Mutex<Vec<LeaseId>>,
     /// What actors saw that must not be.
     pub complaints: Mutex<Vec<String>>,
-    trace: bool,
 }
 
 impl World {
-    /// A function instance of its own: its network, its randomness, its clock.
-    pub fn app(&self, actor: u64) -> App {
-        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(actor);
+    /// What a function instance comes up with: its network, its randomness, its clock.
+    pub fn app(&self, instance: u64) -> (App, Arc<Troubles>) {
+        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(instance);
         let troubles = Troubles::new(seed, self.shared.clone());
-        let ahead = StdRng::seed_from_u64(seed).random_range(0..SKEW_MS_MAX);
+        let clock = self.clock.server(seed);
+        if clock.was_set_back() {
+            self.shared.tally.count(Event::ServerClockBack);
+        }
         let mut environment = BTreeMap::new();
-        for function in &self.template.functions {
+        for function in &TEMPLATE.functions {
             environment.extend(function.environment.clone());
         }
         environment.insert("PUBLIC_URL".to_owned(), "http://127.0.0.1:9".to_owned());
         environment.remove("TELEGRAM_API_URL");
         let boot = Boot {
             env: Env::from(environment),
-            sdk: self.aws.clone().with_faults(troubles).sdk_config(RetryConfig::disabled()),
-            clock: Arc::new(self.clock.ahead_by(Millis::new(ahead))),
+            sdk: self.aws.clone().with_faults(troubles.clone()).sdk_config(RetryConfig::disabled()),
+            clock: Arc::new(clock),
             entropy: Arc::new(Entropy::seeded(seed)),
             providers: Providers::none().with(self.provider.clone()),
         };
-        App::from_boot(&boot).unwrap()
+        (App::from_boot(&boot).unwrap(), troubles)
     }
 
+    /// Whether nothing goes wrong at the moment.
     pub fn calm(&self) -> bool {
         !self.shared.on.load(Ordering::Relaxed)
     }
 
-    pub fn table(&self) -> String {
-        self.template.tables[0].name.clone()
+    /// Whether users and operators have gone home and machines are sound.
+    pub fn resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
     }
 
-    /// Whether this world's retries hold back their conversations.
-    pub fn retries_block(&self) -> bool {
-        StdRng::seed_from_u64(self.seed ^ 0xb10c).random_bool(0.75)
+    /// The true time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn table(&self) -> String {
+        TEMPLATE.tables[0].name.clone()
+    }
+
+    pub fn engine(&self) -> &Engine {
+        self.aws.engine()
     }
 
     /// An actor's own randomness.
@@ -108,16 +152,27 @@ impl World {
         StdRng::seed_from_u64(self.seed.wrapping_mul(7_919).wrapping_add(actor))
     }
 
-    #[allow(clippy::print_stderr, reason = "the trace of a replayed seed")]
     pub fn note(&self, line: impl FnOnce() -> String) {
-        if self.trace {
-            use af_app::clock::Clock;
-            eprintln!("{} {}", self.clock.now().as_millis() % 10_000_000, line());
+        let Some(trace) = &self.trace else { return };
+        let mut trace = trace.lock().unwrap();
+        if trace.len() >= TRACE_LINES_MAX {
+            trace.pop_front();
         }
+        trace.push_back(format!("{} {}", self.now().as_millis() % 10_000_000, line()));
     }
 
     pub fn complain(&self, complaint: String) {
-        self.complaints.lock().unwrap().push(complaint);
+        self.answers.complaints.lock().unwrap().push(complaint);
+    }
+
+    pub fn accept(&self, message: String) {
+        self.answers.accepted.lock().unwrap().entry(message).or_insert_with(Instant::now);
+    }
+
+    /// What was accepted so long ago.
+    pub fn accepted_before(&self, ago: Duration) -> Vec<String> {
+        let accepted = self.answers.accepted.lock().unwrap();
+        accepted.iter().filter(|(_, at)| at.elapsed() >= ago).map(|(id, _)| id.clone()).collect()
     }
 }
 
@@ -129,77 +184,86 @@ pub fn run(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
 }
 
 async fn live(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
-    let (started, mut new_machines) = mpsc::unbounded_channel();
+    let (started, new_machines) = mpsc::unbounded_channel();
     let world = Arc::new(begin(seed, mutation, trace, SimProvider::new(started)).await);
     prepare(&world).await;
-    let mut checker = Checker::new(&world, world.aws.engine().clone());
+    let mut judge = Judge::new(&world);
+    let broken = act(&world, &mut judge, new_machines).await.err();
+    let tally = Tally::default();
+    tally.add(&world.shared.tally);
+    let trace = world.trace.as_ref().map(|t| t.lock().unwrap().clone()).unwrap_or_default();
+    Verdict { seed, broken, tally, history: judge.history(), trace }
+}
+
+/// Lets actors act until everything accepted has ended, or something is broken.
+async fn act(
+    world: &Arc<World>,
+    judge: &mut Judge,
+    mut new_machines: mpsc::UnboundedReceiver<af_domain::ids::WorkerId>,
+) -> Result<(), String> {
+    let mut rng = world.rng(2);
     let mut actors = tokio::task::JoinSet::new();
-    for user in 0..USERS {
+    for user in 0..rng.random_range(1..=USERS_MAX) {
         actors.spawn(users::user(world.clone(), user));
+    }
+    for operator in 0..rng.random_range(1..=OPERATORS_MAX) {
+        actors.spawn(operators::operator(world.clone(), 60 + operator));
     }
     actors.spawn(reconciler::reconciler(world.clone(), 100));
     actors.spawn(reconciler::reconciler(world.clone(), 101));
-    let mut machines = 1_000;
-    let (mut lived, mut broken) = (Duration::ZERO, None);
-    while broken.is_none() {
+    let mut machines = 10_000;
+    let mut lived = Duration::ZERO;
+    let judged = loop {
         while let Ok(worker) = new_machines.try_recv() {
-            machines += 1;
+            machines += 10;
             actors.spawn(workers::worker(world.clone(), worker, machines));
         }
         tokio::time::sleep(LOOK_EVERY).await;
         lived += LOOK_EVERY;
         if lived == TROUBLED {
             world.shared.on.store(false, Ordering::Relaxed);
-            world.note(|| "no more faults".to_owned());
+            world.resting.store(true, Ordering::Relaxed);
+            world.note(|| "no more troubles".to_owned());
         }
-        broken = checker.look(&world).err();
-        if lived > TROUBLED && checker.is_at_rest(&world) {
-            break;
+        let looked = judge.look(world);
+        if looked.is_err() {
+            break looked;
         }
-        if lived > TROUBLED + REST_MAX && broken.is_none() {
-            broken = Some(checker.unfinished(&world));
+        if lived > TROUBLED && judge.is_at_rest(world) {
+            break judge.judge_the_end(world);
         }
-    }
-    let broken = broken.or_else(|| checker.judge_the_end(&world).err());
-    actors.abort_all();
-    Verdict {
-        seed,
-        broken,
-        requests: world.shared.requests.load(Ordering::Relaxed),
-        claims: checker.claims,
-        faults: world.shared.faults.load(Ordering::Relaxed),
-    }
+        if lived > TROUBLED + REST_MAX {
+            break Err(judge.unfinished(world));
+        }
+    };
+    actors.shutdown().await;
+    judged
 }
 
 async fn begin(seed: u64, mutation: Mutation, trace: bool, provider: Arc<SimProvider>) -> World {
-    let yaml = fs::read_to_string(af_tests::workspace::root().join("infra/template.yaml")).unwrap();
-    let template = Template::parse(&yaml, &BTreeMap::new()).unwrap();
     let clock = SimClock::begin();
     let engine = Engine::memory(Arc::new(clock.clone())).unwrap();
     let definition = |t: &af_local::template::TableDef| TableDefinition {
         create: t.create_table.clone(),
         ttl_attribute: t.ttl_attribute.clone(),
     };
-    engine.create_tables(&template.tables.iter().map(definition).collect::<Vec<_>>()).await.unwrap();
+    engine.create_tables(&TEMPLATE.tables.iter().map(definition).collect::<Vec<_>>()).await.unwrap();
     World {
         seed,
         clock,
-        shared: Shared::new(seed, mutation),
+        shared: Arc::new(Shared::new(seed, mutation)),
         provider,
+        conversations: StdRng::seed_from_u64(seed ^ 0xc0).random_range(1..=CONVERSATIONS_MAX),
+        answers: Answers::default(),
         aws: LocalAws::new(engine, Secrets::memory()),
-        template,
-        accepted: Mutex::default(),
-        completed: Mutex::default(),
-        extended: Mutex::default(),
-        complaints: Mutex::default(),
-        trace,
+        resting: AtomicBool::new(false),
+        trace: trace.then(Mutex::default),
     }
 }
 
-/// An agent, a provider, and the policies of this world, while nothing goes wrong yet.
+/// An agent, a provider, and the first policies of this world, while nothing goes wrong yet.
 async fn prepare(world: &World) {
-    world.shared.on.store(false, Ordering::Relaxed);
-    let app = world.app(0);
+    let (app, _) = world.app(0);
     let settings = af_app::agents::AgentSettings {
         display_name: None,
         version: "1".to_owned(),
@@ -221,11 +285,11 @@ async fn prepare(world: &World) {
             "idleTimeoutMs": 60_000,
         },
         "retry": {"maxAttempts": rng.random_range(2..=5), "maxDelayMs": 20_000},
-        "queue": {"onRetry": if world.retries_block() { "block" } else { "overtake" }},
+        "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},
     });
     let overrides = serde_json::from_value(overrides).unwrap();
     af_app::policies::set(&app, overrides).await.unwrap();
     // Until every replica has it.
     tokio::time::sleep(crate::faults::BEHIND_MAX).await;
-    world.shared.on.store(true, Ordering::Relaxed);
+    world.shared.on.store(!world.shared.always_calm, Ordering::Relaxed);
 }

@@ -130,3 +130,52 @@ async fn a_stream_mapping_that_is_not_in_the_template_delivers_nothing() {
     let cut = stack(without(&["Committed:"])).await;
     assert_eq!(enqueue(&cut).await, 0);
 }
+
+/// The item of a message's payload, when there is one, and its time to live.
+async fn payload(stack: &Stack) -> Option<Value> {
+    let tables = stack.aws().engine().call("ListTables", json!({})).await.body;
+    let request = json!({
+        "TableName": tables["TableNames"][0], "FilterExpression": "begins_with(sk, :payload)",
+        "ExpressionAttributeValues": {":payload": {"S": "P#"}},
+    });
+    stack.aws().engine().call("Scan", request).await.body["Items"].as_array().unwrap().first().cloned()
+}
+
+#[tokio::test]
+async fn a_large_payload_expires_with_its_message_and_not_before() {
+    let stack = stack(TEMPLATE.to_owned()).await;
+    let call = async |method: reqwest::Method, path: &str, key: &str, body: Value| -> Value {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url()));
+        let answer = request.bearer_auth(key).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap()
+    };
+    let admin = stack.admin_key();
+    call(reqwest::Method::PUT, "/v1/agents/a", admin, json!({"version": "1"})).await;
+    let payload_body = json!({"provider": "p", "providerUserId": "u", "messageText": "t".repeat(100_000)});
+    let message = json!({"conversationId": "c", "agentKey": "a", "payload": payload_body});
+    let id = call(reqwest::Method::POST, "/v1/messages", admin, message).await["messageId"].clone();
+    let token =
+        call(reqwest::Method::POST, "/v1/workers", admin, json!({"workerId": "w"})).await["token"].clone();
+    let token = token.as_str().unwrap();
+    stack.settled().await;
+    assert!(payload(&stack).await.unwrap()["ttl"].is_null(), "it waits");
+    let job = call(reqwest::Method::POST, "/v1/worker/poll", token, json!({})).await["job"].clone();
+    assert_eq!(job["payload"]["messageText"].as_str().unwrap().len(), 100_000);
+    let path = format!("/v1/worker/messages/{}/complete", id.as_str().unwrap());
+    call(reqwest::Method::POST, &path, token, json!({"leaseId": job["leaseId"], "fence": job["fence"]}))
+        .await;
+    stack.settled().await;
+
+    let kept = Millis::from_days(30).as_millis();
+    let ttl = payload(&stack).await.unwrap()["ttl"]["N"].as_str().unwrap().to_owned();
+    assert_eq!(ttl, ((1_800_000_000_000 + kept) / 1_000).to_string());
+    assert_eq!(stack.aws().engine().sweep_ttl().await.unwrap(), 0);
+    let path = format!("/v1/messages/{}", id.as_str().unwrap());
+    let shown = get(&stack, &path).await.1["payload"]["messageText"].clone();
+    assert_eq!(shown.as_str().unwrap().len(), 100_000, "it is shown as long as its message is kept");
+    stack.advance(Millis::from_days(30)).await;
+    assert_eq!(get(&stack, &path).await.0, 404);
+    stack.aws().engine().sweep_ttl().await.unwrap();
+    assert!(payload(&stack).await.is_none());
+}

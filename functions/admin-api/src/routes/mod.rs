@@ -1,11 +1,13 @@
 //! One endpoint a file.
 
 pub mod agents;
+pub mod conversations;
 pub mod health;
 pub mod keys;
 pub mod messages;
 pub mod policies;
 pub mod queue;
 pub mod secrets;
+pub mod skills;
 pub mod telegram_webhooks;
 pub mod workers;

@@ -5,4 +5,5 @@ pub mod fail;
 pub mod heartbeat;
 pub mod history;
 pub mod poll;
+pub mod skills;
 pub mod snapshots;

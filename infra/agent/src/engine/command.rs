@@ -18,6 +18,7 @@ use tokio::process::{Child, ChildStdin};
 
 use super::{Engine, EngineError, Progress, REPLY_BYTES_MAX};
 use crate::bridge::BridgeFallback;
+use crate::config::Config;
 use crate::wire::Bundle;
 
 /// How much of stderr is kept, from its end, in bytes and in lines.
@@ -35,13 +36,15 @@ const NOT_INHERITED: [&str; 2] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL"];
 pub struct Command {
     program: PathBuf,
     data_dir: Option<PathBuf>,
+    skills_dir: Option<PathBuf>,
     bridge: BridgeFallback,
 }
 
 impl Command {
-    /// An engine that runs `program`, in `data_dir` if there is one.
-    pub fn new(program: PathBuf, data_dir: Option<PathBuf>, bridge: BridgeFallback) -> Self {
-        Self { program, data_dir, bridge }
+    /// An engine that runs `program`, in the worker's data folder if there is one.
+    pub fn new(program: PathBuf, config: &Config) -> Self {
+        let skills_dir = config.skills.as_ref().map(|skills| skills.dir.clone());
+        Self { program, data_dir: config.data_dir.clone(), skills_dir, bridge: config.bridge.clone() }
     }
 
     fn start(&self, bundle: &Bundle) -> std::io::Result<Child> {
@@ -51,6 +54,9 @@ impl Command {
         }
         if let Some(data_dir) = &self.data_dir {
             command.current_dir(data_dir).env("AGENT_FACTORY_DATA_DIR", data_dir);
+        }
+        if let Some(skills_dir) = &self.skills_dir {
+            command.env("OPENCLAW_SKILLS_DIR", skills_dir);
         }
         command
             .envs(self.bridge.environment(bundle.bridge()))

@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tar::{EntryType, Header};
 
-use super::folder::is_reserved;
+use super::folder::{is_reserved, is_the_deployments};
 
 /// Most entries of an archive: an agent's folder has thousands, a source tree hundreds of thousands.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -80,6 +80,9 @@ impl<W: Write> Packer<'_, W> {
     fn pack_one(&mut self, name: &Path) -> Result<(), ArchiveError> {
         let path = self.folder.join(name);
         let meta = fs::symlink_metadata(&path).map_err(at(&path))?;
+        if meta.is_dir() && is_the_deployments(&path) {
+            return Ok(());
+        }
         let mut header = Header::new_gnu();
         header.set_mode(meta.permissions().mode() & MODE_KEPT);
         let modified = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());

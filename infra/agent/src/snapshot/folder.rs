@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use af_domain::skill::MARKER as SKILL_MARKER;
 use serde::{Deserialize, Serialize};
 
 use super::FilesError;
+use crate::skills::install::STAGING;
 
 /// The file that says whose files the folder holds.
 pub const MARKER: &str = ".agent-factory.json";
@@ -16,6 +18,11 @@ const RESERVED: [&str; 2] = [MARKER, "lost+found"];
 /// Whether an entry of the folder itself is none of the conversation's.
 pub fn is_reserved(name: &std::ffi::OsStr) -> bool {
     RESERVED.iter().any(|reserved| name == *reserved)
+}
+
+/// Whether this is the deployment's: the folder of a global skill, or the one where skills are made.
+pub fn is_the_deployments(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == STAGING) || path.join(SKILL_MARKER).is_file()
 }
 
 /// What the folder holds.
@@ -74,8 +81,9 @@ impl Folder {
         self.run(move |path| write_mark(path, &holds)).await
     }
 
-    pub async fn is_empty(&self) -> Result<bool, FilesError> {
-        self.run(|path| Ok(entries(path)?.is_empty())).await
+    /// Whether there is anything but empty folders in it.
+    pub async fn has_files(&self) -> Result<bool, FilesError> {
+        self.run(|path| has_files(entries(path)?)).await
     }
 
     /// Marks it as nobody's and removes what is in it.
@@ -103,6 +111,20 @@ impl Folder {
         let done = tokio::task::spawn_blocking(move || work(&path)).await;
         done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(FilesError::Folder)
     }
+}
+
+fn has_files(mut left: Vec<PathBuf>) -> io::Result<bool> {
+    while let Some(path) = left.pop() {
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Ok(true);
+        }
+        if !is_the_deployments(&path) {
+            for entry in fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// All entries but the reserved ones.
@@ -146,9 +168,9 @@ mod tests {
         folder.mark(holds.clone()).await.unwrap();
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
-        assert!(!folder.is_empty().await.unwrap() && folder.holds().await.unwrap() == holds);
+        assert!(folder.has_files().await.unwrap() && folder.holds().await.unwrap() == holds);
         folder.empty().await.unwrap();
-        assert!(folder.is_empty().await.unwrap());
+        assert!(!folder.has_files().await.unwrap());
         assert_eq!(folder.holds().await.unwrap(), Holds::default());
         assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
     }

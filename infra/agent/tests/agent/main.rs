@@ -7,4 +7,5 @@ mod files;
 mod once;
 mod openai;
 mod server;
+mod skills;
 mod support;

@@ -19,6 +19,8 @@ pub const MODEL_KEY: &str = "sk-model-secret";
 #[derive(Clone, Debug)]
 pub enum Answer {
     Json(u16, Value),
+    /// The same with an entity tag.
+    Tagged(u16, &'static str, Value),
     /// An answer that asks to wait for this many seconds.
     Later(u16, u64, Value),
     /// A stream of events; it is cut off behind them, or ends.
@@ -35,12 +37,14 @@ pub enum Answer {
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The last part of the path: `poll`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
+    /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
     /// `completions`, and so on. A poll that asks for no work is a `farewell`, the end of a snapshot that does not come
     /// a `give-up`, and what goes to the bucket and comes from it an `upload` and a `download`.
     pub name: String,
     pub path: String,
     pub body: Value,
+    /// `If-None-Match`.
+    pub known: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -200,27 +204,33 @@ async fn handle(
         "fail" if path.contains("/snapshots/") => "give-up",
         last => last,
     };
-    let call = Call { name: name.to_owned(), path: path.clone(), body };
+    let known = headers.get("if-none-match").map(|tag| tag.to_str().unwrap().to_owned());
+    let call = Call { name: name.to_owned(), path: path.clone(), body, known };
     fake.0.calls.lock().unwrap().push(call.clone());
     fake.0.called.notify_waiters();
     let authorized = is_authorized(&path, &headers);
     let answer = if authorized { fake.answer(&call, &raw) } else { problem(401, "unauthorized") };
+    let json = |status: u16, body: Value| {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let response = Response::builder().status(status).header("content-type", "application/json");
+        response.body(body).unwrap()
+    };
     match answer {
         Answer::Bytes(bytes) => Response::builder()
             .status(if bytes.is_empty() { 204 } else { 200 })
             .body(Body::from(bytes))
             .unwrap(),
-        Answer::Json(status, body) => Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap(),
-        Answer::Later(status, seconds, body) => Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .header("retry-after", seconds)
-            .body(Body::from(body.to_string()))
-            .unwrap(),
+        Answer::Json(status, body) => json(status, body),
+        Answer::Tagged(status, tag, body) => {
+            let mut response = json(status, body);
+            response.headers_mut().insert("etag", tag.parse().unwrap());
+            response
+        }
+        Answer::Later(status, seconds, body) => {
+            let mut response = json(status, body);
+            response.headers_mut().insert("retry-after", seconds.into());
+            response
+        }
         Answer::Events { data, cut_off } => {
             let events = data.into_iter().map(|data| Ok(format!("data: {data}\n\n")));
             let end = cut_off.then_some(Err("cut off"));

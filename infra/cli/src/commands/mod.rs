@@ -2,7 +2,9 @@
 
 pub mod agents;
 pub mod chat;
+pub mod conversations;
 pub mod queue;
 pub mod secrets;
+pub mod skills;
 pub mod worker;
 pub mod workers;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::support::{Dev, eventually};
 
 /// Says what it finds in the data folder, and leaves a note there.
-const AGENT: &str = "#!/bin/sh\ncat \"$AGENT_FACTORY_DATA_DIR/notes\" 2>/dev/null || echo nothing\necho remembered >>notes\n";
+const AGENT: &str =
+    "#!/bin/sh\ncat \"$AGENT_FACTORY_DATA_DIR/notes\" 2>/dev/null || echo nothing\necho remembered >>notes\n";
 
 #[tokio::test]
 async fn what_an_agent_wrote_is_there_for_the_worker_after_its_own() {

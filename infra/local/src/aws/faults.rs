@@ -37,6 +37,8 @@ pub enum Fault {
     },
     /// The service gets this request in its place: what a bug in the caller would have sent.
     Rewrite(Value),
+    /// The caller sees a broken connection, and so much later the service gets it all the same: it was on its way.
+    Late(Millis),
     /// It is held up on the way by so much real (not virtual) time, then done.
     Delay(Millis),
 }

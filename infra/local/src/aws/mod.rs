@@ -140,6 +140,14 @@ impl LocalAws {
                 request.body = body;
                 Ok(self.execute(&request, metered.as_ref()).await)
             }
+            Fault::Late(after) => {
+                let service = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(after.as_millis())).await;
+                    service.execute(&request, None).await;
+                });
+                Err(ConnectionLost)
+            }
             Fault::Delay(length) => {
                 tokio::time::sleep(Duration::from_millis(length.as_millis())).await;
                 Ok(self.execute(&request, metered.as_ref()).await)

@@ -102,3 +102,13 @@ async fn a_delayed_request_is_done_after_its_delay() {
     add_one(&delayed, "a").send().await.unwrap();
     assert!(begun.elapsed() >= std::time::Duration::from_secs(2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_request_is_done_after_its_sender_has_given_up() {
+    let aws = memory().await;
+    let late = dynamodb(&aws.clone().with_faults(Once::new(Fault::Late(Millis::from_secs(2)))));
+    add_one(&late, "a").send().await.unwrap_err();
+    assert_eq!(count(&dynamodb(&aws), "a").await, None);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(count(&dynamodb(&aws), "a").await, Some(n(1)));
+}

@@ -8,7 +8,7 @@ mod settle;
 
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
-pub use poll::{Poll, Polled, poll};
+pub use poll::{Poll, Polled, poll, still_here};
 pub use settle::{Failed, complete, fail, leave};
 
 use af_domain::conversation::{Conversation, OwnerState};

@@ -167,7 +167,10 @@ async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError
 }
 
 /// Writes the worker's sign of life, if it is due.
-async fn still_here(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn still_here(app: &App, worker: &WorkerId) -> Result<(), AppError> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_none() {
         app.store.seen_if_registered(worker, now).await?;

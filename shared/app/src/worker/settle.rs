@@ -25,7 +25,7 @@ const METADATA_CHARS_MAX: usize = 1_000;
 /// Most bytes of all of it; the item holds it beside the payload and the reply.
 const METADATA_BYTES_MAX: usize = 64 * 1024;
 
-/// What becomes of a failed message.
+/// What becomes of a failed message; neither, when it was cancelled and has ended as such.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// It waits for its retry.
@@ -36,7 +36,7 @@ pub struct Failed {
     pub next_scheduled_for: Option<Timestamp>,
 }
 
-/// Completes `message`.
+/// Completes `message`; one that was cancelled meanwhile ends as cancelled.
 ///
 /// # Errors
 /// 409 when the lease is not in force; 422 when something in it is too large.
@@ -67,7 +67,8 @@ pub async fn complete(
     }
     let policies = policies::in_force(app).await?;
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
-        Completed::Done => Ok(()),
+        // The worker has nothing more to do in either case.
+        Completed::Done | Completed::Cancelled => Ok(()),
         Completed::NotHeld(_) => Err(stale_lease()),
     }
 }
@@ -171,6 +172,7 @@ fn failed(outcome: Outcome) -> Result<Failed, AppError> {
         Outcome::DeadLettered => {
             Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None })
         }
+        Outcome::Cancelled => Ok(Failed { requeued: false, dead_lettered: false, next_scheduled_for: None }),
         Outcome::Done => Err(stale_lease()),
     }
 }

@@ -1,6 +1,7 @@
 //! The lease: claiming, giving back, recovering. A lease ends once: by its holder, or by recovery.
 
 use super::{Conversation, Entry, Lease, Outcome, OwnerState, Settled};
+use crate::attempt::EndedBy;
 use crate::ids::{LeaseId, LeaseParts, MessageId, WorkerId};
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -64,6 +65,8 @@ pub struct GivenBack {
     pub outcome: Outcome,
     /// What is recorded as its last error.
     pub error: String,
+    /// Who ended the lease.
+    pub ended_by: EndedBy,
 }
 
 /// How a lease ends without success.
@@ -71,7 +74,7 @@ struct Ending {
     entry: Entry,
     outcome: Outcome,
     error: String,
-    recovered: bool,
+    ended_by: EndedBy,
 }
 
 /// A call under a lease that is no longer the conversation's.
@@ -122,6 +125,7 @@ impl Conversation {
             fence: after.fence,
             first_fence,
             attempt: entry.attempts,
+            claimed_at: now,
             nonce,
         });
         let lease = Lease {
@@ -160,7 +164,7 @@ impl Conversation {
     ) -> Result<GivenBack, NotHeld> {
         match &self.lease {
             Some(lease) if &lease.id == id => {
-                Ok(self.give_back(lease, failure, false, jitter, now, policies))
+                Ok(self.give_back(lease, failure, EndedBy::Worker, jitter, now, policies))
             }
             _ => Err(self.not_held(id)),
         }
@@ -181,7 +185,7 @@ impl Conversation {
     ) -> Result<GivenBack, NotHeld> {
         match &self.lease {
             Some(lease) if &lease.id == id && self.is_drained(&lease.worker) => {
-                Ok(self.give_back_drained(lease, &error, false, jitter, now, policies))
+                Ok(self.give_back_drained(lease, &error, EndedBy::Worker, jitter, now, policies))
             }
             _ => self.fail(id, Failure { error, retryable: true }, jitter, now, policies),
         }
@@ -197,11 +201,12 @@ impl Conversation {
             Cut::WorkerGone => format!("worker {worker} is gone"),
             Cut::Drained if self.is_drained(worker) => {
                 let why = format!("worker {worker} had to leave before the message was done");
-                return Some(self.give_back_drained(lease, &why, true, jitter, now, policies));
+                return Some(self.give_back_drained(lease, &why, EndedBy::Recovery, jitter, now, policies));
             }
             Cut::Drained => return None,
         };
-        Some(self.give_back(lease, Failure { error, retryable: true }, true, jitter, now, policies))
+        let failure = Failure { error, retryable: true };
+        Some(self.give_back(lease, failure, EndedBy::Recovery, jitter, now, policies))
     }
 
     fn is_drained(&self, worker: &WorkerId) -> bool {
@@ -221,7 +226,7 @@ impl Conversation {
         &self,
         lease: &Lease,
         why: &str,
-        recovered: bool,
+        ended_by: EndedBy,
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
@@ -230,47 +235,51 @@ impl Conversation {
         if entry.drained >= DRAINED_MAX {
             let error = format!("drained more than {DRAINED_MAX} times, so it counts: {why}");
             let failure = Failure { error, retryable: true };
-            return self.give_back(lease, failure, recovered, jitter, now, policies);
+            return self.give_back(lease, failure, ended_by, jitter, now, policies);
         }
         entry.drained += 1;
         entry.not_before = Timestamp::default();
-        let outcome = Outcome::Requeued { not_before: now };
+        let outcome =
+            if lease.cancelled { Outcome::Cancelled } else { Outcome::Requeued { not_before: now } };
         let error = format!("drained: {why}");
-        self.ended(lease, Ending { entry, outcome, error, recovered }, now, policies)
+        self.ended(lease, Ending { entry, outcome, error, ended_by }, now, policies)
     }
 
-    fn give_back(
+    pub(super) fn give_back(
         &self,
         lease: &Lease,
         failure: Failure,
-        recovered: bool,
+        ended_by: EndedBy,
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
     ) -> GivenBack {
         let mut entry = lease.entry.clone();
         let attempts = entry.attempts_counted();
-        let outcome = if failure.retryable && attempts < entry.attempts_max {
+        let outcome = if lease.cancelled {
+            Outcome::Cancelled
+        } else if failure.retryable && attempts < entry.attempts_max {
             entry.not_before = now + policies.retry_delay(attempts, jitter);
             Outcome::Requeued { not_before: entry.not_before }
         } else {
             Outcome::DeadLettered
         };
-        self.ended(lease, Ending { entry, outcome, error: failure.error, recovered }, now, policies)
+        self.ended(lease, Ending { entry, outcome, error: failure.error, ended_by }, now, policies)
     }
 
     /// What every end without success has in common.
     fn ended(&self, lease: &Lease, ending: Ending, now: Timestamp, policies: &Policies) -> GivenBack {
-        let Ending { entry, outcome, error, recovered } = ending;
+        let Ending { entry, outcome, error, ended_by } = ending;
         let mut after = self.clone();
         if let Outcome::Requeued { .. } = outcome {
             after.queue.put_back(entry.clone());
         }
         after.lease = None;
+        let recovered = ended_by != EndedBy::Worker;
         after.last = Some(Settled { lease: lease.id.clone(), outcome, recovered });
         after.active_at = now;
         after.touch(now, policies);
-        GivenBack { after, entry, outcome, error }
+        GivenBack { after, entry, outcome, error, ended_by }
     }
 
     /// Whether lease `id` is the one in force.

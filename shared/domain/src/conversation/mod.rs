@@ -6,8 +6,12 @@
 //!                       ▲                                        │
 //!                       ├── fail, recover: attempts left ────────┤
 //!                       │                                        ├── complete ──▶ done
-//!                  (backoff)                                     └── fail, recover: none left ──▶ dead_letter
+//!                  (backoff)                                     ├── fail, recover: none left ──▶ dead_letter
+//!                                                                └── the same once cancelled ──▶ cancelled
 //! ```
+//!
+//! An operator takes three more steps: a queued message or a dead letter is cancelled at once; a dead letter is
+//! queued again behind all others; a conversation is freed, which ends its lease as recovery does.
 //!
 //! Invariants: at most one lease; the fence grows by one with each claim and never falls; a lease implies an
 //! owner; a conversation with an owner is not in the ready index; `version` grows with every change of queue,
@@ -20,12 +24,16 @@
 
 mod audit;
 mod lease;
+mod operator;
 mod owner;
 mod queue;
+mod waiting;
 
 pub use audit::{Evidence, Problem, Remedy};
 pub use lease::{ClaimRefusal, Claimed, Cut, DRAINED_MAX, Failure, GivenBack, NotHeld};
+pub use operator::Freed;
 pub use queue::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
+pub use waiting::Waiting;
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};
 use crate::policy::Policies;
@@ -103,6 +111,20 @@ pub enum Outcome {
     },
     /// The message is a dead letter.
     DeadLettered,
+    /// The message was cancelled while it ran.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The outcome as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Requeued { .. } => "requeued",
+            Outcome::DeadLettered => "dead_letter",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// One conversation, as its meta item holds it.

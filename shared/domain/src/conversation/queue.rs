@@ -63,7 +63,7 @@ impl Entry {
         self.attempts > 0
     }
 
-    fn waits_until(&self) -> Timestamp {
+    pub(super) fn waits_until(&self) -> Timestamp {
         self.due.max(self.not_before)
     }
 }
@@ -230,6 +230,19 @@ impl Queue {
                 Readiness { head: None, ready, behind: None }
             }
         }
+    }
+
+    /// The entries in the order in which they would run if nothing came any more.
+    pub(super) fn in_order(&self, now: Timestamp, on_retry: OnRetry) -> Vec<&Entry> {
+        let order = self.order();
+        let mut places: Vec<usize> = (0..self.0.len()).collect();
+        places.sort_by_key(|&i| {
+            let entry = &self.0[i];
+            let blocks = on_retry == OnRetry::Block && entry.is_retry();
+            let waits_until = Some(entry.waits_until()).filter(|t| !blocks && *t > now);
+            (!blocks, waits_until, order[i])
+        });
+        places.into_iter().map(|i| &self.0[i]).collect()
     }
 
     /// Sort key of each entry. Messages enqueued for "now" by functions whose clocks differ a little keep the

@@ -3,13 +3,13 @@ use crate::ids::MessageId;
 use crate::policy::OnRetry;
 use crate::time::Millis;
 
-const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-fn worker(name: &str) -> WorkerId {
+pub(super) fn worker(name: &str) -> WorkerId {
     WorkerId::parse(name).unwrap()
 }
 
-fn entry(id: &str) -> Entry {
+pub(super) fn entry(id: &str) -> Entry {
     Entry {
         message: MessageId::parse(id).unwrap(),
         priority: Priority::new(50).unwrap(),
@@ -23,7 +23,7 @@ fn entry(id: &str) -> Entry {
     }
 }
 
-fn conversation(messages: &[&str]) -> Conversation {
+pub(super) fn conversation(messages: &[&str]) -> Conversation {
     Conversation {
         id: ConversationId::parse("c").unwrap(),
         key: ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap(),

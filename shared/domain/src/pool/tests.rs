@@ -2,7 +2,7 @@ use super::*;
 use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
-use crate::worker::Assignment;
+use crate::worker::{Assignment, WorkerStatus};
 
 const NOW: Timestamp = Timestamp::from_millis(10_000_000);
 

@@ -1,18 +1,20 @@
 //! Ids: what is written into one is read from it, and no text breaks the reader.
 
 use af_domain::ids::{ConversationId, ConversationKey, Fence, LeaseId, LeaseParts, MessageId, WorkerId};
+use af_domain::time::Timestamp;
 use proptest::prelude::*;
 
 use crate::config;
 
 fn parts() -> impl Strategy<Value = LeaseParts> {
     let key = prop::collection::vec(prop::sample::select(b"abcdefghijklmnopqrstuvwxyz234567".to_vec()), 26);
-    (key, any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>()).prop_map(
-        |(key, fence, first_fence, attempt, nonce)| LeaseParts {
+    (key, any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
+        |(key, fence, first_fence, attempt, claimed_at, nonce)| LeaseParts {
             conversation: ConversationKey::parse(String::from_utf8(key).unwrap()).unwrap(),
             fence: Fence(fence),
             first_fence: Fence(first_fence),
             attempt,
+            claimed_at: Timestamp::from_millis(claimed_at),
             nonce,
         },
     )

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use af_domain::conversation::{Conversation, Entry, Failure, GivenBack, Outcome, Priority, Queue, Settled};
+use af_domain::conversation::{
+    Conversation, Cut, Entry, Failure, GivenBack, Outcome, Priority, Queue, Settled,
+};
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::policy::{OnRetry, Policies};
 use af_domain::time::{Millis, Timestamp};
@@ -103,6 +105,7 @@ impl Life {
             due: self.now + Millis::new(in_ms.unwrap_or_default()),
             scheduled: in_ms.is_some(),
             attempts: 0,
+            drained: 0,
             attempts_max: ATTEMPTS_MAX,
             not_before: Timestamp::default(),
             first_fence: None,
@@ -151,7 +154,12 @@ impl Life {
     fn recover(&mut self, gone: bool) -> Result<(), TestCaseError> {
         let lease = self.conversation.lease.clone();
         let over = lease.is_some_and(|lease| gone || lease.expires_at <= self.now);
-        let back = self.conversation.recover(gone, 0.0, self.now, &self.policies);
+        let back = self.conversation.recover(
+            if gone { Cut::WorkerGone } else { Cut::Expired },
+            0.0,
+            self.now,
+            &self.policies,
+        );
         prop_assert_eq!(back.is_some(), over);
         back.map_or(Ok(()), |back| self.give_back(back))
     }

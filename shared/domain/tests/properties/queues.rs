@@ -24,6 +24,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             due: Timestamp::from_millis(due),
             scheduled,
             attempts,
+            drained: 0,
             attempts_max: 5,
             not_before: Timestamp::from_millis(if attempts == 0 { 0 } else { not_before }),
             first_fence: None,

@@ -1,10 +1,11 @@
 //! Ids in the path, percent-decoded once, checked where they enter.
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SnapshotId,
-    WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
+    SkillVersion, SnapshotId, WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
+use af_domain::skill::{ModuleFormat, ReleaseChannel};
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use tracing::Span;
@@ -46,7 +47,11 @@ path_param! {
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",
+    ModuleFormat = "moduleFormat",
+    ReleaseChannel = "releaseChannel",
     SecretRef = "secretRef",
+    SkillSlug = "slug",
+    SkillVersion = "version",
     SnapshotId = "snapshotId",
     WorkerId = "workerId",
 }

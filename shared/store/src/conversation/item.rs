@@ -103,6 +103,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Item {
         .put("ex", lease.expires_at)
         .put("rd", lease.redeliveries)
         .put("h", 0_u64)
+        .put_some("c", lease.cancelled.then_some(true))
         .build()
 }
 
@@ -119,14 +120,13 @@ fn owner_item(owner: &Owner) -> Item {
 }
 
 pub(crate) fn settled_item(settled: &Settled) -> Item {
-    let (outcome, not_before) = match settled.outcome {
-        Outcome::Done => ("done", None),
-        Outcome::Requeued { not_before } => ("requeued", Some(not_before)),
-        Outcome::DeadLettered => ("dead_letter", None),
+    let not_before = match settled.outcome {
+        Outcome::Requeued { not_before } => Some(not_before),
+        Outcome::Done | Outcome::DeadLettered | Outcome::Cancelled => None,
     };
     Writer::default()
         .put("l", settled.lease.as_str())
-        .put("o", outcome)
+        .put("o", settled.outcome.as_str())
         .put_some("nb", not_before)
         .put_some("rc", settled.recovered.then_some(true))
         .build()
@@ -191,6 +191,7 @@ fn settled_of(reader: &Reader<'_>) -> Result<Option<Settled>, StoreError> {
         "done" => Outcome::Done,
         "requeued" => Outcome::Requeued { not_before: reader.time("nb")? },
         "dead_letter" => Outcome::DeadLettered,
+        "cancelled" => Outcome::Cancelled,
         _ => return Err(reader.malformed("o", "not an outcome")),
     };
     Ok(Some(Settled { lease: reader.id("l", LeaseId::parse)?, outcome, recovered: reader.flag("rc") }))

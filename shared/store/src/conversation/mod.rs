@@ -9,6 +9,7 @@ mod claim;
 mod enqueue;
 mod history;
 mod item;
+mod operator;
 mod owner;
 mod repair;
 mod settle;
@@ -23,7 +24,7 @@ pub(crate) use owner::{as_commit, freed_meta};
 
 use std::collections::HashMap;
 
-use af_domain::conversation::{Conversation, ReadyKey};
+use af_domain::conversation::{Conversation, Lease, ReadyKey};
 use af_domain::ids::{ConversationKey, LeaseId, MessageId, WorkerId};
 use af_domain::pool::ReadyConversation;
 use af_domain::time::Timestamp;
@@ -54,6 +55,13 @@ pub struct Held<'a> {
 }
 
 impl Held<'_> {
+    /// Whether all that is named is that of `lease`.
+    fn is_of(&self, lease: &Lease) -> bool {
+        &lease.id == self.lease
+            && &lease.worker == self.worker
+            && self.message.is_none_or(|message| message == &lease.entry.message)
+    }
+
     fn require(&self, update: Update) -> Update {
         let update = update
             .when("#ls.#l = :lease AND #ls.#w = :worker")

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use af_domain::conversation::{Conversation, GivenBack, NotHeld, Outcome, Settled};
+use af_domain::attempt::{Attempt, AttemptEnd, EndedBy};
+use af_domain::conversation::{Conversation, GivenBack, Lease, NotHeld, Outcome, Settled};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::message::{HistoryEntry, MessageStatus, PendingToolCall};
 use af_domain::policy::Policies;
@@ -11,14 +12,11 @@ use af_domain::time::{Millis, Timestamp};
 use super::history::{Place, history_item, tool_calls_item};
 use super::item::{change, conversation_from, settled_item};
 use super::{Commit, Held};
+use crate::attempt::{given_back, remember};
 use crate::expression::Update;
 use crate::item::Writer;
-use crate::write::Committed;
+use crate::write::{Committed, Transaction};
 use crate::{Store, StoreError, keys};
-
-/// Most characters of an error in the record of its attempt. The last error is kept longer; of a hundred attempts all
-/// records must fit into the message's item, or it could neither wait for its retry nor end.
-const ATTEMPT_ERROR_CHARS_MAX: usize = 200;
 
 /// What a worker says when it completes a message.
 #[derive(Debug, Clone)]
@@ -38,15 +36,18 @@ pub struct CompleteWith {
 pub enum Completed {
     /// The message is done, by this call or an earlier sending of it.
     Done,
+    /// The message was cancelled while it ran, and has ended as such.
+    Cancelled,
     /// The lease is not in force; nothing was written.
     NotHeld(NotHeld),
 }
 
 impl Store {
-    /// Completes the message of a lease and appends to the history, in one transaction without a prior read.
+    /// Completes the message of a lease and appends to the history, in one transaction without a prior read. A message
+    /// that was cancelled meanwhile ends as such, with what its agent said.
     ///
     /// # Errors
-    /// When the table cannot answer; a completion sent again answers `Done`.
+    /// When the table cannot answer; a completion sent again is answered as the first.
     pub async fn complete_if_leased(
         &self,
         id: &LeaseId,
@@ -57,56 +58,94 @@ impl Store {
         policies: &Policies,
     ) -> Result<Completed, StoreError> {
         let held = Held { lease: id, message: Some(message), worker };
-        let lease = id.parts();
-        let (key, fence) = (&lease.conversation, lease.fence);
-        let settled = Settled { lease: id.clone(), outcome: Outcome::Done, recovered: false };
+        let mut outcome = Outcome::Done;
+        let old = loop {
+            let committed =
+                self.commit(self.completion(&held, message, with, outcome, now, policies)).await?;
+            if committed.is_done() {
+                return Ok(completed(outcome));
+            }
+            let old = committed.refusal(0).and_then(|r| r.old.as_ref()).map(conversation_from).transpose()?;
+            let lease = old.as_ref().and_then(|c| c.lease.as_ref()).filter(|l| &l.id == id);
+            match lease {
+                Some(lease) if lease.cancelled && outcome == Outcome::Done && held.is_of(lease) => {
+                    outcome = Outcome::Cancelled;
+                }
+                _ => break old,
+            }
+        };
+        let not_held = old.map_or(NotHeld::Stale, |conversation| conversation.not_held(id));
+        if let NotHeld::Settled(outcome @ (Outcome::Done | Outcome::Cancelled)) = not_held {
+            return Ok(completed(outcome));
+        }
+        // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
+        let message = self.message(message, now, true).await?;
+        let fence = id.parts().fence;
+        Ok(match message.filter(|m| m.fence == Some(fence)).map(|m| m.status) {
+            Some(MessageStatus::Done) => Completed::Done,
+            Some(MessageStatus::Cancelled) => Completed::Cancelled,
+            _ => Completed::NotHeld(not_held),
+        })
+    }
+
+    fn completion(
+        &self,
+        held: &Held<'_>,
+        message: &MessageId,
+        with: &CompleteWith,
+        outcome: Outcome,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Transaction {
+        let lease = held.lease.parts();
+        let settled = Settled { lease: held.lease.clone(), outcome, recovered: false };
+        let (is_cancelled, status, end) = match outcome {
+            Outcome::Cancelled => {
+                ("attribute_exists(#ls.#c)", MessageStatus::Cancelled, AttemptEnd::Cancelled)
+            }
+            _ => ("attribute_not_exists(#ls.#c)", MessageStatus::Done, AttemptEnd::Done),
+        };
         let meta = held
-            .require(Update::of(keys::conversation(key)))
+            .require(Update::of(keys::conversation(&lease.conversation)))
+            .when(is_cancelled)
             .set("la", settled_item(&settled))
             .set("ac", now)
             .set_to("v", "#v + :one")
             .remove("ls")
             .bind(":one", 1_u64);
-        let kept = Millis::from_days(policies.queue.done_retention_days).max(policies.retention.dedupe);
-        let mut done = Update::of(keys::message(message))
-            .set("st", "done")
+        let attempt = Attempt {
+            fence: lease.fence,
+            number: lease.attempt,
+            worker: held.worker.clone(),
+            claimed_at: lease.claimed_at,
+            ended_at: now,
+            end,
+            ended_by: EndedBy::Worker,
+            error: None,
+        };
+        let mut ended = remember(Update::of(keys::message(message)), &attempt)
+            .set("st", status.as_str())
             .set("da", now)
-            .set("fe", fence.0)
+            .set("fe", lease.fence.0)
             .set_to("at", "if_not_exists(#at, :zero) + :one")
             .bind(":zero", 0_u64)
             .bind(":one", 1_u64)
-            .set("ttl", (now + kept).as_ttl())
+            .set("ttl", forgotten_at(now, policies))
             .when("attribute_exists(#pk)");
         if let Some(reply) = &with.reply {
-            done = done.set("re", reply.as_str());
+            ended = ended.set("re", reply.as_str());
         }
         if !with.metadata.is_empty() {
-            done = done.set("dm", &with.metadata);
+            ended = ended.set("dm", &with.metadata);
         }
-        let mut transaction = self.transaction().update(meta).update(done);
+        let mut transaction = self.transaction().update(meta).update(ended);
         for (i, entry) in with.history.iter().enumerate() {
             transaction = transaction.put(history_item(&Place::at_completion(&lease, i), entry));
         }
         if let Some(calls) = &with.pending_tool_calls {
-            transaction = transaction.put(tool_calls_item(key, calls));
+            transaction = transaction.put(tool_calls_item(&lease.conversation, calls));
         }
-        let committed = self.commit(transaction).await?;
-        if committed.is_done() {
-            return Ok(Completed::Done);
-        }
-        let old = committed.refusal(0).and_then(|r| r.old.as_ref());
-        let not_held = match old.map(conversation_from).transpose()? {
-            Some(conversation) => conversation.not_held(id),
-            None => NotHeld::Stale,
-        };
-        if not_held == NotHeld::Settled(Outcome::Done) {
-            return Ok(Completed::Done);
-        }
-        // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
-        match self.message(message, now, true).await? {
-            Some(m) if m.status == MessageStatus::Done && m.fence == Some(fence) => Ok(Completed::Done),
-            _ => Ok(Completed::NotHeld(not_held)),
-        }
+        transaction
     }
 
     /// Gives a message back, or dead-letters it, as decided on `before`. A recovery also requires that the lease
@@ -129,24 +168,7 @@ impl Store {
         if recovered {
             meta = meta.when("#ls.#ex = :expires").bind(":expires", lease.expires_at);
         }
-        let dead = back.outcome == Outcome::DeadLettered;
-        let attempt = attempt_record(back, &lease.worker, now);
-        let mut message = Update::of(keys::message(&back.entry.message))
-            .set("er", back.error.as_str())
-            .set("at", back.entry.attempts_counted())
-            .set_to("ats", "list_append(if_not_exists(#ats, :none), :attempt)")
-            .bind(":none", Vec::<String>::new())
-            .bind(":attempt", vec![attempt])
-            .when("attribute_exists(#pk)");
-        if dead {
-            message = message.set("st", "dead_letter").set("da", now).set("fe", before.fence.0);
-        }
-        let mut transaction = self.transaction().update(meta).update(message);
-        if dead {
-            let key = keys::dead_letter(&back.entry.message, now);
-            let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
-            transaction = transaction.put(mark.build());
-        }
+        let transaction = returned(self.transaction().update(meta), before, lease, back, now, policies);
         let committed = self.commit(transaction).await?;
         if committed.is_done() {
             return Ok(Commit::Done);
@@ -163,8 +185,47 @@ impl Store {
     }
 }
 
-/// One attempt that ended without success: `<attempt>|<time>|<worker>|<error>`, the error cut short.
-fn attempt_record(back: &GivenBack, worker: &WorkerId, now: Timestamp) -> String {
-    let error: String = back.error.chars().take(ATTEMPT_ERROR_CHARS_MAX).collect();
-    format!("{}|{now}|{worker}|{error}", back.entry.attempts)
+/// The part of `transaction` that gives back the message of `lease`: it waits for its retry, is a dead letter with its
+/// mark, or is cancelled.
+pub(super) fn returned(
+    transaction: Transaction,
+    before: &Conversation,
+    lease: &Lease,
+    back: &GivenBack,
+    now: Timestamp,
+    policies: &Policies,
+) -> Transaction {
+    let id = &back.entry.message;
+    let message = remember(Update::of(keys::message(id)), &given_back(lease, back, now))
+        .set("er", back.error.as_str())
+        .set("at", back.entry.attempts_counted())
+        .when("attribute_exists(#pk)");
+    let ended = |status: MessageStatus| {
+        message.clone().set("st", status.as_str()).set("da", now).set("fe", before.fence.0)
+    };
+    match back.outcome {
+        Outcome::DeadLettered => {
+            let key = keys::dead_letter(id, now);
+            let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
+            let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.attempts_max);
+            transaction.update(dead).put(mark.build())
+        }
+        Outcome::Cancelled => {
+            transaction.update(ended(MessageStatus::Cancelled).set("ttl", forgotten_at(now, policies)))
+        }
+        Outcome::Done | Outcome::Requeued { .. } => transaction.update(message),
+    }
+}
+
+/// When a message that ends now is forgotten, in seconds.
+pub(super) fn forgotten_at(now: Timestamp, policies: &Policies) -> u64 {
+    let kept = Millis::from_days(policies.queue.done_retention_days).max(policies.retention.dedupe);
+    (now + kept).as_secs()
+}
+
+const fn completed(outcome: Outcome) -> Completed {
+    match outcome {
+        Outcome::Cancelled => Completed::Cancelled,
+        Outcome::Done | Outcome::Requeued { .. } | Outcome::DeadLettered => Completed::Done,
+    }
 }

@@ -1,10 +1,10 @@
-//! `GET /v1/queue/messages?status=&conversationId=&limit=&cursor=`: messages of one conversation, or of the whole
-//! deployment in one state.
+//! `GET /v1/queue/messages?status=&conversationId=&agentKey=&limit=&cursor=`: messages of one conversation, or of the
+//! whole deployment in one state.
 
 use af_app::views::MessageView;
 use af_app::wire::MessageBody;
 use af_app::{App, AppError, backlog, queue};
-use af_domain::ids::ConversationId;
+use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::refusal::Refusal;
 use af_http::{ApiQuery, Id, Limit, Page, Problem};
 use axum::Json;
@@ -25,6 +25,9 @@ pub struct Query {
     /// Those of this conversation.
     #[serde(default)]
     conversation_id: Option<Id<ConversationId>>,
+    /// Those for this agent.
+    #[serde(default)]
+    agent_key: Option<Id<AgentKey>>,
     /// Messages on the page, 1 to 200.
     #[serde(default)]
     limit: Limit,
@@ -61,7 +64,8 @@ impl Query {
     fn listing(&self) -> String {
         let status = self.status.map_or("any", Status::as_str);
         let conversation = self.conversation_id.as_ref().map_or("", |id| id.0.as_str());
-        format!("queue {status} {conversation}")
+        let agent = self.agent_key.as_ref().map_or("", |key| key.0.as_str());
+        format!("queue {status} {agent} {conversation}")
     }
 }
 
@@ -77,7 +81,8 @@ pub async fn list(
 ) -> Result<Json<Page<MessageBody>>, Problem> {
     let listing = query.listing();
     let after = paging::after(&app, &listing, query.cursor.as_deref()).await?;
-    let (found, next) = find(&app, &query, after.as_deref()).await?;
+    let (mut found, next) = find(&app, &query, after.as_deref()).await?;
+    found.retain(|view| query.agent_key.as_ref().is_none_or(|key| key.0 == view.message.agent));
     let items = found.into_iter().map(Into::into).collect();
     Ok(Json(paging::page(&app, &listing, items, next).await?))
 }

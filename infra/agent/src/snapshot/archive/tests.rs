@@ -42,6 +42,9 @@ fn files_folders_and_inner_links_come_back_as_they_were() {
     symlink("../run.sh", path("deep/link")).unwrap();
     symlink("/etc/passwd", path("out")).unwrap();
     fs::write(path(MARKER), "{}").unwrap();
+    fs::create_dir_all(path("skills/notes")).unwrap();
+    fs::write(path("skills/notes/.af-global-skill.json"), "{}").unwrap();
+    fs::create_dir_all(path("skills/own")).unwrap();
 
     let archive = packed(folder.path());
     assert_eq!(archive, packed(folder.path()), "the same files are the same bytes");
@@ -51,7 +54,8 @@ fn files_folders_and_inner_links_come_back_as_they_were() {
     assert_eq!(fs::read(back(&format!("{long}/notes.sqlite-wal"))).unwrap(), vec![7; 300_000]);
     assert_eq!(fs::metadata(back("run.sh")).unwrap().mode() & 0o7777, 0o750);
     assert_eq!(fs::metadata(back("run.sh")).unwrap().mtime(), fs::metadata(path("run.sh")).unwrap().mtime());
-    assert!(back("empty").is_dir());
+    assert!(back("empty").is_dir() && back("skills/own").is_dir());
+    assert!(!back("skills/notes").exists(), "a global skill is the deployment's");
     assert_eq!(fs::read_link(back("deep/link")).unwrap(), Path::new("../run.sh"));
     assert!(!back(MARKER).exists() && fs::symlink_metadata(back("out")).is_err());
 }

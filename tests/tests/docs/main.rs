@@ -6,9 +6,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod readme;
+mod skills;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
@@ -22,9 +24,6 @@ use serde_json::Value;
 use syn::visit::{self, Visit};
 
 const DATA_MODEL: &str = "docs/data-model.md";
-/// A reader who has seen this many lines of the README has seen how to start.
-const README_LINES_TO_COMMANDS: usize = 25;
-const COMMANDS: [&str; 2] = ["cargo run -- dev", "cargo test --workspace"];
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
@@ -79,8 +78,7 @@ impl Samples {
             ("conversation", key(keys::conversation(&conversation))),
             ("counters", key(keys::counters())),
             ("dead_letter", key(keys::dead_letter(&message, at))),
-            ("history", key(keys::history(&conversation, Fence(7), 2, "000001"))),
-            ("history_at", key(keys::history_at(&conversation, "H#0000000007#002#000001"))),
+            ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
             ("message", key(keys::message(&message))),
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
@@ -107,14 +105,12 @@ impl Samples {
             ("agentKey", agent.to_string()),
             ("at", "1700000000000".into()),
             ("at + 1", "1700000000001".into()),
-            ("attempt", "002".into()),
             ("bodyHash", "c0ffee".into()),
             ("botIdentity", bot.to_string()),
             ("chatId", "555".into()),
             ("ck", conversation.to_string()),
             ("consumerUserId", user.to_string()),
             ("fence", "0000000007".into()),
-            ("firstFence", "0000000007".into()),
             ("keyId", "k1".into()),
             ("messageId", message.to_string()),
             ("name", "policies".into()),
@@ -124,7 +120,13 @@ impl Samples {
             ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }
+        Self { made: BTreeMap::from(made), placeholders }.with(skills::samples())
+    }
+
+    fn with(mut self, more: Samples) -> Self {
+        self.made.extend(more.made);
+        self.placeholders.extend(more.placeholders);
+        self
     }
 
     fn fill(&self, shape: &str) -> String {
@@ -276,23 +278,6 @@ fn writes_told(document: &str, writes: &Writes) -> Vec<Violation> {
     no_entry.chain(no_method).chain(conditions).chain(attributes).collect()
 }
 
-/// Both commands come early.
-fn commands_first(readme: &str) -> Vec<Violation> {
-    let first: Vec<&str> = readme.lines().take(README_LINES_TO_COMMANDS).collect();
-    let missing = COMMANDS.iter().filter(|command| !first.iter().any(|line| line.contains(**command)));
-    missing.map(|command| Violation::new("README.md", format!("`{command}` comes late or never"))).collect()
-}
-
-/// Every relative link of the Markdown file at `path` leads to a file or folder.
-fn links_lead_somewhere(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<Violation> {
-    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let relative = targets.filter(|t| !t.contains("://") && !t.starts_with('#') && !t.starts_with("mailto:"));
-    let files = relative.map(|t| t.split('#').next().unwrap_or_default());
-    let broken = files.filter(|file| !exists(&folder.join(file)));
-    broken.map(|file| Violation::new(path, format!("the link to {file} leads nowhere"))).collect()
-}
-
 fn real_template() -> Template {
     Template::parse(&read("infra/template.yaml"), &BTreeMap::new()).expect("the template can be read")
 }
@@ -373,38 +358,4 @@ fn a_write_that_is_not_told_is_refused() {
     assert_eq!(judged(&format!("{document}### `plain`\n")), 1, "an entry of an unconditional write");
     assert_eq!(judged(&document.replace("#x = :x", "#x = :y")), 1, "another condition");
     assert_eq!(judged(&document.replace("`yy`", "yy")), 1, "an attribute nobody explains");
-}
-
-#[test]
-fn the_readme_begins_with_the_two_commands() {
-    assert_none(&commands_first(&read("README.md")));
-}
-
-#[test]
-fn commands_that_come_late_are_refused() {
-    assert_eq!(commands_first("cargo run -- dev\ncargo test --workspace\n"), []);
-    assert_eq!(commands_first("cargo run -- dev\n").len(), 1);
-    let late = format!("{}{}", "a line\n".repeat(README_LINES_TO_COMMANDS), COMMANDS.join("\n"));
-    assert_eq!(commands_first(&late).len(), 2);
-}
-
-#[test]
-fn every_relative_link_of_the_documents_exists() {
-    let workspace = Workspace::real();
-    let documents = workspace.files.iter().filter(|f| f.path == "README.md" || f.path.starts_with("docs/"));
-    let documents: Vec<_> = documents.filter(|f| f.path.ends_with(".md")).collect();
-    assert!(documents.len() > 2, "the documents are not where this rule looks");
-    let exists = |path: &Path| root().join(path).exists();
-    let broken = documents.iter().flat_map(|f| links_lead_somewhere(&f.path, &f.text, exists));
-    assert_none(&broken.collect::<Vec<_>>());
-}
-
-#[test]
-fn a_link_that_leads_nowhere_is_refused() {
-    let judged = |text: &str| {
-        let exists = |path: &Path| path == Path::new("docs/there.md");
-        links_lead_somewhere("docs/a.md", text, exists).len()
-    };
-    assert_eq!(judged("[a](there.md), [b](there.md#part), [c](#part), [d](https://example.com/x)"), 0);
-    assert_eq!(judged("[a](gone.md) and [b](../there.md)"), 2);
 }

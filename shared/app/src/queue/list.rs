@@ -1,64 +1,16 @@
-//! The queue as an operator sees it: counts without scanning, and lists.
+//! Lists of messages: of a conversation, and all dead letters.
 
 use af_domain::ids::ConversationId;
 use af_domain::message::MessageStatus;
-use af_domain::time::{Millis, Timestamp};
 use af_store::conversation_key;
 use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::place_in_conversation;
 
 use crate::views::MessageView;
-use crate::{App, AppError, policies, views};
-
-/// Entries of each shard looked at for the age of the oldest; the ready index sorts by priority before age, so
-/// the figure is exact up to this many waiting conversations a shard.
-const OLDEST_LOOKED_AT: i32 = 500;
+use crate::{App, AppError, views};
 
 /// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
 const MESSAGES_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
-
-/// How much waits, runs and is dead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages that may run now.
-    pub queued_ready: i64,
-    /// Messages that wait for a time: scheduled, or for their retry.
-    pub queued_scheduled: i64,
-    /// Messages that run.
-    pub processing: i64,
-    /// Dead letters.
-    pub dead_letter: i64,
-    /// How long the conversation that waits longest for a worker has waited.
-    pub oldest_ready_age: Option<Millis>,
-    /// When the counts were last brought up to date; they follow the table's stream.
-    pub as_of: Option<Timestamp>,
-}
-
-/// The queue in figures.
-///
-/// # Errors
-/// When they cannot be read.
-pub async fn stats(app: &App) -> Result<Stats, AppError> {
-    let policies = policies::in_force(app).await?;
-    let now = app.now();
-    let shards =
-        (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, OLDEST_LOOKED_AT, None));
-    let (counters, pages) = tokio::join!(app.store.counters(), futures::future::join_all(shards));
-    let counters = counters?;
-    let mut oldest = None;
-    for page in pages {
-        let since = page?.0.iter().filter_map(|c| c.ready.time()).min();
-        oldest = oldest.into_iter().chain(since).min();
-    }
-    Ok(Stats {
-        queued_ready: counters.queued_ready,
-        queued_scheduled: counters.queued_scheduled,
-        processing: counters.processing,
-        dead_letter: counters.dead_letter,
-        oldest_ready_age: oldest.map(|since| now.since(since)),
-        as_of: counters.as_of,
-    })
-}
 
 /// One page of a conversation's messages, newest first; `status` keeps those in that state. The page ends early where
 /// messages are large.
@@ -110,11 +62,11 @@ pub async fn dead_letters(
     for shard in futures::future::join_all(shards).await {
         marks.extend(shard?);
     }
-    marks.sort_by(|a, b| b.0.cmp(&a.0));
+    marks.sort_by(|a, b| b.place.cmp(&a.place));
     let more = marks.len() > limit as usize;
     marks.truncate(limit as usize);
-    let next = marks.last().filter(|_| more).map(|(mark, _)| mark.clone());
-    let ids: Vec<_> = marks.into_iter().map(|(_, id)| id).collect();
+    let next = marks.last().filter(|_| more).map(|mark| mark.place.clone());
+    let ids: Vec<_> = marks.into_iter().map(|mark| mark.message).collect();
     let messages = app.store.messages(&ids, app.now()).await?;
     let dead = messages.into_iter().filter(|m| m.status == MessageStatus::DeadLetter);
     Ok((dead.map(|m| views::of_message(m, None)).collect(), next))

@@ -1,0 +1,29 @@
+//! `POST /v1/queue/{messageId}/cancel`.
+
+use af_app::queue::cancel as use_case;
+use af_app::wire::CancelBody;
+use af_domain::ids::MessageId;
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use tracing::Span;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs and its worker is told with the next
+/// heartbeat. A message that was cancelled before is answered as cancelled.
+///
+/// # Errors
+/// 404 when there is none, 409 when it is done.
+pub async fn cancel(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(id): ApiPath<MessageId>,
+) -> Result<(StatusCode, Json<CancelBody>), Problem> {
+    Span::current().record("message_id", id.as_str());
+    let body = CancelBody::new(&id, use_case(&app, &id).await?);
+    let status = if body.cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(body)))
+}

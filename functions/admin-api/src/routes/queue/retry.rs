@@ -1,0 +1,39 @@
+//! `POST /v1/queue/{messageId}/retry`: queues a dead letter again.
+
+use af_app::queue::retry as use_case;
+use af_domain::ids::MessageId;
+use af_http::{ApiPath, IdempotencyKey, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use tracing::Span;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// A message that waits again, with its attempts at zero.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    message_id: String,
+    /// `queued`.
+    status: &'static str,
+}
+
+/// Queues a dead letter again, behind all that waits in its conversation. Sent again with the same `Idempotency-Key` it
+/// is answered as before, whatever has become of the message since.
+///
+/// # Errors
+/// 404 when there is no such message, or its agent is gone; 409 when it is no dead letter, or its agent is disabled;
+/// 429 when too many wait in its conversation. Nothing is written then.
+pub async fn retry(
+    State(app): State<Shared>,
+    Operator(caller): Operator,
+    ApiPath(id): ApiPath<MessageId>,
+    key: Option<IdempotencyKey>,
+) -> Result<Json<Answer>, Problem> {
+    Span::current().record("message_id", id.as_str());
+    let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
+    use_case(&app, &id, idempotency).await?;
+    Ok(Json(Answer { message_id: id.to_string(), status: "queued" }))
+}

@@ -1,0 +1,76 @@
+//! `POST /v1/queue/retry`: queues the dead letters of a conversation or an agent again.
+
+use af_app::queue::{Which, retry_all as use_case};
+use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_domain::refusal::Refusal;
+use af_http::{ApiJson, Id, IdempotencyKey, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::Operator;
+use crate::paging;
+
+/// Which dead letters: those of a conversation or those of an agent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
+    #[serde(default)]
+    agent_key: Option<Id<AgentKey>>,
+    /// `nextCursor` of the call before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// What this call did. Each call looks at a bounded number of dead letters.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// How many wait again.
+    retried: usize,
+    /// Those that stay dead letters, because as many wait in their conversation as may.
+    full: Vec<String>,
+    /// Those that stay dead letters, because their agent is disabled or gone.
+    refused: Vec<String>,
+    /// Where the next call goes on; left out when all have been looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Queues dead letters again, oldest first. Those that die again while the calls of one walk follow each other are not
+/// retried again by it, and none is retried twice under one `Idempotency-Key`.
+///
+/// # Errors
+/// 422 unless exactly one of `conversationId` and `agentKey` is there, and for a cursor of another walk.
+pub async fn retry_all(
+    State(app): State<Shared>,
+    Operator(caller): Operator,
+    key: Option<IdempotencyKey>,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let which = match (request.conversation_id, request.agent_key) {
+        (Some(Id(conversation)), None) => Which::Conversation(conversation),
+        (None, Some(Id(agent))) => Which::Agent(agent),
+        (Some(_), Some(_)) | (None, None) => {
+            let detail = "give either conversationId or agentKey";
+            return Err(Refusal::field("/conversationId", detail).into());
+        }
+    };
+    let walk = match &which {
+        Which::Conversation(conversation) => format!("retry conversation {conversation}"),
+        Which::Agent(agent) => format!("retry agent {agent}"),
+    };
+    let after = paging::after(&app, &walk, request.cursor.as_deref()).await?;
+    let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
+    let done = use_case(&app, &which, after.as_deref(), idempotency).await?;
+    let ids = |ids: Vec<MessageId>| ids.iter().map(MessageId::to_string).collect();
+    Ok(Json(Answer {
+        retried: done.retried,
+        full: ids(done.full),
+        refused: ids(done.refused),
+        next_cursor: paging::seal(&app, &walk, done.next).await?,
+    }))
+}

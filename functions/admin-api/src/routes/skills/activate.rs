@@ -1,0 +1,42 @@
+//! `POST /v1/skills/{slug}/activate`: a rollback, or a promotion to another channel.
+
+use af_app::skills;
+use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::skill::ReleaseChannel;
+use af_http::{ApiJson, ApiPath, Id, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::SkillBody;
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Which version is released where.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// One that is deployed.
+    version: Id<SkillVersion>,
+    /// `stable`, when left out, or `canary`.
+    #[serde(default)]
+    release_channel: Option<Id<ReleaseChannel>>,
+    /// Who releases it.
+    actor: String,
+}
+
+/// Makes a version that is deployed the channel's active release.
+///
+/// # Errors
+/// 404 when there is no such skill or version, 409 when the skill is being deleted or the channel cannot take the
+/// release. Nothing is written then.
+pub async fn activate(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(slug): ApiPath<SkillSlug>,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<SkillBody>, Problem> {
+    let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
+    let skill = skills::activate(&app, &slug, &request.version.0, channel, &request.actor).await?;
+    Ok(Json(skill.into()))
+}

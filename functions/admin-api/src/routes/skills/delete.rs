@@ -1,0 +1,23 @@
+//! `DELETE /v1/skills/{slug}`.
+
+use af_app::skills;
+use af_domain::ids::SkillSlug;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Deletes a skill with its versions and releases. Sent again, it goes on with what was left.
+///
+/// # Errors
+/// 404 when there is none; 503 when it has more versions than one call removes.
+pub async fn delete(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiPath(slug): ApiPath<SkillSlug>,
+) -> Result<StatusCode, Problem> {
+    skills::delete(&app, &slug).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,23 @@
+//! `GET /v1/skills/{slug}`.
+
+use af_app::skills;
+use af_domain::ids::SkillSlug;
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::SkillBody;
+use crate::Shared;
+use crate::caller::Viewer;
+
+/// Shows a skill with its active releases.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn get(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiPath(slug): ApiPath<SkillSlug>,
+) -> Result<Json<SkillBody>, Problem> {
+    Ok(Json(skills::get(&app, &slug).await?.into()))
+}

@@ -1,0 +1,29 @@
+//! `GET /v1/skills`: the global skills by slug, page by page.
+
+use af_app::skills;
+use af_http::{ApiQuery, Page, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::SkillBody;
+use crate::Shared;
+use crate::caller::Viewer;
+use crate::paging::{self, PageQuery};
+
+const LISTING: &str = "skills";
+
+/// Lists skills.
+///
+/// # Errors
+/// 422 for a limit or cursor that is not acceptable.
+pub async fn list(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<SkillBody>>, Problem> {
+    let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
+    let mut found = skills::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let next = paging::cut(&mut found, query.limit, |skill| skill.slug.to_string());
+    let items = found.into_iter().map(Into::into).collect();
+    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+}

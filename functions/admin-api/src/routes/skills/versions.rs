@@ -1,0 +1,30 @@
+//! `GET /v1/skills/{slug}/versions`: a skill's versions, by version as a text, page by page.
+
+use af_app::skills;
+use af_domain::ids::SkillSlug;
+use af_http::{ApiPath, ApiQuery, Page, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::VersionBody;
+use crate::Shared;
+use crate::caller::Viewer;
+use crate::paging::{self, PageQuery};
+
+/// Lists versions with their releases, without their files.
+///
+/// # Errors
+/// 404 when there is no such skill, 422 for a limit or cursor that is not acceptable.
+pub async fn list(
+    State(app): State<Shared>,
+    _: Viewer,
+    ApiPath(slug): ApiPath<SkillSlug>,
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<VersionBody>>, Problem> {
+    let listing = format!("versions of skill {slug}");
+    let after = paging::after(&app, &listing, query.cursor.as_deref()).await?;
+    let mut found = skills::versions(&app, &slug, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let next = paging::cut(&mut found, query.limit, |view| view.deployed.edition.version.to_string());
+    let items = found.into_iter().map(Into::into).collect();
+    Ok(Json(paging::page(&app, &listing, items, next).await?))
+}

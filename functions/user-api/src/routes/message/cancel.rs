@@ -1,0 +1,27 @@
+//! `DELETE /v1/users/{consumerUserId}/messages/{messageId}`: cancels a message.
+
+use af_app::queue::cancel_of_user;
+use af_app::wire::CancelBody;
+use af_domain::ids::{ConsumerUserId, MessageId};
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Cancels a message of one of the user's conversations: 200 when it has ended, 202 when it runs and its worker is told
+/// with the next heartbeat. A message that was cancelled before is answered as cancelled.
+///
+/// # Errors
+/// 404 when there is none, or it is somebody else's; 409 when it is done.
+pub async fn cancel(
+    State(app): State<Shared>,
+    _: ConsumerApp,
+    ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
+) -> Result<(StatusCode, Json<CancelBody>), Problem> {
+    let body = CancelBody::new(&id, cancel_of_user(&app, &user, &id).await?);
+    let status = if body.cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(body)))
+}

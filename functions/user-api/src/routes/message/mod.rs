@@ -1,0 +1,4 @@
+//! One message of a user: shown and cancelled.
+
+pub mod cancel;
+pub mod get;

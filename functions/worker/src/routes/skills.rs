@@ -1,0 +1,62 @@
+//! `GET /v1/worker/skills?releaseChannel=`: the global skills, for a worker to write to its disk.
+
+use af_app::skills::{Fetched, manifest};
+use af_app::worker::still_here;
+use af_domain::skill::ReleaseChannel;
+use af_http::{ApiQuery, Bearer, Id, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::{Shared, caller};
+
+/// Which skills.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    /// `stable`, when left out, or `canary`.
+    #[serde(default)]
+    release_channel: Option<Id<ReleaseChannel>>,
+}
+
+/// Answers the manifest, or 304 without a body when `If-None-Match` names it.
+///
+/// # Errors
+/// 401 without a valid worker token, 422 for a channel that there is not.
+pub async fn skills(
+    State(app): State<Shared>,
+    bearer: Bearer,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Response, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let channel = query.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
+    let (alive, fetched) = tokio::join!(
+        still_here(&app, &worker),
+        manifest(&app, channel, |version| is_known(&headers, &etag(version)))
+    );
+    alive?;
+    Ok(match fetched? {
+        Fetched::Unchanged { manifest_version } => {
+            (StatusCode::NOT_MODIFIED, [(ETAG, etag(&manifest_version))]).into_response()
+        }
+        Fetched::Manifest(manifest) => {
+            ([(ETAG, etag(&manifest.manifest_version))], Json(manifest)).into_response()
+        }
+    })
+}
+
+/// Weak: the same skills may have another `generatedAt`.
+fn etag(manifest_version: &str) -> String {
+    format!("W/\"{manifest_version}\"")
+}
+
+/// Weak comparison (RFC 9110, sections 8.8.3.2 and 13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let listed = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    listed.flat_map(|list| list.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+}

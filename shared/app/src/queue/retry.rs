@@ -1,0 +1,113 @@
+//! Retry: a dead letter gets another life, behind all that waits.
+
+use af_domain::conversation::Entry;
+use af_domain::ids::MessageId;
+use af_domain::message::{Message, MessageStatus};
+use af_domain::policy::Policies;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+use af_store::StoreError;
+use af_store::conversation::Commit;
+use af_store::message::body_hash;
+
+use super::{TRIES_MAX, message};
+use crate::error::queue_full;
+use crate::{App, AppError, agents, policies};
+
+/// What became of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retried {
+    /// It waits again.
+    Queued,
+    /// As many wait in its conversation as may.
+    Full,
+    /// It is no dead letter, or the call that is being repeated has retried it already.
+    NotDead,
+}
+
+/// Queues the dead letter `id` again with its attempts at zero. `idempotency` names the caller and the call: sent again
+/// under the same name, it is answered as before.
+///
+/// # Errors
+/// 404 when there is no such message, or its agent is gone; 409 when it is no dead letter, or its agent is disabled;
+/// 429 when too many wait in its conversation. Nothing is written then.
+pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>) -> Result<(), AppError> {
+    let token = token(idempotency);
+    let dead = message(app, id).await?;
+    if token.is_some() && dead.retried_by == token {
+        return Ok(());
+    }
+    let policies = policies::in_force(app).await?;
+    if dead.status == MessageStatus::DeadLetter {
+        agents::taking_messages(app, &dead.agent).await?;
+        match retried(app, dead, token.as_deref(), &policies).await? {
+            Retried::Queued => return Ok(()),
+            Retried::Full => return Err(queue_full(policies.queue.pending_per_conversation_max)),
+            Retried::NotDead => {}
+        }
+    }
+    // Another call was faster, or an earlier sending of this one whose answer nobody heard.
+    let now = message(app, id).await?;
+    if token.is_some() && now.retried_by == token {
+        return Ok(());
+    }
+    let detail = format!("message {id} is {}: only a dead letter can be retried", now.status.as_str());
+    Err(Refusal::new(Code::Conflict, detail).into())
+}
+
+/// What tells one call from another.
+pub(super) fn token(idempotency: Option<(&str, &str)>) -> Option<String> {
+    idempotency.map(|(caller, key)| body_hash(&[caller, key]))
+}
+
+/// Queues `dead` again, unless the call named `token` has done so before.
+pub(super) async fn retried(
+    app: &App,
+    mut dead: Message,
+    token: Option<&str>,
+    policies: &Policies,
+) -> Result<Retried, AppError> {
+    for _ in 0..TRIES_MAX {
+        let is_ours = token.is_some() && dead.retried_by.as_deref() == token;
+        if is_ours || dead.status != MessageStatus::DeadLetter {
+            return Ok(Retried::NotDead);
+        }
+        let now = app.now();
+        let Some(before) = app.store.conversation(&dead.key, true).await? else {
+            return Err(without_conversation(&dead).into());
+        };
+        let entry = entry(&dead, policies, now);
+        let Some(after) = before.with_retried(entry.clone(), now, policies) else {
+            return Ok(Retried::Full);
+        };
+        let commit = app.store.retry_if_dead(&before, &after, &dead, &entry, token, policies).await?;
+        if let Commit::Done = commit {
+            return Ok(Retried::Queued);
+        }
+        dead = message(app, &dead.id).await?;
+    }
+    Err(AppError::Overtaken("retry"))
+}
+
+/// The entry of a message that begins anew: its history goes where it runs now, not where it ran before.
+fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
+    let default = u32::try_from(policies.retry.attempts_max).unwrap_or(u32::MAX);
+    Entry {
+        message: dead.id.clone(),
+        priority: dead.priority,
+        due: now,
+        scheduled: false,
+        attempts: 0,
+        drained: 0,
+        attempts_max: dead.attempts_max.unwrap_or(default),
+        not_before: Timestamp::default(),
+        first_fence: None,
+    }
+}
+
+fn without_conversation(message: &Message) -> StoreError {
+    StoreError::Malformed {
+        key: message.id.to_string(),
+        problem: format!("its conversation {} does not exist", message.conversation),
+    }
+}

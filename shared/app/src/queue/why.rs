@@ -1,0 +1,271 @@
+//! Why a message has not ended: what it waits for, and until when. First what its conversation knows, then who owns
+//! that conversation, then the pool and what reconcile last said of it.
+
+use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, Waiting};
+use af_domain::ids::{MessageId, WorkerId};
+use af_domain::message::MessageStatus;
+use af_domain::policy::Policies;
+use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::{Worker, WorkerStatus};
+
+use crate::reconcile::{Report, last_report};
+use crate::{App, AppError, policies, views};
+
+/// Longest time between two reconciles: the period of the template's schedule.
+const RECONCILE_EVERY: Millis = Millis::from_secs(60);
+
+/// What a message waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// It has ended.
+    Nothing,
+    /// It runs.
+    ItsWorker,
+    /// The time of its retry.
+    RetryTime,
+    /// The time it is scheduled for.
+    ScheduledTime,
+    /// Another message of its conversation.
+    AnotherMessage,
+    /// The next poll of the worker that owns its conversation.
+    OwnersPoll,
+    /// The worker that owns its conversation is leaving.
+    OwnersDrain,
+    /// The worker that owns its conversation, or a free one, has not spoken yet.
+    WorkersStart,
+    /// Reconcile, to take its conversation from a worker that is silent or gone.
+    Reconcile,
+    /// The next poll of a worker without a conversation.
+    FreeWorkersPoll,
+    /// A place in the pool.
+    PlaceInPool,
+    /// A provider that can start workers.
+    Provider,
+    /// A worker that reconcile will start.
+    NewWorker,
+}
+
+impl WaitsFor {
+    /// The word as it is answered.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            WaitsFor::Nothing => "nothing",
+            WaitsFor::ItsWorker => "its_worker",
+            WaitsFor::RetryTime => "retry_time",
+            WaitsFor::ScheduledTime => "scheduled_time",
+            WaitsFor::AnotherMessage => "another_message",
+            WaitsFor::OwnersPoll => "owners_poll",
+            WaitsFor::OwnersDrain => "owners_drain",
+            WaitsFor::WorkersStart => "workers_start",
+            WaitsFor::Reconcile => "reconcile",
+            WaitsFor::FreeWorkersPoll => "free_workers_poll",
+            WaitsFor::PlaceInPool => "place_in_pool",
+            WaitsFor::Provider => "provider",
+            WaitsFor::NewWorker => "new_worker",
+        }
+    }
+}
+
+/// What a message waits for, in words and in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The message's state.
+    pub status: &'static str,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
+    /// The same in words.
+    pub reason: String,
+    /// Until when at the latest, where that is known.
+    pub until: Option<Timestamp>,
+    /// The worker that it waits for.
+    pub worker: Option<WorkerId>,
+    /// The message that it waits for.
+    pub behind: Option<MessageId>,
+    /// Workers that are alive, and how many may be; when it waits for a place among them.
+    pub pool: Option<(usize, u64)>,
+}
+
+impl Why {
+    fn new(waits_for: WaitsFor, reason: String, until: Option<Timestamp>) -> Self {
+        Self { status: "queued", waits_for, reason, until, worker: None, behind: None, pool: None }
+    }
+
+    fn of_worker(mut self, worker: &WorkerId) -> Self {
+        self.worker = Some(worker.clone());
+        self
+    }
+
+    fn behind(mut self, message: &MessageId) -> Self {
+        self.behind = Some(message.clone());
+        self
+    }
+}
+
+/// Tells what `id` waits for.
+///
+/// # Errors
+/// 404 when there is no such message.
+pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
+    let view = views::message(app, id).await?;
+    let policies = policies::in_force(app).await?;
+    let now = app.now();
+    let conversation = match view.message.status {
+        MessageStatus::Queued => app.store.conversation(&view.message.key, true).await?,
+        MessageStatus::Done | MessageStatus::DeadLetter | MessageStatus::Cancelled => {
+            let ended = format!("it has ended: {}", view.status);
+            return Ok(Why { status: view.status, ..Why::new(WaitsFor::Nothing, ended, None) });
+        }
+    };
+    let waiting = conversation.as_ref().and_then(|c| Some((c, c.waiting_of(id, now, &policies)?)));
+    let Some((conversation, waiting)) = waiting else {
+        let lost = "its conversation does not name it: it has just ended, or reconcile will put it right";
+        return Ok(Why::new(WaitsFor::Reconcile, lost.to_owned(), None));
+    };
+    Ok(match waiting {
+        Waiting::ToEnd(lease) => running(lease),
+        Waiting::Running(lease) => behind_running(lease),
+        Waiting::Retry(at) => {
+            let reason = format!("its last attempt failed, and it is tried again at {at}");
+            Why::new(WaitsFor::RetryTime, reason, Some(at))
+        }
+        Waiting::Scheduled(at) => {
+            Why::new(WaitsFor::ScheduledTime, format!("it is scheduled for {at}"), Some(at))
+        }
+        Waiting::Behind(entry) => {
+            let first = &entry.message;
+            let until = Some(entry.due.max(entry.not_before)).filter(|t| *t > now);
+            let reason = format!("message {first} of the same conversation comes first");
+            Why::new(WaitsFor::AnotherMessage, reason, until).behind(first)
+        }
+        Waiting::Worker => match &conversation.owner {
+            Some(owner) => {
+                let row = app.store.worker(&owner.worker).await?;
+                owned(conversation, owner, row.as_ref(), &policies, now)
+            }
+            None => {
+                let (workers, report) = tokio::join!(app.store.workers(), last_report(app));
+                unowned(conversation, &workers?, report?.as_ref(), &policies, now)
+            }
+        },
+    })
+}
+
+fn running(lease: &Lease) -> Why {
+    let worker = &lease.worker;
+    let reason = match lease.cancelled {
+        true => format!("worker {worker} runs it and is told with its next heartbeat that it was cancelled"),
+        false => format!("worker {worker} runs it; its lease ends unless a heartbeat comes"),
+    };
+    Why {
+        status: "processing",
+        ..Why::new(WaitsFor::ItsWorker, reason, Some(lease.expires_at)).of_worker(worker)
+    }
+}
+
+fn behind_running(lease: &Lease) -> Why {
+    let (worker, first) = (&lease.worker, &lease.entry.message);
+    let reason = format!("message {first} of the same conversation runs on worker {worker}");
+    Why::new(WaitsFor::AnotherMessage, reason, None).of_worker(worker).behind(first)
+}
+
+/// The conversation has an owner, with this row.
+fn owned(
+    conversation: &Conversation,
+    owner: &Owner,
+    row: Option<&Worker>,
+    policies: &Policies,
+    now: Timestamp,
+) -> Why {
+    let worker = &owner.worker;
+    let why = |waits_for, reason, until| Why::new(waits_for, reason, until).of_worker(worker);
+    let Some(row) = row else {
+        let reason =
+            format!("worker {worker} owns its conversation but is gone; reconcile frees the conversation");
+        return why(WaitsFor::Reconcile, reason, None);
+    };
+    if let WorkerStatus::Draining { drain_by, reason } = row.status {
+        let words = format!("worker {worker} owns its conversation and is leaving ({reason})");
+        return why(WaitsFor::OwnersDrain, words, Some(drain_by));
+    }
+    if owner.state == OwnerState::Draining || row.status != WorkerStatus::Active {
+        let words = format!("worker {worker} owns its conversation and is leaving");
+        return why(WaitsFor::OwnersDrain, words, None);
+    }
+    let seen = row.seen_at.max(owner.seen_at);
+    if row.is_stale(seen, now, policies) {
+        let silence = now.since(seen.unwrap_or(row.registered_at));
+        let words = format!(
+            "worker {worker} owns its conversation and has been silent for {silence}; reconcile lets it go"
+        );
+        return why(WaitsFor::Reconcile, words, Some(now + RECONCILE_EVERY));
+    }
+    if seen.is_none() {
+        let words = format!("worker {worker} was made for its conversation and has not spoken yet");
+        return why(WaitsFor::WorkersStart, words, Some(row.registered_at + policies.lease.boot_grace));
+    }
+    let words = format!("worker {worker} owns its conversation and claims it with its next poll");
+    let quiet_since = conversation.active_at.max(row.quiet_since);
+    why(WaitsFor::OwnersPoll, words, Some(now + next_poll(quiet_since, policies, now)))
+}
+
+/// Nobody owns the conversation: who will?
+fn unowned(
+    conversation: &Conversation,
+    workers: &[Worker],
+    report: Option<&Report>,
+    policies: &Policies,
+    now: Timestamp,
+) -> Why {
+    let free = |w: &&Worker| {
+        let is_free = w.status == WorkerStatus::Active && w.assignment.is_none();
+        is_free && !w.is_stale(w.seen_at, now, policies)
+    };
+    let free: Vec<&Worker> = workers.iter().filter(free).collect();
+    if let Some(worker) = free.iter().find(|w| w.seen_at.is_some()) {
+        let until = now + next_poll(worker.quiet_since, policies, now);
+        let reason = format!("worker {} is free and claims with its next poll", worker.id);
+        return Why::new(WaitsFor::FreeWorkersPoll, reason, Some(until)).of_worker(&worker.id);
+    }
+    if let Some(worker) = free.first() {
+        let until = worker.registered_at + policies.lease.boot_grace;
+        let reason = format!("worker {} has no conversation and has not spoken yet", worker.id);
+        return Why::new(WaitsFor::WorkersStart, reason, Some(until)).of_worker(&worker.id);
+    }
+    let workers_max = policies.scaling.workers_max;
+    if workers.len() as u64 >= workers_max {
+        let reason = format!(
+            "nobody owns its conversation, and {} of {workers_max} workers are alive: one must let go or leave",
+            workers.len()
+        );
+        let full = Why::new(WaitsFor::PlaceInPool, reason, None);
+        return Why { pool: Some((workers.len(), workers_max)), ..full };
+    }
+    if let Some(error) = report.and_then(|r| r.errors.first()) {
+        let reason =
+            format!("nobody owns its conversation, and the last reconcile could start no worker: {error}");
+        return Why::new(WaitsFor::Provider, reason, None);
+    }
+    // Of a conversation that nobody owns, a report knows the key only.
+    let subject = format!("worker for conversation {}", conversation.key);
+    let failed = report.and_then(|r| {
+        let of_ours = r.actions.iter().find(|a| a.action == "spawn" && a.subject == subject)?;
+        of_ours.outcome.strip_prefix("failed: ")
+    });
+    let until = report.map(|r| Timestamp::from_millis(r.at) + RECONCILE_EVERY).filter(|t| *t > now);
+    match failed {
+        Some(why) => {
+            let reason = format!("the last reconcile could not start a worker for it and tries again: {why}");
+            Why::new(WaitsFor::Provider, reason, until)
+        }
+        None => {
+            let reason = "nobody owns its conversation; the next reconcile starts a worker for it".to_owned();
+            Why::new(WaitsFor::NewWorker, reason, until)
+        }
+    }
+}
+
+/// How long a worker that has been quiet since then waits between polls.
+fn next_poll(quiet_since: Timestamp, policies: &Policies, now: Timestamp) -> Millis {
+    let is_idle = now.since(quiet_since) >= policies.poll.idle_after;
+    if is_idle { policies.poll.idle } else { policies.poll.active }
+}

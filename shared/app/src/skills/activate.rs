@@ -1,0 +1,45 @@
+//! Makes a version that is deployed the active release of a channel: a rollback, or a promotion.
+
+use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::skill::{Release, ReleaseChannel, Skill};
+use af_store::conversation::Commit;
+use af_store::skill::VersionChange;
+
+use super::{CHANGE_TRIES_MAX, change, changeable, no_version, stamp};
+use crate::{App, AppError};
+
+/// Releases a version on a channel, in place of the one that is active there.
+///
+/// # Errors
+/// 404 when there is no such skill or version, 409 when the skill is being deleted or the channel cannot take the
+/// release. Nothing is written then.
+pub async fn activate(
+    app: &App,
+    slug: &SkillSlug,
+    version: &SkillVersion,
+    channel: ReleaseChannel,
+    actor: &str,
+) -> Result<Skill, AppError> {
+    let stamp = stamp(app, actor)?;
+    for _ in 0..CHANGE_TRIES_MAX {
+        let (before, known) =
+            tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
+        let before = changeable(before, slug)?;
+        let known = known.ok_or_else(|| no_version(slug, version))?;
+        if before.active.get(&channel).is_some_and(|active| active.edition == known.edition) {
+            return Ok(before);
+        }
+        let release = Release { edition: known.edition.clone(), released: stamp.clone() };
+        let after = before.changed(stamp.clone(), |skill| {
+            skill.active.insert(channel, release);
+        });
+        let noted = VersionChange::Released(&known, channel, &stamp);
+        let change = change(app, Some(before.revision), &after, &[channel], noted).await?;
+        if let Commit::Done = app.store.change_skill_if_unchanged(&change).await? {
+            let (slug, version, channel) = (slug.as_str(), version.as_str(), channel.as_str());
+            tracing::info!(slug, version, channel, actor, "skill release activated");
+            return Ok(after);
+        }
+    }
+    Err(AppError::Overtaken("the activation of a skill"))
+}

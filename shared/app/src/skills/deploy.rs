@@ -1,0 +1,157 @@
+//! Deploys a version of a skill and releases it on a channel.
+
+use std::collections::BTreeMap;
+
+use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::refusal::{Code, Refusal};
+use af_domain::skill::bundle::{Bundle, GivenFile};
+use af_domain::skill::{Deployed, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
+use af_store::conversation::Commit;
+use af_store::skill::VersionChange;
+
+use super::{CHANGE_TRIES_MAX, change, changeable, check_text, manifest, stamp};
+use crate::{App, AppError};
+
+/// Most characters of a display name.
+const NAME_CHARS_MAX: usize = 200;
+/// Most characters of a description.
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// Most characters of an entry point, which is a name in a script.
+const ENTRY_POINT_CHARS_MAX: usize = 100;
+
+/// What is deployed.
+#[derive(Debug)]
+pub struct Deploy {
+    /// The skill; made when there is none.
+    pub slug: SkillSlug,
+    /// What people see; stays when left out.
+    pub display_name: Option<String>,
+    /// What it is for; stays when left out.
+    pub description: Option<String>,
+    /// Which version.
+    pub version: SkillVersion,
+    /// Its files.
+    pub files: Vec<GivenFile>,
+    /// What of its script is called.
+    pub entry_point: String,
+    /// How its script is loaded.
+    pub module_format: ModuleFormat,
+    /// Where it is released.
+    pub channel: ReleaseChannel,
+    /// Who deploys it.
+    pub actor: String,
+}
+
+/// Deploys a version, and makes it the channel's active release. The same version with the same files again is no other
+/// version, and only released.
+///
+/// # Errors
+/// A refusal that names the field at fault; 409 when the version is there with other files, the skill is being deleted,
+/// or the channel cannot take the release. Nothing is written then.
+pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppError> {
+    let stamp = stamp(app, &request.actor)?;
+    check_texts(&request)?;
+    let Deploy { slug, display_name, description, version, module_format, entry_point, channel, .. } =
+        request;
+    let bundle = Bundle::of(request.files, module_format)?;
+    let (sha256, bytes) = (bundle.sha256().clone(), bundle.bytes() as u64);
+    let mut edition = Edition { version, bundle: sha256, bytes, answer_bytes: 0, module_format, entry_point };
+    edition.answer_bytes = manifest::answer_bytes(&slug, &edition, bundle.files())?;
+    let release = Release { edition, released: stamp.clone() };
+    let apply = |skill: &mut Skill| {
+        skill.display_name = display_name.clone().or(skill.display_name.take());
+        skill.description = description.clone().or(skill.description.take());
+        if !serves(skill, channel, &release.edition) {
+            skill.active.insert(channel, release.clone());
+        }
+    };
+    for _ in 0..CHANGE_TRIES_MAX {
+        let reads = (app.store.skill(&slug), app.store.skill_version(&slug, &release.edition.version));
+        let (before, known) = tokio::try_join!(reads.0, reads.1)?;
+        let before = before.map(|skill| changeable(Some(skill), &slug)).transpose()?;
+        if let Some(known) = &known {
+            same_edition(&slug, &known.edition, &release.edition)?;
+        }
+        let after = match &before {
+            Some(skill) => skill.changed(stamp.clone(), apply),
+            None => made(&slug, &stamp, apply),
+        };
+        if let Some(before) = before.as_ref().filter(|before| is_there(before, &after)) {
+            return Ok(answer(before.clone(), channel, &release));
+        }
+        let first = first(&release, &bundle, channel);
+        let version = match &known {
+            None => VersionChange::Deployed(&first, &bundle),
+            Some(_) if before.as_ref().is_some_and(|b| b.active == after.active) => VersionChange::None,
+            Some(known) => VersionChange::Released(known, channel, &stamp),
+        };
+        let change = change(app, before.map(|b| b.revision), &after, &[channel], version).await?;
+        if let Commit::Done = app.store.change_skill_if_unchanged(&change).await? {
+            let edition = &release.edition;
+            let (version, bundle) = (edition.version.as_str(), edition.bundle.as_str());
+            let (slug, channel_name) = (slug.as_str(), channel.as_str());
+            tracing::info!(slug, version, bundle, channel = channel_name, actor = stamp.by, "skill deployed");
+            return Ok(answer(after, channel, &release));
+        }
+    }
+    Err(AppError::Overtaken("the deployment of a skill"))
+}
+
+fn check_texts(request: &Deploy) -> Result<(), Refusal> {
+    if let Some(name) = &request.display_name {
+        check_text("displayName", name, 1, NAME_CHARS_MAX)?;
+    }
+    let description = request.description.as_deref().unwrap_or_default();
+    if description.chars().count() > DESCRIPTION_CHARS_MAX {
+        let detail = format!("description must be at most {DESCRIPTION_CHARS_MAX} characters");
+        return Err(Refusal::field("/description", detail));
+    }
+    check_text("entryPoint", &request.entry_point, 1, ENTRY_POINT_CHARS_MAX)
+}
+
+/// A version never changes.
+fn same_edition(slug: &SkillSlug, known: &Edition, given: &Edition) -> Result<(), Refusal> {
+    if known == given {
+        return Ok(());
+    }
+    let detail = format!(
+        "version {} of skill {slug} is deployed already, with bundle {} of format {} and entry point {}; \
+         deploy what differs as another version",
+        known.version,
+        known.bundle,
+        known.module_format.as_str(),
+        known.entry_point
+    );
+    Err(Refusal::new(Code::Conflict, detail))
+}
+
+fn serves(skill: &Skill, channel: ReleaseChannel, edition: &Edition) -> bool {
+    skill.active.get(&channel).is_some_and(|active| active.edition == *edition)
+}
+
+fn made(slug: &SkillSlug, stamp: &Stamp, apply: impl FnOnce(&mut Skill)) -> Skill {
+    let mut skill = Skill::new(slug.clone(), stamp.clone());
+    apply(&mut skill);
+    skill
+}
+
+/// Whether `before` is all that the deployment asks for.
+fn is_there(before: &Skill, after: &Skill) -> bool {
+    let asked = |skill: &Skill| (skill.display_name.clone(), skill.description.clone());
+    before.active == after.active && asked(before) == asked(after)
+}
+
+fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> Deployed {
+    Deployed {
+        edition: release.edition.clone(),
+        files: u32::try_from(bundle.files().len()).unwrap_or(u32::MAX),
+        deployed: release.released.clone(),
+        released: BTreeMap::from([(channel, release.released.clone())]),
+    }
+}
+
+/// The skill with the release that is active now; one that is there keeps the time of its first call.
+fn answer(skill: Skill, channel: ReleaseChannel, release: &Release) -> (Skill, Release) {
+    let active = skill.active.get(&channel).cloned().unwrap_or_else(|| release.clone());
+    (skill, active)
+}

@@ -1,0 +1,106 @@
+//! What a message of this conversation waits for, as far as the conversation knows.
+
+use super::{Conversation, Entry, Lease};
+use crate::ids::MessageId;
+use crate::policy::Policies;
+use crate::time::Timestamp;
+
+/// What stands between a message and its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting<'a> {
+    /// It runs, under this lease.
+    ToEnd(&'a Lease),
+    /// Its retry is due at this moment.
+    Retry(Timestamp),
+    /// It is scheduled for this moment.
+    Scheduled(Timestamp),
+    /// Another message of the conversation runs.
+    Running(&'a Lease),
+    /// Another message of the conversation comes first.
+    Behind(&'a Entry),
+    /// It is the next: whoever owns the conversation, or comes to own it, may claim it now.
+    Worker,
+}
+
+impl Conversation {
+    /// What `message` waits for at `now`; `None` when the conversation does not name it.
+    pub fn waiting_of(
+        &self,
+        message: &MessageId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Waiting<'_>> {
+        if let Some(lease) = self.lease.as_ref().filter(|l| &l.entry.message == message) {
+            return Some(Waiting::ToEnd(lease));
+        }
+        let place = self.queue.entries().iter().position(|e| &e.message == message)?;
+        let entry = &self.queue.entries()[place];
+        if entry.waits_until() > now {
+            let until = entry.waits_until();
+            return Some(if entry.is_retry() { Waiting::Retry(until) } else { Waiting::Scheduled(until) });
+        }
+        if let Some(lease) = &self.lease {
+            return Some(Waiting::Running(lease));
+        }
+        let first = self.in_order(now, policies).into_iter().next()?;
+        Some(if &first.message == message { Waiting::Worker } else { Waiting::Behind(first) })
+    }
+
+    /// What waits, in the order in which it would run if nothing came any more.
+    pub fn in_order(&self, now: Timestamp, policies: &Policies) -> Vec<&Entry> {
+        self.queue.in_order(now, policies.queue.on_retry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOW, conversation, entry, worker};
+    use super::super::{Failure, Priority, Queue};
+    use super::*;
+    use crate::policy::OnRetry;
+
+    fn waiting<'a>(conversation: &'a Conversation, message: &str, policies: &Policies) -> Waiting<'a> {
+        conversation.waiting_of(&MessageId::parse(message).unwrap(), NOW, policies).unwrap()
+    }
+
+    #[test]
+    fn the_first_waits_for_a_worker_and_the_others_for_the_first() {
+        let policies = Policies::default();
+        let mut urgent = entry("b");
+        urgent.priority = Priority::new(90).unwrap();
+        let mut two = conversation(&["a"]);
+        two.queue.push(urgent.clone());
+        assert_eq!(waiting(&two, "b", &policies), Waiting::Worker);
+        assert_eq!(waiting(&two, "a", &policies), Waiting::Behind(&urgent));
+        let claimed = two.claim(&worker("w"), 1, NOW, &policies).unwrap();
+        assert_eq!(waiting(&claimed.after, "b", &policies), Waiting::ToEnd(&claimed.lease));
+        assert_eq!(waiting(&claimed.after, "a", &policies), Waiting::Running(&claimed.lease));
+        assert_eq!(two.waiting_of(&MessageId::parse("c").unwrap(), NOW, &policies), None);
+    }
+
+    #[test]
+    fn a_retry_waits_for_its_time_and_holds_the_others_up_where_the_policy_says_so() {
+        let mut policies = Policies::default();
+        let claimed = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+        let failure = Failure { error: "no".into(), retryable: true };
+        let after = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
+        let retry = after.queue.entries()[0].clone();
+        assert_eq!(waiting(&after, "a", &policies), Waiting::Retry(retry.not_before));
+        assert_eq!(waiting(&after, "b", &policies), Waiting::Behind(&retry));
+        policies.queue.on_retry = OnRetry::Overtake;
+        assert_eq!(waiting(&after, "b", &policies), Waiting::Worker);
+    }
+
+    #[test]
+    fn what_is_scheduled_waits_for_its_time_behind_all_that_is_due() {
+        let policies = Policies::default();
+        let mut later = entry("later");
+        (later.due, later.scheduled) = (NOW + policies.lease.lease, true);
+        later.priority = Priority::new(100).unwrap();
+        let mut both = conversation(&[]);
+        both.queue = Queue::new(vec![later.clone(), entry("now")]);
+        assert_eq!(waiting(&both, "later", &policies), Waiting::Scheduled(later.due));
+        let order: Vec<_> = both.in_order(NOW, &policies).iter().map(|e| e.message.as_str()).collect();
+        assert_eq!(order, ["now", "later"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! What a channel serves: one release of each skill, no more together than one answer to a worker can bring.
+
+use std::collections::BTreeMap;
+
+use super::{Release, ReleaseChannel, Skill};
+use crate::ids::SkillSlug;
+use crate::refusal::{Code, Refusal};
+use crate::time::Timestamp;
+
+/// Most bytes of all bundles that a channel serves.
+pub const CHANNEL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Most bytes that they take in the answer. Lambda answers 6 MB, the body as a JSON string: a text of quotes and line
+/// ends takes up to four times its size there, one of control characters seven times.
+pub const CHANNEL_ANSWER_BYTES_MAX: u64 = 5_900_000;
+/// Most skills of a channel: all stand in one item with about 400 bytes each, and are written with each release.
+pub const CHANNEL_SKILLS_MAX: usize = 200;
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Which.
+    pub name: ReleaseChannel,
+    /// What it serves.
+    pub serves: BTreeMap<SkillSlug, Release>,
+    /// Grows by one with every change; 0 when nothing was ever released there.
+    pub revision: u64,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Channel {
+    /// A channel that nothing was ever released on.
+    pub const fn new(name: ReleaseChannel) -> Self {
+        Self { name, serves: BTreeMap::new(), revision: 0, changed_at: Timestamp::from_millis(0) }
+    }
+
+    /// The channel as `skill` wants it; `None` when it is so already.
+    ///
+    /// # Errors
+    /// A refusal that says how much does not fit.
+    pub fn following(&self, skill: &Skill, now: Timestamp) -> Result<Option<Self>, Refusal> {
+        let (served, wanted) = (self.serves.get(&skill.slug), skill.served(self.name));
+        if served == wanted {
+            return Ok(None);
+        }
+        let mut channel = Self { revision: self.revision + 1, changed_at: now, ..self.clone() };
+        match wanted {
+            Some(release) => {
+                channel.serves.insert(skill.slug.clone(), release.clone());
+                channel.check()?;
+            }
+            None => {
+                channel.serves.remove(&skill.slug);
+            }
+        }
+        Ok(Some(channel))
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let sum = |of: fn(&Release) -> u64| self.serves.values().map(of).sum::<u64>();
+        let bytes = sum(|release| release.edition.bytes);
+        let answer_bytes = sum(|release| release.edition.answer_bytes);
+        let skills = self.serves.len();
+        let limits = [
+            (skills as u64, CHANNEL_SKILLS_MAX as u64, "skills"),
+            (bytes, CHANNEL_BYTES_MAX, "bytes of files"),
+            (answer_bytes, CHANNEL_ANSWER_BYTES_MAX, "bytes of JSON in the answer to a worker"),
+        ];
+        let Some((would, max, what)) = limits.into_iter().find(|(would, max, _)| would > max) else {
+            return Ok(());
+        };
+        let detail = format!(
+            "channel {} would serve {would} {what}, at most {max} fit; disable or delete a skill first",
+            self.name.as_str()
+        );
+        Err(Refusal::new(Code::Conflict, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bundle::sha256;
+    use super::super::{Edition, ModuleFormat, SkillStatus, Stamp};
+    use super::*;
+    use crate::ids::SkillVersion;
+
+    fn stamp(at: u64) -> Stamp {
+        Stamp { at: Timestamp::from_millis(at), by: "ann".into() }
+    }
+
+    fn skill(slug: &str, bytes: u64) -> Skill {
+        let edition = Edition {
+            version: SkillVersion::parse("1.0.0").unwrap(),
+            bundle: sha256(b"x"),
+            bytes,
+            answer_bytes: bytes,
+            module_format: ModuleFormat::Esm,
+            entry_point: "default".into(),
+        };
+        let mut skill = Skill::new(SkillSlug::parse(slug).unwrap(), stamp(5));
+        skill.active.insert(ReleaseChannel::Stable, Release { edition, released: stamp(5) });
+        skill
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(9);
+
+    #[test]
+    fn a_channel_follows_what_a_skill_releases_there_and_nowhere_else() {
+        let empty = Channel::new(ReleaseChannel::Stable);
+        let skill = skill("ab", 10);
+        let serving = empty.following(&skill, NOW).unwrap().unwrap();
+        assert_eq!((serving.serves.len(), serving.revision, serving.changed_at), (1, 1, NOW));
+        assert_eq!(serving.following(&skill, NOW), Ok(None), "nothing to change");
+        assert_eq!(Channel::new(ReleaseChannel::Canary).following(&skill, NOW), Ok(None));
+        let disabled = skill.changed(stamp(6), |s| s.status = SkillStatus::Disabled);
+        let without = serving.following(&disabled, NOW).unwrap().unwrap();
+        assert_eq!((without.serves.len(), without.revision), (0, 2));
+    }
+
+    #[test]
+    fn a_channel_takes_no_more_than_fits_and_says_how_much() {
+        let empty = Channel::new(ReleaseChannel::Stable);
+        let full = empty.following(&skill("ab", CHANNEL_BYTES_MAX), NOW).unwrap().unwrap();
+        let refusal = full.following(&skill("cd", 1), NOW).unwrap_err();
+        assert_eq!(refusal.code, Code::Conflict);
+        assert!(refusal.detail.contains("4194305 bytes of files, at most 4194304"), "{}", refusal.detail);
+        let smaller = full.following(&skill("ab", 7), NOW).unwrap().unwrap();
+        assert_eq!(smaller.serves.len(), 1, "what it replaces does not count");
+        let mut wordy = skill("cd", 1);
+        let release = wordy.active.get_mut(&ReleaseChannel::Stable).unwrap();
+        release.edition.answer_bytes = CHANNEL_ANSWER_BYTES_MAX;
+        let refusal = smaller.following(&wordy, NOW).unwrap_err();
+        assert!(refusal.detail.contains("5900007 bytes of JSON"), "{}", refusal.detail);
+        let many = (0..CHANNEL_SKILLS_MAX).map(|n| skill(&format!("s{n}"), 1));
+        let crowded = many.fold(empty, |channel, skill| channel.following(&skill, NOW).unwrap().unwrap());
+        assert!(crowded.following(&skill("ab", 1), NOW).unwrap_err().detail.contains("201 skills"));
+    }
+
+    #[test]
+    fn a_revision_grows_and_is_never_that_of_an_earlier_life() {
+        let first = skill("ab", 1);
+        assert_eq!(first.changed(stamp(5), |_| ()).revision, 6);
+        assert_eq!(first.changed(stamp(3), |_| ()).revision, 6, "a clock that stands or goes back");
+        assert_eq!(first.changed(stamp(50), |_| ()).revision, 50);
+    }
+}

@@ -1,0 +1,132 @@
+//! The attempts of a message, as its item remembers them.
+//!
+//! They are a ring of `ATTEMPTS_KEPT` texts: attempt number n is written over the place (n − 1) mod `ATTEMPTS_KEPT`, so
+//! that the end of an attempt need not read what is there. A dead letter that is retried counts from one again; its
+//! ring is turned then, so that the oldest places are written over first.
+
+use af_domain::attempt::{ATTEMPTS_KEPT, Attempt, AttemptEnd, EndedBy};
+use af_domain::conversation::{GivenBack, Lease, Outcome};
+use af_domain::ids::{Fence, WorkerId};
+use af_domain::time::Timestamp;
+
+use crate::StoreError;
+use crate::expression::Update;
+use crate::item::Reader;
+
+/// Most characters of an error in the record of its attempt; the last error is kept longer. All records must fit into
+/// the message's item beside payload and reply, or it could neither wait for its retry nor end.
+const ERROR_CHARS_MAX: usize = 200;
+/// Fields of a record, parted by `|`; the error stands last because only it is free text.
+const FIELDS: usize = 8;
+
+/// The attempt under `lease`, which ended with `back`.
+pub(crate) fn given_back(lease: &Lease, back: &GivenBack, now: Timestamp) -> Attempt {
+    let end = match back.outcome {
+        Outcome::Done => AttemptEnd::Done,
+        Outcome::Requeued { .. } => AttemptEnd::Requeued,
+        Outcome::DeadLettered => AttemptEnd::DeadLetter,
+        Outcome::Cancelled => AttemptEnd::Cancelled,
+    };
+    Attempt {
+        fence: lease.id.parts().fence,
+        number: lease.entry.attempts,
+        worker: lease.worker.clone(),
+        claimed_at: lease.claimed_at,
+        ended_at: now,
+        end,
+        ended_by: back.ended_by,
+        error: Some(back.error.clone()),
+    }
+}
+
+/// The update of a message with `attempt` among its attempts.
+pub(crate) fn remember(update: Update, attempt: &Attempt) -> Update {
+    let place = (attempt.number.saturating_sub(1)) as usize % ATTEMPTS_KEPT;
+    update.set_to(&format!("ats[{place}]"), ":attempt").bind(":attempt", encode(attempt))
+}
+
+/// The ring of a message whose attempts are counted from one again.
+pub(crate) fn turned(attempts: &[Attempt]) -> Vec<String> {
+    let kept = &attempts[attempts.len().saturating_sub(ATTEMPTS_KEPT)..];
+    let free = std::iter::repeat_n(String::new(), ATTEMPTS_KEPT - kept.len());
+    free.chain(kept.iter().map(encode)).collect()
+}
+
+/// Reads the attempts of a message, oldest first.
+pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>, StoreError> {
+    let texts = reader.texts("ats")?.into_iter().filter(|t| !t.is_empty());
+    let read = |text| decode(text).ok_or_else(|| reader.malformed("ats", "not an attempt"));
+    let mut attempts = texts.map(read).collect::<Result<Vec<_>, _>>()?;
+    attempts.sort_by_key(|a| a.fence);
+    Ok(attempts)
+}
+
+/// An attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`.
+fn encode(attempt: &Attempt) -> String {
+    let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(ERROR_CHARS_MAX).collect();
+    format!(
+        "{}|{}|{}|{}|{}|{}|{}|{error}",
+        attempt.fence,
+        attempt.number,
+        attempt.worker,
+        attempt.claimed_at,
+        attempt.ended_at,
+        attempt.end.as_str(),
+        attempt.ended_by.as_str(),
+    )
+}
+
+fn decode(text: &str) -> Option<Attempt> {
+    let mut fields = text.splitn(FIELDS, '|');
+    let mut next = || fields.next();
+    Some(Attempt {
+        fence: Fence(next()?.parse().ok()?),
+        number: next()?.parse().ok()?,
+        worker: WorkerId::parse(next()?).ok()?,
+        claimed_at: Timestamp::from_millis(next()?.parse().ok()?),
+        ended_at: Timestamp::from_millis(next()?.parse().ok()?),
+        end: AttemptEnd::parse(next()?)?,
+        ended_by: EndedBy::parse(next()?)?,
+        error: next().filter(|e| !e.is_empty()).map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(fence: u64) -> Attempt {
+        Attempt {
+            fence: Fence(fence),
+            number: 3,
+            worker: WorkerId::parse("w-1").unwrap(),
+            claimed_at: Timestamp::from_millis(10),
+            ended_at: Timestamp::from_millis(20),
+            end: AttemptEnd::Requeued,
+            ended_by: EndedBy::Worker,
+            error: Some("a|b".to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_attempt_survives_being_stored_and_its_error_is_cut_short() {
+        let bare = Attempt { error: None, ..attempt(7) };
+        for attempt in [attempt(7), bare] {
+            assert_eq!(decode(&encode(&attempt)), Some(attempt));
+        }
+        let long = Attempt { error: Some("🦀".repeat(ERROR_CHARS_MAX + 1)), ..attempt(7) };
+        let read = decode(&encode(&long)).unwrap();
+        assert_eq!(read.error.unwrap().chars().count(), ERROR_CHARS_MAX);
+        assert_eq!(decode("7|3|w-1"), None);
+    }
+
+    #[test]
+    fn a_turned_ring_is_full_and_its_oldest_stand_first() {
+        let few: Vec<_> = (1..=3).map(attempt).collect();
+        let ring = turned(&few);
+        assert_eq!(ring.len(), ATTEMPTS_KEPT);
+        assert_eq!(ring.iter().position(|t| !t.is_empty()), Some(ATTEMPTS_KEPT - 3));
+        let many: Vec<_> = (1..=ATTEMPTS_KEPT as u64 + 5).map(attempt).collect();
+        assert!(turned(&many)[0].starts_with("6|"));
+    }
+}

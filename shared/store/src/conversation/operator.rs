@@ -1,0 +1,140 @@
+//! Cancel, retry, free: what an operator does to the queue, and a sender to a message of their own.
+
+use af_domain::conversation::{Conversation, Entry, Freed};
+use af_domain::ids::MessageId;
+use af_domain::message::{Message, MessageStatus};
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+use af_domain::worker::Worker;
+
+use super::Commit;
+use super::item::change;
+use super::owner::as_commit;
+use super::settle::{forgotten_at, returned};
+use crate::attempt::turned;
+use crate::expression::Update;
+use crate::worker::taken_row;
+use crate::write::Updated;
+use crate::{Store, StoreError, keys};
+
+impl Store {
+    /// Cancels a message that waits: `after` is the conversation without it.
+    ///
+    /// # Errors
+    /// When the table cannot answer; read again and decide again.
+    pub async fn cancel_if_waiting(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        message: &MessageId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let cancelled = cancelled(message, MessageStatus::Queued, now, policies);
+        let meta = change(before, after, policies.queue.ready_shards);
+        Ok(as_commit(&self.commit(self.transaction().update(meta).update(cancelled)).await?))
+    }
+
+    /// Marks the running message as cancelled: its worker hears of it with the next heartbeat. The version moves on, so
+    /// that no end which was decided without the mark commits.
+    ///
+    /// # Errors
+    /// When the table cannot answer; the mark may be set twice.
+    pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit, StoreError> {
+        let Some(lease) = &running.lease else { return Ok(Commit::Stale) };
+        let mark = Update::of(keys::conversation(&running.key))
+            .set("ls.c", true)
+            .set_to("v", "#v + :one")
+            .bind(":one", 1_u64)
+            .when("#ls.#l = :lease")
+            .bind(":lease", lease.id.as_str());
+        match self.update(mark).await? {
+            Updated::Done(_) => Ok(Commit::Done),
+            Updated::Refused(_) => Ok(Commit::Stale),
+        }
+    }
+
+    /// Cancels a dead letter and takes its mark away.
+    ///
+    /// # Errors
+    /// When the table cannot answer; read again and decide again.
+    pub async fn cancel_if_dead(
+        &self,
+        dead: &Message,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
+        let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies)
+            .when("#da = :died")
+            .bind(":died", died_at);
+        let transaction = self.transaction().update(cancelled).delete(&keys::dead_letter(&dead.id, died_at));
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Queues a dead letter again as `entry`, which `after` holds, and takes its mark away. `token` names the call, so
+    /// that the caller can be told that an earlier sending of it was carried out.
+    ///
+    /// # Errors
+    /// When the table cannot answer; read again and decide again.
+    pub async fn retry_if_dead(
+        &self,
+        before: &Conversation,
+        after: &Conversation,
+        dead: &Message,
+        entry: &Entry,
+        token: Option<&str>,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
+        let queued = Update::of(keys::message(&dead.id))
+            .set("st", MessageStatus::Queued.as_str())
+            .set("at", entry.attempts)
+            .set("ats", turned(&dead.attempt_log))
+            .set_or_remove("rt", token)
+            .remove("da")
+            .remove("fe")
+            .remove("am")
+            .when("#st = :before AND #da = :died")
+            .bind(":before", MessageStatus::DeadLetter.as_str())
+            .bind(":died", died_at);
+        let meta = change(before, after, policies.queue.ready_shards);
+        let transaction = self.transaction().update(meta).update(queued);
+        let transaction = transaction.delete(&keys::dead_letter(&dead.id, died_at));
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+
+    /// Takes a conversation from its owner, and gives back what runs on it. `owner` is the owner's row, when it has one
+    /// that names this conversation, as it was read and as it will be.
+    ///
+    /// # Errors
+    /// When the table cannot answer; read again and decide again.
+    pub async fn free_if_unchanged(
+        &self,
+        before: &Conversation,
+        freed: &Freed,
+        owner: Option<(&Worker, &Worker)>,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let meta = change(before, &freed.after, policies.queue.ready_shards);
+        let mut transaction = self.transaction().update(meta);
+        if let Some((lease, back)) = before.lease.as_ref().zip(freed.back.as_ref()) {
+            transaction = returned(transaction, before, lease, back, now, policies);
+        }
+        if let Some((row, taken)) = owner {
+            transaction = transaction.update(taken_row(row, taken, &before.key));
+        }
+        Ok(as_commit(&self.commit(transaction).await?))
+    }
+}
+
+fn cancelled(message: &MessageId, before: MessageStatus, now: Timestamp, policies: &Policies) -> Update {
+    Update::of(keys::message(message))
+        .set("st", MessageStatus::Cancelled.as_str())
+        .set("da", now)
+        .set("ttl", forgotten_at(now, policies))
+        .remove("am")
+        .when("#st = :before")
+        .bind(":before", before.as_str())
+}

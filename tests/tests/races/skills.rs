@@ -1,0 +1,169 @@
+//! Operators who deploy at the same moment, and answers that are lost.
+
+use std::sync::{Arc, Mutex};
+
+use af_app::skills::{Deploy, Fetched, delete, deploy, get, manifest, set_status, version, versions};
+use af_app::{App, AppError};
+use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::refusal::Code;
+use af_domain::skill::bundle::{GivenFile, sha256};
+use af_domain::skill::{ModuleFormat, ReleaseChannel, SkillStatus};
+use af_local::aws::{Fault, Faults, WireRequest};
+use futures::future::join_all;
+
+use crate::world::World;
+
+fn slug(text: &str) -> SkillSlug {
+    SkillSlug::parse(text).unwrap()
+}
+
+fn wanted(name: &str, version: &str, content: &str) -> Deploy {
+    let file = |path: &str, content: &str| {
+        let sha256 = sha256(content.as_bytes()).to_string();
+        GivenFile { path: path.into(), content: content.into(), sha256 }
+    };
+    Deploy {
+        slug: slug(name),
+        display_name: None,
+        description: None,
+        version: SkillVersion::parse(version).unwrap(),
+        files: vec![file("SKILL.md", content), file("scripts/index.mjs", "")],
+        entry_point: "default".into(),
+        module_format: ModuleFormat::Esm,
+        channel: ReleaseChannel::Stable,
+        actor: "ann".into(),
+    }
+}
+
+fn is_conflict<T>(result: &Result<T, AppError>) -> bool {
+    matches!(result, Err(AppError::Refused(refusal)) if refusal.code == Code::Conflict)
+}
+
+async fn served(app: &App) -> Vec<(String, String)> {
+    let Fetched::Manifest(manifest) = manifest(app, ReleaseChannel::Stable, |_| false).await.unwrap() else {
+        panic!("nothing is known")
+    };
+    let manifest = serde_json::to_value(&manifest).unwrap();
+    let text = |v: &serde_json::Value| v.as_str().unwrap().to_owned();
+    let skills = manifest["skills"].as_array().unwrap().iter();
+    skills.map(|s| (text(&s["slug"]), text(&s["files"][0]["content"]))).collect()
+}
+
+#[tokio::test]
+async fn of_two_bundles_under_one_version_one_wins_and_is_whole() {
+    let world = World::new().await;
+    let apps: Vec<_> = (0..8).map(|_| world.bundle.app("admin-api")).collect();
+    let contents: Vec<_> = (0..8).map(|n| format!("content {n}")).collect();
+    let deploys = apps.iter().zip(&contents).map(|(app, c)| deploy(app, wanted("ab", "1.0.0", c)));
+    let results = join_all(deploys).await;
+    let winners: Vec<_> = (0..8).filter(|n| results[*n].is_ok()).collect();
+    assert_eq!(winners.len(), 1, "{results:?}");
+    assert!(results.iter().all(|r| r.is_ok() || is_conflict(r)), "{results:?}");
+    let content = contents[winners[0]].clone();
+    assert_eq!(served(&world.app).await, [("ab".to_owned(), content.clone())]);
+    let (_, files) = version(&world.app, &slug("ab"), &SkillVersion::parse("1.0.0").unwrap()).await.unwrap();
+    assert_eq!(files[0].content, content);
+}
+
+#[tokio::test]
+async fn of_two_releases_at_the_limit_one_fits() {
+    let world = World::new().await;
+    let large = "x".repeat(200 * 1024);
+    for n in 0..20 {
+        deploy(&world.app, wanted(&format!("s{n:02}"), "1.0.0", &large)).await.unwrap();
+    }
+    let (one, other) = (world.bundle.app("admin-api"), world.bundle.app("admin-api"));
+    let rest = "y".repeat(90 * 1024);
+    let (first, second) = tokio::join!(
+        deploy(&one, wanted("one", "1.0.0", &rest)),
+        deploy(&other, wanted("other", "1.0.0", &rest))
+    );
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert!(is_conflict(&first) || is_conflict(&second));
+    assert_eq!(served(&world.app).await.len(), 21);
+}
+
+#[tokio::test]
+async fn many_skills_deployed_to_one_channel_at_once_are_all_there() {
+    let world = World::new().await;
+    let apps: Vec<_> = (0..6).map(|_| world.bundle.app("admin-api")).collect();
+    let deploys = apps.iter().enumerate().map(|(n, app)| deploy(app, wanted(&format!("s{n}"), "1.0.0", "x")));
+    assert!(join_all(deploys).await.iter().all(Result::is_ok));
+    assert_eq!(served(&world.app).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_release_beside_a_status_change_ends_as_one_after_the_other() {
+    let world = World::new().await;
+    deploy(&world.app, wanted("ab", "1.0.0", "old")).await.unwrap();
+    let (one, other, name) = (world.bundle.app("admin-api"), world.bundle.app("admin-api"), slug("ab"));
+    let (deployed, disabled) =
+        tokio::join!(deploy(&one, wanted("ab", "2.0.0", "new")), set_status(&other, &name, false, "bob"));
+    deployed.unwrap();
+    disabled.unwrap();
+    assert_eq!(served(&world.app).await, [], "disabled, whichever came first");
+    let skill = set_status(&world.app, &slug("ab"), true, "bob").await.unwrap();
+    assert_eq!(skill.status, SkillStatus::Active);
+    assert_eq!(served(&world.app).await, [("ab".to_owned(), "new".to_owned())]);
+}
+
+/// Loses one request of an operation, or its answer.
+struct LoseOne {
+    operation: &'static str,
+    /// How many of them get through before.
+    after: Mutex<Option<u32>>,
+    fault: Fault,
+}
+
+impl LoseOne {
+    fn new(operation: &'static str, after: u32, fault: Fault) -> Arc<Self> {
+        Arc::new(Self { operation, after: Mutex::new(Some(after)), fault })
+    }
+}
+
+impl Faults for LoseOne {
+    fn before(&self, request: &WireRequest) -> Fault {
+        let mut after = self.after.lock().unwrap();
+        if request.operation != self.operation {
+            return Fault::None;
+        }
+        let left = *after;
+        *after = left.and_then(|n| n.checked_sub(1));
+        if left == Some(0) { self.fault.clone() } else { Fault::None }
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_whose_answer_was_lost_is_answered_when_it_comes_again() {
+    let world = World::new().await;
+    for (n, fault) in [Fault::LoseResponse, Fault::LoseRequest].into_iter().enumerate() {
+        let troubled = world.troubled(LoseOne::new("TransactWriteItems", 0, fault));
+        let (name, content) = (format!("s{n}"), format!("content {n}"));
+        let first = deploy(&troubled, wanted(&name, "1.0.0", &content)).await;
+        assert!(matches!(first, Err(AppError::Store(_))), "{first:?}");
+        let (skill, release) = deploy(&world.app, wanted(&name, "1.0.0", &content)).await.unwrap();
+        assert_eq!(skill.active[&ReleaseChannel::Stable], release);
+        assert_eq!(versions(&world.app, &slug(&name), 10, None).await.unwrap().len(), 1);
+    }
+    assert_eq!(served(&world.app).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_deletion_that_died_on_the_way_serves_nothing_and_is_finished_by_the_next() {
+    let world = World::new().await;
+    let name = slug("ab");
+    for n in 0..3 {
+        deploy(&world.app, wanted("ab", &format!("1.0.{n}"), &format!("{n}"))).await.unwrap();
+    }
+    let troubled = world.troubled(LoseOne::new("DeleteItem", 2, Fault::LoseRequest));
+    assert!(matches!(delete(&troubled, &name).await, Err(AppError::Store(_))));
+    assert_eq!(get(&world.app, &name).await.unwrap().status, SkillStatus::Deleting);
+    assert_eq!(served(&world.app).await, []);
+    assert!(!versions(&world.app, &name, 10, None).await.unwrap().is_empty(), "it died on the way");
+    assert!(is_conflict(&deploy(&world.app, wanted("ab", "1.0.0", "new")).await));
+    assert!(is_conflict(&set_status(&world.app, &name, true, "bob").await));
+    delete(&world.app, &name).await.unwrap();
+    assert!(get(&world.app, &name).await.is_err());
+    deploy(&world.app, wanted("ab", "1.0.0", "new")).await.unwrap();
+    assert_eq!(versions(&world.app, &name, 10, None).await.unwrap().len(), 1, "nothing of its first life");
+}

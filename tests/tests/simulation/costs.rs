@@ -1,0 +1,64 @@
+//! What an operation may cost in requests, whoever else is there: invariant 11, in worlds where nothing goes wrong.
+
+use std::sync::Mutex;
+
+/// What an actor asks a function for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    Enqueue,
+    Poll,
+    Heartbeat,
+    Append,
+    Complete,
+    Fail,
+    Reconcile,
+    Configure,
+    Stats,
+    ListDeadLetters,
+    ListConversation,
+    ShowMessage,
+}
+
+impl Operation {
+    /// The most requests, in a function that has just come up and so reads policies and profile first, when others
+    /// change the same conversation all the time; `None` where it grows with what there is to do.
+    pub const fn requests_max(self) -> Option<u64> {
+        Some(match self {
+            // Policies, profile; the transaction, and again with the other variant or as a new conversation.
+            Self::Enqueue => 2 + 3,
+            // Policies; conversation, row and shards; claim, message, history, profile; a candidate lost or repaired.
+            Self::Poll => 1 + 2 + 6 + 4 + 6,
+            Self::Heartbeat | Self::Append => 1 + 1,
+            // The message itself is asked when the lease is gone.
+            Self::Complete => 1 + 2,
+            // Read and write, thrice when others enqueue meanwhile.
+            Self::Fail => 1 + 3 * 2,
+            Self::Reconcile => return None,
+            // Read and write, once more when another operator was faster.
+            Self::Configure => 2 * 2,
+            // Policies, counters and a page of each shard.
+            Self::Stats => 2 + 6,
+            // A page of each shard, and the messages.
+            Self::ListDeadLetters => 4 + 1,
+            Self::ListConversation => 3,
+            Self::ShowMessage => 2,
+        })
+    }
+}
+
+/// What was too dear.
+#[derive(Default)]
+pub struct Costs(Mutex<Vec<String>>);
+
+impl Costs {
+    pub fn spent(&self, operation: Operation, requests: u64) {
+        if operation.requests_max().is_some_and(|most| requests > most) {
+            let most = operation.requests_max();
+            self.0.lock().unwrap().push(format!("{operation:?} took {requests} requests, at most {most:?}"));
+        }
+    }
+
+    pub fn first_excess(&self) -> Option<String> {
+        self.0.lock().unwrap().first().cloned()
+    }
+}

@@ -1,0 +1,185 @@
+//! What may become of a conversation's meta item.
+
+use serde_json::Value;
+
+use super::answers::End;
+use super::{Broken, Judge};
+use crate::clock::SKEW_MS_MAX;
+use crate::queue::{Lease, Meta, meta};
+use crate::tally::Event;
+use crate::world::World;
+
+/// A lease that is extended is decided a little before it is committed: by as much as clocks differ and requests are
+/// held up.
+const DECIDED_MS_BEFORE_MAX: u64 = 10_000;
+/// How often a claim may be answered again.
+const REDELIVERIES_MAX: u64 = 3;
+
+/// The latest claim of a conversation.
+pub struct Claim {
+    pub fence: u64,
+    pub lease: Lease,
+}
+
+/// One change of one conversation.
+struct Change {
+    before: Meta,
+    after: Meta,
+}
+
+impl Change {
+    fn wrong<T>(&self, what: impl Into<String>) -> Result<T, String> {
+        Err(format!("{}\n  before {:?}\n  after  {:?}", what.into(), self.before, self.after))
+    }
+}
+
+impl Judge {
+    pub(super) fn conversation(&mut self, world: &World, change: &Value) -> Broken {
+        let after = meta(&change["NewImage"]);
+        let before = self.conversations.insert(after.key.clone(), after.clone()).unwrap_or_default();
+        let change = Change { before, after };
+        self.state(&change)?;
+        match change.after.fence.checked_sub(change.before.fence) {
+            Some(0) => self.no_claim(world, &change),
+            Some(1) => self.claim(&change),
+            _ => change.wrong("a fence that fell or jumped"),
+        }
+    }
+
+    /// What holds of every conversation at all times.
+    fn state(&self, change: &Change) -> Broken {
+        let after = &change.after;
+        if let Some(lease) = &after.lease {
+            if after.owner.as_ref().is_none_or(|(worker, _)| *worker != lease.worker) {
+                return change.wrong("a lease whose holder does not own the conversation");
+            }
+            if lease.entry.attempts - lease.entry.drained > lease.entry.attempts_max {
+                return change.wrong("more attempts than allowed");
+            }
+            if lease.redeliveries > REDELIVERIES_MAX {
+                return change.wrong("a claim that was answered too often");
+            }
+        }
+        if after.owner.is_some() == after.in_index {
+            return change.wrong("owned conversations, and only they, stand outside the ready index");
+        }
+        if after.pending.is_empty() != after.ready.is_none() {
+            return change.wrong("a ready key without work, or work without a ready key");
+        }
+        if after.version < change.before.version {
+            return change.wrong("a version that fell");
+        }
+        // Written by whoever changed the queue last, under the policies that it knew.
+        let shown_from = after.ready.as_ref().map(|r| r.strip_prefix("1#").map_or(0, |t| t.parse().unwrap()));
+        let may_be_shown_from = |block: &bool| shown_from <= after.claimable_from(*block);
+        if after.ready.is_some() && !self.policies.believed_ever().iter().any(may_be_shown_from) {
+            return change.wrong("claimable before its ready key shows it");
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, change: &Change) -> Broken {
+        let Change { before, after } = change;
+        let Some(lease) = &after.lease else { return change.wrong("a new fence without a lease") };
+        if before.lease.is_some() {
+            return change.wrong("a claim over a lease that was in force");
+        }
+        if before.owner.as_ref().is_some_and(|(worker, active)| *worker != lease.worker || !active) {
+            return change.wrong("a claim of what belongs to another, or to one who is leaving");
+        }
+        let beliefs = self.policies.believed_at(lease.claimed_at);
+        let is_head = |block: &bool| {
+            before.head(lease.claimed_at, *block).is_some_and(|h| h.message == lease.entry.message)
+        };
+        let Some(block) = beliefs.iter().find(|block| is_head(block)) else {
+            return change.wrong(format!(
+                "claimed out of order: the head was {:?}",
+                before.head(lease.claimed_at, self.policies.retries_block())
+            ));
+        };
+        self.count(if *block { Event::RetriesBlock } else { Event::RetriesOvertake });
+        let rest: Vec<_> =
+            before.pending.iter().filter(|e| e.message != lease.entry.message).cloned().collect();
+        if after.pending != rest {
+            return change.wrong("a claim that changed more of the queue than its head");
+        }
+        self.count(Event::Claimed);
+        let claims = self.claimed.entry(lease.entry.message.clone()).or_default();
+        *claims += 1;
+        if *claims != lease.entry.attempts {
+            return change.wrong(format!("{claims} claims, but {} attempts counted", lease.entry.attempts));
+        }
+        if *claims > 1 {
+            self.count(Event::Retried);
+        }
+        let claim = Claim { fence: after.fence, lease: lease.clone() };
+        self.latest.insert(after.key.clone(), claim);
+        Ok(())
+    }
+
+    fn no_claim(&mut self, world: &World, change: &Change) -> Broken {
+        match (&change.before.lease, &change.after.lease) {
+            (None, Some(_)) => change.wrong("a lease without a new fence"),
+            (Some(old), Some(new)) if old.id != new.id || old.entry != new.entry => {
+                change.wrong("a lease that became another")
+            }
+            (Some(old), Some(new)) if new.expires_at + DECIDED_MS_BEFORE_MAX < old.expires_at => {
+                change.wrong("a lease cut short")
+            }
+            (Some(old), None) => self.end(world, change, old),
+            (old, new) => {
+                if new.as_ref().map(|l| l.redeliveries) > old.as_ref().map(|l| l.redeliveries) {
+                    self.count(Event::Redelivered);
+                }
+                grown(change)
+            }
+        }
+    }
+
+    /// A lease ends: its message is gone from the conversation, or back in front of all that waits.
+    fn end(&mut self, world: &World, change: &Change, old: &Lease) -> Broken {
+        let Change { before, after } = change;
+        let Some(last) = after.last.as_ref().filter(|l| l.lease == old.id) else {
+            return change.wrong("a lease that ended without a trace");
+        };
+        let (front, rest) = match last.outcome.as_str() {
+            "requeued" => (after.pending.first(), after.pending.get(1..).unwrap_or_default()),
+            _ => (None, &after.pending[..]),
+        };
+        if rest != &before.pending[..] {
+            return change.wrong("an end that changed what waits");
+        }
+        if last.outcome == "requeued"
+            && front.is_none_or(|e| e.message != old.entry.message || e.attempts != old.entry.attempts)
+        {
+            return change.wrong("a message that came back with another count of attempts");
+        }
+        if last.recovered {
+            self.count(Event::Recovered);
+            if !self.may_be_recovered(world, old) {
+                return change.wrong(format!("a lease in force was recovered at {}", self.now));
+            }
+        }
+        self.ended.insert(old.id.clone(), End { by: self.now, outcome: last.outcome.clone() });
+        Ok(())
+    }
+
+    /// A lease may be taken away when it has expired, its machine is gone, or its time to drain is over.
+    fn may_be_recovered(&self, world: &World, lease: &Lease) -> bool {
+        let over = |at: u64| at <= self.now + SKEW_MS_MAX;
+        let drained = |row: &crate::queue::Row| row.status != "active" && over(row.drain_by);
+        over(lease.expires_at)
+            || !world.provider.has(&lease.worker)
+            || self.workers.get(&lease.worker).is_none_or(drained)
+    }
+}
+
+/// Without a claim or an end, a queue does not change, or takes one more at its end.
+fn grown(change: &Change) -> Broken {
+    let (before, after) = (&change.before.pending, &change.after.pending);
+    match after.strip_prefix(&before[..]) {
+        Some([]) => Ok(()),
+        Some([new]) if new.attempts == 0 => Ok(()),
+        _ => change.wrong("a queue that changed without a claim"),
+    }
+}

@@ -1,0 +1,166 @@
+//! The judge: every change of the table, in order, from its own stream; what actors were answered meanwhile; and at
+//! the end what became of everything that was accepted.
+
+mod answers;
+mod conversation;
+mod message;
+mod policy;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use af_local::aws::Engine;
+use af_local::stream::StreamSource;
+use serde_json::Value;
+
+use crate::faults::Shared;
+use crate::queue::{Message, Meta, Row};
+use crate::tally::Event;
+use crate::world::World;
+
+/// Records read at a time.
+const RECORDS_MAX: usize = 1_000;
+
+type Broken = Result<(), String>;
+
+pub struct Judge {
+    engine: Engine,
+    table: String,
+    after: Option<String>,
+    history: DefaultHasher,
+    shared: Arc<Shared>,
+    /// The true time of this look, ms.
+    now: u64,
+    conversations: BTreeMap<String, Meta>,
+    messages: BTreeMap<String, Message>,
+    /// Messages that a dead-letter mark names.
+    marked: BTreeSet<String>,
+    /// Claims of each message.
+    claimed: BTreeMap<String, u64>,
+    /// The latest lease of each conversation.
+    latest: BTreeMap<String, conversation::Claim>,
+    /// How each lease ended, and by when.
+    ended: BTreeMap<String, answers::End>,
+    /// Leases of whose attempt history entries were written while it ran.
+    appended: BTreeSet<String>,
+    workers: BTreeMap<String, Row>,
+    /// Workers that ever had a row.
+    registered: BTreeSet<String>,
+    policies: policy::Policies,
+}
+
+impl Judge {
+    pub fn new(world: &World) -> Self {
+        Self {
+            engine: world.engine().clone(),
+            table: world.table(),
+            after: None,
+            history: DefaultHasher::new(),
+            shared: world.shared.clone(),
+            now: 0,
+            conversations: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            marked: BTreeSet::new(),
+            claimed: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            appended: BTreeSet::new(),
+            workers: BTreeMap::new(),
+            registered: BTreeSet::new(),
+            policies: policy::Policies::default(),
+        }
+    }
+
+    /// A hash of everything that it has seen.
+    pub fn history(&self) -> u64 {
+        self.history.finish()
+    }
+
+    fn count(&self, event: Event) {
+        self.shared.tally.count(event);
+    }
+
+    /// Judges everything that changed since the last look.
+    pub fn look(&mut self, world: &World) -> Broken {
+        self.now = world.now().as_millis();
+        if let Some(complaint) = world.answers.complaints.lock().unwrap().first() {
+            return Err(complaint.clone());
+        }
+        if let Some(excess) = self.shared.costs.first_excess() {
+            return Err(excess);
+        }
+        loop {
+            let records = self.engine.records(&self.table, self.after.as_deref(), RECORDS_MAX).unwrap();
+            for record in &records {
+                self.change(world, &record["dynamodb"])?;
+            }
+            if records.len() < RECORDS_MAX {
+                break;
+            }
+        }
+        self.ownership(world)?;
+        self.answers(world)
+    }
+
+    fn change(&mut self, world: &World, change: &Value) -> Broken {
+        let pk = change["Keys"]["pk"]["S"].as_str().unwrap();
+        let sk = change["Keys"]["sk"]["S"].as_str().unwrap();
+        self.after = change["SequenceNumber"].as_str().map(str::to_owned);
+        for part in ["Keys", "NewImage"] {
+            change[part].to_string().hash(&mut self.history);
+        }
+        match (pk.split('#').next().unwrap(), sk) {
+            ("C", "#") => self.conversation(world, change),
+            ("C", entry) => self.history_entry(pk, entry),
+            ("M", "#") => self.message(change),
+            ("DL", mark) => self.dead_letter_mark(mark, change),
+            ("W", worker) => self.worker(worker, change),
+            ("CFG", "policies") => {
+                self.policies.changed(self.now, &change["NewImage"]);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing waits and nothing runs.
+    pub fn is_at_rest(&self, world: &World) -> bool {
+        let accepted = world.answers.accepted.lock().unwrap();
+        let ended = |id: &String| self.messages.get(id).is_some_and(|m| m.status != "queued");
+        accepted.keys().all(ended)
+            && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
+    }
+
+    pub fn unfinished(&self, world: &World) -> String {
+        let waiting: Vec<_> =
+            self.conversations.values().filter(|c| c.lease.is_some() || !c.pending.is_empty()).collect();
+        let machines = world.provider.count();
+        format!("not at rest an hour after the last fault, with {machines} machines: {waiting:?}")
+    }
+
+    /// Judges what became of everything.
+    pub fn judge_the_end(&self, world: &World) -> Broken {
+        for id in world.answers.accepted.lock().unwrap().keys() {
+            if !self.messages.contains_key(id) {
+                return Err(format!("{id} was accepted and is lost"));
+            }
+        }
+        for (id, message) in &self.messages {
+            if message.status == "queued" {
+                return Err(format!("{id} is queued, but no conversation has it"));
+            }
+            if (message.status == "dead_letter") != self.marked.contains(id) {
+                return Err(format!("{id} is {}, its dead-letter mark says otherwise", message.status));
+            }
+        }
+        for (id, fence) in world.answers.completed.lock().unwrap().iter() {
+            let message = &self.messages[id];
+            if message.status != "done" || message.fence != *fence {
+                return Err(format!("{id} was answered done under fence {fence}, but is {message:?}"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Operators: they change policies while everything runs, reconcile by hand, and look at queue and messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use af_app::reconcile::{dry_run, reconcile};
+use af_app::{AppError, policies, queue, views};
+use af_domain::ids::{ConversationId, MessageId};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use crate::costs::Operation;
+use crate::instance::Instance;
+use crate::tally::Event;
+use crate::world::World;
+
+/// Longest pause between two things that an operator does, ms.
+const PAUSE_MS_MAX: u64 = 45_000;
+/// Entries of a page that an operator looks at.
+const PAGE: u32 = 5;
+/// As many shards as a world gets at most.
+const SHARDS_MAX: u64 = 6;
+/// After this time every replica has what was accepted.
+const EVERYWHERE_AFTER: Duration = Duration::from_secs(5);
+
+pub async fn operator(world: Arc<World>, actor: u64) {
+    let mut rng = world.rng(actor);
+    let mut function = Instance::new(&world, actor, Event::OperatorDied);
+    while !world.resting() {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..PAUSE_MS_MAX))).await;
+        match rng.random_range(0..10) {
+            0..4 => change_policies(&world, &mut function, &mut rng).await,
+            4 | 5 => reconcile_by_hand(&world, &mut function, &mut rng).await,
+            6 | 7 => look_at_a_message(&world, &mut function, &mut rng).await,
+            _ => look_at_the_queue(&world, &mut function, &mut rng).await,
+        }
+    }
+}
+
+async fn change_policies(world: &World, function: &mut Instance, rng: &mut StdRng) {
+    let base_delay = [0, 1_000, 5_000][rng.random_range(0..3)];
+    let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
+    let changes = match rng.random_range(0..5) {
+        0 | 1 => json!({"queue": {"onRetry": if rng.random_bool(0.5) { "block" } else { "overtake" }}}),
+        2 => json!({"retry": {"maxAttempts": rng.random_range(1..=5), "baseDelayMs": base_delay}}),
+        3 => json!({
+            "scaling": {"maxWorkers": rng.random_range(1..=4), "switchAfterQuietMs": switch_after},
+        }),
+        _ => json!({"queue": {"readyShards": rng.random_range(4..=SHARDS_MAX)}}),
+    };
+    world.note(|| format!("an operator sets {changes}"));
+    set(world, function, changes).await;
+}
+
+async fn set(world: &World, function: &mut Instance, changes: Value) {
+    let app = function.app();
+    let wanted = serde_json::from_value(changes.clone()).unwrap();
+    match function.call(Operation::Configure, policies::set(&app, wanted)).await {
+        Some(Ok(_)) => {
+            let shards = changes["queue"]["readyShards"].is_number();
+            world.shared.tally.count(if shards { Event::ShardAdded } else { Event::PolicyChanged });
+        }
+        // Shards are never taken away.
+        Some(Err(AppError::Refused(_))) if !changes["queue"]["readyShards"].is_null() => {}
+        None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => {}
+        Some(Err(other)) => world.complain(format!("{changes} was refused: {other}")),
+    }
+}
+
+async fn reconcile_by_hand(world: &World, function: &mut Instance, rng: &mut StdRng) {
+    let app = function.app();
+    if rng.random_bool(0.5) {
+        // What it shows is for people; that it writes nothing is what the judge sees.
+        let _ = function.call(Operation::Reconcile, dry_run(&app, None)).await;
+    } else if let Some(Err(error)) = function.call(Operation::Reconcile, reconcile(&app)).await {
+        world.note(|| format!("reconcile by hand failed: {error}"));
+    }
+}
+
+/// What was accepted is there, for whoever asks.
+async fn look_at_a_message(world: &World, function: &mut Instance, rng: &mut StdRng) {
+    let known = world.accepted_before(EVERYWHERE_AFTER);
+    if known.is_empty() {
+        return;
+    }
+    let id = MessageId::parse(known[rng.random_range(0..known.len())].clone()).unwrap();
+    let app = function.app();
+    match function.call(Operation::ShowMessage, views::message(&app, &id)).await {
+        Some(Ok(shown)) if shown.message.id == id => {}
+        None | Some(Err(AppError::Store(_))) => {}
+        Some(other) => world.complain(format!("{id} was accepted, but is shown as {other:?}")),
+    }
+}
+
+async fn look_at_the_queue(world: &World, function: &mut Instance, rng: &mut StdRng) {
+    let app = function.app();
+    let refused = match rng.random_range(0..3) {
+        0 => function.call(Operation::Stats, queue::stats(&app)).await.and_then(Result::err),
+        1 => {
+            let page = queue::dead_letters(&app, PAGE, None);
+            function.call(Operation::ListDeadLetters, page).await.and_then(Result::err)
+        }
+        _ => {
+            let of = format!("c{}", rng.random_range(0..world.conversations));
+            let of = ConversationId::parse(of).unwrap();
+            let page = queue::of_conversation(&app, &of, None, PAGE, None);
+            function.call(Operation::ListConversation, page).await.and_then(Result::err)
+        }
+    };
+    if let Some(error) = refused.filter(|e| !matches!(e, AppError::Store(_))) {
+        world.complain(format!("the queue cannot be shown: {error}"));
+    }
+}

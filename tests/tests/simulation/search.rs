@@ -1,0 +1,88 @@
+//! Running many seeds on all cores.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use af_app::clock::{Clock, SystemClock};
+
+use crate::mutations::Mutation;
+use crate::tally::Tally;
+use crate::world::{self, Verdict};
+
+/// Between two lines that say how far it is.
+const PROGRESS_EVERY: u64 = 500;
+/// Room for the futures of the use cases, which are large when nothing is optimised.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a search found.
+pub struct Found {
+    /// The lowest seed that broke an invariant.
+    pub broken: Option<Verdict>,
+    /// What happened in all worlds that were run.
+    pub tally: Tally,
+}
+
+/// Runs `seeds` until one breaks an invariant.
+pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
+    let next = AtomicU64::new(seeds.start);
+    let broken = Mutex::new(None::<Verdict>);
+    let tally = Tally::default();
+    let began = SystemClock.now();
+    let work = || {
+        while broken.lock().unwrap().is_none() {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                break;
+            }
+            let verdict = run(seed, mutation);
+            tally.add(&verdict.tally);
+            if verdict.broken.is_some() {
+                let mut broken = broken.lock().unwrap();
+                if broken.as_ref().is_none_or(|b| b.seed > seed) {
+                    *broken = Some(verdict);
+                }
+            }
+            let run = seed + 1 - seeds.start;
+            if run % PROGRESS_EVERY == 0 {
+                let took = Duration::from_millis(SystemClock.now().since(began).as_millis());
+                report(&format!("{run} of {} seeds in {took:.1?}", seeds.end - seeds.start));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).unwrap();
+        }
+    });
+    Found { broken: broken.into_inner().unwrap(), tally }
+}
+
+/// Runs one seed; a panic breaks it, too.
+fn run(seed: u64, mutation: Mutation) -> Verdict {
+    catch_unwind(AssertUnwindSafe(|| world::run(seed, mutation, false))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Verdict::broken(seed, format!("panicked: {}", said.unwrap_or_default()))
+    })
+}
+
+/// The same seed once more, with its last moments told.
+pub fn replay(seed: u64) -> Verdict {
+    let verdict = world::run(seed, Mutation::None, true);
+    for line in &verdict.trace {
+        report(line);
+    }
+    verdict
+}
+
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|n| n.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
+}
+
+#[allow(clippy::print_stderr, reason = "figures for whoever runs this by hand")]
+pub fn report(line: &str) {
+    eprintln!("{line}");
+}
