@@ -63,15 +63,16 @@ pub(crate) async fn context(
         hydration.context_tokens_max,
         HISTORY_ANSWER_BYTES_MAX,
     );
-    if let Some(since) = since.filter(|s| &s.conversation == key) {
-        let delta =
-            app.store.history(key, Stretch { since: Some(since), before: None }, budget.clone()).await?;
-        if !delta.replaces_older {
-            let since = delta.older.is_none().then(|| since.clone());
-            return Ok(Context { history: delta, since });
+    let mut since = since.filter(|s| &s.conversation == key);
+    // At most twice: without a cursor there is nothing before it to replace.
+    loop {
+        let history = app.store.history(key, Stretch { since, before: None }, budget.clone()).await?;
+        if !history.replaces_older {
+            let since = since.filter(|_| history.older.is_none()).cloned();
+            return Ok(Context { history, since });
         }
+        since = None;
     }
-    Ok(Context { history: app.store.history(key, Stretch::default(), budget).await?, since: None })
 }
 
 /// Makes a bundle out of what was read with the claim.

@@ -251,7 +251,7 @@ impl Store {
                     if attempt + 1 == CONFLICT_TRIES_MAX {
                         return Err(StoreError::Throttled { operation: OPERATION });
                     }
-                    back_off(attempt).await;
+                    self.back_off(attempt).await;
                 }
                 code => {
                     let message = format!("cancelled: {}", code.unwrap_or("without a reason"));

@@ -242,16 +242,14 @@ fn find_holes(value: &Value, pointer: String, names: &Names, key: &ConversationK
 
 /// `text`, cut where it names somebody.
 fn parts(text: &str, names: &Names, key: &ConversationKey) -> Vec<Part> {
-    let mut found: Vec<(&str, fn(usize) -> Part, usize)> =
-        vec![(names.conversation.as_str(), |_| Part::Conversation, 0), (key.as_str(), |_| Part::Key, 0)];
-    found
-        .extend(names.messages.iter().enumerate().map(|(n, m)| (m.as_str(), Part::Message as fn(_) -> _, n)));
-    found.extend(names.worker.iter().map(|w| (w.as_str(), (|_| Part::Worker) as fn(_) -> _, 0)));
-    let first = found.iter().filter_map(|named| text.find(named.0).map(|at| (at, named)));
-    let Some((at, (name, part, nth))) = first.min_by_key(|(at, _)| *at) else {
+    let mut named = vec![(names.conversation.as_str(), Part::Conversation), (key.as_str(), Part::Key)];
+    named.extend(names.messages.iter().enumerate().map(|(nth, id)| (id.as_str(), Part::Message(nth))));
+    named.extend(names.worker.iter().map(|worker| (worker.as_str(), Part::Worker)));
+    let found = named.into_iter().filter_map(|(name, part)| Some((text.find(name)?, name, part)));
+    let Some((at, name, part)) = found.min_by_key(|(at, ..)| *at) else {
         return vec![Part::Text(text.to_owned())];
     };
-    let mut cut = vec![Part::Text(text[..at].to_owned()), part(*nth)];
+    let mut cut = vec![Part::Text(text[..at].to_owned()), part];
     cut.extend(parts(&text[at + name.len()..], names, key));
     cut
 }

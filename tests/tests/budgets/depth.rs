@@ -5,6 +5,7 @@ use af_domain::ids::{ConsumerUserId, ConversationId, WorkerId};
 
 use crate::crowd;
 use crate::figures::Figures;
+use crate::on_a_large_stack;
 use crate::serving::{append_to, beat, give_back};
 use crate::world::{Held, TEXT, World};
 
@@ -96,17 +97,22 @@ async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'sta
     vec![("claim", claim), ("append", append), ("complete", complete), ("view", newest), ("older view", page)]
 }
 
-#[tokio::test]
-async fn a_hundred_thousand_entries_cost_what_two_hundred_do() {
-    let world = World::new().await;
-    let short = costs(&world, SHORT).await;
-    let long = costs(&world, LONG).await;
+#[test]
+fn a_hundred_thousand_entries_cost_what_two_hundred_do() {
+    let [short, long] = on_a_large_stack(async || {
+        let world = World::new().await;
+        [costs(&world, SHORT).await, costs(&world, LONG).await]
+    });
     assert_eq!(short, long);
 }
 
 /// 16 000 tokens are 64 KB: one page of DynamoDB, of which these 16 MB are sixteen, has more than that.
-#[tokio::test]
-async fn what_is_read_of_large_entries_follows_the_budget_and_not_their_number() {
+#[test]
+fn what_is_read_of_large_entries_follows_the_budget_and_not_their_number() {
+    on_a_large_stack(large_entries);
+}
+
+async fn large_entries() {
     const ENTRIES: usize = 64;
     const ENTRY_BYTES: usize = 256 * 1024;
     const PER_APPEND: usize = 8;

@@ -32,6 +32,9 @@ const LATE_MS_MAX: u64 = 5_000;
 const REQUESTS_BEFORE_DEATH_MAX: [u32; 2] = [3, 16];
 /// Kinds of faults of a request.
 const KINDS: usize = 8;
+/// Which of them is a delay, and its chance in a thousand in a world that is slow.
+const DELAY: usize = 3;
+const DELAYS_OF_A_SLOW_WORLD: u32 = 300;
 /// One world in so many has no faults: what operations cost there is what they cost.
 const CALM_ONE_IN: u64 = 10;
 
@@ -77,14 +80,20 @@ impl Shared {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xfa17);
         // Some worlds are calm in some respect: a fault that is always there hides what another one shows.
         let mut chance = |most: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..most) };
+        let mut chances: [u32; KINDS] = std::array::from_fn(|_| chance(25));
+        let deaths = chance(100);
+        // In some worlds everything comes between everything.
+        if rng.random_bool(0.25) {
+            chances[DELAY] = DELAYS_OF_A_SLOW_WORLD;
+        }
         Self {
             on: AtomicBool::new(false),
             tally: Tally::default(),
             costs: Costs::default(),
             mutation,
             always_calm: seed % CALM_ONE_IN == CALM_ONE_IN - 1,
-            chances: std::array::from_fn(|_| chance(25)),
-            deaths: chance(100),
+            chances,
+            deaths,
             remembered: Mutex::default(),
         }
     }
@@ -151,7 +160,7 @@ impl Troubles {
             Some(0) => (Fault::LoseRequest, Event::RequestLost),
             Some(1) => (Fault::LoseResponse, Event::AnswerLost),
             Some(2) => (Fault::Duplicate, Event::RequestTwice),
-            Some(3) => (Fault::Delay(within(DELAY_MS_MAX)), Event::RequestDelayed),
+            Some(DELAY) => (Fault::Delay(within(DELAY_MS_MAX)), Event::RequestDelayed),
             Some(4) => (Fault::Late(within(LATE_MS_MAX)), Event::RequestLate),
             Some(5) if request.operation == "TransactWriteItems" && roll % 2 == 0 => {
                 (cancelled(request, "ThrottlingError"), Event::TransactionThrottled)
@@ -190,9 +199,6 @@ impl Faults for Troubles {
             return Fault::None;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if let Some(body) = self.shared.mutation.applied_to(request) {
-            return body;
-        }
         if !self.shared.on.load(Ordering::Relaxed) {
             return Fault::None;
         }
@@ -204,6 +210,10 @@ impl Faults for Troubles {
             self.shared.tally.count(event);
         }
         fault
+    }
+
+    fn rewritten(&self, request: &WireRequest) -> Option<Value> {
+        self.shared.mutation.applied_to(request)
     }
 
     fn answered(&self, request: &WireRequest, reply: &Reply) {

@@ -128,13 +128,8 @@ fn giving_back_what_has_changed_meanwhile_is_noticed() {
 }
 
 #[test]
-fn a_worker_that_takes_a_second_conversation_is_noticed() {
-    notices(Mutation::ClaimByAnyWorker);
-}
-
-#[test]
-fn settling_a_worker_that_still_runs_something_is_noticed() {
-    notices(Mutation::SettleWhileLeased);
+fn a_claim_that_is_not_in_the_workers_row_is_noticed() {
+    notices(Mutation::ClaimLeavesRowAlone);
 }
 
 fn notices(mutation: Mutation) {

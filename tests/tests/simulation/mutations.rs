@@ -1,7 +1,7 @@
 //! Deliberate bugs, put into the requests on their way to the table: what the code would send if it had them. The
 //! simulation must notice each, or it would not notice the real ones.
 
-use af_local::aws::{Fault, WireRequest};
+use af_local::aws::WireRequest;
 use serde_json::{Value, json};
 
 /// A deliberate bug.
@@ -30,15 +30,13 @@ pub enum Mutation {
     NoDeadLetterMark,
     /// A message is given back to a queue that has changed since it was read.
     GiveBackOnAnyVersion,
-    /// A worker claims a free conversation whatever its row says.
-    ClaimByAnyWorker,
-    /// A worker's conversation is taken away while something runs there.
-    SettleWhileLeased,
+    /// A worker claims a free conversation and does not note it in its row.
+    ClaimLeavesRowAlone,
 }
 
 impl Mutation {
     /// What becomes of `request` under this bug; `None` where it changes nothing.
-    pub fn applied_to(self, request: &WireRequest) -> Option<Fault> {
+    pub fn applied_to(self, request: &WireRequest) -> Option<Value> {
         let in_transaction: fn(&mut Vec<Value>) -> bool = match self {
             Mutation::None => return None,
             Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
@@ -51,25 +49,24 @@ impl Mutation {
             Mutation::EnqueueInFront => enqueue_in_front,
             Mutation::NoDeadLetterMark => no_dead_letter_mark,
             Mutation::GiveBackOnAnyVersion => give_back_on_any_version,
-            Mutation::ClaimByAnyWorker => claim_by_any_worker,
-            Mutation::SettleWhileLeased => settle_while_leased,
+            Mutation::ClaimLeavesRowAlone => claim_leaves_row_alone,
         };
         if request.operation != "TransactWriteItems" {
             return None;
         }
         let mut body = request.body.clone();
-        in_transaction(body["TransactItems"].as_array_mut()?).then_some(Fault::Rewrite(body))
+        in_transaction(body["TransactItems"].as_array_mut()?).then_some(body)
     }
 }
 
-fn heartbeat(request: &WireRequest, change: fn(&mut Value)) -> Option<Fault> {
+fn heartbeat(request: &WireRequest, change: fn(&mut Value)) -> Option<Value> {
     let is_heartbeat = request.body["UpdateExpression"].as_str().is_some_and(|e| e.contains("#ls.#ex"));
     if request.operation != "UpdateItem" || !is_heartbeat {
         return None;
     }
     let mut body = request.body.clone();
     change(&mut body);
-    Some(Fault::Rewrite(body))
+    Some(body)
 }
 
 /// Puts `condition` in the place of the update's own, and takes away the names and values that nothing uses any
@@ -181,21 +178,8 @@ fn give_back_on_any_version(writes: &mut Vec<Value>) -> bool {
     true
 }
 
-fn claim_by_any_worker(writes: &mut Vec<Value>) -> bool {
-    if !updates(&writes[0], "#ls = ") || writes.len() < 2 {
-        return false;
-    }
-    condition(&mut writes[1]["Update"], "attribute_exists(#pk)");
-    writes[1]["Update"]["ExpressionAttributeNames"]["#pk"] = json!("pk");
-    true
-}
-
-fn settle_while_leased(writes: &mut Vec<Value>) -> bool {
-    let takes_owner = |w: &Value| {
-        let removes = w["Update"]["UpdateExpression"].as_str().and_then(|e| e.split_once("REMOVE"));
-        removes.is_some_and(|(_, removed)| removed.contains("#ow"))
-    };
-    let Some(write) = writes.iter_mut().find(|w| takes_owner(w)) else { return false };
-    condition(&mut write["Update"], "attribute_exists(#ow)");
-    true
+fn claim_leaves_row_alone(writes: &mut Vec<Value>) -> bool {
+    let is_claim = updates(&writes[0], "#ls = ") && writes.len() == 2;
+    writes.truncate(if is_claim { 1 } else { writes.len() });
+    is_claim
 }

@@ -19,6 +19,8 @@ use crate::world::{AGENT, World};
 
 /// Longest pause between two messages of a user, ms.
 const PAUSE_MS_MAX: u64 = 40_000;
+/// The same in a burst.
+const BURST_PAUSE_MS_MAX: u64 = 1_000;
 /// How often a user sends the same message before giving up on an answer.
 const SENDINGS_MAX: usize = 4;
 
@@ -32,7 +34,9 @@ pub async fn user(world: Arc<World>, user: u64) {
     let mut sent: Vec<Enqueue> = Vec::new();
     let mut number = 0;
     while !world.resting() {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(1..PAUSE_MS_MAX))).await;
+        // Sometimes several in a row.
+        let pause = if rng.random_bool(0.2) { BURST_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
+        tokio::time::sleep(Duration::from_millis(rng.random_range(1..pause))).await;
         let repeated = !sent.is_empty() && rng.random_bool(0.15);
         let request = if repeated {
             world.shared.tally.count(Event::SentAgain);

@@ -128,7 +128,7 @@ impl Worker {
         if self.breaks_down(6) {
             return After::Crashed;
         }
-        let freezes = self.breaks_down(6);
+        let freezes = self.breaks_down(self.world.freezes);
         if freezes {
             // For longer than the lease lasts, mostly; then it goes on as if nothing had been.
             self.world.shared.tally.count(Event::WorkerFroze);

@@ -75,6 +75,8 @@ pub struct World {
     pub shared: Arc<Shared>,
     pub provider: Arc<SimProvider>,
     pub conversations: usize,
+    /// Chances in a hundred that a worker freezes over a message.
+    pub freezes: u32,
     pub answers: Answers,
     aws: LocalAws,
     /// Whether nothing new happens any more.
@@ -248,12 +250,14 @@ async fn begin(seed: u64, mutation: Mutation, trace: bool, provider: Arc<SimProv
         ttl_attribute: t.ttl_attribute.clone(),
     };
     engine.create_tables(&TEMPLATE.tables.iter().map(definition).collect::<Vec<_>>()).await.unwrap();
+    let mut rng = StdRng::seed_from_u64(seed ^ 0xc0);
     World {
         seed,
         clock,
         shared: Arc::new(Shared::new(seed, mutation)),
         provider,
-        conversations: StdRng::seed_from_u64(seed ^ 0xc0).random_range(1..=CONVERSATIONS_MAX),
+        conversations: rng.random_range(1..=CONVERSATIONS_MAX),
+        freezes: [2, 6, 25][rng.random_range(0..3)],
         answers: Answers::default(),
         aws: LocalAws::new(engine, Secrets::memory()),
         resting: AtomicBool::new(false),

@@ -9,4 +9,5 @@ mod files;
 mod idle;
 mod loop_;
 mod many;
+mod skills;
 mod support;

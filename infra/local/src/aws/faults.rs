@@ -11,6 +11,12 @@ pub trait Faults: Send + Sync {
     /// What goes wrong with `request`.
     fn before(&self, request: &WireRequest) -> Fault;
 
+    /// What a bug in the caller would have sent in place of `request`; it meets faults like any other.
+    fn rewritten(&self, request: &WireRequest) -> Option<Value> {
+        let _ = request;
+        None
+    }
+
     /// `request` was carried out and answered so; whoever wants to give out-of-date answers remembers them here.
     fn answered(&self, request: &WireRequest, reply: &Reply) {
         let _ = (request, reply);
@@ -35,8 +41,6 @@ pub enum Fault {
         /// The error in the API's JSON (`__type`, `message`, …).
         body: Value,
     },
-    /// The service gets this request in its place: what a bug in the caller would have sent.
-    Rewrite(Value),
     /// The caller sees a broken connection, and so much later the service gets it all the same: it was on its way.
     Late(Millis),
     /// It is held up on the way by so much real (not virtual) time, then done.

@@ -124,6 +124,9 @@ impl LocalAws {
         for _ in 0..if metered.is_some() { METERED_YIELDS } else { YIELDS } {
             tokio::task::yield_now().await;
         }
+        if let Some(body) = self.faults.as_ref().and_then(|faults| faults.rewritten(&request)) {
+            request.body = body;
+        }
         match self.faults.as_ref().map_or(Fault::None, |faults| faults.before(&request)) {
             Fault::None => Ok(self.execute(&request, metered.as_ref()).await),
             Fault::LoseRequest => Err(ConnectionLost),
@@ -136,10 +139,6 @@ impl LocalAws {
                 Ok(self.execute(&request, metered.as_ref()).await)
             }
             Fault::Respond { status, body } => Ok(Reply { status, body }),
-            Fault::Rewrite(body) => {
-                request.body = body;
-                Ok(self.execute(&request, metered.as_ref()).await)
-            }
             Fault::Late(after) => {
                 let service = self.clone();
                 tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use af_domain::time::Millis;
 use af_local::aws::{Engine, LocalAws, Secrets};
+use af_local::stream::StreamSource;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde_json::json;
@@ -29,6 +30,35 @@ async fn an_item_put_is_got_and_found_by_its_index() {
     let keys: Vec<_> = found.items().iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect();
     assert_eq!(keys, ["a", "b"]);
     assert!(found.items().iter().all(|item| !item.contains_key("count")), "the index holds keys only");
+}
+
+#[tokio::test]
+async fn imported_items_are_as_if_they_had_been_put() {
+    let aws = memory().await;
+    let client = dynamodb(&aws);
+    put(&client, "b", 7).await;
+    let item = |pk: &str, count: &str| json!({"pk": {"S": pk}, "sk": {"S": "#"}, "count": {"N": count}, "rp": {"S": "READY"}, "rk": {"S": pk}});
+    let imported = aws.engine().import(TABLE, [item("a", "1"), item("b", "2")], false).await.unwrap();
+    assert_eq!(imported, 2);
+    assert_eq!((count(&client, "a").await, count(&client, "b").await), (Some(n(1)), Some(n(2))));
+    let listed = client
+        .query()
+        .table_name(TABLE)
+        .index_name("ready")
+        .key_condition_expression("rp = :rp")
+        .expression_attribute_values(":rp", s("READY"))
+        .send()
+        .await
+        .unwrap();
+    let listed: Vec<_> = listed.items().iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect();
+    assert_eq!(listed, ["a", "b"]);
+
+    let records = aws.engine().records(TABLE, None, 10).unwrap().len();
+    aws.engine().import(TABLE, [item("c", "3")], true).await.unwrap();
+    assert_eq!((records, aws.engine().records(TABLE, None, 10).unwrap().len()), (1, 2));
+    let keyless = aws.engine().import(TABLE, [item("d", "4"), json!({"sk": {"S": "#"}})], false).await;
+    assert!(keyless.is_err());
+    assert_eq!(count(&client, "d").await, None, "all or none");
 }
 
 #[tokio::test]

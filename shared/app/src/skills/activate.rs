@@ -26,7 +26,7 @@ pub async fn activate(
             tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
         let before = changeable(before, slug)?;
         let known = known.ok_or_else(|| no_version(slug, version))?;
-        if before.active.get(&channel).is_some_and(|active| active.edition == known.edition) {
+        if before.active.get(&channel).is_some_and(|active| active.edition.is_same_as(&known.edition)) {
             return Ok(before);
         }
         let release = Release { edition: known.edition.clone(), released: stamp.clone() };

@@ -111,7 +111,7 @@ fn check_texts(request: &Deploy) -> Result<(), Refusal> {
 
 /// A version never changes.
 fn same_edition(slug: &SkillSlug, known: &Edition, given: &Edition) -> Result<(), Refusal> {
-    if known == given {
+    if known.is_same_as(given) {
         return Ok(());
     }
     let detail = format!(
@@ -126,7 +126,7 @@ fn same_edition(slug: &SkillSlug, known: &Edition, given: &Edition) -> Result<()
 }
 
 fn serves(skill: &Skill, channel: ReleaseChannel, edition: &Edition) -> bool {
-    skill.active.get(&channel).is_some_and(|active| active.edition == *edition)
+    skill.active.get(&channel).is_some_and(|active| active.edition.is_same_as(edition))
 }
 
 fn made(slug: &SkillSlug, stamp: &Stamp, apply: impl FnOnce(&mut Skill)) -> Skill {

@@ -67,7 +67,7 @@ pub async fn version(
 }
 
 fn view(skill: &Skill, deployed: Deployed) -> VersionView {
-    let active = skill.active.iter().filter(|(_, release)| release.edition == deployed.edition);
+    let active = skill.active.iter().filter(|(_, release)| release.edition.is_same_as(&deployed.edition));
     let active_on = active.map(|(channel, _)| *channel).collect();
     VersionView { deployed, active_on }
 }

@@ -225,7 +225,9 @@ async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loade
         if !wanted.hydrate {
             return Ok(None);
         }
-        context(app, &claimed.after.key, wanted.since, wanted.policies).await.map(Some)
+        // On the heap: every way to a claim holds a place for it.
+        let context = Box::pin(context(app, &claimed.after.key, wanted.since, wanted.policies));
+        context.await.map(Some)
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
     let (message, context) = tokio::join!(message, context);

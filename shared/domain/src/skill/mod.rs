@@ -148,6 +148,16 @@ pub struct Edition {
     pub entry_point: String,
 }
 
+impl Edition {
+    /// Whether `other` is this version with these files, called in this way. What it takes in an answer follows from
+    /// that, and from the code that answers.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let made_of =
+            |e: &Self| (e.version.clone(), e.bundle.clone(), e.module_format, e.entry_point.clone());
+        made_of(self) == made_of(other)
+    }
+}
+
 /// An edition on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
