@@ -14,7 +14,7 @@ use af_app::worker_token::SIGNING_KEY_REF;
 use af_app::{App, Boot, Env};
 use af_domain::ids::SecretRef;
 use af_domain::time::Timestamp;
-use af_local::aws::{Engine, LocalAws, Meter, Secrets, TableDefinition};
+use af_local::aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition};
 use af_local::clock::VirtualClock;
 use af_local::template::Template;
 use af_providers::Providers;
@@ -74,8 +74,10 @@ impl Bundle {
             })
             .collect();
         engine.create_tables(&tables).await.expect("the tables can be made");
+        let buckets: Vec<_> = template.buckets.iter().map(|b| b.name.as_str()).collect();
+        let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let bundle = Self {
-            aws: LocalAws::new(engine, Secrets::memory()),
+            aws: LocalAws::new(engine, Secrets::memory()).with_objects(objects),
             clock,
             entropy: Arc::new(Entropy::seeded(1)),
             template,

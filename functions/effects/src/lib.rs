@@ -1,14 +1,20 @@
-//! Effects: what follows a commit, from the table's stream. Large payloads expire with their messages; counters of what
-//! waits, runs and is dead.
+//! Effects: what follows a commit, from the table's stream, and what time brings. Large payloads expire with their
+//! messages; counters of what waits, runs and is dead; snapshots whose time is over.
 
 use af_app::counting::{StreamRecord, count};
 use af_app::expiry::expire_payloads;
+use af_app::snapshots::expire;
 use af_app::{App, AppError, Boot, BootError};
+use af_aws::objects::Objects;
 use serde_json::{Value, json};
+
+/// How EventBridge names the event of a schedule.
+const SCHEDULED: &str = "Scheduled Event";
 
 /// The function.
 pub struct Effects {
     app: App,
+    objects: Objects,
 }
 
 /// Brings the function up.
@@ -17,15 +23,19 @@ pub struct Effects {
 /// `BootError` naming what is missing in the environment.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Effects, BootError> {
-    Ok(Effects { app: App::from_boot(boot)? })
+    Ok(Effects { app: App::from_boot(boot)?, objects: boot.objects()? })
 }
 
 impl Effects {
-    /// Handles a batch of stream records.
+    /// Handles a batch of stream records, or the schedule's event.
     ///
     /// # Errors
-    /// When the event is not a batch of stream records, or the table cannot be written; the batch comes again.
+    /// When the event is neither, or the table cannot be written; the batch comes again.
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
+        if event["detail-type"] == SCHEDULED {
+            let done = expire(&self.app, &self.objects).await?;
+            return Ok(json!({"gone": done.gone, "failed": done.failed}));
+        }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<StreamRecord> =
             serde_json::from_value(event["Records"].take()).map_err(unreadable)?;

@@ -6,12 +6,35 @@ mod wire;
 use std::sync::Arc;
 
 use af_app::{App, AppError, Boot, BootError, worker_token};
+use af_aws::objects::Objects;
 use af_domain::ids::WorkerId;
 use af_http::{Bearer, service};
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::{get, post};
 
+use routes::snapshots;
+
 type Shared = Arc<App>;
+
+/// What the routes share.
+#[derive(Clone)]
+struct Served {
+    app: Shared,
+    objects: Objects,
+}
+
+impl FromRef<Served> for Shared {
+    fn from_ref(served: &Served) -> Self {
+        served.app.clone()
+    }
+}
+
+impl FromRef<Served> for Objects {
+    fn from_ref(served: &Served) -> Self {
+        served.objects.clone()
+    }
+}
 
 /// The router of the function.
 ///
@@ -19,7 +42,7 @@ type Shared = Arc<App>;
 /// `BootError` naming what is missing in the environment.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
-    let app: Shared = Arc::new(App::from_boot(boot)?);
+    let served = Served { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };
     Ok(service(
         Router::new()
             .route("/v1/worker/poll", post(routes::poll::poll))
@@ -27,8 +50,12 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
             .route("/v1/worker/messages/{messageId}/complete", post(routes::complete::complete))
             .route("/v1/worker/messages/{messageId}/fail", post(routes::fail::fail))
             .route("/v1/worker/conversations/{conversationId}/history", post(routes::history::append))
+            .route("/v1/worker/snapshots", post(snapshots::prepare::prepare))
+            .route("/v1/worker/snapshots/latest", get(snapshots::latest::latest))
+            .route("/v1/worker/snapshots/{snapshotId}/finalize", post(snapshots::finalize::finalize))
+            .route("/v1/worker/snapshots/{snapshotId}/fail", post(snapshots::fail::fail))
             .route("/v1/worker/skills", get(routes::skills::skills))
-            .with_state(app),
+            .with_state(served),
     ))
 }
 

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::http::{self, retry_after};
 use crate::skills::ManifestAnswer;
 use crate::wire::{
-    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, PollAnswer, PollRequest, Problem,
+    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, Latest, PollAnswer, PollRequest,
+    PrepareRequest, Prepared, Problem,
 };
 
 /// Time one call may take: API Gateway gives up after 30 s.
@@ -90,6 +91,31 @@ impl Api {
 
     pub async fn fail(&self, job: &Job, request: &FailRequest<'_>) -> Result<(), ApiError> {
         self.post::<IgnoredAny>(&route(job, "fail"), request).await.map(drop)
+    }
+
+    pub async fn prepare_snapshot(&self, request: &PrepareRequest<'_>) -> Result<Prepared, ApiError> {
+        self.post("v1/worker/snapshots", request).await
+    }
+
+    pub async fn finalize_snapshot(&self, id: &str) -> Result<(), ApiError> {
+        let route = format!("v1/worker/snapshots/{id}/finalize");
+        self.post::<IgnoredAny>(&route, &serde_json::json!({})).await.map(drop)
+    }
+
+    pub async fn fail_snapshot(&self, id: &str, error: &str) -> Result<(), ApiError> {
+        let route = format!("v1/worker/snapshots/{id}/fail");
+        self.post::<IgnoredAny>(&route, &serde_json::json!({"error": error})).await.map(drop)
+    }
+
+    /// The conversation's latest good snapshot, if it has one.
+    pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<Latest>, ApiError> {
+        let url = format!("{}/v1/worker/snapshots/latest", self.base);
+        let request = self.http.get(url).query(&[("conversationId", conversation_id)]);
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        read(response).await.map(Some)
     }
 
     /// The skills of a channel and their entity tag; `None` when they are still those of the tag `known`.

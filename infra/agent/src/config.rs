@@ -12,8 +12,9 @@ use crate::bridge::BridgeFallback;
 use crate::engine::openai::OpenAiConfig;
 use crate::skills::SkillsConfig;
 
-/// Time a running message gets after a SIGTERM, when the environment names none: as long as Fly waits.
-const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(300);
+/// Time a running message gets after a SIGTERM, when the environment names none. Fly waits for 300 s; the rest is for
+/// the snapshot.
+const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(240);
 /// The public Bot API.
 const TELEGRAM_DEFAULT: &str = "https://api.telegram.org";
 /// OpenAI's own API.
@@ -30,7 +31,7 @@ pub struct Config {
     pub worker_id: String,
     /// The conversation we were made for (`OPENCLAW_CONVERSATION_ID`).
     pub conversation_id: Option<String>,
-    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works.
+    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works and whose files snapshots hold.
     pub data_dir: Option<PathBuf>,
     /// What answers (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
     pub engine: EngineConfig,
@@ -164,7 +165,7 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
         assert!(matches!(config.engine, EngineConfig::Echo));
-        assert_eq!(config.shutdown_limit, Duration::from_secs(300));
+        assert_eq!(config.shutdown_limit, Duration::from_secs(240));
         assert_eq!(config.telegram_api_url, "https://api.telegram.org");
     }
 

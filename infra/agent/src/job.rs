@@ -9,14 +9,17 @@
 
 use std::future::Future;
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
 use crate::delivered::{Delivered, Reply};
-use crate::engine::{Engine, Progress};
+use crate::engine::{Engine, EngineError, Progress};
 use crate::lease::Lease;
 use crate::reply::{Chat, Courier, Undelivered};
+use crate::skills::Skills;
+use crate::snapshot::Files;
 use crate::wire::{Bundle, CompleteRequest, FailRequest, HistoryEntry};
 
 /// Longest reason given for a failure, in characters.
@@ -88,6 +91,10 @@ pub struct Work<'a> {
     pub courier: &'a Courier,
     pub lease: &'a Lease,
     pub delivered: &'a Delivered,
+    /// The data folder, which must hold the conversation's files before the engine begins.
+    pub files: Option<&'a Files>,
+    /// The skills, which lie in the data folder and are none of the conversation's files.
+    pub skills: Option<&'a Mutex<Skills>>,
 }
 
 impl Work<'_> {
@@ -192,7 +199,7 @@ impl Work<'_> {
         progress: &Progress,
     ) -> Result<Result<String, Outcome>, Over> {
         let text = tokio::select! {
-            text = self.engine.answer(bundle, progress) => text,
+            text = self.run_engine(bundle, progress) => text,
             never = typing(chat) => match never {},
         };
         let text = match text {
@@ -204,6 +211,27 @@ impl Work<'_> {
             None => None,
         };
         Ok(cancelled.map_or(Ok(text), Err))
+    }
+
+    /// Runs the engine on the conversation's files. While they are being restored, the lease is kept as ever.
+    async fn run_engine(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
+        self.furnish().await.map_err(|error| {
+            tracing::error!(error = &*error, "the data folder could not be made ready");
+            let reason = format!("the conversation's files could not be restored: {error}");
+            EngineError { reason, retryable: true }
+        })?;
+        self.engine.answer(bundle, progress).await
+    }
+
+    /// Restores the conversation's files if others are there, and the skills, which went with those.
+    async fn furnish(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let Some(files) = self.files else { return Ok(()) };
+        if files.ensure(self.api, &self.lease.job().conversation_id).await?
+            && let Some(skills) = self.skills
+        {
+            skills.lock().await.again(self.api).await?;
+        }
+        Ok(())
     }
 
     /// Makes sure, right before something is sent, that the lease is still ours; `Some` when the message was

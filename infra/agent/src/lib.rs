@@ -12,6 +12,8 @@
 //! - A reply whose sending has begun is sent to its end while the trust lasts, a shutdown or not.
 //! - A reply that was delivered is not made and sent again by the same process: when its message is handed out once
 //!   more, only `complete` is called, under the new lease.
+//! - The data folder holds one conversation's files or nobody's. The engine begins when they are restored; a snapshot is
+//!   made while no engine runs, before the conversation is let go and before the worker ends.
 //! - The worker's token is in no log line and in no `Debug` output.
 //!
 //! **Failures**: a call that failed or whose answer was lost is repeated with the same lease for as long as the
@@ -30,10 +32,12 @@ mod job;
 mod lease;
 mod reply;
 mod skills;
+mod snapshot;
 mod wire;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig};
 pub use engine::openai::OpenAiConfig;
 pub use skills::{BadManifest, SkillsConfig, SkillsError};
+pub use snapshot::FilesError;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

@@ -3,7 +3,7 @@
 //! What comes is checked as a whole before anything is written ([`manifest`]), and each skill's folder is either the
 //! old one or the new one, whenever the process dies ([`install`]). Folders that are not ours are not touched.
 
-mod install;
+pub mod install;
 mod manifest;
 
 use std::path::PathBuf;
@@ -127,6 +127,15 @@ impl Skills {
                 Ok(())
             }
         }
+    }
+
+    /// Brings them once more, after the data folder was emptied.
+    ///
+    /// # Errors
+    /// As `bootstrap`.
+    pub async fn again(&mut self, api: &Api) -> Result<(), SkillsError> {
+        self.known = None;
+        self.bootstrap(api).await
     }
 
     /// Brings what has changed, if it is time to ask. What cannot be had now is asked for again later.

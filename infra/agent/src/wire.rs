@@ -15,7 +15,11 @@ pub struct PollRequest<'a> {
     pub conversation_id: Option<&'a str>,
     pub load: u8,
     pub hydrate: bool,
+    /// Lets go of the conversation.
     pub release: bool,
+    /// With `release`: there is nothing to keep of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub discard: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,6 +154,37 @@ pub struct FailRequest<'a> {
     /// We have to leave; whether the attempt counts then is for the server to say.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+}
+
+/// `POST /v1/worker/snapshots`
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrepareRequest<'a> {
+    pub conversation_id: &'a str,
+    pub reason: &'a str,
+    pub size_bytes: u64,
+    pub sha256: &'a str,
+}
+
+/// Where an archive goes. Its URL is a secret, so there is no `Debug`.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prepared {
+    pub snapshot_id: String,
+    pub upload_url: String,
+    pub method: String,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// `GET /v1/worker/snapshots/latest`. Its URL is a secret, so there is no `Debug`.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latest {
+    pub snapshot_id: String,
+    pub download_url: String,
+    pub sha256: String,
+    pub size_bytes: u64,
+    pub format_version: u64,
 }
 
 /// The part of a problem document that we decide by.

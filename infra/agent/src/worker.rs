@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Api, ApiError};
@@ -17,6 +17,7 @@ use crate::job::{End, Work};
 use crate::lease::Lease;
 use crate::reply::Courier;
 use crate::skills::{Skills, SkillsError};
+use crate::snapshot::{Files, FilesError, Kept};
 use crate::wire::{Bundle, PollAnswer, PollRequest};
 
 /// A server that was silent for this long is gone (a `dev` that was killed, an address that changed): the worker
@@ -25,6 +26,9 @@ pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
 /// Bounds of what the server may tell us to wait: never a busy loop, never out of reach.
 const POLL_EVERY_MIN: Duration = Duration::from_millis(50);
 const POLL_EVERY_MAX: Duration = Duration::from_secs(60);
+
+/// Tries to tell the server that we leave. It finds out by itself, only later.
+const FAREWELLS_MAX: usize = 3;
 
 /// Why a worker ended as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,9 @@ pub enum AgentError {
     /// The Telegram client could not be set up.
     #[error("the Telegram client cannot be set up")]
     Telegram(#[source] af_telegram::TelegramError),
+    /// The data folder cannot be used.
+    #[error("the data folder cannot be used")]
+    Files(#[from] FilesError),
     /// The server does not accept our token.
     #[error("the server denies this worker (HTTP {status})")]
     Denied {
@@ -68,13 +75,14 @@ pub enum AgentError {
 
 /// Runs a worker until the server tells it to stop or `shutdown` ends. A running message is finished in both
 /// cases, in the second for at most `config.shutdown_limit`, and what it takes to send a reply that is on its way.
+/// Then the conversation's files are kept in a snapshot.
 ///
 /// # Errors
 /// `AgentError` when the worker cannot go on.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<Exit, AgentError> {
     let (tell, told) = watch::channel(None);
     let limit = config.shutdown_limit;
-    let worker = Worker::new(config, told)?;
+    let worker = Worker::new(config, told).await?;
     let watch = async {
         shutdown.await;
         tracing::info!("shutting down");
@@ -92,7 +100,8 @@ struct Worker {
     engine: Arc<dyn Engine>,
     courier: Courier,
     delivered: Delivered,
-    skills: Option<Skills>,
+    files: Option<Files>,
+    skills: Option<Mutex<Skills>>,
     worker_id: String,
     /// The conversation that we believe is ours.
     conversation_id: Option<String>,
@@ -108,21 +117,35 @@ struct Worker {
 enum Next {
     /// Poll again after this long.
     Wait(Duration),
-    /// Poll again now; with `release`, letting the conversation go.
-    AtOnce { release: bool },
+    /// Poll again now.
+    AtOnce,
+    /// Let the conversation go, and take another.
+    Switch,
     /// End.
     Leave,
 }
 
+/// How a poll lets the conversation go.
+#[derive(Clone, Copy)]
+struct Release {
+    /// There is nothing to keep of it.
+    discard: bool,
+}
+
 impl Worker {
-    fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
+    async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
         let engine = engine::of(&config).map_err(AgentError::Http)?;
+        let files = match config.data_dir {
+            Some(path) => Some(Files::open(path, &config.url).await?),
+            None => None,
+        };
         Ok(Self {
+            files,
             courier: Courier::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
             delivered: Delivered::default(),
-            skills: config.skills.map(Skills::new),
+            skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
             sure: false,
@@ -132,15 +155,16 @@ impl Worker {
 
     async fn serve(mut self) -> Result<Exit, AgentError> {
         tracing::info!(worker_id = self.worker_id, "worker started");
+        self.restore_early().await;
         let mut backoff = Backoff::new();
-        let mut release = false;
+        let mut release = None;
         self.bring_skills(true).await?;
         while self.shutdown.borrow().is_none() {
             let asked_at = Instant::now();
             let next = match self.poll(release).await {
                 Ok(answer) => {
                     backoff.reset();
-                    self.follow(answer, asked_at, release).await?
+                    self.follow(answer, asked_at, release.is_some()).await?
                 }
                 Err(error) => {
                     let wait = self.survive(error, backoff.next())?;
@@ -148,23 +172,75 @@ impl Worker {
                     continue; // With the same `release`: whether it took effect is unknown.
                 }
             };
-            release = matches!(next, Next::AtOnce { release: true });
+            release = None;
             match next {
-                Next::Leave => return Ok(Exit::Stopped),
+                Next::Leave => {
+                    self.leave("drain").await;
+                    return Ok(Exit::Stopped);
+                }
                 Next::Wait(length) => self.pause(length).await,
-                Next::AtOnce { .. } => {}
+                Next::AtOnce => {}
+                Next::Switch => {
+                    release = self.before_release("drain").await;
+                    if release.is_none() {
+                        self.pause(POLL_EVERY_MAX).await;
+                    }
+                }
             }
             self.bring_skills(false).await?;
         }
+        self.leave("signal").await;
         Ok(Exit::ShutDown)
     }
 
+    /// Restores the files of the conversation that we were made for, before anything is asked for. If that fails, the
+    /// first message tries again.
+    async fn restore_early(&self) {
+        if let (Some(files), Some(conversation_id)) = (&self.files, &self.conversation_id)
+            && let Err(error) = files.ensure(&self.api, conversation_id).await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(worker_id = self.worker_id, error, "the files could not be restored yet");
+        }
+    }
+
+    /// Keeps the files, so that the conversation may be let go. None when they could not be kept: then it may not.
+    async fn before_release(&self, reason: &'static str) -> Option<Release> {
+        let kept = match &self.files {
+            Some(files) => files.keep(&self.api, reason).await,
+            None => Kept::Nothing,
+        };
+        match kept {
+            Kept::Snapshot => Some(Release { discard: false }),
+            Kept::Nothing => Some(Release { discard: true }),
+            Kept::Lost => None,
+        }
+    }
+
+    /// Keeps the files for the last time, or says that there is nothing to keep, so that nobody waits for us.
+    async fn leave(&self, reason: &'static str) {
+        if self.conversation_id.is_none() {
+            return;
+        }
+        let Some(release @ Release { discard: true }) = self.before_release(reason).await else { return };
+        let mut backoff = Backoff::new();
+        for _ in 0..FAREWELLS_MAX {
+            // With a load, so that it is given no work.
+            let farewell = self.api.poll(&self.question(Some(release), 1)).await;
+            match farewell.map_err(|error| error.retry_in(backoff.next())) {
+                Ok(_) | Err(None) => return,
+                Err(Some(wait)) => sleep(wait.min(POLL_EVERY_MAX)).await,
+            }
+        }
+    }
+
     /// Brings the skills, or what has changed of them, unless the shutdown begins.
-    async fn bring_skills(&mut self, first: bool) -> Result<(), AgentError> {
-        let Some(skills) = &mut self.skills else { return Ok(()) };
+    async fn bring_skills(&self, first: bool) -> Result<(), AgentError> {
+        let Some(skills) = &self.skills else { return Ok(()) };
         let mut shutdown = self.shutdown.clone();
         let api = &self.api;
         let bring = async {
+            let mut skills = skills.lock().await;
             if first {
                 return skills.bootstrap(api).await;
             }
@@ -178,9 +254,14 @@ impl Worker {
     }
 
     /// A poll is never cut short, not even by a shutdown: its answer may hold a claim.
-    async fn poll(&self, release: bool) -> Result<PollAnswer, ApiError> {
+    async fn poll(&self, release: Option<Release>) -> Result<PollAnswer, ApiError> {
+        self.api.poll(&self.question(release, 0)).await
+    }
+
+    fn question(&self, release: Option<Release>, load: u8) -> PollRequest<'_> {
         let conversation_id = self.conversation_id.as_deref();
-        self.api.poll(&PollRequest { conversation_id, load: 0, hydrate: true, release }).await
+        let discard = release.is_some_and(|r| r.discard);
+        PollRequest { conversation_id, load, hydrate: true, release: release.is_some(), discard }
     }
 
     /// Does what the answer asks for.
@@ -202,7 +283,7 @@ impl Worker {
             }
             // Whoever has just let go has nothing more to let go, whatever the answer says.
             let switch = answer.control.switch && !released;
-            return Ok(if switch { Next::AtOnce { release: true } } else { Next::Wait(wait) });
+            return Ok(if switch { Next::Switch } else { Next::Wait(wait) });
         };
         self.conversation_id = Some(job.conversation_id.clone());
         let lease = Lease::claimed(job, asked_at);
@@ -211,7 +292,7 @@ impl Worker {
         match end {
             End::Denied { status } => Err(AgentError::Denied { status }),
             _ if answer.control.should_stop || lease.stop_asked() => Ok(Next::Leave),
-            End::Done => Ok(Next::AtOnce { release: false }),
+            End::Done => Ok(Next::AtOnce),
             // Whatever went wrong shall not go wrong in a busy loop.
             End::GivenUp => Ok(Next::Wait(wait)),
         }
@@ -228,7 +309,8 @@ impl Worker {
             "message claimed"
         );
         let Self { api, courier, delivered, .. } = self;
-        let work = Work { api, engine: &*self.engine, courier, lease, delivered };
+        let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
+        let work = Work { api, engine: &*self.engine, courier, lease, delivered, files, skills };
         let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
@@ -83,6 +84,14 @@ impl Boot {
             entropy: Arc::new(Entropy::from_os()),
             providers: Providers::none(),
         }
+    }
+
+    /// The bucket, for the functions that have to do with files; no other one links S3.
+    ///
+    /// # Errors
+    /// When the environment does not name it.
+    pub fn objects(&self) -> Result<Objects, BootError> {
+        Ok(Objects::new(&self.sdk, self.env.require("BUCKET_NAME")?))
     }
 }
 

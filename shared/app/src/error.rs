@@ -1,5 +1,6 @@
 //! What a use case answers when it does not succeed.
 
+use af_aws::objects::ObjectsError;
 use af_aws::secrets::SecretsError;
 use af_domain::ids::InvalidId;
 use af_domain::policy::PolicyError;
@@ -21,6 +22,9 @@ pub enum AppError {
     /// Secrets Manager could not answer.
     #[error("reading or writing secrets failed")]
     Secrets(#[from] SecretsError),
+    /// The bucket could not answer.
+    #[error("the bucket failed")]
+    Objects(#[from] ObjectsError),
     /// Telegram could not answer.
     #[error("Telegram failed")]
     Telegram(#[from] TelegramError),

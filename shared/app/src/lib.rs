@@ -23,6 +23,7 @@ pub mod reconcile;
 pub mod secrets;
 pub mod send;
 pub mod skills;
+pub mod snapshots;
 pub mod telegram_bots;
 pub mod views;
 pub mod wire;

@@ -28,6 +28,8 @@ pub struct WorkerView {
     pub load: u32,
     /// When it will be drained if nobody talks; `None` while it has work, or is not active.
     pub scheduled_shutdown_at: Option<Timestamp>,
+    /// When it last claimed.
+    pub last_claim_at: Option<Timestamp>,
     /// The conversation it is assigned to, as it is now.
     pub conversation: Option<Conversation>,
 }
@@ -189,12 +191,14 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
 fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
     let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
     let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
     let is_active = worker.status == af_domain::worker::WorkerStatus::Active;
     WorkerView {
         seen_at: worker.seen_at.max(on_conversation),
         load: u32::from(busy),
+        last_claim_at: worker.last_claim_at.max(claimed_at),
         scheduled_shutdown_at: (is_active && !busy).then(|| quiet_since + policies.scaling.idle_timeout),
         conversation: owned,
         worker,

@@ -93,6 +93,11 @@ id!(
     |t| t.len() <= 128 && LeaseParts::read(t).is_some()
 );
 id!(
+    /// A snapshot: it carries its conversation's key and fence, so that a call that names only the snapshot finds both.
+    SnapshotId, "snapshotId", "a snapshot id as its preparation answered it",
+    |t| t.len() <= 96 && SnapshotParts::read(t).is_some()
+);
+id!(
     /// A Telegram bot's numeric id, as text.
     BotIdentity, "botIdentity", "1 to 20 digits",
     |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
@@ -186,6 +191,46 @@ impl LeaseId {
     }
 }
 
+/// What a snapshot id says: `<conversationKey>.<fence>.<place>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotParts {
+    /// The conversation whose files it holds.
+    pub conversation: ConversationKey,
+    /// Fence of the last claim before it was prepared.
+    pub fence: Fence,
+    /// A ULID: orders the snapshots of one fence.
+    pub place: String,
+}
+
+impl SnapshotParts {
+    /// Reads what an id says.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '.');
+        let parts = Self {
+            conversation: ConversationKey::parse(parts.next()?).ok()?,
+            fence: Fence(parts.next()?.parse().ok()?),
+            place: parts.next()?.to_owned(),
+        };
+        let is_ulid = parts.place.len() == 26 && parts.place.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_ulid.then_some(parts)
+    }
+}
+
+impl SnapshotId {
+    /// The id that says `parts`; `None` when their place is no ULID.
+    pub fn of(parts: &SnapshotParts) -> Option<Self> {
+        Self::parse(format!("{}.{}.{}", parts.conversation, parts.fence, parts.place)).ok()
+    }
+
+    /// What the id says.
+    ///
+    /// # Panics
+    /// Never: an id that does not parse is not made.
+    pub fn parts(&self) -> SnapshotParts {
+        SnapshotParts::read(&self.0).expect("checked when the id was made")
+    }
+}
+
 /// Where a conversation's history ended when a bundle was made: `<conversationKey>.<fence>.<place>`. History is filed
 /// in the order in which it was committed, so everything that has come since lies behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,6 +315,18 @@ mod tests {
         assert_eq!(LeaseId::parse(lease.as_str()).unwrap().parts(), parts);
         assert!(LeaseId::parse(format!("{lease}.1")).is_err());
         assert!(LeaseId::parse("nonsense").is_err());
+    }
+
+    #[test]
+    fn snapshot_ids_carry_their_conversation_and_fence() {
+        let conversation = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
+        let place = "01KE3N4AZ0000000000000000A".to_owned();
+        let parts = SnapshotParts { conversation, fence: Fence(7), place };
+        let id = SnapshotId::of(&parts).unwrap();
+        assert_eq!(SnapshotId::parse(id.as_str()).unwrap().parts(), parts);
+        assert!(SnapshotId::parse(format!("{id}.1")).is_err());
+        assert!(SnapshotId::of(&SnapshotParts { place: "../x".into(), ..parts }).is_none());
+        assert!(Sha256Hex::parse("AB".repeat(32)).is_err() && Sha256Hex::parse("ab".repeat(32)).is_ok());
     }
 
     #[test]

@@ -13,5 +13,6 @@ pub mod policy;
 pub mod pool;
 pub mod refusal;
 pub mod skill;
+pub mod snapshot;
 pub mod time;
 pub mod worker;

@@ -21,6 +21,8 @@ pub enum Code {
     PayloadTooLarge,
     /// The lease in the call is not in force any more.
     StaleLease,
+    /// The conversation has moved on since the snapshot in the call was prepared.
+    StaleSnapshot,
     /// The append does not follow what was appended before.
     OutOfOrder,
     /// The conversation belongs to another agent.
@@ -58,6 +60,7 @@ impl Code {
             Code::InvalidField => "invalid_field",
             Code::PayloadTooLarge => "payload_too_large",
             Code::StaleLease => "stale_lease",
+            Code::StaleSnapshot => "stale_snapshot",
             Code::OutOfOrder => "out_of_order",
             Code::AgentMismatch => "agent_mismatch",
             Code::AgentDisabled => "agent_disabled",

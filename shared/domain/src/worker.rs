@@ -5,12 +5,12 @@
 //! ```
 //!
 //! No step back, no step over; `stopped` is final for that id. An active worker may claim; a draining one
-//! finishes what it runs, until `drain_by` at the latest; a stopping one owns nothing any more and its machine
-//! is being taken down; a stopped one is history.
+//! finishes what it runs and uploads its final snapshot, until `drain_by` at the latest; a stopping one owns nothing
+//! any more and its machine is being taken down; a stopped one is history.
 
 use std::fmt;
 
-use crate::ids::{AgentKey, ConversationId, ConversationKey, WorkerId};
+use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use crate::policy::Policies;
 use crate::time::{SEEN_BY_ALL_AFTER, Timestamp};
 
@@ -49,6 +49,8 @@ pub enum DrainReason {
     MachineGone,
     /// An operator asked for it, or the whole pool is going down.
     Operator,
+    /// Its machine was told to stop, and it said so.
+    Signal,
 }
 
 impl DrainReason {
@@ -59,6 +61,7 @@ impl DrainReason {
             DrainReason::Stale => "stale",
             DrainReason::MachineGone => "machine_gone",
             DrainReason::Operator => "operator",
+            DrainReason::Signal => "signal",
         }
     }
 
@@ -67,13 +70,15 @@ impl DrainReason {
     pub const fn is_our_doing(self) -> bool {
         match self {
             DrainReason::Idle | DrainReason::Operator => true,
-            DrainReason::Stale | DrainReason::MachineGone => false,
+            DrainReason::Stale | DrainReason::MachineGone | DrainReason::Signal => false,
         }
     }
 
     /// Reads a stored reason.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Idle, Self::Stale, Self::MachineGone, Self::Operator].into_iter().find(|r| r.as_str() == text)
+        [Self::Idle, Self::Stale, Self::MachineGone, Self::Operator, Self::Signal]
+            .into_iter()
+            .find(|r| r.as_str() == text)
     }
 }
 
@@ -145,6 +150,12 @@ pub struct Worker {
     pub assignment: Option<Assignment>,
     /// Its machine, once the provider has answered.
     pub machine: Option<Machine>,
+    /// When it last claimed, as far as the row knows; with an assignment the conversation knows better.
+    pub last_claim_at: Option<Timestamp>,
+    /// The last snapshot that it made.
+    pub last_snapshot: Option<SnapshotId>,
+    /// Whether it left without the final snapshot that it owed.
+    pub snapshot_missed: bool,
 }
 
 /// A step that the worker's status does not allow.
@@ -169,6 +180,9 @@ impl Worker {
             quiet_since: now,
             assignment: None,
             machine: None,
+            last_claim_at: None,
+            last_snapshot: None,
+            snapshot_missed: false,
         }
     }
 
@@ -263,8 +277,8 @@ mod tests {
 
     #[test]
     fn every_drain_reason_survives_being_stored() {
-        for reason in [DrainReason::Idle, DrainReason::Stale, DrainReason::MachineGone, DrainReason::Operator]
-        {
+        use DrainReason::{Idle, MachineGone, Operator, Signal, Stale};
+        for reason in [Idle, Stale, MachineGone, Operator, Signal] {
             assert_eq!(DrainReason::parse(reason.as_str()), Some(reason));
         }
     }

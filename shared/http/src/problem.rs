@@ -172,6 +172,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::InvalidField | Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::StaleLease
+        | Code::StaleSnapshot
         | Code::OutOfOrder
         | Code::AgentMismatch
         | Code::AgentDisabled
@@ -195,6 +196,7 @@ const fn title(code: Code) -> &'static str {
         Code::InvalidField => "A field is not acceptable",
         Code::PayloadTooLarge => "The body is too large",
         Code::StaleLease => "The lease is not in force",
+        Code::StaleSnapshot => "The snapshot is out of date",
         Code::OutOfOrder => "The append is out of order",
         Code::AgentMismatch => "The conversation belongs to another agent",
         Code::AgentDisabled => "The agent is disabled",

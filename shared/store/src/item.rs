@@ -182,4 +182,13 @@ impl<'a> Reader<'a> {
     pub fn id<T>(&self, name: &str, parse: fn(String) -> Result<T, InvalidId>) -> Result<T, StoreError> {
         parse(self.text(name)?.to_owned()).map_err(|e| self.malformed(name, &e.to_string()))
     }
+
+    /// The same, of an attribute that may be missing.
+    pub fn id_if<T>(
+        &self,
+        name: &str,
+        parse: fn(String) -> Result<T, InvalidId>,
+    ) -> Result<Option<T>, StoreError> {
+        if self.item.contains_key(name) { self.id(name, parse).map(Some) } else { Ok(None) }
+    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
-    SkillSlug, SkillVersion, WorkerId,
+    SkillSlug, SkillVersion, SnapshotId, WorkerId,
 };
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
@@ -73,6 +73,23 @@ pub fn history(key: &ConversationKey, fence: Fence, place: &str) -> Key {
 pub fn pending_tool_calls(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), TOOL_CALLS)
 }
+
+/// A snapshot: by fence and then by time, so that the newest of the latest claim sorts last.
+pub fn snapshot(id: &SnapshotId) -> Key {
+    let parts = id.parts();
+    Key::new(format!("C#{}", parts.conversation), format!("S#{:010}#{}", parts.fence.0, parts.place))
+}
+
+/// The copy of a conversation's latest good snapshot; sorts after all its snapshots.
+pub fn latest_snapshot(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), "S~")
+}
+
+/// The index of what expires.
+pub const EXPIRY_INDEX: &str = "expiry";
+
+/// Partition of the snapshots in the index of what expires.
+pub const EXPIRING_SNAPSHOTS: &str = "X#S";
 
 /// Partition of the ready index that a conversation stands in.
 pub fn ready_partition(key: &ConversationKey, shards: u64) -> String {

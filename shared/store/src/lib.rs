@@ -20,6 +20,7 @@ pub mod message;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;
+pub mod snapshot;
 pub mod worker;
 mod write;
 

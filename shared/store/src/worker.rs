@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use af_domain::conversation::Conversation;
-use af_domain::ids::{AgentKey, ConversationId, ConversationKey, WorkerId};
+use af_domain::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Assignment, DrainReason, Machine, Worker, WorkerStatus};
 
@@ -190,22 +190,37 @@ pub(crate) fn taken_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> 
         .bind(":ck", key.as_str())
 }
 
-pub(crate) fn release_row(worker: &Worker, now: Timestamp) -> Update {
-    Update::of(keys::worker(&worker.id))
+/// The worker's part of a release. With the assignment goes the time of its last claim there, which is kept in the row.
+pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: Timestamp) -> Update {
+    let update = Update::of(keys::worker(&worker.id))
         .set("qs", now)
         .set("sn", now)
         .remove("as")
         .when("#st = :active")
-        .bind(":active", "active")
+        .bind(":active", "active");
+    match claimed_at {
+        Some(at) => update.set("lc", at),
+        None => update,
+    }
 }
 
-pub(crate) fn settle_row(id: &WorkerId, since: Timestamp) -> Update {
-    Update::of(keys::worker(id))
+pub(crate) fn settle_row(settled: &Worker, since: Timestamp) -> Update {
+    let mut update = Update::of(keys::worker(&settled.id))
         .set("st", "stopping")
         .set("si", since)
         .remove("as")
         .when("#st = :draining")
-        .bind(":draining", "draining")
+        .bind(":draining", "draining");
+    if let Some(at) = settled.last_claim_at {
+        update = update.set("lc", at);
+    }
+    if let Some(id) = &settled.last_snapshot {
+        update = update.set("ss", id.as_str());
+    }
+    if settled.snapshot_missed {
+        update = update.set("sm", true);
+    }
+    update
 }
 
 pub(crate) fn worker_item(worker: &Worker) -> Item {
@@ -219,7 +234,10 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         .put("qs", worker.quiet_since)
         .put_some("sn", worker.seen_at)
         .put_some("as", worker.assignment.as_ref().map(assignment_item))
-        .put_some("mc", worker.machine.as_ref().map(machine_item));
+        .put_some("mc", worker.machine.as_ref().map(machine_item))
+        .put_some("lc", worker.last_claim_at)
+        .put_some("ss", worker.last_snapshot.as_ref().map(SnapshotId::as_str))
+        .put_some("sm", worker.snapshot_missed.then_some(true));
     match worker.status {
         WorkerStatus::Active => writer,
         WorkerStatus::Draining { drain_by, reason } => writer.put("db", drain_by).put("dr", reason.as_str()),
@@ -279,5 +297,8 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         quiet_since: reader.time("qs")?,
         assignment: reader.map_if("as")?.map(assignment).transpose()?,
         machine: reader.map_if("mc")?.map(machine).transpose()?,
+        last_claim_at: reader.time_if("lc")?,
+        last_snapshot: reader.id_if("ss", SnapshotId::parse)?,
+        snapshot_missed: reader.flag("sm"),
     })
 }

@@ -127,7 +127,8 @@ impl World {
         let worker = self.worker().await;
         let (mut last, mut found_nothing) = (None::<ConversationId>, 0);
         for _ in 0..CLEARING_POLLS_MAX {
-            let request = Poll { release: last.is_some(), conversation: last.take(), ..Poll::default() };
+            let request =
+                Poll { release: last.is_some(), discard: true, conversation: last.take(), ..Poll::default() };
             let polled = poll(&self.app, &worker, &request).await.unwrap();
             if polled.job.is_some() {
                 let held = Held::of(&worker, &polled);
@@ -284,8 +285,12 @@ impl World {
 
     /// Lets go of the conversation of a message that has ended.
     pub async fn let_go(&self, held: &Held) {
-        let request =
-            Poll { release: true, conversation: Some(held.conversation.clone()), ..Poll::default() };
+        let request = Poll {
+            release: true,
+            discard: true,
+            conversation: Some(held.conversation.clone()),
+            ..Poll::default()
+        };
         let polled = poll(&self.app, &held.worker, &request).await.unwrap();
         assert!(polled.job.is_none());
     }

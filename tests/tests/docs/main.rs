@@ -12,7 +12,10 @@ mod skills;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, WorkerId};
+use af_domain::ids::{
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
+    WorkerId,
+};
 use af_domain::time::Timestamp;
 use af_local::template::Template;
 use af_store::keys::{self, Key};
@@ -59,6 +62,9 @@ impl Samples {
         let ids = (0..).map(|n| MessageId::parse(format!("tg:77:{n}")).unwrap());
         let in_first_shard = |id: &MessageId| keys::dead_letter(id, at).pk == keys::dead_letter_partition(0);
         let message = ids.into_iter().find(in_first_shard).unwrap();
+        let place = "01HF7YAT000000000000000000".to_owned();
+        let parts = SnapshotParts { conversation: conversation.clone(), fence: Fence(7), place };
+        let snapshot = SnapshotId::of(&parts).unwrap();
         let key = |key: Key| vec![key.pk, key.sk];
         let part = |part: String| vec![part];
         let made = [
@@ -73,14 +79,18 @@ impl Samples {
             ("counters", key(keys::counters())),
             ("dead_letter", key(keys::dead_letter(&message, at))),
             ("history", key(keys::history(&conversation, Fence(7), "000001"))),
+            ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
             ("message", key(keys::message(&message))),
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
             ("reconcile", key(keys::reconcile())),
+            ("snapshot", key(keys::snapshot(&snapshot))),
             ("stopped_worker", key(keys::stopped_worker(&worker))),
             ("worker", key(keys::worker(&worker))),
             ("AGENTS", part(keys::AGENTS.into())),
             ("API_KEYS", part(keys::API_KEYS.into())),
+            ("EXPIRING_SNAPSHOTS", part(keys::EXPIRING_SNAPSHOTS.into())),
+            ("EXPIRY_INDEX", part(keys::EXPIRY_INDEX.into())),
             ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
             ("READY_INDEX", part(keys::READY_INDEX.into())),
             ("WORKERS", part(keys::WORKERS.into())),
@@ -107,6 +117,7 @@ impl Samples {
             ("place", "000001".into()),
             ("shard", "0".into()),
             ("telegramUserId", "444".into()),
+            ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
         Self { made: BTreeMap::from(made), placeholders }.with(skills::samples())

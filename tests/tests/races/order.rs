@@ -115,7 +115,7 @@ impl Office {
             }
             Some((held, talk, _)) => {
                 self.end(&held).await;
-                request = Poll { conversation: Some(talk), release: true, ..request };
+                request = Poll { conversation: Some(talk), release: true, discard: true, ..request };
             }
             None => {}
         }

@@ -105,14 +105,24 @@ impl World {
 
     /// The worker lets go of `conversation`, in which nothing waits.
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
-        let request = Poll { conversation: Some(conversation.clone()), release: true, ..Poll::default() };
+        let request = Poll {
+            conversation: Some(conversation.clone()),
+            release: true,
+            discard: true,
+            ..Poll::default()
+        };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
     }
 
     /// The worker lets go of the conversation of a message that has ended, and claims another.
     pub async fn let_go_and_claim(&self, worker: &WorkerId, ended: &Held) -> Held {
         let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
-        let request = Poll { conversation: Some(message.conversation), release: true, ..Poll::default() };
+        let request = Poll {
+            conversation: Some(message.conversation),
+            release: true,
+            discard: true,
+            ..Poll::default()
+        };
         held(worker, poll(&self.app, worker, &request).await.unwrap())
     }
 

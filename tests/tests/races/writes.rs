@@ -4,12 +4,14 @@ use af_app::App;
 use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_domain::agent::BotName;
 use af_domain::conversation::{Conversation, Failure};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, WorkerId};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, Sha256Hex, SnapshotId, SnapshotParts, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::policy::{OnRetry, Policies};
+use af_domain::snapshot::{ABANDONED_AFTER, Snapshot, SnapshotReason, SnapshotStatus, Stored};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, Machine, Worker};
 use af_store::conversation::Held as Names;
+use af_store::snapshot::Follows;
 
 use crate::ambiguous::Again::{self, Same, Says};
 use crate::ambiguous::Sending;
@@ -51,6 +53,11 @@ writes! {
     drain_if_active => Says("Stale");
     settle_if_draining => Says("Stale");
     stopped_if_stopping => Says("Stale");
+    prepare_if_absent => Says("Stale");
+    finalize_if_current => Says("Stale");
+    fail_if_uploading => Says("Stale");
+    expire_if_unchanged => Says("Stale");
+    object_gone_if_over => Same;
     assign_bot_if_unclaimed => Same;
     rotate_webhook_secret => Same;
     webhook_ready => Same;
@@ -229,6 +236,65 @@ async fn stopped_if_stopping(world: &World, app: &App, times: usize) -> Vec<Stri
     world.dismiss(&worker, None).await;
     let stopped = row(world, &worker).await.gone(app.now()).unwrap();
     send!(times, app.store.stopped_if_stopping(&stopped))
+}
+
+/// A snapshot that the owner of `talk` is uploading, and the conversation.
+async fn uploading(world: &World) -> (Snapshot, Conversation) {
+    let worker = owner(world, 0).await;
+    let (talk, now) = (world.stored(&talk()).await, world.app.now());
+    let parts = SnapshotParts { conversation: talk.key.clone(), fence: talk.fence, place: "0".repeat(26) };
+    let snapshot = Snapshot {
+        id: SnapshotId::of(&parts).unwrap(),
+        conversation: talk.id.clone(),
+        agent: talk.agent.clone(),
+        worker,
+        reason: SnapshotReason::Manual,
+        size_bytes: 1,
+        sha256: Sha256Hex::parse("a".repeat(64)).unwrap(),
+        status: SnapshotStatus::Uploading,
+        created_at: now,
+        expires_at: now + ABANDONED_AFTER,
+    };
+    (snapshot, talk)
+}
+
+async fn prepared(world: &World) -> (Snapshot, Conversation) {
+    let (snapshot, talk) = uploading(world).await;
+    world.app.store.prepare_if_absent(&snapshot).await.unwrap();
+    (snapshot, talk)
+}
+
+async fn prepare_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = uploading(world).await;
+    send!(times, app.store.prepare_if_absent(&snapshot))
+}
+
+async fn finalize_if_current(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, before) = prepared(world).await;
+    let stored = Stored { size_bytes: 1, sha256: snapshot.sha256.clone() };
+    let ready = snapshot.finalize(&stored, &before, app.now(), &policies()).unwrap();
+    let after = before.with_snapshot();
+    let follows = Follows::Kept { before: &before, after: &after };
+    send!(times, app.store.finalize_if_current(&ready, None, &follows, &policies()))
+}
+
+async fn fail_if_uploading(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let failed = snapshot.fail("no").unwrap();
+    send!(times, app.store.fail_if_uploading(&failed, None, &policies()))
+}
+
+async fn expire_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let late = snapshot.expires_at;
+    send!(times, app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late))
+}
+
+async fn object_gone_if_over(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let late = snapshot.expires_at;
+    world.app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late).await.unwrap();
+    send!(times, app.store.object_gone_if_over(&snapshot.id, late))
 }
 
 fn bot() -> BotName {

@@ -64,8 +64,13 @@ impl Worker {
         // Image, restore, gateway.
         tokio::time::sleep(self.within(20_000)).await;
         while self.world.provider.runs(&self.id) {
-            let request =
-                Poll { conversation: conversation.clone(), hydrate: true, release, ..Poll::default() };
+            let request = Poll {
+                conversation: conversation.clone(),
+                hydrate: true,
+                release,
+                discard: release,
+                ..Poll::default()
+            };
             let asked = self.world.now();
             let (app, id, world) = (self.function().app(), self.id.clone(), self.world.clone());
             let polled = self.functions[0].call(Operation::Poll, poll(&app, &id, &request)).await;

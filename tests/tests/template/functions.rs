@@ -14,8 +14,8 @@ const HTTP_TIMEOUT_S_MAX: u64 = 29;
 /// Every variable that a function reads, and no other.
 const ENVIRONMENT: [(&str, &[&str]); 6] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
-    ("worker", &[]),
-    ("user-api", &["TELEGRAM_API_URL"]),
+    ("worker", &["BUCKET_NAME"]),
+    ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
     ("admin-api", &["TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
     ("reconcile", &["PUBLIC_URL", "TELEGRAM_API_URL"]),
     ("effects", &["BUCKET_NAME", "TELEGRAM_API_URL"]),

@@ -6,3 +6,4 @@ pub mod heartbeat;
 pub mod history;
 pub mod poll;
 pub mod skills;
+pub mod snapshots;

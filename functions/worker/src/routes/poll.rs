@@ -28,9 +28,12 @@ pub struct Request {
     /// The cursor of an earlier bundle: only newer history comes.
     #[serde(default)]
     since: Option<String>,
-    /// Whether it lets go of its conversation.
+    /// Whether it lets go of its conversation. It keeps it while it owes a final snapshot.
     #[serde(default)]
     release: bool,
+    /// With `release`: it has nothing to keep of the conversation, and owes no snapshot.
+    #[serde(default)]
+    discard: bool,
 }
 
 const fn yes() -> bool {
@@ -120,6 +123,7 @@ pub async fn poll(
             .transpose()
             .map_err(af_app::AppError::from)?,
         release: request.release,
+        discard: request.discard,
     };
     Ok(Json(answer(use_case(&app, &worker, &request).await?)))
 }

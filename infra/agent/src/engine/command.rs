@@ -53,7 +53,7 @@ impl Command {
             command.env_remove(name);
         }
         if let Some(data_dir) = &self.data_dir {
-            command.current_dir(data_dir);
+            command.current_dir(data_dir).env("AGENT_FACTORY_DATA_DIR", data_dir);
         }
         if let Some(skills_dir) = &self.skills_dir {
             command.env("OPENCLAW_SKILLS_DIR", skills_dir);

@@ -17,7 +17,7 @@ use super::SkillsConfig;
 use super::manifest::{Folder, is_ours};
 
 /// Where folders are made and what they replace ends. Not a slug, so no skill can be called so.
-const STAGING: &str = ".af-skills-staging";
+pub const STAGING: &str = ".af-skills-staging";
 /// Begins the name under which a folder waits in the staging folder while another takes its place in two steps.
 const REPLACED: &str = "replaced-";
 /// Largest marker file that is read: ours have a few hundred bytes.

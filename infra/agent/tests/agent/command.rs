@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 /// Writes an executable script. Another process writes it: a file that this one has open for writing while some
 /// test thread forks could not be executed for a moment ("text file busy").
-fn script(folder: &Path, text: &str) -> PathBuf {
+pub fn script(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("agent.sh");
     let mut writer = Command::new("/bin/sh")
         .args(["-c", r#"cat >"$1" && chmod 700 "$1""#, "sh"])
@@ -26,7 +26,8 @@ fn script(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// Runs a worker with this script for an engine until the fake tells it to stop.
+/// Runs a worker with this script for an engine until the fake tells it to stop. The script runs in a folder in the one
+/// that is answered.
 async fn work(fake: &Fake, text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), text);
@@ -36,7 +37,7 @@ async fn work(fake: &Fake, text: &str) -> TempDir {
         &[
             ("AGENT_FACTORY_ENGINE", "command"),
             ("AGENT_FACTORY_COMMAND", program.to_str().unwrap()),
-            ("AGENT_FACTORY_DATA_DIR", folder.path().to_str().unwrap()),
+            ("AGENT_FACTORY_DATA_DIR", folder.path().join("data").to_str().unwrap()),
             ("OPENCLAW_SERVICE_ID", "own-service"),
         ],
     );
@@ -79,7 +80,8 @@ async fn ended(pid: &str) {
 async fn a_program_reads_the_bundle_and_answers_on_stdout() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    let folder = work(&fake, "cat >bundle.json; env >env.txt; printf 'first line\\nsecond line\\n\\n'").await;
+    let folder =
+        work(&fake, "cat >../bundle.json; env >../env.txt; printf 'first line\\nsecond line\\n\\n'").await;
     assert_eq!(fake.bodies("complete")[0]["reply"], "first line\nsecond line");
 
     let bundle: Value =
@@ -93,6 +95,7 @@ async fn a_program_reads_the_bundle_and_answers_on_stdout() {
         "OPENCLAW_SERVICE_KEY=bridge-key",
         "AGENT_BRIDGE_SERVICE_ID=own-service",
         "APP_BASE_URL_MAP_JSON={}",
+        &format!("AGENT_FACTORY_DATA_DIR={}", folder.path().join("data").display()),
     ] {
         assert!(env.lines().any(|line| line == expected), "{expected} is missing");
     }
@@ -164,7 +167,7 @@ async fn a_cancelled_program_is_killed_with_all_that_it_started() {
 async fn what_a_program_leaves_running_neither_delays_the_reply_nor_survives_it() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    let folder = work(&fake, "sleep 60 & echo $! >left; echo done").await;
+    let folder = work(&fake, "sleep 60 & echo $! >../left; echo done").await;
     assert_eq!(fake.bodies("complete")[0]["reply"], "done");
     ended(std::fs::read_to_string(folder.path().join("left")).unwrap().trim()).await;
 }

@@ -20,7 +20,7 @@ async fn a_message_is_answered_and_completed_once_with_its_history() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "hello"), job("m2", "again")]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
-    assert_eq!(fake.names(), ["poll", "poll", "complete", "poll", "complete", "poll"]);
+    assert_eq!(fake.names(), ["poll", "poll", "complete", "poll", "complete", "poll", "farewell"]);
     assert_eq!(fake.calls()[2].path, "/v1/worker/messages/m1/complete");
     assert_eq!(
         fake.bodies("complete")[0],
@@ -42,7 +42,7 @@ async fn heartbeats_go_out_beside_the_work_and_history_tells_the_servers_time() 
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 40000")]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "heartbeat", "complete", "poll"]);
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "heartbeat", "complete", "poll", "farewell"]);
     assert_eq!(fake.bodies("heartbeat")[0], json!({"leaseId": "lease-of-m1", "fence": 3}));
     let at = fake.bodies("complete")[0]["history"][1]["at"].as_u64().unwrap();
     // 10 s after the last heartbeat, whose lease was given at 1 000 000 by the server's clock.
@@ -161,7 +161,7 @@ async fn a_telegram_reply_is_confirmed_sent_and_completed_in_this_order() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "hello")]);
     run_to_the_end(&fake).await.unwrap();
-    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "sendMessage", "complete", "poll"]);
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "sendMessage", "complete", "poll", "farewell"]);
     let sent = &fake.calls()[3];
     assert_eq!(sent.path, format!("/bot{BOT_TOKEN}/sendMessage"));
     assert_eq!(sent.body, json!({"chat_id": 777, "text": "echo: hello"}));
@@ -258,7 +258,8 @@ async fn a_worker_that_is_told_to_stop_finishes_its_message_first() {
     fake.script("poll", [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")]);
     fake.script("heartbeat", [held_but_stop()]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
-    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete"]);
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete", "farewell"]);
+    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "it has no files");
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +269,8 @@ async fn a_shutdown_lets_the_running_message_finish_and_polls_no_more() {
     let url = fake.serve().await;
     let shutdown = tokio::time::sleep(Duration::from_secs(5));
     assert_eq!(run(config(&url, &[]), shutdown).await.unwrap(), Exit::ShutDown);
-    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete"]);
+    assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete", "farewell"]);
+    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "it has no files");
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,13 @@ fn volume() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// A volume that a worker has used before: what is in it may be there.
+fn used_volume() -> TempDir {
+    let volume = volume();
+    fs::write(volume.path().join(".agent-factory.json"), "{}").unwrap();
+    volume
+}
+
 /// Everything below the skills folder, by path.
 fn tree(volume: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -137,7 +144,7 @@ async fn a_skill_is_replaced_as_a_whole_and_what_left_the_manifest_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn folders_that_are_not_ours_are_not_touched() {
-    let (volume, elsewhere) = (volume(), volume());
+    let (volume, elsewhere) = (used_volume(), volume());
     let skills = volume.path().join("skills");
     fs::create_dir_all(skills.join("own")).unwrap();
     fs::create_dir_all(skills.join("ab")).unwrap();
@@ -183,7 +190,7 @@ async fn links_inside_a_skill_lead_nowhere() {
 
 #[tokio::test(start_paused = true)]
 async fn unmanaged_skills_go_only_when_asked_and_never_those_of_the_image() {
-    let (volume, image) = (volume(), volume());
+    let (volume, image) = (used_volume(), volume());
     let skills = volume.path().join("skills");
     for name in ["own", "bundled", "notes"] {
         fs::create_dir_all(skills.join(name)).unwrap();

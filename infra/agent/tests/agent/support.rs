@@ -1,13 +1,13 @@
-//! A fake of the worker routes and of the Bot API on loopback, scripted by each test.
+//! A fake of the worker routes, of the bucket and of the Bot API on loopback, scripted by each test.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use af_agent::Config;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, Uri};
+use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -30,13 +30,16 @@ pub enum Answer {
     },
     /// The call is taken and recorded, and its answer is cut off on the way.
     Lost,
+    /// Bytes; none are 204.
+    Bytes(Vec<u8>),
 }
 
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
-    /// `completions`.
+    /// `completions`, and so on. A poll that asks for no work is a `farewell`, the end of a snapshot that does not come
+    /// a `give-up`, and what goes to the bucket and comes from it an `upload` and a `download`.
     pub name: String,
     pub path: String,
     pub body: Value,
@@ -52,16 +55,36 @@ struct Inner {
     scripts: Mutex<HashMap<&'static str, VecDeque<Answer>>>,
     calls: Mutex<Vec<Call>>,
     called: Notify,
+    base: OnceLock<String>,
+    bucket: Mutex<Bucket>,
+}
+
+/// What is announced, and what is there, by conversation; with the SHA-256 that was announced.
+#[derive(Default)]
+struct Bucket {
+    announced: HashMap<String, String>,
+    archives: HashMap<String, (String, Vec<u8>)>,
 }
 
 impl Fake {
     /// Serves on a free port; answers the base URL.
     pub async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        self.0.base.set(base.clone()).unwrap();
         let app = axum::Router::new().fallback(handle).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        format!("http://{address}")
+        base
+    }
+
+    /// Whether there is an archive of a conversation.
+    pub fn has_archive(&self, conversation: &str) -> bool {
+        self.0.bucket.lock().unwrap().archives.contains_key(conversation)
+    }
+
+    /// Puts other bytes in the place of an archive.
+    pub fn corrupt(&self, conversation: &str, bytes: &[u8]) {
+        self.0.bucket.lock().unwrap().archives.get_mut(conversation).unwrap().1 = bytes.to_vec();
     }
 
     /// Adds answers to the calls of this name, in order; when none is left, a default is given.
@@ -103,10 +126,42 @@ impl Fake {
         }
     }
 
-    fn answer(&self, name: &str) -> Answer {
+    /// What is announced and put into the bucket is there.
+    fn bucket(&self, call: &Call, raw: &Bytes) -> Option<Answer> {
+        let base = self.0.base.get().unwrap();
+        let mut bucket = self.0.bucket.lock().unwrap();
+        let in_path = call.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let in_body = call.body["conversationId"].as_str().unwrap_or_default().to_owned();
+        let url = format!("{base}/bucket/{in_body}");
+        Some(match &*call.name {
+            "snapshots" => {
+                bucket.announced.insert(in_body.clone(), call.body["sha256"].as_str()?.to_owned());
+                let method = "PUT";
+                let body = json!({"snapshotId": in_body, "uploadUrl": url, "method": method, "headers": {}});
+                Answer::Json(201, body)
+            }
+            "upload" => {
+                let sha256 = bucket.announced.remove(&in_path)?;
+                bucket.archives.insert(in_path, (sha256, raw.to_vec()));
+                ok(json!({}))
+            }
+            "download" => Answer::Bytes(bucket.archives.get(&in_path)?.1.clone()),
+            "latest" => match bucket.archives.get(&in_body) {
+                None => Answer::Bytes(Vec::new()),
+                Some((sha256, bytes)) => ok(json!({
+                    "snapshotId": in_body, "downloadUrl": url, "sha256": sha256, "sizeBytes": bytes.len(),
+                    "createdAt": 1, "formatVersion": 1,
+                })),
+            },
+            _ => return None,
+        })
+    }
+
+    fn answer(&self, call: &Call, raw: &Bytes) -> Answer {
+        let name = &*call.name;
         let scripted = self.0.scripts.lock().unwrap().get_mut(name).and_then(VecDeque::pop_front);
-        scripted.unwrap_or_else(|| match name {
-            "poll" => stop(),
+        scripted.or_else(|| self.bucket(call, raw)).unwrap_or_else(|| match name {
+            "poll" | "farewell" => stop(),
             "heartbeat" => held(),
             "sendMessage" => ok(json!({"ok": true, "result": {"message_id": 1}})),
             "sendChatAction" => ok(json!({"ok": true, "result": true})),
@@ -115,25 +170,56 @@ impl Fake {
     }
 }
 
-async fn handle(State(fake): State<Fake>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+fn is_authorized(path: &str, headers: &HeaderMap) -> bool {
+    let authorization = headers.get("authorization");
+    if path.starts_with("/bucket") {
+        // Whoever knows the URL may come. Our token is none of the bucket's business.
+        return authorization.is_none();
+    }
+    let token = if path.starts_with("/model") { MODEL_KEY } else { TOKEN };
+    path.starts_with("/bot") || authorization.is_some_and(|value| value == &format!("Bearer {token}"))
+}
+
+async fn handle(
+    State(fake): State<Fake>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    raw: Bytes,
+) -> Response<Body> {
     let path = uri.path().to_owned();
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let authorized = path.starts_with("/bot")
-        || headers.get("authorization").is_some_and(|value| {
-            let token = if path.starts_with("/model") { MODEL_KEY } else { TOKEN };
-            value == &format!("Bearer {token}")
-        });
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
+    if let Some(conversation) = uri.query().and_then(|query| query.strip_prefix("conversationId=")) {
+        body = json!({"conversationId": conversation});
+    }
+    let name = match path.rsplit('/').next().unwrap_or_default() {
+        _ if path.starts_with("/bucket") => {
+            if method == Method::PUT {
+                "upload"
+            } else {
+                "download"
+            }
+        }
+        "poll" if body["load"] == 1 => "farewell",
+        "fail" if path.contains("/snapshots/") => "give-up",
+        last => last,
+    };
     let known = headers.get("if-none-match").map(|tag| tag.to_str().unwrap().to_owned());
-    fake.0.calls.lock().unwrap().push(Call { name: name.clone(), path, body, known });
+    let call = Call { name: name.to_owned(), path: path.clone(), body, known };
+    fake.0.calls.lock().unwrap().push(call.clone());
     fake.0.called.notify_waiters();
-    let answer = if authorized { fake.answer(&name) } else { problem(401, "unauthorized") };
+    let authorized = is_authorized(&path, &headers);
+    let answer = if authorized { fake.answer(&call, &raw) } else { problem(401, "unauthorized") };
     let json = |status: u16, body: Value| {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let response = Response::builder().status(status).header("content-type", "application/json");
         response.body(body).unwrap()
     };
     match answer {
+        Answer::Bytes(bytes) => Response::builder()
+            .status(if bytes.is_empty() { 204 } else { 200 })
+            .body(Body::from(bytes))
+            .unwrap(),
         Answer::Json(status, body) => json(status, body),
         Answer::Tagged(status, tag, body) => {
             let mut response = json(status, body);

@@ -7,7 +7,7 @@ use af_domain::conversation::{Conversation, Cut};
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_domain::worker::{DrainReason, Worker};
+use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use futures::StreamExt;
@@ -76,7 +76,7 @@ fn subject(sight: &Sight, action: &Action, index: usize) -> String {
         | Action::Spawn { conversation: Some(conversation) } => of_conversation(conversation),
         Action::Spawn { conversation: None } => format!("spare {index}"),
         Action::Drain { worker, .. }
-        | Action::Settle { worker }
+        | Action::Settle { worker, .. }
         | Action::Teardown { worker }
         | Action::Unassign { worker } => format!("w {worker}"),
     }
@@ -100,7 +100,10 @@ async fn carry_out(
             Ok(app.store.ask_to_switch_if_owned(&conversation, true).await?.into())
         }
         Action::Drain { worker, reason } => drain(app, worker, *reason, policies).await,
-        Action::Settle { worker } => settle(app, worker, policies).await,
+        Action::Settle { worker, gone } => {
+            let snapshot = if *gone { FinalSnapshot::Lost } else { FinalSnapshot::Awaited };
+            settle(app, worker, snapshot, policies).await
+        }
         Action::Teardown { worker } => teardown::teardown(app, sight, worker).await,
         Action::Spawn { conversation } => spawn::spawn(app, sight, conversation.as_ref(), policies).await,
     }
@@ -133,7 +136,7 @@ async fn promote(app: &App, key: &ConversationKey, policies: &Policies) -> Resul
     }
 }
 
-pub(super) async fn drain(
+pub(crate) async fn drain(
     app: &App,
     id: &WorkerId,
     reason: DrainReason,
@@ -155,11 +158,38 @@ pub(super) async fn drain(
     Ok(app.store.drain_if_active(&drained, owned.as_ref(), policies).await?.into())
 }
 
-pub(super) async fn settle(app: &App, id: &WorkerId, policies: &Policies) -> Result<Outcome, AppError> {
+/// What becomes of the final snapshot that a leaving worker may owe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FinalSnapshot {
+    /// It has until the worker's deadline.
+    Awaited,
+    /// It will not come: nobody is there any more who could upload it.
+    Lost,
+    /// The worker says that it has nothing to keep.
+    Waived,
+}
+
+pub(crate) async fn settle(
+    app: &App,
+    id: &WorkerId,
+    snapshot: FinalSnapshot,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
+    let WorkerStatus::Draining { drain_by, .. } = worker.status else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
-    let Ok(settled) = worker.settle(now) else { return Ok(Outcome::Stale) };
+    let owes = owned.as_ref().is_some_and(Conversation::owes_snapshot);
+    if owes && snapshot == FinalSnapshot::Awaited && now < drain_by {
+        return Ok(Outcome::Waiting("its final snapshot".to_owned()));
+    }
+    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
+    let Ok(mut settled) = worker.settle(now) else { return Ok(Outcome::Stale) };
+    settled.last_claim_at = claimed_at.max(settled.last_claim_at);
+    settled.snapshot_missed = owes && snapshot != FinalSnapshot::Waived;
+    if settled.snapshot_missed {
+        tracing::warn!(worker = %id, metric = "snapshot_missed", "a worker leaves without its final snapshot");
+    }
     let freed = match &owned {
         None => None,
         Some(before) => match before.released_by(id, now, policies) {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{App, AppError, policies};
 use execute::execute;
+pub(crate) use execute::{FinalSnapshot, drain, settle};
 use observe::{Sight, observe};
 
 /// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
@@ -211,7 +212,7 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
         Action::Unassign { worker } => ("unassign", format!("worker {worker}")),
         Action::Promote { conversation: key } => ("promote", conversation(key)),
         Action::Drain { worker, .. } => ("drain", format!("worker {worker}")),
-        Action::Settle { worker } => ("settle", format!("worker {worker}")),
+        Action::Settle { worker, .. } => ("settle", format!("worker {worker}")),
         Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
         Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
         Action::Spawn { conversation: None } => ("spawn", "spare worker".to_owned()),

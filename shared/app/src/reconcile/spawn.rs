@@ -10,7 +10,7 @@ use af_providers::{ProviderError, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::conversation::Commit;
 
 use super::Outcome;
-use super::execute::{drain, settle};
+use super::execute::{FinalSnapshot, drain, settle};
 use super::observe::Sight;
 use super::provider::Place;
 use super::repair::examine;
@@ -42,7 +42,7 @@ pub(super) async fn spawn(
             // The machine may exist although its provider did not say so: the row goes the usual way, whose
             // teardown looks for it, and the conversation is free at once.
             drain(app, &worker.id, DrainReason::MachineGone, policies).await?;
-            settle(app, &worker.id, policies).await?;
+            settle(app, &worker.id, FinalSnapshot::Lost, policies).await?;
             Err(error)
         }
     }

@@ -11,6 +11,7 @@ use af_store::conversation_key;
 use super::Control;
 use super::claim::{self, Shards, Wanted};
 use crate::hydrate::{Bundle, Job};
+use crate::reconcile::{FinalSnapshot, settle};
 use crate::{App, AppError, policies};
 
 /// Times a release is decided anew when others change the conversation meanwhile.
@@ -27,8 +28,10 @@ pub struct Poll {
     pub hydrate: bool,
     /// The cursor of an earlier bundle.
     pub since: Option<HistoryCursor>,
-    /// Whether it lets go of its conversation.
+    /// Whether it lets go of its conversation. Refused while it owes a final snapshot.
     pub release: bool,
+    /// With `release`: it has nothing to keep of the conversation, so that it owes no snapshot.
+    pub discard: bool,
 }
 
 /// What a worker is answered.
@@ -123,6 +126,9 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         WorkerStatus::Active => {}
         WorkerStatus::Draining { drain_by, .. } => {
             still_here(app, wanted.worker).await?;
+            if request.release && request.discard {
+                settle(app, wanted.worker, FinalSnapshot::Waived, wanted.policies).await?;
+            }
             let control = Control { drain_by: Some(drain_by), ..Control::stop("draining") };
             return Ok(idle(control, row.quiet_since, wanted.policies, now));
         }
@@ -130,7 +136,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
     }
     if let Some(conversation) = own_of(app, &row).await? {
         let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
-        if !lets_go || !let_go(app, wanted, &row, conversation.clone()).await? {
+        if !lets_go || !let_go(app, wanted, &row, conversation.clone(), request.discard).await? {
             return as_owner(app, wanted, conversation, request.busy).await;
         }
     }
@@ -185,15 +191,20 @@ async fn own_of(app: &App, row: &Worker) -> Result<Option<Conversation>, AppErro
     seen(app, &row.id, &assignment.key).await
 }
 
-/// Lets go of a quiet conversation; `false` when it is not quiet any more and the worker had better stay.
+/// Lets go of a quiet conversation; `false` when it is not quiet any more, or the worker has files of it that no
+/// snapshot holds and that it does not `discard`: it had better stay.
 async fn let_go(
     app: &App,
     wanted: &Wanted<'_>,
     row: &Worker,
     mut conversation: Conversation,
+    discard: bool,
 ) -> Result<bool, AppError> {
     for _ in 0..RELEASE_TRIES_MAX {
         let now = app.now();
+        if conversation.owes_snapshot() && !discard {
+            return Ok(false);
+        }
         let is_active = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
         let Some(free) = conversation.released_by(wanted.worker, now, wanted.policies).filter(|_| is_active)
         else {

@@ -144,6 +144,7 @@ impl Conversation {
         }
         if let Some(owner) = &mut after.owner {
             owner.seen_at = Some(now);
+            owner.claimed_at = Some(now);
         }
         after.touch(now, policies);
         Ok(Claimed { after, lease, becomes_owner })

@@ -82,6 +82,10 @@ pub struct Owner {
     pub assigned_at: Timestamp,
     /// Whether other conversations wait for a worker: when this one is quiet, the owner is asked to let go.
     pub wanted_elsewhere: bool,
+    /// When it last claimed here; `None` before the first.
+    pub claimed_at: Option<Timestamp>,
+    /// The fence that its last snapshot is of.
+    pub snapshot_fence: Option<Fence>,
 }
 
 /// How the latest settled lease ended; lets a repeated call recognise its own first sending.

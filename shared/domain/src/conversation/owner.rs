@@ -14,6 +14,8 @@ impl Conversation {
             seen_at: None,
             assigned_at: now,
             wanted_elsewhere: false,
+            claimed_at: None,
+            snapshot_fence: None,
         });
     }
 

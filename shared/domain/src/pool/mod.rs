@@ -97,6 +97,8 @@ pub enum Action {
     Settle {
         /// Which worker.
         worker: WorkerId,
+        /// Whether it is gone, so that nobody waits for the snapshot that it may owe.
+        gone: bool,
     },
     /// Take a machine down and close its row.
     Teardown {

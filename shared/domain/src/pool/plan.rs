@@ -6,7 +6,7 @@ use super::{
     Action, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation,
     SPAWN_AHEAD, Wait,
 };
-use crate::conversation::Cut;
+use crate::conversation::{Conversation, Cut};
 use crate::ids::ConversationKey;
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -61,6 +61,10 @@ impl ObservedWorker {
         (!busy).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
+    fn owes_snapshot(&self) -> bool {
+        self.conversation.as_ref().is_some_and(Conversation::owes_snapshot)
+    }
+
     fn may_claim(&self, policies: &Policies, now: Timestamp) -> bool {
         self.worker.status == WorkerStatus::Active
             && matches!(self.machine, MachineView::Unknown | MachineView::Running)
@@ -84,7 +88,7 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
             if observed.machine == MachineView::Missing && now < grace_ends {
                 return plan.wait(subject, "its machine to appear at the provider", Some(grace_ends));
             }
-            return leave_now(plan, observed, DrainReason::MachineGone, "its machine does not run");
+            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run");
         }
         MachineView::Unknown | MachineView::Running => {}
     }
@@ -93,11 +97,11 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
     if idle_at.is_some_and(|at| at <= now) && *spare > 0 {
         *spare -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return leave_now(plan, observed, DrainReason::Idle, &words);
+        return leave(plan, observed, DrainReason::Idle, &words);
     }
     if worker.is_stale(seen, now, policies) {
         let silence = now.since(seen.unwrap_or(worker.registered_at));
-        return leave_now(plan, observed, DrainReason::Stale, &format!("no sign of life for {silence}"));
+        return leave(plan, observed, DrainReason::Stale, &format!("no sign of life for {silence}"));
     }
     if let Some(conversation) = &observed.conversation
         && conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now)
@@ -118,18 +122,21 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
     }
 }
 
-/// A worker that has nothing to finish, or cannot answer any more: what it may have run goes back, and its machine
-/// goes, in one run. One that was only silent may come back meanwhile and extend its lease, which then is not
-/// recovered.
-fn leave_now(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
+/// A worker that shall go. What it may have run goes back; one that was only silent may come back meanwhile and
+/// extend its lease, which then is not recovered. It is told to leave, and when it owes a final snapshot it has until
+/// its deadline to upload it. One that owes nothing, or whose machine does not run, goes in the same run.
+fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
     let worker = &observed.worker.id;
-    let cut = if reason == DrainReason::MachineGone { Cut::WorkerGone } else { Cut::Expired };
+    let gone = reason == DrainReason::MachineGone;
+    let cut = if gone { Cut::WorkerGone } else { Cut::Expired };
     if let Some(conversation) = observed.conversation.as_ref().filter(|c| c.lease.is_some()) {
         plan.act(Action::Recover { conversation: conversation.key.clone(), cut }, words.to_owned());
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
-    plan.act(Action::Settle { worker: worker.clone() }, words.to_owned());
-    plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
+    if gone || !observed.owes_snapshot() {
+        plan.act(Action::Settle { worker: worker.clone(), gone }, words.to_owned());
+        plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
+    }
 }
 
 fn draining(
@@ -152,8 +159,16 @@ fn draining(
         let action = Action::Recover { conversation: conversation.key.clone(), cut };
         plan.act(action, "its worker is draining and its time is up".to_owned());
     }
-    plan.act(Action::Settle { worker: worker.clone() }, "nothing runs on it any more".to_owned());
-    plan.act(Action::Teardown { worker: worker.clone() }, "nothing runs on it any more".to_owned());
+    let words = match (observed.owes_snapshot(), machine_runs) {
+        (true, true) if drain_by > now => {
+            return plan.wait(format!("worker {worker}"), "its final snapshot", Some(drain_by));
+        }
+        (true, true) => "its time is up, without its final snapshot",
+        (true, false) => "its machine does not run, and its final snapshot is missing",
+        (false, _) => "nothing runs on it any more",
+    };
+    plan.act(Action::Settle { worker: worker.clone(), gone: !machine_runs }, words.to_owned());
+    plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
 }
 
 /// Rows and conversations that contradict each other. What was read may be behind, so each is looked at once more

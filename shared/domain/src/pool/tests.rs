@@ -29,6 +29,8 @@ fn conversation(n: usize, worker: &str) -> Conversation {
             seen_at: Some(NOW),
             assigned_at: NOW,
             wanted_elsewhere: false,
+            claimed_at: None,
+            snapshot_fence: None,
         }),
         last: None,
         ready: None,
@@ -127,7 +129,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
     let worker = WorkerId::parse("w1").unwrap();
     let expected = [
         Action::Drain { worker: worker.clone(), reason: DrainReason::Idle },
-        Action::Settle { worker: worker.clone() },
+        Action::Settle { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan(&observed(due), &policies, due)), expected);
@@ -167,7 +169,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let expected = [
         Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
-        Action::Settle { worker: worker.clone() },
+        Action::Settle { worker: worker.clone(), gone: true },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan), expected);
@@ -194,8 +196,56 @@ fn a_draining_worker_finishes_its_message_until_its_deadline() {
     assert!(waiting.actions.is_empty());
     assert!(waiting.waits[0].waits_for.contains("message m"));
     let late = NOW + policies.scaling.drain_timeout;
-    let settle = Action::Settle { worker };
+    let settle = Action::Settle { worker, gone: false };
     assert!(actions(&plan(&observed, &policies, late)).contains(&settle));
+}
+
+/// Has claimed, and has no snapshot of it.
+fn owing(mut observed: ObservedWorker) -> ObservedWorker {
+    let owner = observed.conversation.as_mut().and_then(|c| c.owner.as_mut()).unwrap();
+    owner.claimed_at = Some(NOW);
+    observed
+}
+
+#[test]
+fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its_deadline() {
+    let policies = Policies::default();
+    let due = NOW + policies.scaling.idle_timeout;
+    let mut idle = owing(assigned(1));
+    idle.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
+    let worker = idle.worker.id.clone();
+    let observed = |worker| Observed { workers: vec![worker], ..Observed::default() };
+    let told = plan(&observed(idle.clone()), &policies, due);
+    assert_eq!(actions(&told), [Action::Drain { worker: worker.clone(), reason: DrainReason::Idle }]);
+
+    idle.worker = idle.worker.drain(DrainReason::Idle, due, &policies).unwrap();
+    let late = due + policies.scaling.drain_timeout;
+    let waiting = plan(&observed(idle.clone()), &policies, late - Millis::new(1));
+    assert!(waiting.actions.is_empty());
+    assert_eq!((&*waiting.waits[0].waits_for, waiting.waits[0].until), ("its final snapshot", Some(late)));
+
+    let settle =
+        |gone| [Action::Settle { worker: worker.clone(), gone }, Action::Teardown { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed(idle.clone()), &policies, late)), settle(false), "its time is up");
+    let mut kept = idle.clone();
+    kept.conversation = kept.conversation.map(|c| c.with_snapshot());
+    assert_eq!(actions(&plan(&observed(kept), &policies, due)), settle(false), "it owes nothing any more");
+    idle.machine = MachineView::NotRunning;
+    assert_eq!(actions(&plan(&observed(idle), &policies, due)), settle(true), "nobody is there to upload it");
+}
+
+#[test]
+fn a_silent_worker_that_owes_a_snapshot_has_until_its_deadline_and_a_dead_one_has_not() {
+    let policies = Policies::default();
+    let silent = NOW + policies.lease.stale_after;
+    let worker = owing(assigned(1));
+    let drains = |worker, now| {
+        let observed = Observed { workers: vec![worker], ..Observed::default() };
+        actions(&plan(&observed, &policies, now)).len()
+    };
+    assert_eq!(drains(worker.clone(), silent), 1, "only told");
+    let dead = ObservedWorker { machine: MachineView::NotRunning, ..worker };
+    assert_eq!(drains(dead, NOW), 3, "told, settled and torn down");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
-    SkillVersion, WorkerId,
+    SkillVersion, SnapshotId, WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::{ModuleFormat, ReleaseChannel};
@@ -52,6 +52,7 @@ path_param! {
     SecretRef = "secretRef",
     SkillSlug = "slug",
     SkillVersion = "version",
+    SnapshotId = "snapshotId",
     WorkerId = "workerId",
 }
 

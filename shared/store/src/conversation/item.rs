@@ -114,6 +114,8 @@ fn owner_item(owner: &Owner) -> Item {
         .put_some("sn", owner.seen_at)
         .put("at", owner.assigned_at)
         .put_some("sw", owner.wanted_elsewhere.then_some(true))
+        .put_some("cl", owner.claimed_at)
+        .put_some("sf", owner.snapshot_fence.map(|f| f.0))
         .build()
 }
 
@@ -178,6 +180,8 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
         seen_at: reader.time_if("sn")?,
         assigned_at: reader.time("at")?,
         wanted_elsewhere: reader.flag("sw"),
+        claimed_at: reader.time_if("cl")?,
+        snapshot_fence: reader.number_if("sf")?.map(Fence),
     }))
 }
 
@@ -232,12 +236,21 @@ fn change_owner(update: Update, before: &Conversation, after: &Conversation, sha
         (None, Some(owner)) => update.set("ow", owner_item(owner)).remove("rp"),
         (Some(old), Some(new)) if old.worker != new.worker => update.set("ow", owner_item(new)),
         (Some(old), Some(new)) => {
-            let update =
-                if new.seen_at == old.seen_at { update } else { update.set_or_remove("ow.sn", new.seen_at) };
-            if new.state == old.state {
-                return update;
+            let mut update = update;
+            if new.seen_at != old.seen_at {
+                update = update.set_or_remove("ow.sn", new.seen_at);
             }
-            update.set("ow.st", if new.state == OwnerState::Draining { "draining" } else { "active" })
+            if new.claimed_at != old.claimed_at {
+                update = update.set_or_remove("ow.cl", new.claimed_at);
+            }
+            if new.snapshot_fence != old.snapshot_fence {
+                update = update.set_or_remove("ow.sf", new.snapshot_fence.map(|f| f.0));
+            }
+            if new.state != old.state {
+                let state = if new.state == OwnerState::Draining { "draining" } else { "active" };
+                update = update.set("ow.st", state);
+            }
+            update
         }
     }
 }

@@ -19,7 +19,8 @@ pub use enqueue::{Enqueued, NewMessage};
 pub use history::{Append, Before, History, Stretch};
 pub use settle::{CompleteWith, Completed};
 
-pub(crate) use item::{conversation_from, waits_for_a_time};
+pub(crate) use item::{change, conversation_from, waits_for_a_time};
+pub(crate) use owner::{as_commit, freed_meta};
 
 use std::collections::HashMap;
 

@@ -2,11 +2,13 @@
 //! conversation's meta item and the worker's row, so that the two never disagree.
 
 use af_domain::conversation::{Conversation, OwnerState};
+use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 
 use super::Commit;
 use super::item::change;
+use crate::expression::Update;
 use crate::worker::{drain_row, release_row, settle_row, worker_item};
 use crate::write::Committed;
 use crate::{Store, StoreError, keys};
@@ -41,10 +43,10 @@ impl Store {
         after: &Conversation,
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
-        let meta = change(before, after, policies.queue.ready_shards)
-            .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
-            .bind(":worker", worker.id.as_str());
-        let transaction = self.transaction().update(meta).update(release_row(worker, after.active_at));
+        let meta = freed_meta(&worker.id, before, after, policies);
+        let claimed_at = before.owner.as_ref().and_then(|o| o.claimed_at);
+        let row = release_row(worker, claimed_at, after.active_at);
+        let transaction = self.transaction().update(meta).update(row);
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
@@ -89,17 +91,26 @@ impl Store {
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
-        let mut transaction = self.transaction().update(settle_row(&settled.id, since));
+        let mut transaction = self.transaction().update(settle_row(settled, since));
         if let Some((before, after)) = freed {
-            let meta = change(before, after, policies.queue.ready_shards)
-                .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
-                .bind(":worker", settled.id.as_str());
-            transaction = transaction.update(meta);
+            transaction = transaction.update(freed_meta(&settled.id, before, after, policies));
         }
         Ok(as_commit(&self.commit(transaction).await?))
     }
 }
 
-pub(super) const fn as_commit(committed: &Committed) -> Commit {
+/// The conversation's part of whatever frees it from a worker that runs nothing.
+pub(crate) fn freed_meta(
+    worker: &WorkerId,
+    before: &Conversation,
+    after: &Conversation,
+    policies: &Policies,
+) -> Update {
+    change(before, after, policies.queue.ready_shards)
+        .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
+        .bind(":worker", worker.as_str())
+}
+
+pub(crate) const fn as_commit(committed: &Committed) -> Commit {
     if committed.is_done() { Commit::Done } else { Commit::Stale }
 }

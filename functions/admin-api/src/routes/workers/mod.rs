@@ -24,13 +24,21 @@ pub struct WorkerBody {
     /// Its newest sign of life; null before the first. Written once a minute at least.
     heartbeat_at: Option<u64>,
     registered_at: u64,
+    /// When it last claimed a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_claim_at: Option<u64>,
+    /// The last snapshot that it uploaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_snapshot_id: Option<String>,
+    /// Whether it left without the final snapshot that it owed: its last files are lost.
+    snapshot_missed: bool,
     /// When it will be drained if nobody talks; only while it is active and runs nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_shutdown_at: Option<u64>,
     /// The latest moment it may take; only while it drains.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_by: Option<u64>,
-    /// Why it drains: `idle`, `stale`, `machine_gone` or `operator`.
+    /// Why it drains: `idle`, `stale`, `machine_gone`, `operator` or `signal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +77,9 @@ impl From<WorkerView> for WorkerBody {
             load: view.load,
             heartbeat_at: view.seen_at.map(Timestamp::as_millis),
             registered_at: worker.registered_at.as_millis(),
+            last_claim_at: view.last_claim_at.map(Timestamp::as_millis),
+            last_snapshot_id: worker.last_snapshot.map(|id| id.to_string()),
+            snapshot_missed: worker.snapshot_missed,
             scheduled_shutdown_at: view.scheduled_shutdown_at.map(Timestamp::as_millis),
             drain_by: None,
             drain_reason: None,

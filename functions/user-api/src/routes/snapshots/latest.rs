@@ -1,0 +1,25 @@
+//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest`.
+
+use af_app::snapshots::latest_of_user;
+use af_aws::objects::Objects;
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_http::{ApiPath, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use super::SnapshotBody;
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Shows the latest good snapshot.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn latest(
+    State(app): State<Shared>,
+    State(objects): State<Objects>,
+    _: ConsumerApp,
+    ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
+) -> Result<Json<SnapshotBody>, Problem> {
+    Ok(Json(latest_of_user(&app, &objects, &user, &agent).await?.into()))
+}

@@ -1,0 +1,48 @@
+//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
+
+use af_app::AppError;
+use af_app::auth::cursor_secret;
+use af_app::snapshots::of_user;
+use af_aws::objects::Objects;
+use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
+use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Page, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::SnapshotBody;
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Which page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// Snapshots on the page, 1 to 200.
+    #[serde(default)]
+    limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Lists snapshots.
+///
+/// # Errors
+/// 404 when the user and the agent have no conversation.
+pub async fn list(
+    State(app): State<Shared>,
+    State(objects): State<Objects>,
+    _: ConsumerApp,
+    ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Json<Page<SnapshotBody>>, Problem> {
+    let key = CursorKey::new(&cursor_secret(&app).await?);
+    let listing = format!("snapshots {agent} {user}");
+    let after = query.cursor.as_deref().map(|cursor| key.open_in(&listing, cursor)).transpose()?;
+    let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
+    let limit = u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX));
+    let (items, next) = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
+    let next = next.map(|id| key.seal_in(&listing, id.as_str()));
+    Ok(Json(Page::new(items.into_iter().map(SnapshotBody::from).collect(), next)))
+}

@@ -1,0 +1,39 @@
+//! `POST /v1/worker/snapshots/{snapshotId}/fail`: the archive will not come.
+
+use af_app::snapshots::fail as use_case;
+use af_domain::ids::SnapshotId;
+use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::{Shared, caller};
+
+/// Why.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// For people; the first 2 000 characters are kept.
+    error: String,
+}
+
+/// What a worker is answered.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    failed: bool,
+}
+
+/// Fails a snapshot.
+///
+/// # Errors
+/// 404 when it is not the caller's, 409 `conflict` when it is ready already.
+pub async fn fail(
+    State(app): State<Shared>,
+    ApiPath(id): ApiPath<SnapshotId>,
+    bearer: Bearer,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    use_case(&app, &worker, &id, &request.error).await?;
+    Ok(Json(Answer { failed: true }))
+}

@@ -1,0 +1,36 @@
+//! `POST /v1/worker/snapshots/{snapshotId}/finalize`: the archive is uploaded.
+
+use af_app::snapshots::finalize as use_case;
+use af_aws::objects::Objects;
+use af_domain::ids::SnapshotId;
+use af_http::{ApiPath, Bearer, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::{Shared, caller};
+
+/// The snapshot, which is the conversation's latest now.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    snapshot_id: String,
+    /// `ready`.
+    status: &'static str,
+}
+
+/// Finalizes a snapshot.
+///
+/// # Errors
+/// 404 when it is not the caller's, 409 `stale_snapshot` when the conversation has moved on since, 409 `conflict` when
+/// nothing or something else was uploaded.
+pub async fn finalize(
+    State(app): State<Shared>,
+    State(objects): State<Objects>,
+    ApiPath(id): ApiPath<SnapshotId>,
+    bearer: Bearer,
+) -> Result<Json<Answer>, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let ready = use_case(&app, &objects, &worker, &id).await?;
+    Ok(Json(Answer { snapshot_id: ready.id.to_string(), status: ready.status.name() }))
+}

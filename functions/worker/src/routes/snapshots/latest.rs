@@ -1,0 +1,65 @@
+//! `GET /v1/worker/snapshots/latest?conversationId=`: what a worker begins with.
+
+use af_app::snapshots::{Restorable, latest as use_case};
+use af_aws::objects::Objects;
+use af_domain::ids::ConversationId;
+use af_domain::refusal::Refusal;
+use af_domain::snapshot::FORMAT_VERSION;
+use af_http::{ApiQuery, Bearer, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::{Shared, caller};
+
+/// Whose.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    conversation_id: String,
+}
+
+/// The latest good snapshot.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    snapshot_id: String,
+    /// Answers a plain GET, for 15 minutes at most.
+    download_url: String,
+    sha256: String,
+    size_bytes: u64,
+    created_at: u64,
+    /// 1: a gzipped tar of the data folder.
+    format_version: u64,
+}
+
+/// Answers the latest good snapshot of the caller's conversation, or 204 when there is none.
+///
+/// # Errors
+/// 404 when the conversation is not the caller's.
+pub async fn latest(
+    State(app): State<Shared>,
+    State(objects): State<Objects>,
+    bearer: Bearer,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Response, Problem> {
+    let worker = caller(&app, &bearer).await?;
+    let conversation = ConversationId::parse(query.conversation_id).map_err(Refusal::from)?;
+    Ok(match use_case(&app, &objects, &worker, &conversation).await? {
+        Some(latest) => Json(answer(latest)).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+fn answer(latest: Restorable) -> Answer {
+    Answer {
+        snapshot_id: latest.snapshot.id.to_string(),
+        download_url: latest.download_url,
+        sha256: latest.snapshot.sha256.to_string(),
+        size_bytes: latest.snapshot.size_bytes,
+        created_at: latest.snapshot.created_at.as_millis(),
+        format_version: FORMAT_VERSION,
+    }
+}

@@ -1,0 +1,85 @@
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+use crate::snapshot::folder::MARKER;
+
+fn packed(folder: &Path) -> Vec<u8> {
+    pack(folder, Vec::new()).unwrap()
+}
+
+fn unpacked(archive: &[u8]) -> Result<tempfile::TempDir, ArchiveError> {
+    let folder = tempfile::tempdir().unwrap();
+    unpack(&mut &*archive, folder.path()).map(|()| folder)
+}
+
+/// An archive with one entry whose path is written as it is, however bad.
+fn with_entry(name: &str, kind: EntryType, target: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut header = Header::new_gnu();
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_gnu_mut().unwrap().linkname[..target.len()].copy_from_slice(target.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(if kind == EntryType::Regular { 4 } else { 0 });
+    header.set_mtime(1);
+    header.set_cksum();
+    let body: &[u8] = if kind == EntryType::Regular { b"evil" } else { b"" };
+    tar.append(&header, body).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+#[test]
+fn files_folders_and_inner_links_come_back_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let long = format!("deep/{}/{}", "x".repeat(120), "y".repeat(120));
+    fs::create_dir_all(path(&long)).unwrap();
+    fs::create_dir_all(path("empty")).unwrap();
+    fs::write(path(&format!("{long}/notes.sqlite")), "db").unwrap();
+    fs::write(path(&format!("{long}/notes.sqlite-wal")), vec![7; 300_000]).unwrap();
+    fs::write(path("run.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(path("run.sh"), Permissions::from_mode(0o750)).unwrap();
+    symlink("../run.sh", path("deep/link")).unwrap();
+    symlink("/etc/passwd", path("out")).unwrap();
+    fs::write(path(MARKER), "{}").unwrap();
+    fs::create_dir_all(path("skills/notes")).unwrap();
+    fs::write(path("skills/notes/.af-global-skill.json"), "{}").unwrap();
+    fs::create_dir_all(path("skills/own")).unwrap();
+
+    let archive = packed(folder.path());
+    assert_eq!(archive, packed(folder.path()), "the same files are the same bytes");
+    let back = unpacked(&archive).unwrap();
+    let back = |name: &str| back.path().join(name);
+    assert_eq!(fs::read(back(&format!("{long}/notes.sqlite"))).unwrap(), b"db");
+    assert_eq!(fs::read(back(&format!("{long}/notes.sqlite-wal"))).unwrap(), vec![7; 300_000]);
+    assert_eq!(fs::metadata(back("run.sh")).unwrap().mode() & 0o7777, 0o750);
+    assert_eq!(fs::metadata(back("run.sh")).unwrap().mtime(), fs::metadata(path("run.sh")).unwrap().mtime());
+    assert!(back("empty").is_dir() && back("skills/own").is_dir());
+    assert!(!back("skills/notes").exists(), "a global skill is the deployment's");
+    assert_eq!(fs::read_link(back("deep/link")).unwrap(), Path::new("../run.sh"));
+    assert!(!back(MARKER).exists() && fs::symlink_metadata(back("out")).is_err());
+}
+
+#[test]
+fn what_leads_out_of_the_folder_is_refused_and_written_nowhere() {
+    for name in ["../evil", "/evil", "a/../../evil", "..", MARKER] {
+        let refused = unpacked(&with_entry(name, EntryType::Regular, "")).err().unwrap();
+        assert!(matches!(refused, ArchiveError::Outside(_)), "{name}: {refused}");
+    }
+    for target in ["/etc", "../etc", "a/../../etc"] {
+        let refused = unpacked(&with_entry("link", EntryType::Symlink, target)).err().unwrap();
+        assert!(matches!(refused, ArchiveError::Outside(_)), "{target}: {refused}");
+    }
+    for kind in [EntryType::Char, EntryType::Block, EntryType::Fifo, EntryType::Link] {
+        let refused = unpacked(&with_entry("thing", kind, "run.sh")).err().unwrap();
+        assert!(matches!(refused, ArchiveError::Kind(_)), "{kind:?}: {refused}");
+    }
+}
+
+#[test]
+fn an_archive_that_was_cut_off_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
+    let archive = packed(folder.path());
+    assert!(unpacked(&archive[..archive.len() / 2]).is_err());
+}

@@ -1,0 +1,146 @@
+//! Files that go from one worker to the next, with real programs and so in real time.
+
+use std::path::Path;
+
+use crate::command::script;
+use crate::support::{Fake, PATIENCE, config, job, never, nothing, problem, stop, switch};
+use af_agent::{AgentError, Exit, run};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// Says what was in the folder, and adds a file.
+const REMEMBERS: &str = "cat notes 2>/dev/null || echo nothing; echo note >>notes";
+
+struct Home {
+    folder: TempDir,
+    url: String,
+}
+
+impl Home {
+    async fn of(fake: &Fake) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), url: fake.serve().await }
+    }
+
+    /// The next worker on the server of this one.
+    fn another(&self) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), url: self.url.clone() }
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn run(&self, conversation: &str, shutdown: impl Future<Output = ()>) -> Result<Exit, AgentError> {
+        let (program, data) = (script(self.folder.path(), REMEMBERS), self.data());
+        let changes = [
+            ("AGENT_FACTORY_ENGINE", "command"),
+            ("AGENT_FACTORY_COMMAND", program.to_str().unwrap()),
+            ("AGENT_FACTORY_DATA_DIR", data.to_str().unwrap()),
+            ("OPENCLAW_CONVERSATION_ID", conversation),
+        ];
+        timeout(PATIENCE, run(config(&self.url, &changes), shutdown)).await.expect("the worker ends in time")
+    }
+}
+
+/// The files in a folder, but for the mark.
+fn files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    entries.filter(|name| !name.starts_with(".agent-factory")).collect()
+}
+
+fn replies(fake: &Fake) -> Vec<String> {
+    fake.bodies("complete").iter().map(|body| body["reply"].as_str().unwrap().to_owned()).collect()
+}
+
+const ONE: &str = "conversation-of-m1";
+
+#[tokio::test]
+async fn what_a_drained_worker_wrote_is_there_for_the_next_one_before_it_asks_for_work() {
+    let fake = Fake::default();
+    fake.script("poll", [nothing(), job("m1", "hello"), stop(), job("m1", "hello again"), stop()]);
+    let first = Home::of(&fake).await;
+    assert_eq!(first.run(ONE, never()).await.unwrap(), Exit::Stopped);
+    let expected = ["latest", "poll", "poll", "complete", "poll", "snapshots", "upload", "finalize"];
+    assert_eq!(fake.names(), expected);
+    assert_eq!(fake.bodies("snapshots")[0]["reason"], "drain");
+    assert!(files(&first.data()).is_empty(), "another worker may have it from now on");
+
+    let second = first.another();
+    second.run(ONE, never()).await.unwrap();
+    assert_eq!(fake.names()[expected.len()..][..3], ["latest", "download", "poll"]);
+    assert_eq!(replies(&fake), ["nothing", "note"]);
+}
+
+#[tokio::test]
+async fn a_switch_keeps_the_files_of_one_conversation_and_begins_the_next_without_them() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), switch(), job("m2", "hello"), stop()]);
+    Home::of(&fake).await.run(ONE, never()).await.unwrap();
+    assert_eq!(replies(&fake), ["nothing", "nothing"], "each conversation has its own files");
+    let release = &fake.bodies("poll")[2];
+    assert_eq!((&release["release"], release.get("discard")), (&true.into(), None));
+    let names = fake.names();
+    let place = |name: &str| names.iter().position(|n| n == name).unwrap();
+    assert!(place("finalize") < names.len() - 5, "kept before it is let go: {names:?}");
+    assert!(fake.has_archive(ONE) && fake.has_archive("conversation-of-m2"));
+}
+
+#[tokio::test]
+async fn a_worker_whose_machine_stops_keeps_its_files() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]).script("poll", (0..1_000).map(|_| nothing()));
+    let home = Home::of(&fake).await;
+    let shutdown = fake.called("complete", 1);
+    assert_eq!(home.run(ONE, shutdown).await.unwrap(), Exit::ShutDown);
+    assert_eq!(fake.bodies("snapshots")[0]["reason"], "signal");
+    assert_eq!(fake.count("finalize"), 1);
+}
+
+#[tokio::test]
+async fn an_empty_folder_needs_no_snapshot() {
+    let fake = Fake::default();
+    fake.script("poll", [stop()]);
+    Home::of(&fake).await.run(ONE, never()).await.unwrap();
+    assert_eq!(fake.names(), ["latest", "poll", "farewell"]);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_kept_are_told_and_stay() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), stop()])
+        .script("upload", (0..10).map(|_| problem(500, "internal")));
+    let home = Home::of(&fake).await;
+    home.run(ONE, never()).await.unwrap();
+    assert_eq!((fake.count("finalize"), fake.count("give-up"), fake.count("farewell")), (0, 1, 0));
+    let error = fake.bodies("give-up")[0]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("HTTP 500") && !error.contains("bucket/"), "{error}");
+    assert_eq!(files(&home.data()), ["notes"]);
+}
+
+#[tokio::test]
+async fn without_its_files_no_engine_runs() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), stop(), job("m1", "again"), stop()]);
+    let first = Home::of(&fake).await;
+    first.run(ONE, never()).await.unwrap();
+    fake.corrupt(ONE, b"no archive");
+    let second = first.another();
+    second.run(ONE, never()).await.unwrap();
+    let failure = &fake.bodies("fail")[0];
+    assert!(failure["errorMessage"].as_str().unwrap().contains("could not be restored"), "{failure}");
+    assert_eq!(failure["retryable"], true);
+    assert_eq!(replies(&fake), ["nothing"]);
+    assert_eq!(fake.count("upload"), 1, "an empty folder does not replace the snapshot");
+    assert!(files(&second.data()).is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_with_somebodys_files_is_not_touched() {
+    let fake = Fake::default();
+    let home = Home::of(&fake).await;
+    std::fs::create_dir(home.data()).unwrap();
+    std::fs::write(home.data().join("thesis.txt"), "mine").unwrap();
+    let refused = home.run(ONE, never()).await.unwrap_err();
+    assert!(matches!(refused, AgentError::Files(_)), "{refused}");
+    assert_eq!((files(&home.data()), fake.calls().len()), (vec!["thesis.txt".to_owned()], 0));
+}

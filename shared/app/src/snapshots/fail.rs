@@ -1,0 +1,39 @@
+//! A snapshot that will not come.
+
+use af_domain::ids::{SnapshotId, WorkerId};
+use af_domain::refusal::{Code, Refusal};
+use af_domain::snapshot::SnapshotStatus;
+use af_domain::worker::Worker;
+use af_store::conversation::Commit;
+
+use super::{END_TRIES_MAX, leaving, own};
+use crate::{App, AppError, policies};
+
+/// Fails `worker`'s snapshot. When it was the final one of a draining worker, its conversation is free, and the next
+/// worker begins with the snapshot before.
+///
+/// # Errors
+/// 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
+pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
+    let policies = policies::in_force(app).await?;
+    for _ in 0..END_TRIES_MAX {
+        let now = app.now();
+        let (snapshot, before) = own(app, worker, id).await?;
+        if let SnapshotStatus::Failed { .. } = snapshot.status {
+            return Ok(());
+        }
+        let Some(failed) = snapshot.fail(error) else {
+            let detail = format!("the snapshot is {} and stays so", snapshot.status.name());
+            return Err(Refusal::new(Code::Conflict, detail).into());
+        };
+        let left = leaving(app, &snapshot, &before, now, &policies).await?;
+        let missed = before.owes_snapshot();
+        let left = left.map(|(settled, after)| (Worker { snapshot_missed: missed, ..settled }, after));
+        let freed = left.as_ref().map(|(settled, after)| (settled, &before, after));
+        if let Commit::Done = app.store.fail_if_uploading(&failed, freed, &policies).await? {
+            tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, error, "snapshot failed");
+            return Ok(());
+        }
+    }
+    Err(AppError::Overtaken("failing a snapshot"))
+}

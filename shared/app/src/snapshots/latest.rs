@@ -1,0 +1,46 @@
+//! What a worker begins with: the latest good snapshot of its conversation.
+
+use af_aws::objects::Objects;
+use af_domain::ids::{ConversationId, WorkerId};
+use af_domain::refusal::Refusal;
+use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
+use af_store::conversation_key;
+
+use super::object_key;
+use crate::{App, AppError};
+
+/// A snapshot that can be restored now.
+#[derive(Debug)]
+pub struct Restorable {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// A URL that answers its archive.
+    pub download_url: String,
+}
+
+/// The latest good snapshot of `worker`'s conversation; `None` when there is none yet.
+///
+/// # Errors
+/// 404 when the conversation is not the worker's: nobody restores another's files.
+pub async fn latest(
+    app: &App,
+    objects: &Objects,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+) -> Result<Option<Restorable>, AppError> {
+    let key = conversation_key(conversation);
+    let (meta, latest) = tokio::join!(app.store.conversation(&key, true), app.store.latest_snapshot(&key));
+    let owns = meta?.and_then(|c| c.owner).is_some_and(|o| &o.worker == worker);
+    if !owns {
+        return Err(Refusal::not_found(format!("conversation {conversation} of this worker")).into());
+    }
+    match latest? {
+        Some(snapshot) => restorable(objects, snapshot).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable, AppError> {
+    let download_url = objects.get_url(&object_key(&snapshot.id), URL_GOOD_FOR).await?;
+    Ok(Restorable { snapshot, download_url })
+}

@@ -1,0 +1,72 @@
+//! A user's snapshots, as the user sees them.
+
+use af_aws::objects::Objects;
+use af_domain::agent::conversation_of;
+use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
+use af_domain::refusal::Refusal;
+use af_domain::snapshot::{Snapshot, SnapshotStatus};
+use af_store::conversation_key;
+
+use super::latest::restorable;
+use crate::{App, AppError};
+
+/// A snapshot, with a URL while it can be downloaded.
+#[derive(Debug)]
+pub struct SnapshotView {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// A URL that answers its archive, while it is ready.
+    pub download_url: Option<String>,
+}
+
+/// One page of the snapshots of `user`'s conversation with `agent`, newest first, after the one named `after`; the id
+/// of the last one when there are more.
+///
+/// # Errors
+/// 404 when the two have no conversation.
+pub async fn of_user(
+    app: &App,
+    objects: &Objects,
+    user: &ConsumerUserId,
+    agent: &AgentKey,
+    limit: u32,
+    after: Option<&SnapshotId>,
+) -> Result<(Vec<SnapshotView>, Option<SnapshotId>), AppError> {
+    let key = conversation_key(&conversation_of(agent, user)?);
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let (meta, page) =
+        tokio::join!(app.store.conversation(&key, false), app.store.snapshots_of(&key, limit, after));
+    if meta?.is_none() {
+        let what = format!("conversation of user {user} with agent {agent}");
+        return Err(Refusal::not_found(what).into());
+    }
+    let (snapshots, next) = page?;
+    let mut views = Vec::with_capacity(snapshots.len());
+    for snapshot in snapshots {
+        views.push(view(objects, snapshot).await?);
+    }
+    Ok((views, next))
+}
+
+/// The latest good snapshot of `user`'s conversation with `agent`.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn latest_of_user(
+    app: &App,
+    objects: &Objects,
+    user: &ConsumerUserId,
+    agent: &AgentKey,
+) -> Result<SnapshotView, AppError> {
+    let latest = app.store.latest_snapshot(&conversation_key(&conversation_of(agent, user)?)).await?;
+    let missing = || Refusal::not_found(format!("snapshot of user {user} with agent {agent}"));
+    view(objects, latest.ok_or_else(missing)?).await
+}
+
+async fn view(objects: &Objects, snapshot: Snapshot) -> Result<SnapshotView, AppError> {
+    let SnapshotStatus::Ready { .. } = snapshot.status else {
+        return Ok(SnapshotView { snapshot, download_url: None });
+    };
+    let restorable = restorable(objects, snapshot).await?;
+    Ok(SnapshotView { snapshot: restorable.snapshot, download_url: Some(restorable.download_url) })
+}

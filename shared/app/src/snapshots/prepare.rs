@@ -1,0 +1,92 @@
+//! Preparing a snapshot: a row, and a URL that takes exactly the announced bytes.
+
+use af_aws::objects::{Objects, Presigned};
+use af_domain::conversation::OwnerState;
+use af_domain::ids::{ConversationId, SnapshotId, SnapshotParts, WorkerId};
+use af_domain::refusal::{Code, Refusal};
+use af_domain::snapshot::{
+    ABANDONED_AFTER, SIZE_BYTES_MAX, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
+    URL_GOOD_FOR,
+};
+use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::DrainReason;
+use af_store::conversation::Commit;
+use af_store::conversation_key;
+
+use super::object_key;
+use crate::{App, AppError, policies, reconcile};
+
+/// When to ask again while a message runs; a lease that the worker has given up ends within a minute or two.
+const BUSY_WAIT: Millis = Millis::from_secs(5);
+
+/// What a worker announces.
+#[derive(Debug, Clone)]
+pub struct Announced {
+    /// Whose files they are.
+    pub conversation: ConversationId,
+    /// Why it makes a snapshot.
+    pub reason: SnapshotReason,
+    /// The archive.
+    pub content: Stored,
+}
+
+/// What a worker is answered.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The snapshot's row.
+    pub snapshot: Snapshot,
+    /// How to upload it.
+    pub upload: Presigned,
+    /// Until when the upload may begin.
+    pub url_expires_at: Timestamp,
+}
+
+/// Prepares a snapshot of `worker`. Its reason `signal` says that the worker leaves: it drains from now on.
+///
+/// # Errors
+/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 422 for a size
+/// that S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
+pub async fn prepare(
+    app: &App,
+    objects: &Objects,
+    worker: &WorkerId,
+    announced: Announced,
+) -> Result<Prepared, AppError> {
+    let size = announced.content.size_bytes;
+    if size == 0 || size > SIZE_BYTES_MAX {
+        let detail = format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}");
+        return Err(Refusal::field("/sizeBytes", detail).into());
+    }
+    let now = app.now();
+    let key = conversation_key(&announced.conversation);
+    let missing = || Refusal::not_found(format!("conversation {} of this worker", announced.conversation));
+    let conversation = app.store.conversation(&key, true).await?.ok_or_else(missing)?;
+    let fence = conversation.snapshot_fence(worker, now).map_err(|refusal| match refusal {
+        SnapshotRefusal::NotOwner => missing(),
+        SnapshotRefusal::NothingClaimed => Refusal::new(Code::Conflict, refusal.to_string()),
+        SnapshotRefusal::Busy => Refusal::new(Code::Unavailable, refusal.to_string()).after(BUSY_WAIT),
+    })?;
+    let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
+    if announced.reason == SnapshotReason::Signal && stays {
+        let policies = policies::in_force(app).await?;
+        reconcile::drain(app, worker, DrainReason::Signal, &policies).await?;
+    }
+    let parts = SnapshotParts { conversation: key, fence, place: app.entropy.ulid(now) };
+    let snapshot = Snapshot {
+        id: SnapshotId::of(&parts).expect("its place is a ULID"),
+        conversation: conversation.id,
+        agent: conversation.agent,
+        worker: worker.clone(),
+        reason: announced.reason,
+        size_bytes: size,
+        sha256: announced.content.sha256.clone(),
+        status: SnapshotStatus::Uploading,
+        created_at: now,
+        expires_at: now + ABANDONED_AFTER,
+    };
+    let upload = objects.put_url(&object_key(&snapshot.id), &announced.content, URL_GOOD_FOR).await?;
+    match app.store.prepare_if_absent(&snapshot).await? {
+        Commit::Done => Ok(Prepared { snapshot, upload, url_expires_at: now + URL_GOOD_FOR }),
+        Commit::Stale => Err(AppError::Overtaken("preparing a snapshot")),
+    }
+}

@@ -1,0 +1,187 @@
+//! Snapshots, restore, and the drain that waits for them: over the worker routes, with real bytes in the bucket.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod drains;
+mod expiry;
+mod uploads;
+mod users;
+
+use af_app::App;
+use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_aws::objects::Objects;
+use af_domain::ids::SnapshotId;
+use af_domain::time::Millis;
+use af_tests::bundle::Bundle;
+use af_tests::calls::{Answer, Api};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The conversation of user `ann` with the agent `demo`.
+const TALK: &str = "user-agent:demo:ann";
+
+/// A deployment whose bucket can be reached, as workers reach it.
+struct World {
+    bundle: Bundle,
+    api: Api,
+    app: App,
+    objects: Objects,
+    http: reqwest::Client,
+}
+
+/// A worker's side of things.
+struct Hands<'a> {
+    world: &'a World,
+    id: &'static str,
+    token: String,
+}
+
+/// A prepared upload.
+struct Upload {
+    id: String,
+    answer: Value,
+}
+
+impl World {
+    async fn new() -> Self {
+        let mut bundle = Bundle::fresh().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", listener.local_addr().unwrap()));
+        let router = bundle.aws.endpoint_router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let api = Api::of(&bundle).await;
+        api.put("/v1/agents/demo", json!({"version": "1"})).send().await.body_of(200);
+        let objects = bundle.boot("effects").objects().unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { app: bundle.app("reconcile"), objects, api, bundle, http }
+    }
+
+    async fn enqueue(&self, text: &str) {
+        let body = json!({
+            "conversationId": TALK, "agentKey": "demo",
+            "payload": {"provider": "app", "providerUserId": "ann", "messageText": text},
+        });
+        self.api.post("/v1/messages", body).send().await.body_of(202);
+    }
+
+    /// A worker started by hand, without a conversation.
+    async fn worker(&self, id: &'static str) -> Hands<'_> {
+        let answer = self.api.post("/v1/workers", json!({"workerId": id})).send().await.body_of(201);
+        Hands { world: self, id, token: answer["token"].as_str().unwrap().to_owned() }
+    }
+
+    /// A worker that has claimed and answered one message.
+    async fn worker_after_one_message(&self, id: &'static str) -> Hands<'_> {
+        self.enqueue("hello").await;
+        let hands = self.worker(id).await;
+        hands.work().await;
+        hands
+    }
+
+    async fn shown(&self, worker: &str) -> Value {
+        self.api.get(&format!("/v1/workers/{worker}")).send().await.body_of(200)
+    }
+
+    async fn reconcile(&self) -> Report {
+        match Box::pin(reconcile(&self.app)).await.unwrap() {
+            Reconciled::Ran(report) => report,
+            Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
+        }
+    }
+
+    fn advance(&self, by: Millis) {
+        self.bundle.clock.advance(by);
+    }
+
+    async fn put(&self, upload: &Upload, bytes: &[u8]) -> u16 {
+        let mut request = self.http.put(upload.answer["uploadUrl"].as_str().unwrap()).body(bytes.to_vec());
+        for (name, value) in upload.answer["headers"].as_object().unwrap() {
+            if name != "content-length" {
+                request = request.header(name, value.as_str().unwrap());
+            }
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn fetch(&self, url: &Value) -> (u16, Vec<u8>) {
+        let answer = self.http.get(url.as_str().unwrap()).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+    }
+
+    async fn is_in_bucket(&self, id: &str) -> bool {
+        self.objects.stored(&format!("snapshots/{id}")).await.unwrap().is_some()
+    }
+
+    async fn status_of(&self, id: &str) -> &'static str {
+        let id = SnapshotId::parse(id).unwrap();
+        self.app.store.snapshot(&id).await.unwrap().unwrap().status.name()
+    }
+}
+
+impl Hands<'_> {
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.world.api.post(&format!("/v1/worker/{path}"), body).key(&self.token).send().await
+    }
+
+    async fn poll(&self, body: Value) -> Value {
+        self.post("poll", body).await.body_of(200)
+    }
+
+    /// Claims a message and completes it.
+    async fn work(&self) {
+        let job = self.poll(json!({"conversationId": TALK})).await["job"].clone();
+        assert_eq!(job["conversationId"], TALK, "{job}");
+        let path = format!("messages/{}/complete", job["messageId"].as_str().unwrap());
+        self.post(&path, json!({"leaseId": job["leaseId"], "fence": job["fence"]})).await.body_of(200);
+    }
+
+    async fn announce(&self, reason: &str, bytes: &[u8]) -> Answer {
+        let body = json!({
+            "conversationId": TALK, "reason": reason, "sizeBytes": bytes.len(), "sha256": sha256(bytes),
+        });
+        self.post("snapshots", body).await
+    }
+
+    async fn prepare(&self, reason: &str, bytes: &[u8]) -> Upload {
+        let answer = self.announce(reason, bytes).await.body_of(201);
+        Upload { id: answer["snapshotId"].as_str().unwrap().to_owned(), answer }
+    }
+
+    async fn finalize(&self, upload: &Upload) -> Answer {
+        self.post(&format!("snapshots/{}/finalize", upload.id), json!({})).await
+    }
+
+    /// Prepares, uploads and finalizes.
+    async fn keep(&self, reason: &str, bytes: &[u8]) -> String {
+        let upload = self.prepare(reason, bytes).await;
+        assert_eq!(self.world.put(&upload, bytes).await, 200);
+        assert_eq!(self.finalize(&upload).await.body_of(200)["status"], "ready");
+        upload.id
+    }
+
+    async fn latest(&self) -> Answer {
+        let path = "/v1/worker/snapshots/latest?conversationId=user-agent%3Ademo%3Aann";
+        self.world.api.get(path).key(&self.token).send().await
+    }
+
+    /// What it would restore.
+    async fn restored(&self) -> Vec<u8> {
+        let latest = self.latest().await.body_of(200);
+        let (status, bytes) = self.world.fetch(&latest["downloadUrl"]).await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            (latest["sha256"].as_str(), latest["sizeBytes"].as_u64()),
+            (Some(&*sha256(&bytes)), Some(bytes.len() as u64))
+        );
+        bytes
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was done, in order.
+fn done(report: &Report) -> Vec<&str> {
+    report.actions.iter().filter(|a| a.outcome == "done").map(|a| &*a.action).collect()
+}
