@@ -70,6 +70,6 @@ pub(super) async fn place(app: &App, reached_at: Option<&str>) -> Result<Result<
         let missing = "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.";
         return Ok(Err(missing.to_owned()));
     };
-    let scope = Scope { app_name: kind.as_str().to_owned(), deployment_id: app.deployment_id.clone() };
+    let scope = Scope { app_name: kind.as_str().to_owned(), deployment_id: app.deployment_id.clone(), volume_name: String::new() };
     Ok(Ok(Place { provider, scope, env: config.env, public_url }))
 }
