@@ -117,14 +117,20 @@ impl FlyProvider {
         Ok(ours.into_iter().find(|m| &m.worker_id == worker && m.state != MachineState::Gone))
     }
 
-    /// Looks at a machine, and refuses one that is not ours.
+    /// Looks at a machine, and refuses one that is not ours. One that Fly is removing is no longer there.
     async fn own(&self, machine: &MachineRef) -> Result<Machine, ProviderError> {
         let path = ["machines", &machine.machine_id];
         let call = Call::new(Action::GetMachine, Method::GET, &machine.app_name, &path);
         let shown: wire::Machine = self.api.send(&call).await?.read()?;
-        self.machine(&machine.app_name, &shown).ok_or_else(|| ProviderError::Rejected {
-            reason: format!("machine {} does not carry this deployment's mark", machine.machine_id),
-        })
+        match self.machine(&machine.app_name, &shown) {
+            Some(found) if found.state == MachineState::Gone => {
+                Err(ProviderError::NotFound { what: format!("machine {}", machine.machine_id) })
+            }
+            Some(found) => Ok(found),
+            None => Err(ProviderError::Rejected {
+                reason: format!("machine {} does not carry this deployment's mark", machine.machine_id),
+            }),
+        }
     }
 
     async fn volumes(&self, app: &str) -> Result<Vec<wire::Volume>, ProviderError> {
@@ -269,9 +275,6 @@ impl Provider for FlyProvider {
 
     async fn terminate(&self, machine: &MachineRef, teardown: Teardown) -> Result<(), ProviderError> {
         let found = self.own(machine).await?;
-        if found.state == MachineState::Gone {
-            return Err(ProviderError::NotFound { what: format!("machine {}", machine.machine_id) });
-        }
         if found.state.may_run() && teardown == Teardown::WhenStopped {
             let reason = format!("machine {} still runs", machine.machine_id);
             return Err(ProviderError::Precondition { reason });

@@ -17,8 +17,6 @@ const REGION: &str = "fra";
 const WAIT_SECS_MAX: u64 = 60;
 /// Between two looks at a process while somebody waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Items of a page at most.
-const PAGE_LEN_MAX: usize = 1_000;
 /// Time that a lease is held where none is named.
 const LEASE_SECS: u64 = 60;
 
@@ -64,14 +62,15 @@ fn changeable<'a>(
 /// One page of `items`, which are in the order of their ids; the cursor is the last id of the page before.
 pub(super) fn page<'a, T: 'a>(
     items: impl Iterator<Item = &'a T>,
+    page_len_max: usize,
     asked: &Asked,
     id: impl Fn(&T) -> String,
     shown: impl Fn(&T) -> Value,
 ) -> Result<Answer, Refused> {
     let paged = asked.query("limit").is_some() || asked.query("cursor").is_some();
     let limit = match asked.query("limit").map(str::parse::<usize>) {
-        None => PAGE_LEN_MAX,
-        Some(Ok(limit)) if limit > 0 => limit.min(PAGE_LEN_MAX),
+        None => page_len_max,
+        Some(Ok(limit)) if limit > 0 => limit.min(page_len_max),
         Some(_) => return Err(Refused::invalid("limit must be a whole number above 0")),
     };
     let after = asked.query("cursor").unwrap_or_default();
@@ -108,7 +107,7 @@ pub(super) fn list(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
             && asked.query("region").is_none_or(|region| region == machine.region)
             && filters.iter().all(|(key, value)| machine.metadata(key) == Some(value))
     });
-    page(machines, asked, |m| m.id.clone(), shown)
+    page(machines, fly.inner.page_len_max, asked, |m| m.id.clone(), shown)
 }
 
 pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
@@ -124,6 +123,7 @@ pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refus
         config: body["config"].clone(),
         state: MachineState::Creating,
         next: None,
+        launching: fly.inner.runner.is_some(),
         cordoned: false,
         stuck: false,
         lease: None,
@@ -132,25 +132,47 @@ pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refus
     if body["skip_launch"].as_bool().unwrap_or_default() {
         return Err(Refused::invalid("skip_launch is not stood in for"));
     }
-    machine.begin(now);
+    if fly.inner.runner.is_none() {
+        machine.begin(now);
+    }
     {
         let mut memory = fly.inner.lock();
         attach(app_of(&mut memory, asked)?, &machine)?;
         fly.inner.keep(&memory.state);
     }
-    if let Some(runner) = &fly.inner.runner {
-        let env: BTreeMap<String, String> = machine.config["env"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
-        let image = machine.config["image"].as_str().unwrap_or_default();
-        if let Err(error) = runner.start(&machine.name, image, env).await {
-            tracing::error!(machine = machine.name, %error, "a machine's process could not be started");
-        }
+    if fly.inner.runner.is_some() {
+        launch(fly, &asked.target.app, &machine).await;
     }
     Ok(shown(&machine).into())
+}
+
+/// Starts the machine's process. One that cannot be started has ended, as an image that cannot be pulled has on Fly.
+async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
+    let Some(runner) = &fly.inner.runner else { return };
+    let env: BTreeMap<String, String> = machine.config["env"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect();
+    let image = machine.config["image"].as_str().unwrap_or_default();
+    let started = runner.start(&machine.name, image, env).await;
+    let now = fly.inner.now();
+    let mut memory = fly.inner.lock();
+    let known = memory.state.apps.get_mut(app).and_then(|app| app.machines.get_mut(&machine.id));
+    if let Some(known) = known {
+        known.launching = false;
+        match started {
+            // One that was told to stop or to go meanwhile is not begun.
+            Ok(()) if known.state == MachineState::Creating => known.begin(now),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(machine = machine.name, %error, "a machine's process could not be started");
+                known.ended();
+            }
+        }
+    }
+    fly.inner.keep(&memory.state);
 }
 
 /// Adds the machine to its app, with its volume, unless its name is taken or the volume cannot be mounted.

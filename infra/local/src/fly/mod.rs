@@ -56,7 +56,13 @@ pub struct Options {
     pub token: Option<String>,
     /// What its machines run.
     pub runner: Option<Arc<dyn Runner>>,
+    /// Items of a page at most, whatever is asked for.
+    pub page_len_max: usize,
 }
+
+/// Items of a page at most, as on Fly.
+pub const PAGE_LEN_MAX: usize = 1_000;
+
 
 /// The stand-in. Cheap to clone.
 #[derive(Clone)]
@@ -70,6 +76,7 @@ struct Inner {
     entropy: Arc<Entropy>,
     token: Option<String>,
     runner: Option<Arc<dyn Runner>>,
+    page_len_max: usize,
     memory: Mutex<Memory>,
 }
 
@@ -100,6 +107,7 @@ impl FakeFly {
             entropy: options.entropy,
             token: options.token,
             runner: options.runner,
+            page_len_max: options.page_len_max,
             memory: Mutex::new(Memory { state, ..Memory::default() }),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -209,7 +217,8 @@ impl Inner {
         app.move_on(now);
         if let Some(running) = running {
             let over = |m: &&mut state::Machine| {
-                m.is_there() && m.next.is_none() && !running.get(&m.name).copied().unwrap_or_default()
+                let settled = m.is_there() && !m.launching && m.next.is_none();
+                settled && !running.get(&m.name).copied().unwrap_or_default()
             };
             app.machines.values_mut().filter(over).for_each(state::Machine::ended);
         }

@@ -73,6 +73,9 @@ pub(super) struct Machine {
     pub state: MachineState,
     /// What it becomes by itself, and when, in epoch ms as all times here.
     pub next: Option<(u64, MachineState)>,
+    /// Its process is being started; nobody can tell yet whether it runs.
+    #[serde(skip)]
+    pub launching: bool,
     pub cordoned: bool,
     /// Told to stop, it never does.
     pub stuck: bool,
@@ -182,6 +185,7 @@ mod tests {
             config: Value::Null,
             state: MachineState::Creating,
             next: None,
+            launching: false,
             cordoned: false,
             stuck: false,
             lease: None,

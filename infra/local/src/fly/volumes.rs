@@ -37,7 +37,7 @@ fn app<'a>(memory: &'a mut super::Memory, asked: &Asked) -> Result<&'a mut App, 
 pub(super) fn list(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
     let app = app(&mut memory, asked)?;
-    page(app.volumes.values(), asked, |v| v.id.clone(), shown)
+    page(app.volumes.values(), fly.inner.page_len_max, asked, |v| v.id.clone(), shown)
 }
 
 pub(super) fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
