@@ -56,6 +56,12 @@ enum Command {
     /// The queue: figures, lists, single messages
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// What a deployment is told about itself
+    #[command(subcommand)]
+    Config(commands::config::Config),
+    /// The place where workers run
+    #[command(subcommand)]
+    Provider(commands::provider::Provider),
     /// The worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
@@ -95,6 +101,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
+        Command::Config(config) => config.run(&Api::of(target)?).await,
+        Command::Provider(provider) => provider.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,
     }
 }

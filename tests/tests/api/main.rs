@@ -8,6 +8,7 @@ mod backlog;
 mod lists;
 mod messages;
 mod policies;
+mod provider;
 mod secrets;
 mod telegram;
 mod users;

@@ -2,6 +2,8 @@
 
 pub mod agents;
 pub mod chat;
+pub mod config;
+pub mod provider;
 pub mod queue;
 pub mod secrets;
 pub mod worker;

@@ -3,7 +3,6 @@
 mod execute;
 mod kept;
 mod observe;
-pub mod provider;
 mod spawn;
 mod teardown;
 
