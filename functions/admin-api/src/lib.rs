@@ -14,7 +14,10 @@ use af_http::service;
 use axum::Router;
 use axum::routing::{delete, get, post, put};
 
-use routes::{agents, health, keys, messages, policies, provider, provider_config, queue, secrets, telegram_webhooks, workers};
+use routes::{
+    agents, health, keys, messages, policies, provider, provider_config, queue, secrets, telegram_webhooks,
+    workers,
+};
 
 type Shared = Arc<App>;
 

@@ -42,7 +42,12 @@ async fn a_provider_config_that_is_refused_names_its_field_and_writes_nothing() 
         ("region", json!(null), "/region", "Missing providerConfig.region."),
         ("appName", json!("My App"), "/appName", "must be 1 to 63"),
         ("volumeSizeGb", json!(0), "/volumeSizeGb", "must be 1 to 500"),
-        ("guest", json!({"cpuKind": "shared", "cpus": 1, "memoryMb": 1}), "/guest/memoryMb", "multiple of 256"),
+        (
+            "guest",
+            json!({"cpuKind": "shared", "cpus": 1, "memoryMb": 1}),
+            "/guest/memoryMb",
+            "multiple of 256",
+        ),
         ("env", json!({"1A": "x"}), "/env", "begin with no digit"),
     ] {
         let mut config = fly();

@@ -7,9 +7,7 @@ use af_app::entropy::Entropy;
 use af_domain::time::{Millis, Timestamp};
 use af_local::clock::VirtualClock;
 use af_local::fly::{Action, FakeFly, Fault, LeapingTime, Options};
-use af_providers::{
-    FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource,
-};
+use af_providers::{FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -32,13 +30,17 @@ pub struct World {
     pub fly: FakeFly,
     pub clock: VirtualClock,
     pub url: String,
-    provider: FlyProvider,
+    pub provider: FlyProvider,
     server: JoinHandle<()>,
 }
 
 impl World {
     pub async fn new() -> Self {
-        let clock = VirtualClock::frozen_at(Timestamp::from_millis(1_000_000));
+        Self::by(VirtualClock::frozen_at(Timestamp::from_millis(1_000_000)), DEPLOYMENT).await
+    }
+
+    /// The same by this clock, for this deployment.
+    pub async fn by(clock: VirtualClock, deployment: &str) -> Self {
         let fly = FakeFly::open(Options {
             data_dir: None,
             time: Arc::new(LeapingTime(clock.clone())),
@@ -53,7 +55,7 @@ impl World {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let api = fly.api();
         let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
-        let provider = provider(&url, DEPLOYMENT, Some(TOKEN), &clock);
+        let provider = provider(&url, deployment, Some(TOKEN), &clock);
         Self { fly, clock, url, provider, server }
     }
 
@@ -114,7 +116,10 @@ async fn a_creation_that_cannot_even_be_looked_for_is_found_by_the_next() {
     let lost = world.provider.spawn(&spec).await;
     assert!(matches!(lost, Err(ProviderError::Unavailable { .. })), "{lost:?}");
     let found = world.provider.spawn(&spec).await.unwrap();
-    assert_eq!(machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(), [&found.machine]);
+    assert_eq!(
+        machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(),
+        [&found.machine]
+    );
 }
 
 #[tokio::test]
@@ -212,7 +217,10 @@ async fn machines_of_others_are_counted_and_never_touched() {
     let theirs = neighbour.spawn(&spec).await.unwrap();
     let unmarked = unmarked(&world).await;
 
-    assert_eq!(machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(), [&ours.machine]);
+    assert_eq!(
+        machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(),
+        [&ours.machine]
+    );
     assert_eq!(world.provider.survey(&scope()).await.unwrap().machines.foreign, 2);
     let mut strangers = vec![theirs.machine.clone()];
     strangers.push(af_providers::MachineRef { machine_id: unmarked, ..theirs.machine });

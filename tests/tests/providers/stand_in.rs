@@ -50,7 +50,10 @@ async fn a_volume_is_mounted_by_one_machine_that_is_in_its_region() {
     assert_eq!([unknown, far, first, second].map(|s| s.as_u16()), [422, 422, 200, 412], "{why}");
     let path = format!("volumes/{volume}");
     let (bound, why) = call(&world, Method::DELETE, &path, None).await;
-    let words = format!("failed_precondition: volume is currently bound to machine: {}", made["id"].as_str().unwrap());
+    let words = format!(
+        "failed_precondition: volume is currently bound to machine: {}",
+        made["id"].as_str().unwrap()
+    );
     assert_eq!((bound.as_u16(), why["error"].as_str()), (412, Some(words.as_str())));
 }
 

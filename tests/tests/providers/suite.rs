@@ -24,7 +24,11 @@ pub trait Bench: Send + Sync {
 }
 
 pub fn scope() -> Scope {
-    Scope { app_name: "workers".to_owned(), deployment_id: DEPLOYMENT.to_owned(), volume_name: "data".to_owned() }
+    Scope {
+        app_name: "workers".to_owned(),
+        deployment_id: DEPLOYMENT.to_owned(),
+        volume_name: "data".to_owned(),
+    }
 }
 
 pub fn worker(id: &str) -> WorkerId {

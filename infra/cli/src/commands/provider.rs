@@ -37,7 +37,11 @@ impl Provider {
                     return Ok(());
                 }
                 let app = text(&status["appName"]);
-                output::line(&format!("provider {} (app {app}), ready: {}", text(&status["kind"]), status["ready"]));
+                output::line(&format!(
+                    "provider {} (app {app}), ready: {}",
+                    text(&status["kind"]),
+                    status["ready"]
+                ));
                 output::line(&format!("{} machines, {} volumes", status["machines"], status["volumes"]));
                 lines("missing", &status["missing"]);
                 lines("warning", &status["warnings"]);
@@ -62,7 +66,8 @@ async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
         for (total, kind) in total.iter_mut().zip(["machines", "volumes"]) {
             *total += report[kind]["deleted"].as_u64().unwrap_or_default();
         }
-        let remaining = ["machines", "volumes"].map(|kind| report[kind]["remaining"].as_u64().unwrap_or_default());
+        let remaining =
+            ["machines", "volumes"].map(|kind| report[kind]["remaining"].as_u64().unwrap_or_default());
         let left = remaining.iter().sum();
         if left > 0 && left < before {
             before = left;

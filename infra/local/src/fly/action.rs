@@ -94,7 +94,9 @@ mod tests {
             action(Method::DELETE, "/apps/a/volumes/v1"),
             Some((Action::DestroyVolume, "v1".to_owned()))
         );
-        for (method, path) in [(Method::PUT, "/apps/a/machines"), (Method::GET, "/machines"), (Method::GET, "/")] {
+        for (method, path) in
+            [(Method::PUT, "/apps/a/machines"), (Method::GET, "/machines"), (Method::GET, "/")]
+        {
             assert_eq!(action(method, path), None, "{path}");
         }
     }

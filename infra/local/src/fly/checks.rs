@@ -67,7 +67,10 @@ const MOUNT: &[Field] = &[
 ];
 
 const RESTART: &[Field] = &[
-    optional("policy", Kind::Text(|t| matches!(t, "no" | "always" | "on-failure"), "no, always or on-failure")),
+    optional(
+        "policy",
+        Kind::Text(|t| matches!(t, "no" | "always" | "on-failure"), "no, always or on-failure"),
+    ),
     optional("max_retries", Kind::Int(0, 1_000)),
 ];
 
@@ -130,7 +133,9 @@ fn object(value: &Value, fields: &[Field], at: &str) -> Result<(), String> {
     }
     for field in fields {
         match object.get(field.name) {
-            None | Some(Value::Null) if field.required => return Err(format!("{at}{} is missing", field.name)),
+            None | Some(Value::Null) if field.required => {
+                return Err(format!("{at}{} is missing", field.name));
+            }
             None | Some(Value::Null) => {}
             Some(value) => one(value, &field.kind, &format!("{at}{}", field.name))?,
         }

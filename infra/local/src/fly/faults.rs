@@ -37,7 +37,8 @@ pub enum Fault {
 impl Fault {
     /// A failure with this status, as a host that is in trouble answers.
     pub fn status(status: u16) -> Self {
-        let error = format!("{}: ordered by a test", if status >= 500 { "internal" } else { "failed_precondition" });
+        let error =
+            format!("{}: ordered by a test", if status >= 500 { "internal" } else { "failed_precondition" });
         Self::Refused { status, error, retry_after_secs: None }
     }
 }

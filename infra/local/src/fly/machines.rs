@@ -44,11 +44,7 @@ fn machine_of<'a>(memory: &'a mut Memory, asked: &Asked) -> Result<&'a mut Machi
 }
 
 /// The machine, for a request that changes it: not while somebody else holds its lease.
-fn changeable<'a>(
-    memory: &'a mut Memory,
-    asked: &Asked,
-    now: u64,
-) -> Result<&'a mut Machine, Refused> {
+fn changeable<'a>(memory: &'a mut Memory, asked: &Asked, now: u64) -> Result<&'a mut Machine, Refused> {
     let machine = machine_of(memory, asked)?;
     let nonce = asked.headers.get("fly-machine-lease-nonce").and_then(|v| v.to_str().ok());
     match &machine.lease {
@@ -157,15 +153,12 @@ async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
         .collect();
     let image = machine.config["image"].as_str().unwrap_or_default();
     let started = runner.start(&machine.name, image, env).await;
-    let now = fly.inner.now();
     let mut memory = fly.inner.lock();
     let known = memory.state.apps.get_mut(app).and_then(|app| app.machines.get_mut(&machine.id));
     if let Some(known) = known {
         known.launching = false;
         match started {
-            // One that was told to stop or to go meanwhile is not begun.
-            Ok(()) if known.state == MachineState::Creating => known.begin(now),
-            Ok(()) => {}
+            Ok(()) => known.launched(),
             Err(error) => {
                 tracing::error!(machine = machine.name, %error, "a machine's process could not be started");
                 known.ended();
@@ -185,9 +178,8 @@ fn attach(app: &mut App, machine: &Machine) -> Result<(), Refused> {
         return Err(Refused::new(StatusCode::CONFLICT, error));
     }
     if let Some(id) = machine.config["mounts"][0]["volume"].as_str() {
-        let volume = app.volumes.get_mut(id).ok_or_else(|| {
-            Refused::invalid(format!("volume {id} does not exist"))
-        })?;
+        let volume =
+            app.volumes.get_mut(id).ok_or_else(|| Refused::invalid(format!("volume {id} does not exist")))?;
         if volume.region != machine.region {
             return Err(Refused::invalid(format!("volume {id} is in region {}", volume.region)));
         }

@@ -63,7 +63,6 @@ pub struct Options {
 /// Items of a page at most, as on Fly.
 pub const PAGE_LEN_MAX: usize = 1_000;
 
-
 /// The stand-in. Cheap to clone.
 #[derive(Clone)]
 pub struct FakeFly {

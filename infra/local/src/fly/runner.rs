@@ -16,7 +16,12 @@ pub trait Runner: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be started.
-    async fn start(&self, name: &str, image: &str, env: BTreeMap<String, String>) -> Result<(), ProviderError>;
+    async fn start(
+        &self,
+        name: &str,
+        image: &str,
+        env: BTreeMap<String, String>,
+    ) -> Result<(), ProviderError>;
 
     /// Tells a machine to end and does not wait for it.
     async fn stop(&self, name: &str);
@@ -62,7 +67,12 @@ fn absent_is_fine(answer: Result<(), ProviderError>) -> Result<(), ProviderError
 /// Processes of this computer, as the `local` provider runs them.
 #[async_trait]
 impl Runner for LocalProvider {
-    async fn start(&self, name: &str, image: &str, env: BTreeMap<String, String>) -> Result<(), ProviderError> {
+    async fn start(
+        &self,
+        name: &str,
+        image: &str,
+        env: BTreeMap<String, String>,
+    ) -> Result<(), ProviderError> {
         let worker_id = WorkerId::parse(name)
             .map_err(|_| ProviderError::Rejected { reason: format!("{name} is no worker's id") })?;
         let spec = VolumeSpec {

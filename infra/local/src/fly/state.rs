@@ -109,6 +109,13 @@ impl Machine {
         self.next = Some((now + START_MS, MachineState::Started));
     }
 
+    /// Its process is there. One that was told to stop or to go meanwhile stays so.
+    pub fn launched(&mut self) {
+        if self.state == MachineState::Creating {
+            self.state = MachineState::Started;
+        }
+    }
+
     /// It was told to stop. `by_itself`: no process decides when it has.
     pub fn stop(&mut self, by_itself: bool, now: u64) {
         if matches!(self.state, MachineState::Creating | MachineState::Started) {

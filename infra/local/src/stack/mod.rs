@@ -166,10 +166,8 @@ impl Stack {
             pump: tokio::sync::Mutex::new(None),
             schedules: tokio::sync::Mutex::new(None),
         }));
-        let control = control::router(options.clock.clone(), background.clone())
-            .merge(telegram.control())
-            .merge(fly.control())
-            .nest("/fly", fly.api());
+        let control = control::router(options.clock.clone(), background.clone());
+        let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
         let (stop, _) = watch::channel(false);
         let servers = vec![serve(listener, router, &stop), serve(aws_listener, aws.endpoint_router(), &stop)];

@@ -72,9 +72,7 @@ pub(super) async fn fly_token(app: &App) -> anyhow::Result<String> {
 pub(super) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
     let env = options.worker_env.clone();
     let config = match options.workers_on {
-        WorkersOn::Local => {
-            ProviderConfig { kind: "local".to_owned(), env, ..ProviderConfig::default() }
-        }
+        WorkersOn::Local => ProviderConfig { kind: "local".to_owned(), env, ..ProviderConfig::default() },
         WorkersOn::Fly { .. } => ProviderConfig {
             kind: "fly".to_owned(),
             app_name: Some(FLY_APP.to_owned()),

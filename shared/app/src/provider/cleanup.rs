@@ -64,11 +64,8 @@ pub async fn cleanup(app: &App, app_name: &str, confirm: &str) -> Result<Cleanup
     errors.extend(remove_volumes(app, provider, &before, deadline).await);
     errors.truncate(ERRORS_MAX);
     let after = provider.survey(&scope).await.map_err(told)?;
-    let count = |found: usize, remaining: usize| Count {
-        found,
-        deleted: found.saturating_sub(remaining),
-        remaining,
-    };
+    let count =
+        |found: usize, remaining: usize| Count { found, deleted: found.saturating_sub(remaining), remaining };
     Ok(Cleanup {
         app_name: app_name.to_owned(),
         machines: count(there(&before), there(&after)),
@@ -99,7 +96,11 @@ async fn remove_machines(
             failed("machine", &machine.machine.machine_id, removed)
         })
         .collect();
-    futures::stream::iter(removals).buffer_unordered(AT_ONCE_MAX).filter_map(std::future::ready).collect().await
+    futures::stream::iter(removals)
+        .buffer_unordered(AT_ONCE_MAX)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
 }
 
 async fn remove_volumes(
@@ -120,7 +121,11 @@ async fn remove_volumes(
             failed("volume", &volume.volume.volume_id, removed)
         })
         .collect();
-    futures::stream::iter(removals).buffer_unordered(AT_ONCE_MAX).filter_map(std::future::ready).collect().await
+    futures::stream::iter(removals)
+        .buffer_unordered(AT_ONCE_MAX)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
 }
 
 fn failed(what: &str, id: &str, answer: Result<(), ProviderError>) -> Option<String> {

@@ -102,7 +102,8 @@ impl ProviderConfig {
     fn warnings(&self) -> Vec<String> {
         let (Some(app), Some(image)) = (&self.app_name, &self.image) else { return Vec::new() };
         let own = format!("registry.fly.io/{app}");
-        let is_own = image.strip_prefix(&own).is_some_and(|rest| rest.starts_with([':', '@']) || rest.is_empty());
+        let is_own =
+            image.strip_prefix(&own).is_some_and(|rest| rest.starts_with([':', '@']) || rest.is_empty());
         if self.kind != ProviderKind::Fly.as_str() || is_own {
             return Vec::new();
         }
@@ -209,7 +210,10 @@ fn is_volume_name(text: &str) -> bool {
 
 fn is_path(text: &str) -> bool {
     let graphic = text.bytes().all(|b| b.is_ascii_graphic());
-    (2..=PATH_LEN_MAX).contains(&text.len()) && text.starts_with('/') && graphic && !text.split('/').any(|s| s == "..")
+    (2..=PATH_LEN_MAX).contains(&text.len())
+        && text.starts_with('/')
+        && graphic
+        && !text.split('/').any(|s| s == "..")
 }
 
 fn check_guest(guest: &GuestConfig) -> Result<(), Refusal> {

@@ -52,10 +52,9 @@ impl Place {
         if worker.provider == self.provider.kind().as_str() {
             return Ok((self.provider.clone(), self.scope.clone()));
         }
-        let kind: ProviderKind = worker
-            .provider
-            .parse()
-            .map_err(|_| ProviderError::Rejected { reason: format!("unknown provider {}", worker.provider) })?;
+        let kind: ProviderKind = worker.provider.parse().map_err(|_| ProviderError::Rejected {
+            reason: format!("unknown provider {}", worker.provider),
+        })?;
         let app_name = worker.machine.as_ref().map_or_else(|| kind.as_str().to_owned(), |m| m.app.clone());
         Ok((app.providers.get(kind)?, Scope { app_name, ..self.scope.clone() }))
     }

@@ -43,7 +43,8 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
             if stop == StopOutcome::Stopping && !overdue {
                 return Ok(Outcome::Waiting("its machine to stop".to_owned()));
             }
-            let teardown = if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
+            let teardown =
+                if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
             match provider.terminate(machine, teardown).await {
                 Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
                 other => absent_is_fine(other)?,

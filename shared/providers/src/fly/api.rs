@@ -99,7 +99,8 @@ impl Api {
     /// # Errors
     /// `Rejected` when the URL is none, or TLS cannot be set up.
     pub fn new(base_url: &str, token: Arc<dyn TokenSource>, limits: Limits) -> Result<Self, ProviderError> {
-        let unusable = |why: String| ProviderError::Rejected { reason: format!("the URL of Fly's API: {why}") };
+        let unusable =
+            |why: String| ProviderError::Rejected { reason: format!("the URL of Fly's API: {why}") };
         let base = Url::parse(base_url.trim_end_matches('/')).map_err(|e| unusable(e.to_string()))?;
         if base.cannot_be_a_base() || !matches!(base.scheme(), "http" | "https") {
             return Err(unusable("it must begin with https:// or http://".to_owned()));
@@ -158,9 +159,8 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let unreachable = |e: reqwest::Error| {
-            ProviderError::unavailable("Fly's API cannot be reached", e.without_url())
-        };
+        let unreachable =
+            |e: reqwest::Error| ProviderError::unavailable("Fly's API cannot be reached", e.without_url());
         let mut response = request.send().await.map_err(unreachable)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();

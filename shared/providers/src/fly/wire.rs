@@ -194,9 +194,10 @@ mod tests {
         let machine: Machine =
             serde_json::from_str(r#"{"id": "m1", "config": {"metadata": null}, "nonce": 1}"#).unwrap();
         assert_eq!((machine.worker("prod"), machine.image()), (None, String::new()));
-        let volume: Volume =
-            serde_json::from_str(r#"{"id": "vol_1", "attached_machine_id": null, "state": "pending_destroy"}"#)
-                .unwrap();
+        let volume: Volume = serde_json::from_str(
+            r#"{"id": "vol_1", "attached_machine_id": null, "state": "pending_destroy"}"#,
+        )
+        .unwrap();
         assert!(volume.is_gone() && volume.attached_to().is_none());
     }
 }
