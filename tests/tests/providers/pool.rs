@@ -50,7 +50,12 @@ impl Pool {
             identity: Identity::Fresh,
             conversation: ConversationId::parse("talk").unwrap(),
             agent,
-            payload: Payload { provider: "app".into(), message_text: "hello".into(), ..Payload::default() },
+            payload: Payload {
+                provider: "app".into(),
+                provider_user_id: "ann".into(),
+                message_text: "hello".into(),
+                ..Payload::default()
+            },
             priority: None,
             scheduled_for: None,
             attempts_max: None,
@@ -105,7 +110,7 @@ async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
 async fn a_machine_whose_creation_nobody_could_confirm_is_removed_and_another_serves() {
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
-    // The list before the plan, and the one that looks for the machine.
+    // The list that looks for it.
     pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 1);
     pool.run().await;
     let lost = pool.machines().await[0].worker_id.clone();
