@@ -155,6 +155,9 @@ async fn a_refusal_for_its_rate_is_waited_for_as_long_as_fly_asks() {
     let too_long = world.provider.list(&scope()).await;
     let Err(ProviderError::RateLimited { retry_after }) = too_long else { panic!("{too_long:?}") };
     assert_eq!(retry_after, Duration::from_secs(60));
+    let requests = world.fly.requests();
+    assert!(matches!(world.provider.list(&scope()).await, Err(ProviderError::RateLimited { .. })));
+    assert_eq!(world.fly.requests(), requests, "nobody asks before the time is over");
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
             absent_is_fine(provider.cordon(machine).await)?;
             let stop = match provider.stop(machine).await {
                 Err(error) if error.is_not_found() => StopOutcome::Stopped,
+                Err(error) if overdue && error.is_transient() => StopOutcome::Stopping,
                 other => other?,
             };
             if stop == StopOutcome::Stopping && !overdue {

@@ -25,6 +25,8 @@ const REPEATS_MAX: usize = 2;
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The pause where Fly names none.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause that is believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Longest reason passed on, in characters.
 const REASON_LEN_MAX: usize = 300;
 
@@ -128,7 +130,8 @@ impl Api {
         let token = self.token().await?;
         let mut repeats = 0;
         loop {
-            self.limits.turn(call.action, call.app).await;
+            let turn = self.limits.turn(call.action, call.app).await;
+            turn.map_err(|retry_after| ProviderError::RateLimited { retry_after })?;
             match self.send_once(call, &token).await {
                 Err(ProviderError::RateLimited { retry_after }) => {
                     self.limits.hold_back(call.action, call.app, retry_after);
@@ -221,7 +224,7 @@ fn failure(
 
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    seconds.map_or(PAUSE, Duration::from_secs)
+    seconds.map_or(PAUSE, Duration::from_secs).min(RETRY_AFTER_MAX)
 }
 
 #[cfg(test)]
@@ -262,5 +265,7 @@ mod tests {
         assert_eq!(retry_after(&headers), PAUSE);
         headers.insert("retry-after", "7".parse().unwrap());
         assert_eq!(retry_after(&headers), Duration::from_secs(7));
+        headers.insert("retry-after", u64::MAX.into());
+        assert_eq!(retry_after(&headers), RETRY_AFTER_MAX);
     }
 }

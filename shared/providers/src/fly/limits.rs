@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+/// Longest wait for a turn. A function lives for a minute; what cannot be done in a part of that is for its next run.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
 /// How the limiter tells time and lets it pass. A test's own moves a virtual clock in place of waiting.
 #[async_trait]
 pub trait Time: Send + Sync {
@@ -101,20 +104,28 @@ impl Limits {
     }
 
     /// Resolves when a request may be sent.
-    pub async fn turn(&self, action: Action, app: &str) {
-        let wait = self.reserve(action, app);
+    ///
+    /// # Errors
+    /// The time until its turn, when that is too long to be waited for here; nothing is reserved then.
+    pub async fn turn(&self, action: Action, app: &str) -> Result<(), Duration> {
+        let wait = self.reserve(action, app)?;
         if !wait.is_zero() {
             self.time.pass(wait).await;
         }
+        Ok(())
     }
 
-    fn reserve(&self, action: Action, app: &str) -> Duration {
+    fn reserve(&self, action: Action, app: &str) -> Result<Duration, Duration> {
         let now = self.time.now();
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let due = all.entry((action, app.to_owned())).or_default();
         let turn = (*due).max(now);
+        let wait = turn.saturating_sub(now + action.slack());
+        if wait > WAIT_MAX {
+            return Err(wait);
+        }
         *due = turn + action.interval();
-        turn.saturating_sub(now + action.slack())
+        Ok(wait)
     }
 
     /// Nobody's turn comes before `retry_after` has passed: Fly has counted more requests than we.
@@ -148,7 +159,7 @@ mod tests {
     async fn turns(limits: &Limits, action: Action, count: usize) -> Vec<u128> {
         let mut at = Vec::new();
         for _ in 0..count {
-            limits.turn(action, "app").await;
+            limits.turn(action, "app").await.unwrap();
             at.push(limits.time.now().as_millis());
         }
         at
@@ -178,8 +189,8 @@ mod tests {
     async fn actions_and_apps_are_counted_apart() {
         let limits = Limits::new(Arc::new(Still::default()));
         turns(&limits, Action::CreateMachine, 3).await;
-        limits.turn(Action::CreateVolume, "app").await;
-        limits.turn(Action::CreateMachine, "another").await;
+        limits.turn(Action::CreateVolume, "app").await.unwrap();
+        limits.turn(Action::CreateMachine, "another").await.unwrap();
         assert_eq!(limits.time.now(), Duration::ZERO);
     }
 
@@ -188,5 +199,16 @@ mod tests {
         let limits = Limits::new(Arc::new(Still::default()));
         limits.hold_back(Action::ListMachines, "app", Duration::from_secs(7));
         assert_eq!(turns(&limits, Action::ListMachines, 2).await, [7_000, 8_000]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_far_away_is_not_waited_for() {
+        let limits = Limits::new(Arc::new(Still::default()));
+        limits.hold_back(Action::ListMachines, "app", Duration::from_secs(60));
+        for _ in 0..2 {
+            assert_eq!(limits.turn(Action::ListMachines, "app").await, Err(Duration::from_secs(60)));
+        }
+        limits.time.pass(Duration::from_secs(45)).await;
+        assert_eq!(turns(&limits, Action::ListMachines, 1).await, [60_000]);
     }
 }
