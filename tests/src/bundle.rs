@@ -25,7 +25,7 @@ use crate::workspace::root;
 
 /// When every bundle begins: 2026-01-01, midnight in Greenwich.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// Where no Bot API is: the discard port, which nothing listens on.
+/// Where neither a Bot API nor Fly is: the discard port, which nothing listens on.
 const NOWHERE: &str = "http://127.0.0.1:9";
 /// The secret part of the first admin key.
 const ADMIN_SECRET: &str = "the-admin-key-of-a-test";
@@ -61,7 +61,10 @@ impl Bundle {
     /// As `fresh`.
     pub async fn with_telegram_at(telegram_url: &str) -> Self {
         let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
-        let parameters = BTreeMap::from([("TelegramApiUrl".to_owned(), telegram_url.to_owned())]);
+        let parameters = BTreeMap::from([
+            ("TelegramApiUrl".to_owned(), telegram_url.to_owned()),
+            ("FlyApiUrl".to_owned(), NOWHERE.to_owned()),
+        ]);
         let template = Template::parse(&yaml, &parameters).expect("the template can be used");
         let clock = VirtualClock::frozen_at(START);
         let engine = Engine::memory(Arc::new(clock.clone())).expect("SQLite opens in memory");

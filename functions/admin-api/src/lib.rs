@@ -15,7 +15,8 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use routes::{
-    agents, conversations, health, keys, messages, policies, queue, secrets, skills, telegram_webhooks,
+    agents, conversations, health, keys, messages, policies, provider, provider_config, queue, secrets, skills,
+    telegram_webhooks,
     workers,
 };
 
@@ -37,6 +38,10 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/secrets", get(secrets::status::status))
         .route("/v1/secrets/{secretRef}", put(secrets::put::put).delete(secrets::delete::delete))
         .route("/v1/config/policies", get(policies::get::get).put(policies::put::put))
+        .route("/v1/config/provider", get(provider_config::get::get).put(provider_config::put::put))
+        .route("/v1/provider", get(provider::readiness::readiness))
+        .route("/v1/provider/cleanup", post(provider::cleanup::cleanup))
+        .route("/v1/provider/volumes/{volumeId}", delete(provider::volume::delete))
         .route("/v1/messages", post(messages::enqueue::enqueue))
         .route("/v1/messages/{messageId}", get(messages::get::get))
         .route("/v1/queue/stats", get(queue::stats::stats))

@@ -62,6 +62,12 @@ enum Command {
     /// Global skills: deploy a folder, roll back, disable
     #[command(subcommand)]
     Skills(commands::skills::Skills),
+    /// What a deployment is told about itself
+    #[command(subcommand)]
+    Config(commands::config::Config),
+    /// The place where workers run
+    #[command(subcommand)]
+    Provider(commands::provider::Provider),
     /// The worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
@@ -103,6 +109,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Queue(queue) => queue.run(&Api::of(target)?).await,
         Command::Conversations(conversations) => conversations.run(&Api::of(target)?).await,
         Command::Skills(skills) => skills.run(&Api::of(target)?).await,
+        Command::Config(config) => config.run(&Api::of(target)?).await,
+        Command::Provider(provider) => provider.run(&Api::of(target)?).await,
         Command::Workers(workers) => workers.run(&Api::of(target)?).await,
     }
 }

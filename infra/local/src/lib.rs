@@ -3,6 +3,7 @@
 mod atomic_file;
 pub mod aws;
 pub mod clock;
+pub mod fly;
 pub mod gateway;
 pub mod invoke;
 pub mod schedule;

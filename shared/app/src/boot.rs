@@ -10,7 +10,7 @@ use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
 use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
 use af_domain::time::{Millis, Timestamp};
-use af_providers::Providers;
+use af_providers::{FlyProvider, ProviderError, ProviderKind, Providers, TokioTime};
 use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
@@ -18,6 +18,7 @@ use af_telegram::{BotApi, TelegramError, http_client};
 use crate::cache::Cache;
 use crate::clock::{SharedClock, SystemClock};
 use crate::entropy::Entropy;
+use crate::provider::fly_token::FlyToken;
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
@@ -101,6 +102,9 @@ pub enum BootError {
     /// An environment variable is missing.
     #[error("the environment variable {0} is missing")]
     MissingVariable(&'static str),
+    /// The Fly client could not be made.
+    #[error("FLY_API_URL is not usable")]
+    Fly(#[from] ProviderError),
     /// The Telegram client could not be made.
     #[error("TELEGRAM_API_URL is not usable")]
     Telegram(#[from] TelegramError),
@@ -149,16 +153,26 @@ impl App {
             Some(url) => Some(BotApi::new(http_client(url)?, url)),
             None => None,
         };
-        let secrets = aws_sdk_secretsmanager::Client::new(&boot.sdk);
+        let secrets = Secrets::new(aws_sdk_secretsmanager::Client::new(&boot.sdk), prefix);
+        let deployment_id = boot.env.require("DEPLOYMENT_ID")?;
+        let mut providers = boot.providers.clone();
+        // Whoever hands over a provider of his own has a reason: a test, with its own time.
+        let own = providers.kinds().any(|kind| kind == ProviderKind::Fly);
+        if let Some(url) = boot.env.get("FLY_API_URL").filter(|_| !own) {
+            let token = FlyToken { secrets: secrets.clone(), clock: boot.clock.clone() };
+            let time = Arc::new(TokioTime::default());
+            providers =
+                providers.with(Arc::new(FlyProvider::new(url, deployment_id, Arc::new(token), time)?));
+        }
         let entropy = boot.entropy.clone();
         let jitter: Jitter = Arc::new(move || entropy.unit());
         Ok(Self {
             store: Store::new(aws_sdk_dynamodb::Client::new(&boot.sdk), table, jitter),
-            secrets: Secrets::new(secrets, prefix),
+            secrets,
             clock: boot.clock.clone(),
             entropy: boot.entropy.clone(),
-            providers: boot.providers.clone(),
-            deployment_id: boot.env.require("DEPLOYMENT_ID")?.to_owned(),
+            providers,
+            deployment_id: deployment_id.to_owned(),
             public_url: boot.env.get("PUBLIC_URL").map(str::to_owned),
             telegram_url: telegram_url.map(str::to_owned),
             webhook_path_prefix: boot

@@ -18,6 +18,7 @@ pub mod hydrate;
 pub mod ingress;
 pub mod keys;
 pub mod policies;
+pub mod provider;
 pub mod queue;
 pub mod reconcile;
 pub mod secrets;

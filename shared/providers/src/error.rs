@@ -31,6 +31,9 @@ pub enum ProviderError {
         /// What was refused.
         reason: String,
     },
+    /// Nobody has imported the secret that opens Fly's API.
+    #[error("Missing Fly API token. Import an active 'fly.apiToken' secret.")]
+    NoToken,
     /// The provider could not be reached or failed: whether the call took effect is unknown.
     #[error("provider unavailable: {reason}")]
     Unavailable {

@@ -7,19 +7,22 @@
 //! | kind | file | state |
 //! |---|---|---|
 //! | `local` | `local.rs` | worker processes on this machine |
-//! | `fly`, `ecs`, `runpod` | – | asked for by name, answered with [`ProviderError::NotAvailableYet`] |
+//! | `fly` | `fly.rs` | Fly Machines |
+//! | `ecs`, `runpod` | – | asked for by name, answered with [`ProviderError::NotAvailableYet`] |
 
 mod error;
+mod fly;
 mod local;
 mod machine;
 mod provider;
 mod registry;
 
 pub use error::ProviderError;
+pub use fly::{FlyProvider, Time, TokenSource, TokioTime};
 pub use local::{LocalConfig, LocalProvider, MACHINE_MARK_ENV};
 pub use machine::{
-    Guest, Inventory, Machine, MachineRef, MachineState, Scope, SpawnEnv, SpawnSpec, Volume, VolumeRef,
-    VolumeSpec,
+    Guest, Inventory, Machine, MachineRef, MachineState, Scope, SpawnEnv, SpawnSpec, Survey, Volume,
+    VolumeRef, VolumeSpec,
 };
 pub use provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown, UnknownProviderKind};
 pub use registry::Providers;

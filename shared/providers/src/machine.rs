@@ -12,6 +12,8 @@ pub struct Scope {
     pub app_name: String,
     /// Whose machines they are; every machine carries it where several deployments can share an app.
     pub deployment_id: String,
+    /// What the operator calls volumes: names begin with it where the provider lets names be chosen.
+    pub volume_name: String,
 }
 
 /// A machine as the worker's row remembers it.
@@ -94,8 +96,17 @@ pub struct Volume {
 pub struct Inventory<T> {
     /// Ours.
     pub ours: Vec<T>,
-    /// How many there are besides ours; more than none is worth a warning.
+    /// How many were found besides ours; more than none is worth a warning.
     pub foreign: usize,
+}
+
+/// All that is in a place, for people who look at it or clear it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Machines, with the number of those that are not this deployment's.
+    pub machines: Inventory<Machine>,
+    /// Volumes, likewise.
+    pub volumes: Inventory<Volume>,
 }
 
 /// The volume that a worker shall have.

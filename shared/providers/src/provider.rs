@@ -6,7 +6,9 @@ use std::str::FromStr;
 use af_domain::ids::WorkerId;
 use async_trait::async_trait;
 
-use crate::{Inventory, Machine, MachineRef, ProviderError, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec};
+use crate::{
+    Inventory, Machine, MachineRef, ProviderError, Scope, SpawnSpec, Survey, Volume, VolumeRef, VolumeSpec,
+};
 
 /// The providers that the system knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,8 +100,18 @@ pub trait Provider: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether it has the credentials without which no call can succeed; the error names the fix.
+    async fn ready(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// The name of a worker's volume, chosen before the volume exists: the same worker always gets the same name.
     fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> String;
+
+    /// Whether a volume of this name is the worker's, also when `scope` named volumes otherwise at that time.
+    fn is_volume_of(&self, scope: &Scope, worker_id: &WorkerId, name: &str) -> bool {
+        name == self.volume_name(scope, worker_id)
+    }
 
     /// Creates the volume of that name, or finds it.
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError>;
@@ -107,11 +119,16 @@ pub trait Provider: Send + Sync {
     /// Creates and starts the worker's machine. A worker that has a machine, in whatever state, gets that one.
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError>;
 
-    /// The machines of this deployment, each with its worker's id, and how many others share the place.
+    /// The machines of this deployment, each with its worker's id. Others may go uncounted, see `survey`.
     async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError>;
 
     /// The volumes of this deployment.
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError>;
+
+    /// Machines and volumes, with all that share the place counted. May take more requests than the lists.
+    async fn survey(&self, scope: &Scope) -> Result<Survey, ProviderError> {
+        Ok(Survey { machines: self.list(scope).await?, volumes: self.list_volumes(scope).await? })
+    }
 
     /// Keeps new work away from the machine while it is torn down.
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError>;

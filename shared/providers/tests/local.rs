@@ -18,7 +18,7 @@ const LOOKS_MAX: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 fn scope() -> Scope {
-    Scope { app_name: "local".to_owned(), deployment_id: "test".to_owned() }
+    Scope { app_name: "local".to_owned(), deployment_id: "test".to_owned(), volume_name: String::new() }
 }
 
 /// A folder with a provider that runs a shell script; leaves no process behind, also when the test fails.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 46] = [
+const ROUTES: [(&str, &str, char); 51] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -18,6 +18,11 @@ const ROUTES: [(&str, &str, char); 46] = [
     ("DELETE", "/v1/secrets/a", 'a'),
     ("GET", "/v1/config/policies", 'r'),
     ("PUT", "/v1/config/policies", 'a'),
+    ("GET", "/v1/config/provider", 'r'),
+    ("PUT", "/v1/config/provider", 'a'),
+    ("GET", "/v1/provider", 'r'),
+    ("POST", "/v1/provider/cleanup", 'a'),
+    ("DELETE", "/v1/provider/volumes/v", 'a'),
     ("POST", "/v1/messages", 'p'),
     ("GET", "/v1/messages/m", 'r'),
     ("GET", "/v1/queue/stats", 'r'),

@@ -13,6 +13,7 @@ mod operator;
 mod policies;
 mod recover;
 mod retry;
+mod provider;
 mod secrets;
 mod skills;
 mod telegram;

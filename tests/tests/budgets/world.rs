@@ -6,7 +6,7 @@ use std::future::Future;
 use af_app::agents::{AgentSettings, configure};
 use af_app::enqueue::{Enqueue, Identity, enqueue};
 use af_app::ingress::{self, Handled};
-use af_app::reconcile::provider::{self, ProviderConfig};
+use af_app::provider::{self, ProviderConfig};
 use af_app::worker::{Poll, Polled, complete, poll};
 use af_app::{App, bindings, policies, workers};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};

@@ -277,9 +277,8 @@ async fn prepare(world: &World) {
     af_app::agents::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
     let key = af_domain::ids::SecretRef::parse(af_app::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
-    let config =
-        af_app::reconcile::provider::ProviderConfig { kind: "local".to_owned(), env: BTreeMap::new() };
-    af_app::reconcile::provider::configure(&app, &config).await.unwrap();
+    let config = af_app::provider::ProviderConfig { kind: "local".to_owned(), ..Default::default() };
+    af_app::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
     let overrides = serde_json::json!({

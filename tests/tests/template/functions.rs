@@ -16,8 +16,8 @@ const ENVIRONMENT: [(&str, &[&str]); 6] = [
     ("webhook", &["WEBHOOK_PATH_PREFIX"]),
     ("worker", &["BUCKET_NAME"]),
     ("user-api", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
-    ("admin-api", &["TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
-    ("reconcile", &["PUBLIC_URL", "TELEGRAM_API_URL"]),
+    ("admin-api", &["FLY_API_URL", "TELEGRAM_API_URL", "WEBHOOK_PATH_PREFIX"]),
+    ("reconcile", &["FLY_API_URL", "PUBLIC_URL", "TELEGRAM_API_URL"]),
     ("effects", &["BUCKET_NAME", "TELEGRAM_API_URL"]),
 ];
 

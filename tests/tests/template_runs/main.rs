@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use af_domain::time::{Millis, Timestamp};
 use af_local::clock::VirtualClock;
-use af_local::stack::{Stack, StackOptions};
+use af_local::stack::{Stack, StackOptions, WorkersOn};
 use af_providers::Providers;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ async fn stack(template: String) -> Stack {
         port: 0,
         clock: VirtualClock::frozen_at(Timestamp::from_millis(1_800_000_000_000)),
         providers: Providers::none(),
+        workers_on: WorkersOn::Local,
         worker_env: BTreeMap::new(),
         functions: true,
         demo: false,

@@ -6,6 +6,8 @@ pub mod health;
 pub mod keys;
 pub mod messages;
 pub mod policies;
+pub mod provider;
+pub mod provider_config;
 pub mod queue;
 pub mod secrets;
 pub mod skills;

@@ -2,7 +2,9 @@
 
 pub mod agents;
 pub mod chat;
+pub mod config;
 pub mod conversations;
+pub mod provider;
 pub mod queue;
 pub mod secrets;
 pub mod skills;

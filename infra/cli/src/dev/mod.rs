@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_local::clock::VirtualClock;
-use af_local::stack::{DevFile, Home, Stack, StackOptions};
+use af_local::stack::{DevFile, Home, Stack, StackOptions, WorkersOn};
 use af_providers::{LocalConfig, LocalProvider, Providers};
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Target, output};
@@ -41,6 +41,9 @@ pub struct Dev {
     /// No demo agent, bot and user
     #[arg(long)]
     no_demo: bool,
+    /// Where workers run: as processes of this machine, or as machines of a stand-in for Fly, which run the same
+    #[arg(long, value_enum, default_value_t)]
+    provider: ProviderOption,
     /// Start no worker processes; start your own with `workers register`
     #[arg(long)]
     no_workers: bool,
@@ -53,6 +56,13 @@ pub struct Dev {
     /// The template to run; `infra/template.yaml` here, or the one this program was built with
     #[arg(long)]
     template: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ProviderOption {
+    #[default]
+    Local,
+    Fly,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,7 +110,9 @@ impl Dev {
             data_dir: place.kept_in.clone(),
             port: self.port,
             clock,
+            // Also with Fly: workers of an earlier start may still be there to be taken down.
             providers: workers.clone().map_or_else(Providers::none, |w| Providers::none().with(Arc::new(w))),
+            workers_on: self.workers_on(workers.clone()),
             worker_env: self.worker_env()?,
             functions: !self.no_functions,
             demo: !self.no_demo,
@@ -153,6 +165,15 @@ impl Dev {
             stop_timeout: WORKER_STOP_TIMEOUT,
         };
         Ok(Some(LocalProvider::new(config)))
+    }
+
+    fn workers_on(&self, workers: Option<LocalProvider>) -> WorkersOn {
+        match self.provider {
+            ProviderOption::Local => WorkersOn::Local,
+            ProviderOption::Fly => {
+                WorkersOn::Fly { runner: workers.map(|w| Arc::new(w) as Arc<dyn af_local::fly::Runner>) }
+            }
+        }
     }
 
     /// What every worker is told besides what the deployment tells it: the engine it runs.

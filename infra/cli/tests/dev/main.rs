@@ -6,6 +6,7 @@
 
 mod crashes;
 mod files;
+mod fly;
 mod idle;
 mod loop_;
 mod many;

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 
 use crate::aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
 use crate::clock::VirtualClock;
+use crate::fly::{ClockTime, FakeFly, Options as FlyOptions, PAGE_LEN_MAX, Runner};
 use crate::schedule::{ScheduleRunner, Schedules};
 use crate::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
 use crate::stream::pump::Pump;
@@ -37,6 +38,8 @@ use crate::template::Template;
 pub use home::{DemoFile, DevFile, Home};
 pub use seed::Demo;
 
+/// Where the Machines API of the stand-in is.
+const FLY_API_PATH: &str = "/_local/fly/v1";
 /// Name of the one deployment on this machine.
 const DEPLOYMENT_ID: &str = "dev";
 /// Attempts of an SDK call: the engine is in this process, so a second one only helps against injected faults.
@@ -54,12 +57,26 @@ pub struct StackOptions {
     pub clock: VirtualClock,
     /// Where workers can run.
     pub providers: Providers,
+    /// Which of them the deployment is configured for.
+    pub workers_on: WorkersOn,
     /// Non-secret variables for every worker.
     pub worker_env: BTreeMap<String, String>,
     /// Whether the template's functions run here; otherwise only the AWS endpoint and the stand-ins do.
     pub functions: bool,
     /// Whether a demo agent with its bot and user is there.
     pub demo: bool,
+}
+
+/// The provider that a deployment on this machine is configured for.
+#[derive(Clone)]
+pub enum WorkersOn {
+    /// Processes of this machine.
+    Local,
+    /// Machines of the Fly stand-in.
+    Fly {
+        /// What they run; without one, they run nothing.
+        runner: Option<Arc<dyn Runner>>,
+    },
 }
 
 /// A running stack. Dropping it ends what it runs without waiting.
@@ -69,6 +86,7 @@ pub struct Stack {
     aws: LocalAws,
     clock: VirtualClock,
     telegram: StandIn,
+    fly: FakeFly,
     demo: Option<Demo>,
     admin_key: String,
     background: Background,
@@ -119,6 +137,7 @@ impl Stack {
         let parameters = BTreeMap::from([
             ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
             ("TelegramApiUrl".to_owned(), url.clone()),
+            ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
         ]);
         let template =
             Template::parse(&options.template, &parameters).context("the template cannot be used")?;
@@ -138,7 +157,8 @@ impl Stack {
             functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
         let operator = App::from_boot(&boot.operator(&template))?;
         let admin_key = seed::secrets(&operator).await?;
-        seed::provider(&operator, options.worker_env.clone()).await?;
+        let fly = fly(&options, &operator).await?;
+        seed::provider(&operator, &options).await?;
 
         let functions =
             if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
@@ -146,7 +166,8 @@ impl Stack {
             pump: tokio::sync::Mutex::new(None),
             schedules: tokio::sync::Mutex::new(None),
         }));
-        let control = control::router(options.clock.clone(), background.clone()).merge(telegram.control());
+        let control = control::router(options.clock.clone(), background.clone());
+        let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
         let (stop, _) = watch::channel(false);
         let servers = vec![serve(listener, router, &stop), serve(aws_listener, aws.endpoint_router(), &stop)];
@@ -169,6 +190,7 @@ impl Stack {
             aws,
             clock: options.clock,
             telegram,
+            fly,
             demo,
             admin_key,
             background,
@@ -205,6 +227,11 @@ impl Stack {
     /// The Telegram stand-in.
     pub const fn telegram(&self) -> &StandIn {
         &self.telegram
+    }
+
+    /// The Fly stand-in.
+    pub const fn fly(&self) -> &FakeFly {
+        &self.fly
     }
 
     /// Moves the clock and waits until what fell due has been handed to its functions.
@@ -248,6 +275,24 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
         tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
     }
     Ok(LocalAws::new(engine, secrets).with_objects(objects))
+}
+
+/// The Fly stand-in. It is there whatever workers run on, so that nothing on this machine ever calls Fly itself.
+async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
+    let (runner, token) = match &options.workers_on {
+        WorkersOn::Local => (None, None),
+        WorkersOn::Fly { runner } => (runner.clone(), Some(seed::fly_token(operator).await?)),
+    };
+    let fly = FakeFly::open(FlyOptions {
+        data_dir: options.data_dir.clone(),
+        time: Arc::new(ClockTime(options.clock.clone())),
+        entropy: operator.entropy.clone(),
+        token,
+        runner,
+        page_len_max: PAGE_LEN_MAX,
+    })?;
+    fly.add_app(seed::FLY_APP, seed::FLY_ORGANIZATION);
+    Ok(fly)
 }
 
 fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {

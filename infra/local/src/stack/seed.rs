@@ -1,10 +1,9 @@
 //! What a new deployment needs: its first key, its signing key, and for newcomers a demo that answers.
 
-use std::collections::BTreeMap;
-
 use af_app::agents::{self, AgentSettings};
 use af_app::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
-use af_app::reconcile::provider::{self, ProviderConfig};
+use af_app::provider::fly_token::FLY_TOKEN_REF;
+use af_app::provider::{self, GuestConfig, ProviderConfig};
 use af_app::worker_token::SIGNING_KEY_REF;
 use af_app::{App, bindings, telegram_bots};
 use af_domain::agent::{BindingSource, TelegramIdentity};
@@ -14,8 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::{StackOptions, WorkersOn};
 use crate::telegram::StandIn;
 
+/// The app of the Fly stand-in that workers run in, and its organization.
+pub(super) const FLY_APP: &str = "agent-factory";
+pub(super) const FLY_ORGANIZATION: &str = "personal";
+const FLY_IMAGE: &str = "registry.fly.io/agent-factory:worker";
+const FLY_REGION: &str = "fra";
 const AGENT: &str = "demo";
 const USER: &str = "demo-user";
 /// The demo user's Telegram id; in a private chat it is the chat's id too.
@@ -41,14 +46,7 @@ pub(super) async fn secrets(app: &App) -> anyhow::Result<String> {
     let mut admin = String::new();
     for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
         let secret = SecretRef::parse(name)?;
-        let value = match app.secrets.get(&secret, app.now()).await? {
-            Some(value) => value,
-            None => {
-                let value = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
-                app.secrets.put(&secret, value.clone(), app.now()).await?;
-                value
-            }
-        };
+        let value = generated(app, &secret).await?;
         if name == BOOTSTRAP_KEY_REF {
             admin = format!("afk_{BOOTSTRAP_KEY_ID}_{}", value.expose_secret());
         }
@@ -56,9 +54,38 @@ pub(super) async fn secrets(app: &App) -> anyhow::Result<String> {
     Ok(admin)
 }
 
-/// Says that workers run on this machine, and with which variables.
-pub(super) async fn provider(app: &App, env: BTreeMap<String, String>) -> anyhow::Result<()> {
-    Ok(provider::configure(app, &ProviderConfig { kind: "local".to_owned(), env }).await?)
+async fn generated(app: &App, secret: &SecretRef) -> anyhow::Result<SecretString> {
+    if let Some(value) = app.secrets.get(secret, app.now()).await? {
+        return Ok(value);
+    }
+    let value = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
+    app.secrets.put(secret, value.clone(), app.now()).await?;
+    Ok(value)
+}
+
+/// The token that opens the Fly stand-in.
+pub(super) async fn fly_token(app: &App) -> anyhow::Result<String> {
+    Ok(generated(app, &SecretRef::parse(FLY_TOKEN_REF)?).await?.expose_secret().to_owned())
+}
+
+/// Says where workers run, and with which variables.
+pub(super) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
+    let env = options.worker_env.clone();
+    let config = match options.workers_on {
+        WorkersOn::Local => ProviderConfig { kind: "local".to_owned(), env, ..ProviderConfig::default() },
+        WorkersOn::Fly { .. } => ProviderConfig {
+            kind: "fly".to_owned(),
+            app_name: Some(FLY_APP.to_owned()),
+            organization_slug: Some(FLY_ORGANIZATION.to_owned()),
+            image: Some(FLY_IMAGE.to_owned()),
+            region: Some(FLY_REGION.to_owned()),
+            volume_name: Some("data".to_owned()),
+            guest: Some(GuestConfig { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
+            env,
+            ..ProviderConfig::default()
+        },
+    };
+    Ok(provider::configure(app, &config).await?)
 }
 
 /// Seeds the demo, or finds the one of an earlier start. The webhook is set each time: the port may be another.

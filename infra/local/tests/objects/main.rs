@@ -11,7 +11,7 @@ use std::sync::Arc;
 use af_domain::time::Timestamp;
 use af_local::aws::{Engine, LocalAws, Objects, Secrets};
 use af_local::clock::VirtualClock;
-use af_local::stack::{Stack, StackOptions};
+use af_local::stack::{Stack, StackOptions, WorkersOn};
 use af_local::template::Template;
 use af_providers::Providers;
 use aws_sdk_s3::Client;
@@ -153,6 +153,7 @@ async fn a_stack_has_the_buckets_of_its_template_and_its_presigned_urls_lead_to_
         port: 0,
         clock: VirtualClock::frozen_at(START),
         providers: Providers::none(),
+        workers_on: WorkersOn::Local,
         worker_env: BTreeMap::new(),
         functions: false,
         demo: false,

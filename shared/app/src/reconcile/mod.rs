@@ -3,7 +3,6 @@
 mod execute;
 mod kept;
 mod observe;
-pub mod provider;
 pub(crate) mod repair;
 mod spawn;
 mod teardown;

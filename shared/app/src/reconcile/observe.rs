@@ -9,8 +9,7 @@ use af_domain::pool::{MachineView, Observed, ObservedWorker, ReadyConversation, 
 use af_domain::worker::Worker;
 use af_providers::Machine;
 
-use super::provider::{Place, place};
-use crate::workers::MANUAL;
+use crate::provider::{Place, place, public_url};
 use crate::{App, AppError};
 
 /// Entries of one page of a shard: far below the 1 MB that end a page anyway.
@@ -24,6 +23,8 @@ pub(super) struct Sight {
     pub observed: Observed,
     /// Where workers run, when that is configured.
     pub place: Option<Place>,
+    /// The URL that workers are told, when there is one.
+    pub public_url: Option<String>,
     /// The provider's machines by worker.
     pub machines: HashMap<WorkerId, Machine>,
     /// What is missing or failed.
@@ -62,15 +63,14 @@ pub(super) async fn observe(
             Err(error) => errors.push(error.to_string()),
         }
     }
-    let place = match place(app, reached_at).await? {
-        Ok(place) => Some(place),
-        Err(missing) => {
-            errors.push(missing);
-            None
-        }
+    let place = found(place(app).await?, &mut errors);
+    // Told of one thing at a time: without a provider, a URL is of no use yet.
+    let public_url = match &place {
+        Some(_) => found(public_url(app, reached_at).await?, &mut errors),
+        None => None,
     };
     let machines = match &place {
-        Some(place) if workers.iter().any(|w| w.provider != MANUAL) => {
+        Some(place) if workers.iter().any(|w| w.provider == place.provider.kind().as_str()) => {
             match place.provider.list(&place.scope).await {
                 Ok(inventory) => Some(inventory.ours.into_iter().map(|m| (m.worker_id.clone(), m)).collect()),
                 Err(error) => {
@@ -81,9 +81,25 @@ pub(super) async fn observe(
         }
         _ => None,
     };
-    let workers = workers.into_iter().map(|w| observed(w, &by_key, machines.as_ref())).collect();
+    let here = place.as_ref().map(|p| p.provider.kind().as_str());
+    let workers = workers.into_iter().map(|w| {
+        // The machine of one that another provider runs is not on this list.
+        let machines = machines.as_ref().filter(|_| here == Some(w.provider.as_str()));
+        observed(w, &by_key, machines)
+    });
+    let workers = workers.collect();
     let ready = ready.into_iter().flatten().collect();
-    Ok(Sight { observed: Observed { workers, ready }, place, machines: machines.unwrap_or_default(), errors })
+    Ok(Sight {
+        observed: Observed { workers, ready },
+        place,
+        public_url,
+        machines: machines.unwrap_or_default(),
+        errors,
+    })
+}
+
+fn found<T>(what: Result<T, String>, errors: &mut Vec<String>) -> Option<T> {
+    what.map_err(|missing| errors.push(missing)).ok()
 }
 
 async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, AppError> {
@@ -111,7 +127,6 @@ fn observed(
     let conversation =
         conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)).cloned();
     let machine = match machines {
-        _ if worker.provider == MANUAL => MachineView::Unknown,
         None => MachineView::Unknown,
         Some(machines) => match machines.get(&worker.id) {
             None => MachineView::Missing,

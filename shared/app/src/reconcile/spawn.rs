@@ -12,15 +12,10 @@ use af_store::conversation::Commit;
 use super::Outcome;
 use super::execute::{FinalSnapshot, drain, settle};
 use super::observe::Sight;
-use super::provider::Place;
 use super::repair::examine;
+use crate::provider::Place;
 use crate::workers::{assignment, environment};
 use crate::{App, AppError, worker_token};
-
-/// Where the volume appears in a machine.
-const VOLUME_PATH: &str = "/data";
-/// Size of a volume in GB.
-const VOLUME_SIZE_GB: u32 = 1;
 
 pub(super) async fn spawn(
     app: &App,
@@ -28,11 +23,11 @@ pub(super) async fn spawn(
     conversation: Option<&ConversationKey>,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
-    let Some(place) = &sight.place else {
+    let (Some(place), Some(url)) = (&sight.place, &sight.public_url) else {
         return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
     };
     let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
-    match start(app, place, &worker, policies).await {
+    match start(app, place, url, &worker, policies).await {
         Ok(machine) => {
             app.store.machine_if_registered(&worker.id, &machine).await?;
             tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
@@ -81,18 +76,24 @@ async fn register(
     })
 }
 
-async fn start(app: &App, place: &Place, worker: &Worker, policies: &Policies) -> Result<Machine, AppError> {
+async fn start(
+    app: &App,
+    place: &Place,
+    public_url: &str,
+    worker: &Worker,
+    policies: &Policies,
+) -> Result<Machine, AppError> {
     let (token, _) = worker_token::mint(app, &worker.id).await?;
     // Ours win over the operator's: a wrong URL there must not cut workers off.
     let mut env: BTreeMap<String, String> = place.env.clone();
-    env.extend(environment(worker, &token, &place.public_url, app.telegram_url.as_deref(), policies));
+    env.extend(environment(worker, &token, public_url, app.telegram_url.as_deref(), policies));
     let volume = if place.provider.capabilities().volumes {
         let spec = VolumeSpec {
             scope: place.scope.clone(),
             worker_id: worker.id.clone(),
             name: place.provider.volume_name(&place.scope, &worker.id),
-            region: String::new(),
-            size_gb: VOLUME_SIZE_GB,
+            region: place.region.clone(),
+            size_gb: place.volume_size_gb,
         };
         Some(place.provider.ensure_volume(&spec).await?)
     } else {
@@ -101,12 +102,12 @@ async fn start(app: &App, place: &Place, worker: &Worker, policies: &Policies) -
     let spec = SpawnSpec {
         scope: place.scope.clone(),
         worker_id: worker.id.clone(),
-        image: String::new(),
-        region: String::new(),
-        guest: None,
+        image: place.image.clone(),
+        region: place.region.clone(),
+        guest: place.guest.clone(),
         env: SpawnEnv::from(env),
         volume,
-        volume_path: VOLUME_PATH.to_owned(),
+        volume_path: place.volume_path.clone(),
     };
     let machine =
         place.provider.spawn(&spec).await.map_err(|e: ProviderError| AppError::Provider(e))?.machine;

@@ -2,12 +2,18 @@
 //! any more is done.
 
 use af_domain::ids::WorkerId;
+use af_domain::time::Millis;
+use af_domain::worker::WorkerStatus;
 use af_providers::{MachineRef, ProviderError, StopOutcome, Teardown};
 
 use super::Outcome;
 use super::observe::Sight;
 use crate::workers::MANUAL;
 use crate::{App, AppError};
+
+/// Since when a worker must have been stopping before its machine is ended by force: more than the five minutes in
+/// which a provider lets it end by itself.
+const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
 
 pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<Outcome, AppError> {
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
@@ -16,33 +22,38 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
         let Some(place) = &sight.place else {
             return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
         };
+        let (provider, scope) = place.of_worker(app, &worker)?;
+        let overdue = matches!(worker.status, WorkerStatus::Stopping { since } if app.now().since(since) >= FORCE_AFTER);
         let known =
             worker.machine.map(|m| MachineRef { app_name: m.app, machine_id: m.id, region: m.region });
         // A machine whose creation was never answered stands in no row, but in the provider's list.
         let machine = match known.or_else(|| sight.machines.get(id).map(|m| m.machine.clone())) {
             Some(machine) => Some(machine),
             None => {
-                let listed = place.provider.list(&place.scope).await?;
+                let listed = provider.list(&scope).await?;
                 listed.ours.into_iter().find(|m| &m.worker_id == id).map(|m| m.machine)
             }
         };
         if let Some(machine) = &machine {
-            absent_is_fine(place.provider.cordon(machine).await)?;
-            let stop = match place.provider.stop(machine).await {
+            absent_is_fine(provider.cordon(machine).await)?;
+            let stop = match provider.stop(machine).await {
                 Err(error) if error.is_not_found() => StopOutcome::Stopped,
+                Err(error) if overdue && error.is_transient() => StopOutcome::Stopping,
                 other => other?,
             };
-            if stop == StopOutcome::Stopping {
+            if stop == StopOutcome::Stopping && !overdue {
                 return Ok(Outcome::Waiting("its machine to stop".to_owned()));
             }
-            match place.provider.terminate(machine, Teardown::WhenStopped).await {
+            let teardown =
+                if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
+            match provider.terminate(machine, teardown).await {
                 Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
                 other => absent_is_fine(other)?,
             }
         }
-        for volume in place.provider.list_volumes(&place.scope).await?.ours {
-            if volume.volume.name == place.provider.volume_name(&place.scope, id) {
-                match place.provider.delete_volume(&volume.volume).await {
+        for volume in provider.list_volumes(&scope).await?.ours {
+            if provider.is_volume_of(&scope, id, &volume.volume.name) {
+                match provider.delete_volume(&volume.volume).await {
                     Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
                     other => absent_is_fine(other)?,
                 }

@@ -1,0 +1,22 @@
+//! `GET /v1/provider`: whether workers can run, and what is where they run.
+
+use af_app::provider::readiness::{Readiness, readiness as look};
+use af_http::Problem;
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Viewer;
+use crate::public_url::PublicUrl;
+
+/// Looks at config, secrets and the provider itself.
+///
+/// # Errors
+/// When the table or Secrets Manager cannot answer; what the provider answers is part of the result.
+pub async fn readiness(
+    State(app): State<Shared>,
+    _: Viewer,
+    PublicUrl(url): PublicUrl,
+) -> Result<Json<Readiness>, Problem> {
+    Ok(Json(look(&app, url.as_deref()).await?))
+}

@@ -1,0 +1,22 @@
+//! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that no machine has.
+
+use af_app::provider::volume::delete as remove;
+use af_http::Problem;
+use axum::extract::{Path, State};
+use http::StatusCode;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Deletes it, and everything on it.
+///
+/// # Errors
+/// 404 when this deployment has no such volume, 409 while a machine has it.
+pub async fn delete(
+    State(app): State<Shared>,
+    _: Operator,
+    Path(volume): Path<String>,
+) -> Result<StatusCode, Problem> {
+    remove(&app, &volume).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

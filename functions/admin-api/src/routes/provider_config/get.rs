@@ -1,0 +1,17 @@
+//! `GET /v1/config/provider`: the config, and what may be a mistake in it.
+
+use af_app::provider::config::{ProviderConfigView, show};
+use af_http::Problem;
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Viewer;
+
+/// Shows the config; null before the first.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<ProviderConfigView>, Problem> {
+    Ok(Json(show(&app).await?))
+}

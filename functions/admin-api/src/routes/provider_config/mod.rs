@@ -1,0 +1,4 @@
+//! The provider config: where and how workers run.
+
+pub mod get;
+pub mod put;

@@ -1,0 +1,22 @@
+//! `PUT /v1/config/provider`: sets the whole config; what is left out goes back to its default.
+
+use af_app::provider::ProviderConfig;
+use af_app::provider::config::{ProviderConfigView, set};
+use af_http::{ApiJson, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Sets the config. Workers that run already go on with what they were started with.
+///
+/// # Errors
+/// 422 naming the field at fault; nothing is written then.
+pub async fn put(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiJson(config): ApiJson<ProviderConfig>,
+) -> Result<Json<ProviderConfigView>, Problem> {
+    Ok(Json(set(&app, config).await?))
+}

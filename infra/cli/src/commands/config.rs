@@ -1,0 +1,70 @@
+//! `config`: what a deployment is told about itself.
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::api::{Api, text};
+use crate::output;
+
+/// Configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Where and how workers run
+    #[command(subcommand)]
+    Provider(ProviderConfig),
+}
+
+/// The provider config.
+#[derive(Debug, Subcommand)]
+pub enum ProviderConfig {
+    /// Show it
+    Get,
+    /// Set it from JSON, read from standard input or a file; what is left out goes back to its default
+    Set {
+        /// File with the config
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+}
+
+const PROVIDER: &str = "/v1/config/provider";
+
+impl Config {
+    pub async fn run(self, api: &Api) -> anyhow::Result<()> {
+        let Config::Provider(command) = self;
+        let view = match command {
+            ProviderConfig::Get => api.get(PROVIDER).await?,
+            ProviderConfig::Set { file } => api.put(PROVIDER, &read(file)?).await?,
+        };
+        if api.json {
+            output::json(&view);
+            return Ok(());
+        }
+        output::json(&view["config"]);
+        for warning in view["warnings"].as_array().into_iter().flatten() {
+            output::line(&format!("warning: {}", text(warning)));
+        }
+        Ok(())
+    }
+}
+
+fn read(file: Option<PathBuf>) -> anyhow::Result<Value> {
+    let json = match file {
+        Some(file) => {
+            std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?
+        }
+        None => {
+            if std::io::stdin().is_terminal() {
+                output::line("Enter the config as JSON, then Ctrl-D:");
+            }
+            let mut json = String::new();
+            std::io::stdin().read_to_string(&mut json)?;
+            json
+        }
+    };
+    serde_json::from_str(&json).context("the config is no JSON")
+}

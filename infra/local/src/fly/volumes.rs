@@ -1,0 +1,89 @@
+//! Volumes of the stand-in.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::FakeFly;
+use super::api::{Answer, Asked, Refused};
+use super::checks::{CREATE_VOLUME, check};
+use super::machines::page;
+use super::state::{App, Volume};
+
+/// Size of a volume for which none is named, in GB.
+const SIZE_GB: u64 = 1;
+/// Where a volume is made for which no region is named.
+const REGION: &str = "fra";
+
+fn shown(volume: &Volume) -> Value {
+    json!({
+        "id": volume.id,
+        "name": volume.name,
+        "state": "created",
+        "region": volume.region,
+        "size_gb": volume.size_gb,
+        "zone": "0000",
+        "encrypted": true,
+        "attached_machine_id": volume.attached_to,
+        "attached_alloc_id": null,
+        "created_at": volume.created_at,
+        "fstype": "ext4",
+    })
+}
+
+fn app<'a>(memory: &'a mut super::Memory, asked: &Asked) -> Result<&'a mut App, Refused> {
+    memory.state.apps.get_mut(&asked.target.app).ok_or_else(|| Refused::not_found("app"))
+}
+
+pub(super) fn list(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+    let mut memory = fly.inner.lock();
+    let app = app(&mut memory, asked)?;
+    page(app.volumes.values(), fly.inner.page_len_max, asked, |v| v.id.clone(), shown)
+}
+
+pub(super) fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+    check(&asked.body, CREATE_VOLUME).map_err(Refused::invalid)?;
+    let text = |name: &str| asked.body[name].as_str();
+    let volume = Volume {
+        id: format!("vol_{}", fly.inner.id(16)),
+        name: text("name").unwrap_or_default().to_owned(),
+        region: text("region").unwrap_or(REGION).to_owned(),
+        size_gb: asked.body["size_gb"].as_u64().unwrap_or(SIZE_GB),
+        created_at: fly.inner.now(),
+        attached_to: None,
+        used_by: None,
+    };
+    let answer = shown(&volume);
+    let mut memory = fly.inner.lock();
+    app(&mut memory, asked)?.volumes.insert(volume.id.clone(), volume);
+    fly.inner.keep(&memory.state);
+    Ok(answer.into())
+}
+
+pub(super) fn get(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+    let mut memory = fly.inner.lock();
+    let volume = app(&mut memory, asked)?.volumes.get(&asked.target.id);
+    Ok(shown(volume.ok_or_else(|| Refused::not_found("volume"))?).into())
+}
+
+pub(super) async fn destroy(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+    let (answer, used_by) = {
+        let mut memory = fly.inner.lock();
+        let volumes = &mut app(&mut memory, asked)?.volumes;
+        let volume = volumes.get(&asked.target.id).ok_or_else(|| Refused::not_found("volume"))?;
+        if let Some(machine) = &volume.attached_to {
+            let why = format!("volume is currently bound to machine: {machine}");
+            return Err(Refused::precondition(why));
+        }
+        let mut answer = shown(volume);
+        answer["state"] = "pending_destroy".into();
+        let used_by = volume.used_by.clone();
+        volumes.remove(&asked.target.id);
+        fly.inner.keep(&memory.state);
+        (answer, used_by)
+    };
+    if let (Some(runner), Some(name)) = (&fly.inner.runner, used_by) {
+        let deleted = runner.delete_volume(&name).await;
+        deleted.map_err(|e| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    }
+    Ok(answer.into())
+}

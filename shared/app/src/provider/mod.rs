@@ -1,0 +1,141 @@
+//! Where workers run: the provider config, the place it makes, and what an operator does there.
+
+pub mod cleanup;
+pub mod config;
+pub mod fly_token;
+pub mod readiness;
+pub mod volume;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af_domain::ids::SecretRef;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Millis;
+use af_domain::worker::Worker;
+use af_providers::{Guest, Provider, ProviderError, ProviderKind, Scope};
+use secrecy::ExposeSecret;
+
+use crate::{App, AppError};
+
+pub use config::{GuestConfig, ProviderConfig, configure};
+
+/// Secret that holds the public URL where the function is not told it.
+const PUBLIC_URL_REF: &str = "factory.url";
+/// Where the volume appears in a machine, unless the config says otherwise.
+const VOLUME_PATH: &str = "/data";
+/// Size of a volume in GB, unless the config says otherwise.
+const VOLUME_SIZE_GB: u32 = 1;
+
+/// A usable provider, and how it is used.
+pub(crate) struct Place {
+    pub provider: Arc<dyn Provider>,
+    pub scope: Scope,
+    pub image: String,
+    pub region: String,
+    pub guest: Option<Guest>,
+    pub volume_size_gb: u32,
+    pub volume_path: String,
+    pub env: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// The provider that runs `worker`, and where: the configured one may be another by now.
+    ///
+    /// # Errors
+    /// When this function cannot use that provider.
+    pub(crate) fn of_worker(
+        &self,
+        app: &App,
+        worker: &Worker,
+    ) -> Result<(Arc<dyn Provider>, Scope), ProviderError> {
+        if worker.provider == self.provider.kind().as_str() {
+            return Ok((self.provider.clone(), self.scope.clone()));
+        }
+        let kind: ProviderKind = worker.provider.parse().map_err(|_| ProviderError::Rejected {
+            reason: format!("unknown provider {}", worker.provider),
+        })?;
+        let app_name = worker.machine.as_ref().map_or_else(|| kind.as_str().to_owned(), |m| m.app.clone());
+        Ok((app.providers.get(kind)?, Scope { app_name, ..self.scope.clone() }))
+    }
+}
+
+/// The place where workers run, or what is missing, in words that name the fix.
+pub(crate) async fn place(app: &App) -> Result<Result<Place, String>, AppError> {
+    let Some(config) = config::stored(app).await? else {
+        return Ok(Err("Missing providerConfig.kind.".to_owned()));
+    };
+    let kind: ProviderKind = match config.kind.parse() {
+        Ok(kind) => kind,
+        Err(unknown) => return Ok(Err(format!("providerConfig.kind: {unknown}"))),
+    };
+    let provider = match app.providers.get(kind) {
+        Ok(provider) => provider,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if let Some(field) = config.missing(&provider.capabilities()) {
+        return Ok(Err(format!("Missing providerConfig.{field}.")));
+    }
+    if let Err(error) = provider.ready().await {
+        return Ok(Err(error.to_string()));
+    }
+    let scope = Scope {
+        app_name: config.app_name.unwrap_or_else(|| kind.as_str().to_owned()),
+        deployment_id: app.deployment_id.clone(),
+        volume_name: config.volume_name.unwrap_or_default(),
+    };
+    Ok(Ok(Place {
+        provider,
+        scope,
+        image: config.image.unwrap_or_default(),
+        region: config.region.unwrap_or_default(),
+        guest: config.guest.map(Into::into),
+        volume_size_gb: config.volume_size_gb.unwrap_or(VOLUME_SIZE_GB),
+        volume_path: config.volume_path.unwrap_or_else(|| VOLUME_PATH.to_owned()),
+        env: config.env,
+    }))
+}
+
+/// The URL that workers are told: the one of the function, else of the secret, else `reached_at`, by which a caller
+/// has just reached us. In words that name the fix when there is none.
+pub(crate) async fn public_url(
+    app: &App,
+    reached_at: Option<&str>,
+) -> Result<Result<String, String>, AppError> {
+    if let Some(url) = &app.public_url {
+        return Ok(Ok(url.clone()));
+    }
+    let secret = app.secrets.get(&SecretRef::parse(PUBLIC_URL_REF)?, app.now()).await?;
+    let url = secret.map(|s| s.expose_secret().to_owned()).or_else(|| reached_at.map(str::to_owned));
+    Ok(url.ok_or_else(|| {
+        "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.".to_owned()
+    }))
+}
+
+/// The place, for an operator's call: what is missing is a refusal.
+async fn usable(app: &App) -> Result<Place, AppError> {
+    place(app).await?.map_err(|missing| Refusal::new(Code::NotConfigured, missing).into())
+}
+
+/// What a provider answered, as an operator is told.
+fn told(error: ProviderError) -> AppError {
+    let detail = error.to_string();
+    match error {
+        ProviderError::NotFound { .. } => Refusal::new(Code::NotFound, detail),
+        ProviderError::Precondition { .. } | ProviderError::Rejected { .. } => {
+            Refusal::new(Code::Conflict, detail)
+        }
+        ProviderError::RateLimited { retry_after } => {
+            let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            Refusal::new(Code::RateLimited, detail).after(Millis::new(millis))
+        }
+        ProviderError::Auth { .. } | ProviderError::NoToken | ProviderError::NotAvailableYet { .. } => {
+            Refusal::new(Code::NotConfigured, detail)
+        }
+        ProviderError::Unavailable { .. } => {
+            tracing::warn!(%error, "the provider cannot be reached");
+            Refusal::new(Code::Unavailable, detail)
+        }
+    }
+    .into()
+}

@@ -1,0 +1,46 @@
+//! Providers: one suite for all of them, and what is particular to Fly, on its stand-in.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod fly;
+mod pool;
+mod stand_in;
+mod suite;
+
+use std::time::Duration;
+
+use af_providers::{LocalConfig, LocalProvider, Provider};
+use async_trait::async_trait;
+
+use suite::{Bench, conforms};
+
+struct Local(LocalProvider);
+
+#[async_trait]
+impl Bench for Local {
+    fn provider(&self) -> &dyn Provider {
+        &self.0
+    }
+
+    /// Processes need no time of ours: the provider waits for them itself.
+    async fn pass(&self, _by: Duration) {}
+}
+
+#[tokio::test]
+async fn the_local_provider_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = LocalProvider::new(LocalConfig {
+        program: "sleep".into(),
+        args: vec!["60".to_owned()],
+        data_dir: folder.path().to_owned(),
+        stop_timeout: Duration::from_secs(10),
+    });
+    conforms(&Local(provider)).await;
+}
+
+#[tokio::test]
+async fn the_fly_provider_conforms() {
+    let world = fly::World::new().await;
+    conforms(&world).await;
+    assert_eq!(world.fly.refused_for_rate(), 0, "the limits are kept by waiting");
+}

@@ -1,0 +1,193 @@
+//! Reconcile with machines of the Fly stand-in: what goes wrong there is put right by the next runs.
+
+use std::sync::Arc;
+
+use af_app::App;
+use af_app::agents::{AgentSettings, configure};
+use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::provider::{self, ProviderConfig};
+use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_domain::ids::{AgentKey, ConversationId};
+use af_domain::message::Payload;
+use af_domain::time::Millis;
+use af_local::fly::{Action, Fault};
+use af_providers::{Machine, MachineState, Providers};
+use af_tests::bundle::Bundle;
+
+use crate::fly::World;
+use crate::suite::{machines, scope};
+
+/// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
+const RUNS_MAX: usize = 20;
+
+struct Pool {
+    world: World,
+    bundle: Bundle,
+    app: App,
+}
+
+impl Pool {
+    /// A deployment with one agent, whose workers run on the stand-in; a message waits for one.
+    async fn with_work() -> Self {
+        let mut bundle = Bundle::fresh().await;
+        let deployment = bundle.app("reconcile").deployment_id;
+        let world = World::by(bundle.clock.clone(), &deployment).await;
+        bundle.providers = Providers::none().with(Arc::new(world.provider.clone()));
+        let app = bundle.app("reconcile");
+        let agent = AgentKey::parse("demo").unwrap();
+        let settings =
+            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        configure(&app, &agent, settings).await.unwrap();
+        let config = ProviderConfig {
+            kind: "fly".to_owned(),
+            app_name: Some("workers".to_owned()),
+            image: Some("registry.fly.io/workers:1".to_owned()),
+            region: Some("fra".to_owned()),
+            ..ProviderConfig::default()
+        };
+        provider::configure(&app, &config).await.unwrap();
+        let message = Enqueue {
+            identity: Identity::Fresh,
+            conversation: ConversationId::parse("talk").unwrap(),
+            agent,
+            payload: Payload {
+                provider: "app".into(),
+                provider_user_id: "ann".into(),
+                message_text: "hello".into(),
+                ..Payload::default()
+            },
+            priority: None,
+            scheduled_for: None,
+            attempts_max: None,
+        };
+        enqueue(&app, message).await.unwrap();
+        Self { world, bundle, app }
+    }
+
+    async fn run(&self) -> Report {
+        match Box::pin(reconcile(&self.app)).await.unwrap() {
+            Reconciled::Ran(report) => report,
+            Reconciled::LeftToAnother => panic!("nobody else runs"),
+        }
+    }
+
+    async fn machines(&self) -> Vec<Machine> {
+        machines(&self.world.provider).await
+    }
+
+    async fn live(&self) -> Vec<String> {
+        let workers = self.app.store.workers().await.unwrap();
+        workers.into_iter().map(|w| w.id.to_string()).collect()
+    }
+
+    /// Runs a minute apart until `done`.
+    async fn until(&self, what: &str, done: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..RUNS_MAX {
+            if done(self).await {
+                return;
+            }
+            self.bundle.clock.advance(Millis::from_secs(60));
+            self.run().await;
+        }
+        panic!("after {RUNS_MAX} runs not yet: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
+    let pool = Pool::with_work().await;
+    let report = pool.run().await;
+    assert!(report.errors.is_empty(), "{report:?}");
+    pool.run().await;
+    let machines = pool.machines().await;
+    assert_eq!(machines.len(), 1);
+    assert_eq!(pool.live().await, [machines[0].worker_id.to_string()]);
+    let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap().ours;
+    assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machines[0].machine.machine_id));
+}
+
+#[tokio::test]
+async fn a_machine_whose_creation_nobody_could_confirm_is_removed_and_another_serves() {
+    let pool = Pool::with_work().await;
+    pool.world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
+    // The list that looks for it.
+    pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 1);
+    pool.run().await;
+    let lost = pool.machines().await[0].worker_id.clone();
+    pool.until("one machine, and it is another", async |pool| {
+        let machines = pool.machines().await;
+        machines.len() == 1 && machines[0].worker_id != lost && pool.live().await.len() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_machine_vanished_is_replaced_and_its_volume_goes() {
+    let pool = Pool::with_work().await;
+    pool.run().await;
+    let first = pool.machines().await.remove(0);
+    assert!(pool.world.fly.vanish("workers", &first.machine.machine_id).await);
+    pool.until("another machine, and one volume", async |pool| {
+        let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap();
+        let machines = pool.machines().await;
+        machines.len() == 1 && machines[0].worker_id != first.worker_id && volumes.ours.len() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_stop_is_ended_by_force_after_ten_minutes() {
+    let pool = Pool::with_work().await;
+    pool.run().await;
+    let stuck = pool.machines().await.remove(0);
+    pool.world.fly.fault(Action::StopMachine, &Fault::StuckStopping, 1);
+    let is_there = async |pool: &Pool| {
+        let all = pool.machines().await;
+        all.into_iter().find(|m| m.worker_id == stuck.worker_id).map(|m| m.state)
+    };
+    // Its worker never says anything: stale, drained, told to stop.
+    pool.until("it is told to stop", async |pool| is_there(pool).await == Some(MachineState::Stopping)).await;
+    for _ in 0..8 {
+        pool.bundle.clock.advance(Millis::from_secs(60));
+        pool.run().await;
+        assert_eq!(is_there(&pool).await, Some(MachineState::Stopping), "it has ten minutes");
+    }
+    pool.until("it is gone", async |pool| is_there(pool).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
+    let pool = Pool::with_work().await;
+    pool.run().await;
+    let before = pool.live().await;
+    let elsewhere = ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let local = af_providers::LocalProvider::new(af_providers::LocalConfig {
+        program: "sleep".into(),
+        args: vec!["60".to_owned()],
+        data_dir: folder.path().to_owned(),
+        stop_timeout: std::time::Duration::from_secs(1),
+    });
+    let mut bundle = pool.bundle;
+    bundle.providers = bundle.providers.with(Arc::new(local));
+    let app = bundle.app("reconcile");
+    provider::configure(&app, &elsewhere).await.unwrap();
+    let pool = Pool { world: pool.world, bundle, app };
+    pool.run().await;
+    assert_eq!(pool.live().await, before, "it may go on");
+    pool.until("it went where it was, since it never said anything", async |pool| {
+        pool.machines().await.is_empty() && !pool.live().await.contains(&before[0])
+    })
+    .await;
+    for machine in af_providers::Provider::list(
+        pool.app.providers.get(af_providers::ProviderKind::Local).unwrap().as_ref(),
+        &scope(),
+    )
+    .await
+    .unwrap()
+    .ours
+    {
+        let local = pool.app.providers.get(af_providers::ProviderKind::Local).unwrap();
+        local.terminate(&machine.machine, af_providers::Teardown::Force).await.unwrap();
+    }
+}

@@ -1,0 +1,181 @@
+//! What every provider must do alike. A new provider gets its own bench and the same suite.
+
+use std::time::Duration;
+
+use af_domain::ids::WorkerId;
+use af_providers::{
+    Machine, MachineState, Provider, ProviderError, Scope, SpawnEnv, SpawnSpec, StopOutcome, Teardown,
+    VolumeRef, VolumeSpec,
+};
+use async_trait::async_trait;
+
+pub const DEPLOYMENT: &str = "test";
+const IMAGE: &str = "registry/worker:1";
+/// Stops asked for until a machine has ended: each waits for a few seconds by itself.
+const STOPS_MAX: usize = 20;
+
+/// A provider, and the hand of whoever tests it.
+#[async_trait]
+pub trait Bench: Send + Sync {
+    fn provider(&self) -> &dyn Provider;
+
+    /// Lets time pass where a machine needs it.
+    async fn pass(&self, by: Duration);
+}
+
+pub fn scope() -> Scope {
+    Scope {
+        app_name: "workers".to_owned(),
+        deployment_id: DEPLOYMENT.to_owned(),
+        volume_name: "data".to_owned(),
+    }
+}
+
+pub fn worker(id: &str) -> WorkerId {
+    WorkerId::parse(id).unwrap()
+}
+
+pub fn volume_spec(provider: &dyn Provider, worker: &WorkerId) -> VolumeSpec {
+    VolumeSpec {
+        scope: scope(),
+        worker_id: worker.clone(),
+        name: provider.volume_name(&scope(), worker),
+        region: "fra".to_owned(),
+        size_gb: 1,
+    }
+}
+
+pub fn spawn_spec(worker: &WorkerId, volume: Option<VolumeRef>) -> SpawnSpec {
+    SpawnSpec {
+        scope: scope(),
+        worker_id: worker.clone(),
+        image: IMAGE.to_owned(),
+        region: "fra".to_owned(),
+        guest: None,
+        env: SpawnEnv::default(),
+        volume,
+        volume_path: "/data".to_owned(),
+    }
+}
+
+pub async fn machines(provider: &dyn Provider) -> Vec<Machine> {
+    let listed = provider.list(&scope()).await.unwrap().ours;
+    listed.into_iter().filter(|m| m.state != MachineState::Gone).collect()
+}
+
+/// Stops a machine as the pool does: asked again until it says that it has ended.
+pub async fn stop(bench: &dyn Bench, machine: &Machine) {
+    for _ in 0..STOPS_MAX {
+        if bench.provider().stop(&machine.machine).await.unwrap() == StopOutcome::Stopped {
+            return;
+        }
+        bench.pass(Duration::from_secs(1)).await;
+    }
+    panic!("machine {} does not stop", machine.machine.machine_id);
+}
+
+pub async fn conforms(bench: &dyn Bench) {
+    let (volume, machine) = comes_up_once(bench).await;
+    is_found_again(bench, &volume, &machine).await;
+    is_not_removed_early(bench, &volume, &machine).await;
+    goes_step_by_step(bench, &volume, &machine).await;
+    is_not_found_any_more(bench, &volume, &machine).await;
+    goes_by_force(bench).await;
+    keeps_workers_apart(bench).await;
+}
+
+async fn comes_up_once(bench: &dyn Bench) -> (VolumeRef, Machine) {
+    let provider = bench.provider();
+    provider.ready().await.unwrap();
+    let worker = worker("w-conformance");
+    assert!(machines(provider).await.is_empty());
+    let spec = volume_spec(provider, &worker);
+    let volume = provider.ensure_volume(&spec).await.unwrap();
+    assert_eq!(volume.name, spec.name, "the name stands in the row before the volume exists");
+    assert!(provider.is_volume_of(&scope(), &worker, &volume.name));
+    assert_eq!(provider.ensure_volume(&spec).await.unwrap(), volume, "a repeated call finds it");
+    let spec = spawn_spec(&worker, Some(volume.clone()));
+    let machine = provider.spawn(&spec).await.unwrap();
+    assert!(machine.state.is_running());
+    assert_eq!(provider.spawn(&spec).await.unwrap().machine, machine.machine, "one machine a worker");
+    (volume, machine)
+}
+
+/// The answer of the spawn may have been lost: the lists name the worker.
+async fn is_found_again(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+    let provider = bench.provider();
+    bench.pass(Duration::from_secs(2)).await;
+    let listed = machines(provider).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&listed[0].worker_id, &listed[0].machine), (&machine.worker_id, &machine.machine));
+    assert_eq!((listed[0].state, listed[0].image.as_str()), (MachineState::Running, IMAGE));
+    let volumes = provider.list_volumes(&scope()).await.unwrap().ours;
+    assert_eq!(volumes.len(), 1);
+    assert_eq!(&volumes[0].volume, volume);
+    assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machine.machine.machine_id));
+    let survey = provider.survey(&scope()).await.unwrap();
+    assert_eq!((survey.machines.ours, survey.volumes.ours), (listed, volumes));
+}
+
+async fn is_not_removed_early(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+    let early = bench.provider().terminate(&machine.machine, Teardown::WhenStopped).await;
+    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "it still runs: {early:?}");
+    let early = bench.provider().delete_volume(volume).await;
+    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "it is attached: {early:?}");
+}
+
+async fn goes_step_by_step(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+    let provider = bench.provider();
+    provider.cordon(&machine.machine).await.unwrap();
+    provider.cordon(&machine.machine).await.unwrap();
+    stop(bench, machine).await;
+    let again = provider.stop(&machine.machine).await.unwrap();
+    assert_eq!(again, StopOutcome::Stopped, "stopping twice is no error");
+    assert_eq!(machines(provider).await[0].state, MachineState::Stopped);
+    provider.terminate(&machine.machine, Teardown::WhenStopped).await.unwrap();
+    bench.pass(Duration::from_secs(1)).await;
+    provider.delete_volume(volume).await.unwrap();
+    assert!(machines(provider).await.is_empty());
+    assert!(provider.list_volumes(&scope()).await.unwrap().ours.is_empty());
+}
+
+async fn is_not_found_any_more(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+    let provider = bench.provider();
+    let machine = &machine.machine;
+    assert!(provider.terminate(machine, Teardown::WhenStopped).await.unwrap_err().is_not_found());
+    assert!(provider.terminate(machine, Teardown::Force).await.unwrap_err().is_not_found());
+    assert!(provider.delete_volume(volume).await.unwrap_err().is_not_found());
+    assert!(provider.cordon(machine).await.unwrap_err().is_not_found());
+    assert!(provider.stop(machine).await.unwrap_err().is_not_found());
+}
+
+async fn goes_by_force(bench: &dyn Bench) {
+    let provider = bench.provider();
+    let worker = worker("w-forced");
+    let volume = provider.ensure_volume(&volume_spec(provider, &worker)).await.unwrap();
+    let machine = provider.spawn(&spawn_spec(&worker, Some(volume.clone()))).await.unwrap();
+    provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
+    bench.pass(Duration::from_secs(1)).await;
+    assert!(machines(provider).await.is_empty());
+    provider.delete_volume(&volume).await.unwrap();
+}
+
+async fn keeps_workers_apart(bench: &dyn Bench) {
+    let provider = bench.provider();
+    let ids = ["w-1", "w-2"].map(worker);
+    let mut made = Vec::new();
+    for id in &ids {
+        let volume = provider.ensure_volume(&volume_spec(provider, id)).await.unwrap();
+        made.push((provider.spawn(&spawn_spec(id, Some(volume.clone()))).await.unwrap(), volume));
+    }
+    assert_ne!(made[0].1, made[1].1);
+    assert!(!provider.is_volume_of(&scope(), &ids[0], &made[1].1.name));
+    provider.terminate(&made[0].0.machine, Teardown::Force).await.unwrap();
+    bench.pass(Duration::from_secs(1)).await;
+    provider.delete_volume(&made[0].1).await.unwrap();
+    let left = machines(provider).await;
+    assert_eq!(left.iter().map(|m| &m.worker_id).collect::<Vec<_>>(), [&ids[1]]);
+    provider.terminate(&made[1].0.machine, Teardown::Force).await.unwrap();
+    bench.pass(Duration::from_secs(1)).await;
+    provider.delete_volume(&made[1].1).await.unwrap();
+}
