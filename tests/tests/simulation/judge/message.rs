@@ -59,22 +59,27 @@ impl Judge {
         Ok(())
     }
 
-    /// History is written by the attempt that runs, or with its end.
-    pub(super) fn history_entry(&mut self, conversation: &str, place: &str) -> Broken {
-        let mut parts = place.split('#').skip(1).map(str::parse::<u64>);
-        let (Some(Ok(first_fence)), Some(Ok(attempt))) = (parts.next(), parts.next()) else { return Ok(()) };
+    /// History is written by the attempt that runs, or with its end, and stands under the fence of its claim.
+    pub(super) fn history_entry(&mut self, conversation: &str, place: &str, image: &Value) -> Broken {
+        let Some(fence) = place.strip_prefix("H#").and_then(|p| p.split('#').next()) else { return Ok(()) };
+        let fence: u64 = fence.parse().map_err(|_| format!("{conversation} got {place}"))?;
+        let first = image["ff"]["N"].as_str().map_or(fence, |first| first.parse().unwrap());
         let meta = &self.conversations[conversation];
         let claim = self.latest.get(conversation).filter(|c| {
             let running = meta.lease.as_ref().is_some_and(|l| l.id == c.lease.id);
-            let done = meta.last.as_ref().is_some_and(|l| l.lease == c.lease.id && l.outcome == "done");
-            running || done
+            let completed = |o: &str| matches!(o, "done" | "cancelled");
+            let ended = meta.last.as_ref().is_some_and(|l| l.lease == c.lease.id && completed(&l.outcome));
+            running || ended
         });
-        match claim.map(|c| &c.lease) {
-            Some(lease) if lease.entry.first_fence == first_fence && lease.entry.attempts == attempt => {
-                self.appended.insert(lease.id.clone());
+        match claim {
+            Some(claim) if (claim.fence, claim.lease.entry.first_fence) == (fence, first) => {
+                self.appended.insert(claim.lease.id.clone());
                 Ok(())
             }
-            lease => Err(format!("{conversation} got {place}, but what ran was {lease:?}")),
+            claim => {
+                let lease = claim.map(|c| &c.lease);
+                Err(format!("{conversation} got {place} of {first}, but what ran was {lease:?}"))
+            }
         }
     }
 }

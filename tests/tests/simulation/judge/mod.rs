@@ -123,7 +123,7 @@ impl Judge {
         }
         match (pk.split('#').next().unwrap(), sk) {
             ("C", "#") => self.conversation(world, change),
-            ("C", entry) => self.history_entry(pk, entry),
+            ("C", entry) => self.history_entry(pk, entry, &change["NewImage"]),
             ("M", "#") => self.message(change),
             ("DL", mark) => self.dead_letter_mark(mark, change),
             ("W", worker) => self.worker(worker, change),
