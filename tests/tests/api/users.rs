@@ -72,6 +72,8 @@ async fn a_message_without_a_binding_to_that_agent_is_refused_with_the_fix() {
     world.bind("ann", "support").await;
     let blank = world.refused(world.api.post(path, json!({"content": " \n"}))).await;
     assert_eq!((blank.problem(), blank.pointer()), ((422, "invalid_field"), "/content"));
+    let long = world.refused(world.api.post(path, json!({"content": "x".repeat(256 * 1024)}))).await;
+    assert_eq!((long.problem(), long.pointer()), ((413, "payload_too_large"), "/content"));
     send().send().await.body_of(202);
 }
 
