@@ -1,5 +1,6 @@
 //! What an operation may cost in requests, whoever else is there: invariant 11, in worlds where nothing goes wrong.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// What an actor asks a function for.
@@ -20,6 +21,21 @@ pub enum Operation {
 }
 
 impl Operation {
+    pub const ALL: [Self; 12] = [
+        Self::Enqueue,
+        Self::Poll,
+        Self::Heartbeat,
+        Self::Append,
+        Self::Complete,
+        Self::Fail,
+        Self::Reconcile,
+        Self::Configure,
+        Self::Stats,
+        Self::ListDeadLetters,
+        Self::ListConversation,
+        Self::ShowMessage,
+    ];
+
     /// The most requests, in a function that has just come up and so reads policies and profile first, when others
     /// change the same conversation all the time; `None` where it grows with what there is to do.
     pub const fn requests_max(self) -> Option<u64> {
@@ -46,19 +62,31 @@ impl Operation {
     }
 }
 
-/// What was too dear.
+/// The most requests that each operation took.
+pub type Dearest = BTreeMap<Operation, u64>;
+
+/// What operations took.
 #[derive(Default)]
-pub struct Costs(Mutex<Vec<String>>);
+pub struct Costs(Mutex<Dearest>);
 
 impl Costs {
     pub fn spent(&self, operation: Operation, requests: u64) {
-        if operation.requests_max().is_some_and(|most| requests > most) {
-            let most = operation.requests_max();
-            self.0.lock().unwrap().push(format!("{operation:?} took {requests} requests, at most {most:?}"));
-        }
+        let mut dearest = self.0.lock().unwrap();
+        let most = dearest.entry(operation).or_default();
+        *most = requests.max(*most);
     }
 
-    pub fn first_excess(&self) -> Option<String> {
-        self.0.lock().unwrap().first().cloned()
+    pub fn dearest(&self) -> Dearest {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The first operation that took more than it may.
+    pub fn excess(&self) -> Option<String> {
+        let dearest = self.0.lock().unwrap();
+        let too_dear = |(operation, took): (&Operation, &u64)| {
+            let most = operation.requests_max().filter(|most| took > most)?;
+            Some(format!("{operation:?} took {took} requests, at most {most}"))
+        };
+        dearest.iter().find_map(too_dear)
     }
 }

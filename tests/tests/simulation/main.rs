@@ -24,6 +24,7 @@ mod world;
 
 use std::sync::OnceLock;
 
+use costs::Operation;
 use mutations::Mutation;
 use search::{Found, number, replay, report, search};
 use tally::Event;
@@ -51,6 +52,9 @@ fn no_fault_breaks_an_invariant() {
     for event in Event::ALL {
         report(&format!("{:>8} {event:?}", found.tally.of(event)));
     }
+    for (operation, took) in &found.dearest {
+        report(&format!("{took:>8} requests for {operation:?} at most"));
+    }
     let wanted = number("SIMULATION_SEED").or(found.broken.as_ref().map(|b| b.seed));
     let Some(seed) = wanted else { return };
     replay(seed);
@@ -65,6 +69,9 @@ fn everything_that_can_happen_does() {
     let tally = &seeds().tally;
     let never: Vec<_> = Event::ALL.into_iter().filter(|e| tally.of(*e) == 0).collect();
     assert!(never.is_empty() || few, "in {SEEDS} seeds these never happened: {never:?}");
+    let dearest = &seeds().dearest;
+    let unmeasured: Vec<_> = Operation::ALL.into_iter().filter(|o| !dearest.contains_key(o)).collect();
+    assert!(unmeasured.is_empty() || few, "in {SEEDS} seeds nobody measured these: {unmeasured:?}");
 }
 
 #[test]

@@ -41,14 +41,14 @@ impl Mutation {
             Mutation::None => return None,
             Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
             Mutation::HeartbeatExtendsNothing => return heartbeat(request, heartbeat_extends_nothing),
-            Mutation::CompleteWithoutLease => complete_without_lease,
-            Mutation::ExpiryCountsNothing => expiry_counts_nothing,
-            Mutation::NoDedupe => no_dedupe,
-            Mutation::ReadyKeyKept => ready_key_kept,
-            Mutation::AppendUnderAnyLease => append_under_any_lease,
-            Mutation::EnqueueInFront => enqueue_in_front,
+            Mutation::CompleteWithoutLease => |writes| complete_without_lease(writes),
+            Mutation::ExpiryCountsNothing => |writes| expiry_counts_nothing(writes),
+            Mutation::NoDedupe => |writes| no_dedupe(writes),
+            Mutation::ReadyKeyKept => |writes| ready_key_kept(writes),
+            Mutation::AppendUnderAnyLease => |writes| append_under_any_lease(writes),
+            Mutation::EnqueueInFront => |writes| enqueue_in_front(writes),
             Mutation::NoDeadLetterMark => no_dead_letter_mark,
-            Mutation::GiveBackOnAnyVersion => give_back_on_any_version,
+            Mutation::GiveBackOnAnyVersion => |writes| give_back_on_any_version(writes),
             Mutation::ClaimLeavesRowAlone => claim_leaves_row_alone,
         };
         if request.operation != "TransactWriteItems" {
@@ -85,7 +85,7 @@ fn updates(write: &Value, what: &str) -> bool {
     write["Update"]["UpdateExpression"].as_str().is_some_and(|e| e.contains(what))
 }
 
-fn complete_without_lease(writes: &mut Vec<Value>) -> bool {
+fn complete_without_lease(writes: &mut [Value]) -> bool {
     let outcome = &writes[0]["Update"]["ExpressionAttributeValues"][":set_la"]["M"]["o"]["S"];
     if outcome != "done" {
         return false;
@@ -100,7 +100,7 @@ fn uses(expression: &str, name: &str) -> bool {
         .any(|(at, _)| !expression[at + name.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
-fn expiry_counts_nothing(writes: &mut Vec<Value>) -> bool {
+fn expiry_counts_nothing(writes: &mut [Value]) -> bool {
     let recovered = &writes[0]["Update"]["ExpressionAttributeValues"][":set_la"]["M"]["rc"]["BOOL"];
     if recovered != true {
         return false;
@@ -115,7 +115,7 @@ fn expiry_counts_nothing(writes: &mut Vec<Value>) -> bool {
     true
 }
 
-fn no_dedupe(writes: &mut Vec<Value>) -> bool {
+fn no_dedupe(writes: &mut [Value]) -> bool {
     let put = &mut writes[0]["Put"];
     if !put["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("M#")) {
         return false;
@@ -126,7 +126,7 @@ fn no_dedupe(writes: &mut Vec<Value>) -> bool {
     })
 }
 
-fn ready_key_kept(writes: &mut Vec<Value>) -> bool {
+fn ready_key_kept(writes: &mut [Value]) -> bool {
     let Some(write) = writes.iter_mut().find(|w| updates(w, "#rk = :ready")) else { return false };
     let update = &mut write["Update"];
     let expression = update["UpdateExpression"].as_str().unwrap_or_default();
@@ -145,7 +145,7 @@ fn heartbeat_extends_nothing(update: &mut Value) {
     condition(update, &same);
 }
 
-fn append_under_any_lease(writes: &mut Vec<Value>) -> bool {
+fn append_under_any_lease(writes: &mut [Value]) -> bool {
     if !updates(&writes[0], "#ls.#h") {
         return false;
     }
@@ -153,7 +153,7 @@ fn append_under_any_lease(writes: &mut Vec<Value>) -> bool {
     true
 }
 
-fn enqueue_in_front(writes: &mut Vec<Value>) -> bool {
+fn enqueue_in_front(writes: &mut [Value]) -> bool {
     let Some(write) = writes.iter_mut().find(|w| updates(w, "list_append(#pe, :entry)")) else {
         return false;
     };
@@ -170,7 +170,7 @@ fn no_dead_letter_mark(writes: &mut Vec<Value>) -> bool {
     writes.len() < before
 }
 
-fn give_back_on_any_version(writes: &mut Vec<Value>) -> bool {
+fn give_back_on_any_version(writes: &mut [Value]) -> bool {
     if !updates(&writes[0], "#la = ") || !updates(&writes[0], "#pe = ") {
         return false;
     }

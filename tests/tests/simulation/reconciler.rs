@@ -21,9 +21,8 @@ pub async fn reconciler(world: Arc<World>, actor: u64) {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..PAUSE_MS_MAX))).await;
         let function = &mut functions[rng.random_range(0..2)];
         let app = function.app();
-        match function.call(Operation::Reconcile, reconcile(&app)).await {
-            Some(Err(error)) => world.note(|| format!("reconcile {actor} failed: {error}")),
-            Some(Ok(_)) | None => {}
+        if let Some(Err(error)) = function.call(Operation::Reconcile, reconcile(&app)).await {
+            world.note(|| format!("reconcile {actor} failed: {error}"));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use af_app::clock::{Clock, SystemClock};
 
+use crate::costs::Dearest;
 use crate::mutations::Mutation;
 use crate::tally::Tally;
 use crate::world::{self, Verdict};
@@ -22,6 +23,8 @@ pub struct Found {
     pub broken: Option<Verdict>,
     /// What happened in all worlds that were run.
     pub tally: Tally,
+    /// What operations took where nothing went wrong.
+    pub dearest: Dearest,
 }
 
 /// Runs `seeds` until one breaks an invariant.
@@ -29,6 +32,7 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
     let next = AtomicU64::new(seeds.start);
     let broken = Mutex::new(None::<Verdict>);
     let tally = Tally::default();
+    let dearest = Mutex::new(Dearest::new());
     let began = SystemClock.now();
     let work = || {
         while broken.lock().unwrap().is_none() {
@@ -38,6 +42,11 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
             }
             let verdict = run(seed, mutation);
             tally.add(&verdict.tally);
+            for (operation, took) in &verdict.dearest {
+                let mut dearest = dearest.lock().unwrap();
+                let most = dearest.entry(*operation).or_default();
+                *most = *took.max(most);
+            }
             if verdict.broken.is_some() {
                 let mut broken = broken.lock().unwrap();
                 if broken.as_ref().is_none_or(|b| b.seed > seed) {
@@ -45,7 +54,7 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
                 }
             }
             let run = seed + 1 - seeds.start;
-            if run % PROGRESS_EVERY == 0 {
+            if run.is_multiple_of(PROGRESS_EVERY) {
                 let took = Duration::from_millis(SystemClock.now().since(began).as_millis());
                 report(&format!("{run} of {} seeds in {took:.1?}", seeds.end - seeds.start));
             }
@@ -57,7 +66,7 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
             std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).unwrap();
         }
     });
-    Found { broken: broken.into_inner().unwrap(), tally }
+    Found { broken: broken.into_inner().unwrap(), tally, dearest: dearest.into_inner().unwrap() }
 }
 
 /// Runs one seed; a panic breaks it, too.

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::clock::SimClock;
+use crate::costs::Dearest;
 use crate::faults::{Shared, Troubles};
 use crate::judge::Judge;
 use crate::mutations::Mutation;
@@ -54,6 +55,8 @@ pub struct Verdict {
     pub seed: u64,
     pub broken: Option<String>,
     pub tally: Tally,
+    /// What operations took while nothing went wrong.
+    pub dearest: Dearest,
     /// A hash of every change of the table, in order.
     pub history: u64,
     /// The last of what happened, where it was asked for.
@@ -64,7 +67,7 @@ impl Verdict {
     /// A world that broke down before it could be judged.
     pub fn broken(seed: u64, how: String) -> Self {
         let (tally, trace) = (Tally::default(), VecDeque::new());
-        Self { seed, broken: Some(how), tally, history: 0, trace }
+        Self { seed, broken: Some(how), tally, dearest: Dearest::new(), history: 0, trace }
     }
 }
 
@@ -194,7 +197,8 @@ async fn live(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
     let tally = Tally::default();
     tally.add(&world.shared.tally);
     let trace = world.trace.as_ref().map(|t| t.lock().unwrap().clone()).unwrap_or_default();
-    Verdict { seed, broken, tally, history: judge.history(), trace }
+    let dearest = world.shared.costs.dearest();
+    Verdict { seed, broken, tally, dearest, history: judge.history(), trace }
 }
 
 /// Lets actors act until everything accepted has ended, or something is broken.

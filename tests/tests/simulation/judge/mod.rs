@@ -96,7 +96,7 @@ impl Judge {
         if let Some(complaint) = world.answers.complaints.lock().unwrap().first() {
             return Err(complaint.clone());
         }
-        if let Some(excess) = self.shared.costs.first_excess() {
+        if let Some(excess) = self.shared.costs.excess() {
             return Err(excess);
         }
         // Most looks see nothing new, which need not be asked of the table.
