@@ -243,6 +243,12 @@ impl Store {
         };
         Ok(match self.update(update).await? {
             Updated::Done(_) => Commit::Done,
+            // Nothing else leaves a snapshot in this status but an earlier sending.
+            Updated::Refused(Some(old))
+                if before.status != after.status && snapshot_from(&old)?.status == after.status =>
+            {
+                Commit::Done
+            }
             Updated::Refused(_) => Commit::Stale,
         })
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 51] = [
+const ROUTES: [(&str, &str, char); 53] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -51,6 +51,8 @@ const ROUTES: [(&str, &str, char); 51] = [
     ("GET", "/v1/skills/ab/versions/1.0.0", 'r'),
     ("POST", "/v1/users/u/agents/support/messages", 'p'),
     ("GET", "/v1/users/u/agents/support/conversation", 'p'),
+    ("GET", "/v1/users/u/agents/support/snapshots", 'p'),
+    ("GET", "/v1/users/u/agents/support/snapshots/latest", 'p'),
     ("GET", "/v1/users/u/messages/m", 'p'),
     ("DELETE", "/v1/users/u/messages/m", 'p'),
     ("GET", "/v1/users/u/binding", 'p'),

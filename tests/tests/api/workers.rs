@@ -22,6 +22,7 @@ async fn a_worker_registered_by_hand_gets_all_it_needs() {
     let expected = json!({
         "workerId": "w-1", "provider": "manual", "status": "active", "load": 0, "heartbeatAt": null,
         "registeredAt": START.as_millis(), "scheduledShutdownAt": START.as_millis() + 1_800_000,
+        "snapshotMissed": false,
     });
     assert_eq!(shown, expected);
     let listed = world.api.get("/v1/workers").send().await.body_of(200);

@@ -285,11 +285,12 @@ async fn prepare(world: &World) {
     af_app::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
+    let drain_timeout = [1_000, 10_000, 60_000][rng.random_range(0..3)];
     let overrides = serde_json::json!({
         "scaling": {
             "maxWorkers": rng.random_range(1..=4), "spawnStep": rng.random_range(1..=3),
             "switchAfterQuietMs": switch_after,
-            "idleTimeoutMs": 60_000,
+            "idleTimeoutMs": 60_000, "drainTimeoutMs": drain_timeout,
         },
         "retry": {"maxAttempts": rng.random_range(2..=5), "maxDelayMs": 20_000},
         "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},

@@ -1,0 +1,94 @@
+//! Messages on their way through the queue.
+
+use af_app::App;
+use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
+use af_domain::conversation::Failure;
+use af_domain::message::{HistoryEntry, Role};
+use af_domain::time::Millis;
+use af_store::conversation::Held as Names;
+use af_store::message::ended_payload;
+
+use super::{NONCE, held, owner, policies, talk};
+use crate::world::{Held, World, without_words};
+
+pub async fn enqueue_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.enqueue(&talk(), None).await;
+    let identity = Identity::Key { caller: "test".into(), key: "k".into() };
+    let message = Enqueue { identity, ..world.message(&talk(), None) };
+    send!(times, accept(app, message.clone()))
+}
+
+pub async fn claim_if_owned(world: &World, app: &App, times: usize) -> Vec<String> {
+    let worker = owner(world, 2).await;
+    let before = world.stored(&talk()).await;
+    let claimed = before.claim(&worker, NONCE, world.app.now(), &policies()).unwrap();
+    send!(times, app.store.claim_if_owned(&before, &claimed, &policies()))
+}
+
+pub async fn claim_if_free(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.enqueue(&talk(), None).await;
+    let worker = world.worker("w", None).await;
+    let (before, now) = (world.stored(&talk()).await, world.app.now());
+    let claimed = before.claim(&worker, NONCE, now, &policies()).unwrap();
+    send!(times, app.store.claim_if_free(&before, &claimed, now, &policies()))
+}
+
+pub async fn heartbeat_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
+    let held = held(world).await;
+    world.bundle.clock.advance(Millis::from_secs(10));
+    let names = names(&held);
+    send!(times, app.store.heartbeat_if_leased(&names, Some("thinks"), app.now(), &policies()))
+}
+
+fn names(held: &Held) -> Names<'_> {
+    Names { lease: &held.lease, message: Some(&held.message), worker: &held.worker }
+}
+
+pub async fn append_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
+    let held = held(world).await;
+    let entry = HistoryEntry { role: Role::User, content: "hello".into(), at: app.now() };
+    let names = Names { message: None, ..names(&held) };
+    send!(times, app.store.append_if_leased(&names, 0, std::slice::from_ref(&entry), None))
+}
+
+pub async fn complete_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
+    let Held { worker, message, lease } = held(world).await;
+    let (with, now, policies) = (without_words(), app.now(), policies());
+    send!(times, app.store.complete_if_leased(&lease, &message, &worker, &with, now, &policies))
+}
+
+pub async fn give_back_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
+    let held = held(world).await;
+    let (before, now) = (world.stored(&talk()).await, app.now());
+    let failure = Failure { error: "no".into(), retryable: true };
+    let back = before.fail(&held.lease, failure, 0.0, now, &policies()).unwrap();
+    send!(times, app.store.give_back_if_unchanged(&before, &back, false, now, &policies()))
+}
+
+pub async fn seen_if_owner(world: &World, app: &App, times: usize) -> Vec<String> {
+    let worker = owner(world, 0).await;
+    world.bundle.clock.advance(Millis::from_secs(60));
+    let key = world.stored(&talk()).await.key;
+    send!(times, app.store.seen_if_owner(&key, &worker, app.now()))
+}
+
+pub async fn ask_to_switch_if_owned(world: &World, app: &App, times: usize) -> Vec<String> {
+    owner(world, 0).await;
+    let owned = world.stored(&talk()).await;
+    send!(times, app.store.ask_to_switch_if_owned(&owned, true))
+}
+
+/// A message of 100 KB has ended.
+pub async fn expire_payload_if_present(world: &World, app: &App, times: usize) -> Vec<String> {
+    let worker = owner(world, 0).await;
+    let mut message = world.message(&talk(), None);
+    message.payload.message_text = "t".repeat(100_000);
+    accept(&world.app, message).await.unwrap();
+    let held = world.claim(&worker, Some(&talk())).await;
+    world.complete(&held).await;
+    let images = world.items().await;
+    let images = images.iter().map(|item| serde_json::from_value(item.clone()).unwrap());
+    let ended: Vec<_> = images.filter_map(|image| ended_payload(Some(&image)).unwrap()).collect();
+    let [payload] = &ended[..] else { panic!("{ended:?}") };
+    send!(times, app.store.expire_payload_if_present(payload))
+}

@@ -1,0 +1,69 @@
+//! Snapshots from their preparation to their end.
+
+use af_app::App;
+use af_domain::conversation::Conversation;
+use af_domain::ids::{Sha256Hex, SnapshotId, SnapshotParts};
+use af_domain::snapshot::{ABANDONED_AFTER, Snapshot, SnapshotReason, SnapshotStatus, Stored};
+use af_store::snapshot::Follows;
+
+use super::{owner, policies, talk};
+use crate::world::World;
+
+/// A snapshot that the owner of `talk` is uploading, and the conversation.
+async fn uploading(world: &World) -> (Snapshot, Conversation) {
+    let worker = owner(world, 0).await;
+    let (talk, now) = (world.stored(&talk()).await, world.app.now());
+    let parts = SnapshotParts { conversation: talk.key.clone(), fence: talk.fence, place: "0".repeat(26) };
+    let snapshot = Snapshot {
+        id: SnapshotId::of(&parts).unwrap(),
+        conversation: talk.id.clone(),
+        agent: talk.agent.clone(),
+        worker,
+        reason: SnapshotReason::Manual,
+        size_bytes: 1,
+        sha256: Sha256Hex::parse("a".repeat(64)).unwrap(),
+        status: SnapshotStatus::Uploading,
+        created_at: now,
+        expires_at: now + ABANDONED_AFTER,
+    };
+    (snapshot, talk)
+}
+
+async fn prepared(world: &World) -> (Snapshot, Conversation) {
+    let (snapshot, talk) = uploading(world).await;
+    world.app.store.prepare_if_absent(&snapshot).await.unwrap();
+    (snapshot, talk)
+}
+
+pub async fn prepare_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = uploading(world).await;
+    send!(times, app.store.prepare_if_absent(&snapshot))
+}
+
+pub async fn finalize_if_current(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, before) = prepared(world).await;
+    let stored = Stored { size_bytes: 1, sha256: snapshot.sha256.clone() };
+    let ready = snapshot.finalize(&stored, &before, app.now(), &policies()).unwrap();
+    let after = before.with_snapshot();
+    let follows = Follows::Kept { before: &before, after: &after };
+    send!(times, app.store.finalize_if_current(&ready, None, &follows, &policies()))
+}
+
+pub async fn fail_if_uploading(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let failed = snapshot.fail("no").unwrap();
+    send!(times, app.store.fail_if_uploading(&failed, None, &policies()))
+}
+
+pub async fn expire_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let late = snapshot.expires_at;
+    send!(times, app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late))
+}
+
+pub async fn object_gone_if_over(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let late = snapshot.expires_at;
+    world.app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late).await.unwrap();
+    send!(times, app.store.object_gone_if_over(&snapshot.id, late))
+}

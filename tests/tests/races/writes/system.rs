@@ -1,0 +1,31 @@
+//! Configuration, and the lease of reconcile.
+
+use af_app::App;
+use af_domain::time::Timestamp;
+
+use super::NONCE;
+use crate::world::World;
+
+pub async fn change_config_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.app.store.put_config("policies", "{}").await.unwrap();
+    send!(times, app.store.change_config_if_unchanged("policies", Some("{}"), r#"{"queue":{}}"#))
+}
+
+pub async fn begin_reconcile(_: &World, app: &App, times: usize) -> Vec<String> {
+    send!(times, app.store.begin_reconcile(NONCE, app.now()))
+}
+
+pub async fn end_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (holder, now) = reconciling(world).await;
+    send!(times, app.store.end_reconcile(&holder, "{}", now))
+}
+
+pub async fn abandon_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (holder, _) = reconciling(world).await;
+    send!(times, app.store.abandon_reconcile(&holder))
+}
+
+async fn reconciling(world: &World) -> (af_store::reconcile_lease::ReconcileHolder, Timestamp) {
+    let now = world.app.now();
+    (world.app.store.begin_reconcile(NONCE, now).await.unwrap().unwrap(), now)
+}
