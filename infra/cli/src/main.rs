@@ -117,10 +117,26 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_retry_is_of_one_message_or_of_all_of_a_conversation_or_an_agent() {
+        let accepted = |args: &str| {
+            let words = ["agent-factory", "queue", "retry"].into_iter().chain(args.split_whitespace());
+            super::Cli::try_parse_from(words).is_ok()
+        };
+        for args in ["m", "--all --conversation c", "--all --agent a"] {
+            assert!(accepted(args), "{args}");
+        }
+        for args in
+            ["", "--all", "m --all --agent a", "m --agent a", "--agent a", "--all --agent a --conversation c"]
+        {
+            assert!(!accepted(args), "{args}");
+        }
     }
 }

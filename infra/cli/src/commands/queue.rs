@@ -51,16 +51,16 @@ pub enum Queue {
     /// Queue a dead letter again, or all of a conversation or an agent
     Retry {
         /// Its id
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(required_unless_present = "all", conflicts_with_all = ["all", "whose"])]
         message: Option<String>,
         /// All dead letters of --conversation or --agent
-        #[arg(long)]
+        #[arg(long, requires = "whose")]
         all: bool,
         /// With --all: of this conversation
-        #[arg(long, requires = "all", conflicts_with = "agent")]
+        #[arg(long, requires = "all", group = "whose")]
         conversation: Option<String>,
         /// With --all: of this agent
-        #[arg(long, requires = "all", required_if_eq("all", "true"))]
+        #[arg(long, requires = "all", group = "whose")]
         agent: Option<String>,
     },
     /// Cancel a message; a running one is stopped by its worker's next heartbeat
