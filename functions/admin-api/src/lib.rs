@@ -15,9 +15,8 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use routes::{
-    agents, conversations, health, keys, messages, policies, provider, provider_config, queue, secrets, skills,
-    telegram_webhooks,
-    workers,
+    agents, conversations, health, keys, messages, policies, provider, provider_config, queue, secrets,
+    skills, telegram_webhooks, workers,
 };
 
 type Shared = Arc<App>;

@@ -32,7 +32,7 @@ use tally::Event;
 /// Seeds that every run of the tests tries.
 const SEEDS: u64 = 200;
 /// Seeds within which each mutation must be noticed.
-const MUTATION_SEEDS_MAX: u64 = 60;
+const MUTATION_SEEDS_MAX: u64 = 400;
 
 /// The seeds that were asked for, run once for the tests that look at them.
 fn seeds() -> &'static Found {

@@ -110,7 +110,7 @@ fn a_missing_or_unknown_function_is_noticed() {
 #[test]
 fn a_missing_or_surplus_variable_is_noticed() {
     let variables = |names: &str| one_function(&format!("{{Environment: {{Variables: {{{names}}}}}}}"));
-    let all = "DEPLOYMENT_ID: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table";
+    let all = "DEPLOYMENT_ID: x, BUCKET_NAME: x, RUST_LOG: x, SECRETS_PREFIX: x, TABLE_NAME: !Ref Table";
     assert_eq!(environment_parity(&variables(all)), [""; 0]);
     assert_eq!(environment_parity(&variables(&all[18..])), ["Worker lacks DEPLOYMENT_ID"]);
     let surplus = format!("{all}, PUBLIC_URL: x");
