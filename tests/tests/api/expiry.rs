@@ -59,7 +59,7 @@ async fn a_message_is_kept_to_its_last_moment() {
     let (world, id) = almost_expired().await;
     assert_eq!(world.bundle.aws.engine().sweep_ttl().await.unwrap(), 0);
     world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);
-    assert_eq!(listed(&world, LIST).await, [id.clone()]);
+    assert_eq!(listed(&world, LIST).await, std::slice::from_ref(&id));
     let again = keyed(&world, "report").send().await.body_of(202);
     assert_eq!(again, json!({"messageId": id, "duplicate": true}));
 }
