@@ -100,14 +100,14 @@ async fn a_schedule_that_is_not_in_the_template_never_fires() {
 #[tokio::test]
 async fn an_index_that_is_not_in_the_template_is_not_in_the_table() {
     let whole = stack(TEMPLATE.to_owned()).await;
-    assert_eq!(indexes(&whole).await, ["conversation-messages", "ready"]);
+    assert_eq!(indexes(&whole).await, ["conversation-messages", "expiry", "ready"]);
     let cut = stack(without(&[
         "- IndexName: conversation-messages",
         "- {AttributeName: lp",
         "- {AttributeName: lk",
     ]))
     .await;
-    assert_eq!(indexes(&cut).await, ["ready"]);
+    assert_eq!(indexes(&cut).await, ["expiry", "ready"]);
 }
 
 #[tokio::test]
