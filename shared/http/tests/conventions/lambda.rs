@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::support::listen;
+
 #[derive(Deserialize)]
 struct Query {
     q: Option<String>,
@@ -44,6 +46,7 @@ async fn answered(route_key: &str, raw_path: &str, user: &str) -> (u16, Value) {
     });
     let request = lambda_http::request::from_str(&event.to_string()).unwrap();
     let router = Router::new().route("/v1/users/{consumerUserId}/messages/{messageId}", on_get(show));
+    listen();
     let response = af_http::lambda(af_http::service(router)).oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();

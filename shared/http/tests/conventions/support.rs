@@ -1,5 +1,7 @@
 //! One request against a router, and the answer taken apart.
 
+use std::sync::Once;
+
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -34,8 +36,18 @@ impl Answer {
     }
 }
 
+/// Makes every place in the code that logs one that somebody listens to, whichever test reaches it first.
+///
+/// Without it a place reached first by a test that does not listen is remembered, for the whole process, as
+/// one to skip: while there is a single listener, `tracing` asks only the thread that is there.
+pub fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
+}
+
 /// What `router`, made into a service, answers.
 pub async fn ask(router: Router, request: Request<Body>) -> Answer {
+    listen();
     let response = af_http::service(router).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
