@@ -7,6 +7,7 @@ mod crowd;
 mod depth;
 mod figures;
 mod ingress;
+mod operators;
 mod pool;
 mod serving;
 mod speed;
@@ -99,6 +100,7 @@ async fn measured_over(stored: usize, workers: Option<u32>) -> Vec<Row> {
     }
     let mut rows = ingress::rows(&world).await;
     rows.extend(serving::rows(&world).await);
+    rows.extend(operators::rows(&world).await);
     rows.extend(pool);
     rows
 }

@@ -1,7 +1,7 @@
 //! The seam through which a simulation or a test lets a request go wrong, as the network and the service do.
 
 use af_domain::time::Millis;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::wire::{Reply, WireRequest};
 
@@ -45,4 +45,22 @@ pub enum Fault {
     Late(Millis),
     /// It is held up on the way by so much real (not virtual) time, then done.
     Delay(Millis),
+    /// Of each table's keys in a `BatchGetItem`, only the first so many are read, at least one; the answer names the
+    /// others as unprocessed, as it does when the service throttles. Nothing to another request.
+    Unprocessed(usize),
+}
+
+/// Takes from the batch read `body` all keys of each table but the first `processed`; answers what becomes of these, as
+/// the service names it.
+pub(super) fn take_unprocessed(body: &mut Value, processed: usize) -> Value {
+    let mut unprocessed = json!({});
+    for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {
+        let Some(keys) = wanted["Keys"].as_array_mut().filter(|keys| keys.len() > processed.max(1)) else {
+            continue;
+        };
+        let rest = keys.split_off(processed.max(1));
+        unprocessed[table] = wanted.clone();
+        unprocessed[table]["Keys"] = Value::Array(rest);
+    }
+    unprocessed
 }
