@@ -70,7 +70,7 @@ pub async fn register(
     let (token, expires_at) = worker_token::mint(app, &id).await?;
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
     let commit = match conversation {
-        None => app.store.register_if_new(&worker).await?,
+        None => app.store.register_if_new(&worker, None).await?,
         Some(wanted) => {
             let missing = || Refusal::not_found(format!("conversation {wanted}"));
             let before =
@@ -82,7 +82,7 @@ pub async fn register(
             let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
             let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, &policies).await?
+            app.store.register_if_free(&worker, &before, &after, None, &policies).await?
         }
     };
     if let Commit::Stale = commit {
