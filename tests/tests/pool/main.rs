@@ -5,10 +5,13 @@
 
 mod crashes;
 mod crew;
+mod faults;
 mod freezes;
 mod stand;
 mod steps;
 mod story;
+mod timeline;
+mod triggers;
 mod world;
 
 #[allow(clippy::print_stderr, reason = "figures for whoever runs this by hand")]

@@ -218,7 +218,8 @@ impl World {
         self.provider.volume_name(&scope, worker)
     }
 
-    async fn end_of(&self, message: &MessageId) -> (MessageStatus, u32) {
+    /// How a message stands, and its attempts.
+    pub async fn end_of(&self, message: &MessageId) -> (MessageStatus, u32) {
         let stored = self.app.store.message(message, self.app.now(), true).await.unwrap().unwrap();
         (stored.status, stored.attempts)
     }
