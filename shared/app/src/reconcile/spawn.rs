@@ -14,9 +14,10 @@ use super::observe::Sight;
 use super::repair::examine;
 use super::teardown::absent_is_fine;
 use super::{Outcome, Turn};
+use crate::environment::{Ingredients, environment};
 use crate::provider::Place;
-use crate::workers::{assignment, environment};
-use crate::{App, AppError, worker_token};
+use crate::workers::assignment;
+use crate::{App, AppError, bridge, worker_token};
 
 pub(super) async fn spawn(
     app: &App,
@@ -28,10 +29,12 @@ pub(super) async fn spawn(
     let (Some(place), Some(url)) = (&sight.place, &sight.public_url) else {
         return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
     };
+    // Before the row: without it, there would be nothing to start.
+    let bridge = bridge::variables(app).await?;
     let Some(worker) = register(app, turn, place, conversation, policies).await? else {
         return Ok(Outcome::Stale);
     };
-    match start(app, place, url, &worker, policies).await {
+    match start(app, place, url, &worker, bridge, policies).await {
         Ok(Some(Started { machine, volume })) => {
             let MachineRef { app_name, machine_id, region } = machine.clone();
             let row = Machine { app: app_name, id: machine_id, region };
@@ -102,12 +105,20 @@ async fn start(
     place: &Place,
     public_url: &str,
     worker: &Worker,
+    bridge: BTreeMap<String, String>,
     policies: &Policies,
 ) -> Result<Option<Started>, AppError> {
     let (token, _) = worker_token::mint(app, &worker.id).await?;
-    // Ours win over the operator's: a wrong URL there must not cut workers off.
-    let mut env: BTreeMap<String, String> = place.env.clone();
-    env.extend(environment(worker, &token, public_url, app.telegram_url.as_deref(), policies));
+    let env = environment(Ingredients {
+        worker,
+        token: &token,
+        public_url,
+        telegram_url: app.telegram_url.as_deref(),
+        policies,
+        volume_path: &place.volume_path,
+        operators: &place.env,
+        bridge,
+    });
     let volume = if place.provider.capabilities().volumes {
         let spec = VolumeSpec {
             scope: place.scope.clone(),
