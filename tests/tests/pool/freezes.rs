@@ -80,7 +80,8 @@ async fn a_frozen_run_that_was_to_recover_a_lease_changes_nothing_when_it_is_tha
 /// The pool shall have one spare worker. What makes its row depends on nothing but the reconcile lease.
 #[tokio::test]
 async fn a_frozen_run_makes_the_pool_no_larger_when_it_is_thawed() {
-    let spare = || World::with_policies(json!({"scaling": {"minIdleWorkers": 1}}));
+    let spare =
+        || World::with_policies(json!({"scaling": {"minIdleWorkers": 1}, "queue": {"readyShards": 1}}));
     let calm = Arc::new(Steps::default());
     let world = spare().await;
     Box::pin(reconcile(&world.function(&calm).await)).await.unwrap();

@@ -53,8 +53,9 @@ pub struct Ended {
 }
 
 impl World {
+    /// The ready index has one shard here, so that a tick takes no more steps than it must.
     pub async fn new() -> Self {
-        Self::with_policies(json!({})).await
+        Self::with_policies(json!({"queue": {"readyShards": 1}})).await
     }
 
     pub async fn with_policies(overrides: Value) -> Self {
@@ -64,10 +65,16 @@ impl World {
         let provider = stand.provider(&deployment, None).await;
         bundle.providers = Providers::none().with(Arc::new(provider.clone()));
         let app = bundle.app("reconcile");
-        let settings =
-            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".into(),
+            enabled: true,
+            secrets_ref: vec![],
+            bridge: None,
+        };
         configure(&app, &agent(), settings).await.unwrap();
-        af_app::policies::set(&app, serde_json::from_value(overrides).unwrap()).await.unwrap();
+        // Not by the use case, which takes no shard away.
+        app.store.put_config("policies", &overrides.to_string()).await.unwrap();
         let config = ProviderConfig {
             kind: "fly".to_owned(),
             app_name: Some(APP.to_owned()),
