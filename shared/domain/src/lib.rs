@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod attempt;
+pub mod bridge;
 pub mod context;
 pub mod conversation;
 pub mod ids;
@@ -15,4 +16,5 @@ pub mod refusal;
 pub mod skill;
 pub mod snapshot;
 pub mod time;
+pub mod transcript;
 pub mod worker;

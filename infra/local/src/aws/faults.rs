@@ -1,7 +1,10 @@
 //! The seam through which a simulation or a test lets a request go wrong, as the network and the service do.
 
+use std::sync::Arc;
+
 use af_domain::time::Millis;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::wire::{Reply, WireRequest};
 
@@ -48,6 +51,31 @@ pub enum Fault {
     /// Of each table's keys in a `BatchGetItem`, only the first so many are read, at least one; the answer names the
     /// others as unprocessed, as it does when the service throttles. Nothing to another request.
     Unprocessed(usize),
+    /// It is held up on the way until the gate is opened, then done: its sender was frozen right before it.
+    HeldUp(Gate),
+}
+
+/// What holds requests up until it is opened, for good. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// Lets through whoever waits here, or comes later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Resolves when the gate is open.
+    pub async fn passed(&self) {
+        // Its sender is this gate: an error, which says that the sender is gone, cannot come.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Takes from the batch read `body` all keys of each table but the first `processed`; answers what becomes of these, as

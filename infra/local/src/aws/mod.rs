@@ -23,7 +23,7 @@ use serde_json::json;
 
 pub use client::LocalHttpClient;
 pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
 pub use objects::{Objects, ObjectsError};
@@ -162,6 +162,10 @@ impl LocalAws {
                     reply.body["UnprocessedKeys"] = rest;
                 }
                 Ok(reply)
+            }
+            Fault::HeldUp(gate) => {
+                gate.passed().await;
+                Ok(self.execute(&request, metered.as_ref()).await)
             }
         }
     }
