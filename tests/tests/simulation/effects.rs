@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::counting::{StreamRecord, count};
-use af_local::stream::StreamSource;
 use af_local::stream::filter::Pattern;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -27,8 +26,6 @@ const RECORDS_MAX: usize = 20;
 /// Longest wait between two looks at the stream, ms; and in the end, when everybody waits for it.
 const PAUSE_MS_MAX: u64 = 20_000;
 const PAUSE_AT_REST_MS_MAX: u64 = 1_000;
-/// Records read at a time.
-const READ_MAX: usize = 1_000;
 /// Batches that may come once more; the oldest is some minutes old, and a token is good for ten.
 const REMEMBERED_MAX: usize = 6;
 
@@ -39,8 +36,17 @@ pub struct Ledger {
     pub counted: Counts,
     /// The same with the batch that is on its way.
     pub coming: Option<Counts>,
-    /// The last record of the stream, once all up to it were taken.
-    pub through: Option<String>,
+    /// Records that nobody has come for yet, in their order.
+    pub stream: VecDeque<Value>,
+    /// Whether some that count were fetched and not all taken.
+    busy: bool,
+}
+
+impl Ledger {
+    /// Whether everything that counts is counted.
+    pub fn is_balanced(&self) -> bool {
+        !self.busy && self.stream.is_empty()
+    }
 }
 
 struct Batch {
@@ -55,7 +61,6 @@ struct Stream {
     rng: StdRng,
     functions: [Instance; 2],
     filters: Vec<Pattern>,
-    read_through: Option<String>,
     shards: [VecDeque<Value>; SHARDS],
     taken: VecDeque<Batch>,
 }
@@ -66,7 +71,6 @@ pub async fn effects(world: Arc<World>, actor: u64) {
         rng: world.rng(actor),
         functions,
         filters: effects_filters(),
-        read_through: None,
         shards: Default::default(),
         taken: VecDeque::new(),
         world,
@@ -74,9 +78,9 @@ pub async fn effects(world: Arc<World>, actor: u64) {
     loop {
         let pause = if stream.world.resting() { PAUSE_AT_REST_MS_MAX } else { PAUSE_MS_MAX };
         stream.wait(pause).await;
-        stream.read();
+        stream.fetch();
         stream.deliver_all().await;
-        stream.world.ledger.lock().unwrap().through = stream.read_through.clone();
+        stream.world.ledger.lock().unwrap().busy = false;
         if !stream.world.resting() && stream.rng.random_bool(0.2) {
             stream.deliver_again().await;
         }
@@ -88,23 +92,16 @@ impl Stream {
         tokio::time::sleep(Duration::from_millis(self.rng.random_range(1..most_ms))).await;
     }
 
-    /// Puts everything that is new into its shard.
-    fn read(&mut self) {
-        loop {
-            let (table, after) = (self.world.table(), self.read_through.as_deref());
-            let records = self.world.engine().records(&table, after, READ_MAX).unwrap();
-            let is_all = records.len() < READ_MAX;
-            for record in records {
-                self.read_through = record["dynamodb"]["SequenceNumber"].as_str().map(str::to_owned);
-                if self.filters.iter().any(|filter| filter.matches(&record)) {
-                    let mut hash = DefaultHasher::new();
-                    record["dynamodb"]["Keys"]["pk"]["S"].as_str().hash(&mut hash);
-                    let shard = usize::try_from(hash.finish() % SHARDS as u64).unwrap_or_default();
-                    self.shards[shard].push_back(record);
-                }
-            }
-            if is_all {
-                return;
+    /// Puts everything that is new and wanted into its shard.
+    fn fetch(&mut self) {
+        let mut ledger = self.world.ledger.lock().unwrap();
+        ledger.busy = true;
+        for record in ledger.stream.drain(..) {
+            if self.filters.iter().any(|filter| filter.matches(&record)) {
+                let mut hash = DefaultHasher::new();
+                record["dynamodb"]["Keys"]["pk"]["S"].as_str().hash(&mut hash);
+                let shard = usize::try_from(hash.finish() % SHARDS as u64).unwrap_or_default();
+                self.shards[shard].push_back(record);
             }
         }
     }

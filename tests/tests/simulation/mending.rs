@@ -121,13 +121,16 @@ fn note_cancelled(world: &World, message: &str, cancelled: Cancelled) {
     world.answers.cancelled.lock().unwrap().push((message.to_owned(), cancelled));
 }
 
-/// An operator retries one of the newest dead letters; under a key sometimes, and then sometimes twice.
+/// An operator retries one of the newest dead letters, under a key sometimes, and then sometimes twice; or cancels it.
 pub async fn retry_one(world: &World, function: &mut Instance, rng: &mut StdRng) {
     let app = function.app();
     let listed = function.call(Operation::ListDeadLetters, queue::dead_letters(&app, PAGE, None)).await;
     let Some(Ok((dead, _))) = listed else { return };
     let Some(view) = any(rng, &dead) else { return };
     let id = view.message.id;
+    if rng.random_bool(0.3) {
+        return cancel(world, function, rng, id.as_str(), None).await;
+    }
     let key = rng.random_bool(0.6).then(|| rng.random::<u64>().to_string());
     let mut again = key.is_some() && rng.random_bool(0.3);
     for _ in 0..SENDINGS_MAX {

@@ -38,7 +38,11 @@ pub async fn operator(world: Arc<World>, actor: u64) {
             10 | 11 => look_at_the_queue(&world, &mut function, &mut rng).await,
             12..15 => mending::retry_one(&world, &mut function, &mut rng).await,
             15 => mending::retry_all_of(&world, &mut function, &mut rng).await,
-            16 | 17 => mending::cancel_any(&world, &mut function, &mut rng).await,
+            16 => mending::cancel_any(&world, &mut function, &mut rng).await,
+            17 => {
+                let place = rng.random_range(0..world.conversations.len());
+                mending::cancel_own(&world, &mut function, &mut rng, place).await;
+            }
             _ => mending::free_one(&world, &mut function, &mut rng).await,
         }
     }

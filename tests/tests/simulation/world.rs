@@ -85,7 +85,7 @@ pub struct World {
     /// Chances in a hundred that a worker freezes over a message.
     pub freezes: u32,
     pub answers: Answers,
-    /// What has been counted from the stream.
+    /// What has been counted from the stream, and what the judge has seen there and effects have not.
     pub ledger: Mutex<Ledger>,
     aws: LocalAws,
     /// Whether nothing new happens any more.
@@ -288,12 +288,15 @@ async fn prepare(world: &World) {
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
     let drain_timeout = [1_000, 10_000, 60_000][rng.random_range(0..3)];
+    // Most of what a world costs is workers who find nothing.
+    let poll_every = [1_000, 5_000, 10_000][rng.random_range(0..3)];
     let overrides = serde_json::json!({
         "scaling": {
             "maxWorkers": rng.random_range(1..=4), "spawnStep": rng.random_range(1..=3),
             "switchAfterQuietMs": switch_after,
             "idleTimeoutMs": 60_000, "drainTimeoutMs": drain_timeout,
         },
+        "poll": {"activeMs": poll_every},
         "retry": {"maxAttempts": rng.random_range(2..=5), "maxDelayMs": 20_000},
         "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},
     });

@@ -55,8 +55,6 @@ pub struct Judge {
     freed: Vec<(String, String, String)>,
     /// The counters as they are stored.
     counters: Counts,
-    /// The last change that counts.
-    last_counted: Option<String>,
     /// The latest lease of each conversation.
     latest: BTreeMap<String, conversation::Claim>,
     /// How each lease ended, and by when.
@@ -90,7 +88,6 @@ impl Judge {
             retried: BTreeSet::new(),
             freed: Vec::new(),
             counters: Counts::default(),
-            last_counted: None,
             latest: BTreeMap::new(),
             ended: BTreeMap::new(),
             appended: BTreeSet::new(),
@@ -130,6 +127,7 @@ impl Judge {
                 self.change(world, &record["dynamodb"])?;
             }
             self.unseen = records.len() == RECORDS_MAX;
+            world.ledger.lock().unwrap().stream.extend(records);
         }
         self.places()?;
         self.ownership(world)?;
@@ -145,16 +143,10 @@ impl Judge {
             change[part].to_string().hash(&mut self.history);
         }
         match (pk.split('#').next().unwrap(), sk) {
-            ("C", "#") => {
-                self.last_counted = self.after.clone();
-                self.conversation(world, change)
-            }
+            ("C", "#") => self.conversation(world, change),
             ("C", entry) => self.history_entry(pk, entry, &change["NewImage"]),
             ("M", "#") => self.message(change),
-            ("DL", mark) => {
-                self.last_counted = self.after.clone();
-                self.dead_letter_mark(mark, change)
-            }
+            ("DL", mark) => self.dead_letter_mark(mark, change),
             ("CNT", _) => {
                 self.counters = Counts::stored(&change["NewImage"]);
                 Ok(())
@@ -173,7 +165,7 @@ impl Judge {
         let accepted = world.answers.accepted.lock().unwrap();
         let ended = |id: &String| self.messages.get(id).is_some_and(|m| m.status != "queued");
         accepted.keys().all(ended)
-            && world.ledger.lock().unwrap().through >= self.last_counted
+            && world.ledger.lock().unwrap().is_balanced()
             && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
