@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod context;
 pub mod conversation;
 pub mod ids;
+pub mod media;
 pub mod message;
 pub mod policy;
 pub mod pool;

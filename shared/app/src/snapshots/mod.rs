@@ -9,7 +9,7 @@ mod latest;
 mod list;
 mod prepare;
 
-pub use expire::{Expired, expire};
+pub use expire::expire;
 pub use fail::fail;
 pub use finalize::finalize;
 pub use latest::{Restorable, latest};

@@ -84,7 +84,7 @@ pub async fn prepare(
         created_at: now,
         expires_at: now + ABANDONED_AFTER,
     };
-    let upload = objects.put_url(&object_key(&snapshot.id), &announced.content, URL_GOOD_FOR).await?;
+    let upload = objects.put_url(&object_key(&snapshot.id), &announced.content, None, URL_GOOD_FOR).await?;
     match app.store.prepare_if_absent(&snapshot).await? {
         Commit::Done => Ok(Prepared { snapshot, upload, url_expires_at: now + URL_GOOD_FOR }),
         Commit::Stale => Err(AppError::Overtaken("preparing a snapshot")),
