@@ -27,7 +27,7 @@ const PREFIX: &str = "afw_";
 pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 /// A token that names an unknown key may be under one that is newer than those in memory. They are read anew for it at
 /// most this often: anybody can make up tokens that name keys.
-const KEYS_READ_EVERY: Millis = Millis::from_secs(10);
+const KEYS_READ_EVERY: Millis = Millis::from_secs(2);
 
 /// A token whose signature is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]

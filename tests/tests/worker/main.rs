@@ -3,17 +3,27 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod claims;
+mod draining;
 mod hydration;
 mod media;
 mod metadata;
+mod refusals;
+mod tokens;
 
 use af_app::App;
+use af_app::reconcile::{Reconciled, reconcile};
 use af_aws::objects::Objects;
+use af_domain::ids::WorkerId;
+use af_domain::policy::Policies;
 use af_domain::time::Millis;
+use af_domain::worker::DrainReason;
+use af_store::conversation::Commit;
 use af_tests::bundle::Bundle;
 use af_tests::calls::{Answer, Api};
 use serde_json::{Value, json};
 
+/// Items that a test's table may hold: far more than any of these makes.
+const ITEMS_MAX: usize = 500;
 /// The conversation that most of this is about.
 const TALK: &str = "talk";
 
@@ -72,6 +82,32 @@ impl World {
 
     async fn message(&self, id: &Value) -> Value {
         self.api.get(&format!("/v1/messages/{}", id.as_str().unwrap())).send().await.body_of(200)
+    }
+
+    /// Tells a worker to leave.
+    async fn drain(&self, worker: &WorkerId, reason: DrainReason) {
+        let policies = Policies::default();
+        let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
+        let conversation = match &row.assignment {
+            Some(assignment) => self.app.store.conversation(&assignment.key, true).await.unwrap(),
+            None => None,
+        };
+        let drained = row.drain(reason, self.app.now(), &policies).unwrap();
+        let commit = self.app.store.drain_if_active(&drained, conversation.as_ref(), &policies).await;
+        assert!(matches!(commit.unwrap(), Commit::Done));
+    }
+
+    async fn reconcile(&self) {
+        let ran = Box::pin(reconcile(&self.app)).await.unwrap();
+        assert!(matches!(ran, Reconciled::Ran(_)), "nobody else reconciles here");
+    }
+
+    /// Every item of the table.
+    async fn items(&self) -> Vec<Value> {
+        let scan = json!({"TableName": self.bundle.template.tables[0].name, "Limit": ITEMS_MAX});
+        let answer = self.bundle.aws.engine().call("Scan", scan).await.body;
+        assert!(answer["LastEvaluatedKey"].is_null(), "these are not all");
+        answer["Items"].as_array().unwrap().clone()
     }
 
     fn advance(&self, by: Millis) {
