@@ -7,7 +7,7 @@ use af_domain::time::Millis;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use crate::wire::{EntryBody, ToolCallBody};
+use crate::wire::{BridgeBody, EntryBody, ToolCallBody};
 
 /// What a worker is told of time with a message.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,8 @@ pub struct BundleBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
     telegram_bot_token: Option<String>,
+    /// Null unless the agent's bridge is enabled.
+    bridge_runtime_config: Option<BridgeBody>,
 }
 
 /// The conversation so far.
@@ -105,6 +107,7 @@ impl BundleBody {
             delta: bundle.is_delta,
             cursor: bundle.cursor.map(|c| c.to_string()),
             telegram_bot_token: bundle.telegram_bot_token.map(|t| t.expose_secret().to_owned()),
+            bridge_runtime_config: bundle.bridge.map(Into::into),
         }
     }
 }

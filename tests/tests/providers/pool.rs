@@ -7,6 +7,7 @@ use af_app::agents::{AgentSettings, configure};
 use af_app::enqueue::{Enqueue, Identity, enqueue};
 use af_app::provider::{self, ProviderConfig};
 use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_domain::bridge::BridgeConfig;
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;
 use af_domain::time::Millis;
@@ -14,7 +15,7 @@ use af_local::fly::{Action, Fault};
 use af_providers::{Machine, MachineState, Providers};
 use af_tests::bundle::Bundle;
 
-use crate::fly::World;
+use crate::fly::{TOKEN, World};
 use crate::suite::{machines, scope};
 
 /// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
@@ -35,8 +36,13 @@ impl Pool {
         bundle.providers = Providers::none().with(Arc::new(world.provider.clone()));
         let app = bundle.app("reconcile");
         let agent = AgentKey::parse("demo").unwrap();
-        let settings =
-            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".into(),
+            enabled: true,
+            secrets_ref: vec![],
+            bridge: None,
+        };
         configure(&app, &agent, settings).await.unwrap();
         let config = ProviderConfig {
             kind: "fly".to_owned(),
@@ -104,6 +110,33 @@ async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
     assert_eq!(pool.live().await, [machines[0].worker_id.to_string()]);
     let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap().ours;
     assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machines[0].machine.machine_id));
+}
+
+#[tokio::test]
+async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_agents_is() {
+    let pool = Pool::with_work().await;
+    let bridge = BridgeConfig { enabled: true, service_id: Some("crm".into()), ..BridgeConfig::default() };
+    let settings = AgentSettings {
+        display_name: None,
+        version: "1".into(),
+        enabled: true,
+        secrets_ref: vec![],
+        bridge: Some(bridge),
+    };
+    configure(&pool.app, &AgentKey::parse("demo").unwrap(), settings).await.unwrap();
+    pool.run().await;
+    let request = reqwest::Client::new().get(format!("{}/apps/workers/machines", pool.world.url));
+    let machines: serde_json::Value = request.bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap();
+    let env = &machines[0]["config"]["env"];
+    let token = env["AGENT_FACTORY_WORKER_TOKEN"].as_str().unwrap();
+    let url = env["AGENT_FACTORY_URL"].as_str().unwrap();
+    assert_eq!(env["CONVEX_URL"], format!("{url}/w/{token}"));
+    assert_eq!(
+        (&env["OPENCLAW_CONVERSATION_ID"], &env["OPENCLAW_AGENT_KEY"]),
+        (&"talk".into(), &"demo".into())
+    );
+    assert_eq!((&env["OPENCLAW_SERVICE_ID"], env.get("OPENCLAW_SERVICE_KEY")), (&"crm".into(), None));
+    assert_eq!(env["OPENCLAW_STATE_DIR"], "/data/.clawdbot");
 }
 
 #[tokio::test]

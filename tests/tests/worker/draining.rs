@@ -21,7 +21,8 @@ async fn draining(world: &World) -> (Hands<'_>, Value) {
 
 async fn keep(worker: &Hands<'_>) -> String {
     let sha256: String = Sha256::digest(ARCHIVE).iter().map(|byte| format!("{byte:02x}")).collect();
-    let body = json!({"conversationId": TALK, "reason": "drain", "sizeBytes": ARCHIVE.len(), "sha256": sha256});
+    let body =
+        json!({"conversationId": TALK, "reason": "drain", "sizeBytes": ARCHIVE.len(), "sha256": sha256});
     let prepared = worker.post("snapshots", body).await.body_of(201);
     let mut request = worker.world.http.put(prepared["uploadUrl"].as_str().unwrap()).body(ARCHIVE);
     for (name, value) in prepared["headers"].as_object().unwrap() {
@@ -67,7 +68,8 @@ async fn a_draining_worker_ends_its_message_and_gets_no_other() {
 async fn a_draining_worker_gives_its_message_back() {
     let world = World::new().await;
     let (worker, job) = draining(&world).await;
-    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "I leave", "drained": true});
+    let body =
+        json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "I leave", "drained": true});
     assert_eq!(worker.post(&path(&job, "fail"), body).await.body_of(200)["requeued"], true);
 }
 
@@ -81,7 +83,11 @@ async fn with_its_final_snapshot_a_draining_worker_is_stopping_and_has_nothing_l
     worker.post(&finalize, json!({})).await.body_of(200);
     let shown = world.api.get("/v1/workers/w").send().await.body_of(200);
     assert_eq!(shown["status"], "stopping");
-    assert_eq!(worker.post(&finalize, json!({})).await.body_of(200)["status"], "ready", "its answer was lost");
+    assert_eq!(
+        worker.post(&finalize, json!({})).await.body_of(200)["status"],
+        "ready",
+        "its answer was lost"
+    );
     let control = worker.get("control").await.body_of(200)["control"].clone();
     assert_eq!((&control["shouldStop"], &control["reasons"]), (&json!(true), &json!(["unknown_worker"])));
     let latest = worker.get("snapshots/latest?conversationId=talk").await;

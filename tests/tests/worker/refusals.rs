@@ -4,6 +4,7 @@ use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use af_domain::worker::DrainReason;
+use af_local::gateway::RouteMethod;
 use af_local::template::EventDef;
 use af_tests::calls::Answer;
 use base64::Engine;
@@ -50,17 +51,22 @@ impl Names {
 fn routes(world: &World) -> Vec<(Method, String)> {
     let function = world.bundle.template.functions.iter().find(|f| f.binary == "worker").unwrap();
     let routes = function.events.iter().filter_map(|event| match event {
-        EventDef::HttpApi { method, path } => Some((method.parse().unwrap(), path.clone())),
+        EventDef::HttpApi { method: RouteMethod::One(method), path } => Some((method.clone(), path.clone())),
         _ => None,
     });
     let (native, others): (Vec<_>, Vec<_>) = routes.partition(|(_, path)| path.starts_with(NATIVE));
     assert!(others.iter().all(|(_, path)| path.starts_with("/w/") || path.starts_with("/f/")), "{others:?}");
-    assert!(native.len() >= 17, "the routes are not where this looks");
+    assert!(native.len() >= 16, "the routes are not where this looks");
     native
 }
 
 /// A well-formed call of a route that names these things.
-async fn call(world: &World, token: Option<&str>, (method, route): &(Method, String), names: &Names) -> Answer {
+async fn call(
+    world: &World,
+    token: Option<&str>,
+    (method, route): &(Method, String),
+    names: &Names,
+) -> Answer {
     let lease = json!({"leaseId": names.lease, "fence": names.fence});
     let with = |more: Value| {
         let mut body = lease.clone();
@@ -186,7 +192,10 @@ async fn an_expired_token_is_told_to_stop_where_it_asks_and_refused_elsewhere() 
         let answer = without_writing(&world, call(&world, Some(&worker.token), &route, &names)).await;
         if matches!(route.1.as_str(), "/v1/worker/poll" | "/v1/worker/control") {
             let control = &answer.body_of(200)["control"];
-            assert_eq!((&control["shouldStop"], &control["reasons"]), (&json!(true), &json!(["token_expired"])));
+            assert_eq!(
+                (&control["shouldStop"], &control["reasons"]),
+                (&json!(true), &json!(["token_expired"]))
+            );
         } else {
             assert_eq!(answer.problem(), (401, "unauthorized"), "{route:?}");
         }
@@ -201,8 +210,12 @@ fn assert_refused(route: &str, answer: &Answer) {
         "messages/{messageId}/heartbeat" => assert_eq!(answer.body["held"], false, "{}", answer.body),
         // It names nothing.
         "skills" | "media" => {}
-        "messages/{messageId}/bundle" | "media/{storageId}" => assert_eq!(answer.problem(), (404, "not_found")),
-        route if route.starts_with("snapshots") => assert_eq!(answer.problem(), (404, "not_found"), "{route}"),
+        "messages/{messageId}/bundle" | "media/{storageId}" => {
+            assert_eq!(answer.problem(), (404, "not_found"))
+        }
+        route if route.starts_with("snapshots") => {
+            assert_eq!(answer.problem(), (404, "not_found"), "{route}")
+        }
         route => assert_eq!(answer.problem(), (409, "stale_lease"), "{route}"),
     }
 }
@@ -248,7 +261,10 @@ async fn a_worker_that_has_stopped_can_do_nothing_any_more() {
         match route.1.strip_prefix(NATIVE).unwrap() {
             "poll" | "control" => {
                 let control = &answer.body_of(200)["control"];
-                assert_eq!((&control["shouldStop"], &control["reasons"]), (&json!(true), &json!(["unknown_worker"])));
+                assert_eq!(
+                    (&control["shouldStop"], &control["reasons"]),
+                    (&json!(true), &json!(["unknown_worker"]))
+                );
             }
             "skills" | "media" | "media/{storageId}" | "snapshots/{snapshotId}/fail" => {
                 assert_eq!(answer.problem(), (401, "unauthorized"), "{route:?}");
