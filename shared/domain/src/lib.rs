@@ -17,4 +17,5 @@ pub mod refusal;
 pub mod skill;
 pub mod snapshot;
 pub mod time;
+pub mod transcript;
 pub mod worker;

@@ -10,6 +10,7 @@ mod metadata;
 mod poll;
 mod queued;
 mod settle;
+mod transcript;
 
 pub use claim::claim;
 pub use control::control;
@@ -20,6 +21,7 @@ pub use metadata::attach;
 pub use poll::{Poll, Polled, alive, expired, poll};
 pub use queued::has_queued;
 pub use settle::{Failed, complete, fail, leave};
+pub use transcript::{Transcribed, reply_under, transcribe};
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;
