@@ -17,6 +17,7 @@ pub mod entropy;
 mod environment;
 mod error;
 pub mod expiry;
+pub mod file_token;
 pub mod hydrate;
 pub mod ingress;
 pub mod keys;
