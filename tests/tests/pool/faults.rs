@@ -30,7 +30,7 @@ async fn live(orders: &[(Action, Fault, usize)]) -> Ended {
     let mut crew = Crew::of(&world);
     let messages = [world.enqueue(TALKS[0]).await, world.enqueue(TALKS[1]).await];
     for (action, fault, times) in orders {
-        world.stand.fly.fault(*action, fault, *times);
+        world.stand.machines_api().fault(*action, fault, *times);
     }
     world.serve(&mut crew, &messages).await;
     world.close(&mut crew).await;
