@@ -49,7 +49,7 @@ pub enum DrainReason {
     MachineGone,
     /// An operator asked for it, or the whole pool is going down.
     Operator,
-    /// Its machine was told to stop, and it said so.
+    /// It leaves by itself, or because its machine was told to stop, and it said so.
     Signal,
 }
 
@@ -89,6 +89,11 @@ impl fmt::Display for DrainReason {
 }
 
 impl WorkerStatus {
+    /// Whether it may still do something: a stopping worker has settled everything.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, WorkerStatus::Active | WorkerStatus::Draining { .. })
+    }
+
     /// The status in the system's words.
     pub const fn name(&self) -> &'static str {
         match self {
