@@ -5,6 +5,7 @@ pub mod conversations;
 pub mod health;
 pub mod keys;
 pub mod messages;
+pub mod openapi;
 pub mod policies;
 pub mod provider;
 pub mod provider_config;

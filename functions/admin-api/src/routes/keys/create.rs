@@ -8,13 +8,14 @@ use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{KeyBody, ScopeName};
 use crate::Shared;
 use crate::caller::Operator;
 
 /// What key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// What it is for.
@@ -27,7 +28,7 @@ pub struct Request {
 }
 
 /// A new key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Answer {
     #[serde(flatten)]
     body: KeyBody,
@@ -39,6 +40,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 422 naming the field at fault.
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses((status = 201, body = inline(Answer))),
+)]
 pub async fn create(
     State(app): State<Shared>,
     _: Operator,

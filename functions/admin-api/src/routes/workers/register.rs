@@ -12,27 +12,31 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 use crate::public_url::PublicUrl;
 
 /// Which worker.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// An id that no worker has or had.
+    #[schema(value_type = String)]
     worker_id: Id<WorkerId>,
     /// The agent that the conversation must belong to.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     agent_key: Option<Id<AgentKey>>,
     /// The conversation to assign it to; without one it takes what waits.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
 }
 
 /// A registered worker. The token is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     worker_id: String,
@@ -48,6 +52,14 @@ pub struct Answer {
 /// # Errors
 /// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
 /// another agent.
+#[utoipa::path(
+    post, path = "/v1/workers", tag = "workers",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "already_exists, conflict, agent_mismatch, not_configured"),
+    ),
+)]
 pub async fn register(
     State(app): State<Shared>,
     _: Operator,
