@@ -69,6 +69,12 @@ impl Api {
         Self { router, admin_key: bundle.admin_key() }
     }
 
+    /// What answers all of it, for who comes by a socket.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// A call with the admin key; `path` is percent-encoded already.
     #[must_use]
     pub fn call(&self, method: Method, path: &str) -> Call {

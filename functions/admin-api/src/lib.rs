@@ -4,7 +4,6 @@
 mod caller;
 mod openapi;
 mod paging;
-mod public_url;
 mod routes;
 mod secret_text;
 

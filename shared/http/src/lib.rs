@@ -14,7 +14,7 @@ mod trace;
 
 pub use extract::{
     ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyHeader, IdempotencyKey, PathParam, PathParams,
-    parse_json,
+    PublicUrl, parse_json,
 };
 pub use lambda::lambda;
 pub use pagination::{CursorKey, Limit, Page};

@@ -9,11 +9,12 @@ use af_domain::ids::{
     AgentKey, ConversationId, ConversationKey, Fence, Sha256Hex, SnapshotId, SnapshotParts, WorkerId,
 };
 use af_domain::policy::Policies;
-use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStatus};
+use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStatus, Stored};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
 use crate::conversation::{Commit, as_commit, change, freed_meta};
+use crate::due::DueCursor;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::Key;
@@ -23,10 +24,6 @@ use crate::{Store, StoreError, keys};
 
 /// How long the row of a snapshot whose object is gone stays readable.
 const GONE_KEPT: Millis = Millis::from_days(30);
-
-/// Where a page of what is due ended.
-#[derive(Debug, Clone)]
-pub struct DueCursor(Item);
 
 /// How a conversation changes with the end of an upload.
 #[derive(Debug, Clone, Copy)]
@@ -108,22 +105,8 @@ impl Store {
         limit: i32,
         after: Option<DueCursor>,
     ) -> Result<(Vec<SnapshotId>, Option<DueCursor>), StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(keys::EXPIRY_INDEX)
-            .key_condition_expression("#xp = :xp AND #xk <= :now")
-            .set_expression_attribute_names(Some(names_in("#xp #xk")))
-            .expression_attribute_values(":xp", Value::from(keys::EXPIRING_SNAPSHOTS).0)
-            .expression_attribute_values(":now", Value::from(now).0)
-            .limit(limit)
-            .set_exclusive_start_key(after.map(|cursor| cursor.0))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let due = answer.items().iter().map(id_in_key).collect::<Result<_, _>>()?;
-        Ok((due, answer.last_evaluated_key.map(DueCursor)))
+        let (due, after) = self.due(keys::EXPIRING_SNAPSHOTS, now, limit, after).await?;
+        Ok((due.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
     }
 
     /// Makes the row of a snapshot that will be uploaded.
@@ -135,6 +118,26 @@ impl Store {
             .put("xp", keys::EXPIRING_SNAPSHOTS)
             .put("xk", snapshot.expires_at);
         Ok(as_commit(&self.commit(self.transaction().put_new(row.build())).await?))
+    }
+
+    /// Notes what was uploaded for a snapshot whose worker announces with its upload.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn announce_if_uploading(
+        &self,
+        id: &SnapshotId,
+        content: &Stored,
+    ) -> Result<Commit, StoreError> {
+        let update = Update::of(keys::snapshot(id))
+            .set("sz", content.size_bytes)
+            .set("sha", content.sha256.as_str())
+            .when("#st = :uploading")
+            .bind(":uploading", "uploading");
+        Ok(match self.update(update).await? {
+            Updated::Done(_) => Commit::Done,
+            Updated::Refused(_) => Commit::Stale,
+        })
     }
 
     /// Makes a snapshot the latest good one, in place of `replaced`, which from now on may expire; and says so on its
@@ -159,7 +162,8 @@ impl Store {
             .remove("xk")
             .when("#st = :uploading")
             .bind(":uploading", "uploading");
-        let copy = latest_update(ready, completed_at);
+        let Some(content) = &ready.content else { return Ok(Commit::Stale) };
+        let copy = latest_update(ready, content, completed_at);
         let copy = match replaced {
             None => copy.when("attribute_not_exists(#pk)"),
             Some(old) => copy
@@ -282,8 +286,8 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
         .put("w", snapshot.worker.as_str())
         .put("rs", snapshot.reason.as_str())
         .put("fv", FORMAT_VERSION)
-        .put("sz", snapshot.size_bytes)
-        .put("sha", snapshot.sha256.as_str())
+        .put_some("sz", snapshot.content.as_ref().map(|c| c.size_bytes))
+        .put_some("sha", snapshot.content.as_ref().map(|c| c.sha256.as_str()))
         .put("at", snapshot.created_at)
         .put("exp", snapshot.expires_at)
         .put("st", snapshot.status.name());
@@ -295,7 +299,7 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
 }
 
 /// The copy of the latest good snapshot, as an update: only an update can require what stood there before.
-fn latest_update(ready: &Snapshot, completed_at: Timestamp) -> Update {
+fn latest_update(ready: &Snapshot, content: &Stored, completed_at: Timestamp) -> Update {
     let parts = ready.id.parts();
     Update::of(keys::latest_snapshot(&parts.conversation))
         .set("id", ready.id.as_str())
@@ -305,8 +309,8 @@ fn latest_update(ready: &Snapshot, completed_at: Timestamp) -> Update {
         .set("w", ready.worker.as_str())
         .set("rs", ready.reason.as_str())
         .set("fv", FORMAT_VERSION)
-        .set("sz", ready.size_bytes)
-        .set("sha", ready.sha256.as_str())
+        .set("sz", content.size_bytes)
+        .set("sha", content.sha256.as_str())
         .set("at", ready.created_at)
         .set("exp", ready.expires_at)
         .set("st", "ready")
@@ -323,14 +327,17 @@ fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
         _ => return Err(reader.malformed("st", "not a status")),
     };
     let reason = SnapshotReason::parse(reader.text("rs")?);
+    let content = match reader.number_if("sz")? {
+        Some(size_bytes) => Some(Stored { size_bytes, sha256: reader.id("sha", Sha256Hex::parse)? }),
+        None => None,
+    };
     Ok(Snapshot {
         id: reader.id("id", SnapshotId::parse)?,
         conversation: reader.id("cid", ConversationId::parse)?,
         agent: reader.id("ag", AgentKey::parse)?,
         worker: reader.id("w", WorkerId::parse)?,
         reason: reason.ok_or_else(|| reader.malformed("rs", "not a reason"))?,
-        size_bytes: reader.number("sz")?,
-        sha256: reader.id("sha", Sha256Hex::parse)?,
+        content,
         status,
         created_at: reader.time("at")?,
         expires_at: reader.time("exp")?,

@@ -54,7 +54,7 @@ const PARAMETERS: [(&str, &str); 16] = [
 
 /// The document of all functions.
 pub fn document(parts: &[Value]) -> Value {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
     for part in parts {
         for (path, item) in object(&part["paths"]) {
             assert!(paths.insert(path.clone(), item.clone()).is_none(), "two functions have {path}");
@@ -66,7 +66,7 @@ pub fn document(parts: &[Value]) -> Value {
     }
     for (path, item) in &mut paths {
         for (method, operation) in item.as_object_mut().expect("an item has operations") {
-            complete(method, path, operation, &mut schemas);
+            complete(method, path, operation, &mut schemas, &mut responses);
         }
     }
     let tags = TAGS.iter().chain(&TAGS_OF_WORKERS);
@@ -84,6 +84,7 @@ pub fn document(parts: &[Value]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": responses,
             "securitySchemes": {
                 "apiKey": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "afk_<id>_<secret>",
@@ -109,7 +110,13 @@ pub fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-fn complete(method: &str, path: &str, operation: &mut Value, schemas: &mut Map<String, Value>) {
+fn complete(
+    method: &str,
+    path: &str,
+    operation: &mut Value,
+    schemas: &mut Map<String, Value>,
+    shared: &mut Map<String, Value>,
+) {
     let id = operation_id(method, path);
     operation["operationId"] = id.clone().into();
     let description = operation["description"].as_str().map(|d| d.replace("# Errors\n", "Errors: "));
@@ -133,7 +140,11 @@ fn complete(method: &str, path: &str, operation: &mut Value, schemas: &mut Map<S
         }
         response["description"] = meaning(status).into();
     }
-    responses.extend(problems);
+    for (status, codes) in problems {
+        let name: String = codes.iter().map(|code| word(code.as_str())).collect();
+        responses.insert(status, json!({"$ref": format!("#/components/responses/{name}")}));
+        shared.insert(name, problem(&codes));
+    }
     let body = &mut operation["requestBody"]["content"]["application/json"]["schema"];
     if body.is_null() {
         operation.as_object_mut().expect("it is one").remove("requestBody");
@@ -150,12 +161,14 @@ fn name_in(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
+/// `telegram-token` and `stale_lease` as `TelegramToken` and `StaleLease`.
+fn word(text: &str) -> String {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    parts.map(|part| part[..1].to_uppercase() + &part[1..]).collect()
+}
+
 /// `getUsersByConsumerUserIdBinding` for `GET /v1/users/{consumerUserId}/binding`.
 fn operation_id(method: &str, path: &str) -> String {
-    let word = |text: &str| -> String {
-        let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-        parts.map(|part| part[..1].to_uppercase() + &part[1..]).collect()
-    };
     let of = |segment| name_in(segment).map_or_else(|| word(segment), |name| format!("By{}", word(name)));
     segments(path).fold(method.to_owned(), |id, segment| id + &of(segment))
 }
@@ -171,7 +184,7 @@ fn parameter(segment: &str) -> Option<Value> {
 }
 
 /// The problems that the operation can answer, by status: those that it names, and those of every call of its kind.
-fn problems(operation: &Value) -> BTreeMap<String, Value> {
+fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
     let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     let mut add = |code: Code| {
         let known = codes.entry(af_http::status(code).as_u16()).or_default();
@@ -187,11 +200,13 @@ fn problems(operation: &Value) -> BTreeMap<String, Value> {
             add(code);
         }
     }
+    // Telegram would send again what is refused: what cannot be read is ignored.
+    let is_webhook = !operation["security"][0]["webhookSecret"].is_null();
     let (body, parameters) = (&operation["requestBody"], &operation["parameters"]);
-    if !body.is_null() {
-        [Code::MalformedRequest, Code::PayloadTooLarge, Code::InvalidField].map(&mut add);
+    if !body.is_null() && !is_webhook {
+        [Code::MalformedRequest, Code::PayloadTooLarge, Code::InvalidField].into_iter().for_each(&mut add);
     }
-    if !parameters.is_null() {
+    if !parameters.is_null() && !is_webhook {
         add(Code::InvalidField);
     }
     for scheme in operation["security"].as_array().into_iter().flatten() {
@@ -201,7 +216,7 @@ fn problems(operation: &Value) -> BTreeMap<String, Value> {
         }
     }
     add(Code::Internal);
-    codes.into_iter().map(|(status, codes)| (status.to_string(), problem(&codes))).collect()
+    codes.into_iter().map(|(status, codes)| (status.to_string(), codes)).collect()
 }
 
 fn problem(codes: &[Code]) -> Value {
@@ -234,19 +249,23 @@ fn hoist(name: &str, schema: &mut Value, schemas: &mut Map<String, Value>) {
     }
 }
 
-/// Names as clients want them: without the `Body` and `View` of our types, and `AgentPage` for a page of agents.
+/// Names as clients want them: without the `Body` of our types, and `AgentPage` for a page of agents.
 fn renamed(name: &str) -> String {
     if let Some(item) = name.strip_prefix("Page_") {
         return format!("{}Page", renamed(item));
     }
-    ["Body", "View"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    name.strip_suffix("Body").unwrap_or(name).to_owned()
 }
 
 fn rename(document: &mut Value) {
     let schemas = std::mem::take(&mut document["components"]["schemas"]);
     let mut named = Map::new();
     for (name, schema) in object(&schemas) {
-        let before = named.insert(renamed(name), schema.clone());
+        let mut schema = schema.clone();
+        if let Some(item) = name.strip_prefix("Page_") {
+            schema["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+        let before = named.insert(renamed(name), schema);
         assert!(before.is_none(), "two schemas would be called {}", renamed(name));
     }
     document["components"]["schemas"] = named.into();

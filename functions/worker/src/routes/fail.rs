@@ -1,18 +1,20 @@
 //! `POST /v1/worker/messages/{messageId}/fail`: an attempt ended without success.
 
-use af_app::worker;
+use af_app::worker as use_case;
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::lease;
-use crate::{Shared, caller};
 
 /// How the attempt ended.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -33,7 +35,7 @@ const fn yes() -> bool {
 }
 
 /// What becomes of the message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     requeued: bool,
@@ -46,19 +48,23 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
+#[utoipa::path(
+    post, path = "/v1/worker/messages/{messageId}/fail", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer)), (status = 409, description = "stale_lease")),
+)]
 pub async fn fail(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(message): ApiPath<MessageId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let caller = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let error = &request.error_message;
     let failed = if request.drained {
-        worker::leave(&app, &caller, &message, &lease, error).await?
+        use_case::leave(&app, &worker, &message, &lease, error).await?
     } else {
-        worker::fail(&app, &caller, &message, &lease, error, request.retryable).await?
+        use_case::fail(&app, &worker, &message, &lease, error, request.retryable).await?
     };
     Ok(Json(Answer {
         requeued: failed.requeued,

@@ -2,16 +2,18 @@
 
 use af_app::worker::append as use_case;
 use af_domain::ids::ConversationId;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
-use crate::{Shared, caller};
 
 /// Entries to append.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -25,7 +27,7 @@ pub struct Request {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     appended: usize,
 }
@@ -34,13 +36,19 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more, 409 `out_of_order` when `ordinal` does not follow.
+#[utoipa::path(
+    post, path = "/v1/worker/conversations/{conversationId}/history", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 409, description = "stale_lease, out_of_order"),
+    ),
+)]
 pub async fn append(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(conversation): ApiPath<ConversationId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let messages = entries("/messages", request.messages, app.now())?;
     let calls = tool_calls(request.pending_tool_calls);

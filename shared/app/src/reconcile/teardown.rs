@@ -64,7 +64,7 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
     Ok(app.store.stopped_if_stopping(&stopped).await?.into())
 }
 
-fn absent_is_fine(answer: Result<(), ProviderError>) -> Result<(), AppError> {
+pub(super) fn absent_is_fine(answer: Result<(), ProviderError>) -> Result<(), AppError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(()),
         other => Ok(other?),

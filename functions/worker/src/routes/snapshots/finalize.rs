@@ -3,15 +3,17 @@
 use af_app::snapshots::finalize as use_case;
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
-use af_http::{ApiPath, Bearer, Problem};
+use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// The snapshot, which is the conversation's latest now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     snapshot_id: String,
@@ -24,13 +26,20 @@ pub struct Answer {
 /// # Errors
 /// 404 when it is not the caller's, 409 `stale_snapshot` when the conversation has moved on since, 409 `conflict` when
 /// nothing or something else was uploaded.
+#[utoipa::path(
+    post, path = "/v1/worker/snapshots/{snapshotId}/finalize", tag = "worker",
+    security(("workerToken" = [])),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "stale_snapshot, conflict"),
+    ),
+)]
 pub async fn finalize(
     State(app): State<Shared>,
     State(objects): State<Objects>,
+    Caller(worker): Caller,
     ApiPath(id): ApiPath<SnapshotId>,
-    bearer: Bearer,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let ready = use_case(&app, &objects, &worker, &id).await?;
     Ok(Json(Answer { snapshot_id: ready.id.to_string(), status: ready.status.name() }))
 }

@@ -7,16 +7,18 @@ use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, Stored};
-use af_http::{ApiJson, Bearer, Problem};
+use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// What a worker announces.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// Whose files they are.
@@ -30,7 +32,7 @@ pub struct Request {
 }
 
 /// Where the archive goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     snapshot_id: String,
@@ -48,13 +50,20 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when the conversation is not the caller's, 409 `conflict` when nothing was claimed, 503 while a message runs.
+#[utoipa::path(
+    post, path = "/v1/worker/snapshots", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"), (status = 503, description = "unavailable"),
+    ),
+)]
 pub async fn prepare(
     State(app): State<Shared>,
     State(objects): State<Objects>,
-    bearer: Bearer,
+    Caller(worker): Caller,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let worker = caller(&app, &bearer).await?;
     let reason = SnapshotReason::parse(&request.reason)
         .ok_or_else(|| Refusal::field("/reason", "reason must be one of drain, signal, manual"))?;
     let sha256 = Sha256Hex::parse(request.sha256).map_err(Refusal::from)?;
