@@ -101,6 +101,7 @@ pub fn document(parts: &[Value]) -> Value {
         },
     });
     rename(&mut document);
+    join_descriptions(&mut document);
     add_examples(&mut document);
     document
 }
@@ -284,6 +285,28 @@ fn rename_references(value: &mut Value) {
             map.values_mut().for_each(rename_references);
         }
         Value::Array(list) => list.iter_mut().for_each(rename_references),
+        _ => {}
+    }
+}
+
+/// A field's own words stand as an object beside an inlined type, which no value could be as well.
+fn join_descriptions(value: &mut Value) {
+    let joined = match value.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([kind, words])
+            if words.as_object().is_some_and(|w| w.len() == 2) && words["type"] == "object" =>
+        {
+            let mut kind = kind.clone();
+            kind["description"] = words["description"].clone();
+            Some(kind)
+        }
+        _ => None,
+    };
+    if let Some(joined) = joined {
+        *value = joined;
+    }
+    match value {
+        Value::Object(map) => map.values_mut().for_each(join_descriptions),
+        Value::Array(list) => list.iter_mut().for_each(join_descriptions),
         _ => {}
     }
 }
