@@ -70,7 +70,6 @@ impl Api {
     }
 
     /// What answers all of it, for who comes by a socket.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

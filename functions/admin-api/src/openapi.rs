@@ -22,6 +22,8 @@ use crate::routes;
         routes::keys::create::create,
         routes::keys::list::list,
         routes::keys::revoke::revoke,
+        routes::message_config::get::get,
+        routes::message_config::put::put,
         routes::messages::enqueue::enqueue,
         routes::messages::get::get,
         routes::openapi::openapi,
