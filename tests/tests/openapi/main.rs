@@ -164,7 +164,7 @@ async fn an_operation_opens_to_the_scopes_that_it_names_and_to_no_other() {
     for (method, path, operation) in operations(&document) {
         let scopes = operation["security"][0]["apiKey"].as_array();
         let Some(scopes) = scopes else { continue };
-        let filled = path.replace('{', "").replace('}', "");
+        let filled = path.replace(['{', '}'], "");
         let method: Method = method.parse().unwrap();
         for (scope, key) in [("read", &read), ("app", &app)] {
             let call = api.call(method.clone(), &filled).json(&json!({"unknown": 1})).key(key);
