@@ -10,6 +10,7 @@ mod expiry;
 mod hydration;
 mod lists;
 mod messages;
+mod once;
 mod operator;
 mod policies;
 mod provider;
