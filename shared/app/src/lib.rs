@@ -22,6 +22,7 @@ pub mod hydrate;
 pub mod ingress;
 pub mod keys;
 pub mod media;
+pub mod message_config;
 pub mod once;
 pub mod policies;
 pub mod provider;

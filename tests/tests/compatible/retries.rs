@@ -88,6 +88,24 @@ async fn a_later_message_with_the_same_words_is_another_one() {
 }
 
 #[tokio::test]
+async fn the_system_prompt_is_handed_out_and_taken_off_again() {
+    let world = World::new().await;
+    let prompt = json!({"systemPrompt": "Answer in rhymes."});
+    world.api.put("/v1/config/message", prompt).send().await.body_of(200);
+    world.advance(Millis::from_secs(60));
+    let (image, job) = world.image_at_work("w").await;
+    let handed = job["payload"]["messageText"].as_str().unwrap();
+    assert_eq!(handed, "hello\n\nAnswer in rhymes.");
+    let args = json!({"messageId": job["messageId"], "workspaceId": "default"});
+    assert_eq!(image.value("workerHydrationBundle", args).await["payload"], job["payload"]);
+    for _ in 0..2 {
+        let appended = image.append(said(&[("user", handed), FIRST[1]])).await;
+        assert_eq!(appended, json!({"updated": true, "messageCount": 2}));
+    }
+    assert_eq!(world.history().await, owned(&FIRST));
+}
+
+#[tokio::test]
 async fn nothing_is_appended_without_a_message() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use af_app::App;
 use af_app::agents::{AgentSettings, configure};
 use af_app::enqueue::{Enqueue, Identity, enqueue};
-use af_app::provider::{self, ProviderConfig};
+use af_app::provider;
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
@@ -14,7 +14,7 @@ use af_domain::message::{MessageStatus, Payload};
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_providers::{FlyProvider, Provider, Providers, Scope};
+use af_providers::{Provider, Providers, Scope};
 use af_store::reconcile_lease::RECONCILE_LEASE;
 use af_tests::bundle::Bundle;
 use aws_smithy_types::retry::RetryConfig;
@@ -36,7 +36,7 @@ pub struct World {
     pub app: App,
     pub objects: Objects,
     deployment: String,
-    provider: FlyProvider,
+    provider: Arc<dyn Provider>,
 }
 
 /// How it ended.
@@ -59,11 +59,22 @@ impl World {
     }
 
     pub async fn with_policies(overrides: Value) -> Self {
-        let mut bundle = Bundle::fresh().await;
+        let bundle = Bundle::fresh().await;
+        let stand = Stand::fly(&bundle.clock);
+        Self::on(bundle, stand, overrides).await
+    }
+
+    /// The same on this machine.
+    pub async fn local() -> Self {
+        let bundle = Bundle::fresh().await;
+        let stand = Stand::local(&bundle.clock);
+        Self::on(bundle, stand, json!({"queue": {"readyShards": 1}})).await
+    }
+
+    async fn on(mut bundle: Bundle, stand: Stand, overrides: Value) -> Self {
         let deployment = bundle.app("reconcile").deployment_id;
-        let stand = Stand::new(&bundle.clock);
         let provider = stand.provider(&deployment, None).await;
-        bundle.providers = Providers::none().with(Arc::new(provider.clone()));
+        bundle.providers = Providers::none().with(provider.clone());
         let app = bundle.app("reconcile");
         let settings = AgentSettings {
             display_name: None,
@@ -75,14 +86,7 @@ impl World {
         configure(&app, &agent(), settings).await.unwrap();
         // Not by the use case, which takes no shard away.
         app.store.put_config("policies", &overrides.to_string()).await.unwrap();
-        let config = ProviderConfig {
-            kind: "fly".to_owned(),
-            app_name: Some(APP.to_owned()),
-            image: Some(format!("registry.fly.io/{APP}:1")),
-            region: Some("fra".to_owned()),
-            ..ProviderConfig::default()
-        };
-        provider::configure(&app, &config).await.unwrap();
+        provider::configure(&app, &stand.config()).await.unwrap();
         let objects = bundle.boot("effects").objects().unwrap();
         Self { bundle, stand, app, objects, deployment, provider }
     }
@@ -90,9 +94,11 @@ impl World {
     /// Another instance of the function, with its own network.
     pub async fn function(&self, steps: &Arc<Steps>) -> App {
         let mut boot = self.bundle.boot("reconcile");
-        boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
+        if self.stand.counts_the_table() {
+            boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
+        }
         let provider = self.stand.provider(&self.deployment, Some(steps.clone())).await;
-        boot.providers = Providers::none().with(Arc::new(provider));
+        boot.providers = Providers::none().with(provider);
         App::from_boot(&boot).unwrap()
     }
 
