@@ -1,20 +1,24 @@
 //! `POST /v1/keys`: makes an API key.
 
-use af_app::keys;
+use std::collections::BTreeSet;
+
+use af_app::auth::Scope;
+use af_app::{keys, once};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, Problem};
+use af_http::{ApiJson, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{KeyBody, ScopeName};
 use crate::Shared;
 use crate::caller::Operator;
 
 /// What key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// What it is for.
@@ -27,7 +31,7 @@ pub struct Request {
 }
 
 /// A new key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Answer {
     #[serde(flatten)]
     body: KeyBody,
@@ -35,18 +39,34 @@ pub struct Answer {
     key: String,
 }
 
-/// Makes a key.
+/// Makes a key. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
 ///
 /// # Errors
-/// 422 naming the field at fault.
+/// 422 naming the field at fault, or when the idempotency key came with another request; 409 when the key that the call
+/// made is gone.
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys",
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 409, description = "conflict"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+    ),
+)]
 pub async fn create(
     State(app): State<Shared>,
-    _: Operator,
+    Operator(caller): Operator,
+    key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let scopes: Vec<_> = request.scopes.into_iter().map(Into::into).collect();
+    let scopes: Vec<Scope> = request.scopes.into_iter().map(Into::into).collect();
     let expires_at = request.expires_at.map(Timestamp::from_millis);
-    let (made, key) = keys::create(&app, &request.name, &scopes, expires_at).await?;
+    let once = key.map(|key| {
+        let scopes: BTreeSet<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes = Vec::from_iter(scopes).join(",");
+        let ends = request.expires_at.map(|at| at.to_string()).unwrap_or_default();
+        once::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
+    });
+    let (made, key) = keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
     let answer = Answer { body: made.into(), key: key.expose_secret().to_owned() };
     Ok((StatusCode::CREATED, Json(answer)))
 }
