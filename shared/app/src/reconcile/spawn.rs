@@ -71,7 +71,7 @@ async fn register(
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
     let commit = match conversation {
-        None => app.store.register_if_new(&worker, Some(turn.holder)).await?,
+        None => app.store.register_if_new(&worker, Some(turn.holder), None).await?,
         Some(key) => {
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
             // The index may show what has been answered meanwhile.
@@ -85,7 +85,7 @@ async fn register(
                 return Ok(None);
             };
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, Some(turn.holder), policies).await?
+            app.store.register_if_free(&worker, &before, &after, (Some(turn.holder), None), policies).await?
         }
     };
     Ok(match commit {
