@@ -9,9 +9,10 @@ use af_app::workers::WorkerView;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Machine, WorkerStatus};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A worker: one life of one machine. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerBody {
     worker_id: String,
@@ -50,7 +51,7 @@ pub struct WorkerBody {
 }
 
 /// The conversation that a worker is assigned to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignmentBody {
     conversation_id: String,
@@ -59,7 +60,7 @@ pub struct AssignmentBody {
 }
 
 /// A machine, as its provider names it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineBody {
     app_name: String,
