@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
-use af_domain::worker::{DrainReason, Machine, Worker};
-use af_providers::{ProviderError, SpawnEnv, SpawnSpec, VolumeSpec};
+use af_domain::worker::{DrainReason, Machine, Volume, Worker};
+use af_providers::{SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::conversation::Commit;
 
 use super::Outcome;
@@ -28,8 +28,8 @@ pub(super) async fn spawn(
     };
     let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
     match start(app, place, url, &worker, policies).await {
-        Ok(machine) => {
-            app.store.machine_if_registered(&worker.id, &machine).await?;
+        Ok((machine, volume)) => {
+            app.store.machine_if_registered(&worker.id, &machine, volume.as_ref()).await?;
             tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
             Ok(Outcome::Done)
         }
@@ -52,6 +52,11 @@ async fn register(
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
+    worker.image = (!place.image.is_empty()).then(|| place.image.clone());
+    if place.provider.capabilities().volumes {
+        let name = place.provider.volume_name(&place.scope, &worker.id);
+        worker.volume = Some(Volume { name, id: None });
+    }
     let commit = match conversation {
         None => app.store.register_if_new(&worker).await?,
         Some(key) => {
@@ -82,23 +87,25 @@ async fn start(
     public_url: &str,
     worker: &Worker,
     policies: &Policies,
-) -> Result<Machine, AppError> {
+) -> Result<(Machine, Option<Volume>), AppError> {
     let (token, _) = worker_token::mint(app, &worker.id).await?;
     // Ours win over the operator's: a wrong URL there must not cut workers off.
     let mut env: BTreeMap<String, String> = place.env.clone();
     env.extend(environment(worker, &token, public_url, app.telegram_url.as_deref(), policies));
-    let volume = if place.provider.capabilities().volumes {
-        let spec = VolumeSpec {
-            scope: place.scope.clone(),
-            worker_id: worker.id.clone(),
-            name: place.provider.volume_name(&place.scope, &worker.id),
-            region: place.region.clone(),
-            size_gb: place.volume_size_gb,
-        };
-        Some(place.provider.ensure_volume(&spec).await?)
-    } else {
-        None
+    let volume = match &worker.volume {
+        Some(volume) => {
+            let spec = VolumeSpec {
+                scope: place.scope.clone(),
+                worker_id: worker.id.clone(),
+                name: volume.name.clone(),
+                region: place.region.clone(),
+                size_gb: place.volume_size_gb,
+            };
+            Some(place.provider.ensure_volume(&spec).await?)
+        }
+        None => None,
     };
+    let named = volume.as_ref().map(|v| Volume { name: v.name.clone(), id: Some(v.volume_id.clone()) });
     let spec = SpawnSpec {
         scope: place.scope.clone(),
         worker_id: worker.id.clone(),
@@ -109,7 +116,6 @@ async fn start(
         volume,
         volume_path: place.volume_path.clone(),
     };
-    let machine =
-        place.provider.spawn(&spec).await.map_err(|e: ProviderError| AppError::Provider(e))?.machine;
-    Ok(Machine { app: machine.app_name, id: machine.machine_id, region: machine.region })
+    let machine = place.provider.spawn(&spec).await?.machine;
+    Ok((Machine { app: machine.app_name, id: machine.machine_id, region: machine.region }, named))
 }
