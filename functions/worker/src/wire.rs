@@ -1,10 +1,12 @@
 //! Values that several routes send or take.
 
+use af_app::bridge::BridgeRuntime;
 use af_app::worker::Control;
 use af_domain::ids::LeaseId;
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 /// What a worker is told about itself.
@@ -87,6 +89,41 @@ pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCa
     let call =
         |b: ToolCallBody| PendingToolCall { tool_name: b.tool_name, call_id: b.call_id, status: b.status };
     bodies.map(|b| b.into_iter().map(call).collect())
+}
+
+/// What bridge skills need to reach the tools of the agent's app. Null is what nobody has set.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BridgeBody {
+    /// Where the app takes calls.
+    pub base_url: Option<String>,
+    /// The same for several apps, a JSON object as text.
+    pub app_base_url_map_json: Option<String>,
+    /// Who calls.
+    pub service_id: Option<String>,
+    /// The app.
+    pub app_key: Option<String>,
+    /// The key of who calls.
+    pub service_key: Option<String>,
+    /// The secret that had the key.
+    pub service_key_secret_ref: Option<String>,
+    /// The agent's bot.
+    pub bot_identity: Option<String>,
+}
+
+impl From<BridgeRuntime> for BridgeBody {
+    fn from(bridge: BridgeRuntime) -> Self {
+        let exposed = |value: Option<SecretString>| value.map(|v| v.expose_secret().to_owned());
+        Self {
+            base_url: exposed(bridge.base_url),
+            app_base_url_map_json: exposed(bridge.base_url_map_json),
+            service_id: exposed(bridge.service_id),
+            app_key: exposed(bridge.app_key),
+            service_key: exposed(bridge.service_key),
+            service_key_secret_ref: bridge.service_key_ref.map(|name| name.to_string()),
+            bot_identity: bridge.bot_identity.map(|bot| bot.to_string()),
+        }
+    }
 }
 
 /// Reads a lease and its fence, which must agree.

@@ -27,6 +27,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 pub struct SkillsConfig {
     /// The folder of all skills (`OPENCLAW_SKILLS_DIR`, else `skills` on the volume).
     pub dir: PathBuf,
+    /// The volume without which nothing is written: the folder that `OPENCLAW_WORKSPACE_DIR` lies in, where
+    /// `OPENCLAW_REQUIRE_DATA_MOUNT` is set.
+    pub volume: Option<PathBuf>,
     /// `SKILLS_RELEASE_CHANNEL`.
     pub channel: String,
     /// Whether there is no worker without its skills (`SKILLS_BOOTSTRAP_REQUIRED`).
@@ -76,9 +79,12 @@ impl SkillsConfig {
         let Some(dir) = dir.or_else(|| data_dir.map(|volume| volume.join("skills"))) else {
             return if required { Err(ConfigError::Missing("OPENCLAW_SKILLS_DIR")) } else { Ok(None) };
         };
+        let volume =
+            get("OPENCLAW_WORKSPACE_DIR").and_then(|dir| PathBuf::from(dir).parent().map(PathBuf::from));
+        let volume = if flag("OPENCLAW_REQUIRE_DATA_MOUNT")? { volume } else { None };
         let remove_unmanaged = flag("SKILLS_REMOVE_UNMANAGED")?;
         let bundled_dir = get("OPENCLAW_BUNDLED_SKILLS_DIR").map(PathBuf::from);
-        Ok(Some(Self { dir, channel, required, timeout, remove_unmanaged, bundled_dir }))
+        Ok(Some(Self { dir, volume, channel, required, timeout, remove_unmanaged, bundled_dir }))
     }
 }
 
@@ -94,6 +100,9 @@ pub enum SkillsError {
     /// What was answered is not acceptable. Nothing of it was written.
     #[error("the manifest of skills is not acceptable")]
     Manifest(#[source] BadManifest),
+    /// The volume that they belong on is not there.
+    #[error("there is no volume at {}", .0.display())]
+    NoVolume(PathBuf),
     /// They could not be written. Those that were are whole.
     #[error("the skills cannot be written")]
     Install(#[source] std::io::Error),
@@ -153,6 +162,9 @@ impl Skills {
 
     async fn sync(&mut self, api: &Api) -> Result<(), SkillsError> {
         self.due_at = Instant::now() + REFRESH_EVERY;
+        if let Some(missing) = self.config.volume.as_ref().filter(|volume| !volume.is_dir()) {
+            return Err(SkillsError::NoVolume(missing.clone()));
+        }
         let limit = self.config.timeout;
         let fetched = timeout(limit, self.fetch(api)).await.map_err(|_| SkillsError::Late(limit))??;
         let Some((etag, answer)) = fetched else { return Ok(()) };

@@ -1,10 +1,11 @@
 //! Agent profiles: configured, read, removed.
 
 use af_domain::agent::{AgentProfile, bot_token_ref};
+use af_domain::bridge::BridgeConfig;
 use af_domain::ids::{AgentKey, SecretRef};
 use af_domain::refusal::{Code, Refusal};
 
-use crate::{App, AppError};
+use crate::{App, AppError, bridge};
 
 /// Most characters of a display name or version.
 const TEXT_CHARS_MAX: usize = 200;
@@ -22,6 +23,8 @@ pub struct AgentSettings {
     pub enabled: bool,
     /// Names of the secrets it uses.
     pub secrets_ref: Vec<SecretRef>,
+    /// How it reaches its app's tools.
+    pub bridge: Option<BridgeConfig>,
 }
 
 /// Makes or changes a profile; its bot stays. A bot's token ref is always among its secrets.
@@ -44,6 +47,9 @@ pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Re
             Refusal::field("/secretsRef", format!("secretsRef must be at most {SECRETS_MAX} names")).into()
         );
     }
+    if let Some(bridge) = &settings.bridge {
+        bridge::check(bridge)?;
+    }
     let existing = app.store.agent(key).await?;
     let mut secrets_ref = settings.secrets_ref;
     if existing.as_ref().is_some_and(|a| a.bot.is_some()) {
@@ -56,6 +62,7 @@ pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Re
         enabled: settings.enabled,
         secrets_ref,
         bot: existing.and_then(|a| a.bot),
+        bridge: settings.bridge,
         updated_at: app.now(),
     };
     let stored = app.store.put_agent(&profile).await?;

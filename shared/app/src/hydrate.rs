@@ -3,7 +3,7 @@
 use af_domain::agent::AgentProfile;
 use af_domain::context::{ContextBudget, HISTORY_ANSWER_BYTES_MAX};
 use af_domain::conversation::{Conversation, Lease};
-use af_domain::ids::{ConversationKey, HistoryCursor};
+use af_domain::ids::{ConversationKey, HistoryCursor, SecretRef};
 use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
 use af_domain::policy::Policies;
 use af_store::StoreError;
@@ -11,9 +11,10 @@ use af_store::conversation::{History, Stretch};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
+use crate::bridge::{self, BridgeRuntime, Values};
 use crate::{App, AppError, agents};
 
-/// A hydration bundle. `Debug` does not show the token.
+/// A hydration bundle. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// The conversation's history, oldest first, cut to the hydration policy.
@@ -30,6 +31,8 @@ pub struct Bundle {
     pub cursor: Option<HistoryCursor>,
     /// The token of the agent's bot.
     pub telegram_bot_token: Option<SecretString>,
+    /// What the agent's skills need to reach the tools of its app; `None` unless its bridge is enabled.
+    pub bridge: Option<BridgeRuntime>,
 }
 
 /// A message handed to a worker.
@@ -78,9 +81,9 @@ pub(crate) async fn context(
 /// Makes a bundle out of what was read with the claim.
 pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Result<Bundle, AppError> {
     let profile = agents::known(app, &message.agent).await?;
-    let telegram_bot_token = match &profile {
-        Some(profile) => bot_token(app, profile).await?,
-        None => None,
+    let secrets = match &profile {
+        Some(profile) => app.secrets.get_many(&secrets_of(profile), app.now()).await?,
+        None => Values::new(),
     };
     let Context { mut history, since } = context;
     history.newest_first.reverse();
@@ -92,20 +95,22 @@ pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Re
         is_delta,
         pending_tool_calls: history.pending_tool_calls,
         cursor,
-        telegram_bot_token,
+        telegram_bot_token: profile
+            .as_ref()
+            .and_then(|p| bot_tokens(p).find_map(|t| secrets.get(t).cloned())),
+        bridge: profile.as_ref().and_then(|p| bridge::runtime(p, &secrets)),
     })
 }
 
-/// The first active `telegram.botToken` secret that the profile names; there is no global fallback.
-async fn bot_token(app: &App, profile: &AgentProfile) -> Result<Option<SecretString>, AppError> {
-    for name in &profile.secrets_ref {
-        let is_token =
-            name.as_str() == "telegram.botToken" || name.as_str().starts_with("telegram.botToken.");
-        if is_token && let Some(token) = app.secrets.get(name, app.now()).await? {
-            return Ok(Some(token));
-        }
-    }
-    Ok(None)
+/// The secrets that a bundle may need, to be read at once.
+fn secrets_of(profile: &AgentProfile) -> Vec<SecretRef> {
+    bot_tokens(profile).cloned().chain(bridge::refs(profile)).collect()
+}
+
+/// The `telegram.botToken` secrets that the profile names. The first that has a value wins; there is no global fallback.
+fn bot_tokens(profile: &AgentProfile) -> impl Iterator<Item = &SecretRef> {
+    let is_token = |name: &str| name == "telegram.botToken" || name.starts_with("telegram.botToken.");
+    profile.secrets_ref.iter().filter(move |name| is_token(name.as_str()))
 }
 
 fn fingerprint(

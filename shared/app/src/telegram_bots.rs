@@ -88,6 +88,7 @@ pub async fn set_token(
         version: profile.version,
         enabled: profile.enabled,
         secrets_ref,
+        bridge: profile.bridge,
     };
     agents::configure(app, agent, settings).await?;
     Ok(name)

@@ -10,9 +10,10 @@ use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Worker};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use crate::{App, AppError, policies, worker_token};
+use crate::environment::{Ingredients, environment};
+use crate::{App, AppError, bridge, policies, provider, worker_token};
 
 /// Provider of a worker that somebody starts by hand: nobody looks for its machine.
 pub const MANUAL: &str = "manual";
@@ -66,8 +67,10 @@ pub async fn register(
     }
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    // Before the row: without a token, the id would be used up for nothing.
+    // Before the row: without a token and an environment, the id would be used up for nothing.
     let (token, expires_at) = worker_token::mint(app, &id).await?;
+    let (config, bridge) = tokio::try_join!(provider::config::stored(app), bridge::variables(app))?;
+    let config = config.unwrap_or_default();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
     let commit = match conversation {
         None => app.store.register_if_new(&worker).await?,
@@ -90,7 +93,16 @@ pub async fn register(
             format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
         return Err(Refusal::new(Code::AlreadyExists, detail).into());
     }
-    let env = environment(&worker, &token, public_url, app.telegram_url.as_deref(), &policies);
+    let env = environment(Ingredients {
+        worker: &worker,
+        token: &token,
+        public_url,
+        telegram_url: app.telegram_url.as_deref(),
+        policies: &policies,
+        volume_path: config.volume_path(),
+        operators: &config.env,
+        bridge,
+    });
     Ok(Registered { worker, token, expires_at, env })
 }
 
@@ -101,38 +113,6 @@ pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignm
         agent: conversation.agent.clone(),
         assigned_at: now,
     }
-}
-
-/// The environment a worker is started with; what has no value is left out.
-pub(crate) fn environment(
-    worker: &Worker,
-    token: &SecretString,
-    public_url: &str,
-    telegram_url: Option<&str>,
-    policies: &Policies,
-) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
-    let mut put = |name: &str, value: String| env.insert(name.to_owned(), value);
-    put("AGENT_FACTORY_URL", public_url.trim_end_matches('/').to_owned());
-    put("AGENT_FACTORY_WORKER_TOKEN", token.expose_secret().to_owned());
-    put("AGENT_FACTORY_WORKER_ID", worker.id.to_string());
-    put("WORKER_ID", worker.id.to_string());
-    put("WORKSPACE_ID", "default".to_owned());
-    put("POLL_INTERVAL_MS", policies.poll.active.as_millis().to_string());
-    put("HEARTBEAT_INTERVAL_MS", policies.lease.heartbeat_interval.as_millis().to_string());
-    put("WORKER_IDLE_TIMEOUT_MS", policies.scaling.idle_timeout.as_millis().to_string());
-    put("SKILLS_BOOTSTRAP_MODE", "db_manifest".to_owned());
-    put("SKILLS_BOOTSTRAP_REQUIRED", "false".to_owned());
-    put("SKILLS_BOOTSTRAP_TIMEOUT_MS", "15000".to_owned());
-    put("SKILLS_RELEASE_CHANNEL", "stable".to_owned());
-    if let Some(assignment) = &worker.assignment {
-        put("OPENCLAW_CONVERSATION_ID", assignment.conversation.to_string());
-        put("OPENCLAW_AGENT_KEY", assignment.agent.to_string());
-    }
-    if let Some(url) = telegram_url {
-        put("TELEGRAM_API_URL", url.to_owned());
-    }
-    env
 }
 
 /// One page of the workers that are not stopped, by id, and the last one's id when there are more. A pool has at most

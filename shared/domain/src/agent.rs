@@ -1,5 +1,6 @@
 //! Agent profiles, their bots, and who talks to them.
 
+use crate::bridge::BridgeConfig;
 use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef};
 use crate::time::{Millis, Timestamp};
 
@@ -21,6 +22,8 @@ pub struct AgentProfile {
     pub secrets_ref: Vec<SecretRef>,
     /// Its Telegram bot.
     pub bot: Option<BotName>,
+    /// How it reaches its app's tools.
+    pub bridge: Option<BridgeConfig>,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod attempt;
+pub mod bridge;
 pub mod context;
 pub mod conversation;
 pub mod ids;

@@ -187,7 +187,8 @@ pub struct SpawnSpec {
     pub env: SpawnEnv,
     /// Its volume, made before.
     pub volume: Option<VolumeRef>,
-    /// Where the volume appears in the machine. The `local` provider has its own place.
+    /// Where the volume appears in the machine. The `local` provider has its own place, and says so wherever a variable
+    /// names this one.
     pub volume_path: String,
 }
 

@@ -4,13 +4,17 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use af_domain::agent::{AgentProfile, Bot, BotName};
+use af_domain::bridge::BridgeConfig;
 use af_domain::ids::{AgentKey, BotIdentity, SecretRef};
 use af_domain::time::Timestamp;
 
 use crate::expression::{Update, names_in};
-use crate::item::{Item, Reader, Value};
+use crate::item::{Item, Reader, Value, Writer};
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
+
+/// Pages of 1 MB that are read to find out what all profiles have in common: a thousand of the largest profiles.
+const PAGES_MAX: usize = 10;
 
 /// What became of giving a bot to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,7 @@ impl Store {
             .set("ver", agent.version.as_str())
             .set("en", agent.enabled)
             .set("sr", refs)
+            .set_or_remove("br", agent.bridge.as_ref().map(bridge_item))
             .set("up", agent.updated_at);
         match self.update(update).await? {
             Updated::Done(item) => agent_from(&item),
@@ -84,6 +89,37 @@ impl Store {
             .await
             .map_err(|e| StoreError::from_sdk("Query", &e))?;
         answer.items().iter().map(agent_from).collect()
+    }
+
+    /// The agents that take messages and have a bridge; `None` when there are more profiles than could be looked at.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an item is malformed.
+    pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("#pk = :pk")
+                .filter_expression("#en = :yes AND #br.#en = :yes")
+                .set_expression_attribute_names(Some(names_in("#pk #en #br")))
+                .expression_attribute_values(":pk", Value::from(keys::AGENTS).0)
+                .expression_attribute_values(":yes", Value::from(true).0)
+                .set_exclusive_start_key(after)
+                .send()
+                .await
+                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            for item in page.items() {
+                found.push(agent_from(item)?);
+            }
+            after = page.last_evaluated_key;
+            if after.is_none() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// A bot; eventually consistent.
@@ -179,7 +215,31 @@ fn agent_from(item: &Item) -> Result<AgentProfile, StoreError> {
         enabled: reader.flag("en"),
         secrets_ref: reader.texts("sr")?.into_iter().map(parse_ref).collect::<Result<_, _>>()?,
         bot,
+        bridge: reader.map_if("br")?.map(|bridge| bridge_from(&bridge)).transpose()?,
         updated_at: reader.time("up")?,
+    })
+}
+
+fn bridge_item(bridge: &BridgeConfig) -> Item {
+    Writer::default()
+        .put("en", bridge.enabled)
+        .put_some("url", bridge.base_url.as_deref())
+        .put_some("sid", bridge.service_id.as_deref())
+        .put_some("app", bridge.app_key.as_deref())
+        .put_some("skr", bridge.service_key_ref.as_ref().map(SecretRef::as_str))
+        .put_some("umr", bridge.base_url_map_ref.as_ref().map(SecretRef::as_str))
+        .build()
+}
+
+fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig, StoreError> {
+    let text = |name| Ok::<_, StoreError>(reader.text_if(name)?.map(str::to_owned));
+    Ok(BridgeConfig {
+        enabled: reader.flag("en"),
+        base_url: text("url")?,
+        service_id: text("sid")?,
+        app_key: text("app")?,
+        service_key_ref: reader.id_if("skr", SecretRef::parse)?,
+        base_url_map_ref: reader.id_if("umr", SecretRef::parse)?,
     })
 }
 

@@ -13,7 +13,7 @@ async fn an_agent_is_configured_shown_and_removed() {
     let made = world.api.put(path, settings).send().await.body_of(200);
     let expected = json!({
         "agentKey": "helper.v2", "displayName": "Helper", "version": "2.1", "enabled": false,
-        "secretsRef": ["model.apiKey"], "bot": null, "updatedAt": START.as_millis(),
+        "secretsRef": ["model.apiKey"], "bot": null, "bridgeConfig": null, "updatedAt": START.as_millis(),
     });
     assert_eq!(made, expected);
     assert_eq!(world.api.get(path).send().await.body_of(200), expected);

@@ -5,6 +5,7 @@
 mod access;
 mod agents;
 mod backlog;
+mod bridge;
 mod expiry;
 mod hydration;
 mod lists;

@@ -86,6 +86,7 @@ impl World {
             version: "1".to_owned(),
             enabled: true,
             secrets_ref: vec![token],
+            bridge: None,
         };
         configure(app, &self.agent, settings).await.unwrap();
         let name = BotName { identity: BotIdentity::parse(BOT).unwrap(), username: "demo_bot".to_owned() };

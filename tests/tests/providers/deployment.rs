@@ -70,8 +70,13 @@ impl Pool {
         let provider = world.provider_of(&bundle.app("reconcile").deployment_id);
         bundle.providers = Providers::none().with(Arc::new(provider.clone()));
         let app = bundle.app("reconcile");
-        let settings =
-            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".into(),
+            enabled: true,
+            secrets_ref: vec![],
+            bridge: None,
+        };
         configure(&app, &agent(), settings).await.unwrap();
         provider::configure(&app, &config("1")).await.unwrap();
         Self { world, bundle, app, provider }

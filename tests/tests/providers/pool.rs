@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use af_app::agents::{AgentSettings, configure};
 use af_app::provider::{self, ProviderConfig};
+use af_domain::bridge::BridgeConfig;
 use af_domain::time::Millis;
 use af_local::fly::{Action, Fault};
 use af_providers::MachineState;
 
-use crate::deployment::Pool;
+use crate::deployment::{Pool, agent};
+use crate::fly::TOKEN;
 use crate::suite::scope;
 
 #[tokio::test]
@@ -21,6 +24,33 @@ async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
     assert_eq!(pool.live().await, [machines[0].worker_id.to_string()]);
     let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap().ours;
     assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machines[0].machine.machine_id));
+}
+
+#[tokio::test]
+async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_agents_is() {
+    let pool = Pool::with_work().await;
+    let bridge = BridgeConfig { enabled: true, service_id: Some("crm".into()), ..BridgeConfig::default() };
+    let settings = AgentSettings {
+        display_name: None,
+        version: "1".into(),
+        enabled: true,
+        secrets_ref: vec![],
+        bridge: Some(bridge),
+    };
+    configure(&pool.app, &agent(), settings).await.unwrap();
+    pool.run().await;
+    let request = reqwest::Client::new().get(format!("{}/apps/workers/machines", pool.world.url));
+    let machines: serde_json::Value = request.bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap();
+    let env = &machines[0]["config"]["env"];
+    let token = env["AGENT_FACTORY_WORKER_TOKEN"].as_str().unwrap();
+    let url = env["AGENT_FACTORY_URL"].as_str().unwrap();
+    assert_eq!(env["CONVEX_URL"], format!("{url}/w/{token}"));
+    assert_eq!(
+        (&env["OPENCLAW_CONVERSATION_ID"], &env["OPENCLAW_AGENT_KEY"]),
+        (&"talk".into(), &"demo".into())
+    );
+    assert_eq!((&env["OPENCLAW_SERVICE_ID"], env.get("OPENCLAW_SERVICE_KEY")), (&"crm".into(), None));
+    assert_eq!(env["OPENCLAW_STATE_DIR"], "/data/.clawdbot");
 }
 
 #[tokio::test]

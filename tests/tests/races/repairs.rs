@@ -54,7 +54,11 @@ async fn a_row_that_names_a_conversation_of_another_or_of_nobody_is_corrected_by
         let done = outcomes(&world.reconcile(&world.app).await);
         let row = world.app.store.worker(&worker).await.unwrap();
         if of_another {
-            assert_eq!(done[..3], ["drain done", "settle done", "teardown done"], "the owner stays, it leaves");
+            assert_eq!(
+                done[..3],
+                ["drain done", "settle done", "teardown done"],
+                "the owner stays, it leaves"
+            );
             assert_eq!(row, None);
         } else {
             assert_eq!(done[0], "unassign done");

@@ -43,8 +43,13 @@ impl World {
 
     pub async fn in_bundle(bundle: Bundle) -> Self {
         let app = bundle.app("reconcile");
-        let settings =
-            AgentSettings { display_name: None, version: "1".into(), enabled: true, secrets_ref: vec![] };
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".into(),
+            enabled: true,
+            secrets_ref: vec![],
+            bridge: None,
+        };
         configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
         Self { bundle, app }
     }

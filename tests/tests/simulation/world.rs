@@ -277,6 +277,7 @@ async fn prepare(world: &World) {
         version: "1".to_owned(),
         enabled: true,
         secrets_ref: Vec::new(),
+        bridge: None,
     };
     af_app::agents::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
     let key = af_domain::ids::SecretRef::parse(af_app::worker_token::SIGNING_KEY_REF).unwrap();

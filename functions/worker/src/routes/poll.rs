@@ -9,7 +9,7 @@ use axum::extract::State;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{ControlBody, EntryBody, ToolCallBody};
+use crate::wire::{BridgeBody, ControlBody, EntryBody, ToolCallBody};
 use crate::{Shared, caller};
 
 /// What a worker asks.
@@ -87,6 +87,8 @@ pub struct BundleBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
     telegram_bot_token: Option<String>,
+    /// Null unless the agent's bridge is enabled.
+    bridge_runtime_config: Option<BridgeBody>,
 }
 
 /// The conversation so far.
@@ -155,6 +157,7 @@ fn answer(polled: Polled) -> Answer {
         delta: bundle.is_delta,
         cursor: bundle.cursor.map(|c| c.to_string()),
         telegram_bot_token: bundle.telegram_bot_token.map(|t| t.expose_secret().to_owned()),
+        bridge_runtime_config: bundle.bridge.map(Into::into),
     });
     Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }
 }

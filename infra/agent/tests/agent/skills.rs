@@ -57,6 +57,25 @@ fn volume() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// As a worker that somebody starts by hand with the environment of a machine.
+#[tokio::test]
+async fn nothing_is_written_where_the_volume_should_be_and_is_not() {
+    let (own, elsewhere) = (volume(), volume());
+    let mount = elsewhere.path().join("mount");
+    let dir = mount.join("workspace/skills");
+    let required = [
+        ("OPENCLAW_REQUIRE_DATA_MOUNT", "true"),
+        ("OPENCLAW_WORKSPACE_DIR", dir.parent().unwrap().to_str().unwrap()),
+        ("OPENCLAW_SKILLS_DIR", dir.to_str().unwrap()),
+    ];
+    let answer = || manifest("m1", vec![skill("hello", "one", &[])]);
+    once(own.path(), answer(), &required).await;
+    assert!(!mount.exists());
+    fs::create_dir(&mount).unwrap();
+    once(own.path(), answer(), &required).await;
+    assert!(dir.join("hello/SKILL.md").is_file());
+}
+
 /// A volume that a worker has used before: what is in it may be there.
 fn used_volume() -> TempDir {
     let volume = volume();

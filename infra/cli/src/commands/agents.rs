@@ -1,7 +1,7 @@
 //! `agents`: profiles.
 
-use clap::Subcommand;
-use serde_json::json;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::api::{Api, segment, text};
 use crate::output;
@@ -36,12 +36,65 @@ pub enum Agents {
         /// Name of a secret it uses; may be given several times
         #[arg(long = "secret")]
         secrets: Vec<String>,
+        #[command(flatten)]
+        bridge: Bridge,
     },
     /// Remove a profile; its conversations stay
     Delete {
         /// The agent's key
         agent: String,
     },
+}
+
+/// How the agent's skills reach the tools of its app. What is not said is looked for in secrets
+#[derive(Debug, Args)]
+pub struct Bridge {
+    /// Whether the agent has a bridge to its app's tools; `off` keeps the values
+    #[arg(long)]
+    bridge: Option<Switch>,
+    /// Where the app takes calls: an https URL
+    #[arg(long, requires = "bridge")]
+    bridge_base_url: Option<String>,
+    /// Who calls the app
+    #[arg(long, requires = "bridge")]
+    bridge_service_id: Option<String>,
+    /// The app
+    #[arg(long, requires = "bridge")]
+    bridge_app_key: Option<String>,
+    /// Name of the secret with the service key
+    #[arg(long, requires = "bridge")]
+    bridge_service_key_ref: Option<String>,
+    /// Name of the secret with the base URLs of several apps
+    #[arg(long, requires = "bridge")]
+    bridge_url_map_ref: Option<String>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is used.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Bridge {
+    /// `bridgeConfig`, if one was asked for.
+    fn config(self) -> Option<Value> {
+        let mut config = json!({"enabled": self.bridge? == Switch::On});
+        for (field, value) in [
+            ("baseUrl", self.bridge_base_url),
+            ("serviceId", self.bridge_service_id),
+            ("appKey", self.bridge_app_key),
+            ("serviceKeySecretRef", self.bridge_service_key_ref),
+            ("appBaseUrlMapJsonSecretRef", self.bridge_url_map_ref),
+        ] {
+            if let Some(value) = value {
+                config[field] = value.into();
+            }
+        }
+        Some(config)
+    }
 }
 
 impl Agents {
@@ -55,7 +108,7 @@ impl Agents {
                     output::json(&page);
                     return Ok(());
                 }
-                let row = |a: &serde_json::Value| {
+                let row = |a: &Value| {
                     [&a["agentKey"], &a["version"], &a["enabled"], &a["bot"]["username"]].map(text).to_vec()
                 };
                 let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
@@ -65,10 +118,13 @@ impl Agents {
                 }
             }
             Agents::Show { agent } => output::json(&api.get(&path(&agent)).await?),
-            Agents::Set { agent, version, display_name, disabled, secrets } => {
+            Agents::Set { agent, version, display_name, disabled, secrets, bridge } => {
                 let mut body = json!({"version": version, "enabled": !disabled, "secretsRef": secrets});
                 if let Some(name) = display_name {
                     body["displayName"] = name.into();
+                }
+                if let Some(config) = bridge.config() {
+                    body["bridgeConfig"] = config;
                 }
                 output::json(&api.put(&path(&agent), &body).await?);
             }

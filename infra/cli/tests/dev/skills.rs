@@ -41,7 +41,7 @@ async fn a_deployed_skill_is_on_the_disk_of_the_next_worker() {
     assert!(shown.contains("active") && shown.contains("earlier"), "{shown}");
     assert_eq!(said(&dev.cli(&["chat", "demo", "hello"])), "echo: hello\n");
     let worker = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
-    let skills = dev.data().join("workers").join(worker).join("data/skills");
+    let skills = dev.data().join("workers").join(worker).join("data/workspace/skills");
     assert_eq!(fs::read_to_string(skills.join("hello/scripts/index.mjs")).unwrap(), "one");
     assert!(skills.join("hello/.af-global-skill.json").exists() && !skills.join("off").exists());
     said(&dev.cli(&["skills", "delete", "hello"]));

@@ -152,7 +152,8 @@ async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect();
     let image = machine.config["image"].as_str().unwrap_or_default();
-    let started = runner.start(&machine.name, image, env).await;
+    let volume_path = machine.config["mounts"][0]["path"].as_str().unwrap_or_default();
+    let started = runner.start(&machine.name, image, env, volume_path).await;
     let mut memory = fly.inner.lock();
     let known = memory.state.apps.get_mut(app).and_then(|app| app.machines.get_mut(&machine.id));
     if let Some(known) = known {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 /// Runs machines. They are known by their names, which are workers' ids.
 #[async_trait]
 pub trait Runner: Send + Sync {
-    /// Starts a machine with its volume.
+    /// Starts a machine with its volume, which it looks for at `volume_path`.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -21,6 +21,7 @@ pub trait Runner: Send + Sync {
         name: &str,
         image: &str,
         env: BTreeMap<String, String>,
+        volume_path: &str,
     ) -> Result<(), ProviderError>;
 
     /// Tells a machine to end and does not wait for it.
@@ -72,6 +73,7 @@ impl Runner for LocalProvider {
         name: &str,
         image: &str,
         env: BTreeMap<String, String>,
+        volume_path: &str,
     ) -> Result<(), ProviderError> {
         let worker_id = WorkerId::parse(name)
             .map_err(|_| ProviderError::Rejected { reason: format!("{name} is no worker's id") })?;
@@ -90,7 +92,7 @@ impl Runner for LocalProvider {
             guest: None,
             env: SpawnEnv::from(env),
             volume: Some(self.ensure_volume(&spec).await?),
-            volume_path: String::new(),
+            volume_path: volume_path.to_owned(),
         };
         self.spawn(&spec).await.map(drop)
     }

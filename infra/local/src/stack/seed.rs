@@ -98,6 +98,7 @@ pub(super) async fn demo(app: &App, public_url: &str, telegram: &StandIn) -> any
             version: "1".to_owned(),
             enabled: true,
             secrets_ref: Vec::new(),
+            bridge: None,
         };
         agents::configure(app, &agent, settings).await?;
     }

@@ -21,6 +21,8 @@ const ENV_BYTES_MAX: usize = 32_768;
 const WORD_LEN_MAX: usize = 63;
 /// Longest image reference, as registries take it.
 const IMAGE_LEN_MAX: usize = 500;
+/// Where the volume appears in a machine, unless the config says otherwise.
+const VOLUME_PATH: &str = "/data";
 /// Longest path of a volume.
 const PATH_LEN_MAX: usize = 200;
 
@@ -99,6 +101,11 @@ impl ProviderConfig {
         capabilities.required_config.iter().copied().find(|field| !has(field))
     }
 
+    /// Where a volume appears in its machine.
+    pub(crate) fn volume_path(&self) -> &str {
+        self.volume_path.as_deref().unwrap_or(VOLUME_PATH)
+    }
+
     fn warnings(&self) -> Vec<String> {
         let (Some(app), Some(image)) = (&self.app_name, &self.image) else { return Vec::new() };
         let own = format!("registry.fly.io/{app}");
@@ -145,7 +152,7 @@ pub async fn show(app: &App) -> Result<ProviderConfigView, AppError> {
     Ok(view(stored(app).await?))
 }
 
-pub(super) async fn stored(app: &App) -> Result<Option<ProviderConfig>, AppError> {
+pub(crate) async fn stored(app: &App) -> Result<Option<ProviderConfig>, AppError> {
     let json = app.store.config(DOCUMENT).await?;
     json.map(|json| serde_json::from_str(&json).map_err(unreadable)).transpose()
 }

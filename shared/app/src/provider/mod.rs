@@ -22,8 +22,6 @@ pub use config::{GuestConfig, ProviderConfig, configure};
 
 /// Secret that holds the public URL where the function is not told it.
 const PUBLIC_URL_REF: &str = "factory.url";
-/// Where the volume appears in a machine, unless the config says otherwise.
-const VOLUME_PATH: &str = "/data";
 /// Size of a volume in GB, unless the config says otherwise.
 const VOLUME_SIZE_GB: u32 = 1;
 
@@ -81,19 +79,20 @@ pub(crate) async fn place(app: &App) -> Result<Result<Place, String>, AppError> 
     if let Err(error) = provider.ready().await {
         return Ok(Err(error.to_string()));
     }
+    let volume_path = config.volume_path().to_owned();
     let scope = Scope {
         app_name: config.app_name.unwrap_or_else(|| kind.as_str().to_owned()),
         deployment_id: app.deployment_id.clone(),
         volume_name: config.volume_name.unwrap_or_default(),
     };
     Ok(Ok(Place {
+        volume_path,
         provider,
         scope,
         image: config.image.unwrap_or_default(),
         region: config.region.unwrap_or_default(),
         guest: config.guest.map(Into::into),
         volume_size_gb: config.volume_size_gb.unwrap_or(VOLUME_SIZE_GB),
-        volume_path: config.volume_path.unwrap_or_else(|| VOLUME_PATH.to_owned()),
         env: config.env,
     }))
 }

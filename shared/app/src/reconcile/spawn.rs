@@ -13,9 +13,10 @@ use super::Outcome;
 use super::execute::{FinalSnapshot, drain, settle};
 use super::observe::Sight;
 use super::repair::examine;
+use crate::environment::{Ingredients, environment};
 use crate::provider::Place;
-use crate::workers::{assignment, environment};
-use crate::{App, AppError, worker_token};
+use crate::workers::assignment;
+use crate::{App, AppError, bridge, worker_token};
 
 pub(super) async fn spawn(
     app: &App,
@@ -26,8 +27,10 @@ pub(super) async fn spawn(
     let (Some(place), Some(url)) = (&sight.place, &sight.public_url) else {
         return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
     };
+    // Before the row: without it, there would be nothing to start.
+    let bridge = bridge::variables(app).await?;
     let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
-    match start(app, place, url, &worker, policies).await {
+    match start(app, place, url, &worker, bridge, policies).await {
         Ok((machine, volume)) => {
             app.store.machine_if_registered(&worker.id, &machine, volume.as_ref()).await?;
             tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
@@ -86,12 +89,20 @@ async fn start(
     place: &Place,
     public_url: &str,
     worker: &Worker,
+    bridge: BTreeMap<String, String>,
     policies: &Policies,
 ) -> Result<(Machine, Option<Volume>), AppError> {
     let (token, _) = worker_token::mint(app, &worker.id).await?;
-    // Ours win over the operator's: a wrong URL there must not cut workers off.
-    let mut env: BTreeMap<String, String> = place.env.clone();
-    env.extend(environment(worker, &token, public_url, app.telegram_url.as_deref(), policies));
+    let env = environment(Ingredients {
+        worker,
+        token: &token,
+        public_url,
+        telegram_url: app.telegram_url.as_deref(),
+        policies,
+        volume_path: &place.volume_path,
+        operators: &place.env,
+        bridge,
+    });
     let volume = match &worker.volume {
         Some(volume) => {
             let spec = VolumeSpec {

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
 
 use super::path::PathParam;
 
@@ -14,6 +15,12 @@ pub struct Id<T>(pub T);
 impl<'de, T: PathParam> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(IdVisitor(PhantomData))
+    }
+}
+
+impl<T: AsRef<str>> Serialize for Id<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_ref())
     }
 }
 

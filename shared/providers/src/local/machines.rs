@@ -1,8 +1,9 @@
 //! What is done to the machines, step by step and synchronously: folders and the process table, under one lock.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_domain::ids::WorkerId;
@@ -134,12 +135,17 @@ impl Machines {
     fn start(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec, locked: &Locked) -> Outcome<Record> {
         let mut record = Record { image: spec.image.clone(), life: Life::Intended };
         self.write(worker, &record, locked)?;
+        let volume = self.home.volume(worker);
         let start = Start {
             program: &self.config.program,
             args: &self.config.args,
-            env: spec.env.iter().collect(),
+            env: spec
+                .env
+                .iter()
+                .map(|(name, value)| (name, placed(value, &spec.volume_path, &volume)))
+                .collect(),
             mark: &self.home.mark(worker),
-            data: &self.home.volume(worker),
+            data: &volume,
             log: self.home.open_log(worker).map_err(|e| failed("open the worker's log", e))?,
         };
         let (child, process) = match process::start(start) {
@@ -284,6 +290,15 @@ impl Machines {
     }
 }
 
+/// A variable's value. A process has no mounts: what lies on the volume lies in its folder.
+fn placed(value: &str, mounted_at: &str, volume: &Path) -> OsString {
+    match value.strip_prefix(mounted_at).filter(|_| !mounted_at.is_empty()) {
+        Some("") => volume.into(),
+        Some(rest) if rest.starts_with('/') => volume.join(rest.trim_start_matches('/')).into(),
+        _ => value.into(),
+    }
+}
+
 fn volume_ref(worker: &WorkerId, app_name: &str) -> VolumeRef {
     VolumeRef { app_name: app_name.to_owned(), volume_id: worker.to_string(), name: worker.to_string() }
 }
@@ -295,4 +310,24 @@ fn absolute(path: PathBuf) -> PathBuf {
 
 fn failed(doing: &str, error: io::Error) -> ProviderError {
     ProviderError::unavailable(format!("could not {doing}"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_lie_on_the_volume_lies_in_its_folder() {
+        let folder = Path::new("/w/data");
+        for (value, expected) in [
+            ("/data", "/w/data"),
+            ("/data/workspace/skills", "/w/data/workspace/skills"),
+            ("/database", "/database"),
+            ("http://127.0.0.1/data", "http://127.0.0.1/data"),
+            ("node /data/x", "node /data/x"),
+        ] {
+            assert_eq!(placed(value, "/data", folder), expected);
+        }
+        assert_eq!(placed("/data", "", folder), "/data", "no volume");
+    }
 }

@@ -36,7 +36,7 @@ pub struct ProcessId {
 pub struct Start<'a> {
     pub program: &'a Path,
     pub args: &'a [String],
-    pub env: Vec<(&'a str, &'a str)>,
+    pub env: Vec<(&'a str, OsString)>,
     pub mark: &'a OsStr,
     pub data: &'a Path,
     pub log: File,

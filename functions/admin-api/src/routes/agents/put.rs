@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::AgentBody;
+use super::{AgentBody, BridgeConfigBody};
 use crate::Shared;
 use crate::caller::Operator;
 
@@ -26,6 +26,9 @@ pub struct Request {
     /// Names of the secrets it uses.
     #[serde(default)]
     secrets_ref: Vec<Id<SecretRef>>,
+    /// How its skills reach the tools of its app.
+    #[serde(default)]
+    bridge_config: Option<BridgeConfigBody>,
 }
 
 const fn yes() -> bool {
@@ -47,6 +50,7 @@ pub async fn put(
         version: request.version,
         enabled: request.enabled,
         secrets_ref: request.secrets_ref.into_iter().map(|name| name.0).collect(),
+        bridge: request.bridge_config.map(Into::into),
     };
     Ok(Json(configure(&app, &agent, settings).await?.into()))
 }
