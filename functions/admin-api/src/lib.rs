@@ -3,7 +3,6 @@
 
 mod caller;
 mod paging;
-mod public_url;
 mod routes;
 mod secret_text;
 

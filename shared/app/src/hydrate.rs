@@ -53,6 +53,13 @@ pub(crate) struct Context {
     since: Option<HistoryCursor>,
 }
 
+impl Context {
+    /// How many entries a bundle would hold.
+    pub(crate) const fn entries(&self) -> u64 {
+        self.history.newest_first.len() as u64
+    }
+}
+
 /// Reads what a bundle holds of a conversation: what has come since the cursor, or as much as the policy lets through.
 pub(crate) async fn context(
     app: &App,

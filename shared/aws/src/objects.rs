@@ -1,7 +1,7 @@
 //! The bucket: presigned URLs for those who carry files, and what is needed to check and remove them.
 //!
-//! A file never passes through a function. Whoever uploads gets a URL that takes one body only: its size and SHA-256
-//! are signed in, and S3 refuses another one.
+//! Files do not pass through functions, but for what published images upload. Whoever else uploads gets a URL that takes
+//! one body only: its size and SHA-256 are signed in, and S3 refuses another one.
 //!
 //! URLs age by the machine's clock, the only one that S3 goes by: presigning must not see a virtual clock.
 
@@ -106,6 +106,25 @@ impl Objects {
         Ok(signed.uri().to_owned())
     }
 
+    /// Puts `body`, which is `content`, under `key`.
+    ///
+    /// # Errors
+    /// When S3 cannot answer.
+    pub async fn put(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        content: &Stored,
+        content_type: Option<&str>,
+    ) -> Result<(), ObjectsError> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(body.into());
+        let request = request
+            .checksum_sha256(in_base64(&content.sha256))
+            .set_content_type(content_type.map(str::to_owned));
+        request.send().await.map_err(|e| ObjectsError::of("PutObject", key, &e))?;
+        Ok(())
+    }
+
     /// What is really there; `None` when nothing is.
     ///
     /// # Errors
@@ -141,8 +160,7 @@ impl Objects {
             hash.update(&chunk);
             size_bytes += chunk.len() as u64;
         }
-        let sha256 = Sha256Hex::parse(HEXLOWER.encode(&hash.finalize())).expect("it is one");
-        Ok(Some(Stored { size_bytes, sha256 }))
+        Ok(Some(Stored { size_bytes, sha256: hex_of(hash) }))
     }
 
     /// Removes what is under `key`. What is not there is gone.
@@ -157,6 +175,15 @@ impl Objects {
             Err(error) => Err(ObjectsError::of("DeleteObject", key, &error)),
         }
     }
+}
+
+/// What `body` would be in the bucket.
+pub fn measured(body: &[u8]) -> Stored {
+    Stored { size_bytes: body.len() as u64, sha256: hex_of(Sha256::new_with_prefix(body)) }
+}
+
+fn hex_of(hash: Sha256) -> Sha256Hex {
+    Sha256Hex::parse(HEXLOWER.encode(&hash.finalize())).expect("it is one")
 }
 
 fn lasting(operation: &'static str, key: &str, good_for: Millis) -> Result<PresigningConfig, ObjectsError> {

@@ -16,4 +16,5 @@ pub mod refusal;
 pub mod skill;
 pub mod snapshot;
 pub mod time;
+pub mod transcript;
 pub mod worker;

@@ -7,7 +7,8 @@
 //!
 //! Invariants: a snapshot belongs to one conversation and to the fence of the last claim before it was prepared; it
 //! becomes ready only while that fence is its conversation's newest and its worker owns the conversation, so `latest`
-//! moves only forward; what is ready is what was announced, byte for byte; the latest one never expires.
+//! moves only forward; what is ready is what was announced, byte for byte; the latest one never expires. A worker of the
+//! compatible face announces with its upload, any other before it.
 //!
 //! A worker that has claimed owes a final snapshot: until it is settled, nobody else gets the conversation, for
 //! another worker would begin with older files.
@@ -107,10 +108,8 @@ pub struct Snapshot {
     pub worker: WorkerId,
     /// Why.
     pub reason: SnapshotReason,
-    /// Size of the archive.
-    pub size_bytes: u64,
-    /// SHA-256 of the archive.
-    pub sha256: Sha256Hex,
+    /// The archive as it was announced; `None` while its worker has not said what it will be.
+    pub content: Option<Stored>,
     /// Where it stands.
     pub status: SnapshotStatus,
     /// When it was prepared.
@@ -119,7 +118,7 @@ pub struct Snapshot {
     pub expires_at: Timestamp,
 }
 
-/// What is really in the bucket.
+/// What is, or shall be, in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its size.
@@ -179,7 +178,7 @@ impl Snapshot {
         if !self.is_current(conversation) {
             return Err(FinalizeRefusal::Superseded);
         }
-        if stored.size_bytes != self.size_bytes || stored.sha256 != self.sha256 {
+        if self.content.as_ref() != Some(stored) {
             return Err(FinalizeRefusal::Mismatch);
         }
         let status = SnapshotStatus::Ready { completed_at: now };

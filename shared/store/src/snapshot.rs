@@ -9,7 +9,7 @@ use af_domain::ids::{
     AgentKey, ConversationId, ConversationKey, Fence, Sha256Hex, SnapshotId, SnapshotParts, WorkerId,
 };
 use af_domain::policy::Policies;
-use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStatus};
+use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStatus, Stored};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
@@ -137,6 +137,26 @@ impl Store {
         Ok(as_commit(&self.commit(self.transaction().put_new(row.build())).await?))
     }
 
+    /// Notes what was uploaded for a snapshot whose worker announces with its upload.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn announce_if_uploading(
+        &self,
+        id: &SnapshotId,
+        content: &Stored,
+    ) -> Result<Commit, StoreError> {
+        let update = Update::of(keys::snapshot(id))
+            .set("sz", content.size_bytes)
+            .set("sha", content.sha256.as_str())
+            .when("#st = :uploading")
+            .bind(":uploading", "uploading");
+        Ok(match self.update(update).await? {
+            Updated::Done(_) => Commit::Done,
+            Updated::Refused(_) => Commit::Stale,
+        })
+    }
+
     /// Makes a snapshot the latest good one, in place of `replaced`, which from now on may expire; and says so on its
     /// conversation, which is free when its owner leaves.
     ///
@@ -159,7 +179,8 @@ impl Store {
             .remove("xk")
             .when("#st = :uploading")
             .bind(":uploading", "uploading");
-        let copy = latest_update(ready, completed_at);
+        let Some(content) = &ready.content else { return Ok(Commit::Stale) };
+        let copy = latest_update(ready, content, completed_at);
         let copy = match replaced {
             None => copy.when("attribute_not_exists(#pk)"),
             Some(old) => copy
@@ -282,8 +303,8 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
         .put("w", snapshot.worker.as_str())
         .put("rs", snapshot.reason.as_str())
         .put("fv", FORMAT_VERSION)
-        .put("sz", snapshot.size_bytes)
-        .put("sha", snapshot.sha256.as_str())
+        .put_some("sz", snapshot.content.as_ref().map(|c| c.size_bytes))
+        .put_some("sha", snapshot.content.as_ref().map(|c| c.sha256.as_str()))
         .put("at", snapshot.created_at)
         .put("exp", snapshot.expires_at)
         .put("st", snapshot.status.name());
@@ -295,7 +316,7 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
 }
 
 /// The copy of the latest good snapshot, as an update: only an update can require what stood there before.
-fn latest_update(ready: &Snapshot, completed_at: Timestamp) -> Update {
+fn latest_update(ready: &Snapshot, content: &Stored, completed_at: Timestamp) -> Update {
     let parts = ready.id.parts();
     Update::of(keys::latest_snapshot(&parts.conversation))
         .set("id", ready.id.as_str())
@@ -305,8 +326,8 @@ fn latest_update(ready: &Snapshot, completed_at: Timestamp) -> Update {
         .set("w", ready.worker.as_str())
         .set("rs", ready.reason.as_str())
         .set("fv", FORMAT_VERSION)
-        .set("sz", ready.size_bytes)
-        .set("sha", ready.sha256.as_str())
+        .set("sz", content.size_bytes)
+        .set("sha", content.sha256.as_str())
         .set("at", ready.created_at)
         .set("exp", ready.expires_at)
         .set("st", "ready")
@@ -323,14 +344,17 @@ fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
         _ => return Err(reader.malformed("st", "not a status")),
     };
     let reason = SnapshotReason::parse(reader.text("rs")?);
+    let content = match reader.number_if("sz")? {
+        Some(size_bytes) => Some(Stored { size_bytes, sha256: reader.id("sha", Sha256Hex::parse)? }),
+        None => None,
+    };
     Ok(Snapshot {
         id: reader.id("id", SnapshotId::parse)?,
         conversation: reader.id("cid", ConversationId::parse)?,
         agent: reader.id("ag", AgentKey::parse)?,
         worker: reader.id("w", WorkerId::parse)?,
         reason: reason.ok_or_else(|| reader.malformed("rs", "not a reason"))?,
-        size_bytes: reader.number("sz")?,
-        sha256: reader.id("sha", Sha256Hex::parse)?,
+        content,
         status,
         created_at: reader.time("at")?,
         expires_at: reader.time("exp")?,

@@ -4,14 +4,13 @@ use af_app::telegram_bots::configure_webhook;
 use af_domain::ids::AgentKey;
 use af_domain::refusal::Code;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, Id, Problem};
+use af_http::{ApiJson, Id, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::Shared;
 use crate::caller::Operator;
-use crate::public_url::PublicUrl;
 
 /// Whose bot.
 #[derive(Debug, Deserialize)]

@@ -28,16 +28,28 @@ pub async fn latest(
     worker: &WorkerId,
     conversation: &ConversationId,
 ) -> Result<Option<Restorable>, AppError> {
+    match to_restore(app, worker, conversation).await? {
+        Some(snapshot) => restorable(objects, snapshot).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same, without a URL.
+///
+/// # Errors
+/// As `latest`.
+pub async fn to_restore(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+) -> Result<Option<Snapshot>, AppError> {
     let key = conversation_key(conversation);
     let (meta, latest) = tokio::join!(app.store.conversation(&key, true), app.store.latest_snapshot(&key));
     let owns = meta?.and_then(|c| c.owner).is_some_and(|o| &o.worker == worker);
     if !owns {
         return Err(Refusal::not_found(format!("conversation {conversation} of this worker")).into());
     }
-    match latest? {
-        Some(snapshot) => restorable(objects, snapshot).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(latest?)
 }
 
 pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable, AppError> {

@@ -1,20 +1,25 @@
 //! Snapshots: what workers keep of a conversation's files for the worker after them, and how that ends.
 //!
-//! Files go between worker and bucket by presigned URLs; only rows and decisions are here.
+//! Files go between worker and bucket by presigned URLs, but for those of published images; only rows and decisions are
+//! here.
 
 mod expire;
 mod fail;
 mod finalize;
 mod latest;
+mod leave;
 mod list;
 mod prepare;
+mod receive;
 
 pub use expire::{Expired, expire};
 pub use fail::fail;
 pub use finalize::finalize;
-pub use latest::{Restorable, latest};
+pub use latest::{Restorable, latest, to_restore};
+pub use leave::{fail_and_leave, finalize_and_leave};
 pub use list::{SnapshotView, latest_of_user, of_user};
-pub use prepare::{Announced, Prepared, prepare};
+pub use prepare::{Announced, Prepared, prepare, prepare_unannounced};
+pub use receive::receive;
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::{SnapshotId, WorkerId};
@@ -30,7 +35,7 @@ use crate::{App, AppError};
 const END_TRIES_MAX: usize = 5;
 
 /// Where a snapshot's archive lies in the bucket.
-fn object_key(id: &SnapshotId) -> String {
+pub fn object_key(id: &SnapshotId) -> String {
     format!("snapshots/{id}")
 }
 

@@ -13,7 +13,9 @@ use af_domain::worker::DrainReason;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
+use super::leave::leave;
 use super::object_key;
+use crate::reconcile::FinalSnapshot;
 use crate::{App, AppError, policies, reconcile};
 
 /// When to ask again while a message runs; a lease that the worker has given up ends within a minute or two.
@@ -52,14 +54,48 @@ pub async fn prepare(
     worker: &WorkerId,
     announced: Announced,
 ) -> Result<Prepared, AppError> {
-    let size = announced.content.size_bytes;
-    if size == 0 || size > SIZE_BYTES_MAX {
+    let Announced { conversation, reason, content } = announced;
+    if content.size_bytes == 0 || content.size_bytes > SIZE_BYTES_MAX {
         let detail = format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}");
         return Err(Refusal::field("/sizeBytes", detail).into());
     }
+    let snapshot = drafted(app, worker, &conversation, reason).await?;
+    let upload = objects.put_url(&object_key(&snapshot.id), &content, URL_GOOD_FOR).await?;
+    let snapshot = begun(app, Snapshot { content: Some(content), ..snapshot }).await?;
+    let url_expires_at = snapshot.created_at + URL_GOOD_FOR;
+    Ok(Prepared { snapshot, upload, url_expires_at })
+}
+
+/// Prepares a snapshot of a worker that cannot say yet what its archive will be; `receive` takes it.
+///
+/// # Errors
+/// As `prepare`. A worker that leaves by itself and has claimed nothing has nothing to keep: it is refused, and may go.
+pub async fn prepare_unannounced(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+    reason: SnapshotReason,
+) -> Result<Snapshot, AppError> {
+    match drafted(app, worker, conversation, reason).await {
+        Ok(snapshot) => begun(app, snapshot).await,
+        Err(AppError::Refused(refusal)) if refusal.code == Code::Conflict => {
+            leave(app, worker, reason, FinalSnapshot::Awaited).await?;
+            Err(refusal.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The row of a new snapshot, of which nothing is announced yet.
+async fn drafted(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+    reason: SnapshotReason,
+) -> Result<Snapshot, AppError> {
     let now = app.now();
-    let key = conversation_key(&announced.conversation);
-    let missing = || Refusal::not_found(format!("conversation {} of this worker", announced.conversation));
+    let key = conversation_key(conversation);
+    let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
     let conversation = app.store.conversation(&key, true).await?.ok_or_else(missing)?;
     let fence = conversation.snapshot_fence(worker, now).map_err(|refusal| match refusal {
         SnapshotRefusal::NotOwner => missing(),
@@ -67,26 +103,27 @@ pub async fn prepare(
         SnapshotRefusal::Busy => Refusal::new(Code::Unavailable, refusal.to_string()).after(BUSY_WAIT),
     })?;
     let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
-    if announced.reason == SnapshotReason::Signal && stays {
+    if reason == SnapshotReason::Signal && stays {
         let policies = policies::in_force(app).await?;
         reconcile::drain(app, worker, DrainReason::Signal, &policies).await?;
     }
     let parts = SnapshotParts { conversation: key, fence, place: app.entropy.ulid(now) };
-    let snapshot = Snapshot {
+    Ok(Snapshot {
         id: SnapshotId::of(&parts).expect("its place is a ULID"),
         conversation: conversation.id,
         agent: conversation.agent,
         worker: worker.clone(),
-        reason: announced.reason,
-        size_bytes: size,
-        sha256: announced.content.sha256.clone(),
+        reason,
+        content: None,
         status: SnapshotStatus::Uploading,
         created_at: now,
         expires_at: now + ABANDONED_AFTER,
-    };
-    let upload = objects.put_url(&object_key(&snapshot.id), &announced.content, URL_GOOD_FOR).await?;
+    })
+}
+
+async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot, AppError> {
     match app.store.prepare_if_absent(&snapshot).await? {
-        Commit::Done => Ok(Prepared { snapshot, upload, url_expires_at: now + URL_GOOD_FOR }),
+        Commit::Done => Ok(snapshot),
         Commit::Stale => Err(AppError::Overtaken("preparing a snapshot")),
     }
 }

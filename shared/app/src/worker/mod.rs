@@ -5,11 +5,13 @@ mod heartbeat;
 mod history;
 mod poll;
 mod settle;
+mod transcript;
 
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
 pub use poll::{Poll, Polled, poll, still_here};
 pub use settle::{Failed, complete, fail, leave};
+pub use transcript::{Transcribed, reply_under, transcribe};
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;

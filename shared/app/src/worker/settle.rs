@@ -16,7 +16,7 @@ use crate::{App, AppError, policies};
 /// Times a failure is decided anew when others change the conversation meanwhile.
 const FAIL_TRIES_MAX: usize = 5;
 /// Most bytes of a reply that are kept with the message; the item holds it beside the payload.
-const REPLY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Most characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 2_000;
 /// Most entries and characters of metadata that a worker may add to a message.

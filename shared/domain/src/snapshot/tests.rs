@@ -38,8 +38,7 @@ fn snapshot(of: &Conversation, worker: &str) -> Snapshot {
         agent: of.agent.clone(),
         worker: WorkerId::parse(worker).unwrap(),
         reason: SnapshotReason::Drain,
-        size_bytes: 7,
-        sha256: Sha256Hex::parse("a".repeat(64)).unwrap(),
+        content: Some(Stored { size_bytes: 7, sha256: Sha256Hex::parse("a".repeat(64)).unwrap() }),
         status: SnapshotStatus::Uploading,
         created_at: NOW,
         expires_at: NOW + ABANDONED_AFTER,
@@ -47,7 +46,7 @@ fn snapshot(of: &Conversation, worker: &str) -> Snapshot {
 }
 
 fn stored(snapshot: &Snapshot) -> Stored {
-    Stored { size_bytes: snapshot.size_bytes, sha256: snapshot.sha256.clone() }
+    snapshot.content.clone().unwrap()
 }
 
 #[test]
@@ -83,6 +82,9 @@ fn a_body_that_was_not_announced_never_becomes_ready() {
         let refused = uploading.finalize(&wrong, &conversation, NOW, &policies);
         assert_eq!(refused, Err(FinalizeRefusal::Mismatch));
     }
+    let unannounced = Snapshot { content: None, ..uploading.clone() };
+    let refused = unannounced.finalize(&stored(&uploading), &conversation, NOW, &policies);
+    assert_eq!(refused, Err(FinalizeRefusal::Mismatch));
     let failed = uploading.fail("disk full").unwrap();
     let refused = failed.finalize(&stored(&failed), &conversation, NOW, &policies);
     assert_eq!(refused, Err(FinalizeRefusal::Over("failed")));

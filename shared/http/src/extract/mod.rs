@@ -5,6 +5,7 @@ mod id;
 mod idempotency;
 mod json;
 mod path;
+mod public_url;
 mod query;
 mod shape;
 
@@ -13,4 +14,5 @@ pub use id::Id;
 pub use idempotency::IdempotencyKey;
 pub use json::{ApiJson, parse as parse_json};
 pub use path::{ApiPath, PathParam, PathParams};
+pub use public_url::PublicUrl;
 pub use query::ApiQuery;

@@ -121,18 +121,48 @@ impl Store {
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
+        self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await
+    }
+
+    /// Writes entries under a lease from its entry number `from` on, in place of all that stand there; `written` is the
+    /// number of entries that the lease has.
+    ///
+    /// # Errors
+    /// As `append_if_leased`.
+    pub async fn rewrite_if_leased(
+        &self,
+        held: &Held<'_>,
+        from: u64,
+        written: u64,
+        entries: &[HistoryEntry],
+    ) -> Result<Append, StoreError> {
+        self.write_entries(held, from, written, entries, None).await
+    }
+
+    async fn write_entries(
+        &self,
+        held: &Held<'_>,
+        from: u64,
+        written: u64,
+        entries: &[HistoryEntry],
+        pending_tool_calls: Option<&[PendingToolCall]>,
+    ) -> Result<Append, StoreError> {
         let id = held.lease;
         let lease = id.parts();
         let key = &lease.conversation;
-        let after = ordinal + entries.len() as u64;
+        let after = from + entries.len() as u64;
         let meta = held
             .require(Update::of(keys::conversation(key)))
             .set("ls.h", after)
             .when("#ls.#h = :ordinal")
-            .bind(":ordinal", ordinal);
+            .bind(":ordinal", written);
         let mut transaction = self.transaction().update(meta);
         for (i, entry) in entries.iter().enumerate() {
-            transaction = transaction.put(history_item(&Place::appended(&lease, ordinal + i as u64), entry));
+            transaction = transaction.put(history_item(&Place::appended(&lease, from + i as u64), entry));
+        }
+        for index in after..written {
+            let place = Place::appended(&lease, index);
+            transaction = transaction.delete(&keys::history(key, lease.fence, &place.within));
         }
         if let Some(calls) = pending_tool_calls {
             transaction = transaction.put(tool_calls_item(key, calls));
@@ -147,6 +177,24 @@ impl Store {
         }
         let appended = Reader::of(old).map_if("ls")?.map_or(Ok(0), |l| l.number("h"))?;
         Ok(if appended == after { Append::Done } else { Append::OutOfOrder { expected: appended } })
+    }
+
+    /// What stands under a lease: at most the newest `limit` entries, oldest first, and the number of all of them.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or an entry is malformed.
+    pub async fn entries_of_lease(
+        &self,
+        lease: &LeaseParts,
+        limit: u64,
+    ) -> Result<(Vec<HistoryEntry>, u64), StoreError> {
+        let key = &lease.conversation;
+        let start = HistoryCursor { conversation: key.clone(), fence: lease.fence, place: String::new() };
+        let stretch = Stretch { since: Some(&start), before: None };
+        let mut history = self.history(key, stretch, ContextBudget::new(limit, u64::MAX, u64::MAX)).await?;
+        history.newest_first.reverse();
+        let newest = history.cursor.and_then(|c| c.place.parse::<u64>().ok());
+        Ok((history.newest_first, newest.map_or(0, |newest| newest + 1)))
     }
 
     /// The newest entries of a stretch that `budget` admits, strongly consistent: one query, and more only while the

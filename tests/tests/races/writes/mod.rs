@@ -45,6 +45,7 @@ writes! {
         claim_if_free => Same;
         heartbeat_if_leased => Same;
         append_if_leased => Same;
+        rewrite_if_leased => Same;
         complete_if_leased => Same;
         give_back_if_unchanged => Says("Stale");
         expire_payload_if_present => Same;
@@ -75,6 +76,7 @@ writes! {
     }
     snapshots {
         prepare_if_absent => Says("Stale");
+        announce_if_uploading => Same;
         finalize_if_current => Says("Stale");
         fail_if_uploading => Says("Stale");
         expire_if_unchanged => Same;

@@ -51,6 +51,19 @@ pub async fn append_if_leased(world: &World, app: &App, times: usize) -> Vec<Str
     send!(times, app.store.append_if_leased(&names, 0, std::slice::from_ref(&entry), None))
 }
 
+pub async fn rewrite_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
+    let held = held(world).await;
+    let entry = HistoryEntry { role: Role::User, content: "hello".into(), at: app.now() };
+    let names = names(&held);
+    world
+        .app
+        .store
+        .append_if_leased(&names, 0, &[entry.clone(), entry.clone(), entry.clone()], None)
+        .await
+        .unwrap();
+    send!(times, app.store.rewrite_if_leased(&names, 1, 3, std::slice::from_ref(&entry)))
+}
+
 pub async fn complete_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
     let Held { worker, message, lease } = held(world).await;
     let (with, now, policies) = (without_words(), app.now(), policies());

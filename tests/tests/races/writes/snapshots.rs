@@ -9,6 +9,10 @@ use af_store::snapshot::Follows;
 use super::{owner, policies, talk};
 use crate::world::World;
 
+fn content() -> Stored {
+    Stored { size_bytes: 1, sha256: Sha256Hex::parse("a".repeat(64)).unwrap() }
+}
+
 /// A snapshot that the owner of `talk` is uploading, and the conversation.
 async fn uploading(world: &World) -> (Snapshot, Conversation) {
     let worker = owner(world, 0).await;
@@ -20,8 +24,7 @@ async fn uploading(world: &World) -> (Snapshot, Conversation) {
         agent: talk.agent.clone(),
         worker,
         reason: SnapshotReason::Manual,
-        size_bytes: 1,
-        sha256: Sha256Hex::parse("a".repeat(64)).unwrap(),
+        content: Some(content()),
         status: SnapshotStatus::Uploading,
         created_at: now,
         expires_at: now + ABANDONED_AFTER,
@@ -40,10 +43,15 @@ pub async fn prepare_if_absent(world: &World, app: &App, times: usize) -> Vec<St
     send!(times, app.store.prepare_if_absent(&snapshot))
 }
 
+pub async fn announce_if_uploading(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, _) = prepared(world).await;
+    let larger = Stored { size_bytes: 2, ..content() };
+    send!(times, app.store.announce_if_uploading(&snapshot.id, &larger))
+}
+
 pub async fn finalize_if_current(world: &World, app: &App, times: usize) -> Vec<String> {
     let (snapshot, before) = prepared(world).await;
-    let stored = Stored { size_bytes: 1, sha256: snapshot.sha256.clone() };
-    let ready = snapshot.finalize(&stored, &before, app.now(), &policies()).unwrap();
+    let ready = snapshot.finalize(&content(), &before, app.now(), &policies()).unwrap();
     let after = before.with_snapshot();
     let follows = Follows::Kept { before: &before, after: &after };
     send!(times, app.store.finalize_if_current(&ready, None, &follows, &policies()))

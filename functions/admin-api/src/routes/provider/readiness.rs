@@ -1,13 +1,12 @@
 //! `GET /v1/provider`: whether workers can run, and what is where they run.
 
 use af_app::provider::readiness::{Readiness, readiness as look};
-use af_http::Problem;
+use af_http::{Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 
 use crate::Shared;
 use crate::caller::Viewer;
-use crate::public_url::PublicUrl;
 
 /// Looks at config, secrets and the provider itself.
 ///

@@ -1,7 +1,7 @@
 //! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
 
 use af_app::reconcile::{Reconciled, dry_run, reconcile_reached_at};
-use af_http::{ApiQuery, Problem};
+use af_http::{ApiQuery, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Shared;
 use crate::caller::Operator;
-use crate::public_url::PublicUrl;
 
 /// How.
 #[derive(Debug, Deserialize)]

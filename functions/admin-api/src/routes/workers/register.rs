@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use af_app::workers;
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::refusal::Code;
-use af_http::{ApiJson, Id, Problem};
+use af_http::{ApiJson, Id, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -15,7 +15,6 @@ use tracing::Span;
 
 use crate::Shared;
 use crate::caller::Operator;
-use crate::public_url::PublicUrl;
 
 /// Which worker.
 #[derive(Debug, Deserialize)]

@@ -14,8 +14,11 @@ pub struct SnapshotBody {
     conversation_id: String,
     /// `uploading`, `ready`, `failed` or `expired`.
     status: &'static str,
-    size_bytes: u64,
-    sha256: String,
+    /// Size and SHA-256 of the archive; absent while its worker has not said what it will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     created_at: u64,
     /// Answers a plain GET, for 15 minutes at most; null unless it is ready.
     download_url: Option<String>,
@@ -27,8 +30,8 @@ impl From<SnapshotView> for SnapshotBody {
             snapshot_id: view.snapshot.id.to_string(),
             conversation_id: view.snapshot.conversation.to_string(),
             status: view.snapshot.status.name(),
-            size_bytes: view.snapshot.size_bytes,
-            sha256: view.snapshot.sha256.to_string(),
+            size_bytes: view.snapshot.content.as_ref().map(|c| c.size_bytes),
+            sha256: view.snapshot.content.map(|c| c.sha256.to_string()),
             created_at: view.snapshot.created_at.as_millis(),
             download_url: view.download_url,
         }

@@ -28,8 +28,8 @@ pub struct Answer {
     snapshot_id: String,
     /// Answers a plain GET, for 15 minutes at most.
     download_url: String,
-    sha256: String,
-    size_bytes: u64,
+    sha256: Option<String>,
+    size_bytes: Option<u64>,
     created_at: u64,
     /// 1: a gzipped tar of the data folder.
     format_version: u64,
@@ -54,11 +54,12 @@ pub async fn latest(
 }
 
 fn answer(latest: Restorable) -> Answer {
+    let content = latest.snapshot.content;
     Answer {
         snapshot_id: latest.snapshot.id.to_string(),
         download_url: latest.download_url,
-        sha256: latest.snapshot.sha256.to_string(),
-        size_bytes: latest.snapshot.size_bytes,
+        sha256: content.as_ref().map(|c| c.sha256.to_string()),
+        size_bytes: content.map(|c| c.size_bytes),
         created_at: latest.snapshot.created_at.as_millis(),
         format_version: FORMAT_VERSION,
     }
