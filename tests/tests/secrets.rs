@@ -103,6 +103,26 @@ async fn a_rotation_is_seen_at_once_here_and_after_five_minutes_elsewhere() {
 }
 
 #[tokio::test]
+async fn the_value_before_the_present_one_can_be_read_and_no_older_one() {
+    let aws = Aws::new();
+    let function = aws.function();
+    let both = async || {
+        let found = function.with_previous(&name("a")).await.unwrap();
+        found.map(|(current, previous)| {
+            let text = |value: secrecy::SecretString| value.expose_secret().to_owned();
+            (text(current), previous.map(text))
+        })
+    };
+    assert_eq!(both().await, None);
+    let mut before = None;
+    for value in ["one", "two", "three", "four"] {
+        import(&function, "a", value).await;
+        assert_eq!(both().await, Some((value.to_owned(), before)));
+        before = Some(value.to_owned());
+    }
+}
+
+#[tokio::test]
 async fn a_forgotten_value_is_asked_for_again() {
     let aws = Aws::new();
     let function = aws.function();

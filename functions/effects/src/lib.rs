@@ -1,10 +1,10 @@
 //! Effects: what follows a commit, from the table's stream, and what time brings. Large payloads expire with their
-//! messages; counters of what waits, runs and is dead; snapshots whose time is over.
+//! messages; counters of what waits, runs and is dead; snapshots and files whose time is over.
 
 use af_app::counting::{StreamRecord, count};
 use af_app::expiry::expire_payloads;
-use af_app::snapshots::expire;
 use af_app::{App, AppError, Boot, BootError};
+use af_app::{media, snapshots};
 use af_aws::objects::Objects;
 use serde_json::{Value, json};
 
@@ -33,8 +33,15 @@ impl Effects {
     /// When the event is neither, or the table cannot be written; the batch comes again.
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
         if event["detail-type"] == SCHEDULED {
-            let done = expire(&self.app, &self.objects).await?;
-            return Ok(json!({"gone": done.gone, "failed": done.failed}));
+            let (snapshots, media) = tokio::join!(
+                Box::pin(snapshots::expire(&self.app, &self.objects)),
+                Box::pin(media::expire(&self.app, &self.objects))
+            );
+            let (snapshots, media) = (snapshots?, media?);
+            return Ok(json!({
+                "gone": snapshots.gone + media.gone,
+                "failed": snapshots.failed + media.failed,
+            }));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<StreamRecord> =

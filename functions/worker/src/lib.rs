@@ -1,19 +1,20 @@
 //! The worker contract, native face: what a worker asks for, authenticated with its token.
 
+mod caller;
+mod job;
 mod routes;
 mod wire;
 
 use std::sync::Arc;
 
-use af_app::{App, AppError, Boot, BootError, worker_token};
+use af_app::{App, Boot, BootError};
 use af_aws::objects::Objects;
-use af_domain::ids::WorkerId;
-use af_http::{Bearer, service};
+use af_http::service;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 
-use routes::snapshots;
+use routes::{media, snapshots};
 
 type Shared = Arc<App>;
 
@@ -46,20 +47,21 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     Ok(service(
         Router::new()
             .route("/v1/worker/poll", post(routes::poll::poll))
+            .route("/v1/worker/claim", post(routes::claim::claim))
+            .route("/v1/worker/control", get(routes::control::control))
+            .route("/v1/worker/messages/{messageId}/bundle", get(routes::bundle::bundle))
             .route("/v1/worker/messages/{messageId}/heartbeat", post(routes::heartbeat::heartbeat))
             .route("/v1/worker/messages/{messageId}/complete", post(routes::complete::complete))
             .route("/v1/worker/messages/{messageId}/fail", post(routes::fail::fail))
+            .route("/v1/worker/messages/{messageId}/metadata", post(routes::metadata::metadata))
             .route("/v1/worker/conversations/{conversationId}/history", post(routes::history::append))
             .route("/v1/worker/snapshots", post(snapshots::prepare::prepare))
             .route("/v1/worker/snapshots/latest", get(snapshots::latest::latest))
             .route("/v1/worker/snapshots/{snapshotId}/finalize", post(snapshots::finalize::finalize))
             .route("/v1/worker/snapshots/{snapshotId}/fail", post(snapshots::fail::fail))
+            .route("/v1/worker/media", post(media::announce::announce))
+            .route("/v1/worker/media/{storageId}", get(media::get::get))
             .route("/v1/worker/skills", get(routes::skills::skills))
             .with_state(served),
     ))
-}
-
-/// The worker that calls.
-async fn caller(app: &App, bearer: &Bearer) -> Result<WorkerId, AppError> {
-    worker_token::verify(app, bearer.expose()).await
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct ControlBody {
     /// It shall finish what it runs, and leave.
     pub should_stop: bool,
-    /// Why: `draining`, `not_assigned`, `unknown_worker`.
+    /// Why: `draining`, `not_assigned`, `unknown_worker`, `token_expired`.
     pub reasons: Vec<&'static str>,
     /// When it must be gone, epoch ms.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::clock::{SharedClock, SystemClock};
 use crate::entropy::Entropy;
 use crate::provider::fly_token::FlyToken;
+use crate::worker_token::{KEYS_GOOD_FOR, SigningKeys};
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
@@ -135,6 +136,7 @@ pub struct App {
     pub(crate) agents: Cache<AgentKey, Option<AgentProfile>>,
     pub(crate) bots: Cache<BotIdentity, Bot>,
     pub(crate) api_keys: Cache<String, ApiKey>,
+    pub(crate) signing_keys: Cache<(), SigningKeys>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
     /// Workers without a conversation whose last poll found nothing.
     pub(crate) idlers: Cache<WorkerId, ()>,
@@ -185,6 +187,7 @@ impl App {
             agents: Cache::new(CONFIG_GOOD_FOR),
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
+            signing_keys: Cache::new(KEYS_GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
             idlers: Cache::new(IDLER_FOR),
         })

@@ -73,7 +73,7 @@ pub async fn register(
     let config = config.unwrap_or_default();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
     let commit = match conversation {
-        None => app.store.register_if_new(&worker).await?,
+        None => app.store.register_if_new(&worker, None).await?,
         Some(wanted) => {
             let missing = || Refusal::not_found(format!("conversation {wanted}"));
             let before =
@@ -85,7 +85,7 @@ pub async fn register(
             let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
             let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, &policies).await?
+            app.store.register_if_free(&worker, &before, &after, None, &policies).await?
         }
     };
     if let Commit::Stale = commit {

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use af_domain::ids::Sha256Hex;
+use af_domain::ids::{ContentType, Sha256Hex};
 use af_domain::snapshot::Stored;
 use af_domain::time::Millis;
 use aws_sdk_s3::Client;
@@ -68,7 +68,7 @@ impl Objects {
         Self { client: Client::new(config), bucket: bucket.into() }
     }
 
-    /// A request that puts exactly this content under `key`.
+    /// A request that puts exactly this content under `key`, said to be of this type.
     ///
     /// # Errors
     /// When it cannot be signed.
@@ -76,6 +76,7 @@ impl Objects {
         &self,
         key: &str,
         content: &Stored,
+        content_type: Option<&ContentType>,
         good_for: Millis,
     ) -> Result<Presigned, ObjectsError> {
         const OPERATION: &str = "signing a PUT";
@@ -87,6 +88,7 @@ impl Objects {
             .bucket(&self.bucket)
             .key(key)
             .content_length(size)
+            .set_content_type(content_type.map(ToString::to_string))
             .checksum_sha256(in_base64(&content.sha256));
         let signed = request.presigned(lasting(OPERATION, key, good_for)?).await;
         let signed = signed.map_err(|e| ObjectsError::of(OPERATION, key, &e))?;

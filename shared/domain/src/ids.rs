@@ -102,6 +102,16 @@ id!(
     |t| t.len() <= 96 && SnapshotParts::read(t).is_some()
 );
 id!(
+    /// A file that an agent has made or fetched: it carries the key of the conversation that it belongs to.
+    StorageId, "storageId", "a storage id as its upload answered it",
+    |t| t.split_once('.').is_some_and(|(key, place)| ConversationKey::parse(key).is_ok() && is_ulid(place))
+);
+id!(
+    /// What a file is, as HTTP names it.
+    ContentType, "contentType", "a media type such as image/png, at most 100 characters",
+    |t| t.len() <= 100 && t.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && is_media_type(t)
+);
+id!(
     /// A Telegram bot's numeric id, as text.
     BotIdentity, "botIdentity", "1 to 20 digits",
     |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
@@ -128,6 +138,19 @@ id!(
     Sha256Hex, "sha256", "64 hex digits in lower case",
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
+
+fn is_ulid(text: &str) -> bool {
+    text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// RFC 9110, section 8.3.1: two tokens, and whatever parameters.
+fn is_media_type(text: &str) -> bool {
+    let token = |t: &str| {
+        !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    essence.split_once('/').is_some_and(|(kind, of)| token(kind) && token(of))
+}
 
 /// A fence: grows by one with every claim of its conversation and is never set back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,8 +238,7 @@ impl SnapshotParts {
             fence: Fence(parts.next()?.parse().ok()?),
             place: parts.next()?.to_owned(),
         };
-        let is_ulid = parts.place.len() == 26 && parts.place.bytes().all(|b| b.is_ascii_alphanumeric());
-        is_ulid.then_some(parts)
+        is_ulid(&parts.place).then_some(parts)
     }
 }
 
@@ -232,6 +254,22 @@ impl SnapshotId {
     /// Never: an id that does not parse is not made.
     pub fn parts(&self) -> SnapshotParts {
         SnapshotParts::read(&self.0).expect("checked when the id was made")
+    }
+}
+
+impl StorageId {
+    /// The id of a file of `conversation`; `None` when `place` is no ULID.
+    pub fn of(conversation: &ConversationKey, place: &str) -> Option<Self> {
+        Self::parse(format!("{conversation}.{place}")).ok()
+    }
+
+    /// The conversation that the file belongs to, and its place among that one's files, a ULID.
+    ///
+    /// # Panics
+    /// Never: an id that does not parse is not made.
+    pub fn parts(&self) -> (ConversationKey, &str) {
+        let (key, place) = self.0.split_once('.').expect("checked when the id was made");
+        (ConversationKey::parse(key).expect("checked when the id was made"), place)
     }
 }
 
@@ -331,6 +369,26 @@ mod tests {
         assert!(SnapshotId::parse(format!("{id}.1")).is_err());
         assert!(SnapshotId::of(&SnapshotParts { place: "../x".into(), ..parts }).is_none());
         assert!(Sha256Hex::parse("AB".repeat(32)).is_err() && Sha256Hex::parse("ab".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn storage_ids_carry_their_conversation() {
+        let conversation = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
+        let place = "01KE3N4AZ0000000000000000A";
+        let id = StorageId::of(&conversation, place).unwrap();
+        assert_eq!(StorageId::parse(id.as_str()).unwrap().parts(), (conversation.clone(), place));
+        assert!(StorageId::of(&conversation, "../x").is_none());
+        assert!(StorageId::parse(format!("{id}.1")).is_err() && StorageId::parse(place).is_err());
+    }
+
+    #[test]
+    fn a_content_type_is_one_that_fits_into_a_header() {
+        for good in ["image/png", "text/plain; charset=utf-8", "application/vnd.api+json"] {
+            assert!(ContentType::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "png", "image/", "/png", "image/png\r\nx: y", "im age/png", "text/plain; a=ü"] {
+            assert!(ContentType::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

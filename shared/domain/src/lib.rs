@@ -9,6 +9,7 @@ pub mod bridge;
 pub mod context;
 pub mod conversation;
 pub mod ids;
+pub mod media;
 pub mod message;
 pub mod policy;
 pub mod pool;

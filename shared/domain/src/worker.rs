@@ -119,6 +119,11 @@ impl fmt::Display for DrainReason {
 }
 
 impl WorkerStatus {
+    /// Whether it may still do something: a stopping worker has settled everything.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, WorkerStatus::Active | WorkerStatus::Draining { .. })
+    }
+
     /// The status in the system's words.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
-    SkillSlug, SkillVersion, SnapshotId, WorkerId,
+    SkillSlug, SkillVersion, SnapshotId, StorageId, WorkerId,
 };
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
@@ -85,11 +85,20 @@ pub fn latest_snapshot(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), "S~")
 }
 
+/// A file that an agent has made or fetched.
+pub fn media(id: &StorageId) -> Key {
+    let (conversation, place) = id.parts();
+    Key::new(format!("C#{conversation}"), format!("F#{place}"))
+}
+
 /// The index of what expires.
 pub const EXPIRY_INDEX: &str = "expiry";
 
 /// Partition of the snapshots in the index of what expires.
 pub const EXPIRING_SNAPSHOTS: &str = "X#S";
+
+/// Partition of agents' files in the index of what expires.
+pub const EXPIRING_MEDIA: &str = "X#M";
 
 /// Partition of the ready index that a conversation stands in.
 pub fn ready_partition(key: &ConversationKey, shards: u64) -> String {

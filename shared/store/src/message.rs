@@ -291,7 +291,9 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         Some(stored) => decode(&reader, stored)?,
         None => Payload::default(),
     };
-    payload.metadata.extend(reader.text_map("dm")?);
+    for added in ["wm", "dm"] {
+        payload.metadata.extend(reader.text_map(added)?);
+    }
     Ok(Message {
         id: MessageId::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
         conversation: reader.id("cid", ConversationId::parse)?,

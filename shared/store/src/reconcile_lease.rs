@@ -36,6 +36,14 @@ pub enum Released {
     Lost,
 }
 
+impl ReconcileHolder {
+    /// What a write requires that only a holder may make: that the lease is still this one's.
+    pub(crate) fn holds(&self) -> Update {
+        let lease = Update::of(keys::reconcile()).bind(":fence", self.fence);
+        lease.when("#fn = :fence AND attribute_exists(#ex)")
+    }
+}
+
 impl Store {
     /// Takes the lease, unless somebody holds it: then it is marked dirty. `nonce` is random, and tells a repeated
     /// sending from another's.

@@ -14,6 +14,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
 use crate::conversation::{Commit, as_commit, change, freed_meta};
+use crate::due::DueCursor;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::Key;
@@ -23,10 +24,6 @@ use crate::{Store, StoreError, keys};
 
 /// How long the row of a snapshot whose object is gone stays readable.
 const GONE_KEPT: Millis = Millis::from_days(30);
-
-/// Where a page of what is due ended.
-#[derive(Debug, Clone)]
-pub struct DueCursor(Item);
 
 /// How a conversation changes with the end of an upload.
 #[derive(Debug, Clone, Copy)]
@@ -108,22 +105,8 @@ impl Store {
         limit: i32,
         after: Option<DueCursor>,
     ) -> Result<(Vec<SnapshotId>, Option<DueCursor>), StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(keys::EXPIRY_INDEX)
-            .key_condition_expression("#xp = :xp AND #xk <= :now")
-            .set_expression_attribute_names(Some(names_in("#xp #xk")))
-            .expression_attribute_values(":xp", Value::from(keys::EXPIRING_SNAPSHOTS).0)
-            .expression_attribute_values(":now", Value::from(now).0)
-            .limit(limit)
-            .set_exclusive_start_key(after.map(|cursor| cursor.0))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let due = answer.items().iter().map(id_in_key).collect::<Result<_, _>>()?;
-        Ok((due, answer.last_evaluated_key.map(DueCursor)))
+        let (due, after) = self.due(keys::EXPIRING_SNAPSHOTS, now, limit, after).await?;
+        Ok((due.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
     }
 
     /// Makes the row of a snapshot that will be uploaded.

@@ -11,6 +11,7 @@ use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, Worker
 use crate::conversation::Commit;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
+use crate::reconcile_lease::ReconcileHolder;
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
@@ -79,19 +80,28 @@ impl Store {
         Ok(workers)
     }
 
-    /// Registers a worker without a conversation, whose id no worker may have that is remembered.
+    /// Registers a worker without a conversation, whose id no worker may have that is remembered; a reconcile only
+    /// while it holds the lease, or one that was frozen for long would make the pool larger than it may be.
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn register_if_new(&self, worker: &Worker) -> Result<Commit, StoreError> {
+    pub async fn register_if_new(
+        &self,
+        worker: &Worker,
+        holder: Option<&ReconcileHolder>,
+    ) -> Result<Commit, StoreError> {
         let past = keys::stopped_worker(&worker.id);
-        let transaction =
+        let mut transaction =
             self.transaction().put_new(worker_item(worker)).check_absent(&past, worker.registered_at);
+        if let Some(holder) = holder {
+            transaction = transaction.require(&holder.holds());
+        }
         let committed = self.commit(transaction).await?;
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Records the machine that a worker got, and its volume.
+    /// Records the machine that a worker got, and its volume, unless its row is being closed or is gone: nobody looks for
+    /// it then.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -101,8 +111,10 @@ impl Store {
         machine: &Machine,
         volume: Option<&Volume>,
     ) -> Result<Commit, StoreError> {
-        let mut update =
-            Update::of(keys::worker(id)).set("mc", machine_item(machine)).when("attribute_exists(#pk)");
+        let mut update = Update::of(keys::worker(id))
+            .set("mc", machine_item(machine))
+            .when("attribute_exists(#pk) AND #st <> :stopping")
+            .bind(":stopping", "stopping");
         if let Some(volume) = volume {
             update = update.set("vo", volume_item(volume));
         }

@@ -14,7 +14,7 @@ use std::fs;
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
-    WorkerId,
+    StorageId, WorkerId,
 };
 use af_domain::time::Timestamp;
 use af_local::template::Template;
@@ -65,8 +65,8 @@ impl Samples {
         let place = "01HF7YAT000000000000000000".to_owned();
         let parts = SnapshotParts { conversation: conversation.clone(), fence: Fence(7), place };
         let snapshot = SnapshotId::of(&parts).unwrap();
-        let key = |key: Key| vec![key.pk, key.sk];
-        let part = |part: String| vec![part];
+        let media = StorageId::of(&conversation, &parts.place).unwrap();
+        let (key, part) = (|key: Key| vec![key.pk, key.sk], |part: String| vec![part]);
         let made = [
             ("agent", key(keys::agent(&agent))),
             ("api_key", key(keys::api_key("k1"))),
@@ -80,6 +80,7 @@ impl Samples {
             ("dead_letter", key(keys::dead_letter(&message, at))),
             ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
+            ("media", key(keys::media(&media))),
             ("message", key(keys::message(&message))),
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
@@ -89,6 +90,7 @@ impl Samples {
             ("worker", key(keys::worker(&worker))),
             ("AGENTS", part(keys::AGENTS.into())),
             ("API_KEYS", part(keys::API_KEYS.into())),
+            ("EXPIRING_MEDIA", part(keys::EXPIRING_MEDIA.into())),
             ("EXPIRING_SNAPSHOTS", part(keys::EXPIRING_SNAPSHOTS.into())),
             ("EXPIRY_INDEX", part(keys::EXPIRY_INDEX.into())),
             ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use af_app::worker::complete as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use af_store::conversation::CompleteWith;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
-use crate::{Shared, caller};
 
 /// How the message ended.
 #[derive(Debug, Deserialize)]
@@ -45,11 +46,10 @@ pub struct Answer {
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
 pub async fn complete(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(message): ApiPath<MessageId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let with = CompleteWith {
         history: entries("/history", request.history, app.now())?,

@@ -1,15 +1,16 @@
 //! `POST /v1/worker/messages/{messageId}/fail`: an attempt ended without success.
 
-use af_app::worker;
+use af_app::worker as use_case;
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::lease;
-use crate::{Shared, caller};
 
 /// How the attempt ended.
 #[derive(Debug, Deserialize)]
@@ -48,17 +49,16 @@ pub struct Answer {
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
 pub async fn fail(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(message): ApiPath<MessageId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let caller = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let error = &request.error_message;
     let failed = if request.drained {
-        worker::leave(&app, &caller, &message, &lease, error).await?
+        use_case::leave(&app, &worker, &message, &lease, error).await?
     } else {
-        worker::fail(&app, &caller, &message, &lease, error, request.retryable).await?
+        use_case::fail(&app, &worker, &message, &lease, error, request.retryable).await?
     };
     Ok(Json(Answer {
         requeued: failed.requeued,

@@ -3,13 +3,14 @@
 use af_app::worker::heartbeat as use_case;
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::{ControlBody, lease};
-use crate::{Shared, caller};
 
 /// A heartbeat.
 #[derive(Debug, Deserialize)]
@@ -41,11 +42,10 @@ pub struct Answer {
 /// 401 without a valid worker token, 422 for a lease id that is none.
 pub async fn heartbeat(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(message): ApiPath<MessageId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let beat = use_case(&app, &worker, &message, &lease, request.progress.as_deref()).await?;
     Ok(Json(Answer {

@@ -2,13 +2,14 @@
 
 use af_app::worker::append as use_case;
 use af_domain::ids::ConversationId;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use crate::Shared;
+use crate::caller::Caller;
 use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
-use crate::{Shared, caller};
 
 /// Entries to append.
 #[derive(Debug, Deserialize)]
@@ -36,11 +37,10 @@ pub struct Answer {
 /// 409 `stale_lease` when the lease is not in force any more, 409 `out_of_order` when `ordinal` does not follow.
 pub async fn append(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(conversation): ApiPath<ConversationId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let lease = lease(&request.lease_id, request.fence)?;
     let messages = entries("/messages", request.messages, app.now())?;
     let calls = tool_calls(request.pending_tool_calls);

@@ -1,16 +1,16 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
-use af_app::wire::PayloadBody;
-use af_app::worker::{Poll, Polled, poll as use_case};
+use af_app::worker::{Poll, Polled, expired, poll as use_case};
 use af_domain::ids::{ConversationId, HistoryCursor};
-use af_http::{ApiJson, Bearer, Problem};
+use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{BridgeBody, ControlBody, EntryBody, ToolCallBody};
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Told;
+use crate::job::{BundleBody, JobBody, Timing};
+use crate::wire::ControlBody;
 
 /// What a worker asks.
 #[derive(Debug, Deserialize)]
@@ -51,65 +51,18 @@ pub struct Answer {
     next_poll_ms: u64,
 }
 
-/// A message handed out under a lease.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobBody {
-    message_id: String,
-    conversation_id: String,
-    agent_key: String,
-    lease_id: String,
-    fence: u64,
-    /// Which attempt this is, from 1.
-    attempt: u32,
-    /// Epoch ms by the server's clock.
-    lease_expires_at: u64,
-    /// How long a lease lasts from its claim or last heartbeat, ms.
-    lease_ms: u64,
-    /// How long to wait between heartbeats, ms.
-    next_heartbeat_ms: u64,
-    payload: PayloadBody,
-}
-
-/// Everything the worker needs for the message.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BundleBody {
-    message_id: String,
-    conversation_id: String,
-    agent_key: String,
-    payload: PayloadBody,
-    conversation_state: StateBody,
-    context_fingerprint: String,
-    /// Whether the history is only what has come since `since`; the whole context, if not.
-    delta: bool,
-    /// Sent as `since`, it brings only what came after.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
-    telegram_bot_token: Option<String>,
-    /// Null unless the agent's bridge is enabled.
-    bridge_runtime_config: Option<BridgeBody>,
-}
-
-/// The conversation so far.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StateBody {
-    /// Oldest first.
-    context_history: Vec<EntryBody>,
-    pending_tool_calls: Vec<ToolCallBody>,
-}
-
-/// Answers a poll.
+/// Answers a poll. A caller whose token has expired is told to stop.
 ///
 /// # Errors
-/// 401 without a valid worker token.
+/// 401 without a worker token.
 pub async fn poll(
     State(app): State<Shared>,
-    bearer: Bearer,
+    Told(worker): Told,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
+    let Some(worker) = worker else {
+        return Ok(Json(answer(expired(&app).await?)));
+    };
     let request = Poll {
         conversation: request
             .conversation_id
@@ -131,33 +84,8 @@ pub async fn poll(
 }
 
 fn answer(polled: Polled) -> Answer {
-    let timing = (polled.lease.as_millis(), polled.next_heartbeat.as_millis());
-    let job = polled.job.map(|job| JobBody {
-        message_id: job.lease.entry.message.to_string(),
-        conversation_id: job.conversation.id.to_string(),
-        agent_key: job.conversation.agent.to_string(),
-        fence: job.lease.id.parts().fence.0,
-        lease_id: job.lease.id.to_string(),
-        attempt: job.lease.entry.attempts,
-        lease_expires_at: job.lease.expires_at.as_millis(),
-        lease_ms: timing.0,
-        next_heartbeat_ms: timing.1,
-        payload: job.payload.into(),
-    });
-    let bundle = polled.bundle.zip(job.as_ref()).map(|(bundle, job)| BundleBody {
-        message_id: job.message_id.clone(),
-        conversation_id: job.conversation_id.clone(),
-        agent_key: job.agent_key.clone(),
-        payload: job.payload.clone(),
-        conversation_state: StateBody {
-            context_history: bundle.context_history.into_iter().map(Into::into).collect(),
-            pending_tool_calls: bundle.pending_tool_calls.into_iter().map(Into::into).collect(),
-        },
-        context_fingerprint: bundle.context_fingerprint,
-        delta: bundle.is_delta,
-        cursor: bundle.cursor.map(|c| c.to_string()),
-        telegram_bot_token: bundle.telegram_bot_token.map(|t| t.expose_secret().to_owned()),
-        bridge_runtime_config: bundle.bridge.map(Into::into),
-    });
+    let timing = Timing { lease: polled.lease, next_heartbeat: polled.next_heartbeat };
+    let job = polled.job.as_ref().map(|job| JobBody::new(job, timing));
+    let bundle = polled.bundle.zip(polled.job).map(|(bundle, job)| BundleBody::new(job, bundle));
     Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }
 }

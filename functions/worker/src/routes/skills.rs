@@ -1,9 +1,9 @@
 //! `GET /v1/worker/skills?releaseChannel=`: the global skills, for a worker to write to its disk.
 
 use af_app::skills::{Fetched, manifest};
-use af_app::worker::still_here;
+use af_app::worker::alive;
 use af_domain::skill::ReleaseChannel;
-use af_http::{ApiQuery, Bearer, Id, Problem};
+use af_http::{ApiQuery, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,8 @@ use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// Which skills.
 #[derive(Debug, Deserialize)]
@@ -25,20 +26,19 @@ pub struct Query {
 /// Answers the manifest, or 304 without a body when `If-None-Match` names it.
 ///
 /// # Errors
-/// 401 without a valid worker token, 422 for a channel that there is not.
+/// 401 without a valid worker token or when the caller has stopped, 422 for a channel that there is not.
 pub async fn skills(
     State(app): State<Shared>,
-    bearer: Bearer,
+    Caller(worker): Caller,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<Query>,
 ) -> Result<Response, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let channel = query.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
-    let (alive, fetched) = tokio::join!(
-        still_here(&app, &worker),
+    let (living, fetched) = tokio::join!(
+        alive(&app, &worker),
         manifest(&app, channel, |version| is_known(&headers, &etag(version)))
     );
-    alive?;
+    living?;
     Ok(match fetched? {
         Fetched::Unchanged { manifest_version } => {
             (StatusCode::NOT_MODIFIED, [(ETAG, etag(&manifest_version))]).into_response()

@@ -1,7 +1,10 @@
 //! The seam through which a simulation or a test lets a request go wrong, as the network and the service do.
 
+use std::sync::Arc;
+
 use af_domain::time::Millis;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::wire::{Reply, WireRequest};
 
@@ -45,4 +48,29 @@ pub enum Fault {
     Late(Millis),
     /// It is held up on the way by so much real (not virtual) time, then done.
     Delay(Millis),
+    /// It is held up on the way until the gate is opened, then done: its sender was frozen right before it.
+    HeldUp(Gate),
+}
+
+/// What holds requests up until it is opened, for good. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// Lets through whoever waits here, or comes later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Resolves when the gate is open.
+    pub async fn passed(&self) {
+        // Its sender is this gate: an error, which says that the sender is gone, cannot come.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }

@@ -22,7 +22,7 @@ use s3s::Body;
 
 pub use client::LocalHttpClient;
 pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
 pub use objects::{Objects, ObjectsError};
@@ -149,6 +149,10 @@ impl LocalAws {
             }
             Fault::Delay(length) => {
                 tokio::time::sleep(Duration::from_millis(length.as_millis())).await;
+                Ok(self.execute(&request, metered.as_ref()).await)
+            }
+            Fault::HeldUp(gate) => {
+                gate.passed().await;
                 Ok(self.execute(&request, metered.as_ref()).await)
             }
         }

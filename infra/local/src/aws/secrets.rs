@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use winterbaume_core::{MockRequest, MockService, StateViewError, StatefulService, default_account_id};
 use winterbaume_secretsmanager::{SecretsManagerService, SecretsmanagerStateView};
@@ -19,6 +19,9 @@ use super::wire::Reply;
 /// The service takes the region from the host name; its own must match the SDK's for ARNs to look right.
 const SERVICE_URI: &str = "https://secretsmanager.local.amazonaws.com/";
 const REGION: &str = super::REGION;
+
+/// The label of the version before the present one.
+const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// An embedded Secrets Manager. Clones share the same secrets.
 #[derive(Clone)]
@@ -91,6 +94,9 @@ impl Secrets {
             return self.ask(operation, body).await;
         }
         let _turn = self.shared.changing.lock().await;
+        if operation == "PutSecretValue" {
+            self.unlabel_previous(&body["SecretId"]).await;
+        }
         let reply = self.ask(operation, body).await;
         if reply.status >= 300 {
             return reply;
@@ -100,6 +106,20 @@ impl Secrets {
             Err(error) => {
                 tracing::error!(%error, operation, "a change of secrets could not be kept");
                 Reply::internal_error("the change could not be kept")
+            }
+        }
+    }
+
+    /// In Secrets Manager one version at most is the previous one; winterbaume leaves the label on all that ever were.
+    async fn unlabel_previous(&self, secret: &Value) {
+        let known = self.ask("ListSecretVersionIds", &json!({"SecretId": secret})).await;
+        for version in known.body["Versions"].as_array().into_iter().flatten() {
+            let labels = version["VersionStages"].as_array();
+            if labels.is_some_and(|labels| labels.iter().any(|label| label == PREVIOUS)) {
+                let version = &version["VersionId"];
+                let unlabel =
+                    json!({"SecretId": secret, "VersionStage": PREVIOUS, "RemoveFromVersionId": version});
+                self.ask("UpdateSecretVersionStage", &unlabel).await;
             }
         }
     }

@@ -13,7 +13,7 @@ use af_store::conversation::Commit;
 use futures::StreamExt;
 
 use super::observe::Sight;
-use super::{Outcome, orphan, repair, spawn, teardown};
+use super::{Outcome, Turn, orphan, repair, spawn, teardown};
 use crate::{App, AppError};
 
 /// Subjects worked on at the same time: enough to hide a provider's latency, few enough for its rate limits.
@@ -23,6 +23,7 @@ type Step = (usize, Planned);
 
 pub(super) async fn execute(
     app: &App,
+    turn: &Turn<'_>,
     sight: &Sight,
     plan: &Plan,
     policies: &Policies,
@@ -34,7 +35,7 @@ pub(super) async fn execute(
     let run = |steps: Vec<Step>| async move {
         let mut done = Vec::with_capacity(steps.len());
         for (i, planned) in steps {
-            let outcome = match carry_out(app, sight, &planned.action, policies).await {
+            let outcome = match carry_out(app, turn, sight, &planned.action, policies).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     let why = with_causes(&error);
@@ -88,10 +89,14 @@ fn subject(sight: &Sight, action: &Action, index: usize) -> String {
 
 async fn carry_out(
     app: &App,
+    turn: &Turn<'_>,
     sight: &Sight,
     action: &Action,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
+    if app.now() >= turn.begins_until {
+        return Ok(Outcome::Waiting("the next run, this one's time is up".to_owned()));
+    }
     match action {
         Action::Recover { conversation, cut } => recover(app, conversation, *cut, policies).await,
         Action::Repair { conversation } => repair::repair(app, conversation, policies).await,
@@ -110,7 +115,9 @@ async fn carry_out(
         }
         Action::Teardown { worker } => teardown::teardown(app, sight, worker).await,
         Action::Remove { orphan, since } => orphan::remove(app, sight, orphan, *since).await,
-        Action::Spawn { conversation } => spawn::spawn(app, sight, conversation.as_ref(), policies).await,
+        Action::Spawn { conversation } => {
+            spawn::spawn(app, turn, sight, conversation.as_ref(), policies).await
+        }
     }
 }
 

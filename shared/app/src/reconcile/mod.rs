@@ -23,8 +23,9 @@ use observe::{Sight, observe};
 
 /// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
 const RUNS_MAX: usize = 20;
-/// Time after which an invocation begins no further run: its function's limit is 60 s.
-const RUNS_END_AFTER: Millis = Millis::from_secs(40);
+/// Time after which an invocation begins nothing more, neither a run nor an action: its function's limit is 60 s, and
+/// one that was frozen, and wakes when its lease is another's, shall leave the pool alone.
+const BEGINS_FOR: Millis = Millis::from_secs(40);
 
 /// What a run found, did, and waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -82,6 +83,17 @@ pub struct WaitReport {
     /// Until when at the latest, epoch ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+}
+
+/// The right to run.
+struct Turn<'a> {
+    /// The lease.
+    holder: &'a ReconcileHolder,
+    /// The moment after which nothing more begins.
+    begins_until: Timestamp,
+    /// Held while a worker is registered. Each registration checks the lease's item, and the table refuses
+    /// transactions that meet on an item.
+    registering: tokio::sync::Mutex<()>,
 }
 
 /// What became of an action.
@@ -152,7 +164,8 @@ async fn run_until_quiet(
     reached_at: Option<&str>,
     holder: &ReconcileHolder,
 ) -> Result<Report, AppError> {
-    let began = app.now();
+    let turn =
+        Turn { holder, begins_until: app.now() + BEGINS_FOR, registering: tokio::sync::Mutex::default() };
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
     let mut memory = holder.memory.clone();
@@ -160,11 +173,11 @@ async fn run_until_quiet(
         let now = app.now();
         let sight = observe(app, &policies, memory, reached_at).await?;
         let plan = plan(&sight.observed, &policies, now);
-        let actions = execute(app, &sight, &plan, &policies).await;
+        let actions = execute(app, &turn, &sight, &plan, &policies).await;
         memory = remembered(&sight, &plan, &actions, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&sight, plan, actions, now);
-        let may_go_on = run < RUNS_MAX && app.now().since(began) < RUNS_END_AFTER;
+        let may_go_on = run < RUNS_MAX && app.now() < turn.begins_until;
         if last.unserved > 0 && progress && may_go_on {
             continue;
         }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
-use af_domain::worker::{DrainReason, Machine, Volume, Worker};
-use af_providers::{SpawnEnv, SpawnSpec, VolumeSpec};
+use af_domain::worker::{DrainReason, Machine, Volume, Worker, WorkerStatus};
+use af_providers::{MachineRef, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
 use af_store::conversation::Commit;
 
-use super::Outcome;
 use super::execute::{FinalSnapshot, drain, settle};
 use super::observe::Sight;
 use super::repair::examine;
+use super::teardown::absent_is_fine;
+use super::{Outcome, Turn};
 use crate::environment::{Ingredients, environment};
 use crate::provider::Place;
 use crate::workers::assignment;
@@ -20,6 +21,7 @@ use crate::{App, AppError, bridge, worker_token};
 
 pub(super) async fn spawn(
     app: &App,
+    turn: &Turn<'_>,
     sight: &Sight,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
@@ -29,13 +31,24 @@ pub(super) async fn spawn(
     };
     // Before the row: without it, there would be nothing to start.
     let bridge = bridge::variables(app).await?;
-    let Some(worker) = register(app, place, conversation, policies).await? else { return Ok(Outcome::Stale) };
+    let Some(worker) = register(app, turn, place, conversation, policies).await? else {
+        return Ok(Outcome::Stale);
+    };
     match start(app, place, url, &worker, bridge, policies).await {
-        Ok((machine, volume)) => {
-            app.store.machine_if_registered(&worker.id, &machine, volume.as_ref()).await?;
-            tracing::info!(worker = %worker.id, machine = machine.id, "worker started");
+        Ok(Some(Started { machine, volume })) => {
+            let MachineRef { app_name, machine_id, region } = machine.clone();
+            let row = Machine { app: app_name, id: machine_id, region };
+            let named =
+                volume.as_ref().map(|v| Volume { name: v.name.clone(), id: Some(v.volume_id.clone()) });
+            let noted = app.store.machine_if_registered(&worker.id, &row, named.as_ref()).await?;
+            if let Commit::Stale = noted {
+                undo(place, Some(&machine), volume.as_ref()).await?;
+                return Ok(Outcome::Stale);
+            }
+            tracing::info!(worker = %worker.id, machine = machine.machine_id, "worker started");
             Ok(Outcome::Done)
         }
+        Ok(None) => Ok(Outcome::Stale),
         Err(error) => {
             // The machine may exist although its provider did not say so: the row goes the usual way, whose
             // teardown looks for it, and the conversation is free at once.
@@ -48,10 +61,12 @@ pub(super) async fn spawn(
 
 async fn register(
     app: &App,
+    turn: &Turn<'_>,
     place: &Place,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
 ) -> Result<Option<Worker>, AppError> {
+    let _in_turn = turn.registering.lock().await;
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
@@ -61,7 +76,7 @@ async fn register(
         worker.volume = Some(Volume { name, id: None });
     }
     let commit = match conversation {
-        None => app.store.register_if_new(&worker).await?,
+        None => app.store.register_if_new(&worker, Some(turn.holder)).await?,
         Some(key) => {
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
             // The index may show what has been answered meanwhile.
@@ -75,7 +90,7 @@ async fn register(
                 return Ok(None);
             };
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, policies).await?
+            app.store.register_if_free(&worker, &before, &after, Some(turn.holder), policies).await?
         }
     };
     Ok(match commit {
@@ -84,6 +99,15 @@ async fn register(
     })
 }
 
+/// What was made for a worker.
+struct Started {
+    machine: MachineRef,
+    volume: Option<VolumeRef>,
+}
+
+/// Makes the worker's volume and machine. None when its row is being closed, or is gone: whoever holds the reconcile
+/// lease by now took the worker for one without a machine. No call of a provider can be made conditional on the lease,
+/// so the row is looked at right before the machine is made, and once more after it.
 async fn start(
     app: &App,
     place: &Place,
@@ -91,7 +115,7 @@ async fn start(
     worker: &Worker,
     bridge: BTreeMap<String, String>,
     policies: &Policies,
-) -> Result<(Machine, Option<Volume>), AppError> {
+) -> Result<Option<Started>, AppError> {
     let (token, _) = worker_token::mint(app, &worker.id).await?;
     let env = environment(Ingredients {
         worker,
@@ -116,7 +140,11 @@ async fn start(
         }
         None => None,
     };
-    let named = volume.as_ref().map(|v| Volume { name: v.name.clone(), id: Some(v.volume_id.clone()) });
+    let row = app.store.worker_now(&worker.id).await?;
+    if row.is_none_or(|row| matches!(row.status, WorkerStatus::Stopping { .. })) {
+        undo(place, None, volume.as_ref()).await?;
+        return Ok(None);
+    }
     let spec = SpawnSpec {
         scope: place.scope.clone(),
         worker_id: worker.id.clone(),
@@ -124,9 +152,24 @@ async fn start(
         region: place.region.clone(),
         guest: place.guest.clone(),
         env: SpawnEnv::from(env),
-        volume,
+        volume: volume.clone(),
         volume_path: place.volume_path.clone(),
     };
     let machine = place.provider.spawn(&spec).await?.machine;
-    Ok((Machine { app: machine.app_name, id: machine.machine_id, region: machine.region }, named))
+    Ok(Some(Started { machine, volume }))
+}
+
+/// Removes what was made for a worker that nobody wants any more; nobody has claimed anything on it.
+async fn undo(
+    place: &Place,
+    machine: Option<&MachineRef>,
+    volume: Option<&VolumeRef>,
+) -> Result<(), AppError> {
+    if let Some(machine) = machine {
+        absent_is_fine(place.provider.terminate(machine, Teardown::Force).await)?;
+    }
+    match volume {
+        Some(volume) => absent_is_fine(place.provider.delete_volume(volume).await),
+        None => Ok(()),
+    }
 }

@@ -7,13 +7,14 @@ use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
 use super::{END_TRIES_MAX, leaving, own};
+use crate::worker::alive;
 use crate::{App, AppError, policies};
 
 /// Fails `worker`'s snapshot. When it was the final one of a draining worker, its conversation is free, and the next
 /// worker begins with the snapshot before.
 ///
 /// # Errors
-/// 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
+/// 401 when the worker has stopped; 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
 pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
     for _ in 0..END_TRIES_MAX {
@@ -26,6 +27,10 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
             let detail = format!("the snapshot is {} and stays so", snapshot.status.name());
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
+        // A worker that has let go of the conversation may still say that nothing will come, one that has stopped not.
+        if !snapshot.is_current(&before) {
+            alive(app, worker).await?;
+        }
         let left = leaving(app, &snapshot, &before, now, &policies).await?;
         let missed = before.owes_snapshot();
         let left = left.map(|(settled, after)| (Worker { snapshot_missed: missed, ..settled }, after));

@@ -12,7 +12,7 @@ mod list;
 mod prepare;
 mod receive;
 
-pub use expire::{Expired, expire};
+pub use expire::expire;
 pub use fail::fail;
 pub use finalize::finalize;
 pub use latest::{Restorable, latest, to_restore};

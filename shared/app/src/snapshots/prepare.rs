@@ -60,7 +60,7 @@ pub async fn prepare(
         return Err(Refusal::field("/sizeBytes", detail).into());
     }
     let snapshot = drafted(app, worker, &conversation, reason).await?;
-    let upload = objects.put_url(&object_key(&snapshot.id), &content, URL_GOOD_FOR).await?;
+    let upload = objects.put_url(&object_key(&snapshot.id), &content, None, URL_GOOD_FOR).await?;
     let snapshot = begun(app, Snapshot { content: Some(content), ..snapshot }).await?;
     let url_expires_at = snapshot.created_at + URL_GOOD_FOR;
     Ok(Prepared { snapshot, upload, url_expires_at })

@@ -1,21 +1,32 @@
 //! What workers ask for: the use cases behind both faces of the worker contract.
 
 mod claim;
+mod claiming;
+mod control;
 mod heartbeat;
 mod history;
+mod hydrate;
+mod metadata;
 mod poll;
+mod queued;
 mod settle;
 mod transcript;
 
+pub use claim::claim;
+pub use control::control;
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
-pub use poll::{Poll, Polled, poll, still_here};
+pub use hydrate::hydrate;
+pub use metadata::attach;
+pub use poll::{Poll, Polled, alive, expired, poll};
+pub use queued::has_queued;
 pub use settle::{Failed, complete, fail, leave};
 pub use transcript::{Transcribed, reply_under, transcribe};
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
+use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 
 /// What a worker is told about itself.
@@ -49,4 +60,9 @@ impl Control {
         let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
         Self { switch, ..Self::default() }
     }
+}
+
+/// A worker whose life is over: its token opens nothing any more.
+pub(crate) fn revoked() -> Refusal {
+    Refusal::new(Code::Unauthorized, "this worker has stopped, and its token with it")
 }

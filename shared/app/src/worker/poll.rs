@@ -8,8 +8,8 @@ use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
-use super::Control;
-use super::claim::{self, Shards, Wanted};
+use super::claiming::{self, Shards, Wanted};
+use super::{Control, revoked};
 use crate::hydrate::{Bundle, Job};
 use crate::reconcile::{FinalSnapshot, settle};
 use crate::{App, AppError, policies};
@@ -70,7 +70,11 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
 }
 
 /// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
-async fn look(app: &App, worker: &WorkerId, key: &ConversationKey) -> Result<Option<Conversation>, AppError> {
+pub(super) async fn look(
+    app: &App,
+    worker: &WorkerId,
+    key: &ConversationKey,
+) -> Result<Option<Conversation>, AppError> {
     if app.signs_of_life.get(worker, app.now()).is_some() {
         return Ok(app.store.conversation(key, false).await?);
     }
@@ -87,7 +91,7 @@ async fn seen(app: &App, worker: &WorkerId, key: &ConversationKey) -> Result<Opt
     Ok(seen)
 }
 
-async fn as_owner(
+pub(super) async fn as_owner(
     app: &App,
     wanted: &Wanted<'_>,
     conversation: Conversation,
@@ -99,7 +103,7 @@ async fn as_owner(
         return Ok(answer(control, None, &conversation, wanted.policies, now));
     }
     let quiet = conversation.clone();
-    let job = claim::owned(app, wanted, conversation).await?;
+    let job = claiming::owned(app, wanted, conversation).await?;
     let control = match &job {
         Some(_) => Control::default(),
         None => Control { switch: control.switch && is_wanted(app, wanted, &quiet).await?, ..control },
@@ -110,7 +114,7 @@ async fn as_owner(
 /// Whether another conversation waits for this worker, whose own is quiet. When none does, it is not asked again
 /// before reconcile finds one.
 async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Result<bool, AppError> {
-    if claim::somebody_waits(app, wanted.policies).await? {
+    if claiming::somebody_waits(app, wanted.policies).await? {
         return Ok(true);
     }
     app.store.ask_to_switch_if_owned(quiet, false).await?;
@@ -120,7 +124,13 @@ async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Resu
 async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
     let now = app.now();
     let shards = Shards::to_ask(app, wanted);
-    let (row, ready) = tokio::join!(row_of(app, wanted.worker), claim::ready(app, &shards.first));
+    let ready = async {
+        match request.busy {
+            true => Ok(Vec::new()),
+            false => claiming::ready(app, &shards.first).await,
+        }
+    };
+    let (row, ready) = tokio::join!(row_of(app, wanted.worker), ready);
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
@@ -141,7 +151,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
     }
     if !request.busy {
-        if let Some((job, bundle)) = claim::free(app, wanted, &shards, ready?).await? {
+        if let Some((job, bundle)) = claiming::free(app, wanted, &shards, ready?).await? {
             // The claim was a sign of life, too.
             app.signs_of_life.put(wanted.worker.clone(), (), now);
             app.idlers.forget(wanted.worker);
@@ -166,11 +176,24 @@ async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError
     Ok(row)
 }
 
+/// Requires that the worker's life is not over, and writes its sign of life, if it is due.
+///
+/// # Errors
+/// 401 when it has stopped; when its row cannot be read or written.
+pub async fn alive(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+    // Strongly: a worker that has just been registered must not be told that it has stopped.
+    let row = app.store.worker_now(worker).await?;
+    if !row.is_some_and(|row| row.status.is_live()) {
+        return Err(revoked().into());
+    }
+    still_here(app, worker).await
+}
+
 /// Writes the worker's sign of life, if it is due.
 ///
 /// # Errors
 /// When it cannot be written.
-pub async fn still_here(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+pub(super) async fn still_here(app: &App, worker: &WorkerId) -> Result<(), AppError> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_none() {
         app.store.seen_if_registered(worker, now).await?;
@@ -235,8 +258,20 @@ fn answer(
     }
 }
 
+/// What a worker is answered whose token has expired, whatever it asks.
+///
+/// # Errors
+/// When the policies cannot be read.
+pub async fn expired(app: &App) -> Result<Polled, AppError> {
+    Ok(stopped("token_expired", &policies::in_force(app).await?))
+}
+
 fn gone(policies: &Policies) -> Polled {
-    idle(Control::stop("unknown_worker"), Timestamp::default(), policies, Timestamp::default())
+    stopped("unknown_worker", policies)
+}
+
+fn stopped(reason: &'static str, policies: &Policies) -> Polled {
+    idle(Control::stop(reason), Timestamp::default(), policies, Timestamp::default())
 }
 
 fn idle(control: Control, quiet_since: Timestamp, policies: &Policies, now: Timestamp) -> Polled {

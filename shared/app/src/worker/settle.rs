@@ -9,6 +9,7 @@ use af_store::StoreError;
 use af_store::conversation::{Commit, CompleteWith, Completed};
 
 use super::history::{check_entries, check_tool_calls};
+use super::metadata;
 use crate::error::stale_lease;
 use crate::reconcile::repair::examine;
 use crate::{App, AppError, policies};
@@ -19,11 +20,6 @@ const FAIL_TRIES_MAX: usize = 5;
 pub(super) const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Most characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 2_000;
-/// Most entries and characters of metadata that a worker may add to a message.
-const METADATA_ENTRIES_MAX: usize = 50;
-const METADATA_CHARS_MAX: usize = 1_000;
-/// Most bytes of all of it; the item holds it beside the payload and the reply.
-const METADATA_BYTES_MAX: usize = 64 * 1024;
 
 /// What becomes of a failed message; neither, when it was cancelled and has ended as such.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,17 +50,7 @@ pub async fn complete(
             Refusal::field("/reply", format!("reply may have at most {REPLY_BYTES_MAX} bytes")).into()
         );
     }
-    let too_long = |(k, v): (&String, &String)| k.chars().count().max(v.chars().count()) > METADATA_CHARS_MAX;
-    if with.metadata.len() > METADATA_ENTRIES_MAX || with.metadata.iter().any(too_long) {
-        let detail = format!(
-            "metadata may have at most {METADATA_ENTRIES_MAX} entries of at most {METADATA_CHARS_MAX} characters"
-        );
-        return Err(Refusal::field("/metadata", detail).into());
-    }
-    if with.metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > METADATA_BYTES_MAX {
-        let detail = format!("metadata may have at most {METADATA_BYTES_MAX} bytes");
-        return Err(Refusal::field("/metadata", detail).into());
-    }
+    metadata::check(&with.metadata)?;
     let policies = policies::in_force(app).await?;
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.

@@ -28,6 +28,11 @@ const BATCH_MAX: usize = 20;
 /// two more allow for somebody who creates or deletes the same secret meanwhile.
 const PUT_STEPS_MAX: usize = 5;
 
+/// The version in force.
+const CURRENT: &str = "AWSCURRENT";
+/// The version before it, which Secrets Manager keeps.
+const PREVIOUS: &str = "AWSPREVIOUS";
+
 /// The secret has no version to read, or does not exist.
 const NOT_FOUND: &str = "ResourceNotFoundException";
 /// What reading, changing and deleting answer for a secret that is scheduled for deletion.
@@ -119,6 +124,20 @@ impl Secrets {
         Ok(values)
     }
 
+    /// The value of `secret` and the one before it, straight from Secrets Manager: what was signed with a key that has
+    /// been rotated since is still to be verified. `None` when there is no such secret.
+    ///
+    /// # Errors
+    /// When Secrets Manager cannot answer, or a value is not text.
+    pub async fn with_previous(
+        &self,
+        secret: &SecretRef,
+    ) -> Result<Option<(SecretString, Option<SecretString>)>, SecretsError> {
+        let Some(current) = self.read(secret, CURRENT).await? else { return Ok(None) };
+        let previous = self.read(secret, PREVIOUS).await?;
+        Ok(Some((current.value, previous.map(|previous| previous.value))))
+    }
+
     /// Makes the next [`Secrets::get`] ask Secrets Manager: for when a use of the value failed with an auth error.
     pub fn forget(&self, secret: &SecretRef) {
         self.cache().forget(secret);
@@ -204,7 +223,7 @@ impl Secrets {
             // the value, or the error in its own words.
             for secret in batch {
                 if !read.contains_key(secret) {
-                    read.insert(secret.clone(), self.read(secret).await?);
+                    read.insert(secret.clone(), self.read(secret, CURRENT).await?);
                 }
             }
         }
@@ -238,8 +257,9 @@ impl Secrets {
         Ok(())
     }
 
-    async fn read(&self, secret: &SecretRef) -> Result<Option<Found>, SecretsError> {
-        let answer = match self.client.get_secret_value().secret_id(self.name(secret)).send().await {
+    async fn read(&self, secret: &SecretRef, stage: &str) -> Result<Option<Found>, SecretsError> {
+        let request = self.client.get_secret_value().secret_id(self.name(secret)).version_stage(stage);
+        let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if matches!(error.code(), Some(NOT_FOUND | INVALID_REQUEST)) => return Ok(None),
             Err(error) => return Err(SecretsError::of("GetSecretValue", secret, &error)),

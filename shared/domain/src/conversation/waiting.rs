@@ -46,6 +46,13 @@ impl Conversation {
         Some(if &first.message == message { Waiting::Worker } else { Waiting::Behind(first) })
     }
 
+    /// Whether anything is due here, or waits for a retry that comes before its worker would be idle for too long.
+    pub fn has_work_soon(&self, now: Timestamp, policies: &Policies) -> bool {
+        let soon = now + policies.scaling.idle_timeout;
+        let retries_soon = |e: &Entry| e.is_retry() && e.waits_until() <= soon;
+        self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(retries_soon)
+    }
+
     /// What waits, in the order in which it would run if nothing came any more.
     pub fn in_order(&self, now: Timestamp, policies: &Policies) -> Vec<&Entry> {
         self.queue.in_order(now, policies.queue.on_retry)
@@ -58,6 +65,7 @@ mod tests {
     use super::super::{Failure, Priority, Queue};
     use super::*;
     use crate::policy::OnRetry;
+    use crate::time::Millis;
 
     fn waiting<'a>(conversation: &'a Conversation, message: &str, policies: &Policies) -> Waiting<'a> {
         conversation.waiting_of(&MessageId::parse(message).unwrap(), NOW, policies).unwrap()
@@ -102,5 +110,29 @@ mod tests {
         assert_eq!(waiting(&both, "later", &policies), Waiting::Scheduled(later.due));
         let order: Vec<_> = both.in_order(NOW, &policies).iter().map(|e| e.message.as_str()).collect();
         assert_eq!(order, ["now", "later"]);
+    }
+
+    #[test]
+    fn work_is_to_come_soon_when_it_is_due_or_a_retry_comes_before_the_idle_timeout() {
+        let mut policies = Policies::default();
+        policies.retry.jitter_ratio = 0.0;
+        assert!(!conversation(&[]).has_work_soon(NOW, &policies));
+        assert!(conversation(&["a"]).has_work_soon(NOW, &policies));
+        let mut later = entry("later");
+        (later.due, later.scheduled) = (NOW + policies.retry.base_delay, true);
+        let mut scheduled = conversation(&[]);
+        scheduled.queue = Queue::new(vec![later.clone()]);
+        assert!(!scheduled.has_work_soon(NOW, &policies), "it is no retry");
+        assert!(scheduled.has_work_soon(later.due, &policies));
+        let retry_after = |wait: Millis| {
+            let mut policies = policies.clone();
+            (policies.retry.base_delay, policies.retry.delay_max) = (wait, wait);
+            let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+            let failure = Failure { error: "no".into(), retryable: true };
+            claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after
+        };
+        let idle = policies.scaling.idle_timeout;
+        assert!(retry_after(idle).has_work_soon(NOW, &policies));
+        assert!(!retry_after(Millis::new(idle.as_millis() + 1)).has_work_soon(NOW, &policies));
     }
 }

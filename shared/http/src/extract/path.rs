@@ -2,7 +2,7 @@
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
-    SkillVersion, SnapshotId, VolumeId, WorkerId,
+    SkillVersion, SnapshotId, StorageId, VolumeId, WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::{ModuleFormat, ReleaseChannel};
@@ -53,6 +53,7 @@ path_param! {
     SkillSlug = "slug",
     SkillVersion = "version",
     SnapshotId = "snapshotId",
+    StorageId = "storageId",
     VolumeId = "volumeId",
     WorkerId = "workerId",
 }

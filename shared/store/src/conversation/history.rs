@@ -172,7 +172,8 @@ impl Store {
             return Ok(Append::Done);
         }
         let Some(old) = committed.refusal(0).and_then(|r| r.old.as_ref()) else { return Ok(Append::NotHeld) };
-        if !conversation_from(old)?.holds(id) {
+        // Whoever else knows the lease's id is not told how far its holder has come.
+        if !conversation_from(old)?.lease.is_some_and(|lease| held.is_of(&lease)) {
             return Ok(Append::NotHeld);
         }
         let appended = Reader::of(old).map_if("ls")?.map_or(Ok(0), |l| l.number("h"))?;

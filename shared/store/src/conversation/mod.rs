@@ -4,6 +4,7 @@
 //! commit on the version they read (`commit`); those that must not read (enqueue, heartbeat, complete, append)
 //! carry their whole condition.
 
+mod attach;
 mod audit;
 mod claim;
 mod enqueue;
@@ -14,6 +15,7 @@ mod owner;
 mod repair;
 mod settle;
 
+pub use attach::Attach;
 pub use audit::{Passed, Stored, Walked};
 pub use enqueue::{Enqueued, NewMessage};
 pub use history::{Append, Before, History, Stretch};

@@ -9,12 +9,14 @@ use af_domain::worker::{Worker, WorkerStatus};
 use super::Commit;
 use super::item::change;
 use crate::expression::Update;
+use crate::reconcile_lease::ReconcileHolder;
 use crate::worker::{drain_row, release_row, settle_row, worker_item};
 use crate::write::Committed;
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Registers `worker`, whose id no worker may have that is remembered, as the owner of a conversation that has none.
+    /// Registers `worker`, whose id no worker may have that is remembered, as the owner of a conversation that has none;
+    /// a reconcile only while it holds the lease.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -23,12 +25,16 @@ impl Store {
         worker: &Worker,
         before: &Conversation,
         after: &Conversation,
+        holder: Option<&ReconcileHolder>,
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
         let past = keys::stopped_worker(&worker.id);
         let transaction = self.transaction().update(meta).put_new(worker_item(worker));
-        let transaction = transaction.check_absent(&past, worker.registered_at);
+        let mut transaction = transaction.check_absent(&past, worker.registered_at);
+        if let Some(holder) = holder {
+            transaction = transaction.require(&holder.holds());
+        }
         Ok(as_commit(&self.commit(transaction).await?))
     }
 

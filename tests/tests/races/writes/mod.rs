@@ -45,6 +45,7 @@ writes! {
         claim_if_free => Same;
         heartbeat_if_leased => Same;
         append_if_leased => Same;
+        attach_if_leased => Same;
         rewrite_if_leased => Same;
         complete_if_leased => Same;
         give_back_if_unchanged => Says("Stale");

@@ -1,7 +1,10 @@
 //! Messages on their way through the queue.
 
+use std::collections::BTreeMap;
+
 use af_app::App;
 use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
+use af_app::worker::attach;
 use af_domain::conversation::Failure;
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::time::Millis;
@@ -49,6 +52,13 @@ pub async fn append_if_leased(world: &World, app: &App, times: usize) -> Vec<Str
     let entry = HistoryEntry { role: Role::User, content: "hello".into(), at: app.now() };
     let names = Names { message: None, ..names(&held) };
     send!(times, app.store.append_if_leased(&names, 0, std::slice::from_ref(&entry), None))
+}
+
+/// As the use case does it: it reads anew before it sends again.
+pub async fn attach_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
+    let Held { worker, message, lease } = held(world).await;
+    let metadata = BTreeMap::from([("model".to_owned(), "m-1".to_owned())]);
+    send!(times, attach(app, &worker, &message, Some(&lease), &metadata))
 }
 
 pub async fn rewrite_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {

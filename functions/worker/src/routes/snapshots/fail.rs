@@ -2,12 +2,13 @@
 
 use af_app::snapshots::fail as use_case;
 use af_domain::ids::SnapshotId;
-use af_http::{ApiJson, ApiPath, Bearer, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// Why.
 #[derive(Debug, Deserialize)]
@@ -29,11 +30,10 @@ pub struct Answer {
 /// 404 when it is not the caller's, 409 `conflict` when it is ready already.
 pub async fn fail(
     State(app): State<Shared>,
+    Caller(worker): Caller,
     ApiPath(id): ApiPath<SnapshotId>,
-    bearer: Bearer,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     use_case(&app, &worker, &id, &request.error).await?;
     Ok(Json(Answer { failed: true }))
 }

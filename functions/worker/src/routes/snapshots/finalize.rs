@@ -3,12 +3,13 @@
 use af_app::snapshots::finalize as use_case;
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
-use af_http::{ApiPath, Bearer, Problem};
+use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// The snapshot, which is the conversation's latest now.
 #[derive(Debug, Serialize)]
@@ -27,10 +28,9 @@ pub struct Answer {
 pub async fn finalize(
     State(app): State<Shared>,
     State(objects): State<Objects>,
+    Caller(worker): Caller,
     ApiPath(id): ApiPath<SnapshotId>,
-    bearer: Bearer,
 ) -> Result<Json<Answer>, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let ready = use_case(&app, &objects, &worker, &id).await?;
     Ok(Json(Answer { snapshot_id: ready.id.to_string(), status: ready.status.name() }))
 }

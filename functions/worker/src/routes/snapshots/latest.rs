@@ -5,14 +5,15 @@ use af_aws::objects::Objects;
 use af_domain::ids::ConversationId;
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::FORMAT_VERSION;
-use af_http::{ApiQuery, Bearer, Problem};
+use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// Whose.
 #[derive(Debug, Deserialize)]
@@ -42,10 +43,9 @@ pub struct Answer {
 pub async fn latest(
     State(app): State<Shared>,
     State(objects): State<Objects>,
-    bearer: Bearer,
+    Caller(worker): Caller,
     ApiQuery(query): ApiQuery<Query>,
 ) -> Result<Response, Problem> {
-    let worker = caller(&app, &bearer).await?;
     let conversation = ConversationId::parse(query.conversation_id).map_err(Refusal::from)?;
     Ok(match use_case(&app, &objects, &worker, &conversation).await? {
         Some(latest) => Json(answer(latest)).into_response(),

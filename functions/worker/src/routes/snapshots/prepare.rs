@@ -7,13 +7,14 @@ use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, Stored};
-use af_http::{ApiJson, Bearer, Problem};
+use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::{Shared, caller};
+use crate::Shared;
+use crate::caller::Caller;
 
 /// What a worker announces.
 #[derive(Debug, Deserialize)]
@@ -51,10 +52,9 @@ pub struct Answer {
 pub async fn prepare(
     State(app): State<Shared>,
     State(objects): State<Objects>,
-    bearer: Bearer,
+    Caller(worker): Caller,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let worker = caller(&app, &bearer).await?;
     let reason = SnapshotReason::parse(&request.reason)
         .ok_or_else(|| Refusal::field("/reason", "reason must be one of drain, signal, manual"))?;
     let sha256 = Sha256Hex::parse(request.sha256).map_err(Refusal::from)?;

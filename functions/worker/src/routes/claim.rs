@@ -1,0 +1,43 @@
+//! `POST /v1/worker/claim`: the next message, without its bundle.
+
+use af_app::worker::claim as use_case;
+use af_domain::ids::ConversationId;
+use af_http::{ApiJson, Id, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::Caller;
+use crate::job::{JobBody, Timing};
+
+/// What a worker wants.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    /// Only a message of this conversation; left out, of its own, or of any that nobody owns.
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
+}
+
+/// What a worker is answered.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// Null when there is none for it, or it is told to stop.
+    job: Option<JobBody>,
+}
+
+/// Claims a message. One that the caller runs already is answered again, at most three times a lease.
+///
+/// # Errors
+/// 401 without a valid worker token.
+pub async fn claim(
+    State(app): State<Shared>,
+    Caller(worker): Caller,
+    ApiJson(request): ApiJson<Request>,
+) -> Result<Json<Answer>, Problem> {
+    let only = request.conversation_id.as_ref().map(|id| &id.0);
+    let job = use_case(&app, &worker, only).await?;
+    let timing = Timing::in_force(&app).await?;
+    Ok(Json(Answer { job: job.map(|job| JobBody::new(&job, timing)) }))
+}

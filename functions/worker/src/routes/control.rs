@@ -1,0 +1,47 @@
+//! `GET /v1/worker/control?conversationId=`: what a worker is told about itself.
+
+use af_app::worker::{control as use_case, expired};
+use af_domain::ids::ConversationId;
+use af_http::{ApiQuery, Id, Problem};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::caller::Told;
+use crate::wire::ControlBody;
+
+/// Who asks.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    /// The conversation it believes it is assigned to; with it the answer costs less.
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
+}
+
+/// What a worker is answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    control: ControlBody,
+    /// How long to wait before asking again, ms.
+    next_poll_ms: u64,
+}
+
+/// Answers the caller's control state; a sign of life. A caller whose token has expired is told to stop.
+///
+/// # Errors
+/// 401 without a worker token.
+pub async fn control(
+    State(app): State<Shared>,
+    Told(worker): Told,
+    ApiQuery(query): ApiQuery<Query>,
+) -> Result<Json<Answer>, Problem> {
+    let conversation = query.conversation_id.as_ref().map(|id| &id.0);
+    let (control, next_poll) = match worker {
+        Some(worker) => use_case(&app, &worker, conversation).await?,
+        None => expired(&app).await.map(|polled| (polled.control, polled.next_poll))?,
+    };
+    Ok(Json(Answer { control: control.into(), next_poll_ms: next_poll.as_millis() }))
+}

@@ -1,0 +1,281 @@
+//! Claiming: the owner's next message, or a conversation that nobody owns.
+
+use af_domain::conversation::{ClaimRefusal, Claimed, Conversation, ReadyKey};
+use af_domain::ids::{ConversationKey, HistoryCursor, WorkerId};
+use af_domain::message::Message;
+use af_domain::policy::Policies;
+use af_domain::pool::ReadyConversation;
+use af_store::StoreError;
+use af_store::conversation::Commit;
+
+use crate::hydrate::{Bundle, Context, Job, bundle, context};
+use crate::reconcile::repair::examine;
+use crate::{App, AppError};
+
+/// Times an owner's claim is decided anew when others change the conversation meanwhile.
+const OWNED_TRIES_MAX: usize = 5;
+/// Entries of the ready index read from one shard. A random one among the best of them is tried first: when all
+/// take the very first, 64 claimers cost each other 63 requests a claim. With a page for 64 of them to spread over,
+/// two in three get what they try first, and a claim costs 6 on average where it costs 5 alone.
+const READY_PAGE: i32 = 32;
+/// Times that a free worker whose first candidate was taken looks at the others, and tries one that is free still. Of
+/// those who look at the same time two in three win; of 64, none is left after five.
+const LOOKS_MAX: usize = 5;
+/// Candidates in one look: a page, in one request.
+const LOOK_CANDIDATES_MAX: usize = 32;
+
+/// Who claims, and what comes with the message.
+pub(super) struct Wanted<'a> {
+    pub worker: &'a WorkerId,
+    pub hydrate: bool,
+    pub since: Option<&'a HistoryCursor>,
+    pub policies: &'a Policies,
+}
+
+type Claim = (Job, Option<Bundle>);
+
+/// The next message of a conversation that the worker owns. A lease that it holds already is answered again.
+pub(super) async fn owned(
+    app: &App,
+    wanted: &Wanted<'_>,
+    mut conversation: Conversation,
+) -> Result<Option<Claim>, AppError> {
+    for _ in 0..OWNED_TRIES_MAX {
+        let now = app.now();
+        match conversation.claim(wanted.worker, app.entropy.next_u64(), now, wanted.policies) {
+            Ok(claimed) => {
+                let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
+                let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
+                if let Commit::Done = commit? {
+                    return hand_over(app, wanted, claimed, loaded?).await;
+                }
+            }
+            Err(ClaimRefusal::Leased(id)) => {
+                if let Some(held) = app.store.redeliver_if_leased(&conversation.key, &id, now).await? {
+                    return again(app, wanted, held).await;
+                }
+                if conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now) {
+                    return Ok(None);
+                }
+            }
+            Err(ClaimRefusal::OwnedByAnother | ClaimRefusal::Draining | ClaimRefusal::NothingDue) => {
+                return Ok(None);
+            }
+        }
+        // Others changed it meanwhile, or what was read was out of date.
+        match app.store.conversation(&conversation.key, true).await? {
+            Some(newer)
+                if newer.lease.as_ref().map(|l| &l.id) != conversation.lease.as_ref().map(|l| &l.id) =>
+            {
+                conversation = newer;
+            }
+            Some(newer) if newer.version != conversation.version => conversation = newer,
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// In which order a free worker asks the shards of the ready index.
+pub(super) struct Shards {
+    /// Those it asks at once.
+    pub first: Vec<u64>,
+    /// Those it asks, at once, when the first had nothing.
+    others: Vec<u64>,
+}
+
+impl Shards {
+    /// One by chance and then the others; all of them, when the worker's last poll found nothing in any. Under load a
+    /// claim so reads one shard, and a worker that waits for work waits one round for its answer.
+    pub fn to_ask(app: &App, wanted: &Wanted<'_>) -> Self {
+        let all = 0..wanted.policies.queue.ready_shards;
+        if app.idlers.get(wanted.worker, app.now()).is_some() {
+            return Self { first: all.collect(), others: Vec::new() };
+        }
+        let chosen = app.entropy.below(usize::try_from(all.end).unwrap_or(1)) as u64;
+        Self { first: vec![chosen], others: all.filter(|s| *s != chosen).collect() }
+    }
+}
+
+/// What these shards of the ready index have to offer now.
+pub(super) async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
+    let now = app.now();
+    let pages = shards.iter().map(|s| app.store.ready_page(*s, now, READY_PAGE, None));
+    let pages = futures::future::try_join_all(pages).await?;
+    Ok(pages.into_iter().flat_map(|(found, _)| found).collect())
+}
+
+/// Whether a conversation waits that nobody owns: one read of each shard.
+pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<bool, AppError> {
+    let now = app.now();
+    let shards = (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, 1, None));
+    let pages = futures::future::try_join_all(shards).await?;
+    Ok(pages.iter().any(|(found, _)| !found.is_empty()))
+}
+
+/// A message of a conversation that nobody owns; the worker becomes its owner. `candidates` is what the first shards
+/// had; the others are asked only when there was nothing to win.
+pub(super) async fn free(
+    app: &App,
+    wanted: &Wanted<'_>,
+    shards: &Shards,
+    candidates: Vec<ReadyConversation>,
+) -> Result<Option<Claim>, AppError> {
+    if let Some(claim) = one_of(app, wanted, candidates).await? {
+        return Ok(Some(claim));
+    }
+    one_of(app, wanted, ready(app, &shards.others).await?).await
+}
+
+/// One of these conversations: of the highest priority that has any, any.
+async fn one_of(
+    app: &App,
+    wanted: &Wanted<'_>,
+    mut candidates: Vec<ReadyConversation>,
+) -> Result<Option<Claim>, AppError> {
+    let rank = |ready: &ReadyKey| ready.band().unwrap_or(ready.as_str()).to_owned();
+    candidates.sort_by_cached_key(|c| (rank(&c.ready), app.entropy.next_u64()));
+    let mut keys: Vec<ConversationKey> = candidates.into_iter().map(|c| c.key).collect();
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    if let Some(claim) = unowned(app, wanted, &keys.remove(0)).await? {
+        return Ok(Some(claim));
+    }
+    for _ in 0..LOOKS_MAX {
+        if keys.is_empty() {
+            break;
+        }
+        let looked_at: Vec<_> = keys.drain(..keys.len().min(LOOK_CANDIDATES_MAX)).collect();
+        let found = app.store.conversations(&looked_at).await?;
+        let mut free = claimable(app, wanted, found).await?;
+        free.sort_by_cached_key(|(c, _)| (c.ready.as_ref().map(rank), app.entropy.next_u64()));
+        let mut free = free.into_iter();
+        let Some((conversation, claimed)) = free.next() else { continue };
+        // What comes with the message is read once it is won: most who are here have lost a race, and may again.
+        if take(app, wanted, &conversation, &claimed).await? {
+            let loaded = load(app, wanted, &claimed).await?;
+            return hand_over(app, wanted, claimed, loaded).await;
+        }
+        keys.splice(..0, free.map(|(c, _)| c.key));
+    }
+    Ok(None)
+}
+
+/// A message of this conversation, if nobody owns it; the worker becomes its owner.
+pub(super) async fn unowned(
+    app: &App,
+    wanted: &Wanted<'_>,
+    key: &ConversationKey,
+) -> Result<Option<Claim>, AppError> {
+    let found = app.store.conversation(key, true).await?;
+    let Some((conversation, claimed)) = claimable(app, wanted, found.into_iter().collect()).await?.pop()
+    else {
+        return Ok(None);
+    };
+    let (taken, loaded) =
+        tokio::join!(take(app, wanted, &conversation, &claimed), load(app, wanted, &claimed));
+    if taken? { hand_over(app, wanted, claimed, loaded?).await } else { Ok(None) }
+}
+
+/// Those that may be claimed, each with its claim. One that is listed although nothing is due has keys that are out
+/// of date; nobody owns it, so nobody else repairs them.
+async fn claimable(
+    app: &App,
+    wanted: &Wanted<'_>,
+    found: Vec<Conversation>,
+) -> Result<Vec<(Conversation, Claimed)>, AppError> {
+    let (now, policies) = (app.now(), wanted.policies);
+    let (mut free, mut repairs, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    for conversation in found {
+        match conversation.claim(wanted.worker, app.entropy.next_u64(), now, policies) {
+            Ok(mut claimed) if claimed.becomes_owner => {
+                // Where one waited, others may: asked when this conversation is quiet, when it is known for sure.
+                if let Some(owner) = &mut claimed.after.owner {
+                    owner.wanted_elsewhere = true;
+                }
+                free.push((conversation, claimed));
+            }
+            Err(ClaimRefusal::NothingDue) => {
+                let repaired = conversation.with_keys_repaired(now, policies);
+                repairs.extend(repaired.map(|repaired| (conversation, repaired)));
+            }
+            // Listed although it is not free: every free worker would try it in vain.
+            _ if conversation.is_listed_by_mistake(now) => mistakes.push(conversation.key),
+            _ => {}
+        }
+    }
+    for key in &mistakes {
+        Box::pin(examine(app, key, true, policies)).await?;
+    }
+    let repairs = repairs.iter().map(|(old, new)| app.store.repair_if_unchanged(old, new, policies));
+    futures::future::try_join_all(repairs).await?;
+    Ok(free)
+}
+
+/// Commits a claim; `false` when somebody was faster.
+async fn take(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: &Conversation,
+    claimed: &Claimed,
+) -> Result<bool, StoreError> {
+    let commit = app.store.claim_if_free(conversation, claimed, app.now(), wanted.policies).await?;
+    Ok(matches!(commit, Commit::Done))
+}
+
+/// What a worker needs besides the lease; read while the claim is being committed.
+struct Loaded {
+    message: Option<Message>,
+    context: Option<Context>,
+}
+
+async fn load(app: &App, wanted: &Wanted<'_>, claimed: &Claimed) -> Result<Loaded, AppError> {
+    let context = async {
+        if !wanted.hydrate {
+            return Ok(None);
+        }
+        // On the heap: every way to a claim holds a place for it.
+        let context = Box::pin(context(app, &claimed.after.key, wanted.since, wanted.policies));
+        context.await.map(Some)
+    };
+    let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
+    let (message, context) = tokio::join!(message, context);
+    Ok(Loaded { message: message?, context: context? })
+}
+
+/// A lease that the worker holds already, answered again.
+async fn again(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: Conversation,
+) -> Result<Option<Claim>, AppError> {
+    let Some(lease) = conversation.lease.clone() else { return Ok(None) };
+    let claimed = Claimed { after: conversation, lease, becomes_owner: false };
+    let loaded = load(app, wanted, &claimed).await?;
+    hand_over(app, wanted, claimed, loaded).await
+}
+
+async fn hand_over(
+    app: &App,
+    wanted: &Wanted<'_>,
+    claimed: Claimed,
+    loaded: Loaded,
+) -> Result<Option<Claim>, AppError> {
+    let message = match loaded.message {
+        Some(message) => Some(message),
+        // The replica that was asked did not have it yet.
+        None => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
+    };
+    let Some(message) = message else {
+        // It does not exist: the conversation forgets it, and the next poll brings what waits behind.
+        Box::pin(examine(app, &claimed.after.key, true, wanted.policies)).await?;
+        return Ok(None);
+    };
+    let bundle = match loaded.context {
+        Some(context) => Some(bundle(app, &message, context).await?),
+        None => None,
+    };
+    let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };
+    Ok(Some((job, bundle)))
+}

@@ -1,0 +1,23 @@
+//! Whether it is worth waiting: what is to come in a worker's conversation.
+
+use af_domain::ids::{ConversationId, WorkerId};
+use af_domain::refusal::Refusal;
+use af_store::conversation_key;
+
+use crate::{App, AppError, policies};
+
+/// Whether `worker`'s conversation has work that is due, or that waits for a retry which comes within the idle timeout.
+///
+/// # Errors
+/// 404 when the conversation is not the worker's.
+pub async fn has_queued(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+) -> Result<bool, AppError> {
+    let policies = policies::in_force(app).await?;
+    let found = app.store.conversation(&conversation_key(conversation), true).await?;
+    let own = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+    let own = own.ok_or_else(|| Refusal::not_found(format!("conversation {conversation} of this worker")))?;
+    Ok(own.has_work_soon(app.now(), &policies))
+}

@@ -1,0 +1,156 @@
+//! A day of the pool in virtual time: a crowd comes, is served, and goes.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use af_app::clock::Clock;
+use af_domain::ids::MessageId;
+use af_domain::message::MessageStatus;
+use af_domain::policy::Policies;
+use af_domain::time::Millis;
+use serde_json::json;
+
+use crate::crew::Crew;
+use crate::report;
+use crate::world::{TICK, World};
+
+const TALKS: usize = 40;
+const WORKERS_MAX: usize = 25;
+/// What the provider needs for 25 machines: three at once, then one a second.
+const GROWN_AFTER: u64 = (WORKERS_MAX as u64 - 3) * 1_000;
+/// What is granted beyond that: the first volumes come before the first machines.
+const SLACK: u64 = 5_000;
+/// What 25 machines need to stop and to be removed, with a tick a minute.
+const GONE_WITHIN: Millis = Millis::from_secs(600);
+/// Rounds of workers and ticks until all are served, and until all are gone.
+const ROUNDS_MAX: usize = 60;
+
+struct Timeline<'a> {
+    world: &'a World,
+    messages: Vec<MessageId>,
+    began: u64,
+    lines: String,
+}
+
+impl<'a> Timeline<'a> {
+    fn new(world: &'a World, messages: Vec<MessageId>) -> Self {
+        Self { world, messages, began: world.bundle.clock.now().as_millis(), lines: String::new() }
+    }
+
+    fn millis(&self) -> u64 {
+        self.world.bundle.clock.now().as_millis() - self.began
+    }
+
+    async fn waiting(&self) -> usize {
+        let mut waiting = 0;
+        for message in &self.messages {
+            waiting += usize::from(self.world.end_of(message).await.0 == MessageStatus::Queued);
+        }
+        waiting
+    }
+
+    /// Writes down how it stands, and what must hold at any time.
+    async fn look(&mut self, what: &str) {
+        self.world.holds().await;
+        self.world.nothing_is_lost().await;
+        let (machines, rows) = (self.world.stand.machines().await.len(), self.world.workers().await.len());
+        assert!(rows <= WORKERS_MAX, "{rows} workers");
+        let (seconds, waiting) = (self.millis() / 1_000, self.waiting().await);
+        writeln!(
+            self.lines,
+            "{seconds:>6} s  {machines:>2} machines  {rows:>2} rows  {waiting:>2} waiting  {what}"
+        )
+        .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_comes_is_served_and_goes() {
+    let world = World::with_policies(json!({"scaling": {"maxWorkers": WORKERS_MAX, "spawnStep": 3}})).await;
+    let talks: Vec<String> = (0..TALKS).map(|n| format!("talk-{n:02}")).collect();
+    let mut messages = Vec::new();
+    for talk in &talks {
+        messages.push(world.enqueue(talk).await);
+        world.pass(Millis::new(1));
+    }
+    let mut crew = Crew::of(&world);
+    let mut timeline = Timeline::new(&world, messages.clone());
+    grows(&world, &mut timeline, &talks).await;
+    serves(&world, &mut crew, &mut timeline).await;
+    goes(&world, &mut crew, &mut timeline).await;
+    report(&timeline.lines);
+
+    for (talk, message) in talks.iter().zip(&messages) {
+        assert_eq!(crew.answers_to(message), 1, "{talk}");
+        let kept = crew.kept(&af_domain::ids::ConversationId::parse(talk.as_str()).unwrap()).await;
+        assert_eq!(kept, format!("{message}\n"), "{talk}");
+    }
+    for worker in world.stand.ever().conversations.keys() {
+        let row = world.app.store.stopped_worker(worker, world.app.now()).await.unwrap().unwrap();
+        assert!(!row.snapshot_missed, "{worker}");
+    }
+}
+
+/// One trigger makes the pool as large as it may be.
+async fn grows(world: &World, timeline: &mut Timeline<'_>, talks: &[String]) {
+    timeline.look("forty conversations have come").await;
+    world.tick().await;
+    timeline.look("one trigger later").await;
+    let took = timeline.millis();
+    assert!((GROWN_AFTER..=GROWN_AFTER + SLACK).contains(&took), "it took {took} ms");
+    assert_eq!(world.stand.fly.refused_for_rate(), 0);
+    let made = world.stand.ever();
+    assert_eq!((made.machines.len(), made.conversations.len()), (WORKERS_MAX, WORKERS_MAX));
+    let served: BTreeSet<_> = made.conversations.into_values().flatten().collect();
+    assert_eq!(
+        served,
+        talks[..WORKERS_MAX].iter().cloned().collect(),
+        "those that wait longest, one worker each"
+    );
+}
+
+/// Workers whose conversations are quiet take those that wait.
+async fn serves(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>) {
+    let quiet = Policies::default().scaling.switch_after_quiet;
+    let began = timeline.millis();
+    world.pass(Millis::from_secs(1));
+    crew.work().await;
+    timeline.look("every worker has answered its own").await;
+    assert_eq!(timeline.waiting().await, TALKS - WORKERS_MAX);
+    for _ in 0..ROUNDS_MAX {
+        world.tick().await;
+        crew.work().await;
+        timeline.look("").await;
+        if timeline.waiting().await == 0 {
+            let took = timeline.millis() - began;
+            assert!(took >= quiet.as_millis(), "nobody lets go before {quiet}: {took} ms");
+            assert!(took <= 3 * (quiet.as_millis() + TICK.as_millis()), "it took {took} ms");
+            return assert_eq!(world.stand.ever().machines.len(), WORKERS_MAX, "no machine more");
+        }
+        world.pass(Millis::from_secs(20));
+    }
+    panic!("not served after {ROUNDS_MAX} rounds:\n{}", timeline.lines);
+}
+
+/// Nobody talks any more.
+async fn goes(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>) {
+    let idle = Policies::default().scaling.idle_timeout;
+    let began = timeline.millis();
+    for _ in 0..ROUNDS_MAX {
+        // A worker that nobody needs says so once a minute, and stays.
+        let left = idle.as_millis().saturating_sub(timeline.millis() - began);
+        world.pass(if left > 0 { TICK.min(Millis::new(left)) } else { TICK });
+        world.tick().await;
+        crew.work().await;
+        if world.workers().await.len() < WORKERS_MAX {
+            timeline.look("").await;
+        }
+        if world.workers().await.is_empty() {
+            let took = timeline.millis() - began;
+            assert!(took >= idle.as_millis(), "nobody goes before {idle}: {took} ms");
+            assert!(took <= idle.as_millis() + GONE_WITHIN.as_millis(), "it took {took} ms");
+            return world.leaves_nothing().await;
+        }
+    }
+    panic!("not gone after {ROUNDS_MAX} rounds:\n{}", timeline.lines);
+}
