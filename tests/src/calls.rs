@@ -69,6 +69,11 @@ impl Api {
         Self { router, admin_key: bundle.admin_key() }
     }
 
+    /// What answers all of it, for who comes by a socket.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// A call with the admin key; `path` is percent-encoded already.
     #[must_use]
     pub fn call(&self, method: Method, path: &str) -> Call {

@@ -14,8 +14,8 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use routes::{
-    agents, conversations, health, keys, messages, policies, provider, provider_config, queue, secrets,
-    skills, telegram_webhooks, workers,
+    agents, conversations, health, keys, message_config, messages, policies, provider, provider_config,
+    queue, secrets, skills, telegram_webhooks, workers,
 };
 
 type Shared = Arc<App>;
@@ -35,6 +35,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/telegram/webhooks", post(telegram_webhooks::configure))
         .route("/v1/secrets", get(secrets::status::status))
         .route("/v1/secrets/{secretRef}", put(secrets::put::put).delete(secrets::delete::delete))
+        .route("/v1/config/message", get(message_config::get::get).put(message_config::put::put))
         .route("/v1/config/policies", get(policies::get::get).put(policies::put::put))
         .route("/v1/config/provider", get(provider_config::get::get).put(provider_config::put::put))
         .route("/v1/provider", get(provider::readiness::readiness))

@@ -1,6 +1,8 @@
-//! The worker contract, native face: what a worker asks for, authenticated with its token.
+//! The worker contract: what a worker asks for, authenticated with its token. The native face is in `routes`, the one
+//! for published images in `compatible`.
 
 mod caller;
+mod compatible;
 mod job;
 mod routes;
 mod wire;
@@ -62,6 +64,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
             .route("/v1/worker/media", post(media::announce::announce))
             .route("/v1/worker/media/{storageId}", get(media::get::get))
             .route("/v1/worker/skills", get(routes::skills::skills))
+            .merge(compatible::routes())
             .with_state(served),
     ))
 }

@@ -8,7 +8,7 @@ use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
-use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
+use af_domain::policy::SIGN_OF_LIFE_EVERY;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{FlyProvider, ProviderError, ProviderKind, Providers, TokioTime};
 use af_store::api_key::ApiKey;
@@ -18,6 +18,7 @@ use af_telegram::{BotApi, TelegramError, http_client};
 use crate::cache::Cache;
 use crate::clock::{SharedClock, SystemClock};
 use crate::entropy::Entropy;
+use crate::policies::Settings;
 use crate::provider::fly_token::FlyToken;
 use crate::worker_token::{KEYS_GOOD_FOR, SigningKeys};
 
@@ -132,7 +133,7 @@ pub struct App {
     /// First segment of the Telegram webhook's path, with its slash.
     pub webhook_path_prefix: String,
     pub(crate) telegram: Option<BotApi>,
-    pub(crate) policies: Cache<(), Policies>,
+    pub(crate) settings: Cache<(), Settings>,
     pub(crate) agents: Cache<AgentKey, Option<AgentProfile>>,
     pub(crate) bots: Cache<BotIdentity, Bot>,
     pub(crate) api_keys: Cache<String, ApiKey>,
@@ -183,7 +184,7 @@ impl App {
                 .unwrap_or(WEBHOOK_PATH_PREFIX)
                 .to_owned(),
             telegram,
-            policies: Cache::new(CONFIG_GOOD_FOR),
+            settings: Cache::new(CONFIG_GOOD_FOR),
             agents: Cache::new(CONFIG_GOOD_FOR),
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),

@@ -8,6 +8,7 @@ use af_store::conversation::Commit;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::message_config::{self, MessageConfig};
 use crate::{App, AppError};
 
 const DOCUMENT: &str = "policies";
@@ -33,18 +34,38 @@ pub struct FieldView {
 /// All fields, group by group.
 pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
 
+/// What stands in the document.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The policies in force.
+    pub policies: Policies,
+    /// What messages are handed out with.
+    pub message: MessageConfig,
+}
+
 /// The policies in force.
 ///
 /// # Errors
 /// When they cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
+    Ok(settings(app).await?.policies)
+}
+
+/// All settings in force.
+pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     let now = app.now();
-    if let Some(policies) = app.policies.get(&(), now) {
-        return Ok(policies);
+    if let Some(settings) = app.settings.get(&(), now) {
+        return Ok(settings);
     }
-    let policies = with_overrides(&parsed(app.store.config(DOCUMENT).await?.as_deref())?)?;
-    app.policies.put((), policies.clone(), now);
-    Ok(policies)
+    let stored = parsed(app.store.config(DOCUMENT).await?.as_deref())?;
+    let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored)? };
+    app.settings.put((), settings.clone(), now);
+    Ok(settings)
+}
+
+/// The document as it is now.
+pub(crate) async fn stored(app: &App) -> Result<Overrides, AppError> {
+    parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())
 }
 
 /// Every field with its value, its default and what it accepts.
@@ -52,8 +73,7 @@ pub async fn in_force(app: &App) -> Result<Policies, AppError> {
 /// # Errors
 /// When they cannot be read.
 pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
-    let policies = with_overrides(&parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())?)?;
-    Ok(view_of(&policies))
+    Ok(view_of(&with_overrides(&stored(app).await?)?))
 }
 
 /// Sets fields; `null` takes an override back. Nothing is written unless all of it is acceptable.
@@ -62,20 +82,31 @@ pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
 /// A refusal that names the first field at fault and what it accepts.
 pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError> {
     check_names(&changes)?;
-    for _ in 0..CHANGE_TRIES_MAX {
-        let before = app.store.config_to_change(DOCUMENT).await?;
-        let stored = parsed(before.as_deref())?;
+    change(app, |stored| {
         let in_force = with_overrides(&stored)?;
         let overrides = changed(stored, &changes);
         let policies = with_overrides(&overrides)?;
         policies.check()?;
         keeps_its_shards(&in_force, &policies)?;
-        let json = serde_json::to_string(&overrides)
+        Ok((overrides, view_of(&policies)))
+    })
+    .await
+}
+
+/// Changes the document; decided anew when somebody else was faster.
+pub(crate) async fn change<T>(
+    app: &App,
+    decide: impl Fn(Overrides) -> Result<(Overrides, T), Refusal>,
+) -> Result<T, AppError> {
+    for _ in 0..CHANGE_TRIES_MAX {
+        let before = app.store.config_to_change(DOCUMENT).await?;
+        let (after, decided) = decide(parsed(before.as_deref())?)?;
+        let json = serde_json::to_string(&after)
             .map_err(|source| AppError::Unreadable { what: "policies", source })?;
         if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await?
         {
-            app.policies.forget(&());
-            return Ok(view_of(&policies));
+            app.settings.forget(&());
+            return Ok(decided);
         }
     }
     Err(AppError::Overtaken("the change of policies"))
@@ -132,7 +163,7 @@ fn parsed(json: Option<&str>) -> Result<Overrides, AppError> {
 
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
-    for (group, fields) in overrides {
+    for (group, fields) in overrides.iter().filter(|(group, _)| *group != message_config::GROUP) {
         for (name, value) in fields {
             let given = match value {
                 Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),

@@ -56,8 +56,7 @@ impl SigningKeys {
 /// # Errors
 /// When the deployment has no signing key.
 pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp), AppError> {
-    let name = SecretRef::parse(SIGNING_KEY_REF)?;
-    let key = app.secrets.get(&name, app.now()).await?.ok_or_else(no_key)?;
+    let key = current_key(app).await?;
     let expires_at = app.now() + TOKEN_GOOD_FOR;
     let claims = format!("{}|{worker}|{expires_at}", key_id(&key));
     let claims = URL_SAFE_NO_PAD.encode(claims);
@@ -117,8 +116,14 @@ fn read_claims(claims: &str) -> Option<(String, WorkerId, Timestamp)> {
     Some((key.to_owned(), WorkerId::parse(worker).ok()?, expires_at))
 }
 
+/// The signing key in use.
+pub(crate) async fn current_key(app: &App) -> Result<SecretString, AppError> {
+    let name = SecretRef::parse(SIGNING_KEY_REF)?;
+    Ok(app.secrets.get(&name, app.now()).await?.ok_or_else(no_key)?)
+}
+
 /// The signing key of this id, if it is the present one or the one before.
-async fn key_named(app: &App, id: &str) -> Result<Option<SecretString>, AppError> {
+pub(crate) async fn key_named(app: &App, id: &str) -> Result<Option<SecretString>, AppError> {
     let now = app.now();
     if let Some(known) = app.signing_keys.get(&(), now) {
         let key = known.named(id).cloned();
@@ -146,6 +151,6 @@ fn signature(key: &SecretString, claims: &str) -> Hmac<Sha256> {
     mac
 }
 
-fn key_id(key: &SecretString) -> String {
+pub(crate) fn key_id(key: &SecretString) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(key.expose_secret().as_bytes())[..6])
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 53] = [
+const ROUTES: [(&str, &str, char); 55] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -16,6 +16,8 @@ const ROUTES: [(&str, &str, char); 53] = [
     ("GET", "/v1/secrets?refs=a", 'r'),
     ("PUT", "/v1/secrets/a", 'a'),
     ("DELETE", "/v1/secrets/a", 'a'),
+    ("GET", "/v1/config/message", 'r'),
+    ("PUT", "/v1/config/message", 'a'),
     ("GET", "/v1/config/policies", 'r'),
     ("PUT", "/v1/config/policies", 'a'),
     ("GET", "/v1/config/provider", 'r'),

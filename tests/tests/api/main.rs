@@ -9,6 +9,7 @@ mod bridge;
 mod expiry;
 mod hydration;
 mod lists;
+mod message_config;
 mod messages;
 mod operator;
 mod policies;

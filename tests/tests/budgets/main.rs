@@ -6,6 +6,7 @@ mod behind;
 mod crowd;
 mod depth;
 mod figures;
+mod idle;
 mod ingress;
 mod pool;
 mod serving;

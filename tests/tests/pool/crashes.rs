@@ -12,8 +12,7 @@ use crate::steps::{End, Steps};
 use crate::story::{Story, TALKS};
 use crate::world::{Ended, World};
 
-async fn tell(story: Story, steps: Arc<Steps>) -> Ended {
-    let world = World::new().await;
+async fn tell(world: World, story: Story, steps: Arc<Steps>) -> Ended {
     let mut crew = Crew::of(&world);
     let messages = story.begin(&world, &mut crew).await;
     let function = world.function(&steps).await;
@@ -26,9 +25,9 @@ async fn tell(story: Story, steps: Arc<Steps>) -> Ended {
     world.ended(&crew, &messages, &TALKS).await
 }
 
-async fn sweep(story: Story) {
+async fn sweep(world: impl AsyncFn() -> World, story: Story) {
     let calm = Arc::new(Steps::default());
-    let expected = tell(story, calm.clone()).await;
+    let expected = tell(world().await, story, calm.clone()).await;
     assert!(expected.messages.iter().all(|(_, _, answers)| *answers == 1), "{expected:?}");
     let steps = calm.taken();
     let mut deaths = 0;
@@ -36,7 +35,7 @@ async fn sweep(story: Story) {
         // A step that changes nothing leaves the same behind, whether it was taken or not.
         let ends = if *changes { &[End::DiesBefore, End::DiesAfter][..] } else { &[End::DiesBefore][..] };
         for end in ends {
-            let ended = tell(story, Arc::new(Steps::ending(n, *end))).await;
+            let ended = tell(world().await, story, Arc::new(Steps::ending(n, *end))).await;
             assert_eq!(ended, expected, "{story:?}: {end:?} step {n} of {}", steps.len());
             deaths += 1;
         }
@@ -46,30 +45,40 @@ async fn sweep(story: Story) {
 
 #[tokio::test]
 async fn a_run_that_starts_workers_may_die_at_any_step() {
-    sweep(Story::Starts).await;
+    sweep(World::new, Story::Starts).await;
 }
 
 #[tokio::test]
 async fn a_run_that_tells_an_idle_worker_to_leave_may_die_at_any_step() {
-    sweep(Story::Drains).await;
+    sweep(World::new, Story::Drains).await;
 }
 
 #[tokio::test]
 async fn a_run_that_drains_settles_and_tears_down_may_die_at_any_step() {
-    sweep(Story::DrainsSettlesAndTearsDown).await;
+    sweep(World::new, Story::DrainsSettlesAndTearsDown).await;
 }
 
 #[tokio::test]
 async fn a_run_that_tears_down_may_die_at_any_step() {
-    sweep(Story::TearsDown).await;
+    sweep(World::new, Story::TearsDown).await;
 }
 
 #[tokio::test]
 async fn a_run_that_recovers_a_lease_may_die_at_any_step() {
-    sweep(Story::RecoversALease).await;
+    sweep(World::new, Story::RecoversALease).await;
 }
 
 #[tokio::test]
 async fn a_run_that_has_lost_a_machine_may_die_at_any_step() {
-    sweep(Story::LosesAMachine).await;
+    sweep(World::new, Story::LosesAMachine).await;
+}
+
+#[tokio::test]
+async fn a_run_that_starts_processes_may_die_at_any_call_of_their_provider() {
+    sweep(World::local, Story::Starts).await;
+}
+
+#[tokio::test]
+async fn a_run_that_ends_a_process_may_die_at_any_call_of_its_provider() {
+    sweep(World::local, Story::DrainsSettlesAndTearsDown).await;
 }

@@ -1,14 +1,16 @@
-//! The Fly stand-in as a test sees it: what is on it now, and what was ever made there.
+//! Where workers run, as a test sees it: what is there now, and what was ever made there. It is the Fly stand-in, or this
+//! machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use af_app::entropy::Entropy;
+use af_app::provider::ProviderConfig;
 use af_domain::ids::WorkerId;
 use af_local::clock::VirtualClock;
 use af_local::fly::{FakeFly, LeapingTime, Options, PAGE_LEN_MAX};
-use af_providers::{FlyProvider, ProviderError, TokenSource};
+use af_providers::{FlyProvider, LocalProvider, Provider, ProviderError, Scope, TokenSource};
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -17,9 +19,11 @@ use axum::response::Response;
 use http::Method;
 use secrecy::SecretString;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
+use crate::local::{self, Watched};
 use crate::steps::{Steps, Turn};
 
 pub const APP: &str = "workers";
@@ -44,12 +48,19 @@ pub struct Machine {
     pub state: String,
 }
 
-/// The stand-in, with one app.
+/// Where workers run.
 pub struct Stand {
-    pub fly: FakeFly,
+    place: Place,
     clock: VirtualClock,
     ever: Arc<Mutex<Ever>>,
     servers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+enum Place {
+    /// The stand-in, with one app.
+    Fly(FakeFly),
+    /// Processes, in a folder that goes with the test.
+    Local { provider: LocalProvider, _folder: TempDir },
 }
 
 /// What was ever made.
@@ -72,7 +83,13 @@ struct Watch {
 }
 
 impl Stand {
-    pub fn new(clock: &VirtualClock) -> Self {
+    pub fn local(clock: &VirtualClock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Local { provider: local::provider(folder.path()), _folder: folder };
+        Self { place, clock: clock.clone(), ever: Arc::default(), servers: Mutex::default() }
+    }
+
+    pub fn fly(clock: &VirtualClock) -> Self {
         let fly = FakeFly::open(Options {
             data_dir: None,
             time: Arc::new(LeapingTime(clock.clone())),
@@ -83,24 +100,58 @@ impl Stand {
         });
         let fly = fly.unwrap();
         fly.add_app(APP, "org");
-        Self { fly, clock: clock.clone(), ever: Arc::default(), servers: Mutex::default() }
+        let place = Place::Fly(fly);
+        Self { place, clock: clock.clone(), ever: Arc::default(), servers: Mutex::default() }
+    }
+
+    /// The stand-in.
+    pub fn machines_api(&self) -> &FakeFly {
+        match &self.place {
+            Place::Fly(fly) => fly,
+            Place::Local { .. } => panic!("this one is local"),
+        }
     }
 
     /// A function's provider, whose requests are among its `steps`.
-    pub async fn provider(&self, deployment: &str, steps: Option<Arc<Steps>>) -> FlyProvider {
-        let watch = Watch { fly: self.fly.clone(), steps, ever: self.ever.clone() };
-        let api = self.fly.api().layer(from_fn_with_state(watch, watched));
+    pub async fn provider(&self, deployment: &str, steps: Option<Arc<Steps>>) -> Arc<dyn Provider> {
+        let fly = match &self.place {
+            Place::Fly(fly) => fly.clone(),
+            Place::Local { provider: local, .. } => {
+                return Arc::new(Watched::new(local.clone(), steps, self.ever.clone()));
+            }
+        };
+        let watch = Watch { fly: fly.clone(), steps, ever: self.ever.clone() };
+        let api = fly.api().layer(from_fn_with_state(watch, watched));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
         self.servers.lock().unwrap().push(server);
         let time = Arc::new(LeapingTime(self.clock.clone()));
-        FlyProvider::new(&url, deployment, Arc::new(Known), time).unwrap()
+        Arc::new(FlyProvider::new(&url, deployment, Arc::new(Known), time).unwrap())
+    }
+
+    /// What the deployment must be told of this place.
+    pub fn config(&self) -> ProviderConfig {
+        match &self.place {
+            Place::Fly(_) => ProviderConfig {
+                kind: "fly".to_owned(),
+                app_name: Some(APP.to_owned()),
+                image: Some(format!("registry.fly.io/{APP}:1")),
+                region: Some("fra".to_owned()),
+                ..ProviderConfig::default()
+            },
+            Place::Local { .. } => ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() },
+        }
+    }
+
+    /// Whether requests to the table are steps of a function, too: on this machine only what is particular to it is.
+    pub const fn counts_the_table(&self) -> bool {
+        matches!(self.place, Place::Fly(_))
     }
 
     /// A machine disappears, as when its host is lost.
     pub async fn vanish(&self, machine: &Machine) -> bool {
-        self.fly.vanish(APP, &machine.id).await
+        self.machines_api().vanish(APP, &machine.id).await
     }
 
     pub fn ever(&self) -> Ever {
@@ -109,7 +160,14 @@ impl Stand {
 
     /// The machines that are there.
     pub async fn machines(&self) -> Vec<Machine> {
-        let shown = shown(&self.fly).await;
+        let fly = match &self.place {
+            Place::Fly(fly) => fly,
+            Place::Local { provider: local, .. } => {
+                let listed = local.list(&here()).await.unwrap().ours;
+                return listed.into_iter().map(Machine::from).collect();
+            }
+        };
+        let shown = shown(fly).await;
         let machine = |m: &Value| Machine {
             id: text(&m["id"]),
             worker: WorkerId::parse(text(&m["name"])).unwrap(),
@@ -120,7 +178,14 @@ impl Stand {
 
     /// The names of the volumes that are there.
     pub async fn volumes(&self) -> Vec<String> {
-        let shown = shown(&self.fly).await;
+        let fly = match &self.place {
+            Place::Fly(fly) => fly,
+            Place::Local { provider: local, .. } => {
+                let listed = local.list_volumes(&here()).await.unwrap().ours;
+                return listed.into_iter().map(|v| v.volume.name).collect();
+            }
+        };
+        let shown = shown(fly).await;
         shown["volumes"].as_array().unwrap().iter().map(|v| text(&v["name"])).collect()
     }
 }
@@ -129,6 +194,17 @@ impl Drop for Stand {
     fn drop(&mut self) {
         self.servers.lock().unwrap().iter().for_each(JoinHandle::abort);
     }
+}
+
+impl From<af_providers::Machine> for Machine {
+    fn from(machine: af_providers::Machine) -> Self {
+        let state = if machine.state.is_running() { "started" } else { "stopped" };
+        Self { id: machine.machine.machine_id, worker: machine.worker_id, state: state.to_owned() }
+    }
+}
+
+fn here() -> Scope {
+    Scope { app_name: "local".to_owned(), deployment_id: String::new(), volume_name: String::new() }
 }
 
 fn text(value: &Value) -> String {

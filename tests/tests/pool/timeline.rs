@@ -98,7 +98,7 @@ async fn grows(world: &World, timeline: &mut Timeline<'_>, talks: &[String]) {
     timeline.look("one trigger later").await;
     let took = timeline.millis();
     assert!((GROWN_AFTER..=GROWN_AFTER + SLACK).contains(&took), "it took {took} ms");
-    assert_eq!(world.stand.fly.refused_for_rate(), 0);
+    assert_eq!(world.stand.machines_api().refused_for_rate(), 0);
     let made = world.stand.ever();
     assert_eq!((made.machines.len(), made.conversations.len()), (WORKERS_MAX, WORKERS_MAX));
     let served: BTreeSet<_> = made.conversations.into_values().flatten().collect();

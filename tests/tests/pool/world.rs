@@ -6,7 +6,7 @@ use std::sync::Arc;
 use af_app::App;
 use af_app::agents::{AgentSettings, configure};
 use af_app::enqueue::{Enqueue, Identity, enqueue};
-use af_app::provider::{self, ProviderConfig};
+use af_app::provider;
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
@@ -14,7 +14,7 @@ use af_domain::message::{MessageStatus, Payload};
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_providers::{FlyProvider, Provider, Providers, Scope};
+use af_providers::{Provider, Providers, Scope};
 use af_store::reconcile_lease::RECONCILE_LEASE;
 use af_tests::bundle::Bundle;
 use aws_smithy_types::retry::RetryConfig;
@@ -26,8 +26,9 @@ use crate::steps::Steps;
 
 /// Between two ticks of the schedule.
 pub const TICK: Millis = Millis::from_secs(60);
-/// Ticks until all is done: all that may follow a function's death, and a few more.
-const TICKS_MAX: usize = 20;
+/// Ticks until all is done: all that may follow a function's death or a provider's failures, after which it is left in
+/// peace for up to ten minutes each, and a few more.
+const TICKS_MAX: usize = 60;
 
 pub struct World {
     pub bundle: Bundle,
@@ -36,7 +37,7 @@ pub struct World {
     pub app: App,
     pub objects: Objects,
     deployment: String,
-    provider: FlyProvider,
+    provider: Arc<dyn Provider>,
 }
 
 /// How it ended.
@@ -59,11 +60,22 @@ impl World {
     }
 
     pub async fn with_policies(overrides: Value) -> Self {
-        let mut bundle = Bundle::fresh().await;
+        let bundle = Bundle::fresh().await;
+        let stand = Stand::fly(&bundle.clock);
+        Self::on(bundle, stand, overrides).await
+    }
+
+    /// The same on this machine.
+    pub async fn local() -> Self {
+        let bundle = Bundle::fresh().await;
+        let stand = Stand::local(&bundle.clock);
+        Self::on(bundle, stand, json!({"queue": {"readyShards": 1}})).await
+    }
+
+    async fn on(mut bundle: Bundle, stand: Stand, overrides: Value) -> Self {
         let deployment = bundle.app("reconcile").deployment_id;
-        let stand = Stand::new(&bundle.clock);
         let provider = stand.provider(&deployment, None).await;
-        bundle.providers = Providers::none().with(Arc::new(provider.clone()));
+        bundle.providers = Providers::none().with(provider.clone());
         let app = bundle.app("reconcile");
         let settings = AgentSettings {
             display_name: None,
@@ -75,14 +87,7 @@ impl World {
         configure(&app, &agent(), settings).await.unwrap();
         // Not by the use case, which takes no shard away.
         app.store.put_config("policies", &overrides.to_string()).await.unwrap();
-        let config = ProviderConfig {
-            kind: "fly".to_owned(),
-            app_name: Some(APP.to_owned()),
-            image: Some(format!("registry.fly.io/{APP}:1")),
-            region: Some("fra".to_owned()),
-            ..ProviderConfig::default()
-        };
-        provider::configure(&app, &config).await.unwrap();
+        provider::configure(&app, &stand.config()).await.unwrap();
         let objects = bundle.boot("effects").objects().unwrap();
         Self { bundle, stand, app, objects, deployment, provider }
     }
@@ -90,9 +95,11 @@ impl World {
     /// Another instance of the function, with its own network.
     pub async fn function(&self, steps: &Arc<Steps>) -> App {
         let mut boot = self.bundle.boot("reconcile");
-        boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
+        if self.stand.counts_the_table() {
+            boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
+        }
         let provider = self.stand.provider(&self.deployment, Some(steps.clone())).await;
-        boot.providers = Providers::none().with(Arc::new(provider));
+        boot.providers = Providers::none().with(provider);
         App::from_boot(&boot).unwrap()
     }
 
@@ -261,15 +268,17 @@ impl World {
         panic!("no rest after {TICKS_MAX} ticks");
     }
 
-    /// Every item of the table, every machine and every volume. Left out is which machine a row names: that is true
-    /// whenever it is said.
+    /// Every item of the table, every machine and every volume. Left out is which machine and volume a row names: that is
+    /// true whenever it is said.
     pub async fn everything(&self) -> BTreeSet<String> {
         let name = &self.bundle.template.tables[0].name;
         let mut answer = self.bundle.aws.engine().call("Scan", json!({"TableName": name})).await;
         assert!(answer.body["LastEvaluatedKey"].is_null(), "one page");
         let items = answer.body["Items"].as_array_mut().unwrap();
         for item in items.iter_mut().filter(|item| item["pk"]["S"] == "W") {
-            item.as_object_mut().unwrap().remove("mc");
+            for name in ["mc", "vo"] {
+                item.as_object_mut().unwrap().remove(name);
+            }
         }
         let items = items.iter().map(ToString::to_string);
         let machines = self.stand.machines().await.into_iter().map(|m| format!("{m:?}"));

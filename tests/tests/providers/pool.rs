@@ -57,8 +57,8 @@ async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_
 async fn a_machine_whose_creation_nobody_could_confirm_is_removed_and_another_serves() {
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
-    // The list that looks for it.
-    pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 1);
+    // The list before anything is planned, and the one that looks for it.
+    pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 2);
     pool.run().await;
     let lost = pool.machines().await[0].worker_id.clone();
     pool.until("one machine, and it is another", async |pool| {

@@ -1,5 +1,8 @@
 //! What the functions may do, and what the access log may tell.
 
+use af_domain::media::KEPT_MAX;
+use af_domain::time::Millis;
+
 use crate::{Template, one_function};
 use serde_norway::Value;
 
@@ -74,6 +77,21 @@ fn no_policy_allows_a_family_of_actions() {
 #[test]
 fn access_logs_name_the_route_and_nothing_that_was_sent() {
     assert_eq!(talkative_access_logs(&Template::real()), [""; 0]);
+}
+
+/// Days after which the bucket removes what lies under `prefix`.
+fn removed_after(template: &Template, prefix: &str) -> Option<u64> {
+    let (_, bucket) = template.resources().find(|(id, _)| *id == "Bucket")?;
+    let rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"].as_sequence()?;
+    let rule = rules.iter().find(|rule| rule["Prefix"].as_str() == Some(prefix))?;
+    rule["ExpirationInDays"].as_u64().filter(|_| rule["Status"].as_str() == Some("Enabled"))
+}
+
+#[test]
+fn the_bucket_removes_agents_files_by_itself_when_effects_must_have_and_never_snapshots() {
+    let days = removed_after(&Template::real(), "media/").expect("there is such a rule");
+    assert!(Millis::from_days(days) > KEPT_MAX);
+    assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest one stays for good");
 }
 
 #[test]

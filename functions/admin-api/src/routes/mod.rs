@@ -4,6 +4,7 @@ pub mod agents;
 pub mod conversations;
 pub mod health;
 pub mod keys;
+pub mod message_config;
 pub mod messages;
 pub mod policies;
 pub mod provider;

@@ -15,12 +15,15 @@ use crate::output;
 pub enum Config {
     /// Where and how workers run
     #[command(subcommand)]
-    Provider(ProviderConfig),
+    Provider(Document),
+    /// What every message is handed to its worker with: `systemPrompt`
+    #[command(subcommand)]
+    Message(Document),
 }
 
-/// The provider config.
+/// One of them, as a whole.
 #[derive(Debug, Subcommand)]
-pub enum ProviderConfig {
+pub enum Document {
     /// Show it
     Get,
     /// Set it from JSON, read from standard input or a file; what is left out goes back to its default
@@ -31,20 +34,22 @@ pub enum ProviderConfig {
     },
 }
 
-const PROVIDER: &str = "/v1/config/provider";
-
 impl Config {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
-        let Config::Provider(command) = self;
-        let view = match command {
-            ProviderConfig::Get => api.get(PROVIDER).await?,
-            ProviderConfig::Set { file } => api.put(PROVIDER, &read(file)?).await?,
+        let (path, command) = match self {
+            Config::Provider(command) => ("/v1/config/provider", command),
+            Config::Message(command) => ("/v1/config/message", command),
         };
+        let view = match command {
+            Document::Get => api.get(path).await?,
+            Document::Set { file } => api.put(path, &read(file)?).await?,
+        };
+        // A config that may have mistakes in it comes with what they are.
+        let config = view.get("config").filter(|_| !api.json).unwrap_or(&view);
+        output::json(config);
         if api.json {
-            output::json(&view);
             return Ok(());
         }
-        output::json(&view["config"]);
         for warning in view["warnings"].as_array().into_iter().flatten() {
             output::line(&format!("warning: {}", text(warning)));
         }

@@ -23,6 +23,9 @@ pub enum Workers {
         /// The conversation it is for
         #[arg(long)]
         conversation: Option<String>,
+        /// The agent that the conversation must belong to
+        #[arg(long, requires = "conversation")]
+        agent: Option<String>,
     },
     /// Look at everything, plan, act
     Reconcile {
@@ -53,10 +56,13 @@ impl Workers {
             Workers::Show { worker } => {
                 output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?)
             }
-            Workers::Register { worker, conversation } => {
+            Workers::Register { worker, conversation, agent } => {
                 let mut body = json!({"workerId": worker});
                 if let Some(conversation) = conversation {
                     body["conversationId"] = conversation.into();
+                }
+                if let Some(agent) = agent {
+                    body["agentKey"] = agent.into();
                 }
                 let registered = api.post("/v1/workers", &body).await?;
                 if api.json {

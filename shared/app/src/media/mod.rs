@@ -3,10 +3,12 @@
 mod announce;
 mod expire;
 mod get;
+mod receive;
 
 pub use announce::{announce, upload_url};
 pub use expire::expire;
 pub use get::{Downloadable, get};
+pub use receive::receive;
 
 use af_domain::ids::{StorageId, WorkerId};
 use af_domain::refusal::{Code, Refusal};

@@ -10,7 +10,7 @@ use af_store::conversation::Commit;
 
 use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::reconcile::repair::examine;
-use crate::{App, AppError};
+use crate::{App, AppError, message_config};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
 const OWNED_TRIES_MAX: usize = 5;
@@ -276,6 +276,7 @@ async fn hand_over(
         Some(context) => Some(bundle(app, &message, context).await?),
         None => None,
     };
-    let job = Job { lease: claimed.lease, conversation: claimed.after, payload: message.payload };
+    let payload = message_config::in_force(app).await?.put_on(message.payload);
+    let job = Job { lease: claimed.lease, conversation: claimed.after, payload };
     Ok(Some((job, bundle)))
 }

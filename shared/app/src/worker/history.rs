@@ -1,13 +1,13 @@
 //! Appending to a conversation's history while its message runs.
 
 use af_domain::ids::{ConversationId, LeaseId, WorkerId};
-use af_domain::message::{HistoryEntry, PendingToolCall};
+use af_domain::message::{HistoryEntry, PendingToolCall, Role};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::{Append, Held};
 use af_store::conversation_key;
 
 use crate::error::stale_lease;
-use crate::{App, AppError};
+use crate::{App, AppError, message_config};
 
 /// Most entries of one append: a transaction takes 100 writes, and its other ones must fit.
 pub(crate) const ENTRIES_MAX: usize = 50;
@@ -39,7 +39,12 @@ pub async fn append(
         return Err(stale_lease());
     }
     let held = Held { lease, message: None, worker };
-    match app.store.append_if_leased(&held, ordinal, entries, pending_tool_calls).await? {
+    // Only what the person said can have been handed out with more than the person said.
+    let entries = match entries.iter().any(|entry| entry.role == Role::User) {
+        true => message_config::in_force(app).await?.take_off(entries),
+        false => entries.into(),
+    };
+    match app.store.append_if_leased(&held, ordinal, &entries, pending_tool_calls).await? {
         Append::Done => Ok(()),
         Append::NotHeld => Err(stale_lease()),
         Append::OutOfOrder { expected } => {

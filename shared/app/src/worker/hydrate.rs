@@ -4,7 +4,7 @@ use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 
 use crate::hydrate::{Bundle, Job, bundle, context};
-use crate::{App, AppError, policies};
+use crate::{App, AppError, message_config, policies};
 
 /// The message with its bundle; `None` unless `worker` holds its lease.
 ///
@@ -25,7 +25,8 @@ pub async fn hydrate(
     let Some(conversation) = conversation? else { return Ok(None) };
     let Some(lease) = held_by(&conversation, worker, &message.id) else { return Ok(None) };
     let (lease, bundle) = (lease.clone(), Box::pin(bundle(app, &message, context?)).await?);
-    Ok(Some((Job { lease, conversation, payload: message.payload }, bundle)))
+    let payload = message_config::in_force(app).await?.put_on(message.payload);
+    Ok(Some((Job { lease, conversation, payload }, bundle)))
 }
 
 /// The lease on `message`, if `worker` holds it.

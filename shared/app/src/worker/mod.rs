@@ -10,6 +10,7 @@ mod metadata;
 mod poll;
 mod queued;
 mod settle;
+mod stop;
 mod transcript;
 
 pub use claim::claim;
@@ -21,6 +22,7 @@ pub use metadata::attach;
 pub use poll::{Poll, Polled, alive, expired, poll};
 pub use queued::has_queued;
 pub use settle::{Failed, complete, fail, leave};
+pub use stop::should_stop;
 pub use transcript::{Transcribed, reply_under, transcribe};
 
 use af_domain::conversation::{Conversation, OwnerState};

@@ -11,6 +11,7 @@ use af_store::conversation::{Commit, CompleteWith, Completed};
 use super::history::{check_entries, check_tool_calls};
 use super::metadata;
 use crate::error::stale_lease;
+use crate::policies::Settings;
 use crate::reconcile::repair::examine;
 use crate::{App, AppError, policies};
 
@@ -51,7 +52,9 @@ pub async fn complete(
         );
     }
     metadata::check(&with.metadata)?;
-    let policies = policies::in_force(app).await?;
+    let Settings { policies, message: config } = policies::settings(app).await?;
+    let history = config.take_off(&with.history).into_owned();
+    let with = CompleteWith { history, ..with };
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.
         Completed::Done | Completed::Cancelled => Ok(()),

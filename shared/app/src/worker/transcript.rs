@@ -10,6 +10,7 @@ use af_store::conversation_key;
 use super::history::{ENTRIES_MAX, check_entries};
 use super::settle::REPLY_BYTES_MAX;
 use crate::hydrate::context;
+use crate::policies::Settings;
 use crate::{App, AppError, policies};
 
 /// Times that the place is looked for anew because another call of the same worker was faster.
@@ -38,9 +39,9 @@ pub async fn transcribe(
     said: &[HistoryEntry],
 ) -> Result<Transcribed, AppError> {
     check_entries("/messages", said)?;
-    let policies = policies::in_force(app).await?;
+    let Settings { policies, message } = policies::settings(app).await?;
     let key = conversation_key(conversation);
-    let updated = write(app, worker, conversation, said).await?;
+    let updated = write(app, worker, conversation, &message.take_off(said)).await?;
     let message_count = Box::pin(context(app, &key, None, &policies)).await?.entries();
     Ok(Transcribed { updated, message_count })
 }

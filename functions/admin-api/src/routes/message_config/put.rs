@@ -1,0 +1,22 @@
+//! `PUT /v1/config/message`: sets the whole config; what is left out is none from now on.
+
+use af_app::message_config::{MessageConfig, set};
+use af_http::{ApiJson, Problem};
+use axum::Json;
+use axum::extract::State;
+
+use crate::Shared;
+use crate::caller::Operator;
+
+/// Sets the config. Other functions follow within ten seconds.
+///
+/// # Errors
+/// 422 naming the field at fault; nothing is written then.
+pub async fn put(
+    State(app): State<Shared>,
+    _: Operator,
+    ApiJson(config): ApiJson<MessageConfig>,
+) -> Result<Json<MessageConfig>, Problem> {
+    set(&app, &config).await?;
+    Ok(Json(config))
+}

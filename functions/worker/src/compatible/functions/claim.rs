@@ -1,0 +1,41 @@
+//! `workerClaim {workerId, conversationId?}` → null or `{messageId, conversationId, agentKey, leaseId, leaseExpiresAt,
+//! payload}`
+
+use af_app::AppError;
+use af_app::worker::claim;
+use af_domain::ids::ConversationId;
+use af_http::Id;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::payload;
+use crate::compatible::call::Call;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Args {
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
+}
+
+/// The caller's next message, `null` when it gets none, for whatever reason.
+///
+/// # Errors
+/// When the table cannot answer.
+pub async fn run(mut call: Call) -> Result<Value, AppError> {
+    let args: Args = call.args()?;
+    let only = args.conversation_id.as_ref().map(|id| &id.0);
+    let job = match claim(&call.app, &call.worker, only).await {
+        Ok(Some(job)) => job,
+        Ok(None) | Err(AppError::Refused(_)) => return Ok(Value::Null),
+        Err(error) => return Err(error),
+    };
+    Ok(json!({
+        "messageId": job.lease.entry.message.as_str(),
+        "conversationId": job.conversation.id.as_str(),
+        "agentKey": job.conversation.agent.as_str(),
+        "leaseId": job.lease.id.as_str(),
+        "leaseExpiresAt": job.lease.expires_at.as_millis(),
+        "payload": payload(job.payload)?,
+    }))
+}

@@ -1,0 +1,36 @@
+//! `workerLatestSnapshotForRestore {workspaceId, agentKey, conversationId}` → null or
+//! `{snapshotId, downloadUrl, sha256, sizeBytes, createdAt}`
+
+use af_app::snapshots::{object_key, to_restore};
+use af_app::{AppError, file_token};
+use af_domain::ids::ConversationId;
+use af_http::Id;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::compatible::call::Call;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Args {
+    conversation_id: Id<ConversationId>,
+}
+
+/// What the caller begins with; `null` when nobody has kept anything of its conversation.
+///
+/// # Errors
+/// 404 when the conversation is not the caller's.
+pub async fn run(mut call: Call) -> Result<Value, AppError> {
+    let args: Args = call.args()?;
+    let Some(snapshot) = to_restore(&call.app, &call.worker, &args.conversation_id.0).await? else {
+        return Ok(Value::Null);
+    };
+    let file = file_token::mint(&call.app, &object_key(&snapshot.id)).await?;
+    Ok(json!({
+        "snapshotId": snapshot.id.as_str(),
+        "downloadUrl": call.url(&format!("f/{file}"))?,
+        "sha256": snapshot.content.as_ref().map(|content| content.sha256.as_str()),
+        "sizeBytes": snapshot.content.as_ref().map(|content| content.size_bytes),
+        "createdAt": snapshot.created_at.as_millis(),
+    }))
+}

@@ -1,0 +1,36 @@
+//! `workerGlobalSkillsManifest {workspaceId?, workerId?, releaseChannel?}` → the manifest
+
+use af_app::AppError;
+use af_app::skills::{Fetched, manifest};
+use af_app::worker::alive;
+use af_domain::skill::ReleaseChannel;
+use af_http::Id;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::json;
+use crate::compatible::call::Call;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Args {
+    #[serde(default)]
+    release_channel: Option<Id<ReleaseChannel>>,
+}
+
+/// All skills of a channel, with their files.
+///
+/// # Errors
+/// 422 for a channel that there is not.
+pub async fn run(mut call: Call) -> Result<Value, AppError> {
+    let args: Args = call.args()?;
+    let channel = args.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
+    let (living, fetched) =
+        tokio::join!(alive(&call.app, &call.worker), manifest(&call.app, channel, |_| false));
+    living?;
+    match fetched? {
+        Fetched::Manifest(manifest) => json(&manifest, "the manifest of skills"),
+        // Nothing was said to be known.
+        Fetched::Unchanged { .. } => Ok(Value::Null),
+    }
+}

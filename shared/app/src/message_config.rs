@@ -1,0 +1,99 @@
+//! Message config: what every message is handed to its worker with.
+//!
+//! It stands in the document of the policies, which every function reads anyway, so that it costs no request.
+
+use std::borrow::Cow;
+
+use af_domain::message::{HistoryEntry, Payload, Role};
+use af_domain::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::policies::{self, Overrides};
+use crate::{App, AppError};
+
+/// Where in the document it stands; no group of policies has this name.
+pub(crate) const GROUP: &str = "message";
+/// The longest prompt: every worker is handed it with every message.
+const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
+
+/// The message config.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MessageConfig {
+    /// What stands below the text of every message, after a blank line, when a worker is handed it. It is neither stored
+    /// nor shown with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+}
+
+/// The config in force.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
+    Ok(policies::settings(app).await?.message)
+}
+
+/// The config as it is stored now.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
+    MessageConfig::of(&policies::stored(app).await?)
+}
+
+/// Sets the whole config; what is left out is none from now on.
+///
+/// # Errors
+/// 422 naming the field at fault; nothing is written then.
+pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
+    if let Some(prompt) = &config.system_prompt {
+        let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.trim().is_empty();
+        if !fits {
+            let detail = format!(
+                "systemPrompt must be 1 to {SYSTEM_PROMPT_CHARS_MAX} characters and not blank; leave it out for none"
+            );
+            return Err(Refusal::field("/systemPrompt", detail).into());
+        }
+    }
+    let value = serde_json::to_value(config)
+        .map_err(|source| AppError::Unreadable { what: "the message config", source })?;
+    let fields = value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
+    policies::change(app, |mut stored| {
+        stored.insert(GROUP.to_owned(), fields.clone().collect());
+        Ok((stored, ()))
+    })
+    .await
+}
+
+impl MessageConfig {
+    pub(crate) fn of(stored: &Overrides) -> Result<Self, AppError> {
+        let fields = stored.get(GROUP).cloned().unwrap_or_default();
+        serde_json::from_value(Value::from_iter(fields))
+            .map_err(|source| AppError::Unreadable { what: "the message config", source })
+    }
+
+    /// A payload as a worker is handed it.
+    pub(crate) fn put_on(&self, payload: Payload) -> Payload {
+        match &self.system_prompt {
+            Some(prompt) => {
+                Payload { message_text: format!("{}\n\n{prompt}", payload.message_text), ..payload }
+            }
+            None => payload,
+        }
+    }
+
+    /// What a worker says of a message, without what it was handed with: workers repeat the text as they have it.
+    pub(crate) fn take_off<'e>(&self, said: &'e [HistoryEntry]) -> Cow<'e, [HistoryEntry]> {
+        let Some(prompt) = &self.system_prompt else { return Cow::Borrowed(said) };
+        let suffix = format!("\n\n{prompt}");
+        let bare = |entry: &HistoryEntry| match entry.content.strip_suffix(&suffix) {
+            Some(text) if entry.role == Role::User => {
+                HistoryEntry { content: text.to_owned(), ..entry.clone() }
+            }
+            _ => entry.clone(),
+        };
+        Cow::Owned(said.iter().map(bare).collect())
+    }
+}

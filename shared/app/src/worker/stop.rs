@@ -1,0 +1,40 @@
+//! Whether a worker shall leave, as published images are told: they know nothing but yes and no.
+
+use af_domain::conversation::Conversation;
+use af_domain::ids::WorkerId;
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+use af_domain::worker::{Worker, WorkerStatus};
+
+use super::poll::still_here;
+use crate::{App, AppError, policies};
+
+/// Whether `worker` shall leave: it is unknown or not active, was silent for too long, or has had nothing to do for the
+/// idle timeout. Its silence is judged on what stood there before this call, which is a sign of life itself.
+///
+/// # Errors
+/// When the table cannot answer.
+pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
+    let policies = policies::in_force(app).await?;
+    // Strongly: a worker that has just been registered must not be told to stop.
+    let row = app.store.worker_now(worker).await?;
+    let Some(row) = row.filter(|row| row.status == WorkerStatus::Active) else { return Ok(true) };
+    let conversation = match &row.assignment {
+        Some(assignment) => app.store.conversation(&assignment.key, false).await?,
+        None => None,
+    };
+    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+    let stop = is_over(&row, owned.as_ref(), app.now(), &policies);
+    still_here(app, worker).await?;
+    Ok(stop)
+}
+
+fn is_over(row: &Worker, owned: Option<&Conversation>, now: Timestamp, policies: &Policies) -> bool {
+    let on_conversation = owned.and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+    if row.is_stale(row.seen_at.max(on_conversation), now, policies) {
+        return true;
+    }
+    let busy = owned.is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
+    let quiet_since = owned.map_or(row.quiet_since, |c| row.quiet_since.max(c.active_at));
+    !busy && now.since(quiet_since) >= policies.scaling.idle_timeout
+}

@@ -1,0 +1,83 @@
+//! The system prompt: below every text that a worker is handed, and nowhere else.
+
+use serde_json::{Value, json};
+
+use crate::World;
+
+const PATH: &str = "/v1/config/message";
+const PROMPT: &str = "Answer in rhymes.";
+
+async fn set(world: &World, prompt: &str) {
+    world.api.put(PATH, json!({"systemPrompt": prompt})).send().await.body_of(200);
+    world.forget();
+}
+
+#[tokio::test]
+async fn a_config_is_set_shown_and_taken_back() {
+    let world = World::new().await;
+    let shown = async || world.api.get(PATH).send().await.body_of(200);
+    assert_eq!(shown().await, json!({}));
+    set(&world, PROMPT).await;
+    world.api.put("/v1/config/policies", json!({"queue": {"defaultPriority": 60}})).send().await.body_of(200);
+    assert_eq!(shown().await, json!({"systemPrompt": PROMPT}), "policies change nothing of it");
+    let policies = world.api.get("/v1/config/policies").send().await.body_of(200);
+    assert_eq!(
+        (&policies["queue"]["defaultPriority"]["value"], &policies["message"]),
+        (&json!(60), &Value::Null)
+    );
+    world.api.put(PATH, json!({})).send().await.body_of(200);
+    assert_eq!(shown().await, json!({}));
+    let policies = world.api.get("/v1/config/policies").send().await.body_of(200);
+    assert_eq!(policies["queue"]["defaultPriority"]["value"], 60);
+}
+
+#[tokio::test]
+async fn a_config_that_is_refused_names_the_field_and_writes_nothing() {
+    let world = World::new().await;
+    for (body, pointer) in [
+        (json!({"systemPrompt": " \n"}), "/systemPrompt"),
+        (json!({"systemPrompt": "x".repeat(8_001)}), "/systemPrompt"),
+        (json!({"systemPrompt": 7}), "/systemPrompt"),
+        (json!({"colour": "red"}), "/colour"),
+    ] {
+        let answer = world.refused(world.api.put(PATH, body)).await;
+        assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), pointer));
+    }
+    let by_the_other_door = json!({"message": {"systemPrompt": PROMPT}});
+    let answer = world.refused(world.api.put("/v1/config/policies", by_the_other_door)).await;
+    assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/message"));
+}
+
+#[tokio::test]
+async fn a_worker_is_handed_the_prompt_and_neither_history_nor_lists_have_it() {
+    let world = World::new().await;
+    set(&world, PROMPT).await;
+    world.bind("ann", "support").await;
+    let id = world.say("ann", "hello").await;
+    let token = world.worker("w").await;
+    let polled = world.poll(&token, json!({})).await;
+    let handed = format!("hello\n\n{PROMPT}");
+    assert_eq!(polled["job"]["payload"]["messageText"], handed);
+    assert_eq!(polled["bundle"]["payload"]["messageText"], handed);
+    let path = format!("/v1/worker/messages/{id}/bundle");
+    let bundle = world.api.get(&path).key(&token).send().await.body_of(200);
+    assert_eq!(bundle["payload"]["messageText"], handed);
+
+    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let lease = |mut body: Value| {
+        body["leaseId"] = polled["job"]["leaseId"].clone();
+        body["fence"] = polled["job"]["fence"].clone();
+        body
+    };
+    let appended = lease(json!({"ordinal": 0, "messages": [said("user", &handed), said("tool", &handed)]}));
+    let path = "/v1/worker/conversations/user-agent%3Asupport%3Aann/history";
+    world.api.post(path, appended).key(&token).send().await.body_of(200);
+    let completed = lease(json!({"history": [said("user", &handed), said("assistant", &handed)]}));
+    let path = format!("/v1/worker/messages/{id}/complete");
+    world.api.post(&path, completed).key(&token).send().await.body_of(200);
+
+    let view = world.api.get("/v1/users/ann/agents/support/conversation").send().await.body_of(200);
+    let contents: Vec<_> = view["contextHistory"].as_array().unwrap().iter().map(|e| &e["content"]).collect();
+    assert_eq!(contents, ["hello", &handed, "hello", &handed], "only what the person said is bare");
+    assert_eq!(view["queueItems"][0]["payload"]["messageText"], "hello");
+}

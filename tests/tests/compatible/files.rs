@@ -1,0 +1,173 @@
+//! Files through a function: archives and media as raw bodies, and links that lead to the bucket.
+
+use af_app::file_token::LINK_GOOD_FOR;
+use af_domain::snapshot::URL_GOOD_FOR;
+use serde_json::{Value, json};
+
+use crate::{Image, TALK, World, sha256, without_redirects};
+
+const MB: usize = 1024 * 1024;
+
+async fn upload_url(image: &Image<'_>) -> Value {
+    let answer = image.value("workerGenerateMediaUploadUrl", json!({})).await;
+    let url = format!("{}/media", image.base);
+    assert_eq!(answer, json!({"uploadUrl": url}));
+    json!(url)
+}
+
+async fn file_url(image: &Image<'_>, storage_id: &Value) -> Value {
+    image.value("workerGetStorageFileUrl", json!({"storageId": storage_id})).await
+}
+
+async fn image_with_a_message_answered<'a>(world: &'a World, id: &str) -> Image<'a> {
+    let (image, job) = world.image_at_work(id).await;
+    image.of(&job, "workerComplete", json!({})).await;
+    image
+}
+
+#[tokio::test]
+async fn a_link_leads_to_the_bucket_holds_no_token_and_ends() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    image.keep("manual", b"files").await;
+    world.enqueue(TALK, "telegram", "next").await;
+    let heir = world.image("heir", Some(TALK)).await;
+    let link = heir.latest().await["downloadUrl"].as_str().unwrap().to_owned();
+    assert!(link.starts_with(&format!("{}/f/", world.url)), "{link}");
+    assert!(!link.contains(&heir.token) && !link.contains("/w/"), "{link}");
+    let client = without_redirects();
+    let followed = client.get(&link).send().await.unwrap();
+    let location = followed.headers()["location"].to_str().unwrap();
+    assert_eq!(
+        (followed.status().as_u16(), &followed.headers()["cache-control"]),
+        (302, &"no-store".parse().unwrap())
+    );
+    assert!(location.contains("/snapshots/") && location.contains("X-Amz-Expires=60"), "{location}");
+    assert_eq!(heir.fetch(&json!(link)).await, (200, b"files".to_vec()));
+
+    let altered = format!("{}A{}", &link[..link.len() - 1], "");
+    let (claims, signature) = link.rsplit_once('.').unwrap();
+    let unsigned = format!("{claims}.");
+    let other_claims = format!("{claims}A.{signature}");
+    let nonsense = format!("{}/f/nonsense", world.url);
+    let of_a_worker = format!("{}/f/{}", world.url, heir.token);
+    for wrong in [altered, unsigned, other_claims, nonsense, of_a_worker] {
+        let answer = client.get(&wrong).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "{wrong}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    world.advance(LINK_GOOD_FOR);
+    assert_eq!(client.get(&link).send().await.unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn a_link_opens_nothing_of_a_worker() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    image.keep("drain", b"files").await;
+    let link = image.latest().await["downloadUrl"].as_str().unwrap().to_owned();
+    let token = link.rsplit_once('/').unwrap().1.to_owned();
+    for token in [token.clone(), format!("afw_{token}")] {
+        let thief = world.with_token("w", &token);
+        let (_, answer) = thief.call("workerControlState", json!({"workerId": "w"})).await;
+        assert_eq!(answer["status"], "error", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_may_be_larger_here_than_an_http_api_takes() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    let archive: Vec<u8> = (0..=250).cycle().take(12 * MB).collect();
+    image.keep("drain", &archive).await;
+    let latest = image.latest().await;
+    assert_eq!((&latest["sizeBytes"], &latest["sha256"]), (&json!(archive.len()), &json!(sha256(&archive))));
+    assert_eq!(image.fetch(&latest["downloadUrl"]).await, (200, archive));
+}
+
+#[tokio::test]
+async fn an_image_with_the_native_route_uploads_past_the_function_and_finalizes_as_before() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    let bytes = b"files".to_vec();
+    let announced = json!({
+        "conversationId": TALK, "reason": "manual", "sizeBytes": bytes.len(), "sha256": sha256(&bytes),
+    });
+    let prepared =
+        world.api.post("/v1/worker/snapshots", announced).key(&image.token).send().await.body_of(201);
+    let mut put = world.http.put(prepared["uploadUrl"].as_str().unwrap()).body(bytes.clone());
+    for (name, value) in prepared["headers"].as_object().unwrap() {
+        put = put.header(name, value.as_str().unwrap());
+    }
+    assert_eq!(put.send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(image.finalize(&prepared, &bytes).await, true);
+    assert_eq!(world.row("w").await["status"], "stopping");
+}
+
+#[tokio::test]
+async fn an_archive_that_is_too_large_is_refused_and_recorded_as_that() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    let prepared = image.prepare("manual").await;
+    // Who declares such a length is answered before it has sent anything.
+    let (status, _) = image.post(&prepared["uploadUrl"], vec![0; 64 * MB + 1]).await;
+    assert_eq!(status, 413);
+    let args = json!({"snapshotId": prepared["snapshotId"], "error": "upload failed: 413"});
+    assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
+    let rows = world.items().await;
+    let row = rows.iter().find(|row| row["id"]["S"] == prepared["snapshotId"]).unwrap();
+    assert_eq!(
+        (&row["st"]["S"], &row["er"]["S"]),
+        (&json!("failed"), &json!("snapshotTooLarge: upload failed: 413"))
+    );
+}
+
+#[tokio::test]
+async fn an_archive_is_taken_by_its_own_snapshot_only_and_only_while_that_waits_for_it() {
+    let world = World::new().await;
+    let image = image_with_a_message_answered(&world, "w").await;
+    let other = world.image("other", None).await;
+    let prepared = image.prepare("drain").await;
+    let url = |image: &Image<'_>| {
+        json!(format!("{}/snapshots/{}", image.base, prepared["snapshotId"].as_str().unwrap()))
+    };
+    let refused = |(status, answer): (u16, Value)| (status, answer["code"].clone());
+    let code = |text: &str| json!(text);
+    assert_eq!(refused(image.post(&url(&image), Vec::new()).await), (422, code("invalid_field")));
+    assert_eq!(refused(image.post(&url(&other), b"x".to_vec()).await), (404, code("not_found")));
+    let stranger = world.with_token("w", "afw_x.y");
+    assert_eq!(refused(image.post(&url(&stranger), b"x".to_vec()).await), (401, code("unauthorized")));
+    assert_eq!(image.post(&url(&image), b"first".to_vec()).await.0, 200);
+    assert_eq!(image.post(&url(&image), b"second".to_vec()).await.0, 200, "the later one counts");
+    assert_eq!(image.finalize(&prepared, b"first").await, false);
+    assert_eq!(image.finalize(&prepared, b"second").await, true);
+    assert_eq!(refused(image.post(&url(&image), b"third".to_vec()).await), (409, code("conflict")));
+    let late = image.prepare("drain").await;
+    world.advance(URL_GOOD_FOR);
+    let posted = image.post(&late["uploadUrl"], b"late".to_vec()).await;
+    assert_eq!(refused(posted), (409, code("conflict")));
+    assert_eq!(image.fetch(&image.latest().await["downloadUrl"]).await, (200, b"second".to_vec()));
+}
+
+#[tokio::test]
+async fn a_file_that_the_agent_made_comes_back_to_its_conversation_and_to_no_other() {
+    let world = World::new().await;
+    let (image, _) = world.image_at_work("w").await;
+    let url = upload_url(&image).await;
+    let (status, stored) = image.post(&url, b"a picture".to_vec()).await;
+    let storage_id = stored["storageId"].clone();
+    assert_eq!((status, &stored), (200, &json!({"storageId": storage_id})));
+    let link = file_url(&image, &storage_id).await;
+    assert!(link.as_str().unwrap().starts_with(&format!("{}/f/", world.url)), "{link}");
+    assert_eq!(image.fetch(&link).await, (200, b"a picture".to_vec()));
+
+    world.enqueue("another", "telegram", "hello").await;
+    let other = world.image("other", Some("another")).await;
+    assert_eq!(file_url(&other, &storage_id).await, Value::Null);
+    for unknown in ["nonsense", ""] {
+        assert_eq!(file_url(&image, &json!(unknown)).await, Value::Null, "{unknown}");
+    }
+    let before = world.items().await.len();
+    assert_eq!(image.post(&url, Vec::new()).await.0, 422);
+    assert_eq!(world.items().await.len(), before);
+}

@@ -1,0 +1,132 @@
+//! An image leaves on its own: its row is active until the snapshot that it makes before has ended.
+
+use af_domain::policy::Policies;
+use serde_json::{Value, json};
+
+use crate::{Image, TALK, World};
+
+/// An image that has answered a message, and goes.
+async fn image_that_goes<'a>(world: &'a World, id: &str) -> Image<'a> {
+    let (image, job) = world.image_at_work(id).await;
+    image.of(&job, "workerComplete", json!({})).await;
+    image
+}
+
+/// Another image gets the conversation, and what it would restore.
+async fn heir_of(world: &World) -> Value {
+    world.enqueue(TALK, "telegram", "next").await;
+    let heir = world.image("heir", None).await;
+    assert_eq!(heir.mine("workerClaim", json!({})).await["conversationId"], TALK);
+    heir.latest().await
+}
+
+#[tokio::test]
+async fn one_that_leaves_with_a_manual_snapshot_is_stopping_when_it_is_finalized() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let prepared = image.prepare("manual").await;
+    assert_eq!(world.row("w").await["status"], "active", "its files are not kept yet");
+    image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
+    for _ in 0..2 {
+        assert_eq!(image.finalize(&prepared, b"files").await, true, "also when it is sent again");
+        let row = world.row("w").await;
+        assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+    }
+    assert_eq!(world.row("w").await["lastSnapshotId"], prepared["snapshotId"]);
+    assert_eq!(heir_of(&world).await["snapshotId"], prepared["snapshotId"]);
+    world.reconcile().await;
+    assert_eq!(world.row("w").await["status"], "stopped");
+}
+
+#[tokio::test]
+async fn one_that_leaves_by_a_signal_claims_nothing_more_from_then_on() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let prepared = image.prepare("signal").await;
+    world.enqueue(TALK, "telegram", "while it leaves").await;
+    assert_eq!(image.mine("workerClaim", json!({"conversationId": TALK})).await, Value::Null);
+    image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
+    assert_eq!(image.finalize(&prepared, b"files").await, true);
+    assert_eq!(world.row("w").await["status"], "stopping");
+    let heir = world.image("heir", None).await;
+    assert_eq!(heir.mine("workerClaim", json!({})).await["payload"]["messageText"], "while it leaves");
+}
+
+#[tokio::test]
+async fn one_whose_upload_fails_is_stopping_too_and_its_snapshot_is_missed() {
+    for reason in ["manual", "signal"] {
+        let world = World::new().await;
+        let image = image_that_goes(&world, "w").await;
+        let prepared = image.prepare(reason).await;
+        for _ in 0..2 {
+            let args = json!({"snapshotId": prepared["snapshotId"], "error": "disk"});
+            assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
+            let row = world.row("w").await;
+            assert_eq!(
+                (&row["status"], &row["snapshotMissed"]),
+                (&json!("stopping"), &json!(true)),
+                "{reason}"
+            );
+        }
+        assert_eq!(heir_of(&world).await, Value::Null, "nobody has kept anything");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_newer_than_the_last_claim_settles_what_is_owed() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let prepared = image.prepare("manual").await;
+    image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
+    // Before it has finalized, it is drained for having been idle.
+    world.advance(Policies::default().scaling.idle_timeout);
+    world.reconcile().await;
+    assert_eq!(world.row("w").await["status"], "draining");
+    assert_eq!(image.finalize(&prepared, b"files").await, true);
+    let row = world.row("w").await;
+    assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+}
+
+#[tokio::test]
+async fn one_that_is_told_to_stop_leaves_with_its_drain_snapshot() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    world.advance(Policies::default().scaling.idle_timeout);
+    world.reconcile().await;
+    assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
+    image.keep("drain", b"files").await;
+    let row = world.row("w").await;
+    assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+}
+
+#[tokio::test]
+async fn one_that_has_claimed_nothing_has_nothing_to_keep_and_is_stopping_at_once() {
+    let world = World::new().await;
+    world.enqueue(TALK, "telegram", "hello").await;
+    let image = world.image("w", Some(TALK)).await;
+    let args = json!({"workerId": "w", "conversationId": TALK, "reason": "manual"});
+    let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
+    assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
+    assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
+    let row = world.row("w").await;
+    assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+    let heir = world.image("heir", None).await;
+    assert_eq!(heir.mine("workerClaim", json!({})).await["conversationId"], TALK);
+}
+
+#[tokio::test]
+async fn one_that_has_lost_its_conversation_replaces_nothing() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let prepared = image.prepare("manual").await;
+    image.post(&prepared["uploadUrl"], b"old files".to_vec()).await;
+    let policies = Policies::default();
+    world.advance(policies.lease.stale_after);
+    world.reconcile().await;
+    world.advance(policies.scaling.drain_timeout);
+    world.reconcile().await;
+    assert_eq!(heir_of(&world).await, Value::Null);
+    assert_eq!(image.finalize(&prepared, b"old files").await, false);
+    let rows = world.items().await;
+    assert!(!rows.iter().any(|row| row["sk"]["S"] == "S~"), "the conversation has no latest snapshot");
+}

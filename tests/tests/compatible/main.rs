@@ -1,0 +1,262 @@
+//! The compatible face of the worker contract, as published images use it: over a socket, by the names of its functions,
+//! with the answers compared as exact JSON.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod answers;
+mod files;
+mod leaving;
+mod life;
+mod logs;
+mod refusals;
+mod retries;
+
+use af_app::App;
+use af_app::reconcile::{Reconciled, reconcile};
+use af_domain::time::Millis;
+use af_tests::bundle::Bundle;
+use af_tests::calls::Api;
+use reqwest::redirect::Policy;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+/// The conversation that these tests talk in.
+const TALK: &str = "telegram:7:555";
+/// The token of the agent's bot.
+const BOT_TOKEN: &str = "7:the-token-of-the-bot";
+
+/// A deployment that images reach as they do: gateway and bucket listen on loopback.
+struct World {
+    bundle: Bundle,
+    api: Api,
+    app: App,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// A published image.
+struct Image<'a> {
+    world: &'a World,
+    id: String,
+    token: String,
+    /// `CONVEX_URL`, as it is given to it.
+    base: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        logs::listen();
+        let mut bundle = Bundle::fresh().await;
+        let bucket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", bucket.local_addr().unwrap()));
+        let objects = bundle.aws.endpoint_router();
+        tokio::spawn(async move { axum::serve(bucket, objects).await });
+        let api = Api::of(&bundle).await;
+        let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", gateway.local_addr().unwrap());
+        let router = api.router();
+        tokio::spawn(async move { axum::serve(gateway, router).await });
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let world = Self { app: bundle.app("reconcile"), url, http, api, bundle };
+        let secret = json!({"plaintextValue": BOT_TOKEN});
+        world.api.put("/v1/secrets/telegram.botToken", secret).send().await.body_of(200);
+        let agent = json!({"version": "1", "secretsRef": ["telegram.botToken"]});
+        world.api.put("/v1/agents/demo", agent).send().await.body_of(200);
+        world
+    }
+
+    /// Enqueues a message and answers its id.
+    async fn enqueue(&self, conversation: &str, provider: &str, text: &str) -> String {
+        let body = json!({
+            "conversationId": conversation, "agentKey": "demo",
+            "payload": {"provider": provider, "providerUserId": "555", "messageText": text},
+        });
+        let answer = self.api.post("/v1/messages", body).send().await.body_of(202);
+        answer["messageId"].as_str().unwrap().to_owned()
+    }
+
+    /// An image that is started by hand; with a conversation, it is that one's.
+    async fn image(&self, id: &str, conversation: Option<&str>) -> Image<'_> {
+        let mut body = json!({"workerId": id});
+        if let Some(conversation) = conversation {
+            body["conversationId"] = json!(conversation);
+        }
+        let register = self.http.post(format!("{}/v1/workers", self.url)).json(&body);
+        let answer = register.bearer_auth(self.bundle.admin_key()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 201);
+        let env = &answer.json::<Value>().await.unwrap()["env"];
+        let given = |name: &str| env[name].as_str().unwrap().to_owned();
+        let image = Image {
+            world: self,
+            id: id.to_owned(),
+            token: given("AGENT_FACTORY_WORKER_TOKEN"),
+            base: given("CONVEX_URL"),
+        };
+        assert_eq!(image.base, self.base(&image.token));
+        image
+    }
+
+    /// Somebody who says that he is this worker.
+    fn with_token(&self, id: &str, token: &str) -> Image<'_> {
+        Image { world: self, id: id.to_owned(), token: token.to_owned(), base: self.base(token) }
+    }
+
+    fn base(&self, token: &str) -> String {
+        format!("{}/w/{token}", self.url)
+    }
+
+    /// An image that owns the conversation, and a message that it has claimed.
+    async fn image_at_work(&self, id: &str) -> (Image<'_>, Value) {
+        self.enqueue(TALK, "telegram", "hello").await;
+        let image = self.image(id, Some(TALK)).await;
+        let job = image.claim().await;
+        (image, job)
+    }
+
+    async fn row(&self, worker: &str) -> Value {
+        self.api.get(&format!("/v1/workers/{worker}")).send().await.body_of(200)
+    }
+
+    async fn message(&self, id: &Value) -> Value {
+        let path = format!("/v1/messages/{}", id.as_str().unwrap());
+        self.api.get(&path).send().await.body_of(200)
+    }
+
+    /// What the conversation holds, as role and content.
+    async fn history(&self) -> Vec<(String, String)> {
+        let key = af_store::conversation_key(&af_domain::ids::ConversationId::parse(TALK).unwrap());
+        let budget = af_domain::context::ContextBudget::new(100, u64::MAX, u64::MAX);
+        let history = self.app.store.history(&key, Default::default(), budget).await.unwrap();
+        let entry = |e: af_domain::message::HistoryEntry| (e.role.as_str().to_owned(), e.content);
+        history.newest_first.into_iter().rev().map(entry).collect()
+    }
+
+    async fn reconcile(&self) {
+        let ran = Box::pin(reconcile(&self.app)).await.unwrap();
+        assert!(matches!(ran, Reconciled::Ran(_)), "nobody else reconciles here");
+    }
+
+    fn advance(&self, by: Millis) {
+        self.bundle.clock.advance(by);
+    }
+
+    fn now(&self) -> u64 {
+        self.app.now().as_millis()
+    }
+
+    /// Every item of the table.
+    async fn items(&self) -> Vec<Value> {
+        let scan = json!({"TableName": self.bundle.template.tables[0].name});
+        let answer = self.bundle.aws.engine().call("Scan", scan).await.body;
+        assert!(answer["LastEvaluatedKey"].is_null(), "a test's table is one page");
+        answer["Items"].as_array().unwrap().clone()
+    }
+}
+
+impl Image<'_> {
+    /// Sends a body to one of the three routes; answers status and body.
+    async fn send(&self, kind: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/api/{kind}", self.base);
+        let answer = self.world.http.post(url).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Calls a function as images do.
+    async fn call(&self, function: &str, args: Value) -> (u16, Value) {
+        let reads = ["State", "Bundle", "Queued", "Restore", "FileUrl", "Manifest"];
+        let kind = if reads.iter().any(|read| function.ends_with(read)) { "query" } else { "mutation" };
+        self.send(kind, &json!({"path": format!("agentFactory:{function}"), "args": args})).await
+    }
+
+    /// The value of a call that succeeds.
+    #[track_caller]
+    fn value(&self, function: &'static str, args: Value) -> impl Future<Output = Value> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let (status, mut answer) = self.call(function, args).await;
+            let value = answer["value"].take();
+            let expected = json!({"status": "success", "value": null});
+            assert_eq!((status, &answer), (200, &expected), "{function} at {caller}");
+            value
+        }
+    }
+
+    /// The value of a call that names this worker.
+    #[track_caller]
+    fn mine(&self, function: &'static str, mut args: Value) -> impl Future<Output = Value> {
+        args["workerId"] = json!(self.id);
+        self.value(function, args)
+    }
+
+    /// The value of a call about a claimed message.
+    #[track_caller]
+    fn of(&self, job: &Value, function: &'static str, mut args: Value) -> impl Future<Output = Value> {
+        args["messageId"] = job["messageId"].clone();
+        args["leaseId"] = job["leaseId"].clone();
+        self.mine(function, args)
+    }
+
+    /// Claims in the conversation that it was started for.
+    async fn claim(&self) -> Value {
+        let job = self.mine("workerClaim", json!({"conversationId": TALK})).await;
+        assert_eq!(job["conversationId"], TALK, "{job}");
+        job
+    }
+
+    async fn append(&self, messages: Value) -> Value {
+        let args = json!({"conversationId": TALK, "workspaceId": "default", "messages": messages});
+        self.value("workerAppendConversationMessages", args).await
+    }
+
+    async fn prepare(&self, reason: &str) -> Value {
+        let args = json!({
+            "workspaceId": "default", "agentKey": "demo", "conversationId": TALK, "reason": reason,
+        });
+        self.mine("workerPrepareSnapshotUpload", args).await
+    }
+
+    /// Posts a file to where a call said; answers status and body.
+    async fn post(&self, url: &Value, bytes: Vec<u8>) -> (u16, Value) {
+        let request = self.world.http.post(url.as_str().unwrap()).body(bytes);
+        let answer = request.header("content-type", "application/gzip").send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    async fn finalize(&self, prepared: &Value, bytes: &[u8]) -> Value {
+        let args = json!({
+            "snapshotId": prepared["snapshotId"], "storageId": prepared["snapshotId"],
+            "sha256": sha256(bytes), "sizeBytes": bytes.len(),
+        });
+        self.mine("workerFinalizeSnapshotUpload", args).await
+    }
+
+    /// Prepares, uploads and finalizes.
+    async fn keep(&self, reason: &str, bytes: &[u8]) -> Value {
+        let prepared = self.prepare(reason).await;
+        let posted = self.post(&prepared["uploadUrl"], bytes.to_vec()).await;
+        assert_eq!(posted, (200, json!({"storageId": prepared["snapshotId"]})));
+        assert_eq!(self.finalize(&prepared, bytes).await, true);
+        prepared
+    }
+
+    async fn latest(&self) -> Value {
+        let args = json!({"workspaceId": "default", "agentKey": "demo", "conversationId": TALK});
+        self.value("workerLatestSnapshotForRestore", args).await
+    }
+
+    /// A plain GET that follows redirections, as the image's shell does it.
+    async fn fetch(&self, url: &Value) -> (u16, Vec<u8>) {
+        let answer = self.world.http.get(url.as_str().unwrap()).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+    }
+}
+
+/// A client that stays where it is.
+fn without_redirects() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

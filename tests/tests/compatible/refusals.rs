@@ -1,0 +1,226 @@
+//! What every function answers to a call that it does not carry out. Nothing is written then.
+
+use serde_json::{Value, json};
+
+use crate::{Image, TALK, World};
+
+/// Every function with arguments that are good for the image `w`, and which of them it needs.
+fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'static str>)> {
+    let held = json!({"workerId": "w", "messageId": job["messageId"], "leaseId": job["leaseId"]});
+    let with = |base: &Value, more: Value| {
+        let mut args = base.clone();
+        args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        args
+    };
+    let talk = json!({"conversationId": TALK});
+    let worker = json!({"workerId": "w"});
+    let of_snapshot = with(&worker, json!({"snapshotId": snapshot}));
+    let three = vec!["workerId", "messageId", "leaseId"];
+    vec![
+        ("workerControlState", worker.clone(), vec!["workerId"]),
+        ("workerClaim", with(&worker, talk.clone()), vec!["workerId"]),
+        ("workerHydrationBundle", json!({"messageId": job["messageId"]}), vec!["messageId"]),
+        ("workerHeartbeat", held.clone(), three.clone()),
+        ("workerComplete", held.clone(), three.clone()),
+        ("workerFail", with(&held, json!({"errorMessage": "no"})), [three, vec!["errorMessage"]].concat()),
+        ("workerConversationHasQueued", talk.clone(), vec!["conversationId"]),
+        (
+            "workerAppendConversationMessages",
+            with(&talk, json!({"messages": [{"role": "user", "content": "hi"}]})),
+            vec!["conversationId", "messages"],
+        ),
+        (
+            "workerAttachMessageMetadata",
+            json!({"messageId": job["messageId"], "metadata": {"a": "1"}}),
+            vec!["messageId", "metadata"],
+        ),
+        (
+            "workerPrepareSnapshotUpload",
+            with(&worker, with(&talk, json!({"reason": "drain"}))),
+            vec!["workerId", "conversationId", "reason"],
+        ),
+        (
+            "workerFinalizeSnapshotUpload",
+            with(&of_snapshot, json!({"storageId": snapshot, "sha256": "0".repeat(64), "sizeBytes": 1})),
+            vec!["workerId", "snapshotId", "storageId", "sha256", "sizeBytes"],
+        ),
+        (
+            "workerFailSnapshotUpload",
+            with(&of_snapshot, json!({"error": "no"})),
+            vec!["workerId", "snapshotId", "error"],
+        ),
+        ("workerLatestSnapshotForRestore", talk, vec!["conversationId"]),
+        ("workerGenerateMediaUploadUrl", json!({}), vec![]),
+        ("workerGetStorageFileUrl", json!({"storageId": "s"}), vec!["storageId"]),
+        ("workerGlobalSkillsManifest", json!({}), vec![]),
+    ]
+}
+
+/// An image that holds a lease, and a snapshot of somebody else's.
+async fn scene(world: &World) -> (Image<'_>, Value, Value) {
+    world.enqueue("another", "telegram", "hello").await;
+    let other = world.image("other", Some("another")).await;
+    let job = other.mine("workerClaim", json!({})).await;
+    other.of(&job, "workerComplete", json!({})).await;
+    let args = json!({"conversationId": "another", "reason": "drain"});
+    let snapshot = other.mine("workerPrepareSnapshotUpload", args).await["snapshotId"].clone();
+    let (image, job) = world.image_at_work("w").await;
+    // Its sign of life is written once a minute; it is not what these tests look for.
+    image.mine("workerControlState", json!({})).await;
+    (image, job, snapshot)
+}
+
+/// The message of a refusal, which writes nothing.
+async fn refused(image: &Image<'_>, function: &str, args: &Value) -> String {
+    let before = image.world.items().await;
+    let (status, answer) = image.call(function, args.clone()).await;
+    let message = answer["errorMessage"].clone();
+    let expected = json!({"status": "error", "errorMessage": message});
+    assert_eq!((status, &answer), (200, &expected), "{function} {args}");
+    assert_eq!(image.world.items().await, before, "{function} {args} has written something");
+    message.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_missing_argument_is_named() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    for (function, args, needed) in functions(&job, &snapshot) {
+        for name in needed {
+            let mut args = args.clone();
+            args.as_object_mut().unwrap().remove(name);
+            assert_eq!(refused(&image, function, &args).await, format!("{name} is needed"), "{function}");
+            args[name] = json!([1]);
+            refused(&image, function, &args).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_workers_id_is_refused_by_every_function() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    for (function, mut args, _) in functions(&job, &snapshot) {
+        for named in [json!("other"), json!("nobody"), json!(7), Value::Null] {
+            args["workerId"] = named;
+            let message = refused(&image, function, &args).await;
+            assert_eq!(message, "workerId must be that of the token, w", "{function}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_not_its_own_does_not_exist_for_a_worker() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    for foreign in ["another", "unknown"] {
+        for (function, mut args, _) in functions(&job, &snapshot) {
+            if args["conversationId"].is_null() || function == "workerClaim" {
+                continue;
+            }
+            args["conversationId"] = json!(foreign);
+            let message = refused(&image, function, &args).await;
+            assert_eq!(message, format!("there is no conversation {foreign} of this worker"), "{function}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_worker_does_not_exist_for_a_worker() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    for (function, args, _) in
+        functions(&job, &snapshot).into_iter().filter(|(_, args, _)| !args["snapshotId"].is_null())
+    {
+        let message = refused(&image, function, &args).await;
+        assert_eq!(
+            message,
+            format!("there is no snapshot {} of this worker", snapshot.as_str().unwrap()),
+            "{function}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_held_is_false_and_changes_nothing() {
+    let world = World::new().await;
+    let (image, job, _) = scene(&world).await;
+    let nothing = json!({"requeued": false, "deadLettered": false, "nextScheduledFor": null});
+    let message = world.message(&job["messageId"]).await;
+    let other = world.image("third", None).await;
+    let foreign = |lease: &str| json!({"messageId": job["messageId"], "leaseId": lease});
+    let stale = job["leaseId"].as_str().unwrap().replace(".1.1.", ".9.9.");
+    assert_ne!(stale, job["leaseId"].as_str().unwrap());
+    let lease = job["leaseId"].as_str().unwrap();
+    let another_message = json!({"messageId": "m", "leaseId": lease});
+    for (caller, args) in [
+        (&image, foreign("nonsense")),
+        (&image, foreign(&stale)),
+        (&image, another_message),
+        (&other, foreign(lease)),
+    ] {
+        let before = world.items().await;
+        for function in ["workerHeartbeat", "workerComplete"] {
+            assert_eq!(caller.mine(function, args.clone()).await, false, "{function} {args}");
+        }
+        let mut failing = args.clone();
+        failing["errorMessage"] = json!("no");
+        assert_eq!(caller.mine("workerFail", failing).await, nothing, "{args}");
+        assert_eq!(world.items().await, before, "{args}");
+    }
+    let metadata = json!({"messageId": job["messageId"], "metadata": {"a": "1"}});
+    assert_eq!(other.value("workerAttachMessageMetadata", metadata).await, false);
+    assert_eq!(world.message(&job["messageId"]).await, message);
+    assert_eq!(image.of(&job, "workerHeartbeat", json!({})).await, true, "it is still held");
+}
+
+#[tokio::test]
+async fn a_call_that_names_no_function_is_refused() {
+    let world = World::new().await;
+    let image = world.image("w", None).await;
+    for (body, expected) in [
+        (json!({"path": "agentFactory:workerDance", "args": {}}), "there is no function workerDance"),
+        (json!({"path": "agentFactory:", "args": {}}), "there is no function "),
+        (json!({"args": {}}), "path is needed"),
+        (json!({"path": 7, "args": {}}), "must be a string"),
+        (json!({"path": "a:workerClaim", "args": 7}), "args must be an object"),
+        (json!({"path": "a:workerClaim", "args": [{}, {}]}), "args must be an object"),
+        (json!({"path": "a:workerClaim", "args": [[]]}), "args must be an object"),
+        (json!({"path": "a:workerClaim"}), "workerId is needed"),
+        (json!([]), "must be an object"),
+    ] {
+        let (status, answer) = image.send("mutation", &body).await;
+        assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
+        assert!(answer["errorMessage"].as_str().unwrap().contains(expected), "{body}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn words_that_mean_nothing_here_are_refused_with_those_that_do() {
+    let world = World::new().await;
+    let (image, _, _) = scene(&world).await;
+    let talk = |more: Value| {
+        let mut args = json!({"workerId": "w", "conversationId": TALK});
+        args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        args
+    };
+    let message = |role: &str, content: &str| talk(json!({"messages": [{"role": role, "content": content}]}));
+    for (function, args, expected) in [
+        ("workerPrepareSnapshotUpload", talk(json!({"reason": "boredom"})), "drain, signal, manual"),
+        ("workerAppendConversationMessages", message("robot", "hi"), "user, assistant, system, tool"),
+        ("workerAppendConversationMessages", message("user", &"x".repeat(256 * 1024 + 1)), "262144 bytes"),
+        ("workerGlobalSkillsManifest", json!({"releaseChannel": "beta"}), "stable"),
+    ] {
+        let message = refused(&image, function, &args).await;
+        assert!(message.contains(expected), "{function}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_change_are_not_archived() {
+    let world = World::new().await;
+    let (image, _) = world.image_at_work("w").await;
+    let args = json!({"workerId": "w", "conversationId": TALK, "reason": "manual"});
+    let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
+    assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "a message runs: {answer}");
+}

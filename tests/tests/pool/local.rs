@@ -1,0 +1,114 @@
+//! Workers as processes of this machine, and a function that dies at a call of their provider. Its requests to the
+//! table are those of the stories on Fly.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use af_providers::{
+    Capabilities, Inventory, LocalConfig, LocalProvider, Machine, MachineRef, Provider, ProviderError,
+    ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+};
+use async_trait::async_trait;
+
+use crate::stand::Ever;
+use crate::steps::{Steps, Turn};
+
+/// A process that does nothing, and ends by itself if nobody ends it.
+const PROGRAM: (&str, &str) = ("sleep", "60");
+
+/// The local provider; each call is a step of the function that makes it.
+pub struct Watched {
+    provider: LocalProvider,
+    steps: Option<Arc<Steps>>,
+    ever: Arc<Mutex<Ever>>,
+}
+
+pub fn provider(folder: &Path) -> LocalProvider {
+    LocalProvider::new(LocalConfig {
+        program: PROGRAM.0.into(),
+        args: vec![PROGRAM.1.to_owned()],
+        data_dir: folder.to_owned(),
+        stop_timeout: Duration::from_secs(10),
+    })
+}
+
+impl Watched {
+    pub fn new(provider: LocalProvider, steps: Option<Arc<Steps>>, ever: Arc<Mutex<Ever>>) -> Self {
+        Self { provider, steps, ever }
+    }
+
+    async fn step<T>(&self, changes: bool, call: impl Future<Output = T> + Send) -> T {
+        let Some(steps) = &self.steps else { return call.await };
+        match steps.next(changes) {
+            Turn::Taken => call.await,
+            Turn::Lost => std::future::pending().await,
+            Turn::Unanswered => {
+                call.await;
+                steps.ends();
+                std::future::pending().await
+            }
+            Turn::HeldUp(gate) => {
+                gate.passed().await;
+                call.await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Watched {
+    fn kind(&self) -> ProviderKind {
+        self.provider.kind()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.provider.capabilities()
+    }
+
+    fn volume_name(&self, scope: &Scope, worker_id: &af_domain::ids::WorkerId) -> String {
+        self.provider.volume_name(scope, worker_id)
+    }
+
+    async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
+        self.step(true, self.provider.ensure_volume(spec)).await
+    }
+
+    async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
+        let spawn = async {
+            // Noted first: the process is started also when nobody waits for it any more.
+            {
+                let mut ever = self.ever.lock().unwrap();
+                ever.machines.insert(spec.worker_id.to_string());
+                let conversation = spec.env.get("OPENCLAW_CONVERSATION_ID").map(str::to_owned);
+                ever.conversations.insert(spec.worker_id.clone(), conversation);
+            }
+            self.provider.spawn(spec).await
+        };
+        self.step(true, spawn).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
+        self.step(false, self.provider.list(scope)).await
+    }
+
+    async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
+        self.step(false, self.provider.list_volumes(scope)).await
+    }
+
+    async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError> {
+        self.step(true, self.provider.cordon(machine)).await
+    }
+
+    async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
+        self.step(true, self.provider.stop(machine)).await
+    }
+
+    async fn terminate(&self, machine: &MachineRef, teardown: Teardown) -> Result<(), ProviderError> {
+        self.step(true, self.provider.terminate(machine, teardown)).await
+    }
+
+    async fn delete_volume(&self, volume: &VolumeRef) -> Result<(), ProviderError> {
+        self.step(true, self.provider.delete_volume(volume)).await
+    }
+}
