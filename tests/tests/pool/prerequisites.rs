@@ -10,6 +10,7 @@ use af_app::{App, Env, workers};
 use af_domain::ids::{ConversationId, SecretRef, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
+use af_providers::Providers;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -29,14 +30,14 @@ fn fly() -> ProviderConfig {
     }
 }
 
-/// A function with nothing but the template's environment, less `without`.
-fn bare(world: &World, without: &str) -> App {
+/// A function with these providers and nothing but the template's environment, less `without`.
+fn bare(world: &World, without: &str, providers: Providers) -> App {
     let mut boot = world.bundle.boot("reconcile");
     let function = world.bundle.template.functions.iter().find(|f| f.binary == "reconcile").unwrap();
     let environment: BTreeMap<_, _> =
         function.environment.clone().into_iter().filter(|(name, _)| name != without).collect();
     boot.env = Env::from(environment);
-    boot.providers = af_providers::Providers::none();
+    boot.providers = providers;
     App::from_boot(&boot).unwrap()
 }
 
@@ -67,7 +68,7 @@ async fn without_a_token() {
     let world = World::new().await;
     provider::configure(&world.app, &fly()).await.unwrap();
     let words = "Missing Fly API token. Import an active 'fly.apiToken' secret.";
-    says(&world, &bare(&world, ""), words).await;
+    says(&world, &bare(&world, "", Providers::none()), words).await;
 }
 
 #[tokio::test]
@@ -77,7 +78,8 @@ async fn without_a_public_url() {
     let token = SecretRef::parse("fly.apiToken").unwrap();
     world.app.secrets.put(&token, SecretString::from("fm2_secret"), world.app.now()).await.unwrap();
     let words = "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.";
-    says(&world, &bare(&world, "PUBLIC_URL"), words).await;
+    // One that answers: it is asked what it has, whatever is missing for a spawn.
+    says(&world, &bare(&world, "PUBLIC_URL", world.bundle.providers.clone()), words).await;
 }
 
 #[tokio::test]
@@ -89,6 +91,6 @@ async fn without_a_field_of_the_provider_config() {
         let mut config = whole.clone();
         config.as_object_mut().unwrap().remove(field);
         world.app.store.put_config("provider", &config.to_string()).await.unwrap();
-        says(&world, &bare(&world, ""), &format!("Missing providerConfig.{field}.")).await;
+        says(&world, &bare(&world, "", Providers::none()), &format!("Missing providerConfig.{field}.")).await;
     }
 }
