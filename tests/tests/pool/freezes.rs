@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use af_app::policies;
 use af_app::reconcile::reconcile;
+use af_local::fly::{Action, Fault};
 use serde_json::json;
 
 use crate::crew::Crew;
@@ -105,4 +106,47 @@ async fn a_frozen_run_makes_the_pool_no_larger_when_it_is_thawed() {
         policies::set(&world.app, no_spare).await.unwrap();
         world.close(&mut crew).await;
     }
+}
+
+/// The step of the story's only worker at which its machine is asked for.
+async fn step_that_makes_a_machine() -> usize {
+    let steps_until = async |end: usize| {
+        let world = World::new().await;
+        world.enqueue(TALKS[0]).await;
+        let steps = Arc::new(Steps::ending(end, End::DiesAfter));
+        let function = world.function(&steps).await;
+        steps.run(Box::pin(reconcile(&function))).await;
+        world.stand.machines().await.len()
+    };
+    for n in HOLDS_SINCE.. {
+        if steps_until(n).await == 1 {
+            return n;
+        }
+    }
+    unreachable!("some step makes it")
+}
+
+#[tokio::test]
+async fn a_frozen_run_that_never_learns_of_its_machine_leaves_the_worker_at_work() {
+    let n = step_that_makes_a_machine().await;
+    let world = World::new().await;
+    let mut crew = Crew::of(&world);
+    let messages = [world.enqueue(TALKS[0]).await];
+    let steps = Arc::new(Steps::ending(n, End::FreezesAfter));
+    let function = world.function(&steps).await;
+    let mut run = Box::pin(reconcile(&function));
+    assert!(steps.run(&mut run).await.is_none());
+    world.outlive_the_lease(&mut crew).await;
+    world.serve(&mut crew, &messages).await;
+    world.come_to_rest().await;
+    let before = world.everything().await;
+    // The list in which it looks for the machine.
+    world.stand.machines_api().fault(Action::ListMachines, &Fault::status(503), 1);
+    steps.thaw();
+    let late = run.await;
+    let after = world.everything().await;
+    let changes: Vec<_> = before.symmetric_difference(&after).collect();
+    assert!(changes.is_empty(), "it said {late:?}: {changes:#?}");
+    world.close(&mut crew).await;
+    assert_eq!(world.ended(&crew, &messages, &TALKS).await.missed, 0);
 }

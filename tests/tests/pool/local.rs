@@ -48,7 +48,7 @@ impl Watched {
                 steps.ends();
                 std::future::pending().await
             }
-            Turn::HeldUp(gate) => {
+            Turn::HeldUp(gate) | Turn::FailsLate(gate) => {
                 gate.passed().await;
                 call.await
             }

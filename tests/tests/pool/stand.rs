@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use http::Method;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -226,7 +226,7 @@ async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Re
     match &turn {
         Turn::Lost => return pending().await,
         Turn::HeldUp(gate) => gate.passed().await,
-        Turn::Taken | Turn::Unanswered => {}
+        Turn::Taken | Turn::Unanswered | Turn::FailsLate(_) => {}
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap();
@@ -235,11 +235,18 @@ async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Re
     if makes {
         watch.note(&asked).await;
     }
-    if let (Turn::Unanswered, Some(steps)) = (&turn, &watch.steps) {
-        steps.ends();
-        return pending().await;
+    match (turn, &watch.steps) {
+        (Turn::Unanswered, Some(steps)) => {
+            steps.ends();
+            pending().await
+        }
+        (Turn::FailsLate(gate), Some(steps)) => {
+            steps.ends();
+            gate.passed().await;
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+        _ => answer,
     }
-    answer
 }
 
 impl Watch {

@@ -16,6 +16,8 @@ pub enum End {
     DiesAfter,
     /// Right before the step, which is taken when the function is thawed.
     Freezes,
+    /// While the provider's answer, that it has failed, is on its way.
+    FreezesAfter,
 }
 
 /// What becomes of a step.
@@ -28,6 +30,8 @@ pub enum Turn {
     Unanswered,
     /// It is taken when the gate is opened.
     HeldUp(Gate),
+    /// It is taken, and answered with a failure when the gate is opened.
+    FailsLate(Gate),
 }
 
 /// The steps of a function. A function that has died takes none any more.
@@ -60,13 +64,15 @@ impl Steps {
             return Turn::Taken;
         };
         if n > last {
-            return if end == End::Freezes { Turn::Taken } else { Turn::Lost };
+            let is_frozen = matches!(end, End::Freezes | End::FreezesAfter);
+            return if is_frozen { Turn::Taken } else { Turn::Lost };
         }
         taken.push(changes);
-        if end == End::DiesAfter {
-            return Turn::Unanswered;
+        match end {
+            End::DiesAfter => return Turn::Unanswered,
+            End::FreezesAfter => return Turn::FailsLate(self.gate.clone()),
+            End::DiesBefore | End::Freezes => self.ends(),
         }
-        self.ends();
         if end == End::DiesBefore { Turn::Lost } else { Turn::HeldUp(self.gate.clone()) }
     }
 
@@ -108,6 +114,7 @@ impl Faults for Steps {
                 Fault::LoseResponse
             }
             Turn::HeldUp(gate) => Fault::HeldUp(gate),
+            Turn::FailsLate(_) => panic!("only the provider's answers come late"),
         }
     }
 }

@@ -154,3 +154,34 @@ async fn goes(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>) {
     }
     panic!("not gone after {ROUNDS_MAX} rounds:\n{}", timeline.lines);
 }
+
+/// What a function of reconcile may take.
+const FUNCTION_LIMIT: Millis = Millis::from_secs(60);
+
+#[tokio::test]
+async fn a_run_that_has_more_to_do_than_time_leaves_the_rest_to_the_next() {
+    let world = World::with_policies(json!({"scaling": {"maxWorkers": 100, "spawnStep": 100}})).await;
+    for n in 0..60 {
+        world.enqueue(&format!("talk-{n:02}")).await;
+    }
+    let began = world.app.now();
+    let report = world.tick().await;
+    let took = world.app.now().since(began);
+    assert!(took < FUNCTION_LIMIT, "{took}");
+    let left = report.actions.iter().filter(|a| a.outcome.starts_with("waiting: the next run")).count();
+    let made = world.stand.ever().machines.len();
+    assert_eq!(
+        (made + left, report.actions.len()),
+        (60, 60),
+        "every one is done or left, and none has failed"
+    );
+    world.pass(TICK);
+    world.tick().await;
+    world.holds().await;
+    let ever = world.stand.ever();
+    let served: BTreeSet<_> = ever.conversations.values().flatten().collect();
+    assert_eq!((ever.machines.len(), served.len()), (60, 60));
+    crate::report(&format!(
+        "60 machines wanted at once: {made} in the first {took}, the rest in the next run"
+    ));
+}

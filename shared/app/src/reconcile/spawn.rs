@@ -51,9 +51,12 @@ pub(super) async fn spawn(
         Ok(None) => Ok(Outcome::Stale),
         Err(error) => {
             // The machine may exist although its provider did not say so: the row goes the usual way, whose
-            // teardown looks for it, and the conversation is free at once.
-            drain(app, &worker.id, DrainReason::MachineGone, policies).await?;
-            settle(app, &worker.id, FinalSnapshot::Lost, policies).await?;
+            // teardown looks for it, and the conversation is free at once, unless a worker has claimed there already.
+            // Of one that was frozen meanwhile another run may have found the machine, and the worker at work.
+            if app.now() < turn.begins_until {
+                drain(app, &worker.id, DrainReason::MachineGone, policies).await?;
+                settle(app, &worker.id, FinalSnapshot::Awaited, policies).await?;
+            }
             Err(error)
         }
     }
