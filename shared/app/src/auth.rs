@@ -94,14 +94,19 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
 /// # Errors
 /// When the deployment has no first admin key, or it cannot be read.
 pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
+    derived(app, CURSOR_PURPOSE).await
+}
+
+/// A secret for one purpose, derived from the first admin key.
+pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppError> {
     let missing = || {
         Refusal::new(
             Code::NotConfigured,
-            format!("Missing cursor key. Import a '{BOOTSTRAP_KEY_REF}' secret."),
+            format!("Missing first admin key. Import a '{BOOTSTRAP_KEY_REF}' secret."),
         )
     };
     let key = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(missing)?;
-    Ok(Sha256::new().chain_update(CURSOR_PURPOSE).chain_update(key.expose_secret()).finalize().into())
+    Ok(Sha256::new().chain_update(purpose).chain_update(key.expose_secret()).finalize().into())
 }
 
 /// Finds out who calls with `token`.

@@ -23,6 +23,7 @@ pub mod ingress;
 pub mod keys;
 pub mod media;
 pub mod message_config;
+pub mod once;
 pub mod policies;
 pub mod provider;
 pub mod queue;

@@ -56,8 +56,20 @@ impl SigningKeys {
 /// # Errors
 /// When the deployment has no signing key.
 pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp), AppError> {
+    mint_as_of(app, worker, app.now()).await
+}
+
+/// The token that `worker` was given at `at`, as long as the signing key has not been rotated since.
+///
+/// # Errors
+/// As `mint`.
+pub(crate) async fn mint_as_of(
+    app: &App,
+    worker: &WorkerId,
+    at: Timestamp,
+) -> Result<(SecretString, Timestamp), AppError> {
     let key = current_key(app).await?;
-    let expires_at = app.now() + TOKEN_GOOD_FOR;
+    let expires_at = at + TOKEN_GOOD_FOR;
     let claims = format!("{}|{worker}|{expires_at}", key_id(&key));
     let claims = URL_SAFE_NO_PAD.encode(claims);
     let signature = URL_SAFE_NO_PAD.encode(signature(&key, &claims).finalize().into_bytes());

@@ -10,10 +10,12 @@ use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Worker};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
+use af_store::once::Once;
 use secrecy::SecretString;
 
 use crate::environment::{Ingredients, environment};
-use crate::{App, AppError, bridge, policies, provider, worker_token};
+use crate::provider::ProviderConfig;
+use crate::{App, AppError, bridge, once, policies, provider, worker_token};
 
 /// Provider of a worker that somebody starts by hand: nobody looks for its machine.
 pub const MANUAL: &str = "manual";
@@ -48,9 +50,10 @@ pub struct Registered {
     pub env: BTreeMap<String, String>,
 }
 
-/// Registers a worker that somebody starts by hand.
+/// Registers a worker that somebody starts by hand. With `once`, a call that is sent again is answered as before.
 ///
 /// # Errors
+/// 422 when the idempotency key came with another request, 409 when the worker that it made has stopped since;
 /// 409 when the id is or was in use, or the conversation has an owner or belongs to another agent than `agent`; 404
 /// when there is no such conversation.
 pub async fn register(
@@ -59,21 +62,23 @@ pub async fn register(
     conversation: Option<&ConversationId>,
     agent: Option<&AgentKey>,
     public_url: &str,
+    once: Option<&Once>,
 ) -> Result<Registered, AppError> {
     if agent.is_some() && conversation.is_none() {
         let detail =
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
         return Err(Refusal::field("/agentKey", detail).into());
     }
+    if once::made_before(app, once).await?.is_some() {
+        return registered_before(app, &id, public_url).await;
+    }
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    // Before the row: without a token and an environment, the id would be used up for nothing.
-    let (token, expires_at) = worker_token::mint(app, &id).await?;
-    let (config, bridge) = tokio::try_join!(provider::config::stored(app), bridge::variables(app))?;
-    let config = config.unwrap_or_default();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
+    // Before the row: without a token and an environment, the id would be used up for nothing.
+    let started = started(app, &worker).await?;
     let commit = match conversation {
-        None => app.store.register_if_new(&worker, None).await?,
+        None => app.store.register_if_new(&worker, None, once).await?,
         Some(wanted) => {
             let missing = || Refusal::not_found(format!("conversation {wanted}"));
             let before =
@@ -85,25 +90,58 @@ pub async fn register(
             let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
             let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, None, &policies).await?
+            app.store.register_if_free(&worker, &before, &after, (None, once), &policies).await?
         }
     };
     if let Commit::Stale = commit {
+        // The same call, sent twice at once.
+        if once::made_before(app, once).await?.is_some() {
+            return registered_before(app, &worker.id, public_url).await;
+        }
         let detail =
             format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
         return Err(Refusal::new(Code::AlreadyExists, detail).into());
     }
-    let env = environment(Ingredients {
-        worker: &worker,
-        token: &token,
-        public_url,
-        telegram_url: app.telegram_url.as_deref(),
-        policies: &policies,
-        volume_path: config.volume_path(),
-        operators: &config.env,
-        bridge,
-    });
-    Ok(Registered { worker, token, expires_at, env })
+    Ok(started.with(app, worker, public_url, &policies))
+}
+
+/// A worker that an earlier sending of the same call has registered.
+async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<Registered, AppError> {
+    let over =
+        || Refusal::new(Code::Conflict, format!("this call has registered worker {id}, which has stopped"));
+    let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(over)?;
+    let policies = policies::in_force(app).await?;
+    Ok(started(app, &worker).await?.with(app, worker, public_url, &policies))
+}
+
+/// What a worker is started with, but for what its row says.
+struct Started {
+    token: SecretString,
+    expires_at: Timestamp,
+    config: ProviderConfig,
+    bridge: BTreeMap<String, String>,
+}
+
+async fn started(app: &App, worker: &Worker) -> Result<Started, AppError> {
+    let (token, expires_at) = worker_token::mint_as_of(app, &worker.id, worker.registered_at).await?;
+    let (config, bridge) = tokio::try_join!(provider::config::stored(app), bridge::variables(app))?;
+    Ok(Started { token, expires_at, config: config.unwrap_or_default(), bridge })
+}
+
+impl Started {
+    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> Registered {
+        let env = environment(Ingredients {
+            worker: &worker,
+            token: &self.token,
+            public_url,
+            telegram_url: app.telegram_url.as_deref(),
+            policies,
+            volume_path: self.config.volume_path(),
+            operators: &self.config.env,
+            bridge: self.bridge,
+        });
+        Registered { worker, token: self.token, expires_at: self.expires_at, env }
+    }
 }
 
 pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignment {

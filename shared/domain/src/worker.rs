@@ -52,7 +52,7 @@ pub enum DrainReason {
     MachineGone,
     /// An operator asked for it, or the whole pool is going down.
     Operator,
-    /// Its machine was told to stop, and it said so.
+    /// It leaves by itself, or because its machine was told to stop, and it said so.
     Signal,
     /// The provider config has another image, or another app, than it was started with.
     Outdated,

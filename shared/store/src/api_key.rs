@@ -5,8 +5,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use af_domain::time::Timestamp;
 
+use crate::conversation::{Commit, as_commit};
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value, Writer};
+use crate::once::{Once, call_item};
 use crate::{Store, StoreError, keys};
 
 /// Queries for one page of keys. Those that have expired are left out of it, and DynamoDB deletes them within days: each
@@ -41,22 +43,31 @@ impl Store {
         Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
     }
 
+    /// The same, strongly consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        let item = self.get(keys::api_key(id), true).await?;
+        let key = item.as_ref().map(key_from).transpose()?;
+        Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
+    }
+
     /// Stores an API key.
     ///
     /// # Errors
     /// When the table cannot answer.
     pub async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let at = keys::api_key(&key.id);
-        let item = Writer::default()
-            .put("pk", at.pk)
-            .put("sk", at.sk)
-            .put("nm", key.name.as_str())
-            .put("sc", key.scopes.clone())
-            .put("sh", Value(AttributeValue::B(Blob::new(key.secret_hash))))
-            .put("at", key.created_at)
-            .put_some("ex", key.expires_at)
-            .put_some("ttl", key.expires_at.map(Timestamp::as_ttl));
-        self.put(item.build()).await
+        self.put(key_item(key)).await
+    }
+
+    /// Stores an API key, unless this call has made one before: one transaction.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn put_api_key_if_first(&self, key: &ApiKey, once: &Once) -> Result<Commit, StoreError> {
+        let transaction = self.transaction().put_new_at(call_item(once, &key.id), once.at);
+        Ok(as_commit(&self.commit(transaction.put(key_item(key))).await?))
     }
 
     /// Revokes an API key.
@@ -104,6 +115,20 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+fn key_item(key: &ApiKey) -> Item {
+    let at = keys::api_key(&key.id);
+    Writer::default()
+        .put("pk", at.pk)
+        .put("sk", at.sk)
+        .put("nm", key.name.as_str())
+        .put("sc", key.scopes.clone())
+        .put("sh", Value(AttributeValue::B(Blob::new(key.secret_hash))))
+        .put("at", key.created_at)
+        .put_some("ex", key.expires_at)
+        .put_some("ttl", key.expires_at.map(Timestamp::as_ttl))
+        .build()
 }
 
 fn key_from(item: &Item) -> Result<ApiKey, StoreError> {

@@ -191,6 +191,11 @@ pub fn api_key(id: &str) -> Key {
 /// Partition of the API keys.
 pub const API_KEYS: &str = "K";
 
+/// A call with an idempotency key that has made something.
+pub fn call(hash: &str) -> Key {
+    Key::new(format!("IK#{hash}"), ONLY)
+}
+
 /// A global skill.
 pub fn skill(slug: &SkillSlug) -> Key {
     Key::new(SKILLS, slug.as_str())

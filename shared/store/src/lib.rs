@@ -19,6 +19,7 @@ mod item;
 pub mod keys;
 pub mod media;
 pub mod message;
+pub mod once;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;

@@ -11,6 +11,7 @@ use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, Worker
 use crate::conversation::Commit;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
+use crate::once::{Once, call_item};
 use crate::reconcile_lease::ReconcileHolder;
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
@@ -89,10 +90,14 @@ impl Store {
         &self,
         worker: &Worker,
         holder: Option<&ReconcileHolder>,
+        once: Option<&Once>,
     ) -> Result<Commit, StoreError> {
         let past = keys::stopped_worker(&worker.id);
         let mut transaction =
             self.transaction().put_new(worker_item(worker)).check_absent(&past, worker.registered_at);
+        if let Some(once) = once {
+            transaction = transaction.put_new_at(call_item(once, worker.id.as_str()), once.at);
+        }
         if let Some(holder) = holder {
             transaction = transaction.require(&holder.holds());
         }

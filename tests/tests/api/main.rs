@@ -11,6 +11,7 @@ mod hydration;
 mod lists;
 mod message_config;
 mod messages;
+mod once;
 mod operator;
 mod policies;
 mod provider;

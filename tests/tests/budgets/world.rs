@@ -248,7 +248,9 @@ impl World {
 
     async fn register(&self, conversation: Option<&ConversationId>) -> WorkerId {
         let id = WorkerId::parse(format!("w-{:026}", self.number())).unwrap();
-        workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9").await.unwrap();
+        workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9", None)
+            .await
+            .unwrap();
         id
     }
 

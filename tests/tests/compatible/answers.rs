@@ -83,6 +83,18 @@ async fn a_worker_is_told_to_stop_when_it_was_idle_for_its_time_although_nobody_
 }
 
 #[tokio::test]
+async fn nobody_is_told_to_stop_for_being_idle_where_some_are_kept() {
+    let world = World::new().await;
+    let kept = json!({"scaling": {"minIdleWorkers": 1}, "lease": {"staleAfterMs": 7_200_000}});
+    world.api.put("/v1/config/policies", kept).send().await.body_of(200);
+    world.advance(MINUTE);
+    let image = world.image("w", None).await;
+    assert!(!should_stop(&image).await);
+    world.advance(Policies::default().scaling.idle_timeout);
+    assert!(!should_stop(&image).await, "reconcile decides who goes");
+}
+
+#[tokio::test]
 async fn an_expired_token_is_told_to_stop_and_opens_nothing_else() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;

@@ -64,8 +64,8 @@ async fn a_link_leads_to_the_bucket_holds_no_token_and_ends() {
 async fn a_link_opens_nothing_of_a_worker() {
     let world = World::new().await;
     let image = image_with_a_message_answered(&world, "w").await;
-    image.keep("drain", b"files").await;
-    let link = image.latest().await["downloadUrl"].as_str().unwrap().to_owned();
+    image.keep("manual", b"files").await;
+    let link = image.left_behind("heir").await["downloadUrl"].as_str().unwrap().to_owned();
     let token = link.rsplit_once('/').unwrap().1.to_owned();
     for token in [token.clone(), format!("afw_{token}")] {
         let thief = world.with_token("w", &token);
@@ -79,8 +79,8 @@ async fn an_archive_may_be_larger_here_than_an_http_api_takes() {
     let world = World::new().await;
     let image = image_with_a_message_answered(&world, "w").await;
     let archive: Vec<u8> = (0..=250).cycle().take(12 * MB).collect();
-    image.keep("drain", &archive).await;
-    let latest = image.latest().await;
+    image.keep("manual", &archive).await;
+    let latest = image.left_behind("heir").await;
     assert_eq!((&latest["sizeBytes"], &latest["sha256"]), (&json!(archive.len()), &json!(sha256(&archive))));
     assert_eq!(image.fetch(&latest["downloadUrl"]).await, (200, archive));
 }
@@ -127,6 +127,8 @@ async fn an_archive_is_taken_by_its_own_snapshot_only_and_only_while_that_waits_
     let world = World::new().await;
     let image = image_with_a_message_answered(&world, "w").await;
     let other = world.image("other", None).await;
+    let late = image.prepare("drain").await;
+    world.advance(URL_GOOD_FOR);
     let prepared = image.prepare("drain").await;
     let url = |image: &Image<'_>| {
         json!(format!("{}/snapshots/{}", image.base, prepared["snapshotId"].as_str().unwrap()))
@@ -139,14 +141,14 @@ async fn an_archive_is_taken_by_its_own_snapshot_only_and_only_while_that_waits_
     assert_eq!(refused(image.post(&url(&stranger), b"x".to_vec()).await), (401, code("unauthorized")));
     assert_eq!(image.post(&url(&image), b"first".to_vec()).await.0, 200);
     assert_eq!(image.post(&url(&image), b"second".to_vec()).await.0, 200, "the later one counts");
+    let posted = image.post(&late["uploadUrl"], b"late".to_vec()).await;
+    assert_eq!(refused(posted), (409, code("conflict")), "its URL has expired");
     assert_eq!(image.finalize(&prepared, b"first").await, false);
     assert_eq!(image.finalize(&prepared, b"second").await, true);
-    assert_eq!(refused(image.post(&url(&image), b"third".to_vec()).await), (409, code("conflict")));
-    let late = image.prepare("drain").await;
-    world.advance(URL_GOOD_FOR);
-    let posted = image.post(&late["uploadUrl"], b"late".to_vec()).await;
-    assert_eq!(refused(posted), (409, code("conflict")));
-    assert_eq!(image.fetch(&image.latest().await["downloadUrl"]).await, (200, b"second".to_vec()));
+    let posted = image.post(&url(&image), b"third".to_vec()).await;
+    assert_eq!(refused(posted), (409, code("stale_snapshot")), "it has left");
+    let latest = image.left_behind("heir").await;
+    assert_eq!(image.fetch(&latest["downloadUrl"]).await, (200, b"second".to_vec()));
 }
 
 #[tokio::test]

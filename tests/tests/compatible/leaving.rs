@@ -100,6 +100,18 @@ async fn one_that_is_told_to_stop_leaves_with_its_drain_snapshot() {
 }
 
 #[tokio::test]
+async fn one_that_is_told_to_stop_before_anybody_has_drained_it_is_stopping_too() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    world.advance(Policies::default().lease.stale_after);
+    assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
+    assert_eq!(world.row("w").await["status"], "active");
+    image.keep("drain", b"files").await;
+    let row = world.row("w").await;
+    assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+}
+
+#[tokio::test]
 async fn one_that_has_claimed_nothing_has_nothing_to_keep_and_is_stopping_at_once() {
     let world = World::new().await;
     world.enqueue(TALK, "telegram", "hello").await;

@@ -54,10 +54,11 @@ async fn no_line_has_a_token_or_a_link_and_every_call_has_its_route() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w-of-the-log").await;
     image.of(&job, "workerComplete", json!({})).await;
-    image.keep("drain", b"files").await;
-    let link = image.latest().await["downloadUrl"].clone();
-    image.fetch(&link).await;
+    image.mine("workerControlState", json!({})).await;
     image.post(&json!(format!("{}/media", image.base)), b"file".to_vec()).await;
+    image.keep("manual", b"files").await;
+    let link = image.left_behind("heir-of-the-log").await["downloadUrl"].clone();
+    image.fetch(&link).await;
     image.post(&json!(format!("{}/nowhere", image.base)), b"file".to_vec()).await;
     let forged = world.with_token("w", &format!("{}A", image.token));
     forged.call("workerControlState", json!({"workerId": "w"})).await;

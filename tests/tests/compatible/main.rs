@@ -240,6 +240,12 @@ impl Image<'_> {
         prepared
     }
 
+    /// What the next image of its conversation would restore.
+    async fn left_behind(&self, heir: &str) -> Value {
+        self.world.enqueue(TALK, "telegram", "next").await;
+        self.world.image(heir, Some(TALK)).await.latest().await
+    }
+
     async fn latest(&self) -> Value {
         let args = json!({"workspaceId": "default", "agentKey": "demo", "conversationId": TALK});
         self.value("workerLatestSnapshotForRestore", args).await

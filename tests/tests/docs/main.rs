@@ -80,7 +80,6 @@ impl Samples {
             ("dead_letter", key(keys::dead_letter(&message, at))),
             ("history", key(keys::history(&conversation, Fence(7), "000001"))),
             ("latest_snapshot", key(keys::latest_snapshot(&conversation))),
-            ("media", key(keys::media(&media))),
             ("message", key(keys::message(&message))),
             ("message_payload", key(keys::message_payload(&message, "c0ffee"))),
             ("pending_tool_calls", key(keys::pending_tool_calls(&conversation))),
@@ -90,7 +89,6 @@ impl Samples {
             ("worker", key(keys::worker(&worker))),
             ("AGENTS", part(keys::AGENTS.into())),
             ("API_KEYS", part(keys::API_KEYS.into())),
-            ("EXPIRING_MEDIA", part(keys::EXPIRING_MEDIA.into())),
             ("EXPIRING_SNAPSHOTS", part(keys::EXPIRING_SNAPSHOTS.into())),
             ("EXPIRY_INDEX", part(keys::EXPIRY_INDEX.into())),
             ("MESSAGES_INDEX", part(keys::MESSAGES_INDEX.into())),
@@ -122,7 +120,19 @@ impl Samples {
             ("ulid", parts.place),
             ("workerId", worker.to_string()),
         ];
-        Self { made: BTreeMap::from(made), placeholders }.with(skills::samples())
+        Self { made: BTreeMap::from(made), placeholders }
+            .with(skills::samples())
+            .with(Self::of_files_and_calls(&media))
+    }
+
+    fn of_files_and_calls(media: &StorageId) -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let made = [
+            ("media", key(keys::media(media))),
+            ("EXPIRING_MEDIA", vec![keys::EXPIRING_MEDIA.into()]),
+            ("call", key(keys::call("c0ffee"))),
+        ];
+        Self { made: BTreeMap::from(made), placeholders: vec![("callHash", "c0ffee".into())] }
     }
 
     fn with(mut self, more: Samples) -> Self {

@@ -46,7 +46,7 @@ async fn says(world: &World, app: &App, missing: &str) {
     let by_hand = WorkerId::parse("by-hand").unwrap();
     let message = world.enqueue(TALK).await;
     let talk = ConversationId::parse(TALK).unwrap();
-    workers::register(app, by_hand.clone(), Some(&talk), None, "http://127.0.0.1:9").await.unwrap();
+    workers::register(app, by_hand.clone(), Some(&talk), None, "http://127.0.0.1:9", None).await.unwrap();
     let job = poll(app, &by_hand, &Poll { conversation: Some(talk), ..Poll::default() }).await.unwrap().job;
     assert!(job.is_some());
     world.enqueue("talk-1").await;

@@ -81,7 +81,8 @@ async fn the_id_of_a_worker_that_has_stopped_is_not_used_again() {
 
     for conversation in [None, Some(&talk)] {
         let again =
-            workers::register(&world.app, worker.clone(), conversation, None, "http://127.0.0.1:9").await;
+            workers::register(&world.app, worker.clone(), conversation, None, "http://127.0.0.1:9", None)
+                .await;
         assert!(again.is_err(), "for {conversation:?}");
     }
     assert!(world.stored(&talk).await.owner.is_none());

@@ -90,7 +90,9 @@ impl World {
     /// A worker that owns `conversation`, or nothing.
     pub async fn worker(&self, name: &str, conversation: Option<&ConversationId>) -> WorkerId {
         let id = WorkerId::parse(name).unwrap();
-        workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9").await.unwrap();
+        workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9", None)
+            .await
+            .unwrap();
         id
     }
 

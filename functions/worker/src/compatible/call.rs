@@ -110,13 +110,14 @@ async fn answered(
     let Request { path, args } = parse_json(&body.map_err(unreadable)?)?;
     // Which namespace an image was built with says nothing.
     let function = path.rsplit_once(':').map_or(path.as_str(), |(_namespace, function)| function);
-    let worker = match worker_token::examine(&served.app, token.0.expose_secret()).await? {
-        Signed::Good(worker) => worker,
-        // An image that is refused asks again for ever; one that is told to stop, stops.
-        Signed::Expired(_) if function == functions::CONTROL_STATE => return Ok(json!({"shouldStop": true})),
-        Signed::Expired(_) => {
-            return Err(Refusal::new(Code::Unauthorized, "this worker token has expired").into());
+    let worker = if function == functions::CONTROL_STATE {
+        match worker_token::examine(&served.app, token.0.expose_secret()).await? {
+            Signed::Good(worker) => worker,
+            // An image that is refused asks again for ever; one that is told to stop, stops.
+            Signed::Expired(_) => return Ok(json!({"shouldStop": true})),
         }
+    } else {
+        token.worker(&served.app).await?
     };
     Span::current().record("worker_id", worker.as_str());
     let args = named(args)?;

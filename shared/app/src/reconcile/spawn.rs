@@ -79,7 +79,7 @@ async fn register(
         worker.volume = Some(Volume { name, id: None });
     }
     let commit = match conversation {
-        None => app.store.register_if_new(&worker, Some(turn.holder)).await?,
+        None => app.store.register_if_new(&worker, Some(turn.holder), None).await?,
         Some(key) => {
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
             // The index may show what has been answered meanwhile.
@@ -93,7 +93,7 @@ async fn register(
                 return Ok(None);
             };
             worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, Some(turn.holder), policies).await?
+            app.store.register_if_free(&worker, &before, &after, (Some(turn.holder), None), policies).await?
         }
     };
     Ok(match commit {

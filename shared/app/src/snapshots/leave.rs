@@ -1,13 +1,13 @@
-//! Published images leave by themselves, idle or on a signal, and say so only by the snapshot that they make before.
-//! With the end of it, good or bad, their row goes through draining to stopping.
+//! Published images make a snapshot only when they leave: told to, idle, or on a signal. Often nobody has drained them, and
+//! they say no more than that. With the end of it, good or bad, their row goes through draining to stopping.
 
 use af_aws::objects::Objects;
 use af_domain::ids::{SnapshotId, WorkerId};
-use af_domain::snapshot::{FinalizeRefusal, SnapshotReason, Stored};
+use af_domain::snapshot::{FinalizeRefusal, Stored};
 use af_domain::worker::DrainReason;
 
-use super::{fail, finalize, own, refused};
-use crate::reconcile::{FinalSnapshot, drain, settle};
+use super::{END_TRIES_MAX, fail, finalize, own, refused};
+use crate::reconcile::{FinalSnapshot, Outcome, drain, settle};
 use crate::{App, AppError, policies};
 
 /// What a failure says when no archive ever reached us: most likely one that the gateway or Lambda refused before our
@@ -30,7 +30,7 @@ pub async fn finalize_and_leave(
         return Err(refused(FinalizeRefusal::Mismatch).into());
     }
     finalize(app, objects, worker, id).await?;
-    leave(app, worker, snapshot.reason, FinalSnapshot::Awaited).await
+    leave(app, worker, FinalSnapshot::Awaited).await
 }
 
 /// Fails a snapshot of `worker`, and lets it leave.
@@ -55,22 +55,21 @@ pub async fn fail_and_leave(
     } else {
         fail(app, worker, id, error).await?;
     }
-    leave(app, worker, snapshot.reason, FinalSnapshot::Lost).await
+    leave(app, worker, FinalSnapshot::Lost).await
 }
 
-/// Lets a worker leave that makes a snapshot for this reason. Interrupted, it is finished by reconcile, or by the same
-/// call again.
-pub(super) async fn leave(
-    app: &App,
-    worker: &WorkerId,
-    reason: SnapshotReason,
-    last: FinalSnapshot,
-) -> Result<(), AppError> {
-    if reason == SnapshotReason::Drain {
-        return Ok(());
-    }
+/// Lets a worker leave. What is not done by the end of it, or of this process, reconcile does.
+pub(super) async fn leave(app: &App, worker: &WorkerId, last: FinalSnapshot) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
-    drain(app, worker, DrainReason::Signal, &policies).await?;
-    settle(app, worker, last, &policies).await?;
+    for _ in 0..END_TRIES_MAX {
+        let row = app.store.worker_now(worker).await?;
+        if !row.is_some_and(|row| row.status.is_live()) {
+            return Ok(());
+        }
+        drain(app, worker, DrainReason::Signal, &policies).await?;
+        if let Outcome::Waiting(_) = settle(app, worker, last, &policies).await? {
+            return Ok(());
+        }
+    }
     Ok(())
 }

@@ -69,7 +69,7 @@ pub async fn prepare(
 /// Prepares a snapshot of a worker that cannot say yet what its archive will be; `receive` takes it.
 ///
 /// # Errors
-/// As `prepare`. A worker that leaves by itself and has claimed nothing has nothing to keep: it is refused, and may go.
+/// As `prepare`. A worker that has claimed nothing has nothing to keep: it is refused, and may go.
 pub async fn prepare_unannounced(
     app: &App,
     worker: &WorkerId,
@@ -79,7 +79,7 @@ pub async fn prepare_unannounced(
     match drafted(app, worker, conversation, reason).await {
         Ok(snapshot) => begun(app, snapshot).await,
         Err(AppError::Refused(refusal)) if refusal.code == Code::Conflict => {
-            leave(app, worker, reason, FinalSnapshot::Awaited).await?;
+            leave(app, worker, FinalSnapshot::Awaited).await?;
             Err(refusal.into())
         }
         Err(error) => Err(error),

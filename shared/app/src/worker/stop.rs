@@ -10,7 +10,7 @@ use super::poll::still_here;
 use crate::{App, AppError, policies};
 
 /// Whether `worker` shall leave: it is unknown or not active, was silent for too long, or has had nothing to do for the
-/// idle timeout. Its silence is judged on what stood there before this call, which is a sign of life itself.
+/// idle timeout, unless some workers are kept although nobody talks: which ones, reconcile decides. Its silence is judged on what stood there before this call, which is a sign of life itself.
 ///
 /// # Errors
 /// When the table cannot answer.
@@ -33,6 +33,9 @@ fn is_over(row: &Worker, owned: Option<&Conversation>, now: Timestamp, policies:
     let on_conversation = owned.and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
     if row.is_stale(row.seen_at.max(on_conversation), now, policies) {
         return true;
+    }
+    if policies.scaling.idle_workers_min > 0 {
+        return false;
     }
     let busy = owned.is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
     let quiet_since = owned.map_or(row.quiet_since, |c| row.quiet_since.max(c.active_at));

@@ -9,6 +9,7 @@ use af_domain::worker::{Worker, WorkerStatus};
 use super::Commit;
 use super::item::change;
 use crate::expression::Update;
+use crate::once::{Once, call_item};
 use crate::reconcile_lease::ReconcileHolder;
 use crate::worker::{drain_row, release_row, settle_row, worker_item};
 use crate::write::Committed;
@@ -25,13 +26,16 @@ impl Store {
         worker: &Worker,
         before: &Conversation,
         after: &Conversation,
-        holder: Option<&ReconcileHolder>,
+        (holder, once): (Option<&ReconcileHolder>, Option<&Once>),
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
         let past = keys::stopped_worker(&worker.id);
         let transaction = self.transaction().update(meta).put_new(worker_item(worker));
         let mut transaction = transaction.check_absent(&past, worker.registered_at);
+        if let Some(once) = once {
+            transaction = transaction.put_new_at(call_item(once, worker.id.as_str()), once.at);
+        }
         if let Some(holder) = holder {
             transaction = transaction.require(&holder.holds());
         }

@@ -94,6 +94,7 @@ writes! {
     }
     system {
         change_config_if_unchanged => Same;
+        put_api_key_if_first => Says("Stale");
         begin_reconcile => Same;
         end_reconcile => Same;
         abandon_reconcile => Same;

@@ -2,6 +2,8 @@
 
 use af_app::App;
 use af_domain::time::Timestamp;
+use af_store::api_key::ApiKey;
+use af_store::once::Once;
 
 use super::NONCE;
 use crate::world::World;
@@ -9,6 +11,19 @@ use crate::world::World;
 pub async fn change_config_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     world.app.store.put_config("policies", "{}").await.unwrap();
     send!(times, app.store.change_config_if_unchanged("policies", Some("{}"), r#"{"queue":{}}"#))
+}
+
+pub async fn put_api_key_if_first(_: &World, app: &App, times: usize) -> Vec<String> {
+    let key = ApiKey {
+        id: "k".into(),
+        name: "n".into(),
+        scopes: vec!["read".into()],
+        secret_hash: [1; 32],
+        created_at: app.now(),
+        expires_at: None,
+    };
+    let once = Once { call: "call".into(), body: "body".into(), at: app.now() };
+    send!(times, app.store.put_api_key_if_first(&key, &once))
 }
 
 pub async fn begin_reconcile(_: &World, app: &App, times: usize) -> Vec<String> {

@@ -15,7 +15,7 @@ fn twin(row: &Worker) -> Worker {
 
 pub async fn register_if_new(world: &World, app: &App, times: usize) -> Vec<String> {
     let row = twin(&row(world, &world.worker("w", None).await).await);
-    send!(times, app.store.register_if_new(&row, None))
+    send!(times, app.store.register_if_new(&row, None, None))
 }
 
 pub async fn register_if_free(world: &World, app: &App, times: usize) -> Vec<String> {
@@ -24,7 +24,7 @@ pub async fn register_if_free(world: &World, app: &App, times: usize) -> Vec<Str
     world.dismiss(&owner, Some(&talk())).await;
     let before = world.stored(&talk()).await;
     let after = before.assigned_to(&row.id, app.now(), &policies()).unwrap();
-    send!(times, app.store.register_if_free(&row, &before, &after, None, &policies()))
+    send!(times, app.store.register_if_free(&row, &before, &after, (None, None), &policies()))
 }
 
 /// The owner's row, the conversation, and the conversation without its owner.

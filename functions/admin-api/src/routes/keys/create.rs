@@ -1,8 +1,11 @@
 //! `POST /v1/keys`: makes an API key.
 
-use af_app::keys;
+use std::collections::BTreeSet;
+
+use af_app::auth::Scope;
+use af_app::{keys, once};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, Problem};
+use af_http::{ApiJson, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -35,18 +38,26 @@ pub struct Answer {
     key: String,
 }
 
-/// Makes a key.
+/// Makes a key. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
 ///
 /// # Errors
-/// 422 naming the field at fault.
+/// 422 naming the field at fault, or when the idempotency key came with another request; 409 when the key that the call
+/// made is gone.
 pub async fn create(
     State(app): State<Shared>,
-    _: Operator,
+    Operator(caller): Operator,
+    key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let scopes: Vec<_> = request.scopes.into_iter().map(Into::into).collect();
+    let scopes: Vec<Scope> = request.scopes.into_iter().map(Into::into).collect();
     let expires_at = request.expires_at.map(Timestamp::from_millis);
-    let (made, key) = keys::create(&app, &request.name, &scopes, expires_at).await?;
+    let once = key.map(|key| {
+        let scopes: BTreeSet<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes = Vec::from_iter(scopes).join(",");
+        let ends = request.expires_at.map(|at| at.to_string()).unwrap_or_default();
+        once::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
+    });
+    let (made, key) = keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
     let answer = Answer { body: made.into(), key: key.expose_secret().to_owned() };
     Ok((StatusCode::CREATED, Json(answer)))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use af_app::workers;
+use af_app::{once, workers};
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::refusal::Code;
-use af_http::{ApiJson, Id, Problem, PublicUrl};
+use af_http::{ApiJson, Id, IdempotencyKey, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -42,15 +42,16 @@ pub struct Answer {
     env: BTreeMap<String, String>,
 }
 
-/// Registers a worker.
+/// Registers a worker. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
 ///
 /// # Errors
 /// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
-/// another agent.
+/// another agent; 422 when the idempotency key came with another request.
 pub async fn register(
     State(app): State<Shared>,
-    _: Operator,
+    Operator(caller): Operator,
     PublicUrl(url): PublicUrl,
+    key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     Span::current().record("worker_id", request.worker_id.0.as_str());
@@ -59,7 +60,15 @@ pub async fn register(
     let conversation = request.conversation_id.as_ref().map(|id| &id.0);
     let agent = request.agent_key.as_ref().map(|key| &key.0);
     let url = url.ok_or_else(no_host)?;
-    let registered = workers::register(&app, request.worker_id.0, conversation, agent, &url).await?;
+    let text = |id: Option<&str>| id.unwrap_or_default().to_owned();
+    let (conversation_id, agent_key) =
+        (text(conversation.map(ConversationId::as_str)), text(agent.map(AgentKey::as_str)));
+    let once = key.map(|key| {
+        let body = ["worker", request.worker_id.0.as_str(), &conversation_id, &agent_key];
+        once::call(&app, &caller.key_id, key.as_str(), &body)
+    });
+    let id = request.worker_id.0;
+    let registered = workers::register(&app, id, conversation, agent, &url, once.as_ref()).await?;
     let answer = Answer {
         worker_id: registered.worker.id.to_string(),
         token: registered.token.expose_secret().to_owned(),
