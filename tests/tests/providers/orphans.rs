@@ -139,7 +139,7 @@ async fn a_row_that_appears_between_the_look_and_the_hand_keeps_its_machine() {
     let register = async {
         comes.notified().await;
         let row = Worker::registered(stray.clone(), "fly".to_owned(), pool.app.now());
-        pool.app.store.register_if_new(&row, None).await.unwrap();
+        pool.app.store.register_if_new(&row, None, None).await.unwrap();
     };
     let (ran, ()) = tokio::join!(Box::pin(reconcile(&slow)), register);
     let af_app::reconcile::Reconciled::Ran(report) = ran.unwrap() else { panic!("nobody else runs") };
