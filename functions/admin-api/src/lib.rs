@@ -2,6 +2,7 @@
 //! enqueueing to `app`.
 
 mod caller;
+mod openapi;
 mod paging;
 mod routes;
 mod secret_text;
@@ -12,6 +13,8 @@ use af_app::{App, Boot, BootError};
 use af_http::service;
 use axum::Router;
 use axum::routing::{delete, get, post, put};
+
+pub use openapi::openapi;
 
 use routes::{
     agents, conversations, health, keys, message_config, messages, policies, provider, provider_config,
@@ -63,6 +66,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
         .route("/v1/skills/{slug}/versions/{version}", get(skills::version::get))
         .route("/v1/keys", get(keys::list::list).post(keys::create::create))
         .route("/v1/keys/{keyId}", delete(keys::revoke::revoke))
+        .route("/openapi.json", get(routes::openapi::openapi))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     Ok(service(router.with_state(app)))

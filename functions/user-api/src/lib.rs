@@ -1,6 +1,7 @@
 //! The consumer app's API: scope `app`. A user's id opens what is that user's, and nothing else.
 
 mod caller;
+mod openapi;
 mod routes;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 
+pub use openapi::openapi;
 use routes::{binding, conversation, message, send, snapshots};
 
 type Shared = Arc<App>;

@@ -14,12 +14,37 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use http::HeaderMap;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
 /// Largest update read. Telegram's own are far smaller; what is larger is ignored, for it would only come again.
 const UPDATE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What Telegram is answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    ok: bool,
+    /// The message that it became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// Whether it had been accepted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    /// Why it became none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<String>,
+}
+
+/// What this route takes and answers.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(paths(update))]
+    struct Routes;
+    Routes::openapi()
+}
 
 struct Webhook {
     app: App,
@@ -38,12 +63,25 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     Ok(service(Router::new().route(route, post(update)).with_state(webhook)))
 }
 
+/// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that it does not come again.
+///
+/// # Errors
+/// 401 without the bot's webhook secret, 429 when too many messages wait.
+#[utoipa::path(
+    post, path = "/{pathPrefix}/telegram/webhook/{botIdentity}", tag = "telegram",
+    security(("webhookSecret" = [])),
+    request_body(content = Object, description = "An update of the Bot API."),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 429, description = "queue_full"),
+    ),
+)]
 async fn update(
     State(webhook): State<Arc<Webhook>>,
     Path((prefix, bot)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Answer>, Problem> {
     if prefix != webhook.prefix {
         return Err(Refusal::new(Code::NotFound, "there is no such route").into());
     }
@@ -52,9 +90,14 @@ async fn update(
     let body = axum::body::to_bytes(body, UPDATE_BYTES_MAX).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
-        Handled::Enqueued { message, duplicate } => {
-            json!({"ok": true, "messageId": message.as_str(), "duplicate": duplicate})
+        Handled::Enqueued { message, duplicate } => Answer {
+            ok: true,
+            message_id: Some(message.to_string()),
+            duplicate: Some(duplicate),
+            ignored: None,
+        },
+        Handled::Ignored { reason } => {
+            Answer { ok: true, message_id: None, duplicate: None, ignored: Some(reason) }
         }
-        Handled::Ignored { reason } => json!({"ok": true, "ignored": reason}),
     }))
 }

@@ -6,6 +6,7 @@ use af_app::{App, AppError, policies};
 use af_domain::time::Millis;
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::wire::{BridgeBody, EntryBody, ToolCallBody};
 
@@ -27,7 +28,7 @@ impl Timing {
 }
 
 /// A message handed out under a lease.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobBody {
     message_id: String,
@@ -64,7 +65,7 @@ impl JobBody {
 }
 
 /// Everything the worker needs for the message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleBody {
     message_id: String,
@@ -84,7 +85,7 @@ pub struct BundleBody {
 }
 
 /// The conversation so far.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StateBody {
     /// Oldest first.

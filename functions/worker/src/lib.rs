@@ -4,6 +4,7 @@
 mod caller;
 mod compatible;
 mod job;
+mod openapi;
 mod routes;
 mod wire;
 
@@ -16,6 +17,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
 
+pub use openapi::openapi;
 use routes::{media, snapshots};
 
 type Shared = Arc<App>;

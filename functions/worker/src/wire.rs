@@ -8,9 +8,10 @@ use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a worker is told about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControlBody {
     /// It shall finish what it runs, and leave.
@@ -36,7 +37,7 @@ impl From<Control> for ControlBody {
 }
 
 /// An entry of a conversation's history.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EntryBody {
     /// `user`, `assistant`, `system` or `tool`.
@@ -67,7 +68,7 @@ pub fn entries(pointer: &str, bodies: Vec<EntryBody>, now: Timestamp) -> Result<
 }
 
 /// A tool call that has not been answered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolCallBody {
     /// Which tool.
@@ -92,7 +93,7 @@ pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCa
 }
 
 /// What bridge skills need to reach the tools of the agent's app. Null is what nobody has set.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BridgeBody {
     /// Where the app takes calls.

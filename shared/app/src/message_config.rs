@@ -8,6 +8,7 @@ use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::policies::{self, Overrides};
 use crate::{App, AppError};
@@ -18,7 +19,7 @@ pub(crate) const GROUP: &str = "message";
 const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
 
 /// The message config.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MessageConfig {
     /// What stands below the text of every message, after a blank line, when a worker is handed it. It is neither stored

@@ -7,6 +7,7 @@ use af_domain::refusal::Refusal;
 use af_store::conversation::Commit;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::message_config::{self, MessageConfig};
 use crate::{App, AppError};
@@ -21,7 +22,7 @@ const CHANGE_TRIES_MAX: usize = 5;
 pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// One field, as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FieldView {
     /// The value in force.
     pub value: Value,

@@ -6,12 +6,13 @@ use af_domain::ids::MessageId;
 use af_domain::message::Payload;
 use af_domain::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::queue::Cancelled;
 use crate::views::MessageView;
 
 /// A message with its state as it is now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody {
     /// Its id.
@@ -52,7 +53,7 @@ pub struct MessageBody {
 }
 
 /// What became of a cancellation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelBody {
     /// The message.
@@ -75,7 +76,7 @@ impl CancelBody {
 }
 
 /// What a message carries.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PayloadBody {
     /// Where it came from and where the answer goes.

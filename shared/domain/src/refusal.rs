@@ -50,6 +50,30 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them; the list is closed.
+    pub const ALL: [Self; 20] = [
+        Code::MalformedRequest,
+        Code::Unauthorized,
+        Code::Forbidden,
+        Code::NotFound,
+        Code::InvalidField,
+        Code::PayloadTooLarge,
+        Code::StaleLease,
+        Code::StaleSnapshot,
+        Code::OutOfOrder,
+        Code::AgentMismatch,
+        Code::AgentDisabled,
+        Code::BotConflict,
+        Code::IdempotencyMismatch,
+        Code::AlreadyExists,
+        Code::Conflict,
+        Code::QueueFull,
+        Code::RateLimited,
+        Code::NotConfigured,
+        Code::Unavailable,
+        Code::Internal,
+    ];
+
     /// The code as it is answered.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -76,6 +100,9 @@ impl Code {
         }
     }
 }
+
+// `Internal` stays the last one.
+const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is missing in the list of all");
 
 /// A refusal: what was wrong and how to mend it, in words that a caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

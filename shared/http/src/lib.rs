@@ -13,7 +13,8 @@ mod service;
 mod trace;
 
 pub use extract::{
-    ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
+    ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyHeader, IdempotencyKey, PathParam, PathParams,
+    PublicUrl, parse_json,
 };
 pub use lambda::lambda;
 pub use pagination::{CursorKey, Limit, Page};

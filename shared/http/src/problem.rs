@@ -12,6 +12,9 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The media type of a problem (RFC 9457, section 3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -33,7 +36,7 @@ pub struct Problem {
 }
 
 /// A field at fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Where the field is: a JSON pointer into the body, or `/<name>` of a path or query parameter.
     pub pointer: String,
@@ -41,18 +44,43 @@ pub struct FieldError {
     pub message: String,
 }
 
-#[derive(Serialize)]
+/// Why a request was not carried out (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
+    /// `urn:agent-factory:problem:` and the code.
     r#type: String,
+    /// The same words for every problem of a code.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// Why, for people, and how to mend it.
     detail: &'a str,
+    /// Why, for programs: one of a closed list.
+    #[schema(schema_with = codes)]
     code: &'static str,
+    /// Leads to the cause in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// Fields at fault.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+}
+
+fn codes() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Code::ALL.map(Code::as_str))).build()
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Wire::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Wire::schemas(schemas);
+    }
 }
 
 impl Problem {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{World, message};
 
 /// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
-const ROUTES: [(&str, &str, char); 55] = [
+const ROUTES: [(&str, &str, char); 56] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -60,6 +60,7 @@ const ROUTES: [(&str, &str, char); 55] = [
     ("GET", "/v1/users/u/binding", 'p'),
     ("PUT", "/v1/users/u/binding", 'p'),
     ("DELETE", "/v1/users/u/binding", 'p'),
+    ("GET", "/openapi.json", '-'),
     ("GET", "/healthz", '-'),
     ("GET", "/readyz", '-'),
 ];

@@ -6,6 +6,7 @@ pub mod health;
 pub mod keys;
 pub mod message_config;
 pub mod messages;
+pub mod openapi;
 pub mod policies;
 pub mod provider;
 pub mod provider_config;

@@ -8,19 +8,21 @@ use af_http::{ApiJson, Id, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
 /// Whose bot.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
+    #[schema(value_type = String)]
     agent_key: Id<AgentKey>,
 }
 
 /// The webhook as Telegram sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Whether updates come to us from now on.
@@ -44,6 +46,15 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 for an unknown agent, 409 when it has no bot or Telegram refuses the URL, 503 when Telegram cannot be reached.
+#[utoipa::path(
+    post, path = "/v1/telegram/webhooks", tag = "telegram",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "not_configured, conflict"),
+        (status = 503, description = "unavailable"),
+    ),
+)]
 pub async fn configure(
     State(app): State<Shared>,
     _: Operator,

@@ -12,16 +12,19 @@ use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
 /// Which part of the conversation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// Entries in each of the two lists, 1 to 200.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `nextHistoryCursor` of an answer before: older history.
     #[serde(default)]
@@ -32,7 +35,7 @@ pub struct Query {
 }
 
 /// A conversation as its user sees it. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     conversation_id: String,
@@ -58,7 +61,8 @@ pub struct Answer {
 }
 
 /// An entry of the history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConversationEntry)]
 pub struct EntryBody {
     /// `user`, `assistant`, `system` or `tool`.
     role: &'static str,
@@ -67,8 +71,9 @@ pub struct EntryBody {
 }
 
 /// A tool call that has not been answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OpenToolCall)]
 pub struct ToolCallBody {
     tool_name: String,
     call_id: String,
@@ -80,6 +85,11 @@ pub struct ToolCallBody {
 ///
 /// # Errors
 /// 404 when the user and the agent have none yet.
+#[utoipa::path(
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
+    security(("apiKey" = ["admin", "app"])), params(Query),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: ConsumerApp,

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use af_app::send::{UserMessage, send as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, IdempotencyKey, Problem};
+use af_http::{ApiJson, ApiPath, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
 /// What the user says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// The text.
@@ -33,7 +34,7 @@ pub struct Request {
 }
 
 /// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     message_id: String,
@@ -45,6 +46,17 @@ pub struct Answer {
 /// 404 when the user has no active binding, 409 when it is to another agent or the agent is disabled, 413, 422 naming
 /// the field at fault or an idempotency key that came with another body, 429 when too many wait. Nothing is written
 /// then.
+#[utoipa::path(
+    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
+    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses(
+        (status = 202, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict, agent_disabled"),
+        (status = 413, description = "payload_too_large"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+        (status = 429, description = "queue_full"),
+    ),
+)]
 pub async fn send(
     State(app): State<Shared>,
     ConsumerApp(caller): ConsumerApp,

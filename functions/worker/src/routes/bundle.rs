@@ -14,7 +14,8 @@ use crate::caller::Caller;
 use crate::job::BundleBody;
 
 /// How much.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// The cursor of an earlier bundle: only newer history comes.
@@ -26,6 +27,11 @@ pub struct Query {
 ///
 /// # Errors
 /// 404 unless the caller holds the message's lease, 422 for a cursor that is none.
+#[utoipa::path(
+    get, path = "/v1/worker/messages/{messageId}/bundle", tag = "worker",
+    security(("workerToken" = [])), params(Query),
+    responses((status = 200, body = BundleBody), (status = 404, description = "not_found")),
+)]
 pub async fn bundle(
     State(app): State<Shared>,
     Caller(worker): Caller,

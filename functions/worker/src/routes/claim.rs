@@ -6,22 +6,24 @@ use af_http::{ApiJson, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::job::{JobBody, Timing};
 
 /// What a worker wants.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// Only a message of this conversation; left out, of its own, or of any that nobody owns.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     /// Null when there is none for it, or it is told to stop.
     job: Option<JobBody>,
@@ -31,6 +33,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 401 without a valid worker token.
+#[utoipa::path(
+    post, path = "/v1/worker/claim", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn claim(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -9,13 +9,14 @@ use af_store::conversation::CompleteWith;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
 
 /// How the message ended.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -35,7 +36,7 @@ pub struct Request {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     completed: bool,
 }
@@ -44,6 +45,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
+#[utoipa::path(
+    post, path = "/v1/worker/messages/{messageId}/complete", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer)), (status = 409, description = "stale_lease")),
+)]
 pub async fn complete(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -6,22 +6,25 @@ use af_http::{ApiQuery, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Told;
 use crate::wire::ControlBody;
 
 /// Who asks.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// The conversation it believes it is assigned to; with it the answer costs less.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     control: ControlBody,
@@ -33,6 +36,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 401 without a worker token.
+#[utoipa::path(
+    get, path = "/v1/worker/control", tag = "worker",
+    security(("workerToken" = [])), params(Query),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn control(
     State(app): State<Shared>,
     Told(worker): Told,

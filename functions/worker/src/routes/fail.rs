@@ -7,13 +7,14 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::wire::lease;
 
 /// How the attempt ended.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -34,7 +35,7 @@ const fn yes() -> bool {
 }
 
 /// What becomes of the message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     requeued: bool,
@@ -47,6 +48,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then.
+#[utoipa::path(
+    post, path = "/v1/worker/messages/{messageId}/fail", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer)), (status = 409, description = "stale_lease")),
+)]
 pub async fn fail(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -7,13 +7,14 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::wire::{ControlBody, lease};
 
 /// A heartbeat.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -24,7 +25,7 @@ pub struct Request {
 }
 
 /// What a worker is answered. A lease that is lost is an answer, not an error.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     held: bool,
@@ -40,6 +41,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 401 without a valid worker token, 422 for a lease id that is none.
+#[utoipa::path(
+    post, path = "/v1/worker/messages/{messageId}/heartbeat", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn heartbeat(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -6,13 +6,14 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::wire::{EntryBody, ToolCallBody, entries, lease, tool_calls};
 
 /// Entries to append.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -26,7 +27,7 @@ pub struct Request {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     appended: usize,
 }
@@ -35,6 +36,13 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more, 409 `out_of_order` when `ordinal` does not follow.
+#[utoipa::path(
+    post, path = "/v1/worker/conversations/{conversationId}/history", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 409, description = "stale_lease, out_of_order"),
+    ),
+)]
 pub async fn append(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -8,13 +8,14 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 use crate::wire::lease;
 
 /// What is added.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     lease_id: String,
@@ -24,7 +25,7 @@ pub struct Request {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     attached: bool,
 }
@@ -33,6 +34,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `stale_lease` when the lease is not in force any more; nothing was written then. 422 when it is too much.
+#[utoipa::path(
+    post, path = "/v1/worker/messages/{messageId}/metadata", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer)), (status = 409, description = "stale_lease")),
+)]
 pub async fn metadata(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -6,6 +6,7 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Told;
@@ -13,7 +14,7 @@ use crate::job::{BundleBody, JobBody, Timing};
 use crate::wire::ControlBody;
 
 /// What a worker asks.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// The conversation it believes it is assigned to.
@@ -41,7 +42,7 @@ const fn yes() -> bool {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     control: ControlBody,
@@ -55,6 +56,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 401 without a worker token.
+#[utoipa::path(
+    post, path = "/v1/worker/poll", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn poll(
     State(app): State<Shared>,
     Told(worker): Told,

@@ -15,11 +15,13 @@ use crate::Shared;
 use crate::caller::Caller;
 
 /// Which skills.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// `stable`, when left out, or `canary`.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     release_channel: Option<Id<ReleaseChannel>>,
 }
 
@@ -27,6 +29,11 @@ pub struct Query {
 ///
 /// # Errors
 /// 401 without a valid worker token or when the caller has stopped, 422 for a channel that there is not.
+#[utoipa::path(
+    get, path = "/v1/worker/skills", tag = "worker",
+    security(("workerToken" = [])), params(Query),
+    responses((status = 200, body = af_app::skills::Manifest), (status = 304)),
+)]
 pub async fn skills(
     State(app): State<Shared>,
     Caller(worker): Caller,

@@ -6,6 +6,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown};
 use futures::StreamExt;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{readiness, told, usable};
 use crate::{App, AppError};
@@ -18,7 +19,7 @@ const ENDS_AFTER: Millis = Millis::from_secs(15);
 const ERRORS_MAX: usize = 20;
 
 /// What a cleanup found and did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cleanup {
     /// The app that was cleared.
@@ -34,7 +35,7 @@ pub struct Cleanup {
 }
 
 /// How far a cleanup came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
     /// What there was.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::refusal::Refusal;
 use af_providers::{Capabilities, Guest, ProviderKind};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{App, AppError};
 
@@ -27,7 +28,7 @@ const VOLUME_PATH: &str = "/data";
 const PATH_LEN_MAX: usize = 200;
 
 /// Where and how workers run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ProviderConfig {
     /// `fly` or `local`; other kinds are not available yet.
@@ -62,7 +63,7 @@ pub struct ProviderConfig {
 }
 
 /// The size of a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GuestConfig {
     /// `shared` or `performance`.
@@ -80,7 +81,7 @@ impl From<GuestConfig> for Guest {
 }
 
 /// The config as it is stored, and what an operator should know about it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderConfigView {
     /// The config; null before the first.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use af_providers::{Machine, MachineState, Survey};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Place, config};
 use crate::{App, AppError};
 
 /// Whether workers can run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
     /// The configured kind; null without a config.

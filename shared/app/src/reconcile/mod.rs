@@ -20,6 +20,7 @@ use crate::{App, AppError, policies};
 use execute::execute;
 pub(crate) use execute::{FinalSnapshot, drain, settle};
 use observe::{Sight, observe};
+use utoipa::ToSchema;
 
 /// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
 const RUNS_MAX: usize = 20;
@@ -28,7 +29,7 @@ const RUNS_MAX: usize = 20;
 const BEGINS_FOR: Millis = Millis::from_secs(40);
 
 /// What a run found, did, and waits for.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// When it observed, epoch ms.
@@ -59,7 +60,7 @@ const fn is_none(count: &usize) -> bool {
 }
 
 /// One action of a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
     /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
@@ -73,7 +74,7 @@ pub struct ActionReport {
 }
 
 /// Something that a run leaves alone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReport {
     /// What waits.

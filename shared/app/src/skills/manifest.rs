@@ -7,6 +7,7 @@ use af_domain::skill::bundle::{SkillFile, sha256};
 use af_domain::skill::channel::Channel;
 use af_domain::skill::{Edition, LAYOUT_VERSION, MANAGED_BY, MARKER, ReleaseChannel};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{App, AppError};
 
@@ -28,7 +29,7 @@ pub enum Fetched {
 }
 
 /// All skills of a channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// How the skills lie on a worker.
@@ -46,7 +47,7 @@ pub struct Manifest {
 }
 
 /// A skill in a manifest.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestSkill {
     slug: String,
@@ -62,7 +63,7 @@ pub struct ManifestSkill {
 }
 
 /// A file in a manifest.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ManifestFile {
     path: String,
     content: String,

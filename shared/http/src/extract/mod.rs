@@ -11,7 +11,7 @@ mod shape;
 
 pub use bearer::Bearer;
 pub use id::Id;
-pub use idempotency::IdempotencyKey;
+pub use idempotency::{IdempotencyHeader, IdempotencyKey};
 pub use json::{ApiJson, parse as parse_json};
 pub use path::{ApiPath, PathParam, PathParams};
 pub use public_url::PublicUrl;

@@ -13,6 +13,11 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    delete, path = "/v1/agents/{agentKey}", tag = "agents",
+    security(("apiKey" = ["admin"])),
+    responses((status = 204), (status = 404, description = "not_found")),
+)]
 pub async fn delete(
     State(app): State<Shared>,
     _: Operator,

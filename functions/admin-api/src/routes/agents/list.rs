@@ -16,6 +16,11 @@ const LISTING: &str = "agents";
 ///
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/agents", tag = "agents",
+    security(("apiKey" = ["admin", "read"])), params(PageQuery),
+    responses((status = 200, body = Page<AgentBody>)),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

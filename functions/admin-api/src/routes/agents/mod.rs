@@ -11,9 +11,10 @@ use af_domain::bridge::BridgeConfig;
 use af_domain::ids::SecretRef;
 use af_http::Id;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An agent profile.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentBody {
     agent_key: String,
@@ -34,7 +35,7 @@ pub struct AgentBody {
 }
 
 /// A bot as Telegram names it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BotBody {
     bot_identity: String,
@@ -44,7 +45,7 @@ pub struct BotBody {
 
 /// An agent's bridge. It names secrets and holds none; what is left out is looked for in the secrets
 /// `agent-bridge.<field>.<agentKey>` and `agent-bridge.<field>`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BridgeConfigBody {
     /// Whether the agent has its bridge; the rest is kept while it has not.
@@ -60,9 +61,11 @@ pub struct BridgeConfigBody {
     app_key: Option<String>,
     /// The secret with the key of who calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     service_key_secret_ref: Option<Id<SecretRef>>,
     /// The secret with the base URLs of several apps, a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     app_base_url_map_json_secret_ref: Option<Id<SecretRef>>,
 }
 

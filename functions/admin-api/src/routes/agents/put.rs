@@ -6,13 +6,14 @@ use af_http::{ApiJson, ApiPath, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{AgentBody, BridgeConfigBody};
 use crate::Shared;
 use crate::caller::Operator;
 
 /// What is set. What is left out goes back to its default.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// What people see.
@@ -25,6 +26,7 @@ pub struct Request {
     enabled: bool,
     /// Names of the secrets it uses.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     secrets_ref: Vec<Id<SecretRef>>,
     /// How its skills reach the tools of its app.
     #[serde(default)]
@@ -39,6 +41,11 @@ const fn yes() -> bool {
 ///
 /// # Errors
 /// 422 naming the field at fault.
+#[utoipa::path(
+    put, path = "/v1/agents/{agentKey}", tag = "agents",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses((status = 200, body = AgentBody)),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

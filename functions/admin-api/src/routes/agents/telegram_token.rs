@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use secrecy::SecretString;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::BotBody;
 use crate::Shared;
@@ -14,11 +15,12 @@ use crate::caller::Operator;
 use crate::secret_text;
 
 /// The token.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// As BotFather gave it.
     #[serde(deserialize_with = "secret_text::read")]
+    #[schema(value_type = String)]
     plaintext_value: SecretString,
     /// Whether the bot may take another one's place.
     #[serde(default)]
@@ -30,6 +32,14 @@ pub struct Request {
 /// # Errors
 /// 404 for an unknown agent, 422 for a token that Telegram does not know, 409 when the bot belongs to another agent or
 /// the agent has another bot, 503 when Telegram cannot be reached.
+#[utoipa::path(
+    put, path = "/v1/agents/{agentKey}/telegram-token", tag = "agents",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = BotBody), (status = 404, description = "not_found"),
+        (status = 409, description = "bot_conflict, conflict"), (status = 503, description = "unavailable"),
+    ),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

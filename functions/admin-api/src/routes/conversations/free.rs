@@ -7,12 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
 /// Why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// 1 to 150 characters; stands in the error of the attempt that is ended.
@@ -23,7 +24,7 @@ pub struct Request {
 }
 
 /// What was taken away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     conversation_id: String,
@@ -39,6 +40,14 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when there is none; 409 when nobody has it, or it was claimed again; 422 for a reason that is blank or too long.
+#[utoipa::path(
+    post, path = "/v1/conversations/{conversationId}/free", tag = "conversations",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub async fn free(
     State(app): State<Shared>,
     _: Operator,

@@ -10,12 +10,13 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
 
 /// A conversation. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     conversation_id: String,
@@ -38,7 +39,7 @@ pub struct Answer {
 }
 
 /// The worker that a conversation is assigned to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerBody {
     worker_id: String,
@@ -52,7 +53,7 @@ pub struct OwnerBody {
 }
 
 /// A worker's right to run a message. Its id is not shown: whoever has it could end it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaseBody {
     fence: u64,
@@ -69,7 +70,7 @@ pub struct LeaseBody {
 }
 
 /// A message that waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingBody {
     message_id: String,
@@ -81,7 +82,7 @@ pub struct PendingBody {
 }
 
 /// How a lease ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutcomeBody {
     fence: u64,
@@ -98,6 +99,11 @@ pub struct OutcomeBody {
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/conversations/{conversationId}", tag = "conversations",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: Viewer,

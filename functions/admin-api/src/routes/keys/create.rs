@@ -5,19 +5,20 @@ use std::collections::BTreeSet;
 use af_app::auth::Scope;
 use af_app::{keys, once};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, IdempotencyKey, Problem};
+use af_http::{ApiJson, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{KeyBody, ScopeName};
 use crate::Shared;
 use crate::caller::Operator;
 
 /// What key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// What it is for.
@@ -30,7 +31,7 @@ pub struct Request {
 }
 
 /// A new key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Answer {
     #[serde(flatten)]
     body: KeyBody,
@@ -43,6 +44,14 @@ pub struct Answer {
 /// # Errors
 /// 422 naming the field at fault, or when the idempotency key came with another request; 409 when the key that the call
 /// made is gone.
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys",
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 409, description = "conflict"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+    ),
+)]
 pub async fn create(
     State(app): State<Shared>,
     Operator(caller): Operator,

@@ -16,6 +16,11 @@ const LISTING: &str = "keys";
 ///
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/keys", tag = "keys",
+    security(("apiKey" = ["admin", "read"])), params(PageQuery),
+    responses((status = 200, body = Page<KeyBody>)),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

@@ -7,9 +7,10 @@ pub mod revoke;
 use af_app::auth::Scope;
 use af_app::keys::ApiKey;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An API key without its secret. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyBody {
     key_id: String,
@@ -24,7 +25,7 @@ pub struct KeyBody {
 }
 
 /// What a key opens.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeName {
     /// The operator API, and all else.

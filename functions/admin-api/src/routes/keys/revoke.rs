@@ -12,6 +12,11 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    delete, path = "/v1/keys/{keyId}", tag = "keys",
+    security(("apiKey" = ["admin"])),
+    responses((status = 204), (status = 404, description = "not_found")),
+)]
 pub async fn revoke(
     State(app): State<Shared>,
     _: Operator,

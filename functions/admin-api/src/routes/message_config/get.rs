@@ -12,6 +12,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// When it cannot be read.
+#[utoipa::path(
+    get, path = "/v1/config/message", tag = "config",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = MessageConfig)),
+)]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<MessageConfig>, Problem> {
     Ok(Json(show(&app).await?))
 }

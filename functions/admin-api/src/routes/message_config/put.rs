@@ -12,6 +12,11 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 422 naming the field at fault; nothing is written then.
+#[utoipa::path(
+    put, path = "/v1/config/message", tag = "config",
+    security(("apiKey" = ["admin"])), request_body = MessageConfig,
+    responses((status = 200, body = MessageConfig)),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

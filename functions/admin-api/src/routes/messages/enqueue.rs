@@ -6,22 +6,25 @@ use af_app::enqueue::{Enqueue, Identity, enqueue as use_case};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, Id, IdempotencyKey, Problem};
+use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Sender;
 
 /// A message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
+    #[schema(value_type = String)]
     conversation_id: Id<ConversationId>,
     /// Must be the conversation's agent, once it has one.
+    #[schema(value_type = String)]
     agent_key: Id<AgentKey>,
     payload: PayloadRequest,
     /// 0 to 100, higher runs first; the policy's default when left out.
@@ -36,7 +39,7 @@ pub struct Request {
 }
 
 /// What the message carries: at most 256 KB as JSON.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadRequest {
     /// Where it comes from and where the answer goes: `telegram`, `system_push`, or the caller's own word.
@@ -57,7 +60,7 @@ pub struct PayloadRequest {
 }
 
 /// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     message_id: String,
@@ -70,6 +73,17 @@ pub struct Answer {
 /// # Errors
 /// 404 for an unknown agent, 409 for a disabled one or another agent's conversation, 413, 422 naming the field at
 /// fault or an idempotency key that came with another body, 429 when too many wait. Nothing is written then.
+#[utoipa::path(
+    post, path = "/v1/messages", tag = "messages",
+    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses(
+        (status = 202, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "agent_disabled, agent_mismatch"),
+        (status = 413, description = "payload_too_large"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+        (status = 429, description = "queue_full"),
+    ),
+)]
 pub async fn enqueue(
     State(app): State<Shared>,
     Sender(caller): Sender,

@@ -8,12 +8,13 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
 
 /// A message with its state as it is now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     #[serde(flatten)]
@@ -23,7 +24,7 @@ pub struct Answer {
 }
 
 /// An attempt: one claim of the message. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptBody {
     /// Which one, from 1; a dead letter that is retried begins anew.
@@ -46,6 +47,11 @@ pub struct AttemptBody {
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/messages/{messageId}", tag = "messages",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: Viewer,

@@ -12,6 +12,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// When they cannot be read.
+#[utoipa::path(
+    get, path = "/v1/config/policies", tag = "config",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(PoliciesView))),
+)]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<PoliciesView>, Problem> {
     Ok(Json(view(&app).await?))
 }

@@ -12,6 +12,12 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 422 naming the field at fault and what it accepts; nothing is written then.
+#[utoipa::path(
+    put, path = "/v1/config/policies", tag = "config",
+    security(("apiKey" = ["admin"])),
+    request_body(content = Object, example = json!({"retry": {"maxAttempts": 3}, "poll": {"activeMs": null}})),
+    responses((status = 200, body = inline(PoliciesView))),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

@@ -12,6 +12,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// When the table or Secrets Manager cannot answer; what the provider answers is part of the result.
+#[utoipa::path(
+    get, path = "/v1/provider", tag = "provider",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = Readiness)),
+)]
 pub async fn readiness(
     State(app): State<Shared>,
     _: Viewer,

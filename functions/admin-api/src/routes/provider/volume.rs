@@ -13,6 +13,15 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 422 for what cannot be an id, 404 when this deployment has no such volume, 409 while a machine has it.
+#[utoipa::path(
+    delete, path = "/v1/provider/volumes/{volumeId}", tag = "provider",
+    security(("apiKey" = ["admin"])),
+    responses(
+        (status = 204), (status = 404, description = "not_found"),
+        (status = 409, description = "not_configured, conflict"),
+        (status = 429, description = "rate_limited"), (status = 503, description = "unavailable"),
+    ),
+)]
 pub async fn delete(
     State(app): State<Shared>,
     _: Operator,

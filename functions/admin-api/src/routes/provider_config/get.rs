@@ -12,6 +12,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// When it cannot be read.
+#[utoipa::path(
+    get, path = "/v1/config/provider", tag = "config",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = ProviderConfigView)),
+)]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<ProviderConfigView>, Problem> {
     Ok(Json(show(&app).await?))
 }

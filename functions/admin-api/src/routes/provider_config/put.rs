@@ -13,6 +13,11 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 422 naming the field at fault; nothing is written then.
+#[utoipa::path(
+    put, path = "/v1/config/provider", tag = "config",
+    security(("apiKey" = ["admin"])), request_body = ProviderConfig,
+    responses((status = 200, body = ProviderConfigView)),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

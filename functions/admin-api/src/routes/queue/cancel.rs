@@ -17,6 +17,14 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// 404 when there is none, 409 when it is done.
+#[utoipa::path(
+    post, path = "/v1/queue/{messageId}/cancel", tag = "queue",
+    security(("apiKey" = ["admin"])),
+    responses(
+        (status = 200, body = CancelBody), (status = 202, body = CancelBody),
+        (status = 404, description = "not_found"), (status = 409, description = "conflict"),
+    ),
+)]
 pub async fn cancel(
     State(app): State<Shared>,
     _: Operator,

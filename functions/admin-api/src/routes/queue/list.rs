@@ -10,26 +10,32 @@ use af_http::{ApiQuery, Id, Limit, Page, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
 use crate::paging;
 
 /// Which messages.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// Those in this state; without a conversation only `queued`, `processing` or `dead_letter`.
     #[serde(default)]
+    #[param(inline)]
     status: Option<Status>,
     /// Those of this conversation.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
     /// Those for this agent.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     agent_key: Option<Id<AgentKey>>,
     /// Messages on the page, 1 to 200.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `nextCursor` of the page before.
     #[serde(default)]
@@ -37,7 +43,7 @@ pub struct Query {
 }
 
 /// The state of a message.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Status {
     Queued,
@@ -74,6 +80,11 @@ impl Query {
 ///
 /// # Errors
 /// 422 for a state that only a conversation's list can filter by, and for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/queue/messages", tag = "queue",
+    security(("apiKey" = ["admin", "read"])), params(Query),
+    responses((status = 200, body = Page<MessageBody>)),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

@@ -5,6 +5,7 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
@@ -14,7 +15,7 @@ use crate::paging;
 const LISTING: &str = "queue recover";
 
 /// Where to go on, and whether to repair.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// `nextCursor` of the call before; without it, the walk begins.
@@ -26,7 +27,7 @@ pub struct Request {
 }
 
 /// What this call has found. Calls go on with `nextCursor` until there is none.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Conversations that hold work, a lease or an owner, and were checked.
@@ -39,7 +40,7 @@ pub struct Answer {
 }
 
 /// Something that was wrong with a conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
     /// The conversation's id, or its partition where the id cannot be read.
@@ -64,6 +65,11 @@ impl From<Malformed> for Found {
 ///
 /// # Errors
 /// 422 for a cursor that is not of this walk.
+#[utoipa::path(
+    post, path = "/v1/queue/recover", tag = "queue",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn recover(
     State(app): State<Shared>,
     _: Operator,

@@ -2,17 +2,18 @@
 
 use af_app::queue::retry as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, IdempotencyKey, Problem};
+use af_http::{ApiPath, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
 /// A message that waits again, with its attempts at zero.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     message_id: String,
@@ -26,6 +27,14 @@ pub struct Answer {
 /// # Errors
 /// 404 when there is no such message, or its agent is gone; 409 when it is no dead letter, or its agent is disabled;
 /// 429 when too many wait in its conversation. Nothing is written then.
+#[utoipa::path(
+    post, path = "/v1/queue/{messageId}/retry", tag = "queue",
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict, agent_disabled"), (status = 429, description = "queue_full"),
+    ),
+)]
 pub async fn retry(
     State(app): State<Shared>,
     Operator(caller): Operator,

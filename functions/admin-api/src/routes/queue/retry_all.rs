@@ -3,22 +3,25 @@
 use af_app::queue::{Which, retry_all as use_case};
 use af_domain::ids::{AgentKey, ConversationId, MessageId};
 use af_domain::refusal::Refusal;
-use af_http::{ApiJson, Id, IdempotencyKey, Problem};
+use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
 
 /// Which dead letters: those of a conversation or those of an agent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     agent_key: Option<Id<AgentKey>>,
     /// `nextCursor` of the call before.
     #[serde(default)]
@@ -26,7 +29,7 @@ pub struct Request {
 }
 
 /// What this call did. Each call looks at a bounded number of dead letters.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// How many wait again.
@@ -45,6 +48,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 422 unless exactly one of `conversationId` and `agentKey` is there, and for a cursor of another walk.
+#[utoipa::path(
+    post, path = "/v1/queue/retry", tag = "queue",
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn retry_all(
     State(app): State<Shared>,
     Operator(caller): Operator,

@@ -6,12 +6,13 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
 
 /// How much waits, runs and is dead. The counts follow the table's stream, a second or two behind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Messages that may run now.
@@ -32,6 +33,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// When they cannot be read.
+#[utoipa::path(
+    get, path = "/v1/queue/stats", tag = "queue",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn stats(State(app): State<Shared>, _: Viewer) -> Result<Json<Answer>, Problem> {
     let stats = queue::stats(&app).await?;
     Ok(Json(Answer {

@@ -7,12 +7,13 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
 
 /// What a message waits for, in words and in parts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     message_id: String,
@@ -44,6 +45,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/queue/{messageId}/why", tag = "queue",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn why(
     State(app): State<Shared>,
     _: Viewer,

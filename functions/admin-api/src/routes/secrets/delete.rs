@@ -14,6 +14,11 @@ use crate::caller::Operator;
 ///
 /// # Errors
 /// When Secrets Manager cannot answer.
+#[utoipa::path(
+    delete, path = "/v1/secrets/{secretRef}", tag = "secrets",
+    security(("apiKey" = ["admin"])),
+    responses((status = 204)),
+)]
 pub async fn delete(
     State(app): State<Shared>,
     _: Operator,

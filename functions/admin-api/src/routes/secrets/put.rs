@@ -7,21 +7,23 @@ use axum::Json;
 use axum::extract::State;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 use crate::secret_text;
 
 /// The value.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     #[serde(deserialize_with = "secret_text::read")]
+    #[schema(value_type = String)]
     plaintext_value: SecretString,
 }
 
 /// What was made of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     secret_ref: String,
@@ -33,6 +35,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 422 for an empty value or one of more than 64 KB.
+#[utoipa::path(
+    put, path = "/v1/secrets/{secretRef}", tag = "secrets",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

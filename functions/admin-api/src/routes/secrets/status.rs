@@ -7,6 +7,7 @@ use af_http::{ApiQuery, Page, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Viewer;
@@ -15,7 +16,8 @@ use crate::caller::Viewer;
 const REFS_MAX: usize = 100;
 
 /// Which secrets.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     /// Their refs, parted by commas.
@@ -23,9 +25,9 @@ pub struct Query {
 }
 
 /// Whether there is a secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Status {
+pub struct SecretBody {
     secret_ref: String,
     /// Whether it has a value.
     has_active: bool,
@@ -37,14 +39,19 @@ pub struct Status {
 ///
 /// # Errors
 /// 422 for no ref, too many, or one that is none.
+#[utoipa::path(
+    get, path = "/v1/secrets", tag = "secrets",
+    security(("apiKey" = ["admin", "read"])), params(Query),
+    responses((status = 200, body = Page<SecretBody>)),
+)]
 pub async fn status(
     State(app): State<Shared>,
     _: Viewer,
     ApiQuery(query): ApiQuery<Query>,
-) -> Result<Json<Page<Status>>, Problem> {
+) -> Result<Json<Page<SecretBody>>, Problem> {
     let refs = parse(&query.refs)?;
     let found = secrets::status(&app, &refs).await?.into_iter();
-    let items = found.map(|s| Status {
+    let items = found.map(|s| SecretBody {
         secret_ref: s.secret_ref.to_string(),
         has_active: s.has_active,
         version: s.version,

@@ -7,19 +7,22 @@ use af_http::{ApiJson, ApiPath, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::SkillBody;
 use crate::Shared;
 use crate::caller::Operator;
 
 /// Which version is released where.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// One that is deployed.
+    #[schema(value_type = String)]
     version: Id<SkillVersion>,
     /// `stable`, when left out, or `canary`.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     release_channel: Option<Id<ReleaseChannel>>,
     /// Who releases it.
     actor: String,
@@ -30,6 +33,14 @@ pub struct Request {
 /// # Errors
 /// 404 when there is no such skill or version, 409 when the skill is being deleted or the channel cannot take the
 /// release. Nothing is written then.
+#[utoipa::path(
+    post, path = "/v1/skills/{slug}/activate", tag = "skills",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = SkillBody), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub async fn activate(
     State(app): State<Shared>,
     _: Operator,

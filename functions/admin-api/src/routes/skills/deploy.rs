@@ -9,16 +9,18 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ReleaseBody;
 use crate::Shared;
 use crate::caller::Operator;
 
 /// What is deployed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// The skill; made when there is none. Also its folder's name on workers.
+    #[schema(value_type = String)]
     slug: Id<SkillSlug>,
     /// What people see; stays when left out.
     #[serde(default)]
@@ -27,6 +29,7 @@ pub struct Request {
     #[serde(default)]
     description: Option<String>,
     /// A semantic version.
+    #[schema(value_type = String)]
     version: Id<SkillVersion>,
     /// Its files: `SKILL.md` and `scripts/index.mjs` (`.cjs`) must be among them.
     files: Vec<FileBody>,
@@ -35,17 +38,20 @@ pub struct Request {
     entry_point: String,
     /// `esm`, when left out, or `cjs`.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     module_format: Option<Id<ModuleFormat>>,
     /// `stable`, when left out, or `canary`.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     release_channel: Option<Id<ReleaseChannel>>,
     /// Who deploys it.
     actor: String,
 }
 
 /// A file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeployedFile)]
 pub struct FileBody {
     /// Where it lies in the skill's folder.
     path: String,
@@ -60,7 +66,7 @@ fn default_export() -> String {
 }
 
 /// A release that is active.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     slug: String,
@@ -76,6 +82,14 @@ pub struct Answer {
 /// # Errors
 /// 413 when the files are too large together, 422 naming the field at fault, 409 when the version is there with other
 /// files, the skill is being deleted, or the channel cannot take the release. Nothing is written then.
+#[utoipa::path(
+    post, path = "/v1/skills", tag = "skills",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 409, description = "conflict"),
+        (status = 413, description = "payload_too_large"),
+    ),
+)]
 pub async fn deploy(
     State(app): State<Shared>,
     _: Operator,

@@ -14,6 +14,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/skills/{slug}", tag = "skills",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = SkillBody), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: Viewer,

@@ -16,6 +16,11 @@ const LISTING: &str = "skills";
 ///
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/skills", tag = "skills",
+    security(("apiKey" = ["admin", "read"])), params(PageQuery),
+    responses((status = 200, body = Page<SkillBody>)),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use af_app::skills::VersionView;
 use af_domain::skill::{Edition, Release, Skill, Stamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A skill. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkillBody {
     slug: String,
@@ -35,7 +36,7 @@ pub struct SkillBody {
 }
 
 /// A version on a channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBody {
     #[serde(flatten)]
@@ -46,7 +47,7 @@ pub struct ReleaseBody {
 }
 
 /// What a version is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditionBody {
     version: String,
@@ -60,7 +61,7 @@ pub struct EditionBody {
 }
 
 /// A version of a skill, and where it was released.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionBody {
     #[serde(flatten)]
@@ -73,7 +74,7 @@ pub struct VersionBody {
 }
 
 /// A release, whether it is active or not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PastReleaseBody {
     released_at: u64,

@@ -6,23 +6,25 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::SkillBody;
 use crate::Shared;
 use crate::caller::Operator;
 
 /// Whether the skill is served.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// `active` or `disabled`.
+    #[schema(inline)]
     status: Status,
     /// Who says so.
     actor: String,
 }
 
 /// What an operator may set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It is served.
@@ -35,6 +37,14 @@ pub enum Status {
 ///
 /// # Errors
 /// 404 when there is none, 409 when it is being deleted or a channel cannot take it back. Nothing is written then.
+#[utoipa::path(
+    put, path = "/v1/skills/{slug}/status", tag = "skills",
+    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = SkillBody), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"),
+    ),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,

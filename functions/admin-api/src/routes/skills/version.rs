@@ -6,13 +6,14 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::VersionBody;
 use crate::Shared;
 use crate::caller::Viewer;
 
 /// A version with its files.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
     #[serde(flatten)]
     version: VersionBody,
@@ -21,7 +22,8 @@ pub struct Answer {
 }
 
 /// A file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SkillFile)]
 pub struct FileBody {
     path: String,
     content: String,
@@ -32,6 +34,11 @@ pub struct FileBody {
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/skills/{slug}/versions/{version}", tag = "skills",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: Viewer,

@@ -15,6 +15,11 @@ use crate::paging::{self, PageQuery};
 ///
 /// # Errors
 /// 404 when there is no such skill, 422 for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/skills/{slug}/versions", tag = "skills",
+    security(("apiKey" = ["admin", "read"])), params(PageQuery),
+    responses((status = 200, body = Page<VersionBody>), (status = 404, description = "not_found")),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

@@ -14,6 +14,11 @@ use crate::caller::Viewer;
 ///
 /// # Errors
 /// 404 when there is and was none.
+#[utoipa::path(
+    get, path = "/v1/workers/{workerId}", tag = "workers",
+    security(("apiKey" = ["admin", "read"])),
+    responses((status = 200, body = WorkerBody), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: Viewer,

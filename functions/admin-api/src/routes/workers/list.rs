@@ -6,6 +6,7 @@ use af_http::{ApiQuery, Page, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::WorkerBody;
 use crate::Shared;
@@ -15,7 +16,7 @@ use crate::paging::{self, PageQuery};
 const LISTING: &str = "workers";
 
 /// A page of workers by id, with the report of the last reconcile.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     #[serde(flatten)]
@@ -28,6 +29,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 422 for a limit or cursor that is not acceptable.
+#[utoipa::path(
+    get, path = "/v1/workers", tag = "workers",
+    security(("apiKey" = ["admin", "read"])), params(PageQuery),
+    responses((status = 200, body = inline(Answer))),
+)]
 pub async fn list(
     State(app): State<Shared>,
     _: Viewer,

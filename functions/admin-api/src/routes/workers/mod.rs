@@ -9,9 +9,10 @@ use af_app::workers::WorkerView;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Machine, Volume, WorkerStatus};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A worker: one life of one machine. Times are epoch ms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerBody {
     worker_id: String,
@@ -55,7 +56,7 @@ pub struct WorkerBody {
 }
 
 /// The conversation that a worker is assigned to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignmentBody {
     conversation_id: String,
@@ -64,7 +65,7 @@ pub struct AssignmentBody {
 }
 
 /// A machine, as its provider names it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineBody {
     app_name: String,
@@ -73,7 +74,7 @@ pub struct MachineBody {
 }
 
 /// A worker's volume.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeBody {
     name: String,

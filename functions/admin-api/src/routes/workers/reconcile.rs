@@ -7,12 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
 /// How.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     /// Whether it only says what it would do.
@@ -21,7 +23,7 @@ pub struct Query {
 }
 
 /// What is answered when another reconcile runs, which will run once more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct LeftToAnother {
     left_to_another: bool,
@@ -31,6 +33,11 @@ struct LeftToAnother {
 ///
 /// # Errors
 /// When the table cannot be read or written.
+#[utoipa::path(
+    post, path = "/v1/workers/reconcile", tag = "workers",
+    security(("apiKey" = ["admin"])), params(Query),
+    responses((status = 200, body = af_app::reconcile::Report), (status = 202, body = LeftToAnother)),
+)]
 pub async fn reconcile(
     State(app): State<Shared>,
     _: Operator,

@@ -5,33 +5,37 @@ use std::collections::BTreeMap;
 use af_app::{once, workers};
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::refusal::Code;
-use af_http::{ApiJson, Id, IdempotencyKey, Problem, PublicUrl};
+use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tracing::Span;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
 /// Which worker.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// An id that no worker has or had.
+    #[schema(value_type = String)]
     worker_id: Id<WorkerId>,
     /// The agent that the conversation must belong to.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     agent_key: Option<Id<AgentKey>>,
     /// The conversation to assign it to; without one it takes what waits.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     conversation_id: Option<Id<ConversationId>>,
 }
 
 /// A registered worker. The token is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     worker_id: String,
@@ -47,6 +51,15 @@ pub struct Answer {
 /// # Errors
 /// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
 /// another agent; 422 when the idempotency key came with another request.
+#[utoipa::path(
+    post, path = "/v1/workers", tag = "workers",
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "already_exists, conflict, agent_mismatch, not_configured"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+    ),
+)]
 pub async fn register(
     State(app): State<Shared>,
     Operator(caller): Operator,

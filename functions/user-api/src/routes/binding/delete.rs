@@ -13,6 +13,11 @@ use crate::caller::ConsumerApp;
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    delete, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    security(("apiKey" = ["admin", "app"])),
+    responses((status = 204), (status = 404, description = "not_found")),
+)]
 pub async fn delete(
     State(app): State<Shared>,
     _: ConsumerApp,

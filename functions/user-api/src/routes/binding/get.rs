@@ -14,6 +14,11 @@ use crate::caller::ConsumerApp;
 ///
 /// # Errors
 /// 404 when there is none.
+#[utoipa::path(
+    get, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    security(("apiKey" = ["admin", "app"])),
+    responses((status = 200, body = BindingBody), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: ConsumerApp,

@@ -6,9 +6,10 @@ pub mod put;
 
 use af_domain::agent::Binding;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The active binding of a user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingBody {
     consumer_user_id: String,

@@ -7,28 +7,32 @@ use af_http::{ApiJson, ApiPath, Id, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::BindingBody;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
 /// To whom, and where the user is on Telegram.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
+    #[schema(value_type = String)]
     agent_key: Id<AgentKey>,
     #[serde(default)]
     telegram: Option<TelegramRequest>,
     /// Who says so.
     #[serde(default)]
+    #[schema(inline)]
     source: Source,
 }
 
 /// A person on Telegram, as one bot sees them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TelegramRequest {
     /// The agent's own bot.
+    #[schema(value_type = String)]
     bot_identity: Id<BotIdentity>,
     /// Their user id.
     #[serde(default)]
@@ -39,7 +43,7 @@ pub struct TelegramRequest {
 }
 
 /// Where a binding may be said to come from; pairing is not for callers to claim.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Source {
     Manual,
@@ -51,6 +55,14 @@ enum Source {
 ///
 /// # Errors
 /// 404 for an unknown agent, 409 for a disabled one or when the bot is not the agent's, 422 naming the field at fault.
+#[utoipa::path(
+    put, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
+    security(("apiKey" = ["admin", "app"])), request_body = inline(Request),
+    responses(
+        (status = 200, body = BindingBody), (status = 404, description = "not_found"),
+        (status = 409, description = "agent_disabled, bot_conflict"),
+    ),
+)]
 pub async fn put(
     State(app): State<Shared>,
     _: ConsumerApp,

@@ -16,6 +16,14 @@ use crate::caller::ConsumerApp;
 ///
 /// # Errors
 /// 404 when there is none, or it is somebody else's; 409 when it is done.
+#[utoipa::path(
+    delete, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
+    security(("apiKey" = ["admin", "app"])),
+    responses(
+        (status = 200, body = CancelBody), (status = 202, body = CancelBody),
+        (status = 404, description = "not_found"), (status = 409, description = "conflict"),
+    ),
+)]
 pub async fn cancel(
     State(app): State<Shared>,
     _: ConsumerApp,

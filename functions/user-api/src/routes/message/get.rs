@@ -14,6 +14,11 @@ use crate::caller::ConsumerApp;
 ///
 /// # Errors
 /// 404 when there is none, or it is somebody else's.
+#[utoipa::path(
+    get, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
+    security(("apiKey" = ["admin", "app"])),
+    responses((status = 200, body = MessageBody), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     _: ConsumerApp,

@@ -15,11 +15,13 @@ use crate::Shared;
 use crate::caller::ConsumerApp;
 
 /// Which page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     /// Snapshots on the page, 1 to 200.
     #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
     limit: Limit,
     /// `nextCursor` of the page before.
     #[serde(default)]
@@ -30,6 +32,11 @@ pub struct Query {
 ///
 /// # Errors
 /// 404 when the user and the agent have no conversation.
+#[utoipa::path(
+    get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", tag = "snapshots",
+    security(("apiKey" = ["admin", "app"])), params(Query),
+    responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
+)]
 pub async fn list(
     State(app): State<Shared>,
     State(objects): State<Objects>,

@@ -5,9 +5,10 @@ pub mod list;
 
 use af_app::snapshots::SnapshotView;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A snapshot. Times are epoch ms.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotBody {
     snapshot_id: String,

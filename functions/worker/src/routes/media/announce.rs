@@ -12,12 +12,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 
 /// What a worker announces.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// Size of the file, at most 256 MB.
@@ -30,7 +31,7 @@ pub struct Request {
 }
 
 /// Where the file goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     storage_id: String,
@@ -48,6 +49,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 409 `conflict` when the caller has no conversation, 422 naming the field at fault.
+#[utoipa::path(
+    post, path = "/v1/worker/media", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses((status = 201, body = inline(Answer)), (status = 409, description = "conflict")),
+)]
 pub async fn announce(
     State(app): State<Shared>,
     State(objects): State<Objects>,

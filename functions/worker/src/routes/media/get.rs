@@ -8,12 +8,13 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 
 /// A file.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     storage_id: String,
@@ -32,6 +33,11 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when there is none: of another conversation, not uploaded, or gone.
+#[utoipa::path(
+    get, path = "/v1/worker/media/{storageId}", tag = "worker",
+    security(("workerToken" = [])),
+    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+)]
 pub async fn get(
     State(app): State<Shared>,
     State(objects): State<Objects>,

@@ -7,12 +7,13 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 
 /// The snapshot, which is the conversation's latest now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     snapshot_id: String,
@@ -25,6 +26,14 @@ pub struct Answer {
 /// # Errors
 /// 404 when it is not the caller's, 409 `stale_snapshot` when the conversation has moved on since, 409 `conflict` when
 /// nothing or something else was uploaded.
+#[utoipa::path(
+    post, path = "/v1/worker/snapshots/{snapshotId}/finalize", tag = "worker",
+    security(("workerToken" = [])),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "stale_snapshot, conflict"),
+    ),
+)]
 pub async fn finalize(
     State(app): State<Shared>,
     State(objects): State<Objects>,

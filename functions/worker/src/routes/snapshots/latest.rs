@@ -11,19 +11,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 
 /// Whose.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
     conversation_id: String,
 }
 
 /// The latest good snapshot.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     snapshot_id: String,
@@ -40,6 +42,13 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when the conversation is not the caller's.
+#[utoipa::path(
+    get, path = "/v1/worker/snapshots/latest", tag = "worker",
+    security(("workerToken" = [])), params(Query),
+    responses(
+        (status = 200, body = inline(Answer)), (status = 204), (status = 404, description = "not_found"),
+    ),
+)]
 pub async fn latest(
     State(app): State<Shared>,
     State(objects): State<Objects>,

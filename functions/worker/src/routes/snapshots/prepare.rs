@@ -12,12 +12,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
 
 /// What a worker announces.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// Whose files they are.
@@ -31,7 +32,7 @@ pub struct Request {
 }
 
 /// Where the archive goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     snapshot_id: String,
@@ -49,6 +50,14 @@ pub struct Answer {
 ///
 /// # Errors
 /// 404 when the conversation is not the caller's, 409 `conflict` when nothing was claimed, 503 while a message runs.
+#[utoipa::path(
+    post, path = "/v1/worker/snapshots", tag = "worker",
+    security(("workerToken" = [])), request_body = inline(Request),
+    responses(
+        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"), (status = 503, description = "unavailable"),
+    ),
+)]
 pub async fn prepare(
     State(app): State<Shared>,
     State(objects): State<Objects>,
