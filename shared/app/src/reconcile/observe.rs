@@ -13,6 +13,7 @@ use af_domain::pool::{
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::Worker;
 use af_providers::{Machine, MachineState, ProviderError, Volume};
+use tokio::time::Instant;
 
 use crate::provider::{Place, place, public_url};
 use crate::workers::readable;
@@ -150,21 +151,22 @@ async fn stock(
     errors: &mut Vec<String>,
 ) -> Stock {
     let (provider, scope) = (&place.provider, &place.scope);
-    let until = ends_at.min(app.now() + LISTS_FOR);
+    let left = ends_at.since(app.now()).min(LISTS_FOR);
+    let until = Instant::now() + Duration::from_millis(left.as_millis());
     let mut stock = Stock { looked: everything, ..Stock::default() };
     if everything {
-        match in_time(app, until, provider.list_all(scope)).await {
+        match in_time(until, provider.list_all(scope)).await {
             Ok(all) => (stock.machines, stock.foreign_machines) = (Some(all.ours), Some(all.foreign)),
             Err(error) => errors.push(format!("listing all machines failed: {error}")),
         }
-        match in_time(app, until, provider.list_volumes(scope)).await {
+        match in_time(until, provider.list_volumes(scope)).await {
             Ok(all) => (stock.volumes, stock.foreign_volumes) = (Some(all.ours), Some(all.foreign)),
             Err(error) => errors.push(format!("listing volumes failed: {error}")),
         }
     }
     let is_used = workers.iter().any(|w| w.provider == provider.kind().as_str());
     if stock.machines.is_none() && (everything || is_used) {
-        match in_time(app, until, provider.list(scope)).await {
+        match in_time(until, provider.list(scope)).await {
             Ok(ours) => stock.machines = Some(ours.ours),
             Err(error) => errors.push(format!("listing machines failed: {error}")),
         }
@@ -174,13 +176,11 @@ async fn stock(
 
 /// The answer of a call, if it comes by `until`.
 async fn in_time<T>(
-    app: &App,
-    until: Timestamp,
+    until: Instant,
     call: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
-    let left = Duration::from_millis(until.since(app.now()).as_millis());
     let late = || ProviderError::Unavailable { reason: "no answer in time".to_owned(), source: None };
-    tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout_at(until, call).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// The stock in the planner's words, without what is being removed.
