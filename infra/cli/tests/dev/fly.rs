@@ -18,7 +18,7 @@ async fn a_message_is_answered_by_a_machine_that_goes_when_nobody_talks() {
     let machine = &app["machines"][0];
     assert_eq!((&workers[0]["provider"], &workers[0]["workerId"]), (&json!("fly"), &machine["name"]));
     assert_eq!((&workers[0]["machine"]["machineId"], &machine["state"]), (&machine["id"], &json!("started")));
-    assert_eq!(machine["metadata"]["agent_factory_deployment"], "dev");
+    assert_eq!(machine["metadata"]["agent_factory_deployment"], "dev-000000000000-local");
     assert_eq!(app["volumes"][0]["attachedMachineId"], machine["id"]);
 
     dev.advance(Duration::from_secs(31 * 60)).await;
