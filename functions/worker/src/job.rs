@@ -64,8 +64,8 @@ impl JobBody {
     }
 }
 
-/// Everything the worker needs for the message.
-#[derive(Debug, Serialize, ToSchema)]
+/// Everything the worker needs for the message: secrets, too, so it has no `Debug`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleBody {
     message_id: String,

@@ -18,5 +18,6 @@ mod reconciling;
 mod repairs;
 mod replica;
 mod skills;
+mod transcripts;
 mod world;
 mod writes;

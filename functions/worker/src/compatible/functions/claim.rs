@@ -18,14 +18,15 @@ struct Args {
     conversation_id: Option<Id<ConversationId>>,
 }
 
-/// The caller's next message, `null` when it gets none, for whatever reason.
+/// The caller's next message, `null` when it gets none, for whatever reason. It becomes the owner of no conversation that
+/// has files: it would have had to restore them when it booted.
 ///
 /// # Errors
 /// When the table cannot answer.
 pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let args: Args = call.args()?;
     let only = args.conversation_id.as_ref().map(|id| &id.0);
-    let job = match claim(&call.app, &call.worker, only).await {
+    let job = match claim(&call.app, &call.worker, only, true).await {
         Ok(Some(job)) => job,
         Ok(None) | Err(AppError::Refused(_)) => return Ok(Value::Null),
         Err(error) => return Err(error),
