@@ -64,7 +64,8 @@ impl JobBody {
     }
 }
 
-/// Everything the worker needs for the message: secrets, too, so it has no `Debug`.
+/// Everything the worker needs for the message.
+// Secrets, too, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleBody {

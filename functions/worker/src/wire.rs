@@ -92,8 +92,8 @@ pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCa
     bodies.map(|b| b.into_iter().map(call).collect())
 }
 
-/// What bridge skills need to reach the tools of the agent's app. Null is what nobody has set. It holds
-/// secrets, so it has no `Debug`.
+/// What bridge skills need to reach the tools of the agent's app. Null is what nobody has set.
+// It holds secrets, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BridgeBody {

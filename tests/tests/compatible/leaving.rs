@@ -106,6 +106,23 @@ async fn one_that_leaves_by_a_signal_claims_nothing_more_from_then_on() {
 }
 
 #[tokio::test]
+async fn one_that_leaves_by_a_signal_gives_back_what_it_runs() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    let prepared = image.prepare("signal").await;
+    let message = world.message(&job["messageId"]).await;
+    assert_eq!((&message["status"], &message["attempts"]), (&json!("queued"), &json!(1)), "{message}");
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, false);
+    image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
+    assert_eq!(image.finalize(&prepared, b"files").await, true);
+    assert_eq!(world.row("w").await["status"], "stopping");
+    world.advance(Policies::default().lease.stale_after);
+    let heir = world.image("heir", Some(TALK)).await;
+    assert_eq!(heir.latest().await["snapshotId"], prepared["snapshotId"]);
+    assert_eq!(heir.claim().await["messageId"], job["messageId"]);
+}
+
+#[tokio::test]
 async fn one_whose_upload_fails_is_stopping_too_and_its_snapshot_is_missed() {
     for reason in ["manual", "signal"] {
         let world = World::new().await;

@@ -41,7 +41,8 @@ const fn yes() -> bool {
     true
 }
 
-/// What a worker is answered. It may hold secrets, so it has no `Debug`.
+/// What a worker is answered.
+// It may hold secrets, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {

@@ -41,6 +41,9 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
         let freed = left.as_ref().map(|(settled, after)| (settled, &before, after));
         if let Commit::Done = app.store.fail_if_uploading(&failed, freed, &policies).await? {
             tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, "snapshot failed");
+            if missed && freed.is_some() {
+                tracing::warn!(worker = %worker, metric = "snapshot_missed", "a worker leaves without its final snapshot");
+            }
             return Ok(());
         }
     }
