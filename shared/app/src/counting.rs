@@ -29,19 +29,28 @@ pub struct StreamChange {
     pub new_image: Option<BTreeMap<String, Value>>,
     /// Its place in the stream.
     pub sequence_number: String,
+    /// When it was made, in seconds.
+    pub approximate_creation_date_time: f64,
+}
+
+impl StreamChange {
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis((self.approximate_creation_date_time * 1_000.0) as u64)
+    }
 }
 
 /// Adds what `records` changed to the counters; a batch that comes again within ten minutes counts once.
 ///
+/// What is written follows from the records alone, the time included: a token that comes with another write than the
+/// first time is refused.
+///
 /// # Errors
 /// When the table cannot answer, or a record is malformed.
 pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
-    let now = app.now();
-    let mut change = Counters { as_of: Some(now), ..Counters::default() };
-    for record in records {
-        let after = counted(record.dynamodb.new_image.as_ref(), now)?;
-        change.add(&after);
-        change.add(&negative(&counted(record.dynamodb.old_image.as_ref(), now)?, now));
+    let mut change = Counters::default();
+    for StreamRecord { dynamodb: record } in records {
+        change.add(&counted(record.new_image.as_ref(), record.at())?);
+        change.add(&negative(&counted(record.old_image.as_ref(), record.at())?));
     }
     if !change.is_zero() {
         app.store.count(&change, token(records)).await?;
@@ -49,13 +58,13 @@ pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> 
     Ok(())
 }
 
-fn negative(counters: &Counters, as_of: Timestamp) -> Counters {
+fn negative(counters: &Counters) -> Counters {
     Counters {
         queued_ready: -counters.queued_ready,
         queued_scheduled: -counters.queued_scheduled,
         processing: -counters.processing,
         dead_letter: -counters.dead_letter,
-        as_of: Some(as_of),
+        as_of: counters.as_of,
     }
 }
 

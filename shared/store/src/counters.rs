@@ -1,7 +1,7 @@
 //! Counters that follow the table's stream: how many messages wait, run and are dead.
 //!
 //! They lag by as much as the stream does. A batch that is delivered twice within ten minutes counts once: its
-//! sequence numbers are the transaction's token.
+//! sequence numbers are the transaction's token, and nothing but its records goes into what is written.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Counters {
     pub processing: i64,
     /// Dead letters.
     pub dead_letter: i64,
-    /// When a change was last counted.
+    /// When the change that was counted last was made.
     pub as_of: Option<Timestamp>,
 }
 
@@ -96,7 +96,8 @@ impl Store {
         })
     }
 
-    /// Adds `change`, once for each `token` (at most 36 characters) within ten minutes.
+    /// Adds `change`, once for each `token` (at most 36 characters) within ten minutes. The same token must come with
+    /// the same change.
     ///
     /// # Errors
     /// When the table cannot answer.

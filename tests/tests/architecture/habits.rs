@@ -6,11 +6,13 @@ use crate::tokens::{self, Token};
 use af_tests::workspace::{File, Violation, Workspace};
 
 /// Test files that may really wait, each with its reason. All others move the virtual clock.
-const SLEEPERS: [(&str, &str); 9] = [
+const SLEEPERS: [(&str, &str); 11] = [
     ("infra/agent/tests/agent/command.rs", "drives real commands and looks for what they left in the system"),
     ("infra/cli/tests/dev/support.rs", "drives the real program and its workers, and looks for what they do"),
     ("shared/providers/tests/local.rs", "drives real processes, whose start and end no clock of ours moves"),
     ("tests/tests/simulation/clock.rs", PAUSED),
+    ("tests/tests/simulation/effects.rs", PAUSED),
+    ("tests/tests/simulation/mending.rs", PAUSED),
     ("tests/tests/simulation/operators.rs", PAUSED),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),

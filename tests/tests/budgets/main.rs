@@ -8,6 +8,7 @@ mod depth;
 mod figures;
 mod idle;
 mod ingress;
+mod operators;
 mod pool;
 mod serving;
 mod speed;
@@ -100,6 +101,7 @@ async fn measured_over(stored: usize, workers: Option<u32>) -> Vec<Row> {
     }
     let mut rows = ingress::rows(&world).await;
     rows.extend(serving::rows(&world).await);
+    rows.extend(operators::rows(&world).await);
     rows.extend(pool);
     rows
 }

@@ -1,16 +1,13 @@
 //! What a pool cannot do without. Each that is missing is said in words that name the fix, and stops nothing else: a
 //! lease is recovered, and no row is made for a machine that cannot come.
 
-use std::collections::BTreeMap;
-
-use af_app::provider::{self, ProviderConfig};
 use af_app::reconcile::{Reconciled, reconcile};
 use af_app::worker::{Poll, poll};
 use af_app::{App, Env, workers};
-use af_domain::ids::{ConversationId, SecretRef, WorkerId};
+use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
-use secrecy::SecretString;
+use af_providers::Providers;
 use serde_json::json;
 
 use crate::world::World;
@@ -19,24 +16,20 @@ const TALK: &str = "talk-0";
 /// Past the end of a lease, and before its worker is stale.
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 
-fn fly() -> ProviderConfig {
-    ProviderConfig {
-        kind: "fly".to_owned(),
-        app_name: Some("workers".to_owned()),
-        image: Some("registry.fly.io/workers:1".to_owned()),
-        region: Some("fra".to_owned()),
-        ..ProviderConfig::default()
-    }
+/// A function as it is deployed, with nothing but the template's environment.
+fn deployed(world: &World) -> App {
+    let mut boot = world.bundle.boot("reconcile");
+    boot.providers = Providers::none();
+    App::from_boot(&boot).unwrap()
 }
 
-/// A function with nothing but the template's environment, less `without`.
-fn bare(world: &World, without: &str) -> App {
+/// A function that is not told its public URL.
+fn without_url(world: &World) -> App {
     let mut boot = world.bundle.boot("reconcile");
     let function = world.bundle.template.functions.iter().find(|f| f.binary == "reconcile").unwrap();
-    let environment: BTreeMap<_, _> =
-        function.environment.clone().into_iter().filter(|(name, _)| name != without).collect();
+    let mut environment = function.environment.clone();
+    assert!(environment.remove("PUBLIC_URL").is_some());
     boot.env = Env::from(environment);
-    boot.providers = af_providers::Providers::none();
     App::from_boot(&boot).unwrap()
 }
 
@@ -65,19 +58,15 @@ async fn says(world: &World, app: &App, missing: &str) {
 #[tokio::test]
 async fn without_a_token() {
     let world = World::new().await;
-    provider::configure(&world.app, &fly()).await.unwrap();
     let words = "Missing Fly API token. Import an active 'fly.apiToken' secret.";
-    says(&world, &bare(&world, ""), words).await;
+    says(&world, &deployed(&world), words).await;
 }
 
 #[tokio::test]
 async fn without_a_public_url() {
     let world = World::new().await;
-    provider::configure(&world.app, &fly()).await.unwrap();
-    let token = SecretRef::parse("fly.apiToken").unwrap();
-    world.app.secrets.put(&token, SecretString::from("fm2_secret"), world.app.now()).await.unwrap();
     let words = "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.";
-    says(&world, &bare(&world, "PUBLIC_URL"), words).await;
+    says(&world, &without_url(&world), words).await;
 }
 
 #[tokio::test]
@@ -102,6 +91,6 @@ async fn without_a_field_of_the_provider_config() {
         let mut config = whole.clone();
         config.as_object_mut().unwrap().remove(field);
         world.app.store.put_config("provider", &config.to_string()).await.unwrap();
-        says(&world, &bare(&world, ""), &format!("Missing providerConfig.{field}.")).await;
+        says(&world, &deployed(&world), &format!("Missing providerConfig.{field}.")).await;
     }
 }

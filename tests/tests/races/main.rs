@@ -5,6 +5,7 @@
 
 mod ambiguous;
 mod claims;
+mod counting;
 mod crowds;
 mod drains;
 mod ends;

@@ -18,10 +18,17 @@ pub enum Operation {
     ListDeadLetters,
     ListConversation,
     ShowMessage,
+    ShowConversation,
+    Cancel,
+    CancelOfUser,
+    Retry,
+    RetryAll,
+    Free,
+    Count,
 }
 
 impl Operation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 19] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -34,6 +41,13 @@ impl Operation {
         Self::ListDeadLetters,
         Self::ListConversation,
         Self::ShowMessage,
+        Self::ShowConversation,
+        Self::Cancel,
+        Self::CancelOfUser,
+        Self::Retry,
+        Self::RetryAll,
+        Self::Free,
+        Self::Count,
     ];
 
     /// The most requests, in a function that has just come up and so reads policies and profile first, when others
@@ -49,7 +63,7 @@ impl Operation {
             Self::Complete => 1 + 2,
             // Read and write, thrice when others enqueue meanwhile.
             Self::Fail => 1 + 3 * 2,
-            Self::Reconcile => return None,
+            Self::Reconcile | Self::RetryAll => return None,
             // Read and write, once more when another operator was faster.
             Self::Configure => 2 * 2,
             // Policies, counters and a page of each shard.
@@ -57,7 +71,17 @@ impl Operation {
             // A page of each shard, and the messages.
             Self::ListDeadLetters => 4 + 1,
             Self::ListConversation => 3,
-            Self::ShowMessage => 2,
+            // The message once more when it has ended meanwhile.
+            Self::ShowMessage => 3,
+            Self::ShowConversation | Self::Count => 1,
+            // Policies; message, conversation and write, thrice when others write meanwhile.
+            Self::Cancel => 1 + 3 * 3,
+            // The message is looked at first.
+            Self::CancelOfUser => 3 + 1 + 3 * 3,
+            // Policies and profile; as a cancellation; how the message is when somebody else was faster.
+            Self::Retry => 2 + 3 * 3 + 1,
+            // Policies; conversation, owner's row and write, thrice when others write meanwhile.
+            Self::Free => 1 + 3 * 3,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What goes wrong between the use cases and the table: requests and answers that are lost, doubled, delayed or late,
-//! throttling, transaction conflicts, reads of indexes and replicas that are out of date, and functions that die.
+//! throttling, transaction conflicts, batches that are cut short, reads of indexes and replicas that are out of date,
+//! functions that die, and others who come between a read and the write that was decided on it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use af_local::aws::{Fault, Faults, Reply, Service, WireRequest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::costs::Costs;
@@ -31,10 +32,16 @@ const LATE_MS_MAX: u64 = 5_000;
 /// reconcile run.
 const REQUESTS_BEFORE_DEATH_MAX: [u32; 2] = [3, 16];
 /// Kinds of faults of a request.
-const KINDS: usize = 8;
+const KINDS: usize = 9;
 /// Which of them is a delay, and its chance in a thousand in a world that is slow.
 const DELAY: usize = 3;
 const DELAYS_OF_A_SLOW_WORLD: u32 = 300;
+/// Most chances in a thousand that somebody comes between a read of a conversation and the write that it led to.
+const COLLISIONS_MAX: u32 = 200;
+/// Of claims, which are many, so much less often.
+const CLAIMS_LESS: u32 = 8;
+/// How long such a write is held up at least, ms: by then the other one has written, if nothing goes wrong.
+const COLLISION_MS: std::ops::Range<u64> = 50..500;
 /// One world in so many has no faults: what operations cost there is what they cost.
 const CALM_ONE_IN: u64 = 10;
 
@@ -72,16 +79,21 @@ pub struct Shared {
     chances: [u32; KINDS],
     /// The chance that an instance dies during a call, in a thousand.
     deaths: u32,
+    /// The chance that somebody comes between a read and its write, in a thousand.
+    collisions: u32,
+    /// Hears of each conversation to which somebody shall come now.
+    meddlers: mpsc::UnboundedSender<String>,
     remembered: Mutex<HashMap<String, (Instant, Reply)>>,
 }
 
 impl Shared {
-    pub fn new(seed: u64, mutation: Mutation) -> Self {
+    pub fn new(seed: u64, mutation: Mutation, meddlers: mpsc::UnboundedSender<String>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xfa17);
         // Some worlds are calm in some respect: a fault that is always there hides what another one shows.
         let mut chance = |most: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..most) };
         let mut chances: [u32; KINDS] = std::array::from_fn(|_| chance(25));
         let deaths = chance(100);
+        let collisions = chance(COLLISIONS_MAX);
         // In some worlds everything comes between everything.
         if rng.random_bool(0.25) {
             chances[DELAY] = DELAYS_OF_A_SLOW_WORLD;
@@ -94,6 +106,8 @@ impl Shared {
             always_calm: seed % CALM_ONE_IN == CALM_ONE_IN - 1,
             chances,
             deaths,
+            collisions,
+            meddlers,
             remembered: Mutex::default(),
         }
     }
@@ -147,6 +161,19 @@ impl Troubles {
         Some(if doom.carried_out { Fault::LoseResponse } else { Fault::LoseRequest })
     }
 
+    /// Holds up a write that was decided on what was read of a conversation, and lets somebody else write there.
+    fn collision(&self, request: &WireRequest) -> Option<Fault> {
+        let (conversation, is_claim) = decided_on(request)?;
+        let chance = self.shared.collisions / if is_claim { CLAIMS_LESS } else { 1 };
+        let mut rng = self.rng.lock().unwrap();
+        if rng.random_range(0..1_000) >= chance {
+            return None;
+        }
+        // The world has ended when nobody listens.
+        let _ = self.shared.meddlers.send(conversation.to_owned());
+        Some(Fault::Delay(Millis::new(rng.random_range(COLLISION_MS))))
+    }
+
     fn draw(&self, request: &WireRequest) -> (Fault, Option<Event>) {
         let mut rng = self.rng.lock().unwrap();
         let roll = rng.random_range(0..1_000);
@@ -177,6 +204,10 @@ impl Troubles {
                 Some(fault) => (fault, Event::IndexBehind),
                 None => return (Fault::None, None),
             },
+            Some(8) if keys_of_batch(request) > 1 => {
+                let processed = rng.random_range(1..keys_of_batch(request));
+                (Fault::Unprocessed(processed), Event::BatchCutShort)
+            }
             _ => return (Fault::None, None),
         };
         (fault, Some(event))
@@ -205,6 +236,9 @@ impl Faults for Troubles {
         if let Some(last) = self.doomed() {
             return last;
         }
+        if let Some(held_up) = self.collision(request) {
+            return held_up;
+        }
         let (fault, event) = self.draw(request);
         if let Some(event) = event {
             self.shared.tally.count(event);
@@ -217,6 +251,9 @@ impl Faults for Troubles {
     }
 
     fn answered(&self, request: &WireRequest, reply: &Reply) {
+        if reply.status == 400 && decided_on(request).is_some() && condition_failed(reply) {
+            self.shared.tally.count(Event::Overtaken);
+        }
         if let Some(read) = eventual_read(request)
             && reply.status == 200
         {
@@ -249,6 +286,35 @@ fn eventual_read(request: &WireRequest) -> Option<String> {
         values.remove(":until");
     }
     Some(format!("{} {named}", request.operation))
+}
+
+/// The conversation on whose version the write `request` was decided, if there is one, and whether it is a claim.
+fn decided_on(request: &WireRequest) -> Option<(&str, bool)> {
+    // By what it writes: a bug may have taken the condition away.
+    fn of_version(update: &Value) -> Option<(&str, bool)> {
+        let writes = update["UpdateExpression"].as_str().filter(|writes| writes.contains("#v = :set_v"))?;
+        let pk = update["Key"]["pk"]["S"].as_str().filter(|pk| pk.starts_with("C#"))?;
+        Some((pk, writes.contains("#fn = ")))
+    }
+    let body = &request.body;
+    match request.operation.as_str() {
+        "UpdateItem" => of_version(body),
+        "TransactWriteItems" => {
+            body["TransactItems"].as_array()?.iter().find_map(|w| of_version(&w["Update"]))
+        }
+        _ => None,
+    }
+}
+
+fn condition_failed(reply: &Reply) -> bool {
+    let reasons = reply.body["CancellationReasons"].as_array();
+    reasons.is_some_and(|r| r.iter().any(|r| r["Code"] == "ConditionalCheckFailed"))
+        || reply.body["__type"].as_str().is_some_and(|t| t.ends_with("ConditionalCheckFailedException"))
+}
+
+fn keys_of_batch(request: &WireRequest) -> usize {
+    let tables = request.body["RequestItems"].as_object().filter(|_| request.operation == "BatchGetItem");
+    tables.and_then(|t| t.values().next()?["Keys"].as_array()).map_or(0, Vec::len)
 }
 
 fn refusal(kind: &str, operation: &str) -> Fault {

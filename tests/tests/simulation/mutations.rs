@@ -32,6 +32,14 @@ pub enum Mutation {
     GiveBackOnAnyVersion,
     /// A worker claims a free conversation and does not note it in its row.
     ClaimLeavesRowAlone,
+    /// A message that was cancelled while it ran is completed all the same.
+    CompleteThoughCancelled,
+    /// A dead letter that is retried keeps its mark.
+    RetryKeepsMark,
+    /// A conversation is freed and stays in its worker's row.
+    FreeLeavesRowAlone,
+    /// A batch of the stream counts whenever it comes.
+    CountEachTime,
 }
 
 impl Mutation {
@@ -41,6 +49,7 @@ impl Mutation {
             Mutation::None => return None,
             Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
             Mutation::HeartbeatExtendsNothing => return heartbeat(request, heartbeat_extends_nothing),
+            Mutation::CountEachTime => return count_each_time(request),
             Mutation::CompleteWithoutLease => |writes| complete_without_lease(writes),
             Mutation::ExpiryCountsNothing => |writes| expiry_counts_nothing(writes),
             Mutation::NoDedupe => |writes| no_dedupe(writes),
@@ -50,6 +59,9 @@ impl Mutation {
             Mutation::NoDeadLetterMark => no_dead_letter_mark,
             Mutation::GiveBackOnAnyVersion => |writes| give_back_on_any_version(writes),
             Mutation::ClaimLeavesRowAlone => claim_leaves_row_alone,
+            Mutation::CompleteThoughCancelled => |writes| complete_though_cancelled(writes),
+            Mutation::RetryKeepsMark => retry_keeps_mark,
+            Mutation::FreeLeavesRowAlone => free_leaves_row_alone,
         };
         if request.operation != "TransactWriteItems" {
             return None;
@@ -182,4 +194,41 @@ fn claim_leaves_row_alone(writes: &mut Vec<Value>) -> bool {
     let is_claim = updates(&writes[0], "#ls = ") && writes.len() == 2;
     writes.truncate(if is_claim { 1 } else { writes.len() });
     is_claim
+}
+
+fn complete_though_cancelled(writes: &mut [Value]) -> bool {
+    let outcome = &writes[0]["Update"]["ExpressionAttributeValues"][":set_la"]["M"]["o"]["S"];
+    if outcome != "done" {
+        return false;
+    }
+    condition(&mut writes[0]["Update"], "#ls.#l = :lease");
+    true
+}
+
+fn retry_keeps_mark(writes: &mut Vec<Value>) -> bool {
+    let status = |w: &Value| w["Update"]["ExpressionAttributeValues"][":set_st"]["S"] == "queued";
+    let is_retry = writes.iter().any(status);
+    let before = writes.len();
+    let is_mark = |w: &Value| w["Delete"]["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("DL#"));
+    writes.retain(|w| !(is_retry && is_mark(w)));
+    writes.len() < before
+}
+
+fn free_leaves_row_alone(writes: &mut Vec<Value>) -> bool {
+    let expression = writes[0]["Update"]["UpdateExpression"].as_str().unwrap_or_default();
+    let removed = expression.split("REMOVE ").nth(1).unwrap_or_default();
+    let is_free = ["#ls", "#ow"].iter().all(|name| removed.split(", ").any(|r| r == *name));
+    let before = writes.len();
+    writes.retain(|w| !(is_free && w["Update"]["Key"]["pk"]["S"] == "W"));
+    writes.len() < before
+}
+
+fn count_each_time(request: &WireRequest) -> Option<Value> {
+    let of = &request.body["TransactItems"][0]["Update"]["Key"]["pk"]["S"];
+    if of != "CNT" {
+        return None;
+    }
+    let mut body = request.body.clone();
+    body.as_object_mut()?.remove("ClientRequestToken")?;
+    Some(body)
 }

@@ -1,24 +1,26 @@
-//! Operators: they change policies while everything runs, reconcile by hand, and look at queue and messages.
+//! Operators: they change policies while everything runs, reconcile by hand, mend the queue, and look at it and at
+//! messages.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::reconcile::{dry_run, reconcile};
 use af_app::{AppError, policies, queue, views};
-use af_domain::ids::{ConversationId, MessageId};
+use af_domain::ids::MessageId;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use crate::costs::Operation;
 use crate::instance::Instance;
+use crate::mending;
 use crate::tally::Event;
 use crate::world::World;
 
 /// Longest pause between two things that an operator does, ms.
 const PAUSE_MS_MAX: u64 = 45_000;
 /// Entries of a page that an operator looks at.
-const PAGE: u32 = 5;
+pub const PAGE: u32 = 5;
 /// As many shards as a world gets at most.
 const SHARDS_MAX: u64 = 6;
 /// After this time every replica has what was accepted.
@@ -29,11 +31,19 @@ pub async fn operator(world: Arc<World>, actor: u64) {
     let mut function = Instance::new(&world, actor, Event::OperatorDied);
     while !world.resting() {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..PAUSE_MS_MAX))).await;
-        match rng.random_range(0..10) {
-            0..4 => change_policies(&world, &mut function, &mut rng).await,
-            4 | 5 => reconcile_by_hand(&world, &mut function, &mut rng).await,
-            6 | 7 => look_at_a_message(&world, &mut function, &mut rng).await,
-            _ => look_at_the_queue(&world, &mut function, &mut rng).await,
+        match rng.random_range(0..20) {
+            0..6 => change_policies(&world, &mut function, &mut rng).await,
+            6 | 7 => reconcile_by_hand(&world, &mut function, &mut rng).await,
+            8 | 9 => look_at_a_message(&world, &mut function, &mut rng).await,
+            10 | 11 => look_at_the_queue(&world, &mut function, &mut rng).await,
+            12..15 => mending::retry_one(&world, &mut function, &mut rng).await,
+            15 => mending::retry_all_of(&world, &mut function, &mut rng).await,
+            16 => mending::cancel_any(&world, &mut function, &mut rng).await,
+            17 => {
+                let place = rng.random_range(0..world.conversations.len());
+                mending::cancel_own(&world, &mut function, &mut rng, place).await;
+            }
+            _ => mending::free_one(&world, &mut function, &mut rng).await,
         }
     }
 }
@@ -80,7 +90,7 @@ async fn reconcile_by_hand(world: &World, function: &mut Instance, rng: &mut Std
 
 /// What was accepted is there, for whoever asks.
 async fn look_at_a_message(world: &World, function: &mut Instance, rng: &mut StdRng) {
-    let known = world.accepted_before(EVERYWHERE_AFTER);
+    let known = world.answers.accepted_before(EVERYWHERE_AFTER);
     if known.is_empty() {
         return;
     }
@@ -102,9 +112,8 @@ async fn look_at_the_queue(world: &World, function: &mut Instance, rng: &mut Std
             function.call(Operation::ListDeadLetters, page).await.and_then(Result::err)
         }
         _ => {
-            let of = format!("c{}", rng.random_range(0..world.conversations));
-            let of = ConversationId::parse(of).unwrap();
-            let page = queue::of_conversation(&app, &of, None, PAGE, None);
+            let (_, of) = &world.conversations[rng.random_range(0..world.conversations.len())];
+            let page = queue::of_conversation(&app, of, None, PAGE, None);
             function.call(Operation::ListConversation, page).await.and_then(Result::err)
         }
     };

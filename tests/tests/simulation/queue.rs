@@ -1,5 +1,7 @@
 //! A conversation and a message as the table's stream shows them, read without the code under test.
 
+use std::ops::{AddAssign, SubAssign};
+
 use serde_json::Value;
 
 /// A waiting message, as it stands encoded in its conversation.
@@ -39,6 +41,8 @@ pub struct Lease {
     pub claimed_at: u64,
     pub expires_at: u64,
     pub redeliveries: u64,
+    /// Whether its message was cancelled meanwhile.
+    pub cancelled: bool,
 }
 
 /// How the last lease ended.
@@ -90,6 +94,7 @@ pub fn meta(image: &Value) -> Meta {
             claimed_at: number(lease, "at"),
             expires_at: number(lease, "ex"),
             redeliveries: number(lease, "rd"),
+            cancelled: lease["c"]["BOOL"] == true,
         }),
         last: (!ended.is_null()).then(|| Ended {
             lease: text(ended, "l").unwrap(),
@@ -107,18 +112,24 @@ pub fn meta(image: &Value) -> Meta {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pub status: String,
+    /// The partition of its conversation.
+    pub conversation: String,
     /// The fence that ended it.
     pub fence: u64,
     pub attempts: u64,
     pub error: Option<String>,
+    /// The call that last retried it.
+    pub retried_by: Option<String>,
 }
 
 pub fn message(image: &Value) -> Message {
     Message {
         status: text(image, "st").unwrap_or_default(),
+        conversation: text(image, "lp").unwrap_or_default(),
         fence: number(image, "fe"),
         attempts: number(image, "at"),
         error: text(image, "er"),
+        retried_by: text(image, "rt"),
     }
 }
 
@@ -139,7 +150,57 @@ pub fn row(image: &Value) -> Row {
     }
 }
 
+/// What an item counts for, or the counters: how many messages may run now, wait for a time, run, and are dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts([i64; 4]);
+
+impl Counts {
+    pub fn new(ready: i64, scheduled: i64, processing: i64, dead: i64) -> Self {
+        Self([ready, scheduled, processing, dead])
+    }
+
+    /// What a conversation or a dead-letter mark counts for.
+    pub fn of(image: &Value) -> Self {
+        if text(image, "pk").is_some_and(|pk| pk.starts_with("DL#")) {
+            return Self::new(0, 0, 0, 1);
+        }
+        let meta = meta(image);
+        let scheduled = meta.pending.iter().filter(|e| e.scheduled || e.not_before > 0).count() as i64;
+        let ready = meta.pending.len() as i64 - scheduled;
+        Self::new(ready, scheduled, i64::from(meta.lease.is_some()), 0)
+    }
+
+    /// The counters as they are stored.
+    pub fn stored(image: &Value) -> Self {
+        let number = |name: &str| image[name]["N"].as_str().and_then(|n| n.parse().ok()).unwrap_or_default();
+        Self(["qr", "qs", "pg", "dl"].map(number))
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine -= theirs);
+    }
+}
+
 impl Meta {
+    /// How often a message waits or runs here.
+    pub fn holds(&self, message: &str) -> usize {
+        let waiting = self.pending.iter().filter(|e| e.message == message).count();
+        waiting + usize::from(self.lease.as_ref().is_some_and(|l| l.entry.message == message))
+    }
+
+    /// The messages that wait or run here.
+    pub fn messages(&self) -> impl Iterator<Item = &String> {
+        self.pending.iter().chain(self.lease.iter().map(|l| &l.entry)).map(|e| &e.message)
+    }
+
     /// Which entry must be claimed next at `now`, by the rule in words: a retry that waits is the head whatever
     /// priority arrives (when retries block); else priority, then due time, then arrival, among the due. Messages
     /// sent for "now" keep their order of arrival whatever the clocks of their functions said.

@@ -31,10 +31,13 @@ events! {
     ConflictOnUpdate
     ReplicaBehind
     IndexBehind
+    BatchCutShort
+    Overtaken
     UserFunctionDied
     WorkerFunctionDied
     ReconcileDied
     OperatorDied
+    EffectsDied
     WorkerCrashed
     WorkerFroze
     WorkerClockBehind
@@ -43,6 +46,9 @@ events! {
     SentAgain
     SentTwiceAtOnce
     SentWithAnotherBody
+    SentInBetween
+    StreamBatchAgain
+    StreamBatchOvertaken
     PolicyChanged
     RetriesBlock
     RetriesOvertake
@@ -54,6 +60,12 @@ events! {
     Recovered
     Retried
     DeadLettered
+    RetriedByOperator
+    CancelledWaiting
+    CancelledRunning
+    CancelledDead
+    EndedCancelled
+    Freed
     Switched
     WorkerDrained
     WorkerStopped

@@ -1,19 +1,22 @@
-//! Users: they send, lose answers, send again, at once or long after it was answered, and mix up their keys.
+//! Users: they send, lose answers, send again, at once or long after it was answered, mix up their keys, and write or
+//! cancel at the very moment at which it hurts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
 use af_app::enqueue::{Accepted, Enqueue, Identity, enqueue};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId};
+use af_domain::ids::{AgentKey, BotIdentity};
 use af_domain::message::Payload;
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use rand::Rng;
 use rand::rngs::StdRng;
+use tokio::sync::mpsc;
 
 use crate::costs::Operation;
 use crate::instance::Instance;
+use crate::mending;
 use crate::tally::Event;
 use crate::world::{AGENT, World};
 
@@ -43,7 +46,8 @@ pub async fn user(world: Arc<World>, user: u64) {
             sent[rng.random_range(0..sent.len())].clone()
         } else {
             number += 1;
-            message(&world, &mut rng, user, number, clock.now())
+            let conversation = rng.random_range(0..world.conversations.len());
+            message(&world, &mut rng, (user, number), conversation, clock.now())
         };
         let accepted = if rng.random_bool(0.1) {
             world.shared.tally.count(Event::SentTwiceAtOnce);
@@ -55,6 +59,27 @@ pub async fn user(world: Arc<World>, user: u64) {
             send_another(&world, &mut functions[0], &request).await;
         }
         sent.push(request);
+    }
+}
+
+/// Comes between the reads and the writes of others: each of `collisions` names a conversation in which somebody is about
+/// to write what they decided on its state a moment ago.
+pub async fn meddler(world: Arc<World>, mut collisions: mpsc::UnboundedReceiver<String>, actor: u64) {
+    let mut rng = world.rng(actor);
+    let clock = world.clock.worker(&mut rng);
+    let mut functions = [0, 1].map(|n| Instance::new(&world, actor + n, Event::UserFunctionDied));
+    let mut number = 0;
+    while let Some(key) = collisions.recv().await {
+        let place = world.conversations.iter().position(|(_, id)| mending::partition(id) == key);
+        let Some(place) = place.filter(|_| !world.resting()) else { continue };
+        world.shared.tally.count(Event::SentInBetween);
+        if rng.random_bool(0.3) {
+            mending::cancel_own(&world, &mut functions[0], &mut rng, place).await;
+        } else {
+            number += 1;
+            let request = message(&world, &mut rng, (actor, number), place, clock.now());
+            send(&world, &mut functions, &request, &mut rng).await;
+        }
     }
 }
 
@@ -89,7 +114,7 @@ fn heard(world: &World, request: &Enqueue, answer: Option<Result<Accepted, AppEr
     match answer {
         Some(Ok(accepted)) => {
             world.note(|| format!("{} accepted in {}", accepted.message, request.conversation));
-            world.accept(accepted.message.to_string());
+            world.answers.accept(accepted.message.to_string(), &request.conversation);
             true
         }
         None | Some(Err(AppError::Store(_))) => false,
@@ -116,13 +141,19 @@ async fn send_another(world: &World, function: &mut Instance, request: &Enqueue)
     }
 }
 
-fn message(world: &World, rng: &mut StdRng, user: u64, number: u64, now: Timestamp) -> Enqueue {
+/// Message `number` of a user who writes for the user of conversation number `conversation`, by whose clock it is `now`.
+fn message(
+    world: &World,
+    rng: &mut StdRng,
+    (user, number): (u64, u64),
+    conversation: usize,
+    now: Timestamp,
+) -> Enqueue {
     let identity = if rng.random_bool(0.5) {
         Identity::Key { caller: format!("user {user}"), key: number.to_string() }
     } else {
         Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: user * 1_000_000 + number }
     };
-    let conversation = format!("c{}", rng.random_range(0..world.conversations));
     let in_ms = |rng: &mut StdRng| Millis::new(rng.random_range(0..60_000));
     // Sometimes by the user's own clock, which is minutes off.
     let scheduled_for = match rng.random_range(0..20) {
@@ -130,13 +161,14 @@ fn message(world: &World, rng: &mut StdRng, user: u64, number: u64, now: Timesta
         4 => Some(now + in_ms(rng)),
         _ => None,
     };
+    let (sender, conversation) = &world.conversations[conversation];
     Enqueue {
         identity,
-        conversation: ConversationId::parse(conversation).unwrap(),
+        conversation: conversation.clone(),
         agent: AgentKey::parse(AGENT).unwrap(),
         payload: Payload {
             provider: "sim".into(),
-            provider_user_id: "u".into(),
+            provider_user_id: sender.to_string(),
             message_text: format!("{user}/{number}"),
             ..Payload::default()
         },

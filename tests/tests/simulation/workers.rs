@@ -243,7 +243,11 @@ impl Worker {
             match self.functions[0].call(Operation::Fail, failed).await {
                 Some(Ok(failed)) => {
                     self.world.shared.tally.count(Event::Failed);
-                    let outcome = if failed.requeued { "requeued" } else { "dead_letter" };
+                    let outcome = match (failed.requeued, failed.dead_lettered) {
+                        (true, _) => "requeued",
+                        (_, true) => "dead_letter",
+                        _ => "cancelled",
+                    };
                     return self.world.answers.failed.lock().unwrap().push((job.lease.id.clone(), outcome));
                 }
                 None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => {

@@ -9,19 +9,22 @@ use std::time::Duration;
 use af_app::clock::Clock;
 use af_app::entropy::Entropy;
 use af_app::{App, Boot, Env};
-use af_domain::ids::{AgentKey, LeaseId};
+use af_domain::agent::conversation_of;
+use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, WorkerId};
 use af_domain::time::Timestamp;
 use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
-use af_local::template::Template;
+use af_local::stream::filter::Pattern;
+use af_local::template::{EventDef, Template};
 use af_providers::Providers;
 use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
+use crate::answers::Answers;
 use crate::clock::SimClock;
 use crate::costs::Dearest;
+use crate::effects::{self, Ledger};
 use crate::faults::{Shared, Troubles};
 use crate::judge::Judge;
 use crate::mutations::Mutation;
@@ -77,31 +80,17 @@ pub struct World {
     pub clock: SimClock,
     pub shared: Arc<Shared>,
     pub provider: Arc<SimProvider>,
-    pub conversations: usize,
+    /// The conversations of this world, each with its user.
+    pub conversations: Vec<(ConsumerUserId, ConversationId)>,
     /// Chances in a hundred that a worker freezes over a message.
     pub freezes: u32,
     pub answers: Answers,
+    /// What has been counted from the stream, and what the judge has seen there and effects have not.
+    pub ledger: Mutex<Ledger>,
     aws: LocalAws,
     /// Whether nothing new happens any more.
     resting: AtomicBool,
     trace: Option<Mutex<VecDeque<String>>>,
-}
-
-/// What actors were answered, for the judge to compare with the table.
-#[derive(Default)]
-pub struct Answers {
-    /// Ids of messages whose acceptance was answered, and when first.
-    pub accepted: Mutex<BTreeMap<String, Instant>>,
-    /// Messages whose completion was answered, with the fence it was answered to.
-    pub completed: Mutex<BTreeMap<String, u64>>,
-    /// Leases that workers were handed or whose heartbeat was held, with the moment before which they asked.
-    pub held: Mutex<Vec<(LeaseId, Timestamp)>>,
-    /// Leases whose failure was answered, with what became of the message.
-    pub failed: Mutex<Vec<(LeaseId, &'static str)>>,
-    /// Leases to which an append was answered.
-    pub appended: Mutex<Vec<LeaseId>>,
-    /// What actors saw that must not be.
-    pub complaints: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -167,18 +156,18 @@ impl World {
     }
 
     pub fn complain(&self, complaint: String) {
-        self.answers.complaints.lock().unwrap().push(complaint);
+        self.answers.complain(complaint);
     }
+}
 
-    pub fn accept(&self, message: String) {
-        self.answers.accepted.lock().unwrap().entry(message).or_insert_with(Instant::now);
-    }
-
-    /// What was accepted so long ago.
-    pub fn accepted_before(&self, ago: Duration) -> Vec<String> {
-        let accepted = self.answers.accepted.lock().unwrap();
-        accepted.iter().filter(|(_, at)| at.elapsed() >= ago).map(|(id, _)| id.clone()).collect()
-    }
+/// What the stream brings to the function effects, as the template has it.
+pub fn effects_filters() -> Vec<Pattern> {
+    let effects = TEMPLATE.functions.iter().find(|f| f.binary == "effects").unwrap();
+    let filters = effects.events.iter().find_map(|event| match event {
+        EventDef::Stream { filters, .. } => Some(filters),
+        _ => None,
+    });
+    filters.unwrap().iter().map(|f| Pattern::compile(f).unwrap()).collect()
 }
 
 /// Runs the world of `seed` on this thread.
@@ -190,10 +179,12 @@ pub fn run(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
 
 async fn live(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
     let (started, new_machines) = mpsc::unbounded_channel();
-    let world = Arc::new(begin(seed, mutation, trace, SimProvider::new(started)).await);
+    let (meddlers, collisions) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(seed, mutation, meddlers));
+    let world = Arc::new(begin(seed, shared, trace, SimProvider::new(started)).await);
     prepare(&world).await;
     let mut judge = Judge::new(&world);
-    let broken = act(&world, &mut judge, new_machines).await.err();
+    let broken = act(&world, &mut judge, new_machines, collisions).await.err();
     let tally = Tally::default();
     tally.add(&world.shared.tally);
     let trace = world.trace.as_ref().map(|t| t.lock().unwrap().clone()).unwrap_or_default();
@@ -205,18 +196,21 @@ async fn live(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
 async fn act(
     world: &Arc<World>,
     judge: &mut Judge,
-    mut new_machines: mpsc::UnboundedReceiver<af_domain::ids::WorkerId>,
+    mut new_machines: mpsc::UnboundedReceiver<WorkerId>,
+    collisions: mpsc::UnboundedReceiver<String>,
 ) -> Result<(), String> {
     let mut rng = world.rng(2);
     let mut actors = tokio::task::JoinSet::new();
     for user in 0..rng.random_range(1..=USERS_MAX) {
         actors.spawn(users::user(world.clone(), user));
     }
+    actors.spawn(users::meddler(world.clone(), collisions, 50));
     for operator in 0..rng.random_range(1..=OPERATORS_MAX) {
         actors.spawn(operators::operator(world.clone(), 60 + operator));
     }
     actors.spawn(reconciler::reconciler(world.clone(), 100));
     actors.spawn(reconciler::reconciler(world.clone(), 101));
+    actors.spawn(effects::effects(world.clone(), 70));
     let mut machines = 10_000;
     let mut lived = Duration::ZERO;
     let judged = loop {
@@ -246,7 +240,7 @@ async fn act(
     judged
 }
 
-async fn begin(seed: u64, mutation: Mutation, trace: bool, provider: Arc<SimProvider>) -> World {
+async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimProvider>) -> World {
     let clock = SimClock::begin();
     let engine = Engine::memory(Arc::new(clock.clone())).unwrap();
     let definition = |t: &af_local::template::TableDef| TableDefinition {
@@ -258,15 +252,22 @@ async fn begin(seed: u64, mutation: Mutation, trace: bool, provider: Arc<SimProv
     World {
         seed,
         clock,
-        shared: Arc::new(Shared::new(seed, mutation)),
+        shared,
         provider,
-        conversations: rng.random_range(1..=CONVERSATIONS_MAX),
+        conversations: (0..rng.random_range(1..=CONVERSATIONS_MAX)).map(conversation).collect(),
         freezes: [2, 6, 25][rng.random_range(0..3)],
         answers: Answers::default(),
+        ledger: Mutex::default(),
         aws: LocalAws::new(engine, Secrets::memory()),
         resting: AtomicBool::new(false),
         trace: trace.then(Mutex::default),
     }
+}
+
+fn conversation(number: usize) -> (ConsumerUserId, ConversationId) {
+    let user = ConsumerUserId::parse(format!("u{number}")).unwrap();
+    let conversation = conversation_of(&AgentKey::parse(AGENT).unwrap(), &user).unwrap();
+    (user, conversation)
 }
 
 /// An agent, a provider, and the first policies of this world, while nothing goes wrong yet.
@@ -287,12 +288,15 @@ async fn prepare(world: &World) {
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
     let drain_timeout = [1_000, 10_000, 60_000][rng.random_range(0..3)];
+    // Most of what a world costs is workers who find nothing.
+    let poll_every = [1_000, 5_000, 10_000][rng.random_range(0..3)];
     let overrides = serde_json::json!({
         "scaling": {
             "maxWorkers": rng.random_range(1..=4), "spawnStep": rng.random_range(1..=3),
             "switchAfterQuietMs": switch_after,
             "idleTimeoutMs": 60_000, "drainTimeoutMs": drain_timeout,
         },
+        "poll": {"activeMs": poll_every},
         "retry": {"maxAttempts": rng.random_range(2..=5), "maxDelayMs": 20_000},
         "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},
     });

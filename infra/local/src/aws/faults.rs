@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use af_domain::time::Millis;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::wire::{Reply, WireRequest};
@@ -48,6 +48,9 @@ pub enum Fault {
     Late(Millis),
     /// It is held up on the way by so much real (not virtual) time, then done.
     Delay(Millis),
+    /// Of each table's keys in a `BatchGetItem`, only the first so many are read, at least one; the answer names the
+    /// others as unprocessed, as it does when the service throttles. Nothing to another request.
+    Unprocessed(usize),
     /// It is held up on the way until the gate is opened, then done: its sender was frozen right before it.
     HeldUp(Gate),
 }
@@ -73,4 +76,19 @@ impl PartialEq for Gate {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
+/// Takes from the batch read `body` all keys of each table but the first `processed`; answers what becomes of these, as
+/// the service names it.
+pub(super) fn take_unprocessed(body: &mut Value, processed: usize) -> Value {
+    let mut unprocessed = json!({});
+    for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {
+        let Some(keys) = wanted["Keys"].as_array_mut().filter(|keys| keys.len() > processed.max(1)) else {
+            continue;
+        };
+        let rest = keys.split_off(processed.max(1));
+        unprocessed[table] = wanted.clone();
+        unprocessed[table]["Keys"] = Value::Array(rest);
+    }
+    unprocessed
 }

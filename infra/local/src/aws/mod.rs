@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use s3s::Body;
+use serde_json::json;
 
 pub use client::LocalHttpClient;
 pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
@@ -150,6 +151,17 @@ impl LocalAws {
             Fault::Delay(length) => {
                 tokio::time::sleep(Duration::from_millis(length.as_millis())).await;
                 Ok(self.execute(&request, metered.as_ref()).await)
+            }
+            Fault::Unprocessed(processed) => {
+                let rest = match request.operation.as_str() {
+                    "BatchGetItem" => faults::take_unprocessed(&mut request.body, processed),
+                    _ => json!({}),
+                };
+                let mut reply = self.execute(&request, metered.as_ref()).await;
+                if reply.status == 200 && rest != json!({}) {
+                    reply.body["UnprocessedKeys"] = rest;
+                }
+                Ok(reply)
             }
             Fault::HeldUp(gate) => {
                 gate.passed().await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, Meter, WireRequest};
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem};
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;
 
@@ -111,4 +111,31 @@ async fn a_late_request_is_done_after_its_sender_has_given_up() {
     assert_eq!(count(&dynamodb(&aws), "a").await, None);
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(count(&dynamodb(&aws), "a").await, Some(n(1)));
+}
+
+#[tokio::test]
+async fn of_a_batch_that_is_cut_short_the_rest_is_named_and_can_be_asked_for() {
+    struct CutShort;
+    impl Faults for CutShort {
+        fn before(&self, request: &WireRequest) -> Fault {
+            if request.operation == "BatchGetItem" { Fault::Unprocessed(2) } else { Fault::None }
+        }
+    }
+    let aws = memory().await;
+    let names = ["a", "b", "c"];
+    for name in names {
+        add_one(&dynamodb(&aws), name).send().await.unwrap();
+    }
+    let troubled = dynamodb(&aws.with_faults(Arc::new(CutShort)));
+    let keys = names.map(|name| [("pk".to_owned(), s(name)), ("sk".to_owned(), s("#"))].into());
+    let mut wanted =
+        KeysAndAttributes::builder().set_keys(Some(keys.into())).consistent_read(true).build().unwrap();
+    for (found, left) in [(2, 1), (1, 0)] {
+        let read = troubled.batch_get_item().request_items(TABLE, wanted.clone()).send().await.unwrap();
+        assert_eq!(read.responses.unwrap()[TABLE].len(), found);
+        let rest = read.unprocessed_keys.unwrap_or_default().remove(TABLE);
+        assert_eq!(rest.as_ref().map_or(0, |rest| rest.keys.len()), left);
+        wanted = rest.unwrap_or(wanted);
+        assert_eq!(wanted.consistent_read, Some(true), "what is left is asked for as before");
+    }
 }

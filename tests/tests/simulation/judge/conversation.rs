@@ -12,6 +12,8 @@ use crate::world::World;
 /// A lease that is extended is decided a little before it is committed: by as much as clocks differ and requests are
 /// held up.
 const DECIDED_MS_BEFORE_MAX: u64 = 10_000;
+/// How long after it was asked for a conversation may still be freed, ms: each of its tries may be held up and late.
+const FREED_MS_AFTER_MAX: u64 = 60_000;
 /// How often a claim may be answered again.
 const REDELIVERIES_MAX: u64 = 3;
 
@@ -31,6 +33,18 @@ impl Change {
     fn wrong<T>(&self, what: impl Into<String>) -> Result<T, String> {
         Err(format!("{}\n  before {:?}\n  after  {:?}", what.into(), self.before, self.after))
     }
+
+    /// Whether something changed that decisions are made on; signs of life are not.
+    fn is_of_substance(&self) -> bool {
+        let of = |meta: &Meta| meta.lease.as_ref().map(|l| (l.id.clone(), l.cancelled));
+        let Change { before, after } = self;
+        before.pending != after.pending || of(before) != of(after) || before.owner != after.owner
+    }
+
+    /// Whether the conversation was taken from its owner while a message ran: only an operator does that.
+    fn is_freed(&self) -> bool {
+        self.before.lease.is_some() && self.before.owner.is_some() && self.after.owner.is_none()
+    }
 }
 
 impl Judge {
@@ -38,6 +52,7 @@ impl Judge {
         let after = meta(&change["NewImage"]);
         let before = self.conversations.insert(after.key.clone(), after.clone()).unwrap_or_default();
         let change = Change { before, after };
+        self.note_moved(&change);
         self.state(&change)?;
         match change.after.fence.checked_sub(change.before.fence) {
             Some(0) => self.no_claim(world, &change),
@@ -69,6 +84,9 @@ impl Judge {
         if after.version < change.before.version {
             return change.wrong("a version that fell");
         }
+        if after.version == change.before.version && change.is_of_substance() {
+            return change.wrong("a change of queue, lease or owner under the same version");
+        }
         // Written by whoever changed the queue last, under the policies that it knew.
         let shown_from = after.ready.as_ref().map(|r| r.strip_prefix("1#").map_or(0, |t| t.parse().unwrap()));
         let may_be_shown_from = |block: &bool| shown_from <= after.claimable_from(*block);
@@ -76,6 +94,11 @@ impl Judge {
             return change.wrong("claimable before its ready key shows it");
         }
         Ok(())
+    }
+
+    fn note_moved(&mut self, Change { before, after }: &Change) {
+        let moved = before.messages().chain(after.messages()).filter(|m| before.holds(m) != after.holds(m));
+        self.moved.extend(moved.map(|m| (m.clone(), after.key.clone())));
     }
 
     fn claim(&mut self, change: &Change) -> Broken {
@@ -112,6 +135,7 @@ impl Judge {
         if *claims > 1 {
             self.count(Event::Retried);
         }
+        self.drained.insert(lease.entry.message.clone(), lease.entry.drained);
         let claim = Claim { fence: after.fence, lease: lease.clone() };
         self.latest.insert(after.key.clone(), claim);
         Ok(())
@@ -123,6 +147,9 @@ impl Judge {
             (Some(old), Some(new)) if old.id != new.id || old.entry != new.entry => {
                 change.wrong("a lease that became another")
             }
+            (Some(old), Some(new)) if old.cancelled && !new.cancelled => {
+                change.wrong("a cancellation that was taken back")
+            }
             (Some(old), Some(new)) if new.expires_at + DECIDED_MS_BEFORE_MAX < old.expires_at => {
                 change.wrong("a lease cut short")
             }
@@ -131,7 +158,10 @@ impl Judge {
                 if new.as_ref().map(|l| l.redeliveries) > old.as_ref().map(|l| l.redeliveries) {
                     self.count(Event::Redelivered);
                 }
-                grown(change)
+                if new.as_ref().is_some_and(|l| l.cancelled) && old.as_ref().is_some_and(|l| !l.cancelled) {
+                    self.count(Event::CancelledRunning);
+                }
+                changed_without_claim(change)
             }
         }
     }
@@ -154,13 +184,39 @@ impl Judge {
         {
             return change.wrong("a message that came back with another count of attempts");
         }
-        if last.recovered {
+        if old.cancelled != (last.outcome == "cancelled") {
+            return change.wrong("an end that did not heed that its message was cancelled, or made it up");
+        }
+        if let Some(front) = front {
+            self.drained.insert(front.message.clone(), front.drained);
+        }
+        if change.is_freed() {
+            self.freed(world, change, old)?;
+        } else if last.recovered {
             self.count(Event::Recovered);
             if !self.may_be_recovered(world, old) {
                 return change.wrong(format!("a lease in force was recovered at {}", self.now));
             }
         }
         self.ended.insert(old.id.clone(), End { by: self.now, outcome: last.outcome.clone() });
+        Ok(())
+    }
+
+    /// A lease is ended together with its ownership when an operator has asked for that, of this claim or of any.
+    fn freed(&mut self, world: &World, change: &Change, old: &Lease) -> Broken {
+        let Change { before, after } = change;
+        let last = after.last.as_ref().filter(|l| l.recovered);
+        let Some(last) = last else { return change.wrong("a lease that was freed in its holder's name") };
+        let asked = world.answers.freeing.lock().unwrap().iter().any(|asked| {
+            asked.conversation == after.key
+                && asked.fence.is_none_or(|fence| fence == before.fence)
+                && (asked.at..asked.at + FREED_MS_AFTER_MAX).contains(&self.now)
+        });
+        if !asked {
+            return change.wrong(format!("a lease was freed at {}, and nobody had asked for it", self.now));
+        }
+        self.count(Event::Freed);
+        self.freed.push((after.key.clone(), old.entry.message.clone(), last.outcome.clone()));
         Ok(())
     }
 
@@ -174,12 +230,22 @@ impl Judge {
     }
 }
 
-/// Without a claim or an end, a queue does not change, or takes one more at its end.
-fn grown(change: &Change) -> Broken {
+/// Without a claim or an end, a queue does not change, takes one more at its end, or loses one that is cancelled; that
+/// this is what became of it is judged with its message.
+fn changed_without_claim(change: &Change) -> Broken {
     let (before, after) = (&change.before.pending, &change.after.pending);
     match after.strip_prefix(&before[..]) {
-        Some([]) => Ok(()),
-        Some([new]) if new.attempts == 0 => Ok(()),
-        _ => change.wrong("a queue that changed without a claim"),
+        Some([]) => return Ok(()),
+        Some([new]) if new.attempts == 0 => return Ok(()),
+        _ => {}
     }
+    let gone = before.iter().zip(after).position(|(b, a)| b != a).unwrap_or(after.len());
+    let mut rest = before.clone();
+    if gone < rest.len() {
+        rest.remove(gone);
+    }
+    if rest == *after && rest.len() < before.len() {
+        return Ok(());
+    }
+    change.wrong("a queue that changed without a claim")
 }

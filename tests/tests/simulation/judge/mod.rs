@@ -3,6 +3,7 @@
 
 mod answers;
 mod conversation;
+mod counters;
 mod message;
 mod policy;
 mod worker;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::faults::Shared;
-use crate::queue::{Message, Meta, Row};
+use crate::queue::{Counts, Message, Meta, Row};
 use crate::tally::Event;
 use crate::world::World;
 
@@ -41,8 +42,19 @@ pub struct Judge {
     messages: BTreeMap<String, Message>,
     /// Messages that a dead-letter mark names.
     marked: BTreeSet<String>,
-    /// Claims of each message.
+    /// Claims of each message, since it was accepted or retried, and how many of them do not count: cut off by a drain.
     claimed: BTreeMap<String, u64>,
+    drained: BTreeMap<String, u64>,
+    /// Messages that a change may have moved, each with its conversation.
+    moved: BTreeSet<(String, String)>,
+    /// Calls that have retried a message.
+    retries: BTreeSet<(String, String)>,
+    /// Messages that were retried.
+    retried: BTreeSet<String>,
+    /// Leases that were ended by freeing their conversations: partition, message and what became of it.
+    freed: Vec<(String, String, String)>,
+    /// The counters as they are stored.
+    counters: Counts,
     /// The latest lease of each conversation.
     latest: BTreeMap<String, conversation::Claim>,
     /// How each lease ended, and by when.
@@ -70,6 +82,12 @@ impl Judge {
             messages: BTreeMap::new(),
             marked: BTreeSet::new(),
             claimed: BTreeMap::new(),
+            drained: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            retried: BTreeSet::new(),
+            freed: Vec::new(),
+            counters: Counts::default(),
             latest: BTreeMap::new(),
             ended: BTreeMap::new(),
             appended: BTreeSet::new(),
@@ -109,8 +127,11 @@ impl Judge {
                 self.change(world, &record["dynamodb"])?;
             }
             self.unseen = records.len() == RECORDS_MAX;
+            world.ledger.lock().unwrap().stream.extend(records);
         }
+        self.places()?;
         self.ownership(world)?;
+        self.counted(world)?;
         self.answers(world)
     }
 
@@ -126,6 +147,10 @@ impl Judge {
             ("C", entry) => self.history_entry(pk, entry, &change["NewImage"]),
             ("M", "#") => self.message(change),
             ("DL", mark) => self.dead_letter_mark(mark, change),
+            ("CNT", _) => {
+                self.counters = Counts::stored(&change["NewImage"]);
+                Ok(())
+            }
             ("W", worker) => self.worker(worker, change),
             ("CFG", "policies") => {
                 self.policies.changed(self.now, &change["NewImage"]);
@@ -135,11 +160,12 @@ impl Judge {
         }
     }
 
-    /// Whether nothing waits and nothing runs.
+    /// Whether nothing waits, nothing runs, and everything is counted.
     pub fn is_at_rest(&self, world: &World) -> bool {
         let accepted = world.answers.accepted.lock().unwrap();
         let ended = |id: &String| self.messages.get(id).is_some_and(|m| m.status != "queued");
         accepted.keys().all(ended)
+            && world.ledger.lock().unwrap().is_balanced()
             && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
@@ -161,13 +187,11 @@ impl Judge {
             if message.status == "queued" {
                 return Err(format!("{id} is queued, but no conversation has it"));
             }
-            if (message.status == "dead_letter") != self.marked.contains(id) {
-                return Err(format!("{id} is {}, its dead-letter mark says otherwise", message.status));
-            }
         }
+        self.all_counted()?;
         for (id, fence) in world.answers.completed.lock().unwrap().iter() {
             let message = &self.messages[id];
-            if message.status != "done" || message.fence != *fence {
+            if !matches!(message.status.as_str(), "done" | "cancelled") || message.fence != *fence {
                 return Err(format!("{id} was answered done under fence {fence}, but is {message:?}"));
             }
         }

@@ -1,0 +1,88 @@
+//! What operators ask for: retry, cancel, free; and a sender who cancels.
+
+use af_app::conversations::free;
+use af_app::queue::{Cancelled, cancel, cancel_of_user, retry};
+use af_domain::ids::{ConsumerUserId, MessageId};
+
+use crate::figures::{Ceiling, Row, at_most};
+use crate::serving::give_back;
+use crate::world::{Held, World};
+
+pub async fn rows(world: &World) -> Vec<Row> {
+    let mut rows = retries(world).await;
+    rows.extend(cancellations(world).await);
+    rows.extend(frees(world).await);
+    world.clear().await;
+    rows
+}
+
+/// Read what it is about and the conversation or its owner, decide, commit: the ceilings are what that takes.
+fn three() -> Ceiling {
+    at_most(3, 3)
+}
+
+async fn dead_letter(world: &World) -> Held {
+    let held = world.busy_owner(Some(1)).await;
+    give_back(world, &held, false).await;
+    held
+}
+
+async fn retries(world: &World) -> Vec<Row> {
+    let dead = dead_letter(world).await;
+    let named = Some(("operator", dead.message.as_str()));
+    let (retried, cost) = world.measure(retry(&world.app, &dead.message, named)).await;
+    retried.unwrap();
+    let (again, known) = world.measure(retry(&world.app, &dead.message, named)).await;
+    again.unwrap();
+    vec![
+        Row::new("retry a dead letter", cost, three().writes(6).reads(2.0)),
+        Row::new("… the same Idempotency-Key again", known, at_most(1, 1).reads(1.0)),
+    ]
+}
+
+async fn cancellations(world: &World) -> Vec<Row> {
+    let (_, conversation) = world.settled_owner().await;
+    let waiting = world.enqueue(world.message(&conversation)).await;
+    let (cancelled, of_waiting) = world.measure(cancel(&world.app, &waiting)).await;
+    assert_eq!(cancelled.unwrap(), Cancelled::AtOnce);
+
+    let running = world.busy_owner(None).await;
+    let (cancelled, of_running) = world.measure(cancel(&world.app, &running.message)).await;
+    assert_eq!(cancelled.unwrap(), Cancelled::WhenItsAttemptEnds);
+    let (_, completed) = world.measure(world.complete(&running, 0)).await;
+
+    let dead = dead_letter(world).await;
+    let (cancelled, of_dead) = world.measure(cancel(&world.app, &dead.message)).await;
+    assert_eq!(cancelled.unwrap(), Cancelled::AtOnce);
+
+    let (user, own) = own_message(world).await;
+    let (cancelled, by_sender) = world.measure(cancel_of_user(&world.app, &user, &own)).await;
+    assert_eq!(cancelled.unwrap(), Cancelled::AtOnce);
+    vec![
+        Row::new("cancel a message that waits", of_waiting, three().writes(4).reads(2.0)),
+        Row::new("… one that runs", of_running, three().writes(1).reads(2.0)),
+        Row::new("… and its completion then", completed, at_most(2, 2).writes(4)),
+        Row::new("… a dead letter", of_dead, at_most(2, 2).writes(4).reads(1.0)),
+        Row::new("… as its sender", by_sender, at_most(5, 5).writes(5).reads(4.0)),
+    ]
+}
+
+/// A message that waits, and whose it is.
+async fn own_message(world: &World) -> (ConsumerUserId, MessageId) {
+    let user = ConsumerUserId::parse(format!("user-{}", world.number())).unwrap();
+    let message = world.enqueue(world.message(&world.conversation_of_user(user.as_str()))).await;
+    (user, message)
+}
+
+async fn frees(world: &World) -> Vec<Row> {
+    let running = world.busy_owner(None).await;
+    let (freed, cost) = world.measure(free(&world.app, &running.conversation, "it hangs", None)).await;
+    assert_eq!(freed.unwrap().message.map(|(id, _)| id), Some(running.message));
+    let (_, conversation) = world.settled_owner().await;
+    let (freed, of_quiet) = world.measure(free(&world.app, &conversation, "it hangs", None)).await;
+    assert_eq!(freed.unwrap().message, None);
+    vec![
+        Row::new("free a conversation in which a message runs", cost, three().writes(7).reads(2.0)),
+        Row::new("… in which nothing runs", of_quiet, three().writes(4).reads(2.0)),
+    ]
+}
