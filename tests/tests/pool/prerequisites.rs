@@ -70,19 +70,6 @@ async fn without_a_public_url() {
 }
 
 #[tokio::test]
-async fn with_a_public_url_that_has_a_path() {
-    let world = World::new().await;
-    provider::configure(&world.app, &fly()).await.unwrap();
-    let token = SecretRef::parse("fly.apiToken").unwrap();
-    world.app.secrets.put(&token, SecretString::from("fm2_secret"), world.app.now()).await.unwrap();
-    let url = SecretRef::parse("factory.url").unwrap();
-    let with_path = SecretString::from("https://api.example/factory");
-    world.app.secrets.put(&url, with_path, world.app.now()).await.unwrap();
-    let words = "The public URL has a path. Import 'factory.url' as https://<host>, without one.";
-    says(&world, &bare(&world, "PUBLIC_URL"), words).await;
-}
-
-#[tokio::test]
 async fn without_a_field_of_the_provider_config() {
     let whole = json!({"kind": "fly", "appName": "a", "image": "registry.fly.io/a:1", "region": "fra"});
     for field in ["appName", "image", "region"] {

@@ -108,22 +108,9 @@ pub(crate) async fn public_url(
     }
     let secret = app.secrets.get(&SecretRef::parse(PUBLIC_URL_REF)?, app.now()).await?;
     let url = secret.map(|s| s.expose_secret().to_owned()).or_else(|| reached_at.map(str::to_owned));
-    Ok(match url {
-        // Links to files and uploads are made of the host that a worker has called: a path would be lost.
-        Some(url) if has_path(&url) => {
-            Err("The public URL has a path. Import 'factory.url' as https://<host>, without one.".to_owned())
-        }
-        Some(url) => Ok(url),
-        None => {
-            Err("Missing public URL. Set it at deploy time or import an active 'factory.url' secret."
-                .to_owned())
-        }
-    })
-}
-
-fn has_path(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_scheme, host)| host);
-    host.trim_end_matches('/').contains(['/', '?', '#'])
+    Ok(url.ok_or_else(|| {
+        "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.".to_owned()
+    }))
 }
 
 /// The place, for an operator's call: what is missing is a refusal.
