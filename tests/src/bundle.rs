@@ -60,13 +60,30 @@ impl Bundle {
     /// # Panics
     /// As `fresh`.
     pub async fn with_telegram_at(telegram_url: &str) -> Self {
-        let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
+        let parameters = BTreeMap::from([("TelegramApiUrl", telegram_url), ("FlyApiUrl", NOWHERE)]);
+        Self::deploy(VirtualClock::frozen_at(START), parameters, 1).await
+    }
+
+    /// Another deployment that nobody has used, of this id, by the same clock.
+    ///
+    /// # Panics
+    /// As `fresh`.
+    pub async fn beside(&self, deployment: &str) -> Self {
         let parameters = BTreeMap::from([
-            ("TelegramApiUrl".to_owned(), telegram_url.to_owned()),
-            ("FlyApiUrl".to_owned(), NOWHERE.to_owned()),
+            ("TelegramApiUrl", NOWHERE),
+            ("FlyApiUrl", NOWHERE),
+            ("DeploymentId", deployment),
         ]);
+        // Of another chance, too: two deployments give no two workers the same id.
+        let seed = deployment.bytes().map(u64::from).sum();
+        Self::deploy(self.clock.clone(), parameters, seed).await
+    }
+
+    async fn deploy(clock: VirtualClock, parameters: BTreeMap<&str, &str>, seed: u64) -> Self {
+        let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let parameters: BTreeMap<String, String> = parameters.into_iter().map(owned).collect();
         let template = Template::parse(&yaml, &parameters).expect("the template can be used");
-        let clock = VirtualClock::frozen_at(START);
         let engine = Engine::memory(Arc::new(clock.clone())).expect("SQLite opens in memory");
         let tables: Vec<_> = template
             .tables
@@ -82,7 +99,7 @@ impl Bundle {
         let bundle = Self {
             aws: LocalAws::new(engine, Secrets::memory()).with_objects(objects),
             clock,
-            entropy: Arc::new(Entropy::seeded(1)),
+            entropy: Arc::new(Entropy::seeded(seed)),
             template,
             providers: Providers::none(),
         };

@@ -10,6 +10,7 @@
 use af_domain::ids::{SecretRef, WorkerId};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
+pub use af_domain::worker::TOKEN_GOOD_FOR;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -20,8 +21,6 @@ use crate::{App, AppError};
 
 /// The secret ref of the signing key.
 pub const SIGNING_KEY_REF: &str = "workerToken.signingKey";
-/// How long a token is good for.
-pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
 const PREFIX: &str = "afw_";
 /// How long the signing keys are kept in memory.
 pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);

@@ -80,6 +80,10 @@ id!(
     WorkerId, "workerId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
 );
 id!(
+    /// A volume, as its provider names it.
+    VolumeId, "volumeId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
+);
+id!(
     /// The consumer app's name for one of its users.
     ConsumerUserId, "consumerUserId", "1 to 128 printable characters", |t| printable(t, 128)
 );

@@ -12,7 +12,10 @@ use std::fmt;
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use crate::policy::Policies;
-use crate::time::{SEEN_BY_ALL_AFTER, Timestamp};
+use crate::time::{Millis, SEEN_BY_ALL_AFTER, Timestamp};
+
+/// How long a worker's token is good for. It is made together with the row.
+pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
 
 /// Where a worker stands in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +54,26 @@ pub enum DrainReason {
     Operator,
     /// It leaves by itself, or because its machine was told to stop, and it said so.
     Signal,
+    /// The provider config has another image, or another app, than it was started with.
+    Outdated,
+    /// Its token is about to end.
+    TokenEnds,
+    /// Its row names a conversation whose owner is another worker.
+    Duplicate,
 }
 
 impl DrainReason {
+    const ALL: [Self; 8] = [
+        Self::Idle,
+        Self::Stale,
+        Self::MachineGone,
+        Self::Operator,
+        Self::Signal,
+        Self::Outdated,
+        Self::TokenEnds,
+        Self::Duplicate,
+    ];
+
     /// The reason as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,6 +82,9 @@ impl DrainReason {
             DrainReason::MachineGone => "machine_gone",
             DrainReason::Operator => "operator",
             DrainReason::Signal => "signal",
+            DrainReason::Outdated => "outdated",
+            DrainReason::TokenEnds => "token_ends",
+            DrainReason::Duplicate => "duplicate",
         }
     }
 
@@ -69,16 +92,23 @@ impl DrainReason {
     /// or whose machine ended may have been brought down by its message.
     pub const fn is_our_doing(self) -> bool {
         match self {
-            DrainReason::Idle | DrainReason::Operator => true,
+            DrainReason::Idle
+            | DrainReason::Operator
+            | DrainReason::Outdated
+            | DrainReason::TokenEnds
+            | DrainReason::Duplicate => true,
             DrainReason::Stale | DrainReason::MachineGone | DrainReason::Signal => false,
         }
     }
 
+    /// Whether only a worker without work is drained for it: there is no hurry.
+    pub const fn wants_quiet(self) -> bool {
+        matches!(self, DrainReason::Idle | DrainReason::Outdated)
+    }
+
     /// Reads a stored reason.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Idle, Self::Stale, Self::MachineGone, Self::Operator, Self::Signal]
-            .into_iter()
-            .find(|r| r.as_str() == text)
+        Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
 }
 
@@ -136,6 +166,15 @@ pub struct Machine {
     pub region: String,
 }
 
+/// A worker's volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name, chosen before it exists: whoever finds the row of a process that died finds the volume.
+    pub name: String,
+    /// The provider's id of it, once the provider has answered.
+    pub id: Option<String>,
+}
+
 /// A worker's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
@@ -153,6 +192,10 @@ pub struct Worker {
     pub quiet_since: Timestamp,
     /// What it is assigned to.
     pub assignment: Option<Assignment>,
+    /// What its machine was started with; none for one started by hand, or where the provider needs none.
+    pub image: Option<String>,
+    /// Its volume, where its provider has volumes.
+    pub volume: Option<Volume>,
     /// Its machine, once the provider has answered.
     pub machine: Option<Machine>,
     /// When it last claimed, as far as the row knows; with an assignment the conversation knows better.
@@ -184,6 +227,8 @@ impl Worker {
             seen_at: None,
             quiet_since: now,
             assignment: None,
+            image: None,
+            volume: None,
             machine: None,
             last_claim_at: None,
             last_snapshot: None,
@@ -235,10 +280,21 @@ impl Worker {
             WorkerStatus::Stopping { .. } => {
                 self.status = WorkerStatus::Stopped { at: now };
                 self.machine = None;
+                self.volume = None;
                 Ok(self)
             }
             ref other => Err(StepRefused { from: other.name(), to: "stopped" }),
         }
+    }
+
+    /// When its token ends.
+    pub fn token_ends_at(&self) -> Timestamp {
+        self.registered_at + TOKEN_GOOD_FOR
+    }
+
+    /// Whether its token ends within this time.
+    pub fn has_token_for_less_than(&self, time: Millis, now: Timestamp) -> bool {
+        now + time > self.token_ends_at()
     }
 
     /// Whether it has been silent for too long, when its newest sign of life was at `seen`.
@@ -282,8 +338,7 @@ mod tests {
 
     #[test]
     fn every_drain_reason_survives_being_stored() {
-        use DrainReason::{Idle, MachineGone, Operator, Signal, Stale};
-        for reason in [Idle, Stale, MachineGone, Operator, Signal] {
+        for reason in DrainReason::ALL {
             assert_eq!(DrainReason::parse(reason.as_str()), Some(reason));
         }
     }

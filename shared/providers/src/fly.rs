@@ -244,6 +244,12 @@ impl Provider for FlyProvider {
         Ok(Survey { machines, volumes: self.list_volumes(scope).await? })
     }
 
+    async fn organization(&self, scope: &Scope) -> Result<Option<String>, ProviderError> {
+        let call = Call::new(Action::GetApp, Method::GET, &scope.app_name, &[]);
+        let app: wire::App = self.api.send(&call).await?.read()?;
+        Ok(app.organization.map(|o| o.slug).filter(|slug| !slug.is_empty()))
+    }
+
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError> {
         self.own(machine).await?;
         let path = ["machines", &machine.machine_id, "cordon"];

@@ -130,6 +130,11 @@ pub trait Provider: Send + Sync {
         Ok(Survey { machines: self.list(scope).await?, volumes: self.list_volumes(scope).await? })
     }
 
+    /// The organization that the place belongs to, where the provider has such; for people who look whether it is theirs.
+    async fn organization(&self, _scope: &Scope) -> Result<Option<String>, ProviderError> {
+        Ok(None)
+    }
+
     /// Keeps new work away from the machine while it is torn down.
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError>;
 

@@ -1,10 +1,11 @@
 //! The reconcile lease: one reconcile at a time. A trigger that finds it held marks it dirty and leaves; the
-//! holder runs once more. It also keeps the report of the last run.
+//! holder runs once more. It also keeps the report of the last run, and what that leaves for the next.
 
+use af_domain::pool::{Memory, Orphan};
 use af_domain::time::{Millis, Timestamp};
 
 use crate::expression::Update;
-use crate::item::{Reader, Writer};
+use crate::item::{Item, Reader, Writer};
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
@@ -20,6 +21,8 @@ const TAKE_TRIES_MAX: usize = 5;
 pub struct ReconcileHolder {
     /// Grows with every holder.
     pub fence: u64,
+    /// What the last run left.
+    pub memory: Memory,
 }
 
 /// What became of giving the lease back.
@@ -80,18 +83,19 @@ impl Store {
             .bind(":now", now)
             .when("attribute_not_exists(#ex) OR #ex <= :now");
         match self.update(take).await? {
-            Updated::Done(item) => Ok(Some(ReconcileHolder { fence: Reader::of(&item).number("fn")? })),
+            Updated::Done(item) => holder_from(&item).map(Some),
             Updated::Refused(old) => {
                 // The holder may be ourselves: the answer to a first sending was lost.
                 let Some(old) = old else { return Ok(None) };
                 let held = Reader::of(&old);
                 let ours = held.number_if("no")? == Some(nonce) && held.time_if("ex")?.is_some();
-                Ok(if ours { Some(ReconcileHolder { fence: held.number("fn")? }) } else { None })
+                ours.then(|| holder_from(&old)).transpose()
             }
         }
     }
 
-    /// Gives the lease back with the report of the run, unless a trigger came meanwhile.
+    /// Gives the lease back with the report of the run and what it leaves for the next, unless a trigger came
+    /// meanwhile.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -99,11 +103,14 @@ impl Store {
         &self,
         holder: &ReconcileHolder,
         report: &str,
+        memory: &Memory,
         now: Timestamp,
     ) -> Result<Released, StoreError> {
         let report = Writer::default().put("at", now).put("js", report).build();
+        let memory = memory_item(memory);
         let release = Update::of(keys::reconcile())
             .set("rp0", report.clone())
+            .set("me", memory.clone())
             .remove("ex")
             .when("#fn = :fence AND attribute_not_exists(#di)")
             .bind(":fence", holder.fence);
@@ -112,6 +119,7 @@ impl Store {
         }
         let keep = Update::of(keys::reconcile())
             .set("rp0", report)
+            .set("me", memory)
             .set("ex", now + RECONCILE_LEASE)
             .remove("di")
             .when("#fn = :fence AND attribute_exists(#ex)")
@@ -135,6 +143,15 @@ impl Store {
         self.update(free).await.map(drop)
     }
 
+    /// What the last run left for the next.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn reconcile_memory(&self) -> Result<Memory, StoreError> {
+        let item = self.get(keys::reconcile(), false).await?;
+        item.as_ref().map(memory_from).transpose().map(Option::unwrap_or_default)
+    }
+
     /// The report of the last run and when it ended.
     ///
     /// # Errors
@@ -143,5 +160,78 @@ impl Store {
         let Some(item) = self.get(keys::reconcile(), false).await? else { return Ok(None) };
         let Some(report) = Reader::of(&item).map_if("rp0")? else { return Ok(None) };
         Ok(Some((report.time("at")?, report.text("js")?.to_owned())))
+    }
+}
+
+fn holder_from(item: &Item) -> Result<ReconcileHolder, StoreError> {
+    Ok(ReconcileHolder { fence: Reader::of(item).number("fn")?, memory: memory_from(item)? })
+}
+
+fn memory_item(memory: &Memory) -> Item {
+    let of_kind = |machine: bool| {
+        let mut since = Writer::default();
+        let mut any = false;
+        for (orphan, at) in &memory.orphans {
+            since = match orphan {
+                Orphan::Machine(id) if machine => since.put(id, *at),
+                Orphan::Volume(id) if !machine => since.put(id, *at),
+                Orphan::Machine(_) | Orphan::Volume(_) => continue,
+            };
+            any = true;
+        }
+        any.then(|| since.build())
+    };
+    let count = |number: u64| (number > 0).then_some(number);
+    Writer::default()
+        .put_some("sf", count(memory.failures))
+        .put_some("sa", memory.failed_at)
+        .put_some("la", memory.looked_at)
+        .put_some("om", of_kind(true))
+        .put_some("ov", of_kind(false))
+        .put_some("fm", count(memory.foreign.0 as u64))
+        .put_some("fv", count(memory.foreign.1 as u64))
+        .build()
+}
+
+fn memory_from(item: &Item) -> Result<Memory, StoreError> {
+    let Some(reader) = Reader::of(item).map_if("me")? else { return Ok(Memory::default()) };
+    let count = |name: &str| -> Result<usize, StoreError> {
+        Ok(usize::try_from(reader.number_if(name)?.unwrap_or_default()).unwrap_or(usize::MAX))
+    };
+    let mut memory = Memory {
+        failures: reader.number_if("sf")?.unwrap_or_default(),
+        failed_at: reader.time_if("sa")?,
+        looked_at: reader.time_if("la")?,
+        foreign: (count("fm")?, count("fv")?),
+        ..Memory::default()
+    };
+    for (name, orphan) in [("om", Orphan::Machine as fn(String) -> Orphan), ("ov", Orphan::Volume)] {
+        let Some(since) = reader.map_if(name)? else { continue };
+        for id in since.names() {
+            memory.orphans.insert(orphan(id.to_owned()), since.time(id)?);
+        }
+    }
+    Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_for_the_next_run_is_read_back() {
+        let at = Timestamp::from_millis(5);
+        let memory = Memory {
+            failures: 4,
+            failed_at: Some(at),
+            looked_at: Some(at),
+            orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
+            foreign: (2, 0),
+        };
+        for memory in [memory, Memory::default()] {
+            let item = Writer::default().put("me", memory_item(&memory)).build();
+            assert_eq!(memory_from(&item).unwrap(), memory);
+        }
+        assert_eq!(memory_from(&Item::new()).unwrap(), Memory::default());
     }
 }

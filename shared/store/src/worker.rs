@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
-use af_domain::worker::{Assignment, DrainReason, Machine, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 
 use crate::conversation::Commit;
 use crate::expression::{Update, names_in};
@@ -105,7 +105,8 @@ impl Store {
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Records the machine that a worker got, unless its row is being closed or is gone: nobody looks for it then.
+    /// Records the machine that a worker got, and its volume, unless its row is being closed or is gone: nobody looks for
+    /// it then.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -113,11 +114,15 @@ impl Store {
         &self,
         id: &WorkerId,
         machine: &Machine,
+        volume: Option<&Volume>,
     ) -> Result<Commit, StoreError> {
-        let update = Update::of(keys::worker(id))
+        let mut update = Update::of(keys::worker(id))
             .set("mc", machine_item(machine))
             .when("attribute_exists(#pk) AND #st <> :stopping")
             .bind(":stopping", "stopping");
+        if let Some(volume) = volume {
+            update = update.set("vo", volume_item(volume));
+        }
         self.update_row(update).await
     }
 
@@ -250,6 +255,8 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         .put("qs", worker.quiet_since)
         .put_some("sn", worker.seen_at)
         .put_some("as", worker.assignment.as_ref().map(assignment_item))
+        .put_some("im", worker.image.as_deref())
+        .put_some("vo", worker.volume.as_ref().map(volume_item))
         .put_some("mc", worker.machine.as_ref().map(machine_item))
         .put_some("lc", worker.last_claim_at)
         .put_some("ss", worker.last_snapshot.as_ref().map(SnapshotId::as_str))
@@ -280,6 +287,10 @@ fn machine_item(machine: &Machine) -> Item {
         .build()
 }
 
+fn volume_item(volume: &Volume) -> Item {
+    Writer::default().put("nm", volume.name.as_str()).put_some("id", volume.id.as_deref()).build()
+}
+
 fn worker_from(item: &Item) -> Result<Worker, StoreError> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
@@ -304,6 +315,9 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
     let machine = |r: Reader<'_>| -> Result<Machine, StoreError> {
         Ok(Machine { app: r.text("app")?.into(), id: r.text("id")?.into(), region: r.text("rgn")?.into() })
     };
+    let volume = |r: Reader<'_>| -> Result<Volume, StoreError> {
+        Ok(Volume { name: r.text("nm")?.into(), id: r.text_if("id")?.map(str::to_owned) })
+    };
     Ok(Worker {
         id: reader.id("sk", WorkerId::parse)?,
         provider: reader.text("pr")?.to_owned(),
@@ -312,6 +326,8 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         seen_at: reader.time_if("sn")?,
         quiet_since: reader.time("qs")?,
         assignment: reader.map_if("as")?.map(assignment).transpose()?,
+        image: reader.text_if("im")?.map(str::to_owned),
+        volume: reader.map_if("vo")?.map(volume).transpose()?,
         machine: reader.map_if("mc")?.map(machine).transpose()?,
         last_claim_at: reader.time_if("lc")?,
         last_snapshot: reader.id_if("ss", SnapshotId::parse)?,

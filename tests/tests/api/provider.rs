@@ -110,4 +110,8 @@ async fn clearing_an_app_wants_its_name_twice_and_a_volume_of_nobody_is_not_foun
     assert_eq!((&report["machines"], &report["volumes"]), (&none, &none));
     let unknown = world.api.call(http::Method::DELETE, "/v1/provider/volumes/w-none");
     assert_eq!(world.refused(unknown).await.status.as_u16(), 404);
+    let odd = world.api.call(http::Method::DELETE, "/v1/provider/volumes/a%20b");
+    let refused = world.refused(odd).await;
+    assert_eq!(refused.problem(), (422, "invalid_field"));
+    assert!(refused.detail().starts_with("volumeId must be"), "{}", refused.detail());
 }

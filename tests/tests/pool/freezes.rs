@@ -102,7 +102,8 @@ async fn a_frozen_run_makes_the_pool_no_larger_when_it_is_thawed() {
         steps.thaw();
         let late = run.await;
         assert_eq!(world.workers().await.len(), 1, "frozen before step {n}, it said {late:?}");
-        policies::set(&world.app, serde_json::from_value(json!({})).unwrap()).await.unwrap();
+        let no_spare = serde_json::from_value(json!({"scaling": {"minIdleWorkers": null}})).unwrap();
+        policies::set(&world.app, no_spare).await.unwrap();
         world.close(&mut crew).await;
     }
 }

@@ -26,8 +26,9 @@ use crate::steps::Steps;
 
 /// Between two ticks of the schedule.
 pub const TICK: Millis = Millis::from_secs(60);
-/// Ticks until all is done: all that may follow a function's death, and a few more.
-const TICKS_MAX: usize = 20;
+/// Ticks until all is done: all that may follow a function's death or a provider's failures, after which it is left in
+/// peace for up to ten minutes each, and a few more.
+const TICKS_MAX: usize = 60;
 
 pub struct World {
     pub bundle: Bundle,
@@ -267,15 +268,17 @@ impl World {
         panic!("no rest after {TICKS_MAX} ticks");
     }
 
-    /// Every item of the table, every machine and every volume. Left out is which machine a row names: that is true
-    /// whenever it is said.
+    /// Every item of the table, every machine and every volume. Left out is which machine and volume a row names: that is
+    /// true whenever it is said.
     pub async fn everything(&self) -> BTreeSet<String> {
         let name = &self.bundle.template.tables[0].name;
         let mut answer = self.bundle.aws.engine().call("Scan", json!({"TableName": name})).await;
         assert!(answer.body["LastEvaluatedKey"].is_null(), "one page");
         let items = answer.body["Items"].as_array_mut().unwrap();
         for item in items.iter_mut().filter(|item| item["pk"]["S"] == "W") {
-            item.as_object_mut().unwrap().remove("mc");
+            for name in ["mc", "vo"] {
+                item.as_object_mut().unwrap().remove(name);
+            }
         }
         let items = items.iter().map(ToString::to_string);
         let machines = self.stand.machines().await.into_iter().map(|m| format!("{m:?}"));

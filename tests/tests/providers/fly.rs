@@ -61,7 +61,27 @@ impl World {
 
     /// The provider of another deployment in the same app.
     fn neighbour(&self) -> FlyProvider {
-        provider(&self.url, "another", Some(TOKEN), &self.clock)
+        self.provider_of("another")
+    }
+
+    /// The provider of this deployment.
+    pub fn provider_of(&self, deployment: &str) -> FlyProvider {
+        provider(&self.url, deployment, Some(TOKEN), &self.clock)
+    }
+
+    /// A machine and a volume that somebody made by hand, without marks; their ids.
+    pub async fn by_hand(&self) -> (String, String) {
+        let made = async |what: &str, body: serde_json::Value| {
+            let url = format!("{}/apps/workers/{what}", self.url);
+            let answer =
+                reqwest::Client::new().post(url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
+            let made: serde_json::Value = answer.error_for_status().unwrap().json().await.unwrap();
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let config = serde_json::json!({"image": "registry/other:1"});
+        let machine = made("machines", serde_json::json!({"name": "by-hand", "config": config})).await;
+        let volume = serde_json::json!({"name": "data", "region": "fra", "size_gb": 1});
+        (machine, made("volumes", volume).await)
     }
 
     async fn up(&self, id: &str) -> af_providers::Machine {
@@ -218,7 +238,7 @@ async fn machines_of_others_are_counted_and_never_touched() {
     let mut spec = spawn_spec(&worker("w-2"), None);
     spec.scope.deployment_id = "another".to_owned();
     let theirs = neighbour.spawn(&spec).await.unwrap();
-    let unmarked = unmarked(&world).await;
+    let (unmarked, _) = world.by_hand().await;
 
     assert_eq!(
         machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(),
@@ -314,13 +334,4 @@ async fn a_stopped_machine_is_stopped_once_for_all() {
     let before = world.fly.requests();
     assert_eq!(world.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
     assert_eq!(world.fly.requests() - before, 1, "one look, and no stop");
-}
-
-/// A machine that somebody made by hand, without marks.
-async fn unmarked(world: &World) -> String {
-    let body = serde_json::json!({"name": "by-hand", "config": {"image": "registry/other:1"}});
-    let url = format!("{}/apps/workers/machines", world.url);
-    let answer = reqwest::Client::new().post(url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
-    let machine: serde_json::Value = answer.error_for_status().unwrap().json().await.unwrap();
-    machine["id"].as_str().unwrap().to_owned()
 }

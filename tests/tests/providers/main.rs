@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod cool_down;
+mod deployment;
 mod fly;
+mod neighbours;
+mod orphans;
 mod pool;
+mod rollover;
 mod stand_in;
 mod suite;
 

@@ -2,102 +2,16 @@
 
 use std::sync::Arc;
 
-use af_app::App;
 use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, Identity, enqueue};
 use af_app::provider::{self, ProviderConfig};
-use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_domain::bridge::BridgeConfig;
-use af_domain::ids::{AgentKey, ConversationId};
-use af_domain::message::Payload;
 use af_domain::time::Millis;
 use af_local::fly::{Action, Fault};
-use af_providers::{Machine, MachineState, Providers};
-use af_tests::bundle::Bundle;
+use af_providers::MachineState;
 
-use crate::fly::{TOKEN, World};
-use crate::suite::{machines, scope};
-
-/// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
-const RUNS_MAX: usize = 20;
-
-struct Pool {
-    world: World,
-    bundle: Bundle,
-    app: App,
-}
-
-impl Pool {
-    /// A deployment with one agent, whose workers run on the stand-in; a message waits for one.
-    async fn with_work() -> Self {
-        let mut bundle = Bundle::fresh().await;
-        let deployment = bundle.app("reconcile").deployment_id;
-        let world = World::by(bundle.clock.clone(), &deployment).await;
-        bundle.providers = Providers::none().with(Arc::new(world.provider.clone()));
-        let app = bundle.app("reconcile");
-        let agent = AgentKey::parse("demo").unwrap();
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
-        configure(&app, &agent, settings).await.unwrap();
-        let config = ProviderConfig {
-            kind: "fly".to_owned(),
-            app_name: Some("workers".to_owned()),
-            image: Some("registry.fly.io/workers:1".to_owned()),
-            region: Some("fra".to_owned()),
-            ..ProviderConfig::default()
-        };
-        provider::configure(&app, &config).await.unwrap();
-        let message = Enqueue {
-            identity: Identity::Fresh,
-            conversation: ConversationId::parse("talk").unwrap(),
-            agent,
-            payload: Payload {
-                provider: "app".into(),
-                provider_user_id: "ann".into(),
-                message_text: "hello".into(),
-                ..Payload::default()
-            },
-            priority: None,
-            scheduled_for: None,
-            attempts_max: None,
-        };
-        enqueue(&app, message).await.unwrap();
-        Self { world, bundle, app }
-    }
-
-    async fn run(&self) -> Report {
-        match Box::pin(reconcile(&self.app)).await.unwrap() {
-            Reconciled::Ran(report) => report,
-            Reconciled::LeftToAnother => panic!("nobody else runs"),
-        }
-    }
-
-    async fn machines(&self) -> Vec<Machine> {
-        machines(&self.world.provider).await
-    }
-
-    async fn live(&self) -> Vec<String> {
-        let workers = self.app.store.workers().await.unwrap();
-        workers.into_iter().map(|w| w.id.to_string()).collect()
-    }
-
-    /// Runs a minute apart until `done`.
-    async fn until(&self, what: &str, done: impl AsyncFn(&Self) -> bool) {
-        for _ in 0..RUNS_MAX {
-            if done(self).await {
-                return;
-            }
-            self.bundle.clock.advance(Millis::from_secs(60));
-            self.run().await;
-        }
-        panic!("after {RUNS_MAX} runs not yet: {what}");
-    }
-}
+use crate::deployment::{Pool, agent};
+use crate::fly::TOKEN;
+use crate::suite::scope;
 
 #[tokio::test]
 async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
@@ -123,7 +37,7 @@ async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_
         secrets_ref: vec![],
         bridge: Some(bridge),
     };
-    configure(&pool.app, &AgentKey::parse("demo").unwrap(), settings).await.unwrap();
+    configure(&pool.app, &agent(), settings).await.unwrap();
     pool.run().await;
     let request = reqwest::Client::new().get(format!("{}/apps/workers/machines", pool.world.url));
     let machines: serde_json::Value = request.bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap();
@@ -143,8 +57,8 @@ async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_
 async fn a_machine_whose_creation_nobody_could_confirm_is_removed_and_another_serves() {
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
-    // The list that looks for it.
-    pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 1);
+    // The list before anything is planned, and the one that looks for it.
+    pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 2);
     pool.run().await;
     let lost = pool.machines().await[0].worker_id.clone();
     pool.until("one machine, and it is another", async |pool| {
@@ -190,7 +104,7 @@ async fn a_machine_that_does_not_stop_is_ended_by_force_after_ten_minutes() {
 
 #[tokio::test]
 async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
-    let pool = Pool::with_work().await;
+    let mut pool = Pool::with_work().await;
     pool.run().await;
     let before = pool.live().await;
     let elsewhere = ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() };
@@ -201,11 +115,9 @@ async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
         data_dir: folder.path().to_owned(),
         stop_timeout: std::time::Duration::from_secs(1),
     });
-    let mut bundle = pool.bundle;
-    bundle.providers = bundle.providers.with(Arc::new(local));
-    let app = bundle.app("reconcile");
-    provider::configure(&app, &elsewhere).await.unwrap();
-    let pool = Pool { world: pool.world, bundle, app };
+    pool.bundle.providers = pool.bundle.providers.clone().with(Arc::new(local));
+    pool.app = pool.bundle.app("reconcile");
+    provider::configure(&pool.app, &elsewhere).await.unwrap();
     pool.run().await;
     assert_eq!(pool.live().await, before, "it may go on");
     pool.until("it went where it was, since it never said anything", async |pool| {

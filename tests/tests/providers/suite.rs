@@ -97,6 +97,7 @@ async fn comes_up_once(bench: &dyn Bench) -> (VolumeRef, Machine) {
     let spec = spawn_spec(&worker, Some(volume.clone()));
     let machine = provider.spawn(&spec).await.unwrap();
     assert!(machine.state.is_running());
+    assert_eq!(machine.machine.app_name, scope().app_name, "it is where it was asked for");
     assert_eq!(provider.spawn(&spec).await.unwrap().machine, machine.machine, "one machine a worker");
     (volume, machine)
 }

@@ -31,7 +31,7 @@ impl Names {
 
 fn running(worker: &WorkerId) -> Machine {
     let machine =
-        MachineRef { app_name: "names".into(), machine_id: worker.to_string(), region: "here".into() };
+        MachineRef { app_name: "local".into(), machine_id: worker.to_string(), region: "here".into() };
     Machine { machine, worker_id: worker.clone(), state: MachineState::Running, image: String::new() }
 }
 

@@ -52,7 +52,7 @@ impl SimProvider {
 }
 
 fn machine_ref(worker: &WorkerId) -> MachineRef {
-    MachineRef { app_name: "sim".into(), machine_id: worker.to_string(), region: "here".into() }
+    MachineRef { app_name: "local".into(), machine_id: worker.to_string(), region: "here".into() }
 }
 
 fn gone(machine: &MachineRef) -> ProviderError {

@@ -113,6 +113,9 @@ fn show(report: &Value) {
         output::line("");
         output::table(&["subject", "waits for", "at most"], waits);
     }
+    for warning in report["warnings"].as_array().into_iter().flatten() {
+        output::line(&format!("warning: {}", text(warning)));
+    }
     for error in report["errors"].as_array().into_iter().flatten() {
         output::error(&text(error));
     }

@@ -36,7 +36,7 @@ pub struct ProviderConfig {
     /// The provider's grouping of machines; it may be shared with other deployments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
-    /// The organization that the app belongs to; for people, no call needs it.
+    /// The organization that the app belongs to, as the operator believes: readiness says so if it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_slug: Option<String>,
     /// What workers run.

@@ -38,7 +38,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The provider that runs `worker`, and where: the configured one may be another by now.
+    /// The provider that runs `worker`, and where: the configured one, and its app, may be others by now.
     ///
     /// # Errors
     /// When this function cannot use that provider.
@@ -47,13 +47,15 @@ impl Place {
         app: &App,
         worker: &Worker,
     ) -> Result<(Arc<dyn Provider>, Scope), ProviderError> {
+        let app_name = worker.machine.as_ref().map(|m| m.app.clone());
         if worker.provider == self.provider.kind().as_str() {
-            return Ok((self.provider.clone(), self.scope.clone()));
+            let app_name = app_name.unwrap_or_else(|| self.scope.app_name.clone());
+            return Ok((self.provider.clone(), Scope { app_name, ..self.scope.clone() }));
         }
         let kind: ProviderKind = worker.provider.parse().map_err(|_| ProviderError::Rejected {
             reason: format!("unknown provider {}", worker.provider),
         })?;
-        let app_name = worker.machine.as_ref().map_or_else(|| kind.as_str().to_owned(), |m| m.app.clone());
+        let app_name = app_name.unwrap_or_else(|| kind.as_str().to_owned());
         Ok((app.providers.get(kind)?, Scope { app_name, ..self.scope.clone() }))
     }
 }

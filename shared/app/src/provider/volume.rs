@@ -1,5 +1,6 @@
 //! Deleting one volume, by an operator's hand.
 
+use af_domain::ids::VolumeId;
 use af_domain::refusal::Refusal;
 
 use super::{told, usable};
@@ -9,12 +10,12 @@ use crate::{App, AppError};
 ///
 /// # Errors
 /// Refused when there is no such volume of ours, or a machine has it.
-pub async fn delete(app: &App, volume_id: &str) -> Result<(), AppError> {
+pub async fn delete(app: &App, id: &VolumeId) -> Result<(), AppError> {
     let place = usable(app).await?;
     let listed = place.provider.list_volumes(&place.scope).await.map_err(told)?.ours;
-    let volume = listed.into_iter().find(|v| v.volume.volume_id == volume_id);
+    let volume = listed.into_iter().find(|v| v.volume.volume_id == id.as_str());
     let volume = volume.ok_or_else(|| Refusal::not_found("volume of this deployment with that id"))?;
     place.provider.delete_volume(&volume.volume).await.map_err(told)?;
-    tracing::info!(volume = volume_id, "volume deleted by an operator");
+    tracing::info!(volume = %id, "volume deleted by an operator");
     Ok(())
 }

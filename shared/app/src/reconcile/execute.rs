@@ -13,7 +13,7 @@ use af_store::conversation::Commit;
 use futures::StreamExt;
 
 use super::observe::Sight;
-use super::{Outcome, Turn, repair, spawn, teardown};
+use super::{Outcome, Turn, orphan, repair, spawn, teardown};
 use crate::{App, AppError};
 
 /// Subjects worked on at the same time: enough to hide a provider's latency, few enough for its rate limits.
@@ -40,7 +40,10 @@ pub(super) async fn execute(
                 Err(error) => {
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
-                    Outcome::Failed(why)
+                    match (&planned.action, error) {
+                        (Action::Spawn { .. }, AppError::Provider(_)) => Outcome::NotStarted(why),
+                        _ => Outcome::Failed(why),
+                    }
                 }
             };
             done.push((i, planned, outcome));
@@ -76,6 +79,7 @@ fn subject(sight: &Sight, action: &Action, index: usize) -> String {
         | Action::AskToSwitch { conversation }
         | Action::Spawn { conversation: Some(conversation) } => of_conversation(conversation),
         Action::Spawn { conversation: None } => format!("spare {index}"),
+        Action::Remove { orphan, .. } => format!("o {orphan}"),
         Action::Drain { worker, .. }
         | Action::Settle { worker, .. }
         | Action::Teardown { worker }
@@ -110,6 +114,7 @@ async fn carry_out(
             settle(app, worker, snapshot, policies).await
         }
         Action::Teardown { worker } => teardown::teardown(app, sight, worker).await,
+        Action::Remove { orphan, since } => orphan::remove(app, sight, orphan, *since).await,
         Action::Spawn { conversation } => {
             spawn::spawn(app, turn, sight, conversation.as_ref(), policies).await
         }
@@ -153,7 +158,7 @@ pub(crate) async fn drain(
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
-    if reason == DrainReason::Idle && busy {
+    if reason.wants_quiet() && busy {
         return Ok(Outcome::Stale);
     }
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Report, WaitReport};
 
 /// Bytes of a report, as JSON, that leave the lease's item within 1 KB.
-const BYTES_MAX: usize = 900;
+const BYTES_MAX: usize = 850;
 /// Actions that are kept: more than one run of a usual pool has, and far less than an item holds.
 const ACTIONS_MAX: usize = 200;
 

@@ -3,17 +3,19 @@
 mod execute;
 mod kept;
 mod observe;
+mod orphan;
 pub(crate) mod repair;
 mod spawn;
 mod teardown;
 
 use std::collections::BTreeMap;
 
-use af_domain::pool::{Action, Plan, Planned, Wait, plan};
+use af_domain::pool::{Action, Memory, Plan, Planned, Wait, plan};
 use af_domain::time::{Millis, Timestamp};
 use af_store::reconcile_lease::{ReconcileHolder, Released};
 use serde::{Deserialize, Serialize};
 
+use crate::provider::readiness;
 use crate::{App, AppError, policies};
 use execute::execute;
 pub(crate) use execute::{FinalSnapshot, drain, settle};
@@ -45,6 +47,9 @@ pub struct Report {
     pub unserved: usize,
     /// What is missing or failed; it stops nothing else.
     pub errors: Vec<String>,
+    /// What works and yet may be a mistake: an app that others use, machines of several images.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Workers by status.
     pub workers: BTreeMap<String, usize>,
 }
@@ -58,7 +63,7 @@ const fn is_none(count: &usize) -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
     pub action: String,
     /// Which worker or conversation.
     pub subject: String,
@@ -103,6 +108,8 @@ pub(crate) enum Outcome {
     Waiting(String),
     /// It failed; the next tick tries again.
     Failed(String),
+    /// The provider did not start a worker; after several in a row there is a pause.
+    NotStarted(String),
 }
 
 /// Whether this trigger's wish is fulfilled.
@@ -120,7 +127,8 @@ pub enum Reconciled {
 /// When the table cannot be read.
 pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
     let policies = policies::in_force(app).await?;
-    let sight = observe(app, &policies, reached_at).await?;
+    let memory = app.store.reconcile_memory().await?;
+    let sight = observe(app, &policies, memory, reached_at).await?;
     let plan = plan(&sight.observed, &policies, app.now());
     let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
     Ok(Report { dry_run: true, ..report(&sight, plan, actions, app.now()) })
@@ -161,11 +169,13 @@ async fn run_until_quiet(
         Turn { holder, begins_until: app.now() + BEGINS_FOR, registering: tokio::sync::Mutex::default() };
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
+    let mut memory = holder.memory.clone();
     for run in 1..=RUNS_MAX {
         let now = app.now();
-        let sight = observe(app, &policies, reached_at).await?;
+        let sight = observe(app, &policies, memory, reached_at).await?;
         let plan = plan(&sight.observed, &policies, now);
         let actions = execute(app, &turn, &sight, &plan, &policies).await;
+        memory = remembered(&sight, &plan, &actions, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&sight, plan, actions, now);
         let may_go_on = run < RUNS_MAX && app.now() < turn.begins_until;
@@ -173,7 +183,7 @@ async fn run_until_quiet(
             continue;
         }
         let json = kept::kept(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
-        match app.store.end_reconcile(holder, &json, app.now()).await? {
+        match app.store.end_reconcile(holder, &json, &memory, app.now()).await? {
             Released::RunAgain if may_go_on => {}
             // The schedule sees to what the last trigger wanted; held by nobody, the lease would stop it.
             Released::RunAgain => {
@@ -184,6 +194,24 @@ async fn run_until_quiet(
         }
     }
     Ok(last)
+}
+
+/// What this run leaves for the next.
+fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)], now: Timestamp) -> Memory {
+    let mut memory = sight.observed.memory.clone();
+    memory.orphans = plan.orphans.clone();
+    if let Some(foreign) = sight.stock.foreign {
+        (memory.foreign, memory.looked_at) = (foreign, Some(now));
+    }
+    let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
+    let succeeded = spawns().filter(|(_, done)| *done == Some(Outcome::Done)).count();
+    let failed = spawns().filter(|(_, done)| matches!(done, Some(Outcome::NotStarted(_)))).count();
+    memory.count_spawns(succeeded, failed, now);
+    if let Some(end) = memory.cool_down_ends().filter(|_| failed > 0) {
+        let failures = memory.failures;
+        tracing::error!(metric = "spawn_cool_down", failures, until = %end, "the provider starts no workers");
+    }
+    memory
 }
 
 /// The report of the last run, as it was kept: waits of the same kind as one when there were many.
@@ -213,8 +241,16 @@ fn report(sight: &Sight, plan: Plan, actions: Vec<(Planned, Option<Outcome>)>, a
         waits: plan.waits.into_iter().map(wait_report).collect(),
         unserved: plan.unserved,
         errors: sight.errors.clone(),
+        warnings: warnings(sight),
         workers,
     }
+}
+
+fn warnings(sight: &Sight) -> Vec<String> {
+    let (machines, volumes) = sight.stock.foreign.unwrap_or(sight.observed.memory.foreign);
+    let shared = readiness::shared(machines, volumes);
+    let images = sight.stock.machines.as_deref().and_then(readiness::images);
+    shared.into_iter().chain(images).collect()
 }
 
 fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> ActionReport {
@@ -227,6 +263,7 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
         Action::Drain { worker, .. } => ("drain", format!("worker {worker}")),
         Action::Settle { worker, .. } => ("settle", format!("worker {worker}")),
         Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
+        Action::Remove { orphan, .. } => ("remove", orphan.to_string()),
         Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
         Action::Spawn { conversation: None } => ("spawn", "spare worker".to_owned()),
         Action::AskToSwitch { conversation: key } => ("switch", conversation(key)),
@@ -236,7 +273,7 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
         Some(Outcome::Done) => "done".to_owned(),
         Some(Outcome::Stale) => "stale".to_owned(),
         Some(Outcome::Waiting(what)) => format!("waiting: {what}"),
-        Some(Outcome::Failed(why)) => format!("failed: {why}"),
+        Some(Outcome::Failed(why) | Outcome::NotStarted(why)) => format!("failed: {why}"),
     };
     ActionReport { action: action.to_owned(), subject, reason: planned.reason, outcome }
 }

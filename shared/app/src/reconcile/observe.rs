@@ -1,13 +1,16 @@
 //! Observing: workers, their conversations, the ready index, and what the provider says of the machines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
-use af_domain::pool::{MachineView, Observed, ObservedWorker, ReadyConversation, SPAWN_AHEAD};
+use af_domain::pool::{
+    Image, ListedMachine, ListedVolume, MachineView, Memory, Observed, ObservedWorker, ReadyConversation,
+    SPAWN_AHEAD,
+};
 use af_domain::worker::Worker;
-use af_providers::Machine;
+use af_providers::{Machine, MachineState, ProviderError, Volume};
 
 use crate::provider::{Place, place, public_url};
 use crate::{App, AppError};
@@ -25,10 +28,21 @@ pub(super) struct Sight {
     pub place: Option<Place>,
     /// The URL that workers are told, when there is one.
     pub public_url: Option<String>,
-    /// The provider's machines by worker.
-    pub machines: HashMap<WorkerId, Machine>,
+    /// What the provider has of this deployment.
+    pub stock: Stock,
     /// What is missing or failed.
     pub errors: Vec<String>,
+}
+
+/// What the provider has of this deployment, as far as it was asked.
+#[derive(Default)]
+pub(super) struct Stock {
+    /// Its machines.
+    pub machines: Option<Vec<Machine>>,
+    /// Its volumes.
+    pub volumes: Option<Vec<Volume>>,
+    /// Machines and volumes beside ours; only where it was asked for everything.
+    pub foreign: Option<(usize, usize)>,
 }
 
 impl Sight {
@@ -36,6 +50,11 @@ impl Sight {
     pub fn name_of(&self, key: &ConversationKey) -> String {
         let known = self.observed.workers.iter().filter_map(|w| w.conversation.as_ref());
         known.into_iter().find(|c| &c.key == key).map_or_else(|| key.to_string(), |c| c.id.to_string())
+    }
+
+    /// The machine that was made for a worker.
+    pub fn machine_of(&self, worker: &WorkerId) -> Option<&Machine> {
+        self.stock.machines.iter().flatten().find(|m| &m.worker_id == worker)
     }
 
     /// The worker that owns a conversation, where that was observed.
@@ -48,6 +67,7 @@ impl Sight {
 pub(super) async fn observe(
     app: &App,
     policies: &Policies,
+    memory: Memory,
     reached_at: Option<&str>,
 ) -> Result<Sight, AppError> {
     let shards = (0..policies.queue.ready_shards).map(|shard| ready(app, shard));
@@ -69,33 +89,95 @@ pub(super) async fn observe(
         Some(_) => found(public_url(app, reached_at).await?, &mut errors),
         None => None,
     };
-    let machines = match &place {
-        Some(place) if workers.iter().any(|w| w.provider == place.provider.kind().as_str()) => {
-            match place.provider.list(&place.scope).await {
-                Ok(inventory) => Some(inventory.ours.into_iter().map(|m| (m.worker_id.clone(), m)).collect()),
-                Err(error) => {
-                    errors.push(format!("listing machines failed: {error}"));
-                    None
-                }
-            }
-        }
-        _ => None,
+    let stock = match &place {
+        Some(place) => stock(place, &workers, memory.wants_look(app.now())).await.unwrap_or_else(|error| {
+            errors.push(format!("listing machines failed: {error}"));
+            Stock::default()
+        }),
+        None => Stock::default(),
     };
-    let here = place.as_ref().map(|p| p.provider.kind().as_str());
-    let workers = workers.into_iter().map(|w| {
-        // The machine of one that another provider runs is not on this list.
-        let machines = machines.as_ref().filter(|_| here == Some(w.provider.as_str()));
-        observed(w, &by_key, machines)
+    let (machines, volumes) = listed(place.as_ref(), &stock, &workers);
+    let image = place.as_ref().map(|place| Image {
+        provider: place.provider.kind().as_str().to_owned(),
+        app: place.scope.app_name.clone(),
+        name: place.image.clone(),
+    });
+    let by_worker: Option<HashMap<&WorkerId, &Machine>> =
+        stock.machines.as_ref().map(|all| all.iter().map(|m| (&m.worker_id, m)).collect());
+    let workers = workers.into_iter().map(|worker| {
+        // The machine of one that another provider runs, or in another app, is not on this list.
+        let is_here = image.as_ref().is_some_and(|here| {
+            here.provider == worker.provider && worker.machine.as_ref().is_none_or(|m| m.app == here.app)
+        });
+        observed(worker, &by_key, by_worker.as_ref().filter(|_| is_here))
     });
     let workers = workers.collect();
     let ready = ready.into_iter().flatten().collect();
-    Ok(Sight {
-        observed: Observed { workers, ready },
-        place,
-        public_url,
-        machines: machines.unwrap_or_default(),
-        errors,
-    })
+    let observed = Observed { workers, ready, image, machines, volumes, memory };
+    Ok(Sight { observed, place, public_url, stock, errors })
+}
+
+/// What the provider has. With no worker of it, it is asked when it is time for `everything` only.
+async fn stock(place: &Place, workers: &[Worker], everything: bool) -> Result<Stock, ProviderError> {
+    let provider = &place.provider;
+    if everything {
+        let found = provider.survey(&place.scope).await?;
+        return Ok(Stock {
+            foreign: Some((found.machines.foreign, found.volumes.foreign)),
+            machines: Some(found.machines.ours),
+            volumes: Some(found.volumes.ours),
+        });
+    }
+    if !workers.iter().any(|w| w.provider == provider.kind().as_str()) {
+        return Ok(Stock::default());
+    }
+    Ok(Stock { machines: Some(provider.list(&place.scope).await?.ours), ..Stock::default() })
+}
+
+/// The stock in the planner's words, without what is being removed.
+fn listed(
+    place: Option<&Place>,
+    stock: &Stock,
+    workers: &[Worker],
+) -> (Option<Vec<ListedMachine>>, Option<Vec<ListedVolume>>) {
+    let there = |all: &Vec<Machine>| {
+        let there = all.iter().filter(|m| m.state != MachineState::Gone);
+        there
+            .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
+            .collect()
+    };
+    let volumes = place.zip(stock.volumes.as_ref()).map(|(place, all)| {
+        let live = LiveVolumes::of(place, workers);
+        let volume = |v: &Volume| ListedVolume {
+            id: v.volume.volume_id.clone(),
+            is_of_live_worker: live.has(&v.volume.name),
+            attached_to: v.attached_to.clone(),
+        };
+        all.iter().map(volume).collect()
+    });
+    (stock.machines.as_ref().map(there), volumes)
+}
+
+/// Which volumes belong to workers that are not stopped.
+pub(super) struct LiveVolumes<'a> {
+    place: &'a Place,
+    workers: Vec<&'a WorkerId>,
+    names: HashSet<String>,
+}
+
+impl<'a> LiveVolumes<'a> {
+    pub fn of(place: &'a Place, workers: &'a [Worker]) -> Self {
+        let workers: Vec<_> = workers.iter().map(|w| &w.id).collect();
+        let names = workers.iter().map(|id| place.provider.volume_name(&place.scope, id)).collect();
+        Self { place, workers, names }
+    }
+
+    /// Whether one has this name, or had it when volumes were called otherwise.
+    pub fn has(&self, name: &str) -> bool {
+        let place = self.place;
+        self.names.contains(name)
+            || self.workers.iter().any(|id| place.provider.is_volume_of(&place.scope, id, name))
+    }
 }
 
 fn found<T>(what: Result<T, String>, errors: &mut Vec<String>) -> Option<T> {
@@ -120,12 +202,13 @@ async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, AppError
 fn observed(
     worker: Worker,
     conversations: &HashMap<ConversationKey, Conversation>,
-    machines: Option<&HashMap<WorkerId, Machine>>,
+    machines: Option<&HashMap<&WorkerId, &Machine>>,
 ) -> ObservedWorker {
     // Two rows may name one conversation; it names one of them.
-    let conversation = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
-    let conversation =
-        conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)).cloned();
+    let named = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
+    let owner = named.and_then(|c| c.owner.as_ref());
+    let is_anothers = owner.is_some_and(|o| o.worker != worker.id);
+    let conversation = named.filter(|_| owner.is_some_and(|o| o.worker == worker.id)).cloned();
     let machine = match machines {
         None => MachineView::Unknown,
         Some(machines) => match machines.get(&worker.id) {
@@ -134,5 +217,5 @@ fn observed(
             Some(_) => MachineView::NotRunning,
         },
     };
-    ObservedWorker { worker, conversation, machine }
+    ObservedWorker { worker, conversation, is_anothers, machine }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
-use af_domain::worker::{DrainReason, Machine, Worker, WorkerStatus};
+use af_domain::worker::{DrainReason, Machine, Volume, Worker, WorkerStatus};
 use af_providers::{MachineRef, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
 use af_store::conversation::Commit;
 
@@ -38,7 +38,10 @@ pub(super) async fn spawn(
         Ok(Some(Started { machine, volume })) => {
             let MachineRef { app_name, machine_id, region } = machine.clone();
             let row = Machine { app: app_name, id: machine_id, region };
-            if let Commit::Stale = app.store.machine_if_registered(&worker.id, &row).await? {
+            let named =
+                volume.as_ref().map(|v| Volume { name: v.name.clone(), id: Some(v.volume_id.clone()) });
+            let noted = app.store.machine_if_registered(&worker.id, &row, named.as_ref()).await?;
+            if let Commit::Stale = noted {
                 undo(place, Some(&machine), volume.as_ref()).await?;
                 return Ok(Outcome::Stale);
             }
@@ -70,6 +73,11 @@ async fn register(
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
+    worker.image = (!place.image.is_empty()).then(|| place.image.clone());
+    if place.provider.capabilities().volumes {
+        let name = place.provider.volume_name(&place.scope, &worker.id);
+        worker.volume = Some(Volume { name, id: None });
+    }
     let commit = match conversation {
         None => app.store.register_if_new(&worker, Some(turn.holder), None).await?,
         Some(key) => {
@@ -122,17 +130,18 @@ async fn start(
         operators: &place.env,
         bridge,
     });
-    let volume = if place.provider.capabilities().volumes {
-        let spec = VolumeSpec {
-            scope: place.scope.clone(),
-            worker_id: worker.id.clone(),
-            name: place.provider.volume_name(&place.scope, &worker.id),
-            region: place.region.clone(),
-            size_gb: place.volume_size_gb,
-        };
-        Some(place.provider.ensure_volume(&spec).await?)
-    } else {
-        None
+    let volume = match &worker.volume {
+        Some(volume) => {
+            let spec = VolumeSpec {
+                scope: place.scope.clone(),
+                worker_id: worker.id.clone(),
+                name: volume.name.clone(),
+                region: place.region.clone(),
+                size_gb: place.volume_size_gb,
+            };
+            Some(place.provider.ensure_volume(&spec).await?)
+        }
+        None => None,
     };
     let row = app.store.worker_now(&worker.id).await?;
     if row.is_none_or(|row| matches!(row.status, WorkerStatus::Stopping { .. })) {

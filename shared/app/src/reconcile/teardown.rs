@@ -4,16 +4,16 @@
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;
-use af_providers::{MachineRef, ProviderError, StopOutcome, Teardown};
+use af_providers::{MachineRef, Provider, ProviderError, StopOutcome, Teardown};
 
 use super::Outcome;
 use super::observe::Sight;
 use crate::workers::MANUAL;
 use crate::{App, AppError};
 
-/// Since when a worker must have been stopping before its machine is ended by force: more than the five minutes in
+/// How long a machine may take to stop before it is ended by force: more than the five minutes in
 /// which a provider lets it end by itself.
-const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
+pub(super) const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
 
 pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<Outcome, AppError> {
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
@@ -27,7 +27,7 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
         let known =
             worker.machine.map(|m| MachineRef { app_name: m.app, machine_id: m.id, region: m.region });
         // A machine whose creation was never answered stands in no row, but in the provider's list.
-        let machine = match known.or_else(|| sight.machines.get(id).map(|m| m.machine.clone())) {
+        let machine = match known.or_else(|| sight.machine_of(id).map(|m| m.machine.clone())) {
             Some(machine) => Some(machine),
             None => {
                 let listed = provider.list(&scope).await?;
@@ -35,20 +35,9 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
             }
         };
         if let Some(machine) = &machine {
-            absent_is_fine(provider.cordon(machine).await)?;
-            let stop = match provider.stop(machine).await {
-                Err(error) if error.is_not_found() => StopOutcome::Stopped,
-                Err(error) if overdue && error.is_transient() => StopOutcome::Stopping,
-                other => other?,
-            };
-            if stop == StopOutcome::Stopping && !overdue {
-                return Ok(Outcome::Waiting("its machine to stop".to_owned()));
-            }
-            let teardown =
-                if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
-            match provider.terminate(machine, teardown).await {
-                Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
-                other => absent_is_fine(other)?,
+            match remove_machine(provider.as_ref(), machine, overdue).await? {
+                Outcome::Done => {}
+                not_yet => return Ok(not_yet),
             }
         }
         for volume in provider.list_volumes(&scope).await?.ours {
@@ -62,6 +51,31 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
     }
     tracing::info!(worker = %id, "worker stopped");
     Ok(app.store.stopped_if_stopping(&stopped).await?.into())
+}
+
+/// Stops and removes a machine; one that is `overdue` by force.
+pub(super) async fn remove_machine(
+    provider: &dyn Provider,
+    machine: &MachineRef,
+    overdue: bool,
+) -> Result<Outcome, AppError> {
+    absent_is_fine(provider.cordon(machine).await)?;
+    let stop = match provider.stop(machine).await {
+        Err(error) if error.is_not_found() => StopOutcome::Stopped,
+        Err(error) if overdue && error.is_transient() => StopOutcome::Stopping,
+        other => other?,
+    };
+    if stop == StopOutcome::Stopping && !overdue {
+        return Ok(Outcome::Waiting("its machine to stop".to_owned()));
+    }
+    let teardown = if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
+    match provider.terminate(machine, teardown).await {
+        Err(ProviderError::Precondition { reason }) => Ok(Outcome::Waiting(reason)),
+        answer => {
+            absent_is_fine(answer)?;
+            Ok(Outcome::Done)
+        }
+    }
 }
 
 pub(super) fn absent_is_fine(answer: Result<(), ProviderError>) -> Result<(), AppError> {

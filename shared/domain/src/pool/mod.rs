@@ -1,9 +1,16 @@
 //! The pool planner: from what was observed to a list of actions, each with its reason, and of what it waits
 //! for. Pure, so that a dry run shows exactly what a real run would do.
 
+mod demand;
+mod memory;
+mod orphans;
 mod plan;
 
+pub use memory::{Memory, Orphan};
 pub use plan::plan;
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::conversation::{Conversation, Cut, ReadyKey};
 use crate::ids::{ConversationKey, WorkerId};
@@ -34,8 +41,41 @@ pub struct ObservedWorker {
     pub worker: Worker,
     /// Its conversation, when it has one and that conversation names it as its owner.
     pub conversation: Option<Conversation>,
+    /// Whether its conversation has another owner.
+    pub is_anothers: bool,
     /// Its machine.
     pub machine: MachineView,
+}
+
+/// What would be started today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// By which kind of provider.
+    pub provider: String,
+    /// Where.
+    pub app: String,
+    /// What.
+    pub name: String,
+}
+
+/// A machine at the provider that carries our mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedMachine {
+    /// The provider's id of it.
+    pub id: String,
+    /// The worker that it was made for.
+    pub worker: WorkerId,
+}
+
+/// A volume at the provider that carries our mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVolume {
+    /// The provider's id of it.
+    pub id: String,
+    /// Whether its name is that of a volume of a worker that is not stopped.
+    pub is_of_live_worker: bool,
+    /// The machine that has it.
+    pub attached_to: Option<String>,
 }
 
 /// A conversation in the ready index: it has work and nobody owns it.
@@ -58,6 +98,14 @@ pub struct Observed {
     pub workers: Vec<ObservedWorker>,
     /// What the ready index holds, up to `SPAWN_AHEAD` from now.
     pub ready: Vec<ReadyConversation>,
+    /// What would be started today; `None` where nothing can be started.
+    pub image: Option<Image>,
+    /// The provider's machines that carry our mark; `None` where it was not asked or did not answer.
+    pub machines: Option<Vec<ListedMachine>>,
+    /// The provider's volumes that carry our mark; likewise.
+    pub volumes: Option<Vec<ListedVolume>>,
+    /// What the last run left.
+    pub memory: Memory,
 }
 
 /// One thing to do. Every action is conditional where it is carried out: a plan that is out of date does
@@ -110,6 +158,13 @@ pub enum Action {
         /// The conversation it is for; `None` for a spare one.
         conversation: Option<ConversationKey>,
     },
+    /// Remove a machine or volume that carries our mark and belongs to no worker.
+    Remove {
+        /// Which.
+        orphan: Orphan,
+        /// Since when nobody knows it.
+        since: Timestamp,
+    },
     /// Ask the owner of a conversation to let go when it is quiet.
     AskToSwitch {
         /// Whose owner.
@@ -129,7 +184,7 @@ pub struct Planned {
 /// Something that the plan leaves alone for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What waits: `worker w`, `conversation c`, `pool`.
+    /// What waits: `worker w`, `3 conversations`, `machine m`, `volume v`, `spawning`.
     pub subject: String,
     /// What for.
     pub waits_for: String,
@@ -146,6 +201,17 @@ pub struct Plan {
     pub waits: Vec<Wait>,
     /// Conversations that want a worker and get none from this plan.
     pub unserved: usize,
+    /// What belongs to nobody at the provider, and since when; for the next run.
+    pub orphans: BTreeMap<Orphan, Timestamp>,
+}
+
+impl fmt::Display for Orphan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Orphan::Machine(id) => write!(f, "machine {id}"),
+            Orphan::Volume(id) => write!(f, "volume {id}"),
+        }
+    }
 }
 
 #[cfg(test)]

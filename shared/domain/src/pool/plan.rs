@@ -2,24 +2,29 @@
 
 use std::collections::BTreeSet;
 
+use super::demand::demand;
+use super::orphans::orphans;
 use super::{
-    Action, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation,
-    SPAWN_AHEAD, Wait,
+    Action, Image, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation, Wait,
 };
 use crate::conversation::{Conversation, Cut};
-use crate::ids::ConversationKey;
 use crate::policy::Policies;
-use crate::time::Timestamp;
-use crate::worker::{DrainReason, WorkerStatus};
+use crate::time::{Millis, Timestamp};
+use crate::worker::{DrainReason, Worker, WorkerStatus};
+
+/// How long before its token ends a quiet worker is told to leave: without a token it could not even say good-bye.
+const LAST_DAY: Millis = Millis::from_days(1);
+/// The same for one that always has something to do: long enough to finish and to upload its files.
+const LAST_HOUR: Millis = Millis::from_secs(60 * 60);
 
 /// Decides what to do about `observed` at `now`.
 pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     repair(&mut plan, observed, now);
-    let mut spare = idle_workers_to_spare(observed, policies);
+    let mut to_spare = ToSpare::of(observed, policies, now);
     for observed in &observed.workers {
         match &observed.worker.status {
-            WorkerStatus::Active => active(&mut plan, observed, &mut spare, policies, now),
+            WorkerStatus::Active => active(&mut plan, observed, &mut to_spare, policies, now),
             WorkerStatus::Draining { drain_by, reason } => {
                 draining(&mut plan, observed, *drain_by, *reason, now);
             }
@@ -32,17 +37,18 @@ pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
             WorkerStatus::Stopped { .. } => {}
         }
     }
+    orphans(&mut plan, observed, policies, now);
     promote(&mut plan, &observed.ready, now);
     demand(&mut plan, observed, policies, now);
     plan
 }
 
 impl Plan {
-    fn act(&mut self, action: Action, reason: String) {
+    pub(super) fn act(&mut self, action: Action, reason: String) {
         self.actions.push(Planned { action, reason });
     }
 
-    fn wait(&mut self, subject: String, waits_for: impl Into<String>, until: Option<Timestamp>) {
+    pub(super) fn wait(&mut self, subject: String, waits_for: impl Into<String>, until: Option<Timestamp>) {
         self.waits.push(Wait { subject, waits_for: waits_for.into(), until });
     }
 }
@@ -55,33 +61,70 @@ impl ObservedWorker {
     }
 
     /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
-    fn quiet_since(&self, policies: &Policies, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn quiet_since(&self, policies: &Policies, now: Timestamp) -> Option<Timestamp> {
         let Some(conversation) = &self.conversation else { return Some(self.worker.quiet_since) };
         let busy = conversation.lease.is_some() || conversation.readiness(now, policies).head.is_some();
         (!busy).then_some(self.worker.quiet_since.max(conversation.active_at))
+    }
+
+    /// Whether its row names a conversation that another worker owns, for so long that everybody sees it.
+    fn is_double(&self, now: Timestamp) -> bool {
+        self.is_anothers && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
     }
 
     fn owes_snapshot(&self) -> bool {
         self.conversation.as_ref().is_some_and(Conversation::owes_snapshot)
     }
 
-    fn may_claim(&self, policies: &Policies, now: Timestamp) -> bool {
+    pub(super) fn may_claim(&self, policies: &Policies, now: Timestamp) -> bool {
         self.worker.status == WorkerStatus::Active
             && matches!(self.machine, MachineView::Unknown | MachineView::Running)
             && !self.worker.is_stale(self.last_sign_of_life(), now, policies)
     }
 }
 
-/// How many idle workers may go before the pool has fewer than its minimum.
-fn idle_workers_to_spare(observed: &Observed, policies: &Policies) -> u64 {
-    let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count() as u64;
-    active.saturating_sub(policies.scaling.idle_workers_min)
+/// How many workers may go although nothing is wrong with them.
+struct ToSpare<'a> {
+    /// Idle ones, before the pool has fewer than its minimum.
+    idle: u64,
+    /// Those of another image than this one. Not more leave at the same time than come in one step, so that most of
+    /// the pool serves; none leaves while no worker comes up.
+    outdated: usize,
+    image: Option<&'a Image>,
 }
 
-fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies: &Policies, now: Timestamp) {
+impl<'a> ToSpare<'a> {
+    fn of(observed: &'a Observed, policies: &Policies, now: Timestamp) -> Self {
+        let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
+        let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
+        let at_once = observed.memory.spawns_at_once(step, now);
+        Self {
+            idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),
+            outdated: at_once.saturating_sub(observed.workers.len() - active),
+            image: observed.image.as_ref(),
+        }
+    }
+
+    /// In which way the worker is not what would be started today.
+    fn difference(&self, worker: &Worker) -> Option<String> {
+        let wanted = self.image.filter(|image| image.provider == worker.provider)?;
+        if let Some(machine) = worker.machine.as_ref().filter(|m| m.app != wanted.app) {
+            return Some(format!("it runs in app {}, the config names {}", machine.app, wanted.app));
+        }
+        let image = worker.image.as_ref().filter(|image| **image != wanted.name)?;
+        Some(format!("it runs {image}, the config names {}", wanted.name))
+    }
+}
+
+fn active(
+    plan: &mut Plan,
+    observed: &ObservedWorker,
+    to_spare: &mut ToSpare<'_>,
+    policies: &Policies,
+    now: Timestamp,
+) {
     let worker = &observed.worker;
     let subject = format!("worker {}", worker.id);
-    let seen = observed.last_sign_of_life();
     match observed.machine {
         MachineView::Missing | MachineView::NotRunning => {
             let grace_ends = worker.registered_at + policies.scaling.provider_grace;
@@ -92,22 +135,31 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
         }
         MachineView::Unknown | MachineView::Running => {}
     }
-    let idle_at = observed.quiet_since(policies, now).map(|quiet| quiet + policies.scaling.idle_timeout);
+    let quiet_since = observed.quiet_since(policies, now);
+    let idle_at = quiet_since.map(|quiet| quiet + policies.scaling.idle_timeout);
     // Before staleness: a worker that nobody needs may go in peace, whatever it says.
-    if idle_at.is_some_and(|at| at <= now) && *spare > 0 {
-        *spare -= 1;
+    if idle_at.is_some_and(|at| at <= now) && to_spare.idle > 0 {
+        to_spare.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
         return leave(plan, observed, DrainReason::Idle, &words);
     }
-    if worker.is_stale(seen, now, policies) {
-        let silence = now.since(seen.unwrap_or(worker.registered_at));
-        return leave(plan, observed, DrainReason::Stale, &format!("no sign of life for {silence}"));
+    if let Some((reason, words)) = unfit(observed, policies, now) {
+        return leave(plan, observed, reason, &words);
     }
     if let Some(conversation) = &observed.conversation
         && conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now)
     {
         let action = Action::Recover { conversation: conversation.key.clone(), cut: Cut::Expired };
         return plan.act(action, "its lease has expired".to_owned());
+    }
+    if let Some(words) = to_spare.difference(worker) {
+        let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
+        if quiet_at.is_some_and(|at| at <= now) && to_spare.outdated > 0 {
+            to_spare.outdated -= 1;
+            return leave(plan, observed, DrainReason::Outdated, &words);
+        }
+        let until = quiet_at.filter(|at| *at > now);
+        return plan.wait(subject, format!("a quiet moment to be replaced: {words}"), until);
     }
     match idle_at {
         None => {}
@@ -120,6 +172,24 @@ fn active(plan: &mut Plan, observed: &ObservedWorker, spare: &mut u64, policies:
             );
         }
     }
+}
+
+/// Why a worker cannot go on, busy or not.
+fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Option<(DrainReason, String)> {
+    let worker = &observed.worker;
+    let seen = observed.last_sign_of_life();
+    if worker.is_stale(seen, now, policies) {
+        let silence = now.since(seen.unwrap_or(worker.registered_at));
+        return Some((DrainReason::Stale, format!("no sign of life for {silence}")));
+    }
+    if observed.is_double(now) {
+        return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
+    }
+    let is_quiet = observed.quiet_since(policies, now).is_some();
+    if worker.has_token_for_less_than(if is_quiet { LAST_DAY } else { LAST_HOUR }, now) {
+        return Some((DrainReason::TokenEnds, format!("its token ends at {}", worker.token_ends_at())));
+    }
+    None
 }
 
 /// A worker that shall go. What it may have run goes back; one that was only silent may come back meanwhile and
@@ -188,7 +258,10 @@ fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
             let what = if stopping { "is stopping" } else { "owns it, yet it stands in the ready index" };
             plan.act(action, format!("worker {worker} {what}"));
         }
-        if stopping || (owned.is_none() && assignment.is_seen_by_all(now)) {
+        let is_foreign = owned.is_none() && assignment.is_seen_by_all(now);
+        // An active one of two leaves, and its assignment goes with that.
+        let leaves = observed.worker.status == WorkerStatus::Active && observed.is_double(now);
+        if stopping || (is_foreign && !leaves) {
             let action = Action::Unassign { worker: worker.clone() };
             plan.act(action, "its conversation does not name it".to_owned());
         }
@@ -200,59 +273,6 @@ fn promote(plan: &mut Plan, ready: &[ReadyConversation], now: Timestamp) {
         if conversation.ready.is_later() && conversation.ready.time().is_some_and(|t| t <= now) {
             let action = Action::Promote { conversation: conversation.key.clone() };
             plan.act(action, "its waiting time is over".to_owned());
-        }
-    }
-}
-
-fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
-    let scaling = &policies.scaling;
-    let mut uncovered: Vec<(Timestamp, &ConversationKey)> = observed
-        .ready
-        .iter()
-        .filter_map(|c| c.ready.time().map(|t| (t, &c.key)))
-        .filter(|(t, _)| *t <= now + SPAWN_AHEAD)
-        .collect();
-    uncovered.sort();
-    let is_free = |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now);
-    let free = observed.workers.iter().filter(is_free).count();
-    let wanted = uncovered.len().saturating_sub(free);
-    let live = observed.workers.len();
-    let workers_max = usize::try_from(scaling.workers_max).unwrap_or(usize::MAX);
-    let room = workers_max.saturating_sub(live);
-    let step = usize::try_from(scaling.spawn_step).unwrap_or(usize::MAX);
-    let spawned = wanted.min(room).min(step);
-    for (since, key) in uncovered.iter().take(spawned) {
-        let action = Action::Spawn { conversation: Some((*key).clone()) };
-        plan.act(action, format!("its conversation waits since {since} and nobody owns it"));
-    }
-    plan.unserved = wanted - spawned;
-    let idle_min = usize::try_from(scaling.idle_workers_min).unwrap_or(usize::MAX).min(workers_max);
-    for _ in (live + spawned)..idle_min.min(live + step) {
-        plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
-    }
-    if plan.unserved > 0 && room <= spawned {
-        let words = format!("a worker: {} of {workers_max} are alive", live + spawned);
-        plan.wait(format!("{} conversations", plan.unserved), words, None);
-    }
-    let waiting_on_a_full_pool = if room <= spawned { plan.unserved } else { 0 };
-    ask_to_switch(plan, observed, waiting_on_a_full_pool, policies, now);
-}
-
-/// One owner per waiting conversation is asked to let go when it is quiet. Nobody takes that back: an owner looks
-/// whether somebody waits before it lets go.
-fn ask_to_switch(plan: &mut Plan, observed: &Observed, waiting: usize, policies: &Policies, now: Timestamp) {
-    let mut owners: Vec<_> = observed
-        .workers
-        .iter()
-        .filter(|w| w.may_claim(policies, now))
-        .filter_map(|w| Some((w, w.conversation.as_ref()?)))
-        .collect();
-    // Longest quiet first; those that are busy now come last.
-    owners.sort_by_key(|(w, _)| (w.quiet_since(policies, now).unwrap_or(now), w.worker.id.clone()));
-    for (worker, conversation) in owners.into_iter().take(waiting) {
-        if conversation.owner.as_ref().is_some_and(|o| !o.wanted_elsewhere) {
-            let action = Action::AskToSwitch { conversation: conversation.key.clone() };
-            plan.act(action, format!("worker {}: the pool is full and others wait", worker.worker.id));
         }
     }
 }

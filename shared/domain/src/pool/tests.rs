@@ -1,3 +1,7 @@
+mod cool_down;
+mod orphans;
+mod rollover;
+
 use super::*;
 use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
@@ -49,7 +53,12 @@ fn assigned(n: usize) -> ObservedWorker {
         agent: conversation.agent.clone(),
         assigned_at: NOW,
     });
-    ObservedWorker { worker, conversation: Some(conversation), machine: MachineView::Running }
+    ObservedWorker {
+        worker,
+        conversation: Some(conversation),
+        is_anothers: false,
+        machine: MachineView::Running,
+    }
 }
 
 fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker {
@@ -82,7 +91,7 @@ fn nothing_observed_is_nothing_to_do() {
 fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
     let policies = Policies::default();
     let ready = (0..5).map(|n| ready(n, NOW - Millis::new(n as u64))).collect();
-    let plan = plan(&Observed { workers: vec![], ready }, &policies, NOW);
+    let plan = plan(&Observed { ready, ..Observed::default() }, &policies, NOW);
     let spawned: Vec<_> = [4, 3, 2].map(|n| Action::Spawn { conversation: Some(key(n)) }).into();
     assert_eq!(actions(&plan), spawned);
     assert_eq!(plan.unserved, 2);
@@ -94,9 +103,14 @@ fn a_free_worker_covers_a_waiting_conversation() {
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
         conversation: None,
+        is_anothers: false,
         machine: MachineView::Running,
     };
-    let plan = plan(&Observed { workers: vec![free], ready: vec![ready(1, NOW)] }, &policies, NOW);
+    let plan = plan(
+        &Observed { workers: vec![free], ready: vec![ready(1, NOW)], ..Observed::default() },
+        &policies,
+        NOW,
+    );
     assert!(actions(&plan).is_empty());
 }
 
@@ -105,7 +119,8 @@ fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
     let mut policies = Policies::default();
     policies.scaling.workers_max = 2;
     let busy = running(assigned(1), &policies);
-    let mut observed = Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)] };
+    let mut observed =
+        Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)], ..Observed::default() };
     observed.workers[1].conversation.as_mut().unwrap().active_at = NOW - Millis::new(5);
     let ask = Action::AskToSwitch { conversation: key(2) };
     assert_eq!(actions(&plan(&observed, &policies, NOW + Millis::new(1))), [ask], "the quiet one first");
@@ -119,7 +134,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
     let observed = |seen| {
         let mut worker = assigned(1);
         worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(seen);
-        Observed { workers: vec![worker], ready: vec![] }
+        Observed { workers: vec![worker], ..Observed::default() }
     };
     let due = NOW + policies.scaling.idle_timeout;
     let before = due - Millis::new(1);
@@ -142,7 +157,9 @@ fn the_minimum_of_idle_workers_stays_and_is_started() {
     let due = NOW + policies.scaling.idle_timeout;
     let mut worker = assigned(1);
     worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
-    assert!(plan(&Observed { workers: vec![worker], ready: vec![] }, &policies, due).actions.is_empty());
+    assert!(
+        plan(&Observed { workers: vec![worker], ..Observed::default() }, &policies, due).actions.is_empty()
+    );
     let started = plan(&Observed::default(), &policies, NOW);
     assert_eq!(actions(&started), [Action::Spawn { conversation: None }]);
 }
@@ -150,7 +167,7 @@ fn the_minimum_of_idle_workers_stays_and_is_started() {
 #[test]
 fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let policies = Policies::default();
-    let busy = Observed { workers: vec![running(assigned(1), &policies)], ready: vec![] };
+    let busy = Observed { workers: vec![running(assigned(1), &policies)], ..Observed::default() };
     assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
     let expired = NOW + policies.lease.lease;
     assert_eq!(
@@ -165,7 +182,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let mut dead = running(assigned(1), &policies);
     dead.machine = MachineView::NotRunning;
     let worker = dead.worker.id.clone();
-    let plan = plan(&Observed { workers: vec![dead], ready: vec![] }, &policies, NOW);
+    let plan = plan(&Observed { workers: vec![dead], ..Observed::default() }, &policies, NOW);
     let expected = [
         Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
@@ -180,7 +197,7 @@ fn a_machine_that_is_not_listed_yet_has_its_grace() {
     let policies = Policies::default();
     let mut new = assigned(1);
     new.machine = MachineView::Missing;
-    let plan = plan(&Observed { workers: vec![new], ready: vec![] }, &policies, NOW);
+    let plan = plan(&Observed { workers: vec![new], ..Observed::default() }, &policies, NOW);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.waits[0].until, Some(NOW + policies.scaling.provider_grace));
 }
@@ -191,7 +208,7 @@ fn a_draining_worker_finishes_its_message_until_its_deadline() {
     let mut busy = running(assigned(1), &policies);
     busy.worker = busy.worker.drain(DrainReason::Operator, NOW, &policies).unwrap();
     let worker = busy.worker.id.clone();
-    let observed = Observed { workers: vec![busy], ready: vec![] };
+    let observed = Observed { workers: vec![busy], ..Observed::default() };
     let waiting = plan(&observed, &policies, NOW + Millis::new(1));
     assert!(waiting.actions.is_empty());
     assert!(waiting.waits[0].waits_for.contains("message m"));
@@ -252,7 +269,7 @@ fn a_silent_worker_that_owes_a_snapshot_has_until_its_deadline_and_a_dead_one_ha
 fn work_that_waited_for_its_time_is_promoted() {
     let policies = Policies::default();
     let matured = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
-    let plan = plan(&Observed { workers: vec![], ready: vec![matured] }, &policies, NOW);
+    let plan = plan(&Observed { ready: vec![matured], ..Observed::default() }, &policies, NOW);
     assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
 }
 
@@ -267,7 +284,7 @@ fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_mac
         let mut busy = running(assigned(1), &policies);
         busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
         busy.machine = machine;
-        let observed = Observed { workers: vec![busy], ready: vec![] };
+        let observed = Observed { workers: vec![busy], ..Observed::default() };
         let plan = plan(&observed, &policies, NOW + policies.scaling.drain_timeout);
         assert_eq!(actions(&plan)[0], Action::Recover { conversation: key(1), cut }, "{reason}");
     }
@@ -280,7 +297,8 @@ fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must
     foreign.conversation = None;
     let mut listed = assigned(2);
     listed.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(NOW);
-    let observed = Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)] };
+    let observed =
+        Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)], ..Observed::default() };
     let of_repair = |at| -> Vec<Action> {
         let planned = actions(&plan(&observed, &policies, at));
         let is_repair = |a: &Action| matches!(a, Action::Repair { .. } | Action::Unassign { .. });
@@ -300,7 +318,7 @@ fn a_row_does_not_go_while_it_names_a_conversation() {
     let mut stopping = assigned(1);
     stopping.worker.status = WorkerStatus::Stopping { since: NOW };
     let worker = stopping.worker.id.clone();
-    let mut observed = Observed { workers: vec![stopping], ready: vec![] };
+    let mut observed = Observed { workers: vec![stopping], ..Observed::default() };
     let repaired = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
     assert_eq!(actions(&plan(&observed, &policies, NOW)), repaired);
     observed.workers[0].worker.assignment = None;

@@ -2,7 +2,7 @@
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
-    SkillVersion, SnapshotId, StorageId, WorkerId,
+    SkillVersion, SnapshotId, StorageId, VolumeId, WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::{ModuleFormat, ReleaseChannel};
@@ -54,6 +54,7 @@ path_param! {
     SkillVersion = "version",
     SnapshotId = "snapshotId",
     StorageId = "storageId",
+    VolumeId = "volumeId",
     WorkerId = "workerId",
 }
 

@@ -48,6 +48,7 @@ impl Time for TokioTime {
 /// What is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
+    GetApp,
     ListMachines,
     CreateMachine,
     GetMachine,

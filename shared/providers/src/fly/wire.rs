@@ -100,6 +100,18 @@ pub(super) struct CreateVolume<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct App {
+    #[serde(default)]
+    pub organization: Option<Organization>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Organization {
+    #[serde(default)]
+    pub slug: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Machine {
     pub id: String,
     #[serde(default)]

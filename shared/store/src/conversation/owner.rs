@@ -4,7 +4,7 @@
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
-use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_domain::worker::{Worker, WorkerStatus};
 
 use super::Commit;
 use super::item::change;
@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Tells `worker` to leave. With a conversation, that conversation says so too, for heartbeats and polls
-    /// read only it; an idle drain also requires that no work has come since `conversation` was read.
+    /// read only it; one for which it must be quiet also requires that no work has come since `conversation` was read.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -82,7 +82,7 @@ impl Store {
             let mut meta = change(before, &after, policies.queue.ready_shards)
                 .when("#ow.#w = :worker")
                 .bind(":worker", drained.id.as_str());
-            if reason == DrainReason::Idle {
+            if reason.wants_quiet() {
                 meta = meta.when("attribute_not_exists(#ls)");
             }
             transaction = transaction.update(meta);

@@ -32,7 +32,7 @@ pub async fn begin_reconcile(_: &World, app: &App, times: usize) -> Vec<String> 
 
 pub async fn end_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
     let (holder, now) = reconciling(world).await;
-    send!(times, app.store.end_reconcile(&holder, "{}", now))
+    send!(times, app.store.end_reconcile(&holder, "{}", &holder.memory, now))
 }
 
 pub async fn abandon_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {

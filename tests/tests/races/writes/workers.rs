@@ -3,7 +3,7 @@
 use af_app::App;
 use af_domain::conversation::Conversation;
 use af_domain::ids::WorkerId;
-use af_domain::worker::{DrainReason, Machine, Worker};
+use af_domain::worker::{DrainReason, Machine, Volume, Worker};
 
 use super::{owner, policies, row, talk};
 use crate::world::World;
@@ -67,7 +67,8 @@ pub async fn stopped_if_stopping(world: &World, app: &App, times: usize) -> Vec<
 pub async fn machine_if_registered(world: &World, app: &App, times: usize) -> Vec<String> {
     let worker = world.worker("w", None).await;
     let machine = Machine { app: "app".into(), id: "m".into(), region: "ams".into() };
-    send!(times, app.store.machine_if_registered(&worker, &machine))
+    let volume = Volume { name: "data_1".into(), id: Some("vol_1".into()) };
+    send!(times, app.store.machine_if_registered(&worker, &machine, Some(&volume)))
 }
 
 pub async fn seen_if_registered(world: &World, app: &App, times: usize) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that no machine has.
 
 use af_app::provider::volume::delete as remove;
-use af_http::Problem;
-use axum::extract::{Path, State};
+use af_domain::ids::VolumeId;
+use af_http::{ApiPath, Problem};
+use axum::extract::State;
 use http::StatusCode;
 
 use crate::Shared;
@@ -11,7 +12,7 @@ use crate::caller::Operator;
 /// Deletes it, and everything on it.
 ///
 /// # Errors
-/// 404 when this deployment has no such volume, 409 while a machine has it.
+/// 422 for what cannot be an id, 404 when this deployment has no such volume, 409 while a machine has it.
 #[utoipa::path(
     delete, path = "/v1/provider/volumes/{volumeId}", tag = "provider",
     security(("apiKey" = ["admin"])),
@@ -24,7 +25,7 @@ use crate::caller::Operator;
 pub async fn delete(
     State(app): State<Shared>,
     _: Operator,
-    Path(volume): Path<String>,
+    ApiPath(volume): ApiPath<VolumeId>,
 ) -> Result<StatusCode, Problem> {
     remove(&app, &volume).await?;
     Ok(StatusCode::NO_CONTENT)

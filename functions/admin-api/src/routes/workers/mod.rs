@@ -7,7 +7,7 @@ pub mod register;
 
 use af_app::workers::WorkerView;
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, Machine, WorkerStatus};
+use af_domain::worker::{Assignment, Machine, Volume, WorkerStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,15 +39,20 @@ pub struct WorkerBody {
     /// The latest moment it may take; only while it drains.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_by: Option<u64>,
-    /// Why it drains: `idle`, `stale`, `machine_gone`, `operator` or `signal`.
+    /// Why it drains: `idle`, `stale`, `machine_gone`, `operator`, `signal`, `outdated`, `token_ends` or `duplicate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assignment: Option<AssignmentBody>,
+    /// What its machine was started with; not of a worker that was started by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<MachineBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<VolumeBody>,
 }
 
 /// The conversation that a worker is assigned to.
@@ -68,6 +73,16 @@ pub struct MachineBody {
     region: String,
 }
 
+/// A worker's volume.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeBody {
+    name: String,
+    /// The provider's id of it, once it has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume_id: Option<String>,
+}
+
 impl From<WorkerView> for WorkerBody {
     fn from(view: WorkerView) -> Self {
         let worker = view.worker;
@@ -86,7 +101,9 @@ impl From<WorkerView> for WorkerBody {
             drain_reason: None,
             stopped_at: None,
             assignment: worker.assignment.map(Into::into),
+            image: worker.image,
             machine: worker.machine.map(Into::into),
+            volume: worker.volume.map(Into::into),
         };
         match worker.status {
             WorkerStatus::Draining { drain_by, reason } => {
@@ -107,6 +124,12 @@ impl From<Assignment> for AssignmentBody {
             agent_key: assignment.agent.to_string(),
             assigned_at: assignment.assigned_at.as_millis(),
         }
+    }
+}
+
+impl From<Volume> for VolumeBody {
+    fn from(volume: Volume) -> Self {
+        Self { name: volume.name, volume_id: volume.id }
     }
 }
 

@@ -1,0 +1,83 @@
+//! Growing: workers for conversations that nobody owns, and room for them in a full pool.
+
+use super::{Action, Observed, ObservedWorker, Plan, SPAWN_AHEAD};
+use crate::ids::ConversationKey;
+use crate::policy::Policies;
+use crate::time::Timestamp;
+use crate::worker::WorkerStatus;
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
+    let scaling = &policies.scaling;
+    let uncovered = uncovered(observed, policies, now);
+    let live = observed.workers.len();
+    let workers_max = size(scaling.workers_max);
+    let room = workers_max.saturating_sub(live);
+    let step = observed.memory.spawns_at_once(size(scaling.spawn_step), now);
+    let spawned = uncovered.len().min(room).min(step);
+    for (since, key) in uncovered.iter().take(spawned) {
+        let action = Action::Spawn { conversation: Some((*key).clone()) };
+        plan.act(action, format!("its conversation waits since {since} and nobody owns it"));
+    }
+    plan.unserved = uncovered.len() - spawned;
+    // One that leaves is none that is kept; it takes its place until it has left.
+    let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
+    let idle_min = size(scaling.idle_workers_min).min(workers_max);
+    let spare = idle_min.saturating_sub(active + spawned).min(room - spawned).min(step - spawned);
+    for _ in 0..spare {
+        plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
+    }
+    let cools_down_until = observed.memory.cool_down_ends().filter(|end| *end > now);
+    if let Some(end) = cools_down_until {
+        let words = format!("the provider, which failed {} times in a row", observed.memory.failures);
+        plan.wait("spawning".to_owned(), words, Some(end));
+    } else if plan.unserved > 0 && room <= spawned {
+        let words = format!("a worker: {} of {workers_max} are alive", live + spawned);
+        plan.wait(format!("{} conversations", plan.unserved), words, None);
+    }
+    // Workers that are there serve others, too, while no more can come.
+    let no_more_can_come = room <= spawned || cools_down_until.is_some();
+    let waiting = if no_more_can_come { plan.unserved } else { 0 };
+    ask_to_switch(plan, observed, waiting, policies, now);
+}
+
+/// Conversations that want a worker and that no free one will take, those that have waited longest first.
+fn uncovered<'a>(
+    observed: &'a Observed,
+    policies: &Policies,
+    now: Timestamp,
+) -> Vec<(Timestamp, &'a ConversationKey)> {
+    let mut waiting: Vec<_> = observed
+        .ready
+        .iter()
+        .filter_map(|c| c.ready.time().map(|t| (t, &c.key)))
+        .filter(|(t, _)| *t <= now + SPAWN_AHEAD)
+        .collect();
+    waiting.sort();
+    let is_free = |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now);
+    let free = observed.workers.iter().filter(is_free).count();
+    waiting.truncate(waiting.len().saturating_sub(free));
+    waiting
+}
+
+/// One owner per waiting conversation is asked to let go when it is quiet. Nobody takes that back: an owner looks
+/// whether somebody waits before it lets go.
+fn ask_to_switch(plan: &mut Plan, observed: &Observed, waiting: usize, policies: &Policies, now: Timestamp) {
+    let mut owners: Vec<_> = observed
+        .workers
+        .iter()
+        .filter(|w| w.may_claim(policies, now))
+        .filter_map(|w| Some((w, w.conversation.as_ref()?)))
+        .collect();
+    // Longest quiet first; those that are busy now come last.
+    owners.sort_by_key(|(w, _)| (w.quiet_since(policies, now).unwrap_or(now), w.worker.id.clone()));
+    for (worker, conversation) in owners.into_iter().take(waiting) {
+        if conversation.owner.as_ref().is_some_and(|o| !o.wanted_elsewhere) {
+            let action = Action::AskToSwitch { conversation: conversation.key.clone() };
+            plan.act(action, format!("worker {}: no worker can be added, and others wait", worker.worker.id));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+use super::*;
+
+fn listed(observed: &[ObservedWorker]) -> Vec<ListedMachine> {
+    let machine =
+        |w: &ObservedWorker| ListedMachine { id: format!("m-{}", w.worker.id), worker: w.worker.id.clone() };
+    observed.iter().map(machine).collect()
+}
+
+fn volume(id: &str, is_of_live_worker: bool, attached_to: Option<&str>) -> ListedVolume {
+    ListedVolume { id: id.to_owned(), is_of_live_worker, attached_to: attached_to.map(str::to_owned) }
+}
+
+/// A live worker and one whose row is gone, each with machine and volume.
+fn with_a_lost_row() -> Observed {
+    let workers = vec![assigned(1), assigned(2)];
+    let machines = listed(&workers);
+    let volumes = vec![volume("v-1", true, Some("m-w1")), volume("v-2", false, Some("m-w2"))];
+    let workers = workers.into_iter().take(1).collect();
+    Observed { workers, machines: Some(machines), volumes: Some(volumes), ..Observed::default() }
+}
+
+fn removals(plan: &Plan) -> Vec<Orphan> {
+    let removed = plan.actions.iter().filter_map(|p| match &p.action {
+        Action::Remove { orphan, .. } => Some(orphan.clone()),
+        _ => None,
+    });
+    removed.collect()
+}
+
+fn machine(id: &str) -> Orphan {
+    Orphan::Machine(id.to_owned())
+}
+
+#[test]
+fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
+    let policies = Policies::default();
+    let mut observed = with_a_lost_row();
+    let first = plan(&observed, &policies, NOW);
+    assert_eq!(removals(&first), []);
+    let ends = NOW + policies.scaling.provider_grace;
+    let wait = first.waits.iter().find(|w| w.subject == "machine m-w2").unwrap();
+    assert_eq!(wait.until, Some(ends));
+
+    observed.memory.orphans = first.orphans;
+    let just_before = plan(&observed, &policies, ends - Millis::new(1));
+    assert_eq!(removals(&just_before), []);
+    let after = plan(&observed, &policies, ends);
+    assert_eq!(removals(&after), [machine("m-w2")], "the volume has to wait for its machine");
+    assert!(after.actions.iter().any(|p| p.reason.contains("worker w2 has no row")), "{after:?}");
+
+    observed.machines.as_mut().unwrap().pop();
+    observed.volumes.as_mut().unwrap()[1].attached_to = None;
+    observed.memory.orphans = after.orphans;
+    assert_eq!(removals(&plan(&observed, &policies, ends)), [Orphan::Volume("v-2".to_owned())]);
+}
+
+#[test]
+fn what_belongs_to_a_worker_is_no_orphan_whatever_its_worker_does() {
+    let policies = Policies::default();
+    let draining = assigned(1).worker.drain(DrainReason::Idle, NOW, &policies).unwrap();
+    let mut stopping = draining.clone().settle(NOW).unwrap();
+    stopping.assignment = None;
+    for worker in [assigned(1).worker, draining, stopping] {
+        let worker = ObservedWorker { worker, ..assigned(1) };
+        let observed = Observed {
+            machines: Some(listed(std::slice::from_ref(&worker))),
+            volumes: Some(vec![volume("v", true, None)]),
+            workers: vec![worker],
+            ..Observed::default()
+        };
+        let plan = plan(&observed, &policies, NOW + Millis::from_days(1));
+        assert_eq!((removals(&plan), plan.orphans.len()), (vec![], 0));
+    }
+}
+
+#[test]
+fn a_row_that_appears_within_the_grace_ends_it() {
+    let policies = Policies::default();
+    let mut observed = with_a_lost_row();
+    observed.memory.orphans = plan(&observed, &policies, NOW).orphans;
+    observed.workers.push(assigned(2));
+    observed.volumes.as_mut().unwrap()[1].is_of_live_worker = true;
+    let plan = plan(&observed, &policies, NOW + policies.scaling.provider_grace);
+    assert_eq!((removals(&plan), plan.orphans.len()), (vec![], 0));
+}
+
+#[test]
+fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() {
+    let policies = Policies::default();
+    let mut observed = with_a_lost_row();
+    let known = plan(&observed, &policies, NOW).orphans;
+    assert_eq!(known.len(), 2);
+    observed.memory.orphans = known.clone();
+    (observed.machines, observed.volumes) = (None, None);
+    let blind = plan(&observed, &policies, NOW + Millis::from_days(1));
+    assert_eq!((removals(&blind), &blind.orphans), (vec![], &known));
+    observed.machines = Some(vec![]);
+    let half = plan(&observed, &policies, NOW + Millis::from_days(1));
+    assert_eq!(half.orphans.keys().collect::<Vec<_>>(), [&Orphan::Volume("v-2".to_owned())]);
+}
+
+#[test]
+fn of_very_many_orphans_some_go_in_each_run() {
+    let policies = Policies::default();
+    let volumes = (0..100).map(|n| volume(&format!("v-{n:03}"), false, None)).collect();
+    let mut observed = Observed { volumes: Some(volumes), ..Observed::default() };
+    observed.memory.orphans = plan(&observed, &policies, NOW).orphans;
+    let removed = removals(&plan(&observed, &policies, NOW + policies.scaling.provider_grace));
+    assert_eq!((removed.len(), observed.memory.orphans.len()), (20, 20));
+}
+
+#[test]
+fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lies_there() {
+    let mut memory = Memory::default();
+    assert!(memory.wants_look(NOW), "nobody has ever looked");
+    memory.looked_at = Some(NOW);
+    assert!(
+        !memory.wants_look(NOW + Millis::from_secs(599)) && memory.wants_look(NOW + Millis::from_secs(600))
+    );
+    memory.orphans = [(machine("m"), NOW)].into();
+    assert!(memory.wants_look(NOW));
+}

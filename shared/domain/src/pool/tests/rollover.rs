@@ -1,0 +1,150 @@
+use super::*;
+
+fn image(name: &str) -> Image {
+    Image { provider: "local".to_owned(), app: "app".to_owned(), name: name.to_owned() }
+}
+
+/// A worker of this image that has been quiet since `NOW`.
+fn of_image(n: usize, name: Option<&str>) -> ObservedWorker {
+    let mut observed = assigned(n);
+    observed.worker.image = name.map(str::to_owned);
+    observed
+}
+
+fn drains(plan: &Plan) -> Vec<(String, DrainReason)> {
+    let drained = plan.actions.iter().filter_map(|p| match &p.action {
+        Action::Drain { worker, reason } => Some((worker.to_string(), *reason)),
+        _ => None,
+    });
+    drained.collect()
+}
+
+fn outdated(workers: &[&str]) -> Vec<(String, DrainReason)> {
+    workers.iter().map(|w| ((*w).to_owned(), DrainReason::Outdated)).collect()
+}
+
+#[test]
+fn a_quiet_worker_of_another_image_is_replaced_and_a_busy_one_finishes_first() {
+    let policies = Policies::default();
+    let quiet_at = NOW + policies.scaling.switch_after_quiet;
+    let workers = vec![
+        of_image(1, Some("old")),
+        of_image(2, Some("new")),
+        running(of_image(3, Some("old")), &policies),
+    ];
+    let observed = Observed { workers, image: Some(image("new")), ..Observed::default() };
+    let early = plan(&observed, &policies, quiet_at - Millis::new(1));
+    assert_eq!(drains(&early), [], "somebody has just talked to it");
+    let wait = early.waits.iter().find(|w| w.subject == "worker w1").unwrap();
+    assert_eq!(wait.until, Some(quiet_at));
+    assert!(wait.waits_for.contains("it runs old, the config names new"), "{wait:?}");
+    assert_eq!(drains(&plan(&observed, &policies, quiet_at)), outdated(&["w1"]));
+}
+
+#[test]
+fn no_more_of_another_image_leave_at_once_than_come_in_a_step() {
+    let policies = Policies::default();
+    let now = NOW + policies.scaling.switch_after_quiet;
+    let mut workers: Vec<_> = (1..=5).map(|n| of_image(n, Some("old"))).collect();
+    let of = |workers: &Vec<ObservedWorker>| Observed {
+        workers: workers.clone(),
+        image: Some(image("new")),
+        ..Observed::default()
+    };
+    assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w1", "w2", "w3"]));
+    for leaving in &mut workers[..2] {
+        leaving.worker = leaving.worker.clone().drain(DrainReason::Outdated, now, &policies).unwrap();
+    }
+    assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w3"]), "two are on their way");
+    let mut cooling = of(&workers);
+    cooling.memory.count_spawns(0, 3, now);
+    assert_eq!(drains(&plan(&cooling, &policies, now)), [], "nobody would come in their place");
+}
+
+#[test]
+fn workers_of_another_provider_or_of_no_known_image_are_left_alone() {
+    let policies = Policies::default();
+    let mut by_hand = of_image(1, None);
+    by_hand.worker.provider = "manual".to_owned();
+    let mut elsewhere = of_image(2, Some("old"));
+    elsewhere.worker.provider = "fly".to_owned();
+    let workers = vec![by_hand, elsewhere, of_image(3, None)];
+    let now = NOW + policies.scaling.switch_after_quiet;
+    let with = |image| Observed { workers: workers.clone(), image, ..Observed::default() };
+    assert_eq!(drains(&plan(&with(Some(image("new"))), &policies, now)), []);
+    let old = Observed { workers: vec![of_image(4, Some("old"))], ..Observed::default() };
+    assert_eq!(drains(&plan(&old, &policies, now)), [], "where nothing can be started, nothing is replaced");
+}
+
+#[test]
+fn a_worker_in_an_app_that_the_config_no_longer_names_is_replaced() {
+    let policies = Policies::default();
+    let mut worker = of_image(1, Some("new"));
+    worker.worker.machine =
+        Some(crate::worker::Machine { app: "before".into(), id: "m".into(), region: "fra".into() });
+    let observed = Observed { workers: vec![worker], image: Some(image("new")), ..Observed::default() };
+    let now = NOW + policies.scaling.switch_after_quiet;
+    assert_eq!(drains(&plan(&observed, &policies, now)), outdated(&["w1"]));
+}
+
+#[test]
+fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_in_its_last_hour_anyway() {
+    let policies = Policies::default();
+    let at = |worker: &ObservedWorker, left: Millis| {
+        let now = worker.worker.token_ends_at() - left;
+        let mut worker = worker.clone();
+        // Somebody has just talked to it.
+        let conversation = worker.conversation.as_mut().unwrap();
+        conversation.active_at = now;
+        conversation.owner.as_mut().unwrap().seen_at = Some(now);
+        if let Some(lease) = &mut conversation.lease {
+            lease.expires_at = now + policies.lease.lease;
+        }
+        drains(&plan(&Observed { workers: vec![worker], ..Observed::default() }, &policies, now))
+    };
+    let leaves = [("w1".to_owned(), DrainReason::TokenEnds)];
+    let (day, hour) = (Millis::from_days(1), Millis::from_secs(3_600));
+    let one = Millis::new(1);
+    let less = |time: Millis| Millis::new(time.as_millis() - one.as_millis());
+    assert_eq!(at(&assigned(1), day), []);
+    assert_eq!(at(&assigned(1), less(day)), leaves);
+    let busy = running(assigned(1), &policies);
+    assert_eq!(at(&busy, less(day)), []);
+    assert_eq!(at(&busy, hour), []);
+    assert_eq!(at(&busy, less(hour)), leaves);
+}
+
+#[test]
+fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
+    let policies = Policies::default();
+    let owner = running(assigned(1), &policies);
+    let mut other = assigned(2);
+    other.worker.assignment = owner.worker.assignment.clone();
+    other.worker.seen_at = Some(NOW);
+    other.conversation = None;
+    other.is_anothers = true;
+    let observed = Observed { workers: vec![other, owner], ..Observed::default() };
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [], "a replica may be behind");
+    let worker = WorkerId::parse("w2").unwrap();
+    let expected = [
+        Action::Drain { worker: worker.clone(), reason: DrainReason::Duplicate },
+        Action::Settle { worker: worker.clone(), gone: false },
+        Action::Teardown { worker },
+    ];
+    assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::SEEN_BY_ALL_AFTER)), expected);
+}
+
+#[test]
+fn a_spare_worker_that_leaves_is_replaced_before_it_has_left() {
+    let mut policies = Policies::default();
+    policies.scaling.idle_workers_min = 1;
+    let mut leaving = assigned(1);
+    leaving.worker = leaving.worker.drain(DrainReason::Operator, NOW, &policies).unwrap();
+    let leaving = owing(leaving);
+    let mut observed = Observed { workers: vec![leaving], ..Observed::default() };
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Spawn { conversation: None }]);
+    policies.scaling.workers_max = 1;
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [], "the pool is full until it has left");
+    observed.workers.clear();
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Spawn { conversation: None }]);
+}
