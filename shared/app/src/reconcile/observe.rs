@@ -214,6 +214,7 @@ fn observed(
         Some(machines) => match machines.get(&worker.id) {
             None => MachineView::Missing,
             Some(machine) if machine.state.is_running() => MachineView::Running,
+            Some(machine) if machine.state == MachineState::Stopping => MachineView::Stopping,
             Some(_) => MachineView::NotRunning,
         },
     };

@@ -7,7 +7,7 @@ use super::orphans::orphans;
 use super::{
     Action, Image, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation, Wait,
 };
-use crate::conversation::{Conversation, Cut};
+use crate::conversation::{Conversation, Cut, Lease};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
@@ -58,6 +58,10 @@ impl ObservedWorker {
         let on_conversation =
             self.conversation.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
         self.worker.seen_at.max(on_conversation)
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        self.conversation.as_ref()?.lease.as_ref()
     }
 
     /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
@@ -131,7 +135,10 @@ fn active(
             if observed.machine == MachineView::Missing && now < grace_ends {
                 return plan.wait(subject, "its machine to appear at the provider", Some(grace_ends));
             }
-            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run");
+            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
+        }
+        MachineView::Stopping => {
+            return leave(plan, observed, DrainReason::Signal, "its machine is stopping", now);
         }
         MachineView::Unknown | MachineView::Running => {}
     }
@@ -141,22 +148,19 @@ fn active(
     if idle_at.is_some_and(|at| at <= now) && to_spare.idle > 0 {
         to_spare.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return leave(plan, observed, DrainReason::Idle, &words);
+        return leave(plan, observed, DrainReason::Idle, &words, now);
     }
     if let Some((reason, words)) = unfit(observed, policies, now) {
-        return leave(plan, observed, reason, &words);
+        return leave(plan, observed, reason, &words, now);
     }
-    if let Some(conversation) = &observed.conversation
-        && conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now)
-    {
-        let action = Action::Recover { conversation: conversation.key.clone(), cut: Cut::Expired };
-        return plan.act(action, "its lease has expired".to_owned());
+    if observed.lease().is_some_and(|l| l.expires_at <= now) {
+        return recover(plan, observed, Cut::Expired, "its lease has expired");
     }
     if let Some(words) = to_spare.difference(worker) {
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
         if quiet_at.is_some_and(|at| at <= now) && to_spare.outdated > 0 {
             to_spare.outdated -= 1;
-            return leave(plan, observed, DrainReason::Outdated, &words);
+            return leave(plan, observed, DrainReason::Outdated, &words, now);
         }
         let until = quiet_at.filter(|at| *at > now);
         return plan.wait(subject, format!("a quiet moment to be replaced: {words}"), until);
@@ -195,17 +199,26 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
 /// A worker that shall go. What it may have run goes back; one that was only silent may come back meanwhile and
 /// extend its lease, which then is not recovered. It is told to leave, and when it owes a final snapshot it has until
 /// its deadline to upload it. One that owes nothing, or whose machine does not run, goes in the same run.
-fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
+fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
-    let cut = if gone { Cut::WorkerGone } else { Cut::Expired };
-    if let Some(conversation) = observed.conversation.as_ref().filter(|c| c.lease.is_some()) {
-        plan.act(Action::Recover { conversation: conversation.key.clone(), cut }, words.to_owned());
+    if gone {
+        recover(plan, observed, Cut::WorkerGone, words);
+    } else if observed.lease().is_some_and(|l| l.expires_at <= now) {
+        recover(plan, observed, Cut::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     if gone || !observed.owes_snapshot() {
         plan.act(Action::Settle { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
+    }
+}
+
+/// Gives back what it runs, if it runs anything.
+fn recover(plan: &mut Plan, observed: &ObservedWorker, cut: Cut, words: &str) {
+    if let (Some(conversation), Some(lease)) = (&observed.conversation, observed.lease()) {
+        let (conversation, holder) = (conversation.key.clone(), lease.worker.clone());
+        plan.act(Action::Recover { conversation, holder, cut }, words.to_owned());
     }
 }
 
@@ -217,17 +230,14 @@ fn draining(
     now: Timestamp,
 ) {
     let worker = &observed.worker.id;
-    let machine_runs = matches!(observed.machine, MachineView::Unknown | MachineView::Running);
-    if let Some(conversation) = observed.conversation.as_ref()
-        && let Some(lease) = &conversation.lease
-    {
+    let machine_runs = !matches!(observed.machine, MachineView::Missing | MachineView::NotRunning);
+    if let Some(lease) = observed.lease() {
         if lease.expires_at > now && drain_by > now && machine_runs {
             let message = format!("message {} to end", lease.entry.message);
             return plan.wait(format!("worker {worker}"), message, Some(drain_by));
         }
         let cut = if machine_runs && reason.is_our_doing() { Cut::Drained } else { Cut::WorkerGone };
-        let action = Action::Recover { conversation: conversation.key.clone(), cut };
-        plan.act(action, "its worker is draining and its time is up".to_owned());
+        recover(plan, observed, cut, "its worker is draining and its time is up");
     }
     let words = match (observed.owes_snapshot(), machine_runs) {
         (true, true) if drain_by > now => {
