@@ -8,6 +8,7 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_providers::ProviderError;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use futures::StreamExt;
@@ -84,6 +85,10 @@ async fn run(
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
                     match (&planned.action, error) {
+                        (
+                            Action::Spawn { .. },
+                            AppError::Provider(ProviderError::RateLimited { retry_after }),
+                        ) => Outcome::HeldBack { why, retry_after },
                         (Action::Spawn { .. }, AppError::Provider(_)) => Outcome::NotStarted(why),
                         _ => Outcome::Failed(why),
                     }
@@ -205,7 +210,9 @@ pub(crate) async fn drain(
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
-    if reason.wants_quiet() && busy {
+    let ends = reason == DrainReason::TokenEnds;
+    let in_no_hurry = reason.wants_quiet() || (ends && !worker.must_leave_for_its_token(now, policies));
+    if in_no_hurry && busy {
         return Ok(Outcome::Stale);
     }
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);

@@ -90,10 +90,12 @@ pub(super) async fn observe(
         None => None,
     };
     let stock = match &place {
-        Some(place) => stock(place, &workers, memory.wants_look(app.now())).await.unwrap_or_else(|error| {
-            errors.push(format!("listing machines failed: {error}"));
-            Stock::default()
-        }),
+        Some(place) => {
+            stock(place, &workers, memory.wants_look(policies, app.now())).await.unwrap_or_else(|error| {
+                errors.push(format!("listing machines failed: {error}"));
+                Stock::default()
+            })
+        }
         None => Stock::default(),
     };
     let (machines, volumes) = listed(place.as_ref(), &stock, &workers);

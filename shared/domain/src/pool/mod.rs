@@ -5,6 +5,7 @@ mod demand;
 mod memory;
 mod orphans;
 mod plan;
+mod starting;
 
 pub use memory::{Memory, Orphan};
 pub use plan::plan;

@@ -12,10 +12,8 @@ use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
 
-/// How long before its token ends a quiet worker is told to leave: without a token it could not even say good-bye.
+/// How long before its token ends a quiet worker is replaced: without a token it could not even say good-bye.
 const LAST_DAY: Millis = Millis::from_days(1);
-/// The same for one that always has something to do: long enough to finish and to upload its files.
-const LAST_HOUR: Millis = Millis::from_secs(60 * 60);
 
 /// Decides what to do about `observed` at `now`.
 pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
@@ -54,7 +52,7 @@ impl Plan {
 }
 
 impl ObservedWorker {
-    fn last_sign_of_life(&self) -> Option<Timestamp> {
+    pub(super) fn last_sign_of_life(&self) -> Option<Timestamp> {
         let on_conversation =
             self.conversation.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
         self.worker.seen_at.max(on_conversation)
@@ -91,9 +89,10 @@ impl ObservedWorker {
 struct ToSpare<'a> {
     /// Idle ones, before the pool has fewer than its minimum.
     idle: u64,
-    /// Those of another image than this one. Not more leave at the same time than come in one step, so that most of
-    /// the pool serves; none leaves while no worker comes up.
-    outdated: usize,
+    /// Those of another image than this one, or whose token is about to end. With those that are leaving and those that
+    /// have not come up yet, they are no more than come in one step, so that most of the pool serves. None leaves while
+    /// a worker is wanted and none comes up.
+    replaced: usize,
     image: Option<&'a Image>,
 }
 
@@ -101,22 +100,26 @@ impl<'a> ToSpare<'a> {
     fn of(observed: &'a Observed, policies: &Policies, now: Timestamp) -> Self {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
-        let at_once = observed.memory.spawns_at_once(step, now);
+        let (memory, coming_up) = (observed.memory_now(), observed.coming_up());
+        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.idle_workers_min;
+        let at_once = match memory.cool_down_ends() {
+            Some(_) if is_short => 0,
+            _ => memory.spawns_at_once(step, coming_up, now),
+        };
         Self {
             idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),
-            outdated: at_once.saturating_sub(observed.workers.len() - active),
+            replaced: at_once.saturating_sub(observed.workers.len() - active + coming_up),
             image: observed.image.as_ref(),
         }
     }
 
-    /// In which way the worker is not what would be started today.
-    fn difference(&self, worker: &Worker) -> Option<String> {
-        let wanted = self.image.filter(|image| image.provider == worker.provider)?;
-        if let Some(machine) = worker.machine.as_ref().filter(|m| m.app != wanted.app) {
-            return Some(format!("it runs in app {}, the config names {}", machine.app, wanted.app));
+    /// Why the worker is to be replaced in a quiet moment.
+    fn replaces(&self, worker: &Worker, now: Timestamp) -> Option<(DrainReason, String)> {
+        if let Some(words) = self.image.and_then(|image| image.difference(worker)) {
+            return Some((DrainReason::Outdated, words));
         }
-        let image = worker.image.as_ref().filter(|image| **image != wanted.name)?;
-        Some(format!("it runs {image}, the config names {}", wanted.name))
+        let ends = worker.has_token_for_less_than(LAST_DAY, now);
+        ends.then(|| (DrainReason::TokenEnds, token_ends(worker)))
     }
 }
 
@@ -156,11 +159,11 @@ fn active(
     if observed.lease().is_some_and(|l| l.expires_at <= now) {
         return recover(plan, observed, Cut::Expired, "its lease has expired");
     }
-    if let Some(words) = to_spare.difference(worker) {
+    if let Some((reason, words)) = to_spare.replaces(worker, now) {
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
-        if quiet_at.is_some_and(|at| at <= now) && to_spare.outdated > 0 {
-            to_spare.outdated -= 1;
-            return leave(plan, observed, DrainReason::Outdated, &words, now);
+        if quiet_at.is_some_and(|at| at <= now) && to_spare.replaced > 0 {
+            to_spare.replaced -= 1;
+            return leave(plan, observed, reason, &words, now);
         }
         let until = quiet_at.filter(|at| *at > now);
         return plan.wait(subject, format!("a quiet moment to be replaced: {words}"), until);
@@ -178,6 +181,10 @@ fn active(
     }
 }
 
+fn token_ends(worker: &Worker) -> String {
+    format!("its token ends at {}", worker.token_ends_at())
+}
+
 /// Why a worker cannot go on, busy or not.
 fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Option<(DrainReason, String)> {
     let worker = &observed.worker;
@@ -189,9 +196,8 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
     if observed.is_double(now) {
         return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
     }
-    let is_quiet = observed.quiet_since(policies, now).is_some();
-    if worker.has_token_for_less_than(if is_quiet { LAST_DAY } else { LAST_HOUR }, now) {
-        return Some((DrainReason::TokenEnds, format!("its token ends at {}", worker.token_ends_at())));
+    if worker.must_leave_for_its_token(now, policies) {
+        return Some((DrainReason::TokenEnds, token_ends(worker)));
     }
     None
 }
