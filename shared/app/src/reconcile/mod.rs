@@ -209,11 +209,12 @@ async fn run_until_quiet(
 fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)], now: Timestamp) -> Memory {
     let mut memory = sight.observed.memory_now();
     memory.orphans = plan.orphans.clone();
-    let removals = actions.iter().filter_map(|(p, _)| match &p.action {
+    let mut removals = actions.iter().filter_map(|(p, _)| match &p.action {
         Action::Remove { orphan, .. } => Some(orphan),
         _ => None,
     });
-    memory.tried = removals.last().or(memory.tried.as_ref()).cloned().filter(|_| !memory.orphans.is_empty());
+    memory.tried =
+        removals.next_back().or(memory.tried.as_ref()).cloned().filter(|_| !memory.orphans.is_empty());
     if let Some(foreign) = sight.stock.foreign {
         (memory.foreign, memory.looked_at) = (foreign, Some(now));
     }
