@@ -27,6 +27,9 @@ const RUNS_MAX: usize = 20;
 /// Time after which an invocation begins nothing more, neither a run nor an action: its function's limit is 60 s, and
 /// one that was frozen, and wakes when its lease is another's, shall leave the pool alone.
 const BEGINS_FOR: Millis = Millis::from_secs(40);
+/// Time after which what has begun is no longer waited for: what is left until the function's limit is for the report
+/// and the lease. A provider that hangs would else take the lease with it.
+const ENDS_AFTER: Millis = Millis::from_secs(50);
 
 /// What a run found, did, and waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -92,6 +95,8 @@ struct Turn<'a> {
     holder: &'a ReconcileHolder,
     /// The moment after which nothing more begins.
     begins_until: Timestamp,
+    /// The moment after which nothing is waited for.
+    ends_at: Timestamp,
     /// Held while a worker is registered. Each registration checks the lease's item, and the table refuses
     /// transactions that meet on an item.
     registering: tokio::sync::Mutex<()>,
@@ -128,7 +133,7 @@ pub enum Reconciled {
 pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
     let policies = policies::in_force(app).await?;
     let memory = app.store.reconcile_memory().await?;
-    let sight = observe(app, &policies, memory, reached_at).await?;
+    let sight = observe(app, &policies, memory, reached_at, app.now() + BEGINS_FOR).await?;
     let plan = plan(&sight.observed, &policies, app.now());
     let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
     Ok(Report { dry_run: true, ..report(&sight, plan, actions, app.now()) })
@@ -165,14 +170,19 @@ async fn run_until_quiet(
     reached_at: Option<&str>,
     holder: &ReconcileHolder,
 ) -> Result<Report, AppError> {
-    let turn =
-        Turn { holder, begins_until: app.now() + BEGINS_FOR, registering: tokio::sync::Mutex::default() };
+    let began = app.now();
+    let turn = Turn {
+        holder,
+        begins_until: began + BEGINS_FOR,
+        ends_at: began + ENDS_AFTER,
+        registering: tokio::sync::Mutex::default(),
+    };
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
     let mut memory = holder.memory.clone();
     for run in 1..=RUNS_MAX {
         let now = app.now();
-        let sight = observe(app, &policies, memory, reached_at).await?;
+        let sight = observe(app, &policies, memory, reached_at, turn.ends_at).await?;
         let plan = plan(&sight.observed, &policies, now);
         let actions = execute(app, &turn, &sight, &plan, &policies).await;
         memory = remembered(&sight, &plan, &actions, app.now());
@@ -200,8 +210,9 @@ async fn run_until_quiet(
 fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)], now: Timestamp) -> Memory {
     let mut memory = sight.observed.memory.clone();
     memory.orphans = plan.orphans.clone();
-    if let Some(foreign) = sight.stock.foreign {
-        (memory.foreign, memory.looked_at) = (foreign, Some(now));
+    memory.foreign = sight.foreign();
+    if sight.stock.looked {
+        memory.looked_at = Some(now);
     }
     let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
     let succeeded = spawns().filter(|(_, done)| *done == Some(Outcome::Done)).count();
@@ -247,7 +258,7 @@ fn report(sight: &Sight, plan: Plan, actions: Vec<(Planned, Option<Outcome>)>, a
 }
 
 fn warnings(sight: &Sight) -> Vec<String> {
-    let (machines, volumes) = sight.stock.foreign.unwrap_or(sight.observed.memory.foreign);
+    let (machines, volumes) = sight.foreign();
     let shared = readiness::shared(machines, volumes);
     let images = sight.stock.machines.as_deref().and_then(readiness::images);
     shared.into_iter().chain(images).collect()
