@@ -16,7 +16,7 @@ use af_domain::worker::Worker;
 use af_store::conversation::ReadyCursor;
 
 use crate::views::{MessageView, of_message};
-use crate::workers::page;
+use crate::workers::{self, page};
 use crate::{App, AppError, policies};
 
 /// Queries of the ready index and of workers' conversations for one page. Each but the last of a shard brings as many
@@ -101,7 +101,7 @@ pub async fn running(
 }
 
 async fn assigned(app: &App) -> Result<Vec<Worker>, AppError> {
-    let mut workers = app.store.workers().await?;
+    let (mut workers, _) = workers::readable(app).await?;
     workers.retain(|w| w.assignment.is_some());
     Ok(workers)
 }

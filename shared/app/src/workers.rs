@@ -8,6 +8,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Worker};
+use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 use af_store::once::Once;
@@ -153,6 +154,24 @@ pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignm
     }
 }
 
+/// All workers that are not stopped, and what is wrong with the rows that cannot be read: one must not hide the others.
+///
+/// # Errors
+/// When the table cannot answer.
+pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>), AppError> {
+    let (mut workers, mut unreadable) = (Vec::new(), Vec::new());
+    for row in app.store.workers_each().await? {
+        match row {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                tracing::warn!(%error, metric = "worker_unreadable", "a worker's row cannot be read");
+                unreadable.push(error);
+            }
+        }
+    }
+    Ok((workers, unreadable))
+}
+
 /// One page of the workers that are not stopped, by id, and the last one's id when there are more. A pool has at most
 /// 1 000, so all rows are read for each page.
 ///
@@ -164,7 +183,7 @@ pub async fn list(
     after: Option<&str>,
 ) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
     let policies = policies::in_force(app).await?;
-    let (workers, next) = page(app.store.workers().await?, limit, after);
+    let (workers, next) = page(readable(app).await?.0, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
     let conversations = app.store.conversations(&keys).await?;
     let of = |worker: &Worker| {

@@ -184,6 +184,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Kind of provider that runs it; `manual` for one started by hand.
     pub provider: String,
+    /// The provider's app (or folder) in which its machine and volume are made; none for one started by hand.
+    pub app: Option<String>,
     /// Where it stands.
     pub status: WorkerStatus,
     /// When its row was made.
@@ -224,6 +226,7 @@ impl Worker {
         Self {
             id,
             provider,
+            app: None,
             status: WorkerStatus::Active,
             registered_at: now,
             seen_at: None,
@@ -236,6 +239,11 @@ impl Worker {
             last_snapshot: None,
             snapshot_missed: false,
         }
+    }
+
+    /// The provider's app that its machine is in, or may be.
+    pub fn app(&self) -> Option<&str> {
+        self.machine.as_ref().map(|m| m.app.as_str()).or(self.app.as_deref())
     }
 
     /// Told to leave.

@@ -32,7 +32,7 @@ use self::api::{Api, Call};
 use self::limits::{Action, Limits};
 use crate::{
     Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
-    SpawnSpec, StopOutcome, Survey, Teardown, Volume, VolumeRef, VolumeSpec,
+    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 
 pub use self::api::TokenSource;
@@ -236,12 +236,11 @@ impl Provider for FlyProvider {
         Ok(Inventory { foreign: count - ours.len(), ours })
     }
 
-    async fn survey(&self, scope: &Scope) -> Result<Survey, ProviderError> {
+    async fn list_all(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
         let app = &scope.app_name;
         let shown: Vec<wire::Machine> = self.all(Action::ListMachines, app, "machines", &[]).await?;
         let ours: Vec<_> = shown.iter().filter_map(|m| self.machine(app, m)).collect();
-        let machines = Inventory { foreign: shown.len() - ours.len(), ours };
-        Ok(Survey { machines, volumes: self.list_volumes(scope).await? })
+        Ok(Inventory { foreign: shown.len() - ours.len(), ours })
     }
 
     async fn organization(&self, scope: &Scope) -> Result<Option<String>, ProviderError> {

@@ -119,15 +119,20 @@ pub trait Provider: Send + Sync {
     /// Creates and starts the worker's machine. A worker that has a machine, in whatever state, gets that one.
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError>;
 
-    /// The machines of this deployment, each with its worker's id. Others may go uncounted, see `survey`.
+    /// The machines of this deployment, each with its worker's id. Others may go uncounted, see `list_all`.
     async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError>;
 
     /// The volumes of this deployment.
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError>;
 
-    /// Machines and volumes, with all that share the place counted. May take more requests than the lists.
+    /// The same machines, with all that share the place counted. May take more requests than `list`.
+    async fn list_all(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
+        self.list(scope).await
+    }
+
+    /// Machines and volumes, with all that share the place counted.
     async fn survey(&self, scope: &Scope) -> Result<Survey, ProviderError> {
-        Ok(Survey { machines: self.list(scope).await?, volumes: self.list_volumes(scope).await? })
+        Ok(Survey { machines: self.list_all(scope).await?, volumes: self.list_volumes(scope).await? })
     }
 
     /// The organization that the place belongs to, where the provider has such; for people who look whether it is theirs.

@@ -27,6 +27,12 @@ pub enum StoreError {
         /// What the client said, without item contents.
         message: String,
     },
+    /// There is more of something than is ever read in one go. A part of it would pass for all.
+    #[error("there are more {what} than can be read at once")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+    },
     /// An item is not of the shape that this code writes.
     #[error("item {key} is malformed: {problem}")]
     Malformed {

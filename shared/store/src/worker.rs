@@ -50,11 +50,20 @@ impl Store {
         worker_from(&row).map(Some)
     }
 
-    /// All workers that are not stopped, strongly consistent: a plan must not spawn twice.
+    /// All workers that are not stopped, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or a row is malformed.
+    /// When the table cannot answer, there are more than can be, or a row is malformed.
     pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
+        self.workers_each().await?.into_iter().collect()
+    }
+
+    /// All workers that are not stopped, strongly consistent: a plan must not spawn twice. A row that cannot be read is an
+    /// error of its own.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or there are more than can be.
+    pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
         let mut workers = Vec::new();
         let mut after = None;
         for _ in 0..PAGES_MAX {
@@ -70,15 +79,13 @@ impl Store {
                 .send()
                 .await
                 .map_err(|e| StoreError::from_sdk("Query", &e))?;
-            for item in answer.items() {
-                workers.push(worker_from(item)?);
-            }
+            workers.extend(answer.items().iter().map(worker_from));
             after = answer.last_evaluated_key;
             if after.is_none() {
-                break;
+                return Ok(workers);
             }
         }
-        Ok(workers)
+        Err(StoreError::TooMany { what: "workers" })
     }
 
     /// Registers a worker without a conversation, whose id no worker may have that is remembered; a reconcile only
@@ -251,6 +258,7 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         .put("sk", key.sk)
         .put("st", worker.status.name())
         .put("pr", worker.provider.as_str())
+        .put_some("ap", worker.app.as_deref())
         .put("rg", worker.registered_at)
         .put("qs", worker.quiet_since)
         .put_some("sn", worker.seen_at)
@@ -297,8 +305,8 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         "active" => WorkerStatus::Active,
         "draining" => WorkerStatus::Draining {
             drain_by: reader.time("db")?,
-            reason: DrainReason::parse(reader.text("dr")?)
-                .ok_or_else(|| reader.malformed("dr", "no reason"))?,
+            // One that a later version has written, before it was taken back: the worker finishes, as with most.
+            reason: DrainReason::parse(reader.text("dr")?).unwrap_or(DrainReason::Operator),
         },
         "stopping" => WorkerStatus::Stopping { since: reader.time("si")? },
         "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },
@@ -321,6 +329,7 @@ fn worker_from(item: &Item) -> Result<Worker, StoreError> {
     Ok(Worker {
         id: reader.id("sk", WorkerId::parse)?,
         provider: reader.text("pr")?.to_owned(),
+        app: reader.text_if("ap")?.map(str::to_owned),
         status,
         registered_at: reader.time("rg")?,
         seen_at: reader.time_if("sn")?,

@@ -8,6 +8,7 @@ mod crew;
 mod faults;
 mod freezes;
 mod local;
+mod mishaps;
 mod prerequisites;
 mod returns;
 mod stand;

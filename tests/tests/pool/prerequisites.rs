@@ -4,7 +4,7 @@
 use af_app::reconcile::{Reconciled, reconcile};
 use af_app::worker::{Poll, poll};
 use af_app::{App, Env, workers};
-use af_domain::ids::{ConversationId, WorkerId};
+use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
 use af_providers::Providers;
@@ -14,7 +14,7 @@ use crate::world::World;
 
 const TALK: &str = "talk-0";
 /// Past the end of a lease, and before its worker is stale.
-const PAST_THE_LEASE: Millis = Millis::from_secs(91);
+pub const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 
 /// A function as it is deployed, with nothing but the template's environment.
 fn deployed(world: &World) -> App {
@@ -33,16 +33,22 @@ fn without_url(world: &World) -> App {
     App::from_boot(&boot).unwrap()
 }
 
-/// A run in which a worker by hand has lost its lease, and another conversation waits for a worker.
-async fn says(world: &World, app: &App, missing: &str) {
+/// A worker by hand, whose lease on a message is over.
+pub async fn loses_its_lease(world: &World, app: &App) -> (WorkerId, MessageId) {
     let by_hand = WorkerId::parse("by-hand").unwrap();
     let message = world.enqueue(TALK).await;
     let talk = ConversationId::parse(TALK).unwrap();
     workers::register(app, by_hand.clone(), Some(&talk), None, "http://127.0.0.1:9", None).await.unwrap();
     let job = poll(app, &by_hand, &Poll { conversation: Some(talk), ..Poll::default() }).await.unwrap().job;
     assert!(job.is_some());
-    world.enqueue("talk-1").await;
     world.pass(PAST_THE_LEASE);
+    (by_hand, message)
+}
+
+/// A run in which a worker by hand has lost its lease, and another conversation waits for a worker.
+async fn says(world: &World, app: &App, missing: &str) {
+    let (by_hand, message) = loses_its_lease(world, app).await;
+    world.enqueue("talk-1").await;
     let Reconciled::Ran(report) = Box::pin(reconcile(app)).await.unwrap() else { panic!("nobody else runs") };
 
     assert_eq!(report.errors, [missing]);

@@ -12,7 +12,7 @@ use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::message::{MessageStatus, Payload};
 use af_domain::policy::Policies;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_providers::{Provider, Providers, Scope};
 use af_store::reconcile_lease::RECONCILE_LEASE;
@@ -104,6 +104,11 @@ impl World {
     }
 
     pub async fn enqueue(&self, talk: &str) -> MessageId {
+        self.enqueue_for(talk, None).await
+    }
+
+    /// A message that is due then.
+    pub async fn enqueue_for(&self, talk: &str, due: Option<Timestamp>) -> MessageId {
         let message = Enqueue {
             identity: Identity::Fresh,
             conversation: ConversationId::parse(talk).unwrap(),
@@ -115,7 +120,7 @@ impl World {
                 ..Payload::default()
             },
             priority: None,
-            scheduled_for: None,
+            scheduled_for: due,
             attempts_max: None,
         };
         enqueue(&self.app, message).await.unwrap().message

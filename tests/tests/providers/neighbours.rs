@@ -6,6 +6,7 @@ use af_app::provider::{configure, volume};
 use af_domain::ids::VolumeId;
 use af_domain::time::Millis;
 use af_providers::Provider;
+use af_tests::bundle::Bundle;
 use serde_json::Value;
 
 use crate::deployment::{Pool, config};
@@ -49,6 +50,16 @@ impl Street {
 async fn has(pool: &Pool) -> (usize, usize, usize) {
     let running = pool.machines().await.iter().filter(|m| m.state.is_running()).count();
     (running, pool.volumes().await.len(), pool.rows().await.len())
+}
+
+/// The same name may be taken in another account or region, and an app of the provider knows of neither.
+#[tokio::test]
+async fn the_mark_has_account_and_region_in_it_and_the_secrets_do_not() {
+    let bundle = Bundle::fresh().await.beside("prod").await;
+    for function in &bundle.template.functions {
+        assert_eq!(function.environment["DEPLOYMENT_ID"], "prod-000000000000-local");
+        assert_eq!(function.environment["SECRETS_PREFIX"], "agent-factory/prod");
+    }
 }
 
 #[tokio::test]

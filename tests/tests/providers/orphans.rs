@@ -8,10 +8,11 @@ use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
 use af_local::aws::{Fault, Faults, WireRequest};
+use af_local::fly;
 use af_providers::Provider;
 use af_store::keys;
 use aws_smithy_types::retry::RetryConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::deployment::{Pool, outcomes};
@@ -42,9 +43,13 @@ impl Pool {
 
     async fn lose_row(&self, worker: &WorkerId) {
         let key = keys::worker(worker);
-        let table = &self.bundle.template.tables[0].name;
-        let request = json!({"TableName": table, "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}}});
-        let answer = self.bundle.aws.engine().call("DeleteItem", request).await;
+        self.meddle("DeleteItem", json!({"Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}}})).await;
+    }
+
+    /// One write that our code does not make.
+    async fn meddle(&self, operation: &str, mut request: Value) {
+        request["TableName"] = json!(self.bundle.template.tables[0].name);
+        let answer = self.bundle.aws.engine().call(operation, request).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 }
@@ -152,9 +157,57 @@ async fn a_row_that_appears_between_the_look_and_the_hand_keeps_its_machine() {
 async fn a_machine_without_a_row_that_does_not_stop_is_ended_by_force() {
     let pool = Pool::new().await;
     pool.strays("w-stuck").await;
-    pool.world.fly.fault(af_local::fly::Action::StopMachine, &af_local::fly::Fault::StuckStopping, 1);
+    pool.world.fly.fault(fly::Action::StopMachine, &fly::Fault::StuckStopping, 1);
     pool.until("it is gone", async |pool| {
         pool.machines().await.is_empty() && pool.volumes().await.is_empty()
     })
     .await;
+}
+
+#[tokio::test]
+async fn while_a_row_cannot_be_read_nothing_counts_as_nobodys() {
+    let pool = Pool::new().await;
+    pool.strays("w-stray").await;
+    let row = keys::worker(&worker("w-unreadable"));
+    let item = json!({"pk": {"S": row.pk}, "sk": {"S": row.sk}, "st": {"S": "resting"}});
+    pool.meddle("PutItem", json!({"Item": item})).await;
+    for _ in 0..15 {
+        let report = pool.run().await;
+        assert_eq!(outcomes(&report), Vec::<String>::new());
+        assert_eq!(report.errors, ["item W/w-unreadable is malformed: st: not a status"]);
+        pool.pass(MINUTE);
+    }
+    pool.lose_row(&worker("w-unreadable")).await;
+    pool.until("nothing is left", async |pool| {
+        pool.machines().await.is_empty() && pool.volumes().await.is_empty()
+    })
+    .await;
+}
+
+/// A list that the provider refuses to give, when it is asked for everything.
+async fn still_sees_a_machine_go(refused: fly::Action, times: usize, told: &str) {
+    let pool = Pool::with_work().await;
+    pool.run().await;
+    let machine = pool.machines().await.remove(0);
+    pool.serve(&machine.worker_id).await;
+    pool.pass(LOOK_EVERY);
+    pool.alive(&machine.worker_id).await;
+    assert!(pool.world.fly.vanish("workers", &machine.machine.machine_id).await);
+    pool.world.fly.fault(refused, &fly::Fault::status(503), times);
+    let report = pool.run().await;
+    assert!(report.errors.iter().all(|e| e.starts_with(told)) && report.errors.len() == 1, "{report:?}");
+    assert_eq!(outcomes(&report)[0], format!("drain worker {}: done", machine.worker_id));
+    // It was asked, whatever it said: not again at once.
+    let memory = pool.app.store.reconcile_memory().await.unwrap();
+    assert_eq!(memory.looked_at, Some(pool.app.now()));
+}
+
+#[tokio::test]
+async fn without_the_volumes_machines_are_still_looked_at() {
+    still_sees_a_machine_go(fly::Action::ListVolumes, 1_000, "listing volumes failed: ").await;
+}
+
+#[tokio::test]
+async fn without_the_machines_of_all_ours_are_still_looked_at() {
+    still_sees_a_machine_go(fly::Action::ListMachines, 1, "listing all machines failed: ").await;
 }

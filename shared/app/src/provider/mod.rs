@@ -47,7 +47,7 @@ impl Place {
         app: &App,
         worker: &Worker,
     ) -> Result<(Arc<dyn Provider>, Scope), ProviderError> {
-        let app_name = worker.machine.as_ref().map(|m| m.app.clone());
+        let app_name = worker.app().map(str::to_owned);
         if worker.provider == self.provider.kind().as_str() {
             let app_name = app_name.unwrap_or_else(|| self.scope.app_name.clone());
             return Ok((self.provider.clone(), Scope { app_name, ..self.scope.clone() }));

@@ -9,7 +9,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
 use crate::reconcile::{Report, last_report};
-use crate::{App, AppError, policies, views};
+use crate::{App, AppError, policies, views, workers};
 
 /// Longest time between two reconciles: the period of the template's schedule.
 const RECONCILE_EVERY: Millis = Millis::from_secs(60);
@@ -143,8 +143,8 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
                 owned(conversation, owner, row.as_ref(), &policies, now)
             }
             None => {
-                let (workers, report) = tokio::join!(app.store.workers(), last_report(app));
-                unowned(conversation, &workers?, report?.as_ref(), &policies, now)
+                let (workers, report) = tokio::join!(workers::readable(app), last_report(app));
+                unowned(conversation, &workers?.0, report?.as_ref(), &policies, now)
             }
         },
     })

@@ -2,6 +2,7 @@
 //! what it acts on once more and commits on a condition, so one that is out of date does nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use af_domain::conversation::{Conversation, Cut};
 use af_domain::ids::{ConversationKey, WorkerId};
@@ -79,9 +80,12 @@ async fn run(
     let run = |steps: Vec<Step>| async move {
         let mut done = Vec::with_capacity(steps.len());
         for (i, planned) in steps {
-            let outcome = match carry_out(app, turn, sight, &planned.action, policies).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
+            let left = Duration::from_millis(turn.ends_at.since(app.now()).as_millis());
+            let acting = carry_out(app, turn, sight, &planned.action, policies);
+            let outcome = match tokio::time::timeout(left, acting).await {
+                Ok(Ok(outcome)) => outcome,
+                Err(_) => cut_off(&planned.action),
+                Ok(Err(error)) => {
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
                     match (&planned.action, error) {
@@ -100,6 +104,16 @@ async fn run(
     };
     let groups: Vec<_> = groups.into_iter().map(run).collect();
     futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await
+}
+
+/// What becomes of an action that did not end in the run's time. It may have taken effect, as with a function that dies.
+fn cut_off(action: &Action) -> Outcome {
+    tracing::error!(?action, "an action of the plan did not end in time");
+    let why = "it did not end in the run's time".to_owned();
+    match action {
+        Action::Spawn { .. } => Outcome::NotStarted(why),
+        _ => Outcome::Failed(why),
+    }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -28,6 +28,9 @@ const RUNS_MAX: usize = 20;
 /// Time after which an invocation begins nothing more, neither a run nor an action: its function's limit is 60 s, and
 /// one that was frozen, and wakes when its lease is another's, shall leave the pool alone.
 const BEGINS_FOR: Millis = Millis::from_secs(40);
+/// Time after which what has begun is no longer waited for: what is left until the function's limit is for the report
+/// and the lease. A provider that hangs would else take the lease with it.
+const ENDS_AFTER: Millis = Millis::from_secs(50);
 
 /// What a run found, did, and waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -93,6 +96,8 @@ struct Turn<'a> {
     holder: &'a ReconcileHolder,
     /// The moment after which nothing more begins.
     begins_until: Timestamp,
+    /// The moment after which nothing is waited for.
+    ends_at: Timestamp,
     /// Held while a worker is registered. Each registration checks the lease's item, and the table refuses
     /// transactions that meet on an item.
     registering: tokio::sync::Mutex<()>,
@@ -136,7 +141,7 @@ pub enum Reconciled {
 pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
     let policies = policies::in_force(app).await?;
     let memory = app.store.reconcile_memory().await?;
-    let sight = observe(app, &policies, memory, reached_at).await?;
+    let sight = observe(app, &policies, memory, reached_at, app.now() + BEGINS_FOR).await?;
     let plan = plan(&sight.observed, &policies, app.now());
     let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
     Ok(Report { dry_run: true, ..report(&sight, plan, actions, app.now()) })
@@ -175,13 +180,18 @@ async fn run_until_quiet(
     holder: &ReconcileHolder,
     memory: &mut Memory,
 ) -> Result<Report, AppError> {
-    let turn =
-        Turn { holder, begins_until: app.now() + BEGINS_FOR, registering: tokio::sync::Mutex::default() };
+    let began = app.now();
+    let turn = Turn {
+        holder,
+        begins_until: began + BEGINS_FOR,
+        ends_at: began + ENDS_AFTER,
+        registering: tokio::sync::Mutex::default(),
+    };
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
     for run in 1..=RUNS_MAX {
         let now = app.now();
-        let sight = observe(app, &policies, memory.clone(), reached_at).await?;
+        let sight = observe(app, &policies, memory.clone(), reached_at, turn.ends_at).await?;
         let plan = plan(&sight.observed, &policies, now);
         let actions = execute(app, &turn, &sight, &plan, &policies).await;
         *memory = remembered(&sight, &plan, &actions, app.now());
@@ -215,8 +225,9 @@ fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)]
     });
     memory.tried =
         removals.next_back().or(memory.tried.as_ref()).cloned().filter(|_| !memory.orphans.is_empty());
-    if let Some(foreign) = sight.stock.foreign {
-        (memory.foreign, memory.looked_at) = (foreign, Some(now));
+    memory.foreign = sight.foreign();
+    if sight.stock.looked {
+        memory.looked_at = Some(now);
     }
     let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
     let started = spawns().any(|(_, done)| *done == Some(Outcome::Done));
@@ -273,7 +284,7 @@ fn report(sight: &Sight, plan: Plan, actions: Vec<(Planned, Option<Outcome>)>, a
 }
 
 fn warnings(sight: &Sight) -> Vec<String> {
-    let (machines, volumes) = sight.stock.foreign.unwrap_or(sight.observed.memory.foreign);
+    let (machines, volumes) = sight.foreign();
     let shared = readiness::shared(machines, volumes);
     let images = sight.stock.machines.as_deref().and_then(readiness::images);
     shared.into_iter().chain(images).collect()

@@ -1,6 +1,7 @@
 //! Observing: workers, their conversations, the ready index, and what the provider says of the machines.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
@@ -9,16 +10,22 @@ use af_domain::pool::{
     Image, ListedMachine, ListedVolume, MachineView, Memory, Observed, ObservedWorker, ReadyConversation,
     SPAWN_AHEAD,
 };
+use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::Worker;
 use af_providers::{Machine, MachineState, ProviderError, Volume};
+use tokio::time::Instant;
 
 use crate::provider::{Place, place, public_url};
+use crate::workers::readable;
 use crate::{App, AppError};
 
 /// Entries of one page of a shard: far below the 1 MB that end a page anyway.
 const READY_PAGE: i32 = 2_000;
 /// Pages of one shard looked at: 10 000 conversations are ten times what the largest pool serves.
 const READY_PAGES_MAX: usize = 5;
+/// How long the provider's lists may take: of a thousand machines they take some ten seconds, and half of a run's time
+/// is left for what does not need them.
+const LISTS_FOR: Millis = Millis::from_secs(20);
 
 /// What a run sees.
 pub(super) struct Sight {
@@ -41,8 +48,12 @@ pub(super) struct Stock {
     pub machines: Option<Vec<Machine>>,
     /// Its volumes.
     pub volumes: Option<Vec<Volume>>,
-    /// Machines and volumes beside ours; only where it was asked for everything.
-    pub foreign: Option<(usize, usize)>,
+    /// Machines beside ours; only where it was asked for everything.
+    pub foreign_machines: Option<usize>,
+    /// Volumes beside ours; likewise.
+    pub foreign_volumes: Option<usize>,
+    /// Whether it was asked for everything, whatever it answered.
+    pub looked: bool,
 }
 
 impl Sight {
@@ -57,6 +68,12 @@ impl Sight {
         self.stock.machines.iter().flatten().find(|m| &m.worker_id == worker)
     }
 
+    /// Machines and volumes beside ours, when last looked.
+    pub fn foreign(&self) -> (usize, usize) {
+        let (machines, volumes) = self.observed.memory.foreign;
+        (self.stock.foreign_machines.unwrap_or(machines), self.stock.foreign_volumes.unwrap_or(volumes))
+    }
+
     /// The worker that owns a conversation, where that was observed.
     pub fn owner_of(&self, key: &ConversationKey) -> Option<&WorkerId> {
         let owns = |w: &&ObservedWorker| w.conversation.as_ref().is_some_and(|c| &c.key == key);
@@ -64,17 +81,19 @@ impl Sight {
     }
 }
 
+/// The provider is not waited for beyond `ends_at`.
 pub(super) async fn observe(
     app: &App,
     policies: &Policies,
     memory: Memory,
     reached_at: Option<&str>,
+    ends_at: Timestamp,
 ) -> Result<Sight, AppError> {
     let shards = (0..policies.queue.ready_shards).map(|shard| ready(app, shard));
-    let (workers, ready) = tokio::join!(app.store.workers(), futures::future::try_join_all(shards));
-    let (workers, ready) = (workers?, ready?);
+    let (workers, ready) = tokio::join!(readable(app), futures::future::try_join_all(shards));
+    let ((workers, unreadable), ready) = (workers?, ready?);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
-    let mut errors = Vec::new();
+    let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
     let mut by_key = HashMap::with_capacity(keys.len());
     for conversation in app.store.conversations_each(&keys).await? {
         match conversation {
@@ -91,14 +110,16 @@ pub(super) async fn observe(
     };
     let stock = match &place {
         Some(place) => {
-            stock(place, &workers, memory.wants_look(policies, app.now())).await.unwrap_or_else(|error| {
-                errors.push(format!("listing machines failed: {error}"));
-                Stock::default()
-            })
+            let everything = memory.wants_look(policies, app.now());
+            stock(app, place, &workers, everything, ends_at, &mut errors).await
         }
         None => Stock::default(),
     };
-    let (machines, volumes) = listed(place.as_ref(), &stock, &workers);
+    // Whose a machine is may stand in a row that cannot be read.
+    let (machines, volumes) = match unreadable.is_empty() {
+        true => listed(place.as_ref(), &stock, &workers),
+        false => (None, None),
+    };
     let image = place.as_ref().map(|place| Image {
         provider: place.provider.kind().as_str().to_owned(),
         app: place.scope.app_name.clone(),
@@ -109,7 +130,7 @@ pub(super) async fn observe(
     let workers = workers.into_iter().map(|worker| {
         // The machine of one that another provider runs, or in another app, is not on this list.
         let is_here = image.as_ref().is_some_and(|here| {
-            here.provider == worker.provider && worker.machine.as_ref().is_none_or(|m| m.app == here.app)
+            here.provider == worker.provider && worker.app().is_none_or(|app| app == here.app)
         });
         observed(worker, &by_key, by_worker.as_ref().filter(|_| is_here))
     });
@@ -119,21 +140,47 @@ pub(super) async fn observe(
     Ok(Sight { observed, place, public_url, stock, errors })
 }
 
-/// What the provider has. With no worker of it, it is asked when it is time for `everything` only.
-async fn stock(place: &Place, workers: &[Worker], everything: bool) -> Result<Stock, ProviderError> {
-    let provider = &place.provider;
+/// What the provider has. With no worker of it, it is asked when it is time for `everything` only. A list that cannot be
+/// had takes no other with it, and without the one of all machines there is still the one of ours.
+async fn stock(
+    app: &App,
+    place: &Place,
+    workers: &[Worker],
+    everything: bool,
+    ends_at: Timestamp,
+    errors: &mut Vec<String>,
+) -> Stock {
+    let (provider, scope) = (&place.provider, &place.scope);
+    let left = ends_at.since(app.now()).min(LISTS_FOR);
+    let until = Instant::now() + Duration::from_millis(left.as_millis());
+    let mut stock = Stock { looked: everything, ..Stock::default() };
     if everything {
-        let found = provider.survey(&place.scope).await?;
-        return Ok(Stock {
-            foreign: Some((found.machines.foreign, found.volumes.foreign)),
-            machines: Some(found.machines.ours),
-            volumes: Some(found.volumes.ours),
-        });
+        match in_time(until, provider.list_all(scope)).await {
+            Ok(all) => (stock.machines, stock.foreign_machines) = (Some(all.ours), Some(all.foreign)),
+            Err(error) => errors.push(format!("listing all machines failed: {error}")),
+        }
+        match in_time(until, provider.list_volumes(scope)).await {
+            Ok(all) => (stock.volumes, stock.foreign_volumes) = (Some(all.ours), Some(all.foreign)),
+            Err(error) => errors.push(format!("listing volumes failed: {error}")),
+        }
     }
-    if !workers.iter().any(|w| w.provider == provider.kind().as_str()) {
-        return Ok(Stock::default());
+    let is_used = workers.iter().any(|w| w.provider == provider.kind().as_str());
+    if stock.machines.is_none() && (everything || is_used) {
+        match in_time(until, provider.list(scope)).await {
+            Ok(ours) => stock.machines = Some(ours.ours),
+            Err(error) => errors.push(format!("listing machines failed: {error}")),
+        }
     }
-    Ok(Stock { machines: Some(provider.list(&place.scope).await?.ours), ..Stock::default() })
+    stock
+}
+
+/// The answer of a call, if it comes by `until`.
+async fn in_time<T>(
+    until: Instant,
+    call: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    let late = || ProviderError::Unavailable { reason: "no answer in time".to_owned(), source: None };
+    tokio::time::timeout_at(until, call).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// The stock in the planner's words, without what is being removed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
@@ -73,6 +74,7 @@ async fn register(
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, place.provider.kind().as_str().to_owned(), now);
+    worker.app = Some(place.scope.app_name.clone());
     worker.image = (!place.image.is_empty()).then(|| place.image.clone());
     if place.provider.capabilities().volumes {
         let name = place.provider.volume_name(&place.scope, &worker.id);
@@ -83,13 +85,9 @@ async fn register(
         Some(key) => {
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
             // The index may show what has been answered meanwhile.
-            if before.readiness(now + SPAWN_AHEAD, policies).head.is_none() {
-                return Ok(None);
-            }
-            let Some(after) = before.assigned_to(&worker.id, now, policies) else {
-                if before.is_listed_by_mistake(now) {
-                    examine(app, key, true, policies).await?;
-                }
+            let head = before.readiness(now + SPAWN_AHEAD, policies).head;
+            let Some(after) = head.and_then(|_| before.assigned_to(&worker.id, now, policies)) else {
+                unlist(app, &before, policies).await?;
                 return Ok(None);
             };
             worker.assignment = Some(assignment(&before, now));
@@ -100,6 +98,21 @@ async fn register(
         Commit::Done => Some(worker),
         Commit::Stale => None,
     })
+}
+
+/// Mends a conversation that the index names although it wants no worker, where that is no mere delay of the index: it
+/// would take the place of another one in every run.
+async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<(), AppError> {
+    let now = app.now();
+    if before.is_listed_by_mistake(now) {
+        examine(app, &before.key, true, policies).await?;
+    } else if before.owner.is_none()
+        && let Some(repaired) = before.with_keys_repaired(now, policies)
+    {
+        tracing::warn!(conversation = %before.id, "the ready index named it before its time");
+        app.store.repair_if_unchanged(before, &repaired, policies).await?;
+    }
+    Ok(())
 }
 
 /// What was made for a worker.

@@ -4,7 +4,7 @@
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;
-use af_providers::{MachineRef, Provider, ProviderError, StopOutcome, Teardown};
+use af_providers::{Inventory, MachineRef, Provider, ProviderError, StopOutcome, Teardown};
 
 use super::Outcome;
 use super::observe::Sight;
@@ -30,8 +30,8 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
         let machine = match known.or_else(|| sight.machine_of(id).map(|m| m.machine.clone())) {
             Some(machine) => Some(machine),
             None => {
-                let listed = provider.list(&scope).await?;
-                listed.ours.into_iter().find(|m| &m.worker_id == id).map(|m| m.machine)
+                let listed = ours(provider.list(&scope).await)?;
+                listed.into_iter().find(|m| &m.worker_id == id).map(|m| m.machine)
             }
         };
         if let Some(machine) = &machine {
@@ -40,7 +40,7 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
                 not_yet => return Ok(not_yet),
             }
         }
-        for volume in provider.list_volumes(&scope).await?.ours {
+        for volume in ours(provider.list_volumes(&scope).await)? {
             if provider.is_volume_of(&scope, id, &volume.volume.name) {
                 match provider.delete_volume(&volume.volume).await {
                     Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
@@ -75,6 +75,14 @@ pub(super) async fn remove_machine(
             absent_is_fine(answer)?;
             Ok(Outcome::Done)
         }
+    }
+}
+
+/// What was listed. In an app that is gone, there is nothing any more.
+fn ours<T>(answer: Result<Inventory<T>, ProviderError>) -> Result<Vec<T>, ProviderError> {
+    match answer {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        other => Ok(other?.ours),
     }
 }
 
