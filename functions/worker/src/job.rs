@@ -65,7 +65,8 @@ impl JobBody {
 }
 
 /// Everything the worker needs for the message.
-#[derive(Debug, Serialize, ToSchema)]
+// Secrets, too, so it has no `Debug`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleBody {
     message_id: String,

@@ -93,7 +93,8 @@ pub fn tool_calls(bodies: Option<Vec<ToolCallBody>>) -> Option<Vec<PendingToolCa
 }
 
 /// What bridge skills need to reach the tools of the agent's app. Null is what nobody has set.
-#[derive(Debug, Serialize, ToSchema)]
+// It holds secrets, so it has no `Debug`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BridgeBody {
     /// Where the app takes calls.

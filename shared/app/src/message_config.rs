@@ -44,13 +44,16 @@ pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
     MessageConfig::of(&policies::stored(app).await?)
 }
 
-/// Sets the whole config; what is left out is none from now on.
+/// Sets the whole config; what is left out is none from now on. Blanks around the prompt go: workers that trim what they
+/// are handed would repeat a text from which it could not be taken off.
 ///
 /// # Errors
 /// 422 naming the field at fault; nothing is written then.
 pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
+    let config =
+        MessageConfig { system_prompt: config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned()) };
     if let Some(prompt) = &config.system_prompt {
-        let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.trim().is_empty();
+        let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.is_empty();
         if !fits {
             let detail = format!(
                 "systemPrompt must be 1 to {SYSTEM_PROMPT_CHARS_MAX} characters and not blank; leave it out for none"
@@ -58,7 +61,7 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
             return Err(Refusal::field("/systemPrompt", detail).into());
         }
     }
-    let value = serde_json::to_value(config)
+    let value = serde_json::to_value(&config)
         .map_err(|source| AppError::Unreadable { what: "the message config", source })?;
     let fields = value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
     policies::change(app, |mut stored| {

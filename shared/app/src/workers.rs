@@ -38,8 +38,7 @@ pub struct WorkerView {
     pub conversation: Option<Conversation>,
 }
 
-/// A registered worker, with what it must be started with.
-#[derive(Debug)]
+/// A registered worker, with what it must be started with: secrets, too, so it has no `Debug`.
 pub struct Registered {
     /// Its row.
     pub worker: Worker,

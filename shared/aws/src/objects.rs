@@ -108,23 +108,30 @@ impl Objects {
         Ok(signed.uri().to_owned())
     }
 
-    /// Puts `body`, which is `content`, under `key`.
+    /// Puts `body`, which is `content`, under `key`; `false` when something was there, which stays. That may be the same,
+    /// by an earlier sending.
     ///
     /// # Errors
     /// When S3 cannot answer.
-    pub async fn put(
+    pub async fn put_if_absent(
         &self,
         key: &str,
         body: Vec<u8>,
         content: &Stored,
         content_type: Option<&str>,
-    ) -> Result<(), ObjectsError> {
+    ) -> Result<bool, ObjectsError> {
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body.into());
         let request = request
+            .if_none_match("*")
             .checksum_sha256(in_base64(&content.sha256))
             .set_content_type(content_type.map(str::to_owned));
-        request.send().await.map_err(|e| ObjectsError::of("PutObject", key, &e))?;
-        Ok(())
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.err().meta().code() == Some("PreconditionFailed") => {
+                Ok(false)
+            }
+            Err(error) => Err(ObjectsError::of("PutObject", key, &error)),
+        }
     }
 
     /// What is really there; `None` when nothing is.

@@ -16,6 +16,8 @@ use crate::time::{Millis, SEEN_BY_ALL_AFTER, Timestamp};
 
 /// How long a worker's token is good for. It is made together with the row.
 pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
+/// What is left of its token when a worker has had its whole time to leave.
+const TOKEN_LEFT_OVER: Millis = Millis::from_secs(60 * 60);
 
 /// Where a worker stands in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,6 +305,11 @@ impl Worker {
     /// Whether its token ends within this time.
     pub fn has_token_for_less_than(&self, time: Millis, now: Timestamp) -> bool {
         now + time > self.token_ends_at()
+    }
+
+    /// Whether it must leave now, busy or not, to have time for its message and its files before its token ends.
+    pub fn must_leave_for_its_token(&self, now: Timestamp, policies: &Policies) -> bool {
+        self.has_token_for_less_than(TOKEN_LEFT_OVER, now + policies.scaling.drain_timeout)
     }
 
     /// Whether it has been silent for too long, when its newest sign of life was at `seen`.

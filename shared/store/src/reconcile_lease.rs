@@ -130,12 +130,17 @@ impl Store {
         })
     }
 
-    /// Gives the lease up after a run that failed.
+    /// Gives the lease up after a run that failed, with what that leaves for the next all the same.
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn abandon_reconcile(&self, holder: &ReconcileHolder) -> Result<(), StoreError> {
+    pub async fn abandon_reconcile(
+        &self,
+        holder: &ReconcileHolder,
+        memory: &Memory,
+    ) -> Result<(), StoreError> {
         let free = Update::of(keys::reconcile())
+            .set("me", memory_item(memory))
             .remove("ex")
             .remove("di")
             .when("#fn = :fence")
@@ -181,11 +186,19 @@ fn memory_item(memory: &Memory) -> Item {
         }
         any.then(|| since.build())
     };
+    let tried = |machine: bool| match &memory.tried {
+        Some(Orphan::Machine(id)) if machine => Some(id.as_str()),
+        Some(Orphan::Volume(id)) if !machine => Some(id.as_str()),
+        _ => None,
+    };
     let count = |number: u64| (number > 0).then_some(number);
     Writer::default()
         .put_some("sf", count(memory.failures))
         .put_some("sa", memory.failed_at)
+        .put_some("su", memory.rests_until)
         .put_some("la", memory.looked_at)
+        .put_some("tm", tried(true))
+        .put_some("tv", tried(false))
         .put_some("om", of_kind(true))
         .put_some("ov", of_kind(false))
         .put_some("fm", count(memory.foreign.0 as u64))
@@ -201,11 +214,17 @@ fn memory_from(item: &Item) -> Result<Memory, StoreError> {
     let mut memory = Memory {
         failures: reader.number_if("sf")?.unwrap_or_default(),
         failed_at: reader.time_if("sa")?,
+        rests_until: reader.time_if("su")?,
         looked_at: reader.time_if("la")?,
         foreign: (count("fm")?, count("fv")?),
         ..Memory::default()
     };
-    for (name, orphan) in [("om", Orphan::Machine as fn(String) -> Orphan), ("ov", Orphan::Volume)] {
+    for (name, last, orphan) in
+        [("om", "tm", Orphan::Machine as fn(String) -> Orphan), ("ov", "tv", Orphan::Volume)]
+    {
+        if let Some(id) = reader.text_if(last)? {
+            memory.tried = Some(orphan(id.to_owned()));
+        }
         let Some(since) = reader.map_if(name)? else { continue };
         for id in since.names() {
             memory.orphans.insert(orphan(id.to_owned()), since.time(id)?);
@@ -224,11 +243,14 @@ mod tests {
         let memory = Memory {
             failures: 4,
             failed_at: Some(at),
+            rests_until: Some(at),
             looked_at: Some(at),
             orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
+            tried: Some(Orphan::Machine("m1".into())),
             foreign: (2, 0),
         };
-        for memory in [memory, Memory::default()] {
+        let other = Memory { tried: Some(Orphan::Volume("v1".into())), ..memory.clone() };
+        for memory in [memory, other, Memory::default()] {
             let item = Writer::default().put("me", memory_item(&memory)).build();
             assert_eq!(memory_from(&item).unwrap(), memory);
         }

@@ -13,7 +13,7 @@ use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStat
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::conversation::{Commit, as_commit, change, freed_meta};
+use crate::conversation::{BATCH_GET_KEYS_MAX, Commit, as_commit, change, freed_meta};
 use crate::due::DueCursor;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
@@ -61,6 +61,27 @@ impl Store {
     /// When the table cannot answer, or the item is malformed.
     pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
         self.get(keys::latest_snapshot(key), true).await?.as_ref().map(snapshot_from).transpose()
+    }
+
+    /// Those of these conversations that have a good snapshot, strongly consistent.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn with_snapshot(
+        &self,
+        wanted: &[ConversationKey],
+    ) -> Result<Vec<ConversationKey>, StoreError> {
+        let mut kept = Vec::new();
+        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+            let latest = batch.iter().map(|key| keys::latest_snapshot(key).attributes()).collect();
+            let found = self.batch_get_now(latest).await?;
+            let has = |key: &&ConversationKey| {
+                let latest = keys::latest_snapshot(key).attributes();
+                found.iter().any(|item| item.get("pk") == latest.get("pk"))
+            };
+            kept.extend(batch.iter().filter(has).cloned());
+        }
+        Ok(kept)
     }
 
     /// One page of a conversation's snapshots, newest first, after the one named `after`; the cursor names the last

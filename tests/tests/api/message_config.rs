@@ -81,3 +81,10 @@ async fn a_worker_is_handed_the_prompt_and_neither_history_nor_lists_have_it() {
     assert_eq!(contents, ["hello", &handed, "hello", &handed], "only what the person said is bare");
     assert_eq!(view["queueItems"][0]["payload"]["messageText"], "hello");
 }
+
+#[tokio::test]
+async fn blanks_around_a_prompt_go() {
+    let world = World::new().await;
+    set(&world, &format!("\n {PROMPT} \n\n")).await;
+    assert_eq!(world.api.get(PATH).send().await.body_of(200), json!({"systemPrompt": PROMPT}));
+}

@@ -229,3 +229,80 @@ async fn a_dead_letter_says_so() {
     assert_eq!(failed, json!({"requeued": false, "deadLettered": true, "nextScheduledFor": null}));
     assert_eq!(world.message(&job["messageId"]).await["lastError"], "no");
 }
+
+#[tokio::test]
+async fn the_first_calls_of_an_image_leave_it_the_time_to_boot() {
+    let world = World::new().await;
+    let image = world.image("w", None).await;
+    image.mine("workerGlobalSkillsManifest", json!({})).await;
+    let lease = Policies::default().lease;
+    assert!(lease.stale_after < lease.boot_grace);
+    world.advance(lease.stale_after);
+    world.reconcile().await;
+    assert_eq!(world.row("w").await["status"], "active", "its gateway starts");
+    assert!(!should_stop(&image).await);
+    world.advance(lease.stale_after);
+    world.reconcile().await;
+    assert_ne!(world.row("w").await["status"], "active", "it has asked before, and is silent");
+}
+
+#[tokio::test]
+async fn a_message_ends_without_a_reply_that_cannot_be_read() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    image.append(json!([{"role": "assistant", "content": "good day"}])).await;
+    let table = &world.bundle.template.tables[0].name;
+    let is_entry = |item: &Value| item["c"]["S"] == "good day";
+    let mut entry = world.items().await.into_iter().find(is_entry).unwrap();
+    entry["r"] = json!({"S": "robot"});
+    let put = json!({"TableName": table, "Item": entry});
+    assert_eq!(world.bundle.aws.engine().call("PutItem", put).await.status, 200);
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, true);
+    let message = world.message(&job["messageId"]).await;
+    assert_eq!((&message["status"], &message["reply"]), (&json!("done"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_long_is_cut_between_two_characters() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    let said = format!("x{}", "é".repeat(40 * 1024));
+    image.append(json!([{"role": "assistant", "content": said}])).await;
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, true);
+    let reply = world.message(&job["messageId"]).await["reply"].as_str().unwrap().to_owned();
+    assert!(said.starts_with(&reply) && reply.len() == 64 * 1024 - 1, "{}", reply.len());
+}
+
+#[tokio::test]
+async fn an_error_that_names_the_callers_url_shows_nobody_its_token() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    let error = format!("POST {}/api/mutation answered 502", image.base);
+    image.of(&job, "workerFail", json!({"errorMessage": error})).await;
+    let shown = world.message(&job["messageId"]).await["lastError"].as_str().unwrap().to_owned();
+    assert_eq!(shown, format!("POST {}/w/afw_…/api/mutation answered 502", world.url));
+    let prepared = image.prepare("manual").await;
+    let args = json!({"snapshotId": prepared["snapshotId"], "error": error});
+    assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
+    let items = world.items().await;
+    assert!(!items.iter().any(|item| item.to_string().contains(&image.token)), "the table has it");
+}
+
+#[tokio::test]
+async fn a_lease_that_has_ended_ends_no_other_message() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    image.of(&job, "workerComplete", json!({})).await;
+    let waiting = world.enqueue(TALK, "telegram", "another").await;
+    world.enqueue("elsewhere", "telegram", "hello").await;
+    let other = world.image("other", Some("elsewhere")).await;
+    let foreign = other.mine("workerClaim", json!({})).await;
+    other.of(&foreign, "workerComplete", json!({})).await;
+    for (message, lease) in [(json!(waiting), &job), (foreign["messageId"].clone(), &job)] {
+        let args = json!({"messageId": message, "leaseId": lease["leaseId"]});
+        assert_eq!(image.mine("workerComplete", args).await, false, "{message}");
+    }
+    let args = json!({"messageId": job["messageId"], "leaseId": job["leaseId"]});
+    assert_eq!(other.mine("workerComplete", args).await, false, "it was another's");
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, true, "this one it was for");
+}

@@ -15,9 +15,62 @@ async fn image_that_goes<'a>(world: &'a World, id: &str) -> Image<'a> {
 /// Another image gets the conversation, and what it would restore.
 async fn heir_of(world: &World) -> Value {
     world.enqueue(TALK, "telegram", "next").await;
-    let heir = world.image("heir", None).await;
+    let heir = world.image("heir", Some(TALK)).await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["conversationId"], TALK);
     heir.latest().await
+}
+
+#[tokio::test]
+async fn one_that_booted_for_nobody_takes_no_conversation_that_has_files_and_makes_way() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let kept = image.keep("manual", b"files").await;
+    world.enqueue(TALK, "telegram", "next").await;
+    let mine = json!({"conversationId": TALK});
+    for (spare, args) in [("spare", json!({})), ("pinned", mine)] {
+        let spare = world.image(spare, None).await;
+        assert_eq!(spare.mine("workerClaim", args).await, Value::Null);
+        assert_eq!(world.row(&spare.id).await["status"], "draining", "nobody counts on it");
+        assert_eq!(spare.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
+    }
+    let heir = world.image("heir", Some(TALK)).await;
+    assert_eq!(heir.latest().await["snapshotId"], kept["snapshotId"]);
+    assert_eq!(heir.claim().await["payload"]["messageText"], "next");
+}
+
+#[tokio::test]
+async fn one_that_booted_for_nobody_takes_what_has_no_files_before_it_makes_way() {
+    let world = World::new().await;
+    image_that_goes(&world, "w").await.keep("manual", b"files").await;
+    for conversation in [TALK, "one", "two"] {
+        world.enqueue(conversation, "telegram", "next").await;
+    }
+    let spare = world.image("spare", None).await;
+    let claimed = spare.mine("workerClaim", json!({})).await;
+    assert_ne!(claimed["conversationId"], TALK);
+    assert_eq!(spare.mine("workerClaim", json!({"conversationId": TALK})).await, Value::Null);
+    assert_eq!(world.row("spare").await["status"], "active", "it has work");
+}
+
+#[tokio::test]
+async fn one_whose_conversation_is_quiet_leaves_when_others_wait() {
+    let world = World::new().await;
+    let image = image_that_goes(&world, "w").await;
+    let key = af_store::conversation_key(&af_domain::ids::ConversationId::parse(TALK).unwrap());
+    let ask = || async {
+        let owned = world.app.store.conversation(&key, true).await.unwrap().unwrap();
+        world.app.store.ask_to_switch_if_owned(&owned, true).await.unwrap();
+    };
+    let stop = || image.mine("workerControlState", json!({}));
+    world.advance(Policies::default().scaling.switch_after_quiet);
+    assert_eq!(stop().await, json!({"shouldStop": false}), "nobody has asked");
+    ask().await;
+    assert_eq!(stop().await, json!({"shouldStop": false}), "nobody waits");
+    world.enqueue("another", "telegram", "hello").await;
+    ask().await;
+    assert_eq!(stop().await, json!({"shouldStop": true}));
+    image.keep("drain", b"files").await;
+    assert_eq!(world.row("w").await["status"], "stopping");
 }
 
 #[tokio::test]
@@ -48,8 +101,25 @@ async fn one_that_leaves_by_a_signal_claims_nothing_more_from_then_on() {
     image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
     assert_eq!(image.finalize(&prepared, b"files").await, true);
     assert_eq!(world.row("w").await["status"], "stopping");
-    let heir = world.image("heir", None).await;
+    let heir = world.image("heir", Some(TALK)).await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["payload"]["messageText"], "while it leaves");
+}
+
+#[tokio::test]
+async fn one_that_leaves_by_a_signal_gives_back_what_it_runs() {
+    let world = World::new().await;
+    let (image, job) = world.image_at_work("w").await;
+    let prepared = image.prepare("signal").await;
+    let message = world.message(&job["messageId"]).await;
+    assert_eq!((&message["status"], &message["attempts"]), (&json!("queued"), &json!(1)), "{message}");
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, false);
+    image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
+    assert_eq!(image.finalize(&prepared, b"files").await, true);
+    assert_eq!(world.row("w").await["status"], "stopping");
+    world.advance(Policies::default().lease.stale_after);
+    let heir = world.image("heir", Some(TALK)).await;
+    assert_eq!(heir.latest().await["snapshotId"], prepared["snapshotId"]);
+    assert_eq!(heir.claim().await["messageId"], job["messageId"]);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn another_workers_id_is_refused_by_every_function() {
     let world = World::new().await;
     let (image, job, snapshot) = scene(&world).await;
     for (function, mut args, _) in functions(&job, &snapshot) {
-        for named in [json!("other"), json!("nobody"), json!(7), Value::Null] {
+        for named in [json!("other"), json!("nobody"), json!(7)] {
             args["workerId"] = named;
             let message = refused(&image, function, &args).await;
             assert_eq!(message, "workerId must be that of the token, w", "{function}");
@@ -223,4 +223,31 @@ async fn files_that_change_are_not_archived() {
     let args = json!({"workerId": "w", "conversationId": TALK, "reason": "manual"});
     let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
     assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "a message runs: {answer}");
+}
+
+#[tokio::test]
+async fn an_argument_that_is_null_is_not_given() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    for (function, mut args, needed) in functions(&job, &snapshot) {
+        args["workerId"] = Value::Null;
+        if needed.contains(&"workerId") {
+            assert_eq!(refused(&image, function, &args).await, "workerId is needed", "{function}");
+        }
+    }
+    let args = json!({"workspaceId": null, "workerId": null, "releaseChannel": null});
+    assert_eq!(image.value("workerGlobalSkillsManifest", args).await["releaseChannel"], "stable");
+}
+
+#[tokio::test]
+async fn a_claim_in_a_conversation_that_cannot_be_is_null() {
+    let world = World::new().await;
+    let image = world.image("w", None).await;
+    world.enqueue(TALK, "telegram", "hello").await;
+    for named in [json!(""), json!("a\nb"), json!("x".repeat(5_000)), json!(7), json!({})] {
+        let args = json!({"conversationId": named});
+        assert_eq!(image.mine("workerClaim", args).await, Value::Null, "{named}");
+    }
+    let args = json!({"conversationId": null});
+    assert_eq!(image.mine("workerClaim", args).await["conversationId"], TALK);
 }

@@ -38,6 +38,10 @@ async fn a_provider_that_fails_is_tried_less_and_less_and_used_again_when_it_has
     pool.until("the provider is used again", async |pool| pool.machines().await.len() == 1).await;
     pool.enqueue("other").await;
     let report = pool.run().await;
+    let spawns = report.actions.iter().any(|a| a.action == "spawn");
+    assert!(!spawns, "that a machine was made says nothing of its worker: {report:?}");
+    pool.serve(&pool.machines().await[0].worker_id).await;
+    let report = pool.run().await;
     assert!(report.actions.iter().any(|a| a.action == "spawn" && a.outcome == "done"), "{report:?}");
 }
 

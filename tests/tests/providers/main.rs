@@ -9,6 +9,7 @@ mod neighbours;
 mod orphans;
 mod pool;
 mod rollover;
+mod slow;
 mod stand_in;
 mod suite;
 

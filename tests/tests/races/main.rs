@@ -19,5 +19,6 @@ mod reconciling;
 mod repairs;
 mod replica;
 mod skills;
+mod transcripts;
 mod world;
 mod writes;

@@ -121,7 +121,7 @@ async fn answered(
     };
     Span::current().record("worker_id", worker.as_str());
     let args = named(args)?;
-    if args.get("workerId").is_some_and(|named| named != worker.as_str()) {
+    if args.get("workerId").is_some_and(|named| !named.is_null() && named != worker.as_str()) {
         let detail = format!("workerId must be that of the token, {worker}");
         return Err(Refusal::field("/workerId", detail).into());
     }
@@ -149,7 +149,7 @@ impl Call {
     /// A refusal when they have none.
     pub fn names_its_worker(&self) -> Result<(), Refusal> {
         let missing = || Refusal::field("/workerId", "workerId is needed");
-        self.args.get("workerId").map(drop).ok_or_else(missing)
+        self.args.get("workerId").filter(|named| !named.is_null()).map(drop).ok_or_else(missing)
     }
 
     /// The arguments as a `T`.

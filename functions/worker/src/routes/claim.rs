@@ -44,7 +44,7 @@ pub async fn claim(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
     let only = request.conversation_id.as_ref().map(|id| &id.0);
-    let job = use_case(&app, &worker, only).await?;
+    let job = use_case(&app, &worker, only, false).await?;
     let timing = Timing::in_force(&app).await?;
     Ok(Json(Answer { job: job.map(|job| JobBody::new(&job, timing)) }))
 }

@@ -42,7 +42,8 @@ const fn yes() -> bool {
 }
 
 /// What a worker is answered.
-#[derive(Debug, Serialize, ToSchema)]
+// It may hold secrets, so it has no `Debug`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     control: ControlBody,
@@ -85,6 +86,7 @@ pub async fn poll(
             .map_err(af_app::AppError::from)?,
         release: request.release,
         discard: request.discard,
+        restores_at_boot: false,
     };
     Ok(Json(answer(use_case(&app, &worker, &request).await?)))
 }

@@ -19,6 +19,7 @@ pub async fn receive(
 ) -> Result<StorageId, AppError> {
     let media = announce(app, worker, measured(&file), content_type).await?;
     let content_type = media.content_type.as_ref().map(ContentType::as_str);
-    objects.put(&object_key(&media.id), file, &media.content, content_type).await?;
+    // Nothing else can be there: its id is new.
+    objects.put_if_absent(&object_key(&media.id), file, &media.content, content_type).await?;
     Ok(media.id)
 }

@@ -9,6 +9,7 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_providers::ProviderError;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use futures::StreamExt;
@@ -29,10 +30,53 @@ pub(super) async fn execute(
     plan: &Plan,
     policies: &Policies,
 ) -> Vec<(Planned, Option<Outcome>)> {
-    let mut by_subject: BTreeMap<String, Vec<Step>> = BTreeMap::new();
-    for (i, planned) in plan.actions.iter().enumerate() {
-        by_subject.entry(subject(sight, &planned.action, i)).or_default().push((i, planned.clone()));
+    let steps = plan.actions.iter().cloned().enumerate();
+    let (table, provider): (Vec<Step>, Vec<Step>) = steps.partition(|(_, p)| rank(&p.action) == Rank::Table);
+    let mut done = run(app, turn, sight, table, policies).await;
+    done.extend(run(app, turn, sight, provider, policies).await);
+    done.sort_by_key(|(i, _, _)| *i);
+    done.into_iter().map(|(_, planned, outcome)| (planned, Some(outcome))).collect()
+}
+
+/// In which order actions on different subjects begin. A provider may be slow, so that nothing more begins in this run:
+/// what needs the table only does not wait for it. It comes first on each worker, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Table,
+    Spawn,
+    Teardown,
+    Remove,
+}
+
+const fn rank(action: &Action) -> Rank {
+    match action {
+        Action::Recover { .. }
+        | Action::Repair { .. }
+        | Action::Unassign { .. }
+        | Action::Promote { .. }
+        | Action::Drain { .. }
+        | Action::Settle { .. }
+        | Action::AskToSwitch { .. } => Rank::Table,
+        Action::Spawn { .. } => Rank::Spawn,
+        Action::Teardown { .. } => Rank::Teardown,
+        Action::Remove { .. } => Rank::Remove,
     }
+}
+
+/// Carries out steps: those on one subject in order.
+async fn run(
+    app: &App,
+    turn: &Turn<'_>,
+    sight: &Sight,
+    steps: Vec<Step>,
+    policies: &Policies,
+) -> Vec<(usize, Planned, Outcome)> {
+    let mut by_subject: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    for (i, planned) in steps {
+        by_subject.entry(subject(sight, &planned.action, i)).or_default().push((i, planned));
+    }
+    let mut groups: Vec<_> = by_subject.into_values().collect();
+    groups.sort_by_key(|steps| steps.first().map(|(i, p)| (rank(&p.action), *i)));
     let run = |steps: Vec<Step>| async move {
         let mut done = Vec::with_capacity(steps.len());
         for (i, planned) in steps {
@@ -45,6 +89,10 @@ pub(super) async fn execute(
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
                     match (&planned.action, error) {
+                        (
+                            Action::Spawn { .. },
+                            AppError::Provider(ProviderError::RateLimited { retry_after }),
+                        ) => Outcome::HeldBack { why, retry_after },
                         (Action::Spawn { .. }, AppError::Provider(_)) => Outcome::NotStarted(why),
                         _ => Outcome::Failed(why),
                     }
@@ -54,10 +102,8 @@ pub(super) async fn execute(
         }
         done
     };
-    let groups: Vec<_> = by_subject.into_values().map(run).collect();
-    let mut done: Vec<_> = futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await;
-    done.sort_by_key(|(i, _, _)| *i);
-    done.into_iter().map(|(_, planned, outcome)| (planned, Some(outcome))).collect()
+    let groups: Vec<_> = groups.into_iter().map(run).collect();
+    futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await
 }
 
 /// What becomes of an action that did not end in the run's time. It may have taken effect, as with a function that dies.
@@ -112,7 +158,9 @@ async fn carry_out(
         return Ok(Outcome::Waiting("the next run, this one's time is up".to_owned()));
     }
     match action {
-        Action::Recover { conversation, cut } => recover(app, conversation, *cut, policies).await,
+        Action::Recover { conversation, holder, cut } => {
+            recover(app, conversation, holder, *cut, policies).await
+        }
         Action::Repair { conversation } => repair::repair(app, conversation, policies).await,
         Action::Unassign { worker } => repair::unassign(app, worker).await,
         Action::Promote { conversation } => promote(app, conversation, policies).await,
@@ -138,11 +186,15 @@ async fn carry_out(
 async fn recover(
     app: &App,
     key: &ConversationKey,
+    holder: &WorkerId,
     cut: Cut,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     let now = app.now();
     let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
+    if conversation.lease.as_ref().is_some_and(|l| &l.worker != holder) {
+        return Ok(Outcome::Stale);
+    }
     let Some(back) = conversation.recover(cut, app.entropy.unit(), now, policies) else {
         return Ok(Outcome::Stale);
     };
@@ -172,7 +224,9 @@ pub(crate) async fn drain(
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
-    if reason.wants_quiet() && busy {
+    let ends = reason == DrainReason::TokenEnds;
+    let in_no_hurry = reason.wants_quiet() || (ends && !worker.must_leave_for_its_token(now, policies));
+    if in_no_hurry && busy {
         return Ok(Outcome::Stale);
     }
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);

@@ -9,6 +9,7 @@ mod spawn;
 mod teardown;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use af_domain::pool::{Action, Memory, Plan, Planned, Wait, plan};
 use af_domain::time::{Millis, Timestamp};
@@ -115,6 +116,13 @@ pub(crate) enum Outcome {
     Failed(String),
     /// The provider did not start a worker; after several in a row there is a pause.
     NotStarted(String),
+    /// The provider started none, and wants to be asked again after so much time.
+    HeldBack {
+        /// What it says.
+        why: String,
+        /// The time.
+        retry_after: Duration,
+    },
 }
 
 /// Whether this trigger's wish is fulfilled.
@@ -156,9 +164,10 @@ pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result
     let Some(holder) = app.store.begin_reconcile(app.entropy.next_u64(), app.now()).await? else {
         return Ok(Reconciled::LeftToAnother);
     };
-    let ran = run_until_quiet(app, reached_at, &holder).await;
+    let mut memory = holder.memory.clone();
+    let ran = run_until_quiet(app, reached_at, &holder, &mut memory).await;
     if ran.is_err()
-        && let Err(error) = app.store.abandon_reconcile(&holder).await
+        && let Err(error) = app.store.abandon_reconcile(&holder, &memory).await
     {
         tracing::warn!(%error, "the reconcile lease could not be given up; it ends by itself");
     }
@@ -169,6 +178,7 @@ async fn run_until_quiet(
     app: &App,
     reached_at: Option<&str>,
     holder: &ReconcileHolder,
+    memory: &mut Memory,
 ) -> Result<Report, AppError> {
     let began = app.now();
     let turn = Turn {
@@ -179,13 +189,12 @@ async fn run_until_quiet(
     };
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
-    let mut memory = holder.memory.clone();
     for run in 1..=RUNS_MAX {
         let now = app.now();
-        let sight = observe(app, &policies, memory, reached_at, turn.ends_at).await?;
+        let sight = observe(app, &policies, memory.clone(), reached_at, turn.ends_at).await?;
         let plan = plan(&sight.observed, &policies, now);
         let actions = execute(app, &turn, &sight, &plan, &policies).await;
-        memory = remembered(&sight, &plan, &actions, app.now());
+        *memory = remembered(&sight, &plan, &actions, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&sight, plan, actions, now);
         let may_go_on = run < RUNS_MAX && app.now() < turn.begins_until;
@@ -193,11 +202,11 @@ async fn run_until_quiet(
             continue;
         }
         let json = kept::kept(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
-        match app.store.end_reconcile(holder, &json, &memory, app.now()).await? {
+        match app.store.end_reconcile(holder, &json, memory, app.now()).await? {
             Released::RunAgain if may_go_on => {}
             // The schedule sees to what the last trigger wanted; held by nobody, the lease would stop it.
             Released::RunAgain => {
-                app.store.abandon_reconcile(holder).await?;
+                app.store.abandon_reconcile(holder, memory).await?;
                 break;
             }
             Released::Done | Released::Lost => break,
@@ -208,21 +217,38 @@ async fn run_until_quiet(
 
 /// What this run leaves for the next.
 fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)], now: Timestamp) -> Memory {
-    let mut memory = sight.observed.memory.clone();
+    let mut memory = sight.observed.memory_now();
     memory.orphans = plan.orphans.clone();
+    let mut removals = actions.iter().filter_map(|(p, _)| match &p.action {
+        Action::Remove { orphan, .. } => Some(orphan),
+        _ => None,
+    });
+    memory.tried =
+        removals.next_back().or(memory.tried.as_ref()).cloned().filter(|_| !memory.orphans.is_empty());
     memory.foreign = sight.foreign();
     if sight.stock.looked {
         memory.looked_at = Some(now);
     }
     let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
-    let succeeded = spawns().filter(|(_, done)| *done == Some(Outcome::Done)).count();
-    let failed = spawns().filter(|(_, done)| matches!(done, Some(Outcome::NotStarted(_)))).count();
-    memory.count_spawns(succeeded, failed, now);
+    let started = spawns().any(|(_, done)| *done == Some(Outcome::Done));
+    let refused = spawns().filter(|(_, done)| matches!(done, Some(Outcome::NotStarted(_)))).count();
+    let gave_up = |(p, done): &&(Planned, Option<Outcome>)| {
+        *done == Some(Outcome::Done) && sight.observed.is_of_no_life(&p.action)
+    };
+    // A provider that starts some of them is not down.
+    let failed = actions.iter().filter(gave_up).count() + if started { 0 } else { refused };
+    memory.count_failures(failed, now);
+    memory.rest(spawns().filter_map(|(_, done)| asked_pause(done.as_ref()?)).max(), now);
     if let Some(end) = memory.cool_down_ends().filter(|_| failed > 0) {
         let failures = memory.failures;
         tracing::error!(metric = "spawn_cool_down", failures, until = %end, "the provider starts no workers");
     }
     memory
+}
+
+fn asked_pause(outcome: &Outcome) -> Option<Millis> {
+    let Outcome::HeldBack { retry_after, .. } = outcome else { return None };
+    Some(Millis::new(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// The report of the last run, as it was kept: waits of the same kind as one when there were many.
@@ -284,7 +310,9 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
         Some(Outcome::Done) => "done".to_owned(),
         Some(Outcome::Stale) => "stale".to_owned(),
         Some(Outcome::Waiting(what)) => format!("waiting: {what}"),
-        Some(Outcome::Failed(why) | Outcome::NotStarted(why)) => format!("failed: {why}"),
+        Some(Outcome::Failed(why) | Outcome::NotStarted(why) | Outcome::HeldBack { why, .. }) => {
+            format!("failed: {why}")
+        }
     };
     ActionReport { action: action.to_owned(), subject, reason: planned.reason, outcome }
 }

@@ -110,7 +110,7 @@ pub(super) async fn observe(
     };
     let stock = match &place {
         Some(place) => {
-            let everything = memory.wants_look(app.now());
+            let everything = memory.wants_look(policies, app.now());
             stock(app, place, &workers, everything, ends_at, &mut errors).await
         }
         None => Stock::default(),
@@ -263,6 +263,7 @@ fn observed(
         Some(machines) => match machines.get(&worker.id) {
             None => MachineView::Missing,
             Some(machine) if machine.state.is_running() => MachineView::Running,
+            Some(machine) if machine.state == MachineState::Stopping => MachineView::Stopping,
             Some(_) => MachineView::NotRunning,
         },
     };

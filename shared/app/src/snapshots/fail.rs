@@ -7,8 +7,11 @@ use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
 use super::{END_TRIES_MAX, leaving, own};
-use crate::worker::alive;
+use crate::worker::{alive, in_words};
 use crate::{App, AppError, policies};
+
+/// Most characters of an error that are kept.
+const ERROR_CHARS_MAX: usize = 2_000;
 
 /// Fails `worker`'s snapshot. When it was the final one of a draining worker, its conversation is free, and the next
 /// worker begins with the snapshot before.
@@ -17,13 +20,14 @@ use crate::{App, AppError, policies};
 /// 401 when the worker has stopped; 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
 pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
+    let error = in_words(error, ERROR_CHARS_MAX);
     for _ in 0..END_TRIES_MAX {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
         if let SnapshotStatus::Failed { .. } = snapshot.status {
             return Ok(());
         }
-        let Some(failed) = snapshot.fail(error) else {
+        let Some(failed) = snapshot.fail(&error) else {
             let detail = format!("the snapshot is {} and stays so", snapshot.status.name());
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
@@ -36,7 +40,10 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
         let left = left.map(|(settled, after)| (Worker { snapshot_missed: missed, ..settled }, after));
         let freed = left.as_ref().map(|(settled, after)| (settled, &before, after));
         if let Commit::Done = app.store.fail_if_uploading(&failed, freed, &policies).await? {
-            tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, error, "snapshot failed");
+            tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, "snapshot failed");
+            if missed && freed.is_some() {
+                tracing::warn!(worker = %worker, metric = "snapshot_missed", "a worker leaves without its final snapshot");
+            }
             return Ok(());
         }
     }

@@ -66,7 +66,8 @@ pub async fn prepare(
     Ok(Prepared { snapshot, upload, url_expires_at })
 }
 
-/// Prepares a snapshot of a worker that cannot say yet what its archive will be; `receive` takes it.
+/// Prepares a snapshot of a worker that cannot say yet what its archive will be; `receive` takes it. Such a worker does
+/// not ask twice: with the reason `signal`, what it runs is given back first.
 ///
 /// # Errors
 /// As `prepare`. A worker that has claimed nothing has nothing to keep: it is refused, and may go.
@@ -76,6 +77,9 @@ pub async fn prepare_unannounced(
     conversation: &ConversationId,
     reason: SnapshotReason,
 ) -> Result<Snapshot, AppError> {
+    if reason == SnapshotReason::Signal {
+        give_back_what_runs(app, worker, conversation).await?;
+    }
     match drafted(app, worker, conversation, reason).await {
         Ok(snapshot) => begun(app, snapshot).await,
         Err(AppError::Refused(refusal)) if refusal.code == Code::Conflict => {
@@ -83,6 +87,21 @@ pub async fn prepare_unannounced(
             Err(refusal.into())
         }
         Err(error) => Err(error),
+    }
+}
+
+async fn give_back_what_runs(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+) -> Result<(), AppError> {
+    let found = app.store.conversation(&conversation_key(conversation), true).await?;
+    let Some(lease) = found.and_then(|c| c.lease).filter(|l| &l.worker == worker) else { return Ok(()) };
+    let why = "its worker was told to stop";
+    match Box::pin(crate::worker::leave(app, worker, &lease.entry.message, &lease.id, why)).await {
+        // It has just ended.
+        Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(()),
+        given_back => given_back.map(drop),
     }
 }
 

@@ -12,12 +12,12 @@ use crate::{App, AppError};
 /// What archives are.
 const CONTENT_TYPE: &str = "application/gzip";
 
-/// Puts the archive of `worker`'s snapshot into the bucket, and announces it as what it is. One that is sent again
-/// replaces the first.
+/// Puts the archive of `worker`'s snapshot into the bucket, and announces it as what it is. The first one counts: what
+/// comes late must not replace one that is ready.
 ///
 /// # Errors
-/// 404 when the snapshot is not the worker's; 409 when its time is over, it has ended, or the conversation has moved on;
-/// 422 for an empty archive.
+/// 404 when the snapshot is not the worker's; 409 when its time is over, it has ended or has another archive, or the
+/// conversation has moved on; 422 for an empty archive.
 pub async fn receive(
     app: &App,
     objects: &Objects,
@@ -39,7 +39,12 @@ pub async fn receive(
         return Err(Refusal::new(Code::Conflict, "this upload has expired; prepare another one").into());
     }
     let content = measured(&archive);
-    objects.put(&object_key(id), archive, &content, Some(CONTENT_TYPE)).await?;
+    let key = object_key(id);
+    let is_new = objects.put_if_absent(&key, archive, &content, Some(CONTENT_TYPE)).await?;
+    if !is_new && objects.stored(&key).await?.as_ref() != Some(&content) {
+        let detail = "another archive has come for this snapshot; prepare another one";
+        return Err(Refusal::new(Code::Conflict, detail).into());
+    }
     match app.store.announce_if_uploading(id, &content).await? {
         Commit::Done => Ok(()),
         Commit::Stale => Err(AppError::Overtaken("taking an archive")),

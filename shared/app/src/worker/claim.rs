@@ -9,7 +9,8 @@ use crate::hydrate::Job;
 use crate::{App, AppError, policies};
 
 /// A message for `worker`, if there is one: of its own conversation, or of one that nobody owns. When it names a
-/// conversation, of that one only. A message that it runs already is answered again.
+/// conversation, of that one only. A message that it runs already is answered again. One that restores files only when
+/// it boots becomes the owner of no conversation that has some.
 ///
 /// # Errors
 /// When the table cannot be read or written. A claim that is sent again is answered the same message.
@@ -17,10 +18,14 @@ pub async fn claim(
     app: &App,
     worker: &WorkerId,
     only: Option<&ConversationId>,
+    restores_at_boot: bool,
 ) -> Result<Option<Job>, AppError> {
-    let Some(only) = only else { return Ok(Box::pin(poll(app, worker, &Poll::default())).await?.job) };
+    let Some(only) = only else {
+        let request = Poll { restores_at_boot, ..Poll::default() };
+        return Ok(Box::pin(poll(app, worker, &request)).await?.job);
+    };
     let policies = policies::in_force(app).await?;
-    let wanted = Wanted { worker, hydrate: false, since: None, policies: &policies };
+    let wanted = Wanted { restores_at_boot, ..Wanted::by(worker, &policies) };
     let key = conversation_key(only);
     let found = look(app, worker, &key).await?;
     if let Some(owned) = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker)) {
@@ -30,7 +35,10 @@ pub async fn claim(
     match &claim {
         // The claim was a sign of life, too.
         Some(_) => app.signs_of_life.put(worker.clone(), (), app.now()),
-        None => still_here(app, worker).await?,
+        None => {
+            claiming::make_way(app, &wanted).await?;
+            still_here(app, worker).await?;
+        }
     }
     Ok(claim.map(|(job, _)| job))
 }

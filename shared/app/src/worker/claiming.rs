@@ -1,16 +1,19 @@
 //! Claiming: the owner's next message, or a conversation that nobody owns.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use af_domain::conversation::{ClaimRefusal, Claimed, Conversation, ReadyKey};
 use af_domain::ids::{ConversationKey, HistoryCursor, WorkerId};
 use af_domain::message::Message;
 use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
+use af_domain::worker::DrainReason;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 
 use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::reconcile::repair::examine;
-use crate::{App, AppError, message_config};
+use crate::{App, AppError, message_config, reconcile};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
 const OWNED_TRIES_MAX: usize = 5;
@@ -30,6 +33,18 @@ pub(super) struct Wanted<'a> {
     pub hydrate: bool,
     pub since: Option<&'a HistoryCursor>,
     pub policies: &'a Policies,
+    /// Whether it restores files only when it boots: what it begins without, it would overwrite when it leaves.
+    pub restores_at_boot: bool,
+    /// Whether a conversation was not given to it for that.
+    pub passed_over: AtomicBool,
+}
+
+impl<'a> Wanted<'a> {
+    /// A message for `worker`, and nothing with it.
+    pub const fn by(worker: &'a WorkerId, policies: &'a Policies) -> Self {
+        let passed_over = AtomicBool::new(false);
+        Self { worker, hydrate: false, since: None, policies, restores_at_boot: false, passed_over }
+    }
 }
 
 type Claim = (Job, Option<Bundle>);
@@ -210,7 +225,35 @@ async fn claimable(
     }
     let repairs = repairs.iter().map(|(old, new)| app.store.repair_if_unchanged(old, new, policies));
     futures::future::try_join_all(repairs).await?;
+    if wanted.restores_at_boot { without_files(app, wanted, free).await } else { Ok(free) }
+}
+
+/// Those that have no snapshot. Read after the conversations: one that has got a snapshot since has had an owner since,
+/// and its claim fails.
+async fn without_files(
+    app: &App,
+    wanted: &Wanted<'_>,
+    mut free: Vec<(Conversation, Claimed)>,
+) -> Result<Vec<(Conversation, Claimed)>, AppError> {
+    let keys: Vec<_> = free.iter().map(|(conversation, _)| conversation.key.clone()).collect();
+    let kept = app.store.with_snapshot(&keys).await?;
+    free.retain(|(conversation, _)| !kept.contains(&conversation.key));
+    if free.len() < keys.len() {
+        wanted.passed_over.store(true, Ordering::Relaxed);
+    }
     Ok(free)
+}
+
+/// Lets a free worker leave that was passed over: whoever plans the pool counts it as free for what waits, and would
+/// start none that can take it.
+pub(super) async fn make_way(app: &App, wanted: &Wanted<'_>) -> Result<(), AppError> {
+    if !wanted.passed_over.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    if app.store.worker(wanted.worker).await?.is_some_and(|row| row.assignment.is_none()) {
+        reconcile::drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
+    }
+    Ok(())
 }
 
 /// Commits a claim; `false` when somebody was faster.

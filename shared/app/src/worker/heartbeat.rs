@@ -4,7 +4,7 @@ use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 use af_store::conversation::Held;
 
-use super::Control;
+use super::{Control, in_words};
 use crate::{App, AppError, policies};
 
 /// Most characters of a progress line that are kept: it is shown, not stored for good.
@@ -38,7 +38,7 @@ pub async fn heartbeat(
 ) -> Result<Beat, AppError> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    let progress = progress.map(|p| p.chars().take(PROGRESS_CHARS_MAX).collect::<String>());
+    let progress = progress.map(|p| in_words(p, PROGRESS_CHARS_MAX));
     let held = Held { lease, message: Some(message), worker };
     let next_heartbeat = policies.lease.heartbeat_interval;
     let kept = app.store.heartbeat_if_leased(&held, progress.as_deref(), now, &policies).await?;

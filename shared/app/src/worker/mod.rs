@@ -12,6 +12,7 @@ mod queued;
 mod settle;
 mod stop;
 mod transcript;
+mod words;
 
 pub use claim::claim;
 pub use control::control;
@@ -19,11 +20,12 @@ pub use heartbeat::{Beat, heartbeat};
 pub use history::append;
 pub use hydrate::hydrate;
 pub use metadata::attach;
-pub use poll::{Poll, Polled, alive, expired, poll};
+pub use poll::{Poll, Polled, alive, expired, may_still_ask, poll};
 pub use queued::has_queued;
 pub use settle::{Failed, complete, fail, leave};
 pub use stop::should_stop;
 pub use transcript::{Transcribed, reply_under, transcribe};
+pub(crate) use words::in_words;
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;

@@ -32,6 +32,8 @@ pub struct Poll {
     pub release: bool,
     /// With `release`: it has nothing to keep of the conversation, so that it owes no snapshot.
     pub discard: bool,
+    /// Whether it restores files only when it boots.
+    pub restores_at_boot: bool,
 }
 
 /// What a worker is answered.
@@ -57,8 +59,12 @@ pub struct Polled {
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
     let policies = policies::in_force(app).await?;
-    let wanted =
-        Wanted { worker, hydrate: request.hydrate, since: request.since.as_ref(), policies: &policies };
+    let wanted = Wanted {
+        hydrate: request.hydrate,
+        since: request.since.as_ref(),
+        restores_at_boot: request.restores_at_boot,
+        ..Wanted::by(worker, &policies)
+    };
     if let Some(conversation) = request.conversation.as_ref().filter(|_| !request.release) {
         let key = conversation_key(conversation);
         let seen = look(app, worker, &key).await?;
@@ -106,15 +112,21 @@ pub(super) async fn as_owner(
     let job = claiming::owned(app, wanted, conversation).await?;
     let control = match &job {
         Some(_) => Control::default(),
-        None => Control { switch: control.switch && is_wanted(app, wanted, &quiet).await?, ..control },
+        None => {
+            Control { switch: control.switch && is_wanted(app, &quiet, wanted.policies).await?, ..control }
+        }
     };
     Ok(answer(control, job, &quiet, wanted.policies, now))
 }
 
 /// Whether another conversation waits for this worker, whose own is quiet. When none does, it is not asked again
 /// before reconcile finds one.
-async fn is_wanted(app: &App, wanted: &Wanted<'_>, quiet: &Conversation) -> Result<bool, AppError> {
-    if claiming::somebody_waits(app, wanted.policies).await? {
+pub(super) async fn is_wanted(
+    app: &App,
+    quiet: &Conversation,
+    policies: &Policies,
+) -> Result<bool, AppError> {
+    if claiming::somebody_waits(app, policies).await? {
         return Ok(true);
     }
     app.store.ask_to_switch_if_owned(quiet, false).await?;
@@ -159,6 +171,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
             return Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now));
         }
         app.idlers.put(wanted.worker.clone(), (), now);
+        claiming::make_way(app, wanted).await?;
     }
     still_here(app, wanted.worker).await?;
     Ok(idle(Control::default(), row.quiet_since, wanted.policies, now))
@@ -181,12 +194,22 @@ async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError
 /// # Errors
 /// 401 when it has stopped; when its row cannot be read or written.
 pub async fn alive(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+    may_still_ask(app, worker).await?;
+    still_here(app, worker).await
+}
+
+/// Requires that the worker's life is not over, and writes nothing: one that still boots has its grace until its first
+/// sign of life, and much less time after it.
+///
+/// # Errors
+/// 401 when it has stopped; when its row cannot be read.
+pub async fn may_still_ask(app: &App, worker: &WorkerId) -> Result<(), AppError> {
     // Strongly: a worker that has just been registered must not be told that it has stopped.
     let row = app.store.worker_now(worker).await?;
     if !row.is_some_and(|row| row.status.is_live()) {
         return Err(revoked().into());
     }
-    still_here(app, worker).await
+    Ok(())
 }
 
 /// Writes the worker's sign of life, if it is due.

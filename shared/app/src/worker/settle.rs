@@ -9,7 +9,7 @@ use af_store::StoreError;
 use af_store::conversation::{Commit, CompleteWith, Completed};
 
 use super::history::{check_entries, check_tool_calls};
-use super::metadata;
+use super::{in_words, metadata};
 use crate::error::stale_lease;
 use crate::policies::Settings;
 use crate::reconcile::repair::examine;
@@ -119,7 +119,7 @@ async fn give_back(
 ) -> Result<Failed, AppError> {
     let policies = policies::in_force(app).await?;
     let key = lease.parts().conversation;
-    let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
+    let error = in_words(error, ERROR_CHARS_MAX);
     for _ in 0..FAIL_TRIES_MAX {
         let now = app.now();
         let Some(conversation) = app.store.conversation(&key, true).await? else { return Err(stale_lease()) };

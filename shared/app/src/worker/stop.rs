@@ -6,11 +6,14 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Worker, WorkerStatus};
 
-use super::poll::still_here;
+use super::Control;
+use super::poll::{is_wanted, still_here};
 use crate::{App, AppError, policies};
 
 /// Whether `worker` shall leave: it is unknown or not active, was silent for too long, or has had nothing to do for the
-/// idle timeout, unless some workers are kept although nobody talks: which ones, reconcile decides. Its silence is judged on what stood there before this call, which is a sign of life itself.
+/// idle timeout, unless some workers are kept although nobody talks: which ones, reconcile decides. Where others wait and
+/// its conversation is quiet, it leaves, too: it cannot let go of one and take another. Its silence is judged on what
+/// stood there before this call, which is a sign of life itself.
 ///
 /// # Errors
 /// When the table cannot answer.
@@ -24,7 +27,14 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError>
         None => None,
     };
     let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
-    let stop = is_over(&row, owned.as_ref(), app.now(), &policies);
+    let now = app.now();
+    let stop = match &owned {
+        owned if is_over(&row, owned.as_ref(), now, &policies) => true,
+        Some(quiet) if Control::of_owner(quiet, worker, &policies, now).switch => {
+            is_wanted(app, quiet, &policies).await?
+        }
+        _ => false,
+    };
     still_here(app, worker).await?;
     Ok(stop)
 }

@@ -73,12 +73,16 @@ async fn write(
     Err(AppError::Overtaken("appending to the history"))
 }
 
-/// The last thing that the agent said under `lease`: published images do not send their reply with the completion.
+/// The last thing that the agent said under `lease`, as much of it as is kept with a message: published images do not send
+/// their reply with the completion.
 ///
 /// # Errors
 /// When the table cannot answer.
 pub async fn reply_under(app: &App, lease: &LeaseId) -> Result<Option<String>, AppError> {
     let (stands, _) = app.store.entries_of_lease(&lease.parts(), REPLY_AMONG).await?;
     let reply = stands.into_iter().rev().find(|entry| entry.role == Role::Assistant);
-    Ok(reply.map(|entry| entry.content).filter(|reply| reply.len() <= REPLY_BYTES_MAX))
+    Ok(reply.map(|mut entry| {
+        entry.content.truncate(entry.content.floor_char_boundary(REPLY_BYTES_MAX));
+        entry.content
+    }))
 }

@@ -16,7 +16,8 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     let live = observed.workers.len();
     let workers_max = size(scaling.workers_max);
     let room = workers_max.saturating_sub(live);
-    let step = observed.memory.spawns_at_once(size(scaling.spawn_step), now);
+    let memory = observed.memory_now();
+    let step = memory.spawns_at_once(size(scaling.spawn_step), observed.coming_up(), now);
     let spawned = uncovered.len().min(room).min(step);
     for (since, key) in uncovered.iter().take(spawned) {
         let action = Action::Spawn { conversation: Some((*key).clone()) };
@@ -30,16 +31,16 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     for _ in 0..spare {
         plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
     }
-    let cools_down_until = observed.memory.cool_down_ends().filter(|end| *end > now);
-    if let Some(end) = cools_down_until {
-        let words = format!("the provider, which failed {} times in a row", observed.memory.failures);
+    if let Some((words, end)) = memory.pause(now) {
         plan.wait("spawning".to_owned(), words, Some(end));
+    } else if step == 0 {
+        plan.wait("spawning".to_owned(), "the worker that is tried to come up", None);
     } else if plan.unserved > 0 && room <= spawned {
         let words = format!("a worker: {} of {workers_max} are alive", live + spawned);
         plan.wait(format!("{} conversations", plan.unserved), words, None);
     }
     // Workers that are there serve others, too, while no more can come.
-    let no_more_can_come = room <= spawned || cools_down_until.is_some();
+    let no_more_can_come = room <= spawned || step == 0;
     let waiting = if no_more_can_come { plan.unserved } else { 0 };
     ask_to_switch(plan, observed, waiting, policies, now);
 }

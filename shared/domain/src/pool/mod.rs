@@ -5,6 +5,7 @@ mod demand;
 mod memory;
 mod orphans;
 mod plan;
+mod starting;
 
 pub use memory::{Memory, Orphan};
 pub use plan::plan;
@@ -28,6 +29,8 @@ pub enum MachineView {
     Unknown,
     /// It runs or is about to.
     Running,
+    /// It was told to end and has not: what runs on it has the provider's time to finish.
+    Stopping,
     /// It is there but does not run.
     NotRunning,
     /// The provider knows no such machine.
@@ -116,6 +119,8 @@ pub enum Action {
     Recover {
         /// Whose lease.
         conversation: ConversationKey,
+        /// Who held it. Another worker's lease is none of this action's business.
+        holder: WorkerId,
         /// Why, when the lease has not expired.
         cut: Cut,
     },

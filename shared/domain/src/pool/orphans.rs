@@ -2,13 +2,17 @@
 //! had been given up. Every row is written before its machine and goes after it, so there should be none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::{Action, Observed, Orphan, Plan};
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
-/// Orphans seen to in one run: each costs the provider's rate limit a second or two. More wait for the next runs.
-const ORPHANS_MAX: usize = 20;
+/// Orphans removed in one run: each costs the provider's rate limit a second or two. The next run goes on behind them, so
+/// that those that do not go keep no other waiting.
+const REMOVALS_MAX: usize = 20;
+/// Orphans that are remembered: they stand in the lease's item, which every tick writes. More wait for these to go.
+const REMEMBERED_MAX: usize = 200;
 
 /// Removes what has belonged to nobody for the grace, and remembers the rest.
 pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
@@ -37,7 +41,9 @@ pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies,
         }
     }
     let attached = attached(observed);
-    for (orphan, whose) in found.into_iter().take(ORPHANS_MAX) {
+    let (known, new): (Vec<_>, Vec<_>) = found.into_iter().partition(|(o, _)| remembered.contains_key(o));
+    let mut due = BTreeMap::new();
+    for (orphan, whose) in known.into_iter().chain(new).take(REMEMBERED_MAX) {
         let since = remembered.get(&orphan).copied().unwrap_or(now);
         let removed_at = since + policies.scaling.provider_grace;
         kept.insert(orphan.clone(), since);
@@ -46,12 +52,25 @@ pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies,
             plan.wait(subject, format!("machine {machine}, which has it, to go"), None);
         } else if removed_at > now {
             plan.wait(subject, format!("{whose} to appear; it is removed otherwise"), Some(removed_at));
+        } else if let Some(until) = observed.memory.left_until(since, policies, now) {
+            plan.wait(subject, "the provider, which has not let it go so far", Some(until));
         } else {
             let reason = format!("it carries our mark, and {whose} has no row since {since}");
-            plan.act(Action::Remove { orphan, since }, reason);
+            due.insert(orphan, (since, reason));
         }
     }
+    remove(plan, due, observed.memory.tried.as_ref());
     plan.orphans = kept;
+}
+
+/// Removes what is due, behind the one that was tried last.
+fn remove(plan: &mut Plan, due: BTreeMap<Orphan, (Timestamp, String)>, tried: Option<&Orphan>) {
+    let behind = tried.map_or(Bound::Unbounded, Bound::Excluded);
+    let before = tried.into_iter().flat_map(|tried| due.range(..=tried));
+    for (orphan, (since, reason)) in due.range((behind, Bound::Unbounded)).chain(before).take(REMOVALS_MAX) {
+        let action = Action::Remove { orphan: orphan.clone(), since: *since };
+        plan.act(action, reason.clone());
+    }
 }
 
 /// Volumes that a machine of ours has: they go after it.

@@ -7,15 +7,13 @@ use super::orphans::orphans;
 use super::{
     Action, Image, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation, Wait,
 };
-use crate::conversation::{Conversation, Cut};
+use crate::conversation::{Conversation, Cut, Lease};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
 
-/// How long before its token ends a quiet worker is told to leave: without a token it could not even say good-bye.
+/// How long before its token ends a quiet worker is replaced: without a token it could not even say good-bye.
 const LAST_DAY: Millis = Millis::from_days(1);
-/// The same for one that always has something to do: long enough to finish and to upload its files.
-const LAST_HOUR: Millis = Millis::from_secs(60 * 60);
 
 /// Decides what to do about `observed` at `now`.
 pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
@@ -54,10 +52,14 @@ impl Plan {
 }
 
 impl ObservedWorker {
-    fn last_sign_of_life(&self) -> Option<Timestamp> {
+    pub(super) fn last_sign_of_life(&self) -> Option<Timestamp> {
         let on_conversation =
             self.conversation.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
         self.worker.seen_at.max(on_conversation)
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        self.conversation.as_ref()?.lease.as_ref()
     }
 
     /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
@@ -87,9 +89,10 @@ impl ObservedWorker {
 struct ToSpare<'a> {
     /// Idle ones, before the pool has fewer than its minimum.
     idle: u64,
-    /// Those of another image than this one. Not more leave at the same time than come in one step, so that most of
-    /// the pool serves; none leaves while no worker comes up.
-    outdated: usize,
+    /// Those of another image than this one, or whose token is about to end. With those that are leaving and those that
+    /// have not come up yet, they are no more than come in one step, so that most of the pool serves. None leaves while
+    /// a worker is wanted and none comes up.
+    replaced: usize,
     image: Option<&'a Image>,
 }
 
@@ -97,22 +100,26 @@ impl<'a> ToSpare<'a> {
     fn of(observed: &'a Observed, policies: &Policies, now: Timestamp) -> Self {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
-        let at_once = observed.memory.spawns_at_once(step, now);
+        let (memory, coming_up) = (observed.memory_now(), observed.coming_up());
+        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.idle_workers_min;
+        let at_once = match memory.cool_down_ends() {
+            Some(_) if is_short => 0,
+            _ => memory.spawns_at_once(step, coming_up, now),
+        };
         Self {
             idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),
-            outdated: at_once.saturating_sub(observed.workers.len() - active),
+            replaced: at_once.saturating_sub(observed.workers.len() - active + coming_up),
             image: observed.image.as_ref(),
         }
     }
 
-    /// In which way the worker is not what would be started today.
-    fn difference(&self, worker: &Worker) -> Option<String> {
-        let wanted = self.image.filter(|image| image.provider == worker.provider)?;
-        if let Some(machine) = worker.machine.as_ref().filter(|m| m.app != wanted.app) {
-            return Some(format!("it runs in app {}, the config names {}", machine.app, wanted.app));
+    /// Why the worker is to be replaced in a quiet moment.
+    fn replaces(&self, worker: &Worker, now: Timestamp) -> Option<(DrainReason, String)> {
+        if let Some(words) = self.image.and_then(|image| image.difference(worker)) {
+            return Some((DrainReason::Outdated, words));
         }
-        let image = worker.image.as_ref().filter(|image| **image != wanted.name)?;
-        Some(format!("it runs {image}, the config names {}", wanted.name))
+        let ends = worker.has_token_for_less_than(LAST_DAY, now);
+        ends.then(|| (DrainReason::TokenEnds, token_ends(worker)))
     }
 }
 
@@ -131,7 +138,10 @@ fn active(
             if observed.machine == MachineView::Missing && now < grace_ends {
                 return plan.wait(subject, "its machine to appear at the provider", Some(grace_ends));
             }
-            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run");
+            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
+        }
+        MachineView::Stopping => {
+            return leave(plan, observed, DrainReason::Signal, "its machine is stopping", now);
         }
         MachineView::Unknown | MachineView::Running => {}
     }
@@ -141,22 +151,19 @@ fn active(
     if idle_at.is_some_and(|at| at <= now) && to_spare.idle > 0 {
         to_spare.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return leave(plan, observed, DrainReason::Idle, &words);
+        return leave(plan, observed, DrainReason::Idle, &words, now);
     }
     if let Some((reason, words)) = unfit(observed, policies, now) {
-        return leave(plan, observed, reason, &words);
+        return leave(plan, observed, reason, &words, now);
     }
-    if let Some(conversation) = &observed.conversation
-        && conversation.lease.as_ref().is_some_and(|l| l.expires_at <= now)
-    {
-        let action = Action::Recover { conversation: conversation.key.clone(), cut: Cut::Expired };
-        return plan.act(action, "its lease has expired".to_owned());
+    if observed.lease().is_some_and(|l| l.expires_at <= now) {
+        return recover(plan, observed, Cut::Expired, "its lease has expired");
     }
-    if let Some(words) = to_spare.difference(worker) {
+    if let Some((reason, words)) = to_spare.replaces(worker, now) {
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
-        if quiet_at.is_some_and(|at| at <= now) && to_spare.outdated > 0 {
-            to_spare.outdated -= 1;
-            return leave(plan, observed, DrainReason::Outdated, &words);
+        if quiet_at.is_some_and(|at| at <= now) && to_spare.replaced > 0 {
+            to_spare.replaced -= 1;
+            return leave(plan, observed, reason, &words, now);
         }
         let until = quiet_at.filter(|at| *at > now);
         return plan.wait(subject, format!("a quiet moment to be replaced: {words}"), until);
@@ -174,6 +181,10 @@ fn active(
     }
 }
 
+fn token_ends(worker: &Worker) -> String {
+    format!("its token ends at {}", worker.token_ends_at())
+}
+
 /// Why a worker cannot go on, busy or not.
 fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Option<(DrainReason, String)> {
     let worker = &observed.worker;
@@ -185,9 +196,8 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
     if observed.is_double(now) {
         return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
     }
-    let is_quiet = observed.quiet_since(policies, now).is_some();
-    if worker.has_token_for_less_than(if is_quiet { LAST_DAY } else { LAST_HOUR }, now) {
-        return Some((DrainReason::TokenEnds, format!("its token ends at {}", worker.token_ends_at())));
+    if worker.must_leave_for_its_token(now, policies) {
+        return Some((DrainReason::TokenEnds, token_ends(worker)));
     }
     None
 }
@@ -195,17 +205,26 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
 /// A worker that shall go. What it may have run goes back; one that was only silent may come back meanwhile and
 /// extend its lease, which then is not recovered. It is told to leave, and when it owes a final snapshot it has until
 /// its deadline to upload it. One that owes nothing, or whose machine does not run, goes in the same run.
-fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str) {
+fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
-    let cut = if gone { Cut::WorkerGone } else { Cut::Expired };
-    if let Some(conversation) = observed.conversation.as_ref().filter(|c| c.lease.is_some()) {
-        plan.act(Action::Recover { conversation: conversation.key.clone(), cut }, words.to_owned());
+    if gone {
+        recover(plan, observed, Cut::WorkerGone, words);
+    } else if observed.lease().is_some_and(|l| l.expires_at <= now) {
+        recover(plan, observed, Cut::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     if gone || !observed.owes_snapshot() {
         plan.act(Action::Settle { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
+    }
+}
+
+/// Gives back what it runs, if it runs anything.
+fn recover(plan: &mut Plan, observed: &ObservedWorker, cut: Cut, words: &str) {
+    if let (Some(conversation), Some(lease)) = (&observed.conversation, observed.lease()) {
+        let (conversation, holder) = (conversation.key.clone(), lease.worker.clone());
+        plan.act(Action::Recover { conversation, holder, cut }, words.to_owned());
     }
 }
 
@@ -217,17 +236,14 @@ fn draining(
     now: Timestamp,
 ) {
     let worker = &observed.worker.id;
-    let machine_runs = matches!(observed.machine, MachineView::Unknown | MachineView::Running);
-    if let Some(conversation) = observed.conversation.as_ref()
-        && let Some(lease) = &conversation.lease
-    {
+    let machine_runs = !matches!(observed.machine, MachineView::Missing | MachineView::NotRunning);
+    if let Some(lease) = observed.lease() {
         if lease.expires_at > now && drain_by > now && machine_runs {
             let message = format!("message {} to end", lease.entry.message);
             return plan.wait(format!("worker {worker}"), message, Some(drain_by));
         }
         let cut = if machine_runs && reason.is_our_doing() { Cut::Drained } else { Cut::WorkerGone };
-        let action = Action::Recover { conversation: conversation.key.clone(), cut };
-        plan.act(action, "its worker is draining and its time is up".to_owned());
+        recover(plan, observed, cut, "its worker is draining and its time is up");
     }
     let words = match (observed.owes_snapshot(), machine_runs) {
         (true, true) if drain_by > now => {

@@ -78,6 +78,11 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
     observed
 }
 
+/// The message of worker 1 goes back.
+fn recovered(cut: Cut) -> Action {
+    Action::Recover { conversation: key(1), holder: WorkerId::parse("w1").unwrap(), cut }
+}
+
 fn actions(plan: &Plan) -> Vec<Action> {
     plan.actions.iter().map(|p| p.action.clone()).collect()
 }
@@ -170,10 +175,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let busy = Observed { workers: vec![running(assigned(1), &policies)], ..Observed::default() };
     assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
     let expired = NOW + policies.lease.lease;
-    assert_eq!(
-        actions(&plan(&busy, &policies, expired)),
-        [Action::Recover { conversation: key(1), cut: Cut::Expired }]
-    );
+    assert_eq!(actions(&plan(&busy, &policies, expired)), [recovered(Cut::Expired)]);
 }
 
 #[test]
@@ -184,12 +186,51 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let worker = dead.worker.id.clone();
     let plan = plan(&Observed { workers: vec![dead], ..Observed::default() }, &policies, NOW);
     let expected = [
-        Action::Recover { conversation: key(1), cut: Cut::WorkerGone },
+        recovered(Cut::WorkerGone),
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
         Action::Settle { worker: worker.clone(), gone: true },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan), expected);
+}
+
+#[test]
+fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
+    let policies = Policies::default();
+    let mut busy = running(assigned(1), &policies);
+    busy.machine = MachineView::Stopping;
+    let worker = busy.worker.id.clone();
+    let observed =
+        |worker: &ObservedWorker| Observed { workers: vec![worker.clone()], ..Observed::default() };
+    let told = [Action::Drain { worker: worker.clone(), reason: DrainReason::Signal }];
+    assert_eq!(actions(&plan(&observed(&busy), &policies, NOW)), told);
+
+    busy.worker = busy.worker.drain(DrainReason::Signal, NOW, &policies).unwrap();
+    let finishes = plan(&observed(&busy), &policies, NOW + Millis::new(1));
+    assert_eq!((finishes.actions.len(), &*finishes.waits[0].waits_for), (0, "message m to end"));
+    let mut owes = busy.clone();
+    owes.conversation.as_mut().unwrap().lease = None;
+    let uploads = plan(&observed(&owes), &policies, NOW + Millis::new(1));
+    assert_eq!((uploads.actions.len(), &*uploads.waits[0].waits_for), (0, "its final snapshot"));
+    let late = NOW + policies.scaling.drain_timeout;
+    let over =
+        [Action::Settle { worker: worker.clone(), gone: false }, Action::Teardown { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed(&owes), &policies, late)), over);
+    busy.machine = MachineView::NotRunning;
+    let ended = actions(&plan(&observed(&busy), &policies, NOW + Millis::new(1)));
+    assert_eq!(ended[..2], [recovered(Cut::WorkerGone), Action::Settle { worker, gone: true }]);
+}
+
+#[test]
+fn a_worker_on_a_machine_that_is_stopping_covers_nobody() {
+    let policies = Policies::default();
+    let mut free = assigned(1);
+    (free.worker.assignment, free.conversation) = (None, None);
+    free.machine = MachineView::Stopping;
+    let observed = Observed { workers: vec![free], ready: vec![ready(2, NOW)], ..Observed::default() };
+    assert!(
+        actions(&plan(&observed, &policies, NOW)).contains(&Action::Spawn { conversation: Some(key(2)) })
+    );
 }
 
 #[test]
@@ -286,7 +327,7 @@ fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_mac
         busy.machine = machine;
         let observed = Observed { workers: vec![busy], ..Observed::default() };
         let plan = plan(&observed, &policies, NOW + policies.scaling.drain_timeout);
-        assert_eq!(actions(&plan)[0], Action::Recover { conversation: key(1), cut }, "{reason}");
+        assert_eq!(actions(&plan)[0], recovered(cut), "{reason}");
     }
 }
 

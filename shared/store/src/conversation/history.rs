@@ -121,14 +121,19 @@ impl Store {
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
-        self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await
+        let after = ordinal + entries.len() as u64;
+        Ok(match self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await? {
+            Append::OutOfOrder { expected } if expected == after => Append::Done,
+            other => other,
+        })
     }
 
     /// Writes entries under a lease from its entry number `from` on, in place of all that stand there; `written` is the
-    /// number of entries that the lease has.
+    /// number of entries that the lease has. When it has another number, that may be the doing of an earlier sending or of
+    /// somebody else: only what stands there tells.
     ///
     /// # Errors
-    /// As `append_if_leased`.
+    /// When the table cannot answer.
     pub async fn rewrite_if_leased(
         &self,
         held: &Held<'_>,
@@ -177,7 +182,7 @@ impl Store {
             return Ok(Append::NotHeld);
         }
         let appended = Reader::of(old).map_if("ls")?.map_or(Ok(0), |l| l.number("h"))?;
-        Ok(if appended == after { Append::Done } else { Append::OutOfOrder { expected: appended } })
+        Ok(Append::OutOfOrder { expected: appended })
     }
 
     /// What stands under a lease: at most the newest `limit` entries, oldest first, and the number of all of them.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::attempt::{Attempt, AttemptEnd, EndedBy};
 use af_domain::conversation::{Conversation, GivenBack, Lease, NotHeld, Outcome, Settled};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
-use af_domain::message::{HistoryEntry, MessageStatus, PendingToolCall};
+use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
@@ -75,13 +75,9 @@ impl Store {
             }
         };
         let not_held = old.map_or(NotHeld::Stale, |conversation| conversation.not_held(id));
-        if let NotHeld::Settled(outcome @ (Outcome::Done | Outcome::Cancelled)) = not_held {
-            return Ok(completed(outcome));
-        }
-        // A later lease may have overwritten `la`: the message itself remembers the fence that ended it.
-        let message = self.message(message, now, true).await?;
-        let fence = id.parts().fence;
-        Ok(match message.filter(|m| m.fence == Some(fence)).map(|m| m.status) {
+        // Which message a lease was for, the message alone remembers, also when later leases have ended since.
+        let message = self.message(message, now, true).await?.filter(|m| was_ended_under(m, &held));
+        Ok(match message.map(|m| m.status) {
             Some(MessageStatus::Done) => Completed::Done,
             Some(MessageStatus::Cancelled) => Completed::Cancelled,
             _ => Completed::NotHeld(not_held),
@@ -221,6 +217,15 @@ pub(super) fn returned(
 pub(super) fn forgotten_at(now: Timestamp, policies: &Policies) -> u64 {
     let kept = Millis::from_days(policies.queue.done_retention_days).max(policies.retention.dedupe);
     (now + kept).as_secs()
+}
+
+/// Whether it was this worker that ended `message`, under this lease.
+fn was_ended_under(message: &Message, held: &Held<'_>) -> bool {
+    let lease = held.lease.parts();
+    let fence = lease.fence;
+    message.key == lease.conversation
+        && message.fence == Some(fence)
+        && message.attempt_log.iter().any(|a| a.fence == fence && &a.worker == held.worker)
 }
 
 const fn completed(outcome: Outcome) -> Completed {

@@ -46,7 +46,7 @@ writes! {
         heartbeat_if_leased => Same;
         append_if_leased => Same;
         attach_if_leased => Same;
-        rewrite_if_leased => Same;
+        rewrite_if_leased => Says("OutOfOrder");
         complete_if_leased => Same;
         give_back_if_unchanged => Says("Stale");
         expire_payload_if_present => Same;

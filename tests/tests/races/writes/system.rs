@@ -37,7 +37,7 @@ pub async fn end_reconcile(world: &World, app: &App, times: usize) -> Vec<String
 
 pub async fn abandon_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
     let (holder, _) = reconciling(world).await;
-    send!(times, app.store.abandon_reconcile(&holder))
+    send!(times, app.store.abandon_reconcile(&holder, &holder.memory))
 }
 
 async fn reconciling(world: &World) -> (af_store::reconcile_lease::ReconcileHolder, Timestamp) {

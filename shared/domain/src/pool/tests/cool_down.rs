@@ -8,7 +8,9 @@ fn waiting(count: usize, memory: Memory) -> Observed {
 
 fn failed(times: usize, at: Timestamp) -> Memory {
     let mut memory = Memory::default();
-    memory.count_spawns(0, times, at);
+    for _ in 0..times {
+        memory.count_failures(1, at);
+    }
     memory
 }
 
@@ -20,16 +22,95 @@ fn spawns(plan: &Plan) -> usize {
 fn three_failures_in_a_row_make_a_pause_that_doubles_up_to_ten_minutes() {
     let mut memory = Memory::default();
     for minutes in [0, 0, 1, 2, 4, 8, 10, 10] {
-        memory.count_spawns(0, 1, NOW);
+        memory.count_failures(1, NOW);
         let expected = (minutes > 0).then(|| NOW + Millis::from_secs(minutes * MINUTE));
         assert_eq!(memory.cool_down_ends(), expected, "after {} failures", memory.failures);
     }
-    let endless = failed(usize::MAX, NOW);
-    assert_eq!(endless.cool_down_ends(), Some(NOW + Millis::from_secs(10 * MINUTE)));
-    memory.count_spawns(0, 0, NOW);
-    assert_eq!(memory.failures, 8, "a run without a spawn says nothing");
-    memory.count_spawns(1, 2, NOW);
-    assert_eq!(memory, Memory::default(), "one that comes up ends it");
+    memory.count_failures(0, NOW + Millis::new(1));
+    assert_eq!((memory.failures, memory.failed_at), (8, Some(NOW)), "a run without a spawn says nothing");
+}
+
+#[test]
+fn a_run_in_which_many_fail_makes_the_first_pause_and_the_next_one_doubles_it() {
+    let mut memory = Memory::default();
+    for minutes in [1, 2, 4] {
+        memory.count_failures(usize::MAX, NOW);
+        assert_eq!(memory.cool_down_ends(), Some(NOW + Millis::from_secs(minutes * MINUTE)));
+    }
+    let mut two = failed(2, NOW);
+    two.count_failures(100, NOW);
+    assert_eq!(two, failed(3, NOW));
+}
+
+#[test]
+fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
+    let policies = Policies::default();
+    let (asked, ends) = (Millis::from_secs(20), NOW + Millis::from_secs(20));
+    let mut memory = Memory::default();
+    memory.rest(Some(asked), NOW);
+    assert_eq!((memory.failures, memory.cool_down_ends()), (0, None));
+    let early = plan(&waiting(2, memory.clone()), &policies, ends - Millis::new(1));
+    assert_eq!((spawns(&early), early.waits[0].until), (0, Some(ends)));
+    assert_eq!(spawns(&plan(&waiting(2, memory.clone()), &policies, ends)), 2);
+    memory.rest(Some(Millis::new(1)), NOW);
+    assert_eq!(memory.rests_until, Some(ends), "the longer one counts");
+    memory.rest(None, ends);
+    assert_eq!(memory, Memory::default());
+}
+
+/// A worker of what would be started today that was registered then; it has said something or not.
+fn started(at: Timestamp, seen_at: Option<Timestamp>) -> ObservedWorker {
+    let mut worker = Worker::registered(WorkerId::parse("w-new").unwrap(), "local".into(), at);
+    (worker.image, worker.seen_at) = (Some("new".to_owned()), seen_at);
+    ObservedWorker { worker, conversation: None, is_anothers: false, machine: MachineView::Running }
+}
+
+fn today() -> Option<Image> {
+    Some(Image { provider: "local".to_owned(), app: "app".to_owned(), name: "new".to_owned() })
+}
+
+#[test]
+fn failures_are_over_with_the_first_word_of_a_worker_that_was_started_after_them() {
+    let now = NOW + Millis::from_secs(MINUTE);
+    let later = NOW + Millis::new(1);
+    let failures = |worker: ObservedWorker, image| {
+        let observed = Observed { workers: vec![worker], image, ..waiting(0, failed(3, NOW)) };
+        observed.memory_now().failures
+    };
+    assert_eq!(failures(started(later, None), today()), 3, "that it was started says nothing");
+    assert_eq!(failures(started(later, Some(now)), today()), 0);
+    assert_eq!(failures(started(NOW, Some(now)), today()), 3, "it came up before them");
+    assert_eq!(failures(started(later, Some(now)), None), 3);
+    let mut by_hand = started(later, Some(now));
+    by_hand.worker.provider = "manual".to_owned();
+    assert_eq!(failures(by_hand, today()), 3, "nobody had to start it");
+}
+
+#[test]
+fn after_a_cool_down_nobody_is_started_beside_the_one_that_is_tried() {
+    let policies = Policies::default();
+    let over = NOW + Millis::from_secs(MINUTE);
+    let mut observed =
+        Observed { workers: vec![started(over, None)], image: today(), ..waiting(5, failed(3, NOW)) };
+    let tried = plan(&observed, &policies, over);
+    let wait = tried.waits.iter().find(|w| w.subject == "spawning").unwrap();
+    assert_eq!((spawns(&tried), &*wait.waits_for), (0, "the worker that is tried to come up"));
+    observed.workers[0].worker.seen_at = Some(over);
+    assert_eq!(spawns(&plan(&observed, &policies, over)), 3, "it has come up");
+}
+
+#[test]
+fn a_worker_that_is_given_up_before_its_first_word_is_a_failed_spawn() {
+    let with = |seen| Observed { workers: vec![started(NOW, seen)], image: today(), ..Observed::default() };
+    let drain = |reason| Action::Drain { worker: WorkerId::parse("w-new").unwrap(), reason };
+    for (reason, counts) in
+        [(DrainReason::Stale, true), (DrainReason::MachineGone, true), (DrainReason::Operator, false)]
+    {
+        assert_eq!(with(None).is_of_no_life(&drain(reason)), counts, "{reason}");
+        assert!(!with(Some(NOW)).is_of_no_life(&drain(reason)), "{reason}");
+    }
+    let teardown = Action::Teardown { worker: WorkerId::parse("w-new").unwrap() };
+    assert!(!with(None).is_of_no_life(&teardown), "it is counted once");
 }
 
 #[test]

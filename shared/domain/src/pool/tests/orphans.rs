@@ -99,24 +99,62 @@ fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() 
     assert_eq!(half.orphans.keys().collect::<Vec<_>>(), [&Orphan::Volume("v-2".to_owned())]);
 }
 
-#[test]
-fn of_very_many_orphans_some_go_in_each_run() {
-    let policies = Policies::default();
-    let volumes = (0..100).map(|n| volume(&format!("v-{n:03}"), false, None)).collect();
+/// So many volumes of nobody, remembered since `NOW`.
+fn volumes_of_nobody(count: usize) -> Observed {
+    let volumes = (0..count).map(|n| volume(&format!("v-{n:03}"), false, None)).collect();
     let mut observed = Observed { volumes: Some(volumes), ..Observed::default() };
-    observed.memory.orphans = plan(&observed, &policies, NOW).orphans;
-    let removed = removals(&plan(&observed, &policies, NOW + policies.scaling.provider_grace));
-    assert_eq!((removed.len(), observed.memory.orphans.len()), (20, 20));
+    observed.memory.orphans = plan(&observed, &Policies::default(), NOW).orphans;
+    observed
+}
+
+#[test]
+fn of_very_many_orphans_some_go_in_each_run_and_those_that_do_not_go_keep_no_other_waiting() {
+    let policies = Policies::default();
+    let mut observed = volumes_of_nobody(50);
+    let due = NOW + policies.scaling.provider_grace;
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let removed = removals(&plan(&observed, &policies, due));
+        assert_eq!(removed.len(), 20);
+        observed.memory.tried = removed.last().cloned();
+        tried.extend(removed);
+    }
+    let volume = |n: usize| Orphan::Volume(format!("v-{:03}", n % 50));
+    assert_eq!(tried, (0..60).map(volume).collect::<Vec<_>>(), "none of them has gone");
+}
+
+#[test]
+fn of_endless_orphans_no_more_are_remembered_than_the_leases_item_should_hold() {
+    let mut observed = volumes_of_nobody(1_000);
+    assert_eq!(observed.memory.orphans.len(), 200);
+    let known = observed.memory.orphans.clone();
+    observed.volumes.as_mut().unwrap().reverse();
+    assert_eq!(plan(&observed, &Policies::default(), NOW).orphans, known, "the first go first");
+}
+
+#[test]
+fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
+    let policies = Policies::default();
+    let mut observed = volumes_of_nobody(1);
+    let stuck = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
+    observed.memory.looked_at = Some(stuck);
+    assert!(observed.memory.wants_look(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
+    assert!(!observed.memory.wants_look(&policies, stuck));
+    let left = plan(&observed, &policies, stuck);
+    let next = stuck + Millis::from_secs(600);
+    assert_eq!((removals(&left), left.waits[0].until), (vec![], Some(next)));
+    assert!(observed.memory.wants_look(&policies, next));
+    assert_eq!(removals(&plan(&observed, &policies, next)).len(), 1);
 }
 
 #[test]
 fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lies_there() {
+    let policies = Policies::default();
     let mut memory = Memory::default();
-    assert!(memory.wants_look(NOW), "nobody has ever looked");
+    assert!(memory.wants_look(&policies, NOW), "nobody has ever looked");
     memory.looked_at = Some(NOW);
-    assert!(
-        !memory.wants_look(NOW + Millis::from_secs(599)) && memory.wants_look(NOW + Millis::from_secs(600))
-    );
+    let after = |secs| NOW + Millis::from_secs(secs);
+    assert!(!memory.wants_look(&policies, after(599)) && memory.wants_look(&policies, after(600)));
     memory.orphans = [(machine("m"), NOW)].into();
-    assert!(memory.wants_look(NOW));
+    assert!(memory.wants_look(&policies, NOW));
 }

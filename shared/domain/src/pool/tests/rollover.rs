@@ -57,7 +57,7 @@ fn no_more_of_another_image_leave_at_once_than_come_in_a_step() {
     }
     assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w3"]), "two are on their way");
     let mut cooling = of(&workers);
-    cooling.memory.count_spawns(0, 3, now);
+    cooling.memory.count_failures(3, now);
     assert_eq!(drains(&plan(&cooling, &policies, now)), [], "nobody would come in their place");
 }
 
@@ -88,30 +88,85 @@ fn a_worker_in_an_app_that_the_config_no_longer_names_is_replaced() {
 }
 
 #[test]
-fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_in_its_last_hour_anyway() {
+fn none_of_another_image_leave_beyond_those_that_have_not_come_up_yet() {
     let policies = Policies::default();
-    let at = |worker: &ObservedWorker, left: Millis| {
-        let now = worker.worker.token_ends_at() - left;
-        let mut worker = worker.clone();
-        // Somebody has just talked to it.
+    let now = NOW + policies.scaling.switch_after_quiet;
+    let new = |n, seen_at| {
+        let mut new = of_image(n, Some("new"));
+        (new.conversation, new.worker.assignment, new.worker.seen_at) = (None, None, seen_at);
+        new
+    };
+    let with = |new: Vec<ObservedWorker>| {
+        let old = (1..=5).map(|n| of_image(n, Some("old")));
+        Observed { workers: old.chain(new).collect(), image: Some(image("new")), ..Observed::default() }
+    };
+    let silent = vec![new(6, None), new(7, None), new(8, None)];
+    assert_eq!(drains(&plan(&with(silent), &policies, now)), []);
+    let one_spoke = vec![new(6, Some(now)), new(7, None), new(8, None)];
+    assert_eq!(drains(&plan(&with(one_spoke), &policies, now)), outdated(&["w1"]));
+}
+
+#[test]
+fn after_a_cool_down_none_of_another_image_leaves_while_somebody_waits_for_a_worker() {
+    let policies = Policies::default();
+    let mut observed = Observed {
+        workers: vec![of_image(1, Some("old")), of_image(2, Some("old"))],
+        image: Some(image("new")),
+        ready: vec![ready(3, NOW)],
+        ..Observed::default()
+    };
+    observed.memory.count_failures(3, NOW);
+    let over = NOW + Millis::from_secs(60);
+    assert_eq!(drains(&plan(&observed, &policies, over)), []);
+    observed.ready.clear();
+    assert_eq!(drains(&plan(&observed, &policies, over)), outdated(&["w1"]));
+}
+
+/// Workers with so much of their tokens left, to whom somebody talked so long ago.
+fn with_token_left(workers: Vec<ObservedWorker>, left: Millis, quiet: Millis) -> (Observed, Timestamp) {
+    let now = workers[0].worker.token_ends_at() - left;
+    let talked_to = |mut worker: ObservedWorker| {
         let conversation = worker.conversation.as_mut().unwrap();
-        conversation.active_at = now;
+        conversation.active_at = now - quiet;
         conversation.owner.as_mut().unwrap().seen_at = Some(now);
         if let Some(lease) = &mut conversation.lease {
-            lease.expires_at = now + policies.lease.lease;
+            lease.expires_at = now + Policies::default().lease.lease;
         }
-        drains(&plan(&Observed { workers: vec![worker], ..Observed::default() }, &policies, now))
+        worker
+    };
+    (Observed { workers: workers.into_iter().map(talked_to).collect(), ..Observed::default() }, now)
+}
+
+#[test]
+fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_before_its_last_hour_anyway() {
+    let policies = Policies::default();
+    let quiet = policies.scaling.switch_after_quiet;
+    let at = |worker: &ObservedWorker, left: Millis, quiet: Millis| {
+        let (observed, now) = with_token_left(vec![worker.clone()], left, quiet);
+        drains(&plan(&observed, &policies, now))
     };
     let leaves = [("w1".to_owned(), DrainReason::TokenEnds)];
-    let (day, hour) = (Millis::from_days(1), Millis::from_secs(3_600));
-    let one = Millis::new(1);
-    let less = |time: Millis| Millis::new(time.as_millis() - one.as_millis());
-    assert_eq!(at(&assigned(1), day), []);
-    assert_eq!(at(&assigned(1), less(day)), leaves);
+    let day = Millis::from_days(1);
+    let last = Millis::new(3_600_000 + policies.scaling.drain_timeout.as_millis());
+    let less = |time: Millis| Millis::new(time.as_millis() - 1);
+    assert_eq!(at(&assigned(1), day, quiet), []);
+    assert_eq!(at(&assigned(1), less(day), less(quiet)), [], "somebody has just talked to it");
+    assert_eq!(at(&assigned(1), less(day), quiet), leaves);
     let busy = running(assigned(1), &policies);
-    assert_eq!(at(&busy, less(day)), []);
-    assert_eq!(at(&busy, hour), []);
-    assert_eq!(at(&busy, less(hour)), leaves);
+    assert_eq!(at(&busy, less(day), quiet), []);
+    assert_eq!(at(&busy, last, quiet), []);
+    assert_eq!(at(&busy, less(last), quiet), leaves);
+}
+
+#[test]
+fn of_many_workers_of_the_same_age_some_leave_at_a_time() {
+    let policies = Policies::default();
+    let workers =
+        |left| with_token_left((1..=5).map(assigned).collect(), left, policies.scaling.switch_after_quiet);
+    let (observed, now) = workers(Millis::from_secs(2 * 3_600));
+    assert_eq!(drains(&plan(&observed, &policies, now)).len(), 3);
+    let (observed, now) = workers(Millis::from_secs(3_600));
+    assert_eq!(drains(&plan(&observed, &policies, now)).len(), 5, "there is no time left");
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! How starting workers goes: which of them have not said a word yet, and whether what failed is over. A provider may
+//! start a machine in which no worker ever comes up, so it is the worker's first sign of life that counts.
+
+use super::{Action, Image, Memory, Observed, ObservedWorker};
+use crate::worker::{DrainReason, Worker, WorkerStatus};
+
+impl Image {
+    /// In which way the worker is not what would be started today.
+    pub(super) fn difference(&self, worker: &Worker) -> Option<String> {
+        if self.provider != worker.provider {
+            return None;
+        }
+        if let Some(machine) = worker.machine.as_ref().filter(|m| m.app != self.app) {
+            return Some(format!("it runs in app {}, the config names {}", machine.app, self.app));
+        }
+        let image = worker.image.as_ref().filter(|image| **image != self.name)?;
+        Some(format!("it runs {image}, the config names {}", self.name))
+    }
+}
+
+impl Observed {
+    /// What the last run left. Failures are over when a worker that was started after the last of them has spoken.
+    pub fn memory_now(&self) -> Memory {
+        let mut memory = self.memory.clone();
+        let has_come_up = |w: &ObservedWorker| {
+            let started_since = memory.failed_at.is_some_and(|at| w.worker.registered_at > at);
+            started_since && self.is_started_by_us(w) && w.last_sign_of_life().is_some()
+        };
+        if self.workers.iter().any(has_come_up) {
+            (memory.failures, memory.failed_at) = (0, None);
+        }
+        memory
+    }
+
+    /// Whether an action gives up a worker that was started and never said a word.
+    pub fn is_of_no_life(&self, action: &Action) -> bool {
+        let Action::Drain { worker, reason } = action else { return false };
+        matches!(reason, DrainReason::Stale | DrainReason::MachineGone | DrainReason::Signal)
+            && self.workers.iter().any(|w| {
+                &w.worker.id == worker && self.is_started_by_us(w) && w.last_sign_of_life().is_none()
+            })
+    }
+
+    /// Workers of what would be started today that have not said a word yet: nobody knows whether they come up.
+    pub(super) fn coming_up(&self) -> usize {
+        let is_of_today =
+            |w: &&ObservedWorker| self.image.as_ref().is_some_and(|i| i.difference(&w.worker).is_none());
+        let silent = self.workers.iter().filter(|w| {
+            w.worker.status == WorkerStatus::Active
+                && w.last_sign_of_life().is_none()
+                && self.is_started_by_us(w)
+        });
+        silent.filter(is_of_today).count()
+    }
+
+    fn is_started_by_us(&self, observed: &ObservedWorker) -> bool {
+        self.image.as_ref().is_some_and(|image| image.provider == observed.worker.provider)
+    }
+}
