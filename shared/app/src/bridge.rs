@@ -1,7 +1,6 @@
 //! Agent-bridge: a profile's settings are checked here, and its values found, for a message and for a worker that starts.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use af_domain::agent::AgentProfile;
 use af_domain::bridge::{BridgeConfig, BridgeField};
@@ -9,10 +8,9 @@ use af_domain::ids::{BotIdentity, SecretRef};
 use af_domain::refusal::Refusal;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::urls::{BASE_URL_RULE, is_base_url};
 use crate::{App, AppError};
 
-/// Longest base URL.
-const URL_LEN_MAX: usize = 2_000;
 /// Longest service id and app key.
 const WORD_CHARS_MAX: usize = 200;
 /// Profiles whose values are compared when a worker starts: ten calls of Secrets Manager at most. Beyond it, an operator
@@ -60,11 +58,8 @@ pub struct BridgeRuntime {
 /// # Errors
 /// A refusal that names the field at fault.
 pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
-    if config.base_url.as_deref().is_some_and(|url| !is_bridge_url(url)) {
-        let detail = format!(
-            "baseUrl must be an https URL (http only for a loopback host) of at most {URL_LEN_MAX} characters, without \
-             user, query and fragment"
-        );
+    if config.base_url.as_deref().is_some_and(|url| !is_base_url(url)) {
+        let detail = format!("baseUrl must be {BASE_URL_RULE}");
         return Err(Refusal::field("/bridgeConfig/baseUrl", detail));
     }
     for (name, word) in [("serviceId", &config.service_id), ("appKey", &config.app_key)] {
@@ -78,37 +73,6 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
 
 fn is_word(text: &str) -> bool {
     !is_blank(text) && text.chars().count() <= WORD_CHARS_MAX && !text.chars().any(char::is_control)
-}
-
-/// A URL that names a host, and leaves no doubt which.
-fn is_bridge_url(text: &str) -> bool {
-    let (is_plain, rest) = match text.split_once("://") {
-        Some(("https", rest)) => (false, rest),
-        Some(("http", rest)) => (true, rest),
-        _ => return false,
-    };
-    let fits = text.len() <= URL_LEN_MAX && rest.bytes().all(|b| b.is_ascii_graphic());
-    let clear = !rest.contains(['?', '#', '@', '\\', '<', '>', '"']);
-    let authority = rest.split('/').next().unwrap_or_default();
-    fits && clear && host_of(authority).is_some_and(|host| !is_plain || is_loopback(host))
-}
-
-/// The host of an authority whose port, if there is one, is a number.
-fn host_of(authority: &str) -> Option<&str> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
-            (address, port.strip_prefix(':').or(port.is_empty().then_some("0"))?)
-        }
-        None => authority.split_once(':').unwrap_or((authority, "0")),
-    };
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
-    (!host.is_empty() && host.bytes().all(is_name) && port.parse::<u16>().is_ok()).then_some(host)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Every secret that may hold one of the agent's bridge values.
@@ -298,41 +262,5 @@ mod tests {
             assert!(refs(&profile).is_empty());
             assert!(runtime(&profile, &Values::new()).is_none());
         }
-    }
-
-    #[test]
-    fn a_base_url_is_https_or_leads_to_this_machine() {
-        for good in [
-            "https://crm.example",
-            "https://crm.example:8443/bridge/v1/",
-            "https://[2001:db8::1]/x",
-            "http://localhost:3000",
-            "http://127.0.0.1/bridge",
-            "http://[::1]:9/",
-        ] {
-            assert!(is_bridge_url(good), "{good}");
-        }
-        for bad in [
-            "",
-            "crm.example",
-            "ftp://crm.example",
-            "https://",
-            "https:///x",
-            "http://crm.example",
-            "https://a b",
-            "http://127.0.0.1.example.com",
-            "https://user@host",
-            "https://host:port",
-            "https://host:99999",
-            "https://[::1",
-            "https://[host]",
-            "https://host/?q=1",
-            "https://host/#f",
-            "http://localhost@evil.example",
-            "https://hôst",
-        ] {
-            assert!(!is_bridge_url(bad), "{bad}");
-        }
-        assert!(!is_bridge_url(&format!("https://{}", "a".repeat(2_000))));
     }
 }

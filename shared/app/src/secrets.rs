@@ -5,7 +5,7 @@ use af_domain::ids::SecretRef;
 use af_domain::refusal::Refusal;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{App, AppError};
+use crate::{App, AppError, public_url};
 
 /// Most bytes of a secret: Secrets Manager's own limit.
 const SECRET_BYTES_MAX: usize = 65_536;
@@ -13,13 +13,14 @@ const SECRET_BYTES_MAX: usize = 65_536;
 /// Imports or rotates a secret; answers its new version.
 ///
 /// # Errors
-/// A refusal when the value is empty or too large.
+/// A refusal when the value is empty or too large, or is no URL where one is needed.
 pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String, AppError> {
     let bytes = value.expose_secret().len();
     if bytes == 0 || bytes > SECRET_BYTES_MAX {
         let detail = format!("plaintextValue must be 1 to {SECRET_BYTES_MAX} bytes");
         return Err(Refusal::field("/plaintextValue", detail).into());
     }
+    public_url::check(name, &value)?;
     Ok(app.secrets.put(name, value, app.now()).await?.version)
 }
 

@@ -1,8 +1,8 @@
 //! `POST /v1/telegram/webhooks`: points an agent's bot at our webhook, under a new secret.
 
+use af_app::public_url;
 use af_app::telegram_bots::configure_webhook;
 use af_domain::ids::AgentKey;
-use af_domain::refusal::Code;
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, Id, Problem, PublicUrl};
 use axum::Json;
@@ -61,9 +61,8 @@ pub async fn configure(
     PublicUrl(url): PublicUrl,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
-    let no_host =
-        || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
-    let state = configure_webhook(&app, &request.agent_key.0, &url.ok_or_else(no_host)?).await?;
+    let url = public_url::needed(&app, url.as_deref()).await?;
+    let state = configure_webhook(&app, &request.agent_key.0, &url).await?;
     Ok(Json(Answer {
         ok: state.is_ready,
         webhook_url: state.webhook_url,

@@ -2,8 +2,8 @@
 //!
 //! A published image knows which of the three a function belongs to; here they are the same.
 
-use af_app::AppError;
 use af_app::worker_token::{self, Signed};
+use af_app::{AppError, public_url};
 use af_aws::objects::Objects;
 use af_domain::ids::{InvalidId, WorkerId};
 use af_domain::refusal::{Code, Refusable, Refusal};
@@ -165,18 +165,17 @@ impl Call {
     /// A URL of this deployment that needs no token.
     ///
     /// # Errors
-    /// When the request does not say where it has reached us.
-    pub fn url(&self, path: &str) -> Result<String, AppError> {
-        let missing =
-            || Refusal::new(Code::MalformedRequest, "the Host header must say where this API is reached");
-        Ok(format!("{}/{path}", self.url.0.as_ref().ok_or_else(missing)?))
+    /// When nothing says where this API is reached.
+    pub async fn url(&self, path: &str) -> Result<String, AppError> {
+        let base = public_url::needed(&self.app, self.url.0.as_deref()).await?;
+        Ok(format!("{base}/{path}"))
     }
 
     /// A URL that the caller uploads to.
     ///
     /// # Errors
     /// As `url`.
-    pub fn upload_url(&self, path: &str) -> Result<String, AppError> {
-        self.url(&format!("w/{}/{path}", self.token.0.expose_secret()))
+    pub async fn upload_url(&self, path: &str) -> Result<String, AppError> {
+        self.url(&format!("w/{}/{path}", self.token.0.expose_secret())).await
     }
 }

@@ -9,19 +9,15 @@ pub mod volume;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
 use af_providers::{Guest, Provider, ProviderError, ProviderKind, Scope};
-use secrecy::ExposeSecret;
 
 use crate::{App, AppError};
 
 pub use config::{GuestConfig, ProviderConfig, configure};
 
-/// Secret that holds the public URL where the function is not told it.
-const PUBLIC_URL_REF: &str = "factory.url";
 /// Size of a volume in GB, unless the config says otherwise.
 const VOLUME_SIZE_GB: u32 = 1;
 
@@ -94,22 +90,6 @@ pub(crate) async fn place(app: &App) -> Result<Result<Place, String>, AppError> 
         guest: config.guest.map(Into::into),
         volume_size_gb: config.volume_size_gb.unwrap_or(VOLUME_SIZE_GB),
         env: config.env,
-    }))
-}
-
-/// The URL that workers are told: the one of the function, else of the secret, else `reached_at`, by which a caller
-/// has just reached us. In words that name the fix when there is none.
-pub(crate) async fn public_url(
-    app: &App,
-    reached_at: Option<&str>,
-) -> Result<Result<String, String>, AppError> {
-    if let Some(url) = &app.public_url {
-        return Ok(Ok(url.clone()));
-    }
-    let secret = app.secrets.get(&SecretRef::parse(PUBLIC_URL_REF)?, app.now()).await?;
-    let url = secret.map(|s| s.expose_secret().to_owned()).or_else(|| reached_at.map(str::to_owned));
-    Ok(url.ok_or_else(|| {
-        "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.".to_owned()
     }))
 }
 

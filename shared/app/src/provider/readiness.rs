@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Place, config};
-use crate::{App, AppError};
+use crate::{App, AppError, public_url};
 
 /// Whether workers can run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,7 +51,7 @@ pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness,
         Err(missing) => found.missing.push(missing),
         Ok(place) => look_around(&place, organization.as_deref(), &mut found).await,
     }
-    if let Err(missing) = super::public_url(app, reached_at).await? {
+    if let Err(missing) = public_url::find(app, reached_at).await? {
         found.missing.push(missing);
     }
     found.ready = found.missing.is_empty();

@@ -15,9 +15,9 @@ use af_domain::worker::Worker;
 use af_providers::{Machine, MachineState, ProviderError, Volume};
 use tokio::time::Instant;
 
-use crate::provider::{Place, place, public_url};
+use crate::provider::{Place, place};
 use crate::workers::readable;
-use crate::{App, AppError};
+use crate::{App, AppError, public_url};
 
 /// Entries of one page of a shard: far below the 1 MB that end a page anyway.
 const READY_PAGE: i32 = 2_000;
@@ -105,7 +105,7 @@ pub(super) async fn observe(
     let place = found(place(app).await?, &mut errors);
     // Told of one thing at a time: without a provider, a URL is of no use yet.
     let public_url = match &place {
-        Some(_) => found(public_url(app, reached_at).await?, &mut errors),
+        Some(_) => found(public_url::find(app, reached_at).await?, &mut errors),
         None => None,
     };
     let stock = match &place {

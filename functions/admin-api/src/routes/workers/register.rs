@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use af_app::{once, workers};
+use af_app::{once, public_url, workers};
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
-use af_domain::refusal::Code;
 use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -68,11 +67,9 @@ pub async fn register(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     Span::current().record("worker_id", request.worker_id.0.as_str());
-    let no_host =
-        || Problem::new(Code::MalformedRequest, "the Host header must say where this API is reached");
     let conversation = request.conversation_id.as_ref().map(|id| &id.0);
     let agent = request.agent_key.as_ref().map(|key| &key.0);
-    let url = url.ok_or_else(no_host)?;
+    let url = public_url::needed(&app, url.as_deref()).await?;
     let text = |id: Option<&str>| id.unwrap_or_default().to_owned();
     let (conversation_id, agent_key) =
         (text(conversation.map(ConversationId::as_str)), text(agent.map(AgentKey::as_str)));

@@ -28,7 +28,7 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let file = file_token::mint(&call.app, &object_key(&snapshot.id)).await?;
     Ok(json!({
         "snapshotId": snapshot.id.as_str(),
-        "downloadUrl": call.url(&format!("f/{file}"))?,
+        "downloadUrl": call.url(&format!("f/{file}")).await?,
         "sha256": snapshot.content.as_ref().map(|content| content.sha256.as_str()),
         "sizeBytes": snapshot.content.as_ref().map(|content| content.size_bytes),
         "createdAt": snapshot.created_at.as_millis(),

@@ -29,7 +29,7 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let unknown = || Refusal::field("/reason", "reason must be one of drain, signal, manual");
     let reason = SnapshotReason::parse(&args.reason).ok_or_else(unknown)?;
     // Before the row: without a URL, it would be there for nothing.
-    let url = call.upload_url("snapshots")?;
+    let url = call.upload_url("snapshots").await?;
     let snapshot = prepare_unannounced(&call.app, &call.worker, &args.conversation_id.0, reason).await?;
     Ok(json!({
         "snapshotId": snapshot.id.as_str(),

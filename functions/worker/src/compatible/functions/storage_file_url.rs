@@ -25,5 +25,5 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
         return Ok(Value::Null);
     }
     let file = file_token::mint(&call.app, &object_key(&id)).await?;
-    Ok(json!(call.url(&format!("f/{file}"))?))
+    Ok(json!(call.url(&format!("f/{file}")).await?))
 }
