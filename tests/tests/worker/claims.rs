@@ -89,3 +89,30 @@ async fn control_says_what_a_poll_would_say_and_claims_nothing() {
         assert_eq!(worker.get(path).await.body_of(200)["control"]["shouldStop"], false, "{path}");
     }
 }
+
+#[tokio::test]
+async fn of_two_appends_that_have_seen_the_same_count_the_slower_one_is_not_taken_for_a_repetition() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    let append = async |ordinal: usize, texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| json!({"role": "tool", "content": text})).collect();
+        let calls = json!([{"toolName": texts[0], "callId": "1", "status": "open"}]);
+        let body = json!({
+            "leaseId": job["leaseId"], "fence": job["fence"], "ordinal": ordinal, "messages": messages,
+            "pendingToolCalls": calls,
+        });
+        worker.post("conversations/talk/history", body).await
+    };
+    append(0, &["fast"]).await.body_of(200);
+    let slow = append(0, &["slow"]).await;
+    assert_eq!((slow.problem(), slow.pointer()), ((409, "out_of_order"), "/ordinal"));
+    assert_eq!(append(0, &["fast"]).await.body_of(200), json!({"appended": 1}), "its answer was lost");
+    append(1, &["slow", "slower"]).await.body_of(200);
+    append(1, &["slow", "slower"]).await.body_of(200);
+    assert_eq!(append(1, &["slow", "slow"]).await.problem(), (409, "out_of_order"));
+    let path = format!("messages/{}/bundle", job["messageId"].as_str().unwrap());
+    let state = worker.get(&path).await.body_of(200)["conversationState"].clone();
+    let said: Vec<_> = state["contextHistory"].as_array().unwrap().iter().map(|e| &e["content"]).collect();
+    assert_eq!(said, ["fast", "slow", "slower"]);
+    assert_eq!(state["pendingToolCalls"][0]["toolName"], "slow");
+}

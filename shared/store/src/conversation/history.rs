@@ -10,6 +10,7 @@ use std::fmt;
 use af_domain::context::ContextBudget;
 use af_domain::ids::{ConversationKey, Fence, HistoryCursor, LeaseParts};
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};
+use af_domain::transcript;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -110,7 +111,9 @@ impl fmt::Display for Before {
 }
 
 impl Store {
-    /// Appends entries under a lease. `ordinal` is the number of entries appended under it before.
+    /// Appends entries under a lease. `ordinal` is the number of entries appended under it before. When the lease has as
+    /// many as it would have after this call, that may be the doing of an earlier sending, or of another call that had
+    /// seen the same number: what stands there tells.
     ///
     /// # Errors
     /// When the table cannot answer; an append sent again answers `Done`.
@@ -122,9 +125,14 @@ impl Store {
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
         let after = ordinal + entries.len() as u64;
-        Ok(match self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await? {
-            Append::OutOfOrder { expected } if expected == after => Append::Done,
-            other => other,
+        let append = self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await?;
+        if append != (Append::OutOfOrder { expected: after }) {
+            return Ok(append);
+        }
+        let (stands, _) = self.entries_of_lease(&held.lease.parts(), entries.len() as u64).await?;
+        Ok(match transcript::place(&stands, entries) {
+            transcript::Place::Known => Append::Done,
+            transcript::Place::From(_) => append,
         })
     }
 
