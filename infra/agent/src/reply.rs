@@ -100,17 +100,16 @@ fn topic(bundle: &Bundle) -> Option<i64> {
 }
 
 /// A user must not get a reply twice, so a message whose reply may be there, in part or as a whole, becomes a
-/// dead letter that somebody looks at, and is not tried again by itself.
+/// dead letter that somebody looks at, and is not tried again by itself. A token that Telegram refuses may have been
+/// replaced a moment ago, and the next attempt is handed the new one.
 fn undelivered(error: &DeliveryError) -> Undelivered {
     let DeliveryError::Part { parts_sent, source, .. } = error else {
         return Undelivered { reason: error.to_string(), retryable: false };
     };
     let may_be_there = *parts_sent > 0 || source.may_have_happened();
+    let may_pass = source.is_transient() || matches!(source, TelegramError::Unauthorized);
     let note = if may_be_there { " (some of the reply may have arrived)" } else { "" };
-    Undelivered {
-        reason: format!("{error}: {source}{note}"),
-        retryable: !may_be_there && source.is_transient(),
-    }
+    Undelivered { reason: format!("{error}: {source}{note}"), retryable: !may_be_there && may_pass }
 }
 
 #[cfg(test)]
@@ -128,6 +127,8 @@ mod tests {
         let limited = || TelegramError::RateLimited { retry_after: Millis::new(1) };
         assert!(undelivered(&part(0, limited())).retryable);
         assert!(!undelivered(&part(1, limited())).retryable);
+        assert!(undelivered(&part(0, TelegramError::Unauthorized)).retryable, "its token may be new");
+        assert!(!undelivered(&part(1, TelegramError::Unauthorized)).retryable);
         assert!(!undelivered(&part(0, TelegramError::Unavailable { status: 502 })).retryable);
         let blocked = TelegramError::Forbidden { description: "blocked".to_owned() };
         assert!(!undelivered(&part(0, blocked)).retryable);

@@ -85,11 +85,18 @@ pub(crate) async fn context(
     }
 }
 
-/// Makes a bundle out of what was read with the claim.
+/// Makes a bundle out of what was read with the claim. A message that failed before may have failed by a secret that was
+/// replaced since: its secrets are read anew.
 pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Result<Bundle, AppError> {
     let profile = agents::known(app, &message.agent).await?;
     let secrets = match &profile {
-        Some(profile) => app.secrets.get_many(&secrets_of(profile), app.now()).await?,
+        Some(profile) => {
+            let names = secrets_of(profile);
+            if message.last_error.is_some() {
+                names.iter().for_each(|name| app.secrets.forget(name));
+            }
+            app.secrets.get_many(&names, app.now()).await?
+        }
         None => Values::new(),
     };
     let Context { mut history, since } = context;

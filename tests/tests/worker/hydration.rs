@@ -1,5 +1,6 @@
 //! The bundle of a message that its worker has claimed before.
 
+use af_domain::time::Millis;
 use serde_json::json;
 
 use crate::{TALK, World};
@@ -39,4 +40,31 @@ async fn a_bundle_is_for_whoever_holds_the_lease() {
     other.get(&path(&theirs)).await.body_of(200);
     worker.complete(&job, json!({})).await.body_of(200);
     assert_eq!(worker.get(&path(&job)).await.problem(), (404, "not_found"), "it has ended");
+}
+
+#[tokio::test]
+async fn a_message_that_has_failed_is_handed_the_secrets_as_they_are_now() {
+    let world = World::new().await;
+    let token = async |value: &str| {
+        let body = json!({"plaintextValue": value});
+        world.api.put("/v1/secrets/telegram.botToken.demo", body).send().await.body_of(200);
+    };
+    token("1:before").await;
+    let profile = json!({"version": "1", "secretsRef": ["telegram.botToken.demo"]});
+    world.api.put("/v1/agents/demo", profile).send().await.body_of(200);
+    world.enqueue(TALK).await;
+    let worker = world.worker("w").await;
+    let first = worker.poll(json!({})).await;
+    assert_eq!(first["bundle"]["telegramBotToken"], "1:before");
+    token("1:after").await;
+    let job = &first["job"];
+    assert_eq!(worker.get(&path(job)).await.body_of(200)["telegramBotToken"], "1:before", "it is remembered");
+    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "refused"});
+    worker.post(&format!("messages/{}/fail", job["messageId"].as_str().unwrap()), body).await.body_of(200);
+    world.advance(Millis::from_secs(5));
+    let again = worker.poll(json!({"conversationId": TALK})).await;
+    assert_eq!(
+        (&again["job"]["attempt"], &again["bundle"]["telegramBotToken"]),
+        (&json!(2), &json!("1:after"))
+    );
 }
