@@ -7,12 +7,13 @@
 //! [`TRIES_MAX`] times, after the time that it names or a growing one: nothing was done with the half of a reply. What
 //! it refuses for good (a wrong key, an unknown model) fails the message at once. The key is in no error.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use af_telegram::ParseMode;
 use async_trait::async_trait;
-use eventsource_stream::Eventsource;
-use futures::StreamExt;
+use eventsource_stream::{Event, EventStreamError, Eventsource};
+use futures::{Stream, StreamExt};
 use reqwest::{Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -33,6 +34,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(180);
 /// How much of a refusal is read, in bytes, and told, in characters.
 const REFUSAL_BYTES_MAX: usize = 16 * 1024;
 const REFUSAL_CHARS_MAX: usize = 300;
+/// Most bytes that may come without an event being whole. One holds a few words of a reply.
+const EVENT_BYTES_MAX: usize = 4 * REPLY_BYTES_MAX;
+const CUT_OFF: &str = "the model's answer was cut off";
 /// Last event of a stream.
 const DONE: &str = "[DONE]";
 
@@ -212,7 +216,8 @@ struct ErrorBody {
 }
 
 async fn streamed(response: Response, progress: &Progress) -> Result<String, Failed> {
-    let mut events = response.bytes_stream().eventsource();
+    let unread = AtomicUsize::new(0);
+    let mut events = Box::pin(events(response, &unread));
     let (mut reply, mut finished) = (String::new(), false);
     loop {
         let next = timeout(SILENCE_MAX, events.next()).await;
@@ -221,8 +226,10 @@ async fn streamed(response: Response, progress: &Progress) -> Result<String, Fai
             Some(Ok(event)) => event,
             // Some servers close without the last event.
             None if finished => return Ok(reply),
-            Some(Err(_)) | None => return Err(Failed::now("the model's answer was cut off")),
+            Some(Err(EventStreamError::Transport(why))) => return Err(Failed::now(why)),
+            Some(Err(_)) | None => return Err(Failed::now(CUT_OFF)),
         };
+        unread.store(0, Ordering::Relaxed);
         let piece: Completion = serde_json::from_str(&event.data)
             .map_err(|_| Failed::now("the model's server sent something that is no chat completion"))?;
         if let Some(error) = piece.error {
@@ -235,6 +242,22 @@ async fn streamed(response: Response, progress: &Progress) -> Result<String, Fai
         bounded(&reply)?;
         progress.show(reply.trim_end().lines().next_back().unwrap_or_default());
     }
+}
+
+/// The events of a stream; `unread` counts the bytes that have come since the last one.
+fn events(
+    response: Response,
+    unread: &AtomicUsize,
+) -> impl Stream<Item = Result<Event, EventStreamError<&'static str>>> {
+    let counted = response.bytes_stream().map(|piece| {
+        let piece = piece.map_err(|_| CUT_OFF)?;
+        // What came before, and not this piece: it may hold many events.
+        match unread.fetch_add(piece.len(), Ordering::Relaxed) {
+            ..EVENT_BYTES_MAX => Ok(piece),
+            _ => Err("the model's server sent an event that has no end"),
+        }
+    });
+    counted.eventsource()
 }
 
 async fn whole(response: Response) -> Result<String, Failed> {

@@ -188,3 +188,30 @@ async fn broken_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_waited
     assert_eq!(replies(&fake), ["<b>1 < 2"]);
     assert!(fake.calls().iter().any(|call| call.path == format!("/bot{BOT_TOKEN}/sendMessage")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_an_end_is_not_read_to_its_end() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    fake.script("completions", [Answer::Endless(256), stream(&["Here."])]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["Here."], "it may have been an accident");
+
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    fake.script("completions", (0..4).map(|_| Answer::Endless(256)));
+    work(&fake).await;
+    let failed = &fake.bodies("fail")[0];
+    assert_eq!(failed["errorMessage"], "the model's server sent an event that has no end");
+    assert_eq!(failed["retryable"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_events_may_come_at_once() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]);
+    let words: Vec<_> = (0..4_000).map(|n| format!("{n:05} ")).collect();
+    fake.script("completions", [stream(&words.iter().map(String::as_str).collect::<Vec<_>>())]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), [words.concat()]);
+}

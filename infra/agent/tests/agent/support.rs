@@ -28,6 +28,10 @@ pub enum Answer {
         data: Vec<String>,
         cut_off: bool,
     },
+    /// A stream of events whose first one has no end for this many pieces of 64 KB.
+    Endless(usize),
+    /// What else would be answered, when there have been so many calls of this name.
+    After(&'static str, usize),
     /// The call is taken and recorded, and its answer is cut off on the way.
     Lost,
     /// Bytes; none are 204.
@@ -157,6 +161,16 @@ impl Fake {
         })
     }
 
+    async fn answer_in_time(&self, call: &Call, raw: &Bytes) -> Answer {
+        match self.answer(call, raw) {
+            Answer::After(name, count) => {
+                self.called(name, count).await;
+                self.answer(call, raw)
+            }
+            answer => answer,
+        }
+    }
+
     fn answer(&self, call: &Call, raw: &Bytes) -> Answer {
         let name = &*call.name;
         let scripted = self.0.scripts.lock().unwrap().get_mut(name).and_then(VecDeque::pop_front);
@@ -209,7 +223,8 @@ async fn handle(
     fake.0.calls.lock().unwrap().push(call.clone());
     fake.0.called.notify_waiters();
     let authorized = is_authorized(&path, &headers);
-    let answer = if authorized { fake.answer(&call, &raw) } else { problem(401, "unauthorized") };
+    let answer =
+        if authorized { fake.answer_in_time(&call, &raw).await } else { problem(401, "unauthorized") };
     let json = |status: u16, body: Value| {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let response = Response::builder().status(status).header("content-type", "application/json");
@@ -234,14 +249,22 @@ async fn handle(
         Answer::Events { data, cut_off } => {
             let events = data.into_iter().map(|data| Ok(format!("data: {data}\n\n")));
             let end = cut_off.then_some(Err("cut off"));
-            let body = Body::from_stream(futures::stream::iter(events.chain(end)));
-            Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+            stream_of_events(Body::from_stream(futures::stream::iter(events.chain(end))))
         }
+        Answer::Endless(pieces) => {
+            let piece = || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; 64 * 1024]));
+            stream_of_events(Body::from_stream(futures::stream::iter((0..pieces).map(move |_| piece()))))
+        }
+        Answer::After(..) => unreachable!("it was waited for"),
         Answer::Lost => {
             let cut_off = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err("cut off")]);
             Response::new(Body::from_stream(cut_off))
         }
     }
+}
+
+fn stream_of_events(body: Body) -> Response<Body> {
+    Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
 }
 
 pub fn ok(body: Value) -> Answer {
