@@ -80,6 +80,13 @@ impl Api {
         self.post("v1/worker/poll", request).await
     }
 
+    /// Our control state, which the next poll tells as well. To ask for it is a sign of life.
+    pub async fn control(&self, conversation_id: Option<&str>) -> Result<(), ApiError> {
+        let request = self.http.get(format!("{}/v1/worker/control", self.base));
+        let request = request.query(&conversation_id.map(|id| [("conversationId", id)]));
+        read::<IgnoredAny>(self.send(request).await?).await.map(drop)
+    }
+
     pub async fn heartbeat(&self, job: &Job, progress: Option<String>) -> Result<HeartbeatAnswer, ApiError> {
         let request = HeartbeatRequest { lease_id: &job.lease_id, fence: job.fence, progress };
         self.post(&route(job, "heartbeat"), &request).await

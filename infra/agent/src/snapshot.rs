@@ -169,8 +169,9 @@ impl Files {
             let tried = timeout_at(deadline, self.keep_once(api, reason, &conversation_id)).await;
             let error = match tried {
                 Ok(Ok(())) => return Ok(Kept::Snapshot),
-                // The conversation is not ours any more, or we have done nothing in it: nobody wants these files.
-                Ok(Err(Attempt { error: FilesError::Server(ApiError::Refused { .. }), prepared: None })) => {
+                Ok(Err(Attempt { error: FilesError::Server(error), prepared: None }))
+                    if is_nothing_to_keep(&error) =>
+                {
                     return Ok(Kept::Nothing);
                 }
                 Ok(Err(Attempt { error, prepared })) => {
@@ -228,6 +229,13 @@ impl Files {
 struct Attempt {
     error: FilesError,
     prepared: Option<Prepared>,
+}
+
+/// Whether a preparation was refused because the conversation is not ours any more, or we have done nothing in it: nobody
+/// wants these files. Any other refusal, as of an archive that is too large, is a loss.
+fn is_nothing_to_keep(error: &ApiError) -> bool {
+    let ApiError::Refused { status, code } = error else { return false };
+    *status == 404 || (*status == 409 && code == "conflict")
 }
 
 /// Whether the same may succeed when it is tried again.

@@ -27,6 +27,10 @@ pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
 const POLL_EVERY_MIN: Duration = Duration::from_millis(50);
 const POLL_EVERY_MAX: Duration = Duration::from_secs(60);
 
+/// How often a sign of life goes out beside what takes long and asks the server for nothing. Who is silent for two minutes
+/// is taken for dead, and the server notes our signs once a minute: the last one may be that old when the work begins.
+const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
+
 /// Tries to tell the server that we leave. It finds out by itself, only later.
 const FAREWELLS_MAX: usize = 3;
 
@@ -197,17 +201,33 @@ impl Worker {
     /// first message tries again.
     async fn restore_early(&self) {
         if let (Some(files), Some(conversation_id)) = (&self.files, &self.conversation_id)
-            && let Err(error) = files.ensure(&self.api, conversation_id).await
+            && let Err(error) = self.alive_beside(files.ensure(&self.api, conversation_id)).await
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(worker_id = self.worker_id, error, "the files could not be restored yet");
         }
     }
 
+    /// Does this work, and gives signs of life beside it.
+    async fn alive_beside<T>(&self, work: impl Future<Output = T>) -> T {
+        let signs = async {
+            loop {
+                sleep(SIGN_OF_LIFE_EVERY).await;
+                if let Err(error) = self.api.control(self.conversation_id.as_deref()).await {
+                    tracing::debug!(worker_id = self.worker_id, %error, "no sign of life got through");
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = signs => { let never: Infallible = never; match never {} }
+        }
+    }
+
     /// Keeps the files, so that the conversation may be let go. None when they could not be kept: then it may not.
     async fn before_release(&self, reason: &'static str) -> Option<Release> {
         let kept = match &self.files {
-            Some(files) => files.keep(&self.api, reason).await,
+            Some(files) => self.alive_beside(files.keep(&self.api, reason)).await,
             None => Kept::Nothing,
         };
         match kept {

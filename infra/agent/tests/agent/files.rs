@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::command::script;
-use crate::support::{Fake, PATIENCE, config, job, never, nothing, problem, stop, switch};
+use crate::support::{Answer, Fake, PATIENCE, config, job, never, nothing, problem, stop, switch};
 use af_agent::{AgentError, Exit, run};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -143,4 +143,54 @@ async fn a_folder_with_somebodys_files_is_not_touched() {
     let refused = home.run(ONE, never()).await.unwrap_err();
     assert!(matches!(refused, AgentError::Files(_)), "{refused}");
     assert_eq!((files(&home.data()), fake.calls().len()), (vec!["thesis.txt".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn files_that_may_not_be_kept_are_lost_and_not_let_go() {
+    let refusals = [(404, "not_found", true), (409, "conflict", true), (422, "invalid_field", false)];
+    for (status, code, nobodys) in refusals {
+        let fake = Fake::default();
+        fake.script("poll", [job("m1", "hello"), stop()]);
+        fake.script("snapshots", (0..10).map(|_| problem(status, code)));
+        let home = Home::of(&fake).await;
+        home.run(ONE, never()).await.unwrap();
+        assert_eq!((fake.count("farewell"), fake.count("snapshots")), (usize::from(nobodys), 1), "{status}");
+        assert_eq!(
+            files(&home.data()).is_empty(),
+            nobodys,
+            "{status}: an archive that is too large is no trifle"
+        );
+    }
+}
+
+/// As a worker had them that restored them, in virtual time: nothing runs but the worker.
+fn furnish(data: &Path) {
+    std::fs::create_dir_all(data).unwrap();
+    let mark = format!(r#"{{"conversationId": "{ONE}", "restored": true}}"#);
+    std::fs::write(data.join(".agent-factory.json"), mark).unwrap();
+    std::fs::write(data.join("notes"), "note").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_uploads_or_restores_for_minutes_says_that_it_lives() {
+    let fake = Fake::default();
+    fake.script("poll", [switch()]);
+    fake.script("upload", [Answer::After("control", 4)]);
+    fake.script("download", [Answer::After("control", 8)]);
+    let home = Home::of(&fake).await;
+    furnish(&home.data());
+    let run = async |data: &Path| {
+        let changes = [("AGENT_FACTORY_DATA_DIR", data.to_str().unwrap()), ("OPENCLAW_CONVERSATION_ID", ONE)];
+        run(config(&home.url, &changes), never()).await.unwrap();
+        // How often it asks meanwhile is for the clock to say.
+        let mut names = fake.names();
+        names.dedup();
+        names
+    };
+    let upload = ["poll", "snapshots", "upload", "control", "finalize", "poll"];
+    assert_eq!(run(&home.data()).await, upload);
+    assert_eq!(fake.bodies("poll")[1]["release"], true);
+    let download = ["latest", "download", "control", "poll"];
+    assert_eq!(run(&home.another().data()).await[upload.len()..][..4], download);
+    assert!(fake.bodies("control").iter().all(|asked| asked["conversationId"] == ONE));
 }
