@@ -1,5 +1,8 @@
 //! The system prompt: below every text that a worker is handed, and nowhere else.
 
+use af_app::worker::transcribe;
+use af_domain::message::{HistoryEntry, Role};
+use af_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::World;
@@ -87,4 +90,36 @@ async fn blanks_around_a_prompt_go() {
     let world = World::new().await;
     set(&world, &format!("\n {PROMPT} \n\n")).await;
     assert_eq!(world.api.get(PATH).send().await.body_of(200), json!({"systemPrompt": PROMPT}));
+}
+
+#[tokio::test]
+async fn what_a_worker_repeats_may_be_as_long_as_what_it_was_handed() {
+    let world = World::new().await;
+    let prompt = "rhyme ".repeat(200);
+    set(&world, &prompt).await;
+    let longest = "x".repeat(256 * 1024 - 500);
+    let id = world.enqueue("c", &longest).await;
+    let token = world.worker("w").await;
+    let polled = world.poll(&token, json!({})).await;
+    let handed = polled["job"]["payload"]["messageText"].as_str().unwrap();
+    assert!(handed.len() > 256 * 1024, "an entry may have as much");
+    let lease = |mut body: Value| {
+        body["leaseId"] = polled["job"]["leaseId"].clone();
+        body["fence"] = polled["job"]["fence"].clone();
+        body
+    };
+    let said = json!([{"role": "user", "content": handed}]);
+    let appended = lease(json!({"ordinal": 0, "messages": said}));
+    world.api.post("/v1/worker/conversations/c/history", appended).key(&token).send().await.body_of(200);
+    let path = format!("/v1/worker/messages/{id}/complete");
+    let completed = lease(json!({"history": said}));
+    world.api.post(&path, completed).key(&token).send().await.body_of(200);
+    let worker = af_domain::ids::WorkerId::parse("w").unwrap();
+    world.enqueue("c", &longest).await;
+    world.poll(&token, json!({})).await;
+    let handed = HistoryEntry { role: Role::User, content: handed.to_owned(), at: Timestamp::default() };
+    let conversation = af_domain::ids::ConversationId::parse("c").unwrap();
+    let app = world.bundle.app("worker");
+    let said = transcribe(&app, &worker, &conversation, &[handed]).await.unwrap();
+    assert!(said.updated, "a published image may, too");
 }

@@ -33,17 +33,17 @@ pub async fn append(
     entries: &[HistoryEntry],
     pending_tool_calls: Option<&[PendingToolCall]>,
 ) -> Result<(), AppError> {
-    check_entries("/messages", entries)?;
     check_tool_calls(pending_tool_calls)?;
-    if lease.parts().conversation != conversation_key(conversation) {
-        return Err(stale_lease());
-    }
-    let held = Held { lease, message: None, worker };
     // Only what the person said can have been handed out with more than the person said.
     let entries = match entries.iter().any(|entry| entry.role == Role::User) {
         true => message_config::in_force(app).await?.take_off(entries),
         false => entries.into(),
     };
+    check_entries("/messages", &entries)?;
+    if lease.parts().conversation != conversation_key(conversation) {
+        return Err(stale_lease());
+    }
+    let held = Held { lease, message: None, worker };
     match app.store.append_if_leased(&held, ordinal, &entries, pending_tool_calls).await? {
         Append::Done => Ok(()),
         Append::NotHeld => Err(stale_lease()),

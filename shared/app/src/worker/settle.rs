@@ -44,7 +44,10 @@ pub async fn complete(
     lease: &LeaseId,
     with: CompleteWith,
 ) -> Result<(), AppError> {
-    check_entries("/history", &with.history)?;
+    let Settings { policies, message: config } = policies::settings(app).await?;
+    // What counts is what is stored: workers repeat the text as they were handed it.
+    let history = config.take_off(&with.history).into_owned();
+    check_entries("/history", &history)?;
     check_tool_calls(with.pending_tool_calls.as_deref())?;
     if with.reply.as_ref().is_some_and(|r| r.len() > REPLY_BYTES_MAX) {
         return Err(
@@ -52,8 +55,6 @@ pub async fn complete(
         );
     }
     metadata::check(&with.metadata)?;
-    let Settings { policies, message: config } = policies::settings(app).await?;
-    let history = config.take_off(&with.history).into_owned();
     let with = CompleteWith { history, ..with };
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.

@@ -38,10 +38,11 @@ pub async fn transcribe(
     conversation: &ConversationId,
     said: &[HistoryEntry],
 ) -> Result<Transcribed, AppError> {
-    check_entries("/messages", said)?;
     let Settings { policies, message } = policies::settings(app).await?;
+    let said = message.take_off(said);
+    check_entries("/messages", &said)?;
     let key = conversation_key(conversation);
-    let updated = write(app, worker, conversation, &message.take_off(said)).await?;
+    let updated = write(app, worker, conversation, &said).await?;
     let message_count = Box::pin(context(app, &key, None, &policies)).await?.entries();
     Ok(Transcribed { updated, message_count })
 }
