@@ -58,7 +58,8 @@ impl Operation {
             Self::Enqueue => 2 + 3,
             // Policies; conversation, row and shards; claim, message, history, profile; a candidate lost or repaired.
             Self::Poll => 1 + 2 + 6 + 4 + 6,
-            Self::Heartbeat | Self::Append => 1 + 1,
+            // Policies and write; the worker's row, when it is to leave; what stands there, when an append comes again.
+            Self::Heartbeat | Self::Append => 1 + 2,
             // The message itself is asked when the lease is gone.
             Self::Complete => 1 + 2,
             // Read and write, thrice when others enqueue meanwhile.

@@ -94,3 +94,37 @@ async fn with_its_final_snapshot_a_draining_worker_is_stopping_and_has_nothing_l
     assert_eq!(latest.problem(), (404, "not_found"), "it is not its conversation any more");
     assert_eq!(worker.get("skills").await.problem(), (401, "unauthorized"));
 }
+
+#[tokio::test]
+async fn a_draining_worker_is_told_until_when_whichever_way_it_asks() {
+    let world = World::new().await;
+    let (worker, job) = draining(&world).await;
+    let told = worker.poll(json!({})).await["control"].clone();
+    let row = world.api.get("/v1/workers/w").send().await.body_of(200);
+    assert_eq!((&told["drainBy"], told["drainBy"].is_u64()), (&row["drainBy"], true), "{row}");
+    assert_eq!(worker.poll(json!({"conversationId": TALK})).await["control"], told);
+    assert_eq!(worker.get("control?conversationId=talk").await.body_of(200)["control"], told);
+    let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
+    assert_eq!(worker.post(&path(&job, "heartbeat"), lease).await.body_of(200)["control"], told);
+}
+
+#[tokio::test]
+async fn a_heartbeat_of_a_lease_that_is_lost_says_what_its_worker_shall_do() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    worker.complete(&job, json!({})).await.body_of(200);
+    let beat = async || {
+        let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
+        let beat = worker.post(&path(&job, "heartbeat"), lease).await.body_of(200);
+        assert_eq!(beat["held"], false);
+        beat["control"].clone()
+    };
+    assert_eq!(beat().await, json!({"shouldStop": false, "reasons": [], "switch": false}));
+    world.drain(&WorkerId::parse("w").unwrap(), DrainReason::Operator).await;
+    let told = beat().await;
+    assert_eq!(told, worker.poll(json!({})).await["control"]);
+    assert_eq!((&told["reasons"], told["drainBy"].is_u64()), (&json!(["draining"]), true));
+    let snapshot = keep(&worker).await;
+    worker.post(&format!("snapshots/{snapshot}/finalize"), json!({})).await.body_of(200);
+    assert_eq!(beat().await, json!({"shouldStop": true, "reasons": ["unknown_worker"], "switch": false}));
+}

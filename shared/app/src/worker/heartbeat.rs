@@ -47,14 +47,14 @@ pub async fn heartbeat(
             held: true,
             cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
             lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
-            control: Control::of_owner(&conversation, worker, &policies, now),
+            control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
             next_heartbeat,
         },
         None => Beat {
             held: false,
             cancelled: false,
             lease_expires_at: None,
-            control: Control::default(),
+            control: Control::of_row(app.store.worker_now(worker).await?.as_ref()),
             next_heartbeat,
         },
     })

@@ -32,6 +32,9 @@ use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
+use af_domain::worker::{Worker, WorkerStatus};
+
+use crate::{App, AppError};
 
 /// What a worker is told about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +52,34 @@ pub struct Control {
 impl Control {
     fn stop(reason: &'static str) -> Self {
         Self { should_stop: true, reasons: vec![reason], ..Self::default() }
+    }
+
+    /// What a worker is told by its row; without one its life is over.
+    fn of_row(row: Option<&Worker>) -> Self {
+        match row.map(|row| &row.status) {
+            Some(WorkerStatus::Active) => Self::default(),
+            Some(WorkerStatus::Draining { drain_by, .. }) => {
+                Self { drain_by: Some(*drain_by), ..Self::stop("draining") }
+            }
+            Some(WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. }) | None => {
+                Self::stop("unknown_worker")
+            }
+        }
+    }
+
+    /// What it is told as `of_owner` says, and until when it may take where it leaves, which its row knows.
+    async fn of_owner_until(
+        app: &App,
+        conversation: &Conversation,
+        worker: &WorkerId,
+        policies: &Policies,
+    ) -> Result<Self, AppError> {
+        let control = Self::of_owner(conversation, worker, policies, app.now());
+        if !control.should_stop {
+            return Ok(control);
+        }
+        let row = app.store.worker_now(worker).await?;
+        Ok(Self { drain_by: Self::of_row(row.as_ref()).drain_by, ..control })
     }
 
     /// What the owner of `conversation` is told. Its silence is judged on what stood there before this call.

@@ -104,7 +104,7 @@ pub(super) async fn as_owner(
     busy: bool,
 ) -> Result<Polled, AppError> {
     let now = app.now();
-    let control = Control::of_owner(&conversation, wanted.worker, wanted.policies, now);
+    let control = Control::of_owner_until(app, &conversation, wanted.worker, wanted.policies).await?;
     if busy || control.should_stop {
         return Ok(answer(control, None, &conversation, wanted.policies, now));
     }
@@ -146,13 +146,12 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
-        WorkerStatus::Draining { drain_by, .. } => {
+        WorkerStatus::Draining { .. } => {
             still_here(app, wanted.worker).await?;
             if request.release && request.discard {
                 settle(app, wanted.worker, FinalSnapshot::Waived, wanted.policies).await?;
             }
-            let control = Control { drain_by: Some(drain_by), ..Control::stop("draining") };
-            return Ok(idle(control, row.quiet_since, wanted.policies, now));
+            return Ok(idle(Control::of_row(Some(&row)), row.quiet_since, wanted.policies, now));
         }
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
