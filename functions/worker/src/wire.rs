@@ -21,8 +21,11 @@ pub struct ControlBody {
     /// When it must be gone, epoch ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<u64>,
-    /// It shall let go of its conversation, by a poll with `release: true`.
+    /// It shall let go of its conversation, by a poll with `release: true` that names it.
     pub switch: bool,
+    /// With `switch`: which one. A worker whose claim's answer was lost does not know that it owns one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
 }
 
 impl From<Control> for ControlBody {
@@ -31,7 +34,8 @@ impl From<Control> for ControlBody {
             should_stop: control.should_stop,
             reasons: control.reasons,
             drain_by: control.drain_by.map(Timestamp::as_millis),
-            switch: control.switch,
+            switch: control.switch.is_some(),
+            conversation_id: control.switch.map(|conversation| conversation.to_string()),
         }
     }
 }

@@ -11,6 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::urls::{BASE_URL_RULE, is_base_url};
 use crate::{App, AppError};
 
+/// How the names of secrets begin that open this deployment itself: no worker is handed one.
+const OURS: [&str; 5] = ["bootstrap.", "factory.", "fly.", "telegram.", "workerToken."];
 /// Longest service id and app key.
 const WORD_CHARS_MAX: usize = 200;
 /// Profiles whose values are compared when a worker starts: ten calls of Secrets Manager at most. Beyond it, an operator
@@ -65,6 +67,17 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
     for (name, word) in [("serviceId", &config.service_id), ("appKey", &config.app_key)] {
         if word.as_deref().is_some_and(|word| !is_word(word)) {
             let detail = format!("{name} must be 1 to {WORD_CHARS_MAX} printable characters");
+            return Err(Refusal::field(format!("/bridgeConfig/{name}"), detail));
+        }
+    }
+    for (name, secret) in [
+        ("serviceKeySecretRef", &config.service_key_ref),
+        ("baseUrlMapJsonSecretRef", &config.base_url_map_ref),
+    ] {
+        if secret.as_ref().is_some_and(|secret| OURS.iter().any(|prefix| secret.as_str().starts_with(prefix)))
+        {
+            let detail =
+                format!("{name} must not name a secret of the deployment's own: {}", OURS.join("*, ") + "*");
             return Err(Refusal::field(format!("/bridgeConfig/{name}"), detail));
         }
     }

@@ -9,8 +9,10 @@ use af_domain::policy::Policies;
 use af_domain::worker::Worker;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::skills::WORKSPACE_ID;
+
 /// What an image is told of its gateway. `docs/worker-image.md` says what each is for.
-const DEFAULTS: [(&str, &str); 16] = [
+const DEFAULTS: [(&str, &str); 15] = [
     ("NODE_ENV", "production"),
     ("OPENCLAW_GATEWAY_COMMAND", "node /app/openclaw.mjs gateway"),
     ("OPENCLAW_GATEWAY_HOST", "127.0.0.1"),
@@ -26,7 +28,6 @@ const DEFAULTS: [(&str, &str); 16] = [
     ("SKILLS_BOOTSTRAP_REQUIRED", "false"),
     ("SKILLS_BOOTSTRAP_TIMEOUT_MS", "15000"),
     ("SKILLS_RELEASE_CHANNEL", "stable"),
-    ("WORKSPACE_ID", "default"),
 ];
 /// What lies on the volume, and where there.
 const ON_THE_VOLUME: [(&str, &str); 4] = [
@@ -78,6 +79,7 @@ fn ours(from: &Ingredients<'_>) -> BTreeMap<String, String> {
     put("CONVEX_URL", format!("{url}/w/{token}"));
     put("HEARTBEAT_INTERVAL_MS", policies.lease.heartbeat_interval.as_millis().to_string());
     put("POLL_INTERVAL_MS", policies.poll.active.as_millis().to_string());
+    put("WORKSPACE_ID", WORKSPACE_ID.to_owned());
     put("WORKER_ID", from.worker.id.to_string());
     put("WORKER_IDLE_TIMEOUT_MS", policies.scaling.idle_timeout.as_millis().to_string());
     if let Some(assignment) = &from.worker.assignment {

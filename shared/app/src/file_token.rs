@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use crate::worker_token::{current_key, key_id, key_named};
-use crate::{App, AppError};
+use crate::{App, AppError, snapshots};
 
 /// How long a link is good: an image fetches what it needs at once.
 pub const LINK_GOOD_FOR: Millis = Millis::from_secs(15 * 60);
@@ -35,15 +35,16 @@ pub async fn mint(app: &App, object_key: &str) -> Result<String, AppError> {
     Ok(format!("{claims}.{signature}"))
 }
 
-/// Where the file of a link lies, for whoever has the link.
+/// Where the file of a link lies, for whoever has the link. Of a snapshot it is noted that it was asked for.
 ///
 /// # Errors
 /// 404 when it is none of ours, or its time is over.
 pub async fn redeem(app: &App, objects: &Objects, token: &str) -> Result<String, AppError> {
-    match read(app, token).await? {
-        Some(object_key) => Ok(objects.get_url(&object_key, URL_GOOD_FOR).await?),
-        None => Err(Refusal::not_found("file behind this link, or its time is over").into()),
-    }
+    let unknown = || Refusal::not_found("file behind this link, or its time is over");
+    let object_key = read(app, token).await?.ok_or_else(unknown)?;
+    let url = objects.get_url(&object_key, URL_GOOD_FOR).await?;
+    snapshots::fetched(app, &object_key).await?;
+    Ok(url)
 }
 
 /// What the link is to; `None` when it is none of ours, or its time is over.

@@ -88,16 +88,54 @@ impl MessageConfig {
         }
     }
 
-    /// What a worker says of a message, without what it was handed with: workers repeat the text as they have it.
+    /// What a worker says of a message, without what it was handed with: workers repeat the text as they have it, and put
+    /// more below it, each part after a blank line.
     pub(crate) fn take_off<'e>(&self, said: &'e [HistoryEntry]) -> Cow<'e, [HistoryEntry]> {
         let Some(prompt) = &self.system_prompt else { return Cow::Borrowed(said) };
-        let suffix = format!("\n\n{prompt}");
-        let bare = |entry: &HistoryEntry| match entry.content.strip_suffix(&suffix) {
-            Some(text) if entry.role == Role::User => {
-                HistoryEntry { content: text.to_owned(), ..entry.clone() }
-            }
+        let put_on = format!("\n\n{prompt}");
+        let bare = |entry: &HistoryEntry| match without(&entry.content, &put_on) {
+            Some(content) if entry.role == Role::User => HistoryEntry { content, ..entry.clone() },
             _ => entry.clone(),
         };
         Cow::Owned(said.iter().map(bare).collect())
+    }
+}
+
+/// `text` without its first `part` that ends where the text does, or a part of it.
+fn without(text: &str, part: &str) -> Option<String> {
+    let is_whole = |at: &usize| {
+        let rest = &text[at + part.len()..];
+        rest.is_empty() || rest.starts_with("\n\n")
+    };
+    let at = text.match_indices(part).map(|(at, _)| at).find(is_whole)?;
+    Some(format!("{}{}", &text[..at], &text[at + part.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use af_domain::time::Timestamp;
+
+    #[test]
+    fn the_prompt_is_taken_off_wherever_a_worker_has_left_it() {
+        let config = MessageConfig { system_prompt: Some("Be kind.".into()) };
+        let said = |role, content: &str| {
+            let entry = HistoryEntry { role, content: content.into(), at: Timestamp::from_millis(0) };
+            config.take_off(&[entry])[0].content.clone()
+        };
+        for (text, left) in [
+            ("hi\n\nBe kind.", "hi"),
+            ("\n\nBe kind.", ""),
+            (
+                "hi\n\nBe kind.\n\n[telegram_media]\n- photo: https://x",
+                "hi\n\n[telegram_media]\n- photo: https://x",
+            ),
+            ("Be kind.", "Be kind."),
+            ("hi\n\nBe kind. Or not.", "hi\n\nBe kind. Or not."),
+            ("hi\n\nBe kind. Or not.\n\nBe kind.", "hi\n\nBe kind. Or not."),
+        ] {
+            assert_eq!(said(Role::User, text), left);
+            assert_eq!(said(Role::Assistant, text), text, "only what a person said came with it");
+        }
     }
 }

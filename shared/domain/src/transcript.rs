@@ -6,6 +6,9 @@
 
 use crate::message::{HistoryEntry, Role};
 
+/// How the path of a link to a file begins.
+const FILES: &str = "/f/";
+
 /// What becomes of what is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -24,8 +27,19 @@ pub fn place(written: &[HistoryEntry], said: &[HistoryEntry]) -> Place {
     }
     // What the person said begins the message: who says it again begins again.
     let question = said.first().filter(|first| first.role == Role::User);
-    let again = question.and_then(|question| written.iter().position(|entry| same((entry, question))));
+    let again = question.and_then(|question| {
+        let asked = without_links(&question.content);
+        written.iter().position(|e| e.role == question.role && without_links(&e.content) == asked)
+    });
     Place::From(again.unwrap_or(written.len()))
+}
+
+/// A text without what tells one of our links to a file from another: whoever begins again uploads again.
+fn without_links(text: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mut parts = text.split(FILES);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + FILES + part.trim_start_matches(is_token))
 }
 
 #[cfg(test)]
@@ -73,5 +87,13 @@ mod tests {
             Place::From(4),
             "only the question begins it"
         );
+    }
+
+    #[test]
+    fn a_question_with_another_link_to_its_file_is_the_same_question() {
+        let first = [(User, "look\n- https://a/f/eyJ.x_1\n- https://a/f/2"), (Assistant, "nice")];
+        let again = "look\n- https://a/f/eyJ.y-2\n- https://a/f/3";
+        assert_eq!(placed(&first, &[(User, again), (Assistant, "fine")]), Place::From(0));
+        assert_eq!(placed(&first, &[(User, "look\n- https://a/f/1"), (Assistant, "fine")]), Place::From(2));
     }
 }

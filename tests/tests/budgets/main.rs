@@ -54,8 +54,9 @@ these. What a tick of reconcile costs grows with the pool, as its rows show. Ano
 hydration, append, complete and a conversation's view cost the same at 200 and at 100 000 history entries.
 
 1. A free worker asks one shard of the ready index first and the others, side by side, only when that one was empty: a
-   claim under load reads one shard instead of all. Once a poll has found nothing it asks all shards at once, which costs
-   an idle poll one round, and the claim that ends the wait one read for each other shard.
+   claim under load reads one shard instead of all. Once a poll has found nothing it reads one page of the whole index,
+   which tells in one request that there is still nothing; the shards only when more than 32 conversations stand there
+   and none of the page can be won.
 2. The claim's 5 and the sign of life's 1: an idle worker's is written once a minute, in the poll's only round, before
    it is known that there is something to claim. Any other claim is its own sign of life.
 3. Enqueue, claim with hydration, one heartbeat, append 2, complete; enqueued by the API where nothing else is said.

@@ -57,16 +57,8 @@ async fn claims(world: &World) -> Vec<Row> {
             elsewhere,
             at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
         ),
-        Row::new(
-            "… when the last poll had found nothing ¹",
-            waited,
-            at_most(5 + other_shards(), 3).writes(5).reads(all_shards),
-        ),
-        Row::new(
-            "… and its sign of life is due ²",
-            waited_alive,
-            at_most(5 + other_shards(), 3).writes(5 + 1).reads(all_shards),
-        ),
+        Row::new("… when the last poll had found nothing ¹", waited, at_most(5, 3).writes(5).reads(3.0)),
+        Row::new("… and its sign of life is due ²", waited_alive, at_most(5, 3).writes(5 + 1).reads(3.0)),
     ]
 }
 
@@ -143,11 +135,11 @@ async fn idle_polls(world: &World) -> Vec<Row> {
             alive_assigned,
             at_most(1, 1).writes(1).reads(1.0),
         ),
-        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(requests, 1).reads(reads)),
+        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(2, 1).reads(1.0)),
         Row::new(
             "… once a minute, with its sign of life",
             alive_unassigned,
-            at_most(requests, 1).writes(1).reads(reads),
+            at_most(2, 1).writes(1).reads(1.0),
         ),
         Row::new(
             "… the first that finds nothing ¹",

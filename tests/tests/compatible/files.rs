@@ -112,13 +112,14 @@ async fn an_archive_that_is_too_large_is_refused_and_recorded_as_that() {
     // Who declares such a length is answered before it has sent anything.
     let (status, _) = image.post(&prepared["uploadUrl"], vec![0; 64 * MB + 1]).await;
     assert_eq!(status, 413);
-    let args = json!({"snapshotId": prepared["snapshotId"], "error": "upload failed: 413"});
+    let args =
+        json!({"snapshotId": prepared["snapshotId"], "error": "snapshot upload failed [413]: too large"});
     assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
     let rows = world.items().await;
     let row = rows.iter().find(|row| row["id"]["S"] == prepared["snapshotId"]).unwrap();
     assert_eq!(
         (&row["st"]["S"], &row["er"]["S"]),
-        (&json!("failed"), &json!("snapshotTooLarge: upload failed: 413"))
+        (&json!("failed"), &json!("snapshotTooLarge: snapshot upload failed [413]: too large"))
     );
 }
 

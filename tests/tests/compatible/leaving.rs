@@ -16,8 +16,9 @@ async fn image_that_goes<'a>(world: &'a World, id: &str) -> Image<'a> {
 async fn heir_of(world: &World) -> Value {
     world.enqueue(TALK, "telegram", "next").await;
     let heir = world.image("heir", Some(TALK)).await;
+    let restored = heir.restore().await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["conversationId"], TALK);
-    heir.latest().await
+    restored
 }
 
 #[tokio::test]
@@ -34,8 +35,32 @@ async fn one_that_booted_for_nobody_takes_no_conversation_that_has_files_and_mak
         assert_eq!(spare.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
     }
     let heir = world.image("heir", Some(TALK)).await;
-    assert_eq!(heir.latest().await["snapshotId"], kept["snapshotId"]);
+    assert_eq!(heir.restore().await["snapshotId"], kept["snapshotId"]);
     assert_eq!(heir.claim().await["payload"]["messageText"], "next");
+}
+
+#[tokio::test]
+async fn one_that_could_not_fetch_its_files_claims_nothing_and_leaves_them_as_they_are() {
+    let world = World::new().await;
+    let kept = image_that_goes(&world, "w").await.keep("manual", b"files").await;
+    world.enqueue(TALK, "telegram", "next").await;
+    let unlucky = world.image("unlucky", Some(TALK)).await;
+    assert_eq!(unlucky.latest().await["snapshotId"], kept["snapshotId"], "its link is never followed");
+    assert_eq!(unlucky.mine("workerClaim", json!({})).await, Value::Null);
+    assert_eq!(world.row("unlucky").await["status"], "draining");
+    assert_eq!(unlucky.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
+    let args = json!({"workerId": "unlucky", "reason": "drain"});
+    let (_, answer) = unlucky.call("workerPrepareSnapshotUpload", args).await;
+    assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
+    assert_eq!(world.row("unlucky").await["status"], "stopping");
+
+    let heir = world.image("heir", Some(TALK)).await;
+    assert_eq!(heir.restore().await["snapshotId"], kept["snapshotId"]);
+    let job = heir.claim().await;
+    assert_eq!(job["payload"]["messageText"], "next");
+    heir.of(&job, "workerComplete", json!({})).await;
+    world.enqueue(TALK, "telegram", "and the next").await;
+    assert_eq!(heir.claim().await["payload"]["messageText"], "and the next");
 }
 
 #[tokio::test]
@@ -102,6 +127,7 @@ async fn one_that_leaves_by_a_signal_claims_nothing_more_from_then_on() {
     assert_eq!(image.finalize(&prepared, b"files").await, true);
     assert_eq!(world.row("w").await["status"], "stopping");
     let heir = world.image("heir", Some(TALK)).await;
+    heir.restore().await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["payload"]["messageText"], "while it leaves");
 }
 
@@ -118,7 +144,7 @@ async fn one_that_leaves_by_a_signal_gives_back_what_it_runs() {
     assert_eq!(world.row("w").await["status"], "stopping");
     world.advance(Policies::default().lease.stale_after);
     let heir = world.image("heir", Some(TALK)).await;
-    assert_eq!(heir.latest().await["snapshotId"], prepared["snapshotId"]);
+    assert_eq!(heir.restore().await["snapshotId"], prepared["snapshotId"]);
     assert_eq!(heir.claim().await["messageId"], job["messageId"]);
 }
 
@@ -185,13 +211,21 @@ async fn one_that_is_told_to_stop_before_anybody_has_drained_it_is_stopping_too(
 async fn one_that_has_claimed_nothing_has_nothing_to_keep_and_is_stopping_at_once() {
     let world = World::new().await;
     world.enqueue(TALK, "telegram", "hello").await;
-    let image = world.image("w", Some(TALK)).await;
-    let args = json!({"workerId": "w", "conversationId": TALK, "reason": "manual"});
-    let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
-    assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
-    assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
-    let row = world.row("w").await;
-    assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+    // Before it has claimed, an image does not say which conversation it was started for.
+    for (id, conversation, args) in [
+        ("w", Some(TALK), json!({"conversationId": TALK})),
+        ("unsaid", Some(TALK), json!({})),
+        ("free", None, json!({})),
+    ] {
+        let image = world.image(id, conversation).await;
+        let mut args = args;
+        (args["workerId"], args["reason"]) = (json!(id), json!("manual"));
+        let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
+        assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
+        assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
+        let row = world.row(id).await;
+        assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
+    }
     let heir = world.image("heir", None).await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["conversationId"], TALK);
 }

@@ -251,6 +251,15 @@ impl Image<'_> {
         self.value("workerLatestSnapshotForRestore", args).await
     }
 
+    /// Fetches what it begins with, as an image does before anything else.
+    async fn restore(&self) -> Value {
+        let latest = self.latest().await;
+        if !latest.is_null() {
+            assert_eq!(self.fetch(&latest["downloadUrl"]).await.0, 200);
+        }
+        latest
+    }
+
     /// A plain GET that follows redirections, as the image's shell does it.
     async fn fetch(&self, url: &Value) -> (u16, Vec<u8>) {
         let answer = self.world.http.get(url.as_str().unwrap()).send().await.unwrap();

@@ -1,5 +1,7 @@
 //! What every function answers to a call that it does not carry out. Nothing is written then.
 
+use af_app::worker_token::TOKEN_GOOD_FOR;
+use af_domain::time::Millis;
 use serde_json::{Value, json};
 
 use crate::{Image, TALK, World};
@@ -37,7 +39,7 @@ fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'s
         (
             "workerPrepareSnapshotUpload",
             with(&worker, with(&talk, json!({"reason": "drain"}))),
-            vec!["workerId", "conversationId", "reason"],
+            vec!["workerId", "reason"],
         ),
         (
             "workerFinalizeSnapshotUpload",
@@ -49,7 +51,7 @@ fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'s
             with(&of_snapshot, json!({"error": "no"})),
             vec!["workerId", "snapshotId", "error"],
         ),
-        ("workerLatestSnapshotForRestore", talk, vec!["conversationId"]),
+        ("workerLatestSnapshotForRestore", talk, vec![]),
         ("workerGenerateMediaUploadUrl", json!({}), vec![]),
         ("workerGetStorageFileUrl", json!({"storageId": "s"}), vec!["storageId"]),
         ("workerGlobalSkillsManifest", json!({}), vec![]),
@@ -94,6 +96,72 @@ async fn a_missing_argument_is_named() {
             refused(&image, function, &args).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_that_opens_nothing_is_refused_by_every_function() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    let signed_by_another = world.image("signed", None).await.token;
+    let (claims, signature) = (image.token.split('.').next(), signed_by_another.split('.').nth(1));
+    let forged = format!("{}.{}", claims.unwrap(), signature.unwrap());
+    for token in ["nonsense", "afw_", &image.token[..image.token.len() - 2], &forged] {
+        let stranger = world.with_token("w", token);
+        for (function, args, _) in functions(&job, &snapshot) {
+            let message = refused(&stranger, function, &args).await;
+            assert!(message.contains("worker token") && !message.contains(token), "{function}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_by_every_function_but_the_one_that_tells_to_stop() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    world.advance(TOKEN_GOOD_FOR);
+    for (function, args, _) in functions(&job, &snapshot) {
+        if function == "workerControlState" {
+            let before = world.items().await;
+            assert_eq!(image.value(function, args).await, json!({"shouldStop": true}));
+            assert_eq!(world.items().await, before);
+            continue;
+        }
+        assert_eq!(refused(&image, function, &args).await, "this worker token has expired", "{function}");
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_worker_gets_nothing_from_any_function() {
+    let world = World::new().await;
+    let (image, job, snapshot) = scene(&world).await;
+    // Silent for so long, its message is given to another, and it to its end.
+    for _ in 0..3 {
+        world.advance(Millis::from_secs(10 * 60));
+        world.reconcile().await;
+    }
+    assert_eq!(world.row("w").await["status"], "stopped");
+    let before = world.items().await;
+    for (function, args, _) in functions(&job, &snapshot) {
+        let (status, answer) = image.call(function, args).await;
+        assert_eq!(status, 200, "{function}");
+        let value = &answer["value"];
+        match function {
+            "workerControlState" => assert_eq!(value, &json!({"shouldStop": true})),
+            // What images take for "it is no longer yours" is no error to them.
+            "workerClaim" | "workerHydrationBundle" | "workerGetStorageFileUrl" => {
+                assert_eq!((&answer["status"], value), (&json!("success"), &Value::Null), "{function}");
+            }
+            "workerHeartbeat" | "workerComplete" => {
+                assert_eq!((&answer["status"], value), (&json!("success"), &json!(false)), "{function}");
+            }
+            "workerFail" => {
+                let nothing = json!({"requeued": false, "deadLettered": false, "nextScheduledFor": null});
+                assert_eq!(value, &nothing);
+            }
+            _ => assert_eq!(answer["status"], "error", "{function}: {answer}"),
+        }
+    }
+    assert_eq!(world.items().await, before);
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ impl<'a> Crew<'a> {
                 Some(_) if self.idles => return,
                 Some(job) => self.run(worker, hands, &job).await,
                 None if polled.control.should_stop => return self.leave(worker, hands).await,
-                None if polled.control.switch => {
+                None if polled.control.switch.is_some() => {
                     self.keep(worker, hands).await;
                     hands.release = true;
                 }

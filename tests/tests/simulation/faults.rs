@@ -278,7 +278,7 @@ impl Faults for Troubles {
 /// moment up to which the ready index is read is left out, or no read would ever come twice.
 fn eventual_read(request: &WireRequest) -> Option<String> {
     let body = &request.body;
-    if !matches!(request.operation.as_str(), "GetItem" | "Query") || body["ConsistentRead"] == true {
+    if !matches!(request.operation.as_str(), "GetItem" | "Query" | "Scan") || body["ConsistentRead"] == true {
         return None;
     }
     let mut named = body.clone();

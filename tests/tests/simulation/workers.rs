@@ -30,6 +30,10 @@ const WORK_MS_MAX: u64 = 40_000;
 /// How often a call about a message is sent before the worker gives it up.
 const SENDINGS_MAX: usize = 4;
 
+/// How often one right after the other a worker is asked to let go and lets go in vain: others may come between. Time does
+/// not pass meanwhile, so without this a world would never end.
+const LETS_GO_MAX: u32 = 10;
+
 /// How a worker goes on after a message.
 #[derive(PartialEq)]
 enum After {
@@ -61,6 +65,7 @@ impl Worker {
     async fn live(mut self) -> MachineState {
         let mut conversation: Option<ConversationId> = None;
         let mut release = false;
+        let mut asked = 0;
         // Image, restore, gateway.
         tokio::time::sleep(self.within(20_000)).await;
         while self.world.provider.runs(&self.id) {
@@ -82,15 +87,20 @@ impl Worker {
                     continue;
                 }
             };
-            release = polled.control.switch;
-            if release {
+            release = polled.control.switch.is_some();
+            if let Some(own) = polled.control.switch {
+                conversation = Some(own);
                 world.shared.tally.count(Event::Switched);
             }
             if polled.control.should_stop {
                 break;
             }
             let Some(job) = polled.job else {
-                if !release {
+                asked = if release { asked + 1 } else { 0 };
+                if asked > LETS_GO_MAX {
+                    world.complain(format!("{id} was asked {asked} times to let go, and could not"));
+                }
+                if !release || asked > LETS_GO_MAX {
                     self.clock.sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
                 }
                 continue;

@@ -2,12 +2,13 @@
 //!
 //! A published image knows which of the three a function belongs to; here they are the same.
 
+use af_app::worker::assignment;
 use af_app::worker_token::{self, Signed};
 use af_app::{AppError, public_url};
 use af_aws::objects::Objects;
-use af_domain::ids::{InvalidId, WorkerId};
+use af_domain::ids::{ConversationId, InvalidId, WorkerId};
 use af_domain::refusal::{Code, Refusable, Refusal};
-use af_http::{ApiPath, PathParam, Problem, PublicUrl, parse_json, status};
+use af_http::{ApiPath, Id, PathParam, Problem, PublicUrl, parse_json, status};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -160,6 +161,21 @@ impl Call {
         let args = serde_json::to_vec(&std::mem::take(&mut self.args));
         let args = args.map_err(|source| AppError::Unreadable { what: "arguments", source })?;
         Ok(parse_json(&args)?)
+    }
+
+    /// The conversation that the caller names, else the one that it is assigned to: before its first claim, an image
+    /// names none.
+    ///
+    /// # Errors
+    /// 401 when the caller has stopped.
+    pub async fn conversation(
+        &self,
+        named: Option<Id<ConversationId>>,
+    ) -> Result<Option<ConversationId>, AppError> {
+        match named {
+            Some(named) => Ok(Some(named.0)),
+            None => Ok(assignment(&self.app, &self.worker).await?.map(|assignment| assignment.conversation)),
+        }
     }
 
     /// A URL of this deployment that needs no token.

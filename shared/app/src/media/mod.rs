@@ -14,7 +14,6 @@ use af_domain::ids::{StorageId, WorkerId};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::worker::Assignment;
 
-use crate::worker::revoked;
 use crate::{App, AppError};
 
 /// Where a file lies in the bucket.
@@ -24,8 +23,6 @@ pub fn object_key(id: &StorageId) -> String {
 
 /// What `worker` is assigned to.
 async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment, AppError> {
-    let row = app.store.worker_now(worker).await?;
-    let row = row.filter(|w| w.status.is_live());
     let none = || Refusal::new(Code::Conflict, "this worker has no conversation that files could belong to");
-    Ok(row.ok_or_else(revoked)?.assignment.ok_or_else(none)?)
+    Ok(crate::worker::assignment(app, worker).await?.ok_or_else(none)?)
 }

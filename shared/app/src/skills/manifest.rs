@@ -14,7 +14,7 @@ use crate::{App, AppError};
 /// Times the channel is read anew because a skill was deleted while its files were read.
 const READ_TRIES_MAX: usize = 3;
 /// The one workspace there is.
-const WORKSPACE_ID: &str = "default";
+pub(crate) const WORKSPACE_ID: &str = "default";
 
 /// What a worker is answered.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub use activate::activate;
 pub use delete::delete;
 pub use deploy::{Deploy, deploy};
 pub use list::{VersionView, get, list, version, versions};
+pub(crate) use manifest::WORKSPACE_ID;
 pub use manifest::{Fetched, Manifest, manifest};
 pub use status::set_status;
 

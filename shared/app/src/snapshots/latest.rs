@@ -6,7 +6,7 @@ use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
-use super::object_key;
+use super::{object_key, snapshot_under};
 use crate::{App, AppError};
 
 /// A snapshot that can be restored now.
@@ -50,6 +50,17 @@ pub async fn to_restore(
         return Err(Refusal::not_found(format!("conversation {conversation} of this worker")).into());
     }
     Ok(latest?)
+}
+
+/// Notes that whoever begins with a snapshot has fetched it, if `object_key` is one's.
+///
+/// # Errors
+/// When the table cannot answer.
+pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError> {
+    if let Some(id) = snapshot_under(object_key) {
+        app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable, AppError> {

@@ -10,9 +10,10 @@ use super::{END_TRIES_MAX, fail, finalize, own, refused};
 use crate::reconcile::{FinalSnapshot, Outcome, drain, settle};
 use crate::{App, AppError, policies};
 
-/// What a failure says when no archive ever reached us: most likely one that the gateway or Lambda refused before our
-/// code ran.
+/// What a failure says when the gateway or Lambda refused the archive before our code ran.
 const TOO_LARGE: &str = "snapshotTooLarge";
+/// How images tell the status that an upload was answered with.
+const STATUS_TOO_LARGE: &str = "[413]";
 
 /// Finalizes a snapshot of `worker`, which says what it has uploaded, and lets it leave.
 ///
@@ -44,12 +45,12 @@ pub async fn fail_and_leave(
     error: &str,
 ) -> Result<(), AppError> {
     let (snapshot, _) = own(app, worker, id).await?;
-    if snapshot.content.is_none() {
+    if snapshot.content.is_none() && error.contains(STATUS_TOO_LARGE) {
         tracing::warn!(
             metric = "snapshot_too_large",
             worker = %worker,
             snapshot = %id,
-            "the archive of a snapshot never came"
+            "the archive of a snapshot was too large"
         );
         fail(app, worker, id, &format!("{TOO_LARGE}: {error}")).await?;
     } else {

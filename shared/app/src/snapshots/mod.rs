@@ -15,6 +15,7 @@ mod receive;
 pub use expire::expire;
 pub use fail::fail;
 pub use finalize::finalize;
+pub(crate) use latest::fetched;
 pub use latest::{Restorable, latest, to_restore};
 pub use leave::{fail_and_leave, finalize_and_leave};
 pub use list::{SnapshotView, latest_of_user, of_user};
@@ -33,10 +34,17 @@ use crate::{App, AppError};
 
 /// Times that the end of an upload is decided anew when others change the conversation meanwhile.
 const END_TRIES_MAX: usize = 5;
+/// Where in the bucket archives lie.
+const FOLDER: &str = "snapshots/";
 
 /// Where a snapshot's archive lies in the bucket.
 pub fn object_key(id: &SnapshotId) -> String {
-    format!("snapshots/{id}")
+    format!("{FOLDER}{id}")
+}
+
+/// The snapshot whose archive lies there.
+fn snapshot_under(object_key: &str) -> Option<SnapshotId> {
+    SnapshotId::parse(object_key.strip_prefix(FOLDER)?).ok()
 }
 
 /// A snapshot that this worker has made, with its conversation.

@@ -66,7 +66,8 @@ pub async fn prepare(
     Ok(Prepared { snapshot, upload, url_expires_at })
 }
 
-/// Prepares a snapshot of a worker that cannot say yet what its archive will be; `receive` takes it. Such a worker does
+/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot say yet what its archive will be;
+/// `receive` takes it. Such a worker does
 /// not ask twice: with the reason `signal`, what it runs is given back first.
 ///
 /// # Errors
@@ -74,9 +75,13 @@ pub async fn prepare(
 pub async fn prepare_unannounced(
     app: &App,
     worker: &WorkerId,
-    conversation: &ConversationId,
+    conversation: Option<&ConversationId>,
     reason: SnapshotReason,
 ) -> Result<Snapshot, AppError> {
+    let Some(conversation) = conversation else {
+        leave(app, worker, FinalSnapshot::Awaited).await?;
+        return Err(Refusal::new(Code::Conflict, SnapshotRefusal::NothingClaimed.to_string()).into());
+    };
     if reason == SnapshotReason::Signal {
         give_back_what_runs(app, worker, conversation).await?;
     }

@@ -59,6 +59,10 @@ pub(super) async fn owned(
         let now = app.now();
         match conversation.claim(wanted.worker, app.entropy.next_u64(), now, wanted.policies) {
             Ok(claimed) => {
+                if wanted.restores_at_boot && has_begun_without_files(app, wanted, &conversation).await? {
+                    reconcile::drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
+                    return Ok(None);
+                }
                 let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
                 let (commit, loaded) = tokio::join!(commit, load(app, wanted, &claimed));
                 if let Commit::Done = commit? {
@@ -91,29 +95,55 @@ pub(super) async fn owned(
     Ok(None)
 }
 
-/// In which order a free worker asks the shards of the ready index.
-pub(super) struct Shards {
-    /// Those it asks at once.
-    pub first: Vec<u64>,
-    /// Those it asks, at once, when the first had nothing.
+/// Whether the owner, about to claim for the first time, has not fetched the files that there are: it could not, and began
+/// without them.
+async fn has_begun_without_files(
+    app: &App,
+    wanted: &Wanted<'_>,
+    conversation: &Conversation,
+) -> Result<bool, StoreError> {
+    let lacks = |conversation: &Conversation| {
+        let owner = conversation.owner.as_ref().filter(|owner| &owner.worker == wanted.worker);
+        owner.is_some_and(|owner| owner.claimed_at.is_none() && owner.restored_at.is_none())
+    };
+    if !lacks(conversation) {
+        return Ok(false);
+    }
+    let key = std::slice::from_ref(&conversation.key);
+    // Strongly: it may have fetched them a moment ago.
+    let (now, kept) =
+        tokio::join!(app.store.conversation(&conversation.key, true), app.store.with_snapshot(key));
+    Ok(now?.as_ref().is_some_and(lacks) && !kept?.is_empty())
+}
+
+/// What the ready index has to offer a free worker.
+pub(super) struct Offer {
+    /// What the first look at it has shown.
+    candidates: Vec<ReadyConversation>,
+    /// The shards that have more, or were not looked at.
     others: Vec<u64>,
 }
 
-impl Shards {
-    /// One by chance and then the others; all of them, when the worker's last poll found nothing in any. Under load a
-    /// claim so reads one shard, and a worker that waits for work waits one round for its answer.
-    pub fn to_ask(app: &App, wanted: &Wanted<'_>) -> Self {
-        let all = 0..wanted.policies.queue.ready_shards;
-        if app.idlers.get(wanted.worker, app.now()).is_some() {
-            return Self { first: all.collect(), others: Vec::new() };
-        }
-        let chosen = app.entropy.below(usize::try_from(all.end).unwrap_or(1)) as u64;
-        Self { first: vec![chosen], others: all.filter(|s| *s != chosen).collect() }
+impl Offer {
+    /// To a worker that does not look.
+    pub const NONE: Self = Self { candidates: Vec::new(), others: Vec::new() };
+}
+
+/// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing in any. Under
+/// load a claim so reads one shard, and a worker that waits for work learns in one request that there is none.
+pub(super) async fn offer(app: &App, wanted: &Wanted<'_>) -> Result<Offer, StoreError> {
+    let shards = 0..wanted.policies.queue.ready_shards;
+    if app.idlers.get(wanted.worker, app.now()).is_some() {
+        let (candidates, is_all) = app.store.ready_at_a_glance(app.now(), READY_PAGE).await?;
+        return Ok(Offer { candidates, others: shards.filter(|_| !is_all).collect() });
     }
+    let chosen = app.entropy.below(usize::try_from(shards.end).unwrap_or(1)) as u64;
+    let others = shards.filter(|shard| *shard != chosen).collect();
+    Ok(Offer { candidates: ready(app, &[chosen]).await?, others })
 }
 
 /// What these shards of the ready index have to offer now.
-pub(super) async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
+async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
     let now = app.now();
     let pages = shards.iter().map(|s| app.store.ready_page(*s, now, READY_PAGE, None));
     let pages = futures::future::try_join_all(pages).await?;
@@ -128,18 +158,13 @@ pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<boo
     Ok(pages.iter().any(|(found, _)| !found.is_empty()))
 }
 
-/// A message of a conversation that nobody owns; the worker becomes its owner. `candidates` is what the first shards
-/// had; the others are asked only when there was nothing to win.
-pub(super) async fn free(
-    app: &App,
-    wanted: &Wanted<'_>,
-    shards: &Shards,
-    candidates: Vec<ReadyConversation>,
-) -> Result<Option<Claim>, AppError> {
-    if let Some(claim) = one_of(app, wanted, candidates).await? {
+/// A message of a conversation that nobody owns; the worker becomes its owner. The other shards are asked only when the
+/// first look had nothing to win.
+pub(super) async fn free(app: &App, wanted: &Wanted<'_>, offer: Offer) -> Result<Option<Claim>, AppError> {
+    if let Some(claim) = one_of(app, wanted, offer.candidates).await? {
         return Ok(Some(claim));
     }
-    one_of(app, wanted, ready(app, &shards.others).await?).await
+    one_of(app, wanted, ready(app, &offer.others).await?).await
 }
 
 /// One of these conversations: of the highest priority that has any, any.

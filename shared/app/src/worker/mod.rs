@@ -28,11 +28,11 @@ pub use transcript::{Transcribed, reply_under, transcribe};
 pub(crate) use words::in_words;
 
 use af_domain::conversation::{Conversation, OwnerState};
-use af_domain::ids::WorkerId;
+use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Worker, WorkerStatus};
+use af_domain::worker::{Assignment, Worker, WorkerStatus};
 
 use crate::{App, AppError};
 
@@ -45,8 +45,8 @@ pub struct Control {
     pub reasons: Vec<&'static str>,
     /// When it must be gone.
     pub drain_by: Option<Timestamp>,
-    /// It shall let go of its conversation: that one is quiet and others wait.
-    pub switch: bool,
+    /// The conversation that it shall let go of: that one is quiet and others wait. It may not know that it owns it.
+    pub switch: Option<ConversationId>,
 }
 
 impl Control {
@@ -93,8 +93,18 @@ impl Control {
         let quiet = conversation.lease.is_none() && conversation.readiness(now, policies).head.is_none();
         let quiet_for = now.since(conversation.active_at.max(owner.assigned_at));
         let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
-        Self { switch, ..Self::default() }
+        Self { switch: switch.then(|| conversation.id.clone()), ..Self::default() }
     }
+}
+
+/// What `worker` is assigned to.
+///
+/// # Errors
+/// 401 when it has stopped; when its row cannot be read.
+pub async fn assignment(app: &App, worker: &WorkerId) -> Result<Option<Assignment>, AppError> {
+    // Strongly: a worker that has just been registered must not be told that it has stopped.
+    let row = app.store.worker_now(worker).await?.filter(|row| row.status.is_live());
+    Ok(row.ok_or_else(revoked)?.assignment)
 }
 
 /// A worker whose life is over: its token opens nothing any more.

@@ -8,8 +8,8 @@ use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
-use super::claiming::{self, Shards, Wanted};
-use super::{Control, revoked};
+use super::claiming::{self, Offer, Wanted};
+use super::{Control, assignment};
 use crate::hydrate::{Bundle, Job};
 use crate::reconcile::{FinalSnapshot, settle};
 use crate::{App, AppError, policies};
@@ -112,9 +112,10 @@ pub(super) async fn as_owner(
     let job = claiming::owned(app, wanted, conversation).await?;
     let control = match &job {
         Some(_) => Control::default(),
-        None => {
-            Control { switch: control.switch && is_wanted(app, &quiet, wanted.policies).await?, ..control }
+        None if control.switch.is_some() && !is_wanted(app, &quiet, wanted.policies).await? => {
+            Control { switch: None, ..control }
         }
+        None => control,
     };
     Ok(answer(control, job, &quiet, wanted.policies, now))
 }
@@ -135,14 +136,13 @@ pub(super) async fn is_wanted(
 
 async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
     let now = app.now();
-    let shards = Shards::to_ask(app, wanted);
-    let ready = async {
+    let offer = async {
         match request.busy {
-            true => Ok(Vec::new()),
-            false => claiming::ready(app, &shards.first).await,
+            true => Ok(Offer::NONE),
+            false => claiming::offer(app, wanted).await,
         }
     };
-    let (row, ready) = tokio::join!(row_of(app, wanted.worker), ready);
+    let (row, offer) = tokio::join!(row_of(app, wanted.worker), offer);
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
@@ -162,7 +162,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
     }
     if !request.busy {
-        if let Some((job, bundle)) = claiming::free(app, wanted, &shards, ready?).await? {
+        if let Some((job, bundle)) = claiming::free(app, wanted, offer?).await? {
             // The claim was a sign of life, too.
             app.signs_of_life.put(wanted.worker.clone(), (), now);
             app.idlers.forget(wanted.worker);
@@ -203,12 +203,7 @@ pub async fn alive(app: &App, worker: &WorkerId) -> Result<(), AppError> {
 /// # Errors
 /// 401 when it has stopped; when its row cannot be read.
 pub async fn may_still_ask(app: &App, worker: &WorkerId) -> Result<(), AppError> {
-    // Strongly: a worker that has just been registered must not be told that it has stopped.
-    let row = app.store.worker_now(worker).await?;
-    if !row.is_some_and(|row| row.status.is_live()) {
-        return Err(revoked().into());
-    }
-    Ok(())
+    assignment(app, worker).await.map(drop)
 }
 
 /// Writes the worker's sign of life, if it is due.

@@ -30,7 +30,7 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError>
     let now = app.now();
     let stop = match &owned {
         owned if is_over(&row, owned.as_ref(), now, &policies) => true,
-        Some(quiet) if Control::of_owner(quiet, worker, &policies, now).switch => {
+        Some(quiet) if Control::of_owner(quiet, worker, &policies, now).switch.is_some() => {
             is_wanted(app, quiet, &policies).await?
         }
         _ => false,

@@ -86,6 +86,8 @@ pub struct Owner {
     pub claimed_at: Option<Timestamp>,
     /// The fence that its last snapshot is of.
     pub snapshot_fence: Option<Fence>,
+    /// When it fetched the files that it begins with, by a link of ours; `None` for whoever needs no link.
+    pub restored_at: Option<Timestamp>,
 }
 
 /// How the latest settled lease ended; lets a repeated call recognise its own first sending.

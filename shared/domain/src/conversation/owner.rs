@@ -16,6 +16,7 @@ impl Conversation {
             wanted_elsewhere: false,
             claimed_at: None,
             snapshot_fence: None,
+            restored_at: None,
         });
     }
 

@@ -154,7 +154,11 @@ fn broken_rule(path: &str) -> Option<&'static str> {
         (!path.chars().any(char::is_control), "have no control characters"),
         (!path.contains(['\\', ':']), "have neither '\\' nor ':'; folders are separated by '/'"),
         (!path.starts_with('/'), "be relative, without '/' in front"),
-        (segments().all(|s| !matches!(s, "." | "..")), "have no segment '.' or '..'"),
+        // Published images take `a../b` for a way out, and then no skill at all.
+        (
+            segments().all(|s| !matches!(s, "." | "..")) && !path.contains("../"),
+            "have no segment '.' or '..', nor '../' in it",
+        ),
         (segments().all(|s| !s.is_empty()), "name a file, without '//' and without '/' at its end"),
         (segments().all(|s| !s.eq_ignore_ascii_case(MARKER)), "not be .af-global-skill.json, which is ours"),
     ];

@@ -128,6 +128,24 @@ impl Store {
         }
     }
 
+    /// Notes that a conversation's owner, which has claimed nothing yet, has fetched the files that it begins with.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn restored_if_unclaimed(
+        &self,
+        key: &ConversationKey,
+        now: Timestamp,
+    ) -> Result<Commit, StoreError> {
+        let update = Update::of(keys::conversation(key))
+            .set("ow.rs", now)
+            .when("attribute_exists(#ow) AND attribute_not_exists(#ow.#cl)");
+        Ok(match self.update(update).await? {
+            Updated::Done(_) => Commit::Done,
+            Updated::Refused(_) => Commit::Stale,
+        })
+    }
+
     /// Asks the owner to let go when it is quiet, or takes that back.
     ///
     /// # Errors

@@ -116,6 +116,7 @@ fn owner_item(owner: &Owner) -> Item {
         .put_some("sw", owner.wanted_elsewhere.then_some(true))
         .put_some("cl", owner.claimed_at)
         .put_some("sf", owner.snapshot_fence.map(|f| f.0))
+        .put_some("rs", owner.restored_at)
         .build()
 }
 
@@ -182,6 +183,7 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
         wanted_elsewhere: reader.flag("sw"),
         claimed_at: reader.time_if("cl")?,
         snapshot_fence: reader.number_if("sf")?.map(Fence),
+        restored_at: reader.time_if("rs")?,
     }))
 }
 

@@ -183,14 +183,27 @@ impl Store {
             .send()
             .await
             .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let read = |item: &Item| {
-            let reader = Reader::of(item);
-            let key = reader.text("pk")?.trim_start_matches("C#").to_owned();
-            let key = ConversationKey::parse(key).map_err(|e| reader.malformed("pk", &e.to_string()))?;
-            Ok(ReadyConversation { key, ready: ReadyKey::from_stored(reader.text("rk")?.to_owned()) })
-        };
-        let found = answer.items().iter().map(read).collect::<Result<_, StoreError>>()?;
+        let found = answer.items().iter().map(ready_from).collect::<Result<_, StoreError>>()?;
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
+    }
+
+    /// One page of the whole ready index: of `limit` conversations at most those that are due by `until`, and whether
+    /// that is all there is. What of a shard is on the page is its best. Eventually consistent: an entry may be out of
+    /// date.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn ready_at_a_glance(
+        &self,
+        until: Timestamp,
+        limit: i32,
+    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
+        let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
+        let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
+        let horizon = keys::ready_horizon(until);
+        let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
+        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
+        Ok((due, answer.last_evaluated_key.is_none()))
     }
 
     /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.
@@ -227,6 +240,13 @@ impl Store {
         }
         Ok((ids, last.filter(|_| answer.last_evaluated_key.is_some())))
     }
+}
+
+fn ready_from(item: &Item) -> Result<ReadyConversation, StoreError> {
+    let reader = Reader::of(item);
+    let key = reader.text("pk")?.trim_start_matches("C#").to_owned();
+    let key = ConversationKey::parse(key).map_err(|e| reader.malformed("pk", &e.to_string()))?;
+    Ok(ReadyConversation { key, ready: ReadyKey::from_stored(reader.text("rk")?.to_owned()) })
 }
 
 /// Where a page of the ready index ended.

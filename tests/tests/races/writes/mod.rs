@@ -52,6 +52,7 @@ writes! {
         expire_payload_if_present => Same;
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;
+        restored_if_unclaimed => Same;
     }
     operator {
         cancel_if_waiting => Says("Stale");

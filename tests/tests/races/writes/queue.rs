@@ -101,6 +101,13 @@ pub async fn ask_to_switch_if_owned(world: &World, app: &App, times: usize) -> V
     send!(times, app.store.ask_to_switch_if_owned(&owned, true))
 }
 
+pub async fn restored_if_unclaimed(world: &World, app: &App, times: usize) -> Vec<String> {
+    world.enqueue(&talk(), None).await;
+    world.worker("w", Some(&talk())).await;
+    let key = world.stored(&talk()).await.key;
+    send!(times, app.store.restored_if_unclaimed(&key, app.now()))
+}
+
 /// A message of 100 KB has ended.
 pub async fn expire_payload_if_present(world: &World, app: &App, times: usize) -> Vec<String> {
     let worker = owner(world, 0).await;

@@ -1,4 +1,4 @@
-//! `workerLatestSnapshotForRestore {workspaceId, agentKey, conversationId}` → null or
+//! `workerLatestSnapshotForRestore {workspaceId, agentKey, conversationId?}` → null or
 //! `{snapshotId, downloadUrl, sha256, sizeBytes, createdAt}`
 
 use af_app::snapshots::{object_key, to_restore};
@@ -13,7 +13,8 @@ use crate::compatible::call::Call;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Args {
-    conversation_id: Id<ConversationId>,
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
 }
 
 /// What the caller begins with; `null` when nobody has kept anything of its conversation.
@@ -22,7 +23,8 @@ struct Args {
 /// 404 when the conversation is not the caller's.
 pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let args: Args = call.args()?;
-    let Some(snapshot) = to_restore(&call.app, &call.worker, &args.conversation_id.0).await? else {
+    let Some(conversation) = call.conversation(args.conversation_id).await? else { return Ok(Value::Null) };
+    let Some(snapshot) = to_restore(&call.app, &call.worker, &conversation).await? else {
         return Ok(Value::Null);
     };
     let file = file_token::mint(&call.app, &object_key(&snapshot.id)).await?;

@@ -1,4 +1,4 @@
-//! `workerPrepareSnapshotUpload {workerId, workspaceId, agentKey, conversationId, reason}` →
+//! `workerPrepareSnapshotUpload {workerId, workspaceId, agentKey, conversationId?, reason}` →
 //! `{snapshotId, uploadUrl, expiresAt}`
 
 use af_app::AppError;
@@ -15,7 +15,8 @@ use crate::compatible::call::Call;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Args {
-    conversation_id: Id<ConversationId>,
+    #[serde(default)]
+    conversation_id: Option<Id<ConversationId>>,
     reason: String,
 }
 
@@ -30,7 +31,8 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let reason = SnapshotReason::parse(&args.reason).ok_or_else(unknown)?;
     // Before the row: without a URL, it would be there for nothing.
     let url = call.upload_url("snapshots").await?;
-    let snapshot = prepare_unannounced(&call.app, &call.worker, &args.conversation_id.0, reason).await?;
+    let conversation = call.conversation(args.conversation_id).await?;
+    let snapshot = prepare_unannounced(&call.app, &call.worker, conversation.as_ref(), reason).await?;
     Ok(json!({
         "snapshotId": snapshot.id.as_str(),
         "uploadUrl": format!("{url}/{}", snapshot.id),
