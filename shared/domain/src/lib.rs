@@ -18,4 +18,5 @@ pub mod skill;
 pub mod snapshot;
 pub mod time;
 pub mod transcript;
+pub mod upload;
 pub mod worker;

@@ -24,6 +24,7 @@ mod payload;
 pub mod reconcile_lease;
 pub mod skill;
 pub mod snapshot;
+pub mod upload;
 pub mod worker;
 mod write;
 

@@ -18,12 +18,16 @@ use crate::due::DueCursor;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::Key;
+use crate::upload::{Prepare, counted};
 use crate::worker::settle_row;
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
 /// How long the row of a snapshot whose object is gone stays readable.
 const GONE_KEPT: Millis = Millis::from_days(30);
+
+/// What an archive counts whose size is announced with its upload: it comes through a function, which takes no more.
+const UNANNOUNCED_BYTES: u64 = 6 * 1024 * 1024;
 
 /// How a conversation changes with the end of an upload.
 #[derive(Debug, Clone, Copy)]
@@ -130,15 +134,23 @@ impl Store {
         Ok((due.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
     }
 
-    /// Makes the row of a snapshot that will be uploaded.
+    /// Makes the row of a snapshot that will be uploaded, and counts its bytes in its worker's row.
     ///
     /// # Errors
     /// When the table cannot answer.
-    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Commit, StoreError> {
+    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare, StoreError> {
         let row = snapshot_item(keys::snapshot(&snapshot.id), snapshot)
             .put("xp", keys::EXPIRING_SNAPSHOTS)
             .put("xk", snapshot.expires_at);
-        Ok(as_commit(&self.commit(self.transaction().put_new(row.build())).await?))
+        let bytes = snapshot.content.as_ref().map_or(UNANNOUNCED_BYTES, |content| content.size_bytes);
+        let counted = counted(&snapshot.worker, bytes, snapshot.created_at);
+        let committed = self.commit(self.transaction().put_new(row.build()).update(counted)).await?;
+        if committed.is_done() {
+            return Ok(Prepare::Done);
+        }
+        let is_worker_there = committed.refusal(1).is_some_and(|refusal| refusal.old.is_some());
+        let is_too_much = committed.refusal(0).is_none() && is_worker_there;
+        Ok(if is_too_much { Prepare::TooMuch } else { Prepare::Stale })
     }
 
     /// Notes what was uploaded for a snapshot whose worker announces with its upload.

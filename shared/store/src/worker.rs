@@ -299,7 +299,7 @@ fn volume_item(volume: &Volume) -> Item {
     Writer::default().put("nm", volume.name.as_str()).put_some("id", volume.id.as_deref()).build()
 }
 
-fn worker_from(item: &Item) -> Result<Worker, StoreError> {
+pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
         "active" => WorkerStatus::Active,

@@ -128,3 +128,31 @@ async fn what_cannot_be_announced_is_refused_with_the_field_at_fault() {
     }
     assert_eq!(worker.get("media/nonsense").await.pointer(), "/storageId");
 }
+
+#[tokio::test]
+async fn what_a_worker_announces_is_bounded_by_the_day() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (other, _) = world.busy_worker("other", "another").await;
+    worker.complete(&job, json!({})).await.body_of(200);
+    let archive = json!({
+        "conversationId": TALK, "reason": "manual", "sizeBytes": 5_u64 << 30, "sha256": "a".repeat(64),
+    });
+    let largest = json!({"sizeBytes": SIZE_BYTES_MAX, "sha256": "a".repeat(64)});
+    for _ in 0..25 {
+        worker.post("snapshots", archive.clone()).await.body_of(201);
+    }
+    for _ in 0..12 {
+        worker.post("media", largest.clone()).await.body_of(201);
+    }
+    let before = world.items().await;
+    for (path, body) in [("snapshots", &archive), ("media", &largest)] {
+        assert_eq!(worker.post(path, body.clone()).await.problem(), (429, "rate_limited"), "{path}");
+    }
+    assert_eq!(world.items().await, before);
+    other.post("media", largest.clone()).await.body_of(201);
+    // What a file is worth: the 512th part of a day.
+    world.advance(Millis::new(24 * 60 * 60 * 1_000 / 512));
+    worker.post("media", largest.clone()).await.body_of(201);
+    assert_eq!(worker.post("media", largest).await.problem(), (429, "rate_limited"));
+}

@@ -6,14 +6,17 @@ use af_domain::media::{Media, SIZE_BYTES_MAX};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Stored, URL_GOOD_FOR};
 use af_domain::time::Timestamp;
+use af_domain::worker::Assignment;
+use af_store::upload::Counted;
 
-use super::{assignment, object_key};
+use super::{no_conversation, object_key, too_much};
+use crate::worker::revoked;
 use crate::{App, AppError, policies};
 
 /// Announces a file of `worker`'s conversation.
 ///
 /// # Errors
-/// 409 when the worker has no conversation, 422 for a size that is not taken. An announcement that is sent again is
+/// 409 when the worker has no conversation, 429 when it has announced too much, 422 for a size that is not taken. An announcement that is sent again is
 /// another file; the first one is never uploaded, and expires.
 pub async fn announce(
     app: &App,
@@ -26,7 +29,7 @@ pub async fn announce(
     }
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    let assignment = assignment(app, worker).await?;
+    let assignment = counted(app, worker, content.size_bytes, now).await?;
     let id = StorageId::of(&assignment.key, &app.entropy.ulid(now)).expect("its place is a ULID");
     let media = Media {
         id,
@@ -39,6 +42,17 @@ pub async fn announce(
     };
     app.store.put_media(&media).await?;
     Ok(media)
+}
+
+/// Counts the upload; answers what the worker is assigned to.
+async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Result<Assignment, AppError> {
+    let (row, is_counted) = match app.store.count_upload_if_allowed(worker, bytes, now).await? {
+        Counted::Done(row) => (Some(row), true),
+        Counted::Refused(row) => (row, false),
+    };
+    let live = row.filter(|row| row.status.is_live()).ok_or_else(revoked)?;
+    let assignment = live.assignment.ok_or_else(no_conversation)?;
+    Ok(is_counted.then_some(assignment).ok_or_else(|| too_much(bytes))?)
 }
 
 /// Where the file is uploaded, and until when the upload may begin.

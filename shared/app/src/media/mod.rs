@@ -12,6 +12,7 @@ pub use receive::receive;
 
 use af_domain::ids::{StorageId, WorkerId};
 use af_domain::refusal::{Code, Refusal};
+use af_domain::upload::time_of;
 use af_domain::worker::Assignment;
 
 use crate::{App, AppError};
@@ -23,6 +24,15 @@ pub fn object_key(id: &StorageId) -> String {
 
 /// What `worker` is assigned to.
 async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment, AppError> {
-    let none = || Refusal::new(Code::Conflict, "this worker has no conversation that files could belong to");
-    Ok(crate::worker::assignment(app, worker).await?.ok_or_else(none)?)
+    Ok(crate::worker::assignment(app, worker).await?.ok_or_else(no_conversation)?)
+}
+
+fn no_conversation() -> Refusal {
+    Refusal::new(Code::Conflict, "this worker has no conversation that files could belong to")
+}
+
+/// A worker has announced so much that this upload must wait until time is worth it.
+pub(crate) fn too_much(bytes: u64) -> Refusal {
+    let detail = "this worker has announced too many bytes to upload; it may again when some time has passed";
+    Refusal::new(Code::RateLimited, detail).after(time_of(bytes))
 }

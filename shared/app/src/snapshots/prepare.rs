@@ -10,11 +10,12 @@ use af_domain::snapshot::{
 };
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::DrainReason;
-use af_store::conversation::Commit;
 use af_store::conversation_key;
+use af_store::upload::Prepare;
 
 use super::leave::leave;
 use super::object_key;
+use crate::media::too_much;
 use crate::reconcile::FinalSnapshot;
 use crate::{App, AppError, policies, reconcile};
 
@@ -46,8 +47,8 @@ pub struct Prepared {
 /// Prepares a snapshot of `worker`. Its reason `signal` says that the worker leaves: it drains from now on.
 ///
 /// # Errors
-/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 422 for a size
-/// that S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
+/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 429 when it has
+/// announced too much; 422 for a size that S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
 pub async fn prepare(
     app: &App,
     objects: &Objects,
@@ -147,7 +148,8 @@ async fn drafted(
 
 async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot, AppError> {
     match app.store.prepare_if_absent(&snapshot).await? {
-        Commit::Done => Ok(snapshot),
-        Commit::Stale => Err(AppError::Overtaken("preparing a snapshot")),
+        Prepare::Done => Ok(snapshot),
+        Prepare::TooMuch => Err(too_much(snapshot.content.as_ref().map_or(0, |c| c.size_bytes)).into()),
+        Prepare::Stale => Err(AppError::Overtaken("preparing a snapshot")),
     }
 }
