@@ -40,6 +40,9 @@ pub struct Control {
     pub reasons: Vec<String>,
     #[serde(default)]
     pub switch: bool,
+    /// With `switch`: the conversation that we own.
+    #[serde(default)]
+    pub conversation_id: Option<String>,
 }
 
 /// A claimed message.

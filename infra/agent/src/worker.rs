@@ -303,6 +303,10 @@ impl Worker {
             }
             // Whoever has just let go has nothing more to let go, whatever the answer says.
             let switch = answer.control.switch && !released;
+            // The answer to a claim may have been lost: then we own one that we know nothing of.
+            if switch && self.conversation_id.is_none() {
+                self.conversation_id = answer.control.conversation_id;
+            }
             return Ok(if switch { Next::Switch } else { Next::Wait(wait) });
         };
         self.conversation_id = Some(job.conversation_id.clone());

@@ -26,6 +26,8 @@ use crate::worker_token::{KEYS_GOOD_FOR, SigningKeys};
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
 /// How long a worker that found nothing is taken for one that waits for work; longer than it sleeps between polls.
 const IDLER_FOR: Millis = Millis::from_secs(60);
+/// How long a ready index that was too long for one request is taken to be: looking again costs a request in vain.
+const LONG_INDEX_FOR: Millis = Millis::from_secs(600);
 /// How long a function trusts an API key that it has read: a revoked key may open for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.
@@ -141,6 +143,8 @@ pub struct App {
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
     /// Workers without a conversation whose last poll found nothing.
     pub(crate) idlers: Cache<WorkerId, ()>,
+    /// That the ready index is too long to be read at a glance.
+    pub(crate) long_index: Cache<(), ()>,
 }
 
 impl App {
@@ -191,6 +195,7 @@ impl App {
             signing_keys: Cache::new(KEYS_GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
             idlers: Cache::new(IDLER_FOR),
+            long_index: Cache::new(LONG_INDEX_FOR),
         })
     }
 

@@ -83,7 +83,7 @@ async fn a_worker_is_told_the_url_by_which_the_operator_came() {
         register("w-2").header("x-forwarded-host", "a.example").header("x-forwarded-proto", "https");
     assert_eq!(forwarded.send().await.body_of(201)["env"]["AGENT_FACTORY_URL"], "https://a.example");
     let nowhere = register("w-3").header("host", "no host");
-    assert_eq!(world.refused(nowhere).await.problem(), (400, "malformed_request"));
+    assert_eq!(world.refused(nowhere).await.problem(), (409, "not_configured"));
 }
 
 #[tokio::test]

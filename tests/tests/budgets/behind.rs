@@ -20,9 +20,9 @@ const URGENT: u64 = 90;
 const CLAIM_REQUESTS: [u32; 2] = [5, 8];
 /// Polls until an index full of entries that are out of date is right again: each repairs a page of every shard.
 const POLLS_MAX: usize = 10;
-/// Requests of one such poll: its worker's row and its sign of life, the four shards, of each of them a page of 32
+/// Requests of one such poll: its worker's row and its sign of life, the whole index and the four shards, of each of them a page of 32
 /// repairs, and the twelve reads that lead to these.
-const POLL_REQUESTS_MAX: u32 = 2 + 4 + 4 * 32 + 12;
+const POLL_REQUESTS_MAX: u32 = 2 + 5 + 4 * 32 + 12;
 /// When the messages of the conversations that are listed too early are due.
 const LATER: Millis = Millis::from_days(1);
 

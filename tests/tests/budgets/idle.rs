@@ -76,7 +76,7 @@ async fn wait(world: &World, workers: &[Waiting], length: Millis) -> Stretch {
     let until = world.app.now() + length;
     let mut stretch = Stretch::default();
     while world.app.now() < until {
-        let mut pause = Millis::from_millis(0);
+        let mut pause = Millis::new(0);
         for (worker, own) in workers {
             let (polled, cost) = match own {
                 Some(own) => world.count(world.poll_owned(worker, own, true)).await,

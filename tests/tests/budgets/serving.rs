@@ -1,7 +1,9 @@
 //! What workers ask for: polls, claims, heartbeats, history, the ends of a message.
 
+use af_app::enqueue::Enqueue;
 use af_app::worker::{append, fail, heartbeat};
 use af_domain::ids::WorkerId;
+use af_domain::time::Millis;
 
 use crate::figures::{Figures, Row, any_requests, at_most};
 use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, Held, SHARDS, TEXT, World, entries_of};
@@ -14,17 +16,43 @@ const CONTEXT_ENTRY_BYTES: usize = 400;
 const APPEND_ENTRIES_MAX: usize = 50;
 /// Number of the first update here; those of other rows are lower.
 const FIRST_UPDATE: u64 = 100;
+/// Conversations that the ready index may hold to be read in one request.
+const GLANCE: usize = 32;
+/// When the messages are due that make it longer.
+const LATER: Millis = Millis::from_days(300);
 /// Workers of which one begins in a shard that has nothing, and one in the only one that has something: each does the
 /// former three times out of four.
 const WORKERS_TRIED_MAX: usize = 20;
 
 pub async fn rows(world: &World) -> Vec<Row> {
+    for _ in 0..=GLANCE {
+        let later = Some(world.app.now() + LATER);
+        world.enqueue(Enqueue { scheduled_for: later, ..world.message(&world.new_conversation()) }).await;
+    }
     let mut rows = claims(world).await;
     rows.extend(idle_polls(world).await);
     rows.extend(lease(world).await);
     rows.extend(ends(world).await);
     rows.extend(lives(world).await);
     rows
+}
+
+/// While the whole ready index is read at a glance; nobody waits in this world yet.
+pub async fn short_index_rows(world: &World) -> Vec<Row> {
+    let idlers = [living_worker(world).await, living_worker(world).await];
+    let (polled, nothing) = world.measure(world.poll_free(&idlers[0], false)).await;
+    assert!(polled.job.is_none());
+    world.enqueue(world.message(&world.new_conversation())).await;
+    let (polled, claimed) = world.measure(world.poll_free(&idlers[1], false)).await;
+    world.complete(&Held::of(&idlers[1], &polled), 0).await;
+    vec![
+        Row::new("poll, nothing to do, unassigned worker ⁵", nothing, at_most(2, 1).reads(1.0)),
+        Row::new(
+            "… claim, when the last poll had found nothing ⁵",
+            claimed,
+            at_most(5, 3).writes(5).reads(3.0),
+        ),
+    ]
 }
 
 async fn claims(world: &World) -> Vec<Row> {
@@ -57,8 +85,16 @@ async fn claims(world: &World) -> Vec<Row> {
             elsewhere,
             at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
         ),
-        Row::new("… when the last poll had found nothing ¹", waited, at_most(5, 3).writes(5).reads(3.0)),
-        Row::new("… and its sign of life is due ²", waited_alive, at_most(5, 3).writes(5 + 1).reads(3.0)),
+        Row::new(
+            "… when the last poll had found nothing ¹",
+            waited,
+            at_most(5 + other_shards(), 3).writes(5).reads(all_shards),
+        ),
+        Row::new(
+            "… and its sign of life is due ²",
+            waited_alive,
+            at_most(5 + other_shards(), 3).writes(5 + 1).reads(all_shards),
+        ),
     ]
 }
 
@@ -66,6 +102,7 @@ async fn claims(world: &World) -> Vec<Row> {
 /// minute.
 async fn free_claims(world: &World) -> [Figures; 3] {
     let idlers = [living_worker(world).await, living_worker(world).await];
+    learn_that_the_index_is_long(world).await;
     world.bundle.clock.advance(ALMOST_A_MINUTE);
     for idler in &idlers {
         assert!(world.poll_free(idler, false).await.job.is_none());
@@ -105,6 +142,11 @@ async fn claim_in_another_shard(world: &World) -> Figures {
     panic!("every worker asked the right shard first");
 }
 
+/// The function has looked at the whole ready index, and found it too long.
+async fn learn_that_the_index_is_long(world: &World) {
+    world.poll_free(&living_worker(world).await, false).await;
+}
+
 /// A worker without a conversation whose last poll, a moment ago, found nothing and was its sign of life.
 async fn living_worker(world: &World) -> WorkerId {
     let worker = world.worker().await;
@@ -116,6 +158,7 @@ async fn idle_polls(world: &World) -> Vec<Row> {
     let (owner, conversation) = world.settled_owner().await;
     let (_, assigned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     let free = world.worker().await;
+    learn_that_the_index_is_long(world).await;
     let (_, first_unassigned) = world.measure(world.poll_free(&free, false)).await;
     let (polled, unassigned) = world.measure(world.poll_free(&free, false)).await;
     assert!(polled.job.is_none() && !polled.control.should_stop);
@@ -135,11 +178,11 @@ async fn idle_polls(world: &World) -> Vec<Row> {
             alive_assigned,
             at_most(1, 1).writes(1).reads(1.0),
         ),
-        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(2, 1).reads(1.0)),
+        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(requests, 1).reads(reads)),
         Row::new(
             "… once a minute, with its sign of life",
             alive_unassigned,
-            at_most(2, 1).writes(1).reads(1.0),
+            at_most(requests, 1).writes(1).reads(reads),
         ),
         Row::new(
             "… the first that finds nothing ¹",

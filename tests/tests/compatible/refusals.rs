@@ -151,7 +151,7 @@ async fn a_stopped_worker_gets_nothing_from_any_function() {
             "workerClaim" | "workerHydrationBundle" | "workerGetStorageFileUrl" => {
                 assert_eq!((&answer["status"], value), (&json!("success"), &Value::Null), "{function}");
             }
-            "workerHeartbeat" | "workerComplete" => {
+            "workerHeartbeat" | "workerComplete" | "workerAttachMessageMetadata" => {
                 assert_eq!((&answer["status"], value), (&json!("success"), &json!(false)), "{function}");
             }
             "workerFail" => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{
     Answer, BOT_TOKEN, Fake, cancelled, config, held, held_but_stop, hydrated, job, never, not_held, nothing,
-    ok, payload, problem, stop, switch, telegram_job,
+    ok, payload, problem, stop, switch, switch_from, telegram_job,
 };
 use af_agent::{AgentError, Exit, UNREACHABLE_EXIT, run};
 use serde_json::json;
@@ -238,6 +238,20 @@ async fn a_switch_lets_the_conversation_go_and_takes_what_the_same_call_brings()
         (&json!(false), &json!("conversation-of-m2"))
     );
     assert_eq!(fake.count("complete"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_it_does_not_know_of_is_let_go_by_its_name() {
+    let fake = Fake::default();
+    fake.script("poll", [nothing(), switch_from("of a lost claim"), nothing()]);
+    run_to_the_end(&fake).await.unwrap();
+    let polls = fake.bodies("poll");
+    assert_eq!(polls[1].get("conversationId"), None);
+    assert_eq!(
+        (&polls[2]["conversationId"], &polls[2]["release"], &polls[2]["discard"]),
+        (&json!("of a lost claim"), &json!(true), &json!(true))
+    );
+    assert_eq!(polls[3].get("conversationId"), None);
 }
 
 #[tokio::test(start_paused = true)]

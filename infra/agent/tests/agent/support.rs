@@ -294,6 +294,12 @@ pub fn switch() -> Answer {
     poll(json!({"shouldStop": false, "reasons": [], "switch": true}), Value::Null, Value::Null)
 }
 
+/// The same to one that may not know that it owns it.
+pub fn switch_from(conversation: &str) -> Answer {
+    let control = json!({"shouldStop": false, "reasons": [], "switch": true, "conversationId": conversation});
+    poll(control, Value::Null, Value::Null)
+}
+
 fn go_on() -> Value {
     json!({"shouldStop": false, "reasons": [], "switch": false})
 }

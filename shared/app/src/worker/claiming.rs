@@ -120,7 +120,7 @@ async fn has_begun_without_files(
 pub(super) struct Offer {
     /// What the first look at it has shown.
     candidates: Vec<ReadyConversation>,
-    /// The shards that have more, or were not looked at.
+    /// The shards that were not looked at.
     others: Vec<u64>,
 }
 
@@ -129,17 +129,34 @@ impl Offer {
     pub const NONE: Self = Self { candidates: Vec::new(), others: Vec::new() };
 }
 
-/// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing in any. Under
-/// load a claim so reads one shard, and a worker that waits for work learns in one request that there is none.
+/// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing. Under load a
+/// claim so reads one shard, and a worker that waits for work learns in one request that there is none.
 pub(super) async fn offer(app: &App, wanted: &Wanted<'_>) -> Result<Offer, StoreError> {
     let shards = 0..wanted.policies.queue.ready_shards;
     if app.idlers.get(wanted.worker, app.now()).is_some() {
-        let (candidates, is_all) = app.store.ready_at_a_glance(app.now(), READY_PAGE).await?;
-        return Ok(Offer { candidates, others: shards.filter(|_| !is_all).collect() });
+        let candidates = match glance(app).await? {
+            Some(candidates) => candidates,
+            None => ready(app, &shards.collect::<Vec<_>>()).await?,
+        };
+        return Ok(Offer { candidates, others: Vec::new() });
     }
     let chosen = app.entropy.below(usize::try_from(shards.end).unwrap_or(1)) as u64;
     let others = shards.filter(|shard| *shard != chosen).collect();
     Ok(Offer { candidates: ready(app, &[chosen]).await?, others })
+}
+
+/// What the whole ready index has; `None` when it is too long for one request, which is believed for a while: many
+/// conversations wait for a later time, or for workers.
+async fn glance(app: &App) -> Result<Option<Vec<ReadyConversation>>, StoreError> {
+    let now = app.now();
+    if app.long_index.get(&(), now).is_some() {
+        return Ok(None);
+    }
+    let found = app.store.ready_at_a_glance(now, READY_PAGE).await?;
+    if found.is_none() {
+        app.long_index.put((), (), now);
+    }
+    Ok(found)
 }
 
 /// What these shards of the ready index have to offer now.

@@ -187,9 +187,8 @@ impl Store {
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
     }
 
-    /// One page of the whole ready index: of `limit` conversations at most those that are due by `until`, and whether
-    /// that is all there is. What of a shard is on the page is its best. Eventually consistent: an entry may be out of
-    /// date.
+    /// What of the whole ready index is due by `until`, in no order, in one request; `None` when more than `limit`
+    /// conversations stand in it, due or not. Eventually consistent: an entry may be out of date.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -197,13 +196,15 @@ impl Store {
         &self,
         until: Timestamp,
         limit: i32,
-    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
+    ) -> Result<Option<Vec<ReadyConversation>>, StoreError> {
         let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
         let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
+        if answer.last_evaluated_key.is_some() {
+            return Ok(None);
+        }
         let horizon = keys::ready_horizon(until);
         let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
-        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
-        Ok((due, answer.last_evaluated_key.is_none()))
+        Ok(Some(found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect()))
     }
 
     /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.
