@@ -35,6 +35,7 @@ fn conversation(n: usize, worker: &str) -> Conversation {
             wanted_elsewhere: false,
             claimed_at: None,
             snapshot_fence: None,
+            restored_at: None,
         }),
         last: None,
         ready: None,

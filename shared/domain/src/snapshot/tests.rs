@@ -22,6 +22,7 @@ fn conversation(fence: u64, owner: &str, claimed_at: Option<Timestamp>) -> Conve
             wanted_elsewhere: false,
             claimed_at,
             snapshot_fence: None,
+            restored_at: None,
         }),
         last: None,
         ready: None,
