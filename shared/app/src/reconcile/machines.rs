@@ -46,6 +46,7 @@ pub(super) async fn views(
     });
     let looks: Vec<_> = looks.collect();
     let looked: Vec<_> = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE_MAX).collect().await;
+    let mut failed = Vec::new();
     for (worker, machine, answer) in looked {
         let view = match answer {
             Ok(state) if state.is_running() => MachineView::Unlisted,
@@ -53,11 +54,17 @@ pub(super) async fn views(
             // One that does not carry our mark any more is nobody's that we may count on.
             Err(ProviderError::NotFound { .. } | ProviderError::Rejected { .. }) => MachineView::Missing,
             Err(error) => {
-                errors.push(format!("looking at machine {} failed: {error}", machine.machine_id));
+                failed.push(format!("looking at machine {} failed: {error}", machine.machine_id));
                 MachineView::Unknown
             }
         };
         views.insert(worker, view);
+    }
+    // They fail alike, as when the provider is down.
+    let more = failed.len().saturating_sub(1);
+    errors.extend(failed.into_iter().next());
+    if more > 0 {
+        errors.push(format!("looking at {more} more machines failed"));
     }
     views
 }
