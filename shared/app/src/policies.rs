@@ -162,6 +162,8 @@ fn parsed(json: Option<&str>) -> Result<Overrides, AppError> {
     serde_json::from_str(json).map_err(|source| AppError::Unreadable { what: "policies", source })
 }
 
+/// What is stored, over the defaults. A name that this version does not know is a later one's, which was rolled back: it
+/// stays stored and has no effect, so that it stops nobody. Changes are checked for names before.
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
     for (group, fields) in overrides.iter().filter(|(group, _)| *group != message_config::GROUP) {
@@ -171,7 +173,10 @@ fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
                 Value::String(text) => Given::Text(text),
                 _ => Given::Other,
             };
-            policies.set(group, name, &given)?;
+            match policies.set(group, name, &given) {
+                Err(PolicyError::Unknown(name)) => tracing::warn!(name, "a stored policy is not known here"),
+                set => set?,
+            }
         }
     }
     Ok(policies)

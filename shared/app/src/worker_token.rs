@@ -68,12 +68,16 @@ pub(crate) async fn mint_as_of(
     worker: &WorkerId,
     at: Timestamp,
 ) -> Result<(SecretString, Timestamp), AppError> {
-    let key = current_key(app).await?;
+    Ok(signed(&current_key(app).await?, worker, at))
+}
+
+/// The token that `worker` is given at `at` under this signing key, and when it ends.
+pub(crate) fn signed(key: &SecretString, worker: &WorkerId, at: Timestamp) -> (SecretString, Timestamp) {
     let expires_at = at + TOKEN_GOOD_FOR;
-    let claims = format!("{}|{worker}|{expires_at}", key_id(&key));
+    let claims = format!("{}|{worker}|{expires_at}", key_id(key));
     let claims = URL_SAFE_NO_PAD.encode(claims);
-    let signature = URL_SAFE_NO_PAD.encode(signature(&key, &claims).finalize().into_bytes());
-    Ok((SecretString::from(format!("{PREFIX}{claims}.{signature}")), expires_at))
+    let signature = URL_SAFE_NO_PAD.encode(signature(key, &claims).finalize().into_bytes());
+    (SecretString::from(format!("{PREFIX}{claims}.{signature}")), expires_at)
 }
 
 /// The worker that `token` was made for.

@@ -226,6 +226,10 @@ impl Provider for FlyProvider {
         Ok(Inventory { ours: shown.iter().filter_map(|m| self.machine(app, m)).collect(), foreign: 0 })
     }
 
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        Ok(self.own(machine).await?.state)
+    }
+
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
         let app = &scope.app_name;
         let all = self.volumes(app).await?;

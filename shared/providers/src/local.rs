@@ -32,8 +32,8 @@ use async_trait::async_trait;
 use self::machines::{Machines, Told};
 pub use self::process::MACHINE_MARK_ENV;
 use crate::{
-    Capabilities, Inventory, Machine, MachineRef, Provider, ProviderError, ProviderKind, Scope, SpawnSpec,
-    StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
+    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 
 /// Between two looks at a process that is ending.
@@ -190,6 +190,11 @@ impl Provider for LocalProvider {
         Ok(Inventory { ours, foreign: 0 })
     }
 
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        let worker = worker_of("machine", &machine.machine_id)?;
+        self.run(move |machines| machines.state(&worker)).await
+    }
+
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
         let app_name = scope.app_name.clone();
         let ours = self.run(move |machines| machines.list_volumes(&app_name)).await?;
@@ -197,8 +202,7 @@ impl Provider for LocalProvider {
     }
 
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError> {
-        let worker = worker_of("machine", &machine.machine_id)?;
-        self.run(move |machines| machines.state(&worker).map(drop)).await
+        self.look(machine).await.map(drop)
     }
 
     async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {

@@ -7,7 +7,8 @@ use af_domain::ids::WorkerId;
 use async_trait::async_trait;
 
 use crate::{
-    Inventory, Machine, MachineRef, ProviderError, Scope, SpawnSpec, Survey, Volume, VolumeRef, VolumeSpec,
+    Inventory, Machine, MachineRef, MachineState, ProviderError, Scope, SpawnSpec, Survey, Volume, VolumeRef,
+    VolumeSpec,
 };
 
 /// The providers that the system knows by name.
@@ -121,6 +122,9 @@ pub trait Provider: Send + Sync {
 
     /// The machines of this deployment, each with its worker's id. Others may go uncounted, see `list_all`.
     async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError>;
+
+    /// How this one machine is, whatever the lists say: they may lack one for a while.
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError>;
 
     /// The volumes of this deployment.
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError>;

@@ -199,6 +199,7 @@ fn memory_item(memory: &Memory) -> Item {
         .put_some("la", memory.looked_at)
         .put_some("tm", tried(true))
         .put_some("tv", tried(false))
+        .put_some("ta", memory.stuck_tried_at)
         .put_some("om", of_kind(true))
         .put_some("ov", of_kind(false))
         .put_some("fm", count(memory.foreign.0 as u64))
@@ -216,6 +217,7 @@ fn memory_from(item: &Item) -> Result<Memory, StoreError> {
         failed_at: reader.time_if("sa")?,
         rests_until: reader.time_if("su")?,
         looked_at: reader.time_if("la")?,
+        stuck_tried_at: reader.time_if("ta")?,
         foreign: (count("fm")?, count("fv")?),
         ..Memory::default()
     };
@@ -247,6 +249,7 @@ mod tests {
             looked_at: Some(at),
             orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
             tried: Some(Orphan::Machine("m1".into())),
+            stuck_tried_at: Some(at),
             foreign: (2, 0),
         };
         let other = Memory { tried: Some(Orphan::Volume("v1".into())), ..memory.clone() };

@@ -44,7 +44,9 @@ pub async fn short_index_rows(world: &World) -> Vec<Row> {
     assert!(polled.job.is_none());
     world.enqueue(world.message(&world.new_conversation())).await;
     let (polled, claimed) = world.measure(world.poll_free(&idlers[1], false)).await;
-    world.complete(&Held::of(&idlers[1], &polled), 0).await;
+    let held = Held::of(&idlers[1], &polled);
+    world.complete(&held, 0).await;
+    world.let_go(&held).await;
     vec![
         Row::new("poll, nothing to do, unassigned worker ⁵", nothing, at_most(2, 1).reads(1.0)),
         Row::new(

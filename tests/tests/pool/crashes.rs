@@ -21,6 +21,7 @@ async fn tell(world: World, story: Story, steps: Arc<Steps>) -> Ended {
         world.outlive_the_lease(&mut crew).await;
     }
     world.serve(&mut crew, &messages).await;
+    story.end(&world).await;
     world.close(&mut crew).await;
     world.ended(&crew, &messages, &TALKS).await
 }
@@ -71,6 +72,21 @@ async fn a_run_that_recovers_a_lease_may_die_at_any_step() {
 #[tokio::test]
 async fn a_run_that_has_lost_a_machine_may_die_at_any_step() {
     sweep(World::new, Story::LosesAMachine).await;
+}
+
+#[tokio::test]
+async fn a_run_that_starts_a_spare_worker_may_die_at_any_step() {
+    sweep(World::new, Story::StartsASpareWorker).await;
+}
+
+#[tokio::test]
+async fn a_run_that_removes_an_orphan_may_die_at_any_step() {
+    sweep(World::new, Story::RemovesAnOrphan).await;
+}
+
+#[tokio::test]
+async fn a_run_that_repairs_a_conversation_may_die_at_any_step() {
+    sweep(World::new, Story::Repairs).await;
 }
 
 #[tokio::test]

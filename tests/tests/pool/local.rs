@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use af_providers::{
-    Capabilities, Inventory, LocalConfig, LocalProvider, Machine, MachineRef, Provider, ProviderError,
-    ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Capabilities, Inventory, LocalConfig, LocalProvider, Machine, MachineRef, MachineState, Provider,
+    ProviderError, ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use async_trait::async_trait;
 
@@ -90,6 +90,10 @@ impl Provider for Watched {
 
     async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
         self.step(false, self.provider.list(scope)).await
+    }
+
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        self.step(false, self.provider.look(machine)).await
     }
 
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {

@@ -1,6 +1,7 @@
 //! What no worker and no provider of ours should do to the pool: a provider that hangs or has lost its app, rows and
 //! entries of the ready index that are not as they should be. Each costs what it concerns, and nothing else.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,17 @@ use af_app::{App, provider};
 use af_domain::conversation::{Priority, ReadyKey};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::MessageStatus;
+use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 use af_local::fly::{Action, Fault};
 use af_providers::{
-    Capabilities, Inventory, Machine, MachineRef, Provider, ProviderError, ProviderKind, Providers, Scope,
-    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind,
+    Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use af_store::conversation_key;
 use af_store::keys::{self, Key};
+use af_tests::calls::Api;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -36,7 +39,7 @@ const ROW_BYTES: usize = 390_000;
 
 impl World {
     /// One write that our code does not make.
-    async fn meddle(&self, operation: &str, key: &Key, more: Value) {
+    pub async fn meddle(&self, operation: &str, key: &Key, more: Value) {
         let table = &self.bundle.template.tables[0].name;
         let mut request = json!({"TableName": table, "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}}});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -54,7 +57,7 @@ impl World {
     }
 
     /// The ready index names a conversation as due for long.
-    async fn list(&self, talk: &str) {
+    pub async fn list(&self, talk: &str) {
         let key = keys::conversation(&conversation_key(&ConversationId::parse(talk).unwrap()));
         self.set(&key, "rp", &keys::ready_shard(0)).await;
         let due = ReadyKey::due(Priority::new(50).unwrap(), Timestamp::from_millis(1));
@@ -95,6 +98,10 @@ impl Provider for Hangs {
 
     async fn list(&self, _: &Scope) -> Result<Inventory<Machine>, ProviderError> {
         if self.lists { Ok(Inventory { ours: vec![], foreign: 0 }) } else { pending().await }
+    }
+
+    async fn look(&self, _: &MachineRef) -> Result<MachineState, ProviderError> {
+        pending().await
     }
 
     async fn list_volumes(&self, _: &Scope) -> Result<Inventory<Volume>, ProviderError> {
@@ -151,7 +158,105 @@ async fn a_provider_that_does_not_answer_whether_it_has_started_a_machine_is_not
     world.enqueue(TALKS[0]).await;
     let report = ends_by_itself(&world, &hanging(&world, true)).await;
     assert_eq!(outcomes(&report, "spawn"), ["failed: it did not end in the run's time"]);
-    assert_eq!(world.app.store.reconcile_memory().await.unwrap().failures, 1);
+    let failures = async || world.app.store.reconcile_memory().await.unwrap().failures;
+    assert_eq!(failures().await, 0, "its worker may come up yet");
+    world.pass(Policies::default().scaling.provider_grace);
+    let report = ends_by_itself(&world, &hanging(&world, true)).await;
+    assert_eq!(outcomes(&report, "drain"), ["done"]);
+    assert_eq!(failures().await, 1, "it is counted once");
+}
+
+/// A crowd waits, and the provider hangs: the caller is answered before his function is ended, and no lease is left.
+#[tokio::test(start_paused = true)]
+async fn an_operators_reconcile_ends_before_its_function_is_ended() {
+    let mut world = World::with_policies(json!({"scaling": {"maxWorkers": 100, "spawnStep": 50}})).await;
+    for n in 0..30 {
+        world.enqueue(&format!("talk-{n:02}")).await;
+    }
+    let local = json!({"kind": "local"});
+    world.app.store.put_config("provider", &local.to_string()).await.unwrap();
+    let functions = &world.bundle.template.functions;
+    let limit = functions.iter().find(|f| f.binary == "admin-api").unwrap().timeout;
+    let limit = Duration::from_millis(limit.as_millis());
+    let clock = world.bundle.clock.clone();
+    let time_passes = tokio::spawn(async move {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            clock.advance(Millis::from_secs(1));
+        }
+    });
+    for lists in [true, false] {
+        world.bundle.providers = Providers::none().with(Arc::new(Hangs { lists }));
+        let api = Api::of(&world.bundle).await;
+        for path in ["/v1/workers/reconcile", "/v1/workers/reconcile?dryRun=true"] {
+            let call = Box::pin(api.post(path, json!({})).send());
+            let answer = tokio::time::timeout(limit, call).await.expect("it is answered in time");
+            let report = answer.body_of(200);
+            assert!(!report["actions"].as_array().unwrap().is_empty(), "{report}");
+            let free = world.app.store.begin_reconcile(0, world.app.now()).await.unwrap();
+            let holder = free.expect("nobody holds the lease");
+            world.app.store.abandon_reconcile(&holder, &holder.memory).await.unwrap();
+        }
+    }
+    time_passes.abort();
+}
+
+/// A conversation that the ready index names and that cannot be read, as of a later version.
+async fn unreadable(world: &World, talk: &str) -> String {
+    world.enqueue(talk).await;
+    let key = keys::conversation(&conversation_key(&ConversationId::parse(talk).unwrap()));
+    let more = json!({
+        "UpdateExpression": "SET #ag = :none",
+        "ExpressionAttributeNames": {"#ag": "ag"},
+        "ExpressionAttributeValues": {":none": {"N": "1"}},
+    });
+    world.meddle("UpdateItem", &key, more).await;
+    world.pass(Millis::new(1));
+    format!("item {}/{} is malformed: ag: not a string", key.pk, key.sk)
+}
+
+#[tokio::test]
+async fn conversations_that_cannot_be_read_take_nobodys_place_however_many_they_are() {
+    for count in [1, 3, 130] {
+        let world = World::with_policies(one_at_a_time()).await;
+        let mut expected = Vec::new();
+        for n in 0..count {
+            expected.push(unreadable(&world, &format!("later-{n}")).await);
+        }
+        world.enqueue(TALKS[0]).await;
+        world.enqueue(TALKS[1]).await;
+        let report = world.tick().await;
+        assert_eq!(report.unserved, 0, "{report:?}");
+        let told = report.errors.iter().filter(|e| expected.contains(e)).count();
+        assert_eq!(told, count.min(10), "{:?}", report.errors);
+        if count > 10 {
+            let more = format!("{} more conversations cannot be read", count - 10);
+            assert!(report.errors.contains(&more), "{:?}", report.errors);
+        }
+        let workers = world.workers().await.into_iter();
+        let served = workers.filter_map(|w| w.assignment).map(|a| a.conversation.to_string());
+        assert_eq!(served.collect::<BTreeSet<_>>(), TALKS.map(str::to_owned).into());
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_longest_gets_the_next_worker() {
+    let world = World::new().await;
+    let talks = ["talk-c", "talk-a", "talk-d", "talk-b"];
+    for talk in talks {
+        world.enqueue(talk).await;
+        world.pass(Millis::new(1));
+    }
+    for workers in 1..=talks.len() {
+        let change = serde_json::from_value(json!({"scaling": {"maxWorkers": workers}})).unwrap();
+        af_app::policies::set(&world.app, change).await.unwrap();
+        world.tick().await;
+        let rows = world.workers().await.into_iter();
+        let served: BTreeSet<_> =
+            rows.filter_map(|w| w.assignment).map(|a| a.conversation.to_string()).collect();
+        assert_eq!(served, talks[..workers].iter().map(|t| (*t).to_owned()).collect());
+    }
 }
 
 #[tokio::test]
@@ -255,7 +360,7 @@ async fn a_worker_that_drains_for_a_reason_of_a_later_version_finishes_and_leave
     let message = world.enqueue(TALKS[0]).await;
     world.serve(&mut crew, &[message]).await;
     let worker = world.workers().await.remove(0);
-    let policies = af_domain::policy::Policies::default();
+    let policies = Policies::default();
     let draining = worker.clone().drain(DrainReason::Operator, world.app.now(), &policies).unwrap();
     let key = conversation_key(&ConversationId::parse(TALKS[0]).unwrap());
     let owned = world.app.store.conversation(&key, true).await.unwrap();

@@ -1,13 +1,17 @@
 //! What a pool cannot do without. Each that is missing is said in words that name the fix, and stops nothing else: a
 //! lease is recovered, and no row is made for a machine that cannot come.
 
+use std::sync::Arc;
+
 use af_app::reconcile::{Reconciled, reconcile};
 use af_app::worker::{Poll, poll};
 use af_app::{App, Env, workers};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
+use af_local::aws::{Fault, Faults, Service, WireRequest};
 use af_providers::Providers;
+use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;
 
 use crate::world::World;
@@ -47,11 +51,20 @@ pub async fn loses_its_lease(world: &World, app: &App) -> (WorkerId, MessageId) 
 
 /// A run in which a worker by hand has lost its lease, and another conversation waits for a worker.
 async fn says(world: &World, app: &App, missing: &str) {
-    let (by_hand, message) = loses_its_lease(world, app).await;
+    assert_eq!(says_once(world, app).await, missing);
+}
+
+/// What such a run says is missing, which stops nothing else.
+async fn says_once(world: &World, app: &App) -> String {
+    let lost = loses_its_lease(world, &world.app).await;
+    says_of(world, app, lost).await
+}
+
+async fn says_of(world: &World, app: &App, (by_hand, message): (WorkerId, MessageId)) -> String {
     world.enqueue("talk-1").await;
     let Reconciled::Ran(report) = Box::pin(reconcile(app)).await.unwrap() else { panic!("nobody else runs") };
 
-    assert_eq!(report.errors, [missing]);
+    let [missing] = report.errors.try_into().unwrap();
     let done = report.actions.iter().filter(|a| a.outcome == "done").map(|a| &*a.action).collect::<Vec<_>>();
     assert_eq!(done, ["recover"]);
     let spawns = report.actions.iter().filter(|a| a.action == "spawn").map(|a| &*a.outcome);
@@ -59,6 +72,7 @@ async fn says(world: &World, app: &App, missing: &str) {
     assert_eq!(world.end_of(&message).await, (MessageStatus::Queued, 1));
     let rows: Vec<_> = world.workers().await.into_iter().map(|w| w.id).collect();
     assert_eq!(rows, [by_hand]);
+    missing
 }
 
 #[tokio::test]
@@ -73,6 +87,56 @@ async fn without_a_public_url() {
     let world = World::new().await;
     let words = "Missing public URL. Set it at deploy time or import an active 'factory.url' secret.";
     says(&world, &without_url(&world), words).await;
+}
+
+/// Secrets Manager fails.
+struct NoSecrets;
+
+impl Faults for NoSecrets {
+    fn before(&self, request: &WireRequest) -> Fault {
+        if request.service == Service::SecretsManager { Fault::LoseRequest } else { Fault::None }
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_about_the_public_url() {
+    let world = World::new().await;
+    let mut boot = world.bundle.boot("reconcile");
+    boot.sdk = world.bundle.aws.clone().with_faults(Arc::new(NoSecrets)).sdk_config(RetryConfig::disabled());
+    let told = says_once(&world, &App::from_boot(&boot).unwrap()).await;
+    assert!(told.starts_with("the public URL cannot be read: "), "{told}");
+}
+
+#[tokio::test]
+async fn with_a_provider_config_of_a_later_version() {
+    let world = World::new().await;
+    let lost = loses_its_lease(&world, &world.app).await;
+    let config = json!({"kind": "fly", "appName": "a", "zones": ["eu"]});
+    world.app.store.put_config("provider", &config.to_string()).await.unwrap();
+    let told = says_of(&world, &deployed(&world), lost).await;
+    let (words, fix) = ("providerConfig cannot be read: unknown field `zones`", "Set it again.");
+    assert!(told.starts_with(words) && told.ends_with(fix), "{told}");
+    let readiness = af_app::provider::readiness::readiness(&world.app, None).await.unwrap();
+    assert_eq!(readiness.missing, [told]);
+}
+
+#[tokio::test]
+async fn policies_of_a_later_version_stop_nobody() {
+    let world = World::new().await;
+    let later = json!({"scaling": {"maxWorkers": 7, "burst": 3}, "weather": {"rain": true}});
+    world.app.store.put_config("policies", &later.to_string()).await.unwrap();
+    let function = App::from_boot(&world.bundle.boot("reconcile")).unwrap();
+    assert_eq!(af_app::policies::in_force(&function).await.unwrap().scaling.workers_max, 7);
+    world.enqueue(TALK).await;
+    let Reconciled::Ran(report) = Box::pin(reconcile(&function)).await.unwrap() else {
+        panic!("nobody else")
+    };
+    assert_eq!(report.actions.iter().map(|a| &*a.outcome).collect::<Vec<_>>(), ["done"]);
+    let change = serde_json::from_value(json!({"scaling": {"maxWorkers": 8}})).unwrap();
+    af_app::policies::set(&function, change).await.unwrap();
+    let kept: serde_json::Value =
+        serde_json::from_str(&world.app.store.config("policies").await.unwrap().unwrap()).unwrap();
+    assert_eq!(kept, json!({"scaling": {"maxWorkers": 8, "burst": 3}, "weather": {"rain": true}}));
 }
 
 #[tokio::test]

@@ -158,6 +158,11 @@ impl Stand {
         self.ever.lock().unwrap().clone()
     }
 
+    /// A machine was made for nobody, as far as a story is concerned.
+    pub fn forget(&self, worker: &WorkerId) {
+        self.ever.lock().unwrap().conversations.remove(worker);
+    }
+
     /// The machines that are there.
     pub async fn machines(&self) -> Vec<Machine> {
         let fly = match &self.place {

@@ -1,8 +1,10 @@
 //! What comes before a run in which something happens to the function.
 
+use af_app::policies;
 use af_domain::ids::MessageId;
 use af_domain::policy::Policies;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, SEEN_BY_ALL_AFTER};
+use serde_json::json;
 
 use crate::crew::Crew;
 use crate::world::World;
@@ -29,11 +31,20 @@ pub enum Story {
     RecoversALease,
     /// A machine vanished in the middle of its work.
     LosesAMachine,
+    /// The pool shall have a worker although nobody talks.
+    StartsASpareWorker,
+    /// A machine and a volume belong to nobody.
+    RemovesAnOrphan,
+    /// A conversation stands in the ready index although a worker owns it.
+    Repairs,
 }
 
 impl Story {
     /// Everything up to the run. Answers the messages that must end.
     pub async fn begin(self, world: &World, crew: &mut Crew<'_>) -> Vec<MessageId> {
+        if self.is_without_talk() {
+            return self.begin_without_talk(world, crew).await;
+        }
         let mut messages = vec![world.enqueue(TALKS[0]).await];
         match self {
             Self::Starts => messages.push(world.enqueue(TALKS[1]).await),
@@ -62,9 +73,45 @@ impl Story {
                 let machine = world.stand.machines().await.remove(0);
                 assert!(world.stand.vanish(&machine).await);
             }
+            Self::Repairs => {
+                world.tick().await;
+                world.pass(SEEN_BY_ALL_AFTER);
+                world.list(TALKS[0]).await;
+            }
+            Self::StartsASpareWorker | Self::RemovesAnOrphan => {}
         }
         messages
     }
+
+    /// Whether it is about machines alone.
+    pub const fn is_without_talk(self) -> bool {
+        matches!(self, Self::StartsASpareWorker | Self::RemovesAnOrphan)
+    }
+
+    async fn begin_without_talk(self, world: &World, crew: &mut Crew<'_>) -> Vec<MessageId> {
+        if self == Self::StartsASpareWorker {
+            wants_spare_workers(world, Some(1)).await;
+        } else {
+            crew.silent = true;
+            world.stray("w-stray").await;
+            world.tick().await;
+            world.pass(PAST_THE_GRACE);
+        }
+        Vec::new()
+    }
+
+    /// What is left to do before everybody may go.
+    pub async fn end(self, world: &World) {
+        if self.is_without_talk() {
+            world.come_to_rest().await;
+            wants_spare_workers(world, None).await;
+        }
+    }
+}
+
+async fn wants_spare_workers(world: &World, count: Option<u64>) {
+    let change = serde_json::from_value(json!({"scaling": {"minIdleWorkers": count}})).unwrap();
+    policies::set(&world.app, change).await.unwrap();
 }
 
 /// A worker has claimed the message and does not end it.

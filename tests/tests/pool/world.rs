@@ -14,7 +14,7 @@ use af_domain::message::{MessageStatus, Payload};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
-use af_providers::{Provider, Providers, Scope};
+use af_providers::{Provider, Providers, Scope, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::reconcile_lease::RECONCILE_LEASE;
 use af_tests::bundle::Bundle;
 use aws_smithy_types::retry::RetryConfig;
@@ -228,13 +228,37 @@ impl World {
         assert!(self.app.store.begin_reconcile(0, self.app.now()).await.unwrap().is_some());
     }
 
+    fn scope(&self) -> Scope {
+        Scope { app_name: APP.to_owned(), deployment_id: self.deployment.clone(), volume_name: String::new() }
+    }
+
     fn volume_of(&self, worker: &WorkerId) -> String {
-        let scope = Scope {
-            app_name: APP.to_owned(),
-            deployment_id: self.deployment.clone(),
-            volume_name: String::new(),
+        self.provider.volume_name(&self.scope(), worker)
+    }
+
+    /// A machine with its volume for a worker that has no row.
+    pub async fn stray(&self, worker: &str) {
+        let worker_id = WorkerId::parse(worker).unwrap();
+        let spec = VolumeSpec {
+            scope: self.scope(),
+            worker_id: worker_id.clone(),
+            name: self.volume_of(&worker_id),
+            region: "fra".to_owned(),
+            size_gb: 1,
         };
-        self.provider.volume_name(&scope, worker)
+        let volume = self.provider.ensure_volume(&spec).await.unwrap();
+        let spec = SpawnSpec {
+            scope: self.scope(),
+            worker_id: worker_id.clone(),
+            image: "registry/stray:1".to_owned(),
+            region: "fra".to_owned(),
+            guest: None,
+            env: SpawnEnv::default(),
+            volume: Some(volume),
+            volume_path: "/data".to_owned(),
+        };
+        self.provider.spawn(&spec).await.unwrap();
+        self.stand.forget(&worker_id);
     }
 
     /// How a message stands, and its attempts.

@@ -9,7 +9,7 @@ use af_app::enqueue::{Enqueue, Identity, enqueue};
 use af_app::provider::{self, ProviderConfig};
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, complete, poll};
-use af_domain::ids::{AgentKey, ConversationId, WorkerId};
+use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::message::Payload;
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
@@ -82,7 +82,7 @@ impl Pool {
         Self { world, bundle, app, provider }
     }
 
-    pub async fn enqueue(&self, talk: &str) {
+    pub async fn enqueue(&self, talk: &str) -> MessageId {
         let message = Enqueue {
             identity: Identity::Fresh,
             conversation: ConversationId::parse(talk).unwrap(),
@@ -97,7 +97,7 @@ impl Pool {
             scheduled_for: None,
             attempts_max: None,
         };
-        enqueue(&self.app, message).await.unwrap();
+        enqueue(&self.app, message).await.unwrap().message
     }
 
     pub async fn run(&self) -> Report {

@@ -8,6 +8,7 @@ mod fly;
 mod neighbours;
 mod orphans;
 mod pool;
+mod refusals;
 mod rollover;
 mod slow;
 mod stand_in;

@@ -28,7 +28,7 @@ const HELD_UP: Millis = Millis::new(300);
 
 impl Pool {
     /// A machine with its volume for a worker that has no row, as a process leaves behind that was taken for dead.
-    async fn strays(&self, id: &str) -> WorkerId {
+    pub async fn strays(&self, id: &str) -> WorkerId {
         let worker = worker(id);
         let mut volume = volume_spec(&self.provider, &worker);
         volume.scope.deployment_id.clone_from(&self.app.deployment_id);
@@ -162,6 +162,28 @@ async fn a_machine_without_a_row_that_does_not_stop_is_ended_by_force() {
         pool.machines().await.is_empty() && pool.volumes().await.is_empty()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_removal_that_did_not_begin_in_time_is_the_next_runs_first() {
+    let pool = Pool::new().await;
+    for n in 0..12 {
+        let stray = pool.strays(&format!("w-stray-{n}")).await;
+        let machine = pool.machines().await.into_iter().find(|m| m.worker_id == stray).unwrap();
+        assert!(pool.world.fly.vanish("workers", &machine.machine.machine_id).await);
+    }
+    pool.run().await;
+    pool.pass(GRACE);
+    // As many as work at the same time hold the run up for as long as it may begin anything.
+    pool.world.fly.fault(fly::Action::GetVolume, &fly::Fault::Late { ms: 41_000 }, 1);
+    let first = outcomes(&pool.run().await);
+    let left: Vec<_> = first.iter().filter(|o| o.ends_with("this one's time is up")).collect();
+    let tried = pool.app.store.reconcile_memory().await.unwrap().tried.unwrap().to_string();
+    assert!(!left.is_empty() && left.iter().all(|o| !o.contains(&tried)), "{tried} {first:?}");
+    let next = outcomes(&pool.run().await);
+    let of = |outcome: &str| outcome.split_once(": ").unwrap().0.to_owned();
+    assert_eq!(of(&next[0]), of(left[0]), "{first:?} {next:?}");
+    pool.until("nothing is left", async |pool| pool.volumes().await.is_empty()).await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn talk() -> ConversationId {
 
 impl Pool {
     /// A worker claims what waits in `talk`.
-    async fn claims(&self, worker: &WorkerId) -> af_app::hydrate::Job {
+    pub async fn claims(&self, worker: &WorkerId) -> af_app::hydrate::Job {
         let request = Poll { conversation: Some(talk()), ..Poll::default() };
         poll(&self.app, worker, &request).await.unwrap().job.unwrap()
     }
@@ -151,6 +151,31 @@ async fn a_run_that_cannot_end_leaves_to_the_next_what_it_knows() {
     assert_eq!(pool.app.store.reconcile_memory().await.unwrap().failures, 1);
     pool.run().await;
     assert_eq!(pool.machines().await.len(), 1, "nobody holds the lease");
+}
+
+/// Reads of workers' rows that must be up to date are lost.
+struct LosesRows;
+
+impl Faults for LosesRows {
+    fn before(&self, request: &WireRequest) -> TableFault {
+        let of_row = request.operation == "GetItem" && request.body["Key"]["pk"]["S"] == "W";
+        let lost = of_row && request.body["ConsistentRead"] == true;
+        if lost { TableFault::LoseRequest } else { TableFault::None }
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_on_our_side_after_its_row_counts_as_failed_too_and_makes_a_pause() {
+    let pool = Pool::with_work().await;
+    let function = pool.function(LosesRows);
+    for failures in 1..=3 {
+        Box::pin(reconcile(&function)).await.unwrap();
+        assert_eq!(pool.app.store.reconcile_memory().await.unwrap().failures, failures);
+    }
+    let rows = pool.rows().await;
+    let paused = pool.run().await;
+    assert!(paused.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()), "{paused:?}");
+    assert!(pool.rows().await.len() <= rows.len(), "nothing is started, so nothing calls for the next run");
 }
 
 #[tokio::test]

@@ -114,6 +114,7 @@ async fn is_found_again(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine
     assert_eq!(volumes.len(), 1);
     assert_eq!(&volumes[0].volume, volume);
     assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machine.machine.machine_id));
+    assert_eq!(provider.look(&machine.machine).await.unwrap(), MachineState::Running);
     let survey = provider.survey(&scope()).await.unwrap();
     assert_eq!((survey.machines.ours, survey.volumes.ours), (listed, volumes));
 }
@@ -133,6 +134,7 @@ async fn goes_step_by_step(bench: &dyn Bench, volume: &VolumeRef, machine: &Mach
     let again = provider.stop(&machine.machine).await.unwrap();
     assert_eq!(again, StopOutcome::Stopped, "stopping twice is no error");
     assert_eq!(machines(provider).await[0].state, MachineState::Stopped);
+    assert_eq!(provider.look(&machine.machine).await.unwrap(), MachineState::Stopped);
     provider.terminate(&machine.machine, Teardown::WhenStopped).await.unwrap();
     bench.pass(Duration::from_secs(1)).await;
     provider.delete_volume(volume).await.unwrap();
@@ -146,6 +148,7 @@ async fn is_not_found_any_more(bench: &dyn Bench, volume: &VolumeRef, machine: &
     assert!(provider.terminate(machine, Teardown::WhenStopped).await.unwrap_err().is_not_found());
     assert!(provider.terminate(machine, Teardown::Force).await.unwrap_err().is_not_found());
     assert!(provider.delete_volume(volume).await.unwrap_err().is_not_found());
+    assert!(provider.look(machine).await.unwrap_err().is_not_found());
     assert!(provider.cordon(machine).await.unwrap_err().is_not_found());
     assert!(provider.stop(machine).await.unwrap_err().is_not_found());
 }

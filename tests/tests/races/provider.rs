@@ -62,6 +62,12 @@ impl Provider for Names {
         Ok(Inventory { ours: self.all().iter().map(running).collect(), foreign: 0 })
     }
 
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        let running = self.all().iter().any(|w| w.as_str() == machine.machine_id);
+        let gone = || ProviderError::NotFound { what: format!("machine {}", machine.machine_id) };
+        running.then_some(MachineState::Running).ok_or_else(gone)
+    }
+
     async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
         Ok(Inventory { ours: Vec::new(), foreign: 0 })
     }

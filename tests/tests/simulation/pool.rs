@@ -100,6 +100,11 @@ impl Provider for SimProvider {
         Ok(Inventory { ours: machines.iter().map(machine).collect(), foreign: 0 })
     }
 
+    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
+        self.machines.lock().unwrap().get(&worker).copied().ok_or_else(|| gone(machine))
+    }
+
     async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
         Ok(Inventory { ours: Vec::new(), foreign: 0 })
     }

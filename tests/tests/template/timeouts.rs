@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use af_app::reconcile::Allowed;
 use af_tests::workspace::root;
 
 use crate::{Template, one_function};
@@ -45,6 +46,17 @@ fn a_function_that_would_be_cut_off_is_noticed() {
     assert_eq!(ill_timed(&one_function("{}")).len(), 1);
     assert_eq!(ill_timed(&one_function("{Timeout: 30, Events: {Call: {Type: HttpApi}}}")).len(), 1);
     assert_eq!(ill_timed(&one_function("{Timeout: 60}")), [""; 0]);
+}
+
+#[test]
+fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
+    let template = Template::real();
+    for (id, allowed) in [("Reconcile", Allowed::BY_EVENT), ("AdminApi", Allowed::BY_CALL)] {
+        let function = template.functions().into_iter().find(|f| f.id == id).expect("it is there");
+        let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+        let ends = Duration::from_millis(allowed.ends().as_millis());
+        assert!(ends + call() < Duration::from_secs(seconds), "{id} has {seconds} s");
+    }
 }
 
 #[test]

@@ -214,4 +214,6 @@ fn stays_inside(name: &Path, target: &Path) -> bool {
 }
 
 #[cfg(test)]
+mod sqlite;
+#[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::output;
 /// The worker pool.
 #[derive(Debug, Subcommand)]
 pub enum Workers {
-    /// List workers that are not stopped
+    /// List workers that are not stopped, and what the last reconcile did and waits for
     List,
     /// Show a worker, also one that has stopped
     Show {
@@ -52,6 +52,12 @@ impl Workers {
                 };
                 let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
                 output::table(&["worker", "status", "provider", "load", "conversation"], rows);
+                let last = &page["lastReconcile"];
+                if !last.is_null() {
+                    output::line("");
+                    output::line(&format!("the last reconcile, at {}:", text(&last["at"])));
+                    show(last);
+                }
             }
             Workers::Show { worker } => {
                 output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?)

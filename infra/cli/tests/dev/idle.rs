@@ -31,6 +31,31 @@ async fn after_thirty_quiet_minutes_the_worker_goes_and_the_next_message_gets_a_
 }
 
 #[tokio::test]
+async fn the_list_of_workers_tells_what_the_last_reconcile_did_and_lacked() {
+    let dev = Dev::start(&["--no-workers"]).await;
+    let before = dev.cli(&["workers", "list"]);
+    assert!(before.status.success(), "{before:?}");
+    dev.send("c", "hello").await;
+    let last = eventually("a reconcile that lacks something", async || {
+        let last = dev.get("/v1/workers").await["lastReconcile"].clone();
+        last["actions"].as_array().is_some_and(|actions| !actions.is_empty()).then_some(last)
+    })
+    .await;
+    let told = dev.cli(&["workers", "list"]);
+    let (words, errors) = (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
+    assert!(words.contains(&format!("the last reconcile, at {}:", last["at"])), "{words}");
+    let action = &last["actions"][0];
+    for part in ["action", "subject", "outcome"] {
+        assert!(words.contains(action[part].as_str().unwrap()), "{part}: {words}");
+    }
+    let error = last["errors"][0].as_str().unwrap();
+    assert!(errors.contains(error), "{error}: {errors}");
+    let json = dev.cli(&["--json", "workers", "list"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["lastReconcile"]["actions"], last["actions"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_shows_what_a_run_would_do_and_changes_nothing() {
     let dev = Dev::start(&["--no-workers"]).await;
     dev.send("c", "hello").await;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::action::{Action, Target};
-use super::{FakeFly, Fault, machines, volumes};
+use super::{FakeFly, Fault, MachineState, machines, volumes};
 
 /// Largest body that is read; a machine's configuration is a few KB.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -59,6 +59,8 @@ pub(super) struct Asked {
     pub body: Value,
     /// Whether the machine that is told to stop shall not.
     pub stuck: bool,
+    /// What the machine that is made comes to.
+    pub comes_to: MachineState,
 }
 
 impl Asked {
@@ -113,6 +115,10 @@ async fn call(State(fly): State<FakeFly>, request: Request) -> Result<Response, 
         Some(Fault::StuckStopping) => {
             Ok(perform(&fly, &Asked { stuck: true, ..asked }).await?.into_response())
         }
+        Some(Fault::NeverStarts { state }) => {
+            Ok(perform(&fly, &Asked { comes_to: state, ..asked }).await?.into_response())
+        }
+        Some(Fault::EmptyList) => Ok(Answer::from(json!([])).into_response()),
         Some(Fault::Late { ms }) => {
             fly.inner.time.pass(Duration::from_millis(ms)).await;
             Ok(perform(&fly, &asked).await?.into_response())
@@ -153,7 +159,7 @@ async fn read(target: Target, request: Request) -> Result<Asked, Refused> {
         b"" => Value::Null,
         json => serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?,
     };
-    Ok(Asked { target, query, headers, body, stuck: false })
+    Ok(Asked { target, query, headers, body, stuck: false, comes_to: MachineState::Started })
 }
 
 fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+use super::state::MachineState;
 
 /// Failures that may wait for one action.
 const FAULTS_MAX: usize = 1_000;
@@ -27,6 +28,14 @@ pub enum Fault {
     AnswerLost,
     /// It is answered, and the machine that was told to stop never does; only force ends it.
     StuckStopping,
+    /// It is carried out, and the machine that was made comes to this state in place of starting: `failed`, or
+    /// `launch_failed`, in which only force removes it.
+    NeverStarts {
+        /// The state.
+        state: MachineState,
+    },
+    /// A list is answered as if nothing were there.
+    EmptyList,
     /// It is carried out and answered this much later, by the virtual clock.
     Late {
         /// How much later.

@@ -119,7 +119,7 @@ pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refus
         config: body["config"].clone(),
         state: MachineState::Creating,
         next: None,
-        launching: fly.inner.runner.is_some(),
+        launching: false,
         cordoned: false,
         stuck: false,
         lease: None,
@@ -128,15 +128,18 @@ pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refus
     if body["skip_launch"].as_bool().unwrap_or_default() {
         return Err(Refused::invalid("skip_launch is not stood in for"));
     }
-    if fly.inner.runner.is_none() {
-        machine.begin(now);
+    // One that never starts has no process either.
+    let runs = fly.inner.runner.is_some() && asked.comes_to == MachineState::Started;
+    machine.launching = runs;
+    if !runs {
+        machine.begin(asked.comes_to, now);
     }
     {
         let mut memory = fly.inner.lock();
         attach(app_of(&mut memory, asked)?, &machine)?;
         fly.inner.keep(&memory.state);
     }
-    if fly.inner.runner.is_some() {
+    if runs {
         launch(fly, &asked.target.app, &machine).await;
     }
     Ok(shown(&machine).into())
@@ -268,7 +271,7 @@ pub(super) async fn destroy(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refu
     let name = {
         let mut memory = fly.inner.lock();
         let machine = changeable(&mut memory, asked, now)?;
-        if machine.state != MachineState::Stopped && !force {
+        if !matches!(machine.state, MachineState::Stopped | MachineState::Failed) && !force {
             let why = "unable to destroy machine, not currently stopped, suspended, failed or created";
             return Err(Refused::precondition(why));
         }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! creating ─► started ─► stopping ─► stopped ─► destroying ─► destroyed
+//!        └──► failed, launch_failed (on order)
 //! ```
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ pub(super) struct App {
 
 /// A machine's state, by Fly's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum MachineState {
     /// Made, its process is not there yet.
     Creating,
@@ -42,6 +43,10 @@ pub enum MachineState {
     Stopping,
     /// Its process has ended.
     Stopped,
+    /// Its process could not be kept up.
+    Failed,
+    /// It could not be started; for Fly that is a state on the way, in which it cannot be removed without force.
+    LaunchFailed,
     /// It is being removed.
     Destroying,
     /// It is gone, and shown to those who ask for deleted ones.
@@ -56,6 +61,8 @@ impl MachineState {
             Self::Started => "started",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::LaunchFailed => "launch_failed",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
         }
@@ -103,10 +110,10 @@ pub(super) struct Volume {
 }
 
 impl Machine {
-    /// It was just asked for.
-    pub fn begin(&mut self, now: u64) {
+    /// It was just asked for, and comes to this.
+    pub fn begin(&mut self, comes_to: MachineState, now: u64) {
         self.state = MachineState::Creating;
-        self.next = Some((now + START_MS, MachineState::Started));
+        self.next = Some((now + START_MS, comes_to));
     }
 
     /// Its process is there. One that was told to stop or to go meanwhile stays so.
@@ -203,7 +210,7 @@ mod tests {
     fn a_machine_moves_on_only_with_time() {
         let mut app = App::default();
         let mut machine = machine();
-        machine.begin(0);
+        machine.begin(MachineState::Started, 0);
         app.machines.insert("m".into(), machine);
         let state = |app: &mut App, at| {
             app.move_on(at);
@@ -222,7 +229,7 @@ mod tests {
     fn a_stuck_machine_stops_at_no_time() {
         let mut machine = machine();
         machine.stuck = true;
-        machine.begin(0);
+        machine.begin(MachineState::Started, 0);
         machine.stop(true, 0);
         machine.move_on(u64::MAX);
         assert_eq!(machine.state, MachineState::Stopping);

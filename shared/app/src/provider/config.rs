@@ -81,7 +81,7 @@ impl From<GuestConfig> for Guest {
 }
 
 /// The config as it is stored, and what an operator should know about it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderConfigView {
     /// The config; null before the first.

@@ -58,8 +58,14 @@ impl Place {
 
 /// The place where workers run, or what is missing, in words that name the fix.
 pub(crate) async fn place(app: &App) -> Result<Result<Place, String>, AppError> {
-    let Some(config) = config::stored(app).await? else {
-        return Ok(Err("Missing providerConfig.kind.".to_owned()));
+    let config = match config::stored(app).await {
+        Ok(Some(config)) => config,
+        Ok(None) => return Ok(Err("Missing providerConfig.kind.".to_owned())),
+        // A later version's, say: it is as good as missing, and must stop nothing else.
+        Err(AppError::Unreadable { source, .. }) => {
+            return Ok(Err(format!("providerConfig cannot be read: {source}. Set it again.")));
+        }
+        Err(error) => return Err(error),
     };
     let kind: ProviderKind = match config.kind.parse() {
         Ok(kind) => kind,

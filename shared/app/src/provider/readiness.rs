@@ -6,6 +6,7 @@ use af_providers::{Machine, MachineState, Survey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::config::ProviderConfigView;
 use super::{Place, config};
 use crate::{App, AppError, public_url};
 
@@ -36,7 +37,11 @@ pub struct Readiness {
 /// # Errors
 /// When the table or Secrets Manager cannot answer.
 pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness, AppError> {
-    let view = config::show(app).await?;
+    let view = match config::show(app).await {
+        // Told below, with what is missing.
+        Err(AppError::Unreadable { .. }) => ProviderConfigView::default(),
+        view => view?,
+    };
     let organization = view.config.as_ref().and_then(|c| c.organization_slug.clone());
     let mut found = Readiness {
         kind: view.config.as_ref().map(|c| c.kind.clone()),

@@ -245,6 +245,9 @@ fn unowned(
             format!("nobody owns its conversation, and the last reconcile could start no worker: {error}");
         return Why::new(WaitsFor::Provider, reason, None);
     }
+    if let Some(why) = report.and_then(|r| paused(r, now)) {
+        return why;
+    }
     // Of a conversation that nobody owns, a report knows the key only.
     let subject = format!("worker for conversation {}", conversation.key);
     let failed = report.and_then(|r| {
@@ -262,6 +265,19 @@ fn unowned(
             Why::new(WaitsFor::NewWorker, reason, until)
         }
     }
+}
+
+/// Reconcile starts no worker for now, as its last report says.
+fn paused(report: &Report, now: Timestamp) -> Option<Why> {
+    let pause = report.waits.iter().find(|w| w.subject == "spawning")?;
+    let until = pause.until.map(Timestamp::from_millis);
+    // What is over is not known any more, and what has no end is seen to with the next run.
+    let over = until.unwrap_or(Timestamp::from_millis(report.at) + RECONCILE_EVERY) <= now;
+    let reason = format!(
+        "nobody owns its conversation, and no worker is started while reconcile waits for {}",
+        pause.waits_for
+    );
+    (!over).then(|| Why::new(WaitsFor::Provider, reason, until))
 }
 
 /// How long a worker that has been quiet since then waits between polls.

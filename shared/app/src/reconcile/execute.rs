@@ -9,7 +9,6 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
-use af_providers::ProviderError;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use futures::StreamExt;
@@ -84,18 +83,15 @@ async fn run(
             let acting = carry_out(app, turn, sight, &planned.action, policies);
             let outcome = match tokio::time::timeout(left, acting).await {
                 Ok(Ok(outcome)) => outcome,
-                Err(_) => cut_off(&planned.action),
+                // It may have taken effect, as with a function that dies.
+                Err(_) => {
+                    tracing::error!(action = ?planned.action, "an action of the plan did not end in time");
+                    Outcome::Failed("it did not end in the run's time".to_owned())
+                }
                 Ok(Err(error)) => {
                     let why = with_causes(&error);
                     tracing::error!(action = ?planned.action, error = %why, "an action of the plan failed");
-                    match (&planned.action, error) {
-                        (
-                            Action::Spawn { .. },
-                            AppError::Provider(ProviderError::RateLimited { retry_after }),
-                        ) => Outcome::HeldBack { why, retry_after },
-                        (Action::Spawn { .. }, AppError::Provider(_)) => Outcome::NotStarted(why),
-                        _ => Outcome::Failed(why),
-                    }
+                    Outcome::Failed(why)
                 }
             };
             done.push((i, planned, outcome));
@@ -106,17 +102,7 @@ async fn run(
     futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await
 }
 
-/// What becomes of an action that did not end in the run's time. It may have taken effect, as with a function that dies.
-fn cut_off(action: &Action) -> Outcome {
-    tracing::error!(?action, "an action of the plan did not end in time");
-    let why = "it did not end in the run's time".to_owned();
-    match action {
-        Action::Spawn { .. } => Outcome::NotStarted(why),
-        _ => Outcome::Failed(why),
-    }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -155,7 +141,7 @@ async fn carry_out(
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     if app.now() >= turn.begins_until {
-        return Ok(Outcome::Waiting("the next run, this one's time is up".to_owned()));
+        return Ok(Outcome::NotBegun);
     }
     match action {
         Action::Recover { conversation, holder, cut } => {

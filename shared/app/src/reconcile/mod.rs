@@ -2,15 +2,18 @@
 
 mod execute;
 mod kept;
+mod machines;
 mod observe;
 mod orphan;
 pub(crate) mod repair;
 mod spawn;
 mod teardown;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use af_domain::policy::Policies;
 use af_domain::pool::{Action, Memory, Plan, Planned, Wait, plan};
 use af_domain::time::{Millis, Timestamp};
 use af_store::reconcile_lease::{ReconcileHolder, Released};
@@ -25,12 +28,39 @@ use utoipa::ToSchema;
 
 /// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
 const RUNS_MAX: usize = 20;
-/// Time after which an invocation begins nothing more, neither a run nor an action: its function's limit is 60 s, and
-/// one that was frozen, and wakes when its lease is another's, shall leave the pool alone.
-const BEGINS_FOR: Millis = Millis::from_secs(40);
-/// Time after which what has begun is no longer waited for: what is left until the function's limit is for the report
-/// and the lease. A provider that hangs would else take the lease with it.
-const ENDS_AFTER: Millis = Millis::from_secs(50);
+
+/// How long an invocation may take, by what its function has.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowed {
+    /// How long the provider's lists may take: of a thousand machines they take some ten seconds, and half of the time is
+    /// left for what does not need them.
+    lists: Millis,
+    /// Time after which it begins nothing more, neither a run nor an action: one that was frozen, and wakes when its
+    /// lease is another's, shall leave the pool alone.
+    begins: Millis,
+    /// Time after which what has begun is no longer waited for: what is left until the function's limit is for the report
+    /// and the lease. A provider that hangs would else take the lease with it.
+    ends: Millis,
+}
+
+impl Allowed {
+    /// For a function of 60 s, which nobody waits for.
+    pub const BY_EVENT: Self = Self::secs(20, 40, 50);
+    /// For a function of 29 s, whose caller waits. The lists of the largest pools just fit.
+    pub const BY_CALL: Self = Self::secs(12, 18, 23);
+
+    const fn secs(lists: u64, begins: u64, ends: u64) -> Self {
+        let [lists, begins, ends] =
+            [Millis::from_secs(lists), Millis::from_secs(begins), Millis::from_secs(ends)];
+        Self { lists, begins, ends }
+    }
+
+    /// When it has ended, but for the report and the lease.
+    #[must_use]
+    pub const fn ends(self) -> Millis {
+        self.ends
+    }
+}
 
 /// What a run found, did, and waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -98,6 +128,8 @@ struct Turn<'a> {
     begins_until: Timestamp,
     /// The moment after which nothing is waited for.
     ends_at: Timestamp,
+    /// How long the provider's lists may take.
+    lists: Millis,
     /// Held while a worker is registered. Each registration checks the lease's item, and the table refuses
     /// transactions that meet on an item.
     registering: tokio::sync::Mutex<()>,
@@ -112,6 +144,8 @@ pub(crate) enum Outcome {
     Stale,
     /// It needs another tick.
     Waiting(String),
+    /// The run's time was up before its turn came.
+    NotBegun,
     /// It failed; the next tick tries again.
     Failed(String),
     /// The provider did not start a worker; after several in a row there is a pause.
@@ -141,7 +175,7 @@ pub enum Reconciled {
 pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
     let policies = policies::in_force(app).await?;
     let memory = app.store.reconcile_memory().await?;
-    let sight = observe(app, &policies, memory, reached_at, app.now() + BEGINS_FOR).await?;
+    let sight = observe(app, &policies, memory, reached_at, Allowed::BY_CALL.lists).await?;
     let plan = plan(&sight.observed, &policies, app.now());
     let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
     Ok(Report { dry_run: true, ..report(&sight, plan, actions, app.now()) })
@@ -153,19 +187,31 @@ pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppE
 /// When the table cannot be read or written. The lease is given up then, so that the next trigger need not wait
 /// for its end.
 pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
-    reconcile_reached_at(app, None).await
+    reconcile_within(app, Allowed::BY_EVENT, None).await
 }
 
-/// The same, for a caller that has reached us at this URL: workers are told it where we know no other.
+/// The same within this time, for a caller that has reached us at this URL: workers are told it where we know no other.
 ///
 /// # Errors
 /// As `reconcile`.
-pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result<Reconciled, AppError> {
+pub async fn reconcile_within(
+    app: &App,
+    allowed: Allowed,
+    reached_at: Option<&str>,
+) -> Result<Reconciled, AppError> {
     let Some(holder) = app.store.begin_reconcile(app.entropy.next_u64(), app.now()).await? else {
         return Ok(Reconciled::LeftToAnother);
     };
     let mut memory = holder.memory.clone();
-    let ran = run_until_quiet(app, reached_at, &holder, &mut memory).await;
+    let began = app.now();
+    let turn = Turn {
+        holder: &holder,
+        begins_until: began + allowed.begins,
+        ends_at: began + allowed.ends,
+        lists: allowed.lists,
+        registering: tokio::sync::Mutex::default(),
+    };
+    let ran = run_until_quiet(app, reached_at, &turn, &mut memory).await;
     if ran.is_err()
         && let Err(error) = app.store.abandon_reconcile(&holder, &memory).await
     {
@@ -177,24 +223,19 @@ pub async fn reconcile_reached_at(app: &App, reached_at: Option<&str>) -> Result
 async fn run_until_quiet(
     app: &App,
     reached_at: Option<&str>,
-    holder: &ReconcileHolder,
+    turn: &Turn<'_>,
     memory: &mut Memory,
 ) -> Result<Report, AppError> {
-    let began = app.now();
-    let turn = Turn {
-        holder,
-        begins_until: began + BEGINS_FOR,
-        ends_at: began + ENDS_AFTER,
-        registering: tokio::sync::Mutex::default(),
-    };
+    let holder = turn.holder;
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
     for run in 1..=RUNS_MAX {
         let now = app.now();
-        let sight = observe(app, &policies, memory.clone(), reached_at, turn.ends_at).await?;
+        let lists_for = turn.ends_at.since(now).min(turn.lists);
+        let sight = observe(app, &policies, memory.clone(), reached_at, lists_for).await?;
         let plan = plan(&sight.observed, &policies, now);
-        let actions = execute(app, &turn, &sight, &plan, &policies).await;
-        *memory = remembered(&sight, &plan, &actions, app.now());
+        let actions = execute(app, turn, &sight, &plan, &policies).await;
+        *memory = remembered(&sight, &plan, &actions, &policies, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&sight, plan, actions, now);
         let may_go_on = run < RUNS_MAX && app.now() < turn.begins_until;
@@ -216,15 +257,20 @@ async fn run_until_quiet(
 }
 
 /// What this run leaves for the next.
-fn remembered(sight: &Sight, plan: &Plan, actions: &[(Planned, Option<Outcome>)], now: Timestamp) -> Memory {
+fn remembered(
+    sight: &Sight,
+    plan: &Plan,
+    actions: &[(Planned, Option<Outcome>)],
+    policies: &Policies,
+    now: Timestamp,
+) -> Memory {
     let mut memory = sight.observed.memory_now();
     memory.orphans = plan.orphans.clone();
-    let mut removals = actions.iter().filter_map(|(p, _)| match &p.action {
-        Action::Remove { orphan, .. } => Some(orphan),
+    let removals = actions.iter().filter_map(|(p, done)| match &p.action {
+        Action::Remove { orphan, since } if *done != Some(Outcome::NotBegun) => Some((orphan, *since)),
         _ => None,
     });
-    memory.tried =
-        removals.next_back().or(memory.tried.as_ref()).cloned().filter(|_| !memory.orphans.is_empty());
+    memory.note_tried(&removals.collect::<Vec<_>>(), policies, now);
     memory.foreign = sight.foreign();
     if sight.stock.looked {
         memory.looked_at = Some(now);
@@ -310,6 +356,7 @@ fn action_report(sight: &Sight, planned: Planned, done: Option<Outcome>) -> Acti
         Some(Outcome::Done) => "done".to_owned(),
         Some(Outcome::Stale) => "stale".to_owned(),
         Some(Outcome::Waiting(what)) => format!("waiting: {what}"),
+        Some(Outcome::NotBegun) => "waiting: the next run, this one's time is up".to_owned(),
         Some(Outcome::Failed(why) | Outcome::NotStarted(why) | Outcome::HeldBack { why, .. }) => {
             format!("failed: {why}")
         }

@@ -8,24 +8,20 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{
     Image, ListedMachine, ListedVolume, MachineView, Memory, Observed, ObservedWorker, ReadyConversation,
-    SPAWN_AHEAD,
 };
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use af_domain::worker::Worker;
 use af_providers::{Machine, MachineState, ProviderError, Volume};
 use tokio::time::Instant;
 
+use super::execute::with_causes;
+use super::{machines, waiting};
 use crate::provider::{Place, place};
 use crate::workers::readable;
 use crate::{App, AppError, public_url};
 
-/// Entries of one page of a shard: far below the 1 MB that end a page anyway.
-const READY_PAGE: i32 = 2_000;
-/// Pages of one shard looked at: 10 000 conversations are ten times what the largest pool serves.
-const READY_PAGES_MAX: usize = 5;
-/// How long the provider's lists may take: of a thousand machines they take some ten seconds, and half of a run's time
-/// is left for what does not need them.
-const LISTS_FOR: Millis = Millis::from_secs(20);
+/// Conversations that cannot be read and are named one by one in a report.
+const UNREADABLE_NAMED_MAX: usize = 10;
 
 /// What a run sees.
 pub(super) struct Sight {
@@ -81,39 +77,35 @@ impl Sight {
     }
 }
 
-/// The provider is not waited for beyond `ends_at`.
+/// What the provider has is not waited for longer than `lists_for`.
 pub(super) async fn observe(
     app: &App,
     policies: &Policies,
     memory: Memory,
     reached_at: Option<&str>,
-    ends_at: Timestamp,
+    lists_for: Millis,
 ) -> Result<Sight, AppError> {
-    let shards = (0..policies.queue.ready_shards).map(|shard| ready(app, shard));
-    let (workers, ready) = tokio::join!(readable(app), futures::future::try_join_all(shards));
-    let ((workers, unreadable), ready) = (workers?, ready?);
-    let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
+    let (workers, waiting) = tokio::join!(readable(app), waiting::listed(app, policies));
+    let ((workers, unreadable), mut ready) = (workers?, waiting?);
     let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
-    let mut by_key = HashMap::with_capacity(keys.len());
-    for conversation in app.store.conversations_each(&keys).await? {
-        match conversation {
-            Ok(conversation) => drop(by_key.insert(conversation.key.clone(), conversation)),
-            // One that cannot be read must not stop the pool.
-            Err(error) => errors.push(error.to_string()),
-        }
-    }
+    let by_key = conversations(app, &workers, &mut ready, policies, &mut errors).await?;
     let place = found(place(app).await?, &mut errors);
     // Told of one thing at a time: without a provider, a URL is of no use yet.
     let public_url = match &place {
-        Some(_) => found(public_url::find(app, reached_at).await?, &mut errors),
+        Some(_) => found(url(app, reached_at).await?, &mut errors),
         None => None,
     };
+    let until = Instant::now() + Duration::from_millis(lists_for.as_millis());
     let stock = match &place {
         Some(place) => {
             let everything = memory.wants_look(policies, app.now());
-            stock(app, place, &workers, everything, ends_at, &mut errors).await
+            stock(place, &workers, everything, until, &mut errors).await
         }
         None => Stock::default(),
+    };
+    let views = match (&place, &stock.machines) {
+        (Some(place), Some(listed)) => machines::views(place, listed, &workers, until, &mut errors).await,
+        _ => HashMap::new(),
     };
     // Whose a machine is may stand in a row that cannot be read.
     let (machines, volumes) = match unreadable.is_empty() {
@@ -125,34 +117,58 @@ pub(super) async fn observe(
         app: place.scope.app_name.clone(),
         name: place.image.clone(),
     });
-    let by_worker: Option<HashMap<&WorkerId, &Machine>> =
-        stock.machines.as_ref().map(|all| all.iter().map(|m| (&m.worker_id, m)).collect());
     let workers = workers.into_iter().map(|worker| {
-        // The machine of one that another provider runs, or in another app, is not on this list.
-        let is_here = image.as_ref().is_some_and(|here| {
-            here.provider == worker.provider && worker.app().is_none_or(|app| app == here.app)
-        });
-        observed(worker, &by_key, by_worker.as_ref().filter(|_| is_here))
+        let machine = views.get(&worker.id).copied().unwrap_or(MachineView::Unknown);
+        observed(worker, &by_key, machine)
     });
     let workers = workers.collect();
-    let ready = ready.into_iter().flatten().collect();
     let observed = Observed { workers, ready, image, machines, volumes, memory };
     Ok(Sight { observed, place, public_url, stock, errors })
+}
+
+/// The conversations of all workers, and a look at those that workers may be started for. One that cannot be read must
+/// not stop the pool.
+async fn conversations(
+    app: &App,
+    workers: &[Worker],
+    ready: &mut Vec<ReadyConversation>,
+    policies: &Policies,
+    errors: &mut Vec<String>,
+) -> Result<HashMap<ConversationKey, Conversation>, AppError> {
+    let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
+    let assigned = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone());
+    let wanted: Vec<_> = assigned.chain(waiting::first(ready, step)).collect();
+    let mut read = app.store.conversations_each(&wanted).await?;
+    waiting::drop_unreadable(app, ready, step, &mut read).await?;
+    let (found, unreadable): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, read)| read.is_ok());
+    let told = unreadable.iter().filter_map(|(_, read)| read.as_ref().err());
+    errors.extend(told.take(UNREADABLE_NAMED_MAX).map(ToString::to_string));
+    if let Some(more) = unreadable.len().checked_sub(UNREADABLE_NAMED_MAX).filter(|more| *more > 0) {
+        errors.push(format!("{more} more conversations cannot be read"));
+    }
+    Ok(found.into_iter().filter_map(|(key, read)| Some((key, read.ok()?))).collect())
+}
+
+/// The URL that workers are told. While Secrets Manager fails, there is none.
+async fn url(app: &App, reached_at: Option<&str>) -> Result<Result<String, String>, AppError> {
+    match public_url::find(app, reached_at).await {
+        Err(AppError::Secrets(error)) => {
+            Ok(Err(format!("the public URL cannot be read: {}", with_causes(&error))))
+        }
+        found => found,
+    }
 }
 
 /// What the provider has. With no worker of it, it is asked when it is time for `everything` only. A list that cannot be
 /// had takes no other with it, and without the one of all machines there is still the one of ours.
 async fn stock(
-    app: &App,
     place: &Place,
     workers: &[Worker],
     everything: bool,
-    ends_at: Timestamp,
+    until: Instant,
     errors: &mut Vec<String>,
 ) -> Stock {
     let (provider, scope) = (&place.provider, &place.scope);
-    let left = ends_at.since(app.now()).min(LISTS_FOR);
-    let until = Instant::now() + Duration::from_millis(left.as_millis());
     let mut stock = Stock { looked: everything, ..Stock::default() };
     if everything {
         match in_time(until, provider.list_all(scope)).await {
@@ -175,7 +191,7 @@ async fn stock(
 }
 
 /// The answer of a call, if it comes by `until`.
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     until: Instant,
     call: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
@@ -233,39 +249,15 @@ fn found<T>(what: Result<T, String>, errors: &mut Vec<String>) -> Option<T> {
     what.map_err(|missing| errors.push(missing)).ok()
 }
 
-async fn ready(app: &App, shard: u64) -> Result<Vec<ReadyConversation>, AppError> {
-    let until = app.now() + SPAWN_AHEAD;
-    let mut found = Vec::new();
-    let mut after = None;
-    for _ in 0..READY_PAGES_MAX {
-        let (page, next) = app.store.ready_page(shard, until, READY_PAGE, after).await?;
-        found.extend(page);
-        after = next;
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(found)
-}
-
 fn observed(
     worker: Worker,
     conversations: &HashMap<ConversationKey, Conversation>,
-    machines: Option<&HashMap<&WorkerId, &Machine>>,
+    machine: MachineView,
 ) -> ObservedWorker {
     // Two rows may name one conversation; it names one of them.
     let named = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
     let owner = named.and_then(|c| c.owner.as_ref());
     let is_anothers = owner.is_some_and(|o| o.worker != worker.id);
     let conversation = named.filter(|_| owner.is_some_and(|o| o.worker == worker.id)).cloned();
-    let machine = match machines {
-        None => MachineView::Unknown,
-        Some(machines) => match machines.get(&worker.id) {
-            None => MachineView::Missing,
-            Some(machine) if machine.state.is_running() => MachineView::Running,
-            Some(machine) if machine.state == MachineState::Stopping => MachineView::Stopping,
-            Some(_) => MachineView::NotRunning,
-        },
-    };
     ObservedWorker { worker, conversation, is_anothers, machine }
 }

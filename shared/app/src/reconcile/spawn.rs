@@ -7,10 +7,11 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
 use af_domain::worker::{DrainReason, Machine, Volume, Worker, WorkerStatus};
-use af_providers::{MachineRef, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
+use af_providers::{MachineRef, ProviderError, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
 use af_store::conversation::Commit;
+use secrecy::SecretString;
 
-use super::execute::{FinalSnapshot, drain, settle};
+use super::execute::{FinalSnapshot, drain, settle, with_causes};
 use super::observe::Sight;
 use super::repair::examine;
 use super::teardown::absent_is_fine;
@@ -30,12 +31,13 @@ pub(super) async fn spawn(
     let (Some(place), Some(url)) = (&sight.place, &sight.public_url) else {
         return Ok(Outcome::Failed(sight.errors.first().cloned().unwrap_or_default()));
     };
-    // Before the row: without it, there would be nothing to start.
-    let bridge = bridge::variables(app).await?;
+    // Before the row: without these, there would be nothing to start.
+    let told =
+        Told { url, key: worker_token::current_key(app).await?, bridge: bridge::variables(app).await? };
     let Some(worker) = register(app, turn, place, conversation, policies).await? else {
         return Ok(Outcome::Stale);
     };
-    match start(app, place, url, &worker, bridge, policies).await {
+    match start(app, place, told, &worker, policies).await {
         Ok(Some(Started { machine, volume })) => {
             let MachineRef { app_name, machine_id, region } = machine.clone();
             let row = Machine { app: app_name, id: machine_id, region };
@@ -50,16 +52,39 @@ pub(super) async fn spawn(
             Ok(Outcome::Done)
         }
         Ok(None) => Ok(Outcome::Stale),
-        Err(error) => {
-            // The machine may exist although its provider did not say so: the row goes the usual way, whose
-            // teardown looks for it, and the conversation is free at once, unless a worker has claimed there already.
-            // Of one that was frozen meanwhile another run may have found the machine, and the worker at work.
-            if app.now() < turn.begins_until {
-                drain(app, &worker.id, DrainReason::MachineGone, policies).await?;
-                settle(app, &worker.id, FinalSnapshot::Awaited, policies).await?;
-            }
-            Err(error)
+        Err(error) => Ok(not_started(app, turn, &worker.id, error, policies).await),
+    }
+}
+
+/// What becomes of a worker that has its row and could not be started. The machine may exist although its provider did
+/// not say so: the row goes the usual way, whose teardown looks for it, and the conversation is free at once, unless a
+/// worker has claimed there already. Of one that was frozen meanwhile another run may have found the machine, and the
+/// worker at work: its row stays, and it counts as failed when it is given up.
+async fn not_started(
+    app: &App,
+    turn: &Turn<'_>,
+    worker: &WorkerId,
+    error: AppError,
+    policies: &Policies,
+) -> Outcome {
+    let why = with_causes(&error);
+    tracing::error!(%worker, error = %why, "a worker could not be started");
+    let mut is_given_up = false;
+    if app.now() < turn.begins_until {
+        let given_up = async {
+            is_given_up = drain(app, worker, DrainReason::MachineGone, policies).await? == Outcome::Done;
+            settle(app, worker, FinalSnapshot::Awaited, policies).await
+        };
+        if let Err(error) = given_up.await {
+            tracing::error!(%worker, error = %with_causes(&error), "it is left to the next run");
         }
+    }
+    match error {
+        AppError::Provider(ProviderError::RateLimited { retry_after }) => {
+            Outcome::HeldBack { why, retry_after }
+        }
+        _ if is_given_up => Outcome::NotStarted(why),
+        _ => Outcome::Failed(why),
     }
 }
 
@@ -115,6 +140,16 @@ async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result
     Ok(())
 }
 
+/// What a worker is told at its start, beside what its row says.
+struct Told<'a> {
+    /// Where to report.
+    url: &'a str,
+    /// What its token is signed with.
+    key: SecretString,
+    /// The bridge of all agents.
+    bridge: BTreeMap<String, String>,
+}
+
 /// What was made for a worker.
 struct Started {
     machine: MachineRef,
@@ -127,21 +162,20 @@ struct Started {
 async fn start(
     app: &App,
     place: &Place,
-    public_url: &str,
+    told: Told<'_>,
     worker: &Worker,
-    bridge: BTreeMap<String, String>,
     policies: &Policies,
 ) -> Result<Option<Started>, AppError> {
-    let (token, _) = worker_token::mint(app, &worker.id).await?;
+    let (token, _) = worker_token::signed(&told.key, &worker.id, app.now());
     let env = environment(Ingredients {
         worker,
         token: &token,
-        public_url,
+        public_url: told.url,
         telegram_url: app.telegram_url.as_deref(),
         policies,
         volume_path: &place.volume_path,
         operators: &place.env,
-        bridge,
+        bridge: told.bridge,
     });
     let volume = match &worker.volume {
         Some(volume) => {

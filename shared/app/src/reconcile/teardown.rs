@@ -53,22 +53,26 @@ pub(super) async fn teardown(app: &App, sight: &Sight, id: &WorkerId) -> Result<
     Ok(app.store.stopped_if_stopping(&stopped).await?.into())
 }
 
-/// Stops and removes a machine; one that is `overdue` by force.
+/// Stops and removes a machine; one that is `overdue` by force, whatever it says of being cordoned and stopped.
 pub(super) async fn remove_machine(
     provider: &dyn Provider,
     machine: &MachineRef,
     overdue: bool,
 ) -> Result<Outcome, AppError> {
-    absent_is_fine(provider.cordon(machine).await)?;
-    let stop = match provider.stop(machine).await {
-        Err(error) if error.is_not_found() => StopOutcome::Stopped,
-        Err(error) if overdue && error.is_transient() => StopOutcome::Stopping,
-        other => other?,
+    let told = match provider.cordon(machine).await {
+        Err(error) if !overdue => Err(error),
+        _ => provider.stop(machine).await,
     };
-    if stop == StopOutcome::Stopping && !overdue {
-        return Ok(Outcome::Waiting("its machine to stop".to_owned()));
+    match told {
+        Err(error) if error.is_not_found() => return Ok(Outcome::Done),
+        Err(error @ (ProviderError::Auth { .. } | ProviderError::NoToken)) => return Err(error.into()),
+        _ if overdue => {}
+        Ok(StopOutcome::Stopped) => {}
+        Ok(StopOutcome::Stopping) => return Ok(Outcome::Waiting("its machine to stop".to_owned())),
+        Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
+        Err(error) => return Err(error.into()),
     }
-    let teardown = if stop == StopOutcome::Stopping { Teardown::Force } else { Teardown::WhenStopped };
+    let teardown = if overdue { Teardown::Force } else { Teardown::WhenStopped };
     match provider.terminate(machine, teardown).await {
         Err(ProviderError::Precondition { reason }) => Ok(Outcome::Waiting(reason)),
         answer => {

@@ -12,7 +12,7 @@ fn size(number: u64) -> usize {
 
 pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
     let scaling = &policies.scaling;
-    let uncovered = uncovered(observed, policies, now);
+    let uncovered = uncovered(plan, observed, policies, now);
     let live = observed.workers.len();
     let workers_max = size(scaling.workers_max);
     let room = workers_max.saturating_sub(live);
@@ -47,6 +47,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
 
 /// Conversations that want a worker and that no free one will take, those that have waited longest first.
 fn uncovered<'a>(
+    plan: &Plan,
     observed: &'a Observed,
     policies: &Policies,
     now: Timestamp,
@@ -58,7 +59,12 @@ fn uncovered<'a>(
         .filter(|(t, _)| *t <= now + SPAWN_AHEAD)
         .collect();
     waiting.sort();
-    let is_free = |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now);
+    let leaves = |w: &ObservedWorker| {
+        let tells = |a: &Action| matches!(a, Action::Drain { worker, .. } if *worker == w.worker.id);
+        plan.actions.iter().any(|p| tells(&p.action))
+    };
+    let is_free =
+        |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now) && !leaves(w);
     let free = observed.workers.iter().filter(is_free).count();
     waiting.truncate(waiting.len().saturating_sub(free));
     waiting

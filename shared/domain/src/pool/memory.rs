@@ -44,6 +44,8 @@ pub struct Memory {
     pub orphans: BTreeMap<Orphan, Timestamp>,
     /// Which of them was tried to be removed last.
     pub tried: Option<Orphan>,
+    /// When one was tried last that is not followed up any more.
+    pub stuck_tried_at: Option<Timestamp>,
     /// Machines and volumes beside ours, when last looked.
     pub foreign: (usize, usize),
 }
@@ -86,10 +88,11 @@ impl Memory {
         }
     }
 
-    /// Notes for how long the provider has asked us to start nothing. That is no failure.
+    /// Notes for how long the provider has asked us to start nothing, which is for a while in any case: it is asked with
+    /// every spawn, and what was made of one until then is made and removed for nothing. That is no failure.
     pub fn rest(&mut self, asked: Option<Millis>, now: Timestamp) {
         let before = self.rests_until.filter(|end| *end > now);
-        self.rests_until = before.max(asked.map(|time| now + time));
+        self.rests_until = before.max(asked.map(|time| now + time.max(COOL_DOWN)));
     }
 
     /// Whether the provider is asked for everything that carries our mark. What belongs to nobody is followed up in every
@@ -104,15 +107,27 @@ impl Memory {
         self.looked_at.map_or(Timestamp::default(), |at| at + LOOK_EVERY)
     }
 
-    /// Until when an orphan is left alone that has not gone for long.
+    /// Until when an orphan is left alone that has not gone for long. Others that came later may make every run look.
     pub(super) fn left_until(
         &self,
         since: Timestamp,
         policies: &Policies,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let until = self.looks_at();
+        let until = self.stuck_tried_at? + LOOK_EVERY;
         (!is_followed_up(since, policies, now) && until > now).then_some(until)
+    }
+
+    /// Notes which orphan was tried to be removed last, of all that were tried in a run, each with since when it is one.
+    pub fn note_tried(&mut self, tried: &[(&Orphan, Timestamp)], policies: &Policies, now: Timestamp) {
+        if let Some((last, _)) = tried.last() {
+            self.tried = Some((*last).clone());
+        }
+        if self.orphans.is_empty() {
+            (self.tried, self.stuck_tried_at) = (None, None);
+        } else if tried.iter().any(|(_, since)| !is_followed_up(*since, policies, now)) {
+            self.stuck_tried_at = Some(now);
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum MachineView {
     Stopping,
     /// It is there but does not run.
     NotRunning,
+    /// It runs, although the provider's list lacks it.
+    Unlisted,
     /// The provider knows no such machine.
     Missing,
 }

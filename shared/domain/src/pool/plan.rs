@@ -62,6 +62,10 @@ impl ObservedWorker {
         self.conversation.as_ref()?.lease.as_ref()
     }
 
+    fn has_expired_lease(&self, now: Timestamp) -> bool {
+        self.lease().is_some_and(|l| l.expires_at <= now)
+    }
+
     /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
     pub(super) fn quiet_since(&self, policies: &Policies, now: Timestamp) -> Option<Timestamp> {
         let Some(conversation) = &self.conversation else { return Some(self.worker.quiet_since) };
@@ -80,7 +84,7 @@ impl ObservedWorker {
 
     pub(super) fn may_claim(&self, policies: &Policies, now: Timestamp) -> bool {
         self.worker.status == WorkerStatus::Active
-            && matches!(self.machine, MachineView::Unknown | MachineView::Running)
+            && matches!(self.machine, MachineView::Unknown | MachineView::Running | MachineView::Unlisted)
             && !self.worker.is_stale(self.last_sign_of_life(), now, policies)
     }
 }
@@ -135,10 +139,20 @@ fn active(
     match observed.machine {
         MachineView::Missing | MachineView::NotRunning => {
             let grace_ends = worker.registered_at + policies.scaling.provider_grace;
-            if observed.machine == MachineView::Missing && now < grace_ends {
-                return plan.wait(subject, "its machine to appear at the provider", Some(grace_ends));
+            // The grace is for machines that come up: one that ended under a worker that has spoken, has.
+            let has_ended =
+                observed.machine == MachineView::NotRunning && observed.last_sign_of_life().is_some();
+            if has_ended || now >= grace_ends {
+                return leave(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
             }
-            return leave(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
+            if observed.has_expired_lease(now) {
+                recover(plan, observed, Cut::Expired, "its lease has expired");
+            }
+            return plan.wait(subject, "its machine to come up at the provider", Some(grace_ends));
+        }
+        MachineView::Unlisted => {
+            let list = "the provider's list, which lacks its machine although that runs";
+            plan.wait(subject.clone(), list, None);
         }
         MachineView::Stopping => {
             return leave(plan, observed, DrainReason::Signal, "its machine is stopping", now);
@@ -156,7 +170,7 @@ fn active(
     if let Some((reason, words)) = unfit(observed, policies, now) {
         return leave(plan, observed, reason, &words, now);
     }
-    if observed.lease().is_some_and(|l| l.expires_at <= now) {
+    if observed.has_expired_lease(now) {
         return recover(plan, observed, Cut::Expired, "its lease has expired");
     }
     if let Some((reason, words)) = to_spare.replaces(worker, now) {
@@ -210,7 +224,7 @@ fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
     let gone = reason == DrainReason::MachineGone;
     if gone {
         recover(plan, observed, Cut::WorkerGone, words);
-    } else if observed.lease().is_some_and(|l| l.expires_at <= now) {
+    } else if observed.has_expired_lease(now) {
         recover(plan, observed, Cut::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());

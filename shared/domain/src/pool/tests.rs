@@ -1,4 +1,5 @@
 mod cool_down;
+mod machines;
 mod orphans;
 mod rollover;
 
@@ -180,68 +181,17 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
 }
 
 #[test]
-fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
-    let policies = Policies::default();
-    let mut dead = running(assigned(1), &policies);
-    dead.machine = MachineView::NotRunning;
-    let worker = dead.worker.id.clone();
-    let plan = plan(&Observed { workers: vec![dead], ..Observed::default() }, &policies, NOW);
-    let expected = [
-        recovered(Cut::WorkerGone),
-        Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
-        Action::Settle { worker: worker.clone(), gone: true },
-        Action::Teardown { worker },
-    ];
-    assert_eq!(actions(&plan), expected);
-}
-
-#[test]
-fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
-    let policies = Policies::default();
-    let mut busy = running(assigned(1), &policies);
-    busy.machine = MachineView::Stopping;
-    let worker = busy.worker.id.clone();
-    let observed =
-        |worker: &ObservedWorker| Observed { workers: vec![worker.clone()], ..Observed::default() };
-    let told = [Action::Drain { worker: worker.clone(), reason: DrainReason::Signal }];
-    assert_eq!(actions(&plan(&observed(&busy), &policies, NOW)), told);
-
-    busy.worker = busy.worker.drain(DrainReason::Signal, NOW, &policies).unwrap();
-    let finishes = plan(&observed(&busy), &policies, NOW + Millis::new(1));
-    assert_eq!((finishes.actions.len(), &*finishes.waits[0].waits_for), (0, "message m to end"));
-    let mut owes = busy.clone();
-    owes.conversation.as_mut().unwrap().lease = None;
-    let uploads = plan(&observed(&owes), &policies, NOW + Millis::new(1));
-    assert_eq!((uploads.actions.len(), &*uploads.waits[0].waits_for), (0, "its final snapshot"));
-    let late = NOW + policies.scaling.drain_timeout;
-    let over =
-        [Action::Settle { worker: worker.clone(), gone: false }, Action::Teardown { worker: worker.clone() }];
-    assert_eq!(actions(&plan(&observed(&owes), &policies, late)), over);
-    busy.machine = MachineView::NotRunning;
-    let ended = actions(&plan(&observed(&busy), &policies, NOW + Millis::new(1)));
-    assert_eq!(ended[..2], [recovered(Cut::WorkerGone), Action::Settle { worker, gone: true }]);
-}
-
-#[test]
-fn a_worker_on_a_machine_that_is_stopping_covers_nobody() {
+fn a_free_worker_that_is_told_to_leave_covers_nobody() {
     let policies = Policies::default();
     let mut free = assigned(1);
     (free.worker.assignment, free.conversation) = (None, None);
-    free.machine = MachineView::Stopping;
-    let observed = Observed { workers: vec![free], ready: vec![ready(2, NOW)], ..Observed::default() };
-    assert!(
-        actions(&plan(&observed, &policies, NOW)).contains(&Action::Spawn { conversation: Some(key(2)) })
-    );
-}
-
-#[test]
-fn a_machine_that_is_not_listed_yet_has_its_grace() {
-    let policies = Policies::default();
-    let mut new = assigned(1);
-    new.machine = MachineView::Missing;
-    let plan = plan(&Observed { workers: vec![new], ..Observed::default() }, &policies, NOW);
-    assert!(plan.actions.is_empty());
-    assert_eq!(plan.waits[0].until, Some(NOW + policies.scaling.provider_grace));
+    let due = NOW + policies.scaling.idle_timeout;
+    free.worker.seen_at = Some(due);
+    let observed = Observed { workers: vec![free], ready: vec![ready(2, due)], ..Observed::default() };
+    let planned = actions(&plan(&observed, &policies, due));
+    let id = WorkerId::parse("w1").unwrap();
+    assert!(planned.contains(&Action::Drain { worker: id, reason: DrainReason::Idle }), "{planned:?}");
+    assert!(planned.contains(&Action::Spawn { conversation: Some(key(2)) }), "{planned:?}");
 }
 
 #[test]

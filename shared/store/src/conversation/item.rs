@@ -137,10 +137,9 @@ pub(crate) fn settled_item(settled: &Settled) -> Item {
 pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError> {
     let reader = Reader::of(item);
     let entries = reader.texts("pe")?.into_iter().map(|e| entry_from(&reader, "pe", e));
-    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
     Ok(Conversation {
         id: reader.id("cid", ConversationId::parse)?,
-        key: ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        key: key_from(&reader)?,
         agent: reader.id("ag", AgentKey::parse)?,
         fence: Fence(reader.number("fn")?),
         version: reader.number("v")?,
@@ -152,6 +151,12 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError>
         behind: reader.text_if("bo")?.map(|k| OrderKey::from_stored(k.to_owned())),
         active_at: reader.time("ac")?,
     })
+}
+
+/// In which partition an item is.
+pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey, StoreError> {
+    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
+    ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))
 }
 
 fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, StoreError> {

@@ -21,10 +21,10 @@ pub use enqueue::{Enqueued, NewMessage};
 pub use history::{Append, Before, History, Stretch};
 pub use settle::{CompleteWith, Completed};
 
-pub(crate) use item::{change, conversation_from, waits_for_a_time};
+pub(crate) use item::{change, conversation_from, key_from, waits_for_a_time};
 pub(crate) use owner::{as_commit, freed_meta};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use af_domain::conversation::{Conversation, Lease, ReadyKey};
 use af_domain::ids::{ConversationKey, LeaseId, MessageId, WorkerId};
@@ -95,26 +95,28 @@ impl Store {
         item.as_ref().map(conversation_from).transpose()
     }
 
-    /// The conversations in these partitions, those that exist; eventually consistent, in no order.
+    /// The conversations in these partitions, those that exist and can be read; eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// When the table cannot answer.
     pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>, StoreError> {
-        self.conversations_each(wanted).await?.into_iter().collect()
+        Ok(self.conversations_each(wanted).await?.into_values().filter_map(Result::ok).collect())
     }
 
-    /// The same; an item that is malformed does not hide the others.
+    /// The conversations in these partitions, those that exist; an item that is malformed does not hide the others.
     ///
     /// # Errors
     /// When the table cannot answer.
     pub async fn conversations_each(
         &self,
         wanted: &[ConversationKey],
-    ) -> Result<Vec<Result<Conversation, StoreError>>, StoreError> {
-        let mut found = Vec::with_capacity(wanted.len());
+    ) -> Result<BTreeMap<ConversationKey, Result<Conversation, StoreError>>, StoreError> {
+        let mut found = BTreeMap::new();
         for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
-            found.extend(self.batch_get(batch).await?.iter().map(conversation_from));
+            for item in self.batch_get(batch).await? {
+                found.insert(key_from(&Reader::of(&item))?, conversation_from(&item));
+            }
         }
         Ok(found)
     }

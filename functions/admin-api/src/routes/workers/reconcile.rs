@@ -1,6 +1,6 @@
 //! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
 
-use af_app::reconcile::{Reconciled, dry_run, reconcile_reached_at};
+use af_app::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
 use af_http::{ApiQuery, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -47,7 +47,7 @@ pub async fn reconcile(
     if query.dry_run {
         return Ok(Json(dry_run(&app, url.as_deref()).await?).into_response());
     }
-    Ok(match reconcile_reached_at(&app, url.as_deref()).await? {
+    Ok(match reconcile_within(&app, Allowed::BY_CALL, url.as_deref()).await? {
         Reconciled::Ran(report) => Json(report).into_response(),
         Reconciled::LeftToAnother => {
             (StatusCode::ACCEPTED, Json(LeftToAnother { left_to_another: true })).into_response()

@@ -3,11 +3,11 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::snapshot::folder::MARKER;
 
-fn packed(folder: &Path) -> Vec<u8> {
+pub(super) fn packed(folder: &Path) -> Vec<u8> {
     pack(folder, Vec::new()).unwrap()
 }
 
-fn unpacked(archive: &[u8]) -> Result<tempfile::TempDir, ArchiveError> {
+pub(super) fn unpacked(archive: &[u8]) -> Result<tempfile::TempDir, ArchiveError> {
     let folder = tempfile::tempdir().unwrap();
     unpack(&mut &*archive, folder.path()).map(|()| folder)
 }

@@ -45,7 +45,7 @@ fn a_run_in_which_many_fail_makes_the_first_pause_and_the_next_one_doubles_it() 
 #[test]
 fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
     let policies = Policies::default();
-    let (asked, ends) = (Millis::from_secs(20), NOW + Millis::from_secs(20));
+    let (asked, ends) = (Millis::from_secs(90), NOW + Millis::from_secs(90));
     let mut memory = Memory::default();
     memory.rest(Some(asked), NOW);
     assert_eq!((memory.failures, memory.cool_down_ends()), (0, None));
@@ -56,6 +56,17 @@ fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
     assert_eq!(memory.rests_until, Some(ends), "the longer one counts");
     memory.rest(None, ends);
     assert_eq!(memory, Memory::default());
+}
+
+#[test]
+fn a_provider_that_wants_to_be_asked_again_in_a_second_is_left_in_peace_for_a_minute() {
+    let policies = Policies::default();
+    let mut memory = Memory::default();
+    memory.rest(Some(Millis::from_secs(1)), NOW);
+    let ends = NOW + Millis::from_secs(MINUTE);
+    assert_eq!(memory.rests_until, Some(ends));
+    assert_eq!(spawns(&plan(&waiting(1, memory.clone()), &policies, ends - Millis::new(1))), 0);
+    assert_eq!(spawns(&plan(&waiting(1, memory), &policies, ends)), 1);
 }
 
 /// A worker of what would be started today that was registered then; it has said something or not.

@@ -138,6 +138,7 @@ fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
     let mut observed = volumes_of_nobody(1);
     let stuck = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
     observed.memory.looked_at = Some(stuck);
+    observed.memory.stuck_tried_at = Some(stuck);
     assert!(observed.memory.wants_look(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
     assert!(!observed.memory.wants_look(&policies, stuck));
     let left = plan(&observed, &policies, stuck);
@@ -145,6 +146,53 @@ fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
     assert_eq!((removals(&left), left.waits[0].until), (vec![], Some(next)));
     assert!(observed.memory.wants_look(&policies, next));
     assert_eq!(removals(&plan(&observed, &policies, next)).len(), 1);
+}
+
+#[test]
+fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones_make_every_run_look() {
+    let policies = Policies::default();
+    let mut observed = volumes_of_nobody(1);
+    let old = Orphan::Volume("v-000".to_owned());
+    let mut now = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
+    let mut tried = Vec::new();
+    for minute in 0..30 {
+        let young = format!("w-{minute}");
+        observed.volumes.as_mut().unwrap().truncate(1);
+        observed.volumes.as_mut().unwrap().push(volume(&young, false, None));
+        assert!(minute == 0 || observed.memory.wants_look(&policies, now));
+        let plan = plan(&observed, &policies, now);
+        if removals(&plan).contains(&old) {
+            tried.push(minute);
+        }
+        // What a run leaves that has looked.
+        observed.memory.orphans = plan.orphans.clone();
+        observed.memory.looked_at = Some(now);
+        let removals = plan.actions.iter().filter_map(|p| match &p.action {
+            Action::Remove { orphan, since } => Some((orphan, *since)),
+            _ => None,
+        });
+        observed.memory.note_tried(&removals.collect::<Vec<_>>(), &policies, now);
+        now = now + Millis::from_secs(60);
+    }
+    assert_eq!(tried, [0, 10, 20]);
+}
+
+#[test]
+fn what_is_remembered_of_removals_goes_with_the_last_orphan() {
+    let policies = Policies::default();
+    let (young, old) = (machine("m-young"), machine("m-old"));
+    let now = NOW + Millis::from_days(1);
+    let mut memory =
+        Memory { orphans: [(young.clone(), now), (old.clone(), NOW)].into(), ..Memory::default() };
+    memory.note_tried(&[(&young, now)], &policies, now);
+    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&young), None));
+    memory.note_tried(&[(&old, NOW)], &policies, now);
+    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&old), Some(now)));
+    memory.note_tried(&[], &policies, now + Millis::new(1));
+    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&old), Some(now)), "nothing was tried");
+    memory.orphans.clear();
+    memory.note_tried(&[], &policies, now);
+    assert_eq!(memory, Memory::default());
 }
 
 #[test]
