@@ -65,7 +65,7 @@ impl Worker {
     async fn live(mut self) -> MachineState {
         let mut conversation: Option<ConversationId> = None;
         let mut release = false;
-        let mut asked = 0;
+        let mut let_go = 0;
         // Image, restore, gateway.
         tokio::time::sleep(self.within(20_000)).await;
         while self.world.provider.runs(&self.id) {
@@ -96,11 +96,11 @@ impl Worker {
                 break;
             }
             let Some(job) = polled.job else {
-                asked = if release { asked + 1 } else { 0 };
-                if asked > LETS_GO_MAX {
-                    world.complain(format!("{id} was asked {asked} times to let go, and could not"));
+                let_go = if release { let_go + 1 } else { 0 };
+                if let_go > LETS_GO_MAX {
+                    world.complain(format!("{id} was asked {let_go} times to let go, and could not"));
                 }
-                if !release || asked > LETS_GO_MAX {
+                if !release || let_go > LETS_GO_MAX {
                     self.clock.sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
                 }
                 continue;
