@@ -244,6 +244,23 @@ fn may_help(error: &FilesError, api: &Api) -> bool {
         FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. } | ApiError::StaleLease) => {
             false
         }
-        _ => api.silent_for() < SILENCE_MAX,
+        FilesError::Server(_) => api.silent_for() < SILENCE_MAX,
+        // The bucket failed, or the disk: how long that took says nothing of the server.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_fails_late_is_tried_again_and_a_server_that_fell_silent_is_not_waited_for() {
+        let api = Api::new("http://127.0.0.1:9", "token".into()).unwrap();
+        let busy = FilesError::Server(ApiError::Busy { status: 503, retry_after: None });
+        assert!(may_help(&busy, &api));
+        tokio::time::advance(SILENCE_MAX).await;
+        assert!(!may_help(&busy, &api));
+        assert!(may_help(&FilesError::Transfer(TransferError::Refused(500)), &api));
     }
 }

@@ -193,13 +193,13 @@ async fn broken_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_waited
 async fn an_event_without_an_end_is_not_read_to_its_end() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    fake.script("completions", [Answer::Endless(256), stream(&["Here."])]);
+    fake.script("completions", [Answer::Endless(16), stream(&["Here."])]);
     work(&fake).await;
     assert_eq!(replies(&fake), ["Here."], "it may have been an accident");
 
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
-    fake.script("completions", (0..4).map(|_| Answer::Endless(256)));
+    fake.script("completions", (0..4).map(|_| Answer::Endless(16)));
     work(&fake).await;
     let failed = &fake.bodies("fail")[0];
     assert_eq!(failed["errorMessage"], "the model's server sent an event that has no end");
