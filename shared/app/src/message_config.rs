@@ -41,7 +41,7 @@ pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
 /// # Errors
 /// When it cannot be read.
 pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
-    MessageConfig::of(&policies::stored(app).await?)
+    Ok(MessageConfig::of(&policies::stored(app).await?))
 }
 
 /// Sets the whole config; what is left out is none from now on. Blanks around the prompt go: workers that trim what they
@@ -72,10 +72,11 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
 }
 
 impl MessageConfig {
-    pub(crate) fn of(stored: &Overrides) -> Result<Self, AppError> {
-        let fields = stored.get(GROUP).cloned().unwrap_or_default();
-        serde_json::from_value(Value::from_iter(fields))
-            .map_err(|source| AppError::Unreadable { what: "the message config", source })
+    /// What is stored. A field that this version does not know is a later one's, which was rolled back: it stays stored
+    /// and has no effect, so that it stops nobody.
+    pub(crate) fn of(stored: &Overrides) -> Self {
+        let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name)).and_then(Value::as_str);
+        Self { system_prompt: field("systemPrompt").map(str::to_owned) }
     }
 
     /// A payload as a worker is handed it.

@@ -59,7 +59,7 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
         return Ok(settings);
     }
     let stored = parsed(app.store.config(DOCUMENT).await?.as_deref())?;
-    let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored)? };
+    let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored) };
     app.settings.put((), settings.clone(), now);
     Ok(settings)
 }

@@ -220,6 +220,20 @@ async fn an_item_that_cannot_be_read_is_told_and_hides_no_other() {
 }
 
 #[tokio::test]
+async fn a_free_worker_claims_beside_what_cannot_be_read() {
+    let world = World::new().await;
+    let worker = world.worker("w", None).await;
+    let found_nothing = world.poll(&world.app, &worker, None).await.job.is_none();
+    assert!(found_nothing, "it looks at the whole index from now on");
+    for broken in (0..9).map(|n| conversation(&format!("broken-{n}"))) {
+        world.enqueue(&broken, None).await;
+        world.set(meta(&broken), "pe", json!({"L": [{"S": "no entry"}]})).await;
+    }
+    let message = world.enqueue(&conversation("talk"), None).await;
+    assert_eq!(world.claim(&worker, None).await.message, message);
+}
+
+#[tokio::test]
 async fn a_walk_goes_on_where_the_call_before_ended_and_finds_each_conversation_once() {
     let world = World::new().await;
     let talks: Vec<_> = (0..12).map(|i| conversation(&format!("talk-{i}"))).collect();

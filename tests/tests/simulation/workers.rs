@@ -105,6 +105,7 @@ impl Worker {
                 }
                 continue;
             };
+            let_go = 0;
             world.answers.held.lock().unwrap().push((job.lease.id.clone(), asked));
             conversation = Some(job.conversation.id.clone());
             world.note(|| format!("{id}: {} attempt {}", job.lease.entry.message, job.lease.entry.attempts));
