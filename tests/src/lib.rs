@@ -2,4 +2,5 @@
 
 pub mod bundle;
 pub mod calls;
+pub mod messages;
 pub mod workspace;

@@ -72,7 +72,7 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
     }
     for (name, secret) in [
         ("serviceKeySecretRef", &config.service_key_ref),
-        ("baseUrlMapJsonSecretRef", &config.base_url_map_ref),
+        ("appBaseUrlMapJsonSecretRef", &config.base_url_map_ref),
     ] {
         if secret.as_ref().is_some_and(|secret| OURS.iter().any(|prefix| secret.as_str().starts_with(prefix)))
         {

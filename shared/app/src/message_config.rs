@@ -118,6 +118,13 @@ mod tests {
     use af_domain::time::Timestamp;
 
     #[test]
+    fn a_field_of_a_later_version_hides_none_of_ours() {
+        let stored = r#"{"message": {"systemPrompt": "Be kind.", "tone": {"warmth": 3}}}"#;
+        let config = MessageConfig::of(&serde_json::from_str(stored).unwrap());
+        assert_eq!(config.system_prompt.as_deref(), Some("Be kind."));
+    }
+
+    #[test]
     fn the_prompt_is_taken_off_wherever_a_worker_has_left_it() {
         let config = MessageConfig { system_prompt: Some("Be kind.".into()) };
         let said = |role, content: &str| {

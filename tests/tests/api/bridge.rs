@@ -64,6 +64,9 @@ async fn a_bridge_that_cannot_be_names_the_field_at_fault() {
         ("appKey", json!("a\nb")),
         ("serviceKeySecretRef", json!("not a name")),
         ("appBaseUrlMapJsonSecretRef", json!("")),
+        ("serviceKeySecretRef", json!("workerToken.signingKey")),
+        ("serviceKeySecretRef", json!("telegram.botToken.sales")),
+        ("appBaseUrlMapJsonSecretRef", json!("bootstrap.adminKey")),
         ("enabled", json!("yes")),
         ("serviceKey", json!("the key itself")),
     ] {
@@ -145,7 +148,7 @@ async fn a_worker_is_started_with_all_that_an_image_needs() {
         "kind": "fly", "appName": "agents", "image": "registry.fly.io/agents:7", "region": "fra", "volumePath": "/vol",
         "env": {
             "OPENCLAW_AGENT_MODEL": "m-1", "NODE_ENV": "test", "CONVEX_URL": "https://wrong.example",
-            "WORKER_ID": "wrong", "OPENCLAW_CONVERSATION_ID": "wrong",
+            "WORKER_ID": "wrong", "WORKSPACE_ID": "wrong", "OPENCLAW_CONVERSATION_ID": "wrong",
         },
     });
     world.api.put("/v1/config/provider", config).send().await.body_of(200);

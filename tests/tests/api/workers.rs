@@ -87,6 +87,26 @@ async fn a_worker_is_told_the_url_by_which_the_operator_came() {
 }
 
 #[tokio::test]
+async fn a_worker_is_told_the_operators_own_url_before_any_other() {
+    let world = World::new().await;
+    let own = |url: &str| world.api.put("/v1/secrets/factory.url", json!({"plaintextValue": url}));
+    for bad in ["http://a.example", "a.example", "https://a.example/?b=1", "https://user@a.example"] {
+        let answer = world.refused(own(bad)).await;
+        assert_eq!(
+            (answer.problem(), answer.pointer()),
+            ((422, "invalid_field"), "/plaintextValue"),
+            "{bad}"
+        );
+    }
+    own("https://a.example/factory/").send().await.body_of(200);
+    let register = world.api.post("/v1/workers", json!({"workerId": "w-1"}));
+    let registered = register.header("host", "b.example").send().await.body_of(201);
+    assert_eq!(registered["env"]["AGENT_FACTORY_URL"], "https://a.example/factory");
+    let token = registered["token"].as_str().unwrap();
+    assert_eq!(registered["env"]["CONVEX_URL"], format!("https://a.example/factory/w/{token}"));
+}
+
+#[tokio::test]
 async fn a_dry_run_reports_and_changes_nothing() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;

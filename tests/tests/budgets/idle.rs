@@ -16,6 +16,8 @@ use crate::{UPDATE, on_a_large_stack};
 const DOCUMENT: &str = "docs/costs.md";
 const HOUR: Millis = Millis::from_secs(3_600);
 const HOURS_A_MONTH: f64 = 720.0;
+/// Units of reading the policies, which one of ten polls does.
+const POLICIES_READ: f64 = 0.5;
 /// Workers that wait side by side.
 const WORKERS: u32 = 10;
 /// Milliseconds between the polls of an idle worker, at least.
@@ -58,7 +60,8 @@ comes on top, at its provider's price.
 struct Stretch {
     polls: u32,
     cost: Figures,
-    /// The most that one poll wrote.
+    /// The most that one poll read, and that one wrote.
+    reads_max: f64,
     writes_max: f64,
 }
 
@@ -85,6 +88,7 @@ async fn wait(world: &World, workers: &[Waiting], length: Millis) -> Stretch {
             assert!(polled.job.is_none() && !polled.control.should_stop, "it waits");
             stretch.polls += 1;
             stretch.cost = stretch.cost + cost;
+            stretch.reads_max = stretch.reads_max.max(cost.read_units);
             stretch.writes_max = stretch.writes_max.max(cost.write_units);
             pause = polled.next_poll;
         }
@@ -175,6 +179,8 @@ fn a_waiting_worker_asks_seldom_and_cheaply_and_the_document_says_what_it_costs(
         assert!(hour.cost.write_units <= minutes && hour.writes_max <= 1.0, "{hour:?}: its liveness only");
         assert!(hour.reads_a_poll() <= 1.0, "{hour:?}");
     }
+    assert!(owner.reads_max <= 1.0 && active.reads_max <= 1.0, "{owner:?}");
+    assert!(free.reads_max <= 1.0 + POLICIES_READ, "{free:?}: the poll that reads the policies anew");
 
     let (path, text) = (root().join(DOCUMENT), document(&measured));
     if std::env::var(UPDATE).is_ok_and(|v| v == "1") {

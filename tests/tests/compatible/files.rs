@@ -105,6 +105,16 @@ async fn an_image_with_the_native_route_uploads_past_the_function_and_finalizes_
 }
 
 #[tokio::test]
+async fn links_lead_to_the_url_that_the_operator_has_given_with_its_path() {
+    let world = World::new().await;
+    let image = world.image("w", None).await;
+    let own = json!({"plaintextValue": "https://agents.example.com/factory/"});
+    world.api.put("/v1/secrets/factory.url", own).send().await.body_of(200);
+    let url = image.value("workerGenerateMediaUploadUrl", json!({})).await["uploadUrl"].clone();
+    assert_eq!(url, format!("https://agents.example.com/factory/w/{}/media", image.token));
+}
+
+#[tokio::test]
 async fn an_archive_that_is_too_large_is_refused_and_recorded_as_that() {
     let world = World::new().await;
     let image = image_with_a_message_answered(&world, "w").await;

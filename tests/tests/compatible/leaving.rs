@@ -164,6 +164,9 @@ async fn one_whose_upload_fails_is_stopping_too_and_its_snapshot_is_missed() {
                 "{reason}"
             );
         }
+        let rows = world.items().await;
+        let row = rows.iter().find(|row| row["id"]["S"] == prepared["snapshotId"]).unwrap();
+        assert_eq!(row["er"]["S"], "disk", "its own words, and no archive that was too large");
         assert_eq!(heir_of(&world).await, Value::Null, "nobody has kept anything");
     }
 }

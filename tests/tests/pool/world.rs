@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use af_app::App;
 use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::enqueue::{Enqueue, enqueue};
 use af_app::provider;
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
-use af_domain::message::{MessageStatus, Payload};
+use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_providers::{Provider, Providers, Scope, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::reconcile_lease::RECONCILE_LEASE;
 use af_tests::bundle::Bundle;
+use af_tests::messages::hello;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::{Value, json};
 
@@ -109,20 +110,8 @@ impl World {
 
     /// A message that is due then.
     pub async fn enqueue_for(&self, talk: &str, due: Option<Timestamp>) -> MessageId {
-        let message = Enqueue {
-            identity: Identity::Fresh,
-            conversation: ConversationId::parse(talk).unwrap(),
-            agent: agent(),
-            payload: Payload {
-                provider: "app".into(),
-                provider_user_id: "ann".into(),
-                message_text: "hello".into(),
-                ..Payload::default()
-            },
-            priority: None,
-            scheduled_for: due,
-            attempts_max: None,
-        };
+        let message = hello(agent(), ConversationId::parse(talk).unwrap());
+        let message = Enqueue { scheduled_for: due, ..message };
         enqueue(&self.app, message).await.unwrap().message
     }
 

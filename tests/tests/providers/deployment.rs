@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use af_app::App;
 use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::enqueue::enqueue;
 use af_app::provider::{self, ProviderConfig};
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
-use af_domain::message::Payload;
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
 use af_providers::{FlyProvider, Machine, Provider, Providers, Volume};
 use af_store::conversation::CompleteWith;
 use af_tests::bundle::Bundle;
+use af_tests::messages::hello;
 
 use crate::fly::World;
 use crate::suite::{machines, scope};
@@ -83,20 +83,7 @@ impl Pool {
     }
 
     pub async fn enqueue(&self, talk: &str) -> MessageId {
-        let message = Enqueue {
-            identity: Identity::Fresh,
-            conversation: ConversationId::parse(talk).unwrap(),
-            agent: agent(),
-            payload: Payload {
-                provider: "app".into(),
-                provider_user_id: "ann".into(),
-                message_text: "hello".into(),
-                ..Payload::default()
-            },
-            priority: None,
-            scheduled_for: None,
-            attempts_max: None,
-        };
+        let message = hello(agent(), ConversationId::parse(talk).unwrap());
         enqueue(&self.app, message).await.unwrap().message
     }
 

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, Identity, enqueue};
+use af_app::enqueue::{Enqueue, enqueue};
 use af_app::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, Polled, complete, poll};
 use af_app::{App, workers};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
-use af_domain::message::Payload;
 use af_domain::policy::Policies;
 use af_domain::worker::DrainReason;
 use af_local::aws::Faults;
 use af_store::conversation::{Commit, CompleteWith};
 use af_store::conversation_key;
 use af_tests::bundle::Bundle;
+use af_tests::messages::hello;
 use aws_smithy_types::retry::RetryConfig;
 
 pub const AGENT: &str = "demo";
@@ -67,20 +67,7 @@ impl World {
     }
 
     pub fn message(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> Enqueue {
-        Enqueue {
-            identity: Identity::Fresh,
-            conversation: conversation.clone(),
-            agent: AgentKey::parse(AGENT).unwrap(),
-            payload: Payload {
-                provider: "app".into(),
-                provider_user_id: "ann".into(),
-                message_text: "hello".into(),
-                ..Payload::default()
-            },
-            priority: None,
-            scheduled_for: None,
-            attempts_max,
-        }
+        Enqueue { attempts_max, ..hello(AgentKey::parse(AGENT).unwrap(), conversation.clone()) }
     }
 
     pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {

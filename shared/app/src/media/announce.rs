@@ -16,8 +16,8 @@ use crate::{App, AppError, policies};
 /// Announces a file of `worker`'s conversation.
 ///
 /// # Errors
-/// 409 when the worker has no conversation, 429 when it has announced too much, 422 for a size that is not taken. An announcement that is sent again is
-/// another file; the first one is never uploaded, and expires.
+/// 409 when the worker has no conversation, 429 when it has announced too much, 422 for a size that is not taken. An
+/// announcement that is sent again is another file; the first one is never uploaded, and expires.
 pub async fn announce(
     app: &App,
     worker: &WorkerId,

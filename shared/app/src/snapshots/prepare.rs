@@ -48,7 +48,8 @@ pub struct Prepared {
 ///
 /// # Errors
 /// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 429 when it has
-/// announced too much; 422 for a size that S3 does not take. A preparation that is sent again makes another snapshot; the first one fails by itself.
+/// announced too much; 422 for a size that S3 does not take. A preparation that is sent again makes another snapshot; the
+/// first one fails by itself.
 pub async fn prepare(
     app: &App,
     objects: &Objects,

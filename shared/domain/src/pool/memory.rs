@@ -1,5 +1,5 @@
-//! What one run of reconcile leaves for the next: failed spawns in a row, whether the provider wants to rest, when the provider was last asked for
-//! everything, and since when what lies there belongs to nobody.
+//! What one run of reconcile leaves for the next: failed spawns in a row, whether the provider wants to rest, when it was
+//! last asked for everything, and since when what lies there belongs to nobody.
 
 use std::collections::BTreeMap;
 

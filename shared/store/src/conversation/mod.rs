@@ -247,9 +247,10 @@ impl Store {
 
 fn ready_from(item: &Item) -> Result<ReadyConversation, StoreError> {
     let reader = Reader::of(item);
-    let key = reader.text("pk")?.trim_start_matches("C#").to_owned();
-    let key = ConversationKey::parse(key).map_err(|e| reader.malformed("pk", &e.to_string()))?;
-    Ok(ReadyConversation { key, ready: ReadyKey::from_stored(reader.text("rk")?.to_owned()) })
+    Ok(ReadyConversation {
+        key: key_from(&reader)?,
+        ready: ReadyKey::from_stored(reader.text("rk")?.to_owned()),
+    })
 }
 
 /// Where a page of the ready index ended.

@@ -52,7 +52,10 @@ pub struct Answer {
 #[utoipa::path(
     post, path = "/v1/worker/media", tag = "worker",
     security(("workerToken" = [])), request_body = inline(Request),
-    responses((status = 201, body = inline(Answer)), (status = 409, description = "conflict"), (status = 429, description = "rate_limited")),
+    responses(
+        (status = 201, body = inline(Answer)),
+        (status = 409, description = "conflict"), (status = 429, description = "rate_limited"),
+    ),
 )]
 pub async fn announce(
     State(app): State<Shared>,

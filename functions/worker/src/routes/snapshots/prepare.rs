@@ -55,7 +55,8 @@ pub struct Answer {
     security(("workerToken" = [])), request_body = inline(Request),
     responses(
         (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
-        (status = 409, description = "conflict"), (status = 429, description = "rate_limited"), (status = 503, description = "unavailable"),
+        (status = 409, description = "conflict"), (status = 429, description = "rate_limited"),
+        (status = 503, description = "unavailable"),
     ),
 )]
 pub async fn prepare(

@@ -1,0 +1,24 @@
+//! Messages that tests enqueue.
+
+use af_app::enqueue::{Enqueue, Identity};
+use af_domain::ids::{AgentKey, ConversationId};
+use af_domain::message::Payload;
+
+/// A word of a person in the app, of the default priority, due at once.
+#[must_use]
+pub fn hello(agent: AgentKey, conversation: ConversationId) -> Enqueue {
+    Enqueue {
+        identity: Identity::Fresh,
+        conversation,
+        agent,
+        payload: Payload {
+            provider: "app".into(),
+            provider_user_id: "ann".into(),
+            message_text: "hello".into(),
+            ..Payload::default()
+        },
+        priority: None,
+        scheduled_for: None,
+        attempts_max: None,
+    }
+}
