@@ -32,6 +32,23 @@ fn no_ignored_tests(workspace: &Workspace) -> Vec<Violation> {
     in_code(workspace, &ignores, "a test that is off proves nothing")
 }
 
+/// A crate whose manifest says that its sources hold no tests holds none: nobody would run them.
+fn no_tests_that_nobody_runs(workspace: &Workspace) -> Vec<Violation> {
+    let untested = workspace.crates.iter().filter(|c| {
+        let manifest = format!("{}/Cargo.toml", c.folder);
+        workspace.files.iter().any(|f| f.path == manifest && f.text.contains("test = false"))
+    });
+    let sources: Vec<_> = untested.map(|c| format!("{}/src/", c.folder)).collect();
+    let mut violations = Vec::new();
+    for file in workspace.rust().filter(|f| sources.iter().any(|folder| f.path.starts_with(folder))) {
+        for line in tokens::find(&tokens::of(file), &["cfg", "(", "test", ")"]) {
+            let what = "nobody runs this: its manifest says `test = false`";
+            violations.push(Violation::new(format!("{}:{line}", file.path), what));
+        }
+    }
+    violations
+}
+
 /// No code that only panics where its work should stand.
 fn nothing_left_to_do(workspace: &Workspace) -> Vec<Violation> {
     in_code(workspace, &[&["todo", "!"], &["unimplemented", "!"]], "what is not built is not declared")
@@ -139,6 +156,11 @@ mod tests {
     }
 
     #[test]
+    fn every_test_of_this_workspace_is_run() {
+        assert_none(&no_tests_that_nobody_runs(&Workspace::real()));
+    }
+
+    #[test]
     fn no_code_of_this_workspace_is_left_to_do() {
         assert_none(&nothing_left_to_do(&Workspace::real()));
     }
@@ -166,6 +188,18 @@ mod tests {
         }
         let on = "// #[ignore]\n#[test]\nfn ignore() { let ignore = 1; }";
         assert_eq!(no_ignored_tests(&Workspace::of(&[(TEST, on)])), []);
+    }
+
+    #[test]
+    fn a_test_that_nobody_runs_is_refused() {
+        let unrun = |manifest: &str| {
+            let manifest = format!("[package]\nname = \"af-app\"\n{manifest}");
+            let source = "fn f() {}\n#[cfg(test)]\nmod tests {}\n";
+            let files = [("shared/app/Cargo.toml", manifest.as_str()), (SOURCE, source)];
+            no_tests_that_nobody_runs(&Workspace::of(&files)).len()
+        };
+        assert_eq!(unrun("[lib]\ntest = false\n"), 1);
+        assert_eq!(unrun(""), 0);
     }
 
     #[test]
