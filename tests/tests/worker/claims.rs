@@ -1,5 +1,6 @@
 //! Claims, and what a claim that comes again is answered.
 
+use af_domain::time::Millis;
 use serde_json::json;
 
 use crate::{TALK, World};
@@ -14,6 +15,19 @@ async fn a_claim_is_a_poll_without_control_and_bundle() {
     assert_eq!((&job["messageId"], &job["attempt"]), (&json!(message), &json!(1)));
     assert_eq!(job["payload"]["messageText"], "hello");
     assert_eq!(worker.poll(json!({"conversationId": TALK})).await["job"], job, "the same, by its other name");
+}
+
+#[tokio::test]
+async fn what_a_waiting_worker_finds_is_claimed_under_the_policies_in_force() {
+    let world = World::new().await;
+    let worker = world.worker("w").await;
+    assert!(worker.poll(json!({})).await["job"].is_null());
+    world.api.put("/v1/config/policies", json!({"lease": {"leaseMs": 60_000}})).send().await.body_of(200);
+    world.advance(Millis::from_secs(11));
+    world.enqueue(TALK).await;
+    let job = worker.poll(json!({})).await["job"].clone();
+    let lasts = job["leaseExpiresAt"].as_u64().unwrap() - world.app.now().as_millis();
+    assert_eq!(lasts, 60_000, "{job}");
 }
 
 #[tokio::test]

@@ -45,6 +45,12 @@ impl<'a> Wanted<'a> {
         let passed_over = AtomicBool::new(false);
         Self { worker, hydrate: false, since: None, policies, restores_at_boot: false, passed_over }
     }
+
+    /// The same under these policies.
+    pub fn under(&self, policies: &'a Policies) -> Self {
+        let passed_over = AtomicBool::new(self.passed_over.load(Ordering::Relaxed));
+        Self { policies, passed_over, ..*self }
+    }
 }
 
 type Claim = (Job, Option<Bundle>);
@@ -127,6 +133,11 @@ pub(super) struct Offer {
 impl Offer {
     /// To a worker that does not look.
     pub const NONE: Self = Self { candidates: Vec::new(), others: Vec::new() };
+
+    /// Whether the whole of the index was looked at, and had nothing.
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty() && self.others.is_empty()
+    }
 }
 
 /// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing. Under load a

@@ -2,7 +2,7 @@
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::{ConversationId, ConversationKey, HistoryCursor, WorkerId};
-use af_domain::policy::Policies;
+use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
@@ -58,7 +58,7 @@ pub struct Polled {
 /// # Errors
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
-    let policies = policies::in_force(app).await?;
+    let policies = policies_for(app, worker).await?;
     let wanted = Wanted {
         hydrate: request.hydrate,
         since: request.since.as_ref(),
@@ -73,6 +73,17 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
         }
     }
     as_free(app, &wanted, request).await
+}
+
+/// The policies to look for work by. Those of a worker whose last poll found nothing may be as old as its sign of life:
+/// it reads them anew with the poll that writes that one, whose answer saves reading its row, so that no poll reads
+/// more than a unit. What it finds is claimed under those that are in force then.
+async fn policies_for(app: &App, worker: &WorkerId) -> Result<Policies, AppError> {
+    let now = app.now();
+    match app.idlers.get(worker, now).and(app.signs_of_life.get(worker, now)) {
+        Some(()) => policies::in_force_within(app, SIGN_OF_LIFE_EVERY).await,
+        None => policies::in_force(app).await,
+    }
 }
 
 /// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
@@ -155,7 +166,16 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
-    if let Some(conversation) = own_of(app, &row).await? {
+    let own = own_of(app, &row).await?;
+    let in_force;
+    let wanted = match own.is_some() || offer.as_ref().is_ok_and(|offer| !offer.is_empty()) {
+        true => {
+            in_force = policies::in_force(app).await?;
+            &wanted.under(&in_force)
+        }
+        false => wanted,
+    };
+    if let Some(conversation) = own {
         let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
         if !lets_go || !let_go(app, wanted, &row, conversation.clone(), request.discard).await? {
             return as_owner(app, wanted, conversation, request.busy).await;
