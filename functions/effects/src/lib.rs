@@ -44,11 +44,23 @@ impl Effects {
             }));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
-        let records: Vec<StreamRecord> =
-            serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
+        let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
+        let records: Vec<StreamRecord> = records.into_iter().filter_map(readable).collect();
         // Counting comes last: it knows a batch again only when that comes in the same parts.
         expire_payloads(&self.app, &records).await?;
         count(&self.app, &records).await?;
         Ok(json!({"counted": records.len()}))
+    }
+}
+
+/// A record, if it is one; another would only keep those that came with it from their effects.
+fn readable(record: Value) -> Option<StreamRecord> {
+    let place = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned();
+    match serde_json::from_value(record) {
+        Ok(record) => Some(record),
+        Err(error) => {
+            tracing::error!(%error, record = place, "a stream record cannot be read");
+            None
+        }
     }
 }

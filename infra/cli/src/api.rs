@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::Target;
 
+const NO_DEPLOYMENT: &str =
+    "no deployment: give --url and --key (AGENT_FACTORY_API_URL, AGENT_FACTORY_API_KEY), or";
+
 /// Longest wait for an answer: above the 30 s that an HTTP API gives its functions.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
@@ -49,8 +52,7 @@ impl Api {
         let (url, key) = match (&target.url, &target.key) {
             (Some(url), Some(key)) => (url.trim_end_matches('/').to_owned(), key.clone()),
             _ => {
-                let dev =
-                    DevFile::read(&target.data_dir).context("no deployment: give --url and --key, or")?;
+                let dev = DevFile::read(&target.data_dir).context(NO_DEPLOYMENT)?;
                 (dev.url, dev.admin_key)
             }
         };
@@ -84,12 +86,16 @@ impl Api {
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() { Ok(value) } else { Err(refused(status, &value)) }
+        if status.is_success() { Ok(value) } else { Err(refused(&self.url, status, &value)) }
     }
 }
 
-fn refused(status: StatusCode, problem: &Value) -> ApiError {
-    let detail = problem["detail"].as_str().unwrap_or("the deployment refused without a reason");
+/// What a deployment refused with a problem+json; or somebody before it, such as a gateway, without one.
+fn refused(url: &str, status: StatusCode, problem: &Value) -> ApiError {
+    let detail = problem["detail"].as_str().map_or_else(
+        || format!("{url} answered {status} without a reason: is this the deployment's public URL?"),
+        str::to_owned,
+    );
     let fields = problem["errors"].as_array().into_iter().flatten();
     let fields: Vec<_> = fields.filter_map(|e| e["pointer"].as_str()).collect();
     let at = if fields.is_empty() { String::new() } else { format!(" (at {})", fields.join(", ")) };

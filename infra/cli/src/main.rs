@@ -12,6 +12,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::{Api, ApiError};
 
+/// The data folder, when none is named.
+const DATA_DIR: &str = ".agent-factory";
+
 /// Runs agents for many users: queue, leases, an elastic worker pool.
 #[derive(Debug, Parser)]
 #[command(name = "agent-factory", version, about)]
@@ -32,7 +35,7 @@ struct Target {
     #[arg(long, global = true, env = "AGENT_FACTORY_API_KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
     /// Data folder of the `dev` to run or to talk to
-    #[arg(long, global = true, default_value = ".agent-factory")]
+    #[arg(long, global = true, default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// Print JSON instead of tables
     #[arg(long, global = true)]

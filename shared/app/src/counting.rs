@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use af_domain::time::Timestamp;
+use af_store::StoreError;
 use af_store::counters::{Counters, counted};
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,23 +40,37 @@ impl StreamChange {
     }
 }
 
-/// Adds what `records` changed to the counters; a batch that comes again within ten minutes counts once.
+/// Adds what `records` changed to the counters; a batch that comes again within ten minutes counts once. A record that
+/// cannot be read counts for nothing: it would only keep the others from being counted.
 ///
 /// What is written follows from the records alone, the time included: a token that comes with another write than the
 /// first time is refused.
 ///
 /// # Errors
-/// When the table cannot answer, or a record is malformed.
+/// When the table cannot answer.
 pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     let mut change = Counters::default();
     for StreamRecord { dynamodb: record } in records {
-        change.add(&counted(record.new_image.as_ref(), record.at())?);
-        change.add(&negative(&counted(record.old_image.as_ref(), record.at())?));
+        match change_of(record) {
+            Ok((before, after)) => {
+                change.add(&after);
+                change.add(&negative(&before));
+            }
+            Err(error) => {
+                tracing::error!(%error, record = record.sequence_number, "a change counts for nothing")
+            }
+        }
     }
     if !change.is_zero() {
         app.store.count(&change, token(records)).await?;
     }
     Ok(())
+}
+
+/// What the item counted for before and after.
+fn change_of(record: &StreamChange) -> Result<(Counters, Counters), StoreError> {
+    let of = |image: &Option<BTreeMap<String, Value>>| counted(image.as_ref(), record.at());
+    Ok((of(&record.old_image)?, of(&record.new_image)?))
 }
 
 fn negative(counters: &Counters) -> Counters {

@@ -6,14 +6,21 @@ use crate::counting::StreamRecord;
 use crate::{App, AppError};
 
 /// Gives the large payloads of messages that have ended their message's time to live. A batch that comes again sets the
-/// same.
+/// same. A record that cannot be read keeps its payload, and the others from nothing.
 ///
 /// # Errors
-/// When the table cannot answer, or a record is malformed.
+/// When the table cannot answer.
 pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     for record in records {
-        if let Some(payload) = ended_payload(record.dynamodb.new_image.as_ref())? {
-            app.store.expire_payload_if_present(&payload).await?;
+        match ended_payload(record.dynamodb.new_image.as_ref()) {
+            Ok(Some(payload)) => {
+                app.store.expire_payload_if_present(&payload).await?;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let record = &record.dynamodb.sequence_number;
+                tracing::error!(%error, record, "a payload keeps its time");
+            }
         }
     }
     Ok(())

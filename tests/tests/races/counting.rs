@@ -12,6 +12,8 @@ use af_local::stream::StreamSource;
 use crate::world::{World, conversation};
 
 const RECORDS_MAX: usize = 100;
+/// A waiting message as no version has ever written one.
+const UNREADABLE: &str = r#"{"L": [{"S": "later"}]}"#;
 /// As long as Lambda may wait before it brings a batch again; less than a transaction's token is good for.
 const LATER: Millis = Millis::from_secs(300);
 
@@ -54,4 +56,17 @@ async fn a_batch_that_was_counted_without_an_answer_counts_once_when_it_comes_ag
         Some(LATER),
         "they are as old as their records"
     );
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_no_other_from_being_counted() {
+    let world = World::new().await;
+    for name in ["one", "two", "three"] {
+        world.enqueue(&conversation(name), None).await;
+    }
+    let mut batch = changes_of_conversations(&world);
+    let spoilt = batch[1].dynamodb.new_image.as_mut().unwrap();
+    spoilt.insert("pe".into(), serde_json::from_str(UNREADABLE).unwrap());
+    count(&world.app, &batch).await.unwrap();
+    assert_eq!(queue::stats(&world.app).await.unwrap().queued_ready, 2);
 }

@@ -25,7 +25,11 @@ fn route_mistakes(template: &Template) -> Vec<String> {
     wrong
 }
 
-/// A stream mapping sees only the records it wants, gives up in the end, and leaves what it gave up somewhere.
+/// The function that knows a batch again only as a whole, so that its mapping must not split one.
+const OF_WHOLE_BATCHES: &str = "Effects";
+
+/// A stream mapping sees only the records it wants, splits a batch that fails unless its function needs it whole, gives up
+/// in the end, and leaves what it gave up somewhere.
 fn mapping_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
@@ -38,7 +42,7 @@ fn mapping_mistakes(template: &Template) -> Vec<String> {
                 && valid == filters.len()
                 && mapping["MaximumRetryAttempts"].is_u64()
                 && mapping["MaximumRecordAgeInSeconds"].is_u64()
-                && mapping["BisectBatchOnFunctionError"].as_bool() == Some(true)
+                && mapping["BisectBatchOnFunctionError"].as_bool() == Some(function.id != OF_WHOLE_BATCHES)
                 && !mapping["DestinationConfig"]["OnFailure"].is_null();
             if !complete {
                 wrong.push(format!(

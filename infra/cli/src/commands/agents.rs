@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment, text};
+use crate::api::{Api, ApiError, segment, text};
 use crate::output;
 
 /// Agent profiles.
@@ -20,30 +20,40 @@ pub enum Agents {
         /// The agent's key
         agent: String,
     },
-    /// Make or change a profile
+    /// Make a profile, or change what is given of one
     Set {
         /// The agent's key
         agent: String,
-        /// Its version, in your words
-        #[arg(long, default_value = "1")]
-        version: String,
-        /// What people see
-        #[arg(long)]
-        display_name: Option<String>,
-        /// It takes no messages
-        #[arg(long)]
-        disabled: bool,
-        /// Name of a secret it uses; may be given several times
-        #[arg(long = "secret")]
-        secrets: Vec<String>,
         #[command(flatten)]
-        bridge: Bridge,
+        given: Given,
     },
     /// Remove a profile; its conversations stay
     Delete {
         /// The agent's key
         agent: String,
     },
+}
+
+/// What is given of a profile. The rest stays as it is; a new profile is enabled, and its version is 1
+#[derive(Debug, Args)]
+pub struct Given {
+    /// Its version, in your words
+    #[arg(long)]
+    version: Option<String>,
+    /// What people see
+    #[arg(long)]
+    display_name: Option<String>,
+    /// It takes messages
+    #[arg(long, conflicts_with = "disabled")]
+    enabled: bool,
+    /// It takes no messages: apps are told so, and what people write to its bot is dropped
+    #[arg(long)]
+    disabled: bool,
+    /// Name of a secret it uses, in place of those before; may be given several times
+    #[arg(long = "secret")]
+    secrets: Vec<String>,
+    #[command(flatten)]
+    bridge: Bridge,
 }
 
 /// How the agent's skills reach the tools of its app. What is not said is looked for in secrets
@@ -78,10 +88,37 @@ pub enum Switch {
     Off,
 }
 
+impl Given {
+    /// The profile as it shall be: what is there, if anything, with what is given in its place.
+    fn over(self, known: Option<&Value>) -> Value {
+        let mut profile = json!({"version": "1"});
+        for field in ["version", "displayName", "enabled", "secretsRef", "bridgeConfig"] {
+            if let Some(value) = known.map(|known| &known[field]).filter(|value| !value.is_null()) {
+                profile[field] = value.clone();
+            }
+        }
+        for (field, value) in [("version", self.version), ("displayName", self.display_name)] {
+            if let Some(value) = value {
+                profile[field] = value.into();
+            }
+        }
+        if self.enabled || self.disabled {
+            profile["enabled"] = self.enabled.into();
+        }
+        if !self.secrets.is_empty() {
+            profile["secretsRef"] = self.secrets.into();
+        }
+        self.bridge.put_on(&mut profile);
+        profile
+    }
+}
+
 impl Bridge {
-    /// `bridgeConfig`, if one was asked for.
-    fn config(self) -> Option<Value> {
-        let mut config = json!({"enabled": self.bridge? == Switch::On});
+    /// Puts what is given on the `bridgeConfig` of `profile`, if anything is.
+    fn put_on(self, profile: &mut Value) {
+        let Some(switch) = self.bridge else { return };
+        let config = &mut profile["bridgeConfig"];
+        config["enabled"] = (switch == Switch::On).into();
         for (field, value) in [
             ("baseUrl", self.bridge_base_url),
             ("serviceId", self.bridge_service_id),
@@ -93,7 +130,6 @@ impl Bridge {
                 config[field] = value.into();
             }
         }
-        Some(config)
     }
 }
 
@@ -118,15 +154,13 @@ impl Agents {
                 }
             }
             Agents::Show { agent } => output::json(&api.get(&path(&agent)).await?),
-            Agents::Set { agent, version, display_name, disabled, secrets, bridge } => {
-                let mut body = json!({"version": version, "enabled": !disabled, "secretsRef": secrets});
-                if let Some(name) = display_name {
-                    body["displayName"] = name.into();
-                }
-                if let Some(config) = bridge.config() {
-                    body["bridgeConfig"] = config;
-                }
-                output::json(&api.put(&path(&agent), &body).await?);
+            Agents::Set { agent, given } => {
+                let known = match api.get(&path(&agent)).await {
+                    Ok(known) => Some(known),
+                    Err(ApiError::Refused { status: 404, .. }) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                output::json(&api.put(&path(&agent), &given.over(known.as_ref())).await?);
             }
             Agents::Delete { agent } => {
                 api.delete(&path(&agent)).await?;
@@ -134,5 +168,47 @@ impl Agents {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Set {
+        #[command(flatten)]
+        given: Given,
+    }
+
+    fn over(known: Option<&Value>, args: &[&str]) -> Value {
+        let words = ["set"].iter().chain(args);
+        Set::try_parse_from(words).unwrap_or_else(|refused| panic!("{refused}")).given.over(known)
+    }
+
+    #[test]
+    fn what_is_not_given_of_a_profile_stays() {
+        let bridge = json!({"enabled": true, "baseUrl": "https://crm.example", "serviceId": "crm"});
+        let known = json!({
+            "agentKey": "support", "displayName": "Support", "version": "7", "enabled": false, "secretsRef": ["a"],
+            "bot": {"botIdentity": "1", "username": "b"}, "bridgeConfig": bridge, "updatedAt": 5,
+        });
+        let stays = json!({
+            "displayName": "Support", "version": "7", "enabled": false, "secretsRef": ["a"], "bridgeConfig": bridge,
+        });
+        assert_eq!(over(Some(&known), &[]), stays);
+        let changed = over(Some(&known), &["--enabled", "--secret", "b", "--bridge", "off"]);
+        assert_eq!((&changed["enabled"], &changed["secretsRef"]), (&json!(true), &json!(["b"])));
+        let off = json!({"enabled": false, "baseUrl": "https://crm.example", "serviceId": "crm"});
+        assert_eq!(changed["bridgeConfig"], off, "`off` keeps the values");
+        assert_eq!((&changed["displayName"], &changed["version"]), (&json!("Support"), &json!("7")));
+    }
+
+    #[test]
+    fn a_new_profile_has_a_version_and_nothing_that_was_not_given() {
+        assert_eq!(over(None, &[]), json!({"version": "1"}));
+        assert_eq!(over(None, &["--disabled"]), json!({"version": "1", "enabled": false}));
     }
 }

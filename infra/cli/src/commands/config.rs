@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::api::{Api, text};
 use crate::output;
 
+const POLICIES: &str = "/v1/config/policies";
+
 /// Configuration.
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -19,6 +21,22 @@ pub enum Config {
     /// What every message is handed to its worker with: `systemPrompt`
     #[command(subcommand)]
     Message(Document),
+    /// The numbers and rules of queue, leases, polls, pool and retention
+    #[command(subcommand)]
+    Policies(Policies),
+}
+
+/// All policies, field by field.
+#[derive(Debug, Subcommand)]
+pub enum Policies {
+    /// Show each field with its value, its default and what it accepts
+    Get,
+    /// Change the fields named in JSON, read from standard input or a file; `null` takes a change back
+    Set {
+        /// File with the fields, as {"scaling": {"maxWorkers": 100}}
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
 }
 
 /// One of them, as a whole.
@@ -34,15 +52,27 @@ pub enum Document {
     },
 }
 
+impl Document {
+    /// What it shall be set to, if it is.
+    fn given(self) -> anyhow::Result<Option<Value>> {
+        match self {
+            Document::Get => Ok(None),
+            Document::Set { file } => read(file).map(Some),
+        }
+    }
+}
+
 impl Config {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
-        let (path, command) = match self {
-            Config::Provider(command) => ("/v1/config/provider", command),
-            Config::Message(command) => ("/v1/config/message", command),
+        let (path, set) = match self {
+            Config::Provider(command) => ("/v1/config/provider", command.given()?),
+            Config::Message(command) => ("/v1/config/message", command.given()?),
+            Config::Policies(Policies::Get) => (POLICIES, None),
+            Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),
         };
-        let view = match command {
-            Document::Get => api.get(path).await?,
-            Document::Set { file } => api.put(path, &read(file)?).await?,
+        let view = match set {
+            None => api.get(path).await?,
+            Some(config) => api.put(path, &config).await?,
         };
         // A config that may have mistakes in it comes with what they are.
         let config = view.get("config").filter(|_| !api.json).unwrap_or(&view);

@@ -39,7 +39,7 @@ impl Workers {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Workers::List => {
-                let page = api.get("/v1/workers").await?;
+                let page = all(api).await?;
                 if api.json {
                     output::json(&page);
                     return Ok(());
@@ -90,6 +90,19 @@ impl Workers {
         }
         Ok(())
     }
+}
+
+/// All workers, as one page. The pool has a thousand at most, and a page two hundred.
+async fn all(api: &Api) -> anyhow::Result<Value> {
+    let mut all = api.get("/v1/workers?limit=200").await?;
+    while let Some(next) = all["nextCursor"].as_str() {
+        let mut page = api.get(&format!("/v1/workers?limit=200&cursor={}", segment(next))).await?;
+        all["nextCursor"] = page["nextCursor"].take();
+        if let (Some(all), Some(more)) = (all["items"].as_array_mut(), page["items"].as_array_mut()) {
+            all.append(more);
+        }
+    }
+    Ok(all)
 }
 
 fn show(report: &Value) {

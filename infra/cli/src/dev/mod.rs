@@ -15,7 +15,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Target, output};
+use crate::{DATA_DIR, Target, output};
 
 /// The template as it was when this program was built, for a machine that has only the program.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -119,12 +119,12 @@ impl Dev {
         })
         .await?;
         let file = place.home.announce(&stack)?;
-        welcome(&file);
+        welcome(&file, place.home.dir());
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        output::line("stopping: running messages end first");
+        output::line("stopping: running messages have 30 s to end");
         place.home.withdraw();
         if let Some(workers) = workers {
             workers.stop_all().await?;
@@ -145,7 +145,7 @@ impl Dev {
             return Ok(Place { kept_in: Some(data_dir.to_owned()), home, temporary: None });
         }
         // The default folder belongs to a `dev` that keeps things; an ephemeral one announces itself elsewhere.
-        let is_default = data_dir == Path::new(".agent-factory");
+        let is_default = data_dir == Path::new(DATA_DIR);
         let own = std::env::temp_dir().join(format!("agent-factory-{}", std::process::id()));
         let dir = if is_default { own.clone() } else { data_dir.to_owned() };
         let home = Home::take(&dir)?;
@@ -201,14 +201,18 @@ impl Dev {
     }
 }
 
-fn welcome(file: &DevFile) {
+fn welcome(file: &DevFile, dir: &Path) {
     output::line(&format!("agent-factory is ready at {}", file.url));
     output::line(&format!("  admin key     {}", file.admin_key));
     output::line(&format!("  AWS endpoint  {}", file.aws_endpoint_url));
     if let Some(demo) = &file.demo {
+        let at = match dir == Path::new(DATA_DIR) {
+            true => String::new(),
+            false => format!(" --data-dir {}", dir.display()),
+        };
         output::line("\ntry, in another terminal:");
-        output::line(&format!("  cargo run -- chat {} \"hello\"", demo.agent_key));
-        output::line("  cargo run -- workers list");
-        output::line("  cargo run -- dev clock --advance 30m");
+        output::line(&format!("  cargo run --{at} chat {} \"hello\"", demo.agent_key));
+        output::line(&format!("  cargo run --{at} workers list"));
+        output::line(&format!("  cargo run --{at} dev clock --advance 30m"));
     }
 }
