@@ -214,6 +214,8 @@ async fn entries_of_256_kb_are_taken_larger_ones_are_refused_and_the_newest_alwa
         ("complete", json!({"history": too_large}), "/history/1/content"),
         ("history", json!({"ordinal": 0, "messages": vec![entry(&largest); 9]}), "/messages"),
         ("history", json!({"ordinal": 0, "messages": vec![entry("x"); 51]}), "/messages"),
+        ("history", json!({"ordinal": u64::MAX, "messages": [entry("x")]}), "/ordinal"),
+        ("history", json!({"ordinal": 999_951, "messages": [entry("x")]}), "/ordinal"),
     ] {
         let before = world.items().await;
         let answer = worker.call(&polled, what, body).await;

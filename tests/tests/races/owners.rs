@@ -1,6 +1,7 @@
 //! Workers and their conversations: drained, let go, seen.
 
 use af_app::workers;
+use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use af_domain::worker::{DrainReason, WorkerStatus};
@@ -43,6 +44,19 @@ async fn a_worker_that_let_go_is_not_sent_away_by_an_old_view_of_its_row() {
     replica.fall_behind();
     world.release(&worker, &talk).await;
 
+    let polled = world.poll(&behind, &worker, None).await;
+    assert!(!polled.control.should_stop, "{:?}", polled.control);
+}
+
+#[tokio::test]
+async fn a_worker_that_has_just_been_registered_is_known_where_nobody_has_heard_of_it_yet() {
+    let world = World::new().await;
+    let replica = Replica::new();
+    let behind = world.troubled(replica.clone());
+    let early = WorkerId::parse("w").unwrap();
+    assert!(world.poll(&behind, &early, None).await.control.should_stop, "there is none of that name");
+    replica.fall_behind();
+    let worker = world.worker("w", None).await;
     let polled = world.poll(&behind, &worker, None).await;
     assert!(!polled.control.should_stop, "{:?}", polled.control);
 }

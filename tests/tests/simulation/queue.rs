@@ -203,12 +203,14 @@ impl Meta {
 
     /// Which entry must be claimed next at `now`, by the rule in words: a retry that waits is the head whatever
     /// priority arrives (when retries block); else priority, then due time, then arrival, among the due. Messages
-    /// sent for "now" keep their order of arrival whatever the clocks of their functions said.
+    /// sent for "now" keep their order of arrival whatever the clocks of their functions said; one that came back was
+    /// due when it was due.
     pub fn head(&self, now: u64, retries_block: bool) -> Option<&Entry> {
         let key = |i: usize| {
             let entry = &self.pending[i];
-            let earlier = self.pending[..=i].iter().filter(|e| !e.scheduled).map(|e| e.due);
-            let due = if entry.scheduled { entry.due } else { earlier.max().unwrap_or(entry.due) };
+            let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
+            let earlier = self.pending[..=i].iter().filter(is_of_now).map(|e| e.due).max();
+            let due = earlier.filter(|_| is_of_now(&entry)).unwrap_or(entry.due);
             (100 - entry.priority, due, i)
         };
         let first = |may: &dyn Fn(&Entry) -> bool| {

@@ -1,7 +1,7 @@
 //! Claims, and what a claim that comes again is answered.
 
 use af_domain::time::Millis;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{TALK, World};
 
@@ -25,9 +25,21 @@ async fn what_a_waiting_worker_finds_is_claimed_under_the_policies_in_force() {
     world.api.put("/v1/config/policies", json!({"lease": {"leaseMs": 60_000}})).send().await.body_of(200);
     world.advance(Millis::from_secs(11));
     world.enqueue(TALK).await;
+    let lasts = |job: &Value| job["leaseExpiresAt"].as_u64().unwrap() - world.app.now().as_millis();
     let job = worker.poll(json!({})).await["job"].clone();
-    let lasts = job["leaseExpiresAt"].as_u64().unwrap() - world.app.now().as_millis();
-    assert_eq!(lasts, 60_000, "{job}");
+    assert_eq!(lasts(&job), 60_000, "{job}");
+
+    // The same for one that found nothing, and has got a conversation by its name since.
+    let other = world.worker("other").await;
+    assert!(other.poll(json!({})).await["job"].is_null());
+    world.enqueue("other").await;
+    let job = other.claim(json!({"conversationId": "other"})).await;
+    other.complete(&job, json!({})).await.body_of(200);
+    world.api.put("/v1/config/policies", json!({"lease": {"leaseMs": 70_000}})).send().await.body_of(200);
+    world.advance(Millis::from_secs(11));
+    world.enqueue("other").await;
+    let job = other.poll(json!({"conversationId": "other"})).await["job"].clone();
+    assert_eq!(lasts(&job), 70_000, "{job}");
 }
 
 #[tokio::test]

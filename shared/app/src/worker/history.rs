@@ -11,6 +11,8 @@ use crate::{App, AppError, message_config};
 
 /// Most entries of one append: a transaction takes 100 writes, and its other ones must fit.
 pub(crate) const ENTRIES_MAX: usize = 50;
+/// The place after the last that an entry can have under one lease: places are six digits long.
+const PLACES: u64 = 1_000_000;
 /// Most bytes of one entry.
 pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes of all entries of one call; a transaction takes 4 MB.
@@ -23,7 +25,8 @@ const TOOL_CALL_BYTES_MAX: usize = 1_000;
 /// Appends `entries` under `lease`. `ordinal` counts the entries appended under it before.
 ///
 /// # Errors
-/// 409 when the lease is not in force or the ordinal does not follow; 422 when an entry is too large.
+/// 409 when the lease is not in force or the ordinal does not follow; 422 when an entry is too large, or the ordinal
+/// larger than any that can follow.
 pub async fn append(
     app: &App,
     worker: &WorkerId,
@@ -40,6 +43,11 @@ pub async fn append(
         false => entries.into(),
     };
     check_entries("/messages", &entries)?;
+    if ordinal > PLACES - ENTRIES_MAX as u64 {
+        let most = PLACES - ENTRIES_MAX as u64;
+        let detail = format!("ordinal counts what was appended under this lease before, at most {most}");
+        return Err(Refusal::field("/ordinal", detail).into());
+    }
     if lease.parts().conversation != conversation_key(conversation) {
         return Err(stale_lease());
     }

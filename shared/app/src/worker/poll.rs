@@ -58,7 +58,7 @@ pub struct Polled {
 /// # Errors
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
-    let policies = policies_for(app, worker).await?;
+    let policies = policies_for(app, worker, request).await?;
     let wanted = Wanted {
         hydrate: request.hydrate,
         since: request.since.as_ref(),
@@ -75,15 +75,16 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
     as_free(app, &wanted, request).await
 }
 
-/// The policies to look for work by. Those of a worker whose last poll found nothing may be as old as its sign of life:
-/// it reads them anew with the poll that writes that one, whose answer saves reading its row, so that no poll reads
-/// more than a unit. What it finds is claimed under those that are in force then.
-async fn policies_for(app: &App, worker: &WorkerId) -> Result<Policies, AppError> {
+/// The policies to look for work by. Those of a worker without a conversation whose last poll found nothing may be as
+/// old as its sign of life: it reads them anew with the poll that writes that one, whose answer saves reading its row, so
+/// that no poll reads more than a unit. What it finds is claimed under those that are in force then.
+async fn policies_for(app: &App, worker: &WorkerId, request: &Poll) -> Result<Policies, AppError> {
     let now = app.now();
-    match app.idlers.get(worker, now).and(app.signs_of_life.get(worker, now)) {
-        Some(()) => policies::in_force_within(app, SIGN_OF_LIFE_EVERY).await,
-        None => policies::in_force(app).await,
+    let waits = request.conversation.is_none() && app.idlers.get(worker, now).is_some();
+    if waits && app.signs_of_life.get(worker, now).is_some() {
+        return policies::in_force_within(app, SIGN_OF_LIFE_EVERY).await;
     }
+    policies::in_force(app).await
 }
 
 /// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
@@ -201,7 +202,11 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
 async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_some() || app.idlers.get(worker, now).is_none() {
-        return Ok(app.store.worker(worker).await?);
+        return match app.store.worker(worker).await? {
+            // It may have been registered a moment ago.
+            None => Ok(app.store.worker_now(worker).await?),
+            row => Ok(row),
+        };
     }
     let row = app.store.seen_if_registered(worker, now).await?;
     app.signs_of_life.put(worker.clone(), (), now);

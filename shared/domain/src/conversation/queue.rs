@@ -246,11 +246,12 @@ impl Queue {
     }
 
     /// Sort key of each entry. Messages enqueued for "now" by functions whose clocks differ a little keep the
-    /// order in which they were committed: none sorts before an earlier arrival of its kind.
+    /// order in which they were committed: none sorts before an earlier arrival of its kind. One that came back stands in
+    /// front of those that arrived before it, so where it stands says nothing: its own time does, and makes no other wait.
     fn order(&self) -> Vec<(u64, u64, usize)> {
         let mut latest = 0;
         let key = |(i, e): (usize, &Entry)| {
-            let due = if e.scheduled {
+            let due = if e.scheduled || e.is_retry() {
                 e.due.as_millis()
             } else {
                 latest = latest.max(e.due.as_millis());
@@ -321,6 +322,20 @@ mod tests {
         let waiting = queue.readiness(Timestamp::from_millis(100), OnRetry::Block);
         assert_eq!(waiting.ready, Some(ReadyKey::at(Timestamp::from_millis(500))));
         assert!(waiting.behind.unwrap() < OrderKey::of(Priority::new(100).unwrap(), Timestamp::default()));
+    }
+
+    #[test]
+    fn what_came_back_neither_passes_what_was_due_before_it_nor_makes_it_wait() {
+        let back = |id: &str, priority: u64, due: u64| Entry { attempts: 1, ..entry(id, priority, due) };
+        let queue = Queue::new(vec![back("b", 50, 30), back("a", 50, 10)]);
+        assert_eq!(head(&queue, 200, OnRetry::Overtake), Some("a"), "b was put back last, and was due later");
+        let mut scheduled = entry("s", 50, 50);
+        scheduled.scheduled = true;
+        let waits = Entry { not_before: Timestamp::from_millis(500), ..back("e", 90, 100) };
+        let queue = Queue::new(vec![waits, entry("a", 50, 10), scheduled]);
+        assert_eq!(head(&queue, 200, OnRetry::Overtake), Some("a"), "it was due before s");
+        let ready = queue.readiness(Timestamp::from_millis(200), OnRetry::Overtake).ready.unwrap();
+        assert_eq!(ready.time(), Some(Timestamp::from_millis(10)), "and has waited since then");
     }
 
     #[test]

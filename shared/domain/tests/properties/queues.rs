@@ -59,11 +59,13 @@ fn opens(entry: &Entry) -> Timestamp {
 }
 
 /// The place of an entry among those that are due: priority, then time, then arrival. The time of a message that asked
-/// for none is not before that of an earlier one of its kind.
+/// for none is not before that of an earlier one of its kind, but for those that came back: they stand in front, and have
+/// their own.
 fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
     let entry = &entries[nth];
-    let own_kind = entries[..=nth].iter().filter(|e| !e.scheduled).map(|e| e.due).max();
-    let time = if entry.scheduled { entry.due } else { own_kind.unwrap_or(entry.due) };
+    let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
+    let own_kind = entries[..=nth].iter().filter(is_of_now).map(|e| e.due).max();
+    let time = own_kind.filter(|_| is_of_now(&entry)).unwrap_or(entry.due);
     (Priority::MAX - u64::from(entry.priority.get()), time, nth)
 }
 

@@ -124,7 +124,7 @@ impl Store {
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
-        let after = ordinal + entries.len() as u64;
+        let after = ordinal.saturating_add(entries.len() as u64);
         let append = self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await?;
         if append != (Append::OutOfOrder { expected: after }) {
             return Ok(append);
@@ -163,7 +163,7 @@ impl Store {
         let id = held.lease;
         let lease = id.parts();
         let key = &lease.conversation;
-        let after = from + entries.len() as u64;
+        let after = from.saturating_add(entries.len() as u64);
         let meta = held
             .require(Update::of(keys::conversation(key)))
             .set("ls.h", after)

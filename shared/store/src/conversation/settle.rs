@@ -216,7 +216,7 @@ pub(super) fn returned(
 /// When a message that ends now is forgotten, in seconds.
 pub(super) fn forgotten_at(now: Timestamp, policies: &Policies) -> u64 {
     let kept = Millis::from_days(policies.queue.done_retention_days).max(policies.retention.dedupe);
-    (now + kept).as_secs()
+    (now + kept).as_ttl()
 }
 
 /// Whether it was this worker that ended `message`, under this lease.
