@@ -9,7 +9,7 @@ use crate::{App, AppError, bridge};
 
 /// Most characters of a display name or version.
 const TEXT_CHARS_MAX: usize = 200;
-/// Most secrets of a profile.
+/// Most secrets of a profile besides its bot's token.
 const SECRETS_MAX: usize = 50;
 
 /// What an operator sets on a profile.
@@ -42,7 +42,8 @@ pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Re
         let detail = format!("displayName must be at most {TEXT_CHARS_MAX} characters");
         return Err(Refusal::field("/displayName", detail).into());
     }
-    if settings.secrets_ref.len() > SECRETS_MAX {
+    let of_bot = bot_token_ref(key);
+    if settings.secrets_ref.iter().filter(|name| **name != of_bot).count() > SECRETS_MAX {
         return Err(
             Refusal::field("/secretsRef", format!("secretsRef must be at most {SECRETS_MAX} names")).into()
         );
@@ -50,10 +51,10 @@ pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Re
     if let Some(bridge) = &settings.bridge {
         bridge::check(bridge)?;
     }
-    let existing = app.store.agent(key).await?;
+    let existing = app.store.agent_now(key).await?;
     let mut secrets_ref = settings.secrets_ref;
     if existing.as_ref().is_some_and(|a| a.bot.is_some()) {
-        with_ref(&mut secrets_ref, bot_token_ref(key));
+        with_ref(&mut secrets_ref, of_bot);
     }
     let profile = AgentProfile {
         key: key.clone(),
@@ -81,7 +82,7 @@ pub(crate) fn with_ref(refs: &mut Vec<SecretRef>, wanted: SecretRef) {
 /// # Errors
 /// 404 when there is none.
 pub async fn get(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
-    Ok(app.store.agent(key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?)
+    Ok(app.store.agent_now(key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?)
 }
 
 /// One page of profiles by key.

@@ -36,6 +36,14 @@ impl Store {
         self.get(keys::agent(key), false).await?.as_ref().map(agent_from).transpose()
     }
 
+    /// An agent profile, strongly consistent: for whoever changes what it says.
+    ///
+    /// # Errors
+    /// When the table cannot answer, or the item is malformed.
+    pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+        self.get(keys::agent(key), true).await?.as_ref().map(agent_from).transpose()
+    }
+
     /// Writes an agent profile's own fields; its bot stays.
     ///
     /// # Errors

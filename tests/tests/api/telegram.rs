@@ -41,6 +41,11 @@ async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
     assert_eq!(answer, named);
     let agent = world.api.get("/v1/agents/support").send().await.body_of(200);
     assert_eq!((&agent["bot"], &agent["secretsRef"]), (&named, &json!(["telegram.botToken.support"])));
+
+    let names = (0..50).map(|n| format!("s{n}")).chain(["telegram.botToken.support".to_owned()]);
+    let names: Vec<_> = names.collect();
+    let full = world.api.put("/v1/agents/support", json!({"version": "1", "secretsRef": names}));
+    assert_eq!(full.send().await.body_of(200)["secretsRef"], json!(names), "the bot's is none of the fifty");
     let webhook = configure(&world).send().await.body_of(200);
     let url = format!("http://127.0.0.1:9/agent-factory/telegram/webhook/{}", bot.id);
     let expected = json!({

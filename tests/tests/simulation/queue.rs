@@ -206,6 +206,15 @@ impl Meta {
     /// sent for "now" keep their order of arrival whatever the clocks of their functions said; one that came back was
     /// due when it was due.
     pub fn head(&self, now: u64, retries_block: bool) -> Option<&Entry> {
+        let due = |e: &&Entry| e.due.max(e.not_before) <= now;
+        match self.first(|e| e.attempts > 0).filter(|_| retries_block) {
+            Some(retry) => Some(retry).filter(due),
+            None => self.first(|e| due(&e)),
+        }
+    }
+
+    /// Of the entries that `may`, the one that the order puts first.
+    fn first(&self, may: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let key = |i: usize| {
             let entry = &self.pending[i];
             let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
@@ -213,21 +222,14 @@ impl Meta {
             let due = earlier.filter(|_| is_of_now(&entry)).unwrap_or(entry.due);
             (100 - entry.priority, due, i)
         };
-        let first = |may: &dyn Fn(&Entry) -> bool| {
-            (0..self.pending.len()).filter(|&i| may(&self.pending[i])).min_by_key(|&i| key(i))
-        };
-        let due = |e: &Entry| e.due.max(e.not_before) <= now;
-        let head = match first(&|e| e.attempts > 0).filter(|_| retries_block) {
-            Some(retry) => Some(retry).filter(|&i| due(&self.pending[i])),
-            None => first(&due),
-        };
-        head.map(|i| &self.pending[i])
+        let those = (0..self.pending.len()).filter(|&i| may(&self.pending[i]));
+        those.min_by_key(|&i| key(i)).map(|i| &self.pending[i])
     }
 
     /// The first moment at which something here may be claimed.
     pub fn claimable_from(&self, retries_block: bool) -> Option<u64> {
         let from = |e: &Entry| e.due.max(e.not_before);
-        let retry = self.pending.iter().find(|e| e.attempts > 0).filter(|_| retries_block);
+        let retry = self.first(|e| e.attempts > 0).filter(|_| retries_block);
         retry.map(from).or_else(|| self.pending.iter().map(from).min())
     }
 }

@@ -13,7 +13,7 @@ use af_store::conversation::Commit;
 
 use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::reconcile::repair::examine;
-use crate::{App, AppError, message_config, reconcile};
+use crate::{App, AppError, message_config, policies, reconcile};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
 const OWNED_TRIES_MAX: usize = 5;
@@ -142,15 +142,19 @@ impl Offer {
 
 /// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing. Under load a
 /// claim so reads one shard, and a worker that waits for work learns in one request that there is none.
-pub(super) async fn offer(app: &App, wanted: &Wanted<'_>) -> Result<Offer, StoreError> {
-    let shards = 0..wanted.policies.queue.ready_shards;
+pub(super) async fn offer(app: &App, wanted: &Wanted<'_>) -> Result<Offer, AppError> {
     if app.idlers.get(wanted.worker, app.now()).is_some() {
         let candidates = match glance(app).await? {
             Some(candidates) => candidates,
-            None => ready(app, &shards.collect::<Vec<_>>()).await?,
+            None => {
+                // One that waits may have come with old policies, and there may be more shards by now.
+                let shards = 0..policies::in_force(app).await?.queue.ready_shards;
+                ready(app, &shards.collect::<Vec<_>>()).await?
+            }
         };
         return Ok(Offer { candidates, others: Vec::new() });
     }
+    let shards = 0..wanted.policies.queue.ready_shards;
     let chosen = app.entropy.below(usize::try_from(shards.end).unwrap_or(1)) as u64;
     let others = shards.filter(|shard| *shard != chosen).collect();
     Ok(Offer { candidates: ready(app, &[chosen]).await?, others })
