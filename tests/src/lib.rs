@@ -3,4 +3,5 @@
 pub mod bundle;
 pub mod calls;
 pub mod messages;
+pub mod telegram;
 pub mod workspace;

@@ -1,11 +1,12 @@
-//! Effects: what follows a commit, from the table's stream, and what time brings. Large payloads expire with their
-//! messages; counters of what waits, runs and is dead; snapshots and files whose time is over.
+//! Effects: what follows a commit, from the table's stream, and what time brings. Attachments are fetched; large payloads
+//! expire with their messages; counters of what waits, runs and is dead; snapshots and files whose time is over.
 
 use af_app::counting::{StreamRecord, count};
 use af_app::expiry::expire_payloads;
 use af_app::{App, AppError, Boot, BootError};
-use af_app::{media, snapshots};
+use af_app::{attachments, media, snapshots};
 use af_aws::objects::Objects;
+use af_telegram::TokioPause;
 use serde_json::{Value, json};
 
 /// How EventBridge names the event of a schedule.
@@ -46,8 +47,13 @@ impl Effects {
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
         let records: Vec<StreamRecord> = records.into_iter().filter_map(readable).collect();
-        // Counting comes last: it knows a batch again only when that comes in the same parts.
-        expire_payloads(&self.app, &records).await?;
+        // Counting comes last: it knows a batch again only when that comes in the same parts. What waits for Telegram
+        // keeps it for as long as a message waits for its attachments.
+        let (fetched, expired) = tokio::join!(
+            Box::pin(attachments::fetch(&self.app, &self.objects, &records, &TokioPause)),
+            expire_payloads(&self.app, &records)
+        );
+        fetched.and(expired)?;
         count(&self.app, &records).await?;
         Ok(json!({"counted": records.len()}))
     }

@@ -48,7 +48,7 @@ pub struct JobBody {
 }
 
 impl JobBody {
-    pub fn new(job: &Job, timing: Timing) -> Self {
+    pub fn new(job: &Job, payload: PayloadBody, timing: Timing) -> Self {
         Self {
             message_id: job.lease.entry.message.to_string(),
             conversation_id: job.conversation.id.to_string(),
@@ -59,7 +59,7 @@ impl JobBody {
             lease_expires_at: job.lease.expires_at.as_millis(),
             lease_ms: timing.lease.as_millis(),
             next_heartbeat_ms: timing.next_heartbeat.as_millis(),
-            payload: job.payload.clone().into(),
+            payload,
         }
     }
 }
@@ -95,12 +95,12 @@ pub struct StateBody {
 }
 
 impl BundleBody {
-    pub fn new(job: Job, bundle: Bundle) -> Self {
+    pub fn new(job: &Job, payload: PayloadBody, bundle: Bundle) -> Self {
         Self {
             message_id: job.lease.entry.message.to_string(),
             conversation_id: job.conversation.id.to_string(),
             agent_key: job.conversation.agent.to_string(),
-            payload: job.payload.into(),
+            payload,
             conversation_state: StateBody {
                 context_history: bundle.context_history.into_iter().map(Into::into).collect(),
                 pending_tool_calls: bundle.pending_tool_calls.into_iter().map(Into::into).collect(),

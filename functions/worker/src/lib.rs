@@ -3,6 +3,7 @@
 
 mod caller;
 mod compatible;
+mod files;
 mod job;
 mod openapi;
 mod routes;

@@ -208,11 +208,12 @@ fn order(entry: &Entry) -> String {
 async fn views(app: &App, found: Vec<Found<'_>>) -> Result<Vec<MessageView>, AppError> {
     let ids: Vec<_> = found.iter().map(|f| f.0.clone()).collect();
     let conversations: HashMap<_, _> = found.into_iter().map(|f| (f.0, f.1)).collect();
-    let messages = app.store.messages(&ids, app.now()).await?;
+    let now = app.now();
+    let messages = app.store.messages(&ids, now).await?;
     Ok(messages
         .into_iter()
         .map(|m| (conversations.get(&m.id).copied(), m))
-        .map(|(c, m)| of_message(m, c))
+        .map(|(c, m)| of_message(m, c, now))
         .collect())
 }
 

@@ -1,5 +1,6 @@
 //! Enqueue: accepts a message, once.
 
+use af_domain::attachment::{Attachment, WAIT_MAX};
 use af_domain::conversation::{Entry, Priority};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
 use af_domain::message::{Message, MessageStatus, PAYLOAD_BYTES_MAX, Payload};
@@ -175,7 +176,7 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
         attempts: 0,
         drained: 0,
         attempts_max,
-        not_before: Timestamp::default(),
+        not_before: if fetched_by(request).is_some() { now + WAIT_MAX } else { Timestamp::default() },
         first_fence: None,
     })
 }
@@ -189,6 +190,16 @@ fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageI
         Identity::Update { bot, update_id } => format!("tg:{bot}:{update_id}"),
     };
     Ok(MessageId::parse(text)?)
+}
+
+/// The bot that has attachments of the message to fetch.
+fn fetched_by(request: &Enqueue) -> Option<&BotIdentity> {
+    match &request.identity {
+        Identity::Update { bot, .. } if request.payload.attachments.iter().any(Attachment::is_pending) => {
+            Some(bot)
+        }
+        Identity::Update { .. } | Identity::Fresh | Identity::Key { .. } | Identity::KeyOf { .. } => None,
+    }
 }
 
 fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
@@ -210,6 +221,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         attempts_max: None,
         attempt_log: Vec::new(),
         retried_by: None,
+        fetched_by: fetched_by(request).cloned(),
     };
     MessageItem::new(&message, hash_of(request))
 }

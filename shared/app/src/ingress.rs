@@ -118,5 +118,6 @@ fn payload(message: IncomingMessage, chat: String) -> Payload {
         external_message_id: Some(message.message_id.to_string()),
         raw_update_json: Some(message.raw),
         metadata,
+        attachments: message.attachment.into_iter().collect(),
     }
 }

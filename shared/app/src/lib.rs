@@ -1,6 +1,7 @@
 //! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file.
 
 pub mod agents;
+pub mod attachments;
 pub mod audit;
 pub mod auth;
 pub mod backlog;

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use af_domain::media::KEPT_MAX;
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::refusal::Refusal;
+use af_domain::time::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +19,8 @@ use crate::{App, AppError};
 pub(crate) const GROUP: &str = "message";
 /// The longest prompt: every worker is handed it with every message.
 const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
+/// The shortest time that files are kept: as long as the longest retries of a message take.
+const RETENTION_MIN: Millis = Millis::from_secs(60 * 60);
 
 /// The message config.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +30,9 @@ pub struct MessageConfig {
     /// nor shown with the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
+    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telegram_attachment_retention_ms: Option<u64>,
 }
 
 /// The config in force.
@@ -50,8 +57,8 @@ pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
 /// # Errors
 /// 422 naming the field at fault; nothing is written then.
 pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
-    let config =
-        MessageConfig { system_prompt: config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned()) };
+    let system_prompt = config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned());
+    let config = MessageConfig { system_prompt, ..config.clone() };
     if let Some(prompt) = &config.system_prompt {
         let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.is_empty();
         if !fits {
@@ -60,6 +67,11 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
             );
             return Err(Refusal::field("/systemPrompt", detail).into());
         }
+    }
+    let (min, max) = (RETENTION_MIN.as_millis(), KEPT_MAX.as_millis());
+    if config.telegram_attachment_retention_ms.is_some_and(|ms| !(min..=max).contains(&ms)) {
+        let detail = format!("telegramAttachmentRetentionMs must be a whole number from {min} to {max}");
+        return Err(Refusal::field("/telegramAttachmentRetentionMs", detail).into());
     }
     let value = serde_json::to_value(&config)
         .map_err(|source| AppError::Unreadable { what: "the message config", source })?;
@@ -75,8 +87,16 @@ impl MessageConfig {
     /// What is stored. A field that this version does not know is a later one's, which was rolled back: it stays stored
     /// and has no effect, so that it stops nobody.
     pub(crate) fn of(stored: &Overrides) -> Self {
-        let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name)).and_then(Value::as_str);
-        Self { system_prompt: field("systemPrompt").map(str::to_owned) }
+        let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name));
+        Self {
+            system_prompt: field("systemPrompt").and_then(Value::as_str).map(str::to_owned),
+            telegram_attachment_retention_ms: field("telegramAttachmentRetentionMs").and_then(Value::as_u64),
+        }
+    }
+
+    /// How long files that people send are kept, where the config says so.
+    pub(crate) fn telegram_attachment_retention(&self) -> Option<Millis> {
+        self.telegram_attachment_retention_ms.map(Millis::new)
     }
 
     /// A payload as a worker is handed it.
@@ -126,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_prompt_is_taken_off_wherever_a_worker_has_left_it() {
-        let config = MessageConfig { system_prompt: Some("Be kind.".into()) };
+        let config = MessageConfig { system_prompt: Some("Be kind.".into()), ..MessageConfig::default() };
         let said = |role, content: &str| {
             let entry = HistoryEntry { role, content: content.into(), at: Timestamp::from_millis(0) };
             config.take_off(&[entry])[0].content.clone()

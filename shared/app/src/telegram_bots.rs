@@ -182,7 +182,7 @@ fn told(error: TelegramError) -> AppError {
     refusal.into()
 }
 
-fn telegram(app: &App) -> Result<&BotApi, AppError> {
+pub(crate) fn telegram(app: &App) -> Result<&BotApi, AppError> {
     let missing = || Refusal::new(Code::NotConfigured, "this function has no TELEGRAM_API_URL");
     Ok(app.telegram.as_ref().ok_or_else(missing)?)
 }

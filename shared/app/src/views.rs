@@ -17,7 +17,7 @@ use crate::{App, AppError, queue};
 /// beside it and for the pending tool calls, an answer stays below a function's 6 MB.
 const HISTORY_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// What the names, numbers and punctuation of a message take in an answer.
+/// What the names, numbers and punctuation of a message, or of one of its attachments, take in an answer.
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
 /// What stands around a text in an answer: escaped quotes and a comma or colon.
 const QUOTES_BYTES: u64 = 5;
@@ -39,6 +39,8 @@ pub struct MessageView {
     pub cancelling: bool,
     /// The attempt that runs.
     pub running: Option<RunningAttempt>,
+    /// When it was looked at.
+    pub at: Timestamp,
 }
 
 /// An attempt that has not ended.
@@ -81,7 +83,11 @@ pub struct ConversationView {
 }
 
 /// A message, seen with its conversation.
-pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) -> MessageView {
+pub(crate) fn of_message(
+    message: Message,
+    conversation: Option<&Conversation>,
+    at: Timestamp,
+) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
     let lease =
         conversation.and_then(|c| c.lease.as_ref()).filter(|l| waiting && l.entry.message == message.id);
@@ -89,7 +95,7 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
         conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
     let scheduled_for = match (lease, pending) {
         (Some(_), _) => None,
-        (None, Some(entry)) => Some(entry.due.max(entry.not_before)),
+        (None, Some(entry)) => Some(entry.waits_until()),
         (None, None) => waiting.then_some(message.due),
     };
     MessageView {
@@ -100,6 +106,7 @@ pub(crate) fn of_message(message: Message, conversation: Option<&Conversation>) 
         cancelling: lease.is_some_and(|l| l.cancelled),
         running: lease.map(running),
         message,
+        at,
     }
 }
 
@@ -116,10 +123,11 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
         progress,
     ];
     let metadata = payload.metadata.iter().flat_map(|(name, value)| [name, value]);
-    let texts = texts.chain(optional.into_iter().flatten()).chain(metadata);
+    let files = payload.attachments.iter().flat_map(|a| [Some(&a.telegram_file_id), a.file_name.as_ref()]);
+    let texts = texts.chain(optional.into_iter().flatten()).chain(metadata).chain(files.flatten());
     let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];
     let bytes = texts.map(String::as_str).chain(ids).map(|t| answer_bytes(t) + QUOTES_BYTES).sum::<u64>();
-    bytes + MESSAGE_ENVELOPE_BYTES
+    bytes + MESSAGE_ENVELOPE_BYTES * (1 + payload.attachments.len() as u64)
 }
 
 fn running(lease: &Lease) -> RunningAttempt {
@@ -149,7 +157,7 @@ pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError>
             message = app.store.message(id, app.now(), true).await?.ok_or_else(missing)?;
         }
     }
-    Ok(of_message(message, conversation.as_ref()))
+    Ok(of_message(message, conversation.as_ref(), app.now()))
 }
 
 /// A message of one of `user`'s conversations.

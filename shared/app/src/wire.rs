@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::attachment::{Attachment, AttachmentState};
 use af_domain::ids::MessageId;
 use af_domain::message::Payload;
 use af_domain::time::Timestamp;
@@ -93,6 +94,41 @@ pub struct PayloadBody {
     pub raw_update_json: Option<String>,
     /// More about it.
     pub metadata: BTreeMap<String, String>,
+    /// Files that came with it. A worker is handed those that were fetched.
+    pub attachments: Vec<AttachmentBody>,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentBody {
+    /// `photo`, `video`, `audio`, `voice` or `document`.
+    pub kind: &'static str,
+    /// `pending` while it is fetched, `ready`, `expired`, or `failed`.
+    pub status: &'static str,
+    /// What the bot that got the message fetches it by.
+    pub telegram_file_id: String,
+    /// The name that its sender gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// What it is, such as image/jpeg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// Its size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Its id, once it was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_id: Option<String>,
+    /// Until when it is kept, epoch ms, once it was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// Answers a plain GET, for 15 minutes; only to a worker, while it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_url: Option<String>,
+    /// Why it could not be fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl From<MessageView> for MessageBody {
@@ -114,13 +150,14 @@ impl From<MessageView> for MessageBody {
             reply: message.reply,
             progress: view.progress,
             cancelling: view.cancelling,
-            payload: payload.map(Into::into),
+            payload: payload.map(|payload| PayloadBody::new(payload, view.at)),
         }
     }
 }
 
-impl From<Payload> for PayloadBody {
-    fn from(payload: Payload) -> Self {
+impl PayloadBody {
+    /// The payload as it is at `now`.
+    pub fn new(payload: Payload, now: Timestamp) -> Self {
         Self {
             provider: payload.provider,
             provider_user_id: payload.provider_user_id,
@@ -128,6 +165,31 @@ impl From<Payload> for PayloadBody {
             external_message_id: payload.external_message_id,
             raw_update_json: payload.raw_update_json,
             metadata: payload.metadata,
+            attachments: payload.attachments.into_iter().map(|a| AttachmentBody::new(a, now)).collect(),
+        }
+    }
+}
+
+impl AttachmentBody {
+    fn new(attachment: Attachment, now: Timestamp) -> Self {
+        let status = attachment.status(now);
+        let (storage, error) = match attachment.state {
+            AttachmentState::Pending => (None, None),
+            AttachmentState::Ready { storage, expires_at } => (Some((storage, expires_at)), None),
+            AttachmentState::Failed { reason } => (None, Some(reason)),
+        };
+        let (storage_id, expires_at) = storage.unzip();
+        Self {
+            kind: attachment.kind.as_str(),
+            status,
+            telegram_file_id: attachment.telegram_file_id,
+            file_name: attachment.file_name,
+            mime_type: attachment.content_type.map(|t| t.to_string()),
+            size_bytes: attachment.size_bytes,
+            storage_id: storage_id.map(|id| id.to_string()),
+            expires_at: expires_at.map(Timestamp::as_millis),
+            download_url: None,
+            error,
         }
     }
 }

@@ -11,12 +11,19 @@ use af_domain::ids::{ContentType, Sha256Hex};
 use af_domain::snapshot::Stored;
 use af_domain::time::Millis;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Config;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::ChecksumMode;
 use aws_types::SdkConfig;
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
+
+use crate::config::timeouts;
+
+/// What a small function sends to S3 at the least.
+const BYTES_PER_SECOND_MIN: u64 = 4 * 1024 * 1024;
 
 /// A failed call to S3, or a URL that could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +132,8 @@ impl Objects {
             .if_none_match("*")
             .checksum_sha256(in_base64(&content.sha256))
             .set_content_type(content_type.map(str::to_owned));
-        match request.send().await {
+        let patient = Config::builder().timeout_config(timeouts_for(content.size_bytes));
+        match request.customize().config_override(patient).send().await {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if error.err().meta().code() == Some("PreconditionFailed") => {
                 Ok(false)
@@ -184,6 +192,15 @@ impl Objects {
             Err(error) => Err(ObjectsError::of("DeleteObject", key, &error)),
         }
     }
+}
+
+/// How long a call may take that sends so many bytes: as any, and the time that the bytes take.
+fn timeouts_for(size_bytes: u64) -> TimeoutConfig {
+    let longer = Duration::from_secs(size_bytes / BYTES_PER_SECOND_MIN);
+    let mut patient = timeouts().to_builder();
+    patient.set_operation_attempt_timeout(timeouts().operation_attempt_timeout().map(|t| t + longer));
+    patient.set_operation_timeout(timeouts().operation_timeout().map(|t| t + longer));
+    patient.build()
 }
 
 /// What `body` would be in the bucket.

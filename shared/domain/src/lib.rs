@@ -4,6 +4,7 @@
 //! every random choice come in as parameters, and a decision goes out as a value.
 
 pub mod agent;
+pub mod attachment;
 pub mod attempt;
 pub mod bridge;
 pub mod context;

@@ -1,11 +1,10 @@
-//! Media: files that an agent makes or fetches while it works.
+//! Media: files that an agent makes or fetches while it works, and those that people send it.
 //!
-//! A file belongs to the conversation that its worker was assigned to, and only that conversation's worker gets it. What
-//! is served is what was announced, byte for byte. Nothing is written a second time: a file comes, or never does, and
+//! A file belongs to one conversation, of an agent's that which its worker was assigned to, and only that conversation's
+//! worker gets it. What is served is what was announced, byte for byte. Nothing is written a second time: a file comes, or never does, and
 //! goes when its time is over.
 
 use crate::ids::{ContentType, ConversationId, StorageId, WorkerId};
-use crate::policy::Policies;
 use crate::snapshot::Stored;
 use crate::time::{Millis, Timestamp};
 
@@ -21,8 +20,8 @@ pub struct Media {
     pub id: StorageId,
     /// The conversation that it belongs to.
     pub conversation: ConversationId,
-    /// The worker that announced it.
-    pub worker: WorkerId,
+    /// The worker that announced it; `None` for what a person sent.
+    pub worker: Option<WorkerId>,
     /// Its size and SHA-256, as announced.
     pub content: Stored,
     /// What it is.
@@ -34,9 +33,9 @@ pub struct Media {
 }
 
 impl Media {
-    /// When a file that is announced at `now` goes.
-    pub fn expiry(now: Timestamp, policies: &Policies) -> Timestamp {
-        now + policies.retention.attachment.min(KEPT_MAX)
+    /// When a file that comes at `now` and is to be kept for so long goes.
+    pub fn expiry(now: Timestamp, kept: Millis) -> Timestamp {
+        now + kept.min(KEPT_MAX)
     }
 
     /// Whether its time is over.
@@ -50,11 +49,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_kept_as_long_as_the_policy_says_and_never_longer_than_the_bucket_keeps_it() {
+    fn a_file_is_kept_as_long_as_it_is_said_to_be_and_never_longer_than_the_bucket_keeps_it() {
         let now = Timestamp::from_millis(1_000);
-        let mut policies = Policies::default();
-        assert_eq!(Media::expiry(now, &policies), now + Millis::from_days(7));
-        policies.retention.attachment = Millis::from_days(3_650);
-        assert_eq!(Media::expiry(now, &policies), now + KEPT_MAX);
+        assert_eq!(Media::expiry(now, Millis::from_days(7)), now + Millis::from_days(7));
+        assert_eq!(Media::expiry(now, Millis::from_days(3_650)), now + KEPT_MAX);
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::attachment::Attachment;
 use crate::attempt::Attempt;
 use crate::conversation::Priority;
-use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId};
+use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
@@ -28,6 +29,8 @@ pub struct Payload {
     pub raw_update_json: Option<String>,
     /// More about it; always has `providerUserId`.
     pub metadata: BTreeMap<String, String>,
+    /// Files that came with it.
+    pub attachments: Vec<Attachment>,
 }
 
 /// The stored state of a message.
@@ -97,6 +100,8 @@ pub struct Message {
     pub attempt_log: Vec<Attempt>,
     /// The idempotency token of the call that queued it again, when it was a dead letter.
     pub retried_by: Option<String>,
+    /// The bot that is to fetch its attachments, while some are pending.
+    pub fetched_by: Option<BotIdentity>,
 }
 
 /// Who wrote a history entry.

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod api_key;
+pub mod attachment;
 mod attempt;
 pub mod binding;
 pub mod config;

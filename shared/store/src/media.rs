@@ -1,4 +1,4 @@
-//! Files that agents make or fetch: one item each, in the partition of the conversation that they belong to.
+//! Files that agents make or fetch, and that people send: one item each, in the partition of the conversation that they belong to.
 //!
 //! An item stands in the index of what expires all its life, and is deleted when its object is gone.
 
@@ -30,7 +30,7 @@ impl Store {
             .put("pk", key.pk)
             .put("sk", key.sk)
             .put("cid", media.conversation.as_str())
-            .put("w", media.worker.as_str())
+            .put_some("w", media.worker.as_ref().map(WorkerId::as_str))
             .put("sz", media.content.size_bytes)
             .put("sha", media.content.sha256.as_str())
             .put_some("ct", media.content_type.as_ref().map(ContentType::as_str))
@@ -70,7 +70,7 @@ fn media_from(item: &Item) -> Result<Media, StoreError> {
     Ok(Media {
         id: id_in_key(&reader)?,
         conversation: reader.id("cid", ConversationId::parse)?,
-        worker: reader.id("w", WorkerId::parse)?,
+        worker: reader.id_if("w", WorkerId::parse)?,
         content,
         content_type: reader.id_if("ct", ContentType::parse)?,
         created_at: reader.time("at")?,

@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
-use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
 use af_domain::message::{Message, MessageStatus, Payload};
 use af_domain::time::Timestamp;
 
+use crate::attachment;
 use crate::attempt::attempts_from;
 use crate::conversation::BATCH_GET_KEYS_MAX;
 use crate::expression::{Update, names_in};
@@ -49,7 +50,9 @@ impl MessageItem {
             .put("bh", body_hash.as_str())
             .put("lp", keys::messages_partition(&message.key))
             .put("ats", Vec::<String>::new())
-            .put("lk", place_in_conversation(message.enqueued_at, &message.id));
+            .put("lk", place_in_conversation(message.enqueued_at, &message.id))
+            .put_some("fi", attachment::encode(&message.payload.attachments))
+            .put_some("fb", message.fetched_by.as_ref().map(BotIdentity::as_str));
         Self { id: message.id.clone(), base: base.build(), payload, body_hash }
     }
 
@@ -294,6 +297,7 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
     for added in ["wm", "dm"] {
         payload.metadata.extend(reader.text_map(added)?);
     }
+    payload.attachments = attachment::decode(&reader)?;
     Ok(Message {
         id: MessageId::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
         conversation: reader.id("cid", ConversationId::parse)?,
@@ -314,5 +318,6 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         attempts_max: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
+        fetched_by: reader.id_if("fb", BotIdentity::parse)?,
     })
 }

@@ -85,6 +85,8 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
         external_message_id: stored.external_message_id,
         raw_update_json: stored.raw_update_json,
         metadata: stored.metadata,
+        // They change, and stand in the message's own item.
+        attachments: Vec::new(),
     })
 }
 
@@ -101,6 +103,7 @@ mod tests {
             external_message_id: Some("4711".into()),
             raw_update_json: Some(raw),
             metadata: BTreeMap::from([("providerUserId".into(), "1".into())]),
+            attachments: Vec::new(),
         }
     }
 

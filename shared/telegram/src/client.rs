@@ -42,8 +42,8 @@ pub fn http_client(base_url: &str) -> Result<reqwest::Client, TelegramError> {
 /// A Bot API server: `https://api.telegram.org`, a self-hosted one, or the stand-in of `agent-factory dev`.
 #[derive(Clone, Debug)]
 pub struct BotApi {
-    http: reqwest::Client,
-    base_url: Arc<str>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) base_url: Arc<str>,
 }
 
 impl BotApi {
@@ -61,7 +61,7 @@ impl BotApi {
 /// One bot at one server.
 #[derive(Clone)]
 pub struct Bot {
-    api: BotApi,
+    pub(crate) api: BotApi,
     token: SecretString,
 }
 
@@ -227,21 +227,22 @@ impl Bot {
         self.call::<bool>("sendChatAction", &body).await.map(|_| ())
     }
 
-    async fn call<T: DeserializeOwned>(
+    /// The token, when it may be put into a URL: a slash or a question mark in it would make another request of it.
+    pub(crate) fn token(&self) -> Result<&str, TelegramError> {
+        Some(self.token.expose_secret()).filter(|token| is_token(token)).ok_or(TelegramError::Unauthorized)
+    }
+
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         method: &str,
         body: &serde_json::Value,
     ) -> Result<T, TelegramError> {
-        let token = self.token.expose_secret();
-        if !is_token(token) {
-            // Never put into a URL: a slash or a question mark in it would make another request of it.
-            return Err(TelegramError::Unauthorized);
-        }
+        let token = self.token()?;
         let url = format!("{}/bot{token}/{method}", self.api.base_url);
         let request = self.api.http.post(url).timeout(REQUEST_TIMEOUT).json(body);
         let response = request.send().await.map_err(TelegramError::transport)?;
         let status = response.status().as_u16();
-        let bytes = read_bounded(response).await?;
+        let bytes = read_bounded(response, ANSWER_BYTES_MAX).await?.ok_or(TelegramError::Unreadable)?;
         match serde_json::from_slice::<Answer<T>>(&bytes) {
             Ok(Answer { ok: true, result: Some(result) }) => Ok(result),
             Ok(Answer { ok: true, result: None }) => Err(TelegramError::Unreadable),
@@ -255,16 +256,19 @@ impl Bot {
     }
 }
 
-/// Reads an answer of at most `ANSWER_BYTES_MAX` bytes.
-async fn read_bounded(mut response: reqwest::Response) -> Result<Vec<u8>, TelegramError> {
+/// Reads a body of at most `bytes_max` bytes; `None` when it is larger.
+pub(crate) async fn read_bounded(
+    mut response: reqwest::Response,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, TelegramError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(TelegramError::transport)? {
-        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(TelegramError::Unreadable);
+        if bytes.len() + chunk.len() > bytes_max {
+            return Ok(None);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 /// Whether `text` has the form of a bot token: `<digits>:<letters, digits, _ or ->`.

@@ -44,6 +44,12 @@ pub enum TelegramError {
         /// Telegram's own words.
         description: String,
     },
+    /// A file is larger than was to be downloaded.
+    #[error("the file is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// How large it may be.
+        bytes_max: usize,
+    },
     /// The server (or a proxy before it) failed. It may or may not have done what was asked.
     #[error("Telegram is unavailable (HTTP {status})")]
     Unavailable {

@@ -2,11 +2,13 @@
 //!
 //! - [`client`]: the Bot API methods we call, with typed errors that never carry a token.
 //! - [`delivery`]: one text of any length, brought to a chat: split, retried, followed to a migrated chat.
+//! - [`files`]: files that people send.
 //! - [`update`]: what an update that Telegram pushed means to us, as a pure function.
 
 pub mod client;
 pub mod delivery;
 pub mod error;
+pub mod files;
 pub mod split;
 pub mod update;
 
@@ -16,5 +18,6 @@ pub use client::{
 };
 pub use delivery::{Delivered, DeliveryError, Outgoing, Patience, Pause, TokioPause, deliver};
 pub use error::TelegramError;
+pub use files::{Downloaded, RemoteFile};
 pub use split::split;
 pub use update::{ALLOWED_UPDATES, Command, IncomingMessage, Ingress, read};

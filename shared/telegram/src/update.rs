@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::attachment::Attachment;
 use af_domain::ids::BotIdentity;
 use serde_json::Value;
 
 mod wire;
 
-use wire::{Message, Update};
+use wire::{Media, Message, Update};
 
 /// The kinds of updates that we ask Telegram for; all others it keeps to itself.
 pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
@@ -34,6 +35,8 @@ pub struct IncomingMessage {
     pub text: String,
     /// What is known of the message besides its text, under keys that begin with `telegram`.
     pub metadata: BTreeMap<String, String>,
+    /// The file that came with it. Telegram sends several as several messages.
+    pub attachment: Option<Attachment>,
     /// The update's JSON as it came.
     pub raw: String,
 }
@@ -133,6 +136,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let text = message.readable_text().ok_or("unsupported_message")?;
     let metadata = metadata(bot, &command, &message, edited);
     let Command { update_id, chat_id, chat_type, user_id, username, message_id } = command;
+    let attachment = message.media().and_then(Media::attachment);
     let raw = raw.to_owned();
     Ok(Ingress::Message(IncomingMessage {
         update_id,
@@ -143,6 +147,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         message_id,
         text,
         metadata,
+        attachment,
         raw,
     }))
 }
@@ -165,7 +170,7 @@ fn metadata(bot: &BotIdentity, who: &Command, message: &Message, edited: bool) -
         put("telegramUsername", username.clone());
     }
     if let Some(media) = message.media() {
-        put("telegramMediaType", media.kind.to_owned());
+        put("telegramMediaType", media.kind.as_str().to_owned());
         if let Some(file_id) = media.file.file_id.clone().filter(|id| !id.is_empty()) {
             put(media.file_id_key, file_id);
         }

@@ -22,7 +22,7 @@ async fn an_enqueued_message_is_shown_as_it_was_sent() {
         "attempts": 0, "scheduledFor": now, "enqueuedAt": now,
         "payload": {
             "provider": "app", "providerUserId": "u-1", "messageText": "hello", "externalMessageId": "x-1",
-            "rawUpdateJson": "{}", "metadata": {"colour": "red", "providerUserId": "u-1"},
+            "rawUpdateJson": "{}", "metadata": {"colour": "red", "providerUserId": "u-1"}, "attachments": [],
         },
         "attemptLog": [],
     });

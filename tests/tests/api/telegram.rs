@@ -1,24 +1,13 @@
-use std::sync::Arc;
-
-use af_app::entropy::Entropy;
-use af_local::clock::VirtualClock;
-use af_local::telegram::{Fault, Options, StandIn, StandInBot};
-use af_tests::bundle::{Bundle, START};
+use af_local::telegram::{Fault, StandIn, StandInBot};
 use af_tests::calls::Call;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::World;
 
 /// A deployment whose Bot API is the stand-in, on loopback.
 async fn with_telegram() -> (World, StandIn) {
-    let clock = Arc::new(VirtualClock::frozen_at(START));
-    let telegram = StandIn::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default()).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = telegram.api();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (World::over(Bundle::with_telegram_at(&url).await).await, telegram)
+    let (bundle, telegram) = af_tests::telegram::with_telegram().await;
+    (World::over(bundle).await, telegram)
 }
 
 fn token_of(bot: &StandInBot) -> Value {

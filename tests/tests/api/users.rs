@@ -51,7 +51,7 @@ async fn a_user_says_something_to_the_agent_they_are_bound_to() {
     assert_eq!(shown["priority"], 60);
     let payload = json!({
         "provider": "system_push", "providerUserId": "ann", "messageText": "hello",
-        "metadata": {"consumerUserId": "ann", "page": "7", "providerUserId": "ann"},
+        "metadata": {"consumerUserId": "ann", "page": "7", "providerUserId": "ann"}, "attachments": [],
     });
     assert_eq!(shown["payload"], payload);
 }

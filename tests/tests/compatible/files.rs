@@ -2,6 +2,8 @@
 
 use af_app::file_token::LINK_GOOD_FOR;
 use af_domain::snapshot::URL_GOOD_FOR;
+use af_domain::time::Millis;
+use af_tests::telegram::{CHAT, PHOTO, Person, with_telegram};
 use serde_json::{Value, json};
 
 use crate::{Image, TALK, World, sha256, without_redirects};
@@ -186,4 +188,39 @@ async fn a_file_that_the_agent_made_comes_back_to_its_conversation_and_to_no_oth
     let before = world.items().await.len();
     assert_eq!(image.post(&url, Vec::new()).await.0, 422);
     assert_eq!(world.items().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_photo_that_somebody_sends_comes_with_a_link_that_opens_nothing_else() {
+    let (bundle, telegram) = with_telegram().await;
+    let world = World::over(bundle).await;
+    let ann = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
+    ann.sends_photo(1).await;
+    let talk = json!({"conversationId": format!("telegram:{}:{CHAT}", ann.bot.id)});
+    let image = world.image("w", talk["conversationId"].as_str()).await;
+    assert_eq!(image.mine("workerClaim", talk.clone()).await, Value::Null, "its photo is still to come");
+    assert_eq!(image.value("workerConversationHasQueued", talk.clone()).await, true);
+    ann.fetch(&world.bundle).await;
+
+    let job = image.mine("workerClaim", talk).await;
+    let handed = &job["payload"]["attachments"];
+    let file = &handed[0];
+    let expected = json!([{
+        "kind": "photo", "status": "ready", "storageId": file["storageId"],
+        "telegramFileId": file["telegramFileId"], "mimeType": "image/jpeg", "sizeBytes": PHOTO.len(),
+        "expiresAt": world.now() + Millis::from_days(7).as_millis(), "downloadUrl": file["downloadUrl"],
+    }]);
+    assert_eq!(*handed, expected);
+    let wanted = json!({"messageId": job["messageId"], "workspaceId": "default"});
+    let bundle = image.value("workerHydrationBundle", wanted).await;
+    assert_eq!(bundle["payload"], job["payload"]);
+    let link = file["downloadUrl"].as_str().unwrap();
+    assert!(link.starts_with(&format!("{}/f/", world.url)), "{link}");
+    assert!(!link.contains(&image.token) && !link.contains(&ann.bot.token), "{link}");
+    assert_eq!(image.fetch(&json!(link)).await, (200, PHOTO.to_vec()));
+    let url = file_url(&image, &file["storageId"]).await;
+    assert_eq!(image.fetch(&url).await, (200, PHOTO.to_vec()));
+    world.enqueue(TALK, "telegram", "hello").await;
+    let other = world.image("other", Some(TALK)).await;
+    assert_eq!(file_url(&other, &file["storageId"]).await, Value::Null, "it is of another conversation");
 }

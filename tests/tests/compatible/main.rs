@@ -46,8 +46,11 @@ struct Image<'a> {
 
 impl World {
     async fn new() -> Self {
+        Self::over(Bundle::fresh().await).await
+    }
+
+    async fn over(mut bundle: Bundle) -> Self {
         logs::listen();
-        let mut bundle = Bundle::fresh().await;
         let bucket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", bucket.local_addr().unwrap()));
         let objects = bundle.aws.endpoint_router();

@@ -25,10 +25,11 @@ pub enum Operation {
     RetryAll,
     Free,
     Count,
+    SettleAttachments,
 }
 
 impl Operation {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -48,6 +49,7 @@ impl Operation {
         Self::RetryAll,
         Self::Free,
         Self::Count,
+        Self::SettleAttachments,
     ];
 
     /// The most requests, in a function that has just come up and so reads policies and profile first, when others
@@ -81,6 +83,8 @@ impl Operation {
             Self::CancelOfUser => 3 + 1 + 3 * 3,
             // Policies and profile; as a cancellation; how the message is when somebody else was faster.
             Self::Retry => 2 + 3 * 3 + 1,
+            // Message, policies; conversation and write, as often as it is tried when others write meanwhile.
+            Self::SettleAttachments => 2 + 8 * 2,
             // Policies; conversation, owner's row and write, thrice when others write meanwhile.
             Self::Free => 1 + 3 * 3,
         })

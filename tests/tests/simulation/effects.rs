@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_app::attachments::settle;
 use af_app::counting::{StreamRecord, count};
+use af_domain::ids::MessageId;
 use af_local::stream::filter::Pattern;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -127,6 +129,9 @@ impl Stream {
             change -= Counts::of(&record["dynamodb"]["OldImage"]);
         }
         let number = self.taken.back().map_or(0, |last| last.number + 1);
+        for record in &records {
+            self.settle_attachments(&record["dynamodb"]["NewImage"]).await;
+        }
         let records = records.into_iter().map(|r| serde_json::from_value(r).unwrap()).collect();
         let batch = Batch { records, change, number };
         {
@@ -146,6 +151,28 @@ impl Stream {
         self.taken.push_back(batch);
         if self.taken.len() > REMEMBERED_MAX {
             self.taken.pop_front();
+        }
+    }
+
+    /// Ends the fetching of a message's attachments, mostly: sometimes the function dies before, or is late.
+    async fn settle_attachments(&mut self, image: &Value) {
+        if image["fb"].is_null() || self.rng.random_bool(0.2) {
+            return;
+        }
+        self.wait(PAUSE_MS_MAX).await;
+        let id = MessageId::parse(image["pk"]["S"].as_str().unwrap().trim_start_matches("M#")).unwrap();
+        let function = &mut self.functions[self.rng.random_range(0..2)];
+        let app = function.app();
+        let settled = async {
+            let message = app.store.message(&id, app.now(), true).await?;
+            let Some(message) = message.filter(|m| m.fetched_by.is_some()) else { return Ok(()) };
+            let attachments = message.payload.attachments.iter().cloned();
+            let failed: Vec<_> = attachments.map(|a| a.failed("it is gone".to_owned())).collect();
+            settle(&app, &message, &failed).await
+        };
+        match function.call(Operation::SettleAttachments, settled).await {
+            Some(Ok(())) => self.world.shared.tally.count(Event::AttachmentsSettled),
+            failed => self.world.note(|| format!("attachments were not settled: {failed:?}")),
         }
     }
 

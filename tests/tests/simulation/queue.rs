@@ -120,6 +120,8 @@ pub struct Message {
     pub error: Option<String>,
     /// The call that last retried it.
     pub retried_by: Option<String>,
+    /// Whether its attachments are still to be fetched.
+    pub awaits_attachments: bool,
 }
 
 pub fn message(image: &Value) -> Message {
@@ -130,6 +132,7 @@ pub fn message(image: &Value) -> Message {
         attempts: number(image, "at"),
         error: text(image, "er"),
         retried_by: text(image, "rt"),
+        awaits_attachments: text(image, "fb").is_some(),
     }
 }
 
@@ -189,6 +192,13 @@ impl SubAssign for Counts {
     }
 }
 
+impl Entry {
+    /// Whether it waits for its attachments, or has waited in vain.
+    pub fn awaits_attachments(&self) -> bool {
+        self.attempts == 0 && self.not_before > 0
+    }
+}
+
 impl Meta {
     /// How often a message waits or runs here.
     pub fn holds(&self, message: &str) -> usize {
@@ -204,12 +214,12 @@ impl Meta {
     /// Which entry must be claimed next at `now`, by the rule in words: a retry that waits is the head whatever
     /// priority arrives (when retries block); else priority, then due time, then arrival, among the due. Messages
     /// sent for "now" keep their order of arrival whatever the clocks of their functions said; one that came back was
-    /// due when it was due.
+    /// due when it was due. One that was never claimed and awaits its attachments holds its place, for its time.
     pub fn head(&self, now: u64, retries_block: bool) -> Option<&Entry> {
         let due = |e: &&Entry| e.due.max(e.not_before) <= now;
         match self.first(|e| e.attempts > 0).filter(|_| retries_block) {
             Some(retry) => Some(retry).filter(due),
-            None => self.first(|e| due(&e)),
+            None => self.first(|e| due(&e) || (e.awaits_attachments() && e.due <= now)).filter(due),
         }
     }
 
@@ -230,6 +240,8 @@ impl Meta {
     pub fn claimable_from(&self, retries_block: bool) -> Option<u64> {
         let from = |e: &Entry| e.due.max(e.not_before);
         let retry = self.first(|e| e.attempts > 0).filter(|_| retries_block);
-        retry.map(from).or_else(|| self.pending.iter().map(from).min())
+        // Whether it was for its attachments that others had to wait, depends on when the key was written.
+        let held_up = self.pending.iter().filter(|e| e.awaits_attachments()).map(from).max();
+        retry.map(from).or_else(|| self.pending.iter().map(from).min().max(held_up))
     }
 }

@@ -66,6 +66,8 @@ events! {
     CancelledDead
     EndedCancelled
     Freed
+    AttachmentsSettled
+    WentOnWithoutAttachments
     Switched
     WorkerDrained
     WorkerStopped

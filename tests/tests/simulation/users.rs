@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::enqueue::{Accepted, Enqueue, Identity, enqueue};
+use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::{AgentKey, BotIdentity};
 use af_domain::message::Payload;
 use af_domain::refusal::Code;
@@ -161,6 +162,10 @@ fn message(
         4 => Some(now + in_ms(rng)),
         _ => None,
     };
+    let attachments = match &identity {
+        Identity::Update { .. } if rng.random_bool(0.2) => vec![photo()],
+        _ => Vec::new(),
+    };
     let (sender, conversation) = &world.conversations[conversation];
     Enqueue {
         identity,
@@ -170,10 +175,22 @@ fn message(
             provider: "sim".into(),
             provider_user_id: sender.to_string(),
             message_text: format!("{user}/{number}"),
+            attachments,
             ..Payload::default()
         },
         priority: rng.random_bool(0.4).then(|| [0, 10, 50, 90, 100][rng.random_range(0..5)]),
         scheduled_for,
         attempts_max: None,
+    }
+}
+
+fn photo() -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Photo,
+        telegram_file_id: "photo".into(),
+        file_name: None,
+        content_type: None,
+        size_bytes: None,
+        state: AttachmentState::Pending,
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod attachments;
 mod claims;
 mod draining;
 mod hydration;
@@ -44,7 +45,10 @@ struct Hands<'a> {
 
 impl World {
     async fn new() -> Self {
-        let mut bundle = Bundle::fresh().await;
+        Self::over(Bundle::fresh().await).await
+    }
+
+    async fn over(mut bundle: Bundle) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", listener.local_addr().unwrap()));
         let router = bundle.aws.endpoint_router();

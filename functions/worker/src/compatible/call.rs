@@ -2,11 +2,13 @@
 //!
 //! A published image knows which of the three a function belongs to; here they are the same.
 
+use af_app::wire::PayloadBody;
 use af_app::worker::assignment;
 use af_app::worker_token::{self, Signed};
 use af_app::{AppError, public_url};
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, InvalidId, WorkerId};
+use af_domain::message::Payload;
 use af_domain::refusal::{Code, Refusable, Refusal};
 use af_http::{ApiPath, Id, PathParam, Problem, PublicUrl, parse_json, status};
 use axum::Json;
@@ -20,7 +22,7 @@ use serde_json::{Map, Value, json};
 use tracing::Span;
 
 use super::functions;
-use crate::{Served, Shared};
+use crate::{Served, Shared, files};
 
 /// A worker's token, as the path carries it. Redacted in `Debug`.
 #[derive(Clone, Debug)]
@@ -178,20 +180,28 @@ impl Call {
         }
     }
 
-    /// A URL of this deployment that needs no token.
+    /// A URL that answers a plain GET with what lies under this key of the bucket, for a while and without a token.
     ///
     /// # Errors
     /// When nothing says where this API is reached.
-    pub async fn url(&self, path: &str) -> Result<String, AppError> {
-        let base = public_url::needed(&self.app, self.url.0.as_deref()).await?;
-        Ok(format!("{base}/{path}"))
+    pub async fn link(&self, object_key: &str) -> Result<String, AppError> {
+        files::link(&self.app, &self.url, object_key).await
     }
 
     /// A URL that the caller uploads to.
     ///
     /// # Errors
-    /// As `url`.
+    /// As `link`.
     pub async fn upload_url(&self, path: &str) -> Result<String, AppError> {
-        self.url(&format!("w/{}/{path}", self.token.0.expose_secret())).await
+        let base = public_url::needed(&self.app, self.url.0.as_deref()).await?;
+        Ok(format!("{base}/w/{}/{path}", self.token.0.expose_secret()))
+    }
+
+    /// A message's payload, as the caller is handed it.
+    ///
+    /// # Errors
+    /// As `link`.
+    pub async fn payload(&self, payload: Payload) -> Result<PayloadBody, AppError> {
+        files::handed_out(&self.app, &self.url, payload).await
     }
 }

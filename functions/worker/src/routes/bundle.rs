@@ -4,13 +4,14 @@ use af_app::AppError;
 use af_app::worker::hydrate as use_case;
 use af_domain::ids::{HistoryCursor, MessageId};
 use af_domain::refusal::Refusal;
-use af_http::{ApiPath, ApiQuery, Problem};
+use af_http::{ApiPath, ApiQuery, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
 use crate::Shared;
 use crate::caller::Caller;
+use crate::files::handed_out;
 use crate::job::BundleBody;
 
 /// How much.
@@ -35,6 +36,7 @@ pub struct Query {
 pub async fn bundle(
     State(app): State<Shared>,
     Caller(worker): Caller,
+    url: PublicUrl,
     ApiPath(message): ApiPath<MessageId>,
     ApiQuery(query): ApiQuery<Query>,
 ) -> Result<Json<BundleBody>, Problem> {
@@ -42,5 +44,6 @@ pub async fn bundle(
     let found = use_case(&app, &worker, &message, since.as_ref()).await?;
     let missing = || Refusal::not_found(format!("message {message} that this worker runs"));
     let (job, bundle) = found.ok_or_else(missing)?;
-    Ok(Json(BundleBody::new(job, bundle)))
+    let payload = handed_out(&app, &url, job.payload.clone()).await?;
+    Ok(Json(BundleBody::new(&job, payload, bundle)))
 }

@@ -2,7 +2,7 @@
 
 use af_app::worker::claim as use_case;
 use af_domain::ids::ConversationId;
-use af_http::{ApiJson, Id, Problem};
+use af_http::{ApiJson, Id, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Caller;
+use crate::files::handed_out;
 use crate::job::{JobBody, Timing};
 
 /// What a worker wants.
@@ -41,10 +42,13 @@ pub struct Answer {
 pub async fn claim(
     State(app): State<Shared>,
     Caller(worker): Caller,
+    url: PublicUrl,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
     let only = request.conversation_id.as_ref().map(|id| &id.0);
     let job = use_case(&app, &worker, only, false).await?;
+    let Some(job) = job else { return Ok(Json(Answer { job: None })) };
+    let payload = handed_out(&app, &url, job.payload.clone()).await?;
     let timing = Timing::in_force(&app).await?;
-    Ok(Json(Answer { job: job.map(|job| JobBody::new(&job, timing)) }))
+    Ok(Json(Answer { job: Some(JobBody::new(&job, payload, timing)) }))
 }

@@ -1,8 +1,9 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
 use af_app::worker::{Poll, Polled, expired, poll as use_case};
+use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
-use af_http::{ApiJson, Problem};
+use af_http::{ApiJson, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Told;
+use crate::files::handed_out;
 use crate::job::{BundleBody, JobBody, Timing};
 use crate::wire::ControlBody;
 
@@ -65,35 +67,36 @@ pub struct Answer {
 pub async fn poll(
     State(app): State<Shared>,
     Told(worker): Told,
+    url: PublicUrl,
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
     let Some(worker) = worker else {
-        return Ok(Json(answer(expired(&app).await?)));
+        return Ok(Json(answer(&app, &url, expired(&app).await?).await?));
     };
     let request = Poll {
         conversation: request
             .conversation_id
             .map(ConversationId::parse)
             .transpose()
-            .map_err(af_app::AppError::from)?,
+            .map_err(AppError::from)?,
         busy: request.load > 0,
         hydrate: request.hydrate,
-        since: request
-            .since
-            .as_deref()
-            .map(HistoryCursor::parse)
-            .transpose()
-            .map_err(af_app::AppError::from)?,
+        since: request.since.as_deref().map(HistoryCursor::parse).transpose().map_err(AppError::from)?,
         release: request.release,
         discard: request.discard,
         restores_at_boot: false,
     };
-    Ok(Json(answer(use_case(&app, &worker, &request).await?)))
+    let polled = use_case(&app, &worker, &request).await?;
+    Ok(Json(answer(&app, &url, polled).await?))
 }
 
-fn answer(polled: Polled) -> Answer {
+async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> Result<Answer, AppError> {
     let timing = Timing { lease: polled.lease, next_heartbeat: polled.next_heartbeat };
-    let job = polled.job.as_ref().map(|job| JobBody::new(job, timing));
-    let bundle = polled.bundle.zip(polled.job).map(|(bundle, job)| BundleBody::new(job, bundle));
-    Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }
+    let (mut job, mut bundle) = (None, None);
+    if let Some(handed) = polled.job {
+        let payload = handed_out(app, url, handed.payload.clone()).await?;
+        bundle = polled.bundle.map(|bundle| BundleBody::new(&handed, payload.clone(), bundle));
+        job = Some(JobBody::new(&handed, payload, timing));
+    }
+    Ok(Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() })
 }

@@ -34,11 +34,11 @@ pub async fn announce(
     let media = Media {
         id,
         conversation: assignment.conversation,
-        worker: worker.clone(),
+        worker: Some(worker.clone()),
         content,
         content_type,
         created_at: now,
-        expires_at: Media::expiry(now, &policies),
+        expires_at: Media::expiry(now, policies.retention.attachment),
     };
     app.store.put_media(&media).await?;
     Ok(media)

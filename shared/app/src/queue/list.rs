@@ -33,7 +33,7 @@ pub async fn of_conversation(
     let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
     for message in messages? {
         let place = place_in_conversation(message.enqueued_at, &message.id);
-        let view = views::of_message(message, meta.as_ref());
+        let view = views::of_message(message, meta.as_ref(), now);
         if status.is_none_or(|s| s == view.status) {
             bytes += views::answer_bytes_of(&view);
             if bytes > MESSAGES_PAGE_BYTES_MAX && !shown.is_empty() {
@@ -67,7 +67,8 @@ pub async fn dead_letters(
     marks.truncate(limit as usize);
     let next = marks.last().filter(|_| more).map(|mark| mark.place.clone());
     let ids: Vec<_> = marks.into_iter().map(|mark| mark.message).collect();
-    let messages = app.store.messages(&ids, app.now()).await?;
+    let now = app.now();
+    let messages = app.store.messages(&ids, now).await?;
     let dead = messages.into_iter().filter(|m| m.status == MessageStatus::DeadLetter);
-    Ok((dead.map(|m| views::of_message(m, None)).collect(), next))
+    Ok((dead.map(|m| views::of_message(m, None, now)).collect(), next))
 }

@@ -25,6 +25,8 @@ pub enum WaitsFor {
     RetryTime,
     /// The time it is scheduled for.
     ScheduledTime,
+    /// The files that came with it.
+    Attachments,
     /// Another message of its conversation.
     AnotherMessage,
     /// The next poll of the worker that owns its conversation.
@@ -53,6 +55,7 @@ impl WaitsFor {
             WaitsFor::ItsWorker => "its_worker",
             WaitsFor::RetryTime => "retry_time",
             WaitsFor::ScheduledTime => "scheduled_time",
+            WaitsFor::Attachments => "attachments",
             WaitsFor::AnotherMessage => "another_message",
             WaitsFor::OwnersPoll => "owners_poll",
             WaitsFor::OwnersDrain => "owners_drain",
@@ -131,9 +134,14 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
         Waiting::Scheduled(at) => {
             Why::new(WaitsFor::ScheduledTime, format!("it is scheduled for {at}"), Some(at))
         }
+        Waiting::Attachments(at) => {
+            let reason =
+                format!("its attachments are fetched from Telegram; it goes on without them at {at}");
+            Why::new(WaitsFor::Attachments, reason, Some(at))
+        }
         Waiting::Behind(entry) => {
             let first = &entry.message;
-            let until = Some(entry.due.max(entry.not_before)).filter(|t| *t > now);
+            let until = Some(entry.waits_until()).filter(|t| *t > now);
             let reason = format!("message {first} of the same conversation comes first");
             Why::new(WaitsFor::AnotherMessage, reason, until).behind(first)
         }

@@ -365,9 +365,9 @@ async fn hand_over(
     loaded: Loaded,
 ) -> Result<Option<Claim>, AppError> {
     let message = match loaded.message {
-        Some(message) => Some(message),
-        // The replica that was asked did not have it yet.
-        None => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
+        Some(message) if message.fetched_by.is_none() => Some(message),
+        // The replica that was asked did not have it yet, or not what became of its attachments.
+        _ => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
     };
     let Some(message) = message else {
         // It does not exist: the conversation forgets it, and the next poll brings what waits behind.

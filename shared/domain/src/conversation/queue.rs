@@ -2,7 +2,8 @@
 //!
 //! Order (invariant 3): a message that was claimed before and waits for its retry is the head until it is
 //! terminal (`OnRetry::Block`); otherwise, among the due, priority descending, then due time, then arrival.
-//! A message scheduled for the future blocks nobody until it is due.
+//! One whose attachments are still to come holds its place among them: what comes after it waits for it. A message
+//! scheduled for the future blocks nobody until it is due.
 
 use std::fmt;
 
@@ -46,7 +47,8 @@ pub struct Entry {
     pub drained: u32,
     /// Claims it may have that count.
     pub attempts_max: u32,
-    /// Not to be claimed before this moment (its retry's backoff).
+    /// Not to be claimed before this moment: its retry's backoff, or, before its first claim, the latest that its
+    /// attachments may come.
     pub not_before: Timestamp,
     /// Fence of its first claim; its history entries are filed under it.
     pub first_fence: Option<Fence>,
@@ -63,8 +65,20 @@ impl Entry {
         self.attempts > 0
     }
 
-    pub(super) fn waits_until(&self) -> Timestamp {
+    /// Whether its attachments are still to come.
+    pub fn awaits_attachments(&self, now: Timestamp) -> bool {
+        !self.is_retry() && self.not_before > now
+    }
+
+    /// From when it may be claimed, as far as that depends on itself.
+    pub fn waits_until(&self) -> Timestamp {
         self.due.max(self.not_before)
+    }
+
+    /// Whether it has its place among the due; what holds one may still not be claimable.
+    fn has_its_place(&self, now: Timestamp) -> bool {
+        let from = if self.is_retry() { self.waits_until() } else { self.due };
+        from <= now
     }
 }
 
@@ -197,6 +211,11 @@ impl Queue {
         self.0.retain(|e| !messages.contains(&e.message));
     }
 
+    /// Lets the entry at `index` be claimed as soon as it is due.
+    pub(super) fn end_wait(&mut self, index: usize) {
+        self.0[index].not_before = Timestamp::default();
+    }
+
     /// Takes out the entry at `index`.
     pub fn take(&mut self, index: usize) -> Entry {
         self.0.remove(index)
@@ -220,7 +239,8 @@ impl Queue {
                 Readiness { head: None, ready: Some(ReadyKey::at(entry.waits_until())), behind }
             };
         }
-        match first(&|e| e.waits_until() <= now) {
+        match first(&|e| e.has_its_place(now)) {
+            Some(head) if self.0[head].awaits_attachments(now) => self.held_up(head, &order),
             Some(head) => {
                 let ready = Some(ReadyKey::due(self.0[head].priority, Timestamp::from_millis(order[head].1)));
                 Readiness { head: Some(head), ready, behind: None }
@@ -232,6 +252,15 @@ impl Queue {
         }
     }
 
+    /// What there is to claim while the attachments of the first are still to come: nothing, until they have, or until
+    /// something falls due that comes before it.
+    fn held_up(&self, head: usize, order: &[(u64, u64, usize)]) -> Readiness {
+        let before = (0..self.0.len()).filter(|&i| order[i] <= order[head]);
+        let ready = before.map(|i| self.0[i].waits_until()).min().map(ReadyKey::at);
+        let due = Timestamp::from_millis(order[head].1);
+        Readiness { head: None, ready, behind: Some(OrderKey::of(self.0[head].priority, due)) }
+    }
+
     /// The entries in the order in which they would run if nothing came any more.
     pub(super) fn in_order(&self, now: Timestamp, on_retry: OnRetry) -> Vec<&Entry> {
         let order = self.order();
@@ -239,7 +268,7 @@ impl Queue {
         places.sort_by_key(|&i| {
             let entry = &self.0[i];
             let blocks = on_retry == OnRetry::Block && entry.is_retry();
-            let waits_until = Some(entry.waits_until()).filter(|t| !blocks && *t > now);
+            let waits_until = Some(entry.waits_until()).filter(|_| !blocks && !entry.has_its_place(now));
             (!blocks, waits_until, order[i])
         });
         places.into_iter().map(|i| &self.0[i]).collect()
@@ -336,6 +365,31 @@ mod tests {
         assert_eq!(head(&queue, 200, OnRetry::Overtake), Some("a"), "it was due before s");
         let ready = queue.readiness(Timestamp::from_millis(200), OnRetry::Overtake).ready.unwrap();
         assert_eq!(ready.time(), Some(Timestamp::from_millis(10)), "and has waited since then");
+    }
+
+    #[test]
+    fn one_that_awaits_its_attachments_holds_its_place_and_keeps_nobody_of_higher_rank_waiting() {
+        let at = Timestamp::from_millis;
+        let photo = Entry { not_before: at(70), ..entry("photo", 50, 10) };
+        let urgent = Entry { scheduled: true, ..entry("urgent", 90, 40) };
+        for on_retry in [OnRetry::Block, OnRetry::Overtake] {
+            let queue = Queue::new(vec![photo.clone(), entry("next", 50, 20)]);
+            assert_eq!(head(&queue, 69, on_retry), None);
+            assert_eq!(head(&queue, 70, on_retry), Some("photo"), "it goes on without them");
+            let readiness = queue.readiness(at(30), on_retry);
+            assert_eq!(readiness.ready, Some(ReadyKey::at(at(70))));
+            assert_eq!(readiness.behind, Some(OrderKey::of(Priority::new(50).unwrap(), at(10))));
+            let in_order = |queue: &Queue| -> Vec<String> {
+                queue.in_order(at(30), on_retry).iter().map(|e| e.message.to_string()).collect()
+            };
+            assert_eq!(in_order(&queue), ["photo", "next"]);
+
+            let queue = Queue::new(vec![photo.clone(), entry("next", 50, 20), urgent.clone()]);
+            assert_eq!(queue.readiness(at(30), on_retry).ready, Some(ReadyKey::at(at(40))));
+            assert_eq!(head(&queue, 40, on_retry), Some("urgent"));
+        }
+        let behind = Queue::new(vec![entry("first", 50, 5), photo]);
+        assert_eq!(head(&behind, 30, OnRetry::Block), Some("first"));
     }
 
     #[test]

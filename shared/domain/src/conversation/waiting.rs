@@ -14,6 +14,8 @@ pub enum Waiting<'a> {
     Retry(Timestamp),
     /// It is scheduled for this moment.
     Scheduled(Timestamp),
+    /// Its attachments are still to come; it goes on without them at this moment.
+    Attachments(Timestamp),
     /// Another message of the conversation runs.
     Running(&'a Lease),
     /// Another message of the conversation comes first.
@@ -37,7 +39,11 @@ impl Conversation {
         let entry = &self.queue.entries()[place];
         if entry.waits_until() > now {
             let until = entry.waits_until();
-            return Some(if entry.is_retry() { Waiting::Retry(until) } else { Waiting::Scheduled(until) });
+            return Some(match entry.due > now {
+                _ if entry.is_retry() => Waiting::Retry(until),
+                true => Waiting::Scheduled(until),
+                false => Waiting::Attachments(until),
+            });
         }
         if let Some(lease) = &self.lease {
             return Some(Waiting::Running(lease));
@@ -46,11 +52,33 @@ impl Conversation {
         Some(if &first.message == message { Waiting::Worker } else { Waiting::Behind(first) })
     }
 
-    /// Whether anything is due here, or waits for a retry that comes before its worker would be idle for too long.
+    /// Whether anything is due here, or waits for its attachments, or for a retry that comes before its worker would be
+    /// idle for too long.
     pub fn has_work_soon(&self, now: Timestamp, policies: &Policies) -> bool {
         let soon = now + policies.scaling.idle_timeout;
-        let retries_soon = |e: &Entry| e.is_retry() && e.waits_until() <= soon;
-        self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(retries_soon)
+        let comes_soon = |e: &Entry| {
+            let is_at_hand = e.is_retry() || e.awaits_attachments(now);
+            is_at_hand && e.waits_until() <= soon
+        };
+        self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(comes_soon)
+    }
+
+    /// The conversation in which `message` does not wait for its attachments any more; `None` when it does not do so here.
+    #[must_use]
+    pub fn with_attachments_settled(
+        &self,
+        message: &MessageId,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<Conversation> {
+        let place = self.queue.entries().iter().position(|e| &e.message == message)?;
+        if !self.queue.entries()[place].awaits_attachments(now) {
+            return None;
+        }
+        let mut after = self.clone();
+        after.queue.end_wait(place);
+        after.touch(now, policies);
+        Some(after)
     }
 
     /// What waits, in the order in which it would run if nothing came any more.
@@ -62,8 +90,9 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{NOW, conversation, entry, worker};
-    use super::super::{Failure, Priority, Queue};
+    use super::super::{ClaimRefusal, Failure, Priority, Queue};
     use super::*;
+    use crate::attachment::WAIT_MAX;
     use crate::policy::OnRetry;
     use crate::time::Millis;
 
@@ -97,6 +126,35 @@ mod tests {
         assert_eq!(waiting(&after, "b", &policies), Waiting::Behind(&retry));
         policies.queue.on_retry = OnRetry::Overtake;
         assert_eq!(waiting(&after, "b", &policies), Waiting::Worker);
+    }
+
+    #[test]
+    fn attachments_are_waited_for_until_they_are_settled() {
+        let policies = Policies::default();
+        let mut photo = entry("photo");
+        photo.not_before = NOW + WAIT_MAX;
+        let mut before = conversation(&[]);
+        before.queue = Queue::new(vec![photo.clone(), entry("next")]);
+        before = before.with_keys_repaired(NOW, &policies).unwrap();
+        assert_eq!(waiting(&before, "photo", &policies), Waiting::Attachments(photo.not_before));
+        assert_eq!(waiting(&before, "next", &policies), Waiting::Behind(&photo));
+        assert!(before.has_work_soon(NOW, &policies), "its worker had better stay");
+        assert_eq!(before.claim(&worker("w"), 1, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
+        let settled = |c: &Conversation, message| {
+            c.with_attachments_settled(&MessageId::parse(message).unwrap(), NOW, &policies)
+        };
+        assert!(settled(&before, "next").is_none() && settled(&before, "gone").is_none());
+        let after = settled(&before, "photo").unwrap();
+        assert_eq!(
+            (waiting(&after, "photo", &policies), after.version),
+            (Waiting::Worker, before.version + 1)
+        );
+        assert_eq!(after.behind, None);
+        assert!(settled(&after, "photo").is_none());
+        let claimed = after.claim(&worker("w"), 1, NOW, &policies).unwrap();
+        let failure = Failure { error: "no".into(), retryable: true };
+        let failed = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
+        assert!(settled(&failed, "photo").is_none(), "it waits for its retry");
     }
 
     #[test]

@@ -142,7 +142,10 @@ impl Store {
 }
 
 fn ready_key(entry: &Entry, now: Timestamp) -> ReadyKey {
-    if entry.due <= now { ReadyKey::due(entry.priority, entry.due) } else { ReadyKey::at(entry.due) }
+    match entry.waits_until() {
+        until if until > now => ReadyKey::at(until),
+        _ => ReadyKey::due(entry.priority, entry.due),
+    }
 }
 
 fn append(
@@ -164,6 +167,13 @@ fn append(
         .bind(":max", policies.queue.pending_per_conversation_max)
         .bind(":ready", ready.as_str())
         .bind(":order", OrderKey::of(entry.priority, entry.due).as_str());
+    // One that waits for its attachments lets nobody pass who comes after it; what stands before it may.
+    let holds_up = entry.awaits_attachments(now);
+    let update = match variant {
+        Variant::Keep if holds_up => update.set_to("bo", "if_not_exists(#bo, :order)"),
+        Variant::Raise | Variant::Create if holds_up => update.set_to("bo", ":order"),
+        Variant::Keep | Variant::Raise | Variant::Create => update,
+    };
     match variant {
         Variant::Keep => update
             .set_to("rk", "if_not_exists(#rk, :ready)")

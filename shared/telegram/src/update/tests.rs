@@ -1,5 +1,7 @@
 //! Facts about `read`.
 
+use af_domain::attachment::{AttachmentKind, AttachmentState};
+use af_domain::ids::ContentType;
 use serde_json::json;
 
 use super::*;
@@ -92,6 +94,27 @@ fn the_largest_photo_is_the_one_that_counts() {
 fn a_caption_is_the_text_of_what_it_is_on() {
     let got = incoming(&message(json!({"photo": [{"file_id": "p"}], "caption": "my cat"})));
     assert_eq!((got.text.as_str(), got.metadata["telegramPhotoFileId"].as_str()), ("my cat", "p"));
+}
+
+#[test]
+fn a_file_is_an_attachment_with_what_telegram_says_of_it() {
+    let got = |fields| incoming(&message(fields)).attachment;
+    let document = json!({"document": {
+        "file_id": "d", "file_name": "a\nreport.pdf", "file_size": 7, "mime_type": "application/pdf",
+    }});
+    let attachment = got(document).unwrap();
+    assert_eq!((attachment.kind, &*attachment.telegram_file_id), (AttachmentKind::Document, "d"));
+    assert_eq!(attachment.file_name.as_deref(), Some("areport.pdf"), "in one line");
+    assert_eq!(attachment.content_type.as_ref().map(ContentType::as_str), Some("application/pdf"));
+    assert_eq!((attachment.size_bytes, attachment.is_pending()), (Some(7), true));
+
+    let bare = got(json!({"voice": {"file_id": "v", "mime_type": "no type", "file_name": " "}})).unwrap();
+    assert_eq!((bare.kind, bare.content_type, bare.file_name), (AttachmentKind::Voice, None, None));
+    let huge = got(json!({"video": {"file_id": "v", "file_size": 30_000_000}})).unwrap();
+    assert!(matches!(huge.state, AttachmentState::Failed { .. }), "no bot can download it");
+    let without_id = [json!({"photo": [{"width": 1}]}), json!({"audio": {"file_id": "a".repeat(2_000)}})];
+    assert!(without_id.into_iter().all(|fields| got(fields).is_none()));
+    assert_eq!(got(json!({"text": "hello"})), None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The fields of an update that we use, each read on its own: one of an unexpected kind counts as absent.
 
+use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
+use af_domain::ids::ContentType;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -81,6 +83,8 @@ pub(super) struct File {
     #[serde(deserialize_with = "lenient")]
     pub(super) file_size: Option<u64>,
     #[serde(deserialize_with = "lenient")]
+    pub(super) mime_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) width: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     pub(super) height: Option<u64>,
@@ -99,19 +103,46 @@ fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Re
 
 /// What a message brought besides text.
 pub(super) struct Media {
-    pub(super) kind: &'static str,
+    pub(super) kind: AttachmentKind,
     pub(super) file_id_key: &'static str,
     pub(super) file: File,
+}
+
+/// Longest name of a file that is kept; people read it, nobody finds a file by it.
+const FILE_NAME_CHARS_MAX: usize = 200;
+/// Longest file id that is taken; Telegram's are below 100.
+const FILE_ID_BYTES_MAX: usize = 1_024;
+
+impl Media {
+    /// The file, when the bot can fetch it.
+    pub(super) fn attachment(self) -> Option<Attachment> {
+        let is_id = |id: &String| (1..=FILE_ID_BYTES_MAX).contains(&id.len());
+        let attachment = Attachment {
+            kind: self.kind,
+            telegram_file_id: self.file.file_id.filter(is_id)?,
+            file_name: self.file.file_name.map(readable).filter(|name| !name.is_empty()),
+            content_type: self.file.mime_type.and_then(|text| ContentType::parse(text).ok()),
+            size_bytes: self.file.file_size,
+            state: AttachmentState::Pending,
+        };
+        Some(attachment.as_it_came())
+    }
+}
+
+/// A name in one line and of moderate length.
+fn readable(name: String) -> String {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(FILE_NAME_CHARS_MAX).collect();
+    shown.trim().to_owned()
 }
 
 impl Message {
     pub(super) fn media(&self) -> Option<Media> {
         let of = |kind, file_id_key, file: Option<File>| file.map(|file| Media { kind, file_id_key, file });
-        of("photo", "telegramPhotoFileId", self.largest_photo())
-            .or_else(|| of("video", "telegramVideoFileId", self.video.clone()))
-            .or_else(|| of("audio", "telegramAudioFileId", self.audio.clone()))
-            .or_else(|| of("voice", "telegramVoiceFileId", self.voice.clone()))
-            .or_else(|| of("document", "telegramDocumentFileId", self.document.clone()))
+        of(AttachmentKind::Photo, "telegramPhotoFileId", self.largest_photo())
+            .or_else(|| of(AttachmentKind::Video, "telegramVideoFileId", self.video.clone()))
+            .or_else(|| of(AttachmentKind::Audio, "telegramAudioFileId", self.audio.clone()))
+            .or_else(|| of(AttachmentKind::Voice, "telegramVoiceFileId", self.voice.clone()))
+            .or_else(|| of(AttachmentKind::Document, "telegramDocumentFileId", self.document.clone()))
     }
 
     /// A photo comes in several sizes; the largest is the one the user meant.
@@ -133,8 +164,8 @@ impl Message {
             return Some(text.clone());
         }
         self.media().map(|media| match media.file.file_name.filter(|name| !name.trim().is_empty()) {
-            Some(name) => format!("[{}: {name}]", media.kind),
-            None => format!("[{}]", media.kind),
+            Some(name) => format!("[{}: {name}]", media.kind.as_str()),
+            None => format!("[{}]", media.kind.as_str()),
         })
     }
 

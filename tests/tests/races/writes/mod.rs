@@ -49,6 +49,7 @@ writes! {
         rewrite_if_leased => Says("OutOfOrder");
         complete_if_leased => Same;
         give_back_if_unchanged => Says("Stale");
+        settle_attachments_if_pending => Same;
         expire_payload_if_present => Same;
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;

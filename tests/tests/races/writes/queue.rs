@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use af_app::App;
+use af_app::attachments::settle;
 use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_app::worker::attach;
+use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::conversation::Failure;
+use af_domain::ids::BotIdentity;
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::time::Millis;
 use af_store::conversation::Held as Names;
@@ -106,6 +109,25 @@ pub async fn restored_if_unclaimed(world: &World, app: &App, times: usize) -> Ve
     world.worker("w", Some(&talk())).await;
     let key = world.stored(&talk()).await.key;
     send!(times, app.store.restored_if_unclaimed(&key, app.now()))
+}
+
+/// As the use case does it: it reads the conversation anew before it sends again.
+pub async fn settle_attachments_if_pending(world: &World, app: &App, times: usize) -> Vec<String> {
+    let identity = Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: 1 };
+    let mut message = Enqueue { identity, ..world.message(&talk(), None) };
+    let photo = Attachment {
+        kind: AttachmentKind::Photo,
+        telegram_file_id: "photo".into(),
+        file_name: None,
+        content_type: None,
+        size_bytes: None,
+        state: AttachmentState::Pending,
+    };
+    message.payload.attachments.push(photo.clone());
+    let id = accept(&world.app, message).await.unwrap().message;
+    let stored = world.app.store.message(&id, world.app.now(), true).await.unwrap().unwrap();
+    let settled = [photo.failed("it is gone".into())];
+    send!(times, settle(app, &stored, &settled))
 }
 
 /// A message of 100 KB has ended.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::answers::End;
 use super::{Broken, Judge};
 use crate::clock::SKEW_MS_MAX;
-use crate::queue::{Lease, Meta, meta};
+use crate::queue::{Entry, Lease, Meta, meta};
 use crate::tally::Event;
 use crate::world::World;
 
@@ -127,6 +127,9 @@ impl Judge {
             return change.wrong("a claim that changed more of the queue than its head");
         }
         self.count(Event::Claimed);
+        if before.pending.iter().any(|e| e.message == lease.entry.message && e.awaits_attachments()) {
+            self.count(Event::WentOnWithoutAttachments);
+        }
         let claims = self.claimed.entry(lease.entry.message.clone()).or_default();
         *claims += 1;
         if *claims != lease.entry.attempts {
@@ -230,8 +233,8 @@ impl Judge {
     }
 }
 
-/// Without a claim or an end, a queue does not change, takes one more at its end, or loses one that is cancelled; that
-/// this is what became of it is judged with its message.
+/// Without a claim or an end, a queue does not change, takes one more at its end, loses one that is cancelled, or has one
+/// that waits for its attachments no more; that this is what became of it is judged with its message.
 fn changed_without_claim(change: &Change) -> Broken {
     let (before, after) = (&change.before.pending, &change.after.pending);
     match after.strip_prefix(&before[..]) {
@@ -246,6 +249,12 @@ fn changed_without_claim(change: &Change) -> Broken {
     }
     if rest == *after && rest.len() < before.len() {
         return Ok(());
+    }
+    if let Some(awaited) = before.get(gone).filter(|e| e.awaits_attachments()) {
+        rest.insert(gone, Entry { not_before: 0, ..awaited.clone() });
+        if rest == *after {
+            return Ok(());
+        }
     }
     change.wrong("a queue that changed without a claim")
 }

@@ -12,6 +12,15 @@ impl Judge {
         let after = message(&change["NewImage"]);
         self.moved.insert((id.clone(), after.conversation.clone()));
         let before = self.messages.insert(id.clone(), after.clone());
+        if let Some(before) = &before
+            && before.awaits_attachments != after.awaits_attachments
+        {
+            let settled = Message { awaits_attachments: false, ..before.clone() };
+            return match settled == after {
+                true => Ok(()),
+                false => Err(format!("the attachments of {id} were settled with something else")),
+            };
+        }
         if let Some(before) = &before {
             self.step(&id, before, &after)?;
             if change["OldImage"].is_null() || (after.status == "queued" && after.error.is_none()) {

@@ -121,6 +121,7 @@ impl From<PayloadRequest> for Payload {
             external_message_id: payload.external_message_id,
             raw_update_json: payload.raw_update_json,
             metadata: payload.metadata,
+            ..Self::default()
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::caller::Viewer;
 pub struct Answer {
     message_id: String,
     status: &'static str,
-    /// `nothing` when it has ended; `its_worker` while it runs; `retry_time`, `scheduled_time`, `another_message`;
+    /// `nothing` when it has ended; `its_worker` while it runs; `retry_time`, `scheduled_time`, `attachments`,
+    /// `another_message`;
     /// `owners_poll`, `owners_drain`, `workers_start`, `free_workers_poll`; `reconcile`, `place_in_pool`, `provider`,
     /// `new_worker`.
     waits_for: &'static str,

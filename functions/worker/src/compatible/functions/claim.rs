@@ -7,7 +7,6 @@ use af_domain::ids::ConversationId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::payload;
 use crate::compatible::call::Call;
 
 #[derive(Deserialize)]
@@ -43,6 +42,6 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
         "agentKey": job.conversation.agent.as_str(),
         "leaseId": job.lease.id.as_str(),
         "leaseExpiresAt": job.lease.expires_at.as_millis(),
-        "payload": payload(job.payload)?,
+        "payload": call.payload(job.payload).await?,
     }))
 }

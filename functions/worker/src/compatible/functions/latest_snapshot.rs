@@ -1,8 +1,8 @@
 //! `workerLatestSnapshotForRestore {workspaceId, agentKey, conversationId?}` → null or
 //! `{snapshotId, downloadUrl, sha256, sizeBytes, createdAt}`
 
+use af_app::AppError;
 use af_app::snapshots::{object_key, to_restore};
-use af_app::{AppError, file_token};
 use af_domain::ids::ConversationId;
 use af_http::Id;
 use serde::Deserialize;
@@ -27,10 +27,9 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let Some(snapshot) = to_restore(&call.app, &call.worker, &conversation).await? else {
         return Ok(Value::Null);
     };
-    let file = file_token::mint(&call.app, &object_key(&snapshot.id)).await?;
     Ok(json!({
         "snapshotId": snapshot.id.as_str(),
-        "downloadUrl": call.url(&format!("f/{file}")).await?,
+        "downloadUrl": call.link(&object_key(&snapshot.id)).await?,
         "sha256": snapshot.content.as_ref().map(|content| content.sha256.as_str()),
         "sizeBytes": snapshot.content.as_ref().map(|content| content.size_bytes),
         "createdAt": snapshot.created_at.as_millis(),

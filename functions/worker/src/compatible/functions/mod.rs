@@ -18,9 +18,7 @@ mod skills_manifest;
 mod storage_file_url;
 
 use af_app::AppError;
-use af_app::wire::PayloadBody;
 use af_domain::ids::{LeaseId, MessageId};
-use af_domain::message::Payload;
 use af_domain::refusal::{Code, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -84,13 +82,6 @@ impl Held {
     fn ids(self) -> Option<(MessageId, LeaseId)> {
         Some((MessageId::parse(self.message_id).ok()?, LeaseId::parse(self.lease_id).ok()?))
     }
-}
-
-/// A message's payload, with the list of attachments that images read. No message has any.
-fn payload(payload: Payload) -> Result<Value, AppError> {
-    let mut body = json(&PayloadBody::from(payload), "a payload")?;
-    body["attachments"] = json!([]);
-    Ok(body)
 }
 
 fn json(value: &impl serde::Serialize, what: &'static str) -> Result<Value, AppError> {

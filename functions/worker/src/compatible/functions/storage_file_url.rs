@@ -1,7 +1,7 @@
 //! `workerGetStorageFileUrl {storageId}` → a URL or null
 
+use af_app::AppError;
 use af_app::media::{get, object_key};
-use af_app::{AppError, file_token};
 use af_domain::ids::StorageId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +24,5 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
     if get(&call.app, &call.objects, &call.worker, &id).await?.is_none() {
         return Ok(Value::Null);
     }
-    let file = file_token::mint(&call.app, &object_key(&id)).await?;
-    Ok(json!(call.url(&format!("f/{file}")).await?))
+    Ok(json!(call.link(&object_key(&id)).await?))
 }

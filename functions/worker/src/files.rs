@@ -1,0 +1,28 @@
+//! A message's payload as it is handed to a worker: with links to the files that came with it.
+
+use af_app::wire::PayloadBody;
+use af_app::{App, AppError, file_token, media, public_url};
+use af_domain::ids::StorageId;
+use af_domain::message::Payload;
+use af_http::PublicUrl;
+
+/// Where a file of the bucket is downloaded, for as long as the link is good.
+pub async fn link(app: &App, url: &PublicUrl, object_key: &str) -> Result<String, AppError> {
+    let base = public_url::needed(app, url.0.as_deref()).await?;
+    Ok(format!("{base}/f/{}", file_token::mint(app, object_key).await?))
+}
+
+/// The payload with the attachments that were fetched: those that lie in the bucket, each with a link, and those whose
+/// time is over.
+///
+/// # Errors
+/// When a link cannot be made.
+pub async fn handed_out(app: &App, url: &PublicUrl, payload: Payload) -> Result<PayloadBody, AppError> {
+    let mut body = PayloadBody::new(payload, app.now());
+    body.attachments.retain(|attachment| attachment.storage_id.is_some());
+    for attachment in body.attachments.iter_mut().filter(|attachment| attachment.status == "ready") {
+        let Some(Ok(id)) = attachment.storage_id.clone().map(StorageId::parse) else { continue };
+        attachment.download_url = Some(link(app, url, &media::object_key(&id)).await?);
+    }
+    Ok(body)
+}

@@ -1,0 +1,201 @@
+//! Attachments of a message: in the message's own item, as JSON, from its acceptance on; `fb` names the bot that is to
+//! fetch them, as long as some are pending.
+
+use std::collections::BTreeMap;
+
+use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
+use af_domain::conversation::Conversation;
+use af_domain::ids::{ContentType, MessageId, StorageId};
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::change;
+use crate::expression::Update;
+use crate::item::Reader;
+use crate::keys::ONLY;
+use crate::{Store, StoreError, keys};
+
+/// What became of settling a message's attachments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettledAttachments {
+    /// Written.
+    Done,
+    /// None of them is pending any more, or the message is gone; nothing was written.
+    NotPending,
+    /// Its conversation has changed since it was read; nothing was written.
+    Stale,
+}
+
+/// An attachment as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredAttachment {
+    kind: String,
+    file_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mime_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(flatten)]
+    state: StoredState,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum StoredState {
+    Pending,
+    Ready { storage_id: String, expires_at: u64 },
+    Failed { reason: String },
+}
+
+impl From<&Attachment> for StoredAttachment {
+    fn from(attachment: &Attachment) -> Self {
+        Self {
+            kind: attachment.kind.as_str().to_owned(),
+            file_id: attachment.telegram_file_id.clone(),
+            file_name: attachment.file_name.clone(),
+            mime_type: attachment.content_type.as_ref().map(ToString::to_string),
+            size_bytes: attachment.size_bytes,
+            state: match &attachment.state {
+                AttachmentState::Pending => StoredState::Pending,
+                AttachmentState::Ready { storage, expires_at } => {
+                    StoredState::Ready { storage_id: storage.to_string(), expires_at: expires_at.as_millis() }
+                }
+                AttachmentState::Failed { reason } => StoredState::Failed { reason: reason.clone() },
+            },
+        }
+    }
+}
+
+impl StoredAttachment {
+    fn read(self) -> Option<Attachment> {
+        Some(Attachment {
+            kind: AttachmentKind::parse(&self.kind)?,
+            telegram_file_id: self.file_id,
+            file_name: self.file_name,
+            content_type: self.mime_type.and_then(|text| ContentType::parse(text).ok()),
+            size_bytes: self.size_bytes,
+            state: match self.state {
+                StoredState::Pending => AttachmentState::Pending,
+                StoredState::Ready { storage_id, expires_at } => AttachmentState::Ready {
+                    storage: StorageId::parse(storage_id).ok()?,
+                    expires_at: Timestamp::from_millis(expires_at),
+                },
+                StoredState::Failed { reason } => AttachmentState::Failed { reason },
+            },
+        })
+    }
+}
+
+/// What is stored; `None` for a message without attachments.
+pub(crate) fn encode(attachments: &[Attachment]) -> Option<String> {
+    let stored: Vec<_> = attachments.iter().map(StoredAttachment::from).collect();
+    let json = || serde_json::to_string(&stored).expect("strings and numbers become JSON");
+    (!stored.is_empty()).then(json)
+}
+
+pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>, StoreError> {
+    let Some(json) = reader.text_if("fi")? else { return Ok(Vec::new()) };
+    let stored: Vec<serde_json::Value> =
+        serde_json::from_str(json).map_err(|e| reader.malformed("fi", &e.to_string()))?;
+    // One that a later version has written, before it was taken back, keeps nobody from the message and the others.
+    let read = |value| serde_json::from_value::<StoredAttachment>(value).ok()?.read();
+    Ok(stored.into_iter().filter_map(read).collect())
+}
+
+/// The message in a stream record whose attachments are to be fetched, if it is one.
+///
+/// # Errors
+/// When the item is malformed.
+pub fn to_be_fetched(
+    image: Option<&BTreeMap<String, serde_json::Value>>,
+) -> Result<Option<MessageId>, StoreError> {
+    let text = |name: &str| image?.get(name)?.get("S")?.as_str();
+    let (Some(pk), Some(ONLY), Some(_)) = (text("pk"), text("sk"), text("fb")) else { return Ok(None) };
+    let Some(id) = pk.strip_prefix("M#") else { return Ok(None) };
+    let malformed = |_| StoreError::malformed(pk, "pk: not a message's".to_owned());
+    MessageId::parse(id).map(Some).map_err(malformed)
+}
+
+impl Store {
+    /// Writes what became of a message's attachments, none of which is pending any more. `waiting` is its conversation as
+    /// it was read and as it will be, when the message waits for them there; it may be claimed from then on.
+    ///
+    /// # Errors
+    /// When the table cannot answer.
+    pub async fn settle_attachments_if_pending(
+        &self,
+        message: &MessageId,
+        attachments: &[Attachment],
+        waiting: Option<(&Conversation, &Conversation)>,
+        policies: &Policies,
+    ) -> Result<SettledAttachments, StoreError> {
+        let settled = Update::of(keys::message(message))
+            .set_or_remove("fi", encode(attachments))
+            .remove("fb")
+            .when("attribute_exists(#fb)");
+        let mut transaction = self.transaction().update(settled);
+        if let Some((before, after)) = waiting {
+            transaction = transaction.update(change(before, after, policies.queue.ready_shards));
+        }
+        let committed = self.commit(transaction).await?;
+        Ok(if committed.is_done() {
+            SettledAttachments::Done
+        } else if committed.refusal(0).is_some() {
+            SettledAttachments::NotPending
+        } else {
+            SettledAttachments::Stale
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::Writer;
+
+    fn attachment(state: AttachmentState) -> Attachment {
+        Attachment {
+            kind: AttachmentKind::Document,
+            telegram_file_id: "BQAC".into(),
+            file_name: Some("report.pdf".into()),
+            content_type: Some(ContentType::parse("application/pdf").unwrap()),
+            size_bytes: Some(7),
+            state,
+        }
+    }
+
+    #[test]
+    fn attachments_survive_being_stored_in_every_state() {
+        let storage = StorageId::parse("abcdefghijklmnopqrstuvwx23.01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
+        let attachments = [
+            attachment(AttachmentState::Pending),
+            attachment(AttachmentState::Ready { storage, expires_at: Timestamp::from_millis(9) }),
+            Attachment {
+                file_name: None,
+                content_type: None,
+                size_bytes: None,
+                ..attachment(AttachmentState::Failed { reason: "no".into() })
+            },
+        ];
+        let item = Writer::default().put_some("fi", encode(&attachments)).build();
+        assert_eq!(decode(&Reader::of(&item)).unwrap(), attachments);
+        assert_eq!(encode(&[]), None);
+        assert_eq!(decode(&Reader::of(&crate::item::Item::new())).unwrap(), []);
+    }
+
+    #[test]
+    fn only_a_message_with_a_bot_to_fetch_for_it_is_one_to_fetch() {
+        let image = |fields: &[(&str, &str)]| -> BTreeMap<String, serde_json::Value> {
+            fields.iter().map(|(name, text)| ((*name).to_owned(), serde_json::json!({"S": text}))).collect()
+        };
+        let found = |fields| to_be_fetched(Some(&image(fields))).unwrap().map(|id| id.to_string());
+        assert_eq!(found(&[("pk", "M#tg:7:1"), ("sk", "#"), ("fb", "7")]), Some("tg:7:1".to_owned()));
+        assert_eq!(found(&[("pk", "M#tg:7:1"), ("sk", "#")]), None);
+        assert_eq!(found(&[("pk", "C#x"), ("sk", "#"), ("fb", "7")]), None);
+        assert_eq!(to_be_fetched(None).unwrap(), None);
+    }
+}

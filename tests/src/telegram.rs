@@ -1,0 +1,155 @@
+//! A deployment whose Bot API is the stand-in, on loopback, and a person who writes to its bot.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use af_app::App;
+use af_app::attachments::fetch;
+use af_app::counting::StreamRecord;
+use af_app::entropy::Entropy;
+use af_aws::objects::Objects;
+use af_domain::ids::BotIdentity;
+use af_domain::time::Millis;
+use af_local::clock::VirtualClock;
+use af_local::stream::StreamSource;
+use af_local::stream::filter::Pattern;
+use af_local::telegram::{Options, StandIn, StandInBot, StoredFile};
+use af_local::template::EventDef;
+use af_telegram::Pause;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+use crate::bundle::{Bundle, START};
+use crate::calls::Api;
+
+/// Records of the stream that are read at once: more than a test makes.
+const RECORDS_MAX: usize = 1_000;
+const WEBHOOK_SECRET: &str = "the-secret-of-the-webhook";
+/// What is in the files that a person sends.
+pub const PHOTO: &[u8] = b"a cat, as a picture";
+/// The private chat in which the person writes.
+pub const CHAT: i64 = 555;
+
+/// A deployment that nobody has used, and the Telegram that it talks to.
+///
+/// # Panics
+/// When loopback cannot be listened on, and as `Bundle::fresh`.
+pub async fn with_telegram() -> (Bundle, StandIn) {
+    let clock = Arc::new(VirtualClock::frozen_at(START));
+    let telegram = StandIn::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default());
+    let telegram = telegram.expect("it keeps nothing on disk");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let router = telegram.api();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (Bundle::with_telegram_at(&url).await, telegram)
+}
+
+/// A person who writes to an agent's bot, and the function that fetches what they send.
+pub struct Person {
+    /// Where the bot is.
+    pub telegram: StandIn,
+    /// The bot.
+    pub bot: StandInBot,
+    api: Api,
+    effects: App,
+    objects: Objects,
+    filters: Vec<Pattern>,
+    clock: VirtualClock,
+}
+
+/// Waits by moving the clock, and remembers for how long.
+struct Waits<'a>(&'a VirtualClock, Mutex<Vec<Millis>>);
+
+impl Pause for Waits<'_> {
+    fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.advance(length);
+        self.1.lock().expect("nobody panics with it").push(length);
+        Box::pin(async {})
+    }
+}
+
+impl Person {
+    /// Gives `agent` a bot, to which the person writes.
+    ///
+    /// # Panics
+    /// When the agent cannot have it.
+    pub async fn writes_to(bundle: &Bundle, api: Api, telegram: StandIn, agent: &str) -> Self {
+        let bot = telegram.add_bot(None, None).expect("it keeps nothing on disk");
+        let token = json!({"plaintextValue": bot.token});
+        api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
+        let effects = bundle.app("effects");
+        let identity = BotIdentity::parse(bot.id.to_string()).expect("a number is one");
+        let stored =
+            effects.store.bot(&identity).await.expect("the table answers").expect("it is the agent's");
+        let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
+        let rotated = effects.store.rotate_webhook_secret(&stored, hash, effects.now()).await;
+        rotated.expect("the table answers");
+        let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
+        let events = function.into_iter().flat_map(|function| &function.events);
+        let patterns = events.filter_map(|event| match event {
+            EventDef::Stream { filters, .. } => Some(filters),
+            _ => None,
+        });
+        let filters =
+            patterns.flatten().map(|f| Pattern::compile(f).expect("the template was read")).collect();
+        let objects = bundle.boot("effects").objects().expect("the template names the bucket");
+        Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
+    }
+
+    /// A file that the person has.
+    ///
+    /// # Panics
+    /// When the stand-in does not take it.
+    pub async fn file(&self, name: &str) -> StoredFile {
+        self.telegram.add_file(self.bot.id, name, PHOTO.into()).await.expect("it keeps nothing on disk")
+    }
+
+    /// Update number `update`: a message with these fields. Answers its id.
+    ///
+    /// # Panics
+    /// When the webhook does not take it.
+    pub async fn says(&self, update: u64, fields: Value) -> String {
+        let mut message = json!({
+            "message_id": update, "date": 1, "chat": {"id": CHAT, "type": "private"},
+            "from": {"id": CHAT, "is_bot": false, "first_name": "Ann"},
+        });
+        for (name, value) in fields.as_object().expect("fields") {
+            message[name] = value.clone();
+        }
+        let path = format!("/agent-factory/telegram/webhook/{}", self.bot.id);
+        let sent = self.api.post(&path, json!({"update_id": update, "message": message})).anonymous();
+        let answer = sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200);
+        answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// A photo with a caption, in two sizes; answers the message's id.
+    ///
+    /// # Panics
+    /// As `says`.
+    pub async fn sends_photo(&self, update: u64) -> String {
+        let file = self.file("cat.jpg").await;
+        let sizes = json!([
+            {"file_id": "small", "width": 9, "height": 9},
+            {"file_id": file.file_id, "width": 90, "height": 90, "file_size": PHOTO.len()},
+        ]);
+        self.says(update, json!({"photo": sizes, "caption": "my cat"})).await
+    }
+
+    /// Lets the function see all that the template lets through to it; answers for how long it waited.
+    ///
+    /// # Panics
+    /// When the function fails.
+    pub async fn fetch(&self, bundle: &Bundle) -> Vec<Millis> {
+        let table = &bundle.template.tables[0].name;
+        let records = bundle.aws.engine().records(table, None, RECORDS_MAX).expect("the stream can be read");
+        let wanted = records.into_iter().filter(|record| self.filters.iter().any(|f| f.matches(record)));
+        let records: Vec<StreamRecord> =
+            wanted.map(|record| serde_json::from_value(record).expect("a record")).collect();
+        let waits = Waits(&self.clock, Mutex::default());
+        let fetched = fetch(&self.effects, &self.objects, &records, &waits).await;
+        fetched.expect("table, bucket and secrets answer");
+        waits.1.into_inner().expect("nobody panics with it")
+    }
+}
