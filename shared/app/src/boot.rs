@@ -20,12 +20,14 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::entropy::Entropy;
 use crate::policies::Settings;
 use crate::provider::fly_token::FlyToken;
+use crate::worker::Idler;
 use crate::worker_token::{KEYS_GOOD_FOR, SigningKeys};
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
-/// How long a worker that found nothing is taken for one that waits for work; longer than it sleeps between polls.
-const IDLER_FOR: Millis = Millis::from_secs(60);
+/// How long a worker that found nothing is taken for one that waits for work; longer than any sleeps between two polls,
+/// which is for ten minutes at most. Its row says when it has had work meanwhile.
+const IDLER_FOR: Millis = Millis::from_secs(660);
 /// How long a ready index that was too long for one request is taken to be: looking again costs a request in vain.
 const LONG_INDEX_FOR: Millis = Millis::from_secs(600);
 /// How long a function trusts an API key that it has read: a revoked key may open for this long.
@@ -142,7 +144,7 @@ pub struct App {
     pub(crate) signing_keys: Cache<(), SigningKeys>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
     /// Workers without a conversation whose last poll found nothing.
-    pub(crate) idlers: Cache<WorkerId, ()>,
+    pub(crate) idlers: Cache<WorkerId, Idler>,
     /// That the ready index is too long to be read at a glance.
     pub(crate) long_index: Cache<(), ()>,
 }

@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use af_app::enqueue::Enqueue;
+use af_app::policies;
+use af_app::reconcile::{Reconciled, reconcile};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_tests::workspace::root;
+use serde_json::json;
 
 use crate::figures::Figures;
-use crate::world::World;
+use crate::world::{A_MINUTE, Held, SHARDS, World};
 use crate::{UPDATE, on_a_large_stack};
 
 /// Where the table is shown, from the workspace's root.
@@ -18,6 +22,9 @@ const HOUR: Millis = Millis::from_secs(3_600);
 const HOURS_A_MONTH: f64 = 720.0;
 /// Workers that wait side by side.
 const WORKERS: u32 = 10;
+/// Messages that wait for a later time, each in a conversation of its own, and how much later.
+const SCHEDULED: u32 = 100;
+const LATER: Millis = Millis::from_days(1);
 /// Milliseconds between the polls of an idle worker, at least.
 const PACE_MS: u64 = 10_000;
 
@@ -96,12 +103,13 @@ async fn wait(world: &World, workers: &[Waiting], length: Millis) -> Stretch {
 }
 
 /// The first five minutes after work and the hour after them, of workers with a conversation; an hour of workers
-/// without, and of one that is the only one.
+/// without, and of one that is the only one; the same of workers without one while many messages wait for a later time.
 struct Measured {
     active: Stretch,
     owner: Stretch,
     free: Stretch,
     lone: Stretch,
+    crowded: [Stretch; 3],
 }
 
 fn measured() -> Measured {
@@ -123,8 +131,53 @@ fn measured() -> Measured {
         let world = World::new().await;
         let lone = [(world.worker().await, None)];
         wait(&world, &lone, idle_after).await;
-        Measured { active, owner, free, lone: wait(&world, &lone, HOUR).await }
+        let lone = wait(&world, &lone, HOUR).await;
+        Measured { active, owner, free, lone, crowded: crowded().await }
     })
+}
+
+/// Of workers that have looked once: their first five minutes, the hour after them, and an hour of one that is the only
+/// one.
+async fn crowded() -> [Stretch; 3] {
+    let world = with_a_long_index().await;
+    let mut free = Vec::new();
+    for _ in 0..WORKERS {
+        free.push(idler(&world).await);
+    }
+    let active = wait(&world, &free, Policies::default().poll.idle_after).await;
+    let free = wait(&world, &free, HOUR).await;
+    let world = with_a_long_index().await;
+    let lone = [idler(&world).await];
+    [active, free, wait(&world, &lone, HOUR).await]
+}
+
+/// A deployment in which messages wait for a later time, in more conversations than one request brings.
+async fn with_a_long_index() -> World {
+    let world = World::new().await;
+    for _ in 0..SCHEDULED {
+        schedule(&world, &world.new_conversation(), LATER).await;
+    }
+    world
+}
+
+async fn schedule(world: &World, conversation: &ConversationId, ahead: Millis) -> Timestamp {
+    let due = world.app.now() + ahead;
+    world.enqueue(Enqueue { scheduled_for: Some(due), ..world.message(conversation) }).await;
+    due
+}
+
+/// A worker without a conversation that has looked for work once, everywhere.
+async fn idler(world: &World) -> Waiting {
+    let worker = world.worker().await;
+    assert!(world.poll_free(&worker, true).await.job.is_none());
+    (worker, None)
+}
+
+async fn tick(world: &World) -> Vec<String> {
+    match Box::pin(reconcile(&world.app)).await.unwrap() {
+        Reconciled::Ran(report) => report.actions.into_iter().map(|a| a.action).collect(),
+        Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
+    }
 }
 
 fn line(what: &str, of: [f64; 2], digits: usize) -> String {
@@ -157,12 +210,14 @@ fn document(measured: &Measured) -> String {
     writeln!(
         text,
         "\nA poll of a worker with a conversation reads {:.2} units, one of a worker without {:.2}: the item that says \
-         whether it\nshall leave, and the ready index; no poll reads more than one. While more than 32 conversations stand \
-         in the index, as\nwhen many messages are scheduled for later, a worker without a conversation asks each shard \
-         of it: half a unit, and half\na unit for each of `queue.readyShards` (4). In the first five minutes after work a \
-         worker polls {} times.",
+         whether it\nshall leave, and the ready index. No poll that has nothing to do reads more than one. While more than 32 \
+         conversations\nstand in the index, as when many messages are scheduled for later, a worker without a conversation \
+         looks at one of its\n`queue.readyShards` (4) in each poll, in turn, and reads {:.2} units. Reconcile tells it when \
+         something is due: for twice\n`poll.idleMs` from then on it looks at all of them, at half a unit for each. So does the first \
+         poll that a function sees of\nit. In the first five minutes after work a worker polls {} times.",
         measured.owner.reads_a_poll(),
         measured.free.reads_a_poll(),
+        measured.crowded[1].reads_a_poll(),
         measured.active.polls / WORKERS
     )
     .unwrap();
@@ -172,10 +227,10 @@ fn document(measured: &Measured) -> String {
 #[test]
 fn a_waiting_worker_asks_seldom_and_cheaply_and_the_document_says_what_it_costs() {
     let measured = measured();
-    let (policies, Measured { active, owner, free, lone }) = (Policies::default(), &measured);
+    let (policies, Measured { active, owner, free, lone, crowded }) = (Policies::default(), &measured);
     let expected = policies.poll.idle_after.as_millis() / policies.poll.active.as_millis();
     assert_eq!(u64::from(active.polls / WORKERS), expected, "once a second while there was work lately");
-    for hour in [owner, free] {
+    for hour in [owner, free, &crowded[1]] {
         assert!(
             u64::from(hour.polls / WORKERS) <= HOUR.as_millis() / PACE_MS,
             "{hour:?}: 0.1 polls a second at most"
@@ -183,7 +238,9 @@ fn a_waiting_worker_asks_seldom_and_cheaply_and_the_document_says_what_it_costs(
         let minutes = HOUR.as_millis() as f64 / 60_000.0 * f64::from(WORKERS);
         assert!(hour.cost.write_units <= minutes && hour.writes_max <= 1.0, "{hour:?}: its liveness only");
     }
-    for stretch in [active, owner, free, lone] {
+    let minutes = policies.poll.idle_after.as_millis() as f64 / 60_000.0 * f64::from(WORKERS);
+    assert!(crowded[0].cost.write_units <= minutes && crowded[0].writes_max <= 1.0, "{crowded:?}");
+    for stretch in [active, owner, free, lone].into_iter().chain(crowded) {
         assert!(stretch.reads_max <= 1.0, "{stretch:?}: no poll reads more");
     }
 
@@ -193,4 +250,46 @@ fn a_waiting_worker_asks_seldom_and_cheaply_and_the_document_says_what_it_costs(
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(written == text, "{DOCUMENT} is not what was measured; set {UPDATE}=1 to write it\n\n{text}");
+}
+
+#[test]
+fn a_worker_that_was_told_of_something_reads_no_more_than_before_until_that_is_due() {
+    on_a_large_stack(async || {
+        let world = with_a_long_index().await;
+        let waiting = [idler(&world).await];
+        wait(&world, &waiting, Policies::default().poll.idle_after).await;
+        // Those leave first that do not speak any more.
+        tick(&world).await;
+        assert_eq!(tick(&world).await, [""; 0], "nothing is due within a minute");
+        for shard in 0..SHARDS {
+            let talk = world.new_conversation_in(shard);
+            let due = schedule(&world, &talk, Millis::from_secs(55)).await;
+            assert_eq!(tick(&world).await, ["wake"]);
+            let before = wait(&world, &waiting, Millis::from_secs(50)).await;
+            assert!(before.reads_max <= 1.0 && before.writes_max <= 1.0, "{before:?}");
+            world.bundle.clock.advance(due.since(world.app.now()));
+            let held = Held::of(&waiting[0].0, &world.poll_free(&waiting[0].0, false).await);
+            assert_eq!(held.conversation, talk);
+            world.complete(&held, 0).await;
+            world.let_go(&held).await;
+            assert!(world.poll_free(&waiting[0].0, false).await.job.is_none());
+            world.bundle.clock.advance(Policies::default().poll.idle_after);
+            wait(&world, &waiting, A_MINUTE).await;
+        }
+    });
+}
+
+#[test]
+fn a_worker_that_asks_every_few_minutes_reads_no_more_in_a_poll() {
+    on_a_large_stack(async || {
+        for world in [World::new().await, with_a_long_index().await] {
+            let seldom = json!({"poll": {"idleMs": 180_000}, "lease": {"staleAfterMs": 600_000}});
+            policies::set(&world.app, serde_json::from_value(seldom).unwrap()).await.unwrap();
+            let waiting = [idler(&world).await];
+            world.bundle.clock.advance(Policies::default().poll.idle_after);
+            let hour = wait(&world, &waiting, HOUR).await;
+            assert!(hour.reads_max <= 1.0 && hour.writes_max <= 1.0, "{hour:?}");
+            assert_eq!(hour.polls, 20);
+        }
+    });
 }

@@ -54,15 +54,16 @@ these. What a tick of reconcile costs grows with the pool, as its rows show. Ano
 hydration, append, complete and a conversation's view cost the same at 200 and at 100 000 history entries.
 
 1. A free worker asks one shard of the ready index first and the others, side by side, only when that one was empty: a
-   claim under load reads one shard instead of all. Once a poll has found nothing it asks all shards at once, which costs
-   an idle poll one round, and the claim that ends the wait one read for each other shard.
+   claim under load reads one shard instead of all. Once a poll has found nothing it reads the whole index in one request;
+   where that is too long (5), one shard in each poll, in turn, and the others when reconcile has told it that something
+   is due.
 2. The claim's 5 and the sign of life's 1: an idle worker's is written once a minute, in the poll's only round, before
    it is known that there is something to claim. Any other claim is its own sign of life.
 3. Enqueue, claim with hydration, one heartbeat, append 2, complete; enqueued by the API where nothing else is said.
 4. At most 3 requests, one per shard of the ready index (4), one per 100 assigned workers, one per page of workers' rows.
    Read units grow with the pages and the assigned workers' conversations.
 5. While at most 32 conversations stand in the ready index, due or waiting for a later time: such an index is read in one
-   request. Where more do, the function remembers that for ten minutes, and the rows above are what it costs.
+   request. Where more do, the function remembers that for ten minutes, and the rows without this mark are what it costs.
 ";
 
 /// The measurements, made once for all tests of this file.

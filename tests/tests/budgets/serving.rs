@@ -4,6 +4,7 @@ use af_app::enqueue::Enqueue;
 use af_app::worker::{append, fail, heartbeat};
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
+use af_store::conversation::Commit;
 
 use crate::figures::{Figures, Row, any_requests, at_most};
 use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, Held, SHARDS, TEXT, World, entries_of};
@@ -68,7 +69,8 @@ async fn claims(world: &World) -> Vec<Row> {
     assert!(polled.job.is_some());
 
     let [free, waited, waited_alive] = free_claims(world).await;
-    let elsewhere = claim_in_another_shard(world).await;
+    let elsewhere = claim_in_another_shard(world, false).await;
+    let woken = claim_in_another_shard(world, true).await;
     let all_shards = 3.0 + 0.5 * f64::from(other_shards());
     vec![
         Row::new(
@@ -87,15 +89,12 @@ async fn claims(world: &World) -> Vec<Row> {
             elsewhere,
             at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
         ),
+        Row::new("… when the last poll had found nothing ¹", waited, at_most(5, 3).writes(5).reads(3.0)),
+        Row::new("… and its sign of life is due ²", waited_alive, at_most(5, 3).writes(5 + 1).reads(3.0)),
         Row::new(
-            "… when the last poll had found nothing ¹",
-            waited,
-            at_most(5 + other_shards(), 3).writes(5).reads(all_shards),
-        ),
-        Row::new(
-            "… and its sign of life is due ²",
-            waited_alive,
-            at_most(5 + other_shards(), 3).writes(5 + 1).reads(all_shards),
+            "… and reconcile has told it of work in another shard ¹",
+            woken,
+            at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
         ),
     ]
 }
@@ -130,10 +129,14 @@ fn other_shards() -> u32 {
     u32::try_from(SHARDS).unwrap() - 1
 }
 
-/// One conversation waits; workers ask until one begins in a shard that has nothing.
-async fn claim_in_another_shard(world: &World) -> Figures {
+/// One conversation waits; workers ask until one begins in a shard that has nothing. Some have waited, and are woken.
+async fn claim_in_another_shard(world: &World, waits: bool) -> Figures {
     for _ in 0..WORKERS_TRIED_MAX {
-        let worker = world.worker().await;
+        let worker = if waits { living_worker(world).await } else { world.worker().await };
+        if waits {
+            learn_that_the_index_is_long(world).await;
+            wake(world, &worker).await;
+        }
         world.enqueue(world.message(&world.new_conversation_in(0))).await;
         let (polled, figures) = world.measure(world.poll_free(&worker, false)).await;
         world.complete(&Held::of(&worker, &polled), 0).await;
@@ -142,6 +145,12 @@ async fn claim_in_another_shard(world: &World) -> Figures {
         }
     }
     panic!("every worker asked the right shard first");
+}
+
+/// As reconcile does when something is due.
+async fn wake(world: &World, worker: &WorkerId) {
+    let told = world.app.store.wake_if_free(worker, world.app.now()).await.unwrap();
+    assert!(matches!(told, Commit::Done));
 }
 
 /// The function has looked at the whole ready index, and found it too long.
@@ -171,6 +180,9 @@ async fn idle_polls(world: &World) -> Vec<Row> {
     let (_, alive_assigned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     let (polled, alive_unassigned) = world.measure(world.poll_free(&free, false)).await;
     assert!(polled.job.is_none() && !polled.control.should_stop);
+    wake(world, &free).await;
+    let (polled, woken) = world.measure(world.poll_free(&free, false)).await;
+    assert!(polled.job.is_none());
     let requests = 1 + u32::try_from(SHARDS).unwrap();
     let reads = 1.0 + 0.5 * f64::from(other_shards() + 1);
     vec![
@@ -180,11 +192,16 @@ async fn idle_polls(world: &World) -> Vec<Row> {
             alive_assigned,
             at_most(1, 1).writes(1).reads(1.0),
         ),
-        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(requests, 1).reads(reads)),
+        Row::new("poll, nothing to do, unassigned worker ¹", unassigned, at_most(2, 1).reads(1.0)),
         Row::new(
             "… once a minute, with its sign of life",
             alive_unassigned,
-            at_most(requests, 1).writes(1).reads(reads),
+            at_most(2, 1).writes(1).reads(1.0),
+        ),
+        Row::new(
+            "… when reconcile has told it of work that is gone ¹",
+            woken,
+            at_most(requests, 2).reads(reads),
         ),
         Row::new(
             "… the first that finds nothing ¹",

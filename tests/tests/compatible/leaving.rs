@@ -40,6 +40,28 @@ async fn one_that_booted_for_nobody_takes_no_conversation_that_has_files_and_mak
 }
 
 #[tokio::test]
+async fn one_that_booted_for_nobody_makes_way_as_soon_as_it_is_told_of_what_it_may_not_take() {
+    let world = World::new().await;
+    image_that_goes(&world, "w").await.keep("manual", b"files").await;
+    // More than are looked at in one request.
+    for n in 0..40 {
+        let body = json!({
+            "conversationId": format!("later-{n}"), "agentKey": "demo", "scheduledFor": world.now() + 86_400_000,
+            "payload": {"provider": "app", "providerUserId": "555", "messageText": "later"},
+        });
+        world.api.post("/v1/messages", body).send().await.body_of(202);
+    }
+    let spare = world.image("spare", None).await;
+    for _ in 0..3 {
+        assert_eq!(spare.mine("workerClaim", json!({})).await, Value::Null);
+    }
+    world.enqueue(TALK, "telegram", "next").await;
+    world.reconcile().await;
+    assert_eq!(spare.mine("workerClaim", json!({})).await, Value::Null);
+    assert_eq!(world.row("spare").await["status"], "draining", "nobody counts on it");
+}
+
+#[tokio::test]
 async fn one_that_could_not_fetch_its_files_claims_nothing_and_leaves_them_as_they_are() {
     let world = World::new().await;
     let kept = image_that_goes(&world, "w").await.keep("manual", b"files").await;

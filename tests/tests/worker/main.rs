@@ -10,6 +10,7 @@ mod media;
 mod metadata;
 mod refusals;
 mod tokens;
+mod waiting;
 
 use af_app::App;
 use af_app::reconcile::{Reconciled, reconcile};

@@ -11,16 +11,13 @@ use af_domain::worker::DrainReason;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 
+use super::looking::{Offer, others};
 use crate::hydrate::{Bundle, Context, Job, bundle, context};
 use crate::reconcile::repair::examine;
-use crate::{App, AppError, message_config, policies, reconcile};
+use crate::{App, AppError, message_config, reconcile};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
 const OWNED_TRIES_MAX: usize = 5;
-/// Entries of the ready index read from one shard. A random one among the best of them is tried first: when all
-/// take the very first, 64 claimers cost each other 63 requests a claim. With a page for 64 of them to spread over,
-/// two in three get what they try first, and a claim costs 6 on average where it costs 5 alone.
-const READY_PAGE: i32 = 32;
 /// Times that a free worker whose first candidate was taken looks at the others, and tries one that is free still. Of
 /// those who look at the same time two in three win; of 64, none is left after five.
 const LOOKS_MAX: usize = 5;
@@ -122,81 +119,14 @@ async fn has_begun_without_files(
     Ok(now?.as_ref().is_some_and(lacks) && !kept?.is_empty())
 }
 
-/// What the ready index has to offer a free worker.
-pub(super) struct Offer {
-    /// What the first look at it has shown.
-    candidates: Vec<ReadyConversation>,
-    /// The shards that were not looked at.
-    others: Vec<u64>,
-}
-
-impl Offer {
-    /// To a worker that does not look.
-    pub const NONE: Self = Self { candidates: Vec::new(), others: Vec::new() };
-
-    /// Whether the whole of the index was looked at, and had nothing.
-    pub fn is_empty(&self) -> bool {
-        self.candidates.is_empty() && self.others.is_empty()
-    }
-}
-
-/// The first look: at one shard by chance; at the whole index, when the worker's last poll found nothing. Under load a
-/// claim so reads one shard, and a worker that waits for work learns in one request that there is none.
-pub(super) async fn offer(app: &App, wanted: &Wanted<'_>) -> Result<Offer, AppError> {
-    if app.idlers.get(wanted.worker, app.now()).is_some() {
-        let candidates = match glance(app).await? {
-            Some(candidates) => candidates,
-            None => {
-                // One that waits may have come with old policies, and there may be more shards by now.
-                let shards = 0..policies::in_force(app).await?.queue.ready_shards;
-                ready(app, &shards.collect::<Vec<_>>()).await?
-            }
-        };
-        return Ok(Offer { candidates, others: Vec::new() });
-    }
-    let shards = 0..wanted.policies.queue.ready_shards;
-    let chosen = app.entropy.below(usize::try_from(shards.end).unwrap_or(1)) as u64;
-    let others = shards.filter(|shard| *shard != chosen).collect();
-    Ok(Offer { candidates: ready(app, &[chosen]).await?, others })
-}
-
-/// What the whole ready index has; `None` when it is too long for one request, which is believed for a while: many
-/// conversations wait for a later time, or for workers.
-async fn glance(app: &App) -> Result<Option<Vec<ReadyConversation>>, StoreError> {
-    let now = app.now();
-    if app.long_index.get(&(), now).is_some() {
-        return Ok(None);
-    }
-    let found = app.store.ready_at_a_glance(now, READY_PAGE).await?;
-    if found.is_none() {
-        app.long_index.put((), (), now);
-    }
-    Ok(found)
-}
-
-/// What these shards of the ready index have to offer now.
-async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
-    let now = app.now();
-    let pages = shards.iter().map(|s| app.store.ready_page(*s, now, READY_PAGE, None));
-    let pages = futures::future::try_join_all(pages).await?;
-    Ok(pages.into_iter().flat_map(|(found, _)| found).collect())
-}
-
-/// Whether a conversation waits that nobody owns: one read of each shard.
-pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<bool, AppError> {
-    let now = app.now();
-    let shards = (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, 1, None));
-    let pages = futures::future::try_join_all(shards).await?;
-    Ok(pages.iter().any(|(found, _)| !found.is_empty()))
-}
-
-/// A message of a conversation that nobody owns; the worker becomes its owner. The other shards are asked only when the
-/// first look had nothing to win.
+/// A message of a conversation that nobody owns; the worker becomes its owner. What the first look left out is looked at
+/// only when that had nothing to win.
 pub(super) async fn free(app: &App, wanted: &Wanted<'_>, offer: Offer) -> Result<Option<Claim>, AppError> {
-    if let Some(claim) = one_of(app, wanted, offer.candidates).await? {
+    let Offer { candidates, unseen, .. } = offer;
+    if let Some(claim) = one_of(app, wanted, candidates).await? {
         return Ok(Some(claim));
     }
-    one_of(app, wanted, ready(app, &offer.others).await?).await
+    one_of(app, wanted, others(app, unseen, wanted.policies).await?).await
 }
 
 /// One of these conversations: of the highest priority that has any, any.

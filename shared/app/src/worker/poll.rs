@@ -8,7 +8,8 @@ use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
-use super::claiming::{self, Offer, Wanted};
+use super::claiming::{self, Wanted};
+use super::looking::{self, Idler, Offer};
 use super::{Control, assignment};
 use crate::hydrate::{Bundle, Job};
 use crate::reconcile::{FinalSnapshot, settle};
@@ -58,7 +59,8 @@ pub struct Polled {
 /// # Errors
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
-    let policies = policies_for(app, worker, request).await?;
+    let idler = app.idlers.get(worker, app.now());
+    let policies = policies_for(app, worker, idler.is_some() && request.conversation.is_none()).await?;
     let wanted = Wanted {
         hydrate: request.hydrate,
         since: request.since.as_ref(),
@@ -72,16 +74,14 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
             return as_owner(app, &wanted, owned, request.busy).await;
         }
     }
-    as_free(app, &wanted, request).await
+    as_free(app, &wanted, request, idler).await
 }
 
 /// The policies to look for work by. Those of a worker without a conversation whose last poll found nothing may be as
 /// old as its sign of life: it reads them anew with the poll that writes that one, whose answer saves reading its row, so
 /// that no poll reads more than a unit. What it finds is claimed under those that are in force then.
-async fn policies_for(app: &App, worker: &WorkerId, request: &Poll) -> Result<Policies, AppError> {
-    let now = app.now();
-    let waits = request.conversation.is_none() && app.idlers.get(worker, now).is_some();
-    if waits && app.signs_of_life.get(worker, now).is_some() {
+async fn policies_for(app: &App, worker: &WorkerId, waits: bool) -> Result<Policies, AppError> {
+    if waits && app.signs_of_life.get(worker, app.now()).is_some() {
         return policies::in_force_within(app, SIGN_OF_LIFE_EVERY).await;
     }
     policies::in_force(app).await
@@ -139,22 +139,27 @@ pub(super) async fn is_wanted(
     quiet: &Conversation,
     policies: &Policies,
 ) -> Result<bool, AppError> {
-    if claiming::somebody_waits(app, policies).await? {
+    if looking::somebody_waits(app, policies).await? {
         return Ok(true);
     }
     app.store.ask_to_switch_if_owned(quiet, false).await?;
     Ok(false)
 }
 
-async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
+async fn as_free(
+    app: &App,
+    wanted: &Wanted<'_>,
+    request: &Poll,
+    idler: Option<Idler>,
+) -> Result<Polled, AppError> {
     let now = app.now();
     let offer = async {
         match request.busy {
             true => Ok(Offer::NONE),
-            false => claiming::offer(app, wanted).await,
+            false => looking::offer(app, idler.as_ref(), wanted.policies).await,
         }
     };
-    let (row, offer) = tokio::join!(row_of(app, wanted.worker), offer);
+    let (row, offer) = tokio::join!(row_of(app, wanted.worker, idler.is_some()), offer);
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
@@ -168,6 +173,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
     let own = own_of(app, &row).await?;
+    let offer = offer.map(|offer| offer.to(&row, idler.as_ref(), wanted.policies, now));
     let in_force;
     let wanted = match own.is_some() || offer.as_ref().is_ok_and(|offer| !offer.is_empty()) {
         true => {
@@ -176,6 +182,7 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
         false => wanted,
     };
+    let has_let_go = own.is_some();
     if let Some(conversation) = own {
         let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
         if !lets_go || !let_go(app, wanted, &row, conversation.clone(), request.discard).await? {
@@ -183,14 +190,16 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
         }
     }
     if !request.busy {
-        if let Some((job, bundle)) = claiming::free(app, wanted, offer?).await? {
+        let offer = offer?;
+        let in_vain = offer.in_vain(now, has_let_go);
+        if let Some((job, bundle)) = claiming::free(app, wanted, offer).await? {
             // The claim was a sign of life, too.
             app.signs_of_life.put(wanted.worker.clone(), (), now);
             app.idlers.forget(wanted.worker);
             let conversation = job.conversation.clone();
             return Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now));
         }
-        app.idlers.put(wanted.worker.clone(), (), now);
+        app.idlers.put(wanted.worker.clone(), in_vain, now);
         claiming::make_way(app, wanted).await?;
     }
     still_here(app, wanted.worker).await?;
@@ -199,9 +208,9 @@ async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polle
 
 /// The worker's row. Of one whose last poll found nothing it is written once a minute as a sign of life, whose answer
 /// serves as well; any other claims more likely than not, which is a sign of life that costs nothing.
-async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
+async fn row_of(app: &App, worker: &WorkerId, is_idle: bool) -> Result<Option<Worker>, AppError> {
     let now = app.now();
-    if app.signs_of_life.get(worker, now).is_some() || app.idlers.get(worker, now).is_none() {
+    if !is_idle || app.signs_of_life.get(worker, now).is_some() {
         return match app.store.worker(worker).await? {
             // It may have been registered a moment ago.
             None => Ok(app.store.worker_now(worker).await?),

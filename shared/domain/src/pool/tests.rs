@@ -2,6 +2,7 @@ mod cool_down;
 mod machines;
 mod orphans;
 mod rollover;
+mod wake;
 
 use super::*;
 use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
@@ -105,7 +106,7 @@ fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
 }
 
 #[test]
-fn a_free_worker_covers_a_waiting_conversation() {
+fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
     let policies = Policies::default();
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
@@ -118,7 +119,8 @@ fn a_free_worker_covers_a_waiting_conversation() {
         &policies,
         NOW,
     );
-    assert!(actions(&plan).is_empty());
+    let worker = WorkerId::parse("w").unwrap();
+    assert_eq!(actions(&plan), [Action::Wake { worker, at: NOW }]);
 }
 
 #[test]

@@ -189,8 +189,8 @@ impl Store {
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
     }
 
-    /// What of the whole ready index is due by `until`, in no order, in one request; `None` when more than `limit`
-    /// conversations stand in it, due or not. Eventually consistent: an entry may be out of date.
+    /// What of the ready index is due by `until`, in no order, in one request, and whether that is all: no more than
+    /// `limit` of its conversations are looked at, due or not. Eventually consistent: an entry may be out of date.
     ///
     /// # Errors
     /// When the table cannot answer.
@@ -198,15 +198,13 @@ impl Store {
         &self,
         until: Timestamp,
         limit: i32,
-    ) -> Result<Option<Vec<ReadyConversation>>, StoreError> {
+    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
         let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
         let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
-        if answer.last_evaluated_key.is_some() {
-            return Ok(None);
-        }
         let horizon = keys::ready_horizon(until);
         let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Some(found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect()))
+        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
+        Ok((due, answer.last_evaluated_key.is_none()))
     }
 
     /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.

@@ -1,0 +1,137 @@
+//! Looking for work: what the ready index has to offer a worker without a conversation.
+//!
+//! One that has just come looks at one shard by chance, and at the others when that one has nothing: under load a claim
+//! so reads one shard. One whose last poll found nothing reads the whole index in one request. Where the index is too
+//! long for that, as when many messages are scheduled for later, it looks at one shard in each poll, in turn, until its
+//! row says that something is due: reconcile, which reads the whole index, wakes it. So no poll that has nothing to do
+//! reads more than the worker's row and one page.
+
+use af_domain::policy::Policies;
+use af_domain::pool::ReadyConversation;
+use af_domain::time::Timestamp;
+use af_domain::worker::Worker;
+use af_store::StoreError;
+
+use crate::{App, AppError};
+
+/// Entries of the ready index read from one shard. A random one among the best of them is tried first: when all
+/// take the very first, 64 claimers cost each other 63 requests a claim. With a page for 64 of them to spread over,
+/// two in three get what they try first, and a claim costs 6 on average where it costs 5 alone.
+const READY_PAGE: i32 = 32;
+
+/// A worker without a conversation whose last poll found nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idler {
+    /// When that was.
+    at: Timestamp,
+    /// The shard that it looked at last.
+    shard: u64,
+    /// Whether it let go of a conversation by the same poll, after it had looked.
+    has_let_go: bool,
+}
+
+impl Idler {
+    /// Whether it has had a conversation since, maybe by another function: then it has yet to look everywhere.
+    fn has_worked_since(&self, row: &Worker) -> bool {
+        self.has_let_go || row.assignment.is_some() || row.quiet_since > self.at
+    }
+}
+
+/// What the ready index has to offer a free worker.
+pub(super) struct Offer {
+    /// What the first look at it has shown.
+    pub candidates: Vec<ReadyConversation>,
+    /// What it left out.
+    pub unseen: Unseen,
+    shard: u64,
+}
+
+/// Which shards the first look left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unseen {
+    None,
+    AllBut(u64),
+    All,
+}
+
+impl Offer {
+    /// To a worker that does not look.
+    pub const NONE: Self = Self { candidates: Vec::new(), unseen: Unseen::None, shard: 0 };
+
+    /// Whether there is nothing to try, and nothing more to look at.
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty() && self.unseen == Unseen::None
+    }
+
+    /// What a worker looks at that has this row: an idle one that is not awake at no more than it has seen, unless there
+    /// is something, which others may take before, or which it may not take.
+    #[must_use]
+    pub fn to(self, row: &Worker, idler: Option<&Idler>, policies: &Policies, now: Timestamp) -> Self {
+        let knows_better = |idler: &Idler| row.is_awake(now, policies) || idler.has_worked_since(row);
+        let looks_on = !self.candidates.is_empty() || idler.is_none_or(knows_better);
+        match self.unseen {
+            _ if !looks_on => Self { unseen: Unseen::None, ..self },
+            // The shards bring these, too, and the best first.
+            Unseen::All => Self { candidates: Vec::new(), ..self },
+            _ => self,
+        }
+    }
+
+    /// A worker that has found nothing in this.
+    pub const fn in_vain(&self, now: Timestamp, has_let_go: bool) -> Idler {
+        Idler { at: now, shard: self.shard, has_let_go }
+    }
+}
+
+/// The first look, which does not wait for the worker's row.
+pub(super) async fn offer(
+    app: &App,
+    idler: Option<&Idler>,
+    policies: &Policies,
+) -> Result<Offer, StoreError> {
+    let (now, shards) = (app.now(), policies.queue.ready_shards);
+    let shard = match idler {
+        None => app.entropy.below(usize::try_from(shards).unwrap_or(1)) as u64,
+        Some(idler) if app.long_index.get(&(), now).is_some() => (idler.shard + 1) % shards,
+        Some(idler) => {
+            let (candidates, is_all) = app.store.ready_at_a_glance(now, READY_PAGE).await?;
+            if !is_all {
+                app.long_index.put((), (), now);
+            }
+            let unseen = if is_all { Unseen::None } else { Unseen::All };
+            return Ok(Offer { candidates, unseen, shard: idler.shard });
+        }
+    };
+    Ok(Offer { candidates: ready(app, &[shard]).await?, unseen: Unseen::AllBut(shard), shard })
+}
+
+/// What the shards have to offer that the first look left out.
+pub(super) async fn others(
+    app: &App,
+    unseen: Unseen,
+    policies: &Policies,
+) -> Result<Vec<ReadyConversation>, StoreError> {
+    let shards = 0..policies.queue.ready_shards;
+    let others: Vec<_> = match unseen {
+        Unseen::None => return Ok(Vec::new()),
+        Unseen::AllBut(seen) => shards.filter(|shard| *shard != seen).collect(),
+        Unseen::All => shards.collect(),
+    };
+    ready(app, &others).await
+}
+
+/// What these shards of the ready index have to offer now.
+async fn ready(app: &App, shards: &[u64]) -> Result<Vec<ReadyConversation>, StoreError> {
+    let now = app.now();
+    let pages = shards.iter().map(|s| app.store.ready_page(*s, now, READY_PAGE, None));
+    let pages = futures::future::try_join_all(pages).await?;
+    Ok(pages.into_iter().flat_map(|(found, _)| found).collect())
+}
+
+/// Whether a conversation waits that nobody owns: one read of each shard.
+pub(super) async fn somebody_waits(app: &App, policies: &Policies) -> Result<bool, AppError> {
+    let now = app.now();
+    let shards = (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, 1, None));
+    let pages = futures::future::try_join_all(shards).await?;
+    Ok(pages.iter().any(|(found, _)| !found.is_empty()))
+}
