@@ -214,7 +214,8 @@ fn document(measured: &Measured) -> String {
          conversations\nstand in the index, as when many messages are scheduled for later, a worker without a conversation \
          looks at one of its\n`queue.readyShards` (4) in each poll, in turn, and reads {:.2} units. Reconcile tells it when \
          something is due: for twice\n`poll.idleMs` from then on it looks at all of them, at half a unit for each. So does the first \
-         poll that a function sees of\nit. In the first five minutes after work a worker polls {} times.",
+         poll that an instance of\nthe function sees of it, unless it has waited for `poll.idleAfterMs`. In the first five minutes \
+         after work a worker polls\n{} times.",
         measured.owner.reads_a_poll(),
         measured.free.reads_a_poll(),
         measured.crowded[1].reads_a_poll(),
@@ -275,6 +276,21 @@ fn a_worker_that_was_told_of_something_reads_no_more_than_before_until_that_is_d
             assert!(world.poll_free(&waiting[0].0, false).await.job.is_none());
             world.bundle.clock.advance(Policies::default().poll.idle_after);
             wait(&world, &waiting, A_MINUTE).await;
+        }
+    });
+}
+
+#[test]
+fn an_instance_that_sees_a_waiting_worker_for_the_first_time_reads_no_more_for_it() {
+    on_a_large_stack(async || {
+        for mut world in [World::new().await, with_a_long_index().await] {
+            let waiting = [idler(&world).await];
+            wait(&world, &waiting, Policies::default().poll.idle_after).await;
+            world.take_over();
+            world.warm().await;
+            world.clear().await;
+            let hour = wait(&world, &waiting, HOUR).await;
+            assert!(hour.reads_max <= 1.0 && hour.writes_max <= 1.0, "{hour:?}");
         }
     });
 }

@@ -96,6 +96,12 @@ impl World {
         app.store.rotate_webhook_secret(&bot, hash, now).await.unwrap();
     }
 
+    /// Has another instance of the function take over, which has seen no worker yet.
+    pub fn take_over(&mut self) {
+        let (boot, meter) = self.bundle.metered_boot("reconcile");
+        (self.app, self.meter) = (App::from_boot(&boot).unwrap(), meter);
+    }
+
     /// A number that was not given before.
     pub fn number(&self) -> u64 {
         self.names.set(self.names.get() + 1);

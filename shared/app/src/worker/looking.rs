@@ -1,7 +1,8 @@
 //! Looking for work: what the ready index has to offer a worker without a conversation.
 //!
 //! One that has just come looks at one shard by chance, and at the others when that one has nothing: under load a claim
-//! so reads one shard. One whose last poll found nothing reads the whole index in one request. Where the index is too
+//! so reads one shard. So does one that waits and comes to a function that has not seen it yet, but the others only when it
+//! has not waited for long. One whose last poll found nothing reads the whole index in one request. Where the index is too
 //! long for that, as when many messages are scheduled for later, it looks at one shard in each poll, in turn, until its
 //! row says that something is due: reconcile, which reads the whole index, wakes it. So no poll that has nothing to do
 //! reads more than the worker's row and one page.
@@ -67,8 +68,12 @@ impl Offer {
     /// is something, which others may take before, or which it may not take.
     #[must_use]
     pub fn to(self, row: &Worker, idler: Option<&Idler>, policies: &Policies, now: Timestamp) -> Self {
-        let knows_better = |idler: &Idler| row.is_awake(now, policies) || idler.has_worked_since(row);
-        let looks_on = !self.candidates.is_empty() || idler.is_none_or(knows_better);
+        let has_yet_to_look = match idler {
+            Some(idler) => idler.has_worked_since(row),
+            // Another function has seen it look, if it has waited for so long.
+            None => row.assignment.is_some() || now.since(row.quiet_since) < policies.poll.idle_after,
+        };
+        let looks_on = !self.candidates.is_empty() || row.is_awake(now, policies) || has_yet_to_look;
         match self.unseen {
             _ if !looks_on => Self { unseen: Unseen::None, ..self },
             // The shards bring these, too, and the best first.
