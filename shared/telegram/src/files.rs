@@ -2,6 +2,7 @@
 //!
 //! The download's URL holds the token as every other does, so it is neither logged nor handed out.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -25,13 +26,19 @@ pub struct RemoteFile {
     pub file_size: Option<u64>,
 }
 
-/// A file that was downloaded.
+/// A file that was downloaded. `Debug` does not show what is in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Downloaded {
     /// What is in it.
     pub content: Vec<u8>,
     /// What it is, as the server said.
     pub content_type: Option<String>,
+}
+
+impl fmt::Debug for Downloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Downloaded").field("bytes", &self.content.len()).finish_non_exhaustive()
+    }
 }
 
 impl Bot {

@@ -45,6 +45,30 @@ async fn a_telegram_message_is_answered_once_however_often_it_arrives() {
 }
 
 #[tokio::test]
+async fn a_photo_is_fetched_and_its_caption_is_answered() {
+    let dev = Dev::start(&[]).await;
+    let demo = &dev.file["demo"];
+    let chat = demo["chatId"].as_str().unwrap();
+    let bot = demo["botIdentity"].as_str().unwrap();
+    let upload = format!("{}/_local/telegram/files?botIdentity={bot}&fileName=cat.jpg", dev.url());
+    let made = reqwest::Client::new().post(upload).body("a cat").send().await.unwrap();
+    let file = made.json::<serde_json::Value>().await.unwrap();
+    let sent = json!({
+        "botIdentity": bot, "chatId": chat, "text": "my cat", "file": {"kind": "photo", "fileId": file["fileId"]},
+    });
+    let (_, pushed) = dev.call("POST", "/_local/telegram/messages", Some(sent)).await;
+    let id = pushed["body"]["messageId"].as_str().unwrap_or_else(|| panic!("{pushed}"));
+    let done = dev.message_in(id, "done").await;
+    let photo = &done["payload"]["attachments"][0];
+    assert_eq!(
+        (&photo["kind"], &photo["status"], &photo["sizeBytes"], &photo["mimeType"]),
+        (&json!("photo"), &json!("ready"), &json!(5), &json!("image/jpeg"))
+    );
+    eventually("the answer", async || (!dev.outbox(chat).await.is_empty()).then_some(())).await;
+    assert_eq!(dev.outbox(chat).await, ["echo: my cat"]);
+}
+
+#[tokio::test]
 async fn a_wrong_or_missing_secret_gets_401_and_writes_nothing() {
     let dev = Dev::start(&["--no-workers"]).await;
     let bot = dev.file["demo"]["botIdentity"].as_str().unwrap();

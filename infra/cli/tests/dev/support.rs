@@ -58,8 +58,12 @@ impl Dev {
         self.ready().await;
     }
 
+    pub fn url(&self) -> &str {
+        self.file["url"].as_str().unwrap()
+    }
+
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let url = format!("{}{path}", self.file["url"].as_str().unwrap());
+        let url = format!("{}{path}", self.url());
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.http.request(method, url).bearer_auth(self.file["adminKey"].as_str().unwrap());
         if let Some(body) = body {

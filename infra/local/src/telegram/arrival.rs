@@ -1,6 +1,6 @@
 //! What a user does, and the update that Telegram would make of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::sending::chat_type;
@@ -22,8 +22,63 @@ pub struct Arrival {
     pub chat_type: Option<String>,
     /// The bot's next one when `None`. Giving an earlier one again makes a duplicate, as Telegram may.
     pub update_id: Option<u64>,
+    /// A file that comes with it; `text` is its caption then.
+    pub file: Option<SentFile>,
     /// A whole update to push as it is instead (with an `update_id` put in where it has none).
     pub raw: Option<Value>,
+}
+
+/// A file that a user sends.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SentFile {
+    /// As what.
+    pub kind: FileKind,
+    /// Which: as it was answered when the file was made.
+    pub file_id: String,
+    /// The name that the user gave it; a photo has none.
+    pub file_name: Option<String>,
+    /// What it is; of a photo Telegram does not say so.
+    pub mime_type: Option<String>,
+}
+
+/// As what a file is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FileKind {
+    /// In one size.
+    Photo,
+    /// As `video` of the message, and so on.
+    Video,
+    /// Music.
+    Audio,
+    /// A spoken message.
+    Voice,
+    /// Any file.
+    Document,
+}
+
+impl SentFile {
+    /// The message's field, and what stands there.
+    fn field(&self) -> (&'static str, Value) {
+        let mut file = json!({"file_id": self.file_id, "file_unique_id": self.file_id});
+        let name = match self.kind {
+            FileKind::Photo => {
+                (file["width"], file["height"]) = (90.into(), 90.into());
+                return ("photo", json!([file]));
+            }
+            FileKind::Video => "video",
+            FileKind::Audio => "audio",
+            FileKind::Voice => "voice",
+            FileKind::Document => "document",
+        };
+        for (field, value) in [("file_name", &self.file_name), ("mime_type", &self.mime_type)] {
+            if let Some(value) = value {
+                file[field] = value.as_str().into();
+            }
+        }
+        (name, file)
+    }
 }
 
 /// What became of an arrival at first.
@@ -66,7 +121,14 @@ pub(super) fn body_of(arrival: Arrival, update_id: u64, message_id: i64, date: u
     let mut message = json!({
         "message_id": message_id, "from": from, "chat": chat, "date": date, "text": arrival.text,
     });
-    if arrival.text.starts_with('/') {
+    if let Some(file) = &arrival.file {
+        let (field, value) = file.field();
+        message[field] = value;
+        message.as_object_mut().map(|message| message.remove("text"));
+        if !arrival.text.is_empty() {
+            message["caption"] = arrival.text.as_str().into();
+        }
+    } else if arrival.text.starts_with('/') {
         let command = arrival.text.split_whitespace().next().unwrap_or_default();
         let length = command.encode_utf16().count();
         message["entities"] = json!([{"offset": 0, "length": length, "type": "bot_command"}]);

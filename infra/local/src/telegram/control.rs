@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arrival::{Arrival, Pushed};
+use super::arrival::{Arrival, Pushed, SentFile};
 use super::params::as_integer;
 use super::{Fault, StandIn, StandInBot, StandInError, StoredFile};
 
@@ -87,6 +87,8 @@ struct MessageBody {
     #[serde(default)]
     chat_type: Option<String>,
     #[serde(default)]
+    file: Option<SentFile>,
+    #[serde(default)]
     raw: Option<Value>,
 }
 
@@ -116,13 +118,14 @@ impl MessageBody {
                 (chat, user.ok_or_else(|| Refused::invalid("userId is missing"))?)
             }
         };
-        let text = match (self.text, &self.raw) {
-            (Some(text), _) if !text.trim().is_empty() => text,
-            (_, Some(_)) => String::new(),
+        let needs_no_text = self.raw.is_some() || self.file.is_some();
+        let text = match self.text {
+            Some(text) if !text.trim().is_empty() => text,
+            _ if needs_no_text => String::new(),
             _ => return Err(Refused::invalid("text is missing or empty")),
         };
-        let Self { username, chat_type, raw, .. } = self;
-        Ok(Arrival { bot, chat_id, user_id, text, username, chat_type, update_id, raw })
+        let Self { username, chat_type, file, raw, .. } = self;
+        Ok(Arrival { bot, chat_id, user_id, text, username, chat_type, update_id, file, raw })
     }
 }
 

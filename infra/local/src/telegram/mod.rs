@@ -39,7 +39,7 @@ use axum::Router;
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-pub use arrival::{Arrival, Pushed};
+pub use arrival::{Arrival, FileKind, Pushed, SentFile};
 pub use faults::Fault;
 pub use files::StoredFile;
 pub use records::{ChatActionRecord, OutboxMessage, SentKind, UpdateView};

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use af_domain::time::Millis;
 use af_local::telegram::Fault;
 use af_telegram::{
-    BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, Pause, SendMessage, SetWebhook,
-    TelegramError, deliver,
+    BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, Pause, RemoteFile, SendMessage,
+    SetWebhook, TelegramError, deliver,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +41,24 @@ async fn get_me_names_the_bot() {
     let f = Fixture::new().await;
     let me = f.client().get_me().await.unwrap();
     assert_eq!((me.id, me.username.as_deref()), (f.bot.id, Some("demo_bot")));
+}
+
+#[tokio::test]
+async fn a_file_is_downloaded_as_it_was_sent_and_no_larger_than_asked_for() {
+    let f = Fixture::new().await;
+    let stored = f.stand_in.add_file(f.bot.id, "notes.txt", "hello".into()).await.unwrap();
+    let bot = f.client();
+    let file = bot.get_file(&stored.file_id).await.unwrap();
+    assert_eq!((file.file_path.as_deref(), file.file_size), (Some(stored.file_path.as_str()), Some(5)));
+    let downloaded = bot.download(&file, 5).await.unwrap();
+    assert_eq!(downloaded.content, b"hello");
+    assert_eq!(downloaded.content_type.as_deref(), Some("application/octet-stream"));
+    assert!(matches!(bot.download(&file, 4).await, Err(TelegramError::TooLarge { bytes_max: 4 })));
+    let gone = RemoteFile { file_path: Some("documents/other.txt".to_owned()), ..file.clone() };
+    let error = bot.download(&gone, 5).await.unwrap_err();
+    assert!(matches!(error, TelegramError::BadRequest { .. }), "{error:?}");
+    let other = f.client_of(&format!("{}:someoneelses", f.bot.id));
+    assert!(matches!(other.download(&file, 5).await, Err(TelegramError::Unauthorized)));
 }
 
 #[tokio::test]

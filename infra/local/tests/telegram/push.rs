@@ -37,6 +37,35 @@ async fn a_users_message_reaches_the_webhook_as_telegram_would_send_it() {
 }
 
 #[tokio::test]
+async fn a_file_comes_as_telegram_would_send_it_with_the_text_as_its_caption() {
+    let f = Fixture::new().await;
+    let mut hook = Hook::new().await;
+    f.set_webhook(&hook).await;
+    let bot = BotIdentity::parse(f.bot.id.to_string()).unwrap();
+    for kind in ["photo", "video", "audio", "voice", "document"] {
+        let file = json!({"kind": kind, "fileId": "an-id", "fileName": "a.bin", "mimeType": "image/png"});
+        let body = json!({"botIdentity": f.bot.id, "chatId": 77, "text": "look", "file": file});
+        f.post_local("messages", body).await;
+        let (_, update) = hook.next().await;
+        assert!(update["message"]["text"].is_null(), "{update}");
+        let Ingress::Message(message) = af_telegram::read(&bot, update.to_string().as_bytes()) else {
+            panic!("{update}")
+        };
+        let attachment = message.attachment.unwrap();
+        assert_eq!((message.text.as_str(), attachment.kind.as_str()), ("look", kind));
+        assert_eq!(attachment.telegram_file_id, "an-id");
+        assert_eq!(attachment.file_name.is_some(), kind != "photo", "a photo has no name");
+    }
+    let (status, _) = f
+        .post_local(
+            "messages",
+            json!({"botIdentity": f.bot.id, "chatId": 77, "file": {"kind": "tune", "fileId": "x"}}),
+        )
+        .await;
+    assert_eq!(status, 422);
+}
+
+#[tokio::test]
 async fn update_ids_count_per_bot_and_message_ids_per_chat() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
