@@ -3,6 +3,7 @@
 mod command;
 mod echo;
 pub(crate) mod openai;
+mod pictures;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -65,6 +66,6 @@ pub fn of(config: &Config) -> Result<Arc<dyn Engine>, reqwest::Error> {
     Ok(match &config.engine {
         EngineConfig::Echo => Arc::new(echo::Echo),
         EngineConfig::Command { program } => Arc::new(command::Command::new(program.clone(), config)),
-        EngineConfig::OpenAi(openai) => Arc::new(openai::OpenAi::new(openai.clone())?),
+        EngineConfig::OpenAi(openai) => Arc::new(openai::OpenAi::new(openai.clone(), &config.url)?),
     })
 }

@@ -2,24 +2,36 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, Url, header};
+use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Response, Url, header};
 
 /// Time a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Time that a file may take behind a link: a message's attachment has 20 MB at most.
+const LINK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Redirections that a link may have: one leads to the bucket.
+const LINK_REDIRECTS_MAX: usize = 3;
+
 /// A client for the server at `base`, whose calls may take `timeout` each, or any time.
 pub fn client(base: &str, timeout: Option<Duration>) -> Result<reqwest::Client, reqwest::Error> {
-    // A followed redirect would carry the token elsewhere, and this machine needs no proxy to reach itself.
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
-    if let Some(timeout) = timeout {
-        builder = builder.timeout(timeout);
+    // A followed redirect would carry the token elsewhere.
+    let builder = reaching(base).redirect(Policy::none());
+    match timeout {
+        Some(timeout) => builder.timeout(timeout).build(),
+        None => builder.build(),
     }
-    if is_loopback(base) {
-        builder = builder.no_proxy();
-    }
-    builder.build()
+}
+
+/// A client for the links that the server at `base` hands out, which need no token and lead on to the bucket.
+pub fn link_client(base: &str) -> Result<reqwest::Client, reqwest::Error> {
+    reaching(base).redirect(Policy::limited(LINK_REDIRECTS_MAX)).timeout(LINK_TIMEOUT).build()
+}
+
+fn reaching(base: &str) -> ClientBuilder {
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).referer(false);
+    // This machine needs no proxy to reach itself.
+    if is_loopback(base) { builder.no_proxy() } else { builder }
 }
 
 /// How long the server asks to wait.

@@ -5,7 +5,8 @@
 //!
 //! **Failures.** A server that is busy (429, 5xx), out of reach, or silent in the middle is asked again, at most
 //! [`TRIES_MAX`] times, after the time that it names or a growing one: nothing was done with the half of a reply. What
-//! it refuses for good (a wrong key, an unknown model) fails the message at once. The key is in no error.
+//! it refuses for good (a wrong key, an unknown model) fails the message at once. The key is in no error. Pictures go along;
+//! a model that refuses a request with pictures, as one that reads none does, is asked again without.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use super::pictures::pictures;
 use super::{Engine, EngineError, Progress, REPLY_BYTES_MAX};
 use crate::backoff::Backoff;
 use crate::http::{self, retry_after};
@@ -54,6 +56,8 @@ pub struct OpenAiConfig {
 /// The engine.
 pub struct OpenAi {
     http: reqwest::Client,
+    /// For the pictures that came with a message.
+    links: reqwest::Client,
     config: OpenAiConfig,
 }
 
@@ -72,14 +76,16 @@ impl Failed {
 }
 
 impl OpenAi {
-    /// An engine that asks the model of `config`.
-    pub fn new(config: OpenAiConfig) -> Result<Self, reqwest::Error> {
+    /// An engine that asks the model of `config`, for messages of the deployment at `factory_url`.
+    pub fn new(config: OpenAiConfig, factory_url: &str) -> Result<Self, reqwest::Error> {
         // The whole answer may take as long as it takes: the lease's watchdog is beside it.
-        Ok(Self { http: http::client(&config.base_url, None)?, config })
+        let http = http::client(&config.base_url, None)?;
+        Ok(Self { http, links: http::link_client(factory_url)?, config })
     }
 
-    async fn ask(&self, bundle: &Bundle, progress: &Progress) -> Result<String, Failed> {
-        let body = json!({"model": self.config.model, "stream": true, "messages": messages(bundle)});
+    async fn ask(&self, bundle: &Bundle, pictures: &[Value], progress: &Progress) -> Result<String, Failed> {
+        let messages = messages(bundle, pictures);
+        let body = json!({"model": self.config.model, "stream": true, "messages": messages});
         let mut request = self.http.post(format!("{}/chat/completions", self.config.base_url)).json(&body);
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());
@@ -136,10 +142,16 @@ impl OpenAi {
 impl Engine for OpenAi {
     async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
         let (mut backoff, mut tries) = (Backoff::new(), 0);
+        let mut pictures = pictures(&self.links, bundle).await;
         loop {
             tries += 1;
-            let (reason, wait) = match self.ask(bundle, progress).await {
+            let (reason, wait) = match self.ask(bundle, &pictures, progress).await {
                 Ok(reply) => return Ok(reply),
+                Err(Failed::ForGood(reason)) if !pictures.is_empty() => {
+                    tracing::warn!(reason, "the model is asked again without pictures");
+                    pictures.clear();
+                    continue;
+                }
                 Err(Failed::ForGood(reason)) => return Err(EngineError { reason, retryable: false }),
                 Err(Failed::Now { reason, retry_after }) => {
                     (reason, retry_after.unwrap_or_else(|| backoff.next()))
@@ -161,7 +173,7 @@ impl Engine for OpenAi {
 
 /// The conversation in the API's words. What a tool said is told by the system: the API takes a `tool` message only
 /// behind the call that it answers.
-fn messages(bundle: &Bundle) -> Vec<Value> {
+fn messages(bundle: &Bundle, pictures: &[Value]) -> Vec<Value> {
     let history = bundle.raw["conversationState"]["contextHistory"].as_array().map_or(&[][..], Vec::as_slice);
     let mut messages: Vec<_> = history
         .iter()
@@ -175,7 +187,15 @@ fn messages(bundle: &Bundle) -> Vec<Value> {
             }
         })
         .collect();
-    messages.push(json!({"role": "user", "content": bundle.payload.message_text}));
+    let text = &bundle.payload.message_text;
+    messages.push(match pictures {
+        [] => json!({"role": "user", "content": text}),
+        pictures => {
+            let mut content = vec![json!({"type": "text", "text": text})];
+            content.extend_from_slice(pictures);
+            json!({"role": "user", "content": content})
+        }
+    });
     messages
 }
 

@@ -79,6 +79,55 @@ async fn the_conversation_is_sent_and_the_streamed_reply_completes_the_message()
     assert_eq!(path, "/model/v1/chat/completions");
 }
 
+/// A message with a picture, and with what is none or cannot be had.
+fn with_attachments(base: &str) -> Answer {
+    let mut sent = payload("api", "user-1", "What is this?");
+    let file = |name: &str, kind: &str| json!({"kind": "document", "status": "ready", "mimeType": kind, "downloadUrl": format!("{base}/bucket/{name}")});
+    sent["attachments"] = json!([
+        file("cat", "image/png"), file("report", "application/pdf"), file("gone", "image/jpeg"),
+        {"kind": "photo", "status": "expired", "mimeType": "image/jpeg"},
+    ]);
+    hydrated("m1", sent, Value::Null)
+}
+
+async fn asked_about_pictures(completions: Vec<Answer>) -> Fake {
+    let fake = Fake::default();
+    let url = fake.serve().await;
+    fake.script("poll", [with_attachments(&url)]);
+    fake.script("download", [Answer::Bytes(b"a cat".to_vec()), problem(404, "not_found")]);
+    fake.script("completions", completions);
+    let model = [
+        ("AGENT_FACTORY_ENGINE", "openai"),
+        ("OPENAI_BASE_URL", &*format!("{url}/model/v1/")),
+        ("OPENCLAW_AGENT_MODEL", "small-1"),
+        ("OPENAI_API_KEY", MODEL_KEY),
+    ];
+    assert_eq!(run(config(&url, &model), never()).await.unwrap(), Exit::Stopped);
+    fake
+}
+
+#[tokio::test(start_paused = true)]
+async fn pictures_are_shown_to_the_model_and_nothing_else_is_loaded() {
+    let fake = asked_about_pictures(vec![stream(&["A cat."])]).await;
+    assert_eq!(replies(&fake), ["A cat."]);
+    let content = json!([
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,YSBjYXQ="}},
+    ]);
+    assert_eq!(fake.bodies("completions")[0]["messages"], json!([{"role": "user", "content": content}]));
+    let loaded: Vec<_> = fake.calls().into_iter().filter(|c| c.name == "download").map(|c| c.path).collect();
+    assert_eq!(loaded, ["/bucket/cat", "/bucket/gone"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_reads_no_pictures_is_asked_again_without() {
+    let refused = Answer::Json(400, refusal("invalid_value", "image_url is not supported by this model"));
+    let fake = asked_about_pictures(vec![refused, stream(&["I cannot see it."])]).await;
+    assert_eq!(replies(&fake), ["I cannot see it."]);
+    let asked = fake.bodies("completions");
+    assert_eq!(asked[1]["messages"], json!([{"role": "user", "content": "What is this?"}]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_stream_is_understood() {
     let fake = Fake::default();
