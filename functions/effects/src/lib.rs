@@ -47,8 +47,7 @@ impl Effects {
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
         let records: Vec<StreamRecord> = records.into_iter().filter_map(readable).collect();
-        // Counting comes last: it knows a batch again only when that comes in the same parts. What waits for Telegram
-        // keeps it for as long as a message waits for its attachments.
+        // Counting comes last: it knows a batch again only when that comes in the same parts.
         let (fetched, expired) = tokio::join!(
             Box::pin(attachments::fetch(&self.app, &self.objects, &records, &TokioPause)),
             expire_payloads(&self.app, &records)

@@ -13,16 +13,18 @@ pub async fn link(app: &App, url: &PublicUrl, object_key: &str) -> Result<String
 }
 
 /// The payload with the attachments that were fetched: those that lie in the bucket, each with a link, and those whose
-/// time is over.
-///
-/// # Errors
-/// When a link cannot be made.
-pub async fn handed_out(app: &App, url: &PublicUrl, payload: Payload) -> Result<PayloadBody, AppError> {
+/// time is over. The message is claimed by then, so that a link which cannot be made is left out and keeps nobody from it.
+pub async fn handed_out(app: &App, url: &PublicUrl, payload: Payload) -> PayloadBody {
     let mut body = PayloadBody::new(payload, app.now());
     body.attachments.retain(|attachment| attachment.storage_id.is_some());
     for attachment in body.attachments.iter_mut().filter(|attachment| attachment.status == "ready") {
         let Some(Ok(id)) = attachment.storage_id.clone().map(StorageId::parse) else { continue };
-        attachment.download_url = Some(link(app, url, &media::object_key(&id)).await?);
+        match link(app, url, &media::object_key(&id)).await {
+            Ok(link) => attachment.download_url = Some(link),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an attachment has no link");
+            }
+        }
     }
-    Ok(body)
+    body
 }

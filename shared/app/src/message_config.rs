@@ -19,7 +19,7 @@ use crate::{App, AppError};
 pub(crate) const GROUP: &str = "message";
 /// The longest prompt: every worker is handed it with every message.
 const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
-/// The shortest time that files are kept: as long as the longest retries of a message take.
+/// The shortest time that files are kept: what retries of a message take, one after the other.
 const RETENTION_MIN: Millis = Millis::from_secs(60 * 60);
 
 /// The message config.

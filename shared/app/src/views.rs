@@ -1,6 +1,7 @@
 //! Messages and conversations as callers see them.
 
 use af_domain::agent::conversation_of;
+use af_domain::attachment::{AttachmentState, TOO_LATE, WAIT_MAX};
 use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
@@ -84,17 +85,25 @@ pub struct ConversationView {
 
 /// A message, seen with its conversation.
 pub(crate) fn of_message(
-    message: Message,
+    mut message: Message,
     conversation: Option<&Conversation>,
     at: Timestamp,
 ) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
+    if message.enqueued_at + WAIT_MAX <= at {
+        // Whoever was to fetch them has died; nobody does any more.
+        for attachment in message.payload.attachments.iter_mut().filter(|a| a.is_pending()) {
+            attachment.state = AttachmentState::Failed { reason: TOO_LATE.to_owned() };
+        }
+    }
     let lease =
         conversation.and_then(|c| c.lease.as_ref()).filter(|l| waiting && l.entry.message == message.id);
     let pending =
         conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
     let scheduled_for = match (lease, pending) {
         (Some(_), _) => None,
+        // One that waits for its attachments is due already.
+        (None, Some(entry)) if !entry.is_retry() => Some(entry.due),
         (None, Some(entry)) => Some(entry.waits_until()),
         (None, None) => waiting.then_some(message.due),
     };
@@ -123,7 +132,13 @@ pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
         progress,
     ];
     let metadata = payload.metadata.iter().flat_map(|(name, value)| [name, value]);
-    let files = payload.attachments.iter().flat_map(|a| [Some(&a.telegram_file_id), a.file_name.as_ref()]);
+    let files = payload.attachments.iter().flat_map(|a| {
+        let reason = match &a.state {
+            AttachmentState::Failed { reason } => Some(reason),
+            AttachmentState::Pending | AttachmentState::Ready { .. } => None,
+        };
+        [Some(&a.telegram_file_id), a.file_name.as_ref(), reason]
+    });
     let texts = texts.chain(optional.into_iter().flatten()).chain(metadata).chain(files.flatten());
     let ids = [message.id.as_str(), message.conversation.as_str(), message.agent.as_str()];
     let bytes = texts.map(String::as_str).chain(ids).map(|t| answer_bytes(t) + QUOTES_BYTES).sum::<u64>();

@@ -18,6 +18,9 @@ pub const WAIT_MAX: Millis = Millis::from_secs(60);
 /// The largest file that a bot can download from Telegram (Bot API, `getFile`).
 pub const SIZE_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
+/// Why an attachment failed that did not come within `WAIT_MAX`.
+pub const TOO_LATE: &str = "its message did not wait for it any longer";
+
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachmentKind {

@@ -20,7 +20,7 @@ impl Store {
         self.get(keys::media(id), true).await?.as_ref().map(media_from).transpose()
     }
 
-    /// Stores what was announced of a file. Its id is new, so nothing is overwritten.
+    /// Stores what was announced or fetched of a file. Its id is new, or that of the same file which was fetched before.
     ///
     /// # Errors
     /// When the table cannot answer.

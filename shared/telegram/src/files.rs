@@ -82,7 +82,9 @@ fn refused(description: &str) -> TelegramError {
 /// disk with its bots.
 fn url_of(base_url: &str, token: &str, path: &str) -> Option<Url> {
     let mut url = Url::parse(&format!("{base_url}/file/bot{token}")).ok()?;
-    let steps_aside = |segment: &str| matches!(segment, "" | "." | "..");
+    // A URL forgets tabs and line ends, so that two points with one of them would be two points.
+    let steps_aside =
+        |segment: &str| matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control);
     if path.split('/').any(steps_aside) {
         return None;
     }
@@ -99,7 +101,9 @@ mod tests {
         let url = |path| url_of("https://telegram.example/base", "1:a", path).map(String::from);
         let file = "https://telegram.example/base/file/bot1:a/photos/file%201%3F.jpg";
         assert_eq!(url("photos/file 1?.jpg").as_deref(), Some(file));
-        for path in ["", "/var/lib/file", "../getMe", "photos/../../x", "a//b", "."] {
+        for path in
+            ["", "/var/lib/file", "../getMe", "photos/../../x", "a//b", ".", "photos/..\t/x", "..\n/x"]
+        {
             assert_eq!(url(path), None, "{path}");
         }
     }

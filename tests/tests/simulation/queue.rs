@@ -168,7 +168,9 @@ impl Counts {
             return Self::new(0, 0, 0, 1);
         }
         let meta = meta(image);
-        let scheduled = meta.pending.iter().filter(|e| e.scheduled || e.not_before > 0).count() as i64;
+        let scheduled =
+            meta.pending.iter().filter(|e| e.scheduled || (e.attempts > 0 && e.not_before > 0)).count()
+                as i64;
         let ready = meta.pending.len() as i64 - scheduled;
         Self::new(ready, scheduled, i64::from(meta.lease.is_some()), 0)
     }
@@ -194,7 +196,7 @@ impl SubAssign for Counts {
 
 impl Entry {
     /// Whether it waits for its attachments, or has waited in vain.
-    pub fn awaits_attachments(&self) -> bool {
+    pub fn has_awaited_attachments(&self) -> bool {
         self.attempts == 0 && self.not_before > 0
     }
 }
@@ -219,29 +221,34 @@ impl Meta {
         let due = |e: &&Entry| e.due.max(e.not_before) <= now;
         match self.first(|e| e.attempts > 0).filter(|_| retries_block) {
             Some(retry) => Some(retry).filter(due),
-            None => self.first(|e| due(&e) || (e.awaits_attachments() && e.due <= now)).filter(due),
+            None => self.first(|e| due(&e) || (e.has_awaited_attachments() && e.due <= now)).filter(due),
         }
     }
 
     /// Of the entries that `may`, the one that the order puts first.
     fn first(&self, may: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let key = |i: usize| {
-            let entry = &self.pending[i];
-            let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
-            let earlier = self.pending[..=i].iter().filter(is_of_now).map(|e| e.due).max();
-            let due = earlier.filter(|_| is_of_now(&entry)).unwrap_or(entry.due);
-            (100 - entry.priority, due, i)
-        };
         let those = (0..self.pending.len()).filter(|&i| may(&self.pending[i]));
-        those.min_by_key(|&i| key(i)).map(|i| &self.pending[i])
+        those.min_by_key(|&i| self.place(i)).map(|i| &self.pending[i])
+    }
+
+    /// Where an entry stands in the order.
+    fn place(&self, i: usize) -> (u64, u64, usize) {
+        let entry = &self.pending[i];
+        let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
+        let earlier = self.pending[..=i].iter().filter(is_of_now).map(|e| e.due).max();
+        let due = earlier.filter(|_| is_of_now(&entry)).unwrap_or(entry.due);
+        (100 - entry.priority, due, i)
     }
 
     /// The first moment at which something here may be claimed.
     pub fn claimable_from(&self, retries_block: bool) -> Option<u64> {
         let from = |e: &Entry| e.due.max(e.not_before);
         let retry = self.first(|e| e.attempts > 0).filter(|_| retries_block);
-        // Whether it was for its attachments that others had to wait, depends on when the key was written.
-        let held_up = self.pending.iter().filter(|e| e.awaits_attachments()).map(from).max();
-        retry.map(from).or_else(|| self.pending.iter().map(from).min().max(held_up))
+        // Nothing counts that comes after one that awaits its attachments.
+        let mut in_order: Vec<usize> = (0..self.pending.len()).collect();
+        in_order.sort_by_key(|&i| self.place(i));
+        let last = in_order.iter().position(|&i| self.pending[i].has_awaited_attachments());
+        in_order.truncate(last.map_or(in_order.len(), |last| last + 1));
+        retry.map(from).or_else(|| in_order.into_iter().map(|i| from(&self.pending[i])).min())
     }
 }

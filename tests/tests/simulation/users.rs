@@ -163,7 +163,8 @@ fn message(
         _ => None,
     };
     let attachments = match &identity {
-        Identity::Update { .. } if rng.random_bool(0.2) => vec![photo()],
+        // Nobody schedules an update.
+        Identity::Update { .. } if scheduled_for.is_none() && rng.random_bool(0.2) => vec![photo()],
         _ => Vec::new(),
     };
     let (sender, conversation) = &world.conversations[conversation];

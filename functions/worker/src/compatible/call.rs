@@ -198,10 +198,7 @@ impl Call {
     }
 
     /// A message's payload, as the caller is handed it.
-    ///
-    /// # Errors
-    /// As `link`.
-    pub async fn payload(&self, payload: Payload) -> Result<PayloadBody, AppError> {
+    pub async fn payload(&self, payload: Payload) -> PayloadBody {
         files::handed_out(&self.app, &self.url, payload).await
     }
 }

@@ -44,6 +44,6 @@ pub async fn bundle(
     let found = use_case(&app, &worker, &message, since.as_ref()).await?;
     let missing = || Refusal::not_found(format!("message {message} that this worker runs"));
     let (job, bundle) = found.ok_or_else(missing)?;
-    let payload = handed_out(&app, &url, job.payload.clone()).await?;
+    let payload = handed_out(&app, &url, job.payload.clone()).await;
     Ok(Json(BundleBody::new(&job, payload, bundle)))
 }

@@ -71,7 +71,7 @@ pub async fn poll(
     ApiJson(request): ApiJson<Request>,
 ) -> Result<Json<Answer>, Problem> {
     let Some(worker) = worker else {
-        return Ok(Json(answer(&app, &url, expired(&app).await?).await?));
+        return Ok(Json(answer(&app, &url, expired(&app).await?).await));
     };
     let request = Poll {
         conversation: request
@@ -87,16 +87,16 @@ pub async fn poll(
         restores_at_boot: false,
     };
     let polled = use_case(&app, &worker, &request).await?;
-    Ok(Json(answer(&app, &url, polled).await?))
+    Ok(Json(answer(&app, &url, polled).await))
 }
 
-async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> Result<Answer, AppError> {
+async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> Answer {
     let timing = Timing { lease: polled.lease, next_heartbeat: polled.next_heartbeat };
     let (mut job, mut bundle) = (None, None);
     if let Some(handed) = polled.job {
-        let payload = handed_out(app, url, handed.payload.clone()).await?;
+        let payload = handed_out(app, url, handed.payload.clone()).await;
         bundle = polled.bundle.map(|bundle| BundleBody::new(&handed, payload.clone(), bundle));
         job = Some(JobBody::new(&handed, payload, timing));
     }
-    Ok(Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() })
+    Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }
 }

@@ -1,17 +1,25 @@
 //! Fetching: from Telegram into the bucket.
+//!
+//! The batch of the stream that brings a message waits for its files, and with it whatever comes behind in its lane. So
+//! a file has `FETCH_MAX` for all its tries, a bot that Telegram asks to wait is not asked for again in the same batch,
+//! and no failure but that of the table fails the batch: an attachment that cannot be had is said to have failed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use af_aws::objects::{Objects, measured};
 use af_domain::agent::bot_token_ref;
-use af_domain::attachment::{Attachment, AttachmentState, SIZE_BYTES_MAX, WAIT_MAX};
-use af_domain::ids::{BotIdentity, ContentType, MessageId, SecretRef, StorageId};
+use af_domain::attachment::{Attachment, AttachmentState, SIZE_BYTES_MAX, TOO_LATE, WAIT_MAX, too_large};
+use af_domain::ids::{BotIdentity, ContentType, MessageId, StorageId};
 use af_domain::media::Media;
 use af_domain::message::{Message, MessageStatus};
-use af_domain::time::Millis;
+use af_domain::snapshot::Stored;
+use af_domain::time::{Millis, Timestamp};
 use af_store::StoreError;
 use af_store::attachment::to_be_fetched;
-use af_telegram::{Bot, Downloaded, Pause, RemoteFile, TelegramError};
+use af_telegram::{Downloaded, Pause, RemoteFile, TelegramError};
 use futures::{FutureExt, StreamExt};
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
@@ -21,29 +29,32 @@ use crate::policies::Settings;
 use crate::telegram_bots::telegram;
 use crate::{App, AppError, media, policies};
 
-/// Messages whose files are fetched at the same time: of the largest that Telegram hands out, they fill a third of the
-/// function's memory.
+/// Messages whose files are fetched at the same time: of the largest that Telegram hands out, they take 160 MB.
 const AT_ONCE_MAX: usize = 8;
+/// How long one message's files may take with all their tries: 20 MB at 1 MB a second.
+const FETCH_MAX: Millis = Millis::from_secs(20);
 /// Times that one file is asked for.
 const TRIES_MAX: usize = 3;
-/// How long to wait before it is asked for again, where Telegram does not say.
+/// How long to wait before it is asked for again, where Telegram does not say; and at most, where it does.
 const RETRY_WAIT: Millis = Millis::from_secs(1);
-/// What the effects of a file that was not fetched are counted by.
+const RETRY_WAIT_MAX: Millis = Millis::from_secs(5);
+/// What files are counted by that were not fetched.
 const FAILED_METRIC: &str = "attachment_failed";
 
 /// Fetches the attachments of the messages in `records`. One message's failure does not stop the others; a record that
 /// cannot be read is left out.
 ///
 /// # Errors
-/// When table, bucket or secrets cannot answer; the records come again, and what was settled is left alone.
+/// When the table cannot answer; the records come again, and what was settled is left alone.
 pub async fn fetch(
     app: &App,
     objects: &Objects,
     records: &[StreamRecord],
     pause: &dyn Pause,
 ) -> Result<(), AppError> {
-    let wanted: Vec<MessageId> = records.iter().filter_map(wanted).collect();
-    let each = wanted.into_iter().map(|id| of_message(app, objects, id.clone(), pause).map(|end| (end, id)));
+    let wanted: Vec<MessageId> = records.iter().filter_map(wanted_by).collect();
+    let fetcher = Fetcher { app, objects, pause, must_wait: Mutex::default() };
+    let each = wanted.into_iter().map(|id| fetcher.of_message(id.clone()).map(|end| (end, id)));
     let mut ended = futures::stream::iter(each).buffer_unordered(AT_ONCE_MAX);
     let mut failed = None;
     while let Some((end, message)) = ended.next().await {
@@ -59,7 +70,7 @@ pub async fn fetch(
     failed.map_or(Ok(()), Err)
 }
 
-fn wanted(record: &StreamRecord) -> Option<MessageId> {
+fn wanted_by(record: &StreamRecord) -> Option<MessageId> {
     to_be_fetched(record.dynamodb.new_image.as_ref()).unwrap_or_else(|error| {
         let record = &record.dynamodb.sequence_number;
         tracing::error!(%error, record, "a message's attachments are not fetched");
@@ -67,139 +78,190 @@ fn wanted(record: &StreamRecord) -> Option<MessageId> {
     })
 }
 
-async fn of_message(app: &App, objects: &Objects, id: MessageId, pause: &dyn Pause) -> Result<(), AppError> {
-    let Some(message) = app.store.message(&id, app.now(), true).await? else { return Ok(()) };
-    let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
-    let source = Source { app, objects, message: &message, bot, pause };
-    let mut settled = Vec::with_capacity(message.payload.attachments.len());
-    for (place, attachment) in message.payload.attachments.iter().cloned().enumerate() {
-        settled.push(match attachment.is_pending() {
-            true => source.fetched(place, attachment).await?,
-            false => attachment,
-        });
-    }
-    settle(app, &message, &settled).await
-}
-
-/// Where the files of one message come from, and go to.
-struct Source<'a> {
+/// What the messages of one batch share.
+struct Fetcher<'a> {
     app: &'a App,
     objects: &'a Objects,
-    message: &'a Message,
-    bot: BotIdentity,
     pause: &'a dyn Pause,
+    /// Bots that Telegram has asked to wait longer than a batch can, and until when.
+    must_wait: Mutex<BTreeMap<BotIdentity, Timestamp>>,
 }
 
-impl Source<'_> {
-    /// The attachment as it ends: in the bucket, or failed with the reason.
-    async fn fetched(&self, place: usize, attachment: Attachment) -> Result<Attachment, AppError> {
-        match self.downloaded(&attachment).await? {
-            Ok((file, downloaded)) => self.keep(place, attachment, &file, downloaded).await,
-            Err(reason) => {
-                let message = &self.message.id;
-                tracing::warn!(metric = FAILED_METRIC, %message, %reason, "an attachment was not fetched");
-                Ok(attachment.failed(reason))
-            }
+/// A message whose files are fetched.
+struct Job<'a> {
+    message: &'a Message,
+    bot: BotIdentity,
+    /// When it is given up.
+    ends_at: Timestamp,
+}
+
+/// Why a try brought no file.
+enum Trouble {
+    /// Another try may, after this long.
+    Passing { reason: String, wait: Millis },
+    /// None will.
+    ForGood(String),
+}
+
+impl Trouble {
+    /// A failure of ours, told to nobody but the log.
+    fn ours(error: &AppError) -> Self {
+        tracing::error!(error = error as &dyn std::error::Error, "an attachment could not be kept");
+        Self::Passing { reason: "it could not be kept".to_owned(), wait: RETRY_WAIT }
+    }
+}
+
+impl Fetcher<'_> {
+    async fn of_message(&self, id: MessageId) -> Result<(), AppError> {
+        let now = self.app.now();
+        let Some(message) = self.app.store.message(&id, now, true).await? else { return Ok(()) };
+        let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
+        let ends_at = (message.enqueued_at + WAIT_MAX).min(now + FETCH_MAX);
+        let job = Job { message: &message, bot, ends_at };
+        let mut settled = Vec::with_capacity(message.payload.attachments.len());
+        for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
+            settled.push(match attachment.is_pending() {
+                true => self.fetched(&job, index, attachment).await,
+                false => attachment,
+            });
         }
+        settle(self.app, &message, &settled).await
     }
 
-    /// How long the message still waits.
-    fn left(&self) -> Millis {
-        (self.message.enqueued_at + WAIT_MAX).since(self.app.now())
+    /// The attachment as it ends: in the bucket, or failed with the reason.
+    async fn fetched(&self, job: &Job<'_>, index: usize, attachment: Attachment) -> Attachment {
+        let mut reason = TOO_LATE.to_owned();
+        let is_over = matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled);
+        for _ in 0..TRIES_MAX {
+            let left = job.ends_at.since(self.app.now());
+            if is_over || left == Millis::default() {
+                break;
+            }
+            let trying = self.once(job, index, &attachment);
+            let wait = match tokio::time::timeout(Duration::from_millis(left.as_millis()), trying).await {
+                Ok(Ok(fetched)) => return fetched,
+                Ok(Err(Trouble::Passing { reason: why, wait })) => {
+                    reason = why;
+                    wait
+                }
+                Ok(Err(Trouble::ForGood(why))) => {
+                    reason = why;
+                    break;
+                }
+                Err(_) => {
+                    "it took too long".clone_into(&mut reason);
+                    break;
+                }
+            };
+            if wait >= job.ends_at.since(self.app.now()) {
+                break;
+            }
+            if wait > Millis::default() {
+                self.pause.pause(wait).await;
+            }
+        }
+        let message = &job.message.id;
+        tracing::warn!(metric = FAILED_METRIC, %message, %reason, "an attachment was not fetched");
+        attachment.failed(reason)
+    }
+
+    async fn once(
+        &self,
+        job: &Job<'_>,
+        index: usize,
+        attachment: &Attachment,
+    ) -> Result<Attachment, Trouble> {
+        let (file, downloaded) = self.downloaded(job, attachment).await?;
+        let kept = self.keep(job.message, index, attachment, &file, downloaded).await;
+        kept.map_err(|error| Trouble::ours(&error))
     }
 
     async fn downloaded(
         &self,
+        job: &Job<'_>,
         attachment: &Attachment,
-    ) -> Result<Result<(RemoteFile, Downloaded), String>, AppError> {
-        let mut reason = "its message did not wait for it any longer".to_owned();
-        if matches!(self.message.status, MessageStatus::Done | MessageStatus::Cancelled) {
-            return Ok(Err(reason));
+    ) -> Result<(RemoteFile, Downloaded), Trouble> {
+        let app = self.app;
+        let until = self.waits().get(&job.bot).copied().filter(|until| *until > app.now());
+        if let Some(until) = until {
+            return Err(Trouble::ForGood(format!("Telegram asks to wait until {until}")));
         }
-        for _ in 0..TRIES_MAX {
-            if self.left() == Millis::default() {
-                break;
+        // The token of the agent that the bot is of; the message need not be for that one.
+        let agent = app.store.bot(&job.bot).await.map_err(|error| Trouble::ours(&error.into()))?;
+        let Some(name) = agent.map(|bot| bot_token_ref(&bot.agent)) else {
+            return Err(Trouble::ForGood(format!("there is no bot {} any more", job.bot)));
+        };
+        let token = app.secrets.get(&name, app.now()).await.map_err(|error| Trouble::ours(&error.into()))?;
+        let Some(token) = token else {
+            return Err(Trouble::ForGood(format!("bot {} has no token", job.bot)));
+        };
+        let bot = telegram(app).map_err(|error| Trouble::ours(&error))?.bot(&token);
+        let download = async {
+            let file = bot.get_file(&attachment.telegram_file_id).await?;
+            if let Some(bytes) = file.file_size.filter(|bytes| *bytes > SIZE_BYTES_MAX) {
+                return Err(TelegramError::BadRequest { description: too_large(bytes) });
             }
-            let Some((token_ref, token)) = self.token().await? else {
-                return Ok(Err(format!("bot {} has no token", self.bot)));
-            };
-            let bot = telegram(self.app)?.bot(&token);
-            let error = match self.in_time(download(&bot, attachment)).await {
-                Some(Ok(downloaded)) => return Ok(Ok(downloaded)),
-                Some(Err(error)) => error,
-                None => break,
-            };
-            reason = error.to_string();
-            let wait = match error {
+            let bytes_max = usize::try_from(SIZE_BYTES_MAX).unwrap_or(usize::MAX);
+            Ok((file.clone(), bot.download(&file, bytes_max).await?))
+        };
+        download.await.map_err(|error| {
+            let reason = error.to_string();
+            match error {
                 // It may have been replaced since it was read.
                 TelegramError::Unauthorized => {
-                    self.app.secrets.forget(&token_ref);
-                    continue;
+                    app.secrets.forget(&name);
+                    Trouble::Passing { reason, wait: Millis::default() }
                 }
-                TelegramError::RateLimited { retry_after } => retry_after,
-                error if error.is_transient() => RETRY_WAIT,
-                _ => break,
-            };
-            if wait >= self.left() {
-                break;
+                TelegramError::RateLimited { retry_after } if retry_after > RETRY_WAIT_MAX => {
+                    self.waits().insert(job.bot.clone(), app.now() + retry_after);
+                    Trouble::ForGood(reason)
+                }
+                TelegramError::RateLimited { retry_after } => Trouble::Passing { reason, wait: retry_after },
+                error if error.is_transient() => Trouble::Passing { reason, wait: RETRY_WAIT },
+                _ => Trouble::ForGood(reason),
             }
-            self.pause.pause(wait).await;
-        }
-        Ok(Err(reason))
+        })
     }
 
-    /// What `work` comes to, unless the message's time is over before.
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::time::timeout(std::time::Duration::from_millis(self.left().as_millis()), work).await.ok()
-    }
-
-    /// The token of the bot that got the message; that of its agent, which need not be the message's.
-    async fn token(&self) -> Result<Option<(SecretRef, SecretString)>, AppError> {
-        let Some(bot) = self.app.store.bot(&self.bot).await? else { return Ok(None) };
-        let name = bot_token_ref(&bot.agent);
-        Ok(self.app.secrets.get(&name, self.app.now()).await?.map(|token| (name, token)))
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<BotIdentity, Timestamp>> {
+        self.must_wait.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts the file into the bucket, its item first: whoever dies in between leaves nothing that is forgotten.
     async fn keep(
         &self,
-        place: usize,
-        attachment: Attachment,
+        message: &Message,
+        index: usize,
+        attachment: &Attachment,
         file: &RemoteFile,
         downloaded: Downloaded,
     ) -> Result<Attachment, AppError> {
-        let Settings { policies, message } = policies::settings(self.app).await?;
-        let kept = message.telegram_attachment_retention().unwrap_or(policies.retention.attachment);
+        let settings: Settings = policies::settings(self.app).await?;
+        let kept = settings.message.telegram_attachment_retention();
+        let kept = kept.unwrap_or(settings.policies.retention.attachment);
         let now = self.app.now();
-        let content_type = content_type(&attachment, file, &downloaded);
+        let content = measured(&downloaded.content);
         let media = Media {
-            id: storage_id(self.message, place),
-            conversation: self.message.conversation.clone(),
+            id: storage_id(message, index, &content),
+            conversation: message.conversation.clone(),
             worker: None,
-            content: measured(&downloaded.content),
-            content_type,
+            content,
+            content_type: content_type(attachment, file, &downloaded),
             created_at: now,
             expires_at: Media::expiry(now, kept),
         };
         self.app.store.put_media(&media).await?;
         let said = media.content_type.as_ref().map(ContentType::as_str);
         let key = media::object_key(&media.id);
-        // An earlier fetch may have put it there: it is the same file.
+        // An earlier fetch may have put it there: its id says that it is the same.
         self.objects.put_if_absent(&key, downloaded.content, &media.content, said).await?;
         Ok(Attachment {
             content_type: media.content_type,
             size_bytes: Some(media.content.size_bytes),
             state: AttachmentState::Ready { storage: media.id, expires_at: media.expires_at },
-            ..attachment
+            ..attachment.clone()
         })
     }
-}
-
-async fn download(bot: &Bot, attachment: &Attachment) -> Result<(RemoteFile, Downloaded), TelegramError> {
-    let bytes_max = usize::try_from(SIZE_BYTES_MAX).unwrap_or(usize::MAX);
-    let file = bot.get_file(&attachment.telegram_file_id).await?;
-    let downloaded = bot.download(&file, bytes_max).await?;
-    Ok((file, downloaded))
 }
 
 /// What the file is: as its sender's Telegram said, else by its name, else as it was downloaded.
@@ -210,9 +272,13 @@ fn content_type(attachment: &Attachment, file: &RemoteFile, downloaded: &Downloa
     attachment.content_type.clone().or_else(|| ContentType::parse(said?).ok())
 }
 
-/// The id of a message's file: the same whenever it is fetched again.
-fn storage_id(message: &Message, place: usize) -> StorageId {
-    let hash = Sha256::new().chain_update(message.id.as_str()).chain_update(place.to_be_bytes()).finalize();
+/// The id of a message's file with this content: the same whenever it is fetched again.
+fn storage_id(message: &Message, index: usize, content: &Stored) -> StorageId {
+    let hash = Sha256::new()
+        .chain_update(message.id.as_str())
+        .chain_update(index.to_be_bytes())
+        .chain_update(content.sha256.as_str())
+        .finalize();
     let chance = u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"));
     let place = Ulid::from_parts(message.enqueued_at.as_millis(), chance).to_string();
     StorageId::of(&message.key, &place).expect("its place is a ULID")

@@ -213,7 +213,7 @@ pub(crate) async fn drain(
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
-    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
+    let busy = owned.as_ref().is_some_and(|c| c.is_busy(now, policies));
     let ends = reason == DrainReason::TokenEnds;
     let in_no_hurry = reason.wants_quiet() || (ends && !worker.must_leave_for_its_token(now, policies));
     if in_no_hurry && busy {

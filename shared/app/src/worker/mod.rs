@@ -92,7 +92,7 @@ impl Control {
         if owner.state == OwnerState::Draining {
             return Self::stop("draining");
         }
-        let quiet = conversation.lease.is_none() && conversation.readiness(now, policies).head.is_none();
+        let quiet = !conversation.is_busy(now, policies);
         let quiet_for = now.since(conversation.active_at.max(owner.assigned_at));
         let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
         Self { switch: switch.then(|| conversation.id.clone()), ..Self::default() }

@@ -47,7 +47,7 @@ fn is_over(row: &Worker, owned: Option<&Conversation>, now: Timestamp, policies:
     if policies.scaling.idle_workers_min > 0 {
         return false;
     }
-    let busy = owned.is_some_and(|c| c.lease.is_some() || c.readiness(now, policies).head.is_some());
+    let busy = owned.is_some_and(|c| c.is_busy(now, policies));
     let quiet_since = owned.map_or(row.quiet_since, |c| row.quiet_since.max(c.active_at));
     !busy && now.since(quiet_since) >= policies.scaling.idle_timeout
 }

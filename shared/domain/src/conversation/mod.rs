@@ -164,6 +164,14 @@ impl Conversation {
         self.queue.readiness(now, policies.queue.on_retry)
     }
 
+    /// Whether its owner has something to do here at `now`, or will have as soon as attachments have come.
+    pub fn is_busy(&self, now: Timestamp, policies: &Policies) -> bool {
+        let awaits = |e: &Entry| e.awaits_attachments(now);
+        self.lease.is_some()
+            || self.readiness(now, policies).head.is_some()
+            || self.queue.entries().iter().any(awaits)
+    }
+
     /// The conversation with its index keys as they should be at `now`; `None` when they are so already.
     #[must_use]
     pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Conversation> {

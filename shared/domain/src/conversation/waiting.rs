@@ -138,7 +138,10 @@ mod tests {
         before = before.with_keys_repaired(NOW, &policies).unwrap();
         assert_eq!(waiting(&before, "photo", &policies), Waiting::Attachments(photo.not_before));
         assert_eq!(waiting(&before, "next", &policies), Waiting::Behind(&photo));
-        assert!(before.has_work_soon(NOW, &policies), "its worker had better stay");
+        assert!(
+            before.has_work_soon(NOW, &policies) && before.is_busy(NOW, &policies),
+            "its worker had better stay"
+        );
         assert_eq!(before.claim(&worker("w"), 1, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
         let settled = |c: &Conversation, message| {
             c.with_attachments_settled(&MessageId::parse(message).unwrap(), NOW, &policies)

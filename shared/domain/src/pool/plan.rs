@@ -69,8 +69,7 @@ impl ObservedWorker {
     /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
     pub(super) fn quiet_since(&self, policies: &Policies, now: Timestamp) -> Option<Timestamp> {
         let Some(conversation) = &self.conversation else { return Some(self.worker.quiet_since) };
-        let busy = conversation.lease.is_some() || conversation.readiness(now, policies).head.is_some();
-        (!busy).then_some(self.worker.quiet_since.max(conversation.active_at))
+        (!conversation.is_busy(now, policies)).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
     /// Whether its row names a conversation that another worker owns, for so long that everybody sees it.

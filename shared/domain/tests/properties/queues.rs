@@ -26,7 +26,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             attempts,
             drained: 0,
             attempts_max: 5,
-            not_before: Timestamp::from_millis(if attempts == 0 { 0 } else { not_before }),
+            // What was claimed waits for its retry; what was not, and is no message for later, for its attachments.
+            not_before: Timestamp::from_millis(if attempts == 0 && scheduled { 0 } else { not_before }),
             first_fence: None,
         },
     )
@@ -53,6 +54,14 @@ fn readiness(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Readiness 
     Queue::new(entries.to_vec()).readiness(now, on_retry)
 }
 
+/// The same as they are at `now`: what waits for its attachments has come by then.
+fn that_have_come(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
+    for entry in entries.iter_mut().filter(|e| !e.is_retry() && e.due > now) {
+        entry.not_before = Timestamp::default();
+    }
+    entries
+}
+
 /// When an entry may be claimed at the earliest.
 fn opens(entry: &Entry) -> Timestamp {
     entry.due.max(entry.not_before)
@@ -73,9 +82,14 @@ fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
 fn first(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Option<usize> {
     let by_place = |those: Vec<usize>| those.into_iter().min_by_key(|&n| place(entries, n));
     let retries = (0..entries.len()).filter(|&n| entries[n].is_retry()).collect();
+    let may_run = |n: &usize| opens(&entries[*n]) <= now;
     match by_place(retries).filter(|_| on_retry == OnRetry::Block) {
-        Some(retry) => Some(retry).filter(|&n| opens(&entries[n]) <= now),
-        None => by_place((0..entries.len()).filter(|&n| opens(&entries[n]) <= now).collect()),
+        Some(retry) => Some(retry).filter(may_run),
+        None => {
+            // Who waits for attachments has a place from the beginning, and nobody behind it passes.
+            let has_place = |n: &usize| may_run(n) || (!entries[*n].is_retry() && entries[*n].due <= now);
+            by_place((0..entries.len()).filter(has_place).collect()).filter(may_run)
+        }
     }
 }
 
@@ -94,9 +108,26 @@ proptest! {
             prop_assert!(found.head.is_none_or(|n| entries[n].is_retry()));
             let best = OrderKey::of(Priority::new(Priority::MAX).unwrap(), Timestamp::default());
             prop_assert!(found.behind.is_some_and(|behind| behind <= best), "an enqueue would take its place");
-        } else {
+        } else if !entries.iter().any(|e| e.awaits_attachments(now)) {
             prop_assert_eq!(found.behind, None);
         }
+    }
+
+    #[test]
+    fn nothing_passes_a_message_that_waits_for_its_attachments_but_what_comes_before_it(
+        entries in entries(), now in moment(), on_retry in on_retry(),
+    ) {
+        let found = readiness(&entries, now, on_retry);
+        let waits = |n: &usize| entries[*n].awaits_attachments(now) && entries[*n].due <= now;
+        let Some(first) = (0..entries.len()).filter(waits).min_by_key(|&n| place(&entries, n)) else {
+            return Ok(());
+        };
+        let may_pass = |n: usize| {
+            entries[n].is_retry() && on_retry == OnRetry::Block || place(&entries, n) < place(&entries, first)
+        };
+        prop_assert!(found.head.is_none_or(may_pass));
+        let is_blocked = found.head.is_none();
+        prop_assert!(!is_blocked || found.behind.is_some(), "an enqueue behind it would raise the key in vain");
     }
 
     #[test]
@@ -127,6 +158,7 @@ proptest! {
     fn what_is_ready_later_is_ready_then_and_not_before(
         entries in entries(), now in moment(), on_retry in on_retry(), share in 0.0..1.0_f64,
     ) {
+        let entries = that_have_come(entries, now);
         let found = readiness(&entries, now, on_retry);
         let Some(key) = found.ready.clone().filter(|_| found.head.is_none()) else { return Ok(()) };
         prop_assert!(key.is_later());
@@ -142,6 +174,7 @@ proptest! {
     fn what_is_ready_once_stays_so_until_it_is_claimed(
         entries in entries(), now in moment(), later in moment(), on_retry in on_retry(),
     ) {
+        let entries = that_have_come(entries, now);
         if readiness(&entries, now, on_retry).head.is_some() && later >= now {
             prop_assert!(readiness(&entries, later, on_retry).head.is_some());
         }

@@ -168,11 +168,11 @@ fn append(
         .bind(":ready", ready.as_str())
         .bind(":order", OrderKey::of(entry.priority, entry.due).as_str());
     // One that waits for its attachments lets nobody pass who comes after it; what stands before it may.
-    let holds_up = entry.awaits_attachments(now);
+    let holds_up = entry.awaits_attachments(now) && entry.due <= now;
     let update = match variant {
         Variant::Keep if holds_up => update.set_to("bo", "if_not_exists(#bo, :order)"),
-        Variant::Raise | Variant::Create if holds_up => update.set_to("bo", ":order"),
-        Variant::Keep | Variant::Raise | Variant::Create => update,
+        _ if holds_up => update.set_to("bo", ":order"),
+        _ => update,
     };
     match variant {
         Variant::Keep => update

@@ -66,9 +66,9 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
 }
 
 /// Whether an encoded entry waits for a time: scheduled for later, or for its retry. One that was cut off by a drain
-/// is tried again at once.
+/// is tried again at once; one that waits for its attachments does so for seconds.
 pub(crate) fn waits_for_a_time(text: &str) -> Option<bool> {
-    decode_entry(text).map(|e| e.scheduled || e.not_before > Timestamp::default())
+    decode_entry(text).map(|e| e.scheduled || (e.is_retry() && e.not_before > Timestamp::default()))
 }
 
 pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {

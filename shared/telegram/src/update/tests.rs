@@ -108,6 +108,14 @@ fn a_file_is_an_attachment_with_what_telegram_says_of_it() {
     assert_eq!(attachment.content_type.as_ref().map(ContentType::as_str), Some("application/pdf"));
     assert_eq!((attachment.size_bytes, attachment.is_pending()), (Some(7), true));
 
+    for (given, kept) in
+        [("../../etc/passwd", "passwd"), ("a\\b.txt", "b.txt"), ("cod\u{202e}gpj.exe", "codgpj.exe")]
+    {
+        let named = got(json!({"document": {"file_id": "d", "file_name": given}})).unwrap();
+        assert_eq!(named.file_name.as_deref(), Some(kept));
+    }
+    assert_eq!(got(json!({"document": {"file_id": "d", "file_name": "x/.."}})).unwrap().file_name, None);
+
     let bare = got(json!({"voice": {"file_id": "v", "mime_type": "no type", "file_name": " "}})).unwrap();
     assert_eq!((bare.kind, bare.content_type, bare.file_name), (AttachmentKind::Voice, None, None));
     let huge = got(json!({"video": {"file_id": "v", "file_size": 30_000_000}})).unwrap();

@@ -129,10 +129,18 @@ impl Media {
     }
 }
 
-/// A name in one line and of moderate length.
+/// A name in one line, of moderate length, that shows as it is and names no folder: whoever is handed it may write by it.
 fn readable(name: String) -> String {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(FILE_NAME_CHARS_MAX).collect();
-    shown.trim().to_owned()
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let shown: String = last.chars().filter(|c| !is_unseen(*c)).take(FILE_NAME_CHARS_MAX).collect();
+    let shown = shown.trim();
+    if matches!(shown, "." | "..") { String::new() } else { shown.to_owned() }
+}
+
+/// Whether it is a control character, or one that changes how others are shown.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 impl Message {

@@ -127,7 +127,7 @@ impl Judge {
             return change.wrong("a claim that changed more of the queue than its head");
         }
         self.count(Event::Claimed);
-        if before.pending.iter().any(|e| e.message == lease.entry.message && e.awaits_attachments()) {
+        if before.pending.iter().any(|e| e.message == lease.entry.message && e.has_awaited_attachments()) {
             self.count(Event::WentOnWithoutAttachments);
         }
         let claims = self.claimed.entry(lease.entry.message.clone()).or_default();
@@ -250,7 +250,7 @@ fn changed_without_claim(change: &Change) -> Broken {
     if rest == *after && rest.len() < before.len() {
         return Ok(());
     }
-    if let Some(awaited) = before.get(gone).filter(|e| e.awaits_attachments()) {
+    if let Some(awaited) = before.get(gone).filter(|e| e.has_awaited_attachments()) {
         rest.insert(gone, Entry { not_before: 0, ..awaited.clone() });
         if rest == *after {
             return Ok(());

@@ -42,6 +42,6 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
         "agentKey": job.conversation.agent.as_str(),
         "leaseId": job.lease.id.as_str(),
         "leaseExpiresAt": job.lease.expires_at.as_millis(),
-        "payload": call.payload(job.payload).await?,
+        "payload": call.payload(job.payload).await,
     }))
 }

@@ -40,7 +40,7 @@ pub async fn run(mut call: Call) -> Result<Value, AppError> {
         "messageId": message.as_str(),
         "conversationId": job.conversation.id.as_str(),
         "agentKey": job.conversation.agent.as_str(),
-        "payload": call.payload(job.payload).await?,
+        "payload": call.payload(job.payload).await,
         "conversationState": {
             "contextHistory": context_history.into_iter().map(EntryBody::from).collect::<Vec<_>>(),
             "pendingToolCalls": pending_tool_calls.into_iter().map(ToolCallBody::from).collect::<Vec<_>>(),
