@@ -28,8 +28,9 @@ const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
 /// How long a worker that found nothing is taken for one that waits for work; longer than any sleeps between two polls,
 /// which is for ten minutes at most. Its row says when it has had work meanwhile.
 const IDLER_FOR: Millis = Millis::from_secs(660);
-/// How long a ready index that was too long for one request is taken to be: looking again costs a request in vain.
-const LONG_INDEX_FOR: Millis = Millis::from_secs(600);
+/// How long a ready index that was too long for one request is taken to be: looking again costs a request in vain, and
+/// who polls every ten minutes shall get round its shards meanwhile.
+const LONG_INDEX_FOR: Millis = Millis::from_secs(3_600);
 /// How long a function trusts an API key that it has read: a revoked key may open for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use af_domain::time::{Millis, Timestamp};
 
-/// Entries kept; beyond them the cache starts anew. A function instance serves far fewer distinct keys within
+/// Entries kept; beyond them those go whose time is over and, if there are none, all. A function instance serves far fewer distinct keys within
 /// the seconds that entries live.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -34,8 +34,11 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 
     pub fn put(&self, key: K, value: V, now: Timestamp) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= ENTRIES_MAX {
-            entries.clear();
+        if entries.len() >= ENTRIES_MAX && !entries.contains_key(&key) {
+            entries.retain(|_, (at, _)| now.since(*at) < self.good_for);
+            if entries.len() >= ENTRIES_MAX {
+                entries.clear();
+            }
         }
         entries.insert(key, (now, value));
     }

@@ -25,6 +25,8 @@ const WORKERS: u32 = 10;
 /// Messages that wait for a later time, each in a conversation of its own, and how much later.
 const SCHEDULED: u32 = 100;
 const LATER: Millis = Millis::from_days(1);
+/// Polls of a worker that are looked at one by one.
+const POLLS: u32 = 10;
 /// Milliseconds between the polls of an idle worker, at least.
 const PACE_MS: u64 = 10_000;
 
@@ -213,9 +215,9 @@ fn document(measured: &Measured) -> String {
          whether it\nshall leave, and the ready index. No poll that has nothing to do reads more than one. While more than 32 \
          conversations\nstand in the index, as when many messages are scheduled for later, a worker without a conversation \
          looks at one of its\n`queue.readyShards` (4) in each poll, in turn, and reads {:.2} units. Reconcile tells it when \
-         something is due: for twice\n`poll.idleMs` from then on it looks at all of them, at half a unit for each. So does the first \
-         poll that an instance of\nthe function sees of it, unless it has waited for `poll.idleAfterMs`. In the first five minutes \
-         after work a worker polls\n{} times.",
+         something is due: its next\ntwo polls then look at all of them, at half a unit for each. So does the first poll that an \
+         instance of the function sees\nof it, unless it has waited for `poll.idleAfterMs`; an instance that has just come up reads \
+         the policies, too, at half a\nunit. In the first five minutes after work a worker polls {} times.",
         measured.owner.reads_a_poll(),
         measured.free.reads_a_poll(),
         measured.crowded[1].reads_a_poll(),
@@ -291,6 +293,66 @@ fn an_instance_that_sees_a_waiting_worker_for_the_first_time_reads_no_more_for_i
             world.clear().await;
             let hour = wait(&world, &waiting, HOUR).await;
             assert!(hour.reads_max <= 1.0 && hour.writes_max <= 1.0, "{hour:?}");
+        }
+    });
+}
+
+#[test]
+fn a_worker_that_was_told_of_what_another_has_taken_looks_for_it_twice() {
+    on_a_large_stack(async || {
+        let world = with_a_long_index().await;
+        let (waiting, other) = (idler(&world).await, world.worker().await);
+        // Who spoke last is told first.
+        for _ in 0..2 {
+            wait(&world, std::slice::from_ref(&waiting), A_MINUTE).await;
+        }
+        let talk = world.new_conversation();
+        world.enqueue(world.message(&talk)).await;
+        assert!(tick(&world).await.contains(&"wake".to_owned()));
+        world.claim(&other, &talk).await;
+        let mut dear = 0;
+        for _ in 0..POLLS {
+            let (polled, cost) = world.count(world.poll_free(&waiting.0, true)).await;
+            assert!(polled.job.is_none());
+            dear += u32::from(cost.read_units > 1.0);
+            world.bundle.clock.advance(polled.next_poll);
+        }
+        assert_eq!(dear, 2, "it was told once");
+    });
+}
+
+#[test]
+fn workers_whose_minutes_begin_at_different_moments_read_no_more_than_a_unit() {
+    on_a_large_stack(async || {
+        let world = World::new().await;
+        let first = idler(&world).await.0;
+        world.bundle.clock.advance(Millis::from_secs(5));
+        let second = idler(&world).await.0;
+        for _ in 0..POLLS * 20 {
+            for (worker, later) in [(&first, 370), (&second, 680)] {
+                let cost = world.count(world.poll_free(worker, true)).await.1;
+                assert!(cost.read_units <= 1.0, "{cost:?}");
+                world.bundle.clock.advance(Millis::new(later));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_instance_that_sees_a_waiting_worker_for_the_first_time_finds_what_it_was_told_of() {
+    on_a_large_stack(async || {
+        let mut world = with_a_long_index().await;
+        let waiting = [idler(&world).await];
+        for shard in 0..SHARDS {
+            wait(&world, &waiting, Policies::default().poll.idle_after).await;
+            let talk = world.new_conversation_in(shard);
+            world.enqueue(world.message(&talk)).await;
+            assert!(tick(&world).await.contains(&"wake".to_owned()));
+            world.take_over();
+            let held = Held::of(&waiting[0].0, &world.poll_free(&waiting[0].0, false).await);
+            assert_eq!(held.conversation, talk);
+            world.complete(&held, 0).await;
+            world.let_go(&held).await;
         }
     });
 }

@@ -5,6 +5,8 @@ use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::DrainReason;
+use af_store::conversation::Commit;
 use af_store::{conversation_key, keys};
 use serde_json::{Value, json};
 
@@ -145,6 +147,21 @@ async fn one_that_has_had_a_conversation_since_looks_everywhere_again() {
         done_with(&worker, &job).await;
         assert!(look(&worker).await.is_null());
     }
+}
+
+#[tokio::test]
+async fn only_a_worker_without_a_conversation_is_told_of_something() {
+    let world = World::new().await;
+    let (_busy, _) = world.busy_worker("busy", "talk").await;
+    world.worker("leaves").await;
+    let id = |name: &str| WorkerId::parse(name).unwrap();
+    world.drain(&id("leaves"), DrainReason::Operator).await;
+    let before = world.items().await;
+    for name in ["busy", "leaves", "nobody"] {
+        let told = world.app.store.wake_if_free(&id(name), world.app.now()).await.unwrap();
+        assert!(matches!(told, Commit::Stale), "{name}");
+    }
+    assert_eq!(world.items().await, before);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 
 use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
-use af_domain::time::Timestamp;
+use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::Worker;
 use af_store::StoreError;
 
@@ -20,21 +20,32 @@ use crate::{App, AppError};
 /// two in three get what they try first, and a claim costs 6 on average where it costs 5 alone.
 const READY_PAGE: i32 = 32;
 
+/// How often a worker that was told of something looks everywhere for it: once may be too early, for the index is seen a
+/// moment later by some. After that another has taken it.
+const LOOKS_WHEN_WOKEN: u8 = 2;
+/// How long a worker must have been without a conversation, at least, that is taken for one that waits.
+const WAITS_FOR_MIN: Millis = Millis::from_secs(60);
+
 /// A worker without a conversation whose last poll found nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Idler {
-    /// When that was.
-    at: Timestamp,
+    /// Since when it had been without a conversation then.
+    quiet_since: Timestamp,
     /// The shard that it looked at last.
     shard: u64,
-    /// Whether it let go of a conversation by the same poll, after it had looked.
-    has_let_go: bool,
+    /// What it was told of when it last looked everywhere, and how often it has done so for that.
+    woken: (Option<Timestamp>, u8),
 }
 
 impl Idler {
-    /// Whether it has had a conversation since, maybe by another function: then it has yet to look everywhere.
+    /// Whether it has had a conversation since, maybe by another function, or by the same poll after it had looked.
     fn has_worked_since(&self, row: &Worker) -> bool {
-        self.has_let_go || row.assignment.is_some() || row.quiet_since > self.at
+        row.assignment.is_some() || row.quiet_since != self.quiet_since
+    }
+
+    /// How often it has looked everywhere for what its row tells it of.
+    fn looks_for(&self, row: &Worker) -> u8 {
+        if self.woken.0 == row.wake_at { self.woken.1 } else { 0 }
     }
 }
 
@@ -45,6 +56,8 @@ pub(super) struct Offer {
     /// What it left out.
     pub unseen: Unseen,
     shard: u64,
+    /// The same of the worker once it has found nothing in this.
+    woken: (Option<Timestamp>, u8),
 }
 
 /// Which shards the first look left out.
@@ -57,7 +70,7 @@ pub(super) enum Unseen {
 
 impl Offer {
     /// To a worker that does not look.
-    pub const NONE: Self = Self { candidates: Vec::new(), unseen: Unseen::None, shard: 0 };
+    pub const NONE: Self = Self { candidates: Vec::new(), unseen: Unseen::None, shard: 0, woken: (None, 0) };
 
     /// Whether there is nothing to try, and nothing more to look at.
     pub fn is_empty(&self) -> bool {
@@ -67,13 +80,19 @@ impl Offer {
     /// What a worker looks at that has this row: an idle one that is not awake at no more than it has seen, unless there
     /// is something, which others may take before, or which it may not take.
     #[must_use]
-    pub fn to(self, row: &Worker, idler: Option<&Idler>, policies: &Policies, now: Timestamp) -> Self {
+    pub fn to(mut self, row: &Worker, idler: Option<&Idler>, policies: &Policies, now: Timestamp) -> Self {
         let has_yet_to_look = match idler {
             Some(idler) => idler.has_worked_since(row),
-            // Another function has seen it look, if it has waited for so long.
-            None => row.assignment.is_some() || now.since(row.quiet_since) < policies.poll.idle_after,
+            // Another function has seen it look, if it has spoken before and has waited for so long.
+            None => {
+                let waits_for = policies.poll.idle_after.max(WAITS_FOR_MIN);
+                row.seen_at.is_none() || row.assignment.is_some() || now.since(row.quiet_since) < waits_for
+            }
         };
-        let looks_on = !self.candidates.is_empty() || row.is_awake(now, policies) || has_yet_to_look;
+        let looks = idler.map_or(0, |idler| idler.looks_for(row));
+        let is_awake = row.is_awake(now, policies) && looks < LOOKS_WHEN_WOKEN;
+        self.woken = (row.wake_at, looks + u8::from(is_awake));
+        let looks_on = !self.candidates.is_empty() || is_awake || has_yet_to_look;
         match self.unseen {
             _ if !looks_on => Self { unseen: Unseen::None, ..self },
             // The shards bring these, too, and the best first.
@@ -82,9 +101,9 @@ impl Offer {
         }
     }
 
-    /// A worker that has found nothing in this.
-    pub const fn in_vain(&self, now: Timestamp, has_let_go: bool) -> Idler {
-        Idler { at: now, shard: self.shard, has_let_go }
+    /// The worker with this row, when it has found nothing in this.
+    pub const fn in_vain(&self, row: &Worker) -> Idler {
+        Idler { quiet_since: row.quiet_since, shard: self.shard, woken: self.woken }
     }
 }
 
@@ -104,10 +123,11 @@ pub(super) async fn offer(
                 app.long_index.put((), (), now);
             }
             let unseen = if is_all { Unseen::None } else { Unseen::All };
-            return Ok(Offer { candidates, unseen, shard: idler.shard });
+            return Ok(Offer { candidates, unseen, shard: idler.shard, woken: idler.woken });
         }
     };
-    Ok(Offer { candidates: ready(app, &[shard]).await?, unseen: Unseen::AllBut(shard), shard })
+    let woken = idler.map_or((None, 0), |idler| idler.woken);
+    Ok(Offer { candidates: ready(app, &[shard]).await?, unseen: Unseen::AllBut(shard), shard, woken })
 }
 
 /// What the shards have to offer that the first look left out.

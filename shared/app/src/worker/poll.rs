@@ -17,6 +17,8 @@ use crate::{App, AppError, policies};
 
 /// Times a release is decided anew when others change the conversation meanwhile.
 const RELEASE_TRIES_MAX: usize = 3;
+/// How old the policies may be that a waiting worker looks for work by: somebody reads them anew with each sign of life.
+const POLICIES_GOOD_FOR: Millis = Millis::new(2 * SIGN_OF_LIFE_EVERY.as_millis());
 
 /// What a worker asks.
 #[derive(Debug, Clone, Default)]
@@ -77,12 +79,12 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
     as_free(app, &wanted, request, idler).await
 }
 
-/// The policies to look for work by. Those of a worker without a conversation whose last poll found nothing may be as
-/// old as its sign of life: it reads them anew with the poll that writes that one, whose answer saves reading its row, so
-/// that no poll reads more than a unit. What it finds is claimed under those that are in force then.
+/// The policies to look for work by. Those of a worker without a conversation whose last poll found nothing may be a
+/// little older than its sign of life: it reads them anew with the poll that writes that one, whose answer saves reading its
+/// row, so that no poll reads more than a unit. What it finds is claimed under those that are in force then.
 async fn policies_for(app: &App, worker: &WorkerId, waits: bool) -> Result<Policies, AppError> {
     if waits && app.signs_of_life.get(worker, app.now()).is_some() {
-        return policies::in_force_within(app, SIGN_OF_LIFE_EVERY).await;
+        return policies::in_force_within(app, POLICIES_GOOD_FOR).await;
     }
     policies::in_force(app).await
 }
@@ -182,7 +184,6 @@ async fn as_free(
         }
         false => wanted,
     };
-    let has_let_go = own.is_some();
     if let Some(conversation) = own {
         let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
         if !lets_go || !let_go(app, wanted, &row, conversation.clone(), request.discard).await? {
@@ -191,7 +192,7 @@ async fn as_free(
     }
     if !request.busy {
         let offer = offer?;
-        let in_vain = offer.in_vain(now, has_let_go);
+        let in_vain = offer.in_vain(&row);
         if let Some((job, bundle)) = claiming::free(app, wanted, offer).await? {
             // The claim was a sign of life, too.
             app.signs_of_life.put(wanted.worker.clone(), (), now);
