@@ -19,7 +19,6 @@ use crate::{App, AppError};
 /// take the very first, 64 claimers cost each other 63 requests a claim. With a page for 64 of them to spread over,
 /// two in three get what they try first, and a claim costs 6 on average where it costs 5 alone.
 const READY_PAGE: i32 = 32;
-
 /// How often a worker that was told of something looks everywhere for it: once may be too early, for the index is seen a
 /// moment later by some. After that another has taken it.
 const LOOKS_WHEN_WOKEN: u8 = 2;
@@ -56,7 +55,7 @@ pub(super) struct Offer {
     /// What it left out.
     pub unseen: Unseen,
     shard: u64,
-    /// The same of the worker once it has found nothing in this.
+    /// What the worker was told of, and how often it has looked everywhere for that, this time included.
     woken: (Option<Timestamp>, u8),
 }
 
@@ -77,10 +76,16 @@ impl Offer {
         self.candidates.is_empty() && self.unseen == Unseen::None
     }
 
-    /// What a worker looks at that has this row: an idle one that is not awake at no more than it has seen, unless there
-    /// is something, which others may take before, or which it may not take.
+    /// What of it the worker with this row looks at: one that waits and is not awake at no more than it has seen, unless
+    /// there is something, which others may take before, or which it may not take.
     #[must_use]
-    pub fn to(mut self, row: &Worker, idler: Option<&Idler>, policies: &Policies, now: Timestamp) -> Self {
+    pub fn narrowed_for(
+        mut self,
+        row: &Worker,
+        idler: Option<&Idler>,
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Self {
         let has_yet_to_look = match idler {
             Some(idler) => idler.has_worked_since(row),
             // Another function has seen it look, if it has spoken before and has waited for so long.

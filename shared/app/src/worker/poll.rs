@@ -175,7 +175,7 @@ async fn as_free(
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
     let own = own_of(app, &row).await?;
-    let offer = offer.map(|offer| offer.to(&row, idler.as_ref(), wanted.policies, now));
+    let offer = offer.map(|offer| offer.narrowed_for(&row, idler.as_ref(), wanted.policies, now));
     let in_force;
     let wanted = match own.is_some() || offer.as_ref().is_ok_and(|offer| !offer.is_empty()) {
         true => {
