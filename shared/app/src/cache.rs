@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use af_domain::time::{Millis, Timestamp};
 
-/// Entries kept; beyond them those go whose time is over and, if there are none, all. A function instance serves far fewer distinct keys within
-/// the seconds that entries live.
+/// Entries kept; beyond them those go whose time is over and, if there are none, all. A function instance serves fewer
+/// distinct keys while they are good.
 const ENTRIES_MAX: usize = 1_000;
 
 /// Values that stay good for a while.

@@ -210,8 +210,8 @@ pub struct Worker {
     pub last_snapshot: Option<SnapshotId>,
     /// Whether it left without the final snapshot that it owed.
     pub snapshot_missed: bool,
-    /// From when on something may be due that it can take, as reconcile saw it while it had no conversation. A hint: it
-    /// looks everywhere for a while then, and finds what there is without it, too.
+    /// From when on something may be due that it can take, as reconcile saw it while it had no conversation. A hint: its
+    /// next two polls then look everywhere; it finds what there is without it, too.
     pub wake_at: Option<Timestamp>,
 }
 

@@ -63,7 +63,7 @@ hydration, append, complete and a conversation's view cost the same at 200 and a
 4. At most 3 requests, one per shard of the ready index (4), one per 100 assigned workers, one per page of workers' rows.
    Read units grow with the pages and the assigned workers' conversations.
 5. While at most 32 conversations stand in the ready index, due or waiting for a later time: such an index is read in one
-   request. Where more do, the function remembers that for ten minutes, and the rows without this mark are what it costs.
+   request. Where more do, the function remembers that for an hour, and the rows without this mark are what it costs.
 ";
 
 /// The measurements, made once for all tests of this file.

@@ -164,7 +164,7 @@ fn message(
     };
     let attachments = match &identity {
         // Nobody schedules an update.
-        Identity::Update { .. } if scheduled_for.is_none() && rng.random_bool(0.2) => vec![photo()],
+        Identity::Update { .. } if scheduled_for.is_none() && rng.random_bool(0.1) => vec![photo()],
         _ => Vec::new(),
     };
     let (sender, conversation) = &world.conversations[conversation];

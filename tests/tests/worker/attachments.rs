@@ -160,6 +160,13 @@ async fn a_telegram_that_is_busy_is_asked_again_after_the_time_it_names_and_not_
     assert_eq!(polled["job"]["payload"]["attachments"][0]["status"], "ready");
     worker.complete(&polled["job"], json!({})).await.body_of(200);
 
+    let unfetched = chat.ann.sends_photo(11).await;
+    chat.ann.telegram.fault("getFile", &Fault::new(502, "Bad Gateway"), 3);
+    assert_eq!(chat.fetch().await, [Millis::from_secs(1); 2], "nobody waits after the last try");
+    let polled = job(&worker).await;
+    assert_eq!(polled["job"]["messageId"], unfetched);
+    worker.complete(&polled["job"], json!({})).await.body_of(200);
+
     // Others wait behind a batch, so that nobody in it waits for long, and a bot that must wait is not asked for again.
     let mut photos = Vec::new();
     for update in 2..=10 {

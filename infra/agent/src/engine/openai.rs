@@ -65,6 +65,8 @@ pub struct OpenAi {
 enum Failed {
     /// It never will.
     ForGood(String),
+    /// The request as it is: one without pictures may be taken.
+    Refused(String),
     /// Another try may, after this long if the server named it.
     Now { reason: String, retry_after: Option<Duration> },
 }
@@ -125,7 +127,13 @@ impl OpenAi {
         if passes && code != "insufficient_quota" {
             return Failed::Now { reason, retry_after };
         }
-        Failed::ForGood(reason)
+        match status {
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY => Failed::Refused(reason),
+            _ => Failed::ForGood(reason),
+        }
     }
 
     /// A refusal's words without the key, which servers like to repeat.
@@ -147,12 +155,15 @@ impl Engine for OpenAi {
             tries += 1;
             let (reason, wait) = match self.ask(bundle, &pictures, progress).await {
                 Ok(reply) => return Ok(reply),
-                Err(Failed::ForGood(reason)) if !pictures.is_empty() => {
+                Err(Failed::Refused(reason)) if !pictures.is_empty() => {
                     tracing::warn!(reason, "the model is asked again without pictures");
                     pictures.clear();
+                    tries -= 1;
                     continue;
                 }
-                Err(Failed::ForGood(reason)) => return Err(EngineError { reason, retryable: false }),
+                Err(Failed::ForGood(reason) | Failed::Refused(reason)) => {
+                    return Err(EngineError { reason, retryable: false });
+                }
                 Err(Failed::Now { reason, retry_after }) => {
                     (reason, retry_after.unwrap_or_else(|| backoff.next()))
                 }

@@ -1,12 +1,11 @@
 //! Pictures that a person sent, as a language model takes them: inside of the request, for its server cannot follow our
-//! links. What cannot be loaded is left out; the message's text says what it was.
+//! links. What cannot be loaded is left out.
 
 use data_encoding::BASE64;
 use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http;
 use crate::wire::Bundle;
 
 /// What models read.
@@ -45,14 +44,18 @@ pub async fn pictures(client: &Client, bundle: &Bundle) -> Vec<Value> {
 
 async fn load(client: &Client, url: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
     // The URL opens the file, so it is in no error.
-    let response = client.get(url).send().await.map_err(|error| error.without_url().to_string())?;
+    let without_url = |error: reqwest::Error| error.without_url().to_string();
+    let mut response = client.get(url).send().await.map_err(without_url)?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("its link answered {}", status.as_u16()));
     }
-    let picture = http::read_start(response, bytes_max + 1).await;
-    if picture.len() > bytes_max {
-        return Err(format!("it has more than {bytes_max} bytes"));
+    let mut picture = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+        if picture.len() + chunk.len() > bytes_max {
+            return Err(format!("it has more than {bytes_max} bytes"));
+        }
+        picture.extend_from_slice(&chunk);
     }
     Ok(picture)
 }

@@ -94,7 +94,8 @@ async fn asked_about_pictures(completions: Vec<Answer>) -> Fake {
     let fake = Fake::default();
     let url = fake.serve().await;
     fake.script("poll", [with_attachments(&url)]);
-    fake.script("download", [Answer::Bytes(b"a cat".to_vec()), problem(404, "not_found")]);
+    let lies_elsewhere = [Answer::Moved("/bucket/where-it-lies"), Answer::Bytes(b"a cat".to_vec())];
+    fake.script("download", lies_elsewhere).script("download", [problem(404, "not_found")]);
     fake.script("completions", completions);
     let model = [
         ("AGENT_FACTORY_ENGINE", "openai"),
@@ -116,7 +117,7 @@ async fn pictures_are_shown_to_the_model_and_nothing_else_is_loaded() {
     ]);
     assert_eq!(fake.bodies("completions")[0]["messages"], json!([{"role": "user", "content": content}]));
     let loaded: Vec<_> = fake.calls().into_iter().filter(|c| c.name == "download").map(|c| c.path).collect();
-    assert_eq!(loaded, ["/bucket/cat", "/bucket/gone"]);
+    assert_eq!(loaded, ["/bucket/cat", "/bucket/where-it-lies", "/bucket/gone"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,6 +127,18 @@ async fn a_model_that_reads_no_pictures_is_asked_again_without() {
     assert_eq!(replies(&fake), ["I cannot see it."]);
     let asked = fake.bodies("completions");
     assert_eq!(asked[1]["messages"], json!([{"role": "user", "content": "What is this?"}]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_nothing_to_do_with_pictures_is_not_asked_again_without_them() {
+    let wrong_key = Answer::Json(401, refusal("invalid_api_key", "no such key"));
+    let fake = asked_about_pictures(vec![wrong_key]).await;
+    assert_eq!((fake.count("completions"), fake.count("fail")), (1, 1));
+    // A busy server has its tries, with pictures or without.
+    let busy = || problem(503, "unavailable");
+    let refused = Answer::Json(400, refusal("invalid_value", "no pictures"));
+    let fake = asked_about_pictures(vec![busy(), busy(), busy(), refused, busy(), busy()]).await;
+    assert_eq!((fake.count("completions"), fake.count("fail")), (5, 1));
 }
 
 #[tokio::test(start_paused = true)]

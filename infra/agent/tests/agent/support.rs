@@ -36,6 +36,8 @@ pub enum Answer {
     Lost,
     /// Bytes; none are 204.
     Bytes(Vec<u8>),
+    /// It is elsewhere.
+    Moved(&'static str),
 }
 
 /// One recorded call.
@@ -207,13 +209,8 @@ async fn handle(
         body = json!({"conversationId": conversation});
     }
     let name = match path.rsplit('/').next().unwrap_or_default() {
-        _ if path.starts_with("/bucket") => {
-            if method == Method::PUT {
-                "upload"
-            } else {
-                "download"
-            }
-        }
+        _ if path.starts_with("/bucket") && method == Method::PUT => "upload",
+        _ if path.starts_with("/bucket") => "download",
         "poll" if body["load"] == 1 => "farewell",
         "fail" if path.contains("/snapshots/") => "give-up",
         last => last,
@@ -235,6 +232,9 @@ async fn handle(
             .status(if bytes.is_empty() { 204 } else { 200 })
             .body(Body::from(bytes))
             .unwrap(),
+        Answer::Moved(path) => {
+            Response::builder().status(302).header("location", path).body(Body::empty()).unwrap()
+        }
         Answer::Json(status, body) => json(status, body),
         Answer::Tagged(status, tag, body) => {
             let mut response = json(status, body);

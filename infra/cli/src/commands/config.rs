@@ -18,7 +18,7 @@ pub enum Config {
     /// Where and how workers run
     #[command(subcommand)]
     Provider(Document),
-    /// What every message is handed to its worker with: `systemPrompt`
+    /// What messages are handed to workers with: `systemPrompt`, `telegramAttachmentRetentionMs`
     #[command(subcommand)]
     Message(Document),
     /// The numbers and rules of queue, leases, polls, pool and retention

@@ -1,8 +1,9 @@
 //! Fetching: from Telegram into the bucket.
 //!
 //! The batch of the stream that brings a message waits for its files, and with it whatever comes behind in its lane. So
-//! a file has `FETCH_MAX` for all its tries, a bot that Telegram asks to wait is not asked for again in the same batch,
-//! and no failure but that of the table fails the batch: an attachment that cannot be had is said to have failed.
+//! the files of a message have `FETCH_MAX` for all their tries, a bot that must wait for long is not asked for again in the
+//! same batch, and no failure but that of the table fails the batch, which then comes again: an attachment that cannot be
+//! had is said to have failed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -101,13 +102,21 @@ enum Trouble {
     Passing { reason: String, wait: Millis },
     /// None will.
     ForGood(String),
+    /// The table's: the batch will.
+    Table(AppError),
 }
 
-impl Trouble {
-    /// A failure of ours, told to nobody but the log.
-    fn ours(error: &AppError) -> Self {
-        tracing::error!(error = error as &dyn std::error::Error, "an attachment could not be kept");
-        Self::Passing { reason: "it could not be kept".to_owned(), wait: RETRY_WAIT }
+impl From<AppError> for Trouble {
+    /// A failure of ours: the bucket's or that of the secrets is told to nobody but the log.
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Store(_) => Self::Table(error),
+            error => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "an attachment cannot be fetched or kept");
+                Self::Passing { reason: "it could not be fetched and kept".to_owned(), wait: RETRY_WAIT }
+            }
+        }
     }
 }
 
@@ -121,7 +130,7 @@ impl Fetcher<'_> {
         let mut settled = Vec::with_capacity(message.payload.attachments.len());
         for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
             settled.push(match attachment.is_pending() {
-                true => self.fetched(&job, index, attachment).await,
+                true => self.fetched(&job, index, attachment).await?,
                 false => attachment,
             });
         }
@@ -129,17 +138,25 @@ impl Fetcher<'_> {
     }
 
     /// The attachment as it ends: in the bucket, or failed with the reason.
-    async fn fetched(&self, job: &Job<'_>, index: usize, attachment: Attachment) -> Attachment {
+    async fn fetched(
+        &self,
+        job: &Job<'_>,
+        index: usize,
+        attachment: Attachment,
+    ) -> Result<Attachment, AppError> {
         let mut reason = TOO_LATE.to_owned();
-        let is_over = matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled);
-        for _ in 0..TRIES_MAX {
+        if matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled) {
+            return Ok(attachment.failed(reason));
+        }
+        for tries in 1..=TRIES_MAX {
             let left = job.ends_at.since(self.app.now());
-            if is_over || left == Millis::default() {
+            if left == Millis::default() {
                 break;
             }
             let trying = self.once(job, index, &attachment);
             let wait = match tokio::time::timeout(Duration::from_millis(left.as_millis()), trying).await {
-                Ok(Ok(fetched)) => return fetched,
+                Ok(Ok(fetched)) => return Ok(fetched),
+                Ok(Err(Trouble::Table(error))) => return Err(error),
                 Ok(Err(Trouble::Passing { reason: why, wait })) => {
                     reason = why;
                     wait
@@ -153,7 +170,7 @@ impl Fetcher<'_> {
                     break;
                 }
             };
-            if wait >= job.ends_at.since(self.app.now()) {
+            if tries == TRIES_MAX || wait >= job.ends_at.since(self.app.now()) {
                 break;
             }
             if wait > Millis::default() {
@@ -162,7 +179,7 @@ impl Fetcher<'_> {
         }
         let message = &job.message.id;
         tracing::warn!(metric = FAILED_METRIC, %message, %reason, "an attachment was not fetched");
-        attachment.failed(reason)
+        Ok(attachment.failed(reason))
     }
 
     async fn once(
@@ -172,8 +189,7 @@ impl Fetcher<'_> {
         attachment: &Attachment,
     ) -> Result<Attachment, Trouble> {
         let (file, downloaded) = self.downloaded(job, attachment).await?;
-        let kept = self.keep(job.message, index, attachment, &file, downloaded).await;
-        kept.map_err(|error| Trouble::ours(&error))
+        Ok(self.keep(job.message, index, attachment, &file, downloaded).await?)
     }
 
     async fn downloaded(
@@ -187,15 +203,15 @@ impl Fetcher<'_> {
             return Err(Trouble::ForGood(format!("Telegram asks to wait until {until}")));
         }
         // The token of the agent that the bot is of; the message need not be for that one.
-        let agent = app.store.bot(&job.bot).await.map_err(|error| Trouble::ours(&error.into()))?;
+        let agent = app.store.bot(&job.bot).await.map_err(AppError::from)?;
         let Some(name) = agent.map(|bot| bot_token_ref(&bot.agent)) else {
             return Err(Trouble::ForGood(format!("there is no bot {} any more", job.bot)));
         };
-        let token = app.secrets.get(&name, app.now()).await.map_err(|error| Trouble::ours(&error.into()))?;
+        let token = app.secrets.get(&name, app.now()).await.map_err(AppError::from)?;
         let Some(token) = token else {
             return Err(Trouble::ForGood(format!("bot {} has no token", job.bot)));
         };
-        let bot = telegram(app).map_err(|error| Trouble::ours(&error))?.bot(&token);
+        let bot = telegram(app)?.bot(&token);
         let download = async {
             let file = bot.get_file(&attachment.telegram_file_id).await?;
             if let Some(bytes) = file.file_size.filter(|bytes| *bytes > SIZE_BYTES_MAX) {

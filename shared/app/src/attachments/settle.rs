@@ -6,8 +6,9 @@ use af_store::attachment::SettledAttachments;
 
 use crate::{App, AppError, policies};
 
-/// Times that it is decided anew because others changed the conversation meanwhile.
-const TRIES_MAX: usize = 8;
+/// Times that it is decided anew because others changed the conversation meanwhile: an album is a message for each of its
+/// pictures, and they settle at the same time.
+const TRIES_MAX: usize = 24;
 
 /// Writes what became of the attachments of `message`, none of which is pending any more. Sent again, it changes
 /// nothing.

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use crate::Shared;
 use crate::caller::Viewer;
 
-/// How much waits, runs and is dead. The counts follow the table's stream, a second or two behind.
+/// How much waits, runs and is dead. The counts follow the table's stream, mostly a second or two behind, a minute at
+/// most.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
