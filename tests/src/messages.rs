@@ -1,6 +1,7 @@
 //! Messages that tests enqueue.
 
 use af_app::enqueue::{Enqueue, Identity};
+use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;
 
@@ -20,5 +21,18 @@ pub fn hello(agent: AgentKey, conversation: ConversationId) -> Enqueue {
         priority: None,
         scheduled_for: None,
         attempts_max: None,
+    }
+}
+
+/// A photo that is still to be fetched.
+#[must_use]
+pub fn photo() -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Photo,
+        telegram_file_id: "photo".into(),
+        file_name: None,
+        content_type: None,
+        size_bytes: None,
+        state: AttachmentState::Pending,
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::enqueue::{Accepted, Enqueue, Identity, enqueue};
-use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::{AgentKey, BotIdentity};
 use af_domain::message::Payload;
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
+use af_tests::messages::photo;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
@@ -182,16 +182,5 @@ fn message(
         priority: rng.random_bool(0.4).then(|| [0, 10, 50, 90, 100][rng.random_range(0..5)]),
         scheduled_for,
         attempts_max: None,
-    }
-}
-
-fn photo() -> Attachment {
-    Attachment {
-        kind: AttachmentKind::Photo,
-        telegram_file_id: "photo".into(),
-        file_name: None,
-        content_type: None,
-        size_bytes: None,
-        state: AttachmentState::Pending,
     }
 }

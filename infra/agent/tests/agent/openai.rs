@@ -14,14 +14,17 @@ use crate::support::{
 const TELEGRAM_CHARS_MAX: usize = 4_096;
 
 async fn work(fake: &Fake) {
-    let url = fake.serve().await;
+    work_at(&fake.serve().await).await;
+}
+
+async fn work_at(url: &str) {
     let model = [
         ("AGENT_FACTORY_ENGINE", "openai"),
         ("OPENAI_BASE_URL", &*format!("{url}/model/v1/")),
         ("OPENCLAW_AGENT_MODEL", "small-1"),
         ("OPENAI_API_KEY", MODEL_KEY),
     ];
-    assert_eq!(run(config(&url, &model), never()).await.unwrap(), Exit::Stopped);
+    assert_eq!(run(config(url, &model), never()).await.unwrap(), Exit::Stopped);
 }
 
 /// A reply in pieces, as they come with `stream: true`.
@@ -97,13 +100,7 @@ async fn asked_about_pictures(completions: Vec<Answer>) -> Fake {
     let lies_elsewhere = [Answer::Moved("/bucket/where-it-lies"), Answer::Bytes(b"a cat".to_vec())];
     fake.script("download", lies_elsewhere).script("download", [problem(404, "not_found")]);
     fake.script("completions", completions);
-    let model = [
-        ("AGENT_FACTORY_ENGINE", "openai"),
-        ("OPENAI_BASE_URL", &*format!("{url}/model/v1/")),
-        ("OPENCLAW_AGENT_MODEL", "small-1"),
-        ("OPENAI_API_KEY", MODEL_KEY),
-    ];
-    assert_eq!(run(config(&url, &model), never()).await.unwrap(), Exit::Stopped);
+    work_at(&url).await;
     fake
 }
 

@@ -6,13 +6,13 @@ use af_app::App;
 use af_app::attachments::settle;
 use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_app::worker::attach;
-use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::conversation::Failure;
 use af_domain::ids::BotIdentity;
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::time::Millis;
 use af_store::conversation::Held as Names;
 use af_store::message::ended_payload;
+use af_tests::messages::photo;
 
 use super::{NONCE, held, owner, policies, talk};
 use crate::world::{Held, World, without_words};
@@ -115,18 +115,10 @@ pub async fn restored_if_unclaimed(world: &World, app: &App, times: usize) -> Ve
 pub async fn settle_attachments_if_pending(world: &World, app: &App, times: usize) -> Vec<String> {
     let identity = Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: 1 };
     let mut message = Enqueue { identity, ..world.message(&talk(), None) };
-    let photo = Attachment {
-        kind: AttachmentKind::Photo,
-        telegram_file_id: "photo".into(),
-        file_name: None,
-        content_type: None,
-        size_bytes: None,
-        state: AttachmentState::Pending,
-    };
-    message.payload.attachments.push(photo.clone());
+    message.payload.attachments.push(photo());
     let id = accept(&world.app, message).await.unwrap().message;
     let stored = world.app.store.message(&id, world.app.now(), true).await.unwrap().unwrap();
-    let settled = [photo.failed("it is gone".into())];
+    let settled = [photo().failed("it is gone".into())];
     send!(times, settle(app, &stored, &settled))
 }
 
