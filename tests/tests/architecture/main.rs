@@ -3,6 +3,8 @@
 
 mod dependencies;
 mod habits;
+mod import_cycles;
+mod module_graph;
 mod purity;
 mod sizes;
 mod tokens;
