@@ -262,7 +262,7 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
         Some(dir) => {
             std::fs::create_dir_all(dir)?;
             let engine = Engine::open(&dir.join("table.sqlite"), clock)?;
-            let secrets = Secrets::open(&dir.join("secrets.json")).await?;
+            let secrets = Secrets::open(&dir.join("secrets.json"))?;
             (engine, secrets, Objects::open(&dir.join("objects"), &buckets)?)
         }
         None => (Engine::memory(clock)?, Secrets::memory(), Objects::temporary(&buckets)?),

@@ -133,7 +133,7 @@ async fn the_same_services_answer_over_loopback() {
     );
     let (status, refused) = ask("DynamoDB_20120810.GetItem", r#"{"TableName": 5}"#).await;
     assert_eq!(status, 400, "{refused}");
-    assert_eq!(ask("secretsmanager.ListSecrets", "{}").await.0, 200);
+    assert_eq!(ask("secretsmanager.BatchGetSecretValue", r#"{"SecretIdList": ["a"]}"#).await.0, 200);
     let (status, problem) = ask("AmazonSQS.SendMessage", "{}").await;
     assert_eq!((status, &problem["code"]), (501, &json!("not_implemented")));
 }

@@ -135,12 +135,14 @@ async fn a_body_that_contradicts_the_checksum_that_was_signed_is_refused() {
 #[tokio::test]
 async fn the_other_services_answer_beside_it() {
     let (_aws, url) = served().await;
-    let ask = async |target: &str| {
+    let ask = async |target: &str, body: &str| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client.post(&url).header("x-amz-target", target).body("{}").send().await.unwrap();
+        let response =
+            client.post(&url).header("x-amz-target", target).body(body.to_owned()).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     };
-    assert_eq!(ask("DynamoDB_20120810.ListTables").await.0, 200);
-    assert_eq!(ask("secretsmanager.ListSecrets").await.0, 200);
-    assert_eq!(ask("AmazonSQS.SendMessage").await.0, 501);
+    assert_eq!(ask("DynamoDB_20120810.ListTables", "{}").await.0, 200);
+    let batch = r#"{"SecretIdList": ["a"]}"#;
+    assert_eq!(ask("secretsmanager.BatchGetSecretValue", batch).await.0, 200);
+    assert_eq!(ask("AmazonSQS.SendMessage", "{}").await.0, 501);
 }
