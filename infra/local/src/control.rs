@@ -3,13 +3,13 @@
 use af_domain::time::Millis;
 use af_http::{ApiJson, Problem};
 use af_runtime::clock::Clock;
+use af_runtime::virtual_clock::VirtualClock;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::Background;
-use crate::clock::VirtualClock;
+use crate::background::Background;
 
 #[derive(Clone)]
 struct Control {
@@ -34,7 +34,7 @@ struct Now {
     offset_ms: u64,
 }
 
-pub(super) fn router(clock: VirtualClock, background: Background) -> Router {
+pub(crate) fn router(clock: VirtualClock, background: Background) -> Router {
     Router::new().route("/clock", get(show).post(advance)).with_state(Control { clock, background })
 }
 

@@ -11,15 +11,15 @@ use af_runtime::env::Env;
 use anyhow::{Context, bail};
 use axum::Router;
 
-use crate::gateway::{self, Route};
-use crate::invoke::EventFunction;
-use crate::schedule::ScheduleDef;
-use crate::stream::Mapping;
-use crate::stream::filter::Pattern;
-use crate::template::{EventDef, FunctionDef, Template};
+use af_sam::gateway::{self, Route};
+use af_sam::invoke::EventFunction;
+use af_sam::schedule::ScheduleDef;
+use af_sam::stream::Mapping;
+use af_sam::stream::filter::Pattern;
+use af_sam::template::{EventDef, FunctionDef, Template};
 
 /// What every function comes up with here.
-pub(super) struct Boots {
+pub(crate) struct Boots {
     pub sdk: aws_types::SdkConfig,
     pub clock: SharedClock,
     pub entropy: Arc<Entropy>,
@@ -29,7 +29,7 @@ pub(super) struct Boots {
 }
 
 /// The functions, by what calls them.
-pub(super) struct Functions {
+pub(crate) struct Functions {
     pub gateway: Router,
     pub mappings: Vec<Mapping>,
     pub schedules: Vec<ScheduleDef>,
@@ -74,11 +74,11 @@ impl Boots {
 }
 
 /// No functions: only what the stack itself serves.
-pub(super) fn none() -> Functions {
+pub(crate) fn none() -> Functions {
     Functions { gateway: Router::new(), mappings: Vec::new(), schedules: Vec::new(), scheduled: Vec::new() }
 }
 
-pub(super) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<Functions> {
+pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<Functions> {
     let mut functions = none();
     let mut routes = Vec::new();
     for def in &template.functions {
@@ -167,7 +167,7 @@ fn mapping(
         filters: filters.iter().map(Pattern::compile).collect::<Result<_, _>>()?,
         batch_size: *batch_size,
         window: *window,
-        retries_max: *retries_max,
+        max_retries: *retries_max,
         bisect: *bisect,
         report_batch_item_failures: *report_batch_item_failures,
     })

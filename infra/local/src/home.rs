@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::Stack;
+use crate::stack::Stack;
 
 /// Name of the file that tells others how to reach a running `dev`.
 pub const DEV_FILE: &str = "dev.json";
@@ -20,7 +20,7 @@ pub struct DevFile {
     pub url: String,
     /// A key that opens everything.
     pub admin_key: String,
-    /// The Bot API of the stand-in.
+    /// The Bot API of the emulator.
     pub telegram_url: String,
     /// The AWS endpoint, for functions that run alone.
     pub aws_endpoint_url: String,
@@ -39,7 +39,7 @@ pub struct DemoFile {
     pub agent_key: String,
     /// The user who is paired with it.
     pub consumer_user_id: String,
-    /// Its bot's token in the stand-in.
+    /// Its bot's token in the emulator.
     pub bot_token: String,
     /// Its bot.
     pub bot_identity: String,
@@ -119,7 +119,7 @@ impl Home {
             }),
         };
         let json = serde_json::to_vec_pretty(&file)?;
-        crate::atomic_file::replace(&self.dir.join(DEV_FILE), &json)?;
+        af_runtime::atomic_file::replace(&self.dir.join(DEV_FILE), &json)?;
         Ok(file)
     }
 

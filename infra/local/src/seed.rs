@@ -10,17 +10,17 @@ use af_app::pool::provider::{self, GuestConfig, ProviderConfig};
 use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
+use af_emulator_telegram::FakeTelegram;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{StackOptions, WorkersOn};
-use crate::telegram::StandIn;
+use crate::options::{StackOptions, WorkersOn};
 
-/// The app of the Fly stand-in that workers run in, and its organization.
-pub(super) const FLY_APP: &str = "agent-factory";
-pub(super) const FLY_ORGANIZATION: &str = "personal";
+/// The app of the Fly emulator that workers run in, and its organization.
+pub(crate) const FLY_APP: &str = "agent-factory";
+pub(crate) const FLY_ORGANIZATION: &str = "personal";
 const FLY_IMAGE: &str = "registry.fly.io/agent-factory:worker";
 const FLY_REGION: &str = "fra";
 const AGENT: &str = "demo";
@@ -37,14 +37,14 @@ pub struct Demo {
     pub user: ConsumerUserId,
     /// The agent's bot.
     pub bot: BotIdentity,
-    /// The bot's token in the stand-in.
+    /// The bot's token in the emulator.
     pub bot_token: String,
     /// The user's chat with the bot.
     pub chat: String,
 }
 
 /// Generates the secrets that a deployment generates, unless they are there; answers the first admin key.
-pub(super) async fn secrets(app: &App) -> anyhow::Result<String> {
+pub(crate) async fn secrets(app: &App) -> anyhow::Result<String> {
     let mut admin = String::new();
     for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
         let secret = SecretRef::parse(name)?;
@@ -65,13 +65,13 @@ async fn generated(app: &App, secret: &SecretRef) -> anyhow::Result<SecretString
     Ok(value)
 }
 
-/// The token that opens the Fly stand-in.
-pub(super) async fn fly_token(app: &App) -> anyhow::Result<String> {
+/// The token that opens the Fly emulator.
+pub(crate) async fn fly_token(app: &App) -> anyhow::Result<String> {
     Ok(generated(app, &SecretRef::parse(FLY_TOKEN_REF)?).await?.expose_secret().to_owned())
 }
 
 /// Says where workers run, and with which variables.
-pub(super) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
+pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
     let env = options.worker_env.clone();
     let config = match options.workers_on {
         WorkersOn::Local => ProviderConfig { kind: "local".to_owned(), env, ..ProviderConfig::default() },
@@ -91,7 +91,7 @@ pub(super) async fn provider(app: &App, options: &StackOptions) -> anyhow::Resul
 }
 
 /// Seeds the demo, or finds the one of an earlier start. The webhook is set each time: the port may be another.
-pub(super) async fn demo(app: &App, public_url: &str, telegram: &StandIn) -> anyhow::Result<Demo> {
+pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -> anyhow::Result<Demo> {
     let agent = AgentKey::parse(AGENT)?;
     let user = ConsumerUserId::parse(USER)?;
     if app.store.agent(&agent).await?.is_none() {

@@ -3,20 +3,22 @@
 //! It comes up in an order that leaves nothing half there: folder and clock, tables and secrets, functions, the
 //! listener, then what calls functions by itself (streams, schedules, Telegram).
 
-mod control;
-mod functions;
-mod home;
-mod seed;
-
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use af_app::App;
 use af_domain::time::Timestamp;
-use af_providers::Providers;
+use af_emulator_aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
+use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options as FlyOptions};
+use af_emulator_telegram::{FakeTelegram, Options as TelegramOptions};
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
+use af_runtime::time::ClockTime;
+use af_runtime::virtual_clock::VirtualClock;
+use af_sam::schedule::{ScheduleRunner, Schedules};
+use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use af_sam::stream::pump::Pump;
+use af_sam::template::Template;
 use anyhow::Context;
 use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
@@ -26,58 +28,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
-use crate::clock::VirtualClock;
-use crate::fly::{ClockTime, FakeFly, Options as FlyOptions, PAGE_LEN_MAX, Runner};
-use crate::schedule::{ScheduleRunner, Schedules};
-use crate::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
-use crate::stream::pump::Pump;
-use crate::telegram::{Options as TelegramOptions, StandIn};
-use crate::template::Template;
+use crate::background::Background;
+use crate::options::{StackOptions, WorkersOn};
+use crate::seed::Demo;
+use crate::table_streams::TableStreams;
+use crate::{control, functions, seed};
 
-pub use home::{DemoFile, DevFile, Home};
-pub use seed::Demo;
-
-/// Where the Machines API of the stand-in is.
+/// Where the Machines API of the emulator is.
 const FLY_API_PATH: &str = "/_local/fly/v1";
 /// Name of the one deployment on this machine.
 const DEPLOYMENT_ID: &str = "dev";
 /// Attempts of an SDK call: the engine is in this process, so a second one only helps against injected faults.
-const SDK_ATTEMPTS_MAX: u32 = 3;
-
-/// How a stack comes up.
-pub struct StackOptions {
-    /// The template's text.
-    pub template: String,
-    /// Where everything is kept; `None` keeps nothing.
-    pub data_dir: Option<PathBuf>,
-    /// The port of the public URL on loopback; 0 takes a free one.
-    pub port: u16,
-    /// The clock.
-    pub clock: VirtualClock,
-    /// Where workers can run.
-    pub providers: Providers,
-    /// Which of them the deployment is configured for.
-    pub workers_on: WorkersOn,
-    /// Non-secret variables for every worker.
-    pub worker_env: BTreeMap<String, String>,
-    /// Whether the template's functions run here; otherwise only the AWS endpoint and the stand-ins do.
-    pub functions: bool,
-    /// Whether a demo agent with its bot and user is there.
-    pub demo: bool,
-}
-
-/// The provider that a deployment on this machine is configured for.
-#[derive(Clone)]
-pub enum WorkersOn {
-    /// Processes of this machine.
-    Local,
-    /// Machines of the Fly stand-in.
-    Fly {
-        /// What they run; without one, they run nothing.
-        runner: Option<Arc<dyn Runner>>,
-    },
-}
+const MAX_SDK_ATTEMPTS: u32 = 3;
 
 /// A running stack. Dropping it ends what it runs without waiting.
 pub struct Stack {
@@ -85,43 +47,13 @@ pub struct Stack {
     aws_url: String,
     aws: LocalAws,
     clock: VirtualClock,
-    telegram: StandIn,
+    telegram: FakeTelegram,
     fly: FakeFly,
     demo: Option<Demo>,
     admin_key: String,
     background: Background,
     servers: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-}
-
-/// What calls functions by itself.
-#[derive(Clone)]
-pub(crate) struct Background(Arc<Callers>);
-
-struct Callers {
-    pump: tokio::sync::Mutex<Option<Pump>>,
-    schedules: tokio::sync::Mutex<Option<ScheduleRunner>>,
-}
-
-impl Background {
-    /// Resolves when everything written and due so far has been handed to its functions.
-    async fn settled(&self) {
-        if let Some(schedules) = self.0.schedules.lock().await.as_ref() {
-            schedules.settled().await;
-        }
-        if let Some(pump) = self.0.pump.lock().await.as_ref() {
-            pump.settled().await;
-        }
-    }
-
-    async fn stop(&self) {
-        if let Some(schedules) = self.0.schedules.lock().await.take() {
-            schedules.stop().await;
-        }
-        if let Some(pump) = self.0.pump.lock().await.take() {
-            pump.stop().await;
-        }
-    }
 }
 
 impl Stack {
@@ -146,8 +78,8 @@ impl Stack {
         let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let aws_url = format!("http://{}", aws_listener.local_addr()?);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
-        let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(SDK_ATTEMPTS_MAX));
-        let telegram = StandIn::open(
+        let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
+        let telegram = FakeTelegram::open(
             options.data_dir.as_deref(),
             clock.clone(),
             entropy.clone(),
@@ -162,10 +94,7 @@ impl Stack {
 
         let functions =
             if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
-        let background = Background(Arc::new(Callers {
-            pump: tokio::sync::Mutex::new(None),
-            schedules: tokio::sync::Mutex::new(None),
-        }));
+        let background = Background::default();
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
@@ -177,12 +106,12 @@ impl Stack {
         } else {
             None
         };
-        let pump = Pump::start(Arc::new(aws.engine().clone()), checkpoints(&options)?, functions.mappings)?;
+        let streams = Arc::new(TableStreams(aws.engine().clone()));
+        let pump = Pump::start(streams, checkpoints(&options)?, functions.mappings)?;
         // As if they had not fired for long: what an earlier process left behind is looked at right away.
         let schedules = Schedules::new(functions.schedules, Timestamp::default());
         let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
-        *background.0.pump.lock().await = Some(pump);
-        *background.0.schedules.lock().await = Some(schedules);
+        background.start(pump, schedules).await;
         telegram.resume();
         Ok(Self {
             url,
@@ -224,12 +153,12 @@ impl Stack {
         &self.aws
     }
 
-    /// The Telegram stand-in.
-    pub const fn telegram(&self) -> &StandIn {
+    /// The Telegram emulator.
+    pub const fn telegram(&self) -> &FakeTelegram {
         &self.telegram
     }
 
-    /// The Fly stand-in.
+    /// The Fly emulator.
     pub const fn fly(&self) -> &FakeFly {
         &self.fly
     }
@@ -277,7 +206,7 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
     Ok(LocalAws::new(engine, secrets).with_objects(objects))
 }
 
-/// The Fly stand-in. It is there whatever workers run on, so that nothing on this machine ever calls Fly itself.
+/// The Fly emulator. It is there whatever workers run on, so that nothing on this machine ever calls Fly itself.
 async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
     let (runner, token) = match &options.workers_on {
         WorkersOn::Local => (None, None),
@@ -289,7 +218,7 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> 
         entropy: operator.entropy.clone(),
         token,
         runner,
-        page_len_max: PAGE_LEN_MAX,
+        max_page_len: MAX_PAGE_LEN,
     })?;
     fly.add_app(seed::FLY_APP, seed::FLY_ORGANIZATION);
     Ok(fly)

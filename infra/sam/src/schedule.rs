@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::clock::VirtualClock;
 use crate::invoke::EventFunction;
+use af_runtime::virtual_clock::VirtualClock;
 
 /// The longest real sleep between two looks at the clock. A machine that was suspended comes back with its clock
 /// ahead while its timers stood still.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// A schedule as the template declares it.
 #[derive(Clone, Debug, PartialEq)]
@@ -193,8 +193,8 @@ async fn run(
         futures::future::join_all(firings.into_iter().map(|firing| fire(firing, &functions))).await;
         answers.send_replace(ask);
 
-        let sleep = schedules.next().map_or(SLEEP_MAX, |next| {
-            Duration::from_millis(next.since(clock.now()).as_millis()).min(SLEEP_MAX)
+        let sleep = schedules.next().map_or(MAX_SLEEP, |next| {
+            Duration::from_millis(next.since(clock.now()).as_millis()).min(MAX_SLEEP)
         });
         tokio::select! {
             () = moved => {}

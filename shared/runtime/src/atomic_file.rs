@@ -1,11 +1,14 @@
-//! Small files that are either the old one or the new one, never half of each, whatever kills the process.
+//! Small files that are replaced whole: a process that is killed leaves the old file or the new one, never half of each.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 /// Replaces `path` by `contents`, readable by its owner only: written beside it, flushed to disk, then renamed.
-pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When the new file cannot be written, flushed or renamed.
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = create_private(&fresh)?;
     file.write_all(contents)?;
@@ -14,7 +17,10 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 }
 
 /// The contents of `path`; `None` when there is no such file.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// When the file exists and cannot be read.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,15 +1,45 @@
-//! How the stand-in lets time pass: by the virtual clock, which the whole stack shares.
+//! How code waits: by Tokio's timer, by the virtual clock, or by moving the virtual clock.
 
 use std::time::Duration;
 
 use af_domain::time::Millis;
-use af_providers::Time;
-use af_runtime::clock::Clock;
 use async_trait::async_trait;
 
-use crate::clock::VirtualClock;
+use crate::clock::Clock;
+use crate::virtual_clock::VirtualClock;
 
-/// Waits until the virtual clock has come so far, by itself or because somebody moved it.
+/// Tells the time and lets it pass. A test's own moves a virtual clock in place of waiting.
+#[async_trait]
+pub trait Time: Send + Sync {
+    /// Time since some fixed moment.
+    fn now(&self) -> Duration;
+
+    /// Resolves when so much time has passed.
+    async fn pass(&self, by: Duration);
+}
+
+/// The time of Tokio's runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioTime(tokio::time::Instant);
+
+impl Default for TokioTime {
+    fn default() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+#[async_trait]
+impl Time for TokioTime {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn pass(&self, by: Duration) {
+        tokio::time::sleep(by).await;
+    }
+}
+
+/// Waits until the virtual clock has come so far, by itself or because it was moved.
 #[derive(Clone, Debug)]
 pub struct ClockTime(pub VirtualClock);
 

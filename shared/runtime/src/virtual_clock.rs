@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use af_domain::time::{Millis, Timestamp};
-use af_runtime::clock::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::clock::{Clock, SystemClock};
 
 /// The file in the data folder that keeps the offset across restarts.
 pub const CLOCK_FILE: &str = "clock.json";
@@ -24,7 +25,7 @@ pub struct VirtualClock {
 #[derive(Debug)]
 struct Shared {
     base: Base,
-    /// Milliseconds ahead of the base; the channel also wakes whoever waits for a move.
+    /// Milliseconds ahead of the base; the channel also wakes the tasks that wait for a move.
     offset: watch::Sender<u64>,
     /// The latest moment handed out: the machine's own clock may be set back while we run.
     latest: AtomicU64,
@@ -80,7 +81,7 @@ impl VirtualClock {
     }
 
     /// The machine's time plus the offset kept in `dir` (none the first time). Every move is written there before
-    /// anybody sees it, so that virtual time never runs backwards across a restart.
+    /// it takes effect, so that virtual time never runs backwards across a restart.
     pub fn kept_in(dir: &Path) -> Result<Self, ClockError> {
         let path = dir.join(CLOCK_FILE);
         let contents = crate::atomic_file::read(&path)
@@ -134,7 +135,7 @@ impl VirtualClock {
         let mut offset = self.shared.offset.subscribe();
         async move {
             if offset.changed().await.is_err() {
-                // The clock is gone: nobody can move it any more.
+                // The clock is gone: it cannot be moved any more.
                 std::future::pending::<()>().await;
             }
         }
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_move_is_woken_even_by_one_before_the_first_poll() {
+    async fn a_waiting_task_is_woken_even_by_a_move_before_its_first_poll() {
         let clock = VirtualClock::frozen_at(Timestamp::default());
         let moved = clock.moved();
         clock.advance(Millis::new(1));

@@ -18,7 +18,7 @@ use af_domain::ids::{
 };
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::time::Millis;
-use af_local::aws::Meter;
+use af_emulator_aws::Meter;
 use af_store::conversation::CompleteWith;
 use af_store::{conversation_key, keys};
 use af_tests::bundle::Bundle;

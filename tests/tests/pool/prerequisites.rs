@@ -10,7 +10,7 @@ use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
-use af_local::aws::{Fault, Faults, Service, WireRequest};
+use af_emulator_aws::{Fault, Faults, Service, WireRequest};
 use af_providers::Providers;
 use af_runtime::env::Env;
 use aws_smithy_types::retry::RetryConfig;

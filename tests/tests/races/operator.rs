@@ -13,7 +13,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::WorkerStatus;
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_store::conversation::Commit;
 use af_tests::bundle::START;
 

@@ -13,7 +13,7 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::worker::DrainReason;
-use af_local::aws::Faults;
+use af_emulator_aws::Faults;
 use af_store::conversation::{Commit, CompleteWith};
 use af_store::conversation_key;
 use af_tests::bundle::Bundle;

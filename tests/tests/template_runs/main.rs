@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use af_domain::time::{Millis, Timestamp};
-use af_local::clock::VirtualClock;
-use af_local::stack::{Stack, StackOptions, WorkersOn};
+use af_local::{Stack, StackOptions, WorkersOn};
 use af_providers::Providers;
+use af_runtime::virtual_clock::VirtualClock;
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = include_str!("../../../infra/template.yaml");

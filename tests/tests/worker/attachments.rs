@@ -2,7 +2,7 @@
 
 use af_domain::attachment::WAIT_MAX;
 use af_domain::time::Millis;
-use af_local::telegram::Fault;
+use af_emulator_telegram::Fault;
 use af_tests::telegram::{PHOTO, Person, with_telegram};
 use serde_json::{Value, json};
 

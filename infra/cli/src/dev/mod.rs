@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_local::clock::VirtualClock;
-use af_local::stack::{DevFile, Home, Stack, StackOptions, WorkersOn};
+use af_emulator_fly::Runner;
+use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
 use af_providers::{LocalConfig, LocalProvider, Providers};
+use af_runtime::virtual_clock::VirtualClock;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -171,7 +172,7 @@ impl Dev {
         match self.provider {
             ProviderOption::Local => WorkersOn::Local,
             ProviderOption::Fly => {
-                WorkersOn::Fly { runner: workers.map(|w| Arc::new(w) as Arc<dyn af_local::fly::Runner>) }
+                WorkersOn::Fly { runner: workers.map(|w| Arc::new(MachineProcesses(w)) as Arc<dyn Runner>) }
             }
         }
     }

@@ -20,8 +20,8 @@ use s3s::Body;
 
 use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
 
-/// The address that in-process requests are made out to when no endpoint is served; nothing ever connects to it. With
-/// an IP address, the S3 client writes the bucket into the path; otherwise it would into the host name.
+/// The address of in-process requests when no endpoint is served; nothing ever connects to it. For an IP address the S3
+/// client writes the bucket into the path; for another host it would write the bucket into the host name.
 const IN_PROCESS_URL: &str = "http://127.0.0.1";
 
 /// An HTTP client for SDK clients that hands every request to a [`LocalAws`] in this process.
@@ -88,7 +88,7 @@ async fn within<T>(
     answered.map_err(|lost| ConnectorError::io(lost.into()))
 }
 
-/// What is in memory as a whole stays so, for the SDK reads it without waiting; an object is streamed.
+/// A body that is in memory as a whole stays so, because the SDK reads it without waiting. An object is streamed.
 fn sdk_body(body: Body) -> SdkBody {
     match body.bytes() {
         Some(bytes) => SdkBody::from(bytes),

@@ -1,5 +1,5 @@
 //! The embedded AWS over loopback HTTP, for functions that run in processes of their own against
-//! `AWS_ENDPOINT_URL`, and for whoever was given a presigned URL.
+//! `AWS_ENDPOINT_URL`, and for clients with a presigned URL.
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +19,6 @@ impl LocalAws {
 
 async fn answer(State(aws): State<LocalAws>, request: http::Request<Body>) -> Response {
     let answered = aws.handle(request.map(s3s::Body::http_body_unsync)).await;
-    // A broken connection cannot be shown from within a handler; to an SDK this is as transient.
+    // A handler cannot break the connection. For an SDK this status is as transient.
     answered.unwrap_or_else(|_lost| empty(StatusCode::SERVICE_UNAVAILABLE)).map(Body::new)
 }

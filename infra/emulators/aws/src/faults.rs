@@ -1,4 +1,4 @@
-//! The seam through which a simulation or a test lets a request go wrong, as the network and the service do.
+//! Faults: a simulation or a test lets a request fail as the network and the service do.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use tokio::sync::watch;
 
 use super::wire::{Reply, WireRequest};
 
-/// Decides what happens to each request. It is asked once a request, right before the service would get it; a
+/// Decides what goes wrong with each request. It is asked once for each request, right before the service gets it; a
 /// retry of the SDK is a request of its own.
 pub trait Faults: Send + Sync {
     /// What goes wrong with `request`.
     fn before(&self, request: &WireRequest) -> Fault;
 
-    /// What a bug in the caller would have sent in place of `request`; it meets faults like any other.
+    /// The body that a bug in the caller would have sent instead; the rewritten request is subject to faults as well.
     fn rewritten(&self, request: &WireRequest) -> Option<Value> {
         let _ = request;
         None
     }
 
-    /// `request` was carried out and answered so; whoever wants to give out-of-date answers remembers them here.
+    /// `request` was carried out and got this reply. An implementation that gives out-of-date answers remembers it.
     fn answered(&self, request: &WireRequest, reply: &Reply) {
         let _ = (request, reply);
     }
@@ -44,30 +44,30 @@ pub enum Fault {
         /// The error in the API's JSON (`__type`, `message`, …).
         body: Value,
     },
-    /// The caller sees a broken connection, and so much later the service gets it all the same: it was on its way.
+    /// The caller sees a broken connection; the service gets the request after this time, as one that was on its way.
     Late(Millis),
-    /// It is held up on the way by so much real (not virtual) time, then done.
+    /// It is delayed by this much real (not virtual) time, then done.
     Delay(Millis),
     /// Of each table's keys in a `BatchGetItem`, only the first so many are read, at least one; the answer names the
     /// others as unprocessed, as it does when the service throttles. Nothing to another request.
     Unprocessed(usize),
-    /// It is held up on the way until the gate is opened, then done: its sender was frozen right before it.
+    /// It waits until the gate is opened, then it is done, as when its sender is frozen right before it.
     HeldUp(Gate),
 }
 
-/// What holds requests up until it is opened, for good. Clones are the same gate.
+/// Holds requests back until it is opened; it never closes again. Clones are the same gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<watch::Sender<bool>>);
 
 impl Gate {
-    /// Lets through whoever waits here, or comes later.
+    /// Lets through all requests that wait, and all later ones.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
 
     /// Resolves when the gate is open.
     pub async fn passed(&self) {
-        // Its sender is this gate: an error, which says that the sender is gone, cannot come.
+        // An error would say that the sender is gone, and the sender is this gate.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
@@ -78,8 +78,8 @@ impl PartialEq for Gate {
     }
 }
 
-/// Takes from the batch read `body` all keys of each table but the first `processed`; answers what becomes of these, as
-/// the service names it.
+/// Removes all keys of each table but the first `processed` from the batch read `body`, and returns the removed keys as
+/// the `UnprocessedKeys` of the answer.
 pub(super) fn take_unprocessed(body: &mut Value, processed: usize) -> Value {
     let mut unprocessed = json!({});
     for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {

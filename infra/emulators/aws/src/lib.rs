@@ -2,8 +2,8 @@
 //!
 //! [`LocalAws`] answers one request; SDK clients reach it through [`LocalHttpClient`] without a socket, other
 //! processes through [`LocalAws::endpoint_router`]. A handle may carry a [`Meter`], which counts what its requests
-//! cost, and [`Faults`], which let them go wrong; both concern that handle and its clones only, so that several
-//! actors on one engine are metered and troubled apart. Requests for objects are neither metered nor troubled.
+//! cost, and [`Faults`], which let them fail. Both belong to that handle and its clones only, so that each of several
+//! actors on one engine has its own. Requests for objects have neither.
 
 mod client;
 mod dynamodb;
@@ -33,21 +33,21 @@ pub use wire::{Reply, Service, WireRequest};
 /// The region of everything here.
 pub const REGION: &str = "local";
 
-/// The key id of the only credentials here. S3 checks it and its secret; the other services take any.
+/// The key id of the only credentials here. S3 checks it and its secret; the other services accept any.
 pub const ACCESS_KEY_ID: &str = "local";
 
 /// The secret that belongs to [`ACCESS_KEY_ID`].
 pub const SECRET_ACCESS_KEY: &str = "local";
 
-/// The largest request body that DynamoDB accepts; none of Secrets Manager's comes near it. Objects are streamed.
-const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The largest request body that DynamoDB accepts; bodies for Secrets Manager are far smaller. Objects are streamed.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often a request lets other tasks run before it is carried out. The engine answers at once where a network
-/// would not: without this, two tasks on one thread would never come between each other's requests.
+/// How often a request lets other tasks run before it is carried out. The engine answers at once, which a network does
+/// not: without this, the requests of two tasks on one thread would never interleave.
 const YIELDS: usize = 1;
 
-/// The same for a metered request, between its start and its execution: the first of two requests sent side by
-/// side must not be over before the second begins, which may need a few turns in the SDK until it starts.
+/// The same for a metered request, between its start and its execution. The first of two concurrent requests must not
+/// end before the second one starts, and the SDK may need a few turns to start it.
 const METERED_YIELDS: usize = 16;
 
 /// The services of one machine, as a handle that is cheap to clone.
@@ -61,7 +61,7 @@ pub struct LocalAws {
     faults: Option<Arc<dyn Faults>>,
 }
 
-/// The connection broke before an answer arrived: a [`Fault`] wanted it.
+/// The connection broke before an answer arrived, because a [`Fault`] said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was lost")]
 pub struct ConnectionLost;
@@ -77,8 +77,8 @@ impl LocalAws {
         Self { objects: Some(objects), ..self }
     }
 
-    /// The same services; `url` is where [`LocalAws::endpoint_router`] is served. In-process requests are made out
-    /// to it, so that a URL which a client of ours presigns leads there. Without it, such URLs lead nowhere.
+    /// The same services; `url` is where [`LocalAws::endpoint_router`] is served. In-process requests are addressed to
+    /// it, so that a URL presigned by an in-process client works. Without it, presigned URLs lead nowhere.
     pub fn with_endpoint_url(self, url: &str) -> Self {
         Self { endpoint_url: Some(url.into()), ..self }
     }
@@ -104,7 +104,7 @@ impl LocalAws {
             return Ok(objects.call(request).await);
         }
         let (parts, mut body) = request.into_parts();
-        let Ok(body) = body.store_all_limited(BODY_BYTES_MAX).await else {
+        let Ok(body) = body.store_all_limited(MAX_BODY_BYTES).await else {
             return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
         };
         let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {
@@ -116,7 +116,7 @@ impl LocalAws {
 
     /// Answers one request that was taken apart: metered and subject to faults like any other.
     pub async fn call(&self, mut request: WireRequest) -> Result<Reply, ConnectionLost> {
-        // Budgets are of requests to DynamoDB; secrets are cached by whoever reads them.
+        // Budgets count requests to DynamoDB; the readers of secrets cache them.
         let meter = self.meter.as_ref().filter(|_| request.service == Service::DynamoDb);
         let metered = meter.map(|meter| {
             meter::ask_for_capacity(&request.operation, &mut request.body);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::wire::Reply;
 
 /// Calls kept in detail between two [`Meter::take`]s; the sums go on counting beyond it.
-const CALLS_KEPT_MAX: usize = 1_000;
+const MAX_CALLS_KEPT: usize = 1_000;
 
 /// Counts the DynamoDB requests of the clients it is given to. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +112,7 @@ impl Metered {
         usage.index_write_units += call.index_write_units;
         usage.read_units += call.read_units;
         usage.failed_conditions += u32::from(is_failed_condition(&reply.body));
-        if usage.calls.len() < CALLS_KEPT_MAX {
+        if usage.calls.len() < MAX_CALLS_KEPT {
             usage.calls.push(call);
         }
     }

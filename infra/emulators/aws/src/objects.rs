@@ -35,7 +35,7 @@ use tempfile::TempDir;
 use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, empty};
 
 /// The longest name that a file has on the systems we run on.
-const FILE_NAME_BYTES_MAX: usize = 255;
+const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// An embedded S3. Clones share the same objects.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl Objects {
     /// Answers one request as S3 does, path-style.
     pub(super) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
         name_host(&mut request);
-        // HTTP sends no body in answer to HEAD; where there is no connection nobody has dropped it.
+        // HTTP sends no body in answer to HEAD; without a connection, no server has dropped it.
         let has_body = request.method() != Method::HEAD;
         match self.service.call(request).await {
             Ok(response) if has_body => response,
@@ -128,7 +128,7 @@ impl std::fmt::Debug for Objects {
     }
 }
 
-/// The host is part of what is signed, but where there is no connection nobody has written its header.
+/// The host is part of the signature, but without a connection no client has written its header.
 fn name_host(request: &mut Request<Body>) {
     let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
     if let Some(Ok(host)) = authority {
@@ -167,7 +167,7 @@ impl S3Access for Declared {
 fn key_fits(bucket: &str, key: &str) -> bool {
     const AROUND_BYTES: usize = ".bucket-.object-.metadata.json".len();
     let in_base64 = |name: &str| (name.len() * 4).div_ceil(3);
-    AROUND_BYTES + in_base64(bucket) + in_base64(key) <= FILE_NAME_BYTES_MAX
+    AROUND_BYTES + in_base64(bucket) + in_base64(key) <= MAX_FILE_NAME_BYTES
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Secrets {
     /// # Errors
     /// When the file exists and cannot be read, or does not hold secrets.
     pub fn open(path: &Path) -> Result<Self, SecretsError> {
-        let contents = crate::atomic_file::read(path)
+        let contents = af_runtime::atomic_file::read(path)
             .map_err(|source| SecretsError::Unreadable { path: path.to_owned(), source })?;
         let state = match contents {
             None => State::default(),
@@ -118,7 +118,7 @@ impl Secrets {
             return Ok(());
         };
         let contents = serde_json::to_vec_pretty(state)?;
-        tokio::task::spawn_blocking(move || crate::atomic_file::replace(&file, &contents)).await?
+        tokio::task::spawn_blocking(move || af_runtime::atomic_file::replace(&file, &contents)).await?
     }
 }
 

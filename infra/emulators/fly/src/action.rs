@@ -1,9 +1,9 @@
-//! Which request this is, by its method and path.
+//! The action that a request asks for, by its method and path.
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-/// What Fly counts, and what faults are ordered for.
+/// An action of the API. Rate limits and faults are kept for each action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -41,7 +41,7 @@ pub enum Action {
     DestroyVolume,
 }
 
-/// A request's action, and what it is about.
+/// The action of a request, and the app and resource that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub action: Action,
@@ -51,7 +51,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// What `method` and `path` (below `/v1`) ask for; none where Fly, or this stand-in, has no such route.
+    /// What `method` and `path` (below `/v1`) ask for; `None` for a route that Fly or this emulator does not have.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let ["apps", app, rest @ ..] = segments.as_slice() else { return None };

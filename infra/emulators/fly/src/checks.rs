@@ -1,5 +1,6 @@
-//! What the Machines API takes, after its OpenAPI document: names, types and values of fields. Stricter than Fly in
-//! one respect: a field that the document does not know is refused, since it can only be a mistake of ours.
+//! The bodies that the Machines API accepts, after its OpenAPI document: names, types and values of fields. In one
+//! respect the emulator is stricter than Fly: it refuses a field that the document does not name, because such a field
+//! can only be a mistake in this project.
 
 use serde_json::Value;
 
@@ -10,16 +11,16 @@ pub(super) struct Field {
     kind: Kind,
 }
 
-/// What a value must be.
+/// The type and range of a value.
 pub(super) enum Kind {
     Bool,
-    /// A whole number from, to.
+    /// A whole number between the two, both included.
     Int(i64, i64),
     Text(fn(&str) -> bool, &'static str),
     /// An object whose values are text.
     Map,
     Object(&'static [Field]),
-    /// A list of at most so many.
+    /// A list of objects, with its greatest length.
     List(usize, &'static [Field]),
 }
 
@@ -48,7 +49,7 @@ const CONFIG: &[Field] = &[
     optional("guest", Kind::Object(GUEST)),
     optional("env", Kind::Map),
     optional("metadata", Kind::Map),
-    // Fly mounts one volume in a machine, and no more.
+    // Fly mounts at most one volume in a machine.
     optional("mounts", Kind::List(1, MOUNT)),
     optional("auto_destroy", Kind::Bool),
     optional("restart", Kind::Object(RESTART)),

@@ -1,10 +1,11 @@
-//! Control routes of the stand-in, on loopback only: what machines there are, failures on order.
+//! Control routes of the emulator, on loopback only: they list machines and volumes, and queue faults.
 
-use af_http::{ApiJson, Problem};
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub(super) fn router(fly: FakeFly) -> Router {
         .with_state(fly)
 }
 
-/// The app as it is now; environments are left out, they hold tokens.
+/// The present state of the app. Environments are left out because they hold tokens.
 async fn show(State(fly): State<FakeFly>, Path(app): Path<String>) -> Result<Json<Value>, StatusCode> {
     fly.inner.catch_up(&app).await;
     let memory = fly.inner.lock();
@@ -63,7 +64,19 @@ const fn once() -> usize {
     1
 }
 
-async fn faults(State(fly): State<FakeFly>, ApiJson(order): ApiJson<Order>) -> Result<Json<Value>, Problem> {
+async fn faults(
+    State(fly): State<FakeFly>,
+    order: Result<Json<Order>, JsonRejection>,
+) -> Result<Json<Value>, Response> {
+    let Json(order) = order.map_err(refused)?;
     fly.fault(order.action, &order.fault, order.times);
     Ok(Json(json!({"queued": order.times})))
+}
+
+/// Says in the form of RFC 9457 why a body cannot be used.
+fn refused(rejection: JsonRejection) -> Response {
+    let status = rejection.status();
+    let title = status.canonical_reason().unwrap_or_default();
+    let problem = json!({"title": title, "status": status.as_u16(), "detail": rejection.body_text()});
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
 }

@@ -1,4 +1,4 @@
-//! Failures on order: what a test, or somebody who tries things out, wants the Machines API to do next.
+//! Faults that a test, or a developer through the control routes, queues for the next requests.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,38 +7,38 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::state::MachineState;
 
-/// Failures that may wait for one action.
-const FAULTS_MAX: usize = 1_000;
+/// Faults that are queued for one action at most.
+const MAX_FAULTS: usize = 1_000;
 
-/// What happens to a request.
+/// What goes wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Fault {
-    /// It is answered with a failure and not carried out: a creation that fails, a burst of 5xx, a refused deletion.
+    /// It fails and is not carried out: a creation that fails, a burst of 5xx, a refused deletion.
     Refused {
         /// The status, 400 to 599.
         status: u16,
-        /// Fly's words.
+        /// The error text.
         error: String,
         /// `Retry-After`, in seconds.
         #[serde(default)]
         retry_after_secs: Option<u64>,
     },
-    /// It is carried out, and its answer is a gateway's error.
+    /// It is carried out, and its answer is the error of a gateway.
     AnswerLost,
-    /// It is answered, and the machine that was told to stop never does; only force ends it.
+    /// It succeeds, but the machine that it stops never ends; only a forced destroy ends it.
     StuckStopping,
-    /// It is carried out, and the machine that was made comes to this state in place of starting: `failed`, or
-    /// `launch_failed`, in which only force removes it.
+    /// It is carried out, but the created machine ends up in this state and never starts: `failed`, or
+    /// `launch_failed`, in which only a forced destroy removes it.
     NeverStarts {
         /// The state.
         state: MachineState,
     },
-    /// A list is answered as if nothing were there.
+    /// A list is answered empty.
     EmptyList,
-    /// It is carried out and answered this much later, by the virtual clock.
+    /// It is carried out and answered later, by the virtual clock.
     Late {
-        /// How much later.
+        /// How much later, in milliseconds.
         ms: u64,
     },
 }
@@ -52,14 +52,14 @@ impl Fault {
     }
 }
 
-/// The failures that wait, by action.
+/// The queued faults, by action.
 #[derive(Debug, Default)]
 pub(super) struct Faults(HashMap<Action, VecDeque<Fault>>);
 
 impl Faults {
     pub fn queue(&mut self, action: Action, fault: &Fault, times: usize) {
         let waiting = self.0.entry(action).or_default();
-        let room = FAULTS_MAX.saturating_sub(waiting.len());
+        let room = MAX_FAULTS.saturating_sub(waiting.len());
         waiting.extend(std::iter::repeat_n(fault, times.min(room)).cloned());
     }
 

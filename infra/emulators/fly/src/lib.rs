@@ -1,19 +1,20 @@
-//! The Fly stand-in: the part of the Machines API that the `fly` provider uses, on loopback.
+//! The Fly emulator: the part of the Machines API that the `fly` provider uses, on loopback.
 //!
-//! It checks what it receives, counts requests as Fly does, moves machines on by the virtual clock, and fails on
-//! order. A machine runs nothing, or, with a [`Runner`], a real process. What it knows is kept in `fly.json` where
-//! it has a folder: a `dev` that was killed finds its machines again.
+//! It checks every request, keeps the rate limits of Fly, lets machines change state by the virtual clock, and fails
+//! when a fault is queued. A machine runs nothing or, with a [`Runner`], a real process. With a data folder, the state
+//! is kept in `fly.json`, so that a `dev` that was killed finds its machines again.
 //!
-//! | Here | What it is |
+//! | file | content |
 //! |---|---|
-//! | `action.rs`, `api.rs` | routes, and what is common to all: token, app, rate, faults |
-//! | `machines.rs`, `volumes.rs` | what each does |
-//! | `checks.rs`, `limits.rs` | what Fly takes, and how often |
-//! | `state.rs`, `runner.rs`, `time.rs` | machines, what they run, and how time passes |
-//! | `control.rs`, `faults.rs` | for whoever tries things out |
+//! | `action.rs`, `api.rs`, `call.rs` | routes, and what all requests share: token, app, rate limit, faults |
+//! | `machines.rs`, `volumes.rs` | the actions |
+//! | `checks.rs`, `limits.rs` | accepted bodies and rate limits |
+//! | `state.rs`, `runner.rs` | machines and volumes, and the processes that machines run |
+//! | `control.rs`, `faults.rs` | control routes and queued faults |
 
 mod action;
 mod api;
+mod call;
 mod checks;
 mod control;
 mod faults;
@@ -21,14 +22,13 @@ mod limits;
 mod machines;
 mod runner;
 mod state;
-mod time;
 mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use af_providers::Time;
 use af_runtime::entropy::Entropy;
+use af_runtime::time::Time;
 use anyhow::Context;
 use axum::Router;
 
@@ -39,31 +39,30 @@ pub use action::Action;
 pub use faults::Fault;
 pub use runner::Runner;
 pub use state::MachineState;
-pub use time::{ClockTime, LeapingTime};
 
-/// The file that keeps what the stand-in knows.
+/// The file that keeps the state.
 const FILE: &str = "fly.json";
 
-/// What the stand-in is made of.
+/// How the emulator is set up.
 pub struct Options {
-    /// Where it keeps what it knows; nowhere when none.
+    /// The folder that keeps the state; `None` keeps it in memory only.
     pub data_dir: Option<PathBuf>,
-    /// How it tells and passes time.
+    /// How it tells the time and waits.
     pub time: Arc<dyn Time>,
     /// The source of ids.
     pub entropy: Arc<Entropy>,
-    /// The one token that opens it; any when none.
+    /// The only accepted token; `None` accepts any.
     pub token: Option<String>,
-    /// What its machines run.
+    /// Runs the processes of machines; without it, machines run nothing.
     pub runner: Option<Arc<dyn Runner>>,
-    /// Items of a page at most, whatever is asked for.
-    pub page_len_max: usize,
+    /// Items of a page at most, whatever limit a request names.
+    pub max_page_len: usize,
 }
 
 /// Items of a page at most, as on Fly.
-pub const PAGE_LEN_MAX: usize = 1_000;
+pub const MAX_PAGE_LEN: usize = 1_000;
 
-/// The stand-in. Cheap to clone.
+/// The emulator. Cheap to clone.
 #[derive(Clone)]
 pub struct FakeFly {
     inner: Arc<Inner>,
@@ -75,7 +74,7 @@ struct Inner {
     entropy: Arc<Entropy>,
     token: Option<String>,
     runner: Option<Arc<dyn Runner>>,
-    page_len_max: usize,
+    max_page_len: usize,
     memory: Mutex<Memory>,
 }
 
@@ -84,13 +83,13 @@ struct Memory {
     state: State,
     limits: Limits,
     faults: faults::Faults,
-    /// Requests that came too often.
+    /// Requests that were refused by a rate limit.
     refused_for_rate: u64,
     requests: u64,
 }
 
 impl FakeFly {
-    /// Opens the stand-in with what it knew before.
+    /// Opens the emulator with the state of its data folder.
     ///
     /// # Errors
     /// When its file cannot be read.
@@ -106,13 +105,13 @@ impl FakeFly {
             entropy: options.entropy,
             token: options.token,
             runner: options.runner,
-            page_len_max: options.page_len_max,
+            max_page_len: options.max_page_len,
             memory: Mutex::new(Memory { state, ..Memory::default() }),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Makes an app, unless it is there.
+    /// Creates an app, unless it exists.
     pub fn add_app(&self, name: &str, organization: &str) {
         let mut memory = self.inner.lock();
         let app = memory.state.apps.entry(name.to_owned()).or_default();
@@ -120,7 +119,7 @@ impl FakeFly {
         self.inner.keep(&memory.state);
     }
 
-    /// Orders a failure for the next `times` requests of this kind.
+    /// Queues a fault for the next `times` requests of this action.
     pub fn fault(&self, action: Action, fault: &Fault, times: usize) {
         self.inner.lock().faults.queue(action, fault, times);
     }
@@ -143,12 +142,12 @@ impl FakeFly {
         gone.is_some()
     }
 
-    /// How many requests came too often and were refused.
+    /// How many requests were refused by a rate limit.
     pub fn refused_for_rate(&self) -> u64 {
         self.inner.lock().refused_for_rate
     }
 
-    /// How many requests came in all.
+    /// How many requests arrived.
     pub fn requests(&self) -> u64 {
         self.inner.lock().requests
     }
@@ -165,7 +164,7 @@ impl FakeFly {
 }
 
 fn read(path: &Path) -> anyhow::Result<State> {
-    let contents = crate::atomic_file::read(path)?;
+    let contents = af_runtime::atomic_file::read(path)?;
     let state = contents.map(|bytes| serde_json::from_slice(&bytes)).transpose();
     Ok(state.with_context(|| format!("{} cannot be read", path.display()))?.unwrap_or_default())
 }
@@ -180,32 +179,32 @@ impl Inner {
         u64::try_from(self.time.now().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Writes down what is known. It is a stand-in: what it cannot write down it still knows until it ends.
+    /// Writes the state to the file. When that fails, the state lives on in memory until the process ends.
     fn keep(&self, state: &State) {
         let Some(path) = &self.file else { return };
         let written = serde_json::to_vec(state)
             .map_err(std::io::Error::other)
-            .and_then(|json| crate::atomic_file::replace(path, &json));
+            .and_then(|json| af_runtime::atomic_file::replace(path, &json));
         if let Err(error) = written {
-            tracing::error!(%error, "the Fly stand-in could not write down what happened");
+            tracing::error!(%error, "the Fly emulator cannot write its state");
         }
     }
 
-    /// A name for something new: letters and digits.
+    /// A random id of `len` letters and digits.
     fn id(&self, len: usize) -> String {
         let mut id = data_encoding::HEXLOWER.encode(&self.entropy.bytes::<16>());
         id.truncate(len);
         id
     }
 
-    /// Brings machines to where they are: by time, and by what their processes do.
+    /// Updates the states of machines: by time, and by whether their processes run.
     async fn catch_up(&self, app: &str) {
         let running = match &self.runner {
             None => None,
             Some(runner) => match runner.running().await {
                 Ok(running) => Some(running),
                 Err(error) => {
-                    tracing::error!(%error, "machines' processes cannot be seen");
+                    tracing::error!(%error, "the processes of machines cannot be listed");
                     None
                 }
             },

@@ -1,20 +1,20 @@
-//! What Fly takes at most: one request a second of each action of an app, three at once, and five looks at a machine
-//! a second.
+//! The rate limits of Fly: for each action of an app one request a second with bursts of three, and five requests a
+//! second for getting a machine.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::action::Action;
 
-/// How much too early a request may come: the clocks of two processes never agree to the millisecond.
+/// How much too early a request may arrive: the clocks of two processes never agree to the millisecond.
 const TOLERANCE: Duration = Duration::from_millis(50);
 
-/// Buckets by action and app, each with what is left in it and when that was so.
+/// Token buckets by action and app, each with its tokens and the moment at which it had them.
 #[derive(Debug, Default)]
 pub(super) struct Limits(HashMap<(Action, String), (f64, Duration)>);
 
 impl Limits {
-    /// Takes one request, or says in how many seconds the next one may come.
+    /// Takes one request; the error is the number of seconds until the next one is allowed.
     pub fn take(&mut self, action: Action, app: &str, now: Duration) -> Result<(), u64> {
         let (a_second, burst) = match action {
             Action::GetMachine => (5.0, 5.0),

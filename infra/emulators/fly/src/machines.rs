@@ -1,4 +1,4 @@
-//! Machines of the stand-in.
+//! The actions on machines.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::api::{Answer, Asked, Refused};
-use super::checks::{CREATE_MACHINE, LEASE, STOP, check};
-use super::state::{App, Lease, Machine, MachineState};
-use super::{FakeFly, Memory};
+use crate::call::{Answer, Call, Refused, page};
+use crate::checks::{CREATE_MACHINE, LEASE, STOP, check};
+use crate::state::{App, Lease, Machine, MachineState};
+use crate::{FakeFly, Memory};
 
-/// Where a machine is made for which no region is named.
+/// The region of a machine whose request names none.
 const REGION: &str = "fra";
-/// Longest wait, in seconds; also the one for which none is named.
-const WAIT_SECS_MAX: u64 = 60;
-/// Between two looks at a process while somebody waits for it.
+/// Longest wait, in seconds, and the wait of a request that names none.
+const MAX_WAIT_SECS: u64 = 60;
+/// Time between two checks of a process while a request waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Time that a lease is held where none is named.
+/// Duration of a lease whose request names none.
 const LEASE_SECS: u64 = 60;
 
 fn shown(machine: &Machine) -> Value {
@@ -34,83 +34,59 @@ fn shown(machine: &Machine) -> Value {
     })
 }
 
-fn app_of<'a>(memory: &'a mut Memory, asked: &Asked) -> Result<&'a mut App, Refused> {
-    memory.state.apps.get_mut(&asked.target.app).ok_or_else(|| Refused::not_found("app"))
+fn app_of<'a>(memory: &'a mut Memory, call: &Call) -> Result<&'a mut App, Refused> {
+    memory.state.apps.get_mut(&call.target.app).ok_or_else(|| Refused::not_found("app"))
 }
 
-fn machine_of<'a>(memory: &'a mut Memory, asked: &Asked) -> Result<&'a mut Machine, Refused> {
-    let machine = app_of(memory, asked)?.machines.get_mut(&asked.target.id);
+fn machine_of<'a>(memory: &'a mut Memory, call: &Call) -> Result<&'a mut Machine, Refused> {
+    let machine = app_of(memory, call)?.machines.get_mut(&call.target.id);
     machine.filter(|m| m.is_there()).ok_or_else(|| Refused::not_found("machine"))
 }
 
-/// The machine, for a request that changes it: not while somebody else holds its lease.
-fn changeable<'a>(memory: &'a mut Memory, asked: &Asked, now: u64) -> Result<&'a mut Machine, Refused> {
-    let machine = machine_of(memory, asked)?;
-    let nonce = asked.headers.get("fly-machine-lease-nonce").and_then(|v| v.to_str().ok());
+/// The machine, for a request that changes it. Refused while another caller holds the lease of the machine.
+fn changeable<'a>(memory: &'a mut Memory, call: &Call, now: u64) -> Result<&'a mut Machine, Refused> {
+    let machine = machine_of(memory, call)?;
+    let nonce = call.headers.get("fly-machine-lease-nonce").and_then(|v| v.to_str().ok());
     match &machine.lease {
         Some(lease) if lease.expires_at > now && nonce != Some(lease.nonce.as_str()) => {
-            Err(Refused::new(StatusCode::CONFLICT, "aborted: machine is leased by somebody else"))
+            Err(Refused::new(StatusCode::CONFLICT, "aborted: machine is leased by another caller"))
         }
         _ => Ok(machine),
     }
 }
 
-/// One page of `items`, which are in the order of their ids; the cursor is the last id of the page before.
-pub(super) fn page<'a, T: 'a>(
-    items: impl Iterator<Item = &'a T>,
-    page_len_max: usize,
-    asked: &Asked,
-    id: impl Fn(&T) -> String,
-    shown: impl Fn(&T) -> Value,
-) -> Result<Answer, Refused> {
-    let paged = asked.query("limit").is_some() || asked.query("cursor").is_some();
-    let limit = match asked.query("limit").map(str::parse::<usize>) {
-        None => page_len_max,
-        Some(Ok(limit)) if limit > 0 => limit.min(page_len_max),
-        Some(_) => return Err(Refused::invalid("limit must be a whole number above 0")),
-    };
-    let after = asked.query("cursor").unwrap_or_default();
-    let mut rest: Vec<&T> = items.filter(|item| id(item).as_str() > after).collect();
-    let more = paged && rest.len() > limit;
-    if paged {
-        rest.truncate(limit);
-    }
-    let next_cursor = rest.last().filter(|_| more).map(|last| id(last));
-    Ok(Answer { body: rest.into_iter().map(shown).collect(), next_cursor })
-}
-
-pub(super) fn app(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+pub(super) fn app(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    let organization = app_of(&mut memory, asked)?.organization.clone();
+    let organization = app_of(&mut memory, call)?.organization.clone();
     let organization = json!({"name": organization, "slug": organization});
-    Ok(json!({"name": asked.target.app, "status": "deployed", "organization": organization}).into())
+    Ok(json!({"name": call.target.app, "status": "deployed", "organization": organization}).into())
 }
 
-pub(super) fn list(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+pub(super) fn list(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     let known = |name: &str| matches!(name, "limit" | "cursor" | "include_deleted" | "region" | "summary");
-    let filters: Vec<(&str, &str)> = asked
+    let filters: Vec<(&str, &str)> = call
         .query
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix("metadata.")?, value.as_str())))
         .collect();
-    if let Some((name, _)) = asked.query.iter().find(|(n, _)| !known(n) && !n.starts_with("metadata.")) {
+    if let Some((name, _)) = call.query.iter().find(|(n, _)| !known(n) && !n.starts_with("metadata.")) {
         return Err(Refused::invalid(format!("unknown parameter {name}")));
     }
-    let deleted_too = asked.query("include_deleted") == Some("true");
+    let deleted_too = call.query("include_deleted") == Some("true");
     let mut memory = fly.inner.lock();
-    let machines = app_of(&mut memory, asked)?.machines.values().filter(|machine| {
+    let machines = app_of(&mut memory, call)?.machines.values().filter(|machine| {
         (deleted_too || machine.is_there())
-            && asked.query("region").is_none_or(|region| region == machine.region)
+            && call.query("region").is_none_or(|region| region == machine.region)
             && filters.iter().all(|(key, value)| machine.metadata(key) == Some(value))
     });
-    page(machines, fly.inner.page_len_max, asked, |m| m.id.clone(), shown)
+    page(machines, fly.inner.max_page_len, call, |m| m.id.clone(), shown)
 }
 
-pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
-    check(&asked.body, CREATE_MACHINE).map_err(Refused::invalid)?;
+pub(super) async fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+    check(&call.body, CREATE_MACHINE).map_err(Refused::invalid)?;
     let now = fly.inner.now();
     let id = fly.inner.id(14);
-    let body = &asked.body;
+    let body = &call.body;
     let mut machine = Machine {
         name: body["name"].as_str().map_or_else(|| format!("unnamed-{id}"), str::to_owned),
         region: body["region"].as_str().unwrap_or(REGION).to_owned(),
@@ -126,26 +102,27 @@ pub(super) async fn create(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refus
         id,
     };
     if body["skip_launch"].as_bool().unwrap_or_default() {
-        return Err(Refused::invalid("skip_launch is not stood in for"));
+        return Err(Refused::invalid("skip_launch is not emulated"));
     }
-    // One that never starts has no process either.
-    let runs = fly.inner.runner.is_some() && asked.comes_to == MachineState::Started;
+    // A machine that never starts has no process either.
+    let runs = fly.inner.runner.is_some() && call.comes_to == MachineState::Started;
     machine.launching = runs;
     if !runs {
-        machine.begin(asked.comes_to, now);
+        machine.begin(call.comes_to, now);
     }
     {
         let mut memory = fly.inner.lock();
-        attach(app_of(&mut memory, asked)?, &machine)?;
+        attach(app_of(&mut memory, call)?, &machine)?;
         fly.inner.keep(&memory.state);
     }
     if runs {
-        launch(fly, &asked.target.app, &machine).await;
+        launch(fly, &call.target.app, &machine).await;
     }
     Ok(shown(&machine).into())
 }
 
-/// Starts the machine's process. One that cannot be started has ended, as an image that cannot be pulled has on Fly.
+/// Starts the process of the machine. A process that cannot be started counts as ended, as on Fly an image that cannot
+/// be pulled.
 async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
     let Some(runner) = &fly.inner.runner else { return };
     let env: BTreeMap<String, String> = machine.config["env"]
@@ -164,7 +141,7 @@ async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
         match started {
             Ok(()) => known.launched(),
             Err(error) => {
-                tracing::error!(machine = machine.name, %error, "a machine's process could not be started");
+                tracing::error!(machine = machine.name, %error, "the process of a machine cannot be started");
                 known.ended();
             }
         }
@@ -197,29 +174,29 @@ fn attach(app: &mut App, machine: &Machine) -> Result<(), Refused> {
     Ok(())
 }
 
-pub(super) fn get(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+pub(super) fn get(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    // Fly still shows what it has destroyed, as long as it knows it.
-    let machine = app_of(&mut memory, asked)?.machines.get(&asked.target.id);
+    // Fly still shows a destroyed machine for a while.
+    let machine = app_of(&mut memory, call)?.machines.get(&call.target.id);
     Ok(shown(machine.ok_or_else(|| Refused::not_found("machine"))?).into())
 }
 
-pub(super) fn cordon(fly: &FakeFly, asked: &Asked, cordoned: bool) -> Result<Answer, Refused> {
+pub(super) fn cordon(fly: &FakeFly, call: &Call, cordoned: bool) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    changeable(&mut memory, asked, fly.inner.now())?.cordoned = cordoned;
+    changeable(&mut memory, call, fly.inner.now())?.cordoned = cordoned;
     fly.inner.keep(&memory.state);
     Ok(json!({"ok": true}).into())
 }
 
-pub(super) async fn stop(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
-    if !asked.body.is_null() {
-        check(&asked.body, STOP).map_err(Refused::invalid)?;
+pub(super) async fn stop(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+    if !call.body.is_null() {
+        check(&call.body, STOP).map_err(Refused::invalid)?;
     }
     let now = fly.inner.now();
     let told = {
         let mut memory = fly.inner.lock();
-        let machine = changeable(&mut memory, asked, now)?;
-        machine.stuck |= asked.stuck;
+        let machine = changeable(&mut memory, call, now)?;
+        machine.stuck |= call.stuck;
         if machine.state == MachineState::Destroying {
             return Err(Refused::precondition("machine is being destroyed"));
         }
@@ -234,20 +211,20 @@ pub(super) async fn stop(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused
     Ok(json!({"ok": true}).into())
 }
 
-pub(super) async fn wait(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
-    let wanted = asked.query("state").unwrap_or("started").to_owned();
+pub(super) async fn wait(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+    let wanted = call.query("state").unwrap_or("started").to_owned();
     if !matches!(wanted.as_str(), "started" | "stopped" | "suspended" | "destroyed") {
         return Err(Refused::invalid("state must be started, stopped, suspended or destroyed"));
     }
-    let timeout = asked.query("timeout").map_or(Ok(WAIT_SECS_MAX), str::parse::<u64>);
-    let timeout = timeout.ok().filter(|secs| (1..=WAIT_SECS_MAX).contains(secs));
+    let timeout = call.query("timeout").map_or(Ok(MAX_WAIT_SECS), str::parse::<u64>);
+    let timeout = timeout.ok().filter(|secs| (1..=MAX_WAIT_SECS).contains(secs));
     let timeout = timeout.ok_or_else(|| Refused::invalid("timeout must be 1 to 60 seconds"))?;
     let deadline = fly.inner.now() + timeout * 1_000;
     loop {
         let now = fly.inner.now();
         let until = {
             let mut memory = fly.inner.lock();
-            let machine = app_of(&mut memory, asked)?.machines.get(&asked.target.id);
+            let machine = app_of(&mut memory, call)?.machines.get(&call.target.id);
             let machine = machine.ok_or_else(|| Refused::not_found("machine"))?;
             if machine.state.as_str() == wanted {
                 return Ok(json!({"ok": true}).into());
@@ -261,16 +238,16 @@ pub(super) async fn wait(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused
         let left = Duration::from_millis(until.saturating_sub(now).max(1));
         let look = if fly.inner.runner.is_some() { left.min(LOOK_EVERY) } else { left };
         fly.inner.time.pass(look).await;
-        fly.inner.catch_up(&asked.target.app).await;
+        fly.inner.catch_up(&call.target.app).await;
     }
 }
 
-pub(super) async fn destroy(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
-    let force = asked.query("force") == Some("true");
+pub(super) async fn destroy(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+    let force = call.query("force") == Some("true");
     let now = fly.inner.now();
     let name = {
         let mut memory = fly.inner.lock();
-        let machine = changeable(&mut memory, asked, now)?;
+        let machine = changeable(&mut memory, call, now)?;
         if !matches!(machine.state, MachineState::Stopped | MachineState::Failed) && !force {
             let why = "unable to destroy machine, not currently stopped, suspended, failed or created";
             return Err(Refused::precondition(why));
@@ -296,29 +273,29 @@ fn shown_lease(lease: &Lease) -> Value {
     json!({"status": "success", "data": data})
 }
 
-pub(super) fn lease(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+pub(super) fn lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     let now = fly.inner.now();
     let mut memory = fly.inner.lock();
-    let lease = machine_of(&mut memory, asked)?.lease.as_ref().filter(|l| l.expires_at > now);
+    let lease = machine_of(&mut memory, call)?.lease.as_ref().filter(|l| l.expires_at > now);
     Ok(shown_lease(lease.ok_or_else(|| Refused::not_found("lease"))?).into())
 }
 
-pub(super) fn take_lease(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
-    if !asked.body.is_null() {
-        check(&asked.body, LEASE).map_err(Refused::invalid)?;
+pub(super) fn take_lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+    if !call.body.is_null() {
+        check(&call.body, LEASE).map_err(Refused::invalid)?;
     }
     let now = fly.inner.now();
     let nonce = fly.inner.id(12);
     let mut memory = fly.inner.lock();
-    let machine = changeable(&mut memory, asked, now)?;
-    let expires_at = now + asked.body["ttl"].as_u64().unwrap_or(LEASE_SECS) * 1_000;
-    let description = asked.body["description"].as_str().unwrap_or_default().to_owned();
+    let machine = changeable(&mut memory, call, now)?;
+    let expires_at = now + call.body["ttl"].as_u64().unwrap_or(LEASE_SECS) * 1_000;
+    let description = call.body["description"].as_str().unwrap_or_default().to_owned();
     let lease = machine.lease.insert(Lease { nonce, expires_at, description });
     Ok(shown_lease(lease).into())
 }
 
-pub(super) fn release_lease(fly: &FakeFly, asked: &Asked) -> Result<Answer, Refused> {
+pub(super) fn release_lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    changeable(&mut memory, asked, fly.inner.now())?.lease = None;
+    changeable(&mut memory, call, fly.inner.now())?.lease = None;
     Ok(json!({"ok": true}).into())
 }

@@ -1,8 +1,8 @@
-//! The stand-in's memory: apps with their machines and volumes, and how machines move on with time.
+//! The state: apps with their machines and volumes, and how machines change state with time.
 //!
 //! ```text
 //! creating ─► started ─► stopping ─► stopped ─► destroying ─► destroyed
-//!        └──► failed, launch_failed (on order)
+//!        └──► failed, launch_failed (by a queued fault)
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde_json::Value;
 const START_MS: u64 = 800;
 /// From SIGTERM to the end of a process that has nothing to finish.
 const STOP_MS: u64 = 1_500;
-/// From the order to destroy to the end of it.
+/// From the request to destroy to the end of the machine.
 const DESTROY_MS: u64 = 300;
 
 /// All apps.
@@ -31,30 +31,30 @@ pub(super) struct App {
     pub volumes: BTreeMap<String, Volume>,
 }
 
-/// A machine's state, by Fly's names.
+/// The state of a machine, by the names of Fly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
-    /// Made, its process is not there yet.
+    /// It was created; its process does not run yet.
     Creating,
     /// Its process runs.
     Started,
-    /// It was told to stop.
+    /// It was asked to stop.
     Stopping,
     /// Its process has ended.
     Stopped,
-    /// Its process could not be kept up.
+    /// Its process failed.
     Failed,
-    /// It could not be started; for Fly that is a state on the way, in which it cannot be removed without force.
+    /// It could not be started. Fly takes this for a transient state, in which only a forced destroy removes it.
     LaunchFailed,
     /// It is being removed.
     Destroying,
-    /// It is gone, and shown to those who ask for deleted ones.
+    /// It is gone; only a list with deleted machines shows it.
     Destroyed,
 }
 
 impl MachineState {
-    /// Fly's name of it.
+    /// The name that Fly gives this state.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -78,13 +78,13 @@ pub(super) struct Machine {
     pub created_at: u64,
     pub config: Value,
     pub state: MachineState,
-    /// What it becomes by itself, and when, in epoch ms as all times here.
+    /// The next state that it reaches by itself, and when (epoch ms, as all times here).
     pub next: Option<(u64, MachineState)>,
-    /// Its process is being started; nobody can tell yet whether it runs.
+    /// Its process is being started; whether it runs is not known yet.
     #[serde(skip)]
     pub launching: bool,
     pub cordoned: bool,
-    /// Told to stop, it never does.
+    /// It never ends when it is asked to stop.
     pub stuck: bool,
     pub lease: Option<Lease>,
 }
@@ -103,27 +103,27 @@ pub(super) struct Volume {
     pub region: String,
     pub size_gb: u64,
     pub created_at: u64,
-    /// The machine that has it.
+    /// The machine that it is attached to.
     pub attached_to: Option<String>,
-    /// The name of the last machine that had it: where a machine is a process, its files are kept under that.
+    /// The name of the last machine that it was attached to. A runner keeps its files under that name.
     pub used_by: Option<String>,
 }
 
 impl Machine {
-    /// It was just asked for, and comes to this.
+    /// Starts its creation, which ends in the state `comes_to`.
     pub fn begin(&mut self, comes_to: MachineState, now: u64) {
         self.state = MachineState::Creating;
         self.next = Some((now + START_MS, comes_to));
     }
 
-    /// Its process is there. One that was told to stop or to go meanwhile stays so.
+    /// Its process runs. A machine that was stopped or destroyed meanwhile keeps its state.
     pub fn launched(&mut self) {
         if self.state == MachineState::Creating {
             self.state = MachineState::Started;
         }
     }
 
-    /// It was told to stop. `by_itself`: no process decides when it has.
+    /// Asks it to stop. `by_itself`: it has no process, so that time alone ends it.
     pub fn stop(&mut self, by_itself: bool, now: u64) {
         if matches!(self.state, MachineState::Creating | MachineState::Started) {
             self.state = MachineState::Stopping;
@@ -139,13 +139,13 @@ impl Machine {
         }
     }
 
-    /// It is told to go.
+    /// Starts its removal.
     pub fn destroy(&mut self, now: u64) {
         self.state = MachineState::Destroying;
         self.next = Some((now + DESTROY_MS, MachineState::Destroyed));
     }
 
-    /// Whether it is still there for those who do not ask for deleted ones.
+    /// Whether a list without deleted machines shows it.
     pub fn is_there(&self) -> bool {
         self.state != MachineState::Destroyed
     }
@@ -166,7 +166,7 @@ impl Machine {
 }
 
 impl App {
-    /// Brings machines to where they are by now, and takes volumes off those that are gone.
+    /// Updates the states of machines to `now`, and detaches volumes from machines that are gone.
     pub fn move_on(&mut self, now: u64) {
         for machine in self.machines.values_mut() {
             machine.move_on(now);
@@ -179,7 +179,7 @@ impl App {
         }
     }
 
-    /// The machine of this name that is still there.
+    /// The machine of this name that is not destroyed.
     pub fn named(&self, name: &str) -> Option<&Machine> {
         self.machines.values().find(|m| m.name == name && m.is_there())
     }

@@ -1,28 +1,28 @@
-//! What a user does, and the update that Telegram would make of it.
+//! The message of a user, and the update that Telegram would make of it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::sending::chat_type;
 
-/// A user's doing that shall reach a bot.
+/// A message that a user sends to a bot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrival {
-    /// For which bot.
+    /// The bot.
     pub bot: i64,
-    /// In which chat.
+    /// The chat.
     pub chat_id: i64,
-    /// Who wrote.
+    /// The user.
     pub user_id: i64,
-    /// What.
+    /// The text.
     pub text: String,
     /// Their name without `@`.
     pub username: Option<String>,
     /// `private`, `group` or `supergroup`; by the chat's id when `None`.
     pub chat_type: Option<String>,
-    /// The bot's next one when `None`. Giving an earlier one again makes a duplicate, as Telegram may.
+    /// The id of the update; the next id of the bot when `None`. An earlier id makes a duplicate, as Telegram may.
     pub update_id: Option<u64>,
-    /// A file that comes with it; `text` is its caption then.
+    /// An attached file, whose caption is `text`.
     pub file: Option<SentFile>,
     /// A whole update to push as it is instead (with an `update_id` put in where it has none).
     pub raw: Option<Value>,
@@ -32,17 +32,17 @@ pub struct Arrival {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SentFile {
-    /// As what.
+    /// Its kind.
     pub kind: FileKind,
-    /// Which: as it was answered when the file was made.
+    /// Its id, from the answer that stored the file.
     pub file_id: String,
     /// The name that the user gave it; a photo has none.
     pub file_name: Option<String>,
-    /// What it is; of a photo Telegram does not say so.
+    /// Its media type; Telegram leaves it out for a photo.
     pub mime_type: Option<String>,
 }
 
-/// As what a file is sent.
+/// The kind of a sent file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FileKind {
@@ -59,7 +59,7 @@ pub enum FileKind {
 }
 
 impl SentFile {
-    /// The message's field, and what stands there.
+    /// The field of the message, and its value.
     fn field(&self) -> (&'static str, Value) {
         let mut file = json!({"file_id": self.file_id, "file_unique_id": self.file_id});
         let name = match self.kind {
@@ -81,16 +81,16 @@ impl SentFile {
     }
 }
 
-/// What became of an arrival at first.
+/// The outcome of the first push of a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pushed {
     /// The update's id.
     pub update_id: u64,
-    /// What the webhook answered first; `None` when there is no webhook, it gave no answer, or an earlier update
-    /// of the chat is still on its way.
+    /// The first answer of the webhook; `None` without a webhook or an answer, or while an earlier update of the
+    /// chat is still on its way.
     pub status: Option<u16>,
-    /// The answer's body, as JSON where it is that.
+    /// The body of the answer, as JSON where it is JSON.
     pub body: Value,
     /// Why there is no status.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Control routes of the stand-in, on loopback only: what users do, what bots sent, failures on order.
+//! Control routes of the emulator, on loopback only: they send messages of users, list what bots sent and queue faults.
 
 use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
@@ -12,24 +12,24 @@ use serde_json::{Value, json};
 
 use super::arrival::{Arrival, Pushed, SentFile};
 use super::params::as_integer;
-use super::{Fault, StandIn, StandInBot, StandInError, StoredFile};
+use super::{FakeBot, FakeTelegram, FakeTelegramError, Fault, StoredFile};
 
-/// Messages, updates or actions that a list answers at most, and when no `limit` is named.
-const LIST_MAX: usize = 1_000;
+/// Entries of a list at most, and entries of a list whose request names no `limit`.
+const MAX_LIST: usize = 1_000;
 const LIST_DEFAULT: usize = 100;
-/// Largest file a user of the stand-in may have; above what a bot can download, so that this can be tried.
-const FILE_BYTES_MAX: usize = 50 << 20;
+/// Largest file of a user: larger than what a bot can download, so that this limit can be tried.
+const MAX_FILE_BYTES: usize = 50 << 20;
 
-pub(super) fn router(stand_in: StandIn) -> Router {
+pub(super) fn router(telegram: FakeTelegram) -> Router {
     Router::new()
         .route("/telegram/messages", post(messages))
         .route("/telegram/outbox", get(outbox))
         .route("/telegram/updates", get(updates))
         .route("/telegram/actions", get(actions))
         .route("/telegram/bots", post(bots))
-        .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(FILE_BYTES_MAX)))
+        .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)))
         .route("/telegram/faults", post(faults))
-        .with_state(stand_in)
+        .with_state(telegram)
 }
 
 /// Why a control call was refused.
@@ -42,11 +42,11 @@ impl Refused {
     }
 }
 
-impl From<StandInError> for Refused {
-    fn from(error: StandInError) -> Self {
+impl From<FakeTelegramError> for Refused {
+    fn from(error: FakeTelegramError) -> Self {
         let status = match error {
-            StandInError::UnknownBot(_) => StatusCode::NOT_FOUND,
-            StandInError::NotAToken => StatusCode::BAD_REQUEST,
+            FakeTelegramError::UnknownBot(_) => StatusCode::NOT_FOUND,
+            FakeTelegramError::NotAToken => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
@@ -93,7 +93,7 @@ struct MessageBody {
 }
 
 impl MessageBody {
-    /// Ids are taken as numbers and as text; a user who is not named is the private chat's own.
+    /// Ids are accepted as numbers and as text. Without `userId`, the user is the one of the private chat.
     fn arrival(self) -> Result<Arrival, Refused> {
         let bot = id("botIdentity", &self.bot_identity)?
             .ok_or_else(|| Refused::invalid("botIdentity is missing"))?;
@@ -139,9 +139,12 @@ fn id(name: &str, value: &Value) -> Result<Option<i64>, Refused> {
     }
 }
 
-async fn messages(State(stand_in): State<StandIn>, body: Body<MessageBody>) -> Result<Json<Pushed>, Refused> {
+async fn messages(
+    State(telegram): State<FakeTelegram>,
+    body: Body<MessageBody>,
+) -> Result<Json<Pushed>, Refused> {
     let Json(body) = body?;
-    Ok(Json(stand_in.arrive(body.arrival()?).await?))
+    Ok(Json(telegram.arrive(body.arrival()?).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,20 +157,20 @@ struct ListQuery {
 
 impl ListQuery {
     fn limit(&self) -> usize {
-        self.limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX)
+        self.limit.unwrap_or(LIST_DEFAULT).min(MAX_LIST)
     }
 }
 
-async fn outbox(State(stand_in): State<StandIn>, Query(query): Query<ListQuery>) -> Json<Value> {
-    Json(json!({"messages": stand_in.outbox(query.bot_identity, query.chat_id, query.limit())}))
+async fn outbox(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    Json(json!({"messages": telegram.outbox(query.bot_identity, query.chat_id, query.limit())}))
 }
 
-async fn updates(State(stand_in): State<StandIn>, Query(query): Query<ListQuery>) -> Json<Value> {
-    Json(json!({"updates": stand_in.updates(query.bot_identity, query.limit())}))
+async fn updates(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    Json(json!({"updates": telegram.updates(query.bot_identity, query.limit())}))
 }
 
-async fn actions(State(stand_in): State<StandIn>, Query(query): Query<ListQuery>) -> Json<Value> {
-    let mut actions = stand_in.chat_actions();
+async fn actions(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    let mut actions = telegram.chat_actions();
     actions.retain(|action| query.chat_id.is_none_or(|chat| chat == action.chat_id));
     let surplus = actions.len().saturating_sub(query.limit());
     Json(json!({"actions": actions.split_off(surplus)}))
@@ -180,10 +183,10 @@ struct BotBody {
     username: Option<String>,
 }
 
-async fn bots(State(stand_in): State<StandIn>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
+async fn bots(State(telegram): State<FakeTelegram>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
     let Json(body) = body?;
-    let StandInBot { token, id, username } =
-        stand_in.add_bot(body.token.as_deref(), body.username.as_deref())?;
+    let FakeBot { token, id, username } =
+        telegram.add_bot(body.token.as_deref(), body.username.as_deref())?;
     Ok(Json(json!({"botIdentity": id.to_string(), "username": username, "token": token})))
 }
 
@@ -196,11 +199,11 @@ struct FileQuery {
 }
 
 async fn files(
-    State(stand_in): State<StandIn>,
+    State(telegram): State<FakeTelegram>,
     Query(query): Query<FileQuery>,
     content: Bytes,
 ) -> Result<Json<StoredFile>, Refused> {
-    Ok(Json(stand_in.add_file(query.bot_identity, &query.file_name, content).await?))
+    Ok(Json(telegram.add_file(query.bot_identity, &query.file_name, content).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,13 +225,13 @@ const fn once() -> usize {
     1
 }
 
-async fn faults(State(stand_in): State<StandIn>, body: Body<FaultBody>) -> Result<Json<Value>, Refused> {
+async fn faults(State(telegram): State<FakeTelegram>, body: Body<FaultBody>) -> Result<Json<Value>, Refused> {
     let Json(body) = body?;
     if !(400..600).contains(&body.error_code) {
         return Err(Refused::invalid("errorCode must be 400 to 599"));
     }
     let FaultBody { method, times, error_code, description, retry_after, migrate_to_chat_id, applied } = body;
     let fault = Fault { code: error_code, description, retry_after, migrate_to_chat_id, applied };
-    stand_in.fault(&method, &fault, times);
+    telegram.fault(&method, &fault, times);
     Ok(Json(json!({"queued": times})))
 }

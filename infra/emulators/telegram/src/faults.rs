@@ -1,18 +1,18 @@
-//! Failures on order: what a test wants the Bot API to answer next.
+//! Faults that a test, or a developer through the control routes, queues for the next calls.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::api::ApiError;
+use super::answer::ApiError;
 
-/// Failures that may wait for one method.
-const FAULTS_MAX: usize = 1_000;
+/// Faults that are queued for one method at most.
+const MAX_FAULTS: usize = 1_000;
 
-/// A failure that the stand-in answers with.
+/// A failure that a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The HTTP status and `error_code`.
     pub code: u16,
-    /// Telegram's words.
+    /// The description.
     pub description: String,
     /// `parameters.retry_after`, in seconds.
     pub retry_after: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A failure with this code and these words.
+    /// A failure with this code and description.
     pub fn new(code: u16, description: impl Into<String>) -> Self {
         Self {
             code,
@@ -34,7 +34,7 @@ impl Fault {
         }
     }
 
-    /// 429: come back in so many seconds.
+    /// 429: retry after this many seconds.
     pub fn rate_limited(seconds: u64) -> Self {
         let description = format!("Too Many Requests: retry after {seconds}");
         Self { retry_after: Some(seconds), ..Self::new(429, description) }
@@ -46,7 +46,7 @@ impl Fault {
         Self { migrate_to_chat_id: Some(to), ..Self::new(400, description) }
     }
 
-    /// The call takes effect, but its answer is a gateway's error.
+    /// The call takes effect, but its answer is the error of a gateway.
     pub fn answer_lost() -> Self {
         Self { applied: true, ..Self::new(502, "Bad Gateway") }
     }
@@ -61,7 +61,7 @@ impl Fault {
     }
 }
 
-/// The failures that wait, by method in lower case.
+/// The queued faults, by method in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Faults(HashMap<String, VecDeque<Fault>>);
 
@@ -69,7 +69,7 @@ impl Faults {
     /// Lets the next `times` calls of `method` fail.
     pub fn queue(&mut self, method: &str, fault: &Fault, times: usize) {
         let waiting = self.0.entry(method.to_ascii_lowercase()).or_default();
-        let room = FAULTS_MAX.saturating_sub(waiting.len());
+        let room = MAX_FAULTS.saturating_sub(waiting.len());
         waiting.extend(std::iter::repeat_n(fault, times.min(room)).cloned());
     }
 

@@ -10,23 +10,23 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use super::api::{ApiError, Success};
+use super::answer::{ApiError, Success};
 use super::params::Params;
 use super::records::{Event, FileRecord};
-use super::{Inner, StandIn, StandInError};
+use super::{FakeTelegram, FakeTelegramError, Inner};
 
 /// Largest file that a bot can download from Telegram.
-const DOWNLOAD_BYTES_MAX: u64 = 20 << 20;
+const MAX_DOWNLOAD_BYTES: u64 = 20 << 20;
 /// Letters of a file id, about as many as real ones have.
 const FILE_ID_CHARS: usize = 60;
 /// Letters of a file's extension that are kept.
-const EXTENSION_CHARS_MAX: usize = 10;
+const MAX_EXTENSION_CHARS: usize = 10;
 
-/// A file that a user has: its id goes into an update.
+/// A stored file of a user; an update names it by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredFile {
-    /// What an update names it by.
+    /// Its id.
     pub file_id: String,
     /// Where it is downloaded from, after `/file/bot<token>/`.
     pub file_path: String,
@@ -39,7 +39,7 @@ pub(super) fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, A
     let id = id.ok_or_else(|| ApiError::bad_request("file_id not specified"))?;
     let core = inner.lock();
     let file = core.state.file(bot, &id).ok_or_else(|| ApiError::bad_request("invalid file_id"))?;
-    if file.size_bytes > DOWNLOAD_BYTES_MAX {
+    if file.size_bytes > MAX_DOWNLOAD_BYTES {
         return Err(ApiError::bad_request("file is too big"));
     }
     let unique: String = id.chars().take(15).collect();
@@ -48,28 +48,33 @@ pub(super) fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, A
 }
 
 pub(super) async fn download(
-    State(stand_in): State<StandIn>,
+    State(telegram): State<FakeTelegram>,
     Path((token, path)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let bot = stand_in.authenticate(&token)?;
+    let bot = telegram.authenticate(&token)?;
     let not_found = || ApiError::new(404, "Not Found");
     let file_id = {
-        let core = stand_in.inner.lock();
+        let core = telegram.inner.lock();
         core.state.file_at(bot, &path).ok_or_else(not_found)?.file_id.clone()
     };
-    let content = stand_in.inner.content(&file_id).await.map_err(|_| not_found())?;
+    let content = telegram.inner.content(&file_id).await.map_err(|_| not_found())?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response())
 }
 
-impl StandIn {
-    /// Makes a file that users of `bot` can send: put its id into an update and the bot can download it.
+impl FakeTelegram {
+    /// Stores a file that users of `bot` can send: the bot can download a file whose id is in an update.
     ///
     /// # Errors
-    /// `UnknownBot`, or when it cannot be written down.
-    pub async fn add_file(&self, bot: i64, name: &str, content: Bytes) -> Result<StoredFile, StandInError> {
+    /// `UnknownBot`, or when the file or the journal cannot be written.
+    pub async fn add_file(
+        &self,
+        bot: i64,
+        name: &str,
+        content: Bytes,
+    ) -> Result<StoredFile, FakeTelegramError> {
         let inner = &self.inner;
         if inner.lock().state.bot(bot).is_none() {
-            return Err(StandInError::UnknownBot(bot));
+            return Err(FakeTelegramError::UnknownBot(bot));
         }
         let file_id = inner.random_text(FILE_ID_CHARS);
         let size_bytes = content.len() as u64;
@@ -84,7 +89,7 @@ impl StandIn {
 
 impl Inner {
     /// Keeps a file's content: in the data folder, under its id, or in memory where there is none.
-    async fn keep_content(&self, file_id: &str, content: Bytes) -> Result<(), StandInError> {
+    async fn keep_content(&self, file_id: &str, content: Bytes) -> Result<(), FakeTelegramError> {
         let Some(dir) = &self.files_dir else {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
             contents.insert(file_id.to_owned(), content);
@@ -95,7 +100,7 @@ impl Inner {
             Ok(()) => tokio::fs::write(&path, &content).await,
             Err(error) => Err(error),
         };
-        written.map_err(|source| StandInError::Storage { path, source })
+        written.map_err(|source| FakeTelegramError::Storage { path, source })
     }
 
     async fn content(&self, file_id: &str) -> io::Result<Bytes> {
@@ -110,7 +115,7 @@ impl Inner {
 /// `.pdf` of `report.pdf`; nothing where the name has no plain extension.
 fn extension(name: &str) -> String {
     let plain = |ext: &&str| {
-        (1..=EXTENSION_CHARS_MAX).contains(&ext.len()) && ext.bytes().all(|b| b.is_ascii_alphanumeric())
+        (1..=MAX_EXTENSION_CHARS).contains(&ext.len()) && ext.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     name.rsplit_once('.').map(|(_, ext)| ext).filter(plain).map(|ext| format!(".{ext}")).unwrap_or_default()
 }

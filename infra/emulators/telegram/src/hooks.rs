@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::api::{ApiError, Success};
+use super::answer::{ApiError, Success};
 use super::params::Params;
 use super::records::{Event, Outcome, Webhook};
-use super::{Inner, StandInError};
+use super::{FakeTelegramError, Inner};
 
 /// Longest `secret_token`.
-const SECRET_CHARS_MAX: usize = 256;
+const MAX_SECRET_CHARS: usize = 256;
 /// Connections at once: Telegram's default and bounds.
 const CONNECTIONS: (i64, i64, i64) = (40, 1, 100);
 /// Kinds in `allowed_updates`; Telegram knows about two dozen.
-const KINDS_MAX: usize = 100;
+const MAX_KINDS: usize = 100;
 
 pub(super) fn set(inner: &Arc<Inner>, bot: i64, params: &Params) -> Result<Success, ApiError> {
     let url = params.text("url").unwrap_or_default();
@@ -66,13 +66,13 @@ pub(super) fn info(inner: &Inner, bot: i64) -> Success {
     info.into()
 }
 
-/// Sets or deletes; says whether that changed anything.
+/// Sets or deletes the webhook, and returns whether that changed it.
 fn replace(
     inner: &Arc<Inner>,
     bot: i64,
     webhook: Option<Webhook>,
     drop_pending: bool,
-) -> Result<bool, StandInError> {
+) -> Result<bool, FakeTelegramError> {
     let mut core = inner.lock();
     let changed = core.state.bot(bot).is_some_and(|bot| bot.webhook != webhook);
     let mut events = Vec::new();
@@ -92,7 +92,7 @@ fn replace(
     Ok(changed)
 }
 
-/// Telegram wants HTTPS and a public address; the stand-in calls this machine and nothing else.
+/// Telegram requires HTTPS and a public address. The emulator calls webhooks on this machine only.
 fn check_url(url: &str) -> Result<(), ApiError> {
     let bad = |words: &str| ApiError::bad_request(format!("bad webhook: {words}"));
     let url = reqwest::Url::parse(url).map_err(|_| bad("invalid webhook URL specified"))?;
@@ -104,12 +104,12 @@ fn check_url(url: &str) -> Result<(), ApiError> {
     if host == "localhost" || address.is_ok_and(|ip| ip.is_loopback()) {
         Ok(())
     } else {
-        Err(bad("the stand-in calls loopback addresses only"))
+        Err(bad("the emulator calls loopback addresses only"))
     }
 }
 
 fn check_secret(secret: &str) -> Result<(), ApiError> {
-    if secret.chars().count() > SECRET_CHARS_MAX {
+    if secret.chars().count() > MAX_SECRET_CHARS {
         return Err(ApiError::bad_request("secret token is too long"));
     }
     if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
@@ -121,5 +121,5 @@ fn check_secret(secret: &str) -> Result<(), ApiError> {
 fn allowed_updates(params: &Params) -> Vec<String> {
     let kinds = params.json("allowed_updates");
     let kinds = kinds.as_ref().and_then(Value::as_array).into_iter().flatten();
-    kinds.filter_map(Value::as_str).map(str::to_owned).take(KINDS_MAX).collect()
+    kinds.filter_map(Value::as_str).map(str::to_owned).take(MAX_KINDS).collect()
 }

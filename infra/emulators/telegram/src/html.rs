@@ -1,5 +1,5 @@
-//! Telegram's HTML: which texts it takes, and what is left of them once they are parsed.
-//! Source: <https://core.telegram.org/bots/api#html-style>; the words are the Bot API's.
+//! The HTML of Telegram: which texts it accepts, and the visible text that is left after parsing.
+//! Source: <https://core.telegram.org/bots/api#html-style>; the error texts are those of the Bot API.
 
 /// The tags that Telegram knows.
 const TAGS: &[&str] = &[
@@ -21,9 +21,9 @@ const TAGS: &[&str] = &[
     "blockquote",
 ];
 /// Longest named or numeric entity looked for after an `&`.
-const ENTITY_BYTES_MAX: usize = 12;
+const MAX_ENTITY_BYTES: usize = 12;
 
-/// The text that a reader sees, or why Telegram would not take it.
+/// The text that a reader sees, or why Telegram would refuse it.
 pub(super) fn visible(html: &str) -> Result<String, String> {
     let mut text = String::with_capacity(html.len());
     let mut open: Vec<&str> = Vec::new();
@@ -67,7 +67,7 @@ fn tag_end(html: &str, at: usize) -> Option<usize> {
     None
 }
 
-/// Opens or closes a tag; `inside` is what stands between `<` and `>`.
+/// Opens or closes a tag; `inside` is the text between `<` and `>`.
 fn tag<'a>(inside: &'a str, at: usize, open: &mut Vec<&'a str>) -> Result<(), String> {
     if let Some(name) = inside.strip_prefix('/') {
         let name = name.trim();
@@ -89,7 +89,7 @@ fn tag<'a>(inside: &'a str, at: usize, open: &mut Vec<&'a str>) -> Result<(), St
 
 /// The character that the entity at the start of `text` stands for, and the entity's length in bytes.
 fn entity(text: &str) -> Option<(char, usize)> {
-    let end = text.bytes().take(ENTITY_BYTES_MAX).position(|byte| byte == b';')?;
+    let end = text.bytes().take(MAX_ENTITY_BYTES).position(|byte| byte == b';')?;
     let decoded = match &text[1..end] {
         "lt" => '<',
         "gt" => '>',

@@ -1,19 +1,19 @@
 //! The journal: one JSON line for everything that happened, appended before it takes effect.
 //!
-//! A whole-file rewrite per message would cost more with every message; a line costs the same always. A process
-//! that is killed leaves at most a half line at the end, which was never answered to anybody and is cut off.
+//! Rewriting the file for each message would cost more with every message; a line always costs the same. A process
+//! that is killed leaves at most half a line at the end. No caller got an answer for it, so that it is cut off.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::StandInError;
+use super::FakeTelegramError;
 use super::records::Event;
 use super::state::State;
 
-/// Lines after which the journal is rewritten in short, so that it does not grow for ever. Well above what the
+/// Lines after which the journal is rewritten in short, so that it does not grow without a limit. Well above what the
 /// state itself needs (its outbox alone may take 20 000).
-const LINES_MAX: usize = 100_000;
+const MAX_LINES: usize = 100_000;
 
 /// An open journal.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads the journal at `path` (none the first time) into `state` and leaves a short one behind.
-    pub fn open(path: &Path, state: &mut State) -> Result<Self, StandInError> {
-        let failed = |source| StandInError::Storage { path: path.to_owned(), source };
+    pub fn open(path: &Path, state: &mut State) -> Result<Self, FakeTelegramError> {
+        let failed = |source| FakeTelegramError::Storage { path: path.to_owned(), source };
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(failed)?;
         }
-        let contents = crate::atomic_file::read(path).map_err(failed)?.unwrap_or_default();
+        let contents = af_runtime::atomic_file::read(path).map_err(failed)?.unwrap_or_default();
         replay(path, &contents, state)?;
         let events = state.events();
         let file = write_anew(path, &events).map_err(failed)?;
@@ -38,7 +38,7 @@ impl Journal {
     }
 
     /// Appends `events`, all with one write.
-    pub fn append(&mut self, events: &[Event]) -> Result<(), StandInError> {
+    pub fn append(&mut self, events: &[Event]) -> Result<(), FakeTelegramError> {
         let written = lines(events).and_then(|lines| self.file.write_all(&lines));
         written.map_err(|source| self.failed(source))?;
         self.lines += events.len();
@@ -47,26 +47,26 @@ impl Journal {
 
     /// Whether it is time for a [`rewrite`](Self::rewrite).
     pub fn is_long(&self) -> bool {
-        self.lines > LINES_MAX
+        self.lines > MAX_LINES
     }
 
     /// Replaces the journal by `events`.
-    pub fn rewrite(&mut self, events: &[Event]) -> Result<(), StandInError> {
+    pub fn rewrite(&mut self, events: &[Event]) -> Result<(), FakeTelegramError> {
         self.file = write_anew(&self.path, events).map_err(|source| self.failed(source))?;
         self.lines = events.len();
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> StandInError {
-        StandInError::Storage { path: self.path.clone(), source }
+    fn failed(&self, source: io::Error) -> FakeTelegramError {
+        FakeTelegramError::Storage { path: self.path.clone(), source }
     }
 }
 
-fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), StandInError> {
+fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), FakeTelegramError> {
     // What follows the last line break was being written when the process died.
     let whole = contents.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &contents[..end]);
     for (index, line) in whole.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        let event = serde_json::from_slice(line).map_err(|source| StandInError::Malformed {
+        let event = serde_json::from_slice(line).map_err(|source| FakeTelegramError::Malformed {
             path: path.to_owned(),
             line: index + 1,
             source,
@@ -77,7 +77,7 @@ fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), StandIn
 }
 
 fn write_anew(path: &Path, events: &[Event]) -> io::Result<File> {
-    crate::atomic_file::replace(path, &lines(events)?)?;
+    af_runtime::atomic_file::replace(path, &lines(events)?)?;
     OpenOptions::new().append(true).open(path)
 }
 
@@ -131,6 +131,6 @@ mod tests {
         let path = dir.path().join("telegram.jsonl");
         std::fs::write(&path, "hello\n").unwrap();
         let refused = Journal::open(&path, &mut State::default());
-        assert!(matches!(refused, Err(StandInError::Malformed { line: 1, .. })));
+        assert!(matches!(refused, Err(FakeTelegramError::Malformed { line: 1, .. })));
     }
 }

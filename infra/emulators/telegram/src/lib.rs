@@ -1,15 +1,16 @@
-//! The Telegram stand-in of `agent-factory dev`: bots, chats and webhooks without Telegram.
+//! The Telegram emulator of `agent-factory dev`: bots, chats and webhooks without Telegram.
 //!
-//! It answers the Bot API methods that we and worker images call, checks them as Telegram does (words taken from
-//! the Bot API's answers), writes down what bots send, and pushes what users write to the bots' webhooks: in order
-//! within a chat, again after an answer that is not 2xx, as Telegram's own server does. It only ever calls
-//! webhooks on this machine.
+//! It answers the Bot API methods that this project and worker images call, and checks their parameters as Telegram
+//! does, with the same error texts. It keeps the messages that bots send, and pushes the messages of users to the
+//! webhooks of the bots: in order within a chat, and again after an answer that is not 2xx, as the server of Telegram
+//! does. It calls webhooks on this machine only.
 //!
-//! State diagram of an update: `pending → delivered` (2xx from the webhook, or confirmed by `getUpdates`) or
-//! `pending → given_up` (attempts used up). Invariants: whatever was answered is in the journal first, so that a
-//! killed process forgets nothing it said; an update of a chat is not pushed before the earlier ones of that chat
-//! are settled. Failure handling: a journal that cannot be written answers 500 and changes nothing.
+//! States of an update: `pending → delivered` (2xx from the webhook, or confirmed by `getUpdates`) or
+//! `pending → given_up` (no attempts left). Invariants: an event is in the journal before it is answered, so that a
+//! killed process loses no answered event; an update of a chat is not pushed before the earlier updates of that chat
+//! are settled. Failure handling: when the journal cannot be written, the answer is 500 and nothing changes.
 
+mod answer;
 mod api;
 mod arrival;
 mod control;
@@ -23,6 +24,7 @@ mod push;
 mod records;
 mod sending;
 mod state;
+mod token;
 mod updates;
 
 use std::collections::HashMap;
@@ -54,15 +56,15 @@ use state::State;
 const JOURNAL_FILE: &str = "telegram.jsonl";
 /// The folder for uploaded files in the data folder.
 const FILES_DIR: &str = "telegram-files";
-/// Bot ids are drawn from here on, ten digits as real ones have.
+/// The lowest drawn bot id: ten digits, as real ids have.
 const BOT_ID_MIN: usize = 1_000_000_000;
 /// How many bot ids there are to draw from.
 const BOT_IDS: usize = 8_000_000_000;
 /// Letters of a bot token's secret half, as real ones have.
 const TOKEN_CHARS: usize = 35;
-/// A new bot's update ids begin from here on,
+/// The lowest first update id of a new bot.
 const UPDATE_ID_MIN: usize = 100_000_000;
-/// at one of so many places.
+/// How many first update ids there are to draw from.
 const UPDATE_IDS: usize = 800_000_000;
 /// Time that a webhook may take to answer one update.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,24 +74,24 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Pushes of one update before it is given up. Telegram goes on for a day; ten pushes take about five
     /// minutes, long enough for a `dev` that is started again.
-    pub attempts_max: u32,
-    /// The first retry follows at once, the second after twice this, doubling from there.
+    pub max_attempts: u32,
+    /// The first retry follows at once, the second one after twice this, and the wait doubles from there.
     pub backoff: Millis,
     /// Longest wait between two pushes.
-    pub backoff_max: Millis,
+    pub max_backoff: Millis,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_max: 10, backoff: Millis::from_secs(1), backoff_max: Millis::from_secs(60) }
+        Self { max_attempts: 10, backoff: Millis::from_secs(1), max_backoff: Millis::from_secs(60) }
     }
 }
 
-/// Why the stand-in could not be set up or could not write down what it did.
+/// Why the emulator cannot be set up, or cannot write its journal.
 #[derive(Debug, thiserror::Error)]
-pub enum StandInError {
+pub enum FakeTelegramError {
     /// The data folder cannot be read or written.
-    #[error("the Telegram stand-in cannot use {path}")]
+    #[error("the Telegram emulator cannot use {path}")]
     Storage {
         /// The file or folder.
         path: PathBuf,
@@ -97,8 +99,8 @@ pub enum StandInError {
         #[source]
         source: io::Error,
     },
-    /// The journal holds a line that is not one of ours.
-    #[error("line {line} of {path} is not the Telegram stand-in's")]
+    /// The journal holds a line that is not an event.
+    #[error("line {line} of {path} is not an event of the Telegram emulator")]
     Malformed {
         /// The journal.
         path: PathBuf,
@@ -109,9 +111,9 @@ pub enum StandInError {
         source: serde_json::Error,
     },
     /// The HTTP client for webhooks cannot be built.
-    #[error("the Telegram stand-in cannot make HTTP calls")]
+    #[error("the Telegram emulator cannot make HTTP calls")]
     Http(#[source] reqwest::Error),
-    /// A bot token that has not the form of one.
+    /// The text does not have the form of a bot token.
     #[error("a bot token is <digits>:<letters, digits, _ or ->")]
     NotAToken,
     /// No bot has this identity.
@@ -119,10 +121,10 @@ pub enum StandInError {
     UnknownBot(i64),
 }
 
-/// A bot of the stand-in.
+/// A bot of the emulator.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StandInBot {
-    /// Its token; worthless outside the stand-in.
+pub struct FakeBot {
+    /// Its token; worthless outside the emulator.
     pub token: String,
     /// Its bot identity.
     pub id: i64,
@@ -130,24 +132,24 @@ pub struct StandInBot {
     pub username: String,
 }
 
-impl fmt::Debug for StandInBot {
+impl fmt::Debug for FakeBot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StandInBot")
+        f.debug_struct("FakeBot")
             .field("id", &self.id)
             .field("username", &self.username)
             .finish_non_exhaustive()
     }
 }
 
-/// The stand-in. Clones are the same one.
+/// The emulator. Clones share the same bots and chats.
 #[derive(Clone)]
-pub struct StandIn {
+pub struct FakeTelegram {
     inner: Arc<Inner>,
 }
 
-impl fmt::Debug for StandIn {
+impl fmt::Debug for FakeTelegram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StandIn")
+        f.write_str("FakeTelegram")
     }
 }
 
@@ -158,12 +160,12 @@ struct Inner {
     entropy: Arc<Entropy>,
     http: reqwest::Client,
     options: Options,
-    /// Where files' contents are kept; in `contents` where there is no folder.
+    /// The folder of file contents; without it, they are kept in `contents`.
     files_dir: Option<PathBuf>,
     contents: Mutex<HashMap<String, Bytes>>,
     /// Changes when a webhook was set or deleted: pushes that wait for their retry look again.
     hooks_changed: watch::Sender<()>,
-    /// Changes when an update arrived: whoever waits in `getUpdates` looks again.
+    /// Changes when an update arrives, which wakes the calls of `getUpdates` that wait.
     arrived: watch::Sender<()>,
 }
 
@@ -176,7 +178,7 @@ struct Core {
 
 impl Core {
     /// Writes `events` down, then lets them happen. Nothing happens when they cannot be written.
-    fn commit(&mut self, events: Vec<Event>) -> Result<(), StandInError> {
+    fn commit(&mut self, events: Vec<Event>) -> Result<(), FakeTelegramError> {
         if let Some(journal) = &mut self.journal {
             journal.append(&events)?;
         }
@@ -190,8 +192,8 @@ impl Core {
     }
 }
 
-impl StandIn {
-    /// Opens the stand-in whose journal is in `dir`, or a fresh one in memory. Nothing is pushed yet: see
+impl FakeTelegram {
+    /// Opens the emulator whose journal is in `dir`, or a fresh one in memory. Nothing is pushed yet: see
     /// [`resume`](Self::resume).
     ///
     /// # Errors
@@ -201,7 +203,7 @@ impl StandIn {
         clock: SharedClock,
         entropy: Arc<Entropy>,
         options: Options,
-    ) -> Result<Self, StandInError> {
+    ) -> Result<Self, FakeTelegramError> {
         let mut state = State::default();
         let journal = dir.map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state)).transpose()?;
         // No proxy: it only ever calls this machine. No redirect: one might lead elsewhere.
@@ -210,7 +212,7 @@ impl StandIn {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(WEBHOOK_TIMEOUT)
             .build()
-            .map_err(StandInError::Http)?;
+            .map_err(FakeTelegramError::Http)?;
         let inner = Inner {
             core: Mutex::new(Core { state, journal, lanes: Lanes::default() }),
             faults: Mutex::default(),
@@ -250,9 +252,9 @@ impl StandIn {
     ///
     /// # Errors
     /// `NotAToken`, or when it cannot be written down.
-    pub fn add_bot(&self, token: Option<&str>, username: Option<&str>) -> Result<StandInBot, StandInError> {
+    pub fn add_bot(&self, token: Option<&str>, username: Option<&str>) -> Result<FakeBot, FakeTelegramError> {
         let token = token.map_or_else(|| self.inner.fresh_token(), str::to_owned);
-        let id = token_id(&token).ok_or(StandInError::NotAToken)?;
+        let id = token::id_of(&token).ok_or(FakeTelegramError::NotAToken)?;
         let mut core = self.inner.lock();
         let known = core.state.bot(id).map(|bot| bot.username.clone());
         let username = username.map(str::to_owned).or(known).unwrap_or_else(|| format!("agent_{id}_bot"));
@@ -264,11 +266,11 @@ impl StandIn {
             username: username.clone(),
             last_update_id,
         }])?;
-        Ok(StandInBot { token, id, username })
+        Ok(FakeBot { token, id, username })
     }
 
     /// The bots there are.
-    pub fn bots(&self) -> Vec<StandInBot> {
+    pub fn bots(&self) -> Vec<FakeBot> {
         self.inner.lock().state.bots()
     }
 
@@ -307,10 +309,4 @@ impl Inner {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
         (0..length).map(|_| char::from(LETTERS[self.entropy.below(LETTERS.len())])).collect()
     }
-}
-
-/// The bot id in a token; `None` when it has not the form of a token.
-fn token_id(token: &str) -> Option<i64> {
-    let (id, _) = token.split_once(':').filter(|_| af_telegram::client::is_token(token))?;
-    id.parse().ok().filter(|id| *id > 0)
 }

@@ -1,4 +1,4 @@
-//! A call's parameters, in whichever of the Bot API's four ways they came: query, form, JSON or multipart.
+//! A call's parameters, in any of the four forms of the Bot API: query, form, JSON or multipart.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use axum::extract::{FromRequest, Multipart, Query, Request};
 use axum::http::{Method, Uri, header};
 use serde_json::Value;
 
-use super::api::ApiError;
+use super::answer::ApiError;
 
 /// Fields that one call may have; real ones have a dozen.
-const FIELDS_MAX: usize = 100;
+const MAX_FIELDS: usize = 100;
 
-/// An uploaded file. Its content is counted and let go.
+/// An uploaded file. Its content is counted and dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Upload {
     pub name: String,
     pub size_bytes: u64,
 }
 
-/// A call's parameters. Text ways carry numbers as text, so every reader takes both.
+/// The parameters of a call. Some forms carry numbers as text, so that every getter accepts both.
 #[derive(Debug, Default)]
 pub(super) struct Params {
     values: BTreeMap<String, Value>,
@@ -50,7 +50,7 @@ impl Params {
     }
 
     fn put(&mut self, name: String, value: Value) -> Result<(), ApiError> {
-        if self.values.len() + self.files.len() >= FIELDS_MAX {
+        if self.values.len() + self.files.len() >= MAX_FIELDS {
             return Err(ApiError::bad_request("too many parameters"));
         }
         if !value.is_null() {
@@ -93,7 +93,7 @@ impl Params {
         Ok(())
     }
 
-    /// A text; numbers and truth values count as theirs.
+    /// A text, also of a number or a boolean.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
             Value::String(text) => Some(text.clone()),
@@ -133,7 +133,7 @@ impl Params {
         match self.text("chat_id") {
             None => Err(ApiError::bad_request("chat_id is empty")),
             Some(text) if text.is_empty() => Err(ApiError::bad_request("chat_id is empty")),
-            // A name ("@channel") would have to be known; no chat of the stand-in has one.
+            // A name ("@channel") would have to be known; no chat of the emulator has one.
             Some(text) => {
                 text.parse().ok().filter(|id| *id != 0).ok_or(ApiError::bad_request("chat not found"))
             }

@@ -1,7 +1,7 @@
-//! Pushes updates to webhooks, as Telegram's server does: one at a time within a chat and in order, chats beside
-//! each other, again after anything but a 2xx, with growing waits. Source: the Bot API server's `WebhookActor`.
+//! Pushes updates to webhooks, as the server of Telegram does: within a chat one at a time and in order, chats
+//! concurrently, and again with growing waits after an answer that is not 2xx. Source: the Bot API server's `WebhookActor`.
 //!
-//! Each chat that has updates on their way is a lane: a queue, and one task that works it off and ends with it.
+//! Each chat that has updates on their way is a lane: a queue, and one task that empties it and then ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -13,17 +13,17 @@ use tokio::sync::oneshot;
 
 use super::arrival::{Arrival, Pushed, body_of};
 use super::records::{Event, Outcome, UpdateRecord};
-use super::{Core, Inner, StandIn, StandInError};
+use super::{Core, FakeTelegram, FakeTelegramError, Inner};
 
 /// The header that proves an update to be Telegram's.
 const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";
 /// How much of a webhook's answer is kept.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How long a caller waits for the webhook's first answer. Longer only when earlier updates of the same chat are
-/// still being retried; the push goes on without the caller.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// How long a caller waits for the first answer of the webhook. It takes longer only while earlier updates of the same
+/// chat are being retried; the push goes on without the caller.
 const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(30);
-/// Doublings of the wait that are computed; the longest wait is reached far earlier.
-const DOUBLINGS_MAX: u32 = 20;
+/// Doublings of the wait at most; the longest wait is reached far earlier.
+const MAX_DOUBLINGS: u32 = 20;
 
 /// The lanes that have something on its way, by bot and chat.
 pub(super) type Lanes = HashMap<Lane, VecDeque<Job>>;
@@ -32,11 +32,11 @@ type Lane = (i64, i64);
 /// An update on its way.
 pub(super) struct Job {
     serial: u64,
-    /// Whoever waits for the first answer.
+    /// Gets the first answer.
     first: Option<oneshot::Sender<Attempt>>,
 }
 
-/// A push and what came of it.
+/// The outcome of a push.
 #[derive(Clone, Debug)]
 struct Attempt {
     status: Option<u16>,
@@ -69,13 +69,13 @@ enum Then {
     Stop,
 }
 
-impl StandIn {
-    /// Makes a user's message arrive: writes the update down, pushes it to the bot's webhook and answers what the
-    /// webhook said first. Retries go on behind the answer.
+impl FakeTelegram {
+    /// Makes a user's message arrive: writes the update down, pushes it to the bot's webhook and returns the
+    /// first answer of the webhook. Retries go on after that.
     ///
     /// # Errors
-    /// `UnknownBot`, or when it cannot be written down.
-    pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, StandInError> {
+    /// `UnknownBot`, or when the journal cannot be written.
+    pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, FakeTelegramError> {
         let inner = &self.inner;
         let (update_id, first) = inner.accept(arrival)?;
         let none = |error: &str| Pushed {
@@ -100,10 +100,10 @@ type Accepted = (u64, Option<oneshot::Receiver<Attempt>>);
 impl Inner {
     /// Writes an arrival down and starts its push. One lock over both, so that the order of the update ids is the
     /// order of the pushes.
-    fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, StandInError> {
+    fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, FakeTelegramError> {
         let date = self.clock.now().as_secs();
         let mut core = self.lock();
-        let bot = core.state.bot(arrival.bot).ok_or(StandInError::UnknownBot(arrival.bot))?;
+        let bot = core.state.bot(arrival.bot).ok_or(FakeTelegramError::UnknownBot(arrival.bot))?;
         let has_webhook = bot.webhook.is_some();
         let given =
             arrival.update_id.or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));
@@ -161,7 +161,7 @@ impl Inner {
     }
 
     /// The lane's first update and where it goes. `None` ends the lane: nothing is left, or the webhook is gone
-    /// (what waits then waits for the next webhook, or for `getUpdates`).
+    /// (its updates then wait for the next webhook, or for `getUpdates`).
     fn next_work(&self, lane: Lane) -> Option<Work> {
         let mut core = self.lock();
         let core = &mut *core;
@@ -209,7 +209,7 @@ impl Inner {
         }
     }
 
-    /// Notes what came of a push, and says what follows.
+    /// Records the outcome of a push, and decides what follows.
     fn record(&self, lane: Lane, serial: u64, attempts: u32, attempt: Attempt) -> Then {
         let at = self.clock.now().as_secs();
         let mut core = self.lock();
@@ -220,7 +220,7 @@ impl Inner {
         let wait = self.wait_after(attempts, attempt.retry_after);
         let outcome = match attempt.succeeded() {
             true => Some(Outcome::Delivered),
-            false => (attempts >= self.options.attempts_max).then_some(Outcome::GivenUp),
+            false => (attempts >= self.options.max_attempts).then_some(Outcome::GivenUp),
         };
         if outcome == Some(Outcome::GivenUp) {
             let error = attempt.error.as_deref().unwrap_or_default();
@@ -229,7 +229,7 @@ impl Inner {
         let first =
             core.lanes.get_mut(&lane).and_then(VecDeque::front_mut).filter(|job| job.serial == serial);
         if let Some(first) = first.and_then(|job| job.first.take()) {
-            // Nobody may be waiting any more.
+            // An error means that the caller no longer waits.
             let _ = first.send(attempt);
         }
         let Some(outcome) = outcome else {
@@ -237,7 +237,7 @@ impl Inner {
         };
         if let Err(error) = core.commit(vec![Event::Settled { serial, outcome }]) {
             // It stays pending, and is pushed again after the next start: a duplicate is allowed, a loss is not.
-            tracing::error!(%error, "the Telegram stand-in could not write down what happened");
+            tracing::error!(%error, "the Telegram emulator cannot write its journal");
             core.lanes.remove(&lane);
             return Then::Stop;
         }
@@ -246,19 +246,19 @@ impl Inner {
 
     /// The first retry follows at once, as Telegram's does.
     fn wait_after(&self, attempts: u32, asked: Option<Millis>) -> Millis {
-        let doubled = 1_u64 << attempts.saturating_sub(1).min(DOUBLINGS_MAX);
+        let doubled = 1_u64 << attempts.saturating_sub(1).min(MAX_DOUBLINGS);
         let own = if attempts <= 1 { 0 } else { self.options.backoff.as_millis().saturating_mul(doubled) };
         let wait = asked.map_or(own, Millis::as_millis);
-        Millis::new(wait.min(self.options.backoff_max.as_millis()))
+        Millis::new(wait.min(self.options.max_backoff.as_millis()))
     }
 }
 
-/// Works a lane off, then ends. It holds the stand-in only while it does something, so that a stand-in that is
-/// dropped takes its lanes along. Bounded by the attempts of each update.
-async fn work_off(stand_in: Weak<Inner>, lane: Lane) {
+/// Empties a lane, then ends. It holds the emulator only while it works, so that the lanes of a dropped emulator end.
+/// Bounded by the attempts of each update.
+async fn work_off(telegram: Weak<Inner>, lane: Lane) {
     let mut current = (0, 0);
     loop {
-        let Some(inner) = stand_in.upgrade() else { return };
+        let Some(inner) = telegram.upgrade() else { return };
         let mut hooks_changed = inner.hooks_changed.subscribe();
         let Some(work) = inner.next_work(lane) else { return };
         let (serial, attempts) = current;
@@ -274,7 +274,7 @@ async fn work_off(stand_in: Weak<Inner>, lane: Lane) {
                 let waited = tokio::time::sleep(Duration::from_millis(wait.as_millis()));
                 tokio::select! {
                     () = waited => {}
-                    // Another webhook is tried at once; a stand-in that is gone ends the lane above.
+                    // A new webhook is tried at once; a dropped emulator ends the lane above.
                     _ = hooks_changed.changed() => {}
                 }
             }
@@ -285,9 +285,9 @@ async fn work_off(stand_in: Weak<Inner>, lane: Lane) {
 async fn read_body(mut response: reqwest::Response) -> Value {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
-        let room = ANSWER_BYTES_MAX - bytes.len();
+        let room = MAX_ANSWER_BYTES - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if bytes.len() == ANSWER_BYTES_MAX {
+        if bytes.len() == MAX_ANSWER_BYTES {
             break;
         }
     }

@@ -1,4 +1,4 @@
-//! What the journal's lines and the control routes' lists hold.
+//! The events of the journal, and the entries that control routes list.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(super) struct Webhook {
     pub allowed_updates: Vec<String>,
 }
 
-/// What became of an update.
+/// The outcome of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
@@ -118,7 +118,7 @@ pub struct OutboxMessage {
     /// An uploaded file's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// When, in milliseconds since the epoch by the stand-in's clock.
+    /// When, in milliseconds since the epoch by the clock of the emulator.
     pub at: u64,
 }
 
@@ -132,7 +132,7 @@ pub struct ChatActionRecord {
     pub chat_id: i64,
     /// `typing` and the like.
     pub action: String,
-    /// When, in milliseconds since the epoch by the stand-in's clock.
+    /// When, in milliseconds since the epoch by the clock of the emulator.
     pub at: u64,
 }
 

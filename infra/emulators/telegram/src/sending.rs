@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::api::{ApiError, Success};
+use super::answer::{ApiError, Success};
 use super::params::{Params, as_integer};
 use super::records::{ChatActionRecord, Event, OutboxMessage, SentKind};
 use super::{Inner, html};
 
 /// Longest text, in characters after entity parsing.
-const TEXT_CHARS_MAX: usize = 4_096;
+const MAX_TEXT_CHARS: usize = 4_096;
 /// Longest caption, in characters after entity parsing.
-const CAPTION_CHARS_MAX: usize = 1_024;
+const MAX_CAPTION_CHARS: usize = 1_024;
 /// What `sendChatAction` may show.
 const ACTIONS: &[&str] = &[
     "typing",
@@ -28,7 +28,7 @@ const ACTIONS: &[&str] = &[
 /// Letters of a made-up file id, about as many as real ones have.
 const FILE_ID_CHARS: usize = 60;
 /// Supergroups and channels have ids below this.
-const SUPERGROUP_ID_MAX: i64 = -1_000_000_000_000;
+const MAX_SUPERGROUP_ID: i64 = -1_000_000_000_000;
 
 /// A kind of file that bots send: its outbox kind and its parameter's name.
 pub(super) type FileKind = (SentKind, &'static str);
@@ -44,7 +44,7 @@ pub(super) fn message(inner: &Inner, bot: i64, params: &Params) -> Result<Succes
     if visible.is_empty() {
         return Err(ApiError::bad_request("message text is empty"));
     }
-    if visible.chars().count() > TEXT_CHARS_MAX {
+    if visible.chars().count() > MAX_TEXT_CHARS {
         return Err(ApiError::bad_request("message is too long"));
     }
     let draft = Draft { chat_id, kind: SentKind::Text, text, file: None };
@@ -64,7 +64,7 @@ pub(super) fn file(inner: &Inner, bot: i64, params: &Params, kind: FileKind) -> 
     }
     let text = params.text("caption").unwrap_or_default();
     let caption = visible(params, &text)?;
-    if caption.chars().count() > CAPTION_CHARS_MAX {
+    if caption.chars().count() > MAX_CAPTION_CHARS {
         return Err(ApiError::bad_request("message caption is too long"));
     }
     let mut shown =
@@ -97,7 +97,7 @@ pub(super) fn chat_action(inner: &Inner, bot: i64, params: &Params) -> Result<Su
     Ok(Value::Bool(true).into())
 }
 
-/// What is about to be sent, checked.
+/// A checked message that is about to be sent.
 struct Draft {
     chat_id: i64,
     kind: SentKind,
@@ -151,7 +151,7 @@ fn visible(params: &Params, text: &str) -> Result<String, ApiError> {
     let parsed = match mode.to_ascii_lowercase().as_str() {
         "html" => html::visible(text)
             .map_err(|why| ApiError::bad_request(format!("can't parse entities: {why}")))?,
-        // Markdown's own rules are not checked; nothing of ours sends it.
+        // The rules of Markdown are not checked; nothing in this project sends it.
         "" | "markdown" | "markdownv2" => text.to_owned(),
         _ => return Err(ApiError::bad_request("unsupported parse_mode")),
     };
@@ -180,7 +180,7 @@ fn reply_to(params: &Params, last_message_id: i64) -> Result<Option<i64>, ApiErr
 pub(super) fn chat_type(chat_id: i64) -> &'static str {
     match chat_id {
         1.. => "private",
-        id if id <= SUPERGROUP_ID_MAX => "supergroup",
+        id if id <= MAX_SUPERGROUP_ID => "supergroup",
         _ => "group",
     }
 }

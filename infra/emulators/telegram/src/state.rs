@@ -1,18 +1,18 @@
-//! What the stand-in knows, as a fold over what happened. Nothing here waits, writes or calls anybody.
+//! The state of the emulator, as a fold over its events. It neither waits nor does I/O.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::StandInBot;
+use super::FakeBot;
 use super::records::{
     ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, UpdateView, Webhook,
 };
 
 /// Messages kept in the outbox; the oldest go first. A trial run of many thousand messages still fits.
-const OUTBOX_MAX: usize = 20_000;
-/// Settled updates kept for looking at; pending ones are never dropped.
-const SETTLED_UPDATES_MAX: usize = 1_000;
-/// Chat actions kept for looking at.
-const CHAT_ACTIONS_MAX: usize = 1_000;
+const MAX_OUTBOX: usize = 20_000;
+/// Settled updates that lists can show; pending updates are never dropped.
+const MAX_SETTLED_UPDATES: usize = 1_000;
+/// Chat actions that lists can show.
+const MAX_CHAT_ACTIONS: usize = 1_000;
 
 /// A bot and what belongs to it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Bot {
     pub last_update_id: u64,
 }
 
-/// Everything the stand-in knows.
+/// The state of the emulator.
 #[derive(Debug, Default)]
 pub(super) struct State {
     bots: BTreeMap<i64, Bot>,
@@ -39,7 +39,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Lets `event` happen.
+    /// Applies `event`.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Bot { id, token, username, last_update_id } => {
@@ -58,7 +58,7 @@ impl State {
                 let bot_id = message.bot_identity.parse().unwrap_or_default();
                 self.seen(bot_id, message.chat_id, message.message_id);
                 self.outbox.push_back(message);
-                if self.outbox.len() > OUTBOX_MAX {
+                if self.outbox.len() > MAX_OUTBOX {
                     self.outbox.pop_front();
                 }
             }
@@ -129,7 +129,7 @@ impl State {
 
     fn settled_one(&mut self, serial: u64) {
         self.settled.push_back(serial);
-        if self.settled.len() > SETTLED_UPDATES_MAX
+        if self.settled.len() > MAX_SETTLED_UPDATES
             && let Some(oldest) = self.settled.pop_front()
         {
             self.updates.remove(&oldest);
@@ -152,8 +152,8 @@ impl State {
     }
 
     /// All bots.
-    pub fn bots(&self) -> Vec<StandInBot> {
-        let of = |(&id, bot): (&i64, &Bot)| StandInBot {
+    pub fn bots(&self) -> Vec<FakeBot> {
+        let of = |(&id, bot): (&i64, &Bot)| FakeBot {
             token: bot.token.clone(),
             id,
             username: bot.username.clone(),
@@ -199,7 +199,7 @@ impl State {
     /// Notes a chat action.
     pub fn note_chat_action(&mut self, action: ChatActionRecord) {
         self.chat_actions.push_back(action);
-        if self.chat_actions.len() > CHAT_ACTIONS_MAX {
+        if self.chat_actions.len() > MAX_CHAT_ACTIONS {
             self.chat_actions.pop_front();
         }
     }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::{ApiError, Success};
+use super::answer::{ApiError, Success};
 use super::params::Params;
 use super::records::{Event, Outcome};
-use super::{Inner, StandInError};
+use super::{FakeTelegramError, Inner};
 
 /// Updates in one answer: Telegram's default and most.
-const UPDATES_MAX: i64 = 100;
+const MAX_UPDATES: i64 = 100;
 /// Longest wait for an update that an answer takes, in seconds, as Telegram's.
-const WAIT_SECS_MAX: i64 = 50;
+const MAX_WAIT_SECS: i64 = 50;
 
 pub(super) async fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, ApiError> {
-    let limit = params.integer("limit").unwrap_or(UPDATES_MAX).clamp(1, UPDATES_MAX);
+    let limit = params.integer("limit").unwrap_or(MAX_UPDATES).clamp(1, MAX_UPDATES);
     let limit = usize::try_from(limit).unwrap_or(1);
     let offset = params.integer("offset").unwrap_or(0);
-    let wait = params.integer("timeout").unwrap_or(0).clamp(0, WAIT_SECS_MAX);
+    let wait = params.integer("timeout").unwrap_or(0).clamp(0, MAX_WAIT_SECS);
     let wait = Duration::from_secs(wait.unsigned_abs());
     let mut arrived = inner.arrived.subscribe();
     let polling = async {
@@ -54,7 +54,7 @@ fn take(inner: &Inner, bot: i64, offset: i64, limit: usize) -> Result<Vec<Value>
     let confirmed = ids.iter().filter(|(id, _)| *id < first);
     let events =
         confirmed.map(|&(_, serial)| Event::Settled { serial, outcome: Outcome::Delivered }).collect();
-    core.commit(events).map_err(|error: StandInError| ApiError::from(error))?;
+    core.commit(events).map_err(|error: FakeTelegramError| ApiError::from(error))?;
     let rest = ids.iter().filter(|(id, _)| *id >= first).take(limit);
     Ok(rest.filter_map(|(_, serial)| core.state.pending(*serial)).map(|update| update.body.clone()).collect())
 }

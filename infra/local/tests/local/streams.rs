@@ -1,19 +1,19 @@
 //! A template's table in the embedded engine, and what its stream mapping delivers.
-#![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use af_domain::time::{Millis, Timestamp};
-use af_local::aws::{Engine, TableDefinition};
-use af_local::clock::VirtualClock;
-use af_local::invoke::EventFunction;
-use af_local::stream::Mapping;
-use af_local::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
-use af_local::stream::filter::Pattern;
-use af_local::stream::pump::Pump;
-use af_local::template::{EventDef, Template};
+use af_emulator_aws::{Engine, TableDefinition};
+use af_local::TableStreams;
+use af_runtime::virtual_clock::VirtualClock;
+use af_sam::invoke::EventFunction;
+use af_sam::stream::Mapping;
+use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use af_sam::stream::filter::Pattern;
+use af_sam::stream::pump::Pump;
+use af_sam::template::{EventDef, Template};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -95,11 +95,11 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
         filters: filters.iter().map(|filter| Pattern::compile(filter).unwrap()).collect(),
         batch_size,
         window,
-        retries_max,
+        max_retries: retries_max,
         bisect,
         report_batch_item_failures,
     };
-    Pump::start(Arc::new(engine.clone()), checkpoints, vec![mapping]).unwrap()
+    Pump::start(Arc::new(TableStreams(engine.clone())), checkpoints, vec![mapping]).unwrap()
 }
 
 async fn put(engine: &Engine, item: Value) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 /// Bytes of one batch: Lambda's limit for a payload. A single larger record still goes, alone.
-const BATCH_BYTES_MAX: usize = 6 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 6 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -26,7 +26,7 @@ impl Queue {
 
     /// Whether waiting longer could not make the next batch larger.
     pub(super) fn is_full(&self, batch_size: usize) -> bool {
-        self.records.len() >= batch_size || self.bytes >= BATCH_BYTES_MAX
+        self.records.len() >= batch_size || self.bytes >= MAX_BATCH_BYTES
     }
 
     /// The next batch: the oldest records, at least one (when there is one), at most `batch_size`.
@@ -35,7 +35,7 @@ impl Queue {
         let mut batch_bytes = 0;
         while let Some((record, size)) = self.records.pop_front() {
             let fits =
-                batch.is_empty() || (batch.len() < batch_size && batch_bytes + size <= BATCH_BYTES_MAX);
+                batch.is_empty() || (batch.len() < batch_size && batch_bytes + size <= MAX_BATCH_BYTES);
             if !fits {
                 self.records.push_front((record, size));
                 break;
@@ -67,8 +67,8 @@ mod tests {
     #[test]
     fn a_batch_stays_below_lambdas_payload_but_never_empty() {
         let mut queue = Queue::default();
-        let half = json!("x".repeat(BATCH_BYTES_MAX / 2));
-        let huge = json!("x".repeat(BATCH_BYTES_MAX + 1));
+        let half = json!("x".repeat(MAX_BATCH_BYTES / 2));
+        let huge = json!("x".repeat(MAX_BATCH_BYTES + 1));
         [&half, &half, &huge, &half].into_iter().for_each(|record| queue.push(record.clone()));
         assert!(queue.is_full(100));
         let sizes: Vec<usize> =

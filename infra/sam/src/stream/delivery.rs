@@ -5,7 +5,7 @@
 //! | success | the checkpoint moves behind the batch |
 //! | `batchItemFailures` | the checkpoint moves before the first failed record, the rest is sent again |
 //! | failure, bisect on, several records | the batch is split in two at once; splitting is no retry |
-//! | failure | the same records again after a backoff, `retries_max` times |
+//! | failure | the same records again after a backoff, `max_retries` times |
 //! | retries used up | the records are dropped and that is logged; the next ones go on |
 
 use std::collections::VecDeque;
@@ -14,7 +14,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::mapping::{Mapping, Position};
+use super::mapping::Mapping;
+use super::position::Position;
 use super::sequence_number;
 
 /// Retries of a batch when its mapping names none. AWS retries until the record expires (24 h); on one machine
@@ -23,7 +24,7 @@ const RETRIES_DEFAULT: u32 = 10;
 /// The wait before the first retry; it doubles with every further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between two retries: all ten together take about 13 s.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// How the delivery of a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +49,10 @@ pub(super) async fn deliver(
     position: &mut Position,
     stop: &mut watch::Receiver<bool>,
 ) -> Delivered {
-    let retries_max = mapping.retries_max.unwrap_or(RETRIES_DEFAULT);
+    let max_retries = mapping.max_retries.unwrap_or(RETRIES_DEFAULT);
     let mut parts = VecDeque::from([batch]);
     let mut retries = 0;
-    // Ends: every round delivers records, drops them, makes parts smaller, or uses up one of `retries_max`.
+    // Ends: every round delivers records, drops them, makes parts smaller, or uses up one of `max_retries`.
     while let Some(mut part) = parts.pop_front() {
         if *stop.borrow() {
             return Delivered::Stopped;
@@ -75,7 +76,7 @@ pub(super) async fn deliver(
             parts.push_front(rest);
             parts.push_front(part);
             retries = 0;
-        } else if retries < retries_max {
+        } else if retries < max_retries {
             parts.push_front(part);
             if pause(backoff(retries), stop).await == Delivered::Stopped {
                 return Delivered::Stopped;
@@ -123,7 +124,7 @@ fn first_failed(answer: &Value, part: &[Value]) -> Option<usize> {
 }
 
 fn backoff(retries: u32) -> Duration {
-    BACKOFF_FIRST.saturating_mul(1 << retries.min(16)).min(BACKOFF_MAX)
+    BACKOFF_FIRST.saturating_mul(1 << retries.min(16)).min(MAX_BACKOFF)
 }
 
 /// Waits in real time, or until the pump stops.
@@ -170,7 +171,7 @@ mod tests {
     fn the_backoff_doubles_up_to_its_limit() {
         assert_eq!(backoff(0), Duration::from_millis(100));
         assert_eq!(backoff(1), Duration::from_millis(200));
-        assert_eq!(backoff(9), BACKOFF_MAX);
-        assert_eq!(backoff(u32::MAX), BACKOFF_MAX);
+        assert_eq!(backoff(9), MAX_BACKOFF);
+        assert_eq!(backoff(u32::MAX), MAX_BACKOFF);
     }
 }

@@ -9,7 +9,7 @@
 use serde_json::{Map, Number, Value};
 
 /// Nesting of a pattern; Lambda itself limits a pattern to 4 096 characters, which cannot nest deeper in earnest.
-const PATTERN_DEPTH_MAX: usize = 64;
+const MAX_PATTERN_DEPTH: usize = 64;
 
 /// A filter pattern, checked and ready to be matched against many records.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ pub enum PatternError {
         argument: String,
     },
     /// The pattern nests deeper than any pattern that Lambda accepts.
-    #[error("the pattern nests deeper than {PATTERN_DEPTH_MAX} levels")]
+    #[error("the pattern nests deeper than {MAX_PATTERN_DEPTH} levels")]
     TooDeep,
 }
 
@@ -106,7 +106,7 @@ impl Pattern {
 }
 
 fn fields(pattern: &Value, path: &str, depth: usize) -> Result<Fields, PatternError> {
-    if depth > PATTERN_DEPTH_MAX {
+    if depth > MAX_PATTERN_DEPTH {
         return Err(PatternError::TooDeep);
     }
     let object = pattern.as_object().ok_or_else(|| PatternError::NotAnObject(pattern.to_string()))?;
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_with_work_that_nobody_owns_passes_the_reconcile_filter() {
+    fn a_conversation_with_work_and_without_an_owner_passes_the_reconcile_filter() {
         let pattern = json!({"dynamodb": {
             "Keys": {"pk": {"S": [{"prefix": "C#"}]}, "sk": {"S": ["#"]}},
             "NewImage": {"rp": {"S": [{"exists": true}]}, "rk": {"S": [{"exists": true}]}}

@@ -17,7 +17,9 @@ pub mod checkpoint;
 mod delivery;
 pub mod filter;
 mod mapping;
+mod position;
 pub mod pump;
+mod task;
 mod trim;
 
 pub use mapping::Mapping;

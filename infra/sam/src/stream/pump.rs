@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 
 use super::StreamSource;
 use super::checkpoint::Checkpoints;
-use super::mapping::{Mapping, Position, Signals, Task};
+use super::mapping::Mapping;
+use super::position::Position;
+use super::task::{Signals, Task};
 use super::trim::Trims;
 
 /// The running mappings. Dropping it stops them where they stand, as a crash would: nothing is lost by that.

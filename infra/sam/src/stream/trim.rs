@@ -1,4 +1,4 @@
-//! What every mapping of a table has passed is forgotten: a stream that nobody trims grows for ever.
+//! Trims the records that every mapping of a table has passed: a stream that is never trimmed grows without a limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

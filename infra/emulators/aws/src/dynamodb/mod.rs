@@ -172,7 +172,7 @@ impl Engine {
             Ok(answer) => answer,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down: whoever waits here will not be asked again.
+                // The runtime is shutting down: the caller is not polled again.
                 Err(_cancelled) => std::future::pending().await,
             },
         }

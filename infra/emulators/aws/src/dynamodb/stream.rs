@@ -1,4 +1,4 @@
-//! The engine as a source of stream records.
+//! The stream records of the engine: reading and trimming them.
 //!
 //! The engine finds a record's sequence number by the highest one so far, without an index: every write would walk
 //! over all records. [`index_records`] gives it the index. It also takes that number from the records that are
@@ -14,13 +14,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Engine, finish};
-use crate::stream::StreamSource;
 
 /// The first of the 21-digit numbers that the engine shows for its own 1, 2, 3, …
 const SEQUENCE_ZERO: u128 = 100_000_000_000_000_000_000;
 
 /// Records in one of the engine's pages at most (DynamoDB's own limit).
-const RECORDS_PAGE_MAX: usize = 1_000;
+const MAX_RECORDS_PAGE: usize = 1_000;
 
 /// Makes the index that keeps writes to a stream-enabled table as quick as the first.
 pub(super) fn index_records(storage: &Storage) -> dynoxide::Result<()> {
@@ -31,8 +30,13 @@ pub(super) fn index_records(storage: &Storage) -> dynoxide::Result<()> {
     Ok(())
 }
 
-impl StreamSource for Engine {
-    fn records(&self, table: &str, after: Option<&str>, limit: usize) -> anyhow::Result<Vec<Value>> {
+impl Engine {
+    /// Up to `limit` stream records of `table` after the sequence number `after` (from the oldest when `None`), oldest
+    /// first, each as Lambda delivers it. Fewer than `limit` means that these were all.
+    ///
+    /// # Errors
+    /// When `after` is not a sequence number, or the engine fails.
+    pub fn records(&self, table: &str, after: Option<&str>, limit: usize) -> anyhow::Result<Vec<Value>> {
         let state = self.state();
         let Some(meta) = state.storage.get_table_metadata(table)? else {
             return Ok(Vec::new());
@@ -42,7 +46,7 @@ impl StreamSource for Engine {
         let mut position = after.map_or(Ok(0), stored)?;
         let mut records = Vec::new();
         while records.len() < limit {
-            let page_limit = RECORDS_PAGE_MAX.min(limit - records.len());
+            let page_limit = MAX_RECORDS_PAGE.min(limit - records.len());
             let request = GetRecordsRequest {
                 shard_iterator: encode_shard_iterator(table, &shard, position),
                 limit: Some(page_limit),
@@ -63,7 +67,11 @@ impl StreamSource for Engine {
         Ok(records)
     }
 
-    fn trim(&self, table: &str, through: &str) -> anyhow::Result<()> {
+    /// Forgets the records of `table` up to and with the sequence number `through`.
+    ///
+    /// # Errors
+    /// When `through` is not a sequence number, or the engine fails.
+    pub fn trim(&self, table: &str, through: &str) -> anyhow::Result<()> {
         let through = stored(through)?;
         let state = self.state();
         let storage = &state.storage;
@@ -78,7 +86,8 @@ impl StreamSource for Engine {
         }
     }
 
-    fn writes(&self) -> watch::Receiver<u64> {
+    /// A counter that changes soon after every write to any table.
+    pub fn writes(&self) -> watch::Receiver<u64> {
         self.shared.writes.subscribe()
     }
 }

@@ -14,7 +14,7 @@ const TOKEN_WINDOW: Millis = Millis::from_secs(600);
 
 /// How many tokens are remembered at most, the oldest going first: a clock that stands still expires none, and a
 /// retry follows its first try within a few requests.
-const TOKENS_MAX: usize = 4_096;
+const MAX_TOKENS: usize = 4_096;
 
 #[derive(Default)]
 pub(super) struct Tokens {
@@ -64,7 +64,7 @@ impl Tokens {
     fn forget_expired(&mut self, now: Timestamp) {
         while let Some(oldest) = self.in_order.front() {
             let expired = self.done.get(oldest).is_none_or(|done| now.since(done.at) > TOKEN_WINDOW);
-            if !expired && self.in_order.len() < TOKENS_MAX {
+            if !expired && self.in_order.len() < MAX_TOKENS {
                 break;
             }
             self.done.remove(oldest);
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn the_number_of_remembered_tokens_is_bounded() {
         let mut tokens = Tokens::default();
-        for n in 0..TOKENS_MAX + 10 {
+        for n in 0..MAX_TOKENS + 10 {
             tokens.once(at(0), request(&n.to_string(), 1), |_| Ok(json!({}))).unwrap();
         }
-        assert!(tokens.done.len() <= TOKENS_MAX && tokens.in_order.len() <= TOKENS_MAX);
+        assert!(tokens.done.len() <= MAX_TOKENS && tokens.in_order.len() <= MAX_TOKENS);
     }
 }

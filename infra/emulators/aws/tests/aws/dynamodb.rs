@@ -1,8 +1,7 @@
 //! Items, transactions, indexes and tables.
 
 use af_domain::time::Millis;
-use af_local::aws::{Engine, LocalAws, Secrets};
-use af_local::stream::StreamSource;
+use af_emulator_aws::{Engine, LocalAws, Secrets};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde_json::json;
@@ -205,7 +204,6 @@ async fn a_table_whose_keys_changed_is_refused_and_keeps_its_items() {
 
 #[tokio::test]
 async fn expired_items_go_when_virtual_time_passes_and_leave_the_services_record() {
-    use af_local::stream::StreamSource;
     let (clock, shared) = clock();
     let engine = Engine::memory(shared).unwrap();
     engine.create_tables(&[definition()]).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use af_domain::time::Millis;
-use af_local::aws::{Fault, Faults, Meter, WireRequest};
+use af_emulator_aws::{Fault, Faults, Meter, WireRequest};
 use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, TransactWriteItem};
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;

@@ -4,15 +4,17 @@
 mod dynamodb;
 mod faults;
 mod meter;
+mod objects;
+mod presigned;
 mod secrets;
 mod streams;
 
 use std::sync::Arc;
 
 use af_domain::time::Timestamp;
-use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
-use af_local::clock::VirtualClock;
+use af_emulator_aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_runtime::clock::SharedClock;
+use af_runtime::virtual_clock::VirtualClock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What is counted, and what counts as one round.
 
-use af_local::aws::{Engine, LocalAws, Meter, Secrets};
+use af_emulator_aws::{Engine, LocalAws, Meter, Secrets};
 
 use super::{add_one, clock, count, definition, dynamodb, memory, put};
 

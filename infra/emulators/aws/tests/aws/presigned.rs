@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use af_local::aws::LocalAws;
+use af_emulator_aws::LocalAws;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::types::ChecksumMode;
 use reqwest::Method;
 
-use super::{MANY_BYTES, START, UNDECLARED, aws, bucket, bytes, get, put, s3};
+use crate::START;
+use crate::objects::{BUCKET, MANY_BYTES, UNDECLARED, aws, bytes, get, put, s3};
 
 /// The SHA-256 of `right`, in Base64.
 const SHA256_OF_RIGHT: &str = "JwQvTm7KfQsqfuQCbfLs+lHTM55tEiqgmRGOzYVjutk=";
@@ -17,13 +18,13 @@ fn minutes(minutes: u64) -> PresigningConfig {
     PresigningConfig::expires_in(Duration::from_secs(60 * minutes)).unwrap()
 }
 
-pub(crate) async fn get_url(client: &Client, key: &str) -> String {
-    let signed = client.get_object().bucket(bucket()).key(key).presigned(minutes(5)).await;
+async fn get_url(client: &Client, key: &str) -> String {
+    let signed = client.get_object().bucket(BUCKET).key(key).presigned(minutes(5)).await;
     signed.unwrap().uri().to_owned()
 }
 
 async fn put_url(client: &Client, key: &str) -> String {
-    let signed = client.put_object().bucket(bucket()).key(key).presigned(minutes(5)).await;
+    let signed = client.put_object().bucket(BUCKET).key(key).presigned(minutes(5)).await;
     signed.unwrap().uri().to_owned()
 }
 
@@ -34,7 +35,7 @@ async fn send(method: Method, url: &str, body: impl Into<reqwest::Body>) -> (u16
 }
 
 /// What a GET without any header of ours answers.
-pub(crate) async fn fetch(url: &str) -> (u16, String) {
+async fn fetch(url: &str) -> (u16, String) {
     send(Method::GET, url, "").await
 }
 
@@ -65,13 +66,13 @@ async fn a_presigned_put_and_get_carry_an_object_over_loopback() {
     assert_eq!(get(&client, "dir/a b+ü").await, b"hello");
     assert_eq!(fetch(&get_url(&client, "dir/a b+ü").await).await, (200, "hello".to_owned()));
 
-    let signed = client.head_object().bucket(bucket()).key("dir/a b+ü").presigned(minutes(5)).await.unwrap();
+    let signed = client.head_object().bucket(BUCKET).key("dir/a b+ü").presigned(minutes(5)).await.unwrap();
     let head =
         reqwest::Client::builder().no_proxy().build().unwrap().head(signed.uri()).send().await.unwrap();
     assert_eq!((head.status().as_u16(), &head.headers()["content-length"]), (200, &"5".parse().unwrap()));
 
     put(&client, "plain", bytes("hello")).await;
-    let (status, body) = fetch(&format!("{url}/{}/plain", bucket())).await;
+    let (status, body) = fetch(&format!("{url}/{}/plain", BUCKET)).await;
     assert!(status == 403 && body.contains("AccessDenied"), "{status} {body}");
 }
 
@@ -115,7 +116,7 @@ async fn a_url_that_has_expired_is_refused() {
         SystemTime::UNIX_EPOCH + Duration::from_millis(START.as_millis()) - Duration::from_secs(365 * 86_400);
     let config =
         PresigningConfig::builder().start_time(start).expires_in(Duration::from_secs(60)).build().unwrap();
-    let signed = client.get_object().bucket(bucket()).key("a").presigned(config).await.unwrap();
+    let signed = client.get_object().bucket(BUCKET).key("a").presigned(config).await.unwrap();
     let (status, body) = fetch(signed.uri()).await;
     assert!(status == 403 && body.contains("Request has expired"), "{status} {body}");
 }
@@ -124,11 +125,11 @@ async fn a_url_that_has_expired_is_refused() {
 async fn a_body_that_contradicts_the_checksum_that_was_signed_is_refused() {
     let (aws, _) = served().await;
     let client = s3(&aws);
-    let request = client.put_object().bucket(bucket()).key("a").checksum_sha256(SHA256_OF_RIGHT);
+    let request = client.put_object().bucket(BUCKET).key("a").checksum_sha256(SHA256_OF_RIGHT);
     let signed = request.presigned(minutes(5)).await.unwrap();
     assert_eq!(send_signed(&signed, "wrong").await, 400);
     assert_eq!(send_signed(&signed, "right").await, 200);
-    let head = client.head_object().bucket(bucket()).key("a").checksum_mode(ChecksumMode::Enabled);
+    let head = client.head_object().bucket(BUCKET).key("a").checksum_mode(ChecksumMode::Enabled);
     assert_eq!(head.send().await.unwrap().checksum_sha256(), Some(SHA256_OF_RIGHT));
 }
 

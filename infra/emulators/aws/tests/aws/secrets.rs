@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use af_local::aws::{Engine, Fault, Faults, LocalAws, Secrets, WireRequest};
+use af_emulator_aws::{Engine, Fault, Faults, LocalAws, Secrets, WireRequest};
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use af_local::aws::{Engine, TableDefinition};
-use af_local::stream::StreamSource;
+use af_emulator_aws::{Engine, TableDefinition};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

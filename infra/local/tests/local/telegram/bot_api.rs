@@ -1,9 +1,9 @@
-//! What the stand-in takes and refuses, as Telegram does.
+//! The emulator accepts and refuses what Telegram does.
 
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, NOW, answer, http};
+use super::support::{Fixture, NOW, answer, http};
 
 fn refused(words: &str) -> (u16, Value) {
     (400, json!({"ok": false, "error_code": 400, "description": format!("Bad Request: {words}")}))
@@ -33,7 +33,7 @@ async fn a_call_may_come_by_query_form_or_json_and_in_any_case() {
     assert_eq!(body["result"]["message_id"], 3);
     assert_eq!(body["result"]["date"], NOW / 1_000);
     assert_eq!(body["result"]["chat"], json!({"id": 9, "type": "private"}));
-    let texts: Vec<_> = f.stand_in.outbox(None, Some(9), 10).into_iter().map(|sent| sent.text).collect();
+    let texts: Vec<_> = f.telegram.outbox(None, Some(9), 10).into_iter().map(|sent| sent.text).collect();
     assert_eq!(texts, ["by query!", "by form ä", "by json"]);
     let (status, _) = f.call("sendMessage", json!("a text")).await;
     assert_eq!(status, 400);
@@ -45,7 +45,7 @@ async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
     for (params, words) in [
         (json!({"text": "x"}), "chat_id is empty"),
         (json!({"chat_id": "", "text": "x"}), "chat_id is empty"),
-        (json!({"chat_id": "@somebody", "text": "x"}), "chat not found"),
+        (json!({"chat_id": "@channel", "text": "x"}), "chat not found"),
         (json!({"chat_id": 0, "text": "x"}), "chat not found"),
         (json!({"chat_id": 1}), "message text is empty"),
         (json!({"chat_id": 1, "text": " \n "}), "message text is empty"),
@@ -60,7 +60,7 @@ async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
     ] {
         assert_eq!(f.call("sendMessage", params.clone()).await, refused(words), "{params}");
     }
-    assert!(f.stand_in.outbox(None, None, 10).is_empty());
+    assert!(f.telegram.outbox(None, None, 10).is_empty());
     for text in ["ä".repeat(4_096), format!("<b>{}</b>", "😀".repeat(4_096))] {
         let params = json!({"chat_id": 1, "text": text, "parse_mode": "HTML"});
         assert_eq!(f.call("sendMessage", params).await.0, 200);
@@ -68,12 +68,12 @@ async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
 }
 
 #[tokio::test]
-async fn what_is_sent_carries_the_stand_ins_time() {
+async fn what_is_sent_carries_the_telegrams_time() {
     let f = Fixture::new().await;
     f.call("sendMessage", json!({"chat_id": 1, "text": "now"})).await;
     f.clock.advance(Millis::from_days(1));
     f.call("sendMessage", json!({"chat_id": 1, "text": "tomorrow"})).await;
-    let at: Vec<_> = f.stand_in.outbox(None, None, 10).into_iter().map(|sent| sent.at).collect();
+    let at: Vec<_> = f.telegram.outbox(None, None, 10).into_iter().map(|sent| sent.at).collect();
     assert_eq!(at, [NOW, NOW + 86_400_000]);
 }
 
@@ -90,7 +90,7 @@ async fn a_document_is_recorded_by_name_and_size() {
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["result"]["document"]["file_name"], "report.pdf");
     assert_eq!(body["result"]["chat"]["type"], "group");
-    let sent = &f.stand_in.outbox(None, Some(-44), 10)[0];
+    let sent = &f.telegram.outbox(None, Some(-44), 10)[0];
     assert_eq!(
         (sent.text.as_str(), sent.file_name.as_deref(), sent.size_bytes),
         ("for you", Some("report.pdf"), Some(8))
@@ -125,7 +125,7 @@ async fn a_users_file_can_be_downloaded_by_its_bot_only() {
     let download = format!("{}/file/bot{}/{path}", f.url, f.bot.token);
     assert_eq!(http().get(download).send().await.unwrap().text().await.unwrap(), "some notes");
 
-    let other = f.stand_in.add_bot(None, None).unwrap();
+    let other = f.telegram.add_bot(None, None).unwrap();
     let foreign = format!("{}/file/bot{}/{path}", f.url, other.token);
     assert_eq!(http().get(foreign).send().await.unwrap().status().as_u16(), 404);
     assert_eq!(f.call("getFile", json!({"file_id": "unknown"})).await, refused("invalid file_id"));
@@ -136,7 +136,7 @@ async fn a_users_file_can_be_downloaded_by_its_bot_only() {
 async fn a_file_that_is_too_large_for_bots_is_refused() {
     let f = Fixture::new().await;
     let content = vec![0; (20 << 20) + 1];
-    let stored = f.stand_in.add_file(f.bot.id, "film.mkv", content.into()).await.unwrap();
+    let stored = f.telegram.add_file(f.bot.id, "film.mkv", content.into()).await.unwrap();
     assert_eq!(f.call("getFile", json!({"file_id": stored.file_id})).await, refused("file is too big"));
 }
 

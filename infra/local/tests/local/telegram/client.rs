@@ -1,4 +1,4 @@
-//! Our client and delivery against the stand-in.
+//! Our client and delivery against the emulator.
 
 use std::error::Error;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 
 use af_domain::time::Millis;
-use af_local::telegram::Fault;
+use af_emulator_telegram::Fault;
 use af_telegram::{
     BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, Pause, RemoteFile, SendMessage,
     SetWebhook, TelegramError, deliver,
@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Fixture, http};
+use super::support::{Fixture, http};
 
 fn text(text: &str) -> SendMessage<'_> {
     SendMessage { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None }
@@ -46,7 +46,7 @@ async fn get_me_names_the_bot() {
 #[tokio::test]
 async fn a_file_is_downloaded_as_it_was_sent_and_no_larger_than_asked_for() {
     let f = Fixture::new().await;
-    let stored = f.stand_in.add_file(f.bot.id, "notes.txt", "hello".into()).await.unwrap();
+    let stored = f.telegram.add_file(f.bot.id, "notes.txt", "hello".into()).await.unwrap();
     let bot = f.client();
     let file = bot.get_file(&stored.file_id).await.unwrap();
     assert_eq!((file.file_path.as_deref(), file.file_size), (Some(stored.file_path.as_str()), Some(5)));
@@ -89,7 +89,7 @@ async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
     let bot = f.client();
     let too_long = "a".repeat(257);
     for (url, secret, words) in [
-        ("https://example.com/hook", "abc", "bad webhook: the stand-in calls loopback addresses only"),
+        ("https://example.com/hook", "abc", "bad webhook: the emulator calls loopback addresses only"),
         ("ftp://127.0.0.1/hook", "abc", "bad webhook: An HTTPS URL must be provided for webhook"),
         ("nonsense", "abc", "bad webhook: invalid webhook URL specified"),
         ("http://localhost:1/hook", "a b", "secret token contains unallowed characters"),
@@ -114,10 +114,10 @@ async fn a_message_is_sent_and_a_chat_action_shown() {
     bot.send_chat_action(5, ChatAction::Typing, None).await.unwrap();
     let sent = bot.send_message(&text("hello")).await.unwrap();
     assert_eq!(sent.message_id, 1);
-    let outbox = f.stand_in.outbox(None, Some(5), 10);
+    let outbox = f.telegram.outbox(None, Some(5), 10);
     assert_eq!(outbox.len(), 1);
     assert_eq!(outbox[0].text, "hello");
-    assert_eq!(f.stand_in.chat_actions()[0].action, "typing");
+    assert_eq!(f.telegram.chat_actions()[0].action, "typing");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn an_answer_to_a_message_that_is_gone_is_sent_all_the_same() {
     let f = Fixture::new().await;
     let reply = SendMessage { reply_to: Some(999), message_thread_id: Some(4), ..text("still here") };
     f.client().send_message(&reply).await.unwrap();
-    let sent = &f.stand_in.outbox(None, None, 10)[0];
+    let sent = &f.telegram.outbox(None, None, 10)[0];
     assert_eq!((sent.reply_to_message_id, sent.message_thread_id), (None, Some(4)));
 }
 
@@ -133,10 +133,10 @@ async fn an_answer_to_a_message_that_is_gone_is_sent_all_the_same() {
 async fn refusals_come_back_typed() {
     let f = Fixture::new().await;
     let bot = f.client();
-    f.stand_in.fault("sendMessage", &Fault::rate_limited(3), 1);
-    f.stand_in.fault("sendMessage", &Fault::migrated(-100_200), 1);
-    f.stand_in.fault("sendMessage", &Fault::new(403, "Forbidden: bot was blocked by the user"), 1);
-    f.stand_in.fault("sendMessage", &Fault::new(500, "Internal Server Error"), 1);
+    f.telegram.fault("sendMessage", &Fault::rate_limited(3), 1);
+    f.telegram.fault("sendMessage", &Fault::migrated(-100_200), 1);
+    f.telegram.fault("sendMessage", &Fault::new(403, "Forbidden: bot was blocked by the user"), 1);
+    f.telegram.fault("sendMessage", &Fault::new(500, "Internal Server Error"), 1);
     let limited = bot.send_message(&text("x")).await;
     assert!(
         matches!(limited, Err(TelegramError::RateLimited { retry_after }) if retry_after == Millis::from_secs(3))
@@ -145,30 +145,30 @@ async fn refusals_come_back_typed() {
     assert!(matches!(moved, Err(TelegramError::ChatMigrated { to: -100_200 })));
     assert!(matches!(bot.send_message(&text("x")).await, Err(TelegramError::Forbidden { .. })));
     assert!(matches!(bot.send_message(&text("x")).await, Err(TelegramError::Unavailable { status: 500 })));
-    assert!(f.stand_in.outbox(None, None, 10).is_empty());
+    assert!(f.telegram.outbox(None, None, 10).is_empty());
     assert!(bot.send_message(&text("x")).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_answer_that_was_lost_leaves_the_message_sent() {
     let f = Fixture::new().await;
-    f.stand_in.fault("sendmessage", &Fault::answer_lost(), 1);
+    f.telegram.fault("sendmessage", &Fault::answer_lost(), 1);
     let error = f.client().send_message(&text("once")).await.unwrap_err();
     assert!(error.may_have_happened());
-    assert_eq!(f.stand_in.outbox(None, None, 10).len(), 1);
+    assert_eq!(f.telegram.outbox(None, None, 10).len(), 1);
 }
 
 #[tokio::test]
 async fn a_delivery_waits_follows_and_falls_back_until_it_is_there() {
     let f = Fixture::new().await;
-    f.stand_in.fault("sendMessage", &Fault::rate_limited(2), 2);
-    f.stand_in.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
+    f.telegram.fault("sendMessage", &Fault::rate_limited(2), 2);
+    f.telegram.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
     let (waits, broken) = (Waits::default(), format!("1 < 2\n\n{}", "<b>bold</b> ".repeat(500)));
     let out = Outgoing { parse_mode: Some(ParseMode::Html), ..outgoing(&broken) };
     let delivered = deliver(&f.client(), &out, Patience::default(), &waits).await.unwrap();
     assert_eq!(delivered.chat_id, -1_000_000_000_777);
     assert_eq!(waits.0.into_inner().unwrap(), [2_000, 2_000]);
-    let outbox = f.stand_in.outbox(None, Some(delivered.chat_id), 10);
+    let outbox = f.telegram.outbox(None, Some(delivered.chat_id), 10);
     let ids: Vec<_> = outbox.iter().map(|sent| sent.message_id).collect();
     assert_eq!(ids, delivered.message_ids);
     assert_eq!((outbox[0].text.as_str(), outbox[0].parse_mode.as_deref()), ("1 < 2", None));
@@ -181,7 +181,7 @@ async fn the_longest_texts_are_taken_part_by_part() {
     let long = "😀".repeat(10_000);
     let delivered =
         deliver(&f.client(), &outgoing(&long), Patience::default(), &Waits::default()).await.unwrap();
-    let all: String = f.stand_in.outbox(None, None, 100).into_iter().map(|sent| sent.text).collect();
+    let all: String = f.telegram.outbox(None, None, 100).into_iter().map(|sent| sent.text).collect();
     assert_eq!(all, long);
     assert_eq!(delivered.message_ids.len(), 5);
 }
@@ -189,7 +189,7 @@ async fn the_longest_texts_are_taken_part_by_part() {
 #[tokio::test]
 async fn a_function_with_little_patience_gives_up_at_once() {
     let f = Fixture::new().await;
-    f.stand_in.fault("sendMessage", &Fault::rate_limited(30), 1);
+    f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
     let patience = Patience { waits_max: 1, wait_max: Millis::from_secs(5) };
     let result = deliver(&f.client(), &outgoing("hi"), patience, &Waits::default()).await;
     assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));

@@ -2,11 +2,11 @@
 
 use af_domain::ids::BotIdentity;
 use af_domain::time::Millis;
-use af_local::telegram::Options;
+use af_emulator_telegram::Options;
 use af_telegram::Ingress;
 use serde_json::json;
 
-use crate::support::{Fixture, Hook, NOW, SECRET, answer, http};
+use super::support::{Fixture, Hook, NOW, SECRET, answer, http};
 
 #[tokio::test]
 async fn a_users_message_reaches_the_webhook_as_telegram_would_send_it() {
@@ -127,7 +127,7 @@ async fn a_failed_push_is_repeated_in_order_and_the_first_answer_is_reported() {
         texts.push(hook.next_text().await);
     }
     assert_eq!(texts, ["first", "first", "first", "first", "second"]);
-    let views = f.stand_in.updates(Some(f.bot.id), 10);
+    let views = f.telegram.updates(Some(f.bot.id), 10);
     assert_eq!((views[0].state, views[0].attempts, views[0].last_status), ("delivered", 4, Some(200)));
     let info = f.client().get_webhook_info().await.unwrap();
     assert_eq!(info.pending_update_count, 0);
@@ -155,7 +155,7 @@ async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_goes() {
 async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_update_at_once() {
     // Waits of an hour: only the new webhook can be what ends them.
     let hour = Millis::from_secs(3_600);
-    let f = Fixture::with(None, Options { attempts_max: 4, backoff: hour, backoff_max: hour }).await;
+    let f = Fixture::with(None, Options { max_attempts: 4, backoff: hour, max_backoff: hour }).await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     f.call("setWebhook", json!({"url": format!("http://{closed}/hook")})).await;
     let pushed = f.write(1, "hello").await;
@@ -207,7 +207,7 @@ async fn chats_do_not_wait_for_each_other() {
     for pushed in futures::future::join_all(writes).await {
         assert_eq!(pushed["status"], 200);
     }
-    let views = f.stand_in.updates(None, 100);
+    let views = f.telegram.updates(None, 100);
     assert_eq!(views.iter().filter(|view| view.state == "delivered").count(), 40);
 }
 

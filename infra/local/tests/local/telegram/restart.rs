@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Fixture, Hook, answer, http};
+use super::support::{Fixture, Hook, answer, http};
 
 #[tokio::test]
 async fn bots_webhooks_outbox_and_counters_are_there_again() {
@@ -12,13 +12,13 @@ async fn bots_webhooks_outbox_and_counters_are_there_again() {
     first.set_webhook(&hook).await;
     let before = first.write(1, "one").await["updateId"].as_u64().unwrap();
     first.call("sendMessage", json!({"chat_id": 1, "text": "answer", "parse_mode": "HTML"})).await;
-    let sent = first.stand_in.outbox(None, None, 10);
+    let sent = first.telegram.outbox(None, None, 10);
     drop(first);
 
     // Twice, so that what was rewritten in short is read as well.
     drop(Fixture::at(dir.path()).await);
     let second = Fixture::at(dir.path()).await;
-    assert_eq!(second.stand_in.outbox(None, None, 10), sent);
+    assert_eq!(second.telegram.outbox(None, None, 10), sent);
     assert_eq!(second.client().get_webhook_info().await.unwrap().url, hook.url);
     assert_eq!(second.write(1, "two").await["updateId"], before + 1);
     let (_, body) = second.call("sendMessage", json!({"chat_id": 1, "text": "again"})).await;
@@ -34,7 +34,7 @@ async fn a_pending_update_is_pushed_after_the_restart() {
     drop(first);
 
     let second = Fixture::at(dir.path()).await;
-    second.stand_in.resume();
+    second.telegram.resume();
     assert!(hook.is_quiet());
     second.set_webhook(&hook).await;
     assert_eq!(hook.next().await.1["update_id"], update_id);
@@ -60,7 +60,7 @@ async fn resume_pushes_to_the_webhook_that_was_kept() {
     std::fs::write(&journal, written).unwrap();
 
     let second = Fixture::at(dir.path()).await;
-    second.stand_in.resume();
+    second.telegram.resume();
     let (headers, update) = hook.next().await;
     assert_eq!(update["message"]["text"], "waits");
     assert!(!headers.contains_key("x-telegram-bot-api-secret-token"));
@@ -70,7 +70,7 @@ async fn resume_pushes_to_the_webhook_that_was_kept() {
 async fn files_are_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let first = Fixture::at(dir.path()).await;
-    let stored = first.stand_in.add_file(first.bot.id, "a.b/c", "content".into()).await.unwrap();
+    let stored = first.telegram.add_file(first.bot.id, "a.b/c", "content".into()).await.unwrap();
     drop(first);
     let second = Fixture::at(dir.path()).await;
     let url = format!("{}/file/bot{}/{}", second.url, second.bot.token, stored.file_path);

@@ -1,13 +1,13 @@
-//! A stand-in that is being served, and a webhook that answers as it is told.
+//! A served emulator, and a webhook whose answers a test sets.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use af_domain::time::{Millis, Timestamp};
-use af_local::clock::VirtualClock;
-use af_local::telegram::{Options, StandIn, StandInBot};
+use af_emulator_telegram::{FakeBot, FakeTelegram, Options};
 use af_runtime::entropy::Entropy;
+use af_runtime::virtual_clock::VirtualClock;
 use af_telegram::{Bot, BotApi, SetWebhook};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 pub const NOW: u64 = 1_700_000_000_123;
 /// Four pushes with next to no wait between them.
 pub const RETRIES_AT_ONCE: Options =
-    Options { attempts_max: 4, backoff: Millis::new(1), backoff_max: Millis::new(5) };
+    Options { max_attempts: 4, backoff: Millis::new(1), max_backoff: Millis::new(5) };
 /// The secret token that the tests' webhooks are set with.
 pub const SECRET: &str = "hook-secret_1";
 
@@ -38,12 +38,12 @@ pub fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// A stand-in with one bot, served with its control routes under `/_local`.
+/// An emulator with one bot, served with its control routes under `/_local`.
 pub struct Fixture {
-    pub stand_in: StandIn,
+    pub telegram: FakeTelegram,
     pub clock: VirtualClock,
     pub url: String,
-    pub bot: StandInBot,
+    pub bot: FakeBot,
 }
 
 impl Fixture {
@@ -59,14 +59,14 @@ impl Fixture {
     pub async fn with(dir: Option<&Path>, options: Options) -> Self {
         let clock = VirtualClock::frozen_at(Timestamp::from_millis(NOW));
         let entropy = Arc::new(Entropy::seeded(7));
-        let stand_in = StandIn::open(dir, Arc::new(clock.clone()), entropy, options).unwrap();
-        let bot = match stand_in.bots().pop() {
+        let telegram = FakeTelegram::open(dir, Arc::new(clock.clone()), entropy, options).unwrap();
+        let bot = match telegram.bots().pop() {
             Some(bot) => bot,
-            None => stand_in.add_bot(None, Some("demo_bot")).unwrap(),
+            None => telegram.add_bot(None, Some("demo_bot")).unwrap(),
         };
-        let router = stand_in.api().merge(Router::new().nest("/_local", stand_in.control()));
+        let router = telegram.api().merge(Router::new().nest("/_local", telegram.control()));
         let url = serve(router).await;
-        Self { stand_in, clock, url, bot }
+        Self { telegram, clock, url, bot }
     }
 
     /// Our client for the bot.
@@ -118,7 +118,7 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// A webhook: passes on what it is pushed, and answers what it is told to (else 200).
+/// A webhook: passes on the pushed updates, and answers the statuses that a test sets (else 200).
 pub struct Hook {
     pub url: String,
     answers: Arc<Mutex<VecDeque<StatusCode>>>,

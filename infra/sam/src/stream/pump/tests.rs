@@ -1,5 +1,5 @@
 //! What the mappings deliver, against a stream that is a list. Time is Tokio's paused one: it moves by itself when
-//! everybody waits.
+//! all tasks wait.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -97,7 +97,7 @@ fn mapping(id: &str, function: EventFunction) -> Mapping {
         filters: Vec::new(),
         batch_size: 10,
         window: Millis::default(),
-        retries_max: None,
+        max_retries: None,
         bisect: false,
         report_batch_item_failures: false,
     }
@@ -233,7 +233,7 @@ async fn records_are_trimmed_only_when_every_mapping_has_passed_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_nobody_wants_are_passed_and_trimmed_too() {
+async fn records_that_no_filter_matches_are_passed_and_trimmed_too() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let filters = vec![Pattern::compile(&json!({"eventName": ["REMOVE"]})).unwrap()];

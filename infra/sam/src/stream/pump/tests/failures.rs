@@ -30,7 +30,7 @@ async fn a_batch_is_dropped_when_its_retries_are_used_up() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping { retries_max: Some(2), batch_size: 2, ..mapping("A", function) }];
+    let mappings = vec![Mapping { max_retries: Some(2), batch_size: 2, ..mapping("A", function) }];
     let pump = start(&source, mappings);
     ["1", "poison", "2"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
@@ -55,7 +55,7 @@ async fn bisecting_loses_only_the_record_that_fails() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping { retries_max: Some(1), bisect: true, ..mapping("A", function) }];
+    let mappings = vec![Mapping { max_retries: Some(1), bisect: true, ..mapping("A", function) }];
     let pump = start(&source, mappings);
     ["1", "2", "poison", "3", "4"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
@@ -86,7 +86,7 @@ async fn only_what_the_function_reports_as_failed_is_sent_again() {
 async fn stopping_does_not_wait_for_retries() {
     let source = ListStream::new();
     let (function, mut called) = recorder(|_| anyhow::bail!("never"));
-    let pump = start(&source, vec![Mapping { retries_max: Some(10_000), ..mapping("A", function) }]);
+    let pump = start(&source, vec![Mapping { max_retries: Some(10_000), ..mapping("A", function) }]);
     source.write("1");
     called.recv().await.unwrap();
     let began = Instant::now();
