@@ -8,7 +8,6 @@ use af_providers::{
     LocalProvider, MachineRef, Provider, ProviderError, Scope, SpawnEnv, SpawnSpec, Teardown, VolumeRef,
     VolumeSpec,
 };
-use anyhow::Context;
 use async_trait::async_trait;
 
 /// Runs each machine as a process, as the `local` provider runs a worker.
@@ -45,7 +44,7 @@ impl Runner for MachineProcesses {
         volume_path: &str,
     ) -> anyhow::Result<()> {
         let worker_id = WorkerId::parse(name)
-            .map_err(|_| ProviderError::Rejected { reason: format!("{name} is no worker's id") })?;
+            .map_err(|_| ProviderError::Rejected { reason: format!("{name} is not the id of a worker") })?;
         let spec = VolumeSpec {
             scope: scope(),
             worker_id: worker_id.clone(),

@@ -8,7 +8,7 @@ use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
 use af_emulator_aws::{Fault, Faults, WireRequest};
-use af_emulator_fly;
+use af_emulator_fly as fly;
 use af_providers::Provider;
 use af_store::keys;
 use aws_smithy_types::retry::RetryConfig;
