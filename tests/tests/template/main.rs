@@ -4,7 +4,9 @@
 //! what is wrong with it, and beside it stand a test with a template that breaks it and one on the real template.
 
 mod events;
+mod expansion;
 mod functions;
+mod limits;
 mod policies;
 mod routes;
 mod timeouts;
