@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use af_app::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
-use af_app::entropy::Entropy;
-use af_app::worker_token::SIGNING_KEY_REF;
-use af_app::{App, Boot, Env};
+use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
+use af_app::access::worker_token::SIGNING_KEY_REF;
+use af_app::{App, Boot};
 use af_domain::ids::SecretRef;
 use af_domain::time::Timestamp;
 use af_local::aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition};
 use af_local::clock::VirtualClock;
 use af_local::template::Template;
 use af_providers::Providers;
+use af_runtime::entropy::Entropy;
+use af_runtime::env::Env;
 use aws_smithy_types::retry::RetryConfig;
 use secrecy::SecretString;
 

@@ -1,6 +1,6 @@
 //! Messages that tests enqueue.
 
-use af_app::enqueue::{Enqueue, Identity};
+use af_app::intake::enqueue::{Enqueue, Identity};
 use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::auth::{Caller, Scope, admit};
+use af_app::access::auth::{Caller, Scope, admit};
 use af_http::{Bearer, Problem};
 use axum::extract::FromRequestParts;
 use http::request::Parts;

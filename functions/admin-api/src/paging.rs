@@ -1,6 +1,6 @@
 //! Pages whose cursors are signed and good for one listing only.
 
-use af_app::auth::cursor_secret;
+use af_app::access::auth::cursor_secret;
 use af_app::{App, AppError};
 use af_http::{CursorKey, Limit, Page, Problem};
 use serde::Deserialize;

@@ -1,10 +1,12 @@
 //! Effects: what follows a commit, from the table's stream, and what time brings. Attachments are fetched; large payloads
 //! expire with their messages; counters of what waits, runs and is dead; snapshots and files whose time is over.
 
-use af_app::counting::{StreamRecord, count};
-use af_app::expiry::expire_payloads;
+use af_app::files::attachments;
+use af_app::files::media;
+use af_app::files::snapshots;
+use af_app::queue::counters::{StreamRecord, count};
+use af_app::queue::payload_ttl::expire_payloads;
 use af_app::{App, AppError, Boot, BootError};
-use af_app::{attachments, media, snapshots};
 use af_aws::objects::Objects;
 use af_telegram::TokioPause;
 use serde_json::{Value, json};

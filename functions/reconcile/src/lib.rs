@@ -1,7 +1,7 @@
 //! Reconcile: on a schedule and on the table's stream. Whatever the event, the answer is the same: look at
 //! everything, plan, act. A failed run is an error, so that the stream sends its batch again.
 
-use af_app::reconcile::{Reconciled, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::{App, AppError, Boot, BootError};
 use serde_json::{Value, json};
 

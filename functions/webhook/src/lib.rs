@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use af_app::ingress::{Handled, handle};
+use af_app::telegram::ingress::{Handled, handle};
 use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
 use af_http::{Problem, service};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::worker_token::{Signed, examine, verify};
+use af_app::access::worker_token::{Signed, examine, verify};
 use af_domain::ids::WorkerId;
 use af_http::{Bearer, Problem};
 use axum::extract::{FromRef, FromRequestParts};

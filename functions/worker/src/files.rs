@@ -1,7 +1,10 @@
 //! A message's payload as it is handed to a worker: with links to the files that came with it.
 
+use af_app::access::file_token;
+use af_app::files::media;
+use af_app::settings::public_url;
 use af_app::wire::PayloadBody;
-use af_app::{App, AppError, file_token, media, public_url};
+use af_app::{App, AppError};
 use af_domain::ids::StorageId;
 use af_domain::message::Payload;
 use af_http::PublicUrl;

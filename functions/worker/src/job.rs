@@ -1,8 +1,9 @@
 //! A message as it is handed to a worker, and its bundle.
 
-use af_app::hydrate::{Bundle, Job};
+use af_app::settings::policies;
 use af_app::wire::PayloadBody;
-use af_app::{App, AppError, policies};
+use af_app::worker::bundle::{Bundle, Job};
+use af_app::{App, AppError};
 use af_domain::time::Millis;
 use secrecy::ExposeSecret;
 use serde::Serialize;

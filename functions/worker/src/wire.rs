@@ -1,6 +1,6 @@
 //! Values that several routes send or take.
 
-use af_app::bridge::BridgeRuntime;
+use af_app::agents::bridge::BridgeRuntime;
 use af_app::worker::Control;
 use af_domain::ids::LeaseId;
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use af_app::clock::{Clock, SystemClock};
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::clock::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 

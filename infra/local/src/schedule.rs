@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use af_app::clock::Clock;
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::clock::Clock;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use data_encoding::HEXLOWER;

@@ -1,7 +1,6 @@
 //! How a function comes up: from its environment, an SDK configuration, a clock and a source of randomness.
 //! Lambda hands over the real ones, `agent-factory dev` and the tests their own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_aws::objects::Objects;
@@ -15,13 +14,14 @@ use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
-use crate::cache::Cache;
-use crate::clock::{SharedClock, SystemClock};
-use crate::entropy::Entropy;
-use crate::policies::Settings;
-use crate::provider::fly_token::FlyToken;
+use crate::access::worker_token::{KEYS_GOOD_FOR, SigningKeys};
+use crate::pool::provider::fly_token::FlyToken;
+use crate::settings::policies::Settings;
 use crate::worker::Idler;
-use crate::worker_token::{KEYS_GOOD_FOR, SigningKeys};
+use af_runtime::cache::Cache;
+use af_runtime::clock::{SharedClock, SystemClock};
+use af_runtime::entropy::Entropy;
+use af_runtime::env::{Env, MissingVariable};
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
@@ -35,36 +35,6 @@ const LONG_INDEX_FOR: Millis = Millis::from_secs(3_600);
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.
 const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
-
-/// A function's environment variables.
-#[derive(Clone, Debug, Default)]
-pub struct Env(BTreeMap<String, String>);
-
-impl Env {
-    /// The process's own environment.
-    pub fn of_process() -> Self {
-        Self(std::env::vars().collect())
-    }
-
-    /// The variable `name`, if it is set and not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
-    }
-
-    /// The variable `name`.
-    ///
-    /// # Errors
-    /// When it is missing or empty.
-    pub fn require(&self, name: &'static str) -> Result<&str, BootError> {
-        self.get(name).ok_or(BootError::MissingVariable(name))
-    }
-}
-
-impl From<BTreeMap<String, String>> for Env {
-    fn from(variables: BTreeMap<String, String>) -> Self {
-        Self(variables)
-    }
-}
 
 /// Everything that a function comes up with.
 #[derive(Clone)]
@@ -107,8 +77,8 @@ impl Boot {
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// An environment variable is missing.
-    #[error("the environment variable {0} is missing")]
-    MissingVariable(&'static str),
+    #[error(transparent)]
+    MissingVariable(#[from] MissingVariable),
     /// The Fly client could not be made.
     #[error("FLY_API_URL is not usable")]
     Fly(#[from] ProviderError),

@@ -80,3 +80,14 @@ pub(crate) fn queue_full(max: u64) -> AppError {
         format!("{max} messages wait in this conversation already; send again when some have been answered");
     AppError::Refused(Refusal::new(Code::QueueFull, detail).after(Millis::from_secs(30)))
 }
+
+/// The text of an error with its causes, outermost first.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}

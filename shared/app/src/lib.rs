@@ -1,46 +1,19 @@
-//! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file.
+//! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file, in one folder for each domain.
 
+pub mod access;
 pub mod agents;
-pub mod attachments;
-pub mod audit;
-pub mod auth;
-pub mod backlog;
-pub mod bindings;
-pub mod boot;
-pub mod bridge;
-mod cache;
-pub mod clock;
+mod boot;
 pub mod conversations;
-pub mod counting;
-pub mod due;
-pub mod enqueue;
-pub mod entropy;
-mod environment;
 mod error;
-pub mod expiry;
-pub mod file_token;
-pub mod hydrate;
-pub mod ingress;
-pub mod keys;
-pub mod media;
-pub mod message_config;
-pub mod once;
-pub mod policies;
-pub mod provider;
-pub mod public_url;
+pub mod files;
+pub mod intake;
+pub mod pool;
 pub mod queue;
-pub mod reconcile;
-pub mod secrets;
-pub mod send;
+pub mod settings;
 pub mod skills;
-pub mod snapshots;
-pub mod telegram_bots;
-mod urls;
-pub mod views;
+pub mod telegram;
 pub mod wire;
 pub mod worker;
-pub mod worker_token;
-pub mod workers;
 
-pub use boot::{App, Boot, BootError, Env};
+pub use boot::{App, Boot, BootError};
 pub use error::AppError;

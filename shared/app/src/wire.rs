@@ -9,8 +9,8 @@ use af_domain::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::conversations::read_models::MessageView;
 use crate::queue::Cancelled;
-use crate::views::MessageView;
 
 /// A message with its state as it is now.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! The reconcile lease: one reconcile at a time. A trigger that finds it held marks it dirty and leaves; the
 //! holder runs once more. It also keeps the report of the last run, and what that leaves for the next.
 
-use af_domain::pool::{Memory, Orphan};
+use af_domain::pool::{Orphan, ReconcileState};
 use af_domain::time::{Millis, Timestamp};
 
 use crate::expression::Update;
@@ -22,7 +22,7 @@ pub struct ReconcileHolder {
     /// Grows with every holder.
     pub fence: u64,
     /// What the last run left.
-    pub memory: Memory,
+    pub state: ReconcileState,
 }
 
 /// What became of giving the lease back.
@@ -103,14 +103,14 @@ impl Store {
         &self,
         holder: &ReconcileHolder,
         report: &str,
-        memory: &Memory,
+        state: &ReconcileState,
         now: Timestamp,
     ) -> Result<Released, StoreError> {
         let report = Writer::default().put("at", now).put("js", report).build();
-        let memory = memory_item(memory);
+        let state = state_item(state);
         let release = Update::of(keys::reconcile())
             .set("rp0", report.clone())
-            .set("me", memory.clone())
+            .set("me", state.clone())
             .remove("ex")
             .when("#fn = :fence AND attribute_not_exists(#di)")
             .bind(":fence", holder.fence);
@@ -119,7 +119,7 @@ impl Store {
         }
         let keep = Update::of(keys::reconcile())
             .set("rp0", report)
-            .set("me", memory)
+            .set("me", state)
             .set("ex", now + RECONCILE_LEASE)
             .remove("di")
             .when("#fn = :fence AND attribute_exists(#ex)")
@@ -137,10 +137,10 @@ impl Store {
     pub async fn abandon_reconcile(
         &self,
         holder: &ReconcileHolder,
-        memory: &Memory,
+        state: &ReconcileState,
     ) -> Result<(), StoreError> {
         let free = Update::of(keys::reconcile())
-            .set("me", memory_item(memory))
+            .set("me", state_item(state))
             .remove("ex")
             .remove("di")
             .when("#fn = :fence")
@@ -152,9 +152,9 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot answer, or the item is malformed.
-    pub async fn reconcile_memory(&self) -> Result<Memory, StoreError> {
+    pub async fn reconcile_state(&self) -> Result<ReconcileState, StoreError> {
         let item = self.get(keys::reconcile(), false).await?;
-        item.as_ref().map(memory_from).transpose().map(Option::unwrap_or_default)
+        item.as_ref().map(state_from).transpose().map(Option::unwrap_or_default)
     }
 
     /// The report of the last run and when it ended.
@@ -169,14 +169,14 @@ impl Store {
 }
 
 fn holder_from(item: &Item) -> Result<ReconcileHolder, StoreError> {
-    Ok(ReconcileHolder { fence: Reader::of(item).number("fn")?, memory: memory_from(item)? })
+    Ok(ReconcileHolder { fence: Reader::of(item).number("fn")?, state: state_from(item)? })
 }
 
-fn memory_item(memory: &Memory) -> Item {
+fn state_item(state: &ReconcileState) -> Item {
     let of_kind = |machine: bool| {
         let mut since = Writer::default();
         let mut any = false;
-        for (orphan, at) in &memory.orphans {
+        for (orphan, at) in &state.orphans {
             since = match orphan {
                 Orphan::Machine(id) if machine => since.put(id, *at),
                 Orphan::Volume(id) if !machine => since.put(id, *at),
@@ -186,53 +186,53 @@ fn memory_item(memory: &Memory) -> Item {
         }
         any.then(|| since.build())
     };
-    let tried = |machine: bool| match &memory.tried {
+    let tried = |machine: bool| match &state.tried {
         Some(Orphan::Machine(id)) if machine => Some(id.as_str()),
         Some(Orphan::Volume(id)) if !machine => Some(id.as_str()),
         _ => None,
     };
     let count = |number: u64| (number > 0).then_some(number);
     Writer::default()
-        .put_some("sf", count(memory.failures))
-        .put_some("sa", memory.failed_at)
-        .put_some("su", memory.rests_until)
-        .put_some("la", memory.looked_at)
+        .put_some("sf", count(state.failures))
+        .put_some("sa", state.failed_at)
+        .put_some("su", state.rests_until)
+        .put_some("la", state.looked_at)
         .put_some("tm", tried(true))
         .put_some("tv", tried(false))
-        .put_some("ta", memory.stuck_tried_at)
+        .put_some("ta", state.stuck_tried_at)
         .put_some("om", of_kind(true))
         .put_some("ov", of_kind(false))
-        .put_some("fm", count(memory.foreign.0 as u64))
-        .put_some("fv", count(memory.foreign.1 as u64))
+        .put_some("fm", count(state.foreign.0 as u64))
+        .put_some("fv", count(state.foreign.1 as u64))
         .build()
 }
 
-fn memory_from(item: &Item) -> Result<Memory, StoreError> {
-    let Some(reader) = Reader::of(item).map_if("me")? else { return Ok(Memory::default()) };
+fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
+    let Some(reader) = Reader::of(item).map_if("me")? else { return Ok(ReconcileState::default()) };
     let count = |name: &str| -> Result<usize, StoreError> {
         Ok(usize::try_from(reader.number_if(name)?.unwrap_or_default()).unwrap_or(usize::MAX))
     };
-    let mut memory = Memory {
+    let mut state = ReconcileState {
         failures: reader.number_if("sf")?.unwrap_or_default(),
         failed_at: reader.time_if("sa")?,
         rests_until: reader.time_if("su")?,
         looked_at: reader.time_if("la")?,
         stuck_tried_at: reader.time_if("ta")?,
         foreign: (count("fm")?, count("fv")?),
-        ..Memory::default()
+        ..ReconcileState::default()
     };
     for (name, last, orphan) in
         [("om", "tm", Orphan::Machine as fn(String) -> Orphan), ("ov", "tv", Orphan::Volume)]
     {
         if let Some(id) = reader.text_if(last)? {
-            memory.tried = Some(orphan(id.to_owned()));
+            state.tried = Some(orphan(id.to_owned()));
         }
         let Some(since) = reader.map_if(name)? else { continue };
         for id in since.names() {
-            memory.orphans.insert(orphan(id.to_owned()), since.time(id)?);
+            state.orphans.insert(orphan(id.to_owned()), since.time(id)?);
         }
     }
-    Ok(memory)
+    Ok(state)
 }
 
 #[cfg(test)]
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn what_is_left_for_the_next_run_is_read_back() {
         let at = Timestamp::from_millis(5);
-        let memory = Memory {
+        let state = ReconcileState {
             failures: 4,
             failed_at: Some(at),
             rests_until: Some(at),
@@ -252,11 +252,11 @@ mod tests {
             stuck_tried_at: Some(at),
             foreign: (2, 0),
         };
-        let other = Memory { tried: Some(Orphan::Volume("v1".into())), ..memory.clone() };
-        for memory in [memory, other, Memory::default()] {
-            let item = Writer::default().put("me", memory_item(&memory)).build();
-            assert_eq!(memory_from(&item).unwrap(), memory);
+        let other = ReconcileState { tried: Some(Orphan::Volume("v1".into())), ..state.clone() };
+        for state in [state, other, ReconcileState::default()] {
+            let item = Writer::default().put("me", state_item(&state)).build();
+            assert_eq!(state_from(&item).unwrap(), state);
         }
-        assert_eq!(memory_from(&Item::new()).unwrap(), Memory::default());
+        assert_eq!(state_from(&Item::new()).unwrap(), ReconcileState::default());
     }
 }

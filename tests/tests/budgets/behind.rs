@@ -1,6 +1,6 @@
 //! A free conversation is found behind any number of others that are locked, or listed although nothing is due.
 
-use af_app::enqueue::Enqueue;
+use af_app::intake::enqueue::Enqueue;
 use af_app::worker::Polled;
 use af_domain::conversation::{Priority, ReadyKey};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};

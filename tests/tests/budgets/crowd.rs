@@ -1,6 +1,6 @@
 //! Messages and workers of other people, stored in bulk: copies of what the use cases have written once.
 
-use af_app::enqueue::Enqueue;
+use af_app::intake::enqueue::Enqueue;
 use af_domain::ids::{ConversationId, ConversationKey, MessageId, WorkerId};
 use af_domain::time::Millis;
 use af_store::keys::Key;

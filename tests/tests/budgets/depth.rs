@@ -1,6 +1,6 @@
 //! How many messages wait in a conversation, and how long its history is, changes no number of requests.
 
-use af_app::views::{self, Part};
+use af_app::conversations::read_models::{self, Part};
 use af_domain::ids::{ConsumerUserId, ConversationId, WorkerId};
 
 use crate::crowd;
@@ -86,13 +86,14 @@ async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'sta
 
     let user = ConsumerUserId::parse(conversation.as_str().rsplit(':').next().unwrap()).unwrap();
     let first = Part { limit: VIEW, ..Part::default() };
-    let view = views::conversation(&world.app, &user, &world.agent, &first);
+    let view = read_models::conversation(&world.app, &user, &world.agent, &first);
     let (view, newest) = world.measure(view).await;
     let view = view.unwrap();
     assert_eq!((view.history.len(), view.queue_items.len()), (VIEW as usize, VIEW as usize));
     let second = Part { limit: VIEW, history_before: view.older_history, items_before: view.older_items };
     assert!(second.history_before.is_some() && second.items_before.is_some());
-    let (older, page) = world.measure(views::conversation(&world.app, &user, &world.agent, &second)).await;
+    let (older, page) =
+        world.measure(read_models::conversation(&world.app, &user, &world.agent, &second)).await;
     assert_eq!(older.unwrap().history.len(), VIEW as usize);
     vec![("claim", claim), ("append", append), ("complete", complete), ("view", newest), ("older view", page)]
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use af_app::enqueue::Enqueue;
-use af_app::policies;
-use af_app::reconcile::{Reconciled, reconcile};
+use af_app::intake::enqueue::Enqueue;
+use af_app::pool::reconcile::{Reconciled, reconcile};
+use af_app::settings::policies;
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};

@@ -1,6 +1,6 @@
 //! Getting messages in: by Telegram and by the API.
 
-use af_app::enqueue::{Enqueue, Identity};
+use af_app::intake::enqueue::{Enqueue, Identity};
 
 use crate::figures::{Figures, Row, at_most};
 use crate::world::World;

@@ -1,6 +1,6 @@
 //! Reconcile ticks, and what a tick costs more when it recovers a lease.
 
-use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
 

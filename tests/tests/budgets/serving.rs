@@ -1,6 +1,6 @@
 //! What workers ask for: polls, claims, heartbeats, history, the ends of a message.
 
-use af_app::enqueue::Enqueue;
+use af_app::intake::enqueue::Enqueue;
 use af_app::worker::{append, fail, heartbeat};
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;

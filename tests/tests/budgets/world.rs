@@ -3,12 +3,15 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, Identity, enqueue};
-use af_app::ingress::{self, Handled};
-use af_app::provider::{self, ProviderConfig};
+use af_app::App;
+use af_app::agents::bindings;
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::intake::enqueue::{Enqueue, Identity, enqueue};
+use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::workers;
+use af_app::settings::policies;
+use af_app::telegram::ingress::{self, Handled};
 use af_app::worker::{Poll, Polled, complete, poll};
-use af_app::{App, bindings, policies, workers};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId, WorkerId,

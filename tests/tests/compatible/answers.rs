@@ -1,6 +1,6 @@
 //! What single functions answer, beside the ordinary course of an image's life.
 
-use af_app::worker_token::TOKEN_GOOD_FOR;
+use af_app::access::worker_token::TOKEN_GOOD_FOR;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Files through a function: archives and media as raw bodies, and links that lead to the bucket.
 
-use af_app::file_token::LINK_GOOD_FOR;
+use af_app::access::file_token::LINK_GOOD_FOR;
 use af_domain::snapshot::URL_GOOD_FOR;
 use af_domain::time::Millis;
 use af_tests::telegram::{CHAT, PHOTO, Person, with_telegram};

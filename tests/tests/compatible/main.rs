@@ -12,7 +12,7 @@ mod refusals;
 mod retries;
 
 use af_app::App;
-use af_app::reconcile::{Reconciled, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_domain::time::Millis;
 use af_tests::bundle::Bundle;
 use af_tests::calls::Api;

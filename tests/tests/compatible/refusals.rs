@@ -1,6 +1,6 @@
 //! What every function answers to a call that it does not carry out. Nothing is written then.
 
-use af_app::worker_token::TOKEN_GOOD_FOR;
+use af_app::access::worker_token::TOKEN_GOOD_FOR;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use af_app::reconcile::reconcile;
+use af_app::pool::reconcile::reconcile;
 
 use crate::crew::Crew;
 use crate::report;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use af_app::AppError;
-use af_app::hydrate::Job;
-use af_app::snapshots::{self, Announced};
+use af_app::files::snapshots::{self, Announced};
+use af_app::worker::bundle::Job;
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{ConversationId, MessageId, Sha256Hex, WorkerId};
 use af_domain::snapshot::{SnapshotReason, Stored};

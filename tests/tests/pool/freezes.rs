@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use af_app::policies;
-use af_app::reconcile::reconcile;
+use af_app::pool::reconcile::reconcile;
+use af_app::settings::policies;
 use af_local::fly::{Action, Fault};
 use serde_json::json;
 

@@ -6,8 +6,9 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::reconcile::{Reconciled, Report, reconcile};
-use af_app::{App, provider};
+use af_app::App;
+use af_app::pool::provider;
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_domain::conversation::{Priority, ReadyKey};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::MessageStatus;
@@ -158,7 +159,7 @@ async fn a_provider_that_does_not_answer_whether_it_has_started_a_machine_is_not
     world.enqueue(TALKS[0]).await;
     let report = ends_by_itself(&world, &hanging(&world, true)).await;
     assert_eq!(outcomes(&report, "spawn"), ["failed: it did not end in the run's time"]);
-    let failures = async || world.app.store.reconcile_memory().await.unwrap().failures;
+    let failures = async || world.app.store.reconcile_state().await.unwrap().failures;
     assert_eq!(failures().await, 0, "its worker may come up yet");
     world.pass(Policies::default().scaling.provider_grace);
     let report = ends_by_itself(&world, &hanging(&world, true)).await;
@@ -196,7 +197,7 @@ async fn an_operators_reconcile_ends_before_its_function_is_ended() {
             assert!(!report["actions"].as_array().unwrap().is_empty(), "{report}");
             let free = world.app.store.begin_reconcile(0, world.app.now()).await.unwrap();
             let holder = free.expect("nobody holds the lease");
-            world.app.store.abandon_reconcile(&holder, &holder.memory).await.unwrap();
+            world.app.store.abandon_reconcile(&holder, &holder.state).await.unwrap();
         }
     }
     time_passes.abort();
@@ -250,7 +251,7 @@ async fn who_has_waited_longest_gets_the_next_worker() {
     }
     for workers in 1..=talks.len() {
         let change = serde_json::from_value(json!({"scaling": {"maxWorkers": workers}})).unwrap();
-        af_app::policies::set(&world.app, change).await.unwrap();
+        af_app::settings::policies::set(&world.app, change).await.unwrap();
         world.tick().await;
         let rows = world.workers().await.into_iter();
         let served: BTreeSet<_> =
@@ -349,7 +350,7 @@ async fn a_row_that_cannot_be_read_stops_nothing_else() {
     assert_eq!(report.errors, ["item W/later is malformed: st: not a status"]);
     assert_eq!(outcomes(&report, "recover"), ["done"]);
     assert_eq!(world.end_of(&message).await, (MessageStatus::Queued, 1));
-    let (shown, _) = af_app::workers::list(&world.app, 10, None).await.unwrap();
+    let (shown, _) = af_app::pool::workers::list(&world.app, 10, None).await.unwrap();
     assert_eq!(shown.len(), 1, "the other is shown");
 }
 

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use af_app::reconcile::{Reconciled, reconcile};
+use af_app::App;
+use af_app::pool::reconcile::{Reconciled, reconcile};
+use af_app::pool::workers;
 use af_app::worker::{Poll, poll};
-use af_app::{App, Env, workers};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, Service, WireRequest};
 use af_providers::Providers;
+use af_runtime::env::Env;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;
 
@@ -116,7 +118,7 @@ async fn with_a_provider_config_of_a_later_version() {
     let told = says_of(&world, &deployed(&world), lost).await;
     let (words, fix) = ("providerConfig cannot be read: unknown field `zones`", "Set it again.");
     assert!(told.starts_with(words) && told.ends_with(fix), "{told}");
-    let readiness = af_app::provider::readiness::readiness(&world.app, None).await.unwrap();
+    let readiness = af_app::pool::provider::readiness::readiness(&world.app, None).await.unwrap();
     assert_eq!(readiness.missing, [told]);
 }
 
@@ -126,14 +128,14 @@ async fn policies_of_a_later_version_stop_nobody() {
     let later = json!({"scaling": {"maxWorkers": 7, "burst": 3}, "weather": {"rain": true}});
     world.app.store.put_config("policies", &later.to_string()).await.unwrap();
     let function = App::from_boot(&world.bundle.boot("reconcile")).unwrap();
-    assert_eq!(af_app::policies::in_force(&function).await.unwrap().scaling.workers_max, 7);
+    assert_eq!(af_app::settings::policies::in_force(&function).await.unwrap().scaling.workers_max, 7);
     world.enqueue(TALK).await;
     let Reconciled::Ran(report) = Box::pin(reconcile(&function)).await.unwrap() else {
         panic!("nobody else")
     };
     assert_eq!(report.actions.iter().map(|a| &*a.outcome).collect::<Vec<_>>(), ["done"]);
     let change = serde_json::from_value(json!({"scaling": {"maxWorkers": 8}})).unwrap();
-    af_app::policies::set(&function, change).await.unwrap();
+    af_app::settings::policies::set(&function, change).await.unwrap();
     let kept: serde_json::Value =
         serde_json::from_str(&world.app.store.config("policies").await.unwrap().unwrap()).unwrap();
     assert_eq!(kept, json!({"scaling": {"maxWorkers": 8, "burst": 3}, "weather": {"rain": true}}));

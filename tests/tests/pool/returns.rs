@@ -1,6 +1,6 @@
 //! Files across machines: what one worker leaves behind, the next one finds, however long that takes.
 
-use af_app::snapshots::expire;
+use af_app::files::snapshots::expire;
 use af_domain::ids::ConversationId;
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use af_app::entropy::Entropy;
-use af_app::provider::ProviderConfig;
+use af_app::pool::provider::ProviderConfig;
 use af_domain::ids::WorkerId;
 use af_local::clock::VirtualClock;
 use af_local::fly::{FakeFly, LeapingTime, Options, PAGE_LEN_MAX};
 use af_providers::{FlyProvider, LocalProvider, Provider, ProviderError, Scope, TokenSource};
+use af_runtime::entropy::Entropy;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};

@@ -1,6 +1,6 @@
 //! What comes before a run in which something happens to the function.
 
-use af_app::policies;
+use af_app::settings::policies;
 use af_domain::ids::MessageId;
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, SEEN_BY_ALL_AFTER};

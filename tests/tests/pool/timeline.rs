@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use af_app::clock::Clock;
 use af_domain::ids::MessageId;
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
+use af_runtime::clock::Clock;
 use serde_json::json;
 
 use crate::crew::Crew;

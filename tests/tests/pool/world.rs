@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, enqueue};
-use af_app::provider;
-use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::intake::enqueue::{Enqueue, enqueue};
+use af_app::pool::provider;
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;

@@ -1,7 +1,7 @@
 //! A provider that starts no machines is left in peace for a while, and used again when it has recovered.
 
+use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::queue::{WaitsFor, why};
-use af_app::worker_token::SIGNING_KEY_REF;
 use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
 use af_local::fly::{Action, Fault};
@@ -35,7 +35,7 @@ async fn a_provider_that_fails_is_tried_less_and_less_and_used_again_when_it_has
     assert_eq!(wait.waits_for, "the provider, which failed 6 times in a row");
     assert!(wait.until.unwrap() > pool.app.now().as_millis());
     assert_eq!(report.unserved, 1);
-    let kept = af_app::reconcile::last_report(&pool.app).await.unwrap().unwrap();
+    let kept = af_app::pool::reconcile::last_report(&pool.app).await.unwrap().unwrap();
     assert!(kept.waits.iter().any(|w| w.subject == "spawning"), "an operator sees it");
 
     pool.until("the provider is used again", async |pool| pool.machines().await.len() == 1).await;
@@ -72,7 +72,7 @@ async fn a_provider_that_is_asked_too_often_is_left_in_peace_for_a_minute() {
     let refused = Fault::Refused { status: 429, error: "slow down".into(), retry_after_secs: None };
     pool.world.fly.fault(Action::CreateMachine, &refused, 1_000);
     pool.run().await;
-    let until = pool.app.store.reconcile_memory().await.unwrap().rests_until.unwrap();
+    let until = pool.app.store.reconcile_state().await.unwrap().rests_until.unwrap();
     for _ in 0..5 {
         pool.pass(Millis::from_secs(2));
         let report = pool.run().await;
@@ -106,11 +106,11 @@ async fn a_missing_prerequisite_is_no_failure_of_the_provider() {
     let pool = Pool::with_work().await;
     let mut without = crate::deployment::config("1");
     without.region = None;
-    af_app::provider::configure(&pool.app, &without).await.unwrap();
+    af_app::pool::provider::configure(&pool.app, &without).await.unwrap();
     for _ in 0..5 {
         assert_eq!(pool.run().await.errors, ["Missing providerConfig.region."]);
     }
-    af_app::provider::configure(&pool.app, &crate::deployment::config("1")).await.unwrap();
+    af_app::pool::provider::configure(&pool.app, &crate::deployment::config("1")).await.unwrap();
     pool.run().await;
     assert_eq!(pool.machines().await.len(), 1, "at once");
 }

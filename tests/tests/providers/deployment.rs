@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::enqueue;
-use af_app::provider::{self, ProviderConfig};
-use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::intake::enqueue::enqueue;
+use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;

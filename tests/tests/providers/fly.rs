@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::entropy::Entropy;
 use af_domain::time::{Millis, Timestamp};
 use af_local::clock::VirtualClock;
 use af_local::fly::{Action, FakeFly, Fault, LeapingTime, Options};
 use af_providers::{FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource};
+use af_runtime::entropy::Entropy;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;

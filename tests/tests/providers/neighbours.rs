@@ -1,8 +1,8 @@
 //! Two deployments in one app, beside machines that somebody made by hand: neither touches what is not its own.
 
-use af_app::provider::cleanup::cleanup;
-use af_app::provider::readiness::readiness;
-use af_app::provider::{configure, volume};
+use af_app::pool::provider::cleanup::cleanup;
+use af_app::pool::provider::readiness::readiness;
+use af_app::pool::provider::{configure, volume};
 use af_domain::ids::VolumeId;
 use af_domain::time::Millis;
 use af_providers::Provider;
@@ -72,7 +72,7 @@ async fn each_spawns_drains_and_tears_down_its_own() {
     assert_eq!((has(ours).await, has(theirs).await), ((1, 1, 1), (1, 1, 1)));
     let shared =
         "the app is shared: 2 machines and 2 volumes in it are not this deployment's, and are left alone";
-    let foreign = async |pool: &Pool| pool.app.store.reconcile_memory().await.unwrap().foreign;
+    let foreign = async |pool: &Pool| pool.app.store.reconcile_state().await.unwrap().foreign;
     assert_eq!((foreign(ours).await, foreign(theirs).await), ((1, 1), (2, 2)), "as each has come");
     for pool in [ours, theirs] {
         assert_eq!(readiness(&pool.app, None).await.unwrap().warnings, [shared]);

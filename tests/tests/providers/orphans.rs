@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use af_app::App;
-use af_app::reconcile::reconcile;
+use af_app::pool::reconcile::reconcile;
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
@@ -147,7 +147,7 @@ async fn a_row_that_appears_between_the_look_and_the_hand_keeps_its_machine() {
         pool.app.store.register_if_new(&row, None, None).await.unwrap();
     };
     let (ran, ()) = tokio::join!(Box::pin(reconcile(&slow)), register);
-    let af_app::reconcile::Reconciled::Ran(report) = ran.unwrap() else { panic!("nobody else runs") };
+    let af_app::pool::reconcile::Reconciled::Ran(report) = ran.unwrap() else { panic!("nobody else runs") };
     let machine = pool.machines().await.remove(0);
     assert_eq!(outcomes(&report), [format!("remove machine {}: stale", machine.machine.machine_id)]);
     assert!(machine.state.is_running());
@@ -178,7 +178,7 @@ async fn a_removal_that_did_not_begin_in_time_is_the_next_runs_first() {
     pool.world.fly.fault(fly::Action::GetVolume, &fly::Fault::Late { ms: 41_000 }, 1);
     let first = outcomes(&pool.run().await);
     let left: Vec<_> = first.iter().filter(|o| o.ends_with("this one's time is up")).collect();
-    let tried = pool.app.store.reconcile_memory().await.unwrap().tried.unwrap().to_string();
+    let tried = pool.app.store.reconcile_state().await.unwrap().tried.unwrap().to_string();
     assert!(!left.is_empty() && left.iter().all(|o| !o.contains(&tried)), "{tried} {first:?}");
     let next = outcomes(&pool.run().await);
     let of = |outcome: &str| outcome.split_once(": ").unwrap().0.to_owned();
@@ -220,7 +220,7 @@ async fn still_sees_a_machine_go(refused: fly::Action, times: usize, told: &str)
     assert!(report.errors.iter().all(|e| e.starts_with(told)) && report.errors.len() == 1, "{report:?}");
     assert_eq!(outcomes(&report)[0], format!("drain worker {}: done", machine.worker_id));
     // It was asked, whatever it said: not again at once.
-    let memory = pool.app.store.reconcile_memory().await.unwrap();
+    let memory = pool.app.store.reconcile_state().await.unwrap();
     assert_eq!(memory.looked_at, Some(pool.app.now()));
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use af_app::agents::{AgentSettings, configure};
-use af_app::provider::{self, ProviderConfig};
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::pool::provider::{self, ProviderConfig};
 use af_domain::bridge::BridgeConfig;
 use af_domain::time::Millis;
 use af_local::fly::{Action, Fault};

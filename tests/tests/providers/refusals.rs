@@ -1,6 +1,6 @@
 //! Machines that refuse to go, and lists that lack a machine.
 
-use af_app::reconcile::Report;
+use af_app::pool::reconcile::Report;
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;

@@ -1,7 +1,7 @@
 //! Another image in the config: the old one's workers are replaced, those that nobody talks to first.
 
-use af_app::provider::configure;
-use af_app::provider::readiness::readiness;
+use af_app::pool::provider::configure;
+use af_app::pool::provider::readiness::readiness;
 use af_domain::time::Millis;
 use af_domain::worker::{DrainReason, WorkerStatus};
 

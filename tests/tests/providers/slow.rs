@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use af_app::App;
-use af_app::reconcile::reconcile;
+use af_app::pool::reconcile::reconcile;
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
@@ -29,7 +29,7 @@ fn talk() -> ConversationId {
 
 impl Pool {
     /// A worker claims what waits in `talk`.
-    pub async fn claims(&self, worker: &WorkerId) -> af_app::hydrate::Job {
+    pub async fn claims(&self, worker: &WorkerId) -> af_app::worker::bundle::Job {
         let request = Poll { conversation: Some(talk()), ..Poll::default() };
         poll(&self.app, worker, &request).await.unwrap().job.unwrap()
     }
@@ -148,7 +148,7 @@ async fn a_run_that_cannot_end_leaves_to_the_next_what_it_knows() {
     pool.world.fly.fault(Action::CreateMachine, &Fault::status(503), 1);
     let function = pool.function(LosesTheReport);
     assert!(Box::pin(reconcile(&function)).await.is_err());
-    assert_eq!(pool.app.store.reconcile_memory().await.unwrap().failures, 1);
+    assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, 1);
     pool.run().await;
     assert_eq!(pool.machines().await.len(), 1, "nobody holds the lease");
 }
@@ -170,7 +170,7 @@ async fn a_start_that_fails_on_our_side_after_its_row_counts_as_failed_too_and_m
     let function = pool.function(LosesRows);
     for failures in 1..=3 {
         Box::pin(reconcile(&function)).await.unwrap();
-        assert_eq!(pool.app.store.reconcile_memory().await.unwrap().failures, failures);
+        assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, failures);
     }
     let rows = pool.rows().await;
     let paused = pool.run().await;
@@ -188,7 +188,7 @@ async fn workers_that_never_come_up_are_failed_spawns_and_make_a_pause() {
         assert!(pool.world.fly.vanish("workers", &machine.machine.machine_id).await);
         pool.run().await;
     }
-    assert_eq!(pool.app.store.reconcile_memory().await.unwrap().failures, 3);
+    assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, 3);
     let paused = pool.run().await;
     assert!(paused.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()), "{paused:?}");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use af_app::counting::{StreamRecord, count};
 use af_app::queue;
+use af_app::queue::counters::{StreamRecord, count};
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, WireRequest};
 use af_local::stream::StreamSource;

@@ -1,7 +1,7 @@
 //! What ends a message's attempt and does not come from the message: a drain that we ordered does not count, at most
 //! three times; a crash, silence and a worker that vanished do, and so a poisonous message ends.
 
-use af_app::provider::{ProviderConfig, configure};
+use af_app::pool::provider::{ProviderConfig, configure};
 use af_app::worker::{heartbeat, leave};
 use af_domain::conversation::DRAINED_MAX;
 use af_domain::ids::{ConversationId, MessageId, WorkerId};

@@ -1,7 +1,7 @@
 //! States that no write of ours leaves behind, put straight into the table: the audit finds each and mends it, what is
 //! passed on the way is mended at once, and the work goes on.
 
-use af_app::audit::audit;
+use af_app::conversations::consistency::audit;
 use af_app::worker::fail;
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;

@@ -1,6 +1,6 @@
 //! What nobody should do: writes that our code does not make, straight into the table; and what must come of them.
 
-use af_app::audit::{Audited, audit};
+use af_app::conversations::consistency::{Audited, audit};
 use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;

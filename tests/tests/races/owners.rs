@@ -1,6 +1,6 @@
 //! Workers and their conversations: drained, let go, seen.
 
-use af_app::workers;
+use af_app::pool::workers;
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;

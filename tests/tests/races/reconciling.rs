@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use af_app::provider::{ProviderConfig, configure};
-use af_app::reconcile::dry_run;
+use af_app::pool::provider::{ProviderConfig, configure};
+use af_app::pool::reconcile::dry_run;
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_local::aws::{Fault, Faults, WireRequest};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use af_app::agents::{AgentSettings, configure};
-use af_app::enqueue::{Enqueue, enqueue};
-use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::App;
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::intake::enqueue::{Enqueue, enqueue};
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::workers;
 use af_app::worker::{Poll, Polled, complete, poll};
-use af_app::{App, workers};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;

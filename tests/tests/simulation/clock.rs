@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use af_app::clock::Clock;
 use af_domain::time::{Millis, Timestamp};
+use af_runtime::clock::Clock;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;

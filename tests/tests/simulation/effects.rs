@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::attachments::settle;
-use af_app::counting::{StreamRecord, count};
+use af_app::files::attachments::settle;
+use af_app::queue::counters::{StreamRecord, count};
 use af_domain::ids::MessageId;
 use af_local::stream::filter::Pattern;
 use rand::Rng;

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::reconcile::{dry_run, reconcile};
-use af_app::{AppError, policies, queue, views};
+use af_app::conversations::read_models;
+use af_app::pool::reconcile::{dry_run, reconcile};
+use af_app::settings::policies;
+use af_app::{AppError, queue};
 use af_domain::ids::MessageId;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -96,7 +98,7 @@ async fn look_at_a_message(world: &World, function: &mut Instance, rng: &mut Std
     }
     let id = MessageId::parse(known[rng.random_range(0..known.len())].clone()).unwrap();
     let app = function.app();
-    match function.call(Operation::ShowMessage, views::message(&app, &id)).await {
+    match function.call(Operation::ShowMessage, read_models::message(&app, &id)).await {
         Some(Ok(shown)) if shown.message.id == id => {}
         None | Some(Err(AppError::Store(_))) => {}
         Some(other) => world.complain(format!("{id} was accepted, but is shown as {other:?}")),

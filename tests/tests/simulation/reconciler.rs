@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::reconcile::reconcile;
+use af_app::pool::reconcile::reconcile;
 use rand::Rng;
 
 use crate::costs::Operation;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use af_app::clock::{Clock, SystemClock};
+use af_runtime::clock::{Clock, SystemClock};
 
 use crate::costs::Dearest;
 use crate::mutations::Mutation;

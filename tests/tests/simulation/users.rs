@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
-use af_app::enqueue::{Accepted, Enqueue, Identity, enqueue};
+use af_app::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
 use af_domain::ids::{AgentKey, BotIdentity};
 use af_domain::message::Payload;
 use af_domain::refusal::Code;

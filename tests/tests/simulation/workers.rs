@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_app::AppError;
-use af_app::hydrate::Job;
+use af_app::worker::bundle::Job;
 use af_app::worker::{Poll, append, complete, fail, heartbeat, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};

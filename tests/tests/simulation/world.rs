@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use af_app::clock::Clock;
-use af_app::entropy::Entropy;
-use af_app::{App, Boot, Env};
+use af_app::{App, Boot};
 use af_domain::agent::conversation_of;
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, WorkerId};
 use af_domain::time::Timestamp;
@@ -16,6 +14,9 @@ use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_local::stream::filter::Pattern;
 use af_local::template::{EventDef, Template};
 use af_providers::Providers;
+use af_runtime::clock::Clock;
+use af_runtime::entropy::Entropy;
+use af_runtime::env::Env;
 use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -273,18 +274,18 @@ fn conversation(number: usize) -> (ConsumerUserId, ConversationId) {
 /// An agent, a provider, and the first policies of this world, while nothing goes wrong yet.
 async fn prepare(world: &World) {
     let (app, _) = world.app(0);
-    let settings = af_app::agents::AgentSettings {
+    let settings = af_app::agents::profiles::AgentSettings {
         display_name: None,
         version: "1".to_owned(),
         enabled: true,
         secrets_ref: Vec::new(),
         bridge: None,
     };
-    af_app::agents::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
-    let key = af_domain::ids::SecretRef::parse(af_app::worker_token::SIGNING_KEY_REF).unwrap();
+    af_app::agents::profiles::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
+    let key = af_domain::ids::SecretRef::parse(af_app::access::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
-    let config = af_app::provider::ProviderConfig { kind: "local".to_owned(), ..Default::default() };
-    af_app::provider::configure(&app, &config).await.unwrap();
+    let config = af_app::pool::provider::ProviderConfig { kind: "local".to_owned(), ..Default::default() };
+    af_app::pool::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
     let drain_timeout = [1_000, 10_000, 60_000][rng.random_range(0..3)];
@@ -301,7 +302,7 @@ async fn prepare(world: &World) {
         "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},
     });
     let overrides = serde_json::from_value(overrides).unwrap();
-    af_app::policies::set(&app, overrides).await.unwrap();
+    af_app::settings::policies::set(&app, overrides).await.unwrap();
     // Until every replica has it.
     tokio::time::sleep(crate::faults::BEHIND_MAX).await;
     world.shared.on.store(!world.shared.always_calm, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What goes, when, and what stays.
 
-use af_app::due::Expired;
-use af_app::snapshots::expire;
+use af_app::files::snapshots::expire;
+use af_app::files::sweep::Expired;
 use af_domain::ids::SnapshotId;
 use af_domain::snapshot::ABANDONED_AFTER;
 use af_domain::time::Millis;

@@ -8,7 +8,7 @@ mod uploads;
 mod users;
 
 use af_app::App;
-use af_app::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
 use af_domain::time::Millis;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use af_app::reconcile::Allowed;
+use af_app::pool::reconcile::Allowed;
 use af_tests::workspace::root;
 
 use crate::{Template, one_function, one_function_behind_http};

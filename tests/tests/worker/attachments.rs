@@ -225,7 +225,7 @@ async fn a_file_whose_time_is_over_is_named_and_not_served() {
     let path = format!("media/{}", file["storageId"].as_str().unwrap());
     assert_eq!(worker.get(&path).await.problem(), (404, "not_found"));
     assert!(world.objects.stored(&path).await.unwrap().is_some());
-    assert_eq!(af_app::media::expire(&world.app, &world.objects).await.unwrap().gone, 1);
+    assert_eq!(af_app::files::media::expire(&world.app, &world.objects).await.unwrap().gone, 1);
     assert!(world.objects.stored(&path).await.unwrap().is_none());
 }
 

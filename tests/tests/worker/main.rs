@@ -13,7 +13,7 @@ mod tokens;
 mod waiting;
 
 use af_app::App;
-use af_app::reconcile::{Reconciled, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;

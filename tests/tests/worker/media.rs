@@ -1,7 +1,7 @@
 //! Files that an agent makes or fetches: with real bytes in the bucket.
 
-use af_app::due::Expired;
-use af_app::media::expire;
+use af_app::files::media::expire;
+use af_app::files::sweep::Expired;
 use af_domain::media::SIZE_BYTES_MAX;
 use af_domain::time::Millis;
 use serde_json::{Value, json};

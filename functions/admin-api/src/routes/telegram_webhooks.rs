@@ -1,7 +1,7 @@
 //! `POST /v1/telegram/webhooks`: points an agent's bot at our webhook, under a new secret.
 
-use af_app::public_url;
-use af_app::telegram_bots::configure_webhook;
+use af_app::settings::public_url;
+use af_app::telegram::bots::configure_webhook;
 use af_domain::ids::AgentKey;
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, Id, Problem, PublicUrl};

@@ -1,7 +1,7 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
 
-use af_app::auth::cursor_secret;
-use af_app::views::{Before, ConversationView, Part, conversation as use_case};
+use af_app::access::auth::cursor_secret;
+use af_app::conversations::read_models::{Before, ConversationView, Part, conversation as use_case};
 use af_app::wire::MessageBody;
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};

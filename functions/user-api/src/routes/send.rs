@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::send::{UserMessage, send as use_case};
+use af_app::intake::send::{UserMessage, send as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, ApiPath, IdempotencyHeader, IdempotencyKey, Problem};

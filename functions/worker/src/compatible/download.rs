@@ -1,6 +1,6 @@
 //! `GET /f/{fileToken}`: a file, by a redirection to the bucket.
 
-use af_app::file_token;
+use af_app::access::file_token;
 use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;

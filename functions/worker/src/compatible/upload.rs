@@ -1,6 +1,7 @@
 //! `POST /w/{token}/snapshots/{snapshotId}` and `POST /w/{token}/media`: a file as the body, `{"storageId"}` as the answer.
 
-use af_app::{media, snapshots};
+use af_app::files::media;
+use af_app::files::snapshots;
 use af_domain::ids::{ContentType, SnapshotId};
 use af_domain::refusal::{Code, Refusal};
 use af_http::{ApiPath, Problem};

@@ -27,8 +27,8 @@ mod volumes;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use af_app::entropy::Entropy;
 use af_providers::Time;
+use af_runtime::entropy::Entropy;
 use anyhow::Context;
 use axum::Router;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use af_app::clock::Clock;
 use af_domain::time::Millis;
 use af_providers::Time;
+use af_runtime::clock::Clock;
 use async_trait::async_trait;
 
 use crate::clock::VirtualClock;

@@ -1,8 +1,8 @@
 //! Control of the virtual clock, on loopback only: `GET` and `POST /_local/clock`.
 
-use af_app::clock::Clock;
 use af_domain::time::Millis;
 use af_http::{ApiJson, Problem};
+use af_runtime::clock::Clock;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};

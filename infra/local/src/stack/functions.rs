@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use af_app::clock::SharedClock;
-use af_app::entropy::Entropy;
-use af_app::{Boot, Env};
+use af_app::Boot;
 use af_providers::Providers;
+use af_runtime::clock::SharedClock;
+use af_runtime::entropy::Entropy;
+use af_runtime::env::Env;
 use anyhow::{Context, bail};
 use axum::Router;
 

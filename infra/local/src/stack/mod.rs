@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::clock::SharedClock;
-use af_app::entropy::Entropy;
 use af_domain::time::Timestamp;
 use af_providers::Providers;
+use af_runtime::clock::SharedClock;
+use af_runtime::entropy::Entropy;
 use anyhow::Context;
 use aws_smithy_types::retry::RetryConfig;
 use axum::Router;

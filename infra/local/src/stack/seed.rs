@@ -1,11 +1,13 @@
 //! What a new deployment needs: its first key, its signing key, and for newcomers a demo that answers.
 
-use af_app::agents::{self, AgentSettings};
-use af_app::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
-use af_app::provider::fly_token::FLY_TOKEN_REF;
-use af_app::provider::{self, GuestConfig, ProviderConfig};
-use af_app::worker_token::SIGNING_KEY_REF;
-use af_app::{App, bindings, telegram_bots};
+use af_app::App;
+use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
+use af_app::access::worker_token::SIGNING_KEY_REF;
+use af_app::agents::bindings;
+use af_app::agents::profiles::{self, AgentSettings};
+use af_app::pool::provider::fly_token::FLY_TOKEN_REF;
+use af_app::pool::provider::{self, GuestConfig, ProviderConfig};
+use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
 use anyhow::Context;
@@ -100,14 +102,14 @@ pub(super) async fn demo(app: &App, public_url: &str, telegram: &StandIn) -> any
             secrets_ref: Vec::new(),
             bridge: None,
         };
-        agents::configure(app, &agent, settings).await?;
+        profiles::configure(app, &agent, settings).await?;
     }
     let bot = match telegram.bots().into_iter().find(|b| b.username == "agent_factory_demo_bot") {
         Some(bot) => bot,
         None => telegram.add_bot(None, Some("agent_factory_demo_bot"))?,
     };
-    let name = telegram_bots::set_token(app, &agent, SecretString::from(bot.token.clone()), true).await?;
-    let webhook = telegram_bots::configure_webhook(app, &agent, public_url).await?;
+    let name = bots::set_token(app, &agent, SecretString::from(bot.token.clone()), true).await?;
+    let webhook = bots::configure_webhook(app, &agent, public_url).await?;
     anyhow::ensure!(webhook.is_ready, "the demo bot's webhook could not be set");
     if app.store.binding(&user, true).await?.is_none() {
         let telegram = TelegramIdentity {

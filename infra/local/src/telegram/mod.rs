@@ -32,9 +32,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use af_app::clock::SharedClock;
-use af_app::entropy::Entropy;
 use af_domain::time::Millis;
+use af_runtime::clock::SharedClock;
+use af_runtime::entropy::Entropy;
 use axum::Router;
 use axum::body::Bytes;
 use tokio::sync::watch;

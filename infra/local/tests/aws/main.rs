@@ -9,10 +9,10 @@ mod streams;
 
 use std::sync::Arc;
 
-use af_app::clock::SharedClock;
 use af_domain::time::Timestamp;
 use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_local::clock::VirtualClock;
+use af_runtime::clock::SharedClock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::json;

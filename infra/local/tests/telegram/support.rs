@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use af_app::entropy::Entropy;
 use af_domain::time::{Millis, Timestamp};
 use af_local::clock::VirtualClock;
 use af_local::telegram::{Options, StandIn, StandInBot};
+use af_runtime::entropy::Entropy;
 use af_telegram::{Bot, BotApi, SetWebhook};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};

@@ -11,7 +11,8 @@ use af_domain::time::Timestamp;
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 use af_store::conversation::Commit;
 
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Times freeing is decided anew when others change the conversation meanwhile.
 const TRIES_MAX: usize = 5;

@@ -1,6 +1,9 @@
 //! Conversations as an operator sees and mends them.
 
+pub mod consistency;
 mod free;
+pub mod read_models;
+pub(crate) mod repair;
 
 pub use free::{Freed, free};
 

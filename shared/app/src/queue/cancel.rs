@@ -6,8 +6,9 @@ use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
 
 use super::{TRIES_MAX, message};
-use crate::views::message_of_user;
-use crate::{App, AppError, policies};
+use crate::conversations::read_models::message_of_user;
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// What became of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use af_store::conversation_key;
 use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::place_in_conversation;
 
-use crate::views::MessageView;
-use crate::{App, AppError, views};
+use crate::conversations::read_models;
+use crate::conversations::read_models::MessageView;
+use crate::{App, AppError};
 
 /// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
 const MESSAGES_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -33,9 +34,9 @@ pub async fn of_conversation(
     let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
     for message in messages? {
         let place = place_in_conversation(message.enqueued_at, &message.id);
-        let view = views::of_message(message, meta.as_ref(), now);
+        let view = read_models::of_message(message, meta.as_ref(), now);
         if status.is_none_or(|s| s == view.status) {
-            bytes += views::answer_bytes_of(&view);
+            bytes += read_models::answer_bytes_of(&view);
             if bytes > MESSAGES_PAGE_BYTES_MAX && !shown.is_empty() {
                 return Ok((shown, last));
             }
@@ -70,5 +71,5 @@ pub async fn dead_letters(
     let now = app.now();
     let messages = app.store.messages(&ids, now).await?;
     let dead = messages.into_iter().filter(|m| m.status == MessageStatus::DeadLetter);
-    Ok((dead.map(|m| views::of_message(m, None, now)).collect(), next))
+    Ok((dead.map(|m| read_models::of_message(m, None, now)).collect(), next))
 }

@@ -1,8 +1,11 @@
 //! The queue as an operator sees and mends it: counts without scanning, lists, cancel, retry, and what a message waits
 //! for.
 
+pub mod backlog;
 mod cancel;
+pub mod counters;
 mod list;
+pub mod payload_ttl;
 mod retry;
 mod retry_all;
 mod stats;

@@ -11,8 +11,10 @@ use af_store::conversation::Commit;
 use af_store::message::body_hash;
 
 use super::{TRIES_MAX, message};
+use crate::agents::profiles;
 use crate::error::queue_full;
-use crate::{App, AppError, agents, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// What became of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
     }
     let policies = policies::in_force(app).await?;
     if dead.status == MessageStatus::DeadLetter {
-        agents::taking_messages(app, &dead.agent).await?;
+        profiles::taking_messages(app, &dead.agent).await?;
         match retried(app, dead, token.as_deref(), &policies).await? {
             Retried::Queued => return Ok(()),
             Retried::Full => return Err(queue_full(policies.queue.pending_per_conversation_max)),

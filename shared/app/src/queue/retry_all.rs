@@ -13,7 +13,9 @@ use af_store::message::DeadLetterMark;
 
 use super::message;
 use super::retry::{Retried, retried, token};
-use crate::{App, AppError, agents, policies};
+use crate::agents::profiles;
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Marks looked at in one call. Each that fits costs a read and a transaction, one after the other: about five seconds
 /// when all do, of the 29 that the function has.
@@ -84,7 +86,7 @@ async fn one(
     let id = dead.id.clone();
     // Lists are eventually consistent, marks are not: one that says it is no dead letter may be out of date.
     let dead = if dead.status == MessageStatus::DeadLetter { dead } else { message(app, &id).await? };
-    match agents::taking_messages(app, &dead.agent).await {
+    match profiles::taking_messages(app, &dead.agent).await {
         Err(AppError::Refused(_)) => {
             done.refused.push(id);
             return Ok(());

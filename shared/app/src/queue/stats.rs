@@ -2,7 +2,8 @@
 
 use af_domain::time::{Millis, Timestamp};
 
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Entries of each shard looked at for the age of the oldest; the ready index sorts by priority before age, so
 /// the figure is exact up to this many waiting conversations a shard.

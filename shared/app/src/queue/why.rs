@@ -8,8 +8,11 @@ use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::reconcile::{Report, last_report};
-use crate::{App, AppError, policies, views, workers};
+use crate::conversations::read_models;
+use crate::pool::reconcile::{Report, last_report};
+use crate::pool::workers;
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Longest time between two reconciles: the period of the template's schedule.
 const RECONCILE_EVERY: Millis = Millis::from_secs(60);
@@ -109,7 +112,7 @@ impl Why {
 /// # Errors
 /// 404 when there is no such message.
 pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
-    let view = views::message(app, id).await?;
+    let view = read_models::message(app, id).await?;
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let conversation = match view.message.status {

@@ -5,8 +5,9 @@ use af_store::conversation_key;
 
 use super::claiming::{self, Wanted};
 use super::poll::{Poll, as_owner, look, poll, still_here};
-use crate::hydrate::Job;
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::worker::bundle::Job;
+use crate::{App, AppError};
 
 /// A message for `worker`, if there is one: of its own conversation, or of one that nobody owns. When it names a
 /// conversation, of that one only. A message that it runs already is answered again. One that restores files only when

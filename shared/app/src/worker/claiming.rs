@@ -12,9 +12,11 @@ use af_store::StoreError;
 use af_store::conversation::Commit;
 
 use super::looking::{Offer, others};
-use crate::hydrate::{Bundle, Context, Job, bundle, context};
-use crate::reconcile::repair::examine;
-use crate::{App, AppError, message_config, reconcile};
+use crate::conversations::repair::examine;
+use crate::pool::lifecycle::drain;
+use crate::settings::message_config;
+use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
+use crate::{App, AppError};
 
 /// Times an owner's claim is decided anew when others change the conversation meanwhile.
 const OWNED_TRIES_MAX: usize = 5;
@@ -63,7 +65,7 @@ pub(super) async fn owned(
         match conversation.claim(wanted.worker, app.entropy.next_u64(), now, wanted.policies) {
             Ok(claimed) => {
                 if wanted.restores_at_boot && has_begun_without_files(app, wanted, &conversation).await? {
-                    reconcile::drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
+                    drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
                     return Ok(None);
                 }
                 let commit = app.store.claim_if_owned(&conversation, &claimed, wanted.policies);
@@ -240,7 +242,7 @@ pub(super) async fn make_way(app: &App, wanted: &Wanted<'_>) -> Result<(), AppEr
         return Ok(());
     }
     if app.store.worker(wanted.worker).await?.is_some_and(|row| row.assignment.is_none()) {
-        reconcile::drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
+        drain(app, wanted.worker, DrainReason::Signal, wanted.policies).await?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use af_domain::time::{Millis, Timestamp};
 use af_store::conversation::Held;
 
 use super::{Control, in_words};
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Most characters of a progress line that are kept: it is shown, not stored for good.
 const PROGRESS_CHARS_MAX: usize = 200;

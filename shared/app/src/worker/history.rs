@@ -7,7 +7,8 @@ use af_store::conversation::{Append, Held};
 use af_store::conversation_key;
 
 use crate::error::stale_lease;
-use crate::{App, AppError, message_config};
+use crate::settings::message_config;
+use crate::{App, AppError};
 
 /// Most entries of one append: a transaction takes 100 writes, and its other ones must fit.
 pub(crate) const ENTRIES_MAX: usize = 50;

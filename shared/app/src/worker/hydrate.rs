@@ -3,8 +3,10 @@
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 
-use crate::hydrate::{Bundle, Job, bundle, context};
-use crate::{App, AppError, message_config, policies};
+use crate::settings::message_config;
+use crate::settings::policies;
+use crate::worker::bundle::{Bundle, Job, bundle, context};
+use crate::{App, AppError};
 
 /// The message with its bundle; `None` unless `worker` holds its lease.
 ///

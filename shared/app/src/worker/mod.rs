@@ -1,5 +1,6 @@
 //! What workers ask for: the use cases behind both faces of the worker contract.
 
+pub mod bundle;
 mod claim;
 mod claiming;
 mod control;

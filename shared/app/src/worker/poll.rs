@@ -11,9 +11,10 @@ use af_store::conversation_key;
 use super::claiming::{self, Wanted};
 use super::looking::{self, Idler, Offer};
 use super::{Control, assignment};
-use crate::hydrate::{Bundle, Job};
-use crate::reconcile::{FinalSnapshot, settle};
-use crate::{App, AppError, policies};
+use crate::pool::lifecycle::{FinalSnapshot, finish_drain};
+use crate::settings::policies;
+use crate::worker::bundle::{Bundle, Job};
+use crate::{App, AppError};
 
 /// Times a release is decided anew when others change the conversation meanwhile.
 const RELEASE_TRIES_MAX: usize = 3;
@@ -168,7 +169,7 @@ async fn as_free(
         WorkerStatus::Draining { .. } => {
             still_here(app, wanted.worker).await?;
             if request.release && request.discard {
-                settle(app, wanted.worker, FinalSnapshot::Waived, wanted.policies).await?;
+                finish_drain(app, wanted.worker, FinalSnapshot::Waived, wanted.policies).await?;
             }
             return Ok(idle(Control::of_row(Some(&row)), row.quiet_since, wanted.policies, now));
         }

@@ -4,7 +4,8 @@ use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::refusal::Refusal;
 use af_store::conversation_key;
 
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Whether `worker`'s conversation has work that is due, or that waits for a retry which comes within the idle timeout.
 ///

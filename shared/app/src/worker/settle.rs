@@ -10,10 +10,11 @@ use af_store::conversation::{Commit, CompleteWith, Completed};
 
 use super::history::{check_entries, check_tool_calls};
 use super::{in_words, metadata};
+use crate::conversations::repair::examine;
 use crate::error::stale_lease;
-use crate::policies::Settings;
-use crate::reconcile::repair::examine;
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::settings::policies::Settings;
+use crate::{App, AppError};
 
 /// Times a failure is decided anew when others change the conversation meanwhile.
 const FAIL_TRIES_MAX: usize = 5;

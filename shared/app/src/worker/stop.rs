@@ -8,7 +8,8 @@ use af_domain::worker::{Worker, WorkerStatus};
 
 use super::Control;
 use super::poll::{is_wanted, still_here};
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::{App, AppError};
 
 /// Whether `worker` shall leave: it is unknown or not active, was silent for too long, or has had nothing to do for the
 /// idle timeout, unless some workers are kept although nobody talks: which ones, reconcile decides. Where others wait and

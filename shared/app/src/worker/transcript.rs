@@ -9,9 +9,10 @@ use af_store::conversation_key;
 
 use super::history::{ENTRIES_MAX, check_entries};
 use super::settle::REPLY_BYTES_MAX;
-use crate::hydrate::context;
-use crate::policies::Settings;
-use crate::{App, AppError, policies};
+use crate::settings::policies;
+use crate::settings::policies::Settings;
+use crate::worker::bundle::context;
+use crate::{App, AppError};
 
 /// Times that the place is looked for anew because another call of the same worker was faster.
 const TRIES_MAX: usize = 5;

@@ -20,8 +20,8 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     let live = observed.workers.len();
     let workers_max = size(scaling.workers_max);
     let room = workers_max.saturating_sub(live);
-    let memory = observed.memory_now();
-    let step = memory.spawns_at_once(size(scaling.spawn_step), observed.coming_up(), now);
+    let state = observed.state_now();
+    let step = state.spawns_at_once(size(scaling.spawn_step), observed.coming_up(), now);
     let spawned = uncovered.len().min(room).min(step);
     for (since, key) in uncovered.iter().take(spawned) {
         let action = Action::Spawn { conversation: Some((*key).clone()) };
@@ -38,7 +38,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     for _ in 0..spare {
         plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
     }
-    if let Some((words, end)) = memory.pause(now) {
+    if let Some((words, end)) = state.pause(now) {
         plan.wait("spawning".to_owned(), words, Some(end));
     } else if step == 0 {
         plan.wait("spawning".to_owned(), "the worker that is tried to come up", None);

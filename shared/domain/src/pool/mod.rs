@@ -2,13 +2,13 @@
 //! for. Pure, so that a dry run shows exactly what a real run would do.
 
 mod demand;
-mod memory;
 mod orphans;
 mod plan;
+mod reconcile_state;
 mod starting;
 
-pub use memory::{Memory, Orphan};
 pub use plan::plan;
+pub use reconcile_state::{Orphan, ReconcileState};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,7 +110,7 @@ pub struct Observed {
     /// The provider's volumes that carry our mark; likewise.
     pub volumes: Option<Vec<ListedVolume>>,
     /// What the last run left.
-    pub memory: Memory,
+    pub state: ReconcileState,
 }
 
 /// One thing to do. Every action is conditional where it is carried out: a plan that is out of date does

@@ -18,7 +18,7 @@ const REMEMBERED_MAX: usize = 200;
 pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
     let mut found: Vec<(Orphan, String)> = Vec::new();
     let live: BTreeSet<_> = observed.workers.iter().map(|w| &w.worker.id).collect();
-    let remembered = &observed.memory.orphans;
+    let remembered = &observed.state.orphans;
     let of_kind = |machine: bool| {
         let is_kind = move |orphan: &Orphan| matches!(orphan, Orphan::Machine(_)) == machine;
         remembered.iter().filter(move |(o, _)| is_kind(o)).map(|(o, since)| (o.clone(), *since))
@@ -52,14 +52,14 @@ pub(super) fn orphans(plan: &mut Plan, observed: &Observed, policies: &Policies,
             plan.wait(subject, format!("machine {machine}, which has it, to go"), None);
         } else if removed_at > now {
             plan.wait(subject, format!("{whose} to appear; it is removed otherwise"), Some(removed_at));
-        } else if let Some(until) = observed.memory.left_until(since, policies, now) {
+        } else if let Some(until) = observed.state.left_until(since, policies, now) {
             plan.wait(subject, "the provider, which has not let it go so far", Some(until));
         } else {
             let reason = format!("it carries our mark, and {whose} has no row since {since}");
             due.insert(orphan, (since, reason));
         }
     }
-    remove(plan, due, observed.memory.tried.as_ref());
+    remove(plan, due, observed.state.tried.as_ref());
     plan.orphans = kept;
 }
 

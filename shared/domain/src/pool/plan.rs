@@ -103,11 +103,11 @@ impl<'a> ToSpare<'a> {
     fn of(observed: &'a Observed, policies: &Policies, now: Timestamp) -> Self {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
-        let (memory, coming_up) = (observed.memory_now(), observed.coming_up());
+        let (state, coming_up) = (observed.state_now(), observed.coming_up());
         let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.idle_workers_min;
-        let at_once = match memory.cool_down_ends() {
+        let at_once = match state.cool_down_ends() {
             Some(_) if is_short => 0,
-            _ => memory.spawns_at_once(step, coming_up, now),
+            _ => state.spawns_at_once(step, coming_up, now),
         };
         Self {
             idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),

@@ -1,7 +1,7 @@
 //! How starting workers goes: which of them have not said a word yet, and whether what failed is over. A provider may
 //! start a machine in which no worker ever comes up, so it is the worker's first sign of life that counts.
 
-use super::{Action, Image, Memory, Observed, ObservedWorker};
+use super::{Action, Image, Observed, ObservedWorker, ReconcileState};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
 
 impl Image {
@@ -20,16 +20,16 @@ impl Image {
 
 impl Observed {
     /// What the last run left. Failures are over when a worker that was started after the last of them has spoken.
-    pub fn memory_now(&self) -> Memory {
-        let mut memory = self.memory.clone();
+    pub fn state_now(&self) -> ReconcileState {
+        let mut state = self.state.clone();
         let has_come_up = |w: &ObservedWorker| {
-            let started_since = memory.failed_at.is_some_and(|at| w.worker.registered_at > at);
+            let started_since = state.failed_at.is_some_and(|at| w.worker.registered_at > at);
             started_since && self.is_started_by_us(w) && w.last_sign_of_life().is_some()
         };
         if self.workers.iter().any(has_come_up) {
-            (memory.failures, memory.failed_at) = (0, None);
+            (state.failures, state.failed_at) = (0, None);
         }
-        memory
+        state
     }
 
     /// Whether an action gives up a worker that was started and never said a word.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use af_app::App;
-use af_app::attachments::settle;
-use af_app::enqueue::{Enqueue, Identity, enqueue as accept};
+use af_app::files::attachments::settle;
+use af_app::intake::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_app::worker::attach;
 use af_domain::conversation::Failure;
 use af_domain::ids::BotIdentity;

@@ -32,12 +32,12 @@ pub async fn begin_reconcile(_: &World, app: &App, times: usize) -> Vec<String> 
 
 pub async fn end_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
     let (holder, now) = reconciling(world).await;
-    send!(times, app.store.end_reconcile(&holder, "{}", &holder.memory, now))
+    send!(times, app.store.end_reconcile(&holder, "{}", &holder.state, now))
 }
 
 pub async fn abandon_reconcile(world: &World, app: &App, times: usize) -> Vec<String> {
     let (holder, _) = reconciling(world).await;
-    send!(times, app.store.abandon_reconcile(&holder, &holder.memory))
+    send!(times, app.store.abandon_reconcile(&holder, &holder.state))
 }
 
 async fn reconciling(world: &World) -> (af_store::reconcile_lease::ReconcileHolder, Timestamp) {

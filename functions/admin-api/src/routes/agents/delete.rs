@@ -1,6 +1,6 @@
 //! `DELETE /v1/agents/{agentKey}`.
 
-use af_app::agents;
+use af_app::agents::profiles;
 use af_domain::ids::AgentKey;
 use af_http::{ApiPath, Problem};
 use axum::extract::State;
@@ -23,6 +23,6 @@ pub async fn delete(
     _: Operator,
     ApiPath(agent): ApiPath<AgentKey>,
 ) -> Result<StatusCode, Problem> {
-    agents::delete(&app, &agent).await?;
+    profiles::delete(&app, &agent).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/agents/{agentKey}`.
 
-use af_app::agents;
+use af_app::agents::profiles;
 use af_domain::ids::AgentKey;
 use af_http::{ApiPath, Problem};
 use axum::Json;
@@ -24,5 +24,5 @@ pub async fn get(
     _: Viewer,
     ApiPath(agent): ApiPath<AgentKey>,
 ) -> Result<Json<AgentBody>, Problem> {
-    Ok(Json(agents::get(&app, &agent).await?.into()))
+    Ok(Json(profiles::get(&app, &agent).await?.into()))
 }

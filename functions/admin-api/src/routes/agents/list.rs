@@ -1,6 +1,6 @@
 //! `GET /v1/agents`: the agent profiles by key, page by page.
 
-use af_app::agents;
+use af_app::agents::profiles;
 use af_http::{ApiQuery, Page, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -27,7 +27,7 @@ pub async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AgentBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = agents::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let mut found = profiles::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
     let next = paging::cut(&mut found, query.limit, |agent| agent.key.to_string());
     let items = found.into_iter().map(Into::into).collect();
     Ok(Json(paging::page(&app, LISTING, items, next).await?))

@@ -1,6 +1,6 @@
 //! `PUT /v1/agents/{agentKey}`: makes or changes a profile.
 
-use af_app::agents::{AgentSettings, configure};
+use af_app::agents::profiles::{AgentSettings, configure};
 use af_domain::ids::{AgentKey, SecretRef};
 use af_http::{ApiJson, ApiPath, Id, Problem};
 use axum::Json;

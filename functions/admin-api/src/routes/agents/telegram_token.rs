@@ -1,6 +1,6 @@
 //! `PUT /v1/agents/{agentKey}/telegram-token`: gives an agent its bot.
 
-use af_app::telegram_bots::set_token;
+use af_app::telegram::bots::set_token;
 use af_domain::ids::AgentKey;
 use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;

@@ -1,7 +1,7 @@
 //! `GET /v1/conversations/{conversationId}`: who has a conversation, what runs and what waits.
 
 use af_app::conversations::get as use_case;
-use af_app::policies;
+use af_app::settings::policies;
 use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, Settled};
 use af_domain::ids::ConversationId;
 use af_domain::policy::Policies;

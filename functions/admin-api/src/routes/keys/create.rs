@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use af_app::auth::Scope;
-use af_app::{keys, once};
+use af_app::access::api_keys;
+use af_app::access::auth::Scope;
+use af_app::intake::idempotency;
 use af_domain::time::Timestamp;
 use af_http::{ApiJson, IdempotencyHeader, IdempotencyKey, Problem};
 use axum::Json;
@@ -64,9 +65,9 @@ pub async fn create(
         let scopes: BTreeSet<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let scopes = Vec::from_iter(scopes).join(",");
         let ends = request.expires_at.map(|at| at.to_string()).unwrap_or_default();
-        once::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
+        idempotency::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
     });
-    let (made, key) = keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
+    let (made, key) = api_keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
     let answer = Answer { body: made.into(), key: key.expose_secret().to_owned() };
     Ok((StatusCode::CREATED, Json(answer)))
 }

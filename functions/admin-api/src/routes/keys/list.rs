@@ -1,6 +1,6 @@
 //! `GET /v1/keys`: the API keys, oldest first, page by page.
 
-use af_app::keys;
+use af_app::access::api_keys;
 use af_http::{ApiQuery, Page, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -27,7 +27,7 @@ pub async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<KeyBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = keys::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
+    let mut found = api_keys::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
     let next = paging::cut(&mut found, query.limit, |key| key.id.clone());
     let items = found.into_iter().map(Into::into).collect();
     Ok(Json(paging::page(&app, LISTING, items, next).await?))

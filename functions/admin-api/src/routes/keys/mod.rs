@@ -4,8 +4,8 @@ pub mod create;
 pub mod list;
 pub mod revoke;
 
-use af_app::auth::Scope;
-use af_app::keys::ApiKey;
+use af_app::access::api_keys::ApiKey;
+use af_app::access::auth::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

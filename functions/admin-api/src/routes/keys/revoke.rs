@@ -1,6 +1,6 @@
 //! `DELETE /v1/keys/{keyId}`.
 
-use af_app::keys;
+use af_app::access::api_keys;
 use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
@@ -22,6 +22,6 @@ pub async fn revoke(
     _: Operator,
     ApiPath(key): ApiPath<String>,
 ) -> Result<StatusCode, Problem> {
-    keys::revoke(&app, &key).await?;
+    api_keys::revoke(&app, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/config/message`: what every message is handed to its worker with.
 
-use af_app::message_config::{MessageConfig, show};
+use af_app::settings::message_config::{MessageConfig, show};
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;

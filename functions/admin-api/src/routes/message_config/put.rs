@@ -1,6 +1,6 @@
 //! `PUT /v1/config/message`: sets the whole config; what is left out is none from now on.
 
-use af_app::message_config::{MessageConfig, set};
+use af_app::settings::message_config::{MessageConfig, set};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;

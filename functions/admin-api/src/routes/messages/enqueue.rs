@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::enqueue::{Enqueue, Identity, enqueue as use_case};
+use af_app::intake::enqueue::{Enqueue, Identity, enqueue as use_case};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;
 use af_domain::time::Timestamp;

@@ -1,6 +1,6 @@
 //! `GET /v1/messages/{messageId}`: a message with its attempts.
 
-use af_app::views::{RunningAttempt, message};
+use af_app::conversations::read_models::{RunningAttempt, message};
 use af_app::wire::MessageBody;
 use af_domain::attempt::Attempt;
 use af_domain::ids::MessageId;

@@ -1,6 +1,6 @@
 //! `GET /v1/config/policies`: group → field → `{value, default, accepts}`.
 
-use af_app::policies::{PoliciesView, view};
+use af_app::settings::policies::{PoliciesView, view};
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! `PUT /v1/config/policies`: group → field → value; `null` takes an override back, what is not named stays.
 
-use af_app::policies::{Overrides, PoliciesView, set};
+use af_app::settings::policies::{Overrides, PoliciesView, set};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! `POST /v1/provider/cleanup`: removes this deployment's machines and volumes from one app.
 
-use af_app::provider::cleanup::{Cleanup, cleanup as clear};
+use af_app::pool::provider::cleanup::{Cleanup, cleanup as clear};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;

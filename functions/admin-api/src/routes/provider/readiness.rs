@@ -1,6 +1,6 @@
 //! `GET /v1/provider`: whether workers can run, and what is where they run.
 
-use af_app::provider::readiness::{Readiness, readiness as look};
+use af_app::pool::provider::readiness::{Readiness, readiness as look};
 use af_http::{Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that no machine has.
 
-use af_app::provider::volume::delete as remove;
+use af_app::pool::provider::volume::delete as remove;
 use af_domain::ids::VolumeId;
 use af_http::{ApiPath, Problem};
 use axum::extract::State;

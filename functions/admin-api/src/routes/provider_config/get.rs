@@ -1,6 +1,6 @@
 //! `GET /v1/config/provider`: the config, and what may be a mistake in it.
 
-use af_app::provider::config::{ProviderConfigView, show};
+use af_app::pool::provider::config::{ProviderConfigView, show};
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;

@@ -1,7 +1,7 @@
 //! `PUT /v1/config/provider`: sets the whole config; what is left out goes back to its default.
 
-use af_app::provider::ProviderConfig;
-use af_app::provider::config::{ProviderConfigView, set};
+use af_app::pool::provider::ProviderConfig;
+use af_app::pool::provider::config::{ProviderConfigView, set};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;

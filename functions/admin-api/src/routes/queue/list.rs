@@ -1,9 +1,10 @@
 //! `GET /v1/queue/messages?status=&conversationId=&agentKey=&limit=&cursor=`: messages of one conversation, or of the
 //! whole deployment in one state.
 
-use af_app::views::MessageView;
+use af_app::conversations::read_models::MessageView;
+use af_app::queue::backlog;
 use af_app::wire::MessageBody;
-use af_app::{App, AppError, backlog, queue};
+use af_app::{App, AppError, queue};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::refusal::Refusal;
 use af_http::{ApiQuery, Id, Limit, Page, Problem};

@@ -1,6 +1,6 @@
 //! `POST /v1/queue/recover`: looks for malformed conversations, and mends them when asked to.
 
-use af_app::audit::{Malformed, audit};
+use af_app::conversations::consistency::{Malformed, audit};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! `DELETE /v1/secrets/{secretRef}`.
 
-use af_app::secrets;
+use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
 use af_http::{ApiPath, Problem};
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! `PUT /v1/secrets/{secretRef}`: imports or rotates a secret.
 
-use af_app::secrets;
+use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
 use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;

@@ -1,6 +1,6 @@
 //! `GET /v1/secrets?refs=a,b`: which secrets there are.
 
-use af_app::secrets;
+use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::Refusal;
 use af_http::{ApiQuery, Page, Problem};

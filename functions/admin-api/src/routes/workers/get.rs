@@ -1,6 +1,6 @@
 //! `GET /v1/workers/{workerId}`.
 
-use af_app::workers;
+use af_app::pool::workers;
 use af_domain::ids::WorkerId;
 use af_http::{ApiPath, Problem};
 use axum::Json;

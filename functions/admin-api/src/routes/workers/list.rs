@@ -1,7 +1,7 @@
 //! `GET /v1/workers`: the workers that are not stopped, and what the last reconcile did.
 
-use af_app::reconcile::{Report, last_report};
-use af_app::workers;
+use af_app::pool::reconcile::{Report, last_report};
+use af_app::pool::workers;
 use af_http::{ApiQuery, Page, Problem};
 use axum::Json;
 use axum::extract::State;

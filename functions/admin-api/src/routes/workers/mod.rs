@@ -5,7 +5,7 @@ pub mod list;
 pub mod reconcile;
 pub mod register;
 
-use af_app::workers::WorkerView;
+use af_app::pool::workers::WorkerView;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Machine, Volume, WorkerStatus};
 use serde::Serialize;

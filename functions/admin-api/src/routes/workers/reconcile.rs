@@ -1,6 +1,6 @@
 //! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
 
-use af_app::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
+use af_app::pool::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
 use af_http::{ApiQuery, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -36,7 +36,7 @@ struct LeftToAnother {
 #[utoipa::path(
     post, path = "/v1/workers/reconcile", tag = "workers",
     security(("apiKey" = ["admin"])), params(Query),
-    responses((status = 200, body = af_app::reconcile::Report), (status = 202, body = LeftToAnother)),
+    responses((status = 200, body = af_app::pool::reconcile::Report), (status = 202, body = LeftToAnother)),
 )]
 pub async fn reconcile(
     State(app): State<Shared>,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use af_app::{once, public_url, workers};
+use af_app::intake::idempotency;
+use af_app::pool::workers;
+use af_app::settings::public_url;
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem, PublicUrl};
 use axum::Json;
@@ -75,7 +77,7 @@ pub async fn register(
         (text(conversation.map(ConversationId::as_str)), text(agent.map(AgentKey::as_str)));
     let once = key.map(|key| {
         let body = ["worker", request.worker_id.0.as_str(), &conversation_id, &agent_key];
-        once::call(&app, &caller.key_id, key.as_str(), &body)
+        idempotency::call(&app, &caller.key_id, key.as_str(), &body)
     });
     let id = request.worker_id.0;
     let registered = workers::register(&app, id, conversation, agent, &url, once.as_ref()).await?;

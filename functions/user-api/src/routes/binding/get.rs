@@ -1,6 +1,6 @@
 //! `GET /v1/users/{consumerUserId}/binding`.
 
-use af_app::bindings;
+use af_app::agents::bindings;
 use af_domain::ids::ConsumerUserId;
 use af_http::{ApiPath, Problem};
 use axum::Json;

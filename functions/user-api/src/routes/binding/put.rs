@@ -1,6 +1,6 @@
 //! `PUT /v1/users/{consumerUserId}/binding`: binds a user to an agent.
 
-use af_app::bindings;
+use af_app::agents::bindings;
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId};
 use af_http::{ApiJson, ApiPath, Id, Problem};

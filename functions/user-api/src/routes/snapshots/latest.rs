@@ -1,6 +1,6 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest`.
 
-use af_app::snapshots::latest_of_user;
+use af_app::files::snapshots::latest_of_user;
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_http::{ApiPath, Problem};

@@ -1,8 +1,8 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
 
 use af_app::AppError;
-use af_app::auth::cursor_secret;
-use af_app::snapshots::of_user;
+use af_app::access::auth::cursor_secret;
+use af_app::files::snapshots::of_user;
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
 use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Page, Problem};

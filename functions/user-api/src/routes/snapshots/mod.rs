@@ -3,7 +3,7 @@
 pub mod latest;
 pub mod list;
 
-use af_app::snapshots::SnapshotView;
+use af_app::files::snapshots::SnapshotView;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,7 +1,7 @@
 //! `workerFailSnapshotUpload {workerId, snapshotId, error}` → boolean
 
 use af_app::AppError;
-use af_app::snapshots::fail_and_leave;
+use af_app::files::snapshots::fail_and_leave;
 use af_domain::ids::SnapshotId;
 use af_http::Id;
 use serde::Deserialize;

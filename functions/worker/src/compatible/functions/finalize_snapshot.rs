@@ -1,7 +1,7 @@
 //! `workerFinalizeSnapshotUpload {workerId, snapshotId, storageId, sha256, sizeBytes}` → boolean
 
 use af_app::AppError;
-use af_app::snapshots::finalize_and_leave;
+use af_app::files::snapshots::finalize_and_leave;
 use af_domain::ids::{Sha256Hex, SnapshotId};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::Stored;

@@ -2,7 +2,7 @@
 //! conversationState, telegramBotToken, bridgeRuntimeConfig}`
 
 use af_app::AppError;
-use af_app::hydrate::Bundle;
+use af_app::worker::bundle::Bundle;
 use af_app::worker::hydrate;
 use af_domain::ids::MessageId;
 use secrecy::ExposeSecret;

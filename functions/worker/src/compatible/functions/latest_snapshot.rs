@@ -2,7 +2,7 @@
 //! `{snapshotId, downloadUrl, sha256, sizeBytes, createdAt}`
 
 use af_app::AppError;
-use af_app::snapshots::{object_key, to_restore};
+use af_app::files::snapshots::{object_key, to_restore};
 use af_domain::ids::ConversationId;
 use af_http::Id;
 use serde::Deserialize;

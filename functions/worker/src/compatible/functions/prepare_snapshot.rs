@@ -2,7 +2,7 @@
 //! `{snapshotId, uploadUrl, expiresAt}`
 
 use af_app::AppError;
-use af_app::snapshots::prepare_unannounced;
+use af_app::files::snapshots::prepare_unannounced;
 use af_domain::ids::ConversationId;
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, URL_GOOD_FOR};

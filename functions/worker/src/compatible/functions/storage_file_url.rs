@@ -1,7 +1,7 @@
 //! `workerGetStorageFileUrl {storageId}` → a URL or null
 
 use af_app::AppError;
-use af_app::media::{get, object_key};
+use af_app::files::media::{get, object_key};
 use af_domain::ids::StorageId;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::media::{announce as use_case, upload_url};
+use af_app::files::media::{announce as use_case, upload_url};
 use af_aws::objects::Objects;
 use af_domain::ids::{ContentType, Sha256Hex};
 use af_domain::refusal::Refusal;

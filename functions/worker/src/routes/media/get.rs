@@ -1,6 +1,6 @@
 //! `GET /v1/worker/media/{storageId}`: where to download a file.
 
-use af_app::media::{Downloadable, get as use_case};
+use af_app::files::media::{Downloadable, get as use_case};
 use af_aws::objects::Objects;
 use af_domain::ids::{ContentType, StorageId};
 use af_domain::refusal::Refusal;

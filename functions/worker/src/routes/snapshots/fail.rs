@@ -1,6 +1,6 @@
 //! `POST /v1/worker/snapshots/{snapshotId}/fail`: the archive will not come.
 
-use af_app::snapshots::fail as use_case;
+use af_app::files::snapshots::fail as use_case;
 use af_domain::ids::SnapshotId;
 use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;

@@ -1,6 +1,6 @@
 //! `POST /v1/worker/snapshots/{snapshotId}/finalize`: the archive is uploaded.
 
-use af_app::snapshots::finalize as use_case;
+use af_app::files::snapshots::finalize as use_case;
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
 use af_http::{ApiPath, Problem};

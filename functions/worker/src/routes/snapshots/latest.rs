@@ -1,6 +1,6 @@
 //! `GET /v1/worker/snapshots/latest?conversationId=`: what a worker begins with.
 
-use af_app::snapshots::{Restorable, latest as use_case};
+use af_app::files::snapshots::{Restorable, latest as use_case};
 use af_aws::objects::Objects;
 use af_domain::ids::ConversationId;
 use af_domain::refusal::Refusal;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::snapshots::{Announced, prepare as use_case};
+use af_app::files::snapshots::{Announced, prepare as use_case};
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;

@@ -17,7 +17,7 @@ mod tokens;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use af_app::clock::SharedClock;
+use af_runtime::clock::SharedClock;
 use dynoxide::DynoxideError;
 use dynoxide::actions::vector_lifecycle::VectorIndexLifecycle;
 use dynoxide::storage::Storage;

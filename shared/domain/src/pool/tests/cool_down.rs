@@ -2,16 +2,16 @@ use super::*;
 
 const MINUTE: u64 = 60;
 
-fn waiting(count: usize, memory: Memory) -> Observed {
-    Observed { ready: (0..count).map(|n| ready(n, NOW)).collect(), memory, ..Observed::default() }
+fn waiting(count: usize, state: ReconcileState) -> Observed {
+    Observed { ready: (0..count).map(|n| ready(n, NOW)).collect(), state, ..Observed::default() }
 }
 
-fn failed(times: usize, at: Timestamp) -> Memory {
-    let mut memory = Memory::default();
+fn failed(times: usize, at: Timestamp) -> ReconcileState {
+    let mut state = ReconcileState::default();
     for _ in 0..times {
-        memory.count_failures(1, at);
+        state.count_failures(1, at);
     }
-    memory
+    state
 }
 
 fn spawns(plan: &Plan) -> usize {
@@ -20,22 +20,22 @@ fn spawns(plan: &Plan) -> usize {
 
 #[test]
 fn three_failures_in_a_row_make_a_pause_that_doubles_up_to_ten_minutes() {
-    let mut memory = Memory::default();
+    let mut state = ReconcileState::default();
     for minutes in [0, 0, 1, 2, 4, 8, 10, 10] {
-        memory.count_failures(1, NOW);
+        state.count_failures(1, NOW);
         let expected = (minutes > 0).then(|| NOW + Millis::from_secs(minutes * MINUTE));
-        assert_eq!(memory.cool_down_ends(), expected, "after {} failures", memory.failures);
+        assert_eq!(state.cool_down_ends(), expected, "after {} failures", state.failures);
     }
-    memory.count_failures(0, NOW + Millis::new(1));
-    assert_eq!((memory.failures, memory.failed_at), (8, Some(NOW)), "a run without a spawn says nothing");
+    state.count_failures(0, NOW + Millis::new(1));
+    assert_eq!((state.failures, state.failed_at), (8, Some(NOW)), "a run without a spawn says nothing");
 }
 
 #[test]
 fn a_run_in_which_many_fail_makes_the_first_pause_and_the_next_one_doubles_it() {
-    let mut memory = Memory::default();
+    let mut state = ReconcileState::default();
     for minutes in [1, 2, 4] {
-        memory.count_failures(usize::MAX, NOW);
-        assert_eq!(memory.cool_down_ends(), Some(NOW + Millis::from_secs(minutes * MINUTE)));
+        state.count_failures(usize::MAX, NOW);
+        assert_eq!(state.cool_down_ends(), Some(NOW + Millis::from_secs(minutes * MINUTE)));
     }
     let mut two = failed(2, NOW);
     two.count_failures(100, NOW);
@@ -46,27 +46,27 @@ fn a_run_in_which_many_fail_makes_the_first_pause_and_the_next_one_doubles_it() 
 fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
     let policies = Policies::default();
     let (asked, ends) = (Millis::from_secs(90), NOW + Millis::from_secs(90));
-    let mut memory = Memory::default();
-    memory.rest(Some(asked), NOW);
-    assert_eq!((memory.failures, memory.cool_down_ends()), (0, None));
-    let early = plan(&waiting(2, memory.clone()), &policies, ends - Millis::new(1));
+    let mut state = ReconcileState::default();
+    state.rest(Some(asked), NOW);
+    assert_eq!((state.failures, state.cool_down_ends()), (0, None));
+    let early = plan(&waiting(2, state.clone()), &policies, ends - Millis::new(1));
     assert_eq!((spawns(&early), early.waits[0].until), (0, Some(ends)));
-    assert_eq!(spawns(&plan(&waiting(2, memory.clone()), &policies, ends)), 2);
-    memory.rest(Some(Millis::new(1)), NOW);
-    assert_eq!(memory.rests_until, Some(ends), "the longer one counts");
-    memory.rest(None, ends);
-    assert_eq!(memory, Memory::default());
+    assert_eq!(spawns(&plan(&waiting(2, state.clone()), &policies, ends)), 2);
+    state.rest(Some(Millis::new(1)), NOW);
+    assert_eq!(state.rests_until, Some(ends), "the longer one counts");
+    state.rest(None, ends);
+    assert_eq!(state, ReconcileState::default());
 }
 
 #[test]
 fn a_provider_that_wants_to_be_asked_again_in_a_second_is_left_in_peace_for_a_minute() {
     let policies = Policies::default();
-    let mut memory = Memory::default();
-    memory.rest(Some(Millis::from_secs(1)), NOW);
+    let mut state = ReconcileState::default();
+    state.rest(Some(Millis::from_secs(1)), NOW);
     let ends = NOW + Millis::from_secs(MINUTE);
-    assert_eq!(memory.rests_until, Some(ends));
-    assert_eq!(spawns(&plan(&waiting(1, memory.clone()), &policies, ends - Millis::new(1))), 0);
-    assert_eq!(spawns(&plan(&waiting(1, memory), &policies, ends)), 1);
+    assert_eq!(state.rests_until, Some(ends));
+    assert_eq!(spawns(&plan(&waiting(1, state.clone()), &policies, ends - Millis::new(1))), 0);
+    assert_eq!(spawns(&plan(&waiting(1, state), &policies, ends)), 1);
 }
 
 /// A worker of what would be started today that was registered then; it has said something or not.
@@ -86,7 +86,7 @@ fn failures_are_over_with_the_first_word_of_a_worker_that_was_started_after_them
     let later = NOW + Millis::new(1);
     let failures = |worker: ObservedWorker, image| {
         let observed = Observed { workers: vec![worker], image, ..waiting(0, failed(3, NOW)) };
-        observed.memory_now().failures
+        observed.state_now().failures
     };
     assert_eq!(failures(started(later, None), today()), 3, "that it was started says nothing");
     assert_eq!(failures(started(later, Some(now)), today()), 0);
@@ -157,6 +157,6 @@ fn in_a_cool_down_workers_that_are_there_are_asked_to_take_others() {
 fn spare_workers_count_towards_the_step_and_wait_in_a_cool_down_too() {
     let mut policies = Policies::default();
     policies.scaling.idle_workers_min = 5;
-    assert_eq!(spawns(&plan(&waiting(1, Memory::default()), &policies, NOW)), 3);
+    assert_eq!(spawns(&plan(&waiting(1, ReconcileState::default()), &policies, NOW)), 3);
     assert_eq!(spawns(&plan(&waiting(1, failed(3, NOW)), &policies, NOW)), 0);
 }

@@ -41,7 +41,7 @@ fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
     let wait = first.waits.iter().find(|w| w.subject == "machine m-w2").unwrap();
     assert_eq!(wait.until, Some(ends));
 
-    observed.memory.orphans = first.orphans;
+    observed.state.orphans = first.orphans;
     let just_before = plan(&observed, &policies, ends - Millis::new(1));
     assert_eq!(removals(&just_before), []);
     let after = plan(&observed, &policies, ends);
@@ -50,7 +50,7 @@ fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
 
     observed.machines.as_mut().unwrap().pop();
     observed.volumes.as_mut().unwrap()[1].attached_to = None;
-    observed.memory.orphans = after.orphans;
+    observed.state.orphans = after.orphans;
     assert_eq!(removals(&plan(&observed, &policies, ends)), [Orphan::Volume("v-2".to_owned())]);
 }
 
@@ -77,7 +77,7 @@ fn what_belongs_to_a_worker_is_no_orphan_whatever_its_worker_does() {
 fn a_row_that_appears_within_the_grace_ends_it() {
     let policies = Policies::default();
     let mut observed = with_a_lost_row();
-    observed.memory.orphans = plan(&observed, &policies, NOW).orphans;
+    observed.state.orphans = plan(&observed, &policies, NOW).orphans;
     observed.workers.push(assigned(2));
     observed.volumes.as_mut().unwrap()[1].is_of_live_worker = true;
     let plan = plan(&observed, &policies, NOW + policies.scaling.provider_grace);
@@ -90,7 +90,7 @@ fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() 
     let mut observed = with_a_lost_row();
     let known = plan(&observed, &policies, NOW).orphans;
     assert_eq!(known.len(), 2);
-    observed.memory.orphans = known.clone();
+    observed.state.orphans = known.clone();
     (observed.machines, observed.volumes) = (None, None);
     let blind = plan(&observed, &policies, NOW + Millis::from_days(1));
     assert_eq!((removals(&blind), &blind.orphans), (vec![], &known));
@@ -103,7 +103,7 @@ fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() 
 fn volumes_of_nobody(count: usize) -> Observed {
     let volumes = (0..count).map(|n| volume(&format!("v-{n:03}"), false, None)).collect();
     let mut observed = Observed { volumes: Some(volumes), ..Observed::default() };
-    observed.memory.orphans = plan(&observed, &Policies::default(), NOW).orphans;
+    observed.state.orphans = plan(&observed, &Policies::default(), NOW).orphans;
     observed
 }
 
@@ -116,7 +116,7 @@ fn of_very_many_orphans_some_go_in_each_run_and_those_that_do_not_go_keep_no_oth
     for _ in 0..3 {
         let removed = removals(&plan(&observed, &policies, due));
         assert_eq!(removed.len(), 20);
-        observed.memory.tried = removed.last().cloned();
+        observed.state.tried = removed.last().cloned();
         tried.extend(removed);
     }
     let volume = |n: usize| Orphan::Volume(format!("v-{:03}", n % 50));
@@ -126,8 +126,8 @@ fn of_very_many_orphans_some_go_in_each_run_and_those_that_do_not_go_keep_no_oth
 #[test]
 fn of_endless_orphans_no_more_are_remembered_than_the_leases_item_should_hold() {
     let mut observed = volumes_of_nobody(1_000);
-    assert_eq!(observed.memory.orphans.len(), 200);
-    let known = observed.memory.orphans.clone();
+    assert_eq!(observed.state.orphans.len(), 200);
+    let known = observed.state.orphans.clone();
     observed.volumes.as_mut().unwrap().reverse();
     assert_eq!(plan(&observed, &Policies::default(), NOW).orphans, known, "the first go first");
 }
@@ -137,14 +137,14 @@ fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
     let policies = Policies::default();
     let mut observed = volumes_of_nobody(1);
     let stuck = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
-    observed.memory.looked_at = Some(stuck);
-    observed.memory.stuck_tried_at = Some(stuck);
-    assert!(observed.memory.wants_look(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
-    assert!(!observed.memory.wants_look(&policies, stuck));
+    observed.state.looked_at = Some(stuck);
+    observed.state.stuck_tried_at = Some(stuck);
+    assert!(observed.state.wants_look(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
+    assert!(!observed.state.wants_look(&policies, stuck));
     let left = plan(&observed, &policies, stuck);
     let next = stuck + Millis::from_secs(600);
     assert_eq!((removals(&left), left.waits[0].until), (vec![], Some(next)));
-    assert!(observed.memory.wants_look(&policies, next));
+    assert!(observed.state.wants_look(&policies, next));
     assert_eq!(removals(&plan(&observed, &policies, next)).len(), 1);
 }
 
@@ -159,19 +159,19 @@ fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones
         let young = format!("w-{minute}");
         observed.volumes.as_mut().unwrap().truncate(1);
         observed.volumes.as_mut().unwrap().push(volume(&young, false, None));
-        assert!(minute == 0 || observed.memory.wants_look(&policies, now));
+        assert!(minute == 0 || observed.state.wants_look(&policies, now));
         let plan = plan(&observed, &policies, now);
         if removals(&plan).contains(&old) {
             tried.push(minute);
         }
         // What a run leaves that has looked.
-        observed.memory.orphans = plan.orphans.clone();
-        observed.memory.looked_at = Some(now);
+        observed.state.orphans = plan.orphans.clone();
+        observed.state.looked_at = Some(now);
         let removals = plan.actions.iter().filter_map(|p| match &p.action {
             Action::Remove { orphan, since } => Some((orphan, *since)),
             _ => None,
         });
-        observed.memory.note_tried(&removals.collect::<Vec<_>>(), &policies, now);
+        observed.state.note_tried(&removals.collect::<Vec<_>>(), &policies, now);
         now = now + Millis::from_secs(60);
     }
     assert_eq!(tried, [0, 10, 20]);
@@ -182,27 +182,29 @@ fn what_is_remembered_of_removals_goes_with_the_last_orphan() {
     let policies = Policies::default();
     let (young, old) = (machine("m-young"), machine("m-old"));
     let now = NOW + Millis::from_days(1);
-    let mut memory =
-        Memory { orphans: [(young.clone(), now), (old.clone(), NOW)].into(), ..Memory::default() };
-    memory.note_tried(&[(&young, now)], &policies, now);
-    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&young), None));
-    memory.note_tried(&[(&old, NOW)], &policies, now);
-    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&old), Some(now)));
-    memory.note_tried(&[], &policies, now + Millis::new(1));
-    assert_eq!((memory.tried.as_ref(), memory.stuck_tried_at), (Some(&old), Some(now)), "nothing was tried");
-    memory.orphans.clear();
-    memory.note_tried(&[], &policies, now);
-    assert_eq!(memory, Memory::default());
+    let mut state = ReconcileState {
+        orphans: [(young.clone(), now), (old.clone(), NOW)].into(),
+        ..ReconcileState::default()
+    };
+    state.note_tried(&[(&young, now)], &policies, now);
+    assert_eq!((state.tried.as_ref(), state.stuck_tried_at), (Some(&young), None));
+    state.note_tried(&[(&old, NOW)], &policies, now);
+    assert_eq!((state.tried.as_ref(), state.stuck_tried_at), (Some(&old), Some(now)));
+    state.note_tried(&[], &policies, now + Millis::new(1));
+    assert_eq!((state.tried.as_ref(), state.stuck_tried_at), (Some(&old), Some(now)), "nothing was tried");
+    state.orphans.clear();
+    state.note_tried(&[], &policies, now);
+    assert_eq!(state, ReconcileState::default());
 }
 
 #[test]
 fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lies_there() {
     let policies = Policies::default();
-    let mut memory = Memory::default();
-    assert!(memory.wants_look(&policies, NOW), "nobody has ever looked");
-    memory.looked_at = Some(NOW);
+    let mut state = ReconcileState::default();
+    assert!(state.wants_look(&policies, NOW), "nobody has ever looked");
+    state.looked_at = Some(NOW);
     let after = |secs| NOW + Millis::from_secs(secs);
-    assert!(!memory.wants_look(&policies, after(599)) && memory.wants_look(&policies, after(600)));
-    memory.orphans = [(machine("m"), NOW)].into();
-    assert!(memory.wants_look(&policies, NOW));
+    assert!(!state.wants_look(&policies, after(599)) && state.wants_look(&policies, after(600)));
+    state.orphans = [(machine("m"), NOW)].into();
+    assert!(state.wants_look(&policies, NOW));
 }

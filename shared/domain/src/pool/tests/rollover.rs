@@ -57,7 +57,7 @@ fn no_more_of_another_image_leave_at_once_than_come_in_a_step() {
     }
     assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w3"]), "two are on their way");
     let mut cooling = of(&workers);
-    cooling.memory.count_failures(3, now);
+    cooling.state.count_failures(3, now);
     assert_eq!(drains(&plan(&cooling, &policies, now)), [], "nobody would come in their place");
 }
 
@@ -115,7 +115,7 @@ fn after_a_cool_down_none_of_another_image_leaves_while_somebody_waits_for_a_wor
         ready: vec![ready(3, NOW)],
         ..Observed::default()
     };
-    observed.memory.count_failures(3, NOW);
+    observed.state.count_failures(3, NOW);
     let over = NOW + Millis::from_secs(60);
     assert_eq!(drains(&plan(&observed, &policies, over)), []);
     observed.ready.clear();

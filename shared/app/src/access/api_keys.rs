@@ -1,0 +1,122 @@
+//! API keys: made, listed, revoked.
+
+use std::collections::BTreeSet;
+
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+pub use af_store::api_key::ApiKey;
+use af_store::conversation::Commit;
+use af_store::once::Once;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::SecretString;
+use sha2::Sha256;
+
+use crate::access::auth::{PREFIX, Scope, derived, hash, is_key_id};
+use crate::intake::idempotency;
+use crate::{App, AppError};
+
+/// Most characters of a key's name.
+const NAME_CHARS_MAX: usize = 100;
+/// Keeps what is derived for keys apart from what is derived from the same secret for others.
+const SECRET_PURPOSE: &[u8] = b"api key";
+
+/// Makes a key. Its secret part is shown this once; with `once`, also to the same call when it is sent again.
+///
+/// # Errors
+/// A refusal when the name, the scopes or the expiry are not acceptable, when the idempotency key came with another
+/// request, or when the key that the call made before is gone.
+pub async fn create(
+    app: &App,
+    name: &str,
+    scopes: &[Scope],
+    expires_at: Option<Timestamp>,
+    once: Option<&Once>,
+) -> Result<(ApiKey, SecretString), AppError> {
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
+        return Err(Refusal::field("/name", format!("name must be 1 to {NAME_CHARS_MAX} characters")).into());
+    }
+    if scopes.is_empty() {
+        return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());
+    }
+    if let Some((once, made)) = once.zip(idempotency::made_before(app, once).await?) {
+        return created_before(app, once, &made.id).await;
+    }
+    let now = app.now();
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Refusal::field("/expiresAt", "expiresAt must lie in the future").into());
+    }
+    let id = app.entropy.ulid(now);
+    let secret = match once {
+        None => URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()),
+        Some(once) => secret_of(app, once, &id).await?,
+    };
+    let key = ApiKey {
+        id: id.clone(),
+        name: name.to_owned(),
+        scopes: scopes.iter().map(|s| s.as_str().to_owned()).collect::<BTreeSet<_>>().into_iter().collect(),
+        secret_hash: hash(&secret),
+        created_at: now,
+        expires_at,
+    };
+    let Some(once) = once else {
+        app.store.put_api_key(&key).await?;
+        return Ok(shown(key, &secret));
+    };
+    match app.store.put_api_key_if_first(&key, once).await? {
+        Commit::Done => Ok(shown(key, &secret)),
+        // The same call, sent twice at once.
+        Commit::Stale => match idempotency::made_before(app, Some(once)).await? {
+            Some(made) => created_before(app, once, &made.id).await,
+            None => Err(AppError::Overtaken("making a key")),
+        },
+    }
+}
+
+/// The key that an earlier sending of the same call has made.
+async fn created_before(app: &App, once: &Once, id: &str) -> Result<(ApiKey, SecretString), AppError> {
+    let secret = secret_of(app, once, id).await?;
+    let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
+    let gone = || {
+        let detail = "the key that this call made is revoked or over, or cannot be shown any more";
+        Refusal::new(Code::Conflict, detail)
+    };
+    Ok(shown(key.ok_or_else(gone)?, &secret))
+}
+
+/// The secret part of the key `id` that a call with an idempotency key makes. It is not stored, and must be the same
+/// when the call is sent again: only who has the first admin key can derive it.
+async fn secret_of(app: &App, once: &Once, id: &str) -> Result<String, AppError> {
+    let key = derived(app, SECRET_PURPOSE).await?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+    mac.update(once.call.as_bytes());
+    mac.update(id.as_bytes());
+    Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+fn shown(key: ApiKey, secret: &str) -> (ApiKey, SecretString) {
+    let shown = format!("{PREFIX}{}_{secret}", key.id);
+    (key, SecretString::from(shown))
+}
+
+/// One page of keys, without their secrets.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
+    Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
+}
+
+/// Revokes a key. Functions that have just seen it may take it for a minute more.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn revoke(app: &App, id: &str) -> Result<(), AppError> {
+    if !is_key_id(id) || app.store.api_key(id, app.now()).await?.is_none() {
+        return Err(Refusal::not_found("API key of this id").into());
+    }
+    app.store.delete_api_key(id).await?;
+    app.api_keys.forget(&id.to_owned());
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Looking at one conversation as it is stored, and mending what is wrong with it, one condition at a time.
+
+use std::collections::BTreeSet;
+
+use af_domain::conversation::{Conversation, Evidence, Problem, Remedy};
+use af_domain::ids::{ConversationKey, MessageId, WorkerId};
+use af_domain::message::MessageStatus;
+use af_domain::policy::Policies;
+use af_domain::worker::{Worker, WorkerStatus};
+use af_store::conversation::{Commit, Stored};
+
+use crate::pool::outcome::Outcome;
+use crate::{App, AppError};
+
+/// Looks at one conversation: one after each repair or change by somebody else. There are fewer kinds of problems.
+const LOOKS_MAX: usize = 12;
+
+/// What was wrong with a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What.
+    pub problem: String,
+    /// Whether it is mended.
+    pub repaired: bool,
+}
+
+/// What is wrong with the conversation at `key`; with `repair`, it is mended. Nothing, when it is as it should be.
+///
+/// # Errors
+/// When the table cannot answer, or an item is malformed.
+pub(crate) async fn examine(
+    app: &App,
+    key: &ConversationKey,
+    repair: bool,
+    policies: &Policies,
+) -> Result<Vec<Found>, AppError> {
+    let mut found = Vec::new();
+    let mut left = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let Some((conversation, evidence)) = look(app, key, policies).await? else { return Ok(found) };
+        left = conversation.problems(&evidence, app.now(), policies);
+        let Some(problem) = left.first().filter(|_| repair) else { break };
+        if let Commit::Done = mend(app, &conversation, problem, policies).await? {
+            tracing::warn!(conversation = %conversation.id, %problem, "malformed conversation repaired");
+            found.push(Found { problem: problem.to_string(), repaired: true });
+            left.remove(0);
+        }
+    }
+    found.extend(left.iter().map(|p| Found { problem: p.to_string(), repaired: false }));
+    Ok(found)
+}
+
+/// Mends what is wrong with a conversation that cannot be as it seemed.
+pub(crate) async fn repair(
+    app: &App,
+    key: &ConversationKey,
+    policies: &Policies,
+) -> Result<Outcome, AppError> {
+    let found = examine(app, key, true, policies).await?;
+    Ok(match found.iter().find(|f| !f.repaired) {
+        Some(left) => Outcome::Failed(left.problem.clone()),
+        None if found.is_empty() => Outcome::Stale,
+        None => Outcome::Done,
+    })
+}
+
+/// Takes from a worker's row a conversation that does not name the worker as its owner.
+pub(crate) async fn unassign(app: &App, id: &WorkerId) -> Result<Outcome, AppError> {
+    let Some(worker) = app.store.worker_now(id).await? else { return Ok(Outcome::Stale) };
+    let Some(assignment) = worker.assignment else { return Ok(Outcome::Stale) };
+    let commit = app.store.unassign_if_foreign(id, &assignment.key, app.now()).await?;
+    if let Commit::Done = commit {
+        tracing::warn!(worker = %id, conversation = %assignment.conversation, "its row named a conversation that is not its own");
+    }
+    Ok(commit.into())
+}
+
+/// A conversation with what it names, all of the same moment: its version is the same before and after.
+async fn look(
+    app: &App,
+    key: &ConversationKey,
+    policies: &Policies,
+) -> Result<Option<(Conversation, Evidence)>, AppError> {
+    let Some(mut stored) = app.store.stored(key).await? else { return Ok(None) };
+    for _ in 0..LOOKS_MAX {
+        let named = named(&stored.conversation);
+        let owner = async {
+            match &stored.conversation.owner {
+                Some(owner) => app.store.worker_now(&owner.worker).await,
+                None => Ok(None),
+            }
+        };
+        let (owner, states) = tokio::join!(owner, app.store.message_states(&named));
+        let (owner, states) = (owner?, states?);
+        let over = named.into_iter().filter(|m| states.get(m) != Some(&MessageStatus::Queued)).collect();
+        let evidence = evidence(&stored, owner.as_ref(), over, policies);
+        let Some(again) = app.store.stored(key).await? else { return Ok(None) };
+        if again.conversation.version == stored.conversation.version {
+            return Ok(Some((again.conversation, evidence)));
+        }
+        stored = again;
+    }
+    Err(AppError::Overtaken("repair"))
+}
+
+/// The messages that a conversation names.
+pub(crate) fn named(conversation: &Conversation) -> Vec<MessageId> {
+    let running = conversation.running().into_iter();
+    running.chain(conversation.queue.entries().iter().map(|e| &e.message)).cloned().collect()
+}
+
+/// What is known of a conversation whose owner has the row `owner`.
+pub(crate) fn evidence(
+    stored: &Stored,
+    owner: Option<&Worker>,
+    over: BTreeSet<MessageId>,
+    policies: &Policies,
+) -> Evidence {
+    let names_it = |worker: &Worker| {
+        let may_work = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining { .. });
+        may_work && worker.assignment.as_ref().is_some_and(|a| a.key == stored.conversation.key)
+    };
+    Evidence {
+        owner_is_known: owner.is_some_and(names_it),
+        over,
+        // An owned one must have none, not even one that nobody reads.
+        is_listed: match stored.conversation.owner {
+            Some(_) => stored.partition.is_some(),
+            None => stored.is_listed(policies.queue.ready_shards),
+        },
+    }
+}
+
+async fn mend(
+    app: &App,
+    before: &Conversation,
+    problem: &Problem,
+    policies: &Policies,
+) -> Result<Commit, AppError> {
+    let (store, now) = (&app.store, app.now());
+    Ok(match before.remedy(problem, now, policies) {
+        Remedy::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
+            Some(back) => store.give_back_if_unchanged(before, &back, true, now, policies).await?,
+            None => Commit::Stale,
+        },
+        Remedy::Forget { messages, after } => {
+            store.forget_if_over(before, &after, &messages, policies).await?
+        }
+        Remedy::Free { worker, after } => store.free_if_unknown(before, &after, &worker, policies).await?,
+        Remedy::Relist(after) => store.repair_if_unchanged(before, &after, policies).await?,
+    })
+}

@@ -1,0 +1,303 @@
+//! Fetching: from Telegram into the bucket.
+//!
+//! The batch of the stream that brings a message waits for its files, and with it whatever comes behind in its lane. So
+//! the files of a message have `FETCH_MAX` for all their tries, a bot that must wait for long is not asked for again in the
+//! same batch, and no failure but that of the table fails the batch, which then comes again: an attachment that cannot be
+//! had is said to have failed.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use af_aws::objects::{Objects, measured};
+use af_domain::agent::bot_token_ref;
+use af_domain::attachment::{Attachment, AttachmentState, SIZE_BYTES_MAX, TOO_LATE, WAIT_MAX, too_large};
+use af_domain::ids::{BotIdentity, ContentType, MessageId, StorageId};
+use af_domain::media::Media;
+use af_domain::message::{Message, MessageStatus};
+use af_domain::snapshot::Stored;
+use af_domain::time::{Millis, Timestamp};
+use af_store::StoreError;
+use af_store::attachment::to_be_fetched;
+use af_telegram::{Downloaded, Pause, RemoteFile, TelegramError};
+use futures::{FutureExt, StreamExt};
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
+use super::settle;
+use crate::files::media;
+use crate::queue::counters::StreamRecord;
+use crate::settings::policies;
+use crate::settings::policies::Settings;
+use crate::telegram::bots::telegram;
+use crate::{App, AppError};
+
+/// Messages whose files are fetched at the same time: of the largest that Telegram hands out, they take 160 MB.
+const AT_ONCE_MAX: usize = 8;
+/// How long one message's files may take with all their tries: 20 MB at 1 MB a second.
+const FETCH_MAX: Millis = Millis::from_secs(20);
+/// Times that one file is asked for.
+const TRIES_MAX: usize = 3;
+/// How long to wait before it is asked for again, where Telegram does not say; and at most, where it does.
+const RETRY_WAIT: Millis = Millis::from_secs(1);
+const RETRY_WAIT_MAX: Millis = Millis::from_secs(5);
+/// What files are counted by that were not fetched.
+const FAILED_METRIC: &str = "attachment_failed";
+
+/// Fetches the attachments of the messages in `records`. One message's failure does not stop the others; a record that
+/// cannot be read is left out.
+///
+/// # Errors
+/// When the table cannot answer; the records come again, and what was settled is left alone.
+pub async fn fetch(
+    app: &App,
+    objects: &Objects,
+    records: &[StreamRecord],
+    pause: &dyn Pause,
+) -> Result<(), AppError> {
+    let wanted: Vec<MessageId> = records.iter().filter_map(wanted_by).collect();
+    let fetcher = Fetcher { app, objects, pause, must_wait: Mutex::default() };
+    let each = wanted.into_iter().map(|id| fetcher.of_message(id.clone()).map(|end| (end, id)));
+    let mut ended = futures::stream::iter(each).buffer_unordered(AT_ONCE_MAX);
+    let mut failed = None;
+    while let Some((end, message)) = ended.next().await {
+        match end {
+            Ok(()) => {}
+            // Coming again would not mend it; its message goes on without them.
+            Err(AppError::Store(error @ StoreError::Malformed { .. })) => {
+                tracing::error!(%error, %message, "a message's attachments are not fetched");
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn wanted_by(record: &StreamRecord) -> Option<MessageId> {
+    to_be_fetched(record.dynamodb.new_image.as_ref()).unwrap_or_else(|error| {
+        let record = &record.dynamodb.sequence_number;
+        tracing::error!(%error, record, "a message's attachments are not fetched");
+        None
+    })
+}
+
+/// What the messages of one batch share.
+struct Fetcher<'a> {
+    app: &'a App,
+    objects: &'a Objects,
+    pause: &'a dyn Pause,
+    /// Bots that Telegram has asked to wait longer than a batch can, and until when.
+    must_wait: Mutex<BTreeMap<BotIdentity, Timestamp>>,
+}
+
+/// A message whose files are fetched.
+struct Job<'a> {
+    message: &'a Message,
+    bot: BotIdentity,
+    /// When it is given up.
+    ends_at: Timestamp,
+}
+
+/// Why a try brought no file.
+enum Trouble {
+    /// Another try may, after this long.
+    Passing { reason: String, wait: Millis },
+    /// None will.
+    ForGood(String),
+    /// The table's: the batch will.
+    Table(AppError),
+}
+
+impl From<AppError> for Trouble {
+    /// A failure of ours: the bucket's or that of the secrets is told to nobody but the log.
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Store(_) => Self::Table(error),
+            error => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "an attachment cannot be fetched or kept");
+                Self::Passing { reason: "it could not be fetched and kept".to_owned(), wait: RETRY_WAIT }
+            }
+        }
+    }
+}
+
+impl Fetcher<'_> {
+    async fn of_message(&self, id: MessageId) -> Result<(), AppError> {
+        let now = self.app.now();
+        let Some(message) = self.app.store.message(&id, now, true).await? else { return Ok(()) };
+        let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
+        let ends_at = (message.enqueued_at + WAIT_MAX).min(now + FETCH_MAX);
+        let job = Job { message: &message, bot, ends_at };
+        let mut settled = Vec::with_capacity(message.payload.attachments.len());
+        for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
+            settled.push(match attachment.is_pending() {
+                true => self.fetched(&job, index, attachment).await?,
+                false => attachment,
+            });
+        }
+        settle(self.app, &message, &settled).await
+    }
+
+    /// The attachment as it ends: in the bucket, or failed with the reason.
+    async fn fetched(
+        &self,
+        job: &Job<'_>,
+        index: usize,
+        attachment: Attachment,
+    ) -> Result<Attachment, AppError> {
+        let mut reason = TOO_LATE.to_owned();
+        if matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled) {
+            return Ok(attachment.failed(reason));
+        }
+        for tries in 1..=TRIES_MAX {
+            let left = job.ends_at.since(self.app.now());
+            if left == Millis::default() {
+                break;
+            }
+            let trying = self.once(job, index, &attachment);
+            let wait = match tokio::time::timeout(Duration::from_millis(left.as_millis()), trying).await {
+                Ok(Ok(fetched)) => return Ok(fetched),
+                Ok(Err(Trouble::Table(error))) => return Err(error),
+                Ok(Err(Trouble::Passing { reason: why, wait })) => {
+                    reason = why;
+                    wait
+                }
+                Ok(Err(Trouble::ForGood(why))) => {
+                    reason = why;
+                    break;
+                }
+                Err(_) => {
+                    "it took too long".clone_into(&mut reason);
+                    break;
+                }
+            };
+            if tries == TRIES_MAX || wait >= job.ends_at.since(self.app.now()) {
+                break;
+            }
+            if wait > Millis::default() {
+                self.pause.pause(wait).await;
+            }
+        }
+        let message = &job.message.id;
+        tracing::warn!(metric = FAILED_METRIC, %message, %reason, "an attachment was not fetched");
+        Ok(attachment.failed(reason))
+    }
+
+    async fn once(
+        &self,
+        job: &Job<'_>,
+        index: usize,
+        attachment: &Attachment,
+    ) -> Result<Attachment, Trouble> {
+        let (file, downloaded) = self.downloaded(job, attachment).await?;
+        Ok(self.keep(job.message, index, attachment, &file, downloaded).await?)
+    }
+
+    async fn downloaded(
+        &self,
+        job: &Job<'_>,
+        attachment: &Attachment,
+    ) -> Result<(RemoteFile, Downloaded), Trouble> {
+        let app = self.app;
+        let until = self.waits().get(&job.bot).copied().filter(|until| *until > app.now());
+        if let Some(until) = until {
+            return Err(Trouble::ForGood(format!("Telegram asks to wait until {until}")));
+        }
+        // The token of the agent that the bot is of; the message need not be for that one.
+        let agent = app.store.bot(&job.bot).await.map_err(AppError::from)?;
+        let Some(name) = agent.map(|bot| bot_token_ref(&bot.agent)) else {
+            return Err(Trouble::ForGood(format!("there is no bot {} any more", job.bot)));
+        };
+        let token = app.secrets.get(&name, app.now()).await.map_err(AppError::from)?;
+        let Some(token) = token else {
+            return Err(Trouble::ForGood(format!("bot {} has no token", job.bot)));
+        };
+        let bot = telegram(app)?.bot(&token);
+        let download = async {
+            let file = bot.get_file(&attachment.telegram_file_id).await?;
+            if let Some(bytes) = file.file_size.filter(|bytes| *bytes > SIZE_BYTES_MAX) {
+                return Err(TelegramError::BadRequest { description: too_large(bytes) });
+            }
+            let bytes_max = usize::try_from(SIZE_BYTES_MAX).unwrap_or(usize::MAX);
+            Ok((file.clone(), bot.download(&file, bytes_max).await?))
+        };
+        download.await.map_err(|error| {
+            let reason = error.to_string();
+            match error {
+                // It may have been replaced since it was read.
+                TelegramError::Unauthorized => {
+                    app.secrets.forget(&name);
+                    Trouble::Passing { reason, wait: Millis::default() }
+                }
+                TelegramError::RateLimited { retry_after } if retry_after > RETRY_WAIT_MAX => {
+                    self.waits().insert(job.bot.clone(), app.now() + retry_after);
+                    Trouble::ForGood(reason)
+                }
+                TelegramError::RateLimited { retry_after } => Trouble::Passing { reason, wait: retry_after },
+                error if error.is_transient() => Trouble::Passing { reason, wait: RETRY_WAIT },
+                _ => Trouble::ForGood(reason),
+            }
+        })
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<BotIdentity, Timestamp>> {
+        self.must_wait.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the file into the bucket, its item first: whoever dies in between leaves nothing that is forgotten.
+    async fn keep(
+        &self,
+        message: &Message,
+        index: usize,
+        attachment: &Attachment,
+        file: &RemoteFile,
+        downloaded: Downloaded,
+    ) -> Result<Attachment, AppError> {
+        let settings: Settings = policies::settings(self.app).await?;
+        let kept = settings.message.telegram_attachment_retention();
+        let kept = kept.unwrap_or(settings.policies.retention.attachment);
+        let now = self.app.now();
+        let content = measured(&downloaded.content);
+        let media = Media {
+            id: storage_id(message, index, &content),
+            conversation: message.conversation.clone(),
+            worker: None,
+            content,
+            content_type: content_type(attachment, file, &downloaded),
+            created_at: now,
+            expires_at: Media::expiry(now, kept),
+        };
+        self.app.store.put_media(&media).await?;
+        let said = media.content_type.as_ref().map(ContentType::as_str);
+        let key = media::object_key(&media.id);
+        // An earlier fetch may have put it there: its id says that it is the same.
+        self.objects.put_if_absent(&key, downloaded.content, &media.content, said).await?;
+        Ok(Attachment {
+            content_type: media.content_type,
+            size_bytes: Some(media.content.size_bytes),
+            state: AttachmentState::Ready { storage: media.id, expires_at: media.expires_at },
+            ..attachment.clone()
+        })
+    }
+}
+
+/// What the file is: as its sender's Telegram said, else by its name, else as it was downloaded.
+fn content_type(attachment: &Attachment, file: &RemoteFile, downloaded: &Downloaded) -> Option<ContentType> {
+    let by_name = |name: &Option<String>| mime_guess::from_path(name.as_deref()?).first_raw();
+    let guessed = by_name(&attachment.file_name).or_else(|| by_name(&file.file_path));
+    let said = guessed.or(downloaded.content_type.as_deref());
+    attachment.content_type.clone().or_else(|| ContentType::parse(said?).ok())
+}
+
+/// The id of a message's file with this content: the same whenever it is fetched again.
+fn storage_id(message: &Message, index: usize, content: &Stored) -> StorageId {
+    let hash = Sha256::new()
+        .chain_update(message.id.as_str())
+        .chain_update(index.to_be_bytes())
+        .chain_update(content.sha256.as_str())
+        .finalize();
+    let chance = u128::from_be_bytes(hash[..16].try_into().expect("a SHA-256 has 32 bytes"));
+    let place = Ulid::from_parts(message.enqueued_at.as_millis(), chance).to_string();
+    StorageId::of(&message.key, &place).expect("its place is a ULID")
+}

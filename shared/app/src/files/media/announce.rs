@@ -1,0 +1,71 @@
+//! Announcing a file: an item, and a URL that takes exactly the announced bytes.
+
+use af_aws::objects::{Objects, Presigned};
+use af_domain::ids::{ContentType, StorageId, WorkerId};
+use af_domain::media::{Media, SIZE_BYTES_MAX};
+use af_domain::refusal::Refusal;
+use af_domain::snapshot::{Stored, URL_GOOD_FOR};
+use af_domain::time::Timestamp;
+use af_domain::worker::Assignment;
+use af_store::upload::Counted;
+
+use super::{no_conversation, object_key, too_much};
+use crate::settings::policies;
+use crate::worker::revoked;
+use crate::{App, AppError};
+
+/// Announces a file of `worker`'s conversation.
+///
+/// # Errors
+/// 409 when the worker has no conversation, 429 when it has announced too much, 422 for a size that is not taken. An
+/// announcement that is sent again is another file; the first one is never uploaded, and expires.
+pub async fn announce(
+    app: &App,
+    worker: &WorkerId,
+    content: Stored,
+    content_type: Option<ContentType>,
+) -> Result<Media, AppError> {
+    if content.size_bytes == 0 || content.size_bytes > SIZE_BYTES_MAX {
+        return Err(Refusal::field("/sizeBytes", format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}")).into());
+    }
+    let policies = policies::in_force(app).await?;
+    let now = app.now();
+    let assignment = counted(app, worker, content.size_bytes, now).await?;
+    let id = StorageId::of(&assignment.key, &app.entropy.ulid(now)).expect("its place is a ULID");
+    let media = Media {
+        id,
+        conversation: assignment.conversation,
+        worker: Some(worker.clone()),
+        content,
+        content_type,
+        created_at: now,
+        expires_at: Media::expiry(now, policies.retention.attachment),
+    };
+    app.store.put_media(&media).await?;
+    Ok(media)
+}
+
+/// Counts the upload; answers what the worker is assigned to.
+async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Result<Assignment, AppError> {
+    let (row, is_counted) = match app.store.count_upload_if_allowed(worker, bytes, now).await? {
+        Counted::Done(row) => (Some(row), true),
+        Counted::Refused(row) => (row, false),
+    };
+    let live = row.filter(|row| row.status.is_live()).ok_or_else(revoked)?;
+    let assignment = live.assignment.ok_or_else(no_conversation)?;
+    Ok(is_counted.then_some(assignment).ok_or_else(|| too_much(bytes))?)
+}
+
+/// Where the file is uploaded, and until when the upload may begin.
+///
+/// # Errors
+/// When the URL cannot be signed.
+pub async fn upload_url(
+    app: &App,
+    objects: &Objects,
+    media: &Media,
+) -> Result<(Presigned, Timestamp), AppError> {
+    let (key, content_type) = (object_key(&media.id), media.content_type.as_ref());
+    let upload = objects.put_url(&key, &media.content, content_type, URL_GOOD_FOR).await?;
+    Ok((upload, app.now() + URL_GOOD_FOR))
+}

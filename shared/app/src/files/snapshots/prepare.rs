@@ -1,0 +1,156 @@
+//! Preparing a snapshot: a row, and a URL that takes exactly the announced bytes.
+
+use af_aws::objects::{Objects, Presigned};
+use af_domain::conversation::OwnerState;
+use af_domain::ids::{ConversationId, SnapshotId, SnapshotParts, WorkerId};
+use af_domain::refusal::{Code, Refusal};
+use af_domain::snapshot::{
+    ABANDONED_AFTER, SIZE_BYTES_MAX, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
+    URL_GOOD_FOR,
+};
+use af_domain::time::{Millis, Timestamp};
+use af_domain::worker::DrainReason;
+use af_store::conversation_key;
+use af_store::upload::Prepare;
+
+use super::object_key;
+use crate::files::media::too_much;
+use crate::pool::lifecycle::{FinalSnapshot, drain, drain_and_finish};
+use crate::settings::policies;
+use crate::{App, AppError};
+
+/// When to ask again while a message runs; a lease that the worker has given up ends within a minute or two.
+const BUSY_WAIT: Millis = Millis::from_secs(5);
+
+/// What a worker announces.
+#[derive(Debug, Clone)]
+pub struct Announced {
+    /// Whose files they are.
+    pub conversation: ConversationId,
+    /// Why it makes a snapshot.
+    pub reason: SnapshotReason,
+    /// The archive.
+    pub content: Stored,
+}
+
+/// What a worker is answered.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The snapshot's row.
+    pub snapshot: Snapshot,
+    /// How to upload it.
+    pub upload: Presigned,
+    /// Until when the upload may begin.
+    pub url_expires_at: Timestamp,
+}
+
+/// Prepares a snapshot of `worker`. Its reason `signal` says that the worker leaves: it drains from now on.
+///
+/// # Errors
+/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 429 when it has
+/// announced too much; 422 for a size that S3 does not take. A preparation that is sent again makes another snapshot; the
+/// first one fails by itself.
+pub async fn prepare(
+    app: &App,
+    objects: &Objects,
+    worker: &WorkerId,
+    announced: Announced,
+) -> Result<Prepared, AppError> {
+    let Announced { conversation, reason, content } = announced;
+    if content.size_bytes == 0 || content.size_bytes > SIZE_BYTES_MAX {
+        let detail = format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}");
+        return Err(Refusal::field("/sizeBytes", detail).into());
+    }
+    let snapshot = drafted(app, worker, &conversation, reason).await?;
+    let upload = objects.put_url(&object_key(&snapshot.id), &content, None, URL_GOOD_FOR).await?;
+    let snapshot = begun(app, Snapshot { content: Some(content), ..snapshot }).await?;
+    let url_expires_at = snapshot.created_at + URL_GOOD_FOR;
+    Ok(Prepared { snapshot, upload, url_expires_at })
+}
+
+/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot say yet what its archive will be;
+/// `receive` takes it. Such a worker does
+/// not ask twice: with the reason `signal`, what it runs is given back first.
+///
+/// # Errors
+/// As `prepare`. A worker that has claimed nothing has nothing to keep: it is refused, and may go.
+pub async fn prepare_unannounced(
+    app: &App,
+    worker: &WorkerId,
+    conversation: Option<&ConversationId>,
+    reason: SnapshotReason,
+) -> Result<Snapshot, AppError> {
+    let Some(conversation) = conversation else {
+        drain_and_finish(app, worker, FinalSnapshot::Awaited).await?;
+        return Err(Refusal::new(Code::Conflict, SnapshotRefusal::NothingClaimed.to_string()).into());
+    };
+    if reason == SnapshotReason::Signal {
+        give_back_what_runs(app, worker, conversation).await?;
+    }
+    match drafted(app, worker, conversation, reason).await {
+        Ok(snapshot) => begun(app, snapshot).await,
+        Err(AppError::Refused(refusal)) if refusal.code == Code::Conflict => {
+            drain_and_finish(app, worker, FinalSnapshot::Awaited).await?;
+            Err(refusal.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn give_back_what_runs(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+) -> Result<(), AppError> {
+    let found = app.store.conversation(&conversation_key(conversation), true).await?;
+    let Some(lease) = found.and_then(|c| c.lease).filter(|l| &l.worker == worker) else { return Ok(()) };
+    let why = "its worker was told to stop";
+    match Box::pin(crate::worker::leave(app, worker, &lease.entry.message, &lease.id, why)).await {
+        // It has just ended.
+        Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(()),
+        given_back => given_back.map(drop),
+    }
+}
+
+/// The row of a new snapshot, of which nothing is announced yet.
+async fn drafted(
+    app: &App,
+    worker: &WorkerId,
+    conversation: &ConversationId,
+    reason: SnapshotReason,
+) -> Result<Snapshot, AppError> {
+    let now = app.now();
+    let key = conversation_key(conversation);
+    let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
+    let conversation = app.store.conversation(&key, true).await?.ok_or_else(missing)?;
+    let fence = conversation.snapshot_fence(worker, now).map_err(|refusal| match refusal {
+        SnapshotRefusal::NotOwner => missing(),
+        SnapshotRefusal::NothingClaimed => Refusal::new(Code::Conflict, refusal.to_string()),
+        SnapshotRefusal::Busy => Refusal::new(Code::Unavailable, refusal.to_string()).after(BUSY_WAIT),
+    })?;
+    let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
+    if reason == SnapshotReason::Signal && stays {
+        let policies = policies::in_force(app).await?;
+        drain(app, worker, DrainReason::Signal, &policies).await?;
+    }
+    let parts = SnapshotParts { conversation: key, fence, place: app.entropy.ulid(now) };
+    Ok(Snapshot {
+        id: SnapshotId::of(&parts).expect("its place is a ULID"),
+        conversation: conversation.id,
+        agent: conversation.agent,
+        worker: worker.clone(),
+        reason,
+        content: None,
+        status: SnapshotStatus::Uploading,
+        created_at: now,
+        expires_at: now + ABANDONED_AFTER,
+    })
+}
+
+async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot, AppError> {
+    match app.store.prepare_if_absent(&snapshot).await? {
+        Prepare::Done => Ok(snapshot),
+        Prepare::TooMuch => Err(too_much(snapshot.content.as_ref().map_or(0, |c| c.size_bytes)).into()),
+        Prepare::Stale => Err(AppError::Overtaken("preparing a snapshot")),
+    }
+}

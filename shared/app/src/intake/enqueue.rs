@@ -1,0 +1,253 @@
+//! Enqueue: accepts a message, once.
+
+use af_domain::attachment::{Attachment, WAIT_MAX};
+use af_domain::conversation::{Entry, Priority};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
+use af_domain::message::{Message, MessageStatus, PAYLOAD_BYTES_MAX, Payload};
+use af_domain::policy::Policies;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::{Millis, Timestamp};
+use af_store::conversation::{Enqueued, NewMessage};
+use af_store::conversation_key;
+use af_store::message::{MessageItem, body_hash};
+
+use crate::agents::profiles;
+use crate::error::queue_full;
+use crate::settings::policies;
+use crate::{App, AppError};
+
+/// Most claims that a caller may give a message.
+const ATTEMPTS_MAX: u32 = 100;
+/// How far ahead a message may be scheduled: ten years, far beyond any plan and within what sort keys can hold.
+const SCHEDULED_AHEAD_DAYS: u64 = 3_650;
+const SCHEDULED_AHEAD_MAX: Millis = Millis::from_days(SCHEDULED_AHEAD_DAYS);
+
+/// What makes two calls the same message.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// Nothing: each call is a message of its own.
+    Fresh,
+    /// The caller's idempotency key.
+    Key {
+        /// Whose key space it is.
+        caller: String,
+        /// The key.
+        key: String,
+    },
+    /// The caller's idempotency key, for a request that was derived from what the caller sent and what is stored.
+    KeyOf {
+        /// Whose key space it is.
+        caller: String,
+        /// The key.
+        key: String,
+        /// Hash of what the caller sent: this is what a repetition must have in common.
+        sent: String,
+    },
+    /// A Telegram update.
+    Update {
+        /// Which bot got it.
+        bot: BotIdentity,
+        /// Its number.
+        update_id: u64,
+    },
+}
+
+/// A message to be accepted.
+#[derive(Debug, Clone)]
+pub struct Enqueue {
+    /// What makes two calls the same message.
+    pub identity: Identity,
+    /// The conversation it belongs to.
+    pub conversation: ConversationId,
+    /// The agent it is for.
+    pub agent: AgentKey,
+    /// What it carries.
+    pub payload: Payload,
+    /// Its priority, 0 to 100; the policy's default when none.
+    pub priority: Option<u64>,
+    /// When it is due; now when none.
+    pub scheduled_for: Option<Timestamp>,
+    /// Claims it may have; the policy's default when none.
+    pub attempts_max: Option<u32>,
+}
+
+/// A message that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub message: MessageId,
+    /// Whether an earlier call had it accepted.
+    pub duplicate: bool,
+}
+
+/// Accepts a message. Once this has answered, the message ends done, dead-lettered or cancelled.
+///
+/// # Errors
+/// Refusals that name the field at fault, and 429 when too many wait in the conversation. Nothing is written then.
+pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppError> {
+    let policies = policies::in_force(app).await?;
+    check_payload(&mut request.payload)?;
+    profiles::taking_messages(app, &request.agent).await?;
+    let now = app.now();
+    let entry = entry(app, &request, &policies, now)?;
+    let id = entry.message.clone();
+    let item = item(&request, &entry, now);
+    if item.payload_bytes() > PAYLOAD_BYTES_MAX {
+        return Err(too_large(&request.payload, item.payload_bytes()).into());
+    }
+    let is_update = matches!(request.identity, Identity::Update { .. });
+    let message = NewMessage { conversation: request.conversation, agent: request.agent, entry, item };
+    match app.store.enqueue_if_absent(&message, now, &policies).await? {
+        Enqueued::New => Ok(Accepted { message: id, duplicate: false }),
+        // Telegram's update number is the whole identity: what comes again under it is the same message.
+        Enqueued::Duplicate { same_body } if same_body || is_update => {
+            Ok(Accepted { message: id, duplicate: true })
+        }
+        Enqueued::Duplicate { .. } => {
+            let detail =
+                "this Idempotency-Key came before with another body; use a new key for a new message";
+            Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
+        }
+        Enqueued::BoundToAnotherAgent(agent) => {
+            let detail = format!("conversation {} belongs to agent {agent}", message.conversation);
+            Err(Refusal::new(Code::AgentMismatch, detail).into())
+        }
+        Enqueued::QueueFull => Err(queue_full(policies.queue.pending_per_conversation_max)),
+    }
+}
+
+fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
+    if payload.provider.trim().is_empty() {
+        return Err(Refusal::field("/payload/provider", "provider must not be blank"));
+    }
+    if payload.provider_user_id.trim().is_empty() {
+        return Err(Refusal::field("/payload/providerUserId", "providerUserId must not be blank"));
+    }
+    payload.metadata.insert("providerUserId".to_owned(), payload.provider_user_id.clone());
+    Ok(())
+}
+
+/// Names the part that takes most of the room, which is the one to cut.
+fn too_large(payload: &Payload, bytes: usize) -> Refusal {
+    let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let metadata = payload.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let parts = [
+        ("provider", payload.provider.len()),
+        ("providerUserId", payload.provider_user_id.len()),
+        ("externalMessageId", len(&payload.external_message_id)),
+        ("metadata", metadata),
+        ("rawUpdateJson", len(&payload.raw_update_json)),
+        ("messageText", payload.message_text.len()),
+    ];
+    let largest = parts.into_iter().max_by_key(|(_, bytes)| *bytes).map_or("messageText", |(name, _)| name);
+    let detail = format!(
+        "the payload is {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit; {largest} takes most of them"
+    );
+    let refusal = Refusal::new(Code::PayloadTooLarge, detail);
+    Refusal { pointer: Some(format!("/payload/{largest}")), ..refusal }
+}
+
+fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> Result<Entry, AppError> {
+    let priority = request.priority.unwrap_or(policies.queue.default_priority);
+    let priority = Priority::new(priority).ok_or_else(|| {
+        Refusal::field("/priority", format!("priority must be from 0 to {}", Priority::MAX))
+    })?;
+    let attempts_max = match request.attempts_max {
+        Some(n) if (1..=ATTEMPTS_MAX).contains(&n) => n,
+        Some(_) => {
+            return Err(Refusal::field(
+                "/maxAttempts",
+                format!("maxAttempts must be from 1 to {ATTEMPTS_MAX}"),
+            )
+            .into());
+        }
+        None => u32::try_from(policies.retry.attempts_max).unwrap_or(ATTEMPTS_MAX),
+    };
+    if request.scheduled_for.is_some_and(|at| at > now + SCHEDULED_AHEAD_MAX) {
+        let days = SCHEDULED_AHEAD_DAYS;
+        return Err(
+            Refusal::field("/scheduledFor", format!("scheduledFor must be within {days} days")).into()
+        );
+    }
+    let scheduled = request.scheduled_for.filter(|at| *at > now);
+    Ok(Entry {
+        message: message_id(app, &request.identity, now)?,
+        priority,
+        due: scheduled.unwrap_or(now),
+        scheduled: scheduled.is_some(),
+        attempts: 0,
+        drained: 0,
+        attempts_max,
+        not_before: if fetched_by(request).is_some() { now + WAIT_MAX } else { Timestamp::default() },
+        first_fence: None,
+    })
+}
+
+fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageId, AppError> {
+    let text = match identity {
+        Identity::Fresh => app.entropy.ulid(now),
+        Identity::Key { caller, key } | Identity::KeyOf { caller, key, .. } => {
+            format!("key:{}", body_hash(&[caller, key]))
+        }
+        Identity::Update { bot, update_id } => format!("tg:{bot}:{update_id}"),
+    };
+    Ok(MessageId::parse(text)?)
+}
+
+/// The bot that has attachments of the message to fetch.
+fn fetched_by(request: &Enqueue) -> Option<&BotIdentity> {
+    match &request.identity {
+        Identity::Update { bot, .. } if request.payload.attachments.iter().any(Attachment::is_pending) => {
+            Some(bot)
+        }
+        Identity::Update { .. } | Identity::Fresh | Identity::Key { .. } | Identity::KeyOf { .. } => None,
+    }
+}
+
+fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
+    let message = Message {
+        id: entry.message.clone(),
+        conversation: request.conversation.clone(),
+        key: conversation_key(&request.conversation),
+        agent: request.agent.clone(),
+        status: MessageStatus::Queued,
+        priority: entry.priority,
+        due: entry.due,
+        enqueued_at: now,
+        payload: request.payload.clone(),
+        attempts: 0,
+        last_error: None,
+        reply: None,
+        finished_at: None,
+        fence: None,
+        attempts_max: None,
+        attempt_log: Vec::new(),
+        retried_by: None,
+        fetched_by: fetched_by(request).cloned(),
+    };
+    MessageItem::new(&message, hash_of(request))
+}
+
+/// Hash of everything that a repetition under the same key must have in common. The defaults of the day are not
+/// part of it: a repetition may meet another policy.
+fn hash_of(request: &Enqueue) -> String {
+    if let Identity::KeyOf { sent, .. } = &request.identity {
+        return sent.clone();
+    }
+    let payload = &request.payload;
+    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let metadata: Vec<&str> = payload.metadata.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]).collect();
+    body_hash(&[
+        request.conversation.as_str(),
+        request.agent.as_str(),
+        &payload.provider,
+        &payload.provider_user_id,
+        &payload.message_text,
+        payload.external_message_id.as_deref().unwrap_or_default(),
+        payload.raw_update_json.as_deref().unwrap_or_default(),
+        &body_hash(&metadata),
+        &number(request.priority),
+        &number(request.scheduled_for.map(Timestamp::as_millis)),
+        &number(request.attempts_max.map(u64::from)),
+    ])
+}

@@ -1,0 +1,118 @@
+//! Send: a consumer user's message to the agent that the user is bound to.
+
+use std::collections::BTreeMap;
+
+use af_domain::agent::{Binding, TelegramIdentity};
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::message::Payload;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+use af_store::message::body_hash;
+
+use crate::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
+use crate::{App, AppError};
+
+/// Provider of a message whose answer goes to a Telegram chat.
+const TELEGRAM: &str = "telegram";
+/// Provider of a message whose answer is only kept, for the consumer app to read.
+const SYSTEM_PUSH: &str = "system_push";
+
+/// What a user says.
+#[derive(Debug, Clone)]
+pub struct UserMessage {
+    /// The text.
+    pub content: String,
+    /// More about it.
+    pub metadata: BTreeMap<String, String>,
+    /// When it is due; now when none.
+    pub scheduled_for: Option<Timestamp>,
+    /// Its priority, 0 to 100; the policy's default when none.
+    pub priority: Option<u64>,
+    /// Who calls, and the idempotency key that came with the call.
+    pub idempotency: Option<(String, String)>,
+}
+
+/// Accepts a message of `user` to `agent`.
+///
+/// # Errors
+/// 404 when the user has no active binding, 409 when it is to another agent, and whatever `enqueue` refuses.
+/// Nothing is written then.
+pub async fn send(
+    app: &App,
+    user: &ConsumerUserId,
+    agent: &AgentKey,
+    said: UserMessage,
+) -> Result<Accepted, AppError> {
+    if said.content.trim().is_empty() {
+        return Err(Refusal::field("/content", "content must not be blank").into());
+    }
+    let binding = app.store.binding(user, true).await?.ok_or_else(|| unbound(user))?;
+    if binding.agent != *agent {
+        let detail = format!(
+            "user {user} is bound to agent {}; bind the user to {agent} with PUT /v1/users/{{consumerUserId}}/binding",
+            binding.agent
+        );
+        return Err(Refusal::new(Code::Conflict, detail).into());
+    }
+    let identity = identity(user, agent, &said);
+    let (provider, provider_user_id) = destination(&binding);
+    let mut metadata = said.metadata;
+    metadata.insert("consumerUserId".to_owned(), user.to_string());
+    let request = Enqueue {
+        identity,
+        conversation: binding.conversation,
+        agent: binding.agent,
+        payload: Payload {
+            provider: provider.to_owned(),
+            provider_user_id,
+            message_text: said.content,
+            metadata,
+            ..Payload::default()
+        },
+        priority: said.priority,
+        scheduled_for: said.scheduled_for,
+        attempts_max: None,
+    };
+    enqueue(app, request).await.map_err(in_our_words)
+}
+
+/// A refusal that points to where the field stands in what the user sent.
+fn in_our_words(error: AppError) -> AppError {
+    let AppError::Refused(mut refusal) = error else { return error };
+    refusal.pointer = refusal.pointer.map(|pointer| match pointer.as_str() {
+        "/payload/messageText" => "/content".to_owned(),
+        "/payload/metadata" => "/metadata".to_owned(),
+        _ => pointer,
+    });
+    AppError::Refused(refusal)
+}
+
+fn unbound(user: &ConsumerUserId) -> Refusal {
+    let detail =
+        format!("user {user} has no active binding; make one with PUT /v1/users/{{consumerUserId}}/binding");
+    Refusal::new(Code::NotFound, detail)
+}
+
+/// Where the answer goes: to the user's chat, when the binding knows one.
+fn destination(binding: &Binding) -> (&'static str, String) {
+    match &binding.telegram {
+        Some(TelegramIdentity { chat: Some(chat), .. }) => (TELEGRAM, chat.clone()),
+        _ => (SYSTEM_PUSH, binding.user.to_string()),
+    }
+}
+
+/// The binding may change between two sendings of one call, so it is no part of what they must have in common.
+fn identity(user: &ConsumerUserId, agent: &AgentKey, said: &UserMessage) -> Identity {
+    let Some((caller, key)) = said.idempotency.clone() else { return Identity::Fresh };
+    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let mut parts = vec![
+        user.to_string(),
+        agent.to_string(),
+        said.content.clone(),
+        number(said.priority),
+        number(said.scheduled_for.map(Timestamp::as_millis)),
+    ];
+    parts.extend(said.metadata.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    Identity::KeyOf { caller, key, sent: body_hash(&parts) }
+}

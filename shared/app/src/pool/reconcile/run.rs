@@ -1,0 +1,171 @@
+//! One reconcile invocation: it takes the reconcile lease, and observes, plans and executes until nothing is left to do
+//! at once.
+
+use af_domain::policy::Policies;
+use af_domain::pool::{Action, Plan, Planned, ReconcileState, plan};
+use af_domain::time::{Millis, Timestamp};
+use af_store::reconcile_lease::Released;
+
+use super::budget::{Allowed, RunBudget};
+use super::execute::execute;
+use super::observe::{Observation, observe};
+use super::report::{Report, report};
+use super::stored_report::stored_report;
+use crate::pool::outcome::Outcome;
+use crate::settings::policies;
+use crate::{App, AppError};
+
+/// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
+const RUNS_MAX: usize = 20;
+
+/// Whether this trigger's wish is fulfilled.
+#[derive(Debug)]
+pub enum Reconciled {
+    /// This call ran; the report of its last run.
+    Ran(Report),
+    /// Another one runs and will run once more.
+    LeftToAnother,
+}
+
+/// Shows what a run would do. `reached_at` is the URL by which the caller has reached us.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
+    let policies = policies::in_force(app).await?;
+    let state = app.store.reconcile_state().await?;
+    let observation = observe(app, &policies, state, reached_at, Allowed::BY_CALL.lists).await?;
+    let plan = plan(&observation.observed, &policies, app.now());
+    let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
+    Ok(Report { dry_run: true, ..report(&observation, plan, actions, app.now()) })
+}
+
+/// Runs until there is nothing more to do at once.
+///
+/// # Errors
+/// When the table cannot be read or written. The lease is given up then, so that the next trigger need not wait
+/// for its end.
+pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
+    reconcile_within(app, Allowed::BY_EVENT, None).await
+}
+
+/// The same within this time, for a caller that has reached us at this URL: workers are told it where we know no other.
+///
+/// # Errors
+/// As `reconcile`.
+pub async fn reconcile_within(
+    app: &App,
+    allowed: Allowed,
+    reached_at: Option<&str>,
+) -> Result<Reconciled, AppError> {
+    let Some(holder) = app.store.begin_reconcile(app.entropy.next_u64(), app.now()).await? else {
+        return Ok(Reconciled::LeftToAnother);
+    };
+    let mut state = holder.state.clone();
+    let began = app.now();
+    let budget = RunBudget {
+        holder: &holder,
+        begins_until: began + allowed.begins,
+        ends_at: began + allowed.ends,
+        lists: allowed.lists,
+        registering: tokio::sync::Mutex::default(),
+    };
+    let ran = run_until_quiet(app, reached_at, &budget, &mut state).await;
+    if ran.is_err()
+        && let Err(error) = app.store.abandon_reconcile(&holder, &state).await
+    {
+        tracing::warn!(%error, "the reconcile lease could not be given up; it ends by itself");
+    }
+    ran.map(Reconciled::Ran)
+}
+
+async fn run_until_quiet(
+    app: &App,
+    reached_at: Option<&str>,
+    budget: &RunBudget<'_>,
+    state: &mut ReconcileState,
+) -> Result<Report, AppError> {
+    let holder = budget.holder;
+    let policies = policies::in_force(app).await?;
+    let mut last = Report::default();
+    for run in 1..=RUNS_MAX {
+        let now = app.now();
+        let lists_for = budget.ends_at.since(now).min(budget.lists);
+        let observation = observe(app, &policies, state.clone(), reached_at, lists_for).await?;
+        let plan = plan(&observation.observed, &policies, now);
+        let actions = execute(app, budget, &observation, &plan, &policies).await;
+        *state = remembered(&observation, &plan, &actions, &policies, app.now());
+        let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
+        last = report(&observation, plan, actions, now);
+        let may_go_on = run < RUNS_MAX && app.now() < budget.begins_until;
+        if last.unserved > 0 && progress && may_go_on {
+            continue;
+        }
+        let json = stored_report(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
+        match app.store.end_reconcile(holder, &json, state, app.now()).await? {
+            Released::RunAgain if may_go_on => {}
+            // The schedule sees to what the last trigger wanted; held by nobody, the lease would stop it.
+            Released::RunAgain => {
+                app.store.abandon_reconcile(holder, state).await?;
+                break;
+            }
+            Released::Done | Released::Lost => break,
+        }
+    }
+    Ok(last)
+}
+
+/// What this run leaves for the next.
+fn remembered(
+    observation: &Observation,
+    plan: &Plan,
+    actions: &[(Planned, Option<Outcome>)],
+    policies: &Policies,
+    now: Timestamp,
+) -> ReconcileState {
+    let mut state = observation.observed.state_now();
+    state.orphans = plan.orphans.clone();
+    let removals = actions.iter().filter_map(|(p, done)| match &p.action {
+        Action::Remove { orphan, since } if *done != Some(Outcome::NotBegun) => Some((orphan, *since)),
+        _ => None,
+    });
+    state.note_tried(&removals.collect::<Vec<_>>(), policies, now);
+    state.foreign = observation.foreign();
+    if observation.inventory.looked {
+        state.looked_at = Some(now);
+    }
+    let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
+    let started = spawns().any(|(_, done)| *done == Some(Outcome::Done));
+    let refused = spawns().filter(|(_, done)| matches!(done, Some(Outcome::NotStarted(_)))).count();
+    let gave_up = |(p, done): &&(Planned, Option<Outcome>)| {
+        *done == Some(Outcome::Done) && observation.observed.is_of_no_life(&p.action)
+    };
+    // A provider that starts some of them is not down.
+    let failed = actions.iter().filter(gave_up).count() + if started { 0 } else { refused };
+    state.count_failures(failed, now);
+    state.rest(spawns().filter_map(|(_, done)| asked_pause(done.as_ref()?)).max(), now);
+    if let Some(end) = state.cool_down_ends().filter(|_| failed > 0) {
+        let failures = state.failures;
+        tracing::error!(metric = "spawn_cool_down", failures, until = %end, "the provider starts no workers");
+    }
+    state
+}
+
+fn asked_pause(outcome: &Outcome) -> Option<Millis> {
+    let Outcome::HeldBack { retry_after, .. } = outcome else { return None };
+    Some(Millis::new(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The report of the last run, as it was kept: waits of the same kind as one when there were many.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn last_report(app: &App) -> Result<Option<Report>, AppError> {
+    let Some((_, json)) = app.store.last_reconcile().await? else { return Ok(None) };
+    serde_json::from_str(&json).map(Some).map_err(|source| AppError::Unreadable { what: "report", source })
+}
+
+/// Whether another run may serve more conversations after this action.
+const fn makes_room(action: &Action) -> bool {
+    matches!(action, Action::Spawn { .. } | Action::Teardown { .. })
+}

@@ -1,0 +1,252 @@
+//! Workers: registered by hand, listed, shown.
+
+use std::collections::BTreeMap;
+
+use af_domain::conversation::Conversation;
+use af_domain::ids::{AgentKey, ConversationId, WorkerId};
+use af_domain::policy::Policies;
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::Timestamp;
+use af_domain::worker::{Assignment, Worker};
+use af_store::StoreError;
+use af_store::conversation::Commit;
+use af_store::conversation_key;
+use af_store::once::Once;
+use secrecy::SecretString;
+
+use crate::access::worker_token;
+use crate::agents::bridge;
+use crate::intake::idempotency;
+use crate::pool::provider;
+use crate::pool::provider::ProviderConfig;
+use crate::pool::worker_environment::{Ingredients, environment};
+use crate::settings::policies;
+use crate::{App, AppError};
+
+/// Provider of a worker that somebody starts by hand: nobody looks for its machine.
+pub const MANUAL: &str = "manual";
+
+/// A worker as it is shown.
+#[derive(Debug, Clone)]
+pub struct WorkerView {
+    /// Its row.
+    pub worker: Worker,
+    /// Its newest sign of life.
+    pub seen_at: Option<Timestamp>,
+    /// Whether it runs a message.
+    pub load: u32,
+    /// When it will be drained if nobody talks; `None` while it has work, or is not active.
+    pub scheduled_shutdown_at: Option<Timestamp>,
+    /// When it last claimed.
+    pub last_claim_at: Option<Timestamp>,
+    /// The conversation it is assigned to, as it is now.
+    pub conversation: Option<Conversation>,
+}
+
+/// A registered worker, with what it must be started with: secrets, too, so it has no `Debug`.
+pub struct Registered {
+    /// Its row.
+    pub worker: Worker,
+    /// Its token.
+    pub token: SecretString,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+    /// The environment it must be started with.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Registers a worker that somebody starts by hand. With `once`, a call that is sent again is answered as before.
+///
+/// # Errors
+/// 422 when the idempotency key came with another request, 409 when the worker that it made has stopped since;
+/// 409 when the id is or was in use, or the conversation has an owner or belongs to another agent than `agent`; 404
+/// when there is no such conversation.
+pub async fn register(
+    app: &App,
+    id: WorkerId,
+    conversation: Option<&ConversationId>,
+    agent: Option<&AgentKey>,
+    public_url: &str,
+    once: Option<&Once>,
+) -> Result<Registered, AppError> {
+    if agent.is_some() && conversation.is_none() {
+        let detail =
+            "agentKey goes with conversationId: a worker without one takes conversations of every agent";
+        return Err(Refusal::field("/agentKey", detail).into());
+    }
+    if idempotency::made_before(app, once).await?.is_some() {
+        return registered_before(app, &id, public_url).await;
+    }
+    let policies = policies::in_force(app).await?;
+    let now = app.now();
+    let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
+    // Before the row: without a token and an environment, the id would be used up for nothing.
+    let started = started(app, &worker).await?;
+    let commit = match conversation {
+        None => app.store.register_if_new(&worker, None, once).await?,
+        Some(wanted) => {
+            let missing = || Refusal::not_found(format!("conversation {wanted}"));
+            let before =
+                app.store.conversation(&conversation_key(wanted), true).await?.ok_or_else(missing)?;
+            if agent.is_some_and(|agent| *agent != before.agent) {
+                let detail = format!("conversation {wanted} belongs to agent {}", before.agent);
+                return Err(Refusal::new(Code::AgentMismatch, detail).into());
+            }
+            let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
+            let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
+            worker.assignment = Some(assignment(&before, now));
+            app.store.register_if_free(&worker, &before, &after, (None, once), &policies).await?
+        }
+    };
+    if let Commit::Stale = commit {
+        // The same call, sent twice at once.
+        if idempotency::made_before(app, once).await?.is_some() {
+            return registered_before(app, &worker.id, public_url).await;
+        }
+        let detail =
+            format!("worker {} exists or has existed, or its conversation has got an owner", worker.id);
+        return Err(Refusal::new(Code::AlreadyExists, detail).into());
+    }
+    Ok(started.with(app, worker, public_url, &policies))
+}
+
+/// A worker that an earlier sending of the same call has registered.
+async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<Registered, AppError> {
+    let over =
+        || Refusal::new(Code::Conflict, format!("this call has registered worker {id}, which has stopped"));
+    let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(over)?;
+    let policies = policies::in_force(app).await?;
+    Ok(started(app, &worker).await?.with(app, worker, public_url, &policies))
+}
+
+/// What a worker is started with, but for what its row says.
+struct Started {
+    token: SecretString,
+    expires_at: Timestamp,
+    config: ProviderConfig,
+    bridge: BTreeMap<String, String>,
+}
+
+async fn started(app: &App, worker: &Worker) -> Result<Started, AppError> {
+    let (token, expires_at) = worker_token::mint_as_of(app, &worker.id, worker.registered_at).await?;
+    let (config, bridge) = tokio::try_join!(provider::config::stored(app), bridge::variables(app))?;
+    Ok(Started { token, expires_at, config: config.unwrap_or_default(), bridge })
+}
+
+impl Started {
+    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> Registered {
+        let env = environment(Ingredients {
+            worker: &worker,
+            token: &self.token,
+            public_url,
+            telegram_url: app.telegram_url.as_deref(),
+            policies,
+            volume_path: self.config.volume_path(),
+            operators: &self.config.env,
+            bridge: self.bridge,
+        });
+        Registered { worker, token: self.token, expires_at: self.expires_at, env }
+    }
+}
+
+pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignment {
+    Assignment {
+        conversation: conversation.id.clone(),
+        key: conversation.key.clone(),
+        agent: conversation.agent.clone(),
+        assigned_at: now,
+    }
+}
+
+/// All workers that are not stopped, and what is wrong with the rows that cannot be read: one must not hide the others.
+///
+/// # Errors
+/// When the table cannot answer.
+pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>), AppError> {
+    let (mut workers, mut unreadable) = (Vec::new(), Vec::new());
+    for row in app.store.workers_each().await? {
+        match row {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                tracing::warn!(%error, metric = "worker_unreadable", "a worker's row cannot be read");
+                unreadable.push(error);
+            }
+        }
+    }
+    Ok((workers, unreadable))
+}
+
+/// One page of the workers that are not stopped, by id, and the last one's id when there are more. A pool has at most
+/// 1 000, so all rows are read for each page.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn list(
+    app: &App,
+    limit: u32,
+    after: Option<&str>,
+) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
+    let policies = policies::in_force(app).await?;
+    let (workers, next) = page(readable(app).await?.0, limit, after);
+    let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
+    let conversations = app.store.conversations(&keys).await?;
+    let of = |worker: &Worker| {
+        let key = worker.assignment.as_ref().map(|a| &a.key)?;
+        conversations.iter().find(|c| &c.key == key).cloned()
+    };
+    Ok((workers.into_iter().map(|w| view(of(&w), w, &policies)).collect(), next))
+}
+
+/// Those of `workers` that follow `after`, at most `limit`, and the last one's id when there are more.
+pub(crate) fn page(
+    mut workers: Vec<Worker>,
+    limit: u32,
+    after: Option<&str>,
+) -> (Vec<Worker>, Option<String>) {
+    workers.retain(|w| after.is_none_or(|after| w.id.as_str() > after));
+    workers.sort_by(|a, b| a.id.cmp(&b.id));
+    let more = workers.len() > limit as usize;
+    workers.truncate(limit as usize);
+    let next = workers.last().filter(|_| more).map(|w| w.id.to_string());
+    (workers, next)
+}
+
+/// One worker, also one that has stopped.
+///
+/// # Errors
+/// 404 when there is and was none.
+pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
+    let policies = policies::in_force(app).await?;
+    let worker = match app.store.worker(id).await? {
+        Some(worker) => Some(worker),
+        None => app.store.stopped_worker(id, app.now()).await?,
+    };
+    let worker = worker.ok_or_else(|| Refusal::not_found(format!("worker {id}")))?;
+    let conversation = match &worker.assignment {
+        Some(assignment) => app.store.conversation(&assignment.key, false).await?,
+        None => None,
+    };
+    Ok(view(conversation, worker, &policies))
+}
+
+fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
+    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
+    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
+    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
+    let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
+    let is_active = worker.status == af_domain::worker::WorkerStatus::Active;
+    WorkerView {
+        seen_at: worker.seen_at.max(on_conversation),
+        load: u32::from(busy),
+        last_claim_at: worker.last_claim_at.max(claimed_at),
+        scheduled_shutdown_at: (is_active && !busy).then(|| quiet_since + policies.scaling.idle_timeout),
+        conversation: owned,
+        worker,
+    }
+}
+
+/// The agent whose worker this is, when it is assigned.
+pub fn agent_of(view: &WorkerView) -> Option<&AgentKey> {
+    view.worker.assignment.as_ref().map(|a| &a.agent)
+}

@@ -1,0 +1,7 @@
+//! Settings of the deployment: policies, the message config, secrets and the public URL.
+
+pub(crate) mod base_url;
+pub mod message_config;
+pub mod policies;
+pub mod public_url;
+pub mod secrets;

@@ -1,0 +1,222 @@
+//! Bots: an agent's token, and the webhook through which its updates come.
+
+use af_domain::agent::{Bot, BotName, PREVIOUS_WEBHOOK_SECRET, bot_token_ref};
+use af_domain::ids::{AgentKey, BotIdentity};
+use af_domain::refusal::{Code, Refusal};
+use af_domain::time::{Millis, Timestamp};
+use af_store::agent::BotAssigned;
+use af_telegram::{ALLOWED_UPDATES, BotApi, SetWebhook, TelegramError, is_token};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::agents::profiles::{self, AgentSettings, with_ref};
+use crate::{App, AppError};
+
+/// When to ask again while Telegram cannot be reached.
+const RETRY_AFTER: Millis = Millis::from_secs(10);
+/// Connections that Telegram may keep to a webhook: enough for a busy bot, few enough not to be a storm.
+const CONNECTIONS_MAX: u8 = 40;
+
+/// A webhook as Telegram sees it.
+#[derive(Debug, Clone)]
+pub struct WebhookState {
+    /// The URL that we asked for.
+    pub webhook_url: String,
+    /// The URL that Telegram has.
+    pub current_url: String,
+    /// The bot.
+    pub bot_identity: BotIdentity,
+    /// Whether both are the same.
+    pub is_ready: bool,
+    /// Updates that Telegram still holds.
+    pub pending_update_count: u64,
+    /// The last failed delivery, in Telegram's words.
+    pub last_error_message: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Timestamp>,
+}
+
+/// Gives an agent its bot: checks the token with Telegram and keeps it as a secret.
+///
+/// # Errors
+/// Refusals: the agent does not exist, Telegram does not know the token, the bot belongs to another agent, or the
+/// agent has another bot and `replace` was not asked for.
+pub async fn set_token(
+    app: &App,
+    agent: &AgentKey,
+    token: SecretString,
+    replace: bool,
+) -> Result<BotName, AppError> {
+    let profile = profiles::get(app, agent).await?;
+    if !is_token(token.expose_secret()) {
+        return Err(Refusal::field(
+            "/plaintextValue",
+            "this is not a bot token: BotFather gives <digits>:<letters>",
+        )
+        .into());
+    }
+    let me = match telegram(app)?.bot(&token).get_me().await {
+        Err(TelegramError::Unauthorized) => {
+            return Err(Refusal::field("/plaintextValue", "Telegram does not know this bot token").into());
+        }
+        other => other.map_err(told)?,
+    };
+    let identity = BotIdentity::parse(me.id.to_string())?;
+    let name = BotName { identity, username: me.username.unwrap_or(me.first_name) };
+    let previous = profile.bot.as_ref().map(|b| b.identity.clone());
+    if previous.as_ref().is_some_and(|p| *p != name.identity) && !replace {
+        let detail =
+            format!("agent {agent} has another bot; send replace: true to put this one in its place");
+        return Err(Refusal::new(Code::BotConflict, detail).into());
+    }
+    match app.store.assign_bot_if_unclaimed(agent, &name, previous.as_ref(), app.now()).await? {
+        BotAssigned::Done => {}
+        BotAssigned::BelongsTo(other) => {
+            let detail = format!("bot {} belongs to agent {other}", name.identity);
+            return Err(Refusal::new(Code::BotConflict, detail).into());
+        }
+        BotAssigned::NoSuchAgent => return Err(Refusal::not_found(format!("agent {agent}")).into()),
+    }
+    let token_ref = bot_token_ref(agent);
+    app.secrets.put(&token_ref, token, app.now()).await?;
+    let mut secrets_ref = profile.secrets_ref;
+    with_ref(&mut secrets_ref, token_ref);
+    let settings = AgentSettings {
+        display_name: profile.display_name,
+        version: profile.version,
+        enabled: profile.enabled,
+        secrets_ref,
+        bridge: profile.bridge,
+    };
+    profiles::configure(app, agent, settings).await?;
+    Ok(name)
+}
+
+/// Points an agent's bot at our webhook under a new secret; the secret before stays good for a while.
+///
+/// # Errors
+/// Refusals: the agent has no bot, or its token is missing.
+pub async fn configure_webhook(
+    app: &App,
+    agent: &AgentKey,
+    public_url: &str,
+) -> Result<WebhookState, AppError> {
+    let profile = profiles::get(app, agent).await?;
+    let no_bot =
+        || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
+    let name = profile.bot.ok_or_else(no_bot)?;
+    let token = app.secrets.get(&bot_token_ref(agent), app.now()).await?.ok_or_else(no_bot)?;
+    let bot = app.store.bot(&name.identity).await?.ok_or_else(no_bot)?;
+    let url = webhook_url(app, public_url, &name.identity);
+    let secret = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
+    let hash = Sha256::digest(secret.expose_secret().as_bytes()).into();
+    // Stored before Telegram is told, so that the first update with the new secret finds it.
+    app.store.rotate_webhook_secret(&bot, hash, app.now() + PREVIOUS_WEBHOOK_SECRET).await?;
+    let api = telegram(app)?.bot(&token);
+    let webhook = SetWebhook {
+        url: &url,
+        secret_token: &secret,
+        allowed_updates: ALLOWED_UPDATES,
+        max_connections: CONNECTIONS_MAX,
+    };
+    let set = match api.set_webhook(&webhook).await {
+        Err(TelegramError::Unauthorized) => {
+            app.secrets.forget(&bot_token_ref(agent));
+            let detail =
+                format!("Telegram does not know the bot token of agent {agent} any more; import a new one");
+            return Err(Refusal::new(Code::NotConfigured, detail).into());
+        }
+        other => other,
+    };
+    set.map_err(told)?;
+    let info = api.get_webhook_info().await.map_err(told)?;
+    let is_ready = info.url == url;
+    app.store.webhook_ready(&bot.identity, is_ready.then(|| app.now())).await?;
+    Ok(WebhookState {
+        webhook_url: url,
+        current_url: info.url,
+        bot_identity: bot.identity,
+        is_ready,
+        pending_update_count: info.pending_update_count,
+        last_error_message: info.last_error_message,
+        last_error_at: info.last_error_date.map(|secs| Timestamp::from_millis(secs * 1_000)),
+    })
+}
+
+/// Whether `given` is the secret of `bot`'s webhook, or the one before within its time. Takes the same time for
+/// every answer, and does the same work for a bot that does not exist.
+pub fn is_webhook_secret(bot: Option<&Bot>, given: &str, now: Timestamp) -> bool {
+    use subtle::ConstantTimeEq;
+    let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+    let current = bot.and_then(|b| b.secret_hash);
+    let previous =
+        bot.and_then(|b| b.previous_secret).filter(|(_, until)| now < *until).map(|(hash, _)| hash);
+    let matches =
+        |hash: Option<[u8; 32]>| hash.unwrap_or_default().ct_eq(&given) & u8::from(hash.is_some()).into();
+    (matches(current) | matches(previous)).into()
+}
+
+fn webhook_url(app: &App, public_url: &str, bot: &BotIdentity) -> String {
+    let prefix = app.webhook_path_prefix.trim_matches('/');
+    format!("{}/{prefix}/telegram/webhook/{bot}", public_url.trim_end_matches('/'))
+}
+
+/// What a failed call to Telegram means to whoever asked for it.
+fn told(error: TelegramError) -> AppError {
+    let refusal = match error {
+        TelegramError::BadRequest { description } | TelegramError::Conflict { description } => {
+            Refusal::new(Code::Conflict, format!("Telegram refused: {description}"))
+        }
+        TelegramError::RateLimited { retry_after } => {
+            Refusal::new(Code::Unavailable, "Telegram asks to wait").after(retry_after)
+        }
+        transient if transient.is_transient() => {
+            tracing::warn!(error = %transient, "Telegram did not do what an operator asked for");
+            Refusal::new(Code::Unavailable, "Telegram cannot be reached at the moment; try again")
+                .after(RETRY_AFTER)
+        }
+        other => return other.into(),
+    };
+    refusal.into()
+}
+
+pub(crate) fn telegram(app: &App) -> Result<&BotApi, AppError> {
+    let missing = || Refusal::new(Code::NotConfigured, "this function has no TELEGRAM_API_URL");
+    Ok(app.telegram.as_ref().ok_or_else(missing)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bot() -> Bot {
+        Bot {
+            identity: BotIdentity::parse("1").unwrap(),
+            username: "b".into(),
+            agent: AgentKey::parse("a").unwrap(),
+            secret_hash: Some(Sha256::digest(b"new").into()),
+            previous_secret: Some((Sha256::digest(b"old").into(), Timestamp::from_millis(100))),
+            ready_at: None,
+        }
+    }
+
+    #[test]
+    fn the_new_secret_opens_and_the_old_one_for_its_time() {
+        let now = Timestamp::from_millis(99);
+        assert!(is_webhook_secret(Some(&bot()), "new", now));
+        assert!(is_webhook_secret(Some(&bot()), "old", now));
+        assert!(!is_webhook_secret(Some(&bot()), "old", Timestamp::from_millis(100)));
+        assert!(!is_webhook_secret(Some(&bot()), "other", now));
+        assert!(!is_webhook_secret(Some(&bot()), "", now));
+    }
+
+    #[test]
+    fn no_secret_opens_an_unknown_bot_or_one_without_webhook() {
+        let now = Timestamp::from_millis(1);
+        assert!(!is_webhook_secret(None, "new", now));
+        let without = Bot { secret_hash: None, previous_secret: None, ..bot() };
+        assert!(!is_webhook_secret(Some(&without), "", now));
+    }
+}
