@@ -91,7 +91,7 @@ fn removed_after(template: &Template, prefix: &str) -> Option<u64> {
 fn the_bucket_removes_agents_files_by_itself_when_effects_must_have_and_never_snapshots() {
     let days = removed_after(&Template::real(), "media/").expect("there is such a rule");
     assert!(Millis::from_days(days) > KEPT_MAX);
-    assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest one stays for good");
+    assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest snapshot never expires");
 }
 
 #[test]
