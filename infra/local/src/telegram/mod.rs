@@ -72,7 +72,7 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Pushes of one update before it is given up. Telegram goes on for a day; ten pushes take about five
     /// minutes, long enough for a `dev` that is started again.
-    pub attempts_max: u32,
+    pub max_attempts: u32,
     /// The first retry follows at once, the second after twice this, doubling from there.
     pub backoff: Millis,
     /// Longest wait between two pushes.
@@ -81,7 +81,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_max: 10, backoff: Millis::from_secs(1), backoff_max: Millis::from_secs(60) }
+        Self { max_attempts: 10, backoff: Millis::from_secs(1), backoff_max: Millis::from_secs(60) }
     }
 }
 

@@ -220,7 +220,7 @@ impl Inner {
         let wait = self.wait_after(attempts, attempt.retry_after);
         let outcome = match attempt.succeeded() {
             true => Some(Outcome::Delivered),
-            false => (attempts >= self.options.attempts_max).then_some(Outcome::GivenUp),
+            false => (attempts >= self.options.max_attempts).then_some(Outcome::GivenUp),
         };
         if outcome == Some(Outcome::GivenUp) {
             let error = attempt.error.as_deref().unwrap_or_default();

@@ -155,7 +155,7 @@ async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_goes() {
 async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_update_at_once() {
     // Waits of an hour: only the new webhook can be what ends them.
     let hour = Millis::from_secs(3_600);
-    let f = Fixture::with(None, Options { attempts_max: 4, backoff: hour, backoff_max: hour }).await;
+    let f = Fixture::with(None, Options { max_attempts: 4, backoff: hour, backoff_max: hour }).await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     f.call("setWebhook", json!({"url": format!("http://{closed}/hook")})).await;
     let pushed = f.write(1, "hello").await;

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 pub const NOW: u64 = 1_700_000_000_123;
 /// Four pushes with next to no wait between them.
 pub const RETRIES_AT_ONCE: Options =
-    Options { attempts_max: 4, backoff: Millis::new(1), backoff_max: Millis::new(5) };
+    Options { max_attempts: 4, backoff: Millis::new(1), backoff_max: Millis::new(5) };
 /// The secret token that the tests' webhooks are set with.
 pub const SECRET: &str = "hook-secret_1";
 
