@@ -19,7 +19,7 @@ use crate::{Store, StoreError, keys};
 /// How long the row of a stopped worker stays readable.
 const STOPPED_KEPT: Millis = Millis::from_days(30);
 /// Pages of workers read in one go: a page is 1 MB, more than 2 000 rows, and a pool has at most 1 000.
-const PAGES_MAX: usize = 4;
+const MAX_PAGES: usize = 4;
 
 impl Store {
     /// The row of a worker that is not stopped; eventually consistent.
@@ -66,7 +66,7 @@ impl Store {
     pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
         let mut workers = Vec::new();
         let mut after = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let answer = self
                 .client
                 .query()

@@ -207,7 +207,7 @@ impl World {
             },
             priority: None,
             scheduled_for: None,
-            attempts_max: None,
+            max_attempts: None,
         }
     }
 
@@ -274,9 +274,9 @@ impl World {
     }
 
     /// A worker that runs a message of a conversation it owns.
-    pub async fn busy_owner(&self, attempts_max: Option<u32>) -> Held {
+    pub async fn busy_owner(&self, max_attempts: Option<u32>) -> Held {
         let (worker, conversation) = self.settled_owner().await;
-        self.enqueue(Enqueue { attempts_max, ..self.message(&conversation) }).await;
+        self.enqueue(Enqueue { max_attempts, ..self.message(&conversation) }).await;
         self.claim(&worker, &conversation).await
     }
 

@@ -73,7 +73,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }]);
@@ -126,7 +126,7 @@ fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
 #[test]
 fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
     let mut policies = Policies::default();
-    policies.scaling.workers_max = 2;
+    policies.scaling.max_workers = 2;
     let busy = running(assigned(1), &policies);
     let mut observed =
         Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)], ..Observed::default() };
@@ -162,7 +162,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
 #[test]
 fn the_minimum_of_idle_workers_stays_and_is_started() {
     let mut policies = Policies::default();
-    policies.scaling.idle_workers_min = 1;
+    policies.scaling.min_idle_workers = 1;
     let due = NOW + policies.scaling.idle_timeout;
     let mut worker = assigned(1);
     worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);

@@ -77,9 +77,9 @@ impl Held<'_> {
 }
 
 /// Keys that one BatchGetItem takes.
-pub(crate) const BATCH_GET_KEYS_MAX: usize = 100;
+pub(crate) const MAX_BATCH_GET_KEYS: usize = 100;
 /// Sendings of a batch read whose answer came back short; DynamoDB leaves keys out when it throttles.
-const BATCH_GET_TRIES_MAX: usize = 5;
+const MAX_BATCH_GET_TRIES: usize = 5;
 
 impl Store {
     /// The conversation in this partition.
@@ -112,7 +112,7 @@ impl Store {
         wanted: &[ConversationKey],
     ) -> Result<BTreeMap<ConversationKey, Result<Conversation, StoreError>>, StoreError> {
         let mut found = BTreeMap::new();
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
             for item in self.batch_get(batch).await? {
                 found.insert(key_from(&Reader::of(&item))?, conversation_from(&item));
@@ -141,7 +141,7 @@ impl Store {
             }
         });
         let mut found = Vec::with_capacity(wanted.len());
-        for _ in 0..BATCH_GET_TRIES_MAX {
+        for _ in 0..MAX_BATCH_GET_TRIES {
             let request =
                 KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
             let request = request.map_err(|e| StoreError::malformed(OPERATION, e.to_string()))?;
