@@ -125,7 +125,7 @@ policies! {
         /// How many messages may wait in one conversation; the next one is answered 429.
         max_pending_per_conversation: count "maxPendingPerConversation" = 200, 1..=200;
         /// Over how many partitions the ready index is spread.
-        ready_shards: count "readyShards" = 4, 1..=16;
+        ready_shards: count "readyShards" = 1, 1..=16;
     }
     /// How failures are tried again.
     retry "retry" RetryPolicy {

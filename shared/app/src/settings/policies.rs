@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
-use af_domain::time::Millis;
 use af_store::conversation::Commit;
 use serde::Serialize;
 use serde_json::Value;
@@ -51,17 +50,6 @@ pub(crate) struct Settings {
 /// When they cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
-}
-
-/// The policies in force less than `age` ago.
-///
-/// # Errors
-/// When they must be read and cannot be.
-pub(crate) async fn in_force_within(app: &App, age: Millis) -> Result<Policies, AppError> {
-    match app.settings.get_within(&(), app.now(), age) {
-        Some(settings) => Ok(settings.policies),
-        None => in_force(app).await,
-    }
 }
 
 /// All settings in force.

@@ -2,7 +2,6 @@ mod cool_down;
 mod machines;
 mod orphans;
 mod rollover;
-mod wake;
 
 use super::*;
 use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
@@ -106,7 +105,7 @@ fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
 }
 
 #[test]
-fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
+fn a_free_worker_covers_a_waiting_conversation() {
     let policies = Policies::default();
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
@@ -119,8 +118,7 @@ fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
         &policies,
         NOW,
     );
-    let worker = WorkerId::parse("w").unwrap();
-    assert_eq!(actions(&plan), [Action::Wake { worker, at: NOW }]);
+    assert_eq!(actions(&plan), []);
 }
 
 #[test]

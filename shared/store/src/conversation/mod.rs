@@ -189,24 +189,6 @@ impl Store {
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
     }
 
-    /// What of the ready index is due by `until`, in no order, in one request, and whether that is all: no more than
-    /// `limit` of its conversations are looked at, due or not. Eventually consistent: an entry may be out of date.
-    ///
-    /// # Errors
-    /// When the table cannot answer.
-    pub async fn ready_at_a_glance(
-        &self,
-        until: Timestamp,
-        limit: i32,
-    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
-        let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
-        let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
-        let horizon = keys::ready_horizon(until);
-        let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
-        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
-        Ok((due, answer.last_evaluated_key.is_none()))
-    }
-
     /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.
     ///
     /// # Errors
