@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use af_local::stack::DevFile;
+use af_local::DevFile;
 use anyhow::Context;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::{Add, Sub};
 
-use af_local::aws::Usage;
+use af_emulator_aws::Usage;
 
 /// What an operation cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

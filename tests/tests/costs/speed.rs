@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use af_domain::ids::ConversationId;
-use af_local::stream::StreamSource;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::crowd::Crowd;

@@ -13,7 +13,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::WorkerStatus;
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_store::conversation::Commit;
 use af_tests::bundle::START;
 
@@ -103,7 +103,7 @@ fn anew(held: &Held) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }

@@ -17,7 +17,7 @@ use af_domain::ids::{
     StorageId, WorkerId,
 };
 use af_domain::time::Timestamp;
-use af_local::template::Template;
+use af_sam::template::Template;
 use af_store::keys::{self, Key};
 use af_tests::workspace::{Violation, Workspace, assert_none, root};
 use serde_json::Value;

@@ -8,7 +8,7 @@ mod examples;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use af_local::template::{EventDef, Template};
+use af_sam::template::{EventDef, Template};
 use af_tests::bundle::Bundle;
 use af_tests::calls::Api;
 use af_tests::workspace::{Workspace, root};

@@ -4,7 +4,7 @@ use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::queue::{WaitsFor, why};
 use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
-use af_local::fly::{Action, Fault};
+use af_emulator_fly::{Action, Fault};
 
 use crate::providers::deployment::Pool;
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_domain::time::{Millis, Timestamp};
-use af_local::clock::VirtualClock;
-use af_local::fly::{Action, FakeFly, Fault, LeapingTime, Options};
+use af_emulator_fly::{Action, FakeFly, Fault, Options};
 use af_providers::{FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource};
 use af_runtime::entropy::Entropy;
+use af_runtime::time::LeapingTime;
+use af_runtime::virtual_clock::VirtualClock;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -47,7 +48,7 @@ impl World {
             entropy: Arc::new(Entropy::seeded(1)),
             token: Some(TOKEN.to_owned()),
             runner: None,
-            page_len_max: 2,
+            max_page_len: 2,
         })
         .unwrap();
         fly.add_app("workers", "org");

@@ -6,7 +6,7 @@ use af_app::agents::profiles::{AgentSettings, configure};
 use af_app::pool::provider::{self, ProviderConfig};
 use af_domain::bridge::BridgeConfig;
 use af_domain::time::Millis;
-use af_local::fly::{Action, Fault};
+use af_emulator_fly::{Action, Fault};
 use af_providers::MachineState;
 
 use crate::providers::deployment::{Pool, agent};

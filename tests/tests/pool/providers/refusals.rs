@@ -4,7 +4,7 @@ use af_app::pool::reconcile::Report;
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;
-use af_local::fly::{Action, Fault, MachineState};
+use af_emulator_fly::{Action, Fault, MachineState};
 
 use crate::providers::deployment::{Pool, outcomes};
 

@@ -1,5 +1,5 @@
 use af_domain::time::Millis;
-use af_local::template::EventDef;
+use af_sam::template::EventDef;
 use http::Method;
 use serde_json::json;
 

@@ -1,16 +1,16 @@
-use af_local::telegram::{Fault, StandIn, StandInBot};
+use af_emulator_telegram::{FakeBot, FakeTelegram, Fault};
 use af_tests::calls::Call;
 use serde_json::{Value, json};
 
 use crate::api::World;
 
 /// A deployment whose Bot API is the stand-in, on loopback.
-async fn with_telegram() -> (World, StandIn) {
+async fn with_telegram() -> (World, FakeTelegram) {
     let (bundle, telegram) = af_tests::telegram::with_telegram().await;
     (World::over(bundle).await, telegram)
 }
 
-fn token_of(bot: &StandInBot) -> Value {
+fn token_of(bot: &FakeBot) -> Value {
     json!({"plaintextValue": bot.token})
 }
 
