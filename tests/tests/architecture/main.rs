@@ -1,6 +1,7 @@
 //! The architecture rules. Each rule is a function from a workspace to the places that break it; beside it stand a
 //! test with a made-up workspace that breaks it, and one that runs it on this workspace.
 
+mod circles;
 mod dependencies;
 mod habits;
 mod purity;
