@@ -72,7 +72,7 @@ pub enum GatewayError {
 impl FromStr for RouteMethod {
     type Err = GatewayError;
 
-    /// Reads a method as SAM writes it: any case, `ANY` for all.
+    /// Reads a method in any case, `ANY` for all.
     fn from_str(method: &str) -> Result<Self, GatewayError> {
         const METHODS: [Method; 7] = [
             Method::GET,

@@ -27,14 +27,14 @@ const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
 /// [`OPERATION_TIMEOUT`]. Whoever called us tries again as well, so more would multiply the load of an outage. The
 /// SDK's bucket of tokens, one for each service in a process, is left as it is: every further try takes some of its 500,
 /// success gives them back, and when there are none, a call is tried once.
-const ATTEMPTS_MAX: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// The SDK waits a random part of this before the second try, and of twice this before the third. Its default of
 /// one second is meant for batch work, not for somebody who waits.
 const BACKOFF_INITIAL: Duration = Duration::from_millis(50);
 
-/// Above any wait that [`ATTEMPTS_MAX`] leads to; a ceiling should that number grow.
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Above any wait that [`MAX_ATTEMPTS`] leads to; a ceiling should that number grow.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The SDK's configuration for a function: the environment's region, credentials and `AWS_ENDPOINT_URL` (so that
 /// `cargo lambda watch` talks to a running `agent-factory dev`), rustls with ring, and our timeouts and retries.
@@ -68,9 +68,9 @@ pub fn timeouts() -> TimeoutConfig {
 /// A `TransactionConflict`, and whatever cancels a transaction, is no error that the SDK tries again. The store does.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS_MAX)
+        .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(BACKOFF_INITIAL)
-        .with_max_backoff(BACKOFF_MAX)
+        .with_max_backoff(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn failures_that_come_at_once_are_tried_as_often_as_may_be() {
-        let waits: Duration = (0..ATTEMPTS_MAX - 1).map(|n| BACKOFF_INITIAL * 2_u32.pow(n)).sum();
+        let waits: Duration = (0..MAX_ATTEMPTS - 1).map(|n| BACKOFF_INITIAL * 2_u32.pow(n)).sum();
         assert!(waits < OPERATION_TIMEOUT / 10, "{waits:?}");
     }
 }

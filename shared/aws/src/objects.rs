@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::config::timeouts;
 
 /// What a small function sends to S3 at the least.
-const BYTES_PER_SECOND_MIN: u64 = 4 * 1024 * 1024;
+const MIN_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// A failed call to S3, or a URL that could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +196,7 @@ impl Objects {
 
 /// How long a call may take that sends so many bytes: as any, and the time that the bytes take.
 fn timeouts_for(size_bytes: u64) -> TimeoutConfig {
-    let longer = Duration::from_secs(size_bytes / BYTES_PER_SECOND_MIN);
+    let longer = Duration::from_secs(size_bytes / MIN_BYTES_PER_SECOND);
     let mut patient = timeouts().to_builder();
     patient.set_operation_attempt_timeout(timeouts().operation_attempt_timeout().map(|t| t + longer));
     patient.set_operation_timeout(timeouts().operation_timeout().map(|t| t + longer));

@@ -6,7 +6,7 @@
 //!                                └── refused, too large, too late ──▶ failed
 //! ```
 //!
-//! A message whose attachments are pending keeps its place in its conversation and is not claimed, for `WAIT_MAX` at
+//! A message whose attachments are pending keeps its place in its conversation and is not claimed, for `MAX_WAIT` at
 //! most; then it goes on without them. `ready` and `failed` are written once, all attachments of a message together;
 //! `expired` is derived from the clock, so that nothing is written when it comes.
 
@@ -14,11 +14,11 @@ use crate::ids::{ContentType, StorageId};
 use crate::time::{Millis, Timestamp};
 
 /// How long a message waits for its attachments.
-pub const WAIT_MAX: Millis = Millis::from_secs(60);
+pub const MAX_WAIT: Millis = Millis::from_secs(60);
 /// The largest file that a bot can download from Telegram (Bot API, `getFile`).
-pub const SIZE_BYTES_MAX: u64 = 20 * 1024 * 1024;
+pub const MAX_SIZE_BYTES: u64 = 20 * 1024 * 1024;
 
-/// Why an attachment failed that did not come within `WAIT_MAX`.
+/// Why an attachment failed that did not come within `MAX_WAIT`.
 pub const TOO_LATE: &str = "its message did not wait for it any longer";
 
 /// What kind of file it is.
@@ -112,7 +112,7 @@ impl Attachment {
     #[must_use]
     pub fn as_it_came(self) -> Self {
         match self.size_bytes {
-            Some(bytes) if bytes > SIZE_BYTES_MAX => self.failed(too_large(bytes)),
+            Some(bytes) if bytes > MAX_SIZE_BYTES => self.failed(too_large(bytes)),
             _ => Self { state: AttachmentState::Pending, ..self },
         }
     }
@@ -126,7 +126,7 @@ impl Attachment {
 
 /// Why a file of this size is not fetched.
 pub fn too_large(bytes: u64) -> String {
-    format!("it is {bytes} bytes; a bot can download at most {SIZE_BYTES_MAX}")
+    format!("it is {bytes} bytes; a bot can download at most {MAX_SIZE_BYTES}")
 }
 
 #[cfg(test)]
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn what_a_bot_cannot_download_has_failed_when_it_comes() {
         let now = Timestamp::from_millis(1);
-        assert_eq!(attachment(Some(SIZE_BYTES_MAX)).as_it_came().status(now), "pending");
+        assert_eq!(attachment(Some(MAX_SIZE_BYTES)).as_it_came().status(now), "pending");
         assert_eq!(attachment(None).as_it_came().status(now), "pending");
-        assert_eq!(attachment(Some(SIZE_BYTES_MAX + 1)).as_it_came().status(now), "failed");
+        assert_eq!(attachment(Some(MAX_SIZE_BYTES + 1)).as_it_came().status(now), "failed");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::message::HistoryEntry;
 
 /// Bytes that all entries of one answer may take. A function's answer may have 6 MB; 4 MB leave room for the payload,
 /// which an answer to a poll holds twice (at most 1 MB), and for pending tool calls (0.7 MB).
-pub const HISTORY_ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const MAX_HISTORY_ANSWER_BYTES: u64 = 4 * 1024 * 1024;
 /// What an entry takes in an answer besides its content: names, role, time and punctuation.
 const ENVELOPE_BYTES: u64 = 96;
 
@@ -27,13 +27,13 @@ enum State {
 }
 
 impl ContextBudget {
-    /// At most `entries_max` entries of about `tokens_max` tokens together, which take `answer_bytes_max` bytes of an
+    /// At most `max_entries` entries of about `max_tokens` tokens together, which take `max_answer_bytes` bytes of an
     /// answer.
-    pub const fn new(entries_max: u64, tokens_max: u64, answer_bytes_max: u64) -> Self {
+    pub const fn new(max_entries: u64, max_tokens: u64, max_answer_bytes: u64) -> Self {
         Self {
-            entries: entries_max,
-            tokens: tokens_max,
-            answer_bytes: answer_bytes_max,
+            entries: max_entries,
+            tokens: max_tokens,
+            answer_bytes: max_answer_bytes,
             state: State::Untouched,
         }
     }

@@ -9,9 +9,9 @@ use crate::snapshot::Stored;
 use crate::time::{Millis, Timestamp};
 
 /// The largest file: what a message can carry to somebody is far below it.
-pub const SIZE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub const MAX_SIZE_BYTES: u64 = 256 * 1024 * 1024;
 /// The longest that a file is kept, whatever the policy says: a day later the bucket removes it by itself.
-pub const KEPT_MAX: Millis = Millis::from_days(365);
+pub const MAX_KEPT: Millis = Millis::from_days(365);
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Media {
 impl Media {
     /// When a file that comes at `now` and is to be kept for so long goes.
     pub fn expiry(now: Timestamp, kept: Millis) -> Timestamp {
-        now + kept.min(KEPT_MAX)
+        now + kept.min(MAX_KEPT)
     }
 
     /// Whether its time is over.
@@ -52,6 +52,6 @@ mod tests {
     fn a_file_is_kept_as_long_as_it_is_said_to_be_and_never_longer_than_the_bucket_keeps_it() {
         let now = Timestamp::from_millis(1_000);
         assert_eq!(Media::expiry(now, Millis::from_days(7)), now + Millis::from_days(7));
-        assert_eq!(Media::expiry(now, Millis::from_days(3_650)), now + KEPT_MAX);
+        assert_eq!(Media::expiry(now, Millis::from_days(3_650)), now + MAX_KEPT);
     }
 }

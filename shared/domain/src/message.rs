@@ -12,7 +12,7 @@ use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, 
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
-pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
 /// What a message carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct Message {
     /// Fence of the lease that ended it.
     pub fence: Option<Fence>,
     /// Claims it may have, while it is a dead letter: its queue entry, which knows them, is gone.
-    pub attempts_max: Option<u32>,
+    pub max_attempts: Option<u32>,
     /// Its newest attempts that have ended, oldest first.
     pub attempt_log: Vec<Attempt>,
     /// The idempotency token of the call that queued it again, when it was a dead letter.

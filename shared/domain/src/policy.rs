@@ -123,20 +123,20 @@ policies! {
         /// How long a finished message stays readable.
         done_retention_days: count "doneRetentionDays" = 30, 9..=3_650;
         /// How many messages may wait in one conversation; the next one is answered 429.
-        pending_per_conversation_max: count "maxPendingPerConversation" = 200, 1..=200;
+        max_pending_per_conversation: count "maxPendingPerConversation" = 200, 1..=200;
         /// Over how many partitions the ready index is spread.
-        ready_shards: count "readyShards" = 4, 1..=16;
+        ready_shards: count "readyShards" = 1, 1..=16;
     }
     /// How failures are tried again.
     retry "retry" RetryPolicy {
         /// Claims that a message gets before it is a dead letter.
-        attempts_max: count "maxAttempts" = 5, 1..=100;
+        max_attempts: count "maxAttempts" = 5, 1..=100;
         /// Wait after the first failed attempt.
         base_delay: ms "baseDelayMs" = Millis::new(SECOND), 0..=HOUR;
         /// What the wait grows by with each further attempt.
         backoff_factor: ratio "backoffFactor" = 2.0, 1.0..=10.0;
         /// Longest wait.
-        delay_max: ms "maxDelayMs" = Millis::new(120 * SECOND), 0..=DAY;
+        max_delay: ms "maxDelayMs" = Millis::new(120 * SECOND), 0..=DAY;
         /// Random share added to the wait, so that retries do not march in step.
         jitter_ratio: ratio "jitterRatio" = 0.1, 0.0..=1.0;
     }
@@ -163,11 +163,11 @@ policies! {
     /// How the pool grows and shrinks.
     scaling "scaling" ScalingPolicy {
         /// Most workers alive at once.
-        workers_max: count "maxWorkers" = 10, 0..=1_000;
+        max_workers: count "maxWorkers" = 10, 0..=1_000;
         /// Most workers started in one reconcile run.
         spawn_step: count "spawnStep" = 3, 1..=100;
         /// Workers kept although nobody talks.
-        idle_workers_min: count "minIdleWorkers" = 0, 0..=1_000;
+        min_idle_workers: count "minIdleWorkers" = 0, 0..=1_000;
         /// Quiet time after which a worker is drained.
         idle_timeout: ms "idleTimeoutMs" = Millis::new(1_800 * SECOND), MINUTE..=(7 * DAY);
         /// Longest a draining worker may take.
@@ -180,9 +180,9 @@ policies! {
     /// How much of a conversation a worker is handed.
     hydration "hydration" HydrationPolicy {
         /// Most history entries in a bundle.
-        context_messages_max: count "maxContextMessages" = 64, 1..=500;
+        max_context_messages: count "maxContextMessages" = 64, 1..=500;
         /// Most estimated tokens of history in a bundle.
-        context_tokens_max: count "maxContextTokens" = 16_000, 100..=2_000_000;
+        max_context_tokens: count "maxContextTokens" = 16_000, 100..=2_000_000;
     }
     /// How long things are kept.
     retention "retention" RetentionPolicy {
@@ -271,15 +271,15 @@ impl Policies {
 
     /// The wait before attempt number `attempts + 1`; `jitter` is a random number in `0.0..1.0`.
     pub fn retry_delay(&self, attempts: u32, jitter: f64) -> Millis {
-        let RetryPolicy { base_delay, backoff_factor, delay_max, jitter_ratio, .. } = &self.retry;
+        let RetryPolicy { base_delay, backoff_factor, max_delay, jitter_ratio, .. } = &self.retry;
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         #[allow(clippy::cast_precision_loss, reason = "delays are far below 2^53 ms")]
         let plain =
-            (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(delay_max.as_millis() as f64);
+            (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(max_delay.as_millis() as f64);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "bounded by twice delay_max"
+            reason = "bounded by twice max_delay"
         )]
         let whole = (plain * (1.0 + jitter_ratio * jitter)) as u64;
         Millis::new(whole)

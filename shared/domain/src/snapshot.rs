@@ -26,11 +26,11 @@ pub const URL_GOOD_FOR: Millis = Millis::from_secs(15 * 60);
 /// When an upload that was not finalized is given up: an upload may begin at its URL's very end, and take a while.
 pub const ABANDONED_AFTER: Millis = Millis::from_secs(2 * 60 * 60);
 /// The largest archive: S3 takes no more in one PUT.
-pub const SIZE_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+pub const MAX_SIZE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// What archives look like: a gzipped tar of the data folder.
 pub const FORMAT_VERSION: u64 = 1;
 /// Most characters of the reason why an upload failed.
-const ERROR_CHARS_MAX: usize = 2_000;
+const MAX_ERROR_CHARS: usize = 2_000;
 
 /// Why a snapshot is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl Snapshot {
     /// The snapshot, failed for this reason; `None` unless it is being uploaded.
     #[must_use]
     pub fn fail(&self, error: &str) -> Option<Snapshot> {
-        let error = error.chars().take(ERROR_CHARS_MAX).collect();
+        let error = error.chars().take(MAX_ERROR_CHARS).collect();
         let failed = || Snapshot { status: SnapshotStatus::Failed { error }, ..self.clone() };
         (self.status == SnapshotStatus::Uploading).then(failed)
     }

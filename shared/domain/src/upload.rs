@@ -10,7 +10,7 @@ use crate::time::Millis;
 /// What a day is worth: 25 of the largest archives, or 512 of the largest files, and far more than work needs.
 const BYTES_A_DAY: u64 = 128 * 1024 * 1024 * 1024;
 /// How far a worker may be ahead of time.
-pub const AHEAD_MAX: Millis = Millis::from_days(1);
+pub const MAX_AHEAD: Millis = Millis::from_days(1);
 
 /// The time that an upload is worth.
 pub fn time_of(bytes: u64) -> Millis {

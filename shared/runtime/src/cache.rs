@@ -24,13 +24,8 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
 
     /// The value, if it is still good at `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
-        self.get_within(key, now, self.good_for)
-    }
-
-    /// The value, if it is younger than `age`.
-    pub fn get_within(&self, key: &K, now: Timestamp, age: Millis) -> Option<V> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |(at, value): &(Timestamp, V)| (now.since(*at) < age).then(|| value.clone());
+        let fresh = |(at, value): &(Timestamp, V)| (now.since(*at) < self.good_for).then(|| value.clone());
         entries.get(key).and_then(fresh)
     }
 
@@ -63,8 +58,6 @@ mod tests {
         cache.put("k", 1, at(100));
         assert_eq!(cache.get(&"k", at(109)), Some(1));
         assert_eq!(cache.get(&"k", at(110)), None);
-        assert_eq!(cache.get_within(&"k", at(110), Millis::new(60)), Some(1));
-        assert_eq!(cache.get_within(&"k", at(160), Millis::new(60)), None);
         cache.put("k", 2, at(200));
         cache.forget(&"k");
         assert_eq!(cache.get(&"k", at(200)), None);

@@ -14,7 +14,7 @@ use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
 /// Pages of 1 MB that are read to find out what all profiles have in common: a thousand of the largest profiles.
-const PAGES_MAX: usize = 10;
+const MAX_PAGES: usize = 10;
 
 /// What became of giving a bot to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Store {
     /// When the table cannot answer, or an item is malformed.
     pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>, StoreError> {
         let (mut found, mut after) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let page = self
                 .client
                 .query()

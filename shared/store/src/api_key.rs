@@ -13,7 +13,7 @@ use crate::{Store, StoreError, keys};
 
 /// Queries for one page of keys. Those that have expired are left out of it, and DynamoDB deletes them within days: each
 /// query more makes room for as many as the page holds.
-const PAGES_MAX: usize = 20;
+const MAX_PAGES: usize = 20;
 
 /// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Store {
     ) -> Result<Vec<ApiKey>, StoreError> {
         let mut found = Vec::new();
         let mut start = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
             let answer = self
                 .client

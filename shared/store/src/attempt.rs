@@ -15,7 +15,7 @@ use crate::item::Reader;
 
 /// Most characters of an error in the record of its attempt; the last error is kept longer. All records must fit into
 /// the message's item beside payload and reply, or it could neither wait for its retry nor end.
-const ERROR_CHARS_MAX: usize = 200;
+const MAX_ERROR_CHARS: usize = 200;
 /// Fields of a record, parted by `|`; the error stands last because only it is free text.
 const FIELDS: usize = 8;
 
@@ -63,7 +63,7 @@ pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>, StoreEr
 
 /// An attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`.
 fn encode(attempt: &Attempt) -> String {
-    let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(ERROR_CHARS_MAX).collect();
+    let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(MAX_ERROR_CHARS).collect();
     format!(
         "{}|{}|{}|{}|{}|{}|{}|{error}",
         attempt.fence,
@@ -114,9 +114,9 @@ mod tests {
         for attempt in [attempt(7), bare] {
             assert_eq!(decode(&encode(&attempt)), Some(attempt));
         }
-        let long = Attempt { error: Some("🦀".repeat(ERROR_CHARS_MAX + 1)), ..attempt(7) };
+        let long = Attempt { error: Some("🦀".repeat(MAX_ERROR_CHARS + 1)), ..attempt(7) };
         let read = decode(&encode(&long)).unwrap();
-        assert_eq!(read.error.unwrap().chars().count(), ERROR_CHARS_MAX);
+        assert_eq!(read.error.unwrap().chars().count(), MAX_ERROR_CHARS);
         assert_eq!(decode("7|3|w-1"), None);
     }
 

@@ -12,7 +12,7 @@ use af_domain::time::Timestamp;
 
 use crate::attachment;
 use crate::attempt::attempts_from;
-use crate::conversation::BATCH_GET_KEYS_MAX;
+use crate::conversation::MAX_BATCH_GET_KEYS;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::ONLY;
@@ -22,7 +22,7 @@ use crate::{Store, StoreError, keys};
 
 /// Largest payload that stands in the message's own item. Transactions bill every KB twice; above this the
 /// payload is an item of its own, written once and outside the transaction.
-const INLINE_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
+const MAX_INLINE_PAYLOAD_BYTES: usize = 4 * 1024;
 
 /// A message's item before its first write.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl MessageItem {
     }
 
     fn is_inline(&self) -> bool {
-        self.payload.json_bytes <= INLINE_PAYLOAD_BYTES_MAX
+        self.payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
     }
 
     pub(crate) fn item(&self) -> Item {
@@ -199,7 +199,7 @@ impl Store {
     /// When the table cannot answer, or an item is malformed.
     pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in ids.chunks(MAX_BATCH_GET_KEYS) {
             let items =
                 self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
             for item in &items {
@@ -315,7 +315,7 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         reply: reader.text_if("re")?.map(str::to_owned),
         finished_at: reader.time_if("da")?.or(None::<Timestamp>),
         fence: reader.number_if("fe")?.map(Fence),
-        attempts_max: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
+        max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,

@@ -10,14 +10,14 @@ use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Serialize};
 
-use af_domain::message::{PAYLOAD_BYTES_MAX, Payload};
+use af_domain::message::{MAX_PAYLOAD_BYTES, Payload};
 
 use crate::StoreError;
 use crate::item::{Reader, Value};
 
 /// Largest payload that stays plain JSON: with the message's other attributes it makes less than 1 KB, so that
 /// nothing is to be saved and people can read it.
-const PLAIN_BYTES_MAX: usize = 512;
+const MAX_PLAIN_BYTES: usize = 512;
 /// How hard to try, from 1 to 10: payloads are small, the default of the format's tools is quick.
 const DEFLATE_LEVEL: u8 = 6;
 
@@ -56,7 +56,7 @@ pub(crate) fn encode(payload: &Payload) -> Encoded {
     };
     let json = serde_json::to_string(&stored).expect("strings and maps of strings become JSON");
     let json_bytes = json.len();
-    if json_bytes > PLAIN_BYTES_MAX {
+    if json_bytes > MAX_PLAIN_BYTES {
         let deflated = compress_to_vec(json.as_bytes(), DEFLATE_LEVEL);
         if deflated.len() < json_bytes {
             return Encoded { json_bytes, value: Value(AttributeValue::B(Blob::new(deflated))) };
@@ -70,7 +70,7 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
     let json = match value {
         AttributeValue::S(json) => json.as_bytes(),
         AttributeValue::B(deflated) => {
-            inflated = decompress_to_vec_with_limit(deflated.as_ref(), PAYLOAD_BYTES_MAX)
+            inflated = decompress_to_vec_with_limit(deflated.as_ref(), MAX_PAYLOAD_BYTES)
                 .map_err(|e| reader.malformed("pl", &e.to_string()))?;
             &inflated
         }
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn the_largest_payload_is_read_back_and_nothing_larger_is_unpacked() {
-        let largest = payload("ü".repeat(PAYLOAD_BYTES_MAX / 4 - 200));
-        assert!(encode(&largest).json_bytes <= PAYLOAD_BYTES_MAX);
+        let largest = payload("ü".repeat(MAX_PAYLOAD_BYTES / 4 - 200));
+        assert!(encode(&largest).json_bytes <= MAX_PAYLOAD_BYTES);
         assert_eq!(stored_and_read(&largest).1, largest);
-        let bomb = compress_to_vec(&vec![b' '; PAYLOAD_BYTES_MAX + 1], DEFLATE_LEVEL);
+        let bomb = compress_to_vec(&vec![b' '; MAX_PAYLOAD_BYTES + 1], DEFLATE_LEVEL);
         let item = crate::item::Item::new();
         assert!(decode(&Reader::of(&item), &AttributeValue::B(Blob::new(bomb))).is_err());
     }

@@ -14,7 +14,7 @@ use crate::{Store, StoreError, keys};
 pub const RECONCILE_LEASE: Millis = Millis::from_secs(90);
 
 /// Tries to take the lease or to mark it. Each further one means that a holder came or left in between.
-const TAKE_TRIES_MAX: usize = 5;
+const MAX_TAKE_TRIES: usize = 5;
 
 /// A reconcile that holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Store {
         nonce: u64,
         now: Timestamp,
     ) -> Result<Option<ReconcileHolder>, StoreError> {
-        for _ in 0..TAKE_TRIES_MAX {
+        for _ in 0..MAX_TAKE_TRIES {
             if let Some(taken) = self.take_reconcile(nonce, now).await? {
                 return Ok(Some(taken));
             }

@@ -13,7 +13,7 @@ use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStat
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::conversation::{BATCH_GET_KEYS_MAX, Commit, as_commit, change, freed_meta};
+use crate::conversation::{Commit, MAX_BATCH_GET_KEYS, as_commit, change, freed_meta};
 use crate::due::DueCursor;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
@@ -76,7 +76,7 @@ impl Store {
         wanted: &[ConversationKey],
     ) -> Result<Vec<ConversationKey>, StoreError> {
         let mut kept = Vec::new();
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let latest = batch.iter().map(|key| keys::latest_snapshot(key).attributes()).collect();
             let found = self.batch_get_now(latest).await?;
             let has = |key: &&ConversationKey| {

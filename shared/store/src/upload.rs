@@ -2,7 +2,7 @@
 
 use af_domain::ids::WorkerId;
 use af_domain::time::Timestamp;
-use af_domain::upload::{AHEAD_MAX, time_of};
+use af_domain::upload::{MAX_AHEAD, time_of};
 use af_domain::worker::Worker;
 
 use crate::expression::Update;
@@ -62,5 +62,5 @@ pub(crate) fn counted(worker: &WorkerId, bytes: u64, now: Timestamp) -> Update {
         .when("attribute_not_exists(#ul) OR #ul <= :latest")
         .bind(":now", now)
         .bind(":worth", worth.as_millis())
-        .bind(":latest", now + AHEAD_MAX - worth)
+        .bind(":latest", now + MAX_AHEAD - worth)
 }

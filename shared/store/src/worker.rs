@@ -19,7 +19,7 @@ use crate::{Store, StoreError, keys};
 /// How long the row of a stopped worker stays readable.
 const STOPPED_KEPT: Millis = Millis::from_days(30);
 /// Pages of workers read in one go: a page is 1 MB, more than 2 000 rows, and a pool has at most 1 000.
-const PAGES_MAX: usize = 4;
+const MAX_PAGES: usize = 4;
 
 impl Store {
     /// The row of a worker that is not stopped; eventually consistent.
@@ -66,7 +66,7 @@ impl Store {
     pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
         let mut workers = Vec::new();
         let mut after = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let answer = self
                 .client
                 .query()
@@ -149,18 +149,6 @@ impl Store {
         }
     }
 
-    /// Tells a worker without a conversation from when on something is due that it can take.
-    ///
-    /// # Errors
-    /// When the table cannot answer.
-    pub async fn wake_if_free(&self, id: &WorkerId, at: Timestamp) -> Result<Commit, StoreError> {
-        let update = Update::of(keys::worker(id))
-            .set("wk", at)
-            .when("#st = :active AND attribute_not_exists(#as)")
-            .bind(":active", "active");
-        self.update_row(update).await
-    }
-
     /// Moves the row of a stopping worker to the history.
     ///
     /// # Errors
@@ -196,7 +184,6 @@ pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp)
     Update::of(keys::worker(id))
         .set("as", assignment_item(&assignment))
         .set("sn", now)
-        .remove("wk")
         .when("#st = :active AND attribute_not_exists(#as)")
         .bind(":active", "active")
 }
@@ -281,8 +268,7 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         .put_some("mc", worker.machine.as_ref().map(machine_item))
         .put_some("lc", worker.last_claim_at)
         .put_some("ss", worker.last_snapshot.as_ref().map(SnapshotId::as_str))
-        .put_some("sm", worker.snapshot_missed.then_some(true))
-        .put_some("wk", worker.wake_at);
+        .put_some("sm", worker.snapshot_missed.then_some(true));
     match worker.status {
         WorkerStatus::Active => writer,
         WorkerStatus::Draining { drain_by, reason } => writer.put("db", drain_by).put("dr", reason.as_str()),
@@ -355,6 +341,5 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         last_claim_at: reader.time_if("lc")?,
         last_snapshot: reader.id_if("ss", SnapshotId::parse)?,
         snapshot_missed: reader.flag("sm"),
-        wake_at: reader.time_if("wk")?,
     })
 }

@@ -19,7 +19,7 @@ use crate::{Store, StoreError};
 
 /// Sendings of a write that meets other transactions on the same items. Each waits about twice as long as the
 /// one before, so five outlast any burst that one conversation can cause.
-const CONFLICT_TRIES_MAX: u32 = 5;
+const MAX_CONFLICT_TRIES: u32 = 5;
 /// Wait after the first conflict; a transaction holds its items for about this long.
 const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 
@@ -191,7 +191,7 @@ impl Store {
 
     /// Carries out one conditional update; the answer holds the item as it is afterwards.
     pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
-        for attempt in 0..CONFLICT_TRIES_MAX {
+        for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
                 .update_item()
@@ -223,7 +223,7 @@ impl Store {
     /// Carries out a transaction.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
         const OPERATION: &str = "TransactWriteItems";
-        for attempt in 0..CONFLICT_TRIES_MAX {
+        for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
                 .transact_write_items()
@@ -248,7 +248,7 @@ impl Store {
             match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
                 Some("TransactionConflict") => self.back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
-                    if attempt + 1 == CONFLICT_TRIES_MAX {
+                    if attempt + 1 == MAX_CONFLICT_TRIES {
                         return Err(StoreError::Throttled { operation: OPERATION });
                     }
                     self.back_off(attempt).await;

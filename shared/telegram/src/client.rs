@@ -19,7 +19,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest answer read. Ours hold one message or one user; more is not the Bot API.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// An HTTP client fit for [`BotApi::new`]: it follows no redirect, since a followed one would carry the token's
 /// URL to another host, and it asks no proxy when the Bot API is on this machine.
@@ -242,7 +242,7 @@ impl Bot {
         let request = self.api.http.post(url).timeout(REQUEST_TIMEOUT).json(body);
         let response = request.send().await.map_err(TelegramError::transport)?;
         let status = response.status().as_u16();
-        let bytes = read_bounded(response, ANSWER_BYTES_MAX).await?.ok_or(TelegramError::Unreadable)?;
+        let bytes = read_bounded(response, MAX_ANSWER_BYTES).await?.ok_or(TelegramError::Unreadable)?;
         match serde_json::from_slice::<Answer<T>>(&bytes) {
             Ok(Answer { ok: true, result: Some(result) }) => Ok(result),
             Ok(Answer { ok: true, result: None }) => Err(TelegramError::Unreadable),
@@ -256,14 +256,14 @@ impl Bot {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes; `None` when it is larger.
+/// Reads a body of at most `max_bytes` bytes; `None` when it is larger.
 pub(crate) async fn read_bounded(
     mut response: reqwest::Response,
-    bytes_max: usize,
+    max_bytes: usize,
 ) -> Result<Option<Vec<u8>>, TelegramError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(TelegramError::transport)? {
-        if bytes.len() + chunk.len() > bytes_max {
+        if bytes.len() + chunk.len() > max_bytes {
             return Ok(None);
         }
         bytes.extend_from_slice(&chunk);

@@ -11,13 +11,13 @@ use af_domain::time::Millis;
 
 use crate::client::{Bot, ParseMode, SendMessage, SentMessage};
 use crate::error::TelegramError;
-use crate::split::{MESSAGE_UNITS_MAX, split};
+use crate::split::{MAX_MESSAGE_UNITS, split};
 
 /// Parts that one text may have: some 400 000 characters. Telegram takes about one message a second and chat,
 /// so a longer one would keep its sender busy for minutes; it belongs into a file.
-pub const PARTS_MAX: usize = 100;
+pub const MAX_PARTS: usize = 100;
 /// Times that a chat is followed to a new id. A supergroup does not move again; two allows for a stale answer.
-const MIGRATIONS_MAX: u32 = 2;
+const MAX_MIGRATIONS: u32 = 2;
 /// Wait before a connection is tried again.
 const RECONNECT_WAIT: Millis = Millis::new(1_000);
 
@@ -26,7 +26,7 @@ const RECONNECT_WAIT: Millis = Millis::new(1_000);
 pub struct Outgoing<'a> {
     /// Where to.
     pub chat_id: i64,
-    /// The whole text, of any length up to `PARTS_MAX` messages.
+    /// The whole text, of any length up to `MAX_PARTS` messages.
     pub text: &'a str,
     /// How it is marked up. A part that Telegram cannot parse (also because a tag spans two parts) goes out as it
     /// is, without markup.
@@ -43,15 +43,15 @@ pub struct Outgoing<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Waits altogether.
-    pub waits_max: u32,
+    pub max_waits: u32,
     /// Longest single wait; when Telegram asks for more, the delivery ends with `RateLimited`.
-    pub wait_max: Millis,
+    pub max_wait: Millis,
 }
 
 impl Default for Patience {
     /// Six waits of up to a minute: fit for a worker. A function has to be less patient than its timeout.
     fn default() -> Self {
-        Self { waits_max: 6, wait_max: Millis::from_secs(60) }
+        Self { max_waits: 6, max_wait: Millis::from_secs(60) }
     }
 }
 
@@ -67,8 +67,8 @@ pub struct Delivered {
 /// Why a text was not delivered as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// More than `PARTS_MAX` parts. Nothing was sent.
-    #[error("the text makes {parts} messages, and {PARTS_MAX} is the limit")]
+    /// More than `MAX_PARTS` parts. Nothing was sent.
+    #[error("the text makes {parts} messages, and {MAX_PARTS} is the limit")]
     TooLong {
         /// How many messages it would take.
         parts: usize,
@@ -128,8 +128,8 @@ pub async fn deliver(
     patience: Patience,
     pause: &(impl Pause + ?Sized),
 ) -> Result<Delivered, DeliveryError> {
-    let parts = split(outgoing.text, MESSAGE_UNITS_MAX);
-    if parts.len() > PARTS_MAX {
+    let parts = split(outgoing.text, MAX_MESSAGE_UNITS);
+    if parts.len() > MAX_PARTS {
         return Err(DeliveryError::TooLong { parts: parts.len() });
     }
     let mut run = Run { sender, pause, patience, chat_id: outgoing.chat_id, waits: 0, migrations: 0 };
@@ -178,7 +178,7 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
                 TelegramError::Unreachable(_) if self.may_wait(RECONNECT_WAIT) => {
                     self.wait(RECONNECT_WAIT).await
                 }
-                TelegramError::ChatMigrated { to } if self.migrations < MIGRATIONS_MAX => {
+                TelegramError::ChatMigrated { to } if self.migrations < MAX_MIGRATIONS => {
                     self.migrations += 1;
                     self.chat_id = *to;
                 }
@@ -193,7 +193,7 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
     }
 
     fn may_wait(&self, length: Millis) -> bool {
-        self.waits < self.patience.waits_max && length <= self.patience.wait_max
+        self.waits < self.patience.max_waits && length <= self.patience.max_wait
     }
 
     async fn wait(&mut self, length: Millis) {
@@ -389,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn a_text_of_too_many_parts_is_refused_before_anything_is_sent() {
         let script = Script::default();
-        let text = "a".repeat(MESSAGE_UNITS_MAX * PARTS_MAX + 1);
+        let text = "a".repeat(MAX_MESSAGE_UNITS * MAX_PARTS + 1);
         assert!(matches!(run(&script, &outgoing(&text)).await.0, Err(DeliveryError::TooLong { parts: 101 })));
         assert_eq!(*script.tries.lock().unwrap(), 0);
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// Wait that we take when Telegram answers 429 and names none (a proxy in between may drop it).
 const RETRY_AFTER_DEFAULT: Millis = Millis::new(1_000);
 /// Longest description kept from an answer; more is of no use to a reader.
-const DESCRIPTION_CHARS_MAX: usize = 300;
+const MAX_DESCRIPTION_CHARS: usize = 300;
 
 /// Why a Bot API call failed. No variant ever holds the token or the URL that it is part of.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +45,10 @@ pub enum TelegramError {
         description: String,
     },
     /// A file is larger than was to be downloaded.
-    #[error("the file is larger than {bytes_max} bytes")]
+    #[error("the file is larger than {max_bytes} bytes")]
     TooLarge {
         /// How large it may be.
-        bytes_max: usize,
+        max_bytes: usize,
     },
     /// The server (or a proxy before it) failed. It may or may not have done what was asked.
     #[error("Telegram is unavailable (HTTP {status})")]
@@ -136,7 +136,7 @@ impl Refusal {
 /// What a server says may end up in logs and answers: a self-hosted one might echo the request's path.
 fn safe_description(description: String, token: &str) -> String {
     let clean = if token.is_empty() { description } else { description.replace(token, "<token>") };
-    match clean.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+    match clean.char_indices().nth(MAX_DESCRIPTION_CHARS) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,
     }

@@ -50,11 +50,11 @@ impl Bot {
         self.call("getFile", &serde_json::json!({"file_id": file_id})).await
     }
 
-    /// Downloads a file of at most `bytes_max` bytes.
+    /// Downloads a file of at most `max_bytes` bytes.
     ///
     /// # Errors
     /// `TooLarge`; `BadRequest` when it is not there; else see [`TelegramError`].
-    pub async fn download(&self, file: &RemoteFile, bytes_max: usize) -> Result<Downloaded, TelegramError> {
+    pub async fn download(&self, file: &RemoteFile, max_bytes: usize) -> Result<Downloaded, TelegramError> {
         let token = self.token()?;
         let url = file.file_path.as_deref().and_then(|path| url_of(&self.api.base_url, token, path));
         let url = url.ok_or_else(|| refused("the file has no path that it could be downloaded from"))?;
@@ -67,10 +67,10 @@ impl Bot {
         }
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.map(str::to_owned);
-        let content = read_bounded(response, bytes_max).await?;
+        let content = read_bounded(response, max_bytes).await?;
         content
             .map(|content| Downloaded { content, content_type })
-            .ok_or(TelegramError::TooLarge { bytes_max })
+            .ok_or(TelegramError::TooLarge { max_bytes })
     }
 }
 

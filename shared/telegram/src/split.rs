@@ -2,7 +2,7 @@
 
 /// Telegram's limit: 4096 characters after entity parsing. We count the raw text in UTF-16 code units, which is
 /// never fewer than the characters Telegram counts, so a part within the limit here is within it there.
-pub const MESSAGE_UNITS_MAX: usize = 4_096;
+pub const MAX_MESSAGE_UNITS: usize = 4_096;
 
 /// How good a place to cut is: the last of the best kind within the limit is taken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use af_domain::time::Millis;
 
 use crate::crowd;
 use crate::figures::{Ceiling, Figures, Row, at_most};
-use crate::world::{Held, SHARDS, World};
+use crate::world::{SHARDS, World};
 
 /// Conversations that one batch read takes.
 const BATCH: u32 = 100;
@@ -19,13 +19,11 @@ pub async fn rows(world: &World) -> Vec<Row> {
     let empty = tick(world).await;
     let (worker, conversation) = world.settled_owner().await;
     let one = tick(world).await;
-    let woken = wake(world).await;
     let recovered = recover(world, &worker, &conversation).await;
     vec![
-        Row::new("tell a free worker of work, beside the tick", woken, at_most(1, 1).writes(1)),
         Row::new("recover an expired lease, beside the tick", recovered, at_most(2, 2).writes(6).reads(1.0)),
-        Row::new("reconcile tick, nothing to do, no worker ⁴", empty, idle(0)),
-        Row::new("… 1 assigned worker ⁴", one, idle(1)),
+        Row::new("reconcile tick, nothing to do, no worker ³", empty, idle(0)),
+        Row::new("… 1 assigned worker ³", one, idle(1)),
     ]
 }
 
@@ -38,7 +36,7 @@ pub async fn grown_to(world: &World, workers: u32) -> Row {
     tick(world).await;
     let many = tick(world).await;
     assert_eq!(world.app.store.workers().await.unwrap().len(), wanted);
-    Row::new(format!("… {workers} assigned workers ⁴"), many, idle(workers))
+    Row::new(format!("… {workers} assigned workers ³"), many, idle(workers))
 }
 
 /// What a tick that recovers a lease costs more than one that finds it in force.
@@ -51,19 +49,6 @@ async fn recover(world: &World, worker: &WorkerId, conversation: &ConversationId
     assert_eq!(outcomes(&report), ["recover done"]);
     assert!(world.stored(conversation).await.lease.is_none());
     recovering - in_force
-}
-
-/// What a tick that tells a free worker of a conversation costs more than the next one, which finds it told.
-async fn wake(world: &World) -> Figures {
-    let worker = world.worker().await;
-    assert!(world.poll_free(&worker, false).await.job.is_none());
-    world.enqueue(world.message(&world.new_conversation())).await;
-    let (report, waking) = run(world).await;
-    assert_eq!(outcomes(&report), ["wake done"]);
-    let told = tick(world).await;
-    let held = Held::of(&worker, &world.poll_free(&worker, false).await);
-    world.complete(&held, 0).await;
-    waking - told
 }
 
 fn idle(assigned: u32) -> Ceiling {

@@ -1,13 +1,10 @@
 //! What workers ask for: polls, claims, heartbeats, history, the ends of a message.
 
-use af_app::intake::enqueue::Enqueue;
 use af_app::worker::{append, fail, heartbeat};
 use af_domain::ids::WorkerId;
-use af_domain::time::Millis;
-use af_store::conversation::Commit;
 
 use crate::figures::{Figures, Row, any_requests, at_most};
-use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, Held, SHARDS, TEXT, World, entries_of};
+use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, Held, TEXT, World, entries_of};
 
 /// History entries that a bundle holds by default.
 const CONTEXT_ENTRIES: usize = 64;
@@ -17,45 +14,14 @@ const CONTEXT_ENTRY_BYTES: usize = 400;
 const APPEND_ENTRIES_MAX: usize = 50;
 /// Number of the first update here; those of other rows are lower.
 const FIRST_UPDATE: u64 = 100;
-/// Conversations that the ready index may hold to be read in one request.
-const GLANCE: usize = 32;
-/// When the messages are due that make it longer.
-const LATER: Millis = Millis::from_days(300);
-/// Workers of which one begins in a shard that has nothing, and one in the only one that has something: each does the
-/// former three times out of four.
-const WORKERS_TRIED_MAX: usize = 20;
 
 pub async fn rows(world: &World) -> Vec<Row> {
-    for _ in 0..=GLANCE {
-        let later = Some(world.app.now() + LATER);
-        world.enqueue(Enqueue { scheduled_for: later, ..world.message(&world.new_conversation()) }).await;
-    }
     let mut rows = claims(world).await;
     rows.extend(idle_polls(world).await);
     rows.extend(lease(world).await);
     rows.extend(ends(world).await);
     rows.extend(lives(world).await);
     rows
-}
-
-/// While the whole ready index is read at a glance; nobody waits in this world yet.
-pub async fn short_index_rows(world: &World) -> Vec<Row> {
-    let idlers = [living_worker(world).await, living_worker(world).await];
-    let (polled, nothing) = world.measure(world.poll_free(&idlers[0], false)).await;
-    assert!(polled.job.is_none());
-    world.enqueue(world.message(&world.new_conversation())).await;
-    let (polled, claimed) = world.measure(world.poll_free(&idlers[1], false)).await;
-    let held = Held::of(&idlers[1], &polled);
-    world.complete(&held, 0).await;
-    world.let_go(&held).await;
-    vec![
-        Row::new("poll, nothing to do, unassigned worker ⁵", nothing, at_most(2, 1).reads(1.0)),
-        Row::new(
-            "… claim, when the last poll had found nothing ⁵",
-            claimed,
-            at_most(5, 3).writes(5).reads(3.0),
-        ),
-    ]
 }
 
 async fn claims(world: &World) -> Vec<Row> {
@@ -68,10 +34,7 @@ async fn claims(world: &World) -> Vec<Row> {
     let (polled, owned_alive) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     assert!(polled.job.is_some());
 
-    let [free, waited, waited_alive] = free_claims(world).await;
-    let elsewhere = claim_in_another_shard(world, false).await;
-    let woken = claim_in_another_shard(world, true).await;
-    let all_shards = 3.0 + 0.5 * f64::from(other_shards());
+    let [free, free_alive] = free_claims(world).await;
     vec![
         Row::new(
             "claim, assigned worker, with the message's body",
@@ -84,82 +47,27 @@ async fn claims(world: &World) -> Vec<Row> {
             free,
             at_most(5, 3).writes(5).reads(3.0),
         ),
-        Row::new(
-            "… when the first shard had nothing",
-            elsewhere,
-            at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
-        ),
-        Row::new("… when the last poll had found nothing ¹", waited, at_most(5, 3).writes(5).reads(3.0)),
-        Row::new("… and its sign of life is due ²", waited_alive, at_most(5, 3).writes(5 + 1).reads(3.0)),
-        Row::new(
-            "… and reconcile has told it of work in another shard ¹",
-            woken,
-            at_most(5 + other_shards(), 4).writes(5).reads(all_shards),
-        ),
+        Row::new("… when its sign of life is due ¹", free_alive, at_most(5, 3).writes(5 + 1).reads(3.0)),
     ]
 }
 
-/// Claims of workers without a conversation: one that has just come, one that has waited, and one that has waited for a
-/// minute.
-async fn free_claims(world: &World) -> [Figures; 3] {
-    let idlers = [living_worker(world).await, living_worker(world).await];
-    learn_that_the_index_is_long(world).await;
-    world.bundle.clock.advance(ALMOST_A_MINUTE);
-    for idler in &idlers {
-        assert!(world.poll_free(idler, false).await.job.is_none());
-    }
-    // Whichever shard they ask first, three workers find something there.
-    for shard in (0..SHARDS).cycle().take(3 * usize::try_from(SHARDS).unwrap()) {
-        world.enqueue(world.message(&world.new_conversation_in(shard))).await;
-    }
+/// Claims of workers without a conversation: one whose sign of life is a moment old, and one whose sign of life is due.
+async fn free_claims(world: &World) -> [Figures; 2] {
+    let free = [living_worker(world).await, living_worker(world).await];
     let claim = async |worker: &WorkerId| {
+        world.enqueue(world.message(&world.new_conversation())).await;
         let (polled, figures) = world.measure(world.poll_free(worker, false)).await;
         world.complete(&Held::of(worker, &polled), 0).await;
         figures
     };
-    let free = claim(&world.worker().await).await;
-    let waited = claim(&idlers[0]).await;
+    world.bundle.clock.advance(ALMOST_A_MINUTE);
+    let alive = claim(&free[0]).await;
     world.bundle.clock.advance(A_SECOND);
-    let waited_alive = claim(&idlers[1]).await;
-    world.clear().await;
-    [free, waited, waited_alive]
-}
-
-fn other_shards() -> u32 {
-    u32::try_from(SHARDS).unwrap() - 1
-}
-
-/// One conversation waits; workers ask until one begins in a shard that has nothing. Some have waited, and are woken.
-async fn claim_in_another_shard(world: &World, waits: bool) -> Figures {
-    for _ in 0..WORKERS_TRIED_MAX {
-        let worker = if waits { living_worker(world).await } else { world.worker().await };
-        if waits {
-            learn_that_the_index_is_long(world).await;
-            wake(world, &worker).await;
-        }
-        world.enqueue(world.message(&world.new_conversation_in(0))).await;
-        let (polled, figures) = world.measure(world.poll_free(&worker, false)).await;
-        world.complete(&Held::of(&worker, &polled), 0).await;
-        if figures.rounds > 3 {
-            return figures;
-        }
-    }
-    panic!("every worker asked the right shard first");
-}
-
-/// As reconcile does when something is due.
-async fn wake(world: &World, worker: &WorkerId) {
-    let told = world.app.store.wake_if_free(worker, world.app.now()).await.unwrap();
-    assert!(matches!(told, Commit::Done));
-}
-
-/// The function has looked at the whole ready index, and found it too long.
-async fn learn_that_the_index_is_long(world: &World) {
-    world.poll_free(&living_worker(world).await, false).await;
+    [alive, claim(&free[1]).await]
 }
 
 /// A worker without a conversation whose last poll, a moment ago, found nothing and was its sign of life.
-async fn living_worker(world: &World) -> WorkerId {
+pub async fn living_worker(world: &World) -> WorkerId {
     let worker = world.worker().await;
     assert!(world.poll_free(&worker, false).await.job.is_none());
     worker
@@ -168,9 +76,7 @@ async fn living_worker(world: &World) -> WorkerId {
 async fn idle_polls(world: &World) -> Vec<Row> {
     let (owner, conversation) = world.settled_owner().await;
     let (_, assigned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
-    let free = world.worker().await;
-    learn_that_the_index_is_long(world).await;
-    let (_, first_unassigned) = world.measure(world.poll_free(&free, false)).await;
+    let free = living_worker(world).await;
     let (polled, unassigned) = world.measure(world.poll_free(&free, false)).await;
     assert!(polled.job.is_none() && !polled.control.should_stop);
 
@@ -180,11 +86,6 @@ async fn idle_polls(world: &World) -> Vec<Row> {
     let (_, alive_assigned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     let (polled, alive_unassigned) = world.measure(world.poll_free(&free, false)).await;
     assert!(polled.job.is_none() && !polled.control.should_stop);
-    wake(world, &free).await;
-    let (polled, woken) = world.measure(world.poll_free(&free, false)).await;
-    assert!(polled.job.is_none());
-    let requests = 1 + u32::try_from(SHARDS).unwrap();
-    let reads = 1.0 + 0.5 * f64::from(other_shards() + 1);
     vec![
         Row::new("poll, nothing to do, assigned worker", assigned, at_most(1, 1).reads(1.0)),
         Row::new(
@@ -192,21 +93,11 @@ async fn idle_polls(world: &World) -> Vec<Row> {
             alive_assigned,
             at_most(1, 1).writes(1).reads(1.0),
         ),
-        Row::new("poll, nothing to do, unassigned worker ¹", unassigned, at_most(2, 1).reads(1.0)),
+        Row::new("poll, nothing to do, unassigned worker", unassigned, at_most(2, 1).reads(1.0)),
         Row::new(
             "… once a minute, with its sign of life",
             alive_unassigned,
-            at_most(2, 1).writes(1).reads(1.0),
-        ),
-        Row::new(
-            "… when reconcile has told it of work that is gone ¹",
-            woken,
-            at_most(requests, 2).reads(reads),
-        ),
-        Row::new(
-            "… the first that finds nothing ¹",
-            first_unassigned,
-            at_most(requests + 1, 3).writes(1).reads(reads),
+            at_most(2, 1).writes(1).reads(0.5),
         ),
     ]
 }
@@ -292,24 +183,17 @@ async fn lives(world: &World) -> Vec<Row> {
 
     let unowned = life_without_owner(world).await;
     vec![
-        Row::new("whole life, owned conversation ³", owned, any_requests().writes(17)),
-        Row::new("… by Telegram ³", life_by_telegram(world).await, any_requests().writes(17)),
-        Row::new("whole life, conversation without an owner ³", unowned, any_requests().writes(22)),
+        Row::new("whole life, owned conversation ²", owned, any_requests().writes(17)),
+        Row::new("… by Telegram ²", life_by_telegram(world).await, any_requests().writes(17)),
+        Row::new("whole life, conversation without an owner ²", unowned, any_requests().writes(22)),
     ]
 }
 
-/// The life of a message that is found in the first shard that its worker asks.
 async fn life_without_owner(world: &World) -> Figures {
-    for _ in 0..WORKERS_TRIED_MAX {
-        let (worker, conversation) = (world.worker().await, world.idle_conversation().await);
-        let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
-        let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
-        let life = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
-        if claimed.rounds == 3 {
-            return life;
-        }
-    }
-    panic!("every worker asked a shard first that had nothing");
+    let (worker, conversation) = (living_worker(world).await, world.idle_conversation().await);
+    let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
+    let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
+    accepted + claimed + work(world, &Held::of(&worker, &polled)).await
 }
 
 async fn life_by_telegram(world: &World) -> Figures {

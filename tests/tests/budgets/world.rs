@@ -34,7 +34,7 @@ pub const TEXT: &str = "Could you have a look at my order from last Tuesday? I w
     Friday, please send it to my office instead: the address is on file. Thank you and a good day! Ada";
 const _: () = assert!(TEXT.len() == 300);
 /// Shards of the ready index, by default.
-pub const SHARDS: u64 = 4;
+pub const SHARDS: u64 = 1;
 /// Longer than any cache of a function, and than a sign of life stays good.
 pub const A_MINUTE: Millis = Millis::from_secs(60);
 /// What is missing to a minute.
@@ -169,11 +169,11 @@ impl World {
         self.conversation_of_user(&format!("user-{}", self.number()))
     }
 
-    /// A conversation that nobody has used, in this shard of the ready index.
-    pub fn new_conversation_in(&self, shard: u64) -> ConversationId {
+    /// A new conversation in this one of `shards` shards of the ready index.
+    pub fn new_conversation_in(&self, shard: u64, shards: u64) -> ConversationId {
         loop {
             let conversation = self.new_conversation();
-            if keys::ready_partition(&conversation_key(&conversation), SHARDS) == keys::ready_shard(shard) {
+            if keys::ready_partition(&conversation_key(&conversation), shards) == keys::ready_shard(shard) {
                 return conversation;
             }
         }
@@ -207,7 +207,7 @@ impl World {
             },
             priority: None,
             scheduled_for: None,
-            attempts_max: None,
+            max_attempts: None,
         }
     }
 
@@ -274,9 +274,9 @@ impl World {
     }
 
     /// A worker that runs a message of a conversation it owns.
-    pub async fn busy_owner(&self, attempts_max: Option<u32>) -> Held {
+    pub async fn busy_owner(&self, max_attempts: Option<u32>) -> Held {
         let (worker, conversation) = self.settled_owner().await;
-        self.enqueue(Enqueue { attempts_max, ..self.message(&conversation) }).await;
+        self.enqueue(Enqueue { max_attempts, ..self.message(&conversation) }).await;
         self.claim(&worker, &conversation).await
     }
 

@@ -12,9 +12,8 @@ use crate::world::{Held, World, conversation};
 const CLAIMERS: usize = 64;
 /// Polls of each; every one tries several candidates.
 const ROUNDS_MAX: usize = 20;
-/// What a claim may cost on average when all come at once: as much as that of a worker which comes alone, and finds
-/// nothing in the shard that it asks first. One that finds something there costs five.
-const REQUESTS_A_CLAIM_MAX: f64 = 8.0;
+/// What a claim may cost on average when all come at once. A claim of a worker that comes alone costs five.
+const REQUESTS_A_CLAIM_MAX: f64 = 6.0;
 
 struct Crowd {
     world: World,

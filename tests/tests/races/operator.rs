@@ -103,7 +103,7 @@ fn anew(held: &Held) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }

@@ -67,12 +67,12 @@ impl World {
         App::from_boot(&boot).unwrap()
     }
 
-    pub fn message(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> Enqueue {
-        Enqueue { attempts_max, ..hello(AgentKey::parse(AGENT).unwrap(), conversation.clone()) }
+    pub fn message(&self, conversation: &ConversationId, max_attempts: Option<u32>) -> Enqueue {
+        Enqueue { max_attempts, ..hello(AgentKey::parse(AGENT).unwrap(), conversation.clone()) }
     }
 
-    pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {
-        enqueue(&self.app, self.message(conversation, attempts_max)).await.unwrap().message
+    pub async fn enqueue(&self, conversation: &ConversationId, max_attempts: Option<u32>) -> MessageId {
+        enqueue(&self.app, self.message(conversation, max_attempts)).await.unwrap().message
     }
 
     /// A worker that owns `conversation`, or nothing.

@@ -1,29 +1,6 @@
-//! What calls the functions: routes and the table's stream.
-
-use std::collections::BTreeSet;
+//! What calls the functions besides routes: the table's stream.
 
 use crate::{Template, one_function};
-use serde_norway::Value;
-
-/// Routes are literal paths (SAM takes no others, and its linter does not notice), each declared once.
-fn route_mistakes(template: &Template) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let mut wrong = Vec::new();
-    for function in template.functions() {
-        for event in function.events("HttpApi") {
-            // `as_str` would look through a tag: `!Sub` too would be text.
-            match (&event["Method"], &event["Path"]) {
-                (Value::String(method), Value::String(path)) if path.starts_with('/') => {
-                    if !seen.insert(format!("{method} {path}")) {
-                        wrong.push(format!("{method} {path} is declared twice"));
-                    }
-                }
-                _ => wrong.push(format!("{} has a route without literal method and path", function.id)),
-            }
-        }
-    }
-    wrong
-}
 
 /// The function that knows a batch again only as a whole, so that its mapping must not split one.
 const OF_WHOLE_BATCHES: &str = "Effects";
@@ -56,32 +33,12 @@ fn mapping_mistakes(template: &Template) -> Vec<String> {
 }
 
 #[test]
-fn routes_are_literal_and_declared_once() {
-    let template = Template::real();
-    assert_eq!(route_mistakes(&template), [""; 0]);
-    assert!(template.functions().iter().any(|f| !f.events("HttpApi").is_empty()), "no route is seen");
-}
-
-#[test]
 fn stream_mappings_filter_and_give_up_somewhere() {
     let template = Template::real();
     assert_eq!(mapping_mistakes(&template), [""; 0]);
     let streamed: Vec<&str> =
         template.functions().iter().filter(|f| !f.events("DynamoDB").is_empty()).map(|f| f.binary).collect();
     assert_eq!(streamed, ["reconcile", "effects"]);
-}
-
-#[test]
-fn a_computed_or_doubled_route_is_noticed() {
-    let route = |path: &str| format!("{{Type: HttpApi, Properties: {{Method: GET, Path: {path}}}}}");
-    let events = |one: &str, two: &str| {
-        one_function(&format!("{{Events: {{One: {}, Two: {}}}}}", route(one), route(two)))
-    };
-    assert_eq!(route_mistakes(&events("'/a/{b}'", "/c")), [""; 0]);
-    assert_eq!(route_mistakes(&events("/a", "/a")), ["GET /a is declared twice"]);
-    for computed in ["!Sub '${Prefix}/a'", "!Sub /b", "!Ref Path"] {
-        assert_eq!(route_mistakes(&events("/a", computed)).len(), 1, "{computed}");
-    }
 }
 
 #[test]

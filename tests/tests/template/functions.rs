@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Template, one_function};
+use crate::{Template, one_function, one_function_behind_http};
 use af_tests::workspace::Workspace;
 
 /// Memory that a function may have, in MB.
@@ -64,7 +64,7 @@ fn limit_mistakes(template: &Template) -> Vec<String> {
             wrong.push(format!("{} has memory outside {MEMORY_MB:?} MB", function.id));
         }
         let timeout = properties["Timeout"].as_u64();
-        let behind_http = !function.events("HttpApi").is_empty();
+        let behind_http = template.is_behind_http(&function);
         if timeout.is_none_or(|s| behind_http && s > HTTP_TIMEOUT_S_MAX) {
             wrong.push(format!("{} has no timeout, or a longer one than its caller's", function.id));
         }
@@ -122,9 +122,9 @@ fn a_function_without_limits_is_noticed() {
     let fine = "{MemorySize: 256, Timeout: 10, LoggingConfig: {LogGroup: !Ref Logs}}";
     assert_eq!(limit_mistakes(&one_function(fine)), [""; 0]);
     assert_eq!(limit_mistakes(&one_function("{}")).len(), 3);
-    let slow = "{MemorySize: 256, Timeout: 60, LoggingConfig: {LogGroup: !Ref Logs}, \
-                Events: {E: {Type: HttpApi, Properties: {Method: GET, Path: /a}}}}";
-    assert_eq!(limit_mistakes(&one_function(slow)).len(), 1);
+    let slow = "{MemorySize: 256, Timeout: 60, LoggingConfig: {LogGroup: !Ref Logs}}";
+    assert_eq!(limit_mistakes(&one_function(slow)), [""; 0]);
+    assert_eq!(limit_mistakes(&one_function_behind_http(slow)).len(), 1);
     let kept = Template::of("Resources:\n  Logs: {Type: AWS::Logs::LogGroup, Properties: {}}\n");
     assert_eq!(limit_mistakes(&kept), ["Logs keeps its lines for ever"]);
 }

@@ -1,6 +1,6 @@
 //! What the functions may do, and what the access log may tell.
 
-use af_domain::media::KEPT_MAX;
+use af_domain::media::MAX_KEPT;
 use af_domain::time::Millis;
 
 use crate::{Template, one_function};
@@ -90,8 +90,8 @@ fn removed_after(template: &Template, prefix: &str) -> Option<u64> {
 #[test]
 fn the_bucket_removes_agents_files_by_itself_when_effects_must_have_and_never_snapshots() {
     let days = removed_after(&Template::real(), "media/").expect("there is such a rule");
-    assert!(Millis::from_days(days) > KEPT_MAX);
-    assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest one stays for good");
+    assert!(Millis::from_days(days) > MAX_KEPT);
+    assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest snapshot never expires");
 }
 
 #[test]

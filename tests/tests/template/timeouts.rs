@@ -6,27 +6,28 @@ use std::time::Duration;
 use af_app::pool::reconcile::Allowed;
 use af_tests::workspace::root;
 
-use crate::{Template, one_function};
+use crate::{Template, one_function, one_function_behind_http};
 
-/// A request waits for at most one whole call in vain, which fails it; before that one, others may have been slow.
-const CALLS_IN_VAIN: u32 = 2;
-/// API Gateway waits so long for a function, whatever that function's own timeout is.
+/// Whole calls to AWS that fit into one request. The first call without an answer fails the request, and the calls before
+/// it may have been slow.
+const WHOLE_CALLS: u32 = 2;
+/// API Gateway waits this long for a function. The timeout of the function does not change it.
 const GATEWAY: Duration = Duration::from_secs(30);
 
 fn call() -> Duration {
     af_aws::timeouts().operation_timeout().expect("a call has an end")
 }
 
-/// Functions that may be cut off while they wait, or that go on when nobody waits any more.
+/// Functions that Lambda may end while they wait, or that run longer than API Gateway waits.
 fn ill_timed(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
         let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
         let timeout = Duration::from_secs(seconds);
-        if timeout <= call() * CALLS_IN_VAIN {
+        if timeout <= call() * WHOLE_CALLS {
             wrong.push(format!("{} has {seconds} s, too few for its calls", function.id));
         }
-        if timeout >= GATEWAY && !function.events("HttpApi").is_empty() {
+        if timeout >= GATEWAY && template.is_behind_http(&function) {
             wrong.push(format!("{} has {seconds} s, longer than its caller waits", function.id));
         }
     }
@@ -34,7 +35,7 @@ fn ill_timed(template: &Template) -> Vec<String> {
 }
 
 #[test]
-fn every_function_outlives_its_calls_and_answers_while_somebody_waits() {
+fn every_function_outlives_its_calls_and_answers_before_api_gateway_gives_up() {
     let template = Template::real();
     assert!(!template.functions().is_empty());
     assert_eq!(ill_timed(&template), [""; 0]);
@@ -44,7 +45,7 @@ fn every_function_outlives_its_calls_and_answers_while_somebody_waits() {
 fn a_function_that_would_be_cut_off_is_noticed() {
     assert_eq!(ill_timed(&one_function("{Timeout: 9}")).len(), 1);
     assert_eq!(ill_timed(&one_function("{}")).len(), 1);
-    assert_eq!(ill_timed(&one_function("{Timeout: 30, Events: {Call: {Type: HttpApi}}}")).len(), 1);
+    assert_eq!(ill_timed(&one_function_behind_http("{Timeout: 30}")).len(), 1);
     assert_eq!(ill_timed(&one_function("{Timeout: 60}")), [""; 0]);
 }
 

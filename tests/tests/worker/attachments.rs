@@ -1,6 +1,6 @@
 //! Files that people send: fetched from Telegram before their message is claimed, and handed out by links.
 
-use af_domain::attachment::WAIT_MAX;
+use af_domain::attachment::MAX_WAIT;
 use af_domain::time::Millis;
 use af_emulator_telegram::Fault;
 use af_tests::telegram::{PHOTO, Person, with_telegram};
@@ -47,7 +47,7 @@ async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_fo
     let worker = world.worker("w").await;
     assert!(job(&worker).await["job"].is_null(), "its photo is still to come");
     let why = chat.why(&id).await;
-    let until = world.app.now() + WAIT_MAX;
+    let until = world.app.now() + MAX_WAIT;
     assert_eq!((&why["waitsFor"], &why["until"]), (&json!("attachments"), &json!(until.as_millis())));
     assert_eq!(chat.shown(&id).await[0]["status"], "pending");
     assert_eq!(chat.fetch().await, []);
@@ -80,7 +80,7 @@ async fn a_message_goes_on_without_a_file_that_does_not_come_in_time() {
     let chat = Chat::new().await;
     let id = chat.ann.sends_photo(1).await;
     let worker = chat.world.worker("w").await;
-    chat.world.advance(Millis::new(WAIT_MAX.as_millis() - 1));
+    chat.world.advance(Millis::new(MAX_WAIT.as_millis() - 1));
     assert!(job(&worker).await["job"].is_null());
     chat.world.advance(Millis::new(1));
     let polled = job(&worker).await;

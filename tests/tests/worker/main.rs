@@ -9,8 +9,8 @@ mod hydration;
 mod media;
 mod metadata;
 mod refusals;
+mod shards;
 mod tokens;
-mod waiting;
 
 use af_app::App;
 use af_app::pool::reconcile::{Reconciled, reconcile};

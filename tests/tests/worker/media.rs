@@ -2,7 +2,7 @@
 
 use af_app::files::media::expire;
 use af_app::files::sweep::Expired;
-use af_domain::media::SIZE_BYTES_MAX;
+use af_domain::media::MAX_SIZE_BYTES;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -115,7 +115,7 @@ async fn what_cannot_be_announced_is_refused_with_the_field_at_fault() {
     let (worker, _) = world.busy_worker("w", TALK).await;
     for (field, value) in [
         ("sizeBytes", json!(0)),
-        ("sizeBytes", json!(SIZE_BYTES_MAX + 1)),
+        ("sizeBytes", json!(MAX_SIZE_BYTES + 1)),
         ("sha256", json!("A".repeat(64))),
         ("contentType", json!("picture")),
         ("contentType", json!("image/png\r\nx: y")),
@@ -138,7 +138,7 @@ async fn what_a_worker_announces_is_bounded_by_the_day() {
     let archive = json!({
         "conversationId": TALK, "reason": "manual", "sizeBytes": 5_u64 << 30, "sha256": "a".repeat(64),
     });
-    let largest = json!({"sizeBytes": SIZE_BYTES_MAX, "sha256": "a".repeat(64)});
+    let largest = json!({"sizeBytes": MAX_SIZE_BYTES, "sha256": "a".repeat(64)});
     for _ in 0..25 {
         worker.post("snapshots", archive.clone()).await.body_of(201);
     }

@@ -146,6 +146,9 @@ pub enum Problem {
     /// The stream of an event is none of the template's tables'.
     #[error("`{0}` is not the stream of a table in this template")]
     UnknownStream(String),
+    /// The URI of an integration names no function of the template.
+    #[error("`{0}` does not invoke a function of this template")]
+    UnknownFunction(String),
     /// The table has no stream.
     #[error("the table `{0}` has no StreamSpecification")]
     NoStream(String),

@@ -1,4 +1,4 @@
-//! The events of a function: HTTP routes, schedules and table streams.
+//! The events of a function: schedules and table streams.
 
 use af_domain::time::Millis;
 use serde_json::Value;
@@ -7,7 +7,6 @@ use super::EventDef;
 use super::error::{Place, Problem, TemplateError};
 use super::property::Properties;
 use super::scope::{Resource, Scope, stream_arn};
-use crate::gateway::{RouteMethod, check_path};
 use crate::stream::filter::Pattern;
 
 /// Lambda's batch size of a DynamoDB mapping that declares none, and the largest (AWS::Lambda::EventSourceMapping).
@@ -30,7 +29,6 @@ pub(super) fn event<'t>(
     let properties = body.mapping("Properties")?;
     let properties = body.required("Properties", properties)?;
     match kind.as_str() {
-        "HttpApi" => http_api(&properties).map(Some),
         "Schedule" | "ScheduleV2" => {
             // SAM names a rule without a name after the function and the event.
             schedule(&properties, format!("{}{name}", resource.logical_id)).map(Some)
@@ -38,17 +36,6 @@ pub(super) fn event<'t>(
         "DynamoDB" => stream(scope, name, &properties),
         _ => Err(body.at("Type").problem(Problem::UnsupportedEvent(kind))),
     }
-}
-
-fn http_api(properties: &Properties<'_>) -> Result<EventDef, TemplateError> {
-    let route = |name: &str, problem| properties.at(name).problem(Problem::Route(problem));
-    let method = properties.text("Method")?;
-    let method = properties.required("Method", method)?;
-    let method: RouteMethod = method.parse().map_err(|problem| route("Method", problem))?;
-    let path = properties.text("Path")?;
-    let path = properties.required("Path", path)?;
-    check_path(&path).map_err(|problem| route("Path", problem))?;
-    Ok(EventDef::HttpApi { method, path })
 }
 
 fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDef, TemplateError> {

@@ -10,7 +10,8 @@
 //! | `AWS::DynamoDB::Table` | name, keys, indexes, billing, stream, time to live |
 //! | `AWS::S3::Bucket` | name |
 //! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), events |
-//! | events | `HttpApi`, `Schedule`, `ScheduleV2`, `DynamoDB` |
+//! | events | `Schedule`, `ScheduleV2`, `DynamoDB` |
+//! | `AWS::Serverless::HttpApi` | the paths and integrations of `DefinitionBody` |
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 mod error;
 mod event;
 mod function;
+mod http_api;
 mod intrinsic;
 mod property;
 mod scope;
@@ -101,7 +103,7 @@ pub struct FunctionDef {
 /// Something that calls a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventDef {
-    /// A route of the HTTP API.
+    /// A route that the HTTP API declares for the function.
     HttpApi {
         /// Its method.
         method: RouteMethod,
@@ -149,6 +151,7 @@ impl Template {
         let document = yaml::read(yaml)?;
         let scope = Scope::new(&document, parameters)?;
         let mut template = Self { tables: Vec::new(), buckets: Vec::new(), functions: Vec::new() };
+        let mut routes = Vec::new();
         for resource in scope.resources()? {
             match resource.kind {
                 "AWS::DynamoDB::Table" => template.tables.push(table::table(&scope, &resource)?),
@@ -156,12 +159,17 @@ impl Template {
                 "AWS::Serverless::Function" => {
                     template.functions.push(function::function(&scope, &resource)?)
                 }
+                "AWS::Serverless::HttpApi" => routes.extend(http_api::routes(&scope, &resource)?),
                 kind if UNSUPPORTED.contains(&kind) => {
                     let unsupported = Problem::UnsupportedResource(kind.to_owned());
                     return Err(resource.place().problem(unsupported));
                 }
                 _ => {}
             }
+        }
+        for function in &mut template.functions {
+            let own = routes.iter().filter(|route| route.function == function.logical_id);
+            function.events.extend(own.map(|route| route.route.clone()));
         }
         Ok(template)
     }

@@ -295,6 +295,11 @@ fn table_arn(name: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 }
 
+/// The URI by which API Gateway invokes the function with this ARN.
+pub(super) fn invocation_uri(function_arn: &str) -> String {
+    format!("arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function_arn}/invocations")
+}
+
 /// The ARN of a table's stream by the table's name. On AWS it ends in a time stamp.
 pub(super) fn stream_arn(name: &str) -> String {
     format!("{}/stream/{REGION}", table_arn(name))

@@ -13,7 +13,6 @@ AWSTemplateFormatVersion: '2010-09-09'
 Transform: AWS::Serverless-2016-10-31
 Parameters:
   Stage: {Type: String, Default: dev, AllowedValues: [dev, prod]}
-  PathPrefix: {Type: String, Default: /agent-factory}
   Rate: {Type: String, Default: rate(1 minute)}
   Batch: {Type: Number, Default: 25}
   AlarmTopic: {Type: String}
@@ -45,6 +44,22 @@ Resources:
       SSESpecification: {KMSMasterKeyId: !Ref SomethingUnknown}
   Bucket:
     Type: AWS::S3::Bucket
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      DefinitionBody:
+        openapi: 3.0.1
+        info: {title: !Ref AWS::StackName, version: '1.0'}
+        paths:
+          /healthz:
+            get: {x-amazon-apigateway-integration: {$ref: '#/components/x-amazon-apigateway-integrations/Webhook'}, responses: {}}
+          /{pathPrefix}/telegram/webhook/{botIdentity}:
+            post: {x-amazon-apigateway-integration: {$ref: '#/components/x-amazon-apigateway-integrations/Webhook'}, responses: {}}
+        components:
+          x-amazon-apigateway-integrations:
+            Webhook:
+              type: aws_proxy
+              uri: !Sub 'arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${WebhookFunction.Arn}/invocations'
   WebhookFunction:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: webhook}}
@@ -52,10 +67,6 @@ Resources:
       Policies: [{Statement: [{Resource: !Sub '${Nowhere.Arn}'}]}]
       Environment:
         Variables: {BUCKET_NAME: !Ref Bucket, EXTRA: own, LIMIT: 3}
-      Events:
-        Update:
-          Type: HttpApi
-          Properties: {Method: post, Path: !Sub '${PathPrefix}/telegram/webhook/{botIdentity}'}
   ReconcileFunction:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: reconcile}}
@@ -136,11 +147,15 @@ fn variable(value: &str, sections: &str) -> Result<Option<String>, TemplateError
     let template = format!(
         "{sections}\nResources:\n  Table: {{Type: AWS::DynamoDB::Table, Properties: {{AttributeDefinitions: [a], \
          KeySchema: [a], TableName: main}}}}\n  Bucket: {{Type: AWS::S3::Bucket}}\n  Topic: {{Type: AWS::SNS::Topic}}\n  \
-         Api: {{Type: AWS::Serverless::HttpApi}}\n  Fn: {{Type: AWS::Serverless::Function, Metadata: \
+         Api: {{Type: AWS::Serverless::HttpApi, Properties: {{DefinitionBody: {{paths: {{}}}}}}}}\n  Fn: {{Type: AWS::Serverless::Function, Metadata: \
          {{BuildProperties: {{Binary: fn}}}}, Properties: {{Environment: {{Variables: {{A: {value}}}}}}}}}"
     );
     let template = parse(&template)?;
     Ok(function(&template, "Fn").environment.get("A").cloned())
+}
+
+fn route(method: &str, path: &str) -> EventDef {
+    EventDef::HttpApi { method: method.parse().unwrap(), path: path.to_owned() }
 }
 
 fn problem(result: Result<impl std::fmt::Debug, TemplateError>) -> (String, Problem) {
@@ -202,11 +217,8 @@ fn a_function_has_its_binary_timeout_and_environment_over_the_globals() {
 #[test]
 fn events_are_read_with_everything_they_declare() {
     let template = parse(TEMPLATE).unwrap();
-    let route = EventDef::HttpApi {
-        method: "POST".parse().unwrap(),
-        path: "/agent-factory/telegram/webhook/{botIdentity}".into(),
-    };
-    assert_eq!(function(&template, "WebhookFunction").events, [route]);
+    let routes = [route("GET", "/healthz"), route("POST", "/{pathPrefix}/telegram/webhook/{botIdentity}")];
+    assert_eq!(function(&template, "WebhookFunction").events, routes);
     let stream = EventDef::Stream {
         name: "Ready".into(),
         table: "Table".into(),
@@ -228,8 +240,8 @@ fn events_are_read_with_everything_they_declare() {
 
 #[test]
 fn what_is_removed_from_the_text_is_gone() {
-    let no_route = parse(&without("Update:")).unwrap();
-    assert!(function(&no_route, "WebhookFunction").events.is_empty());
+    let no_route = parse(&without("/{pathPrefix}/telegram/webhook/{botIdentity}:")).unwrap();
+    assert_eq!(function(&no_route, "WebhookFunction").events, [route("GET", "/healthz")]);
     let no_schedule = parse(&without("Tick:")).unwrap();
     assert!(matches!(
         function(&no_schedule, "ReconcileFunction").events.as_slice(),
@@ -241,24 +253,25 @@ fn what_is_removed_from_the_text_is_gone() {
     };
     let no_index = parse(&without("GlobalSecondaryIndexes:")).unwrap();
     assert_eq!(no_index.tables[0].create_table.get("GlobalSecondaryIndexes"), None);
-    let no_function = parse(&without("WebhookFunction:")).unwrap();
+    let no_function = parse(&without("ReconcileFunction:")).unwrap();
     assert_eq!(no_function.functions.len(), 1);
+    let no_function_of_a_route = parse(&without("WebhookFunction:"));
+    assert!(
+        matches!(problem(no_function_of_a_route).1, Problem::UnknownReference(name) if name == "WebhookFunction")
+    );
     let no_bucket = parse(&without("Bucket:"));
     assert!(matches!(problem(no_bucket).1, Problem::UnknownReference(name) if name == "Bucket"));
 }
 
 #[test]
 fn parameters_and_conditions_change_what_is_declared() {
-    let parameters =
-        given(&[("Stage", "prod"), ("PathPrefix", "/p"), ("Rate", "rate(2 hours)"), ("Batch", "7")]);
+    let parameters = given(&[("Stage", "prod"), ("Rate", "rate(2 hours)"), ("Batch", "7")]);
     let template = Template::parse(TEMPLATE, &parameters).unwrap();
     let reconcile = function(&template, "ReconcileFunction");
     assert_eq!(reconcile.environment["EXTRA"], "prod only");
     assert!(matches!(&reconcile.events[0], EventDef::Stream { batch_size: 7, .. }));
     let every = Millis::from_secs(7_200);
     assert!(matches!(&reconcile.events[1], EventDef::Schedule { every: e, .. } if *e == every));
-    let EventDef::HttpApi { path, .. } = &function(&template, "WebhookFunction").events[0] else { panic!() };
-    assert_eq!(path, "/p/telegram/webhook/{botIdentity}");
 }
 
 #[test]

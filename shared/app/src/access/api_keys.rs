@@ -18,7 +18,7 @@ use crate::intake::idempotency;
 use crate::{App, AppError};
 
 /// Most characters of a key's name.
-const NAME_CHARS_MAX: usize = 100;
+const MAX_NAME_CHARS: usize = 100;
 /// Keeps what is derived for keys apart from what is derived from the same secret for others.
 const SECRET_PURPOSE: &[u8] = b"api key";
 
@@ -34,8 +34,8 @@ pub async fn create(
     expires_at: Option<Timestamp>,
     once: Option<&Once>,
 ) -> Result<(ApiKey, SecretString), AppError> {
-    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return Err(Refusal::field("/name", format!("name must be 1 to {NAME_CHARS_MAX} characters")).into());
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
+        return Err(Refusal::field("/name", format!("name must be 1 to {MAX_NAME_CHARS} characters")).into());
     }
     if scopes.is_empty() {
         return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());

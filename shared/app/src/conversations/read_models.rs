@@ -1,7 +1,7 @@
 //! Messages and conversations as callers see them.
 
 use af_domain::agent::conversation_of;
-use af_domain::attachment::{AttachmentState, TOO_LATE, WAIT_MAX};
+use af_domain::attachment::{AttachmentState, MAX_WAIT, TOO_LATE};
 use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
@@ -16,7 +16,7 @@ use crate::{App, AppError, queue};
 
 /// Bytes of an answer that a page of history may take. One entry takes 1.8 MB at most; with as much for the messages
 /// beside it and for the pending tool calls, an answer stays below a function's 6 MB.
-const HISTORY_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const MAX_HISTORY_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// What the names, numbers and punctuation of a message, or of one of its attachments, take in an answer.
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
@@ -90,7 +90,7 @@ pub(crate) fn of_message(
     at: Timestamp,
 ) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
-    if message.enqueued_at + WAIT_MAX <= at {
+    if message.enqueued_at + MAX_WAIT <= at {
         // Whoever was to fetch them has died; nobody does any more.
         for attachment in message.payload.attachments.iter_mut().filter(|a| a.is_pending()) {
             attachment.state = AttachmentState::Failed { reason: TOO_LATE.to_owned() };
@@ -213,7 +213,7 @@ pub async fn conversation(
     let id = conversation_of(agent, user)?;
     let key = conversation_key(&id);
     let limit = u64::from(part.limit);
-    let budget = ContextBudget::new(limit, u64::MAX, HISTORY_PAGE_BYTES_MAX);
+    let budget = ContextBudget::new(limit, u64::MAX, MAX_HISTORY_PAGE_BYTES);
     let (meta, newest, older, items, latest) = tokio::join!(
         app.store.conversation(&key, true),
         app.store.history(&key, Stretch::default(), budget.clone()),

@@ -11,7 +11,7 @@ use crate::conversations::read_models::MessageView;
 use crate::{App, AppError};
 
 /// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
-const MESSAGES_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const MAX_MESSAGES_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// One page of a conversation's messages, newest first; `status` keeps those in that state. The page ends early where
 /// messages are large.
@@ -37,7 +37,7 @@ pub async fn of_conversation(
         let view = read_models::of_message(message, meta.as_ref(), now);
         if status.is_none_or(|s| s == view.status) {
             bytes += read_models::answer_bytes_of(&view);
-            if bytes > MESSAGES_PAGE_BYTES_MAX && !shown.is_empty() {
+            if bytes > MAX_MESSAGES_PAGE_BYTES && !shown.is_empty() {
                 return Ok((shown, last));
             }
             shown.push(view);

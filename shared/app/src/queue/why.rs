@@ -242,14 +242,14 @@ fn unowned(
         let reason = format!("worker {} has no conversation and has not spoken yet", worker.id);
         return Why::new(WaitsFor::WorkersStart, reason, Some(until)).of_worker(&worker.id);
     }
-    let workers_max = policies.scaling.workers_max;
-    if workers.len() as u64 >= workers_max {
+    let max_workers = policies.scaling.max_workers;
+    if workers.len() as u64 >= max_workers {
         let reason = format!(
-            "nobody owns its conversation, and {} of {workers_max} workers are alive: one must let go or leave",
+            "nobody owns its conversation, and {} of {max_workers} workers are alive: one must let go or leave",
             workers.len()
         );
         let full = Why::new(WaitsFor::PlaceInPool, reason, None);
-        return Why { pool: Some((workers.len(), workers_max)), ..full };
+        return Why { pool: Some((workers.len(), max_workers)), ..full };
     }
     if let Some(error) = report.and_then(|r| r.errors.first()) {
         let reason =

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use af_domain::media::KEPT_MAX;
+use af_domain::media::MAX_KEPT;
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Millis;
@@ -18,9 +18,9 @@ use crate::{App, AppError};
 /// Where in the document it stands; no group of policies has this name.
 pub(crate) const GROUP: &str = "message";
 /// The longest prompt: every worker is handed it with every message.
-const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
+const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
 /// The shortest time that files are kept: what retries of a message take, one after the other.
-const RETENTION_MIN: Millis = Millis::from_secs(60 * 60);
+const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
 
 /// The message config.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -60,15 +60,15 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
     let system_prompt = config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned());
     let config = MessageConfig { system_prompt, ..config.clone() };
     if let Some(prompt) = &config.system_prompt {
-        let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.is_empty();
+        let fits = prompt.chars().count() <= MAX_SYSTEM_PROMPT_CHARS && !prompt.is_empty();
         if !fits {
             let detail = format!(
-                "systemPrompt must be 1 to {SYSTEM_PROMPT_CHARS_MAX} characters and not blank; leave it out for none"
+                "systemPrompt must be 1 to {MAX_SYSTEM_PROMPT_CHARS} characters and not blank; leave it out for none"
             );
             return Err(Refusal::field("/systemPrompt", detail).into());
         }
     }
-    let (min, max) = (RETENTION_MIN.as_millis(), KEPT_MAX.as_millis());
+    let (min, max) = (MIN_RETENTION.as_millis(), MAX_KEPT.as_millis());
     if config.telegram_attachment_retention_ms.is_some_and(|ms| !(min..=max).contains(&ms)) {
         let detail = format!("telegramAttachmentRetentionMs must be a whole number from {min} to {max}");
         return Err(Refusal::field("/telegramAttachmentRetentionMs", detail).into());

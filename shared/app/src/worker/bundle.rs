@@ -1,7 +1,7 @@
 //! The hydration bundle: everything a worker needs for one message, in one answer.
 
 use af_domain::agent::AgentProfile;
-use af_domain::context::{ContextBudget, HISTORY_ANSWER_BYTES_MAX};
+use af_domain::context::{ContextBudget, MAX_HISTORY_ANSWER_BYTES};
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{ConversationKey, HistoryCursor, SecretRef};
 use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
@@ -70,9 +70,9 @@ pub(crate) async fn context(
 ) -> Result<Context, StoreError> {
     let hydration = &policies.hydration;
     let budget = ContextBudget::new(
-        hydration.context_messages_max,
-        hydration.context_tokens_max,
-        HISTORY_ANSWER_BYTES_MAX,
+        hydration.max_context_messages,
+        hydration.max_context_tokens,
+        MAX_HISTORY_ANSWER_BYTES,
     );
     let mut since = since.filter(|s| &s.conversation == key);
     // At most twice: without a cursor there is nothing before it to replace.

@@ -14,7 +14,7 @@ const ABSENCE_GOOD_FOR: Millis = Millis::from_secs(30);
 
 /// How many secrets are kept. A deployment has a few per agent; the bound keeps a list of made-up refs from
 /// filling the function's memory.
-const ENTRIES_MAX: usize = 2_000;
+const MAX_ENTRIES: usize = 2_000;
 
 /// What is known, and since when.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Cache {
         if self.changes != seen {
             return;
         }
-        if self.entries.len() >= ENTRIES_MAX && !self.entries.contains_key(&secret) {
+        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&secret) {
             self.make_room(now);
         }
         self.entries.insert(secret, Entry { value, read_at: now });
@@ -67,7 +67,7 @@ impl Cache {
     /// Drops what is out of date, and when nothing is, everything: that costs one more read each.
     fn make_room(&mut self, now: Timestamp) {
         self.entries.retain(|_, entry| entry.is_good(now));
-        if self.entries.len() >= ENTRIES_MAX {
+        if self.entries.len() >= MAX_ENTRIES {
             self.entries.clear();
         }
     }
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn the_cache_stays_bounded() {
         let mut cache = Cache::default();
-        for n in 0..3 * ENTRIES_MAX {
+        for n in 0..3 * MAX_ENTRIES {
             cache.keep(secret(&format!("s{n}")), None, START, 0);
-            assert!(cache.entries.len() <= ENTRIES_MAX);
+            assert!(cache.entries.len() <= MAX_ENTRIES);
         }
-        assert!(cache.get(&secret(&format!("s{}", 3 * ENTRIES_MAX - 1)), START).is_some());
+        assert!(cache.get(&secret(&format!("s{}", 3 * MAX_ENTRIES - 1)), START).is_some());
     }
 }

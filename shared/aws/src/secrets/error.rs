@@ -7,7 +7,7 @@ use af_domain::ids::SecretRef;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 /// How many causes of a failed connection are named.
-const CAUSES_MAX: usize = 8;
+const MAX_CAUSES: usize = 8;
 
 /// All that is said of an answer that is neither a result nor an error of the service: it may hold a value, and so
 /// may what its reader says of it.
@@ -105,6 +105,6 @@ impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let causes = std::iter::successors(self.0.source(), |&cause| cause.source());
-        causes.take(CAUSES_MAX).try_for_each(|cause| write!(f, ": {cause}"))
+        causes.take(MAX_CAUSES).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }

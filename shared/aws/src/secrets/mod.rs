@@ -22,11 +22,11 @@ use cache::Cache;
 pub use error::SecretsError;
 
 /// How many secrets one BatchGetSecretValue names: its own limit.
-const BATCH_MAX: usize = 20;
+const MAX_BATCH: usize = 20;
 
 /// How many calls an import may take. Without others in the way it needs three at most (put, restore, put);
 /// two more allow for somebody who creates or deletes the same secret meanwhile.
-const PUT_STEPS_MAX: usize = 5;
+const MAX_PUT_STEPS: usize = 5;
 
 /// The version in force.
 const CURRENT: &str = "AWSCURRENT";
@@ -215,7 +215,7 @@ impl Secrets {
         secrets.sort_unstable();
         secrets.dedup();
         let mut read = BTreeMap::new();
-        for batch in secrets.chunks(BATCH_MAX) {
+        for batch in secrets.chunks(MAX_BATCH) {
             if batch.len() > 1 {
                 self.read_batch(batch, &mut read).await?;
             }
@@ -275,7 +275,7 @@ impl Secrets {
         let name = self.name(secret);
         let mut step = Step::Put;
         let mut restored = false;
-        for _ in 0..PUT_STEPS_MAX {
+        for _ in 0..MAX_PUT_STEPS {
             step = match step {
                 Step::Put => {
                     let put =

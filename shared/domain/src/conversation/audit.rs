@@ -14,7 +14,7 @@ use crate::policy::Policies;
 use crate::time::{SEEN_BY_ALL_AFTER, Timestamp};
 
 /// Entries that one remedy forgets: their messages are conditions of one transaction, which holds 100 writes.
-const FORGOTTEN_MAX: usize = 50;
+const MAX_FORGOTTEN: usize = 50;
 /// What else is stored of that which a conversation names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -143,7 +143,7 @@ impl Conversation {
                 messages.push(message.clone());
             }
             Problem::EntriesWithoutMessage(over) => {
-                messages.extend(over.iter().take(FORGOTTEN_MAX).cloned());
+                messages.extend(over.iter().take(MAX_FORGOTTEN).cloned());
                 after.queue.forget(&messages);
             }
             Problem::OwnerUnknown(_) => after.owner = None,

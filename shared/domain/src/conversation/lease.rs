@@ -32,7 +32,7 @@ pub struct Claimed {
 
 /// How often a message that was cut off by a drain goes back without its attempt being counted. Whoever keeps
 /// draining the workers of a message that runs longer than a drain may take would otherwise keep it for ever.
-pub const DRAINED_MAX: u32 = 3;
+pub const MAX_DRAINED: u32 = 3;
 
 /// Why recovery ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,8 +232,8 @@ impl Conversation {
         policies: &Policies,
     ) -> GivenBack {
         let mut entry = lease.entry.clone();
-        if entry.drained >= DRAINED_MAX {
-            let error = format!("drained more than {DRAINED_MAX} times, so it counts: {why}");
+        if entry.drained >= MAX_DRAINED {
+            let error = format!("drained more than {MAX_DRAINED} times, so it counts: {why}");
             let failure = Failure { error, retryable: true };
             return self.give_back(lease, failure, ended_by, jitter, now, policies);
         }
@@ -258,7 +258,7 @@ impl Conversation {
         let attempts = entry.attempts_counted();
         let outcome = if lease.cancelled {
             Outcome::Cancelled
-        } else if failure.retryable && attempts < entry.attempts_max {
+        } else if failure.retryable && attempts < entry.max_attempts {
             entry.not_before = now + policies.retry_delay(attempts, jitter);
             Outcome::Requeued { not_before: entry.not_before }
         } else {

@@ -30,7 +30,7 @@ mod queue;
 mod waiting;
 
 pub use audit::{Evidence, Problem, Remedy};
-pub use lease::{ClaimRefusal, Claimed, Cut, DRAINED_MAX, Failure, GivenBack, NotHeld};
+pub use lease::{ClaimRefusal, Claimed, Cut, Failure, GivenBack, MAX_DRAINED, NotHeld};
 pub use operator::Freed;
 pub use queue::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
 pub use waiting::Waiting;

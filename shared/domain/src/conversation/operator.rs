@@ -29,7 +29,7 @@ impl Conversation {
     /// The conversation with a dead letter queued again behind all others; `None` when no more may wait here.
     #[must_use]
     pub fn with_retried(&self, entry: Entry, now: Timestamp, policies: &Policies) -> Option<Conversation> {
-        if self.queue.len() as u64 >= policies.queue.pending_per_conversation_max {
+        if self.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
             return None;
         }
         let mut after = self.clone();
@@ -112,7 +112,7 @@ mod tests {
         let after = conversation(&["a", "b"]).with_retried(late.clone(), late.due, &policies).unwrap();
         assert_eq!(waiting(&after), ["a", "b", "dead"]);
         assert_eq!(after.readiness(late.due, &policies).head, Some(0));
-        policies.queue.pending_per_conversation_max = 3;
+        policies.queue.max_pending_per_conversation = 3;
         assert!(after.with_retried(late, NOW, &policies).is_none());
     }
 

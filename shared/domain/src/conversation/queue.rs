@@ -46,7 +46,7 @@ pub struct Entry {
     /// How many of them do not count: they were cut off by a drain that we ordered.
     pub drained: u32,
     /// Claims it may have that count.
-    pub attempts_max: u32,
+    pub max_attempts: u32,
     /// Not to be claimed before this moment: its retry's backoff, or, before its first claim, the latest that its
     /// attachments may come.
     pub not_before: Timestamp,
@@ -304,7 +304,7 @@ mod tests {
             scheduled: false,
             attempts: 0,
             drained: 0,
-            attempts_max: 5,
+            max_attempts: 5,
             not_before: Timestamp::default(),
             first_fence: None,
         }

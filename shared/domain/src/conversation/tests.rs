@@ -17,7 +17,7 @@ pub(super) fn entry(id: &str) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 2,
+        max_attempts: 2,
         not_before: Timestamp::default(),
         first_fence: None,
     }
@@ -168,7 +168,7 @@ fn draining(mut conversation: Conversation) -> Conversation {
 fn a_drain_of_ours_costs_no_attempt_and_no_wait_at_most_three_times() {
     let policies = Policies::default();
     let mut waiting = conversation(&["a", "b"]);
-    for drain in 1..=DRAINED_MAX {
+    for drain in 1..=MAX_DRAINED {
         let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
         let back = draining(claimed.after).recover(Cut::Drained, 0.0, NOW, &policies).unwrap();
         assert_eq!((back.entry.attempts, back.entry.attempts_counted()), (drain, 0));

@@ -92,7 +92,7 @@ mod tests {
     use super::super::tests::{NOW, conversation, entry, worker};
     use super::super::{ClaimRefusal, Failure, Priority, Queue};
     use super::*;
-    use crate::attachment::WAIT_MAX;
+    use crate::attachment::MAX_WAIT;
     use crate::policy::OnRetry;
     use crate::time::Millis;
 
@@ -132,7 +132,7 @@ mod tests {
     fn attachments_are_waited_for_until_they_are_settled() {
         let policies = Policies::default();
         let mut photo = entry("photo");
-        photo.not_before = NOW + WAIT_MAX;
+        photo.not_before = NOW + MAX_WAIT;
         let mut before = conversation(&[]);
         before.queue = Queue::new(vec![photo.clone(), entry("next")]);
         before = before.with_keys_repaired(NOW, &policies).unwrap();
@@ -187,7 +187,7 @@ mod tests {
         assert!(scheduled.has_work_soon(later.due, &policies));
         let retry_after = |wait: Millis| {
             let mut policies = policies.clone();
-            (policies.retry.base_delay, policies.retry.delay_max) = (wait, wait);
+            (policies.retry.base_delay, policies.retry.max_delay) = (wait, wait);
             let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
             let failure = Failure { error: "no".into(), retryable: true };
             claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after

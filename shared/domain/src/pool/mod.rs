@@ -160,13 +160,6 @@ pub enum Action {
         /// Which worker.
         worker: WorkerId,
     },
-    /// Have a worker without a conversation look everywhere for work.
-    Wake {
-        /// Which worker.
-        worker: WorkerId,
-        /// When something is due that it can take.
-        at: Timestamp,
-    },
     /// Start a worker.
     Spawn {
         /// The conversation it is for; `None` for a spare one.

@@ -104,13 +104,13 @@ impl<'a> ToSpare<'a> {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
         let (state, coming_up) = (observed.state_now(), observed.coming_up());
-        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.idle_workers_min;
+        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.min_idle_workers;
         let at_once = match state.cool_down_ends() {
             Some(_) if is_short => 0,
             _ => state.spawns_at_once(step, coming_up, now),
         };
         Self {
-            idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),
+            idle: (active as u64).saturating_sub(policies.scaling.min_idle_workers),
             replaced: at_once.saturating_sub(observed.workers.len() - active + coming_up),
             image: observed.image.as_ref(),
         }
@@ -187,7 +187,7 @@ fn active(
         Some(_) => {
             plan.wait(
                 subject,
-                format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min),
+                format!("work: scaling.minIdleWorkers is {}", policies.scaling.min_idle_workers),
                 None,
             );
         }

@@ -2,7 +2,6 @@ mod cool_down;
 mod machines;
 mod orphans;
 mod rollover;
-mod wake;
 
 use super::*;
 use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
@@ -73,7 +72,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }]);
@@ -106,7 +105,7 @@ fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
 }
 
 #[test]
-fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
+fn a_free_worker_covers_a_waiting_conversation() {
     let policies = Policies::default();
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
@@ -119,14 +118,13 @@ fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
         &policies,
         NOW,
     );
-    let worker = WorkerId::parse("w").unwrap();
-    assert_eq!(actions(&plan), [Action::Wake { worker, at: NOW }]);
+    assert_eq!(actions(&plan), []);
 }
 
 #[test]
 fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
     let mut policies = Policies::default();
-    policies.scaling.workers_max = 2;
+    policies.scaling.max_workers = 2;
     let busy = running(assigned(1), &policies);
     let mut observed =
         Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)], ..Observed::default() };
@@ -162,7 +160,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
 #[test]
 fn the_minimum_of_idle_workers_stays_and_is_started() {
     let mut policies = Policies::default();
-    policies.scaling.idle_workers_min = 1;
+    policies.scaling.min_idle_workers = 1;
     let due = NOW + policies.scaling.idle_timeout;
     let mut worker = assigned(1);
     worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);

@@ -11,11 +11,11 @@ use crate::ids::Sha256Hex;
 use crate::refusal::{Code, Refusal};
 
 /// Most bytes of a bundle's files together: they are one item, which holds 400 KB.
-pub const BUNDLE_BYTES_MAX: usize = 200 * 1024;
+pub const MAX_BUNDLE_BYTES: usize = 200 * 1024;
 /// Most files of a bundle: with the longest paths they still fit into that item.
-pub const FILES_MAX: usize = 200;
+pub const MAX_FILES: usize = 200;
 /// Longest path of a file in bytes: no file system of ours takes a longer name, and none of its folders either.
-const PATH_BYTES_MAX: usize = 200;
+const MAX_PATH_BYTES: usize = 200;
 /// What tells agents what the skill is for.
 const SKILL_FILE: &str = "SKILL.md";
 
@@ -55,14 +55,14 @@ impl Bundle {
     /// # Errors
     /// A refusal that names the first file at fault, the rule, and how to mend it.
     pub fn of(given: Vec<GivenFile>, format: ModuleFormat) -> Result<Self, Refusal> {
-        if given.len() > FILES_MAX {
-            let detail = format!("files must be at most {FILES_MAX}, these are {}", given.len());
+        if given.len() > MAX_FILES {
+            let detail = format!("files must be at most {MAX_FILES}, these are {}", given.len());
             return Err(Refusal::field("/files", detail));
         }
         check_paths(&given)?;
         let bytes = given.iter().map(|file| file.content.len()).sum();
-        if bytes > BUNDLE_BYTES_MAX {
-            let detail = format!("the files have {bytes} bytes together, at most {BUNDLE_BYTES_MAX} fit");
+        if bytes > MAX_BUNDLE_BYTES {
+            let detail = format!("the files have {bytes} bytes together, at most {MAX_BUNDLE_BYTES} fit");
             return Err(Refusal { code: Code::PayloadTooLarge, ..Refusal::field("/files", detail) });
         }
         for required in [SKILL_FILE, format.script()] {
@@ -150,7 +150,7 @@ fn check_paths(files: &[GivenFile]) -> Result<(), Refusal> {
 fn broken_rule(path: &str) -> Option<&'static str> {
     let segments = || path.split('/');
     let rules = [
-        ((1..=PATH_BYTES_MAX).contains(&path.len()), "have 1 to 200 bytes"),
+        ((1..=MAX_PATH_BYTES).contains(&path.len()), "have 1 to 200 bytes"),
         (!path.chars().any(char::is_control), "have no control characters"),
         (!path.contains(['\\', ':']), "have neither '\\' nor ':'; folders are separated by '/'"),
         (!path.starts_with('/'), "be relative, without '/' in front"),
@@ -245,11 +245,11 @@ mod tests {
             let files = vec![file("SKILL.md", &"ü".repeat(bytes / 2)), file("scripts/index.mjs", "")];
             Bundle::of(files, ModuleFormat::Esm)
         };
-        assert_eq!(sized(BUNDLE_BYTES_MAX).unwrap().bytes(), BUNDLE_BYTES_MAX);
-        let refusal = sized(BUNDLE_BYTES_MAX + 2).unwrap_err();
+        assert_eq!(sized(MAX_BUNDLE_BYTES).unwrap().bytes(), MAX_BUNDLE_BYTES);
+        let refusal = sized(MAX_BUNDLE_BYTES + 2).unwrap_err();
         assert_eq!((refusal.code, refusal.pointer.as_deref()), (Code::PayloadTooLarge, Some("/files")));
         assert!(refusal.detail.contains("204802 bytes"), "{}", refusal.detail);
-        let many = (0..=FILES_MAX).map(|n| file(&format!("f{n}"), "")).collect();
+        let many = (0..=MAX_FILES).map(|n| file(&format!("f{n}"), "")).collect();
         assert_eq!(Bundle::of(many, ModuleFormat::Esm).unwrap_err().pointer.as_deref(), Some("/files"));
     }
 }

@@ -8,12 +8,12 @@ use crate::refusal::{Code, Refusal};
 use crate::time::Timestamp;
 
 /// Most bytes of all bundles that a channel serves.
-pub const CHANNEL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const MAX_CHANNEL_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes that they take in the answer. Lambda answers 6 MB, the body as a JSON string: a text of quotes and line
 /// ends takes up to four times its size there, one of control characters seven times.
-pub const CHANNEL_ANSWER_BYTES_MAX: u64 = 5_900_000;
+pub const MAX_CHANNEL_ANSWER_BYTES: u64 = 5_900_000;
 /// Most skills of a channel: all stand in one item with about 400 bytes each, and are written with each release.
-pub const CHANNEL_SKILLS_MAX: usize = 200;
+pub const MAX_CHANNEL_SKILLS: usize = 200;
 
 /// A channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl Channel {
         let answer_bytes = sum(|release| release.edition.answer_bytes);
         let skills = self.serves.len();
         let limits = [
-            (skills as u64, CHANNEL_SKILLS_MAX as u64, "skills"),
-            (bytes, CHANNEL_BYTES_MAX, "bytes of files"),
-            (answer_bytes, CHANNEL_ANSWER_BYTES_MAX, "bytes of JSON in the answer to a worker"),
+            (skills as u64, MAX_CHANNEL_SKILLS as u64, "skills"),
+            (bytes, MAX_CHANNEL_BYTES, "bytes of files"),
+            (answer_bytes, MAX_CHANNEL_ANSWER_BYTES, "bytes of JSON in the answer to a worker"),
         ];
         let Some((would, max, what)) = limits.into_iter().find(|(would, max, _)| would > max) else {
             return Ok(());
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_channel_takes_no_more_than_fits_and_says_how_much() {
         let empty = Channel::new(ReleaseChannel::Stable);
-        let full = empty.following(&skill("ab", CHANNEL_BYTES_MAX), NOW).unwrap().unwrap();
+        let full = empty.following(&skill("ab", MAX_CHANNEL_BYTES), NOW).unwrap().unwrap();
         let refusal = full.following(&skill("cd", 1), NOW).unwrap_err();
         assert_eq!(refusal.code, Code::Conflict);
         assert!(refusal.detail.contains("4194305 bytes of files, at most 4194304"), "{}", refusal.detail);
@@ -128,10 +128,10 @@ mod tests {
         assert_eq!(smaller.serves.len(), 1, "what it replaces does not count");
         let mut wordy = skill("cd", 1);
         let release = wordy.active.get_mut(&ReleaseChannel::Stable).unwrap();
-        release.edition.answer_bytes = CHANNEL_ANSWER_BYTES_MAX;
+        release.edition.answer_bytes = MAX_CHANNEL_ANSWER_BYTES;
         let refusal = smaller.following(&wordy, NOW).unwrap_err();
         assert!(refusal.detail.contains("5900007 bytes of JSON"), "{}", refusal.detail);
-        let many = (0..CHANNEL_SKILLS_MAX).map(|n| skill(&format!("s{n}"), 1));
+        let many = (0..MAX_CHANNEL_SKILLS).map(|n| skill(&format!("s{n}"), 1));
         let crowded = many.fold(empty, |channel, skill| channel.following(&skill, NOW).unwrap().unwrap());
         assert!(crowded.following(&skill("ab", 1), NOW).unwrap_err().detail.contains("201 skills"));
     }

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use crate::config;
 
 /// Things that happen in one life, and the claims that a message may have.
-const STEPS_MAX: usize = 60;
-const ATTEMPTS_MAX: u32 = 3;
+const MAX_STEPS: usize = 60;
+const MAX_ATTEMPTS: u32 = 3;
 const BEGIN: Timestamp = Timestamp::from_millis(1_000_000);
 
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl Life {
             scheduled: in_ms.is_some(),
             attempts: 0,
             drained: 0,
-            attempts_max: ATTEMPTS_MAX,
+            max_attempts: MAX_ATTEMPTS,
             not_before: Timestamp::default(),
             first_fence: None,
         });
@@ -146,7 +146,7 @@ impl Life {
         let failure = Failure { error: "no".to_owned(), retryable };
         let back = self.conversation.fail(&lease.id, failure, jitter, self.now, &self.policies);
         let back = back.map_err(|not_held| TestCaseError::fail(format!("{not_held:?}")))?;
-        let again = retryable && lease.entry.attempts < ATTEMPTS_MAX;
+        let again = retryable && lease.entry.attempts < MAX_ATTEMPTS;
         prop_assert_eq!(matches!(back.outcome, Outcome::Requeued { .. }), again);
         self.give_back(back)
     }
@@ -212,10 +212,10 @@ impl Life {
         prop_assert!(now.lease.is_none() || now.owner.is_some());
         let running = now.lease.as_ref().map(|lease| &lease.entry);
         for entry in now.queue.entries().iter().chain(running) {
-            prop_assert!(entry.attempts <= entry.attempts_max);
+            prop_assert!(entry.attempts <= entry.max_attempts);
             prop_assert!(!self.ended.contains(&entry.message));
         }
-        prop_assert!(now.queue.entries().iter().all(|entry| entry.attempts < entry.attempts_max));
+        prop_assert!(now.queue.entries().iter().all(|entry| entry.attempts < entry.max_attempts));
         for lease in self.leases.iter().filter(|lease| !now.holds(lease)) {
             let failure = Failure { error: "late".to_owned(), retryable: true };
             prop_assert!(now.fail(lease, failure, 0.0, self.now, &self.policies).is_err(), "it ends once");
@@ -229,7 +229,7 @@ proptest! {
 
     #[test]
     fn no_life_of_a_conversation_breaks_its_invariants(
-        steps in prop::collection::vec(step(), 1..STEPS_MAX),
+        steps in prop::collection::vec(step(), 1..MAX_STEPS),
         on_retry in prop_oneof![Just(OnRetry::Block), Just(OnRetry::Overtake)],
     ) {
         let mut life = Life::new(on_retry);
@@ -240,7 +240,7 @@ proptest! {
 
     #[test]
     fn whatever_was_accepted_ends_when_workers_go_on(
-        steps in prop::collection::vec(step(), 1..STEPS_MAX),
+        steps in prop::collection::vec(step(), 1..MAX_STEPS),
         on_retry in prop_oneof![Just(OnRetry::Block), Just(OnRetry::Overtake)],
     ) {
         let mut life = Life::new(on_retry);

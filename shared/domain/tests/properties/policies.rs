@@ -80,7 +80,7 @@ proptest! {
     ) {
         let mut policies = Policies::default();
         policies.retry.base_delay = Millis::new(base);
-        policies.retry.delay_max = Millis::new(max);
+        policies.retry.max_delay = Millis::new(max);
         policies.retry.backoff_factor = factor;
         policies.retry.jitter_ratio = jitter_ratio;
         let delay = |attempts, jitter| policies.retry_delay(attempts, jitter).as_millis();

@@ -13,7 +13,7 @@ const LATEST: u64 = 60;
 /// After everything is due.
 const END: Timestamp = Timestamp::from_millis(2 * LATEST);
 /// Entries of one queue at most.
-const ENTRIES_MAX: usize = 8;
+const MAX_ENTRIES: usize = 8;
 
 fn entry() -> impl Strategy<Value = Entry> {
     let priority = prop_oneof![Just(10_u64), Just(50), Just(90)];
@@ -25,7 +25,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             scheduled,
             attempts,
             drained: 0,
-            attempts_max: 5,
+            max_attempts: 5,
             // What was claimed waits for its retry; what was not, and is no message for later, for its attachments.
             not_before: Timestamp::from_millis(if attempts == 0 && scheduled { 0 } else { not_before }),
             first_fence: None,
@@ -34,7 +34,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    prop::collection::vec(entry(), 0..=ENTRIES_MAX).prop_map(|mut entries| {
+    prop::collection::vec(entry(), 0..=MAX_ENTRIES).prop_map(|mut entries| {
         for (n, entry) in entries.iter_mut().enumerate() {
             entry.message = MessageId::parse(format!("m{n}")).unwrap();
         }
@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn a_message_for_later_makes_no_difference(
-        entries in entries(), later in entry(), at in 0..=ENTRIES_MAX, now in moment(), on_retry in on_retry(),
+        entries in entries(), later in entry(), at in 0..=MAX_ENTRIES, now in moment(), on_retry in on_retry(),
     ) {
         let due = now + af_domain::time::Millis::new(1 + later.due.as_millis());
         let later = Entry { due, scheduled: true, attempts: 0, ..later };

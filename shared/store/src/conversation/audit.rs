@@ -8,7 +8,7 @@ use af_domain::ids::{ConversationKey, MessageId};
 use af_domain::message::MessageStatus;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::BATCH_GET_KEYS_MAX;
+use super::MAX_BATCH_GET_KEYS;
 use super::item::conversation_from;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value};
@@ -74,7 +74,7 @@ impl Store {
         messages: &[MessageId],
     ) -> Result<BTreeMap<MessageId, MessageStatus>, StoreError> {
         let mut states = BTreeMap::new();
-        for batch in messages.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in messages.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|id| keys::message(id).attributes()).collect();
             for item in self.batch_get_now(batch).await? {
                 let reader = Reader::of(&item);

@@ -13,7 +13,7 @@ use crate::write::{Committed, Updated};
 use crate::{Store, StoreError, keys};
 
 /// How often a claim is answered again to the worker that holds its lease; its first answer may have been lost.
-pub(crate) const REDELIVERIES_MAX: u32 = 3;
+pub(crate) const MAX_REDELIVERIES: u32 = 3;
 
 impl Store {
     /// Carries out a claim by the conversation's owner: one update.
@@ -76,7 +76,7 @@ impl Store {
             .when("#ls.#l = :lease AND #ls.#rd < :max AND #ls.#ex > :now")
             .bind(":lease", id.as_str())
             .bind(":one", 1_u64)
-            .bind(":max", REDELIVERIES_MAX)
+            .bind(":max", MAX_REDELIVERIES)
             .bind(":now", now);
         match self.update(update).await? {
             Updated::Done(item) => conversation_from(&item).map(Some),

@@ -20,7 +20,7 @@ use crate::{Store, StoreError, keys};
 
 /// Variants tried before giving up. Each failed guess names the variant that was right a moment ago; only a
 /// conversation that changes between every two sendings could use them all.
-const TRIES_MAX: usize = 8;
+const MAX_TRIES: usize = 8;
 
 /// A message to be enqueued, with the conversation it is for.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Store {
             Ordering::Greater => Variant::Raise,
             Ordering::Less | Ordering::Equal => Variant::Keep,
         };
-        for _ in 0..TRIES_MAX {
+        for _ in 0..MAX_TRIES {
             let transaction = self.transaction().put_new_at(message.item.item(), now);
             let transaction = match variant {
                 Variant::Keep | Variant::Raise => {
@@ -164,7 +164,7 @@ fn append(
         .bind(":one", 1_u64)
         .when("#ag = :agent AND size(#pe) < :max")
         .bind(":agent", message.agent.as_str())
-        .bind(":max", policies.queue.pending_per_conversation_max)
+        .bind(":max", policies.queue.max_pending_per_conversation)
         .bind(":ready", ready.as_str())
         .bind(":order", OrderKey::of(entry.priority, entry.due).as_str());
     // One that waits for its attachments lets nobody pass who comes after it; what stands before it may.
@@ -226,7 +226,7 @@ fn variant_for(
     if conversation.agent != message.agent {
         return Err(Enqueued::BoundToAnotherAgent(conversation.agent.clone()));
     }
-    if conversation.queue.len() as u64 >= policies.queue.pending_per_conversation_max {
+    if conversation.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
         return Err(Enqueued::QueueFull);
     }
     let ready = ready_key(&message.entry, now);

@@ -22,7 +22,7 @@ use crate::{Store, StoreError, keys};
 
 /// Queries for one stretch of history. DynamoDB ends a page at 1 MB, so these read 12 MB at most: three times what fits
 /// into an answer, the rest is for entries that a later attempt has replaced.
-const STEPS_MAX: usize = 12;
+const MAX_STEPS: usize = 12;
 
 /// Where an entry goes: under the claim that writes it.
 pub(super) struct Place<'a> {
@@ -224,7 +224,7 @@ impl Store {
     ) -> Result<History, StoreError> {
         let mut history = History::default();
         let mut reached = stretch.before.cloned();
-        for _ in 0..STEPS_MAX {
+        for _ in 0..MAX_STEPS {
             // One more for the tool calls, which sort last and so come first, or to see that there is more.
             let answer =
                 self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;

@@ -32,7 +32,7 @@ pub(crate) fn encode_entry(entry: &Entry) -> String {
         if entry.scheduled { SCHEDULED.to_string() } else { String::new() },
         DRAINED.repeat(entry.drained as usize),
         entry.attempts,
-        entry.attempts_max,
+        entry.max_attempts,
         entry.not_before,
         entry.first_fence.map_or(0, |f| f.0),
         entry.message,
@@ -48,7 +48,7 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
     let scheduled = flags.contains(SCHEDULED);
     let drained = u32::try_from(flags.matches(DRAINED).count()).ok()?;
     let attempts = next()?.parse().ok()?;
-    let attempts_max = next()?.parse().ok()?;
+    let max_attempts = next()?.parse().ok()?;
     let not_before = Timestamp::from_millis(next()?.parse().ok()?);
     let first_fence = Some(Fence(next()?.parse().ok()?)).filter(|f| f.0 > 0);
     let message = MessageId::parse(next()?).ok()?;
@@ -59,7 +59,7 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
         scheduled,
         attempts,
         drained,
-        attempts_max,
+        max_attempts,
         not_before,
         first_fence,
     })

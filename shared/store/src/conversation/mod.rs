@@ -77,9 +77,9 @@ impl Held<'_> {
 }
 
 /// Keys that one BatchGetItem takes.
-pub(crate) const BATCH_GET_KEYS_MAX: usize = 100;
+pub(crate) const MAX_BATCH_GET_KEYS: usize = 100;
 /// Sendings of a batch read whose answer came back short; DynamoDB leaves keys out when it throttles.
-const BATCH_GET_TRIES_MAX: usize = 5;
+const MAX_BATCH_GET_TRIES: usize = 5;
 
 impl Store {
     /// The conversation in this partition.
@@ -112,7 +112,7 @@ impl Store {
         wanted: &[ConversationKey],
     ) -> Result<BTreeMap<ConversationKey, Result<Conversation, StoreError>>, StoreError> {
         let mut found = BTreeMap::new();
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
             for item in self.batch_get(batch).await? {
                 found.insert(key_from(&Reader::of(&item))?, conversation_from(&item));
@@ -141,7 +141,7 @@ impl Store {
             }
         });
         let mut found = Vec::with_capacity(wanted.len());
-        for _ in 0..BATCH_GET_TRIES_MAX {
+        for _ in 0..MAX_BATCH_GET_TRIES {
             let request =
                 KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
             let request = request.map_err(|e| StoreError::malformed(OPERATION, e.to_string()))?;
@@ -187,24 +187,6 @@ impl Store {
             .map_err(|e| StoreError::from_sdk("Query", &e))?;
         let found = answer.items().iter().map(ready_from).collect::<Result<_, StoreError>>()?;
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
-    }
-
-    /// What of the ready index is due by `until`, in no order, in one request, and whether that is all: no more than
-    /// `limit` of its conversations are looked at, due or not. Eventually consistent: an entry may be out of date.
-    ///
-    /// # Errors
-    /// When the table cannot answer.
-    pub async fn ready_at_a_glance(
-        &self,
-        until: Timestamp,
-        limit: i32,
-    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
-        let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
-        let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
-        let horizon = keys::ready_horizon(until);
-        let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
-        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
-        Ok((due, answer.last_evaluated_key.is_none()))
     }
 
     /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.

@@ -203,7 +203,7 @@ pub(super) fn returned(
         Outcome::DeadLettered => {
             let key = keys::dead_letter(id, now);
             let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
-            let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.attempts_max);
+            let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.max_attempts);
             transaction.update(dead).put(mark.build())
         }
         Outcome::Cancelled => {

@@ -13,7 +13,7 @@ use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::channel::Channel;
 use af_domain::skill::{Deployed, ReleaseChannel, Skill};
 
-use crate::conversation::BATCH_GET_KEYS_MAX;
+use crate::conversation::MAX_BATCH_GET_KEYS;
 use crate::expression::names_in;
 use crate::item::{Item, Value};
 use crate::{Store, StoreError, keys};
@@ -90,7 +90,7 @@ impl Store {
         wanted: &[(&SkillSlug, &Sha256Hex)],
     ) -> Result<Vec<(SkillSlug, Vec<SkillFile>)>, StoreError> {
         let mut found = Vec::with_capacity(wanted.len());
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|(slug, bundle)| keys::skill_bundle(slug, bundle).attributes());
             for item in self.batch_get(batch.collect()).await? {
                 found.push((item::slug_of(&item)?, item::files_from(&item)?));

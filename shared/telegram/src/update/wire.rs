@@ -109,14 +109,14 @@ pub(super) struct Media {
 }
 
 /// Longest name of a file that is kept; people read it, nobody finds a file by it.
-const FILE_NAME_CHARS_MAX: usize = 200;
+const MAX_FILE_NAME_CHARS: usize = 200;
 /// Longest file id that is taken; Telegram's are below 100.
-const FILE_ID_BYTES_MAX: usize = 1_024;
+const MAX_FILE_ID_BYTES: usize = 1_024;
 
 impl Media {
     /// The file, when the bot can fetch it.
     pub(super) fn attachment(self) -> Option<Attachment> {
-        let is_id = |id: &String| (1..=FILE_ID_BYTES_MAX).contains(&id.len());
+        let is_id = |id: &String| (1..=MAX_FILE_ID_BYTES).contains(&id.len());
         let attachment = Attachment {
             kind: self.kind,
             telegram_file_id: self.file.file_id.filter(is_id)?,
@@ -132,7 +132,7 @@ impl Media {
 /// A name in one line, of moderate length, that shows as it is and names no folder: whoever is handed it may write by it.
 fn readable(name: String) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let shown: String = last.chars().filter(|c| !is_unseen(*c)).take(FILE_NAME_CHARS_MAX).collect();
+    let shown: String = last.chars().filter(|c| !is_unseen(*c)).take(MAX_FILE_NAME_CHARS).collect();
     let shown = shown.trim();
     if matches!(shown, "." | "..") { String::new() } else { shown.to_owned() }
 }

@@ -76,7 +76,6 @@ writes! {
         stopped_if_stopping => Says("Stale");
         machine_if_registered => Same;
         seen_if_registered => Same;
-        wake_if_free => Same;
     }
     snapshots {
         prepare_if_absent => Says("Stale");

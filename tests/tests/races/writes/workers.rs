@@ -75,8 +75,3 @@ pub async fn seen_if_registered(world: &World, app: &App, times: usize) -> Vec<S
     let worker = world.worker("w", None).await;
     send!(times, app.store.seen_if_registered(&worker, app.now()))
 }
-
-pub async fn wake_if_free(world: &World, app: &App, times: usize) -> Vec<String> {
-    let worker = world.worker("w", None).await;
-    send!(times, app.store.wake_if_free(&worker, app.now()))
-}

@@ -166,7 +166,7 @@ impl From<&Entry> for PendingBody {
             priority: entry.priority.get(),
             scheduled_for: entry.due.max(entry.not_before).as_millis(),
             attempts: entry.attempts,
-            max_attempts: entry.attempts_max,
+            max_attempts: entry.max_attempts,
         }
     }
 }

@@ -104,7 +104,7 @@ pub async fn enqueue(
         payload: request.payload.into(),
         priority: request.priority,
         scheduled_for: request.scheduled_for.map(Timestamp::from_millis),
-        attempts_max: request.max_attempts,
+        max_attempts: request.max_attempts,
     };
     let accepted = use_case(&app, wanted).await?;
     span.record("message_id", accepted.message.as_str());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use af_domain::skill::ModuleFormat;
-use af_domain::skill::bundle::{BUNDLE_BYTES_MAX, FILES_MAX, sha256};
+use af_domain::skill::bundle::{MAX_BUNDLE_BYTES, MAX_FILES, sha256};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Files> {
     walk(folder, "", &mut found)?;
     found.sort();
     let bytes: usize = found.iter().map(|(_, content)| content.len()).sum();
-    if bytes > BUNDLE_BYTES_MAX {
-        bail!("the files have {bytes} bytes together, at most {BUNDLE_BYTES_MAX} can be deployed");
+    if bytes > MAX_BUNDLE_BYTES {
+        bail!("the files have {bytes} bytes together, at most {MAX_BUNDLE_BYTES} can be deployed");
     }
     let has = |format: ModuleFormat| found.iter().any(|(path, _)| path == format.script());
     let module_format = match (has(ModuleFormat::Esm), has(ModuleFormat::Cjs)) {
@@ -58,12 +58,12 @@ fn walk(folder: &Path, within: &str, found: &mut Vec<(String, String)>) -> anyho
         if kind.is_dir() {
             walk(&at, &format!("{path}/"), found)?;
         } else if kind.is_file() {
-            if found.len() == FILES_MAX {
-                bail!("{} has more than {FILES_MAX} files", folder.display());
+            if found.len() == MAX_FILES {
+                bail!("{} has more than {MAX_FILES} files", folder.display());
             }
             let size = entry.metadata()?.len();
-            if size > BUNDLE_BYTES_MAX as u64 {
-                bail!("{} has {size} bytes, at most {BUNDLE_BYTES_MAX} can be deployed", at.display());
+            if size > MAX_BUNDLE_BYTES as u64 {
+                bail!("{} has {size} bytes, at most {MAX_BUNDLE_BYTES} can be deployed", at.display());
             }
             let content = fs::read_to_string(&at)
                 .with_context(|| format!("{} cannot be read as UTF-8 text", at.display()))?;
@@ -98,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.bin"), [0xff]).unwrap();
         assert!(format!("{:#}", read(folder.path()).unwrap_err()).contains("a.bin cannot be read as UTF-8"));
-        fs::write(folder.path().join("a.bin"), "x".repeat(BUNDLE_BYTES_MAX + 1)).unwrap();
+        fs::write(folder.path().join("a.bin"), "x".repeat(MAX_BUNDLE_BYTES + 1)).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("204801 bytes"));
         fs::remove_file(folder.path().join("a.bin")).unwrap();
         std::os::unix::fs::symlink("elsewhere", folder.path().join("link")).unwrap();

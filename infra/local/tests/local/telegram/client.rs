@@ -53,7 +53,7 @@ async fn a_file_is_downloaded_as_it_was_sent_and_no_larger_than_asked_for() {
     let downloaded = bot.download(&file, 5).await.unwrap();
     assert_eq!(downloaded.content, b"hello");
     assert_eq!(downloaded.content_type.as_deref(), Some("application/octet-stream"));
-    assert!(matches!(bot.download(&file, 4).await, Err(TelegramError::TooLarge { bytes_max: 4 })));
+    assert!(matches!(bot.download(&file, 4).await, Err(TelegramError::TooLarge { max_bytes: 4 })));
     let gone = RemoteFile { file_path: Some("documents/other.txt".to_owned()), ..file.clone() };
     let error = bot.download(&gone, 5).await.unwrap_err();
     assert!(matches!(error, TelegramError::BadRequest { .. }), "{error:?}");
@@ -190,7 +190,7 @@ async fn the_longest_texts_are_taken_part_by_part() {
 async fn a_function_with_little_patience_gives_up_at_once() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
-    let patience = Patience { waits_max: 1, wait_max: Millis::from_secs(5) };
+    let patience = Patience { max_waits: 1, max_wait: Millis::from_secs(5) };
     let result = deliver(&f.client(), &outgoing("hi"), patience, &Waits::default()).await;
     assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }

@@ -119,18 +119,62 @@ fn an_event_that_cannot_be_delivered_is_refused() {
     assert!(matches!(kind, Problem::UnsupportedEvent(kind) if kind == "SQS"));
     let cron = refused("{Type: Schedule, Properties: {Schedule: cron(0 12 * * ? *)}}");
     assert!(matches!(cron.1, Problem::UnsupportedSchedule(_)));
-    let method = refused("{Type: HttpApi, Properties: {Method: FETCH, Path: /}}");
-    assert!(matches!(method.1, Problem::Route(GatewayError::Method(_))));
-    let path = refused("{Type: HttpApi, Properties: {Method: GET, Path: '/{a'}}");
-    assert!(matches!(path.1, Problem::Route(GatewayError::Path { .. })));
+    let route = refused("{Type: HttpApi, Properties: {Method: GET, Path: /}}");
+    assert!(
+        matches!(route.1, Problem::UnsupportedEvent(kind) if kind == "HttpApi"),
+        "the API declares routes"
+    );
     let stream = "Stream: arn:aws:dynamodb:x, StartingPosition: LATEST";
     assert!(matches!(
         refused(&format!("{{Type: DynamoDB, Properties: {{{stream}}}}}")).1,
         Problem::UnknownStream(_)
     ));
-    assert!(matches!(refused("{Type: HttpApi}").1, Problem::Missing));
+    assert!(matches!(refused("{Type: Schedule}").1, Problem::Missing));
     assert!(matches!(
         refused("{Type: Schedule, Properties: {Schedule: rate(1 hour), Input: x}}").1,
         Problem::Json(_)
     ));
+}
+
+/// A template with an HTTP API of these paths. Its integration `Fn` invokes a function.
+fn api(paths: &str, uri: &str) -> String {
+    format!(
+        "Resources:\n  Fn: {{Type: AWS::Serverless::Function, Metadata: {{BuildProperties: {{Binary: fn}}}}}}\n  \
+         Api: {{Type: AWS::Serverless::HttpApi, Properties: {{DefinitionBody: {{paths: {paths}, components: \
+         {{x-amazon-apigateway-integrations: {{Fn: {{type: aws_proxy, uri: !Sub '{uri}'}}}}}}}}}}}}"
+    )
+}
+
+const URI: &str = "arn:aws:apigateway:local:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations";
+const OPERATION: &str =
+    "{x-amazon-apigateway-integration: {$ref: '#/components/x-amazon-apigateway-integrations/Fn'}}";
+
+#[test]
+fn the_routes_of_the_api_are_events_of_the_function_that_their_integration_invokes() {
+    let paths = format!("{{'/a': {{get: {OPERATION}, x-amazon-apigateway-any-method: {OPERATION}}}}}");
+    let template = parse(&api(&paths, URI)).unwrap();
+    assert_eq!(function(&template, "Fn").events, [route("GET", "/a"), route("ANY", "/a")]);
+}
+
+#[test]
+fn a_route_that_cannot_be_served_is_refused() {
+    let refused = |paths: String, uri: &str| problem(parse(&api(&paths, uri)));
+    for method in ["GET", "any", "fetch", "parameters"] {
+        let (place, refused) = refused(format!("{{'/a': {{{method}: {OPERATION}}}}}"), URI);
+        assert_eq!(place, "Api: DefinitionBody.paths./a");
+        assert!(matches!(refused, Problem::Route(GatewayError::Method(found)) if found == method));
+    }
+    let path = refused(format!("{{'/{{a': {{get: {OPERATION}}}}}"), URI);
+    assert!(matches!(path.1, Problem::Route(GatewayError::Path { .. })));
+    let inline = "{x-amazon-apigateway-integration: {type: aws_proxy}}";
+    assert!(matches!(refused(format!("{{'/a': {{get: {inline}}}}}"), URI).1, Problem::Missing));
+    let unknown = refused(format!("{{'/a': {{get: {}}}}}", OPERATION.replace("Fn", "Gn")), URI);
+    assert!(matches!(unknown.1, Problem::UnknownReference(_)));
+    let (place, elsewhere) = refused("{}".to_owned(), "arn:aws:lambda:${Fn.Arn}");
+    assert_eq!(place, "Api: DefinitionBody.components.x-amazon-apigateway-integrations.Fn.uri");
+    assert!(matches!(elsewhere, Problem::UnknownFunction(_)));
+    let proxy = parse(&api("{}", URI).replace("aws_proxy", "http_proxy"));
+    assert!(matches!(problem(proxy).1, Problem::Expected { .. }));
+    let body = parse(&resource("{Type: AWS::Serverless::HttpApi, Properties: {DefinitionUri: s3://a/b}}"));
+    assert_eq!(problem(body).0, "Thing: DefinitionBody");
 }

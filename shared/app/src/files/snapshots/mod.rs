@@ -33,7 +33,7 @@ use af_domain::worker::Worker;
 use crate::{App, AppError};
 
 /// Times that the end of an upload is decided anew when others change the conversation meanwhile.
-const END_TRIES_MAX: usize = 5;
+const MAX_END_TRIES: usize = 5;
 /// Where in the bucket archives lie.
 const FOLDER: &str = "snapshots/";
 

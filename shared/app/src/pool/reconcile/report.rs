@@ -46,7 +46,7 @@ const fn is_none(count: &usize) -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `wake`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
     pub action: String,
     /// Which worker or conversation.
     pub subject: String,
@@ -113,7 +113,6 @@ fn action_report(observation: &Observation, planned: Planned, done: Option<Outco
         Action::Settle { worker, .. } => ("settle", format!("worker {worker}")),
         Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
         Action::Remove { orphan, .. } => ("remove", orphan.to_string()),
-        Action::Wake { worker, .. } => ("wake", format!("worker {worker}")),
         Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
         Action::Spawn { conversation: None } => ("spawn", "spare worker".to_owned()),
         Action::AskToSwitch { conversation: key } => ("switch", conversation(key)),
