@@ -1,9 +1,9 @@
 //! A message's payload as it is handed to a worker: with links to the files that came with it.
 
+use af_api::messages::PayloadBody;
 use af_app::access::file_token;
 use af_app::files::media;
 use af_app::settings::public_url;
-use af_app::wire::PayloadBody;
 use af_app::{App, AppError};
 use af_domain::ids::StorageId;
 use af_domain::message::Payload;

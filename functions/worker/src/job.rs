@@ -1,7 +1,7 @@
 //! A message as it is handed to a worker, and its bundle.
 
+use af_api::messages::PayloadBody;
 use af_app::settings::policies;
-use af_app::wire::PayloadBody;
 use af_app::worker::bundle::{Bundle, Job};
 use af_app::{App, AppError};
 use af_domain::time::Millis;

@@ -22,7 +22,8 @@ pub struct AgentBody {
     /// Whether the agent takes messages.
     pub enabled: bool,
     /// Names of the secrets that the agent uses. An agent with a bot always has the bot's token among them.
-    pub secrets_ref: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub secrets_ref: Vec<Id<SecretRef>>,
     /// The agent's Telegram bot.
     pub bot: Option<BotBody>,
     /// How the agent's skills reach the tools of its app.
@@ -137,7 +138,7 @@ impl From<AgentProfile> for AgentBody {
             display_name: profile.display_name,
             version: profile.version,
             enabled: profile.enabled,
-            secrets_ref: profile.secrets_ref.iter().map(ToString::to_string).collect(),
+            secrets_ref: profile.secrets_ref.into_iter().map(Id).collect(),
             bot: profile.bot.map(Into::into),
             bridge_config: profile.bridge.map(Into::into),
             updated_at: profile.updated_at.as_millis(),

@@ -1,5 +1,7 @@
 //! The queue: counts, lists, and the calls that repair it.
 
+use std::str::FromStr;
+
 use af_domain::ids::{AgentKey, ConversationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -49,7 +51,19 @@ pub enum QueueStatus {
     Cancelled,
 }
 
+impl FromStr for QueueStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        found.ok_or_else(|| format!("status must be one of {}", known()))
+    }
+}
+
 impl QueueStatus {
+    const ALL: [Self; 5] = [Self::Queued, Self::Processing, Self::Done, Self::DeadLetter, Self::Cancelled];
+
     /// The state as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -23,6 +23,16 @@ pub struct LeftToAnother {
     pub left_to_another: bool,
 }
 
+/// The answer to a call that reconciles.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ReconcileAnswer {
+    /// Another reconcile runs.
+    LeftToAnother(LeftToAnother),
+    /// The report of the run.
+    Ran(Report),
+}
+
 /// What a run found, did, and waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,10 +2,10 @@
 //!
 //! A published image knows which of the three a function belongs to; here they are the same.
 
+use af_api::messages::PayloadBody;
 use af_app::AppError;
 use af_app::access::worker_token::{self, Signed};
 use af_app::settings::public_url;
-use af_app::wire::PayloadBody;
 use af_app::worker::assignment;
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, InvalidId, WorkerId};
