@@ -21,4 +21,5 @@ pub mod secrets;
 pub mod skills;
 pub mod snapshots;
 pub mod telegram;
+pub mod worker;
 pub mod workers;

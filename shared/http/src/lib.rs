@@ -11,7 +11,6 @@ mod request_id;
 mod service;
 mod trace;
 
-pub use af_api::id::Id;
 pub use cursor::CursorKey;
 pub use extract::{
     ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
