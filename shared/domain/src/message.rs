@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::attachment::Attachment;
 use crate::attempt::Attempt;
 use crate::conversation::Priority;
-use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
+use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
@@ -102,6 +102,40 @@ pub struct Message {
     pub retried_by: Option<String>,
     /// The bot that is to fetch its attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
+}
+
+/// A message with its state at one moment.
+#[derive(Debug, Clone)]
+pub struct MessageView {
+    /// The message.
+    pub message: Message,
+    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
+    pub status: &'static str,
+    /// Claims that count towards the limit, with a running one.
+    pub attempts: u32,
+    /// When it is due next, while it is queued.
+    pub scheduled_for: Option<Timestamp>,
+    /// What its worker last said of its progress, while it runs.
+    pub progress: Option<String>,
+    /// Whether it was cancelled while it runs: its worker learns that with the next heartbeat.
+    pub cancelling: bool,
+    /// The attempt that runs.
+    pub running: Option<RunningAttempt>,
+    /// The moment of this state.
+    pub at: Timestamp,
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone)]
+pub struct RunningAttempt {
+    /// The fence of its claim.
+    pub fence: Fence,
+    /// Which one it is, from 1.
+    pub number: u32,
+    /// The worker that holds the lease.
+    pub worker: WorkerId,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
 }
 
 /// Who wrote a history entry.

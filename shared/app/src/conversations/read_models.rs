@@ -4,8 +4,10 @@ use af_domain::agent::conversation_of;
 use af_domain::attachment::{AttachmentState, MAX_WAIT, TOO_LATE};
 use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::{Conversation, Lease};
-use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
-use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Role};
+use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
+use af_domain::message::{
+    HistoryEntry, Message, MessageStatus, MessageView, PendingToolCall, Role, RunningAttempt,
+};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 pub use af_store::conversation::Before;
@@ -22,40 +24,6 @@ const MAX_HISTORY_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
 /// What stands around a text in an answer: escaped quotes and a comma or colon.
 const QUOTES_BYTES: u64 = 5;
-
-/// A message with its state as it is now.
-#[derive(Debug, Clone)]
-pub struct MessageView {
-    /// The message.
-    pub message: Message,
-    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
-    pub status: &'static str,
-    /// Claims so far that count, with a running one.
-    pub attempts: u32,
-    /// When it is due next, while it is queued.
-    pub scheduled_for: Option<Timestamp>,
-    /// What its worker last said of its progress, while it runs.
-    pub progress: Option<String>,
-    /// Whether it was cancelled while it runs: its worker is told with the next heartbeat.
-    pub cancelling: bool,
-    /// The attempt that runs.
-    pub running: Option<RunningAttempt>,
-    /// When it was looked at.
-    pub at: Timestamp,
-}
-
-/// An attempt that has not ended.
-#[derive(Debug, Clone)]
-pub struct RunningAttempt {
-    /// The fence of its claim.
-    pub fence: Fence,
-    /// Which one it is, from 1.
-    pub number: u32,
-    /// Who holds the lease.
-    pub worker: WorkerId,
-    /// When it was claimed.
-    pub claimed_at: Timestamp,
-}
 
 /// A conversation as its user sees it.
 #[derive(Debug, Clone)]

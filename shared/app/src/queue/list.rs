@@ -7,8 +7,8 @@ use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::place_in_conversation;
 
 use crate::conversations::read_models;
-use crate::conversations::read_models::MessageView;
 use crate::{App, AppError};
+use af_domain::message::MessageView;
 
 /// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
 const MAX_MESSAGES_PAGE_BYTES: u64 = 2 * 1024 * 1024;

@@ -58,6 +58,20 @@ impl ReleaseChannel {
     }
 }
 
+impl std::str::FromStr for ReleaseChannel {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for ReleaseChannel {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// How a skill's script is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ModuleFormat {
@@ -92,6 +106,20 @@ impl ModuleFormat {
             Self::Esm => "scripts/index.mjs",
             Self::Cjs => "scripts/index.cjs",
         }
+    }
+}
+
+impl std::str::FromStr for ModuleFormat {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for ModuleFormat {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -1,15 +1,14 @@
 //! Pages: `limit` and `cursor` in, `{items, nextCursor?}` out.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
-
-pub use crate::cursor::CursorKey;
+use utoipa::{IntoParams, ToSchema};
 
 /// One page of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// What the page holds, at most as many as the limit.
@@ -31,9 +30,23 @@ impl<T> Page<T> {
     }
 }
 
+/// The query of a listing without filters.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Items on the page, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
 /// How many items a page may hold: 1 to 200, 50 when nothing is said. A field of a query type, with
 /// `#[serde(default)]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit(u16);
 
 impl Limit {
@@ -56,6 +69,21 @@ impl Limit {
 impl Default for Limit {
     fn default() -> Self {
         Self(Self::DEFAULT)
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let limit = text.parse().ok().and_then(Self::new);
+        limit.ok_or_else(|| format!("limit must be a whole number from 1 to {}", Self::MAX))
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -1,28 +1,17 @@
 //! `GET /healthz` and `GET /readyz`: for whoever watches the deployment, without a key.
 
+use af_api::health::HealthBody;
 use af_domain::refusal::Code;
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::Shared;
 
-/// All is well.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Health)]
-pub struct Answer {
-    /// `ok`.
-    status: &'static str,
-}
-
-const OK: Answer = Answer { status: "ok" };
-
 /// The function runs.
-#[utoipa::path(get, path = "/healthz", tag = "deployment", responses((status = 200, body = Answer)))]
-pub async fn alive() -> Json<Answer> {
-    Json(OK)
+#[utoipa::path(get, path = "/healthz", tag = "deployment", responses((status = 200, body = HealthBody)))]
+pub async fn alive() -> Json<HealthBody> {
+    Json(HealthBody::ok())
 }
 
 /// The function runs and reaches the table.
@@ -31,11 +20,11 @@ pub async fn alive() -> Json<Answer> {
 /// 503 when it does not.
 #[utoipa::path(
     get, path = "/readyz", tag = "deployment",
-    responses((status = 200, body = Answer), (status = 503, description = "unavailable")),
+    responses((status = 200, body = HealthBody), (status = 503, description = "unavailable")),
 )]
-pub async fn ready(State(app): State<Shared>) -> Result<Json<Answer>, Problem> {
+pub async fn ready(State(app): State<Shared>) -> Result<Json<HealthBody>, Problem> {
     match app.store.ping().await {
-        Ok(()) => Ok(Json(OK)),
+        Ok(()) => Ok(Json(HealthBody::ok())),
         Err(error) => {
             tracing::error!(%error, "the table does not answer");
             Err(Problem::new(Code::Unavailable, "the table does not answer"))

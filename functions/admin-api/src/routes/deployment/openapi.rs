@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
 /// Generated from the functions' routes; a test holds it to them.
-const DOCUMENT: &str = include_str!("../../../../docs/openapi.json");
+const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
 /// Shows this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "deployment", responses((status = 200, body = Object)))]

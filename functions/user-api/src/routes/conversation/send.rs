@@ -1,44 +1,18 @@
 //! `POST /v1/users/{consumerUserId}/agents/{agentKey}/messages`: a user's message to the agent they are bound to.
 
-use std::collections::BTreeMap;
-
+use af_api::messages::{SendAnswer, SendRequest};
+use af_api::problem::IdempotencyHeader;
 use af_app::intake::send::{UserMessage, send as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, IdempotencyHeader, IdempotencyKey, Problem};
+use af_http::{ApiJson, ApiPath, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
 use tracing::Span;
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::ConsumerApp;
-
-/// What the user says.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// The text.
-    content: String,
-    /// More about it.
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-    /// When it is due, epoch ms; now when left out or past.
-    #[serde(default)]
-    scheduled_for: Option<u64>,
-    /// 0 to 100, higher runs first; the policy's default when left out.
-    #[serde(default)]
-    priority: Option<u64>,
-}
-
-/// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    message_id: String,
-}
 
 /// Accepts a message, once per idempotency key. The answer goes to the user's chat when the binding has one.
 ///
@@ -48,9 +22,9 @@ pub struct Answer {
 /// then.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
-    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(Request),
+    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),
     responses(
-        (status = 202, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 202, body = inline(SendAnswer)), (status = 404, description = "not_found"),
         (status = 409, description = "conflict, agent_disabled"),
         (status = 413, description = "payload_too_large"),
         (status = 422, description = "invalid_field, idempotency_mismatch"),
@@ -62,8 +36,8 @@ pub async fn send(
     ConsumerApp(caller): ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     key: Option<IdempotencyKey>,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
+    ApiJson(request): ApiJson<SendRequest>,
+) -> Result<(StatusCode, Json<SendAnswer>), Problem> {
     let said = UserMessage {
         content: request.content,
         metadata: request.metadata,
@@ -73,5 +47,5 @@ pub async fn send(
     };
     let accepted = use_case(&app, &user, &agent, said).await?;
     Span::current().record("message_id", accepted.message.as_str());
-    Ok((StatusCode::ACCEPTED, Json(Answer { message_id: accepted.message.to_string() })))
+    Ok((StatusCode::ACCEPTED, Json(SendAnswer { message_id: accepted.message.to_string() })))
 }

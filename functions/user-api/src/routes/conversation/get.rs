@@ -1,85 +1,19 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
 
+use af_api::conversations::{UserConversation, UserConversationQuery};
+use af_api::pages::Limit;
 use af_app::access::auth::cursor_secret;
 use af_app::conversations::read_models::{Before, ConversationView, Part, conversation as use_case};
-use af_app::wire::MessageBody;
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_domain::message::{HistoryEntry, PendingToolCall};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
-use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Problem};
+use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::ConsumerApp;
-
-/// Which part of the conversation.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Query {
-    /// Entries in each of the two lists, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// `nextHistoryCursor` of an answer before: older history.
-    #[serde(default)]
-    history_cursor: Option<String>,
-    /// `nextQueueCursor` of an answer before: older messages.
-    #[serde(default)]
-    queue_cursor: Option<String>,
-}
-
-/// A conversation as its user sees it. Times are epoch ms.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    conversation_id: String,
-    /// What was said, oldest first; the newest page unless a cursor asks for an older one.
-    context_history: Vec<EntryBody>,
-    /// Where older history begins; left out when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_history_cursor: Option<String>,
-    /// Tool calls that the agent made and that have not been answered.
-    pending_tool_calls: Vec<ToolCallBody>,
-    /// Messages in every state, newest first.
-    queue_items: Vec<MessageBody>,
-    /// Where older messages begin; left out when there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_queue_cursor: Option<String>,
-    /// Whether something waits or runs.
-    has_queued_jobs: bool,
-    latest_message_id: Option<String>,
-    /// When the user last said something, as far as the newest page of history goes back.
-    last_user_message_at: Option<u64>,
-    /// When the agent last did.
-    last_assistant_message_at: Option<u64>,
-}
-
-/// An entry of the history.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ConversationEntry)]
-pub struct EntryBody {
-    /// `user`, `assistant`, `system` or `tool`.
-    role: &'static str,
-    content: String,
-    at: u64,
-}
-
-/// A tool call that has not been answered.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = OpenToolCall)]
-pub struct ToolCallBody {
-    tool_name: String,
-    call_id: String,
-    /// Where it stands, in the agent's words.
-    status: String,
-}
 
 /// Shows a conversation.
 ///
@@ -87,15 +21,15 @@ pub struct ToolCallBody {
 /// 404 when the user and the agent have none yet.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
-    security(("apiKey" = ["admin", "app"])), params(Query),
-    responses((status = 200, body = inline(Answer)), (status = 404, description = "not_found")),
+    security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),
+    responses((status = 200, body = inline(UserConversation)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
     State(app): State<Shared>,
     _: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
-    ApiQuery(query): ApiQuery<Query>,
-) -> Result<Json<Answer>, Problem> {
+    ApiQuery(query): ApiQuery<UserConversationQuery>,
+) -> Result<Json<UserConversation>, Problem> {
     let cursors = Cursors::of(&app, &user, &agent).await?;
     let part = Part {
         limit: u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX)),
@@ -146,8 +80,8 @@ impl Cursors {
     }
 }
 
-fn answer(view: ConversationView, cursors: &Cursors) -> Answer {
-    Answer {
+fn answer(view: ConversationView, cursors: &Cursors) -> UserConversation {
+    UserConversation {
         conversation_id: view.conversation.to_string(),
         context_history: view.history.into_iter().map(Into::into).collect(),
         next_history_cursor: cursors.seal(HISTORY, view.older_history.map(|b| b.to_string()).as_deref()),
@@ -158,17 +92,5 @@ fn answer(view: ConversationView, cursors: &Cursors) -> Answer {
         latest_message_id: view.latest_message.map(|id| id.to_string()),
         last_user_message_at: view.last_user_message_at.map(Timestamp::as_millis),
         last_assistant_message_at: view.last_assistant_message_at.map(Timestamp::as_millis),
-    }
-}
-
-impl From<HistoryEntry> for EntryBody {
-    fn from(entry: HistoryEntry) -> Self {
-        Self { role: entry.role.as_str(), content: entry.content, at: entry.at.as_millis() }
-    }
-}
-
-impl From<PendingToolCall> for ToolCallBody {
-    fn from(call: PendingToolCall) -> Self {
-        Self { tool_name: call.tool_name, call_id: call.call_id, status: call.status }
     }
 }
