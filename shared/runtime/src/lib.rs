@@ -1,5 +1,5 @@
-//! What every crate above the domain may use, and what emulators use without the use cases: the clock, randomness, a
-//! small cache and the environment of a function.
+//! Shared runtime services: the clock, randomness, a small cache and the environment of a function. The
+//! emulators use them, too.
 
 pub mod cache;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
 
 use af_app::access::auth::cursor_secret;
-use af_app::conversations::read_models::{Before, ConversationView, Part, conversation as use_case};
+use af_app::conversations::read_models::{ConversationView, Part, ReadPosition, conversation as use_case};
 use af_app::wire::MessageBody;
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
@@ -131,11 +131,11 @@ impl Cursors {
         opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
     }
 
-    fn open_history(&self, cursor: Option<&str>) -> Result<Option<Before>, Refusal> {
+    fn open_history(&self, cursor: Option<&str>) -> Result<Option<ReadPosition>, Refusal> {
         const POINTER: &str = "/historyCursor";
         let Some(place) = self.open(POINTER, HISTORY, cursor)? else { return Ok(None) };
         // One that an earlier version of ours has sealed may read otherwise.
-        let before = Before::read(&place).ok_or_else(|| {
+        let before = ReadPosition::read(&place).ok_or_else(|| {
             Refusal::field(POINTER, "historyCursor is out of date; begin again without one")
         })?;
         Ok(Some(before))

@@ -2,7 +2,7 @@
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::{ConversationId, ConversationKey, HistoryCursor, WorkerId};
-use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
+use af_domain::policy::{Policies, SIGN_OF_LIFE_INTERVAL};
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
@@ -19,7 +19,7 @@ use crate::{App, AppError};
 /// Times a release is decided anew when others change the conversation meanwhile.
 const RELEASE_TRIES_MAX: usize = 3;
 /// How old the policies may be that a waiting worker looks for work by: somebody reads them anew with each sign of life.
-const POLICIES_GOOD_FOR: Millis = Millis::new(2 * SIGN_OF_LIFE_EVERY.as_millis());
+const POLICIES_GOOD_FOR: Millis = Millis::new(2 * SIGN_OF_LIFE_INTERVAL.as_millis());
 
 /// What a worker asks.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use af_app::conversations::get as use_case;
 use af_app::settings::policies;
-use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, Settled};
+use af_domain::conversation::{Conversation, EndedLease, Entry, Lease, Outcome, Owner, OwnerState};
 use af_domain::ids::ConversationId;
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -171,8 +171,8 @@ impl From<&Entry> for PendingBody {
     }
 }
 
-impl From<&Settled> for OutcomeBody {
-    fn from(settled: &Settled) -> Self {
+impl From<&EndedLease> for OutcomeBody {
+    fn from(settled: &EndedLease) -> Self {
         Self {
             fence: settled.lease.parts().fence.0,
             outcome: settled.outcome.as_str(),
