@@ -10,8 +10,8 @@ use af_domain::message::{
 };
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
-pub use af_store::conversation::Before;
-use af_store::conversation::{History, Stretch};
+pub use af_store::conversation::ReadPosition;
+use af_store::conversation::{History, HistoryRange};
 use af_store::conversation_key;
 
 use crate::{App, AppError, queue};
@@ -34,7 +34,7 @@ pub struct ConversationView {
     /// are large.
     pub history: Vec<HistoryEntry>,
     /// Where the page of older entries begins, when there may be one.
-    pub older_history: Option<Before>,
+    pub older_history: Option<ReadPosition>,
     /// Tool calls that have not been answered.
     pub pending_tool_calls: Vec<PendingToolCall>,
     /// The newest messages, newest first, or those before an earlier page. Fewer than asked for where they are large.
@@ -163,7 +163,7 @@ pub struct Part {
     /// Entries of the history and messages, each at most so many.
     pub limit: u32,
     /// History before this place, where an earlier page ended; the newest when none.
-    pub history_before: Option<Before>,
+    pub history_before: Option<ReadPosition>,
     /// Messages before this place; the newest when none.
     pub items_before: Option<String>,
 }
@@ -184,7 +184,7 @@ pub async fn conversation(
     let budget = ContextBudget::new(limit, u64::MAX, MAX_HISTORY_PAGE_BYTES);
     let (meta, newest, older, items, latest) = tokio::join!(
         app.store.conversation(&key, true),
-        app.store.history(&key, Stretch::default(), budget.clone()),
+        app.store.history(&key, HistoryRange::default(), budget.clone()),
         older_history(app, &key, part.history_before.as_ref(), budget),
         queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
         latest_message(app, &id, part.items_before.is_some())
@@ -219,11 +219,11 @@ pub async fn conversation(
 async fn older_history(
     app: &App,
     key: &ConversationKey,
-    before: Option<&Before>,
+    before: Option<&ReadPosition>,
     budget: ContextBudget,
 ) -> Result<Option<History>, AppError> {
     match before {
-        Some(_) => Ok(Some(app.store.history(key, Stretch { since: None, before }, budget).await?)),
+        Some(_) => Ok(Some(app.store.history(key, HistoryRange { since: None, before }, budget).await?)),
         None => Ok(None),
     }
 }

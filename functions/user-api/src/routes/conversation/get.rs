@@ -3,7 +3,7 @@
 use af_api::conversations::{UserConversation, UserConversationQuery};
 use af_api::pages::Limit;
 use af_app::access::auth::cursor_secret;
-use af_app::conversations::read_models::{Before, ConversationView, Part, conversation as use_case};
+use af_app::conversations::read_models::{ConversationView, Part, ReadPosition, conversation as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::refusal::Refusal;
@@ -65,11 +65,11 @@ impl Cursors {
         opened.map_err(|refusal| Refusal { pointer: Some(pointer.to_owned()), ..refusal })
     }
 
-    fn open_history(&self, cursor: Option<&str>) -> Result<Option<Before>, Refusal> {
+    fn open_history(&self, cursor: Option<&str>) -> Result<Option<ReadPosition>, Refusal> {
         const POINTER: &str = "/historyCursor";
         let Some(place) = self.open(POINTER, HISTORY, cursor)? else { return Ok(None) };
         // One that an earlier version of ours has sealed may read otherwise.
-        let before = Before::read(&place).ok_or_else(|| {
+        let before = ReadPosition::read(&place).ok_or_else(|| {
             Refusal::field(POINTER, "historyCursor is out of date; begin again without one")
         })?;
         Ok(Some(before))

@@ -1,5 +1,5 @@
-//! What an audit reads: a conversation with its place in the ready index, the states of messages, and all
-//! conversations page by page.
+//! The reads of a consistency check: a conversation with its partition in the ready index, the states of
+//! messages, and a scan over all conversations.
 
 use std::collections::BTreeMap;
 
@@ -8,67 +8,71 @@ use af_domain::ids::{ConversationKey, MessageId};
 use af_domain::message::MessageStatus;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::MAX_BATCH_GET_KEYS;
 use super::item::conversation_from;
+use crate::batch::MAX_BATCH_GET_KEYS;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value};
 use crate::keys::Key;
 use crate::{Store, StoreError, keys};
 
-/// What a conversation must have to be looked at: work, a lease, an owner or a ready key, or no partition of the ready
-/// index, without which the next message would not be found. All others are at rest and as they should be.
+/// The filter for conversations that must be checked: they have work, a lease, an owner or a ready key, or
+/// they lack a partition in the ready index, without which their next message would not be found. All other
+/// conversations are idle and consistent.
 const MAY_BE_MALFORMED: &str = "begins_with(#pk, :conversations) AND #sk = :meta AND (attribute_exists(#ow) OR \
     attribute_exists(#ls) OR attribute_exists(#rk) OR attribute_not_exists(#rp) OR size(#pe) > :none)";
 
-/// A conversation as it is stored, with what an audit needs besides.
+/// A conversation as it is stored, with its index partition.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredConversation {
     /// The conversation.
     pub conversation: Conversation,
-    /// Its partition of the ready index.
+    /// The partition in the ready index.
     pub partition: Option<String>,
 }
 
-impl Stored {
-    /// Whether its partition is one of `shards` that are read.
-    pub fn is_listed(&self, shards: u64) -> bool {
+impl StoredConversation {
+    /// Whether the partition is one of the `shards` partitions that workers read.
+    pub fn is_in_shards(&self, shards: u64) -> bool {
         let partition = self.partition.as_deref();
         (0..shards).any(|shard| partition == Some(keys::ready_shard(shard).as_str()))
     }
 }
 
-/// A conversation that a walk came by.
+/// A conversation that a scan end_failed_attempt.
 #[derive(Debug)]
-pub struct Passed {
-    /// Its id, or its partition where the item does not say.
+pub struct ScannedConversation {
+    /// The conversation id, or the partition key if the item contains no id.
     pub name: String,
-    /// What is stored; an error when it cannot be read.
-    pub stored: Result<Stored, StoreError>,
+    /// The stored conversation, or an error if it cannot be parsed.
+    pub stored: Result<StoredConversation, StoreError>,
 }
 
-/// One page of a walk over all conversations.
+/// One page of a scan over all conversations.
 #[derive(Debug)]
-pub struct Walked {
-    /// Those that may be malformed.
-    pub passed: Vec<Passed>,
-    /// Where the next page begins; none at the end.
+pub struct ScanPage {
+    /// The conversations that may be malformed.
+    pub conversations: Vec<ScannedConversation>,
+    /// The start of the next page; `None` at the end.
     pub next: Option<Key>,
 }
 
 impl Store {
-    /// The conversation in this partition with its place in the ready index, strongly consistent.
+    /// Returns the conversation in this partition with its index partition, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
-    pub async fn stored(&self, key: &ConversationKey) -> Result<Option<Stored>, StoreError> {
+    /// Returns an error if the table does not answer or the item is malformed.
+    pub async fn stored_conversation(
+        &self,
+        key: &ConversationKey,
+    ) -> Result<Option<StoredConversation>, StoreError> {
         let item = self.get(keys::conversation(key), true).await?;
         item.as_ref().map(stored_from).transpose()
     }
 
-    /// The states of these messages, those that exist, strongly consistent.
+    /// Returns the states of those of these messages that exist, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn message_states(
         &self,
         messages: &[MessageId],
@@ -76,7 +80,7 @@ impl Store {
         let mut states = BTreeMap::new();
         for batch in messages.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|id| keys::message(id).attributes()).collect();
-            for item in self.batch_get_now(batch).await? {
+            for item in self.batch_get_consistent(batch).await? {
                 let reader = Reader::of(&item);
                 let id = reader.text("pk")?.trim_start_matches("M#").to_owned();
                 let id = MessageId::parse(id).map_err(|e| reader.malformed("pk", &e.to_string()))?;
@@ -88,13 +92,13 @@ impl Store {
         Ok(states)
     }
 
-    /// One page of a walk over the whole table, which reads `items` items whatever they are and returns the
-    /// conversations among them that may be malformed; eventually consistent. Only for an operator's call: it costs
-    /// what it reads, not what it finds.
+    /// Scans one page of the whole table. It reads `items` items of any kind and returns the conversations
+    /// among them that may be malformed. The read is eventually consistent. Only operator calls use it,
+    /// because it is billed for all items that it reads.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn walk(&self, items: i32, from: Option<&Key>) -> Result<Walked, StoreError> {
+    /// Returns an error if the table does not answer.
+    pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage, StoreError> {
         let answer = self
             .client
             .scan()
@@ -110,11 +114,14 @@ impl Store {
             .await
             .map_err(|e| StoreError::from_sdk("Scan", &e))?;
         let next = answer.last_evaluated_key.as_ref().map(key_of).transpose()?;
-        let pass = |item: &Item| {
+        let scanned = |item: &Item| {
             let part = |name| item.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).cloned();
-            Passed { name: part("cid").or_else(|| part("pk")).unwrap_or_default(), stored: stored_from(item) }
+            ScannedConversation {
+                name: part("cid").or_else(|| part("pk")).unwrap_or_default(),
+                stored: stored_from(item),
+            }
         };
-        Ok(Walked { passed: answer.items().iter().map(pass).collect(), next })
+        Ok(ScanPage { conversations: answer.items().iter().map(scanned).collect(), next })
     }
 }
 
@@ -123,7 +130,7 @@ fn key_of(item: &Item) -> Result<Key, StoreError> {
     Ok(Key { pk: reader.text("pk")?.to_owned(), sk: reader.text("sk")?.to_owned() })
 }
 
-fn stored_from(item: &Item) -> Result<Stored, StoreError> {
+fn stored_from(item: &Item) -> Result<StoredConversation, StoreError> {
     let partition = Reader::of(item).text_if("rp")?.map(str::to_owned);
-    Ok(Stored { conversation: conversation_from(item)?, partition })
+    Ok(StoredConversation { conversation: conversation_from(item)?, partition })
 }

@@ -1,9 +1,9 @@
-//! Lives of a conversation: any sequence of what may happen to it.
+//! Any sequence of transitions of a conversation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use af_domain::conversation::{
-    Conversation, Cut, Entry, Failure, GivenBack, Outcome, Priority, Queue, Settled,
+    Conversation, EndedLease, Entry, FailedAttempt, Failure, Outcome, Priority, Queue, RecoverCause,
 };
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::policy::{OnRetry, Policies};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::config;
 
-/// Things that happen in one life, and the claims that a message may have.
+/// The steps of one sequence, and the claims that a message may have.
 const MAX_STEPS: usize = 60;
 const MAX_ATTEMPTS: u32 = 3;
 const BEGIN: Timestamp = Timestamp::from_millis(1_000_000);
@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A conversation, and what was seen of it.
+/// A conversation, and the observations that the invariants need.
 struct Life {
     now: Timestamp,
     policies: Policies,
@@ -49,7 +49,7 @@ struct Life {
     /// Messages that are done or dead letters.
     ended: BTreeSet<MessageId>,
     leases: BTreeSet<LeaseId>,
-    /// The latest attempt of each message, and the fence of its first.
+    /// The latest attempt of each message, and the fence of its first claim.
     attempts: BTreeMap<MessageId, (u32, Fence)>,
     claims: u64,
 }
@@ -145,26 +145,26 @@ impl Life {
         let Some(lease) = self.conversation.lease.clone() else { return Ok(()) };
         let failure = Failure { error: "no".to_owned(), retryable };
         let back = self.conversation.fail(&lease.id, failure, jitter, self.now, &self.policies);
-        let back = back.map_err(|not_held| TestCaseError::fail(format!("{not_held:?}")))?;
+        let back = back.map_err(|lease_error| TestCaseError::fail(format!("{lease_error:?}")))?;
         let again = retryable && lease.entry.attempts < MAX_ATTEMPTS;
         prop_assert_eq!(matches!(back.outcome, Outcome::Requeued { .. }), again);
-        self.give_back(back)
+        self.fail_attempt(back)
     }
 
     fn recover(&mut self, gone: bool) -> Result<(), TestCaseError> {
         let lease = self.conversation.lease.clone();
         let over = lease.is_some_and(|lease| gone || lease.expires_at <= self.now);
         let back = self.conversation.recover(
-            if gone { Cut::WorkerGone } else { Cut::Expired },
+            if gone { RecoverCause::WorkerGone } else { RecoverCause::Expired },
             0.0,
             self.now,
             &self.policies,
         );
         prop_assert_eq!(back.is_some(), over);
-        back.map_or(Ok(()), |back| self.give_back(back))
+        back.map_or(Ok(()), |back| self.fail_attempt(back))
     }
 
-    fn give_back(&mut self, back: GivenBack) -> Result<(), TestCaseError> {
+    fn fail_attempt(&mut self, back: FailedAttempt) -> Result<(), TestCaseError> {
         match back.outcome {
             Outcome::Requeued { not_before } => prop_assert!(not_before >= self.now),
             _ => prop_assert!(self.ended.insert(back.entry.message.clone()), "ended twice"),
@@ -172,11 +172,11 @@ impl Life {
         self.become_of(back.after)
     }
 
-    /// As the store does it: the claim has left the keys of what waits behind.
+    /// Completes like the store: the claim has already updated the index keys.
     fn complete(&mut self) -> Result<(), TestCaseError> {
         let mut after = self.conversation.clone();
         let Some(lease) = after.lease.take() else { return Ok(()) };
-        after.last = Some(Settled { lease: lease.id, outcome: Outcome::Done, recovered: false });
+        after.last = Some(EndedLease { lease: lease.id, outcome: Outcome::Done, recovered: false });
         after.version += 1;
         prop_assert!(self.ended.insert(lease.entry.message), "ended twice");
         self.become_of(after)
@@ -199,7 +199,7 @@ impl Life {
         Ok(())
     }
 
-    /// What holds after every step.
+    /// The invariants after every step.
     fn check(&self) -> Result<(), TestCaseError> {
         let now = &self.conversation;
         let running = usize::from(now.lease.is_some());
@@ -228,7 +228,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_life_of_a_conversation_breaks_its_invariants(
+    fn no_sequence_of_steps_breaks_the_invariants(
         steps in prop::collection::vec(step(), 1..MAX_STEPS),
         on_retry in prop_oneof![Just(OnRetry::Block), Just(OnRetry::Overtake)],
     ) {
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_was_accepted_ends_when_workers_go_on(
+    fn every_accepted_message_ends_if_workers_continue(
         steps in prop::collection::vec(step(), 1..MAX_STEPS),
         on_retry in prop_oneof![Just(OnRetry::Block), Just(OnRetry::Overtake)],
     ) {
@@ -247,7 +247,7 @@ proptest! {
         for step in &steps {
             life.take(step)?;
         }
-        // A message may run before this, and each of the others waits for at most one backoff.
+        // One message may already run, and each other message waits for at most one backoff.
         for _ in 0..=2 * life.accepted {
             for step in [Step::Complete, Step::Release, Step::Wait { ms: 150_000 }, Step::Claim { worker: 0 }] {
                 life.take(&step)?;

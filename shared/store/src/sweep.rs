@@ -1,4 +1,4 @@
-//! The index of what expires: items with an object in the bucket that must go, by when.
+//! The expiry index: items whose object in the bucket must be deleted, ordered by expiry.
 
 use af_domain::time::Timestamp;
 
@@ -6,19 +6,20 @@ use crate::expression::names_in;
 use crate::item::{Item, Value};
 use crate::{Store, StoreError, keys};
 
-/// Where a page of what is due ended.
+/// The position after a page of expired items.
 #[derive(Debug, Clone)]
-pub struct DueCursor(Item);
+pub struct SweepCursor(Item);
 
 impl Store {
-    /// One page of the items of `partition` that are due by `now`, longest due first; keys only, eventually consistent.
-    pub(crate) async fn due(
+    /// Returns one page of the items of `partition` that have expired by `now`, the earliest expiry first.
+    /// The items contain only keys. The read is eventually consistent.
+    pub(crate) async fn expired_page(
         &self,
         partition: &str,
         now: Timestamp,
         limit: i32,
-        after: Option<DueCursor>,
-    ) -> Result<(Vec<Item>, Option<DueCursor>), StoreError> {
+        after: Option<SweepCursor>,
+    ) -> Result<(Vec<Item>, Option<SweepCursor>), StoreError> {
         let answer = self
             .client
             .query()
@@ -33,6 +34,6 @@ impl Store {
             .send()
             .await
             .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.map(DueCursor)))
+        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.map(SweepCursor)))
     }
 }
