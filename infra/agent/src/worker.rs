@@ -30,7 +30,7 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Interval of the signs of life during long work without calls to the server. A worker that is silent for two minutes
 /// counts as dead. The server records signs of life once a minute, so the last one may be a minute old when the work begins.
-const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
+const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Most tries of the final release. Without it the server notices that the worker has stopped, only later.
 const MAX_FAREWELLS: usize = 3;
@@ -213,7 +213,7 @@ impl Worker {
     async fn with_signs_of_life<T>(&self, work: impl Future<Output = T>) -> T {
         let signs = async {
             loop {
-                sleep(SIGN_OF_LIFE_EVERY).await;
+                sleep(SIGN_OF_LIFE_INTERVAL).await;
                 if let Err(error) = self.api.control(self.conversation_id.as_deref()).await {
                     tracing::debug!(worker_id = self.worker_id, %error, "a sign of life failed");
                 }

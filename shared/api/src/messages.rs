@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use af_domain::attachment::{Attachment, AttachmentState};
 use af_domain::attempt::Attempt;
-use af_domain::ids::{AgentKey, ConversationId};
-use af_domain::message::Payload;
+use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_domain::message::{MessageView, Payload, RunningAttempt};
 use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -259,6 +259,57 @@ impl From<Attempt> for AttemptBody {
             ended_by: Some(attempt.ended_by.as_str().to_owned()),
             error: attempt.error,
         }
+    }
+}
+
+impl From<RunningAttempt> for AttemptBody {
+    fn from(attempt: RunningAttempt) -> Self {
+        Self {
+            number: attempt.number,
+            fence: attempt.fence.0,
+            worker_id: attempt.worker.to_string(),
+            claimed_at: attempt.claimed_at.as_millis(),
+            ended_at: None,
+            outcome: "running".to_owned(),
+            ended_by: None,
+            error: None,
+        }
+    }
+}
+
+impl From<MessageView> for MessageBody {
+    fn from(view: MessageView) -> Self {
+        let message = view.message;
+        // A provider is never blank: a payload without one was not read.
+        let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
+        Self {
+            message_id: message.id.to_string(),
+            conversation_id: message.conversation.to_string(),
+            agent_key: message.agent.to_string(),
+            status: view.status.to_owned(),
+            priority: message.priority.get(),
+            attempts: view.attempts,
+            scheduled_for: view.scheduled_for.map(Timestamp::as_millis),
+            enqueued_at: message.enqueued_at.as_millis(),
+            finished_at: message.finished_at.map(Timestamp::as_millis),
+            last_error: message.last_error,
+            reply: message.reply,
+            progress: view.progress,
+            cancelling: view.cancelling,
+            payload: payload.map(|payload| PayloadBody::new(payload, view.at)),
+        }
+    }
+}
+
+impl CancelBody {
+    /// The answer for a message that has ended.
+    pub fn cancelled(id: &MessageId) -> Self {
+        Self { message_id: id.to_string(), status: "cancelled".to_owned(), cancelling: false }
+    }
+
+    /// The answer for a message that still runs.
+    pub fn cancelling(id: &MessageId) -> Self {
+        Self { message_id: id.to_string(), status: "processing".to_owned(), cancelling: true }
     }
 }
 

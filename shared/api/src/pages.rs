@@ -1,6 +1,7 @@
 //! Pages: `limit` and `cursor` in, `{items, nextCursor?}` out.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -68,6 +69,21 @@ impl Limit {
 impl Default for Limit {
     fn default() -> Self {
         Self(Self::DEFAULT)
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let limit = text.parse().ok().and_then(Self::new);
+        limit.ok_or_else(|| format!("limit must be a whole number from 1 to {}", Self::MAX))
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -7,7 +7,7 @@ use af_api::worker::skills::{Manifest, ManifestFile, ManifestSkill};
 use af_domain::ids::SkillSlug;
 use af_domain::refusal::Refusal;
 use af_domain::skill::bundle::{Bundle, GivenFile, SkillFile, sha256};
-use af_domain::skill::channel::CHANNEL_SKILLS_MAX;
+use af_domain::skill::channel::MAX_CHANNEL_SKILLS;
 use af_domain::skill::{LAYOUT_VERSION, MANAGED_BY, MARKER, ModuleFormat};
 use serde::Deserialize;
 
@@ -55,7 +55,7 @@ pub fn checked(manifest: Manifest, channel: &str) -> Result<Vec<Folder>, BadMani
     if manifest.release_channel != channel {
         return Err(BadManifest::Whole("it is of another release channel"));
     }
-    if manifest.skills.len() > CHANNEL_SKILLS_MAX {
+    if manifest.skills.len() > MAX_CHANNEL_SKILLS {
         return Err(BadManifest::Whole("it has more skills than a channel may have"));
     }
     let mut names = BTreeSet::new();

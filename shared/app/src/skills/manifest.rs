@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{App, AppError};
 
 /// Times the channel is read anew because a skill was deleted while its files were read.
-const READ_TRIES_MAX: usize = 3;
+const MAX_READ_TRIES: usize = 3;
 /// The one workspace there is.
 pub(crate) const WORKSPACE_ID: &str = "default";
 
@@ -96,7 +96,7 @@ pub async fn manifest(
     name: ReleaseChannel,
     known: impl Fn(&str) -> bool,
 ) -> Result<Fetched, AppError> {
-    for _ in 0..READ_TRIES_MAX {
+    for _ in 0..MAX_READ_TRIES {
         let channel = app.store.skill_channel(name).await?;
         let manifest_version = version_of(&channel);
         if known(&manifest_version) {

@@ -27,13 +27,13 @@ use crate::{App, AppError};
 
 /// Times a change is decided anew because somebody changed the skill or its channel meanwhile. Operators are few, but
 /// a pipeline may deploy many skills to one channel at once.
-const CHANGE_TRIES_MAX: usize = 10;
+const MAX_CHANGE_TRIES: usize = 10;
 /// Most characters of the name of who does something.
-const ACTOR_CHARS_MAX: usize = 100;
+const MAX_ACTOR_CHARS: usize = 100;
 
 /// Who does something, now.
 fn stamp(app: &App, actor: &str) -> Result<Stamp, Refusal> {
-    check_text("actor", actor, 1, ACTOR_CHARS_MAX)?;
+    check_text("actor", actor, 1, MAX_ACTOR_CHARS)?;
     Ok(Stamp { at: app.now(), by: actor.to_owned() })
 }
 
