@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
 /// Largest update read. Telegram's own are far smaller; what is larger is ignored, for it would only come again.
-const UPDATE_BYTES_MAX: usize = 1024 * 1024;
+const MAX_UPDATE_BYTES: usize = 1024 * 1024;
 
 struct Webhook {
     app: App,
@@ -73,7 +73,7 @@ async fn update(
     }
     let secret = headers.get(SECRET_HEADER).and_then(|v| v.to_str().ok());
     // A body that is too large or broken off still needs the secret to be told so.
-    let body = axum::body::to_bytes(body, UPDATE_BYTES_MAX).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, MAX_UPDATE_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
         Handled::Enqueued { message, duplicate } => UpdateAnswer {

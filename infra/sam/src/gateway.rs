@@ -23,7 +23,7 @@ use serde_json::json;
 use tower::ServiceExt;
 
 /// Bytes of a request's body: the quota of HTTP APIs.
-const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Bytes of a file that a published image uploads through a function (`/w/{token}/…`). A deployment takes less than the
 /// quota, for the function is given an event of 6 MB at most; here nothing stands in the way of a real image's files.
 const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -190,7 +190,7 @@ async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
     let Some(function) = target.map(|target| target.function.clone()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
-    let body_bytes_max = if path.first() == Some(&"w") { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX };
+    let body_bytes_max = if path.first() == Some(&"w") { UPLOAD_BYTES_MAX } else { MAX_BODY_BYTES };
     match whole(request, body_bytes_max).await {
         Ok(request) => call(function, request).await,
         Err(refusal) => refusal,

@@ -1,6 +1,6 @@
 //! Conversations, as operators and as users see them.
 
-use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, Settled};
+use af_domain::conversation::{Conversation, EndedLease, Entry, Lease, Outcome, Owner, OwnerState};
 use af_domain::message::{HistoryEntry, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -256,13 +256,13 @@ impl From<&Entry> for PendingBody {
             priority: entry.priority.get(),
             scheduled_for: entry.due.max(entry.not_before).as_millis(),
             attempts: entry.attempts,
-            max_attempts: entry.attempts_max,
+            max_attempts: entry.max_attempts,
         }
     }
 }
 
-impl From<&Settled> for OutcomeBody {
-    fn from(settled: &Settled) -> Self {
+impl From<&EndedLease> for OutcomeBody {
+    fn from(settled: &EndedLease) -> Self {
         Self {
             fence: settled.lease.parts().fence.0,
             outcome: settled.outcome.as_str().to_owned(),

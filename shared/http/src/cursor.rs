@@ -12,7 +12,7 @@ use sha2::Sha256;
 const TAG_BYTES: usize = 16;
 
 /// The longest cursor that is looked at, in characters. Ours hold a table key or two, some hundred bytes.
-const CURSOR_CHARS_MAX: usize = 4_096;
+const MAX_CURSOR_CHARS: usize = 4_096;
 
 /// Keeps these signatures apart from others that the same key material may make.
 const PURPOSE: &[u8] = b"agent-factory cursor 1\0";
@@ -64,7 +64,7 @@ impl CursorKey {
     }
 
     fn read(&self, cursor: &str) -> Option<String> {
-        if cursor.len() > CURSOR_CHARS_MAX {
+        if cursor.len() > MAX_CURSOR_CHARS {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;

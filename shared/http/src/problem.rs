@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 const RATE_LIMIT_RETRY_SECS: u64 = 1;
 
 /// How many causes of a fault are logged: chains are short, and one that is not must not flood the log.
-const CAUSES_MAX: usize = 16;
+const MAX_CAUSES: usize = 16;
 
 /// What a handler answers instead of its result. The request id is put in by [`crate::service`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +193,6 @@ impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let causes = std::iter::successors(self.0.source(), |&cause| cause.source());
-        causes.take(CAUSES_MAX).try_for_each(|cause| write!(f, ": {cause}"))
+        causes.take(MAX_CAUSES).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken from a caller, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 128;
+const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// A request's id: the caller's `X-Request-Id`, or one of ours. An extractor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl RequestId {
 }
 
 fn acceptable(id: &HeaderValue) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 impl fmt::Display for RequestId {

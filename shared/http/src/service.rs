@@ -18,7 +18,7 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 
 /// The largest body that a handler is given. Lambda takes 6 MB for the whole event, in which the body is a JSON
 /// string and may have grown by its escapes.
-pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The route that a request without one is logged under. Its path is not logged: it may hold a worker's token.
 const UNMATCHED: &str = "unmatched";
@@ -30,7 +30,7 @@ pub fn service(router: Router) -> Router {
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(observe))
 }
 

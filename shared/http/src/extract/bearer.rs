@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::problem::Problem;
 
 /// The longest key or token that is looked at, in bytes. Ours are under 200; a JWT may take a few thousand.
-const TOKEN_BYTES_MAX: usize = 8_192;
+const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750). Redacted in `Debug`.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Bearer {
 fn token(text: &str) -> Option<Bearer> {
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim_matches(' ');
-    let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
     (scheme.eq_ignore_ascii_case("bearer") && fits).then(|| Bearer(token.into()))
 }
 

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The longest key, in bytes.
-const KEY_BYTES_MAX: usize = 255;
+const MAX_KEY_BYTES: usize = 255;
 
 /// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. Take it as `Option<IdempotencyKey>`: no header
 /// is no key; taken bare, the header is required.
@@ -29,11 +29,11 @@ impl IdempotencyKey {
         let Some(value) = values.next() else {
             return Ok(None);
         };
-        let fits = (1..=KEY_BYTES_MAX).contains(&value.len())
+        let fits = (1..=MAX_KEY_BYTES).contains(&value.len())
             && value.as_bytes().iter().all(u8::is_ascii_graphic)
             && values.next().is_none();
         let text = value.to_str().ok().filter(|_| fits).ok_or_else(|| {
-            invalid(format!("the {IDEMPOTENCY_KEY} header must be 1 to {KEY_BYTES_MAX} visible ASCII characters, given once"))
+            invalid(format!("the {IDEMPOTENCY_KEY} header must be 1 to {MAX_KEY_BYTES} visible ASCII characters, given once"))
         })?;
         Ok(Some(Self(text.to_owned())))
     }

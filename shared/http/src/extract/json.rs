@@ -61,7 +61,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 fn unreadable(rejection: &BytesRejection) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body may have {} bytes at most", crate::BODY_BYTES_MAX);
+        let detail = format!("the body may have {} bytes at most", crate::MAX_BODY_BYTES);
         return Refusal::new(Code::PayloadTooLarge, detail);
     }
     Refusal::new(Code::MalformedRequest, "the body broke off")

@@ -9,7 +9,7 @@ use http::header::HOST;
 use http::request::Parts;
 
 /// The longest host that is believed: a DNS name with a port.
-const HOST_CHARS_MAX: usize = 260;
+const MAX_HOST_CHARS: usize = 260;
 
 /// The URL by which the request reached us, without a path: `X-Forwarded-Host`, else `Host`, and the scheme of
 /// `X-Forwarded-Proto`, else `http` for a loopback host and `https` for any other. None without a usable host.
@@ -37,7 +37,7 @@ fn first<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn is_host(host: &str) -> bool {
-    host.len() <= HOST_CHARS_MAX
+    host.len() <= MAX_HOST_CHARS
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
 }
 

@@ -6,7 +6,7 @@ use af_domain::refusal::Refusal;
 use serde_path_to_error::{Path, Segment};
 
 /// How much of a name that the caller made up is repeated, in characters.
-const NAME_CHARS_MAX: usize = 128;
+const MAX_NAME_CHARS: usize = 128;
 
 /// The refusal for an error that serde found at `path`. It names types and fields, never values: a value may be a
 /// secret in the wrong place, and refusals may be logged.
@@ -90,7 +90,7 @@ fn push_once(pointer: &mut String, token: &str) {
 
 /// Names come from the caller too, and may be as long as the body.
 fn shortened(name: &str) -> Cow<'_, str> {
-    match name.char_indices().nth(NAME_CHARS_MAX) {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
         Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
         None => Cow::Borrowed(name),
     }

@@ -25,7 +25,7 @@ pub async fn get(
     _: Viewer,
     ApiPath(id): ApiPath<ConversationId>,
 ) -> Result<Json<ConversationBody>, Problem> {
-    let policies = policies::in_force(&app).await?;
     let conversation = use_case(&app, &id).await?;
+    let policies = policies::for_agent(&app, &conversation.agent).await?;
     Ok(Json(ConversationBody::new(&conversation, &policies, app.now())))
 }

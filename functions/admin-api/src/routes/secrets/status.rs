@@ -13,7 +13,7 @@ use crate::Shared;
 use crate::caller::Viewer;
 
 /// Most refs of one request: five batches of Secrets Manager, and a query string that every proxy lets through.
-const REFS_MAX: usize = 100;
+const MAX_REFS: usize = 100;
 
 /// Answers for each ref, in the order asked for.
 ///
@@ -41,8 +41,8 @@ pub async fn status(
 
 fn parse(refs: &str) -> Result<Vec<SecretRef>, Refusal> {
     let names: Vec<&str> = refs.split(',').collect();
-    if names.len() > REFS_MAX {
-        return Err(Refusal::field("/refs", format!("refs must be at most {REFS_MAX} names")));
+    if names.len() > MAX_REFS {
+        return Err(Refusal::field("/refs", format!("refs must be at most {MAX_REFS} names")));
     }
     let invalid = |rule: &dyn std::fmt::Display| {
         Refusal::field("/refs", format!("refs, parted by commas: each {rule}"))
