@@ -1,4 +1,4 @@
-//! The caller's promise that two requests are one.
+//! The key by which a repeated request is recognised.
 
 use af_domain::refusal::Refusal;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -13,8 +13,8 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// The longest key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. Take it as `Option<IdempotencyKey>`: no header
-/// is no key; taken bare, the header is required.
+/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. `Option<IdempotencyKey>` makes the header
+/// optional; `IdempotencyKey` alone requires it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -39,7 +39,7 @@ impl IdempotencyKey {
     }
 }
 
-/// A header has no place in the body for a pointer to name.
+/// A header has no pointer, because pointers name fields of the body.
 fn invalid(detail: String) -> Refusal {
     Refusal { pointer: None, ..Refusal::field("", detail) }
 }

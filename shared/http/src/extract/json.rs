@@ -12,8 +12,8 @@ use serde_json::error::Category;
 use super::shape;
 use crate::problem::Problem;
 
-/// The body as a `T`. A body that is not JSON is 400 with line and column; one of the wrong shape, or with an unknown
-/// field (when `T` says `#[serde(deny_unknown_fields)]`), is 422 with a pointer; one over the limit is 413.
+/// The body as a `T`. A body that is not JSON is 400 with line and column. A body of the wrong shape, or with an unknown
+/// field when `T` has `#[serde(deny_unknown_fields)]`, is 422 with a pointer. A body over the limit is 413.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiJson<T>(pub T);
 

@@ -1,4 +1,4 @@
-//! `GET /v1/secrets?refs=a,b`: which secrets there are.
+//! `GET /v1/secrets?refs=a,b`: which secrets exist.
 
 use af_api::pages::Page;
 use af_api::secrets::{SecretBody, SecretsQuery};
@@ -12,13 +12,13 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Viewer;
 
-/// Most refs of one request: five batches of Secrets Manager, and a query string that every proxy lets through.
+/// The most names in one request: five batches of Secrets Manager, in a query string that every proxy accepts.
 const MAX_REFS: usize = 100;
 
-/// Answers for each ref, in the order asked for.
+/// Answers for each name, in the order of the request.
 ///
 /// # Errors
-/// 422 for no ref, too many, or one that is none.
+/// 422 for no name, too many names, or a name that breaks the rule.
 #[utoipa::path(
     get, path = "/v1/secrets", tag = "secrets",
     security(("apiKey" = ["admin", "read"])), params(SecretsQuery),
