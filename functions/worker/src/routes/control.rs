@@ -1,6 +1,6 @@
 //! `GET /v1/worker/control?conversationId=`: what a worker is told about itself.
 
-use af_app::worker::{control as use_case, expired};
+use af_app::worker::{ControlAnswer, control as use_case, expired};
 use af_domain::ids::ConversationId;
 use af_http::{ApiQuery, Id, Problem};
 use axum::Json;
@@ -47,9 +47,9 @@ pub async fn control(
     ApiQuery(query): ApiQuery<Query>,
 ) -> Result<Json<Answer>, Problem> {
     let conversation = query.conversation_id.as_ref().map(|id| &id.0);
-    let (control, next_poll) = match worker {
+    let ControlAnswer { control, next_poll } = match worker {
         Some(worker) => use_case(&app, &worker, conversation).await?,
-        None => expired(&app).await.map(|polled| (polled.control, polled.next_poll))?,
+        None => expired(&app).await.map(|p| ControlAnswer { control: p.control, next_poll: p.next_poll })?,
     };
     Ok(Json(Answer { control: control.into(), next_poll_ms: next_poll.as_millis() }))
 }

@@ -1,6 +1,6 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
-use af_app::worker::{Poll, Polled, expired, poll as use_case};
+use af_app::worker::{Ownership, Poll, Polled, Wants, expired, poll as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
 use af_http::{ApiJson, Problem, PublicUrl};
@@ -43,6 +43,29 @@ const fn yes() -> bool {
     true
 }
 
+impl Request {
+    fn wants(&self) -> Result<Wants, AppError> {
+        let since = self.since.as_deref().map(HistoryCursor::parse).transpose()?;
+        Ok(if self.load > 0 {
+            Wants::ControlOnly
+        } else if self.hydrate {
+            Wants::JobWithBundle { since }
+        } else {
+            Wants::Job
+        })
+    }
+
+    const fn ownership(&self) -> Ownership {
+        if !self.release {
+            Ownership::Keep
+        } else if self.discard {
+            Ownership::Discard
+        } else {
+            Ownership::Release
+        }
+    }
+}
+
 /// What a worker is answered.
 // It may hold secrets, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
@@ -73,17 +96,11 @@ pub async fn poll(
     let Some(worker) = worker else {
         return Ok(Json(answer(&app, &url, expired(&app).await?).await));
     };
+    let conversation = request.conversation_id.as_deref().map(ConversationId::parse).transpose();
     let request = Poll {
-        conversation: request
-            .conversation_id
-            .map(ConversationId::parse)
-            .transpose()
-            .map_err(AppError::from)?,
-        busy: request.load > 0,
-        hydrate: request.hydrate,
-        since: request.since.as_deref().map(HistoryCursor::parse).transpose().map_err(AppError::from)?,
-        release: request.release,
-        discard: request.discard,
+        conversation: conversation.map_err(AppError::from)?,
+        wants: request.wants()?,
+        ownership: request.ownership(),
         restores_at_boot: false,
     };
     let polled = use_case(&app, &worker, &request).await?;

@@ -7,7 +7,7 @@ use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_store::conversation::{Commit, Stored};
+use af_store::conversation::{Commit, GiveBack, Stored};
 
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
@@ -140,7 +140,11 @@ async fn mend(
     let (store, now) = (&app.store, app.now());
     Ok(match before.remedy(problem, now, policies) {
         Remedy::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
-            Some(back) => store.give_back_if_unchanged(before, &back, true, now, policies).await?,
+            Some(back) => match store.give_back_if_unchanged(before, &back, true, now, policies).await? {
+                GiveBack::Done => Commit::Done,
+                // The next look finds the missing message.
+                GiveBack::Stale | GiveBack::MessageMissing => Commit::Stale,
+            },
             None => Commit::Stale,
         },
         Remedy::Forget { messages, after } => {

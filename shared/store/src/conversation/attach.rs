@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use af_domain::ids::MessageId;
 
-use super::Held;
+use super::LeaseRef;
 use crate::expression::Update;
 use crate::item::Reader;
 use crate::write::Committed;
@@ -40,12 +40,12 @@ impl Store {
     /// When the table cannot answer; read again and merge again.
     pub async fn attach_if_leased(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         message: &MessageId,
         before: &BTreeMap<String, String>,
         after: &BTreeMap<String, String>,
     ) -> Result<Attach, StoreError> {
-        let lease = held.require(Update::of(keys::conversation(&held.lease.parts().conversation)));
+        let lease = leased.require(Update::of(keys::conversation(&leased.lease.parts().conversation)));
         let update = Update::of(keys::message(message))
             .set("wm", after)
             .when("attribute_exists(#pk)")

@@ -6,7 +6,7 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
 use super::item::{change, conversation_from, lease_of};
-use super::{Commit, Held};
+use super::{Commit, LeaseRef};
 use crate::expression::Update;
 use crate::item::Item;
 use crate::write::{Committed, Updated};
@@ -90,13 +90,13 @@ impl Store {
     /// When the table cannot answer; a heartbeat may be sent again.
     pub async fn heartbeat_if_leased(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         progress: Option<&str>,
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Option<Conversation>, StoreError> {
-        let mut update = held
-            .require(Update::of(keys::conversation(&held.lease.parts().conversation)))
+        let mut update = leased
+            .require(Update::of(keys::conversation(&leased.lease.parts().conversation)))
             .set("ls.ex", now + policies.lease.lease)
             .set("ow.sn", now);
         if let Some(progress) = progress {
@@ -171,8 +171,8 @@ impl Store {
 
 /// Whether the item that refused the write shows that an earlier sending of it was carried out.
 fn is_ours(old: Option<&Item>, lease: &LeaseId) -> Result<bool, StoreError> {
-    let held = old.map(lease_of).transpose()?.flatten();
-    Ok(held.is_some_and(|l| &l.id == lease))
+    let leased = old.map(lease_of).transpose()?.flatten();
+    Ok(leased.is_some_and(|l| &l.id == lease))
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the callers' last expression")]

@@ -14,7 +14,7 @@ use af_domain::transcript;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Held;
+use super::LeaseRef;
 use super::item::conversation_from;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
@@ -119,17 +119,17 @@ impl Store {
     /// When the table cannot answer; an append sent again answers `Done`.
     pub async fn append_if_leased(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         ordinal: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
         let after = ordinal.saturating_add(entries.len() as u64);
-        let append = self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await?;
+        let append = self.write_entries(leased, ordinal, ordinal, entries, pending_tool_calls).await?;
         if append != (Append::OutOfOrder { expected: after }) {
             return Ok(append);
         }
-        let (stands, _) = self.entries_of_lease(&held.lease.parts(), entries.len() as u64).await?;
+        let (stands, _) = self.entries_of_lease(&leased.lease.parts(), entries.len() as u64).await?;
         Ok(match transcript::place(&stands, entries) {
             transcript::Place::Known => Append::Done,
             transcript::Place::From(_) => append,
@@ -144,27 +144,27 @@ impl Store {
     /// When the table cannot answer.
     pub async fn rewrite_if_leased(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
     ) -> Result<Append, StoreError> {
-        self.write_entries(held, from, written, entries, None).await
+        self.write_entries(leased, from, written, entries, None).await
     }
 
     async fn write_entries(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
     ) -> Result<Append, StoreError> {
-        let id = held.lease;
+        let id = leased.lease;
         let lease = id.parts();
         let key = &lease.conversation;
         let after = from.saturating_add(entries.len() as u64);
-        let meta = held
+        let meta = leased
             .require(Update::of(keys::conversation(key)))
             .set("ls.h", after)
             .when("#ls.#h = :ordinal")
@@ -186,7 +186,7 @@ impl Store {
         }
         let Some(old) = committed.refusal(0).and_then(|r| r.old.as_ref()) else { return Ok(Append::NotHeld) };
         // Whoever else knows the lease's id is not told how far its holder has come.
-        if !conversation_from(old)?.lease.is_some_and(|lease| held.is_of(&lease)) {
+        if !conversation_from(old)?.lease.is_some_and(|lease| leased.is_of(&lease)) {
             return Ok(Append::NotHeld);
         }
         let appended = Reader::of(old).map_if("ls")?.map_or(Ok(0), |l| l.number("h"))?;

@@ -19,7 +19,7 @@ pub use attach::Attach;
 pub use audit::{Passed, Stored, Walked};
 pub use enqueue::{Enqueued, NewMessage};
 pub use history::{Append, Before, History, Stretch};
-pub use settle::{CompleteWith, Completed};
+pub use settle::{CompleteWith, Completed, GiveBack};
 
 pub(crate) use item::{change, conversation_from, key_from, waits_for_a_time};
 pub(crate) use owner::{as_commit, freed_meta};
@@ -45,19 +45,19 @@ pub enum Commit {
     Stale,
 }
 
-/// A lease as a worker names it in a call: all that is named must be that of the lease in force.
+/// A lease as a worker names it in a call. Every part that the call names must match the lease in force.
 #[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
+pub struct LeaseRef<'a> {
     /// The lease.
     pub lease: &'a LeaseId,
-    /// The message it is said to be for, where the call names one.
+    /// Its message, where the call names one.
     pub message: Option<&'a MessageId>,
-    /// Who calls.
+    /// The worker that calls.
     pub worker: &'a WorkerId,
 }
 
-impl Held<'_> {
-    /// Whether all that is named is that of `lease`.
+impl LeaseRef<'_> {
+    /// Whether every part matches `lease`.
     fn is_of(&self, lease: &Lease) -> bool {
         &lease.id == self.lease
             && &lease.worker == self.worker

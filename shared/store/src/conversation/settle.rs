@@ -9,9 +9,9 @@ use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
+use super::LeaseRef;
 use super::history::{Place, history_item, tool_calls_item};
 use super::item::{change, conversation_from, settled_item};
-use super::{Commit, Held};
 use crate::attempt::{given_back, remember};
 use crate::expression::Update;
 use crate::item::Writer;
@@ -42,6 +42,17 @@ pub enum Completed {
     NotHeld(NotHeld),
 }
 
+/// The result of giving a message back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveBack {
+    /// The message is given back.
+    Done,
+    /// The conversation has changed meanwhile; nothing was written.
+    Stale,
+    /// The message does not exist, so there is nothing to give back; nothing was written.
+    MessageMissing,
+}
+
 impl Store {
     /// Completes the message of a lease and appends to the history, in one transaction without a prior read. A message
     /// that was cancelled meanwhile ends as such, with what its agent said.
@@ -57,18 +68,18 @@ impl Store {
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Completed, StoreError> {
-        let held = Held { lease: id, message: Some(message), worker };
+        let leased = LeaseRef { lease: id, message: Some(message), worker };
         let mut outcome = Outcome::Done;
         let old = loop {
             let committed =
-                self.commit(self.completion(&held, message, with, outcome, now, policies)).await?;
+                self.commit(self.completion(&leased, message, with, outcome, now, policies)).await?;
             if committed.is_done() {
                 return Ok(completed(outcome));
             }
             let old = committed.refusal(0).and_then(|r| r.old.as_ref()).map(conversation_from).transpose()?;
             let lease = old.as_ref().and_then(|c| c.lease.as_ref()).filter(|l| &l.id == id);
             match lease {
-                Some(lease) if lease.cancelled && outcome == Outcome::Done && held.is_of(lease) => {
+                Some(lease) if lease.cancelled && outcome == Outcome::Done && leased.is_of(lease) => {
                     outcome = Outcome::Cancelled;
                 }
                 _ => break old,
@@ -76,7 +87,7 @@ impl Store {
         };
         let not_held = old.map_or(NotHeld::Stale, |conversation| conversation.not_held(id));
         // Which message a lease was for, the message alone remembers, also when later leases have ended since.
-        let message = self.message(message, now, true).await?.filter(|m| was_ended_under(m, &held));
+        let message = self.message(message, now, true).await?.filter(|m| was_ended_under(m, &leased));
         Ok(match message.map(|m| m.status) {
             Some(MessageStatus::Done) => Completed::Done,
             Some(MessageStatus::Cancelled) => Completed::Cancelled,
@@ -86,22 +97,22 @@ impl Store {
 
     fn completion(
         &self,
-        held: &Held<'_>,
+        leased: &LeaseRef<'_>,
         message: &MessageId,
         with: &CompleteWith,
         outcome: Outcome,
         now: Timestamp,
         policies: &Policies,
     ) -> Transaction {
-        let lease = held.lease.parts();
-        let settled = Settled { lease: held.lease.clone(), outcome, recovered: false };
+        let lease = leased.lease.parts();
+        let settled = Settled { lease: leased.lease.clone(), outcome, recovered: false };
         let (is_cancelled, status, end) = match outcome {
             Outcome::Cancelled => {
                 ("attribute_exists(#ls.#c)", MessageStatus::Cancelled, AttemptEnd::Cancelled)
             }
             _ => ("attribute_not_exists(#ls.#c)", MessageStatus::Done, AttemptEnd::Done),
         };
-        let meta = held
+        let meta = leased
             .require(Update::of(keys::conversation(&lease.conversation)))
             .when(is_cancelled)
             .set("la", settled_item(&settled))
@@ -112,7 +123,7 @@ impl Store {
         let attempt = Attempt {
             fence: lease.fence,
             number: lease.attempt,
-            worker: held.worker.clone(),
+            worker: leased.worker.clone(),
             claimed_at: lease.claimed_at,
             ended_at: now,
             end,
@@ -156,8 +167,8 @@ impl Store {
         recovered: bool,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
-        let Some(lease) = &before.lease else { return Ok(Commit::Stale) };
+    ) -> Result<GiveBack, StoreError> {
+        let Some(lease) = &before.lease else { return Ok(GiveBack::Stale) };
         let mut meta = change(before, &back.after, policies.queue.ready_shards)
             .when("#ls.#l = :lease")
             .bind(":lease", lease.id.as_str());
@@ -166,18 +177,12 @@ impl Store {
         }
         let transaction = returned(self.transaction().update(meta), before, lease, back, now, policies);
         let committed = self.commit(transaction).await?;
-        if committed.is_done() {
-            return Ok(Commit::Done);
-        }
-        match &committed {
-            Committed::Refused(refusals) if refusals.iter().all(|r| r.index == 1) => {
-                Err(StoreError::malformed(
-                    back.entry.message.as_str(),
-                    "a conversation names this message, but it does not exist",
-                ))
-            }
-            _ => Ok(Commit::Stale),
-        }
+        Ok(match &committed {
+            Committed::Done => GiveBack::Done,
+            // The second write is the message's.
+            Committed::Refused(refusals) if refusals.iter().all(|r| r.index == 1) => GiveBack::MessageMissing,
+            Committed::Refused(_) => GiveBack::Stale,
+        })
     }
 }
 
@@ -220,12 +225,12 @@ pub(super) fn forgotten_at(now: Timestamp, policies: &Policies) -> u64 {
 }
 
 /// Whether it was this worker that ended `message`, under this lease.
-fn was_ended_under(message: &Message, held: &Held<'_>) -> bool {
-    let lease = held.lease.parts();
+fn was_ended_under(message: &Message, leased: &LeaseRef<'_>) -> bool {
+    let lease = leased.lease.parts();
     let fence = lease.fence;
     message.key == lease.conversation
         && message.fence == Some(fence)
-        && message.attempt_log.iter().any(|a| a.fence == fence && &a.worker == held.worker)
+        && message.attempt_log.iter().any(|a| a.fence == fence && &a.worker == leased.worker)
 }
 
 const fn completed(outcome: Outcome) -> Completed {

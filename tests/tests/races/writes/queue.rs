@@ -10,7 +10,7 @@ use af_domain::conversation::Failure;
 use af_domain::ids::BotIdentity;
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::time::Millis;
-use af_store::conversation::Held as Names;
+use af_store::conversation::LeaseRef;
 use af_store::message::ended_payload;
 use af_tests::messages::photo;
 
@@ -46,14 +46,14 @@ pub async fn heartbeat_if_leased(world: &World, app: &App, times: usize) -> Vec<
     send!(times, app.store.heartbeat_if_leased(&names, Some("thinks"), app.now(), &policies()))
 }
 
-fn names(held: &Held) -> Names<'_> {
-    Names { lease: &held.lease, message: Some(&held.message), worker: &held.worker }
+fn names(held: &Held) -> LeaseRef<'_> {
+    LeaseRef { lease: &held.lease, message: Some(&held.message), worker: &held.worker }
 }
 
 pub async fn append_if_leased(world: &World, app: &App, times: usize) -> Vec<String> {
     let held = held(world).await;
     let entry = HistoryEntry { role: Role::User, content: "hello".into(), at: app.now() };
-    let names = Names { message: None, ..names(&held) };
+    let names = LeaseRef { message: None, ..names(&held) };
     send!(times, app.store.append_if_leased(&names, 0, std::slice::from_ref(&entry), None))
 }
 

@@ -3,7 +3,7 @@
 
 use af_app::AppError;
 use af_app::worker::bundle::Bundle;
-use af_app::worker::hydrate;
+use af_app::worker::{Hydrated, hydrate};
 use af_domain::ids::MessageId;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ struct Args {
 pub async fn run(mut call: Call) -> Result<Value, AppError> {
     let args: Args = call.args()?;
     let Ok(message) = MessageId::parse(args.message_id) else { return Ok(Value::Null) };
-    let Some((job, bundle)) = hydrate(&call.app, &call.worker, &message, None).await? else {
+    let Some(Hydrated { job, bundle }) = hydrate(&call.app, &call.worker, &message, None).await? else {
         return Ok(Value::Null);
     };
     let token = match job.payload.provider.as_str() {
