@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub use self::api::TokenSource;
-pub use self::limits::{Time, TokioTime};
+pub use af_runtime::time::{Time, TokioTime};
 
 /// Items of a page; Fly takes it for a wish and may answer fewer.
 const PAGE_LEN: u32 = 500;

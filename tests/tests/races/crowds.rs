@@ -3,7 +3,7 @@
 use af_app::App;
 use af_app::worker::{Poll, Wants, poll};
 use af_domain::ids::{ConversationId, WorkerId};
-use af_local::aws::Meter;
+use af_emulator_aws::Meter;
 use futures::future::join_all;
 
 use crate::world::{Held, World, conversation};

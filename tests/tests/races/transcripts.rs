@@ -2,7 +2,7 @@
 
 use af_app::worker::transcribe;
 use af_domain::message::{HistoryEntry, Role};
-use af_store::conversation::{Append, LeaseRef};
+use af_store::conversation::{Append, LeaseRef as Names};
 use af_store::conversation_key;
 
 use crate::world::{World, conversation};
@@ -18,7 +18,7 @@ async fn of_two_that_have_seen_the_same_count_the_slower_one_is_not_taken_for_a_
     world.enqueue(&talk, None).await;
     let worker = world.worker("w", Some(&talk)).await;
     let held = world.claim(&worker, Some(&talk)).await;
-    let names = LeaseRef { lease: &held.lease, message: Some(&held.message), worker: &worker };
+    let names = Names { lease: &held.lease, message: Some(&held.message), worker: &worker };
     let (question, answer) = (said(&world, Role::User, "hello"), said(&world, Role::Assistant, "good day"));
     let store = &world.app.store;
     let fast = store.rewrite_if_leased(&names, 0, 0, std::slice::from_ref(&question)).await.unwrap();

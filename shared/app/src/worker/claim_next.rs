@@ -207,7 +207,7 @@ async fn claimable(
                 repairs.extend(repaired.map(|repaired| (conversation, repaired)));
             }
             // It is listed although it is not free. Without a repair every free worker would try it.
-            _ if conversation.is_listed_by_mistake(now) => mistakes.push(conversation.key),
+            _ if conversation.is_indexed_by_mistake(now) => mistakes.push(conversation.key),
             _ => {}
         }
     }

@@ -40,6 +40,6 @@ pub async fn complete(
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.
         Completed::Done | Completed::Cancelled => Ok(()),
-        Completed::NotHeld(_) => Err(stale_lease()),
+        Completed::LeaseLost(_) => Err(stale_lease()),
     }
 }

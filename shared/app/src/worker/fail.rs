@@ -1,10 +1,10 @@
 //! Fail: a worker ends an attempt without success and gives the message back.
 
-use af_domain::conversation::{Failure, Lease, NotHeld, Outcome};
+use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::Timestamp;
 use af_domain::worker::WorkerStatus;
-use af_store::conversation::GiveBack;
+use af_store::conversation::FailOutcome;
 
 use super::redact::redact;
 use crate::conversations::repair::examine;
@@ -102,13 +102,13 @@ async fn give_back(
         };
         let back = match back {
             Ok(back) => back,
-            Err(NotHeld::Settled(outcome)) => return failed(outcome),
-            Err(NotHeld::Stale) => return Err(stale_lease()),
+            Err(LeaseError::AlreadyEnded(outcome)) => return failed(outcome),
+            Err(LeaseError::Stale) => return Err(stale_lease()),
         };
-        match app.store.give_back_if_unchanged(&conversation, &back, false, now, &policies).await? {
-            GiveBack::Done => return failed(back.outcome),
-            GiveBack::Stale => {}
-            GiveBack::MessageMissing => {
+        match app.store.fail_if_unchanged(&conversation, &back, false, now, &policies).await? {
+            FailOutcome::Done => return failed(back.outcome),
+            FailOutcome::Stale => {}
+            FailOutcome::MessageMissing => {
                 Box::pin(examine(app, &key, true, &policies)).await?;
                 return Err(stale_lease());
             }

@@ -56,7 +56,7 @@ pub async fn append(
     let leased = LeaseRef { lease, message: None, worker };
     match app.store.append_if_leased(&leased, ordinal, &entries, pending_tool_calls).await? {
         Append::Done => Ok(()),
-        Append::NotHeld => Err(stale_lease()),
+        Append::LeaseLost => Err(stale_lease()),
         Append::OutOfOrder { expected } => {
             let detail =
                 format!("this lease has {expected} entries; send the next ones with ordinal {expected}");

@@ -44,7 +44,7 @@ pub async fn attach(
         check(&after)?;
         match app.store.attach_if_leased(&leased, message, &before, &after).await? {
             Attach::Done => return Ok(()),
-            Attach::NotHeld => return Err(stale_lease()),
+            Attach::LeaseLost => return Err(stale_lease()),
             Attach::Stale => {}
         }
     }

@@ -16,8 +16,8 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     // Each free worker takes one of them. The others need a worker that is started.
     let uncovered = &waiting[..waiting.len().saturating_sub(free(plan, observed, policies, now))];
     let live = observed.workers.len();
-    let workers_max = size(scaling.workers_max);
-    let room = workers_max.saturating_sub(live);
+    let max_workers = size(scaling.max_workers);
+    let room = max_workers.saturating_sub(live);
     let state = observed.state_now();
     let step = state.spawns_at_once(size(scaling.spawn_step), observed.coming_up(), now);
     let spawned = uncovered.len().min(room).min(step);
@@ -28,7 +28,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     plan.unserved = uncovered.len() - spawned;
     // One that leaves is none that is kept; it takes its place until it has left.
     let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
-    let idle_min = size(scaling.idle_workers_min).min(workers_max);
+    let idle_min = size(scaling.min_idle_workers).min(max_workers);
     let spare = idle_min.saturating_sub(active + spawned).min(room - spawned).min(step - spawned);
     for _ in 0..spare {
         plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
@@ -38,7 +38,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     } else if step == 0 {
         plan.wait("spawning".to_owned(), "the worker that is tried to come up", None);
     } else if plan.unserved > 0 && room <= spawned {
-        let words = format!("a worker: {} of {workers_max} are alive", live + spawned);
+        let words = format!("a worker: {} of {max_workers} are alive", live + spawned);
         plan.wait(format!("{} conversations", plan.unserved), words, None);
     }
     // Workers that are there serve others, too, while no more can come.

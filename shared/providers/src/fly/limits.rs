@@ -9,41 +9,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
+use af_runtime::time::Time;
 
 /// Longest wait for a turn. A function lives for a minute; what cannot be done in a part of that is for its next run.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// How the limiter tells time and lets it pass. A test's own moves a virtual clock in place of waiting.
-#[async_trait]
-pub trait Time: Send + Sync {
-    /// Time since some fixed moment.
-    fn now(&self) -> Duration;
-
-    /// Resolves when so much time has passed.
-    async fn pass(&self, by: Duration);
-}
-
-/// The time of Tokio's runtime.
-#[derive(Clone, Copy, Debug)]
-pub struct TokioTime(tokio::time::Instant);
-
-impl Default for TokioTime {
-    fn default() -> Self {
-        Self(tokio::time::Instant::now())
-    }
-}
-
-#[async_trait]
-impl Time for TokioTime {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    async fn pass(&self, by: Duration) {
-        tokio::time::sleep(by).await;
-    }
-}
 
 /// What is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +109,8 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
 
     /// Time that passes only by waiting.

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use af_domain::conversation::Cut;
+use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_store::conversation::GiveBack;
+use af_store::conversation::FailOutcome;
 use futures::StreamExt;
 
 use super::budget::RunBudget;
@@ -166,7 +166,7 @@ async fn recover(
     app: &App,
     key: &ConversationKey,
     holder: &WorkerId,
-    cut: Cut,
+    cut: RecoverCause,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     let now = app.now();
@@ -178,10 +178,10 @@ async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await? {
-        GiveBack::Done => Ok(Outcome::Done),
-        GiveBack::Stale => Ok(Outcome::Stale),
-        GiveBack::MessageMissing => repair::repair(app, key, policies).await,
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await? {
+        FailOutcome::Done => Ok(Outcome::Done),
+        FailOutcome::Stale => Ok(Outcome::Stale),
+        FailOutcome::MessageMissing => repair::repair(app, key, policies).await,
     }
 }
 
