@@ -8,7 +8,7 @@ use af_app::agents::profiles::{AgentSettings, configure};
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::pool::workers;
-use af_app::worker::{Poll, Polled, complete, poll};
+use af_app::worker::{Ownership, Poll, Polled, complete, poll};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
@@ -102,8 +102,7 @@ impl World {
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
         let request = Poll {
             conversation: Some(conversation.clone()),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
@@ -114,8 +113,7 @@ impl World {
         let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
         let request = Poll {
             conversation: Some(message.conversation),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         held(worker, poll(&self.app, worker, &request).await.unwrap())

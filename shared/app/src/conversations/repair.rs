@@ -7,7 +7,7 @@ use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_store::conversation::{Commit, StoredConversation};
+use af_store::conversation::{Commit, FailOutcome, StoredConversation};
 
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
@@ -140,7 +140,11 @@ async fn mend(
     let (store, now) = (&app.store, app.now());
     Ok(match before.repair_for(problem, now, policies) {
         Repair::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
-            Some(back) => store.fail_if_unchanged(before, &back, true, now, policies).await?,
+            Some(back) => match store.fail_if_unchanged(before, &back, true, now, policies).await? {
+                FailOutcome::Done => Commit::Done,
+                // The next look finds the missing message.
+                FailOutcome::Stale | FailOutcome::MessageMissing => Commit::Stale,
+            },
             None => Commit::Stale,
         },
         Repair::Forget { messages, after } => {

@@ -245,8 +245,3 @@ fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies)
         worker,
     }
 }
-
-/// The agent whose worker this is, when it is assigned.
-pub fn agent_of(view: &WorkerView) -> Option<&AgentKey> {
-    view.worker.assignment.as_ref().map(|a| &a.agent)
-}

@@ -8,7 +8,7 @@ use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_store::StoreError;
+use af_store::conversation::FailOutcome;
 use futures::StreamExt;
 
 use super::budget::RunBudget;
@@ -178,10 +178,10 @@ async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await {
-        // Its message does not exist: there is nothing to give back.
-        Err(StoreError::Malformed { .. }) => repair::repair(app, key, policies).await,
-        commit => Ok(commit?.into()),
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await? {
+        FailOutcome::Done => Ok(Outcome::Done),
+        FailOutcome::Stale => Ok(Outcome::Stale),
+        FailOutcome::MessageMissing => repair::repair(app, key, policies).await,
     }
 }
 
