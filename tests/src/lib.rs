@@ -1,4 +1,4 @@
-//! End to end, contract, simulation, budgets, template parity and architecture rules.
+//! End to end, contract, simulation, costs, template parity and architecture rules.
 
 pub mod bundle;
 pub mod calls;
