@@ -7,7 +7,7 @@ use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
-use af_domain::policy::SIGN_OF_LIFE_EVERY;
+use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{FlyProvider, ProviderError, ProviderKind, Providers, TokioTime};
 use af_store::api_key::ApiKey;
@@ -155,7 +155,7 @@ impl App {
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
             signing_keys: Cache::new(KEYS_GOOD_FOR),
-            signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
+            signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
         })
     }
 

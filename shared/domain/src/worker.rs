@@ -12,7 +12,7 @@ use std::fmt;
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use crate::policy::Policies;
-use crate::time::{Millis, SEEN_BY_ALL_AFTER, Timestamp};
+use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
 /// How long a worker's token is good for. It is made together with the row.
 pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
@@ -153,7 +153,7 @@ pub struct Assignment {
 impl Assignment {
     /// Whether it was made long enough ago for every reader to see it in the conversation, too.
     pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
-        now.since(self.assigned_at) >= SEEN_BY_ALL_AFTER
+        now.since(self.assigned_at) >= MAX_REPLICATION_LAG
     }
 }
 

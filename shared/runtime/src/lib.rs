@@ -1,5 +1,6 @@
-//! What every crate above the domain may use, and what emulators use without the use cases: the clock, randomness, a
-//! small cache, files that are replaced whole, and the environment of a function.
+//! Shared runtime services: the clock, randomness, a small cache, files that are replaced
+//! atomically, and the environment of a function. The
+//! emulators use them, too.
 
 pub mod atomic_file;
 pub mod cache;

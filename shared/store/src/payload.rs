@@ -1,6 +1,7 @@
-//! A message's payload as it is stored: JSON, deflated where plain JSON would not leave the message's item within
-//! 1 KB. A Telegram update holds its text twice and many names; without this, one with 300 bytes of text costs two
-//! write units more at every transaction over its message.
+//! The payload of a message as it is stored: JSON, compressed with deflate if plain JSON would make the
+//! message's item larger than 1 KB. A Telegram update contains its text twice and many field names. Without
+//! compression, an update with 300 bytes of text costs two more write units in every transaction on its
+//! message.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +16,22 @@ use af_domain::message::{MAX_PAYLOAD_BYTES, Payload};
 use crate::StoreError;
 use crate::item::{Reader, Value};
 
-/// Largest payload that stays plain JSON: with the message's other attributes it makes less than 1 KB, so that
-/// nothing is to be saved and people can read it.
+/// Largest payload that stays plain JSON. Together with the other attributes the item stays below 1 KB, so
+/// compression would save nothing, and plain JSON is readable.
 const MAX_PLAIN_BYTES: usize = 512;
-/// How hard to try, from 1 to 10: payloads are small, the default of the format's tools is quick.
+/// The compression level, from 1 to 10. Payloads are small, and the usual default is fast.
 const DEFLATE_LEVEL: u8 = 6;
 
-/// A payload, ready to be written.
+/// An encoded payload.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
-    /// Bytes of it as JSON, whatever is stored.
+    /// The size of the payload as JSON.
     pub json_bytes: usize,
-    /// What is stored: a string, or what deflate made of it.
+    /// The stored value: a string, or compressed bytes.
     pub value: Value,
 }
 
-/// Payload as it is stored.
+/// The payload as it is stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredPayload {
@@ -85,7 +86,7 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
         external_message_id: stored.external_message_id,
         raw_update_json: stored.raw_update_json,
         metadata: stored.metadata,
-        // They change, and stand in the message's own item.
+        // Attachments change, so they are stored in the message's item.
         attachments: Vec::new(),
     })
 }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_stored_twice_takes_the_room_of_one() {
+    fn compression_removes_the_cost_of_a_repeated_text() {
         let text: String =
             (0..300).map(|i| char::from(b'a' + u8::try_from(i * i * 31 % 26).unwrap())).collect();
         let long = payload(text);
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_payload_is_read_back_and_nothing_larger_is_unpacked() {
+    fn the_largest_payload_round_trips_and_a_larger_one_is_not_decompressed() {
         let largest = payload("ü".repeat(MAX_PAYLOAD_BYTES / 4 - 200));
         assert!(encode(&largest).json_bytes <= MAX_PAYLOAD_BYTES);
         assert_eq!(stored_and_read(&largest).1, largest);

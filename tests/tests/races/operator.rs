@@ -199,7 +199,7 @@ async fn a_failure_decided_before_the_cancellation_does_not_undo_it() {
     let now = world.app.now();
     let back = seen.fail(&held.lease, failure, 0.0, now, &policies).unwrap();
     cancel(&world.app, &held.message).await.unwrap();
-    let commit = world.app.store.give_back_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
+    let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
     assert!(matches!(commit, Commit::Stale));
     let failed = fail(&world.app, &held.worker, &held.message, &held.lease, "no", true).await.unwrap();
     assert!(!failed.requeued && !failed.dead_lettered);

@@ -143,7 +143,7 @@ impl World {
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
         let settled = drained.settle(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
-        let commit = self.app.store.settle_if_draining(&settled, freed, &policies).await.unwrap();
+        let commit = self.app.store.finish_drain_if_draining(&settled, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));
     }
 

@@ -11,7 +11,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::Refusal;
 use af_domain::worker::Worker;
 use af_store::StoreError;
-use af_store::conversation::{Passed, Stored};
+use af_store::conversation::{ScannedConversation, StoredConversation};
 use af_store::keys::Key;
 use futures::{StreamExt, TryStreamExt};
 
@@ -63,9 +63,9 @@ pub async fn audit(app: &App, from: Option<&str>, repair: bool) -> Result<Audite
     let workers: BTreeMap<_, _> = workers.into_iter().map(|w| (w.id.clone(), w)).collect();
     let mut audited = Audited::default();
     for _ in 0..PAGES_MAX {
-        let page = app.store.walk(PAGE_ITEMS, place.as_ref()).await?;
-        audited.checked += page.passed.len();
-        audited.found.extend(check(app, page.passed, &workers, repair, &policies).await?);
+        let page = app.store.scan_conversations(PAGE_ITEMS, place.as_ref()).await?;
+        audited.checked += page.conversations.len();
+        audited.found.extend(check(app, page.conversations, &workers, repair, &policies).await?);
         place = page.next;
         if place.is_none() || audited.found.len() >= MALFORMED_MAX {
             break;
@@ -89,7 +89,7 @@ fn place(text: &str) -> Result<Key, Refusal> {
 /// each that seems malformed by itself.
 async fn check(
     app: &App,
-    passed: Vec<Passed>,
+    passed: Vec<ScannedConversation>,
     workers: &BTreeMap<WorkerId, Worker>,
     repair: bool,
     policies: &Policies,
@@ -100,7 +100,7 @@ async fn check(
     let states = app.store.message_states(&messages).await?;
     let mut found = Vec::new();
     let mut suspects = Vec::new();
-    for Passed { name, stored } in passed {
+    for ScannedConversation { name, stored } in passed {
         match stored {
             Err(error) => found.push(unreadable(name, &error)),
             Ok(stored) if seems_malformed(app, &stored, workers, &states, policies) => {
@@ -119,7 +119,7 @@ async fn check(
 
 fn seems_malformed(
     app: &App,
-    stored: &Stored,
+    stored: &StoredConversation,
     workers: &BTreeMap<WorkerId, Worker>,
     states: &BTreeMap<MessageId, MessageStatus>,
     policies: &Policies,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use af_store::StoreError;
-use af_store::due::DueCursor;
+use af_store::sweep::SweepCursor;
 use futures::{FutureExt, StreamExt};
 
 use crate::AppError;
@@ -28,12 +28,12 @@ pub struct Expired {
 /// failure does not stop the others.
 pub(crate) async fn work_off<Id, Page, One>(
     what: &'static str,
-    page: impl Fn(Option<DueCursor>) -> Page,
+    page: impl Fn(Option<SweepCursor>) -> Page,
     one: impl Fn(Id) -> One,
 ) -> Result<Expired, AppError>
 where
     Id: Clone + Display,
-    Page: Future<Output = Result<(Vec<Id>, Option<DueCursor>), StoreError>>,
+    Page: Future<Output = Result<(Vec<Id>, Option<SweepCursor>), StoreError>>,
     One: Future<Output = Result<bool, AppError>>,
 {
     let mut done = Expired::default();

@@ -11,7 +11,7 @@ use af_domain::worker::{Assignment, Worker};
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
-use af_store::once::Once;
+use af_store::idempotency::IdempotentCall;
 use secrecy::SecretString;
 
 use crate::access::worker_token;
@@ -67,7 +67,7 @@ pub async fn register(
     conversation: Option<&ConversationId>,
     agent: Option<&AgentKey>,
     public_url: &str,
-    once: Option<&Once>,
+    once: Option<&IdempotentCall>,
 ) -> Result<Registered, AppError> {
     if agent.is_some() && conversation.is_none() {
         let detail =
@@ -80,7 +80,7 @@ pub async fn register(
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
-    // Before the row: without a token and an environment, the id would be used up for nothing.
+    // ReadPosition the row: without a token and an environment, the id would be used up for nothing.
     let started = started(app, &worker).await?;
     let commit = match conversation {
         None => app.store.register_if_new(&worker, None, once).await?,

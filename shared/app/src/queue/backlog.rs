@@ -15,10 +15,11 @@ use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
 use af_store::conversation::ReadyCursor;
 
-use crate::conversations::read_models::{MessageView, of_message};
+use crate::conversations::read_models::of_message;
 use crate::pool::workers::{self, page};
 use crate::settings::policies;
 use crate::{App, AppError};
+use af_domain::message::MessageView;
 
 /// Queries of the ready index and of workers' conversations for one page. Each but the last of a shard brings as many
 /// conversations as the page has room for; a page that meets many stale entries ends early and says where.

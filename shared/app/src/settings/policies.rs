@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
 use af_store::conversation::Commit;
-use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use crate::settings::message_config::{self, MessageConfig};
 use crate::{App, AppError};
@@ -22,12 +20,12 @@ const MAX_CHANGE_TRIES: usize = 5;
 pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// One field, as it is shown.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug)]
 pub struct FieldView {
     /// The value in force.
-    pub value: Value,
+    pub value: Setting,
     /// The value when nothing overrides it.
-    pub default: Value,
+    pub default: Setting,
     /// What it accepts.
     pub accepts: String,
 }
@@ -187,21 +185,13 @@ fn view_of(policies: &Policies) -> PoliciesView {
     let mut view = PoliciesView::new();
     for field in FIELDS {
         let shown = FieldView {
-            value: as_json((field.get)(policies)),
-            default: as_json((field.get)(&defaults)),
+            value: (field.get)(policies),
+            default: (field.get)(&defaults),
             accepts: field.bounds.describe(),
         };
         view.entry(field.group).or_default().insert(field.name, shown);
     }
     view
-}
-
-fn as_json(setting: Setting) -> Value {
-    match setting {
-        Setting::Number(n) => Value::from(n),
-        Setting::Ratio(r) => Value::from(r),
-        Setting::Word(w) => Value::from(w),
-    }
 }
 
 #[cfg(test)]
@@ -216,8 +206,8 @@ mod tests {
         assert_eq!(policies.scaling.max_workers, 8);
         assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);
         let view = view_of(&policies);
-        assert_eq!(view["queue"]["onRetry"].value, "overtake");
-        assert_eq!(view["queue"]["onRetry"].default, "block");
+        assert_eq!(view["queue"]["onRetry"].value, Setting::Word("overtake"));
+        assert_eq!(view["queue"]["onRetry"].default, Setting::Word("block"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::bundle::{Bundle, GivenFile};
-use af_domain::skill::{Deployed, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
+use af_domain::skill::{DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
@@ -141,8 +141,8 @@ fn is_there(before: &Skill, after: &Skill) -> bool {
     before.active == after.active && asked(before) == asked(after)
 }
 
-fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> Deployed {
-    Deployed {
+fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> DeployedVersion {
+    DeployedVersion {
         edition: release.edition.clone(),
         files: u32::try_from(bundle.files().len()).unwrap_or(u32::MAX),
         deployed: release.released.clone(),

@@ -15,7 +15,7 @@ pub use delete::delete;
 pub use deploy::{Deploy, deploy};
 pub use list::{VersionView, get, list, version, versions};
 pub(crate) use manifest::WORKSPACE_ID;
-pub use manifest::{Fetched, Manifest, manifest};
+pub use manifest::{Fetched, Manifest, ManifestFile, ManifestSkill, manifest};
 pub use status::set_status;
 
 use af_domain::ids::{SkillSlug, SkillVersion};

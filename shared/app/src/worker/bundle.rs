@@ -7,7 +7,7 @@ use af_domain::ids::{ConversationKey, HistoryCursor, SecretRef};
 use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
 use af_domain::policy::Policies;
 use af_store::StoreError;
-use af_store::conversation::{History, Stretch};
+use af_store::conversation::{History, HistoryRange};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -77,7 +77,7 @@ pub(crate) async fn context(
     let mut since = since.filter(|s| &s.conversation == key);
     // At most twice: without a cursor there is nothing before it to replace.
     loop {
-        let history = app.store.history(key, Stretch { since, before: None }, budget.clone()).await?;
+        let history = app.store.history(key, HistoryRange { since, before: None }, budget.clone()).await?;
         if !history.replaces_older {
             let since = since.filter(|_| history.older.is_none()).cloned();
             return Ok(Context { history, since });

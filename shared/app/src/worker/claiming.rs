@@ -191,7 +191,7 @@ async fn claimable(
                 repairs.extend(repaired.map(|repaired| (conversation, repaired)));
             }
             // Listed although it is not free: every free worker would try it in vain.
-            _ if conversation.is_listed_by_mistake(now) => mistakes.push(conversation.key),
+            _ if conversation.is_indexed_by_mistake(now) => mistakes.push(conversation.key),
             _ => {}
         }
     }

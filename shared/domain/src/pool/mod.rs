@@ -13,7 +13,7 @@ pub use reconcile_state::{Orphan, ReconcileState};
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::conversation::{Conversation, Cut, ReadyKey};
+use crate::conversation::{Conversation, ReadyKey, RecoverCause};
 use crate::ids::{ConversationKey, WorkerId};
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker};
@@ -124,7 +124,7 @@ pub enum Action {
         /// Who held it. Another worker's lease is none of this action's business.
         holder: WorkerId,
         /// Why, when the lease has not expired.
-        cut: Cut,
+        cut: RecoverCause,
     },
     /// Look at a conversation that cannot be as it seems, and mend what is wrong with it.
     Repair {

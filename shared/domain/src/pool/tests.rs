@@ -4,7 +4,7 @@ mod orphans;
 mod rollover;
 
 use super::*;
-use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
+use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue, RecoverCause};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
 use crate::worker::{Assignment, WorkerStatus};
@@ -81,7 +81,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
 }
 
 /// The message of worker 1 goes back.
-fn recovered(cut: Cut) -> Action {
+fn recovered(cut: RecoverCause) -> Action {
     Action::Recover { conversation: key(1), holder: WorkerId::parse("w1").unwrap(), cut }
 }
 
@@ -177,7 +177,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let busy = Observed { workers: vec![running(assigned(1), &policies)], ..Observed::default() };
     assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
     let expired = NOW + policies.lease.lease;
-    assert_eq!(actions(&plan(&busy, &policies, expired)), [recovered(Cut::Expired)]);
+    assert_eq!(actions(&plan(&busy, &policies, expired)), [recovered(RecoverCause::Expired)]);
 }
 
 #[test]
@@ -269,9 +269,9 @@ fn work_that_waited_for_its_time_is_promoted() {
 fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
     let policies = Policies::default();
     for (reason, machine, cut) in [
-        (DrainReason::Operator, MachineView::Running, Cut::Drained),
-        (DrainReason::Operator, MachineView::NotRunning, Cut::WorkerGone),
-        (DrainReason::Stale, MachineView::Running, Cut::WorkerGone),
+        (DrainReason::Operator, MachineView::Running, RecoverCause::Drained),
+        (DrainReason::Operator, MachineView::NotRunning, RecoverCause::WorkerGone),
+        (DrainReason::Stale, MachineView::Running, RecoverCause::WorkerGone),
     ] {
         let mut busy = running(assigned(1), &policies);
         busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
@@ -301,7 +301,7 @@ fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must
         Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
         Action::Repair { conversation: key(2) },
     ];
-    assert_eq!(of_repair(NOW + crate::time::SEEN_BY_ALL_AFTER), expected);
+    assert_eq!(of_repair(NOW + crate::time::MAX_REPLICATION_LAG), expected);
 }
 
 #[test]

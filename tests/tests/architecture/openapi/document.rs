@@ -225,7 +225,7 @@ fn problem(codes: &[Code]) -> Value {
     let told = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let only = json!({"type": "object", "properties": {"code": {"enum": names}}});
     let schema = json!({"allOf": [{"$ref": "#/components/schemas/Problem"}, only]});
-    json!({"description": told, "content": {(af_http::PROBLEM_JSON): {"schema": schema}}})
+    json!({"description": told, "content": {(af_api::problem::PROBLEM_JSON): {"schema": schema}}})
 }
 
 fn meaning(status: &str) -> &'static str {

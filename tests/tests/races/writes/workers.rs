@@ -47,14 +47,14 @@ pub async fn drain_if_active(world: &World, app: &App, times: usize) -> Vec<Stri
     send!(times, app.store.drain_if_active(&drained, Some(&owned), &policies()))
 }
 
-pub async fn settle_if_draining(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn finish_drain_if_draining(world: &World, app: &App, times: usize) -> Vec<String> {
     let worker = owner(world, 0).await;
     let drained = row(world, &worker).await.drain(DrainReason::Operator, app.now(), &policies()).unwrap();
     let owned = world.stored(&talk()).await;
     world.app.store.drain_if_active(&drained, Some(&owned), &policies()).await.unwrap();
     let (draining, before, after) = to_be_freed(world, &worker).await;
     let settled = draining.settle(app.now()).unwrap();
-    send!(times, app.store.settle_if_draining(&settled, Some((&before, &after)), &policies()))
+    send!(times, app.store.finish_drain_if_draining(&settled, Some((&before, &after)), &policies()))
 }
 
 pub async fn stopped_if_stopping(world: &World, app: &App, times: usize) -> Vec<String> {

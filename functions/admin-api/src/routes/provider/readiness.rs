@@ -1,6 +1,7 @@
 //! `GET /v1/provider`: whether workers can run, and what is where they run.
 
-use af_app::pool::provider::readiness::{Readiness, readiness as look};
+use af_api::provider::Readiness;
+use af_app::pool::provider::readiness::readiness as look;
 use af_http::{Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -22,5 +23,14 @@ pub async fn readiness(
     _: Viewer,
     PublicUrl(url): PublicUrl,
 ) -> Result<Json<Readiness>, Problem> {
-    Ok(Json(look(&app, url.as_deref()).await?))
+    let found = look(&app, url.as_deref()).await?;
+    Ok(Json(Readiness {
+        kind: found.kind,
+        app_name: found.app_name,
+        ready: found.ready,
+        missing: found.missing,
+        machines: found.machines,
+        volumes: found.volumes,
+        warnings: found.warnings,
+    }))
 }

@@ -255,7 +255,7 @@ impl Fetcher<'_> {
         downloaded: Downloaded,
     ) -> Result<Attachment, AppError> {
         let settings: Settings = policies::settings(self.app).await?;
-        let kept = settings.message.telegram_attachment_retention();
+        let kept = settings.message.telegram_attachment_retention;
         let kept = kept.unwrap_or(settings.policies.retention.attachment);
         let now = self.app.now();
         let content = measured(&downloaded.content);

@@ -32,7 +32,7 @@ pub async fn finalize(
         if let SnapshotStatus::Ready { .. } = snapshot.status {
             return Ok(snapshot);
         }
-        // Before the bucket is asked: a zombie shall not be told to upload once more.
+        // ReadPosition the bucket is asked: a zombie shall not be told to upload once more.
         if !snapshot.is_current(&before) {
             return Err(refused(FinalizeRefusal::Superseded).into());
         }

@@ -5,8 +5,6 @@ use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown};
 use futures::StreamExt;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::{readiness, told, usable};
 use crate::{App, AppError};
@@ -19,8 +17,7 @@ const ENDS_AFTER: Millis = Millis::from_secs(15);
 const ERRORS_MAX: usize = 20;
 
 /// What a cleanup found and did.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Cleanup {
     /// The app that was cleared.
     pub app_name: String,
@@ -35,8 +32,7 @@ pub struct Cleanup {
 }
 
 /// How far a cleanup came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// What there was.
     pub found: usize,

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 
 use af_providers::{Machine, MachineState, Survey};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::config::ProviderConfigView;
 use super::{ProviderTarget, config};
@@ -12,13 +10,11 @@ use crate::settings::public_url;
 use crate::{App, AppError};
 
 /// Whether workers can run.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Readiness {
     /// The configured kind; null without a config.
     pub kind: Option<String>,
     /// The app that machines are in.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
     /// Whether a worker can be started.
     pub ready: bool,

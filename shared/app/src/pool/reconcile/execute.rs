@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use af_domain::conversation::Cut;
+use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
@@ -166,7 +166,7 @@ async fn recover(
     app: &App,
     key: &ConversationKey,
     holder: &WorkerId,
-    cut: Cut,
+    cut: RecoverCause,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     let now = app.now();
@@ -178,7 +178,7 @@ async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await {
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await {
         // Its message does not exist: there is nothing to give back.
         Err(StoreError::Malformed { .. }) => repair::repair(app, key, policies).await,
         commit => Ok(commit?.into()),

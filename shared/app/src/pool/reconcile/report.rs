@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use af_domain::pool::{Action, Plan, Planned, Wait};
 use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::readiness;
 
 /// What a run found, did, and waits for.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// When it observed, epoch ms.
@@ -43,7 +42,7 @@ const fn is_none(count: &usize) -> bool {
 }
 
 /// One action of a run.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
     /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
@@ -57,7 +56,7 @@ pub struct ActionReport {
 }
 
 /// Something that a run leaves alone.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReport {
     /// What waits.

@@ -35,7 +35,7 @@ pub(super) async fn spawn(
     let (Some(place), Some(url)) = (&observation.place, &observation.public_url) else {
         return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
     };
-    // Before the row: without these, there would be nothing to start.
+    // ReadPosition the row: without these, there would be nothing to start.
     let told =
         Told { url, key: worker_token::current_key(app).await?, bridge: bridge::variables(app).await? };
     let Some(worker) = register(app, budget, place, conversation, policies).await? else {
@@ -135,7 +135,7 @@ async fn register(
 /// would take the place of another one in every run.
 async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<(), AppError> {
     let now = app.now();
-    if before.is_listed_by_mistake(now) {
+    if before.is_indexed_by_mistake(now) {
         examine(app, &before.key, true, policies).await?;
     } else if before.owner.is_none()
         && let Some(repaired) = before.with_keys_repaired(now, policies)

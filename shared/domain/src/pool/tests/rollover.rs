@@ -186,7 +186,7 @@ fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
         Action::Settle { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
-    assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::SEEN_BY_ALL_AFTER)), expected);
+    assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::MAX_REPLICATION_LAG)), expected);
 }
 
 #[test]
