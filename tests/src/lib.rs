@@ -5,3 +5,4 @@ pub mod calls;
 pub mod messages;
 pub mod telegram;
 pub mod workspace;
+pub mod world;
