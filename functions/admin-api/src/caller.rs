@@ -1,5 +1,5 @@
-//! Who calls. An argument of one of these types opens a handler to its scopes only; it stands before the body, so
-//! that nobody learns from a refused body what they may not send at all.
+//! The caller. An argument of one of these types limits a handler to certain scopes. It comes before the body, so that
+//! a caller without the scope learns nothing from a refused body.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use http::request::Parts;
 #[derive(Debug)]
 pub struct Operator(pub Caller);
 
-/// A caller that may look: scope `admin` or `read`.
+/// A caller that may read: scope `admin` or `read`.
 #[derive(Debug)]
 pub struct Viewer;
 

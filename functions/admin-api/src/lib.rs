@@ -1,5 +1,5 @@
-//! The operator's API: scope `admin`; what only reads is open to `read` as well, and
-//! enqueueing to `app`.
+//! The operator API. It needs the scope `admin`. The scope `read` opens the routes that only read, and `app` opens
+//! enqueueing.
 
 mod caller;
 mod paging;

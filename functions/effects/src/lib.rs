@@ -1,66 +1,52 @@
-//! Effects: what follows a commit, from the table's stream, and what time brings. Attachments are fetched; large payloads
-//! expire with their messages; counters of what waits, runs and is dead; snapshots and files whose time is over.
+//! Effects: work that follows a commit, from the table's stream, and work that time makes due, from a schedule.
 
-use af_app::files::attachments;
-use af_app::files::media;
-use af_app::files::snapshots;
-use af_app::queue::counters::{StreamRecord, count};
-use af_app::queue::payload_ttl::expire_payloads;
+mod effect;
+mod effects;
+
+use af_app::queue::counters::StreamRecord;
 use af_app::{App, AppError, Boot, BootError};
-use af_aws::objects::Objects;
-use af_telegram::TokioPause;
 use serde_json::{Value, json};
 
-/// How EventBridge names the event of a schedule.
+use effect::{Context, run_all};
+use effects::{AFTER_THE_STREAM, OF_THE_SCHEDULE, OF_THE_STREAM};
+
+/// The name of a schedule's event at EventBridge.
 const SCHEDULED: &str = "Scheduled Event";
 
 /// The function.
-pub struct Effects {
-    app: App,
-    objects: Objects,
-}
+pub struct Effects(Context);
 
-/// Brings the function up.
+/// Builds the function.
 ///
 /// # Errors
-/// `BootError` naming what is missing in the environment.
+/// `BootError` that names what the environment lacks.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Effects, BootError> {
-    Ok(Effects { app: App::from_boot(boot)?, objects: boot.objects()? })
+    Ok(Effects(Context { app: App::from_boot(boot)?, objects: boot.objects()? }))
 }
 
 impl Effects {
     /// Handles a batch of stream records, or the schedule's event.
     ///
     /// # Errors
-    /// When the event is neither, or the table cannot be written; the batch comes again.
+    /// When the event is neither, or an effect fails; the batch comes again.
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
+        let Self(context) = self;
         if event["detail-type"] == SCHEDULED {
-            let (snapshots, media) = tokio::join!(
-                Box::pin(snapshots::expire(&self.app, &self.objects)),
-                Box::pin(media::expire(&self.app, &self.objects))
-            );
-            let (snapshots, media) = (snapshots?, media?);
-            return Ok(json!({
-                "gone": snapshots.gone + media.gone,
-                "failed": snapshots.failed + media.failed,
-            }));
+            let removed = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
+            return Ok(json!({"gone": removed.gone, "failed": removed.failed}));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
         let records: Vec<StreamRecord> = records.into_iter().filter_map(readable).collect();
-        // Counting comes last: it knows a batch again only when that comes in the same parts.
-        let (fetched, expired) = tokio::join!(
-            Box::pin(attachments::fetch(&self.app, &self.objects, &records, &TokioPause)),
-            expire_payloads(&self.app, &records)
-        );
-        fetched.and(expired)?;
-        count(&self.app, &records).await?;
+        run_all(&OF_THE_STREAM, context, &records).await?;
+        run_all(&AFTER_THE_STREAM, context, &records).await?;
         Ok(json!({"counted": records.len()}))
     }
 }
 
-/// A record, if it is one; another would only keep those that came with it from their effects.
+/// The record, when it can be read. An unreadable record is logged and skipped, so that it does not stop the effects of
+/// the others.
 fn readable(record: Value) -> Option<StreamRecord> {
     let place = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned();
     match serde_json::from_value(record) {

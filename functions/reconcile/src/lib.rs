@@ -1,5 +1,5 @@
-//! Reconcile: on a schedule and on the table's stream. Whatever the event, the answer is the same: look at
-//! everything, plan, act. A failed run is an error, so that the stream sends its batch again.
+//! Reconcile, on a schedule and on the table's stream. Every event starts the same run: observe everything, plan,
+//! execute. A failed run is an error, so that the stream sends its batch again.
 
 use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::{App, AppError, Boot, BootError};
@@ -10,10 +10,10 @@ pub struct Reconcile {
     app: App,
 }
 
-/// Brings the function up.
+/// Builds the function.
 ///
 /// # Errors
-/// `BootError` naming what is missing in the environment.
+/// `BootError` that names what the environment lacks.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Reconcile, BootError> {
     Ok(Reconcile { app: App::from_boot(boot)? })

@@ -1,5 +1,5 @@
-//! Who calls. The argument stands before the body, so that nobody learns from a refused body what they may not send
-//! at all.
+//! The caller. The argument comes before the body, so that a caller without the scope learns nothing from a refused
+//! body.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The consumer app's API: scope `app`. A user's id opens what is that user's, and nothing else.
+//! The user API, for consumer apps. It needs the scope `app`. A user's id opens the data of that user only.
 
 mod caller;
 mod routes;
@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 type Shared = Arc<App>;
 
-/// What the routes share.
+/// The state that the routes share.
 #[derive(Clone)]
 struct Served {
     app: Shared,
@@ -37,7 +37,7 @@ impl FromRef<Served> for Objects {
 /// The router of the function.
 ///
 /// # Errors
-/// `BootError` naming what is missing in the environment.
+/// `BootError` that names what the environment lacks.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let served = Served { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };

@@ -1,7 +1,7 @@
 //! Telegram ingress: `POST {prefix}/telegram/webhook/{botIdentity}`.
 //!
-//! With a valid secret the answer is 200 once the update is stored or deliberately ignored, so that Telegram does
-//! not send again what cannot succeed; a failure of ours is 5xx, so that it does.
+//! With a valid secret the answer is 200 once the update is stored or deliberately ignored: Telegram does not send it
+//! again. When the deployment fails, the answer is 5xx, and Telegram sends the update again.
 
 use af_api::telegram::UpdateAnswer;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use utoipa_axum::routes;
 
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-/// Largest update read. Telegram's own are far smaller; what is larger is ignored, for it would only come again.
-const UPDATE_BYTES_MAX: usize = 1024 * 1024;
+/// The largest update that is read. Telegram's own updates are far smaller. A larger update is ignored, because a
+/// refusal would make Telegram send it again.
+const MAX_UPDATE_BYTES: usize = 1024 * 1024;
 
 struct Webhook {
     app: App,
@@ -31,7 +32,7 @@ struct Webhook {
 /// The router of the function.
 ///
 /// # Errors
-/// `BootError` naming what is missing in the environment.
+/// `BootError` that names what the environment lacks.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let prefix = boot.env.require("WEBHOOK_PATH_PREFIX")?.trim_matches('/').to_owned();
@@ -49,7 +50,7 @@ fn routes() -> OpenApiRouter<Arc<Webhook>> {
     OpenApiRouter::new().routes(routes!(update))
 }
 
-/// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that it does not come again.
+/// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that Telegram does not repeat it.
 ///
 /// # Errors
 /// 401 without the bot's webhook secret, 429 when too many messages wait.
@@ -72,8 +73,8 @@ async fn update(
         return Err(Refusal::new(Code::NotFound, "there is no such route").into());
     }
     let secret = headers.get(SECRET_HEADER).and_then(|v| v.to_str().ok());
-    // A body that is too large or broken off still needs the secret to be told so.
-    let body = axum::body::to_bytes(body, UPDATE_BYTES_MAX).await.unwrap_or_default();
+    // An unreadable body counts as empty, and is refused only after the secret is checked.
+    let body = axum::body::to_bytes(body, MAX_UPDATE_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
         Handled::Enqueued { message, duplicate } => UpdateAnswer {

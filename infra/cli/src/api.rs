@@ -27,7 +27,7 @@ pub enum ApiError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Why, with the fields at fault.
+        /// The cause, with the fields at fault.
         detail: String,
     },
     /// The deployment could not be reached.

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::{Api, ApiError};
 
-/// The data folder, when none is named.
+/// The default data folder.
 const DATA_DIR: &str = ".agent-factory";
 
 /// Runs agents for many users: queue, leases, an elastic worker pool.
@@ -25,7 +25,7 @@ struct Cli {
     command: Command,
 }
 
-/// Which deployment to talk to. By default the `dev` that runs here.
+/// Which deployment to call. By default the `dev` that runs here.
 #[derive(Debug, Clone, Args)]
 struct Target {
     /// Public URL of the deployment
@@ -34,7 +34,7 @@ struct Target {
     /// API key of the deployment
     #[arg(long, global = true, env = "AGENT_FACTORY_API_KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
-    /// Data folder of the `dev` to run or to talk to
+    /// Data folder of the `dev` to run or to call
     #[arg(long, global = true, default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// Print JSON instead of tables
@@ -44,41 +44,41 @@ struct Target {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the whole bundle on this machine
+    /// Run a whole deployment on this machine
     Dev(dev::Dev),
     /// Run the reference worker (configured by its environment)
     Worker,
     /// Send an agent a message and print its reply
     Chat(commands::chat::Chat),
-    /// Agent profiles
+    /// Show and change agent profiles
     #[command(subcommand)]
     Agents(commands::agents::Agents),
-    /// Secrets: set, status, delete; values never leave
+    /// Set, list and delete secrets; no command shows a value
     #[command(subcommand)]
     Secrets(commands::secrets::Secrets),
-    /// The queue: figures, lists, single messages; retry and cancel
+    /// Show the queue and its messages; retry and cancel messages
     #[command(subcommand)]
     Queue(commands::queue::Queue),
-    /// Conversations: who has one, and taking it away
+    /// Show a conversation, and free it from its worker
     #[command(subcommand)]
     Conversations(commands::conversations::Conversations),
-    /// Global skills: deploy a folder, roll back, disable
+    /// Deploy, list, activate and disable global skills
     #[command(subcommand)]
     Skills(commands::skills::Skills),
-    /// What a deployment is told about itself
+    /// Show and change the configuration
     #[command(subcommand)]
     Config(commands::config::Config),
-    /// The place where workers run
+    /// Check and clear the provider that runs workers
     #[command(subcommand)]
     Provider(commands::provider::Provider),
-    /// The worker pool
+    /// Show and reconcile the worker pool
     #[command(subcommand)]
     Workers(commands::workers::Workers),
 }
 
-/// Exit code when what was asked for is not there.
+/// Exit code when the deployment answers 404.
 const EXIT_NOT_FOUND: u8 = 3;
-/// Exit code when the key is not good.
+/// Exit code when the deployment refuses the key.
 const EXIT_AUTH: u8 = 4;
 
 fn main() -> ExitCode {

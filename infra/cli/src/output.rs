@@ -1,4 +1,4 @@
-//! Everything that is printed. A reader that has gone away (`| head`) ends the program quietly.
+//! Printing. When the reader of the output closes it (`| head`), the program ends without an error.
 
 use std::io::{self, Write};
 
@@ -14,7 +14,7 @@ pub fn line(text: &str) {
 
 /// Prints a failure.
 pub fn error(text: &str) {
-    // Nowhere left to say it.
+    // Without standard error there is no place for the message.
     let _ = writeln!(io::stderr(), "error: {text}");
 }
 

@@ -1,6 +1,6 @@
 //! Conversations, as operators and as users see them.
 
-use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, Settled};
+use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, EndedLease};
 use af_domain::message::{HistoryEntry, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -256,21 +256,21 @@ impl From<&Entry> for PendingBody {
             priority: entry.priority.get(),
             scheduled_for: entry.due.max(entry.not_before).as_millis(),
             attempts: entry.attempts,
-            max_attempts: entry.attempts_max,
+            max_attempts: entry.max_attempts,
         }
     }
 }
 
-impl From<&Settled> for OutcomeBody {
-    fn from(settled: &Settled) -> Self {
+impl From<&EndedLease> for OutcomeBody {
+    fn from(ended: &EndedLease) -> Self {
         Self {
-            fence: settled.lease.parts().fence.0,
-            outcome: settled.outcome.as_str().to_owned(),
-            scheduled_for: match settled.outcome {
+            fence: ended.lease.parts().fence.0,
+            outcome: ended.outcome.as_str().to_owned(),
+            scheduled_for: match ended.outcome {
                 Outcome::Requeued { not_before } => Some(not_before.as_millis()),
                 Outcome::Done | Outcome::DeadLettered | Outcome::Cancelled => None,
             },
-            recovered: settled.recovered,
+            recovered: ended.recovered,
         }
     }
 }

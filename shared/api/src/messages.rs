@@ -39,40 +39,40 @@ pub struct EnqueueRequest {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadRequest {
-    /// Where it comes from and where the answer goes: `telegram`, `system_push`, or the caller's own word.
+    /// Where it comes from and where the reply goes: `telegram`, `system_push`, or the caller's own word.
     pub provider: String,
-    /// Who sent it; for Telegram the chat to answer.
+    /// Who sent it; for Telegram the chat to reply to.
     pub provider_user_id: String,
     /// The text.
     pub message_text: String,
     /// The provider's own id of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_message_id: Option<String>,
-    /// The provider's update as it came.
+    /// The provider's update, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_update_json: Option<String>,
-    /// More about it.
+    /// Further facts about it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
+/// An accepted message. It ends `done`, `dead_letter` or `cancelled`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnqueueAnswer {
     /// Its id.
     pub message_id: String,
-    /// Whether an earlier call with the same idempotency key had it accepted.
+    /// Whether an earlier call with the same idempotency key was accepted.
     pub duplicate: bool,
 }
 
-/// What the user says.
+/// A message of the user.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendRequest {
     /// The text.
     pub content: String,
-    /// More about it.
+    /// Further facts about it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// When it is due, epoch ms; now when left out or past.
@@ -83,7 +83,7 @@ pub struct SendRequest {
     pub priority: Option<u64>,
 }
 
-/// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
+/// An accepted message. It ends `done`, `dead_letter` or `cancelled`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendAnswer {
@@ -105,7 +105,7 @@ pub struct MessageBody {
     pub status: String,
     /// Its priority, 0 to 100; higher runs first.
     pub priority: u8,
-    /// Claims so far that count towards the most it may have, with a running one. One that was cut off by a drain does not.
+    /// Claims that count towards its limit, with a running one. A claim that a drain cut off does not count.
     pub attempts: u32,
     /// When it is due next, epoch ms; only while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,10 +124,10 @@ pub struct MessageBody {
     /// What its worker last said of its progress; only while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// Whether it was cancelled while it runs; its worker is told with the next heartbeat.
+    /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
-    /// What it carries. Lists leave out payloads of more than 4 KB; the message alone has them.
+    /// What it carries. Lists leave out payloads of more than 4 KB; `GET` of the message has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<PayloadBody>,
 }
@@ -147,7 +147,7 @@ pub struct MessageWithAttempts {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptBody {
-    /// Which one, from 1; a dead letter that is retried begins anew.
+    /// Which attempt, from 1. A dead letter that is retried begins again at 1.
     pub number: u32,
     /// The fence of its lease.
     pub fence: u64,
@@ -159,22 +159,22 @@ pub struct AttemptBody {
     pub ended_at: Option<u64>,
     /// `running`, `done`, `requeued`, `dead_letter` or `cancelled`.
     pub outcome: String,
-    /// Who ended it: `worker`, `recovery` or `operator`; null while it runs.
+    /// What ended it: `worker`, `recovery` or `operator`; null while it runs.
     pub ended_by: Option<String>,
     /// Why it ended without success, cut to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What became of a cancellation.
+/// The result of a cancellation.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelBody {
     /// The message.
     pub message_id: String,
-    /// `cancelled`, or `processing` while its worker has not been told.
+    /// `cancelled`, or `processing` until its worker knows.
     pub status: String,
-    /// Whether it still runs; its worker is told with the next heartbeat, and it ends cancelled.
+    /// Whether it still runs; it ends cancelled once its worker knows, with its next heartbeat.
     pub cancelling: bool,
 }
 
@@ -182,21 +182,21 @@ pub struct CancelBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PayloadBody {
-    /// Where it came from and where the answer goes.
+    /// Where it came from and where the reply goes.
     pub provider: String,
-    /// Who sent it; for Telegram the chat to answer.
+    /// Who sent it; for Telegram the chat to reply to.
     pub provider_user_id: String,
     /// The text.
     pub message_text: String,
     /// The provider's own id of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_message_id: Option<String>,
-    /// The provider's update as it came.
+    /// The provider's update, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_update_json: Option<String>,
-    /// More about it.
+    /// Further facts about it.
     pub metadata: BTreeMap<String, String>,
-    /// Files that came with it. A worker is handed those that were fetched.
+    /// Files that came with it. A worker gets those that are fetched.
     pub attachments: Vec<AttachmentBody>,
 }
 
@@ -208,7 +208,7 @@ pub struct AttachmentBody {
     pub kind: String,
     /// `pending` while it is fetched, `ready`, `expired`, or `failed`.
     pub status: String,
-    /// What the bot that got the message fetches it by.
+    /// The id by which the bot that received the message fetches the file.
     pub telegram_file_id: String,
     /// The name that its sender gave it.
     #[serde(skip_serializing_if = "Option::is_none")]

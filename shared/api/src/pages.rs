@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
-    /// What the page holds, at most as many as the limit.
+    /// The items of the page, at most as many as the limit.
     pub items: Vec<T>,
     /// Where the next page begins; none after the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ impl<T> Page<T> {
         Self { items, next_cursor }
     }
 
-    /// The same page with every item made into another.
+    /// The same page with every item converted.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(change).collect(), next_cursor: self.next_cursor }
     }
@@ -44,7 +44,7 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
-/// How many items a page may hold: 1 to 200, 50 when nothing is said. A field of a query type, with
+/// How many items a page may hold: 1 to 200, by default 50. Use it as a field of a query type, with
 /// `#[serde(default)]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit(u16);
@@ -52,7 +52,7 @@ pub struct Limit(u16);
 impl Limit {
     /// The most that one page holds.
     pub const MAX: u16 = 200;
-    /// What a page holds when the caller does not say.
+    /// The default.
     pub const DEFAULT: u16 = 50;
 
     /// `count` items, if that is allowed.
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Takes text as well as numbers: text is all that a query string has.
+/// Takes text as well as numbers, because a query string has only text.
 struct LimitVisitor;
 
 impl Visitor<'_> for LimitVisitor {

@@ -16,16 +16,16 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub struct ProblemBody {
     /// `urn:agent-factory:problem:` and the code.
     pub r#type: String,
-    /// The same words for every problem of a code.
+    /// The same text for every problem of a code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// Why, for people, and how to mend it.
+    /// The cause and the fix, for people.
     pub detail: String,
-    /// Why, for programs: one of a closed list.
+    /// The cause, for programs: one of a closed list.
     #[schema(schema_with = codes)]
     pub code: String,
-    /// Leads to the cause in the log.
+    /// The id under which the log has the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Fields at fault.
@@ -42,12 +42,12 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// The header as the OpenAPI document tells it.
+/// The header in the OpenAPI document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {
-    /// 1 to 255 visible ASCII characters. The same call with the same key is carried out once, and answered as before;
-    /// another body with it is refused.
+    /// 1 to 255 visible ASCII characters. Calls with the same key run once and get the same answer; a call with the same
+    /// key and another body is refused.
     #[param(rename = "Idempotency-Key")]
     pub idempotency_key: Option<String>,
 }

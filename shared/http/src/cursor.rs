@@ -1,4 +1,5 @@
-//! Cursors that callers carry from page to page: signed, so that a page begins only where one of ours ended.
+//! Cursors that callers carry from page to page. They are signed, so that a page begins only where an earlier page
+//! ended.
 
 use std::fmt;
 
@@ -11,10 +12,10 @@ use sha2::Sha256;
 /// Bytes of signature in a cursor: 128 bits of HMAC-SHA256 cannot be guessed and keep cursors short.
 const TAG_BYTES: usize = 16;
 
-/// The longest cursor that is looked at, in characters. Ours hold a table key or two, some hundred bytes.
-const CURSOR_CHARS_MAX: usize = 4_096;
+/// The longest cursor that is read, in characters. A cursor holds one or two table keys, a few hundred bytes.
+const MAX_CURSOR_CHARS: usize = 4_096;
 
-/// Keeps these signatures apart from others that the same key material may make.
+/// Separates these signatures from other uses of the same key material.
 const PURPOSE: &[u8] = b"agent-factory cursor 1\0";
 
 /// The key that cursors are signed with.
@@ -29,32 +30,31 @@ impl CursorKey {
         Self(mac)
     }
 
-    /// The cursor that says `position`. It is signed, not hidden: no secrets in it. A position should begin with
-    /// the name of its listing, so that another listing's cursor is recognised.
+    /// The cursor of `position`. It is signed, not encrypted, so a position must hold no secret. A position begins with
+    /// the name of its listing, so that a cursor of another listing is recognised.
     pub fn seal(&self, position: &str) -> String {
         let tag = self.mac(position.as_bytes()).finalize().into_bytes();
         let bytes: Vec<u8> = tag.iter().take(TAG_BYTES).copied().chain(position.bytes()).collect();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What the cursor says.
+    /// The position of the cursor.
     ///
     /// # Errors
-    /// `invalid_field` at `/cursor` when it is not one that this key sealed.
+    /// `invalid_field` at `/cursor` when this key did not sign it.
     pub fn open(&self, cursor: &str) -> Result<String, Refusal> {
-        self.read(cursor)
-            .ok_or_else(|| Refusal::field("/cursor", "cursor must be a nextCursor that this API answered"))
+        self.read(cursor).ok_or_else(|| Refusal::field("/cursor", "cursor must be a nextCursor of this API"))
     }
 
-    /// [`seal`](Self::seal) for a listing: everything that decides what is listed, in words of the caller's choice.
+    /// [`seal`](Self::seal) for a listing. Its name holds everything that decides what is listed.
     pub fn seal_in(&self, listing: &str, position: &str) -> String {
         self.seal(&format!("{}:{listing}{position}", listing.len()))
     }
 
-    /// What a cursor of this very listing says.
+    /// The position of a cursor of this listing.
     ///
     /// # Errors
-    /// `invalid_field` at `/cursor` when it is not one, or is of another listing.
+    /// `invalid_field` at `/cursor` when it is invalid or belongs to another listing.
     pub fn open_in(&self, listing: &str, cursor: &str) -> Result<String, Refusal> {
         let said = self.open(cursor)?;
         let position = said.strip_prefix(&format!("{}:{listing}", listing.len()));
@@ -64,7 +64,7 @@ impl CursorKey {
     }
 
     fn read(&self, cursor: &str) -> Option<String> {
-        if cursor.len() > CURSOR_CHARS_MAX {
+        if cursor.len() > MAX_CURSOR_CHARS {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;

@@ -1,9 +1,9 @@
-//! The one difference between a request from API Gateway and one from a socket: who decodes the path.
+//! The one difference between a request from API Gateway and one from a socket: API Gateway decodes the path.
 //!
 //! An HTTP API hands its function the path percent-decoded (`rawPath`, unlike its name, and the path parameters).
 //! Routed as it is, an id would be decoded twice (`%2541` would end as `A`), and an id with `#` would end the path.
-//! So the path is put together again from the route and its parameters, each encoded; then handlers decode it once,
-//! as everywhere else.
+//! So this module builds the path again from the route and its encoded parameters; handlers then decode it once, as
+//! everywhere else.
 
 use axum::Router;
 use http::Uri;
@@ -28,7 +28,7 @@ fn with_encoded_path(mut request: Request) -> Request {
     request
 }
 
-/// None where the gateway names no route, or one with a greedy parameter: then the path is left as it came.
+/// `None` when the gateway names no route, or a route with a greedy parameter. The path stays unchanged then.
 fn encoded_uri(request: &Request) -> Option<Uri> {
     let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
         return None;

@@ -18,5 +18,5 @@ pub use extract::{
 pub use lambda::lambda;
 pub use problem::{Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
-pub use service::{BODY_BYTES_MAX, service};
+pub use service::{MAX_BODY_BYTES, service};
 pub use trace::init_tracing;

@@ -1,7 +1,7 @@
 //! Errors as callers see them: RFC 9457 problem details.
 //!
-//! A [`Refusal`] becomes a problem word for word: it was written for callers. Anything else is a fault of ours: it
-//! is logged here, once, with its whole chain of causes, and the caller learns only that it happened.
+//! A [`Refusal`] becomes a problem with the same text, because it is written for callers. Any other error is internal:
+//! it is logged here, once, with its chain of causes, and the caller learns only that it happened.
 
 use std::error::Error;
 
@@ -13,13 +13,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-/// A 429 always says when to come back; a refusal that does not know asks for this many seconds.
+/// A 429 always says when to retry. A refusal without a time asks for this many seconds.
 const RATE_LIMIT_RETRY_SECS: u64 = 1;
 
-/// How many causes of a fault are logged: chains are short, and one that is not must not flood the log.
-const CAUSES_MAX: usize = 16;
+/// How many causes of an error are logged. Chains are short; the limit protects the log.
+const MAX_CAUSES: usize = 16;
 
-/// What a handler answers instead of its result. The request id is put in by [`crate::service`].
+/// The answer of a handler that fails. [`crate::service`] adds the request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -47,17 +47,17 @@ impl Problem {
         self.status
     }
 
-    /// Why, for programs.
+    /// The cause, for programs.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Why, for people.
+    /// The cause, for people.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What a fault of ours looks like from outside.
+    /// The answer to an internal error.
     pub(crate) fn internal() -> Self {
         Self::new(
             Code::Internal,
@@ -131,7 +131,7 @@ impl Problem {
     }
 }
 
-/// Rounded up: who comes back a moment early is refused once more.
+/// Rounds up, because a caller that retries too early is refused again.
 fn whole_secs(wait: Millis) -> u64 {
     wait.as_millis().div_ceil(1_000)
 }
@@ -160,7 +160,7 @@ pub const fn status(code: Code) -> StatusCode {
     }
 }
 
-/// The same words for every problem of a code, as RFC 9457 asks of a title.
+/// The same text for every problem of a code, as RFC 9457 requires of a title.
 const fn title(code: Code) -> &'static str {
     match code {
         Code::MalformedRequest => "The request cannot be read",
@@ -193,6 +193,6 @@ impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let causes = std::iter::successors(self.0.source(), |&cause| cause.source());
-        causes.take(CAUSES_MAX).try_for_each(|cause| write!(f, ": {cause}"))
+        causes.take(MAX_CAUSES).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }

@@ -8,18 +8,18 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-/// Carries the id in and out.
+/// The header with the id, in requests and answers.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that is taken from a caller, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 128;
+/// The longest id that is accepted from a caller, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// A request's id: the caller's `X-Request-Id`, or one of ours. An extractor.
+/// A request's id: the caller's `X-Request-Id`, or a random id. An extractor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The caller's id if it is 1 to 128 visible ASCII characters (it is logged and sent back), else a random one.
+    /// The caller's id when it has 1 to 128 visible ASCII characters, because it is logged and sent back; else a random id.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         headers.get(X_REQUEST_ID).filter(|id| acceptable(id)).map_or_else(Self::random, |id| Self(id.clone()))
     }
@@ -40,7 +40,7 @@ impl RequestId {
 }
 
 fn acceptable(id: &HeaderValue) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 impl fmt::Display for RequestId {

@@ -1,4 +1,4 @@
-//! What every request of every function goes through: id, span, panic guard, body limit, fallbacks.
+//! The layers of every function: request id, span, panic guard, body limit, fallbacks.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -16,21 +16,21 @@ use tracing::{Instrument as _, Span, field};
 use crate::problem::{OWN_HEADERS, Problem};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
-/// The largest body that a handler is given. Lambda takes 6 MB for the whole event, in which the body is a JSON
+/// The largest body that a handler gets. Lambda takes 6 MB for the whole event, in which the body is a JSON
 /// string and may have grown by its escapes.
-pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// The route that a request without one is logged under. Its path is not logged: it may hold a worker's token.
+/// The route in the log of a request that matches none. Its path is not logged, because it may hold a worker's token.
 const UNMATCHED: &str = "unmatched";
 
-/// `router` with everything that requests have in common: `X-Request-Id` and `traceparent`, one span a request
+/// `router` with the layers that all requests share: `X-Request-Id` and `traceparent`, one span a request
 /// (`Span::current().record(…)` sets `conversation_id`, `message_id`, `worker_id`, `agent_key`, `consumer_user_id`,
 /// `bot_identity` and `key_id`), 404, 405 and panics as problems, and a body limit. Call it on the finished router.
 pub fn service(router: Router) -> Router {
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(observe))
 }
 

@@ -11,9 +11,9 @@ use syn::{Attribute, Expr, Lit, Meta, Token};
 /// The crate of the wire types.
 const WIRE_TYPES: &str = "shared/api/";
 /// Wire types that are still declared elsewhere. The number only goes down; at zero the rule is complete.
-const WIRE_TYPES_LEFT: usize = 121;
+const WIRE_TYPES_LEFT: usize = 3;
 /// Routes that are still declared twice. The number only goes down; at zero the rule is complete.
-const ROUTES_LEFT: usize = 59;
+const ROUTES_LEFT: usize = 0;
 
 /// A type that is read or written as JSON and stands in the OpenAPI document is declared with the other wire types.
 fn wire_types(workspace: &Workspace) -> Vec<Violation> {

@@ -1,4 +1,4 @@
-//! `POST /v1/telegram/webhooks`: points an agent's bot at our webhook, under a new secret.
+//! `POST /v1/telegram/webhooks`: sets the webhook of an agent's bot to this deployment, with a new secret.
 
 use af_api::telegram::{WebhookAnswer, WebhookRequest};
 use af_app::settings::public_url;
@@ -19,7 +19,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(configure))
 }
 
-/// Configures the webhook of an agent's bot. Run again, it rotates the secret; the one before is good for 10 minutes.
+/// Configures the webhook of an agent's bot. A repeated call rotates the secret; the previous
+/// secret stays valid for 10 minutes.
 ///
 /// # Errors
 /// 404 for an unknown agent, 409 when it has no bot or Telegram refuses the URL, 503 when Telegram cannot be reached.

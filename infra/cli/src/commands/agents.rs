@@ -26,33 +26,33 @@ pub enum Agents {
         /// The agent's key
         agent: String,
     },
-    /// Make a profile, or change what is given of one
+    /// Make a profile, or change the given fields of one
     Set {
         /// The agent's key
         agent: String,
         #[command(flatten)]
         given: Given,
     },
-    /// Remove a profile; its conversations stay
+    /// Delete a profile; its conversations stay
     Delete {
         /// The agent's key
         agent: String,
     },
 }
 
-/// What is given of a profile. The rest stays as it is; a new profile is enabled, and its version is 1
+/// The given fields of a profile. Other fields stay; a new profile is enabled and has version 1
 #[derive(Debug, Args)]
 pub struct Given {
-    /// Its version, in your words
+    /// Its version, any text
     #[arg(long)]
     version: Option<String>,
-    /// What people see
+    /// The name that people see
     #[arg(long)]
     display_name: Option<String>,
     /// It takes messages
     #[arg(long, conflicts_with = "disabled")]
     enabled: bool,
-    /// It takes no messages: apps are told so, and what people write to its bot is dropped
+    /// It takes no messages: apps get an error, and messages to its bot are dropped
     #[arg(long)]
     disabled: bool,
     /// Name of a secret it uses, in place of those before; may be given several times
@@ -62,7 +62,7 @@ pub struct Given {
     bridge: Bridge,
 }
 
-/// How the agent's skills reach the tools of its app. What is not said is looked for in secrets
+/// How the agent's skills reach the tools of its app. Fields that are not given come from secrets
 #[derive(Debug, Args)]
 pub struct Bridge {
     /// Whether the agent has a bridge to its app's tools; `off` keeps the values
@@ -71,7 +71,7 @@ pub struct Bridge {
     /// Where the app takes calls: an https URL
     #[arg(long, requires = "bridge")]
     bridge_base_url: Option<String>,
-    /// Who calls the app
+    /// The caller's name at the app
     #[arg(long, requires = "bridge")]
     bridge_service_id: Option<String>,
     /// The app

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::api::{Answer, Api, segment};
 use crate::output;
 
-/// Between two looks at the message.
+/// The time between two requests for the state of the message.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 /// A message to an agent.

@@ -1,4 +1,4 @@
-//! `config`: what a deployment is told about itself.
+//! `config`: shows and changes the configuration of a deployment.
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub enum Config {
     /// Where and how workers run
     #[command(subcommand)]
     Provider(Document),
-    /// What messages are handed to workers with: `systemPrompt`, `telegramAttachmentRetentionMs`
+    /// What messages carry to workers: `systemPrompt`, `telegramAttachmentRetentionMs`
     #[command(subcommand)]
     Message(Document),
     /// The numbers and rules of queue, leases, polls, pool and retention
@@ -32,7 +32,7 @@ pub enum Config {
 pub enum Policies {
     /// Show each field with its value, its default and what it accepts
     Get,
-    /// Change the fields named in JSON, read from standard input or a file; `null` takes a change back
+    /// Change the fields named in JSON, read from standard input or a file; `null` restores the default
     Set {
         /// File with the fields, as {"scaling": {"maxWorkers": 100}}
         #[arg(long)]
@@ -52,7 +52,7 @@ struct Warnings {
 pub enum Document {
     /// Show it
     Get,
-    /// Set it from JSON, read from standard input or a file; what is left out goes back to its default
+    /// Set it from JSON, read from standard input or a file; fields that are left out return to their defaults
     Set {
         /// File with the config
         #[arg(long)]
@@ -61,7 +61,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// What it shall be set to, if it is.
+    /// The config to set; `None` only shows it.
     fn given(self) -> anyhow::Result<Option<Value>> {
         match self {
             Document::Get => Ok(None),
@@ -82,7 +82,7 @@ impl Config {
             None => api.get(path).await?,
             Some(config) => api.put(path, &config).await?,
         };
-        // A config that may have mistakes in it comes with what they are.
+        // The provider config comes with warnings about possible mistakes.
         let config = view.get("config").filter(|_| !api.json).unwrap_or(&view);
         output::json(config);
         if api.json {
@@ -109,5 +109,5 @@ fn read(file: Option<PathBuf>) -> anyhow::Result<Value> {
             json
         }
     };
-    serde_json::from_str(&json).context("the config is no JSON")
+    serde_json::from_str(&json).context("the config is not JSON")
 }

@@ -1,4 +1,4 @@
-//! `conversations`: who has one, and taking it from a worker that hangs.
+//! `conversations`: shows a conversation, and frees it from a worker that hangs.
 
 use af_api::conversations::{ConversationBody, FreeAnswer, FreeRequest, PendingBody};
 use clap::Subcommand;
@@ -9,16 +9,16 @@ use crate::output;
 /// Conversations.
 #[derive(Debug, Subcommand)]
 pub enum Conversations {
-    /// Show who has a conversation, what runs and what waits
+    /// Show the owner of a conversation, the message that runs and those that wait
     Show {
         /// Its id
         conversation: String,
     },
-    /// Take a conversation from its worker; what ran counts as a failed attempt
+    /// Free a conversation from its worker; the message that runs counts as a failed attempt
     Free {
         /// Its id
         conversation: String,
-        /// Why; stands in the error of the attempt that is ended
+        /// The reason; the error of the attempt repeats it
         #[arg(long)]
         reason: String,
     },

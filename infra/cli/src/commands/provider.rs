@@ -1,4 +1,4 @@
-//! `provider`: the place where workers run.
+//! `provider`: checks and clears the provider that runs workers.
 
 use af_api::provider::{Cleanup, CleanupRequest, Readiness};
 use clap::Subcommand;
@@ -6,13 +6,13 @@ use clap::Subcommand;
 use crate::api::{Answer, Api, segment};
 use crate::output;
 
-/// Calls of one cleanup: each removes what fits into its time, so this is far more than a pool needs.
+/// The most calls of one cleanup. Each call removes as many as its time allows, so this is far more than a pool needs.
 const MAX_CLEANUPS: usize = 200;
 
-/// The place where workers run.
+/// The provider that runs workers.
 #[derive(Debug, Subcommand)]
 pub enum Provider {
-    /// Whether workers can run, and what is there
+    /// Show whether workers can run, and count machines and volumes
     Status,
     /// Remove this deployment's machines and volumes, with all files on them
     Cleanup {

@@ -1,4 +1,4 @@
-//! `queue`: figures, lists, single messages, and what mends them.
+//! `queue`: counts and lists messages, shows one, retries and cancels.
 
 use af_api::id::Id;
 use af_api::messages::{AttemptBody, CancelBody, MessageBody, MessageWithAttempts};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use crate::api::{Answer, Api, segment};
 use crate::output;
 
-/// Calls of one `retry --all`: each looks at a hundred dead letters, so this many end any queue that one person mends.
+/// The most calls of one `retry --all`. Each looks at a hundred dead letters, so this covers 100 000 of them.
 const MAX_RETRY_CALLS: usize = 1_000;
 
 /// The queue.
 #[derive(Debug, Subcommand)]
 pub enum Queue {
-    /// How much waits, runs and is dead
+    /// Count the messages that wait, run and are dead letters
     Stats,
     /// List messages of a state, or of a conversation
     List {
@@ -33,16 +33,16 @@ pub enum Queue {
         /// Only this agent
         #[arg(long)]
         agent: Option<AgentKey>,
-        /// Most rows
+        /// Most messages on the page, 1 to 200
         #[arg(long, default_value_t)]
         limit: Limit,
         /// Where the previous page ended
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Look for conversations that nothing in the system would find any more, and repair them
+    /// Find and repair conversations that the system itself would not find any more
     Recover {
-        /// Only say what is wrong
+        /// Only report problems
         #[arg(long)]
         dry_run: bool,
     },
@@ -51,7 +51,7 @@ pub enum Queue {
         /// Its id
         message: String,
     },
-    /// What a message waits for
+    /// Show what a message waits for
     Why {
         /// Its id
         message: String,
@@ -59,19 +59,19 @@ pub enum Queue {
     /// Queue a dead letter again, or all of a conversation or an agent
     Retry {
         /// Its id
-        #[arg(required_unless_present = "all", conflicts_with_all = ["all", "whose"])]
+        #[arg(required_unless_present = "all", conflicts_with_all = ["all", "scope"])]
         message: Option<String>,
         /// All dead letters of --conversation or --agent
-        #[arg(long, requires = "whose")]
+        #[arg(long, requires = "scope")]
         all: bool,
         /// With --all: of this conversation
-        #[arg(long, requires = "all", group = "whose")]
+        #[arg(long, requires = "all", group = "scope")]
         conversation: Option<ConversationId>,
         /// With --all: of this agent
-        #[arg(long, requires = "all", group = "whose")]
+        #[arg(long, requires = "all", group = "scope")]
         agent: Option<AgentKey>,
     },
-    /// Cancel a message; a running one is stopped by its worker's next heartbeat
+    /// Cancel a message; a running message stops with its worker's next heartbeat
     Cancel {
         /// Its id
         message: String,

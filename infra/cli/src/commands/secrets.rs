@@ -1,4 +1,4 @@
-//! `secrets`: values come from a file or standard input, never from the command line, and never go out.
+//! `secrets`: a value comes from a file or standard input, never from the command line, and no command shows it.
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Secrets {
         #[arg(long)]
         file: Option<PathBuf>,
     },
-    /// Which of these secrets there are
+    /// Show which of these secrets exist
     Status {
         /// Their names
         #[arg(required = true)]
@@ -68,7 +68,7 @@ async fn status(api: &Api, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The value, without the line end that editors and `echo` put behind it.
+/// The value, without the line end that editors and `echo` add.
 fn value(file: Option<PathBuf>) -> anyhow::Result<String> {
     let mut value = match file {
         Some(file) => {

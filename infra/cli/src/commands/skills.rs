@@ -34,13 +34,13 @@ pub enum Skills {
         /// Where it is released
         #[arg(long, value_enum, default_value_t)]
         channel: Channel,
-        /// What people see
+        /// The name that people see
         #[arg(long)]
         display_name: Option<String>,
-        /// What it is for
+        /// Its purpose
         #[arg(long)]
         description: Option<String>,
-        /// What of its script is called
+        /// The export of its script that is called
         #[arg(long, default_value = "default")]
         entry_point: String,
         #[command(flatten)]
@@ -60,7 +60,7 @@ pub enum Skills {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Release a version that is deployed: a rollback, or a promotion
+    /// Release a deployed version: a rollback or a promotion
     Activate {
         /// The skill
         slug: String,
@@ -72,14 +72,14 @@ pub enum Skills {
         #[command(flatten)]
         actor: Actor,
     },
-    /// Take a skill out of all channels; its releases are kept
+    /// Stop serving a skill; its releases are kept
     Disable {
         /// The skill
         slug: String,
         #[command(flatten)]
         actor: Actor,
     },
-    /// Put a disabled skill back
+    /// Serve a disabled skill again
     Enable {
         /// The skill
         slug: String,
@@ -93,7 +93,7 @@ pub enum Skills {
     },
 }
 
-/// Who gets a release.
+/// The workers that get a release.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Channel {
     /// Every worker that does not ask for another
@@ -103,10 +103,10 @@ pub enum Channel {
     Canary,
 }
 
-/// Who does it.
+/// The author of a change.
 #[derive(Debug, clap::Args)]
 pub struct Actor {
-    /// Who does it, kept with the change
+    /// Your name, kept with the change
     #[arg(long, env = "USER", default_value = "cli")]
     actor: String,
 }

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs until the deployment or a signal says that it is over.
+/// Runs until the deployment or a signal stops it.
 pub async fn run() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).init();
     let config = af_agent::Config::from_env(|name| std::env::var(name).ok())?;

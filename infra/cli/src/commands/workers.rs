@@ -1,4 +1,4 @@
-//! `workers`: the pool, and what reconcile does with it.
+//! `workers`: shows and reconciles the worker pool.
 
 use af_api::id::Id;
 use af_api::pages::Limit;
@@ -14,7 +14,7 @@ use crate::output;
 /// The worker pool.
 #[derive(Debug, Subcommand)]
 pub enum Workers {
-    /// List workers that are not stopped, and what the last reconcile did and waits for
+    /// List workers that have not stopped, and the report of the last reconcile
     List,
     /// Show a worker, also one that has stopped
     Show {
@@ -32,9 +32,9 @@ pub enum Workers {
         #[arg(long, requires = "conversation")]
         agent: Option<AgentKey>,
     },
-    /// Look at everything, plan, act
+    /// Run a reconcile: observe, plan, execute
     Reconcile {
-        /// Only show what it would do and what it waits for
+        /// Only show the plan
         #[arg(long)]
         dry_run: bool,
     },

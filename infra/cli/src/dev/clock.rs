@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::output;
 
-/// Moving the clock hands what fell due to its functions first, which may take a reconcile's time.
+/// A move of the clock first runs the functions that became due, which may take as long as a reconcile.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The virtual clock.
@@ -51,7 +51,7 @@ fn length(text: &str) -> Result<u64, String> {
         _ => return Err("use 90s, 30m, 2h, 7d, or milliseconds".to_owned()),
     };
     let number: u64 = digits.parse().map_err(|_| "use 90s, 30m, 2h, 7d, or milliseconds".to_owned())?;
-    number.checked_mul(unit).ok_or_else(|| "that is too far".to_owned())
+    number.checked_mul(unit).ok_or_else(|| "the length is too large".to_owned())
 }
 
 #[cfg(test)]

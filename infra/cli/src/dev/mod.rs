@@ -32,7 +32,7 @@ pub struct Dev {
     /// Port of the public URL on loopback; 0 takes a free one
     #[arg(long, default_value_t = 8787)]
     port: u16,
-    /// Keep nothing; --data-dir, if given, gets only dev.json
+    /// Keep no data; --data-dir, if given, gets only dev.json
     #[arg(long)]
     ephemeral: bool,
     /// Begin with an empty data folder
@@ -71,7 +71,7 @@ enum DevCommand {
     Clock(clock::Clock),
 }
 
-/// The folder that a run lives in, and what becomes of it afterwards.
+/// The folder of a run, and whether it is removed afterwards.
 struct Place {
     /// Where everything is kept; `None` keeps nothing.
     kept_in: Option<PathBuf>,
@@ -176,7 +176,7 @@ impl Dev {
         }
     }
 
-    /// What every worker is told besides what the deployment tells it: the engine it runs.
+    /// The environment of every worker in addition to the deployment's: the engine that it runs.
     fn worker_env(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let Some(program) = &self.agent_command else {
             return Ok(BTreeMap::from([("AGENT_FACTORY_ENGINE".to_owned(), "echo".to_owned())]));

@@ -13,7 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-factory");
 /// Between two looks at what another process does.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Looks before a test gives up: one minute.
-const LOOKS_MAX: usize = 1_200;
+const MAX_LOOKS: usize = 1_200;
 
 pub struct Dev {
     dir: TempDir,
@@ -178,7 +178,7 @@ fn spawn(data: &Path, port: &str, args: &[String]) -> Child {
 
 /// Looks until `what` is there.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..MAX_LOOKS {
         if let Some(found) = look().await {
             return found;
         }

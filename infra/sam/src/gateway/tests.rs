@@ -116,11 +116,11 @@ async fn a_body_over_ten_megabytes_is_refused_before_the_function() {
     let function = Router::new().route("/", function).layer(axum::extract::DefaultBodyLimit::disable());
     let router = router(vec![route("POST", "/", function)]).unwrap();
     let post = |bytes: usize| Request::post("/").body(Body::from(vec![0; bytes])).unwrap();
-    assert_eq!(send(&router, post(BODY_BYTES_MAX)).await.1, BODY_BYTES_MAX.to_string());
-    let (status, body) = send(&router, post(BODY_BYTES_MAX + 1)).await;
+    assert_eq!(send(&router, post(MAX_BODY_BYTES)).await.1, MAX_BODY_BYTES.to_string());
+    let (status, body) = send(&router, post(MAX_BODY_BYTES + 1)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(body, r#"{"message":"Request Entity Too Large"}"#);
-    let declared = Request::post("/").header(CONTENT_LENGTH, BODY_BYTES_MAX + 1).body(Body::empty()).unwrap();
+    let declared = Request::post("/").header(CONTENT_LENGTH, MAX_BODY_BYTES + 1).body(Body::empty()).unwrap();
     assert_eq!(send(&router, declared).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
 

@@ -85,7 +85,7 @@ pub struct Accepted {
 /// # Errors
 /// Refusals that name the field at fault, and 429 when too many wait in the conversation. Nothing is written then.
 pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppError> {
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &request.agent).await?;
     check_payload(&mut request.payload)?;
     profiles::taking_messages(app, &request.agent).await?;
     let now = app.now();

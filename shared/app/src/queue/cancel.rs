@@ -53,14 +53,14 @@ pub async fn cancel_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) ->
 }
 
 async fn dead(app: &App, message: &Message) -> Result<Option<Cancelled>, AppError> {
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &message.agent).await?;
     let commit = app.store.cancel_if_dead(message, app.now(), &policies).await?;
     Ok(done(&commit, Cancelled::AtOnce))
 }
 
 /// `None` when others were faster, or it has ended since it was read.
 async fn queued(app: &App, message: &Message) -> Result<Option<Cancelled>, AppError> {
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &message.agent).await?;
     let now = app.now();
     let Some(before) = app.store.conversation(&message.key, true).await? else { return Ok(None) };
     if let Some(lease) = before.lease.as_ref().filter(|l| l.entry.message == message.id) {

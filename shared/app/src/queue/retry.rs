@@ -39,7 +39,7 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
     if token.is_some() && dead.retried_by == token {
         return Ok(());
     }
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &dead.agent).await?;
     if dead.status == MessageStatus::DeadLetter {
         profiles::taking_messages(app, &dead.agent).await?;
         match retried(app, dead, token.as_deref(), &policies).await? {

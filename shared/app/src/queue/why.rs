@@ -113,7 +113,7 @@ impl Why {
 /// 404 when there is no such message.
 pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
     let view = read_models::message(app, id).await?;
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &view.message.agent).await?;
     let now = app.now();
     let conversation = match view.message.status {
         MessageStatus::Queued => app.store.conversation(&view.message.key, true).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af_domain::ids::AgentKey;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
 use af_store::conversation::Commit;
@@ -48,6 +49,16 @@ pub(crate) struct Settings {
 /// When they cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
+}
+
+/// The policies in force for `agent`. Every use case that knows the agent asks here. Today an agent has the policies of
+/// its deployment.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn for_agent(app: &App, agent: &AgentKey) -> Result<Policies, AppError> {
+    let _ = agent;
+    in_force(app).await
 }
 
 /// All settings in force.

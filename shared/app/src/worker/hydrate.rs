@@ -18,8 +18,8 @@ pub async fn hydrate(
     message: &MessageId,
     since: Option<&HistoryCursor>,
 ) -> Result<Option<(Job, Bundle)>, AppError> {
-    let policies = policies::in_force(app).await?;
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
+    let policies = policies::for_agent(app, &message.agent).await?;
     let (conversation, context) = tokio::join!(
         app.store.conversation(&message.key, true),
         context(app, &message.key, since, &policies)

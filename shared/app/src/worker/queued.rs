@@ -16,9 +16,9 @@ pub async fn has_queued(
     worker: &WorkerId,
     conversation: &ConversationId,
 ) -> Result<bool, AppError> {
-    let policies = policies::in_force(app).await?;
     let found = app.store.conversation(&conversation_key(conversation), true).await?;
     let own = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
     let own = own.ok_or_else(|| Refusal::not_found(format!("conversation {conversation} of this worker")))?;
+    let policies = policies::for_agent(app, &own.agent).await?;
     Ok(own.has_work_soon(app.now(), &policies))
 }

@@ -1,4 +1,4 @@
-//! The key or token that a request comes with.
+//! The key or token of a request.
 
 use af_domain::refusal::{Code, Refusal};
 use axum::extract::FromRequestParts;
@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::problem::Problem;
 
-/// The longest key or token that is looked at, in bytes. Ours are under 200; a JWT may take a few thousand.
-const TOKEN_BYTES_MAX: usize = 8_192;
+/// The longest key or token that is read, in bytes. Keys of this deployment have fewer than 200; a JWT may have a few
+/// thousand.
+const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750). Redacted in `Debug`.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ impl Bearer {
         self.0.expose_secret()
     }
 
-    /// Reads the headers. The refusal never repeats what it found.
+    /// Reads the headers. The refusal never repeats the value.
     fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (value, None) = (values.next(), values.next()) else {
@@ -40,7 +41,7 @@ impl Bearer {
 fn token(text: &str) -> Option<Bearer> {
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim_matches(' ');
-    let fits = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
     (scheme.eq_ignore_ascii_case("bearer") && fits).then(|| Bearer(token.into()))
 }
 

@@ -1,4 +1,4 @@
-//! The caller's promise that two requests are one.
+//! The key by which a repeated request is recognised.
 
 use af_domain::refusal::Refusal;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -11,10 +11,10 @@ use crate::problem::Problem;
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// The longest key, in bytes.
-const KEY_BYTES_MAX: usize = 255;
+const MAX_KEY_BYTES: usize = 255;
 
-/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. Take it as `Option<IdempotencyKey>`: no header
-/// is no key; taken bare, the header is required.
+/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. `Option<IdempotencyKey>` makes the header
+/// optional; `IdempotencyKey` alone requires it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -29,17 +29,17 @@ impl IdempotencyKey {
         let Some(value) = values.next() else {
             return Ok(None);
         };
-        let fits = (1..=KEY_BYTES_MAX).contains(&value.len())
+        let fits = (1..=MAX_KEY_BYTES).contains(&value.len())
             && value.as_bytes().iter().all(u8::is_ascii_graphic)
             && values.next().is_none();
         let text = value.to_str().ok().filter(|_| fits).ok_or_else(|| {
-            invalid(format!("the {IDEMPOTENCY_KEY} header must be 1 to {KEY_BYTES_MAX} visible ASCII characters, given once"))
+            invalid(format!("the {IDEMPOTENCY_KEY} header must be 1 to {MAX_KEY_BYTES} visible ASCII characters, given once"))
         })?;
         Ok(Some(Self(text.to_owned())))
     }
 }
 
-/// A header has no place in the body for a pointer to name.
+/// A header has no pointer, because pointers name fields of the body.
 fn invalid(detail: String) -> Refusal {
     Refusal { pointer: None, ..Refusal::field("", detail) }
 }

@@ -12,8 +12,8 @@ use serde_json::error::Category;
 use super::shape;
 use crate::problem::Problem;
 
-/// The body as a `T`. A body that is not JSON is 400 with line and column; one of the wrong shape, or with an unknown
-/// field (when `T` says `#[serde(deny_unknown_fields)]`), is 422 with a pointer; one over the limit is 413.
+/// The body as a `T`. A body that is not JSON is 400 with line and column. A body of the wrong shape, or with an unknown
+/// field when `T` has `#[serde(deny_unknown_fields)]`, is 422 with a pointer. A body over the limit is 413.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiJson<T>(pub T);
 
@@ -61,7 +61,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 fn unreadable(rejection: &BytesRejection) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body may have {} bytes at most", crate::BODY_BYTES_MAX);
+        let detail = format!("the body may have {} bytes at most", crate::MAX_BODY_BYTES);
         return Refusal::new(Code::PayloadTooLarge, detail);
     }
     Refusal::new(Code::MalformedRequest, "the body broke off")

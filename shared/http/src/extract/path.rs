@@ -1,4 +1,4 @@
-//! Ids in the path, percent-decoded once, checked where they enter.
+//! Ids in the path, percent-decoded once and checked.
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
@@ -12,12 +12,12 @@ use tracing::Span;
 
 use crate::problem::Problem;
 
-/// Path parameters, which also go into the request's span: one [`PathParam`], a tuple of them, each found by its name, or a bare `String` for the only
-/// parameter of a route.
+/// Path parameters, which the request's span also records: one [`PathParam`], a tuple of them, each found by its name,
+/// or a `String` for the only parameter of a route.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiPath<T>(pub T);
 
-/// A type that a path parameter of one name becomes.
+/// The type of a path parameter with a fixed name.
 pub trait PathParam: Sized {
     /// The parameter's name in routes (`agentKey`).
     const NAME: &'static str;
@@ -95,7 +95,7 @@ impl<A: PathParam, B: PathParam, C: PathParam> PathParams for (A, B, C) {
     }
 }
 
-/// Parameters that stand in the request's span, and their fields there.
+/// Parameters that the request's span records, and their fields there.
 const LOGGED: [(&str, &str); 6] = [
     ("agentKey", "agent_key"),
     ("botIdentity", "bot_identity"),
@@ -105,7 +105,7 @@ const LOGGED: [(&str, &str); 6] = [
     ("workerId", "worker_id"),
 ];
 
-/// Called once the values have been checked: what breaks an id's rule is not for the log.
+/// Records the parameters after they are checked, so that an invalid value never reaches the log.
 fn log(params: &[(&str, &str)]) {
     for (name, text) in params {
         if let Some((_, field)) = LOGGED.iter().find(|(logged, _)| logged == name) {
@@ -114,7 +114,7 @@ fn log(params: &[(&str, &str)]) {
     }
 }
 
-/// A route and its handler do not fit: a fault of ours, found by the first request.
+/// The route and its handler do not match. That is a bug, which the first request finds.
 fn misrouted(name: &str) -> Refusal {
     tracing::error!(parameter = name, "the route has no such path parameter");
     Refusal::new(Code::Internal, "the route is miswired")

@@ -1,4 +1,4 @@
-//! The public URL, as the caller has just used it: no function behind the API can be told it at deploy time.
+//! The public URL, as the caller used it. A function behind the API cannot get it at deploy time.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -8,11 +8,11 @@ use http::HeaderMap;
 use http::header::HOST;
 use http::request::Parts;
 
-/// The longest host that is believed: a DNS name with a port.
-const HOST_CHARS_MAX: usize = 260;
+/// The longest host that is accepted: a DNS name with a port.
+const MAX_HOST_CHARS: usize = 260;
 
-/// The URL by which the request reached us, without a path: `X-Forwarded-Host`, else `Host`, and the scheme of
-/// `X-Forwarded-Proto`, else `http` for a loopback host and `https` for any other. None without a usable host.
+/// The URL of the request without its path: `X-Forwarded-Host`, else `Host`, and the scheme of
+/// `X-Forwarded-Proto`, else `http` for a loopback host and `https` for any other. `None` without a usable host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(pub Option<String>);
 
@@ -37,7 +37,7 @@ fn first<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn is_host(host: &str) -> bool {
-    host.len() <= HOST_CHARS_MAX
+    host.len() <= MAX_HOST_CHARS
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
 }
 

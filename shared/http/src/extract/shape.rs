@@ -1,15 +1,15 @@
-//! What serde says about a wrong shape, in words and pointers that a caller understands.
+//! Errors of serde about a wrong shape, as refusals with a pointer.
 
 use std::borrow::Cow;
 
 use af_domain::refusal::Refusal;
 use serde_path_to_error::{Path, Segment};
 
-/// How much of a name that the caller made up is repeated, in characters.
-const NAME_CHARS_MAX: usize = 128;
+/// How many characters of an unknown name a refusal repeats.
+const MAX_NAME_CHARS: usize = 128;
 
-/// The refusal for an error that serde found at `path`. It names types and fields, never values: a value may be a
-/// secret in the wrong place, and refusals may be logged.
+/// The refusal for an error of serde at `path`. It names types and fields, never values, because a value may be a
+/// secret and refusals may be logged.
 pub(super) fn refusal(path: &Path, message: &str) -> Refusal {
     let message = without_position(message);
     let mut pointer = pointer(path);
@@ -31,7 +31,7 @@ pub(super) fn refusal(path: &Path, message: &str) -> Refusal {
     Refusal::field(pointer, without_values(message))
 }
 
-/// `message` without serde_json's position, which says little beside a pointer.
+/// `message` without serde_json's position; the pointer is more precise.
 fn without_position(message: &str) -> &str {
     message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
@@ -40,7 +40,7 @@ fn named_field<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
     message.strip_prefix(prefix)?.split_once('`').map(|(field, _)| field)
 }
 
-/// serde's "invalid type: string \"…\", expected u32" without the value, in API words.
+/// serde's "invalid type: string \"…\", expected u32" without the value, in the API's terms.
 fn without_values(message: &str) -> String {
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "];
     if !quotes.iter().any(|prefix| message.starts_with(prefix)) {
@@ -81,16 +81,16 @@ fn push(pointer: &mut String, token: &str) {
     pointer.push_str(&escape(&shortened(token)));
 }
 
-/// Whether serde counts the field at fault to the path depends on the format.
+/// Appends the field unless the path ends with it: formats of serde differ in that.
 fn push_once(pointer: &mut String, token: &str) {
     if !pointer.ends_with(&format!("/{}", escape(&shortened(token)))) {
         push(pointer, token);
     }
 }
 
-/// Names come from the caller too, and may be as long as the body.
+/// A name comes from the caller and may be as long as the body.
 fn shortened(name: &str) -> Cow<'_, str> {
-    match name.char_indices().nth(NAME_CHARS_MAX) {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
         Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
         None => Cow::Borrowed(name),
     }

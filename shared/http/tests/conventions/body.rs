@@ -1,6 +1,6 @@
 use af_api::id::Id;
 use af_domain::ids::{AgentKey, SecretRef};
-use af_http::{ApiJson, BODY_BYTES_MAX};
+use af_http::{ApiJson, MAX_BODY_BYTES};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
@@ -176,7 +176,7 @@ async fn a_value_in_the_wrong_place_is_not_repeated() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_too_large() {
-    let filling = BODY_BYTES_MAX - r#"{"content":""}"#.len();
+    let filling = MAX_BODY_BYTES - r#"{"content":""}"#.len();
     let largest = format!(r#"{{"content":"{}"}}"#, "a".repeat(filling));
     assert_eq!(sent(post_json("/", largest.clone())).await.status, 200);
     let answer = sent(post_json("/", format!("{largest} "))).await;

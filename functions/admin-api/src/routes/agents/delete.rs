@@ -9,10 +9,10 @@ use http::StatusCode;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Removes a profile and lets go of its bot. Conversations and messages stay.
+/// Deletes a profile and releases its bot. Conversations and messages stay.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such agent.
 #[utoipa::path(
     delete, path = "/v1/agents/{agentKey}", tag = "agents",
     security(("apiKey" = ["admin"])),

@@ -13,7 +13,7 @@ use crate::caller::Viewer;
 /// Shows a profile.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such agent.
 #[utoipa::path(
     get, path = "/v1/agents/{agentKey}", tag = "agents",
     security(("apiKey" = ["admin", "read"])),

@@ -1,4 +1,4 @@
-//! `POST /v1/conversations/{conversationId}/free`: ends a conversation's lease and takes its owner away.
+//! `POST /v1/conversations/{conversationId}/free`: ends a conversation's lease and removes its owner.
 
 use af_api::conversations::{FreeAnswer, FreeRequest};
 use af_app::conversations::{Freed, free as use_case};
@@ -11,10 +11,11 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Frees a conversation. What ran counts as a failed attempt, and the worker drains.
+/// Frees a conversation. The message that ran counts as a failed attempt, and the worker drains.
 ///
 /// # Errors
-/// 404 when there is none; 409 when nobody has it, or it was claimed again; 422 for a reason that is blank or too long.
+/// 404 when there is no such conversation; 409 when no worker has it, or it was claimed again; 422 for a reason that is
+/// blank or too long.
 #[utoipa::path(
     post, path = "/v1/conversations/{conversationId}/free", tag = "conversations",
     security(("apiKey" = ["admin"])), request_body = inline(FreeRequest),

@@ -1,4 +1,4 @@
-//! `GET /v1/conversations/{conversationId}`: who has a conversation, what runs and what waits.
+//! `GET /v1/conversations/{conversationId}`: the owner of a conversation, the message that runs and those that wait.
 
 use af_api::conversations::ConversationBody;
 use af_app::conversations::get as use_case;
@@ -14,7 +14,7 @@ use crate::caller::Viewer;
 /// Shows a conversation.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such conversation.
 #[utoipa::path(
     get, path = "/v1/conversations/{conversationId}", tag = "conversations",
     security(("apiKey" = ["admin", "read"])),
@@ -25,7 +25,7 @@ pub async fn get(
     _: Viewer,
     ApiPath(id): ApiPath<ConversationId>,
 ) -> Result<Json<ConversationBody>, Problem> {
-    let policies = policies::in_force(&app).await?;
     let conversation = use_case(&app, &id).await?;
+    let policies = policies::for_agent(&app, &conversation.agent).await?;
     Ok(Json(ConversationBody::new(&conversation, &policies, app.now())))
 }

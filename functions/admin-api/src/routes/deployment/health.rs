@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`: for whoever watches the deployment, without a key.
+//! `GET /healthz` and `GET /readyz`: health checks, without a key.
 
 use af_api::health::HealthBody;
 use af_domain::refusal::Code;
@@ -17,7 +17,7 @@ pub async fn alive() -> Json<HealthBody> {
 /// The function runs and reaches the table.
 ///
 /// # Errors
-/// 503 when it does not.
+/// 503 when the table does not answer.
 #[utoipa::path(
     get, path = "/readyz", tag = "deployment",
     responses((status = 200, body = HealthBody), (status = 503, description = "unavailable")),

@@ -1,10 +1,10 @@
-//! `GET /openapi.json`: what every route of the deployment takes and answers, for whoever writes a client. No key is
-//! needed: it says nothing of the deployment.
+//! `GET /openapi.json`: the requests and answers of every route, for authors of clients. It needs no key, because it
+//! holds nothing that is the deployment's own.
 
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
-/// Generated from the functions' routes; a test holds it to them.
+/// Generated from the routes of the functions; a test compares them.
 const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
 /// Shows this document.

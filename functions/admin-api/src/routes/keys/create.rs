@@ -18,7 +18,7 @@ use super::{body, scope};
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Makes a key. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
+/// Makes a key. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
 /// # Errors
 /// 422 naming the field at fault, or when the idempotency key came with another request; 409 when the key that the call

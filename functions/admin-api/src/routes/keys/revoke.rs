@@ -8,10 +8,10 @@ use http::StatusCode;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Revokes a key. Functions that have just seen it may take it for a minute more.
+/// Revokes a key. A function that has just checked the key may accept it for one more minute.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such key.
 #[utoipa::path(
     delete, path = "/v1/keys/{keyId}", tag = "keys",
     security(("apiKey" = ["admin"])),

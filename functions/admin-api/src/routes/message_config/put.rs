@@ -1,4 +1,4 @@
-//! `PUT /v1/config/message`: sets the whole config; what is left out is none from now on.
+//! `PUT /v1/config/message`: replaces the whole config; a field that is left out is removed.
 
 use af_api::message_config::MessageConfig;
 use af_app::settings::message_config::{self, set};
@@ -10,10 +10,10 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Sets the config. Other functions follow within ten seconds.
+/// Replaces the config. All functions use it within ten seconds.
 ///
 /// # Errors
-/// 422 naming the field at fault; nothing is written then.
+/// 422 with the field at fault. A refused call writes nothing.
 #[utoipa::path(
     put, path = "/v1/config/message", tag = "config",
     security(("apiKey" = ["admin"])), request_body = MessageConfig,

@@ -16,8 +16,8 @@ use crate::caller::Sender;
 /// Accepts a message, once per idempotency key.
 ///
 /// # Errors
-/// 404 for an unknown agent, 409 for a disabled one or another agent's conversation, 413, 422 naming the field at
-/// fault or an idempotency key that came with another body, 429 when too many wait. Nothing is written then.
+/// 404 for an unknown agent; 409 for a disabled one or another agent's conversation; 413; 422 with the field at fault or
+/// for an idempotency key that was used with another body; 429 when too many messages wait. A refused call writes nothing.
 #[utoipa::path(
     post, path = "/v1/messages", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(EnqueueRequest),

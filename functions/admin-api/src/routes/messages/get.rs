@@ -13,7 +13,7 @@ use crate::caller::Viewer;
 /// Shows a message with its state as it is now.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such message.
 #[utoipa::path(
     get, path = "/v1/messages/{messageId}", tag = "messages",
     security(("apiKey" = ["admin", "read"])),

@@ -1,4 +1,4 @@
-//! `PUT /v1/config/policies`: group → field → value; `null` takes an override back, what is not named stays.
+//! `PUT /v1/config/policies`: group → field → value; `null` removes an override, other fields stay.
 
 use af_api::policies::{PoliciesView, PolicyChanges};
 use af_app::settings::policies::set;
@@ -10,10 +10,10 @@ use super::shown;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Sets fields and shows all. Other functions follow within ten seconds.
+/// Sets fields and shows all of them. All functions use them within ten seconds.
 ///
 /// # Errors
-/// 422 naming the field at fault and what it accepts; nothing is written then.
+/// 422 with the field at fault and the values that it accepts. A refused call writes nothing.
 #[utoipa::path(
     put, path = "/v1/config/policies", tag = "config",
     security(("apiKey" = ["admin"])),

@@ -12,11 +12,11 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs and its worker is told with the next
-/// heartbeat. A message that was cancelled before is answered as cancelled.
+/// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs; its worker learns of the cancellation
+/// with its next heartbeat. The answer is the same for a message that was cancelled before.
 ///
 /// # Errors
-/// 404 when there is none, 409 when it is done.
+/// 404 when there is no such message, 409 when it is done.
 #[utoipa::path(
     post, path = "/v1/queue/{messageId}/cancel", tag = "queue",
     security(("apiKey" = ["admin"])),

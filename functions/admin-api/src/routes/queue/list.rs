@@ -17,7 +17,7 @@ use crate::Shared;
 use crate::caller::Viewer;
 use crate::paging;
 
-/// Names everything that decides what is listed.
+/// The name of the listing: all filters that decide its content.
 fn listing(query: &QueueQuery) -> String {
     let status = query.status.map_or("any", QueueStatus::as_str);
     let conversation = query.conversation_id.as_ref().map_or("", |id| id.0.as_str());
@@ -25,8 +25,8 @@ fn listing(query: &QueueQuery) -> String {
     format!("queue {status} {agent} {conversation}")
 }
 
-/// Lists messages. With a filter a page may hold fewer than `limit`, even none, and still have a next one. A list of
-/// everything that waits or runs is a walk over a queue that moves meanwhile.
+/// Lists messages. With a filter, a page may hold fewer than `limit` messages, even none, and still have a next page.
+/// The queue may change between two pages.
 ///
 /// # Errors
 /// 422 for a state that only a conversation's list can filter by, and for a limit or cursor that is not acceptable.

@@ -1,4 +1,4 @@
-//! `POST /v1/queue/recover`: looks for malformed conversations, and mends them when asked to.
+//! `POST /v1/queue/recover`: checks conversations, and repairs malformed ones on request.
 
 use af_api::queue::{Found, RecoverAnswer, RecoverRequest};
 use af_app::conversations::consistency::{Malformed, audit};
@@ -10,13 +10,13 @@ use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
 
-/// Names this walk in its cursors.
+/// The name of this listing in its cursors.
 const LISTING: &str = "queue recover";
 
-/// Walks on over the conversations. The walk reads the whole table, some 2 000 items a call.
+/// Checks the next conversations. The calls together read the whole table, about 2 000 items each.
 ///
 /// # Errors
-/// 422 for a cursor that is not of this walk.
+/// 422 for a cursor of another listing.
 #[utoipa::path(
     post, path = "/v1/queue/recover", tag = "queue",
     security(("apiKey" = ["admin"])), request_body = inline(RecoverRequest),

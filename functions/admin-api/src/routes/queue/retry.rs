@@ -12,12 +12,12 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Queues a dead letter again, behind all that waits in its conversation. Sent again with the same `Idempotency-Key` it
-/// is answered as before, whatever has become of the message since.
+/// Queues a dead letter again, behind all messages that wait in its conversation. A repeated call with the same
+/// `Idempotency-Key` gets the same answer, whatever happened to the message meanwhile.
 ///
 /// # Errors
-/// 404 when there is no such message, or its agent is gone; 409 when it is no dead letter, or its agent is disabled;
-/// 429 when too many wait in its conversation. Nothing is written then.
+/// 404 when there is no such message, or its agent is deleted; 409 when it is no dead letter, or its agent is disabled;
+/// 429 when its conversation has too many messages waiting. Nothing is written then.
 #[utoipa::path(
     post, path = "/v1/queue/{messageId}/retry", tag = "queue",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader),

@@ -14,11 +14,11 @@ use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
 
-/// Queues dead letters again, oldest first. Those that die again while the calls of one walk follow each other are not
-/// retried again by it, and none is retried twice under one `Idempotency-Key`.
+/// Queues dead letters again, oldest first. A series of calls retries each message once, also one that becomes a dead
+/// letter again meanwhile; so does one `Idempotency-Key`.
 ///
 /// # Errors
-/// 422 unless exactly one of `conversationId` and `agentKey` is there, and for a cursor of another walk.
+/// 422 unless exactly one of `conversationId` and `agentKey` is given, and for a cursor of another series.
 #[utoipa::path(
     post, path = "/v1/queue/retry", tag = "queue",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RetryAllRequest),

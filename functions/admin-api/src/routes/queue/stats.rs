@@ -10,7 +10,7 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Viewer;
 
-/// Answers the queue in figures.
+/// Counts the messages of the queue.
 ///
 /// # Errors
 /// When they cannot be read.

@@ -11,10 +11,10 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Viewer;
 
-/// Tells what a message waits for.
+/// Shows what a message waits for.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is no such message.
 #[utoipa::path(
     get, path = "/v1/queue/{messageId}/why", tag = "queue",
     security(("apiKey" = ["admin", "read"])),

@@ -9,8 +9,8 @@ use http::StatusCode;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Deletes a secret; one that is not there is deleted already. An import under its name restores it for as long as
-/// AWS keeps it.
+/// Deletes a secret. Deleting a secret that does not exist succeeds. An import under the same name restores the secret
+/// while AWS still keeps it.
 ///
 /// # Errors
 /// When Secrets Manager cannot answer.

@@ -10,7 +10,7 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Imports a secret. Functions that have read it may use the value before for five minutes more.
+/// Imports a secret. A function that has read the previous value may use it for five more minutes.
 ///
 /// # Errors
 /// 422 for an empty value or one of more than 64 KB.

@@ -1,4 +1,4 @@
-//! `GET /v1/secrets?refs=a,b`: which secrets there are.
+//! `GET /v1/secrets?refs=a,b`: which secrets exist.
 
 use af_api::pages::Page;
 use af_api::secrets::{SecretBody, SecretsQuery};
@@ -12,13 +12,13 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::Viewer;
 
-/// Most refs of one request: five batches of Secrets Manager, and a query string that every proxy lets through.
-const REFS_MAX: usize = 100;
+/// The most names in one request: five batches of Secrets Manager, in a query string that every proxy accepts.
+const MAX_REFS: usize = 100;
 
-/// Answers for each ref, in the order asked for.
+/// Answers for each name, in the order of the request.
 ///
 /// # Errors
-/// 422 for no ref, too many, or one that is none.
+/// 422 for no name, too many names, or a name that breaks the rule.
 #[utoipa::path(
     get, path = "/v1/secrets", tag = "secrets",
     security(("apiKey" = ["admin", "read"])), params(SecretsQuery),
@@ -41,8 +41,8 @@ pub async fn status(
 
 fn parse(refs: &str) -> Result<Vec<SecretRef>, Refusal> {
     let names: Vec<&str> = refs.split(',').collect();
-    if names.len() > REFS_MAX {
-        return Err(Refusal::field("/refs", format!("refs must be at most {REFS_MAX} names")));
+    if names.len() > MAX_REFS {
+        return Err(Refusal::field("/refs", format!("refs must be at most {MAX_REFS} names")));
     }
     let invalid = |rule: &dyn std::fmt::Display| {
         Refusal::field("/refs", format!("refs, parted by commas: each {rule}"))

@@ -14,7 +14,7 @@ use crate::caller::Viewer;
 /// Shows a worker, also one that has stopped.
 ///
 /// # Errors
-/// 404 when there is and was none.
+/// 404 when no worker has or had this id.
 #[utoipa::path(
     get, path = "/v1/workers/{workerId}", tag = "workers",
     security(("apiKey" = ["admin", "read"])),

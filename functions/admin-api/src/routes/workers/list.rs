@@ -1,4 +1,4 @@
-//! `GET /v1/workers`: the workers that are not stopped, and what the last reconcile did.
+//! `GET /v1/workers`: the workers that have not stopped, and the report of the last reconcile.
 
 use af_api::pages::PageQuery;
 use af_api::workers::WorkersAnswer;

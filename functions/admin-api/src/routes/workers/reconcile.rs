@@ -12,7 +12,7 @@ use super::report_body;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Reconciles the pool: 200 with the report of the run, or 202 when it was left to another.
+/// Reconciles the pool: 200 with the report of the run, or 202 when another run does it.
 ///
 /// # Errors
 /// When the table cannot be read or written.

@@ -1,4 +1,4 @@
-//! `POST /v1/workers`: registers a worker that somebody starts by hand.
+//! `POST /v1/workers`: registers a worker that is started by hand.
 
 use af_api::problem::IdempotencyHeader;
 use af_api::workers::{RegisterAnswer, RegisterRequest};
@@ -16,11 +16,11 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::Operator;
 
-/// Registers a worker. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
+/// Registers a worker. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
 /// # Errors
 /// 404 for an unknown conversation, 409 when the id is or was in use, or the conversation has an owner or belongs to
-/// another agent; 422 when the idempotency key came with another request.
+/// another agent; 422 when the idempotency key was used with another request.
 #[utoipa::path(
     post, path = "/v1/workers", tag = "workers",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RegisterRequest),

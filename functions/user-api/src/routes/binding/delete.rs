@@ -12,7 +12,7 @@ use crate::caller::ConsumerApp;
 /// Ends the user's active binding. Their conversation stays.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when the user has no active binding.
 #[utoipa::path(
     delete, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
     security(("apiKey" = ["admin", "app"])),

@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 /// Shows the user's active binding.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when the user has no active binding.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/binding", tag = "bindings",
     security(("apiKey" = ["admin", "app"])),

@@ -10,7 +10,7 @@ use axum::extract::State;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
-/// Binds a user, in place of whatever bound this user, this person on Telegram or this chat before.
+/// Binds a user. The binding replaces earlier bindings of the user, of the Telegram user and of the chat.
 ///
 /// # Errors
 /// 404 for an unknown agent, 409 for a disabled one or when the bot is not the agent's, 422 naming the field at fault.

@@ -1,4 +1,4 @@
-//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: what was said, and what waits or has ended.
+//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: its history and its messages.
 
 use af_api::conversations::{UserConversation, UserConversationQuery};
 use af_api::pages::Limit;
@@ -18,7 +18,7 @@ use crate::caller::ConsumerApp;
 /// Shows a conversation.
 ///
 /// # Errors
-/// 404 when the user and the agent have none yet.
+/// 404 when the user and the agent have no conversation yet.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
     security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),
@@ -44,7 +44,7 @@ pub async fn get(
 const HISTORY: &str = "history";
 const QUEUE: &str = "queue";
 
-/// Cursors that are good for this conversation only.
+/// Cursors that are valid for this conversation only.
 struct Cursors {
     key: CursorKey,
     conversation: String,
@@ -68,7 +68,7 @@ impl Cursors {
     fn open_history(&self, cursor: Option<&str>) -> Result<Option<ReadPosition>, Refusal> {
         const POINTER: &str = "/historyCursor";
         let Some(place) = self.open(POINTER, HISTORY, cursor)? else { return Ok(None) };
-        // One that an earlier version of ours has sealed may read otherwise.
+        // An earlier version of this program may have sealed a cursor of another shape.
         let before = ReadPosition::read(&place).ok_or_else(|| {
             Refusal::field(POINTER, "historyCursor is out of date; begin again without one")
         })?;

@@ -14,12 +14,12 @@ use tracing::Span;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
-/// Accepts a message, once per idempotency key. The answer goes to the user's chat when the binding has one.
+/// Accepts a message, once per idempotency key. The reply goes to the user's chat when the binding has one.
 ///
 /// # Errors
-/// 404 when the user has no active binding, 409 when it is to another agent or the agent is disabled, 413, 422 naming
-/// the field at fault or an idempotency key that came with another body, 429 when too many wait. Nothing is written
-/// then.
+/// 404 when the user has no active binding, 409 when the binding names another agent or the agent is disabled, 413, 422 with
+/// the field at fault or for an idempotency key that was used with another body, 429 when too many messages wait. A
+/// refused call writes nothing.
 #[utoipa::path(
     post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
     security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),

@@ -11,11 +11,11 @@ use http::StatusCode;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
-/// Cancels a message of one of the user's conversations: 200 when it has ended, 202 when it runs and its worker is told
-/// with the next heartbeat. A message that was cancelled before is answered as cancelled.
+/// Cancels a message of one of the user's conversations: 200 when it has ended, 202 when it runs; its worker learns of
+/// the cancellation with its next heartbeat. The answer is the same for a message that was cancelled before.
 ///
 /// # Errors
-/// 404 when there is none, or it is somebody else's; 409 when it is done.
+/// 404 when the user has no such message; 409 when it is done.
 #[utoipa::path(
     delete, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
     security(("apiKey" = ["admin", "app"])),

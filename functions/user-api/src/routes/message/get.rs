@@ -13,7 +13,7 @@ use crate::caller::ConsumerApp;
 /// Shows a message of one of the user's conversations.
 ///
 /// # Errors
-/// 404 when there is none, or it is somebody else's.
+/// 404 when the user has no such message.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/messages/{messageId}", tag = "messages",
     security(("apiKey" = ["admin", "app"])),

@@ -18,7 +18,7 @@ pub struct Files {
     pub module_format: ModuleFormat,
 }
 
-/// Reads a folder. What cannot be deployed is named here, before anything is sent.
+/// Reads a folder. An error names the file that cannot be deployed, before anything is sent.
 pub fn read(folder: &Path) -> anyhow::Result<Files> {
     let mut found = Vec::new();
     walk(folder, "", &mut found)?;
@@ -30,7 +30,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Files> {
     let has = |format: ModuleFormat| found.iter().any(|(path, _)| path == format.script());
     let module_format = match (has(ModuleFormat::Esm), has(ModuleFormat::Cjs)) {
         (false, true) => ModuleFormat::Cjs,
-        (true, true) => bail!("there are scripts/index.mjs and scripts/index.cjs; one of them must go"),
+        (true, true) => bail!("there are scripts/index.mjs and scripts/index.cjs; remove one of them"),
         _ => ModuleFormat::Esm,
     };
     let file = |(path, content): (String, String)| {

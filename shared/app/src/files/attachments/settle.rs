@@ -17,7 +17,7 @@ const MAX_TRIES: usize = 24;
 /// # Errors
 /// When the table cannot answer.
 pub async fn settle(app: &App, message: &Message, attachments: &[Attachment]) -> Result<(), AppError> {
-    let policies = policies::in_force(app).await?;
+    let policies = policies::for_agent(app, &message.agent).await?;
     for _ in 0..MAX_TRIES {
         let before = app.store.conversation(&message.key, true).await?;
         let after =

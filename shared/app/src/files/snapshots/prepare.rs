@@ -130,7 +130,7 @@ async fn drafted(
     })?;
     let stays = conversation.owner.as_ref().is_some_and(|o| o.state == OwnerState::Active);
     if reason == SnapshotReason::Signal && stays {
-        let policies = policies::in_force(app).await?;
+        let policies = policies::for_agent(app, &conversation.agent).await?;
         drain(app, worker, DrainReason::Signal, &policies).await?;
     }
     let parts = SnapshotParts { conversation: key, fence, place: app.entropy.ulid(now) };

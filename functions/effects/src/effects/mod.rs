@@ -1,0 +1,20 @@
+//! The effects, one a file. A new effect is a file here and an entry in one list.
+
+mod attachments;
+mod counters;
+mod expired_media;
+mod expired_snapshots;
+mod payload_ttl;
+
+use crate::effect::Effect;
+
+/// Effects of a batch of the table's stream.
+pub const OF_THE_STREAM: [&dyn Effect; 2] = [&attachments::Attachments, &payload_ttl::PayloadTtl];
+
+/// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. A failed batch may come again in other parts,
+/// and the counters recognize a repeated batch only in the same parts.
+pub const AFTER_THE_STREAM: [&dyn Effect; 1] = [&counters::Counters];
+
+/// Effects of the schedule.
+pub const OF_THE_SCHEDULE: [&dyn Effect; 2] =
+    [&expired_snapshots::ExpiredSnapshots, &expired_media::ExpiredMedia];
