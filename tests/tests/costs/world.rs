@@ -22,6 +22,7 @@ use af_emulator_aws::Meter;
 use af_store::conversation::CompleteWith;
 use af_store::{conversation_key, keys};
 use af_tests::bundle::Bundle;
+use af_tests::world::agent_settings;
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -84,13 +85,7 @@ impl World {
         let (app, now) = (&self.app, self.app.now());
         let token = bot_token_ref(&self.agent);
         app.secrets.put(&token, SecretString::from(format!("{BOT}:token")), now).await.unwrap();
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".to_owned(),
-            enabled: true,
-            secrets_ref: vec![token],
-            bridge: None,
-        };
+        let settings = AgentSettings { secrets_ref: vec![token], ..agent_settings() };
         configure(app, &self.agent, settings).await.unwrap();
         let name = BotName { identity: BotIdentity::parse(BOT).unwrap(), username: "demo_bot".to_owned() };
         app.store.assign_bot_if_unclaimed(&self.agent, &name, None, now).await.unwrap();

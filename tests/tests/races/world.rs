@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::pool::workers;
@@ -18,6 +18,7 @@ use af_store::conversation::{Commit, CompleteWith};
 use af_store::conversation_key;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
+use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 
 pub const AGENT: &str = "demo";
@@ -44,13 +45,7 @@ impl World {
 
     pub async fn in_bundle(bundle: Bundle) -> Self {
         let app = bundle.app("reconcile");
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
+        let settings = agent_settings();
         configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
         Self { bundle, app }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::enqueue;
 use af_app::pool::provider::{self, ProviderConfig};
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
@@ -16,6 +16,7 @@ use af_providers::{FlyProvider, Machine, Provider, Providers, Volume};
 use af_store::conversation::CompleteWith;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
+use af_tests::world::agent_settings;
 
 use crate::providers::fly::World;
 use crate::providers::suite::{machines, scope};
@@ -70,13 +71,7 @@ impl Pool {
         let provider = world.provider_of(&bundle.app("reconcile").deployment_id);
         bundle.providers = Providers::none().with(Arc::new(provider.clone()));
         let app = bundle.app("reconcile");
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
+        let settings = agent_settings();
         configure(&app, &agent(), settings).await.unwrap();
         provider::configure(&app, &config("1")).await.unwrap();
         Self { world, bundle, app, provider }

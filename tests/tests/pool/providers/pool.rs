@@ -8,6 +8,7 @@ use af_domain::bridge::BridgeConfig;
 use af_domain::time::Millis;
 use af_emulator_fly::{Action, Fault};
 use af_providers::MachineState;
+use af_tests::world::agent_settings;
 
 use crate::providers::deployment::{Pool, agent};
 use crate::providers::fly::TOKEN;
@@ -30,13 +31,7 @@ async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
 async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_agents_is() {
     let pool = Pool::with_work().await;
     let bridge = BridgeConfig { enabled: true, service_id: Some("crm".into()), ..BridgeConfig::default() };
-    let settings = AgentSettings {
-        display_name: None,
-        version: "1".into(),
-        enabled: true,
-        secrets_ref: vec![],
-        bridge: Some(bridge),
-    };
+    let settings = AgentSettings { bridge: Some(bridge), ..agent_settings() };
     configure(&pool.app, &agent(), settings).await.unwrap();
     pool.run().await;
     let request = reqwest::Client::new().get(format!("{}/apps/workers/machines", pool.world.url));
