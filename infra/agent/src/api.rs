@@ -1,52 +1,56 @@
-//! The worker routes, one call a function, each sent once: whoever calls decides about trying again.
+//! The worker routes, one function for each call. A function sends its call once; the caller decides about retries.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use af_api::problem::ProblemBody;
+use af_api::worker::outcome::{CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest};
+use af_api::worker::poll::{Job, PollAnswer, PollRequest};
+use af_api::worker::skills::Manifest;
+use af_api::worker::snapshots::{
+    FailSnapshotRequest, LatestSnapshot, LatestSnapshotQuery, PrepareSnapshotRequest, PreparedSnapshot,
+};
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::http::{self, retry_after};
-use crate::skills::ManifestAnswer;
-use crate::wire::{
-    CompleteRequest, FailRequest, HeartbeatAnswer, HeartbeatRequest, Job, Latest, PollAnswer, PollRequest,
-    PrepareRequest, Prepared, Problem,
-};
+use crate::hydration::ReceivedBundle;
 
-/// Time one call may take: API Gateway gives up after 30 s.
+/// Time limit of one call: API Gateway gives up after 30 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest answer read: Lambda answers at most 6 MB.
-const ANSWER_BYTES_MAX: usize = 6 << 20;
+/// Largest answer that is read: Lambda answers at most 6 MB.
+const MAX_ANSWER_BYTES: usize = 6 << 20;
 
-/// Why a call brought no answer to work with.
+/// Why a call has no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The server does not accept our token. It never will again.
-    #[error("the server denies us (HTTP {status})")]
+    /// The server does not accept the worker's token, and will not accept it later.
+    #[error("the server denies this worker (HTTP {status})")]
     Denied { status: u16 },
-    /// The lease is not ours any more.
-    #[error("the lease is not ours any more")]
+    /// The worker no longer holds the lease.
+    #[error("this worker no longer holds the lease")]
     StaleLease,
-    /// The server refuses this very request.
+    /// The server refuses this request.
     #[error("the server refused the request (HTTP {status}, {code})")]
     Refused { status: u16, code: String },
-    /// The server is busy or failed: the call may or may not have taken effect.
+    /// The server is busy or has failed. The call may or may not have taken effect.
     #[error("the server is busy (HTTP {status})")]
     Busy { status: u16, retry_after: Option<Duration> },
-    /// No answer, or half of one: the call may or may not have taken effect.
+    /// There was no answer, or only a part of one. The call may or may not have taken effect.
     #[error("no answer from the server")]
     Unreachable(#[source] reqwest::Error),
-    /// An answer that makes no sense: the call may or may not have taken effect.
+    /// The answer has an unknown form. The call may or may not have taken effect.
     #[error("the server's answer cannot be read")]
     Unreadable(#[source] Option<serde_json::Error>),
 }
 
 impl ApiError {
-    /// How long to wait before the same call may succeed: the server's word, else `otherwise`; none when it
-    /// will not succeed.
+    /// How long to wait before the same call may succeed: the time that the server named, else `otherwise`. `None` when
+    /// the same call cannot succeed.
     pub fn retry_in(&self, otherwise: Duration) -> Option<Duration> {
         match self {
             Self::Denied { .. } | Self::StaleLease | Self::Refused { .. } => None,
@@ -54,6 +58,22 @@ impl ApiError {
             Self::Unreachable(_) | Self::Unreadable(_) => Some(otherwise),
         }
     }
+}
+
+/// The answer to a poll.
+pub struct Polled {
+    /// The answer without its bundle.
+    pub answer: PollAnswer,
+    /// The bundle, as the server sent it.
+    pub bundle: Option<ReceivedBundle>,
+}
+
+/// A manifest of skills.
+pub struct FetchedManifest {
+    /// The entity tag, which the next call sends to ask for changes.
+    pub etag: Option<String>,
+    /// The manifest.
+    pub manifest: Manifest,
 }
 
 /// The client.
@@ -71,16 +91,20 @@ impl Api {
         Ok(Self { http, base: base.to_owned(), token, answered_at })
     }
 
-    /// How long ago the server last answered anything at all (or this client was made).
+    /// The time since the last answer of any kind, or since this client was made.
     pub fn silent_for(&self) -> Duration {
         self.answered_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    pub async fn poll(&self, request: &PollRequest<'_>) -> Result<PollAnswer, ApiError> {
-        self.post("v1/worker/poll", request).await
+    pub async fn poll(&self, request: &PollRequest) -> Result<Polled, ApiError> {
+        let unreadable = |error| ApiError::Unreadable(Some(error));
+        let mut answer: Value = self.post("v1/worker/poll", request).await?;
+        let bundle = answer.get_mut("bundle").map(Value::take).unwrap_or_default();
+        let bundle = serde_json::from_value(bundle).map_err(unreadable)?;
+        Ok(Polled { answer: serde_json::from_value(answer).map_err(unreadable)?, bundle })
     }
 
-    /// Our control state, which the next poll tells as well. To ask for it is a sign of life.
+    /// Asks for the control state as a sign of life. The next poll answers the same state, so this answer is ignored.
     pub async fn control(&self, conversation_id: Option<&str>) -> Result<(), ApiError> {
         let request = self.http.get(format!("{}/v1/worker/control", self.base));
         let request = request.query(&conversation_id.map(|id| [("conversationId", id)]));
@@ -88,19 +112,22 @@ impl Api {
     }
 
     pub async fn heartbeat(&self, job: &Job, progress: Option<String>) -> Result<HeartbeatAnswer, ApiError> {
-        let request = HeartbeatRequest { lease_id: &job.lease_id, fence: job.fence, progress };
+        let request = HeartbeatRequest { lease_id: job.lease_id.clone(), fence: job.fence, progress };
         self.post(&route(job, "heartbeat"), &request).await
     }
 
-    pub async fn complete(&self, job: &Job, request: &CompleteRequest<'_>) -> Result<(), ApiError> {
+    pub async fn complete(&self, job: &Job, request: &CompleteRequest) -> Result<(), ApiError> {
         self.post::<IgnoredAny>(&route(job, "complete"), request).await.map(drop)
     }
 
-    pub async fn fail(&self, job: &Job, request: &FailRequest<'_>) -> Result<(), ApiError> {
+    pub async fn fail(&self, job: &Job, request: &FailRequest) -> Result<(), ApiError> {
         self.post::<IgnoredAny>(&route(job, "fail"), request).await.map(drop)
     }
 
-    pub async fn prepare_snapshot(&self, request: &PrepareRequest<'_>) -> Result<Prepared, ApiError> {
+    pub async fn prepare_snapshot(
+        &self,
+        request: &PrepareSnapshotRequest,
+    ) -> Result<PreparedSnapshot, ApiError> {
         self.post("v1/worker/snapshots", request).await
     }
 
@@ -109,28 +136,28 @@ impl Api {
         self.post::<IgnoredAny>(&route, &serde_json::json!({})).await.map(drop)
     }
 
-    pub async fn fail_snapshot(&self, id: &str, error: &str) -> Result<(), ApiError> {
+    pub async fn fail_snapshot(&self, id: &str, error: String) -> Result<(), ApiError> {
         let route = format!("v1/worker/snapshots/{id}/fail");
-        self.post::<IgnoredAny>(&route, &serde_json::json!({"error": error})).await.map(drop)
+        self.post::<IgnoredAny>(&route, &FailSnapshotRequest { error }).await.map(drop)
     }
 
-    /// The conversation's latest good snapshot, if it has one.
-    pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<Latest>, ApiError> {
+    /// The conversation's latest ready snapshot, if it has one.
+    pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<LatestSnapshot>, ApiError> {
         let url = format!("{}/v1/worker/snapshots/latest", self.base);
-        let request = self.http.get(url).query(&[("conversationId", conversation_id)]);
-        let response = self.send(request).await?;
+        let query = LatestSnapshotQuery { conversation_id: conversation_id.to_owned() };
+        let response = self.send(self.http.get(url).query(&query)).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
         read(response).await.map(Some)
     }
 
-    /// The skills of a channel and their entity tag; `None` when they are still those of the tag `known`.
+    /// The skills of a channel; `None` when they have not changed since the entity tag `known`.
     pub async fn skills(
         &self,
         channel: &str,
         known: Option<&str>,
-    ) -> Result<Option<(Option<String>, ManifestAnswer)>, ApiError> {
+    ) -> Result<Option<FetchedManifest>, ApiError> {
         let url = format!("{}/v1/worker/skills?releaseChannel={channel}", self.base);
         let mut request = self.http.get(url);
         if let Some(known) = known {
@@ -140,8 +167,8 @@ impl Api {
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        Ok(Some((tag, read(response).await?)))
+        let etag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        Ok(Some(FetchedManifest { etag, manifest: read(response).await? }))
     }
 
     async fn post<T: DeserializeOwned>(&self, route: &str, body: &impl Serialize) -> Result<T, ApiError> {
@@ -162,7 +189,8 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
     if status.is_success() {
         return serde_json::from_slice(&bytes).map_err(|error| ApiError::Unreadable(Some(error)));
     }
-    let code = serde_json::from_slice::<Problem>(&bytes).unwrap_or_default().code;
+    // API Gateway answers bodies of its own, which are not problems and have no code.
+    let code = serde_json::from_slice::<ProblemBody>(&bytes).map(|problem| problem.code).unwrap_or_default();
     Err(refusal(status, code, retry_after))
 }
 
@@ -176,7 +204,7 @@ fn refusal(status: StatusCode, code: String, retry_after: Option<Duration>) -> A
     }
 }
 
-/// Message ids are made of characters that mean nothing in a path.
+/// The route of a call about a message. Message ids have no characters with a meaning in a path.
 fn route(job: &Job, call: &str) -> String {
     format!("v1/worker/messages/{}/{call}", job.message_id)
 }
@@ -188,7 +216,7 @@ fn unreachable(error: reqwest::Error) -> ApiError {
 async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
             return Err(ApiError::Unreadable(None));
         }
         bytes.extend_from_slice(&chunk);

@@ -1,23 +1,43 @@
-//! Agent-bridge values for the engine: from hydration, else from our own environment.
+//! Agent-bridge values for the engine: from hydration, else from the worker's own environment.
 //!
-//! Each value has several names in use; a program may read any of them, so all are set, and to the same value.
+//! Programs use several variable names for each value, so all of them are set to the same value.
 
 use std::fmt;
 
-use serde_json::Value;
+use af_api::worker::hydration::Bridge;
 
-/// The values, each with its field in `bridgeRuntimeConfig` and its variables, the first found first.
-const VALUES: [(&str, &[&str]); 4] = [
-    ("baseUrl", &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"]),
-    ("serviceId", &["OPENCLAW_SERVICE_ID", "AGENT_BRIDGE_SERVICE_ID"]),
-    ("serviceKey", &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"]),
-    ("appKey", &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"]),
+/// A value, with its variables.
+struct BridgeValue {
+    /// The value in the hydrated config.
+    hydrated: fn(&Bridge) -> Option<&String>,
+    /// The variables. The worker's own environment counts from the first one that is set.
+    names: &'static [&'static str],
+}
+
+/// The values that both hydration and the worker's environment can set.
+const VALUES: [BridgeValue; 4] = [
+    BridgeValue {
+        hydrated: |bridge| bridge.base_url.as_ref(),
+        names: &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"],
+    },
+    BridgeValue {
+        hydrated: |bridge| bridge.service_id.as_ref(),
+        names: &["OPENCLAW_SERVICE_ID", "AGENT_BRIDGE_SERVICE_ID"],
+    },
+    BridgeValue {
+        hydrated: |bridge| bridge.service_key.as_ref(),
+        names: &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"],
+    },
+    BridgeValue {
+        hydrated: |bridge| bridge.app_key.as_ref(),
+        names: &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"],
+    },
 ];
 
-/// The URLs of several apps, as strict bridge skills read them. Hydration alone brings it.
-const BASE_URL_MAP: (&str, &str) = ("appBaseUrlMapJson", "APP_BASE_URL_MAP_JSON");
+/// The variable with the URLs of several apps, which strict bridge skills read. Only hydration sets it.
+const BASE_URL_MAP: &str = "APP_BASE_URL_MAP_JSON";
 
-/// What our own environment has. `Debug` shows nothing: the service key is a secret.
+/// The values of the worker's own environment. `Debug` shows none of them, because the service key is a secret.
 #[derive(Clone, Default)]
 pub struct BridgeFallback([Option<String>; VALUES.len()]);
 
@@ -28,49 +48,47 @@ impl fmt::Debug for BridgeFallback {
 }
 
 impl BridgeFallback {
-    /// Reads the variables through `get`, which answers no blank ones.
+    /// Reads the variables through `get`, which answers `None` for a blank variable.
     pub(crate) fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
-        Self(VALUES.map(|(_, names)| names.iter().find_map(|name| get(name))))
+        Self(VALUES.map(|value| value.names.iter().find_map(|name| get(name))))
     }
 
-    /// The variables for an engine, given what hydration brought (`bridgeRuntimeConfig`, may be null).
-    pub(crate) fn environment(&self, hydrated: &Value) -> Vec<(&'static str, String)> {
+    /// The variables for an engine. A hydrated value wins over the worker's own.
+    pub(crate) fn environment(&self, hydrated: &Bridge) -> Vec<(&'static str, String)> {
         let mut environment = Vec::new();
-        for ((field, names), fallback) in VALUES.iter().zip(&self.0) {
-            if let Some(value) = text(&hydrated[*field]).or_else(|| fallback.clone()) {
-                environment.extend(names.iter().map(|name| (*name, value.clone())));
+        for (value, fallback) in VALUES.iter().zip(&self.0) {
+            if let Some(text) = not_blank((value.hydrated)(hydrated)).or(fallback.as_ref()) {
+                environment.extend(value.names.iter().map(|name| (*name, text.clone())));
             }
         }
-        let (field, name) = BASE_URL_MAP;
-        environment.extend(text(&hydrated[field]).map(|map| (name, map)));
+        let map = not_blank(hydrated.app_base_url_map_json.as_ref());
+        environment.extend(map.map(|map| (BASE_URL_MAP, map.clone())));
         environment
     }
 }
 
-/// A value as text; a map that was hydrated as an object is written as JSON.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
-        Value::Object(_) => Some(value.to_string()),
-        _ => None,
-    }
+fn not_blank(text: Option<&String>) -> Option<&String> {
+    text.filter(|text| !text.trim().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn hydration_wins_and_the_environment_fills_the_gaps() {
+    fn a_hydrated_value_wins_and_the_environment_fills_the_gaps() {
         let own = BridgeFallback::from_env(|name| match name {
             "AGENT_BRIDGE_BASE_URL" => Some("http://own".to_owned()),
             "OPENCLAW_SERVICE_ID" => Some("own-id".to_owned()),
             "AGENT_BRIDGE_SERVICE_ID" => Some("second".to_owned()),
             _ => None,
         });
-        let hydrated = json!({"baseUrl": "", "serviceId": "hydrated", "appBaseUrlMapJson": "{\"a\":\"b\"}"});
+        let hydrated = Bridge {
+            base_url: Some(String::new()),
+            service_id: Some("hydrated".to_owned()),
+            app_base_url_map_json: Some("{\"a\":\"b\"}".to_owned()),
+            ..Bridge::default()
+        };
         assert_eq!(
             own.environment(&hydrated),
             [
@@ -81,11 +99,11 @@ mod tests {
                 ("APP_BASE_URL_MAP_JSON", "{\"a\":\"b\"}".to_owned()),
             ]
         );
-        assert_eq!(own.environment(&Value::Null)[2], ("OPENCLAW_SERVICE_ID", "own-id".to_owned()));
+        assert_eq!(own.environment(&Bridge::default())[2], ("OPENCLAW_SERVICE_ID", "own-id".to_owned()));
     }
 
     #[test]
-    fn nothing_is_set_where_nothing_is_known() {
-        assert!(BridgeFallback::default().environment(&json!({"baseUrl": null})).is_empty());
+    fn without_any_value_no_variable_is_set() {
+        assert!(BridgeFallback::default().environment(&Bridge::default()).is_empty());
     }
 }

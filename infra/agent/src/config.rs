@@ -1,7 +1,11 @@
-//! What a worker is told by its environment.
+//! A worker's configuration, from its environment.
 //!
 //! `POLL_INTERVAL_MS`, `HEARTBEAT_INTERVAL_MS` and `WORKER_IDLE_TIMEOUT_MS` are not read: in the native contract
 //! every answer says when the next call is due, and the server says when to stop.
+
+mod error;
+mod openai;
+mod skills;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,16 +13,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
-use crate::engine::openai::OpenAiConfig;
-use crate::skills::SkillsConfig;
+pub use error::ConfigError;
+pub use openai::OpenAiConfig;
+pub use skills::SkillsConfig;
 
-/// Time a running message gets after a SIGTERM, when the environment names none. Fly waits for 300 s; the rest is for
-/// the snapshot.
-const SHUTDOWN_DEFAULT: Duration = Duration::from_secs(240);
+/// Time for a running message after a SIGTERM, when the environment sets none. Fly waits for 300 s. The snapshot needs
+/// the rest.
+const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(240);
 /// The public Bot API.
-const TELEGRAM_DEFAULT: &str = "https://api.telegram.org";
+const DEFAULT_TELEGRAM_URL: &str = "https://api.telegram.org";
 /// OpenAI's own API.
-const OPENAI_DEFAULT: &str = "https://api.openai.com/v1";
+const DEFAULT_OPENAI_URL: &str = "https://api.openai.com/v1";
 
 /// A worker's configuration. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -27,61 +32,45 @@ pub struct Config {
     pub url: String,
     /// The worker token (`AGENT_FACTORY_WORKER_TOKEN`).
     pub token: SecretString,
-    /// Who we are, for logs (`AGENT_FACTORY_WORKER_ID`, else `WORKER_ID`).
+    /// The worker's id, for logs (`AGENT_FACTORY_WORKER_ID`, else `WORKER_ID`).
     pub worker_id: String,
-    /// The conversation we were made for (`OPENCLAW_CONVERSATION_ID`).
+    /// The conversation that the worker was started for (`OPENCLAW_CONVERSATION_ID`).
     pub conversation_id: Option<String>,
-    /// The volume (`AGENT_FACTORY_DATA_DIR`), where the command engine works and whose files snapshots hold.
+    /// The data folder (`AGENT_FACTORY_DATA_DIR`), in which the command engine runs. Snapshots hold its files.
     pub data_dir: Option<PathBuf>,
-    /// What answers (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
+    /// The engine (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
     pub engine: EngineConfig,
-    /// Where replies to Telegram go (`TELEGRAM_API_URL`).
+    /// The Bot API for replies to Telegram (`TELEGRAM_API_URL`).
     pub telegram_api_url: String,
-    /// How long a running message may go on after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`); a reply that is
-    /// being sent by then is still sent to its end.
+    /// How long a running message may continue after the shutdown began (`AGENT_FACTORY_SHUTDOWN_MS`). A reply whose
+    /// sending has begun by then is still sent completely.
     pub shutdown_limit: Duration,
-    /// Which global skills are kept on the disk (`SKILLS_BOOTSTRAP_MODE`); none by default.
+    /// The global skills to keep on the disk (`SKILLS_BOOTSTRAP_MODE`); none by default.
     pub skills: Option<SkillsConfig>,
-    /// Bridge values for where hydration brings none.
+    /// Bridge values that apply where hydration has none.
     pub bridge: BridgeFallback,
 }
 
-/// Which engine answers.
+/// The engine that answers messages.
 #[derive(Clone, Debug)]
 pub enum EngineConfig {
-    /// Says what it was told.
+    /// Repeats the message.
     Echo,
-    /// Asks a program.
+    /// Runs a program.
     Command {
-        /// The program: a path, or a name to be found in PATH.
+        /// The program: a path, or a name in PATH.
         program: PathBuf,
     },
     /// Asks a language model.
     OpenAi(OpenAiConfig),
 }
 
-/// Why the environment makes no worker.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A variable is missing or blank.
-    #[error("environment variable {0} is missing")]
-    Missing(&'static str),
-    /// A variable has a value that it cannot have.
-    #[error("environment variable {name} must be {rule}")]
-    Invalid {
-        /// Which.
-        name: &'static str,
-        /// What it must be.
-        rule: &'static str,
-    },
-}
-
 impl Config {
-    /// Reads the configuration through `get`, which answers the value of an environment variable. A blank value
-    /// counts as none.
+    /// Reads the configuration through `get`, which answers the value of an environment variable. A blank value counts
+    /// as missing.
     ///
     /// # Errors
-    /// `ConfigError` naming the variable.
+    /// `ConfigError` that names the variable.
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         let required = |name: &'static str| get(name).ok_or(ConfigError::Missing(name));
@@ -94,14 +83,14 @@ impl Config {
         let engine = match get("AGENT_FACTORY_ENGINE").as_deref() {
             None | Some("echo") => EngineConfig::Echo,
             Some("command") => EngineConfig::Command { program: required("AGENT_FACTORY_COMMAND")?.into() },
-            Some("openai") => EngineConfig::OpenAi(openai(get)?),
+            Some("openai") => EngineConfig::OpenAi(openai_config(get)?),
             Some(_) => {
                 let name = "AGENT_FACTORY_ENGINE";
                 return Err(ConfigError::Invalid { name, rule: "echo, command or openai" });
             }
         };
         let shutdown_limit = match get("AGENT_FACTORY_SHUTDOWN_MS").map(|ms| ms.parse()) {
-            None => SHUTDOWN_DEFAULT,
+            None => DEFAULT_SHUTDOWN,
             Some(Ok(ms)) => Duration::from_millis(ms),
             Some(Err(_)) => {
                 let name = "AGENT_FACTORY_SHUTDOWN_MS";
@@ -117,15 +106,15 @@ impl Config {
             skills: SkillsConfig::from_env(&get, data_dir.as_ref())?,
             data_dir,
             engine,
-            telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| TELEGRAM_DEFAULT.to_owned()),
+            telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| DEFAULT_TELEGRAM_URL.to_owned()),
             shutdown_limit,
             bridge: BridgeFallback::from_env(get),
         })
     }
 }
 
-fn openai(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, ConfigError> {
-    let base_url = get("OPENAI_BASE_URL").unwrap_or_else(|| OPENAI_DEFAULT.to_owned());
+fn openai_config(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, ConfigError> {
+    let base_url = get("OPENAI_BASE_URL").unwrap_or_else(|| DEFAULT_OPENAI_URL.to_owned());
     check_url("OPENAI_BASE_URL", &base_url)?;
     let model = get("OPENCLAW_AGENT_MODEL").or_else(|| get("OPENAI_MODEL"));
     Ok(OpenAiConfig {
@@ -161,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_environment_makes_an_echo_worker() {
+    fn the_required_variables_alone_configure_an_echo_worker() {
         let config = read(&[]).unwrap();
         assert_eq!((&*config.url, &*config.worker_id), ("http://127.0.0.1:1", "w1"));
         assert!(matches!(config.engine, EngineConfig::Echo));
@@ -170,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_missing_blank_or_wrong_is_named() {
+    fn an_error_names_the_variable_that_is_missing_blank_or_invalid() {
         let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
         assert_eq!(error("AGENT_FACTORY_URL", " "), "environment variable AGENT_FACTORY_URL is missing");
         assert!(error("AGENT_FACTORY_URL", "ftp://x").contains("an http or https URL"));
@@ -182,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_a_configuration_shows_no_secret() {
+    fn debug_output_of_a_configuration_shows_no_secret() {
         let config = read(&[("OPENCLAW_SERVICE_KEY", "service-key-value")]).unwrap();
         let shown = format!("{config:?}");
         assert!(!shown.contains("token-value") && !shown.contains("service-key-value"), "{shown}");

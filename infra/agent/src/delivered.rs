@@ -1,25 +1,25 @@
-//! The last reply that reached its user, remembered until the server knows of it.
+//! The last reply that reached its user. The worker remembers it until the server knows the outcome of its message.
 //!
-//! A reply can be in the chat while its `complete` finds no server until our trust has ended. The server then hands
-//! the message out again, often to us, and the user must not be answered twice. One reply is enough to remember: a
-//! worker has one message in hand at a time. What the process takes with it when it ends is lost.
+//! A reply can be in the chat although no `complete` reached the server while the trust lasted. The server then hands out
+//! the message again, often to the same worker, and the user must not get a second reply. One reply is enough, because a
+//! worker runs one message at a time. The memory is lost when the process ends.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A reply with all that completing its message takes, the times by the server's clock.
+/// A reply, and everything else that completing its message needs. Times are by the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What the user said.
+    /// The text of the message.
     pub question: String,
     /// When the message was claimed.
     pub claimed_at: u64,
-    /// The reply, blank when there is none.
+    /// The reply; blank when there is none.
     pub text: String,
-    /// When it was ready and, where we send it, sent.
+    /// When the reply was ready, or was sent if the worker sends it itself.
     pub at: u64,
 }
 
-/// The last reply delivered, by its message's id.
+/// The last delivered reply, with the id of its message.
 #[derive(Debug, Default)]
 pub struct Delivered(Mutex<Option<(String, Reply)>>);
 
@@ -28,17 +28,17 @@ impl Delivered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reply to this message has been delivered.
+    /// Remembers that the reply to this message was delivered.
     pub fn note(&self, message_id: &str, reply: &Reply) {
         *self.last() = Some((message_id.to_owned(), reply.clone()));
     }
 
-    /// The reply to this message, if it is the one remembered.
+    /// The reply to this message, if it is the remembered one.
     pub fn of(&self, message_id: &str) -> Option<Reply> {
         self.last().as_ref().filter(|(id, _)| id == message_id).map(|(_, reply)| reply.clone())
     }
 
-    /// The server knows this message's outcome.
+    /// Forgets the reply, because the server knows the outcome of this message.
     pub fn forget(&self, message_id: &str) {
         self.last().take_if(|(id, _)| id == message_id);
     }

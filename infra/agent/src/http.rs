@@ -1,36 +1,36 @@
-//! What every HTTP client of the worker has in common.
+//! The HTTP clients of the worker.
 
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response, Url, header};
 
-/// Time a connection may take to come about.
+/// Time limit of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time that a file may take behind a link: a message's attachment has 20 MB at most.
+/// Time limit of a download by a link: an attachment has at most 20 MB.
 const LINK_TIMEOUT: Duration = Duration::from_secs(60);
-/// Redirections that a link may have: one leads to the bucket.
-const LINK_REDIRECTS_MAX: usize = 3;
+/// Most redirects of a link: one leads to the bucket.
+const MAX_LINK_REDIRECTS: usize = 3;
 
-/// A client for the server at `base`, whose calls may take `timeout` each, or any time.
+/// A client for the server at `base`. Each call has the time limit `timeout`, if there is one.
 pub fn client(base: &str, timeout: Option<Duration>) -> Result<reqwest::Client, reqwest::Error> {
-    // A followed redirect would carry the token elsewhere.
-    let builder = reaching(base).redirect(Policy::none());
+    // A redirect could send the token to another server.
+    let builder = builder(base).redirect(Policy::none());
     match timeout {
         Some(timeout) => builder.timeout(timeout).build(),
         None => builder.build(),
     }
 }
 
-/// A client for the links that the server at `base` hands out, which need no token and lead on to the bucket.
+/// A client for the download links of the server at `base`, which need no token and redirect to the bucket.
 pub fn link_client(base: &str) -> Result<reqwest::Client, reqwest::Error> {
-    reaching(base).redirect(Policy::limited(LINK_REDIRECTS_MAX)).timeout(LINK_TIMEOUT).build()
+    builder(base).redirect(Policy::limited(MAX_LINK_REDIRECTS)).timeout(LINK_TIMEOUT).build()
 }
 
-fn reaching(base: &str) -> ClientBuilder {
+fn builder(base: &str) -> ClientBuilder {
     let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).referer(false);
-    // This machine needs no proxy to reach itself.
+    // Loopback needs no proxy.
     if is_loopback(base) { builder.no_proxy() } else { builder }
 }
 
@@ -40,12 +40,12 @@ pub fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// As much of a body as comes, at most `bytes_max` and a chunk.
-pub async fn read_start(mut response: Response, bytes_max: usize) -> Vec<u8> {
+/// The start of a body: it stops after the chunk that reaches `max_bytes`, and at the end or at an error.
+pub async fn read_start(mut response: Response, max_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() >= bytes_max {
+        if bytes.len() >= max_bytes {
             break;
         }
     }

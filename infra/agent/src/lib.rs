@@ -1,25 +1,25 @@
-//! The reference worker: speaks the native contract, runs an engine.
+//! The reference worker: it uses the native worker contract and runs an engine.
 //!
 //! ```text
 //! poll ──► job + bundle ──► engine ──► one more heartbeat ──► Telegram ──► complete | fail ──► poll …
-//!                             └─ heartbeats beside it, a watchdog over both
+//!                             └─ heartbeats at the same time, a watchdog over both
 //! ```
 //!
 //! **Invariants**
-//! - Nothing is sent, to anybody, after the trust in the lease has ended: `leaseMs − 2 × heartbeat interval` after
-//!   the *start* of the last heartbeat request that succeeded. The engine is stopped at that moment.
-//! - A reply goes to Telegram only right after a heartbeat that was answered `held`.
-//! - A reply whose sending has begun is sent to its end while the trust lasts, a shutdown or not.
-//! - A reply that was delivered is not made and sent again by the same process: when its message is handed out once
-//!   more, only `complete` is called, under the new lease.
-//! - The data folder holds one conversation's files or nobody's. The engine begins when they are restored; a snapshot is
-//!   made while no engine runs, before the conversation is let go and before the worker ends.
+//! - The worker sends nothing after its trust in the lease has ended. The trust ends `leaseMs − 2 × heartbeat interval`
+//!   after the *start* of the last heartbeat request that succeeded. The engine is stopped at that moment.
+//! - A reply goes to Telegram only directly after a heartbeat that was answered `held`.
+//! - A reply whose sending has begun is sent completely while the trust lasts, even after a shutdown began.
+//! - A delivered reply is not made and sent again by the same process. When the server hands out its message again, the
+//!   worker only calls `complete`, under the new lease.
+//! - The data folder holds the files of at most one conversation. The engine starts after they are restored. A snapshot is
+//!   taken while no engine runs, before the conversation is released and before the worker ends.
 //! - The worker's token is in no log line and in no `Debug` output.
 //!
-//! **Failures**: a call that failed or whose answer was lost is repeated with the same lease for as long as the
-//! trust lasts (the server recognises its own lease, so a repeated call changes nothing). A lease that was lost is
-//! given up quietly: the server has long given the message to somebody else. A server that cannot be reached for
-//! [`UNREACHABLE_EXIT`] ends the worker, so that no process is left behind.
+//! **Failures**: a call that failed, or whose answer was lost, is repeated with the same lease while the trust lasts. The
+//! server recognises the lease, so a repeated call changes nothing. After a lost lease the worker gives up the message
+//! and reports nothing, because the server has already handed out the message again. If the server cannot be reached for
+//! [`UNREACHABLE_EXIT`], the worker ends, so that no orphan process remains.
 
 mod api;
 mod backoff;
@@ -28,16 +28,15 @@ mod config;
 mod delivered;
 mod engine;
 mod http;
+mod hydration;
 mod job;
 mod lease;
 mod reply;
 mod skills;
 mod snapshot;
-mod wire;
 mod worker;
 
-pub use config::{Config, ConfigError, EngineConfig};
-pub use engine::openai::OpenAiConfig;
-pub use skills::{BadManifest, SkillsConfig, SkillsError};
+pub use config::{Config, ConfigError, EngineConfig, OpenAiConfig, SkillsConfig};
+pub use skills::{BadManifest, SkillsError};
 pub use snapshot::FilesError;
 pub use worker::{AgentError, Exit, UNREACHABLE_EXIT, run};

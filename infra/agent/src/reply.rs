@@ -1,4 +1,5 @@
-//! Replies that a worker brings to the user itself: Telegram's. Other providers read theirs from our API.
+//! Replies that the worker delivers to the user itself, which are those to Telegram. For all other providers the app
+//! reads the reply from the deployment's API.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,46 +9,46 @@ use af_telegram::{
     deliver, http_client,
 };
 
-use crate::wire::Bundle;
+use crate::hydration::ReceivedBundle;
 
-/// An engine that is quicker needs no "typing…", which would otherwise outlive its reply.
+/// Delay before "typing…" is shown. For a faster engine it would still be visible after the reply.
 const TYPING_AFTER: Duration = Duration::from_millis(500);
-/// Telegram shows "typing…" for five seconds.
+/// Interval of "typing…", which Telegram shows for five seconds.
 const TYPING_EVERY: Duration = Duration::from_secs(4);
 
-/// Brings replies to chats.
+/// Delivers replies to chats.
 pub struct Courier(BotApi);
 
-/// Where one reply goes.
+/// The chat for one reply.
 pub struct Chat {
     bot: Bot,
     chat_id: i64,
     message_thread_id: Option<i64>,
 }
 
-/// Why a reply was not, or may not have been, delivered.
+/// Why a reply was not delivered, or may not have been delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undelivered {
-    /// Goes into the message's `lastError`.
+    /// Becomes the message's `lastError`.
     pub reason: String,
-    /// Whether the whole message may be tried again: only when nothing of the reply can have reached the chat.
+    /// Whether the whole message may be tried again. This is so only if no part of the reply can have reached the chat.
     pub retryable: bool,
 }
 
 impl Courier {
-    /// A courier to the Bot API at this URL.
+    /// A courier that uses the Bot API at this URL.
     pub fn new(telegram_api_url: &str) -> Result<Self, TelegramError> {
         Ok(Self(BotApi::new(http_client(telegram_api_url)?, telegram_api_url)))
     }
 
-    /// Where the reply to this message goes; none when we do not send it. The chat is the payload's
-    /// `providerUserId`.
-    pub fn chat(&self, bundle: &Bundle) -> Result<Option<Chat>, Undelivered> {
+    /// The chat for the reply to this message, which is the payload's `providerUserId`; `None` when the worker does not
+    /// send the reply itself.
+    pub fn chat(&self, bundle: &ReceivedBundle) -> Result<Option<Chat>, Undelivered> {
         if bundle.payload.provider != "telegram" {
             return Ok(None);
         }
-        // Completing without an answer would lose it silently. An operator can import the token meanwhile.
+        // To complete the message here would lose the reply silently. An operator can import the token before a retry.
         let Some(token) = &bundle.telegram_bot_token else {
             let reason = "the bundle has no Telegram bot token to reply with".to_owned();
             return Err(Undelivered { reason, retryable: true });
@@ -61,20 +62,20 @@ impl Courier {
 }
 
 impl Chat {
-    /// Shows "typing…" until dropped. A failure is of no account.
+    /// Shows "typing…" until it is dropped. Failures are ignored.
     pub async fn typing(&self) -> Infallible {
         tokio::time::sleep(TYPING_AFTER).await;
         loop {
             if let Err(error) =
                 self.bot.send_chat_action(self.chat_id, ChatAction::Typing, self.message_thread_id).await
             {
-                tracing::debug!(%error, "no typing shown");
+                tracing::debug!(%error, "\"typing…\" could not be shown");
             }
             tokio::time::sleep(TYPING_EVERY).await;
         }
     }
 
-    /// Sends the reply in as many messages as it takes.
+    /// Sends the reply, in several messages if it is long.
     pub async fn send(&self, text: &str, parse_mode: Option<ParseMode>) -> Result<(), Undelivered> {
         let outgoing = Outgoing {
             chat_id: self.chat_id,
@@ -91,17 +92,16 @@ impl Chat {
     }
 }
 
-/// The forum topic that the message came from, as the webhook noted it. Only a topic's thread can be written into;
-/// elsewhere a thread id is a chain of replies.
-fn topic(bundle: &Bundle) -> Option<i64> {
+/// The forum topic of the message, which the webhook stores as metadata. A message can be sent only to the thread of a
+/// topic. Elsewhere a thread id is a chain of replies.
+fn topic(bundle: &ReceivedBundle) -> Option<i64> {
     let metadata = &bundle.payload.metadata;
     metadata.get("telegramIsTopicMessage").filter(|is_topic| *is_topic == "true")?;
     metadata.get("telegramThreadId")?.parse().ok()
 }
 
-/// A user must not get a reply twice, so a message whose reply may be there, in part or as a whole, becomes a
-/// dead letter that somebody looks at, and is not tried again by itself. A token that Telegram refuses may have been
-/// replaced a moment ago, and the next attempt is handed the new one.
+/// A user must not get a reply twice. So a message becomes a dead letter, which an operator must handle, if a part of its
+/// reply may have arrived. A token that Telegram refuses may be outdated, and the next attempt gets the current one.
 fn undelivered(error: &DeliveryError) -> Undelivered {
     let DeliveryError::Part { parts_sent, source, .. } = error else {
         return Undelivered { reason: error.to_string(), retryable: false };
@@ -123,11 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_reply_that_cannot_have_arrived_is_tried_again() {
+    fn only_a_reply_that_cannot_have_arrived_is_retryable() {
         let limited = || TelegramError::RateLimited { retry_after: Millis::new(1) };
         assert!(undelivered(&part(0, limited())).retryable);
         assert!(!undelivered(&part(1, limited())).retryable);
-        assert!(undelivered(&part(0, TelegramError::Unauthorized)).retryable, "its token may be new");
+        assert!(
+            undelivered(&part(0, TelegramError::Unauthorized)).retryable,
+            "the next attempt may get a new token"
+        );
         assert!(!undelivered(&part(1, TelegramError::Unauthorized)).retryable);
         assert!(!undelivered(&part(0, TelegramError::Unavailable { status: 502 })).retryable);
         let blocked = TelegramError::Forbidden { description: "blocked".to_owned() };

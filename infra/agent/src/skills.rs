@@ -1,7 +1,8 @@
-//! Global skills on this worker's disk: fetched at the start, and looked after between messages.
+//! Global skills on this worker's disk: fetched at the start, and refreshed between messages.
 //!
-//! What comes is checked as a whole before anything is written ([`manifest`]), and each skill's folder is either the
-//! old one or the new one, whenever the process dies ([`install`]). Folders that are not ours are not touched.
+//! The whole manifest is checked before anything is written ([`manifest`]). If the process dies at any moment, each
+//! skill's folder is either the old one or the new one ([`install`]). Folders without this deployment's marker are not
+//! touched.
 
 pub mod install;
 mod manifest;
@@ -12,109 +13,41 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, FetchedManifest};
 use crate::backoff::Backoff;
-use crate::config::ConfigError;
-pub use manifest::{BadManifest, ManifestAnswer};
+use crate::config::SkillsConfig;
+pub use manifest::BadManifest;
 
 /// How often a running worker asks for changes. Most answers are a 304, which costs the deployment one small read.
 const REFRESH_EVERY: Duration = Duration::from_secs(300);
-/// Time the skills may take to come when the environment says nothing.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 
-/// Which skills go where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SkillsConfig {
-    /// The folder of all skills (`OPENCLAW_SKILLS_DIR`, else `skills` on the volume).
-    pub dir: PathBuf,
-    /// The volume without which nothing is written: the folder that `OPENCLAW_WORKSPACE_DIR` lies in, where
-    /// `OPENCLAW_REQUIRE_DATA_MOUNT` is set.
-    pub volume: Option<PathBuf>,
-    /// `SKILLS_RELEASE_CHANNEL`.
-    pub channel: String,
-    /// Whether there is no worker without its skills (`SKILLS_BOOTSTRAP_REQUIRED`).
-    pub required: bool,
-    /// Time they may take to come (`SKILLS_BOOTSTRAP_TIMEOUT_MS`).
-    pub timeout: Duration,
-    /// Whether skills that neither the deployment nor the image brought are removed (`SKILLS_REMOVE_UNMANAGED`).
-    pub remove_unmanaged: bool,
-    /// The folder of the skills that the image brought (`OPENCLAW_BUNDLED_SKILLS_DIR`).
-    pub bundled_dir: Option<PathBuf>,
-}
-
-impl SkillsConfig {
-    /// Reads the configuration; `None` when no skills are asked for, or there is no place for them and none is needed.
-    pub fn from_env(
-        get: &impl Fn(&str) -> Option<String>,
-        data_dir: Option<&PathBuf>,
-    ) -> Result<Option<Self>, ConfigError> {
-        let flag = |name: &'static str| match get(name).as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(ConfigError::Invalid { name, rule: "true or false" }),
-        };
-        match get("SKILLS_BOOTSTRAP_MODE").as_deref() {
-            None | Some("off") => return Ok(None),
-            Some("db_manifest") => {}
-            Some(_) => {
-                let name = "SKILLS_BOOTSTRAP_MODE";
-                return Err(ConfigError::Invalid { name, rule: "db_manifest or off" });
-            }
-        }
-        let channel = get("SKILLS_RELEASE_CHANNEL").unwrap_or_else(|| "stable".to_owned());
-        if !matches!(channel.as_str(), "stable" | "canary") {
-            let name = "SKILLS_RELEASE_CHANNEL";
-            return Err(ConfigError::Invalid { name, rule: "stable or canary" });
-        }
-        let required = flag("SKILLS_BOOTSTRAP_REQUIRED")?;
-        let timeout = match get("SKILLS_BOOTSTRAP_TIMEOUT_MS").map(|ms| ms.parse()) {
-            None => TIMEOUT_DEFAULT,
-            Some(Ok(ms)) => Duration::from_millis(ms),
-            Some(Err(_)) => {
-                let name = "SKILLS_BOOTSTRAP_TIMEOUT_MS";
-                return Err(ConfigError::Invalid { name, rule: "a whole number of milliseconds" });
-            }
-        };
-        let dir = get("OPENCLAW_SKILLS_DIR").map(PathBuf::from);
-        let Some(dir) = dir.or_else(|| data_dir.map(|volume| volume.join("skills"))) else {
-            return if required { Err(ConfigError::Missing("OPENCLAW_SKILLS_DIR")) } else { Ok(None) };
-        };
-        let volume =
-            get("OPENCLAW_WORKSPACE_DIR").and_then(|dir| PathBuf::from(dir).parent().map(PathBuf::from));
-        let volume = if flag("OPENCLAW_REQUIRE_DATA_MOUNT")? { volume } else { None };
-        let remove_unmanaged = flag("SKILLS_REMOVE_UNMANAGED")?;
-        let bundled_dir = get("OPENCLAW_BUNDLED_SKILLS_DIR").map(PathBuf::from);
-        Ok(Some(Self { dir, volume, channel, required, timeout, remove_unmanaged, bundled_dir }))
-    }
-}
-
-/// Why the skills are not on the disk as they should be.
+/// Why the skills on the disk are not up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum SkillsError {
-    /// They did not come in time.
-    #[error("the skills did not come within {} ms", .0.as_millis())]
+    /// Fetching them took too long.
+    #[error("the skills could not be fetched within {} ms", .0.as_millis())]
     Late(Duration),
-    /// They were not answered.
+    /// The server did not answer them.
     #[error("the skills cannot be fetched")]
     Fetch(#[source] ApiError),
-    /// What was answered is not acceptable. Nothing of it was written.
+    /// The manifest is not acceptable. Nothing of it was written.
     #[error("the manifest of skills is not acceptable")]
     Manifest(#[source] BadManifest),
-    /// The volume that they belong on is not there.
+    /// The volume for the skills does not exist.
     #[error("there is no volume at {}", .0.display())]
     NoVolume(PathBuf),
-    /// They could not be written. Those that were are whole.
+    /// They could not be written. Every folder that was written is complete.
     #[error("the skills cannot be written")]
     Install(#[source] std::io::Error),
-    /// Their folders belong to somebody else.
-    #[error("folders of these names are not ours: {0}")]
+    /// Folders of the same names exist and do not have this deployment's marker.
+    #[error("folders of these names do not belong to this deployment: {0}")]
     Foreign(String),
 }
 
-/// Keeps the skills as the deployment wants them.
+/// Keeps the skills on the disk up to date with the deployment.
 pub struct Skills {
     config: SkillsConfig,
-    /// The manifest that is on the disk, in the server's words.
+    /// The entity tag of the manifest on the disk.
     known: Option<String>,
     due_at: Instant,
 }
@@ -124,33 +57,33 @@ impl Skills {
         Self { config, known: None, due_at: Instant::now() }
     }
 
-    /// Brings the skills before the first message is claimed.
+    /// Installs the skills before the first message is claimed.
     ///
     /// # Errors
-    /// Only when the worker must not go on without them.
+    /// Only when the worker must not run without its skills.
     pub async fn bootstrap(&mut self, api: &Api) -> Result<(), SkillsError> {
         match self.recover_and_sync(api).await {
             Err(error) if self.config.required => Err(error),
             other => {
-                tell(other);
+                log_failure(other);
                 Ok(())
             }
         }
     }
 
-    /// Brings them once more, after the data folder was emptied.
+    /// Installs the skills again, after the data folder was emptied.
     ///
     /// # Errors
     /// As `bootstrap`.
-    pub async fn again(&mut self, api: &Api) -> Result<(), SkillsError> {
+    pub async fn reinstall(&mut self, api: &Api) -> Result<(), SkillsError> {
         self.known = None;
         self.bootstrap(api).await
     }
 
-    /// Brings what has changed, if it is time to ask. What cannot be had now is asked for again later.
+    /// Installs changes, if the next refresh is due. A failed refresh is repeated at the next due time.
     pub async fn refresh(&mut self, api: &Api) {
         if Instant::now() >= self.due_at {
-            tell(self.sync(api).await);
+            log_failure(self.sync(api).await);
         }
     }
 
@@ -167,9 +100,9 @@ impl Skills {
         }
         let limit = self.config.timeout;
         let fetched = timeout(limit, self.fetch(api)).await.map_err(|_| SkillsError::Late(limit))??;
-        let Some((etag, answer)) = fetched else { return Ok(()) };
-        let version = answer.manifest_version.clone();
-        let folders = manifest::checked(answer, &self.config.channel).map_err(SkillsError::Manifest)?;
+        let Some(FetchedManifest { etag, manifest }) = fetched else { return Ok(()) };
+        let version = manifest.manifest_version.clone();
+        let folders = manifest::checked(manifest, &self.config.channel).map_err(SkillsError::Manifest)?;
         let config = self.config.clone();
         let report = on_disk(move || install::install(&config, &folders)).await?;
         tracing::info!(
@@ -186,8 +119,8 @@ impl Skills {
         Ok(())
     }
 
-    /// Asks until there is an answer; whoever calls sets the limit.
-    async fn fetch(&self, api: &Api) -> Result<Option<(Option<String>, ManifestAnswer)>, SkillsError> {
+    /// Repeats the call until there is an answer. The caller sets the time limit.
+    async fn fetch(&self, api: &Api) -> Result<Option<FetchedManifest>, SkillsError> {
         let mut backoff = Backoff::new();
         loop {
             match api.skills(&self.config.channel, self.known.as_deref()).await {
@@ -208,8 +141,8 @@ async fn on_disk<T: Send + 'static>(
     done.map_err(std::io::Error::other).flatten().map_err(SkillsError::Install)
 }
 
-/// The worker goes on with the skills it has.
-fn tell(result: Result<(), SkillsError>) {
+/// Logs a failure. The worker goes on with the skills that it has.
+fn log_failure(result: Result<(), SkillsError>) {
     if let Err(error) = result {
         tracing::warn!(error = &error as &dyn std::error::Error, "skills are not up to date");
     }

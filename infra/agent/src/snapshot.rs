@@ -1,81 +1,54 @@
-//! The data folder: one conversation's files at a time, restored from its latest snapshot, kept by a new one.
+//! The data folder. It holds the files of one conversation at a time. They are restored from the latest snapshot, and a
+//! new snapshot is taken at the end.
 //!
-//! **Consistency.** A snapshot is made while no engine runs: the message has ended, and the `command` engine kills its
-//! program's whole process group with it. So a SQLite database in the folder is archived together with its `-wal`, as
-//! they are on disk, which is what SQLite recovers from after a crash. The archive is packed twice, once to learn its
-//! size and SHA-256, once into the upload, whose checksum is signed: if anything still wrote in between, the bytes
-//! differ and S3 refuses them.
+//! **Consistency.** A snapshot is taken while no engine runs: the message has ended, and the `command` engine has killed
+//! the whole process group of its program. So a SQLite database is archived together with its `-wal`, as they are on the
+//! disk, and SQLite can recover from that as after a crash. The archive is packed twice: once to compute its size and
+//! SHA-256, and once into the upload, whose checksum is signed. If a file changes in between, the bytes differ and S3
+//! refuses them.
 //!
-//! Global skills lie in the folder, too. They are the deployment's and not the conversation's: no snapshot holds them, and
-//! they are brought again after a restore.
+//! Global skills are in the folder, too. They belong to the deployment and not to the conversation. No snapshot holds
+//! them, and they are installed again after a restore.
 //!
-//! **Isolation.** The file [`folder::MARKER`] says whose files the folder holds. It says "nobody's" before the first of
-//! them is removed and until the last one is restored, so that a crash in between leaves nothing that is taken for
-//! somebody's. A folder with files and without that mark is somebody else's, and is not touched.
+//! **Isolation.** The file [`names::OWNER_FILE`] names the conversation whose files the folder holds. It names no
+//! conversation from the moment before the first file is removed until the last file is restored. So files from an
+//! interrupted restore are never attributed to a conversation. A folder with files and without the owner file does not
+//! come from a worker, and is not touched.
 
 mod archive;
+mod error;
 mod folder;
+mod names;
 mod transfer;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
-use crate::wire::{PrepareRequest, Prepared};
-use archive::ArchiveError;
-use folder::{Folder, Holds};
-use transfer::{Storage, TransferError};
+pub use error::FilesError;
+use folder::{Contents, Folder};
+use transfer::Storage;
 
-/// Tries of one restore or upload, each anew from its beginning. More than a few do not help against a full disk.
-const TRIES_MAX: u32 = 4;
-/// How long keeping a snapshot may take. A drain waits five minutes, and the worker may learn of it a little late.
-const KEEP_LIMIT: Duration = Duration::from_secs(270);
-/// A server that says nothing for this long while we leave is not waited for.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// Most tries of one restore or upload, each from its beginning. More tries would not help against a full disk.
+const MAX_TRIES: u32 = 4;
+/// Time limit of taking a snapshot. A drain waits five minutes, and the worker may notice the drain a little late.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(270);
+/// The worker stops retries while it ends if the server is silent for this long.
+const MAX_SILENCE: Duration = Duration::from_secs(20);
 
-/// Why files could not be restored or kept.
-#[derive(Debug, thiserror::Error)]
-pub enum FilesError {
-    /// The folder holds files that no worker of ours has put there.
-    #[error("the data folder {0} holds files that are no worker's; empty it or name another one")]
-    NotOurs(PathBuf),
-    /// The folder cannot be used.
-    #[error("the data folder cannot be used")]
-    Folder(#[source] std::io::Error),
-    /// An archive cannot be packed or unpacked.
-    #[error("the archive cannot be used")]
-    Archive(#[from] ArchiveError),
-    /// The archive did not get through.
-    #[error("the archive could not be transferred")]
-    Transfer(#[from] TransferError),
-    /// The server refused, or could not be reached.
-    #[error("the server did not go along")]
-    Server(#[from] ApiError),
-    /// It took too long.
-    #[error("there was no time left")]
-    Late,
-}
-
-impl FilesError {
-    /// The error with its causes, for the server's lists.
-    fn in_words(&self) -> String {
-        let causes = std::iter::successors(std::error::Error::source(self), |&cause| cause.source());
-        causes.fold(self.to_string(), |words, cause| format!("{words}: {cause}"))
-    }
-}
-
-/// How keeping the files ended.
+/// The result of taking a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// A snapshot holds them.
-    Snapshot,
-    /// There is nothing to keep.
-    Nothing,
-    /// They could not be kept.
-    Lost,
+pub enum SnapshotOutcome {
+    /// A snapshot holds the files.
+    Taken,
+    /// There are no files to keep.
+    NothingToKeep,
+    /// The snapshot failed.
+    Failed,
 }
 
 /// The data folder.
@@ -85,21 +58,22 @@ pub struct Files {
 }
 
 impl Files {
-    /// The folder at `path`, which is made if it is not there, for a worker of the server at `base`.
+    /// The folder at `path`, which is created if it does not exist, for a worker of the server at `base`.
     ///
     /// # Errors
-    /// When it holds files that are not ours, or cannot be used.
+    /// When it holds files that do not come from a worker, or cannot be used.
     pub async fn open(path: PathBuf, base: &str) -> Result<Self, FilesError> {
         let storage = Storage::of(base)?;
         Ok(Self { folder: Folder::open(path).await?, storage })
     }
 
-    /// Makes sure that the folder holds this conversation's files, restoring them if it does not; whether that was so.
+    /// Makes sure that the folder holds this conversation's files. Restores them if it does not, and answers whether it
+    /// did.
     ///
     /// # Errors
-    /// When they cannot be restored; the folder is nobody's then, and the next call tries again.
+    /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
     pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
-        if self.folder.holds().await?.is_of(conversation_id) {
+        if self.folder.contents().await?.is_of(conversation_id) {
             return Ok(false);
         }
         let mut backoff = Backoff::new();
@@ -107,21 +81,21 @@ impl Files {
             match self.restore(api, conversation_id).await {
                 Ok(restored) => {
                     let conversation_id = Some(conversation_id.to_owned());
-                    self.folder.mark(Holds { conversation_id, restored }).await?;
+                    self.folder.write_contents(Contents { conversation_id, restored }).await?;
                     return Ok(true);
                 }
                 Err(error @ FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. })) => {
                     return Err(error);
                 }
-                Err(error) if attempt >= TRIES_MAX => return Err(error),
-                Err(error) => tracing::warn!(error = error.in_words(), "a restore failed, once more"),
+                Err(error) if attempt >= MAX_TRIES => return Err(error),
+                Err(error) => tracing::warn!(error = error.with_causes(), "a restore failed and is repeated"),
             }
             sleep(backoff.next()).await;
         }
         unreachable!("the loop ends by returning")
     }
 
-    /// Empties the folder and fills it from the latest snapshot; whether there was one.
+    /// Empties the folder and restores the latest snapshot. Answers whether there was one.
     async fn restore(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
         self.folder.empty().await?;
         let Some(latest) = api.latest_snapshot(conversation_id).await? else { return Ok(false) };
@@ -130,137 +104,151 @@ impl Files {
         Ok(true)
     }
 
-    /// Keeps the files in a snapshot, trying for a few minutes. After that the folder is nobody's.
-    pub async fn keep(&self, api: &Api, reason: &'static str) -> Kept {
-        let deadline = Instant::now() + KEEP_LIMIT;
-        let kept = match self.keep_until(api, reason, deadline).await {
-            Ok(kept) => kept,
+    /// Takes a snapshot of the files, and retries for a few minutes. After a success the folder belongs to no
+    /// conversation.
+    pub async fn take_snapshot(&self, api: &Api, reason: &'static str) -> SnapshotOutcome {
+        let deadline = Instant::now() + SNAPSHOT_TIMEOUT;
+        let outcome = match self.take_until(api, reason, deadline).await {
+            Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(error = error.in_words(), "the final snapshot could not be kept");
-                Kept::Lost
+                tracing::error!(error = error.with_causes(), "the final snapshot failed");
+                SnapshotOutcome::Failed
             }
         };
-        if kept == Kept::Lost {
-            return kept;
+        if outcome == SnapshotOutcome::Failed {
+            return outcome;
         }
-        // Another worker may have the conversation from now on: what is here gets old.
+        // Another worker may own the conversation from now on, so these files become outdated.
         match self.folder.empty().await {
-            Ok(()) => kept,
+            Ok(()) => outcome,
             Err(error) => {
-                tracing::error!(error = error.in_words(), "the data folder could not be emptied");
-                Kept::Lost
+                tracing::error!(error = error.with_causes(), "the data folder could not be emptied");
+                SnapshotOutcome::Failed
             }
         }
     }
 
-    async fn keep_until(
+    async fn take_until(
         &self,
         api: &Api,
         reason: &'static str,
         deadline: Instant,
-    ) -> Result<Kept, FilesError> {
-        let holds = self.folder.holds().await?;
-        let Some(conversation_id) = holds.conversation_id else { return Ok(Kept::Nothing) };
-        if !holds.restored && !self.folder.has_files().await? {
-            return Ok(Kept::Nothing);
+    ) -> Result<SnapshotOutcome, FilesError> {
+        let contents = self.folder.contents().await?;
+        let Some(conversation_id) = contents.conversation_id else {
+            return Ok(SnapshotOutcome::NothingToKeep);
+        };
+        if !contents.restored && !self.folder.has_files().await? {
+            return Ok(SnapshotOutcome::NothingToKeep);
         }
         let mut backoff = Backoff::new();
         for attempt in 1.. {
-            let tried = timeout_at(deadline, self.keep_once(api, reason, &conversation_id)).await;
+            let tried = timeout_at(deadline, self.take_once(api, reason, &conversation_id)).await;
             let error = match tried {
-                Ok(Ok(())) => return Ok(Kept::Snapshot),
-                Ok(Err(Attempt { error: FilesError::Server(error), prepared: None }))
+                Ok(Ok(())) => return Ok(SnapshotOutcome::Taken),
+                Ok(Err(FailedTry { error: FilesError::Server(error), prepared: None }))
                     if is_nothing_to_keep(&error) =>
                 {
-                    return Ok(Kept::Nothing);
+                    return Ok(SnapshotOutcome::NothingToKeep);
                 }
-                Ok(Err(Attempt { error, prepared })) => {
-                    // A server that is busy has not been tried.
+                Ok(Err(FailedTry { error, prepared })) => {
+                    // A busy server does not count as a try.
                     let busy = matches!(error, FilesError::Server(ApiError::Busy { .. }));
-                    let last = (attempt >= TRIES_MAX && !busy) || !may_help(&error, api);
+                    let last = (attempt >= MAX_TRIES && !busy) || !is_retry_useful(&error, api);
                     if let Some(prepared) = prepared.filter(|_| last) {
-                        // Whether the server hears of it or not, nobody waits beyond the drain's deadline.
-                        let _ = api.fail_snapshot(&prepared.snapshot_id, &error.in_words()).await;
+                        // If this call fails, the server waits until the deadline of the drain, and no longer.
+                        let _ = api.fail_snapshot(&prepared.snapshot_id, error.with_causes()).await;
                     }
                     if last {
                         return Err(error);
                     }
                     error
                 }
-                Err(_) => return Err(FilesError::Late),
+                Err(_) => return Err(FilesError::Timeout),
             };
-            tracing::warn!(error = error.in_words(), "a snapshot could not be kept, once more");
+            tracing::warn!(error = error.with_causes(), "a snapshot failed and is repeated");
             sleep(backoff.next()).await;
         }
         unreachable!("the loop ends by returning")
     }
 
-    async fn keep_once(&self, api: &Api, reason: &'static str, conversation_id: &str) -> Result<(), Attempt> {
-        let failed = |error: FilesError| Attempt { error, prepared: None };
+    async fn take_once(
+        &self,
+        api: &Api,
+        reason: &'static str,
+        conversation_id: &str,
+    ) -> Result<(), FailedTry> {
+        let failed = |error: FilesError| FailedTry { error, prepared: None };
         let measured = transfer::measure(self.folder.path()).await.map_err(|e| failed(e.into()))?;
-        let request = PrepareRequest {
-            conversation_id,
-            reason,
+        let request = PrepareSnapshotRequest {
+            conversation_id: conversation_id.to_owned(),
+            reason: reason.to_owned(),
             size_bytes: measured.size_bytes,
-            sha256: &measured.sha256,
+            sha256: measured.sha256,
         };
         let prepared = api.prepare_snapshot(&request).await.map_err(|e| failed(e.into()))?;
         let ended = self.upload(api, &prepared, measured.size_bytes).await;
-        ended.map_err(|error| Attempt { error, prepared: Some(prepared) })
+        ended.map_err(|error| FailedTry { error, prepared: Some(prepared) })
     }
 
-    async fn upload(&self, api: &Api, prepared: &Prepared, size_bytes: u64) -> Result<(), FilesError> {
+    async fn upload(
+        &self,
+        api: &Api,
+        prepared: &PreparedSnapshot,
+        size_bytes: u64,
+    ) -> Result<(), FilesError> {
         self.storage.upload(prepared, self.folder.path()).await?;
         let mut backoff = Backoff::new();
         for attempt in 1.. {
             let Err(error) = api.finalize_snapshot(&prepared.snapshot_id).await else { break };
-            // Whether it took effect is unknown: the server recognises it when it comes again.
+            // It is unknown whether the call took effect. The server recognises a repeated call.
             match error.retry_in(backoff.next()) {
-                Some(wait) if attempt < TRIES_MAX => sleep(wait).await,
+                Some(wait) if attempt < MAX_TRIES => sleep(wait).await,
                 _ => return Err(error.into()),
             }
         }
-        tracing::info!(snapshot_id = prepared.snapshot_id, size_bytes, "snapshot kept");
+        tracing::info!(snapshot_id = prepared.snapshot_id, size_bytes, "snapshot taken");
         Ok(())
     }
 }
 
-/// A try that failed, with the snapshot that it had prepared.
-struct Attempt {
+/// A failed try, with the snapshot that it prepared.
+struct FailedTry {
     error: FilesError,
-    prepared: Option<Prepared>,
+    prepared: Option<PreparedSnapshot>,
 }
 
-/// Whether a preparation was refused because the conversation is not ours any more, or we have done nothing in it: nobody
-/// wants these files. Any other refusal, as of an archive that is too large, is a loss.
+/// Whether the server refused a snapshot because this worker no longer owns the conversation, or has run no message of it.
+/// Then the files are not needed. After any other refusal, such as for an archive that is too large, they would be lost.
 fn is_nothing_to_keep(error: &ApiError) -> bool {
     let ApiError::Refused { status, code } = error else { return false };
     *status == 404 || (*status == 409 && code == "conflict")
 }
 
-/// Whether the same may succeed when it is tried again.
-fn may_help(error: &FilesError, api: &Api) -> bool {
+/// Whether a retry may succeed.
+fn is_retry_useful(error: &FilesError, api: &Api) -> bool {
     match error {
         FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. } | ApiError::StaleLease) => {
             false
         }
-        FilesError::Server(_) => api.silent_for() < SILENCE_MAX,
-        // The bucket failed, or the disk: how long that took says nothing of the server.
+        FilesError::Server(_) => api.silent_for() < MAX_SILENCE,
+        // The bucket or the disk failed. The time that this took says nothing about the server.
         _ => true,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::transfer::TransferError;
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_upload_that_fails_late_is_tried_again_and_a_server_that_fell_silent_is_not_waited_for() {
+    async fn a_failed_upload_is_retried_and_a_silent_server_is_not() {
         let api = Api::new("http://127.0.0.1:9", "token".into()).unwrap();
         let busy = FilesError::Server(ApiError::Busy { status: 503, retry_after: None });
-        assert!(may_help(&busy, &api));
-        tokio::time::advance(SILENCE_MAX).await;
-        assert!(!may_help(&busy, &api));
-        assert!(may_help(&FilesError::Transfer(TransferError::Refused(500)), &api));
+        assert!(is_retry_useful(&busy, &api));
+        tokio::time::advance(MAX_SILENCE).await;
+        assert!(!is_retry_useful(&busy, &api));
+        assert!(is_retry_useful(&FilesError::Transfer(TransferError::Refused(500)), &api));
     }
 }

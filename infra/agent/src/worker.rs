@@ -5,36 +5,37 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_api::worker::poll::PollRequest;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Polled};
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::engine::{self, Engine};
+use crate::engine::{Engine, engine_for};
+use crate::hydration::ReceivedBundle;
 use crate::job::{End, Work};
 use crate::lease::Lease;
 use crate::reply::Courier;
 use crate::skills::{Skills, SkillsError};
-use crate::snapshot::{Files, FilesError, Kept};
-use crate::wire::{Bundle, PollAnswer, PollRequest};
+use crate::snapshot::{Files, FilesError, SnapshotOutcome};
 
-/// A server that was silent for this long is gone (a `dev` that was killed, an address that changed): the worker
-/// ends, and reconcile makes a new one when there is somebody to make it.
+/// A server that was silent for this long no longer exists (a `dev` that was killed, an address that changed). The worker
+/// ends, and reconcile starts a new one if the deployment still runs.
 pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
-/// Bounds of what the server may tell us to wait: never a busy loop, never out of reach.
-const POLL_EVERY_MIN: Duration = Duration::from_millis(50);
-const POLL_EVERY_MAX: Duration = Duration::from_secs(60);
+/// Limits of the wait that the server names. They prevent a busy loop, and a worker that does not poll for too long.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often a sign of life goes out beside what takes long and asks the server for nothing. Who is silent for two minutes
-/// is taken for dead, and the server notes our signs once a minute: the last one may be that old when the work begins.
+/// Interval of the signs of life during long work without calls to the server. A worker that is silent for two minutes
+/// counts as dead. The server records signs of life once a minute, so the last one may be a minute old when the work begins.
 const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Tries to tell the server that we leave. It finds out by itself, only later.
-const FAREWELLS_MAX: usize = 3;
+/// Most tries of the final release. Without it the server notices that the worker has stopped, only later.
+const MAX_FAREWELLS: usize = 3;
 
-/// Why a worker ended as it should.
+/// Why a worker ended normally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The server told it to stop.
@@ -43,7 +44,7 @@ pub enum Exit {
     ShutDown,
 }
 
-/// Why a worker could not go on.
+/// Why a worker could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The HTTP client could not be set up.
@@ -55,42 +56,42 @@ pub enum AgentError {
     /// The data folder cannot be used.
     #[error("the data folder cannot be used")]
     Files(#[from] FilesError),
-    /// The server does not accept our token.
+    /// The server does not accept the worker's token.
     #[error("the server denies this worker (HTTP {status})")]
     Denied {
         /// 401 or 403.
         status: u16,
     },
-    /// The server does not understand our polls: it is not one of ours, or another version.
-    #[error("the server refuses to be polled (HTTP {status}, {code})")]
+    /// The server refuses polls: it is not a deployment of Agent Factory, or one of another version.
+    #[error("the server refuses polls (HTTP {status}, {code})")]
     Refused {
-        /// Its status.
+        /// The status of the answer.
         status: u16,
-        /// The problem's code, if it named one.
+        /// The code of the problem, if it has one.
         code: String,
     },
-    /// The skills that it must have are not to be had.
+    /// The required skills could not be installed.
     #[error("this worker must not run without its skills")]
     Skills(#[source] SkillsError),
-    /// No answer for [`UNREACHABLE_EXIT`].
+    /// There was no answer for [`UNREACHABLE_EXIT`].
     #[error("the server could not be reached for {} s", UNREACHABLE_EXIT.as_secs())]
     Unreachable(#[source] reqwest::Error),
 }
 
-/// Runs a worker until the server tells it to stop or `shutdown` ends. A running message is finished in both
-/// cases, in the second for at most `config.shutdown_limit`, and what it takes to send a reply that is on its way.
-/// Then the conversation's files are kept in a snapshot.
+/// Runs a worker until the server tells it to stop or `shutdown` ends. In both cases the running message is finished
+/// first. After a shutdown it has at most `config.shutdown_limit`, and the time to send a reply whose sending has begun.
+/// Then a snapshot of the conversation's files is taken.
 ///
 /// # Errors
-/// `AgentError` when the worker cannot go on.
+/// `AgentError` when the worker cannot continue.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<Exit, AgentError> {
-    let (tell, told) = watch::channel(None);
+    let (begin_shutdown, shutdown_begun) = watch::channel(None);
     let limit = config.shutdown_limit;
-    let worker = Worker::new(config, told).await?;
+    let worker = Worker::new(config, shutdown_begun).await?;
     let watch = async {
         shutdown.await;
         tracing::info!("shutting down");
-        tell.send_replace(Some(Instant::now() + limit));
+        begin_shutdown.send_replace(Some(Instant::now() + limit));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
@@ -107,38 +108,38 @@ struct Worker {
     files: Option<Files>,
     skills: Option<Mutex<Skills>>,
     worker_id: String,
-    /// The conversation that we believe is ours.
+    /// The conversation that the worker believes it owns.
     conversation_id: Option<String>,
-    /// Whether a lease that the next poll answers must be a new one. Not so when we may hold one already (its
-    /// answer was lost, we gave it up, or a worker of our id had it before us): the server hands such a lease out
-    /// again, with an age that we do not know.
-    sure: bool,
-    /// When the shutdown, once begun, cuts a running message off.
+    /// Whether a lease in the next answer must be a new one. It may be an older one if the worker may already hold a
+    /// lease: an answer was lost, a message was given up, or an earlier process with the same worker id held it. The
+    /// server hands out such a lease again, and its age is unknown.
+    next_lease_is_new: bool,
+    /// When a shutdown cuts off the running message; `None` before the shutdown begins.
     shutdown: watch::Receiver<Option<Instant>>,
 }
 
-/// What to do after a poll was answered.
+/// What to do after the answer to a poll.
 enum Next {
     /// Poll again after this long.
     Wait(Duration),
     /// Poll again now.
     AtOnce,
-    /// Let the conversation go, and take another.
+    /// Release the conversation and take another.
     Switch,
-    /// End.
-    Leave,
+    /// Take the final snapshot and end.
+    Stop,
 }
 
-/// How a poll lets the conversation go.
+/// How a poll releases the conversation.
 #[derive(Clone, Copy)]
 struct Release {
-    /// There is nothing to keep of it.
+    /// The conversation has no files to keep.
     discard: bool,
 }
 
 impl Worker {
     async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
-        let engine = engine::of(&config).map_err(AgentError::Http)?;
+        let engine = engine_for(&config).map_err(AgentError::Http)?;
         let files = match config.data_dir {
             Some(path) => Some(Files::open(path, &config.url).await?),
             None => None,
@@ -152,69 +153,69 @@ impl Worker {
             skills: config.skills.map(|skills| Mutex::new(Skills::new(skills))),
             worker_id: config.worker_id,
             conversation_id: config.conversation_id,
-            sure: false,
+            next_lease_is_new: false,
             shutdown,
         })
     }
 
     async fn serve(mut self) -> Result<Exit, AgentError> {
         tracing::info!(worker_id = self.worker_id, "worker started");
-        self.restore_early().await;
+        self.restore_at_start().await;
         let mut backoff = Backoff::new();
         let mut release = None;
-        self.bring_skills(true).await?;
+        self.update_skills(true).await?;
         while self.shutdown.borrow().is_none() {
             let asked_at = Instant::now();
             let next = match self.poll(release).await {
-                Ok(answer) => {
+                Ok(polled) => {
                     backoff.reset();
-                    self.follow(answer, asked_at, release.is_some()).await?
+                    self.follow(polled, asked_at, release.is_some()).await?
                 }
                 Err(error) => {
-                    let wait = self.survive(error, backoff.next())?;
+                    let wait = self.wait_after_failed_poll(error, backoff.next())?;
                     self.pause(wait).await;
-                    continue; // With the same `release`: whether it took effect is unknown.
+                    continue; // Repeat the same `release`, because it is unknown whether it took effect.
                 }
             };
             release = None;
             match next {
-                Next::Leave => {
-                    self.leave("drain").await;
+                Next::Stop => {
+                    self.leave_with_snapshot("drain").await;
                     return Ok(Exit::Stopped);
                 }
                 Next::Wait(length) => self.pause(length).await,
                 Next::AtOnce => {}
                 Next::Switch => {
-                    release = self.before_release("drain").await;
+                    release = self.prepare_release("drain").await;
                     if release.is_none() {
-                        self.pause(POLL_EVERY_MAX).await;
+                        self.pause(MAX_POLL_INTERVAL).await;
                     }
                 }
             }
-            self.bring_skills(false).await?;
+            self.update_skills(false).await?;
         }
-        self.leave("signal").await;
+        self.leave_with_snapshot("signal").await;
         Ok(Exit::ShutDown)
     }
 
-    /// Restores the files of the conversation that we were made for, before anything is asked for. If that fails, the
+    /// Restores the files of the conversation that the worker was started for, before the first poll. If that fails, the
     /// first message tries again.
-    async fn restore_early(&self) {
+    async fn restore_at_start(&self) {
         if let (Some(files), Some(conversation_id)) = (&self.files, &self.conversation_id)
-            && let Err(error) = self.alive_beside(files.ensure(&self.api, conversation_id)).await
+            && let Err(error) = self.with_signs_of_life(files.ensure(&self.api, conversation_id)).await
         {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(worker_id = self.worker_id, error, "the files could not be restored yet");
+            tracing::warn!(worker_id = self.worker_id, error, "the files could not be restored at the start");
         }
     }
 
-    /// Does this work, and gives signs of life beside it.
-    async fn alive_beside<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Does the work, and sends signs of life at the same time.
+    async fn with_signs_of_life<T>(&self, work: impl Future<Output = T>) -> T {
         let signs = async {
             loop {
                 sleep(SIGN_OF_LIFE_INTERVAL).await;
                 if let Err(error) = self.api.control(self.conversation_id.as_deref()).await {
-                    tracing::debug!(worker_id = self.worker_id, %error, "no sign of life got through");
+                    tracing::debug!(worker_id = self.worker_id, %error, "a sign of life failed");
                 }
             }
         };
@@ -224,42 +225,44 @@ impl Worker {
         }
     }
 
-    /// Keeps the files, so that the conversation may be let go. None when they could not be kept: then it may not.
-    async fn before_release(&self, reason: &'static str) -> Option<Release> {
-        let kept = match &self.files {
-            Some(files) => self.alive_beside(files.keep(&self.api, reason)).await,
-            None => Kept::Nothing,
+    /// Takes a snapshot of the files, so that the conversation may be released. `None` when that failed: then the
+    /// conversation must not be released.
+    async fn prepare_release(&self, reason: &'static str) -> Option<Release> {
+        let outcome = match &self.files {
+            Some(files) => self.with_signs_of_life(files.take_snapshot(&self.api, reason)).await,
+            None => SnapshotOutcome::NothingToKeep,
         };
-        match kept {
-            Kept::Snapshot => Some(Release { discard: false }),
-            Kept::Nothing => Some(Release { discard: true }),
-            Kept::Lost => None,
+        match outcome {
+            SnapshotOutcome::Taken => Some(Release { discard: false }),
+            SnapshotOutcome::NothingToKeep => Some(Release { discard: true }),
+            SnapshotOutcome::Failed => None,
         }
     }
 
-    /// Keeps the files for the last time, or says that there is nothing to keep, so that nobody waits for us.
-    async fn leave(&self, reason: &'static str) {
+    /// Takes the final snapshot. If there are no files, releases the conversation instead, so that the server does not wait
+    /// for a snapshot.
+    async fn leave_with_snapshot(&self, reason: &'static str) {
         if self.conversation_id.is_none() {
             return;
         }
-        let Some(release @ Release { discard: true }) = self.before_release(reason).await else { return };
+        let Some(release @ Release { discard: true }) = self.prepare_release(reason).await else { return };
         let mut backoff = Backoff::new();
-        for _ in 0..FAREWELLS_MAX {
-            // With a load, so that it is given no work.
-            let farewell = self.api.poll(&self.question(Some(release), 1)).await;
+        for _ in 0..MAX_FAREWELLS {
+            // A poll with a load gets no message.
+            let farewell = self.api.poll(&self.poll_request(Some(release), 1)).await;
             match farewell.map_err(|error| error.retry_in(backoff.next())) {
                 Ok(_) | Err(None) => return,
-                Err(Some(wait)) => sleep(wait.min(POLL_EVERY_MAX)).await,
+                Err(Some(wait)) => sleep(wait.min(MAX_POLL_INTERVAL)).await,
             }
         }
     }
 
-    /// Brings the skills, or what has changed of them, unless the shutdown begins.
-    async fn bring_skills(&self, first: bool) -> Result<(), AgentError> {
+    /// Installs the skills, or their changes. Stops when a shutdown begins.
+    async fn update_skills(&self, first: bool) -> Result<(), AgentError> {
         let Some(skills) = &self.skills else { return Ok(()) };
         let mut shutdown = self.shutdown.clone();
         let api = &self.api;
-        let bring = async {
+        let update = async {
             let mut skills = skills.lock().await;
             if first {
                 return skills.bootstrap(api).await;
@@ -268,42 +271,51 @@ impl Worker {
             Ok(())
         };
         tokio::select! {
-            brought = bring => brought.map_err(AgentError::Skills),
+            updated = update => updated.map_err(AgentError::Skills),
             Ok(_) = shutdown.wait_for(Option::is_some) => Ok(()),
         }
     }
 
-    /// A poll is never cut short, not even by a shutdown: its answer may hold a claim.
-    async fn poll(&self, release: Option<Release>) -> Result<PollAnswer, ApiError> {
-        self.api.poll(&self.question(release, 0)).await
+    /// Polls. A poll is never cancelled, even by a shutdown, because its answer may hold a claim.
+    async fn poll(&self, release: Option<Release>) -> Result<Polled, ApiError> {
+        self.api.poll(&self.poll_request(release, 0)).await
     }
 
-    fn question(&self, release: Option<Release>, load: u8) -> PollRequest<'_> {
-        let conversation_id = self.conversation_id.as_deref();
-        let discard = release.is_some_and(|r| r.discard);
-        PollRequest { conversation_id, load, hydrate: true, release: release.is_some(), discard }
+    fn poll_request(&self, release: Option<Release>, load: u32) -> PollRequest {
+        PollRequest {
+            conversation_id: self.conversation_id.clone(),
+            load,
+            hydrate: true,
+            since: None,
+            release: release.is_some(),
+            discard: release.is_some_and(|r| r.discard),
+        }
     }
 
-    /// Does what the answer asks for.
+    /// Follows the answer to a poll.
     async fn follow(
         &mut self,
-        answer: PollAnswer,
+        polled: Polled,
         asked_at: Instant,
         released: bool,
     ) -> Result<Next, AgentError> {
-        let wait = Duration::from_millis(answer.next_poll_ms).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX);
+        let Polled { answer, bundle } = polled;
+        let wait = Duration::from_millis(answer.next_poll_ms).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL);
         if released {
             self.conversation_id = None;
         }
         let Some(job) = answer.job else {
-            self.sure = true;
+            self.next_lease_is_new = true;
             if answer.control.should_stop {
-                tracing::info!(reasons = answer.control.reasons.join(","), "the server says stop");
-                return Ok(Next::Leave);
+                tracing::info!(
+                    reasons = answer.control.reasons.join(","),
+                    "the server tells this worker to stop"
+                );
+                return Ok(Next::Stop);
             }
-            // Whoever has just let go has nothing more to let go, whatever the answer says.
+            // After a release the worker owns no conversation, so it ignores `switch` in the answer.
             let switch = answer.control.switch && !released;
-            // The answer to a claim may have been lost: then we own one that we know nothing of.
+            // After a lost answer to a claim, the worker owns a conversation that it does not know.
             if switch && self.conversation_id.is_none() {
                 self.conversation_id = answer.control.conversation_id;
             }
@@ -311,18 +323,18 @@ impl Worker {
         };
         self.conversation_id = Some(job.conversation_id.clone());
         let lease = Lease::claimed(job, asked_at);
-        let end = self.work(&lease, answer.bundle.as_ref()).await;
-        self.sure = end == End::Done;
+        let end = self.work(&lease, bundle.as_ref()).await;
+        self.next_lease_is_new = end == End::Done;
         match end {
             End::Denied { status } => Err(AgentError::Denied { status }),
-            _ if answer.control.should_stop || lease.stop_asked() => Ok(Next::Leave),
+            _ if answer.control.should_stop || lease.stop_asked() => Ok(Next::Stop),
             End::Done => Ok(Next::AtOnce),
-            // Whatever went wrong shall not go wrong in a busy loop.
+            // The wait prevents a busy loop when the same failure repeats.
             End::GivenUp => Ok(Next::Wait(wait)),
         }
     }
 
-    async fn work(&self, lease: &Lease, bundle: Option<&Bundle>) -> End {
+    async fn work(&self, lease: &Lease, bundle: Option<&ReceivedBundle>) -> End {
         let job = lease.job();
         tracing::info!(
             worker_id = self.worker_id,
@@ -335,14 +347,17 @@ impl Worker {
         let Self { api, courier, delivered, .. } = self;
         let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
         let work = Work { api, engine: &*self.engine, courier, lease, delivered, files, skills };
-        let end = work.run(bundle, self.sure, cut_off(self.shutdown.clone())).await;
+        let end = work.run(bundle, self.next_lease_is_new, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end
     }
 
-    /// How long to wait after a poll failed, if there is any point in waiting.
-    fn survive(&mut self, error: ApiError, backoff: Duration) -> Result<Duration, AgentError> {
-        if std::mem::replace(&mut self.sure, false) {
+    /// How long to wait after a failed poll.
+    ///
+    /// # Errors
+    /// When no later poll can succeed.
+    fn wait_after_failed_poll(&mut self, error: ApiError, backoff: Duration) -> Result<Duration, AgentError> {
+        if std::mem::replace(&mut self.next_lease_is_new, false) {
             tracing::warn!(
                 worker_id = self.worker_id,
                 error = &error as &dyn std::error::Error,
@@ -354,25 +369,25 @@ impl Worker {
             (ApiError::Unreachable(error), _) if self.api.silent_for() >= UNREACHABLE_EXIT => {
                 Err(AgentError::Unreachable(error))
             }
-            (_, Some(wait)) => Ok(wait.min(POLL_EVERY_MAX)),
+            (_, Some(wait)) => Ok(wait.min(MAX_POLL_INTERVAL)),
             (ApiError::Denied { status }, None) => Err(AgentError::Denied { status }),
             (ApiError::Refused { status, code }, None) => Err(AgentError::Refused { status, code }),
             (other, None) => Err(AgentError::Refused { status: 409, code: other.to_string() }),
         }
     }
 
-    /// Waits, unless the shutdown begins.
+    /// Waits, at most until a shutdown begins.
     async fn pause(&self, length: Duration) {
         let mut shutdown = self.shutdown.clone();
         tokio::select! {
             () = sleep(length) => {}
-            // An error means that nobody can begin a shutdown any more, which ends with us.
+            // An error means that no shutdown can begin any more, because the worker ends.
             Ok(_) = shutdown.wait_for(Option::is_some) => {}
         }
     }
 }
 
-/// Ends when the shutdown cuts a running message off.
+/// Ends when the shutdown cuts off the running message.
 async fn cut_off(mut shutdown: watch::Receiver<Option<Instant>>) {
     let begun = shutdown.wait_for(Option::is_some).await.map(|at| *at);
     match begun {

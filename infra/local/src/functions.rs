@@ -152,7 +152,7 @@ fn mapping(
         batch_size,
         window,
         filters,
-        retries_max,
+        max_retries,
         bisect,
         report_batch_item_failures,
     } = event
@@ -167,7 +167,7 @@ fn mapping(
         filters: filters.iter().map(Pattern::compile).collect::<Result<_, _>>()?,
         batch_size: *batch_size,
         window: *window,
-        max_retries: *retries_max,
+        max_retries: *max_retries,
         bisect: *bisect,
         report_batch_item_failures: *report_batch_item_failures,
     })

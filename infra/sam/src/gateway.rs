@@ -26,7 +26,7 @@ use tower::ServiceExt;
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Bytes of a file that a published image uploads through a function (`/w/{token}/…`). A deployment takes less than the
 /// quota, for the function is given an event of 6 MB at most; here nothing stands in the way of a real image's files.
-const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+const MAX_UPLOAD_BYTES: usize = 64 * 1024 * 1024;
 /// How long an integration may take: the quota of HTTP APIs.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -190,23 +190,23 @@ async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
     let Some(function) = target.map(|target| target.function.clone()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
-    let body_bytes_max = if path.first() == Some(&"w") { UPLOAD_BYTES_MAX } else { MAX_BODY_BYTES };
-    match whole(request, body_bytes_max).await {
+    let max_body_bytes = if path.first() == Some(&"w") { MAX_UPLOAD_BYTES } else { MAX_BODY_BYTES };
+    match whole(request, max_body_bytes).await {
         Ok(request) => call(function, request).await,
         Err(refusal) => refusal,
     }
 }
 
 /// The request with its whole body, which API Gateway has too before it calls a function.
-async fn whole(request: Request, body_bytes_max: usize) -> Result<Request, Response> {
+async fn whole(request: Request, max_body_bytes: usize) -> Result<Request, Response> {
     let too_large = || message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     let (parts, body) = request.into_parts();
     let declared =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > body_bytes_max as u64) {
+    if declared.is_some_and(|length| length > max_body_bytes as u64) {
         return Err(too_large());
     }
-    match Limited::new(body, body_bytes_max).collect().await {
+    match Limited::new(body, max_body_bytes).collect().await {
         Ok(body) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(message(StatusCode::BAD_REQUEST, "Bad Request")),

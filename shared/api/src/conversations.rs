@@ -1,6 +1,6 @@
 //! Conversations, as operators and as users see them.
 
-use af_domain::conversation::{Conversation, EndedLease, Entry, Lease, Outcome, Owner, OwnerState};
+use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, EndedLease};
 use af_domain::message::{HistoryEntry, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
@@ -262,15 +262,15 @@ impl From<&Entry> for PendingBody {
 }
 
 impl From<&EndedLease> for OutcomeBody {
-    fn from(settled: &EndedLease) -> Self {
+    fn from(ended: &EndedLease) -> Self {
         Self {
-            fence: settled.lease.parts().fence.0,
-            outcome: settled.outcome.as_str().to_owned(),
-            scheduled_for: match settled.outcome {
+            fence: ended.lease.parts().fence.0,
+            outcome: ended.outcome.as_str().to_owned(),
+            scheduled_for: match ended.outcome {
                 Outcome::Requeued { not_before } => Some(not_before.as_millis()),
                 Outcome::Done | Outcome::DeadLettered | Outcome::Cancelled => None,
             },
-            recovered: settled.recovered,
+            recovered: ended.recovered,
         }
     }
 }

@@ -6,19 +6,9 @@ use crate::module_graph::{self, Use};
 use af_tests::workspace::{Violation, Workspace};
 
 /// Cycles that are still there. A cycle within one of these groups of files is allowed.
-const KNOWN_CYCLES: [&[&str]; 7] = [
+const KNOWN_CYCLES: [&[&str]; 4] = [
     &["functions/worker/src/compatible/call.rs", "functions/worker/src/compatible/functions/mod.rs"],
     &["infra/agent/src/config.rs", "infra/agent/src/skills.rs"],
-    &["infra/local/src/fly/api.rs", "infra/local/src/fly/machines.rs", "infra/local/src/fly/volumes.rs"],
-    &["infra/local/src/stream/delivery.rs", "infra/local/src/stream/mapping.rs"],
-    &[
-        "infra/local/src/telegram/api.rs",
-        "infra/local/src/telegram/files.rs",
-        "infra/local/src/telegram/hooks.rs",
-        "infra/local/src/telegram/params.rs",
-        "infra/local/src/telegram/sending.rs",
-        "infra/local/src/telegram/updates.rs",
-    ],
     &[
         "shared/app/src/access/worker_token.rs",
         "shared/app/src/boot.rs",

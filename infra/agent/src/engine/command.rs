@@ -1,10 +1,10 @@
-//! `command`: asks a program. The bundle goes in as one JSON document on stdin, the reply comes out on stdout;
-//! each line of it is also shown as progress. An exit code other than zero is a failure, told by the last lines
-//! of stderr.
+//! `command`: runs a program. It reads the bundle as one JSON document on stdin and writes the reply to stdout. Each
+//! line of the reply is also shown as progress. An exit code other than zero is a failure, whose reason is the last
+//! lines of stderr.
 //!
-//! The program runs in a process group of its own, which is killed as a whole when the engine is stopped and when
-//! the program has ended: nothing it starts outlives its message. It inherits our environment, the worker's own
-//! access excepted, with the bridge values on top.
+//! The program runs in a process group of its own. The group is killed when the engine is stopped and when the program
+//! has ended, so no process of it outlives the message. The program inherits the worker's environment and the bridge
+//! values, without the variables that give access as this worker.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -16,20 +16,20 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
-use super::{Engine, EngineError, Progress, REPLY_BYTES_MAX};
+use super::contract::{Engine, EngineError, MAX_REPLY_BYTES, Progress};
 use crate::bridge::BridgeFallback;
 use crate::config::Config;
-use crate::wire::Bundle;
+use crate::hydration::ReceivedBundle;
 
-/// How much of stderr is kept, from its end, in bytes and in lines.
-const STDERR_BYTES_MAX: usize = 4 * 1024;
-const STDERR_LINES_MAX: usize = 10;
-/// Read at once from a pipe.
+/// How much of the end of stderr is kept, in bytes and in lines.
+const MAX_STDERR_BYTES: usize = 4 * 1024;
+const MAX_STDERR_LINES: usize = 10;
+/// How much one read takes from a pipe.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// After the program has ended, and its group was killed: for what is still in the pipes. Something that left the
-/// group may hold them open for ever.
+/// Time for reading the rest of the pipes after the program has ended and its group was killed. A process that left the
+/// group may hold them open without end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// Variables that let their holder act as this worker; the second has the token in its URL.
+/// Variables that give access as this worker: the token, and a URL that contains it.
 const NOT_INHERITED: [&str; 2] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL"];
 
 /// The engine.
@@ -47,7 +47,7 @@ impl Command {
         Self { program, data_dir: config.data_dir.clone(), skills_dir, bridge: config.bridge.clone() }
     }
 
-    fn start(&self, bundle: &Bundle) -> std::io::Result<Child> {
+    fn start(&self, bundle: &ReceivedBundle) -> std::io::Result<Child> {
         let mut command = tokio::process::Command::new(&self.program);
         for name in NOT_INHERITED {
             command.env_remove(name);
@@ -59,7 +59,7 @@ impl Command {
             command.env("OPENCLAW_SKILLS_DIR", skills_dir);
         }
         command
-            .envs(self.bridge.environment(bundle.bridge()))
+            .envs(self.bridge.environment(&bundle.bridge))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,7 +71,7 @@ impl Command {
 
 #[async_trait]
 impl Engine for Command {
-    async fn answer(&self, bundle: &Bundle, progress: &Progress) -> Result<String, EngineError> {
+    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError> {
         let program = self.program.display();
         let mut child =
             self.start(bundle).map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
@@ -81,28 +81,28 @@ impl Engine for Command {
         else {
             return Err(failure(format!("{program} has no pipes")));
         };
-        let (mut reply, mut complaint) = (Vec::new(), Vec::new());
+        let (mut reply, mut stderr_text) = (Vec::new(), Vec::new());
         let status = {
             let pipes = async {
                 let fed = feed(stdin, bundle);
                 let read = read_reply(stdout, &mut reply, progress);
-                tokio::try_join!(fed, read, read_end(stderr, &mut complaint))
+                tokio::try_join!(fed, read, read_end(stderr, &mut stderr_text))
             };
             wait(&mut child, group, pipes).await?
         };
         if !status.success() {
-            return Err(failure(format!("{program} ended with {status}: {}", last_lines(&complaint))));
+            return Err(failure(format!("{program} ended with {status}: {}", last_lines(&stderr_text))));
         }
         Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
     }
 
-    /// Agents write HTML; what does not parse as such is delivered as plain text.
+    /// Agents write HTML. Text that is not valid HTML is delivered as plain text.
     fn markup(&self) -> Option<ParseMode> {
         Some(ParseMode::Html)
     }
 }
 
-/// Waits for the program's end while its pipes are served, then for what is left in them.
+/// Waits for the program's end while its pipes are served, and then reads the rest of the pipes.
 async fn wait<T>(
     child: &mut Child,
     group: Group,
@@ -125,7 +125,7 @@ async fn wait<T>(
     }
 }
 
-/// The program's process group; dropped, it is killed. A group that is gone already is no matter.
+/// The program's process group, which is killed on drop. It is not an error when the group has already ended.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -145,11 +145,11 @@ impl Drop for Group {
     }
 }
 
-/// Writes the bundle. A program that does not read it to its end is free not to.
-async fn feed(mut stdin: ChildStdin, bundle: &Bundle) -> Result<(), EngineError> {
+/// Writes the bundle. The program may end without reading all of it.
+async fn feed(mut stdin: ChildStdin, bundle: &ReceivedBundle) -> Result<(), EngineError> {
     match stdin.write_all(bundle.raw.to_string().as_bytes()).await {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(failure(format!("the bundle could not be handed over: {error}")))
+            Err(failure(format!("the bundle could not be written to the program: {error}")))
         }
         _ => Ok(()),
     }
@@ -166,18 +166,18 @@ async fn read_reply(
         if read == 0 {
             return Ok(());
         }
-        if reply.len() + read > REPLY_BYTES_MAX {
-            return Err(failure(format!("the reply is longer than {REPLY_BYTES_MAX} bytes")));
+        if reply.len() + read > MAX_REPLY_BYTES {
+            return Err(failure(format!("the reply is longer than {MAX_REPLY_BYTES} bytes")));
         }
         reply.extend_from_slice(&chunk[..read]);
-        if let Some(line) = last_whole_line(reply) {
+        if let Some(line) = last_complete_line(reply) {
             progress.show(&String::from_utf8_lossy(line));
         }
     }
 }
 
-/// The last line that has come to its end.
-fn last_whole_line(bytes: &[u8]) -> Option<&[u8]> {
+/// The last line that ends with a newline.
+fn last_complete_line(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
     bytes[..end].rsplit(|byte| *byte == b'\n').next()
 }
@@ -190,7 +190,7 @@ async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Resu
             return Ok(());
         }
         end.extend_from_slice(&chunk[..read]);
-        let surplus = end.len().saturating_sub(STDERR_BYTES_MAX);
+        let surplus = end.len().saturating_sub(MAX_STDERR_BYTES);
         end.drain(..surplus);
     }
 }
@@ -198,7 +198,7 @@ async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Resu
 fn last_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<_> = text.trim().lines().collect();
-    lines[lines.len().saturating_sub(STDERR_LINES_MAX)..].join("\n")
+    lines[lines.len().saturating_sub(MAX_STDERR_LINES)..].join("\n")
 }
 
 fn unreadable(error: std::io::Error) -> EngineError {
@@ -214,16 +214,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_the_last_whole_line() {
-        assert_eq!(last_whole_line(b"no end yet"), None);
-        assert_eq!(last_whole_line(b"one\ntwo\nthr"), Some(&b"two"[..]));
-        assert_eq!(last_whole_line(b"one\n"), Some(&b"one"[..]));
+    fn progress_is_the_last_complete_line() {
+        assert_eq!(last_complete_line(b"no end yet"), None);
+        assert_eq!(last_complete_line(b"one\ntwo\nthr"), Some(&b"two"[..]));
+        assert_eq!(last_complete_line(b"one\n"), Some(&b"one"[..]));
     }
 
     #[test]
-    fn only_the_last_lines_of_a_complaint_are_told() {
-        let complaint: String = (0..50).map(|n| format!("line {n}\n")).collect();
-        let told = last_lines(complaint.as_bytes());
-        assert!(told.starts_with("line 40") && told.ends_with("line 49"), "{told}");
+    fn a_failure_reason_has_only_the_last_lines_of_stderr() {
+        let stderr_text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let reason = last_lines(stderr_text.as_bytes());
+        assert!(reason.starts_with("line 40") && reason.ends_with("line 49"), "{reason}");
     }
 }

@@ -1,32 +1,32 @@
-//! `echo`: says what it was told.
+//! `echo`: repeats the message.
 //!
-//! Two texts are aids for tests and for trying things out: `/sleep <ms>` waits that long before it is echoed, and
-//! `/fail <reason>` fails with that reason.
+//! Two texts help with tests and trials: `/sleep <ms>` waits for that time before it is echoed, and `/fail <reason>`
+//! fails with that reason.
 
 use std::time::Duration;
 
 use af_telegram::ParseMode;
 use async_trait::async_trait;
 
-use super::{Engine, EngineError, Progress};
-use crate::wire::Bundle;
+use super::contract::{Engine, EngineError, Progress};
+use crate::hydration::ReceivedBundle;
 
-/// Longest `/sleep`: an hour is longer than any lease or shutdown that a test waits out.
-const SLEEP_MS_MAX: u64 = 3_600_000;
+/// Longest `/sleep`: an hour is longer than any lease or shutdown in a test.
+const MAX_SLEEP_MS: u64 = 3_600_000;
 
 /// The engine.
 pub struct Echo;
 
 #[async_trait]
 impl Engine for Echo {
-    async fn answer(&self, bundle: &Bundle, _progress: &Progress) -> Result<String, EngineError> {
+    async fn answer(&self, bundle: &ReceivedBundle, _progress: &Progress) -> Result<String, EngineError> {
         let text = &bundle.payload.message_text;
-        // The first line only: the server appends the global system prompt after a blank line.
+        // Only the first line: the server appends the global system prompt after a blank line.
         let line = text.lines().next().unwrap_or_default();
         match line.split_once(' ').map(|(word, rest)| (word, rest.trim())) {
             Some(("/sleep", ms)) => {
                 if let Ok(ms) = ms.parse::<u64>() {
-                    tokio::time::sleep(Duration::from_millis(ms.min(SLEEP_MS_MAX))).await;
+                    tokio::time::sleep(Duration::from_millis(ms.min(MAX_SLEEP_MS))).await;
                 }
             }
             Some(("/fail", reason)) => {
@@ -37,7 +37,7 @@ impl Engine for Echo {
         Ok(format!("echo: {text}"))
     }
 
-    /// What a user typed is no markup.
+    /// The echo of a user's text has no markup.
     fn markup(&self) -> Option<ParseMode> {
         None
     }

@@ -1,49 +1,40 @@
-//! Pictures that a person sent, as a language model takes them: inside of the request, for its server cannot follow our
-//! links. What cannot be loaded is left out.
+//! Pictures of a message, inside the request to a language model, because its server cannot follow the deployment's
+//! links. A picture that cannot be loaded is left out.
 
 use data_encoding::BASE64;
 use reqwest::Client;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::wire::Bundle;
+use crate::hydration::ReceivedBundle;
 
-/// What models read.
+/// The picture formats that models read.
 const CONTENT_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// Bytes of all pictures of one message: a request holds a third more, and most servers take no more than that.
-const PICTURES_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Most bytes of all pictures of one message. In a request they take a third more, and most servers accept no more.
+const MAX_PICTURES_BYTES: usize = 12 * 1024 * 1024;
 
-/// An attachment of the payload, as far as it may be a picture.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Attachment {
-    #[serde(default)]
-    mime_type: String,
-    #[serde(default)]
-    download_url: Option<String>,
-}
-
-/// The pictures of the message in `bundle`, each as a part of a message's content.
-pub async fn pictures(client: &Client, bundle: &Bundle) -> Vec<Value> {
-    let attachments = bundle.raw["payload"]["attachments"].as_array();
-    let attachments = attachments.into_iter().flatten().filter_map(|a| Attachment::deserialize(a).ok());
-    let (mut parts, mut left) = (Vec::new(), PICTURES_BYTES_MAX);
-    for attachment in attachments.filter(|a| CONTENT_TYPES.contains(&&*a.mime_type)) {
-        let Some(url) = attachment.download_url else { continue };
-        match load(client, &url, left).await {
+/// The pictures of the message in `bundle`, each as one part of the content of a chat message.
+pub async fn pictures(client: &Client, bundle: &ReceivedBundle) -> Vec<Value> {
+    let (mut parts, mut left) = (Vec::new(), MAX_PICTURES_BYTES);
+    for attachment in &bundle.payload.attachments {
+        let content_type = attachment.mime_type.as_deref().unwrap_or_default();
+        let Some(url) = &attachment.download_url else { continue };
+        if !CONTENT_TYPES.contains(&content_type) {
+            continue;
+        }
+        match load(client, url, left).await {
             Ok(picture) => {
                 left -= picture.len();
-                let url = format!("data:{};base64,{}", attachment.mime_type, BASE64.encode(&picture));
+                let url = format!("data:{content_type};base64,{}", BASE64.encode(&picture));
                 parts.push(json!({"type": "image_url", "image_url": {"url": url}}));
             }
-            Err(reason) => tracing::warn!(reason, "a picture is not shown to the model"),
+            Err(reason) => tracing::warn!(reason, "a picture could not be loaded and is left out"),
         }
     }
     parts
 }
 
-async fn load(client: &Client, url: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
-    // The URL opens the file, so it is in no error.
+async fn load(client: &Client, url: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
+    // The URL gives access to the file, so no error has it.
     let without_url = |error: reqwest::Error| error.without_url().to_string();
     let mut response = client.get(url).send().await.map_err(without_url)?;
     let status = response.status();
@@ -52,8 +43,8 @@ async fn load(client: &Client, url: &str, bytes_max: usize) -> Result<Vec<u8>, S
     }
     let mut picture = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
-        if picture.len() + chunk.len() > bytes_max {
-            return Err(format!("it has more than {bytes_max} bytes"));
+        if picture.len() + chunk.len() > max_bytes {
+            return Err(format!("it has more than {max_bytes} bytes"));
         }
         picture.extend_from_slice(&chunk);
     }

@@ -1,7 +1,8 @@
 //! Writing skills to the disk.
 //!
-//! A folder is made whole beside the others, in a staging folder on the same file system, and then takes its place in
-//! one step; what it replaces goes with the staging folder. Nothing is written or removed through a symbolic link.
+//! A skill's folder is first written completely in a staging folder on the same file system. One rename then puts it in
+//! its place, and moves the folder that it replaces into the staging folder, which is removed at the end. Nothing is
+//! written or removed through a symbolic link.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,45 +14,46 @@ use af_domain::skill::{MARKER, bundle::SkillFile};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::SkillsConfig;
 use super::manifest::{Folder, is_ours};
+use crate::config::SkillsConfig;
 
-/// Where folders are made and what they replace ends. Not a slug, so no skill can be called so.
+/// The staging folder. The name is not a valid slug, so no skill can have it.
 pub const STAGING: &str = ".af-skills-staging";
-/// Begins the name under which a folder waits in the staging folder while another takes its place in two steps.
+/// The prefix of a folder that was moved into the staging folder before its replacement is in place.
 const REPLACED: &str = "replaced-";
-/// Largest marker file that is read: ours have a few hundred bytes.
-const MARKER_BYTES_MAX: u64 = 16 * 1024;
-/// What every skill has.
+/// Largest marker file that is read: real ones have a few hundred bytes.
+const MAX_MARKER_BYTES: u64 = 16 * 1024;
+/// The file that every skill has.
 const SKILL_FILE: &str = "SKILL.md";
 
-/// What was done.
+/// The result of an installation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Skills that were new or have changed.
+    /// Skills that were new or changed.
     pub written: usize,
-    /// Skills that were there as they should be.
+    /// Skills that were already up to date.
     pub unchanged: usize,
     /// Skills that were removed.
     pub removed: usize,
-    /// Skills whose folder is somebody else's, and was left alone.
+    /// Skills whose folder does not belong to this deployment, and was left alone.
     pub foreign: Vec<String>,
 }
 
-/// What stands at a place among the skills.
+/// The owner of a path in the skills folder.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Owner {
+    /// There is nothing at the path.
     Free,
-    /// A folder with our marker.
-    Ours,
+    /// A folder with this deployment's marker.
+    Deployment,
     /// Anything else.
     Foreign,
 }
 
-/// Makes the skills in `config.dir` those of `folders`.
+/// Makes `config.dir` hold the skills in `folders`.
 ///
 /// # Errors
-/// When the disk does not take them. Every folder is then the old one or the new one.
+/// When the disk cannot be written. Every folder is then either the old one or the new one.
 pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> {
     let dir = config.dir.as_path();
     fs::create_dir_all(dir)?;
@@ -61,15 +63,15 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
     let mut report = Report::default();
     for folder in folders {
         let at = dir.join(folder.name.as_str());
-        let place = place(&at, &folder.name)?;
-        if place == Place::Foreign {
+        let owner = owner(&at, &folder.name)?;
+        if owner == Owner::Foreign {
             report.foreign.push(folder.name.to_string());
-        } else if place == Place::Ours && is_as_wanted(&at, &folder.files)? {
+        } else if owner == Owner::Deployment && is_as_wanted(&at, &folder.files)? {
             report.unchanged += 1;
         } else {
             let new = staging.join(folder.name.as_str());
             write_folder(&new, &folder.files)?;
-            take_place(&new, &at, &place, &staging.join(format!("{REPLACED}{}", folder.name)))?;
+            replace(&new, &at, &owner, &staging.join(format!("{REPLACED}{}", folder.name)))?;
             report.written += 1;
         }
     }
@@ -82,10 +84,11 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
     Ok(report)
 }
 
-/// Clears away what a process that died has left. A folder that it had moved aside and not replaced yet goes back.
+/// Removes the staging folder of a process that died. A folder that it moved aside and did not yet replace goes back to
+/// its place.
 ///
 /// # Errors
-/// When the disk does not let us.
+/// When the disk cannot be read or written.
 pub fn recover(dir: &Path) -> io::Result<()> {
     let staging = dir.join(STAGING);
     match kind(&staging)? {
@@ -119,10 +122,10 @@ fn write_folder(folder: &Path, files: &[SkillFile]) -> io::Result<()> {
     sync(folder)
 }
 
-/// Puts the folder `new` at `at`. Where the file system cannot exchange two folders, the old one is moved to `aside`
-/// first; [`recover`] brings it back when the process dies before the next step.
-fn take_place(new: &Path, at: &Path, place: &Place, aside: &Path) -> io::Result<()> {
-    if *place == Place::Free {
+/// Puts the folder `new` at `at`. If the file system cannot exchange two folders, the old one is first moved to `aside`.
+/// If the process dies before the next step, [`recover`] moves it back.
+fn replace(new: &Path, at: &Path, owner: &Owner, aside: &Path) -> io::Result<()> {
+    if *owner == Owner::Free {
         return fs::rename(new, at);
     }
     match renameat_with(CWD, new, CWD, at, RenameFlags::EXCHANGE) {
@@ -134,8 +137,8 @@ fn take_place(new: &Path, at: &Path, place: &Place, aside: &Path) -> io::Result<
     }
 }
 
-/// Folders to be removed: ours that nobody asks for any more, and with `remove_unmanaged` other skills that the image
-/// did not bring.
+/// Folders to remove: skills of this deployment that are no longer in the manifest, and with `remove_unmanaged` all other
+/// skills that are not in the image.
 fn leftovers(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Vec<String>> {
     let wanted: BTreeSet<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
     let mut leftovers = Vec::new();
@@ -146,7 +149,7 @@ fn leftovers(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Vec<String
         };
         let at = config.dir.join(name);
         let ours = match SkillSlug::parse(name) {
-            Ok(slug) => place(&at, &slug)? == Place::Ours,
+            Ok(slug) => owner(&at, &slug)? == Owner::Deployment,
             Err(_) => false,
         };
         let in_image = config.bundled_dir.as_ref().is_some_and(|dir| dir.join(name).exists());
@@ -158,20 +161,20 @@ fn leftovers(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Vec<String
     Ok(leftovers)
 }
 
-fn place(at: &Path, name: &SkillSlug) -> io::Result<Place> {
+fn owner(at: &Path, name: &SkillSlug) -> io::Result<Owner> {
     if kind(at)?.is_none() {
-        return Ok(Place::Free);
+        return Ok(Owner::Free);
     }
     if !is_plain_file(at, MARKER)? {
-        return Ok(Place::Foreign);
+        return Ok(Owner::Foreign);
     }
     let mut marker = String::new();
-    let read = File::open(at.join(MARKER))?.take(MARKER_BYTES_MAX).read_to_string(&mut marker);
+    let read = File::open(at.join(MARKER))?.take(MAX_MARKER_BYTES).read_to_string(&mut marker);
     let ours = read.is_ok() && is_ours(&marker, name);
-    Ok(if ours { Place::Ours } else { Place::Foreign })
+    Ok(if ours { Owner::Deployment } else { Owner::Foreign })
 }
 
-/// Whether every file is there as it should be. Files beside them, which a skill may keep, do not matter.
+/// Whether every file has its expected content. Other files, which a skill may create, are ignored.
 fn is_as_wanted(folder: &Path, files: &[SkillFile]) -> io::Result<bool> {
     for file in files {
         let is_there = is_plain_file(folder, &file.path)?
@@ -196,7 +199,7 @@ fn is_plain_file(folder: &Path, path: &str) -> io::Result<bool> {
     Ok(kind(&at)?.is_some_and(|kind| kind.is_file()))
 }
 
-/// What stands at `path` itself; `None` when nothing does.
+/// The type of `path` itself; `None` when it does not exist.
 fn kind(path: &Path) -> io::Result<Option<fs::FileType>> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata.file_type())),

@@ -1,8 +1,8 @@
-//! The archive: a gzipped tar of the folder, the same bytes each time as long as the files are the same.
+//! The archive: a gzipped tar of the folder. The same files always give the same bytes.
 //!
-//! It holds folders, files, and links that stay inside. What else there is (sockets, devices, links that lead out) is
-//! left out with a warning. Restoring believes nothing: every path must stay inside, every file must be new, links
-//! come last so that nothing is written through one, and there are limits to what comes out.
+//! It holds folders, files, and links to targets inside the folder. Everything else (sockets, devices, links to outside
+//! targets) is left out with a warning. Unpacking trusts nothing: every path must stay inside the folder, every file must
+//! be new, links are created last so that nothing is written through one, and the number of entries and bytes is limited.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -15,29 +15,29 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tar::{EntryType, Header};
 
-use super::folder::{is_reserved, is_the_deployments};
+use super::names::{is_of_deployment, is_reserved};
 
 /// Most entries of an archive: an agent's folder has thousands, a source tree hundreds of thousands.
-const ENTRIES_MAX: usize = 1_000_000;
-/// Most bytes that come out of an archive. Gzip makes at most a thousand times more out of less; volumes are smaller.
-const UNPACKED_BYTES_MAX: u64 = 64 << 30;
-/// Permissions that are kept: never set-user-id.
-const MODE_KEPT: u32 = 0o777;
+const MAX_ENTRIES: usize = 1_000_000;
+/// Most unpacked bytes of an archive. It is larger than any volume. Gzip can unpack to a thousand times the archive.
+const MAX_UNPACKED_BYTES: u64 = 64 << 30;
+/// The permission bits that an archive keeps, without set-user-id.
+const KEPT_MODE_BITS: u32 = 0o777;
 
-/// Why a folder cannot be packed, or an archive not be unpacked.
+/// Why a folder cannot be packed, or an archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Reading or writing failed.
     #[error("{0} cannot be read or written")]
     Io(PathBuf, #[source] io::Error),
-    /// A path or a link that leads out of the folder.
-    #[error("{0} leads out of the folder")]
+    /// A path or link points outside the folder.
+    #[error("{0} points outside the folder")]
     Outside(PathBuf),
-    /// Something that is neither file, folder nor link.
+    /// An entry is neither a file nor a folder nor a link.
     #[error("{0} is neither a file nor a folder nor a link")]
     Kind(PathBuf),
-    /// More than we take.
-    #[error("there are more than {ENTRIES_MAX} entries or {UNPACKED_BYTES_MAX} bytes")]
+    /// The limits are exceeded.
+    #[error("there are more than {MAX_ENTRIES} entries or {MAX_UNPACKED_BYTES} bytes")]
     TooLarge,
 }
 
@@ -45,7 +45,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + '_ {
     move |error| ArchiveError::Io(path.to_owned(), error)
 }
 
-/// Packs what is in `folder`.
+/// Packs the content of `folder`.
 pub fn pack<W: Write>(folder: &Path, into: W) -> Result<W, ArchiveError> {
     let mut packer = Packer {
         folder,
@@ -73,18 +73,18 @@ impl<W: Write> Packer<'_, W> {
         });
         let mut names = names.map_err(at(&path))?;
         names.retain(|name| !(within.as_os_str().is_empty() && is_reserved(name)));
-        names.sort(); // The order of a folder's entries is nobody's promise.
+        names.sort(); // The order of a folder's entries is not defined.
         names.iter().try_for_each(|name| self.pack_one(&within.join(name)))
     }
 
     fn pack_one(&mut self, name: &Path) -> Result<(), ArchiveError> {
         let path = self.folder.join(name);
         let meta = fs::symlink_metadata(&path).map_err(at(&path))?;
-        if meta.is_dir() && is_the_deployments(&path) {
+        if meta.is_dir() && is_of_deployment(&path) {
             return Ok(());
         }
         let mut header = Header::new_gnu();
-        header.set_mode(meta.permissions().mode() & MODE_KEPT);
+        header.set_mode(meta.permissions().mode() & KEPT_MODE_BITS);
         let modified = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         header.set_mtime(modified.unwrap_or_default().as_secs());
         header.set_size(0);
@@ -94,8 +94,8 @@ impl<W: Write> Packer<'_, W> {
             header.set_entry_type(EntryType::Regular);
             header.set_size(meta.len());
             let file = File::open(&path).map_err(at(&path))?;
-            let whole = Whole { file, left: meta.len() };
-            self.tar.append_data(&mut header, name, whole).map_err(at(&path))?;
+            let content = ExactFile { file, left: meta.len() };
+            self.tar.append_data(&mut header, name, content).map_err(at(&path))?;
         } else if meta.is_dir() {
             header.set_entry_type(EntryType::Directory);
             self.tar.append_data(&mut header, name, io::empty()).map_err(at(&path))?;
@@ -106,35 +106,37 @@ impl<W: Write> Packer<'_, W> {
                     header.set_entry_type(EntryType::Symlink);
                     self.tar.append_link(&mut header, name, target).map_err(at(&path))?;
                 }
-                None => tracing::warn!(path = %name.display(), "not kept: no file, or a link that leads out"),
+                None => {
+                    tracing::warn!(path = %name.display(), "left out of the snapshot: not a file, or a link to an outside target")
+                }
             }
         }
-        if self.entries > ENTRIES_MAX || self.bytes > UNPACKED_BYTES_MAX {
+        if self.entries > MAX_ENTRIES || self.bytes > MAX_UNPACKED_BYTES {
             return Err(ArchiveError::TooLarge);
         }
         if meta.is_dir() { self.pack(name) } else { Ok(()) }
     }
 }
 
-/// A file as long as its header says: one that has become shorter is an error, not a broken archive.
-struct Whole {
+/// Reads exactly as many bytes as the header says. A file that became shorter is an error, not a broken archive.
+struct ExactFile {
     file: File,
     left: u64,
 }
 
-impl Read for Whole {
+impl Read for ExactFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.file.read(&mut buffer[..most])?;
         if read == 0 && most > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter meanwhile"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
         }
         self.left -= read as u64;
         Ok(read)
     }
 }
 
-/// Unpacks an archive into `folder`, which is empty. `from` is read to its end.
+/// Unpacks an archive into `folder`, which must be empty. Reads `from` to its end.
 pub fn unpack(from: &mut impl Read, folder: &Path) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(GzDecoder::new(&mut *from));
     let (mut count, mut bytes) = (0, 0_u64);
@@ -146,10 +148,10 @@ pub fn unpack(from: &mut impl Read, folder: &Path) -> Result<(), ArchiveError> {
         let path = folder.join(&name);
         count += 1;
         bytes = bytes.saturating_add(entry.size());
-        if count > ENTRIES_MAX || bytes > UNPACKED_BYTES_MAX {
+        if count > MAX_ENTRIES || bytes > MAX_UNPACKED_BYTES {
             return Err(ArchiveError::TooLarge);
         }
-        let mode = entry.header().mode().map_err(at(&path))? & MODE_KEPT;
+        let mode = entry.header().mode().map_err(at(&path))? & KEPT_MODE_BITS;
         match entry.header().entry_type() {
             EntryType::Directory => {
                 fs::create_dir_all(&path).map_err(at(&path))?;
@@ -172,7 +174,7 @@ pub fn unpack(from: &mut impl Read, folder: &Path) -> Result<(), ArchiveError> {
     for (path, target) in links {
         symlink(target, &path).map_err(at(&path))?;
     }
-    // Innermost first, and after what is in them: a folder may deny writing.
+    // Innermost folders first, and after their content, because a folder may deny writing.
     for (path, mode) in folders.into_iter().rev() {
         fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(at(&path))?;
     }
@@ -190,16 +192,16 @@ fn write_new(content: &mut impl Read, path: &Path, mode: u32, modified: u64) -> 
     file.set_permissions(Permissions::from_mode(mode))
 }
 
-/// The path, when it names something inside and is not reserved.
+/// The path, if it is inside the folder and not reserved.
 fn inside(path: &Path) -> Result<PathBuf, ArchiveError> {
     let mut parts = path.components().filter(|part| *part != Component::CurDir).peekable();
-    let is_ours = parts.peek().is_some_and(|first| !is_reserved(first.as_os_str()));
+    let is_free = parts.peek().is_some_and(|first| !is_reserved(first.as_os_str()));
     let clean: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
     let is_plain = parts.all(|part| matches!(part, Component::Normal(_)));
-    if is_ours && is_plain { Ok(clean) } else { Err(ArchiveError::Outside(path.to_owned())) }
+    if is_free && is_plain { Ok(clean) } else { Err(ArchiveError::Outside(path.to_owned())) }
 }
 
-/// Whether the link `name` to `target` leads to a place inside, as far as names tell.
+/// Whether the link `name` points to a target inside the folder, judged by the names alone.
 fn stays_inside(name: &Path, target: &Path) -> bool {
     let mut depth = name.components().count().saturating_sub(1);
     for part in target.components() {

@@ -1,70 +1,54 @@
-//! The folder and its mark.
+//! The folder and its owner file.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use af_domain::skill::MARKER as SKILL_MARKER;
 use serde::{Deserialize, Serialize};
 
-use super::FilesError;
-use crate::skills::install::STAGING;
+use super::error::FilesError;
+use super::names::{OWNER_FILE, is_of_deployment, is_reserved};
 
-/// The file that says whose files the folder holds.
-pub const MARKER: &str = ".agent-factory.json";
-/// What stands in the folder itself and is nobody's: the mark, and what ext4 keeps in the root of a volume.
-const RESERVED: [&str; 2] = [MARKER, "lost+found"];
-
-/// Whether an entry of the folder itself is none of the conversation's.
-pub fn is_reserved(name: &std::ffi::OsStr) -> bool {
-    RESERVED.iter().any(|reserved| name == *reserved)
-}
-
-/// Whether this is the deployment's: the folder of a global skill, or the one where skills are made.
-pub fn is_the_deployments(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == STAGING) || path.join(SKILL_MARKER).is_file()
-}
-
-/// What the folder holds.
+/// What the folder holds, as its owner file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Holds {
-    /// Whose files; nobody's when there is none.
+pub struct Contents {
+    /// The conversation whose files the folder holds, if any.
     pub conversation_id: Option<String>,
-    /// Whether they came from a snapshot: then even an empty folder is a state to keep.
+    /// Whether the files come from a snapshot. Then even an empty folder is a state that needs a snapshot.
     #[serde(default)]
     pub restored: bool,
 }
 
-impl Holds {
-    /// Whether these are this conversation's files.
+impl Contents {
+    /// Whether the folder holds this conversation's files.
     pub fn is_of(&self, conversation_id: &str) -> bool {
         self.conversation_id.as_deref() == Some(conversation_id)
     }
 }
 
-/// A folder with its mark.
+/// A folder with its owner file.
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Adopts an empty folder, or one that has our mark already.
+    /// Opens an empty folder, or one that already has an owner file.
     pub async fn open(path: PathBuf) -> Result<Self, FilesError> {
         let folder = Self(path);
         folder
             .run(|path| {
                 fs::create_dir_all(path)?;
-                if path.join(MARKER).exists() {
+                if path.join(OWNER_FILE).exists() {
                     return Ok(true);
                 }
                 let is_empty = entries(path)?.is_empty();
                 if is_empty {
-                    write_mark(path, &Holds::default())?;
+                    write_owner_file(path, &Contents::default())?;
                 }
                 Ok(is_empty)
             })
             .await?
             .then_some(())
-            .ok_or_else(|| FilesError::NotOurs(folder.0.clone()))?;
+            .ok_or_else(|| FilesError::NotAWorkersFolder(folder.0.clone()))?;
         Ok(folder)
     }
 
@@ -72,26 +56,27 @@ impl Folder {
         &self.0
     }
 
-    /// What it holds. A mark that cannot be read says nobody's.
-    pub async fn holds(&self) -> Result<Holds, FilesError> {
-        self.run(|path| Ok(serde_json::from_slice(&fs::read(path.join(MARKER))?).unwrap_or_default())).await
+    /// What the folder holds. An unreadable owner file means no conversation.
+    pub async fn contents(&self) -> Result<Contents, FilesError> {
+        self.run(|path| Ok(serde_json::from_slice(&fs::read(path.join(OWNER_FILE))?).unwrap_or_default()))
+            .await
     }
 
-    pub async fn mark(&self, holds: Holds) -> Result<(), FilesError> {
-        self.run(move |path| write_mark(path, &holds)).await
+    pub async fn write_contents(&self, contents: Contents) -> Result<(), FilesError> {
+        self.run(move |path| write_owner_file(path, &contents)).await
     }
 
-    /// Whether there is anything but empty folders in it.
+    /// Whether the folder holds anything except empty folders.
     pub async fn has_files(&self) -> Result<bool, FilesError> {
         self.run(|path| has_files(entries(path)?)).await
     }
 
-    /// Marks it as nobody's and removes what is in it.
+    /// Writes that the folder belongs to no conversation, and removes its content.
     pub async fn empty(&self) -> Result<(), FilesError> {
         self.run(|path| {
-            write_mark(path, &Holds::default())?;
+            write_owner_file(path, &Contents::default())?;
             for entry in entries(path)? {
-                // A link to a folder is a file here: what it leads to stays.
+                // A link to a folder counts as a file: its target stays.
                 if fs::symlink_metadata(&entry)?.is_dir() {
                     fs::remove_dir_all(&entry)?;
                 } else {
@@ -118,7 +103,7 @@ fn has_files(mut left: Vec<PathBuf>) -> io::Result<bool> {
         if !fs::symlink_metadata(&path)?.is_dir() {
             return Ok(true);
         }
-        if !is_the_deployments(&path) {
+        if !is_of_deployment(&path) {
             for entry in fs::read_dir(&path)? {
                 left.push(entry?.path());
             }
@@ -127,7 +112,7 @@ fn has_files(mut left: Vec<PathBuf>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// All entries but the reserved ones.
+/// All entries except the reserved ones.
 fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -139,11 +124,11 @@ fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// In one step, so that a crash leaves the mark before or the new one.
-fn write_mark(path: &Path, holds: &Holds) -> io::Result<()> {
-    let new = path.join(format!("{MARKER}.new"));
-    fs::write(&new, serde_json::to_vec(holds).map_err(io::Error::other)?)?;
-    fs::rename(new, path.join(MARKER))
+/// Writes the owner file in one step, so that a crash leaves either the old file or the new one.
+fn write_owner_file(path: &Path, contents: &Contents) -> io::Result<()> {
+    let new = path.join(format!("{OWNER_FILE}.new"));
+    fs::write(&new, serde_json::to_vec(contents).map_err(io::Error::other)?)?;
+    fs::rename(new, path.join(OWNER_FILE))
 }
 
 #[cfg(test)]
@@ -151,27 +136,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_with_somebodys_files_is_not_adopted() {
+    async fn a_folder_with_foreign_files_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.txt"), "mine").unwrap();
         let refused = Folder::open(dir.path().to_owned()).await.err().unwrap();
-        assert!(matches!(refused, FilesError::NotOurs(_)));
+        assert!(matches!(refused, FilesError::NotAWorkersFolder(_)));
         assert_eq!(fs::read(dir.path().join("thesis.txt")).unwrap(), b"mine");
     }
 
     #[tokio::test]
-    async fn emptying_removes_links_and_not_what_they_lead_to() {
+    async fn emptying_removes_links_but_not_their_targets() {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(outside.path().join("kept"), "kept").unwrap();
         let folder = Folder::open(dir.path().join("data")).await.unwrap();
-        let holds = Holds { conversation_id: Some("c".into()), restored: true };
-        folder.mark(holds.clone()).await.unwrap();
+        let contents = Contents { conversation_id: Some("c".into()), restored: true };
+        folder.write_contents(contents.clone()).await.unwrap();
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
-        assert!(folder.has_files().await.unwrap() && folder.holds().await.unwrap() == holds);
+        assert!(folder.has_files().await.unwrap() && folder.contents().await.unwrap() == contents);
         folder.empty().await.unwrap();
         assert!(!folder.has_files().await.unwrap());
-        assert_eq!(folder.holds().await.unwrap(), Holds::default());
+        assert_eq!(folder.contents().await.unwrap(), Contents::default());
         assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
     }
 }

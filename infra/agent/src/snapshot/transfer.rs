@@ -1,13 +1,13 @@
-//! Carrying archives between the folder and the bucket, a piece at a time: no archive is ever in memory, or on disk
-//! beside the files it is made of.
+//! Transfer of archives between the folder and the bucket, in pieces. A whole archive is never in memory, and never on
+//! the disk beside its files.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use af_api::worker::snapshots::{LatestSnapshot, PreparedSnapshot};
 use bytes::{Buf, Bytes};
 use data_encoding::HEXLOWER;
-
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -15,41 +15,40 @@ use tokio::time::timeout;
 
 use super::archive::{self, ArchiveError};
 use crate::http;
-use crate::wire::{Latest, Prepared};
 
-/// Pieces that may wait for the network, or for the disk.
-const PIECES_MAX: usize = 8;
+/// Most pieces that wait for the network or the disk.
+const MAX_PIECES: usize = 8;
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Time between two pieces of a download, after which the connection is given up for dead.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
-/// The only format there is.
+/// Longest time between two pieces of a download.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The only known format.
 const FORMAT_VERSION: u64 = 1;
 
-/// Why an archive did not get through.
+/// Why an archive could not be transferred.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The connection failed.
     #[error("the connection to the bucket failed")]
     Connection(#[source] reqwest::Error),
-    /// The bucket refused.
+    /// The bucket refused the request.
     #[error("the bucket answers HTTP {0}")]
     Refused(u16),
-    /// Nothing came any more.
-    #[error("the bucket has become silent")]
+    /// The download stalled.
+    #[error("the download stalled")]
     Stalled,
-    /// What came is not what was announced.
-    #[error("what came is not the snapshot that was announced")]
+    /// The archive does not match its announced size and SHA-256.
+    #[error("the downloaded archive is not the announced snapshot")]
     Mismatch,
-    /// A newer version of us made it.
+    /// A newer version of the worker made the snapshot.
     #[error("the snapshot's format {0} is not known")]
     Format(u64),
     /// Packing or unpacking failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The packing task ended before its time.
-    #[error("packing was cut short")]
-    CutShort,
+    /// The task that packs or unpacks was cancelled.
+    #[error("packing or unpacking was cancelled")]
+    Cancelled,
 }
 
 fn connection(error: reqwest::Error) -> TransferError {
@@ -63,44 +62,44 @@ pub struct Measured {
     pub sha256: String,
 }
 
-/// What the archive of the folder would be.
+/// Measures the archive of the folder.
 pub async fn measure(folder: &Path) -> Result<Measured, TransferError> {
     let folder = folder.to_owned();
     let packed = tokio::task::spawn_blocking(move || archive::pack(&folder, Hashing::new(io::sink()))).await;
-    Ok(packed.map_err(|_| TransferError::CutShort)??.measured())
+    Ok(packed.map_err(|_| TransferError::Cancelled)??.measured())
 }
 
-/// The bucket, by presigned URLs.
+/// The bucket, which is used through presigned URLs.
 pub struct Storage(reqwest::Client);
 
 impl Storage {
-    /// The bucket that belongs to the server at `base`. An archive takes the time it takes.
+    /// The bucket of the server at `base`. Transfers have no overall time limit.
     pub fn of(base: &str) -> Result<Self, TransferError> {
         Ok(Self(http::client(base, None).map_err(connection)?))
     }
 
     /// Packs the folder into the upload.
-    pub async fn upload(&self, prepared: &Prepared, folder: &Path) -> Result<(), TransferError> {
+    pub async fn upload(&self, prepared: &PreparedSnapshot, folder: &Path) -> Result<(), TransferError> {
         let method = Method::from_bytes(prepared.method.as_bytes()).unwrap_or(Method::PUT);
         let mut request = self.0.request(method, &prepared.upload_url);
         for (name, value) in &prepared.headers {
             request = request.header(name, value);
         }
-        let (pieces, mut taken) = mpsc::channel(PIECES_MAX);
+        let (pieces, mut received) = mpsc::channel(MAX_PIECES);
         let folder = folder.to_owned();
         let packing = tokio::task::spawn_blocking(move || {
             let out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces.clone()));
             let packed = archive::pack(&folder, out)
                 .and_then(|mut out| out.flush().map_err(|error| ArchiveError::Io(folder, error)));
             if packed.is_err() {
-                // Else the upload would end as if it were whole.
+                // Without this error the upload would end as if it were complete.
                 let _ = pieces.blocking_send(Err(io::Error::other("the archive could not be packed")));
             }
             packed
         });
-        let stream = futures::stream::poll_fn(move |context| taken.poll_recv(context));
+        let stream = futures::stream::poll_fn(move |context| received.poll_recv(context));
         let sent = request.body(reqwest::Body::wrap_stream(stream)).send().await;
-        // The reason why an upload broke off is better told by who packed it.
+        // If packing failed, its error is the reason why the upload failed.
         if let Ok(Err(error)) = packing.await
             && sent.is_err()
         {
@@ -110,8 +109,8 @@ impl Storage {
         if status.is_success() { Ok(()) } else { Err(TransferError::Refused(status.as_u16())) }
     }
 
-    /// Unpacks a snapshot into the folder, which is empty.
-    pub async fn download(&self, latest: &Latest, folder: &Path) -> Result<(), TransferError> {
+    /// Unpacks a snapshot into the folder, which must be empty.
+    pub async fn download(&self, latest: &LatestSnapshot, folder: &Path) -> Result<(), TransferError> {
         if latest.format_version != FORMAT_VERSION {
             return Err(TransferError::Format(latest.format_version));
         }
@@ -119,17 +118,17 @@ impl Storage {
         if !response.status().is_success() {
             return Err(TransferError::Refused(response.status().as_u16()));
         }
-        let (pieces, taken) = mpsc::channel(PIECES_MAX);
+        let (pieces, received) = mpsc::channel(MAX_PIECES);
         let folder = folder.to_owned();
         let unpacking = tokio::task::spawn_blocking(move || {
-            let mut from = Hashing::new(Taken { pieces: taken, rest: Bytes::new() });
+            let mut from = Hashing::new(Received { pieces: received, rest: Bytes::new() });
             let unpacked = archive::unpack(&mut from, &folder);
             unpacked.map(|()| from.measured())
         });
         let mut fetched = Ok(());
         loop {
-            match timeout(STALL_LIMIT, response.chunk()).await {
-                // Whoever unpacks has ended: it knows why.
+            match timeout(STALL_TIMEOUT, response.chunk()).await {
+                // An error means that the unpacking task has ended. It answers the reason.
                 Ok(Ok(Some(piece))) => {
                     if pieces.send(piece).await.is_err() {
                         break;
@@ -147,15 +146,16 @@ impl Storage {
             }
         }
         drop(pieces);
-        let unpacked = unpacking.await.map_err(|_| TransferError::CutShort)?;
+        let unpacked = unpacking.await.map_err(|_| TransferError::Cancelled)?;
         fetched?;
         let measured = unpacked?;
-        let is_whole = measured.size_bytes == latest.size_bytes && measured.sha256 == latest.sha256;
+        let is_whole =
+            Some(measured.size_bytes) == latest.size_bytes && Some(measured.sha256) == latest.sha256;
         if is_whole { Ok(()) } else { Err(TransferError::Mismatch) }
     }
 }
 
-/// Hashes and counts what passes.
+/// Hashes and counts the bytes that pass through.
 struct Hashing<T> {
     inner: T,
     hash: Sha256,
@@ -171,7 +171,7 @@ impl<T> Hashing<T> {
         Measured { size_bytes: self.size_bytes, sha256: HEXLOWER.encode(&self.hash.finalize()) }
     }
 
-    fn saw(&mut self, bytes: &[u8]) {
+    fn record(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
         self.size_bytes += bytes.len() as u64;
     }
@@ -180,7 +180,7 @@ impl<T> Hashing<T> {
 impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.saw(&bytes[..written]);
+        self.record(&bytes[..written]);
         Ok(written)
     }
 
@@ -192,12 +192,12 @@ impl<W: Write> Write for Hashing<W> {
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.saw(&buffer[..read]);
+        self.record(&buffer[..read]);
         Ok(read)
     }
 }
 
-/// The writing end of an upload.
+/// Sends written bytes to the upload.
 struct Pieces(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Pieces {
@@ -211,13 +211,13 @@ impl Write for Pieces {
     }
 }
 
-/// The reading end of a download.
-struct Taken {
+/// Reads the bytes of the download.
+struct Received {
     pieces: mpsc::Receiver<Bytes>,
     rest: Bytes,
 }
 
-impl Read for Taken {
+impl Read for Received {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             match self.pieces.blocking_recv() {

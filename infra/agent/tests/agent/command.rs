@@ -1,4 +1,4 @@
-//! The command engine with real programs, and so in real time.
+//! The command engine with real programs, so these tests run in real time.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// Writes an executable script. Another process writes it: a file that this one has open for writing while some
-/// test thread forks could not be executed for a moment ("text file busy").
+/// Writes an executable script, with another process. If this process had the file open for writing while another test
+/// thread forks, the script could not be executed for a moment ("text file busy").
 pub fn script(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("agent.sh");
     let mut writer = Command::new("/bin/sh")
@@ -26,8 +26,8 @@ pub fn script(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// Runs a worker with this script for an engine until the fake tells it to stop. The script runs in a folder in the one
-/// that is answered.
+/// Runs a worker with this script as its engine until the fake tells it to stop. Answers the parent of the folder in which
+/// the script runs.
 async fn work(fake: &Fake, text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), text);
@@ -46,7 +46,7 @@ async fn work(fake: &Fake, text: &str) -> TempDir {
     folder
 }
 
-/// The same answer, asking for heartbeats this often: here time is real.
+/// The same answer with a short heartbeat interval, because time is real here.
 fn beating(answer: Answer) -> Answer {
     let Answer::Json(status, mut body) = answer else { unreachable!() };
     let place = if body["job"].is_object() { &mut body["job"] } else { &mut body };
@@ -54,7 +54,7 @@ fn beating(answer: Answer) -> Answer {
     Answer::Json(status, body)
 }
 
-/// More heartbeats than any test takes.
+/// More heartbeats than any test sends.
 fn held_for_long() -> impl Iterator<Item = Answer> {
     (0..1_000).map(|_| beating(held()))
 }
@@ -87,7 +87,7 @@ async fn a_program_reads_the_bundle_and_answers_on_stdout() {
     let bundle: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("bundle.json")).unwrap()).unwrap();
     assert_eq!((&bundle["messageId"], &bundle["payload"]["messageText"]), (&json!("m1"), &json!("hello")));
-    assert_eq!(bundle["contextFingerprint"], "f", "the whole bundle, also what we do not read");
+    assert_eq!(bundle["contextFingerprint"], "f", "the program gets the whole bundle");
 
     let env = std::fs::read_to_string(folder.path().join("env.txt")).unwrap();
     for expected in [
@@ -125,7 +125,7 @@ async fn lines_are_shown_as_progress_while_the_program_works() {
 }
 
 #[tokio::test]
-async fn an_exit_code_is_a_failure_told_by_the_last_lines_of_stderr() {
+async fn an_exit_code_is_a_failure_whose_reason_is_the_last_lines_of_stderr() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     work(
@@ -140,14 +140,14 @@ async fn an_exit_code_is_a_failure_told_by_the_last_lines_of_stderr() {
 }
 
 #[tokio::test]
-async fn a_cancelled_program_is_killed_with_all_that_it_started() {
+async fn a_cancelled_program_is_killed_with_its_process_group() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), beating(job("m1", "hello"))]).script("heartbeat", held_for_long());
     let flag = tempfile::tempdir().unwrap();
     let pids = flag.path().join("pids");
     let text = format!("sleep 60 & echo \"$$ $!\" >'{0}.new'; mv '{0}.new' '{0}'; wait", pids.display());
     let cancel = async {
-        // Held until the program is up, then cancelled.
+        // Cancels the message after the program has started.
         for count in 1.. {
             fake.called("heartbeat", count).await;
             if pids.exists() {
@@ -164,7 +164,7 @@ async fn a_cancelled_program_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_running_neither_delays_the_reply_nor_survives_it() {
+async fn a_background_process_of_a_program_neither_delays_the_reply_nor_survives_it() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let folder = work(&fake, "sleep 60 & echo $! >../left; echo done").await;
@@ -173,7 +173,7 @@ async fn what_a_program_leaves_running_neither_delays_the_reply_nor_survives_it(
 }
 
 #[tokio::test]
-async fn a_reply_without_end_is_cut_off_as_a_failure() {
+async fn a_reply_that_is_too_long_is_a_failure() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     work(&fake, "while :; do echo and so on and so on; done").await;
@@ -181,7 +181,7 @@ async fn a_reply_without_end_is_cut_off_as_a_failure() {
 }
 
 #[tokio::test]
-async fn a_program_that_says_nothing_completes_without_a_reply() {
+async fn a_program_without_output_completes_without_a_reply() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     work(&fake, "exit 0").await;
@@ -190,7 +190,7 @@ async fn a_program_that_says_nothing_completes_without_a_reply() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_fails_the_message() {
+async fn a_missing_program_fails_the_message() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let url = fake.serve().await;

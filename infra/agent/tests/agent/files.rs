@@ -1,4 +1,4 @@
-//! Files that go from one worker to the next, with real programs and so in real time.
+//! Files that one worker leaves for the next. The tests run real programs, so they run in real time.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use af_agent::{AgentError, Exit, run};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// Says what was in the folder, and adds a file.
+/// Prints the notes in the folder, and adds one.
 const REMEMBERS: &str = "cat notes 2>/dev/null || echo nothing; echo note >>notes";
 
 struct Home {
@@ -21,7 +21,7 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), url: fake.serve().await }
     }
 
-    /// The next worker on the server of this one.
+    /// The next worker of the same server.
     fn another(&self) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), url: self.url.clone() }
     }
@@ -42,7 +42,7 @@ impl Home {
     }
 }
 
-/// The files in a folder, but for the mark.
+/// The files in a folder, without the owner file.
 fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     entries.filter(|name| !name.starts_with(".agent-factory")).collect()
@@ -55,7 +55,7 @@ fn replies(fake: &Fake) -> Vec<String> {
 const ONE: &str = "conversation-of-m1";
 
 #[tokio::test]
-async fn what_a_drained_worker_wrote_is_there_for_the_next_one_before_it_asks_for_work() {
+async fn a_worker_restores_the_files_of_the_drained_worker_before_its_first_poll() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "hello"), stop(), job("m1", "hello again"), stop()]);
     let first = Home::of(&fake).await;
@@ -63,7 +63,7 @@ async fn what_a_drained_worker_wrote_is_there_for_the_next_one_before_it_asks_fo
     let expected = ["latest", "poll", "poll", "complete", "poll", "snapshots", "upload", "finalize"];
     assert_eq!(fake.names(), expected);
     assert_eq!(fake.bodies("snapshots")[0]["reason"], "drain");
-    assert!(files(&first.data()).is_empty(), "another worker may have it from now on");
+    assert!(files(&first.data()).is_empty(), "another worker may own the conversation from now on");
 
     let second = first.another();
     second.run(ONE, never()).await.unwrap();
@@ -72,7 +72,7 @@ async fn what_a_drained_worker_wrote_is_there_for_the_next_one_before_it_asks_fo
 }
 
 #[tokio::test]
-async fn a_switch_keeps_the_files_of_one_conversation_and_begins_the_next_without_them() {
+async fn a_switch_takes_a_snapshot_and_starts_the_next_conversation_with_an_empty_folder() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), switch(), job("m2", "hello"), stop()]);
     Home::of(&fake).await.run(ONE, never()).await.unwrap();
@@ -81,12 +81,12 @@ async fn a_switch_keeps_the_files_of_one_conversation_and_begins_the_next_withou
     assert_eq!((&release["release"], release.get("discard")), (&true.into(), None));
     let names = fake.names();
     let place = |name: &str| names.iter().position(|n| n == name).unwrap();
-    assert!(place("finalize") < names.len() - 5, "kept before it is let go: {names:?}");
+    assert!(place("finalize") < names.len() - 5, "the snapshot is taken before the release: {names:?}");
     assert!(fake.has_archive(ONE) && fake.has_archive("conversation-of-m2"));
 }
 
 #[tokio::test]
-async fn a_worker_whose_machine_stops_keeps_its_files() {
+async fn a_shutdown_takes_a_snapshot() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]).script("poll", (0..1_000).map(|_| nothing()));
     let home = Home::of(&fake).await;
@@ -105,7 +105,7 @@ async fn an_empty_folder_needs_no_snapshot() {
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_kept_are_told_and_stay() {
+async fn a_failed_snapshot_is_reported_and_the_files_stay_in_the_folder() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), stop()])
         .script("upload", (0..10).map(|_| problem(500, "internal")));
@@ -118,7 +118,7 @@ async fn files_that_cannot_be_kept_are_told_and_stay() {
 }
 
 #[tokio::test]
-async fn without_its_files_no_engine_runs() {
+async fn no_engine_runs_without_the_restored_files() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), stop(), job("m1", "again"), stop()]);
     let first = Home::of(&fake).await;
@@ -135,7 +135,7 @@ async fn without_its_files_no_engine_runs() {
 }
 
 #[tokio::test]
-async fn a_folder_with_somebodys_files_is_not_touched() {
+async fn a_folder_with_foreign_files_is_not_touched() {
     let fake = Fake::default();
     let home = Home::of(&fake).await;
     std::fs::create_dir(home.data()).unwrap();
@@ -146,25 +146,29 @@ async fn a_folder_with_somebodys_files_is_not_touched() {
 }
 
 #[tokio::test]
-async fn files_that_may_not_be_kept_are_lost_and_not_let_go() {
+async fn a_refused_snapshot_releases_the_conversation_only_if_its_files_are_not_needed() {
     let refusals = [(404, "not_found", true), (409, "conflict", true), (422, "invalid_field", false)];
-    for (status, code, nobodys) in refusals {
+    for (status, code, not_needed) in refusals {
         let fake = Fake::default();
         fake.script("poll", [job("m1", "hello"), stop()]);
         fake.script("snapshots", (0..10).map(|_| problem(status, code)));
         let home = Home::of(&fake).await;
         home.run(ONE, never()).await.unwrap();
-        assert_eq!((fake.count("farewell"), fake.count("snapshots")), (usize::from(nobodys), 1), "{status}");
+        assert_eq!(
+            (fake.count("farewell"), fake.count("snapshots")),
+            (usize::from(not_needed), 1),
+            "{status}"
+        );
         assert_eq!(
             files(&home.data()).is_empty(),
-            nobodys,
-            "{status}: an archive that is too large is no trifle"
+            not_needed,
+            "{status}: the files of an archive that is too large must stay"
         );
     }
 }
 
-/// As a worker had them that restored them, in virtual time: nothing runs but the worker.
-fn furnish(data: &Path) {
+/// The data folder of a worker that has restored its files. This test uses virtual time, because no program runs.
+fn prepare_data_folder(data: &Path) {
     std::fs::create_dir_all(data).unwrap();
     let mark = format!(r#"{{"conversationId": "{ONE}", "restored": true}}"#);
     std::fs::write(data.join(".agent-factory.json"), mark).unwrap();
@@ -172,17 +176,17 @@ fn furnish(data: &Path) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_uploads_or_restores_for_minutes_says_that_it_lives() {
+async fn a_worker_sends_signs_of_life_during_a_long_upload_or_restore() {
     let fake = Fake::default();
     fake.script("poll", [switch()]);
     fake.script("upload", [Answer::After("control", 4)]);
     fake.script("download", [Answer::After("control", 8)]);
     let home = Home::of(&fake).await;
-    furnish(&home.data());
+    prepare_data_folder(&home.data());
     let run = async |data: &Path| {
         let changes = [("AGENT_FACTORY_DATA_DIR", data.to_str().unwrap()), ("OPENCLAW_CONVERSATION_ID", ONE)];
         run(config(&home.url, &changes), never()).await.unwrap();
-        // How often it asks meanwhile is for the clock to say.
+        // The number of signs of life depends on the time.
         let mut names = fake.names();
         names.dedup();
         names

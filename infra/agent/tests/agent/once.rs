@@ -1,4 +1,4 @@
-//! A reply goes out once, whatever happens while it does or after it did. Time is virtual.
+//! A reply is sent once, even if something fails while it is sent or after that. Time is virtual.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use af_agent::{Exit, run};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// The same message handed out again: a new lease, the next attempt. Its text would fail an engine that ran.
+/// The same message, handed out again under a new lease as the next attempt. Its text fails an engine that runs.
 fn again(message: &str) -> Answer {
     let Answer::Json(status, mut body) = telegram_job(message, "/fail the engine ran again") else {
         unreachable!()
@@ -29,8 +29,12 @@ fn sent() -> Answer {
     ok(json!({"ok": true, "result": {"message_id": 1}}))
 }
 
-/// Polls like these, with a server that answers no `complete` before it is polled for the `recovered_at`th time.
-async fn run_with_a_deaf_complete(fake: &Fake, polls: impl IntoIterator<Item = Answer>, recovered_at: usize) {
+/// Runs a worker with these polls. The server answers no `complete` before the poll number `recovered_at`.
+async fn run_without_answers_to_complete(
+    fake: &Fake,
+    polls: impl IntoIterator<Item = Answer>,
+    recovered_at: usize,
+) {
     fake.script("poll", polls).script("complete", (0..500).map(|_| Answer::Lost));
     let url = fake.serve().await;
     let recover = async {
@@ -48,9 +52,9 @@ fn leases(completes: &[Value]) -> Vec<&str> {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_cut_off_a_reply_that_is_being_sent() {
     let fake = Fake::default();
-    let long = "two halves ".repeat(400); // 4 400 characters, and Telegram takes 4 096.
+    let long = "two halves ".repeat(400); // 4 400 characters; Telegram accepts 4 096.
     fake.script("poll", [nothing(), telegram_job("m1", &long)]);
-    fake.script("sendMessage", [sent(), rate_limited(30)]); // The first half is there when the shutdown begins.
+    fake.script("sendMessage", [sent(), rate_limited(30)]); // The first half is sent when the shutdown begins.
     let url = fake.serve().await;
     let config = config(&url, &[("AGENT_FACTORY_SHUTDOWN_MS", "1000")]);
     let started = Instant::now();
@@ -73,9 +77,9 @@ async fn a_sending_that_fails_after_the_shutdown_is_not_handed_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivered_reply_whose_complete_was_not_answered_is_only_completed_when_handed_out_again() {
+async fn a_message_with_a_delivered_reply_is_only_completed_when_it_is_handed_out_again() {
     let fake = Fake::default();
-    run_with_a_deaf_complete(&fake, [nothing(), telegram_job("m1", "hello"), again("m1")], 3).await;
+    run_without_answers_to_complete(&fake, [nothing(), telegram_job("m1", "hello"), again("m1")], 3).await;
     assert_eq!((fake.count("sendMessage"), fake.count("fail"), fake.count("heartbeat")), (1, 0, 1));
     let completes = fake.bodies("complete");
     let (first, last) = (&completes[0], completes.last().unwrap());
@@ -85,7 +89,7 @@ async fn a_delivered_reply_whose_complete_was_not_answered_is_only_completed_whe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivered_reply_is_remembered_over_other_messages_until_the_server_knows_of_it() {
+async fn a_delivered_reply_is_remembered_until_the_server_knows_the_outcome() {
     let fake = Fake::default();
     fake.script("complete", [problem(409, "stale_lease")]);
     let polls = [telegram_job("m1", "hello"), job("m2", "other"), again("m1"), again("m1")];
@@ -94,13 +98,13 @@ async fn a_delivered_reply_is_remembered_over_other_messages_until_the_server_kn
     run(config(&url, &[]), never()).await.unwrap();
     assert_eq!(leases(&fake.bodies("complete")), ["lease-of-m1", "lease-of-m2", "second-lease"]);
     assert_eq!(fake.count("sendMessage"), 1);
-    // Completed, it is handed out only by somebody who wants another answer.
+    // After `complete`, a message that is handed out again needs a new reply.
     assert_eq!(fake.bodies("fail")[0]["errorMessage"], "the engine ran again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_was_not_delivered_is_made_anew() {
     let fake = Fake::default();
-    run_with_a_deaf_complete(&fake, [nothing(), job("m1", "hello"), again("m1")], 3).await;
+    run_without_answers_to_complete(&fake, [nothing(), job("m1", "hello"), again("m1")], 3).await;
     assert_eq!(fake.bodies("fail")[0]["errorMessage"], "the engine ran again");
 }

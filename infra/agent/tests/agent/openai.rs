@@ -1,4 +1,4 @@
-//! The openai engine against a fake of a model's server, and what becomes of its replies.
+//! The openai engine against a fake of a model's server.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::support::{
     Answer, BOT_TOKEN, Fake, MODEL_KEY, config, hydrated, job, never, ok, payload, problem, telegram_job,
 };
 
-/// Longest text that Telegram takes.
-const TELEGRAM_CHARS_MAX: usize = 4_096;
+/// Longest text that Telegram accepts.
+const MAX_TELEGRAM_CHARS: usize = 4_096;
 
 async fn work(fake: &Fake) {
     work_at(&fake.serve().await).await;
@@ -27,7 +27,7 @@ async fn work_at(url: &str) {
     assert_eq!(run(config(url, &model), never()).await.unwrap(), Exit::Stopped);
 }
 
-/// A reply in pieces, as they come with `stream: true`.
+/// A reply in pieces, as servers send it with `stream: true`.
 fn pieces(texts: &[&str]) -> Vec<String> {
     let piece = |delta: Value, end: Value| {
         json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": end}]})
@@ -82,13 +82,16 @@ async fn the_conversation_is_sent_and_the_streamed_reply_completes_the_message()
     assert_eq!(path, "/model/v1/chat/completions");
 }
 
-/// A message with a picture, and with what is none or cannot be had.
+/// A message with a picture, a file that is not a picture, a missing picture and an expired one.
 fn with_attachments(base: &str) -> Answer {
     let mut sent = payload("api", "user-1", "What is this?");
-    let file = |name: &str, kind: &str| json!({"kind": "document", "status": "ready", "mimeType": kind, "downloadUrl": format!("{base}/bucket/{name}")});
+    let file = |name: &str, kind: &str| {
+        json!({"kind": "document", "status": "ready", "telegramFileId": name, "mimeType": kind,
+        "downloadUrl": format!("{base}/bucket/{name}")})
+    };
     sent["attachments"] = json!([
         file("cat", "image/png"), file("report", "application/pdf"), file("gone", "image/jpeg"),
-        {"kind": "photo", "status": "expired", "mimeType": "image/jpeg"},
+        {"kind": "photo", "status": "expired", "telegramFileId": "old", "mimeType": "image/jpeg"},
     ]);
     hydrated("m1", sent, Value::Null)
 }
@@ -97,15 +100,15 @@ async fn asked_about_pictures(completions: Vec<Answer>) -> Fake {
     let fake = Fake::default();
     let url = fake.serve().await;
     fake.script("poll", [with_attachments(&url)]);
-    let lies_elsewhere = [Answer::Moved("/bucket/where-it-lies"), Answer::Bytes(b"a cat".to_vec())];
-    fake.script("download", lies_elsewhere).script("download", [problem(404, "not_found")]);
+    let redirected = [Answer::Redirect("/bucket/object"), Answer::Bytes(b"a cat".to_vec())];
+    fake.script("download", redirected).script("download", [problem(404, "not_found")]);
     fake.script("completions", completions);
     work_at(&url).await;
     fake
 }
 
 #[tokio::test(start_paused = true)]
-async fn pictures_are_shown_to_the_model_and_nothing_else_is_loaded() {
+async fn pictures_are_sent_to_the_model_and_no_other_file_is_loaded() {
     let fake = asked_about_pictures(vec![stream(&["A cat."])]).await;
     assert_eq!(replies(&fake), ["A cat."]);
     let content = json!([
@@ -114,11 +117,11 @@ async fn pictures_are_shown_to_the_model_and_nothing_else_is_loaded() {
     ]);
     assert_eq!(fake.bodies("completions")[0]["messages"], json!([{"role": "user", "content": content}]));
     let loaded: Vec<_> = fake.calls().into_iter().filter(|c| c.name == "download").map(|c| c.path).collect();
-    assert_eq!(loaded, ["/bucket/cat", "/bucket/where-it-lies", "/bucket/gone"]);
+    assert_eq!(loaded, ["/bucket/cat", "/bucket/object", "/bucket/gone"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_reads_no_pictures_is_asked_again_without() {
+async fn a_request_that_a_model_refuses_is_repeated_without_pictures() {
     let refused = Answer::Json(400, refusal("invalid_value", "image_url is not supported by this model"));
     let fake = asked_about_pictures(vec![refused, stream(&["I cannot see it."])]).await;
     assert_eq!(replies(&fake), ["I cannot see it."]);
@@ -127,11 +130,11 @@ async fn a_model_that_reads_no_pictures_is_asked_again_without() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_nothing_to_do_with_pictures_is_not_asked_again_without_them() {
+async fn a_failure_that_pictures_did_not_cause_is_not_repeated_without_them() {
     let wrong_key = Answer::Json(401, refusal("invalid_api_key", "no such key"));
     let fake = asked_about_pictures(vec![wrong_key]).await;
     assert_eq!((fake.count("completions"), fake.count("fail")), (1, 1));
-    // A busy server has its tries, with pictures or without.
+    // The tries against a busy server count in all, with pictures and without.
     let busy = || problem(503, "unavailable");
     let refused = Answer::Json(400, refusal("invalid_value", "no pictures"));
     let fake = asked_about_pictures(vec![busy(), busy(), busy(), refused, busy(), busy()]).await;
@@ -139,7 +142,7 @@ async fn what_has_nothing_to_do_with_pictures_is_not_asked_again_without_them() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_stream_is_understood() {
+async fn a_reply_of_a_server_that_does_not_stream_is_accepted() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     fake.script(
@@ -151,7 +154,7 @@ async fn a_server_that_does_not_stream_is_understood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+async fn a_request_to_a_busy_server_is_repeated_after_its_retry_after() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let busy = Answer::Later(429, 7, refusal("rate_limit_exceeded", "slow down"));
@@ -163,7 +166,7 @@ async fn a_busy_server_is_asked_again_after_the_time_it_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_that_is_cut_off_is_asked_for_again_and_its_half_is_never_shown_as_the_reply() {
+async fn a_truncated_reply_is_requested_again_and_never_sent() {
     let fake = Fake::default();
     fake.script("poll", [telegram_job("m1", "hello")]);
     let half = Answer::Events { data: pieces(&["half of"])[..2].to_vec(), cut_off: true };
@@ -175,7 +178,7 @@ async fn a_reply_that_is_cut_off_is_asked_for_again_and_its_half_is_never_shown_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_closes_without_the_last_event_has_answered() {
+async fn a_stream_without_the_last_event_is_a_complete_reply() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     fake.script("completions", [Answer::Events { data: pieces(&["all of it"]), cut_off: false }]);
@@ -184,7 +187,7 @@ async fn a_server_that_closes_without_the_last_event_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_key_fails_the_message_for_good_and_is_not_repeated_in_its_error() {
+async fn a_wrong_key_fails_the_message_without_retry_and_is_not_in_its_error() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let message = format!("Incorrect API key provided: {MODEL_KEY}.");
@@ -192,13 +195,13 @@ async fn a_wrong_key_fails_the_message_for_good_and_is_not_repeated_in_its_error
     work(&fake).await;
     let failed = &fake.bodies("fail")[0];
     assert_eq!(failed["retryable"], false);
-    let told = failed["errorMessage"].as_str().unwrap();
-    assert!(told.contains("401: Incorrect API key provided: ***."), "{told}");
+    let message = failed["errorMessage"].as_str().unwrap();
+    assert!(message.contains("401: Incorrect API key provided: ***."), "{message}");
     assert_eq!(fake.count("completions"), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stays_busy_leaves_the_message_to_its_next_attempt() {
+async fn a_server_that_stays_busy_fails_the_attempt_and_the_message_is_retryable() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), job("m2", "hello"), job("m3", "hello")]);
     fake.script("completions", (0..4).map(|_| problem(500, "internal")));
@@ -210,12 +213,12 @@ async fn a_server_that_stays_busy_leaves_the_message_to_its_next_attempt() {
     assert_eq!(
         fake.count("completions"),
         4 + 1 + 1,
-        "an hour is not waited out, and a quota is not asked twice"
+        "neither a wait of an hour nor an exhausted quota is retried"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_5000_characters_comes_as_two_messages_split_at_a_paragraph() {
+async fn a_reply_of_5000_characters_is_sent_as_two_messages_split_at_a_paragraph() {
     let fake = Fake::default();
     fake.script("poll", [telegram_job("m1", "tell me all")]);
     let (first, second) = ("a".repeat(2_999), "b".repeat(1_999));
@@ -223,12 +226,12 @@ async fn an_answer_of_5000_characters_comes_as_two_messages_split_at_a_paragraph
     work(&fake).await;
     let sent: Vec<_> = fake.bodies("sendMessage").into_iter().map(|body| body["text"].clone()).collect();
     assert_eq!(sent, [json!(first), json!(second)]);
-    assert!(first.len() <= TELEGRAM_CHARS_MAX);
+    assert!(first.len() <= MAX_TELEGRAM_CHARS);
     assert_eq!(replies(&fake)[0].as_str().unwrap().len(), 5_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_waited_out() {
+async fn invalid_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_retried() {
     let fake = Fake::default();
     fake.script("poll", [telegram_job("m1", "compare")]);
     fake.script("completions", [stream(&["<b>1 < 2"])]);
@@ -249,12 +252,12 @@ async fn broken_html_is_sent_again_as_plain_text_and_a_429_of_telegram_is_waited
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_without_an_end_is_not_read_to_its_end() {
+async fn an_event_that_is_too_large_stops_the_stream() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     fake.script("completions", [Answer::Endless(16), stream(&["Here."])]);
     work(&fake).await;
-    assert_eq!(replies(&fake), ["Here."], "it may have been an accident");
+    assert_eq!(replies(&fake), ["Here."], "the request is repeated");
 
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
@@ -266,7 +269,7 @@ async fn an_event_without_an_end_is_not_read_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_events_may_come_at_once() {
+async fn one_piece_of_a_stream_may_hold_many_events() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]);
     let words: Vec<_> = (0..4_000).map(|n| format!("{n:05} ")).collect();

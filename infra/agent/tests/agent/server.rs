@@ -1,4 +1,4 @@
-//! The worker against a scripted server. Time is virtual: a minute's wait takes no time.
+//! The worker against a scripted server. Time is virtual, so waits take no real time.
 
 use std::time::Duration;
 
@@ -38,14 +38,14 @@ async fn a_message_is_answered_and_completed_once_with_its_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn heartbeats_go_out_beside_the_work_and_history_tells_the_servers_time() {
+async fn heartbeats_are_sent_during_the_work_and_history_has_the_servers_time() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 40000")]);
     run_to_the_end(&fake).await.unwrap();
     assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "heartbeat", "complete", "poll", "farewell"]);
     assert_eq!(fake.bodies("heartbeat")[0], json!({"leaseId": "lease-of-m1", "fence": 3}));
     let at = fake.bodies("complete")[0]["history"][1]["at"].as_u64().unwrap();
-    // 10 s after the last heartbeat, whose lease was given at 1 000 000 by the server's clock.
+    // 10 s after the last heartbeat, which renewed the lease at 1 000 000 by the server's clock.
     assert!((1_010_000..1_010_100).contains(&at), "{at}");
 }
 
@@ -61,7 +61,7 @@ async fn a_complete_whose_answer_was_lost_is_sent_again_with_the_same_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_complete_is_not_tried_past_the_end_of_trust() {
+async fn a_complete_is_not_retried_after_the_trust_has_ended() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "hello")]);
     fake.script("complete", (0..200).map(|_| problem(500, "internal")));
@@ -74,7 +74,7 @@ async fn a_complete_is_not_tried_past_the_end_of_trust() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_lease_is_given_up_quietly() {
+async fn a_message_with_a_stale_lease_is_given_up_without_a_report() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]).script("complete", [problem(409, "stale_lease")]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
@@ -82,7 +82,7 @@ async fn a_stale_lease_is_given_up_quietly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_that_the_server_refuses_becomes_a_failure_that_is_not_repeated() {
+async fn a_reply_that_the_server_refuses_becomes_a_failure_without_retry() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello")]).script("complete", [problem(422, "too_large")]);
     run_to_the_end(&fake).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_lost_lease_stops_the_engine_and_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_heartbeat_the_engine_stops_when_trust_ends() {
+async fn without_a_successful_heartbeat_the_engine_stops_when_the_trust_ends() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "/sleep 600000")]);
     fake.script("heartbeat", [held()]).script("heartbeat", (0..200).map(|_| Answer::Lost));
@@ -127,13 +127,17 @@ async fn without_a_heartbeat_the_engine_stops_when_trust_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_of_unknown_age_is_confirmed_at_once() {
+async fn a_lease_of_unknown_age_gets_a_heartbeat_at_once() {
     let last = || job("m1", "/sleep 1000");
     for (polls, beats, why) in [
         (vec![nothing(), last()], 0, "a new lease needs no heartbeat yet"),
-        (vec![last()], 1, "a worker of our id may have held it before us"),
-        (vec![nothing(), Answer::Lost, last()], 1, "the answer that was lost may have held it"),
-        (vec![nothing(), job("m0", "given up"), last()], 1, "what we gave up may still be ours"),
+        (vec![last()], 1, "an earlier process with the same worker id may have held it"),
+        (vec![nothing(), Answer::Lost, last()], 1, "the lost answer may have held it"),
+        (
+            vec![nothing(), job("m0", "given up"), last()],
+            1,
+            "the worker may still hold a lease that it gave up",
+        ),
     ] {
         let fake = Fake::default();
         fake.script("poll", polls.clone());
@@ -146,7 +150,7 @@ async fn a_lease_of_unknown_age_is_confirmed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_message_is_stopped_and_failed_for_good() {
+async fn a_cancelled_message_is_stopped_and_failed_without_retry() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 600000")]).script("heartbeat", [cancelled()]);
     run_to_the_end(&fake).await.unwrap();
@@ -183,7 +187,7 @@ async fn a_message_from_a_forum_topic_is_answered_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn typing_is_shown_while_the_engine_works_and_its_failure_does_not_matter() {
+async fn typing_is_shown_while_the_engine_works_and_its_failures_are_ignored() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "/sleep 9000")]);
     fake.script("sendChatAction", [problem(500, "x"), Answer::Lost]);
@@ -192,7 +196,7 @@ async fn typing_is_shown_while_the_engine_works_and_its_failure_does_not_matter(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zombie_that_wakes_up_with_a_reply_sends_nothing() {
+async fn a_worker_that_lost_its_lease_does_not_send_its_finished_reply() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), telegram_job("m1", "hello")]).script("heartbeat", [not_held()]);
     run_to_the_end(&fake).await.unwrap();
@@ -217,7 +221,7 @@ async fn a_telegram_message_that_cannot_be_answered_is_not_completed() {
         "poll",
         [
             hydrated("m1", payload("telegram", "777", "hello"), json!(null)),
-            hydrated("m2", payload("telegram", "nobody", "hello"), json!(BOT_TOKEN)),
+            hydrated("m2", payload("telegram", "no-chat", "hello"), json!(BOT_TOKEN)),
         ],
     );
     run_to_the_end(&fake).await.unwrap();
@@ -226,7 +230,7 @@ async fn a_telegram_message_that_cannot_be_answered_is_not_completed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switch_lets_the_conversation_go_and_takes_what_the_same_call_brings() {
+async fn a_switch_releases_the_conversation_and_claims_another_in_the_same_call() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), switch(), job("m2", "other")]);
     run_to_the_end(&fake).await.unwrap();
@@ -241,7 +245,7 @@ async fn a_switch_lets_the_conversation_go_and_takes_what_the_same_call_brings()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conversation_that_it_does_not_know_of_is_let_go_by_its_name() {
+async fn a_switch_releases_a_conversation_that_the_worker_did_not_know_of() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), switch_from("of a lost claim"), nothing()]);
     run_to_the_end(&fake).await.unwrap();
@@ -255,7 +259,7 @@ async fn a_conversation_that_it_does_not_know_of_is_let_go_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_is_repeated_until_it_is_answered_and_then_over() {
+async fn a_release_is_repeated_until_it_is_answered() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), switch(), problem(503, "busy"), switch(), nothing()]);
     run_to_the_end(&fake).await.unwrap();
@@ -267,24 +271,24 @@ async fn a_release_is_repeated_until_it_is_answered_and_then_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_told_to_stop_finishes_its_message_first() {
+async fn a_worker_that_must_stop_finishes_its_message_first() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")]);
     fake.script("heartbeat", [held_but_stop()]);
     assert_eq!(run_to_the_end(&fake).await.unwrap(), Exit::Stopped);
     assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete", "farewell"]);
-    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "it has no files");
+    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "the worker has no files to keep");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_lets_the_running_message_finish_and_polls_no_more() {
+async fn a_shutdown_lets_the_running_message_finish_and_ends_polling() {
     let fake = Fake::default();
     fake.script("poll", [nothing(), job("m1", "/sleep 20000"), job("m2", "never asked for")]);
     let url = fake.serve().await;
     let shutdown = tokio::time::sleep(Duration::from_secs(5));
     assert_eq!(run(config(&url, &[]), shutdown).await.unwrap(), Exit::ShutDown);
     assert_eq!(fake.names(), ["poll", "poll", "heartbeat", "complete", "farewell"]);
-    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "it has no files");
+    assert_eq!(fake.bodies("farewell")[0]["discard"], true, "the worker has no files to keep");
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,7 +317,7 @@ async fn a_shutdown_of_a_waiting_worker_is_immediate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_whose_server_is_gone_ends() {
+async fn a_worker_ends_when_its_server_stays_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -325,7 +329,7 @@ async fn a_worker_whose_server_is_gone_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_only_fails_is_waited_for() {
+async fn a_worker_waits_for_a_server_that_answers_only_errors() {
     let fake = Fake::default();
     fake.script("poll", (0..60).map(|_| problem(500, "internal")));
     let started = Instant::now();
@@ -334,7 +338,7 @@ async fn a_server_that_only_fails_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_denied_ends() {
+async fn a_denied_worker_ends() {
     for call in ["poll", "heartbeat", "complete"] {
         let fake = Fake::default();
         if call != "poll" {

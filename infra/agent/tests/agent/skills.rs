@@ -1,4 +1,4 @@
-//! Skills on the disk: what comes from the server, what is written, and what is left alone.
+//! Skills on the disk: what the worker fetches, writes, and leaves alone.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ fn file(path: &str, content: &str) -> Value {
     json!({"path": path, "content": content, "sha256": sha256(content.as_bytes()).as_str()})
 }
 
-/// A skill as the server sends it, with these files beside those that it must have.
+/// A skill as the server sends it, with these files in addition to the required ones.
 fn skill(slug: &str, script: &str, more: &[(&str, &str)]) -> Value {
     let mut files = vec![("SKILL.md", "# Skill\n"), ("scripts/index.mjs", script)];
     files.extend(more);
@@ -46,7 +46,7 @@ async fn work(fake: &Fake, volume: &Path, changes: &[(&str, &str)]) -> Result<Ex
     run(config(&url, &[changes, &own].concat()), never()).await
 }
 
-/// A worker's life with this one answer.
+/// Runs a worker to its end with this one manifest.
 async fn once(volume: &Path, answer: Answer, changes: &[(&str, &str)]) {
     let fake = Fake::default();
     fake.script("skills", [answer]);
@@ -57,9 +57,9 @@ fn volume() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// As a worker that somebody starts by hand with the environment of a machine.
+/// A worker that is started by hand with the environment of a machine.
 #[tokio::test]
-async fn nothing_is_written_where_the_volume_should_be_and_is_not() {
+async fn without_the_required_volume_nothing_is_written() {
     let (own, elsewhere) = (volume(), volume());
     let mount = elsewhere.path().join("mount");
     let dir = mount.join("workspace/skills");
@@ -76,7 +76,7 @@ async fn nothing_is_written_where_the_volume_should_be_and_is_not() {
     assert!(dir.join("hello/SKILL.md").is_file());
 }
 
-/// A volume that a worker has used before: what is in it may be there.
+/// A volume that a worker has used before, so that it may hold files.
 fn used_volume() -> TempDir {
     let volume = volume();
     fs::write(volume.path().join(".agent-factory.json"), "{}").unwrap();
@@ -119,14 +119,14 @@ async fn skills_are_on_the_disk_before_the_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_was_told_nothing_of_skills_asks_for_none() {
+async fn a_worker_with_skills_off_fetches_none() {
     let (fake, volume) = (Fake::default(), volume());
     work(&fake, volume.path(), &[("SKILLS_BOOTSTRAP_MODE", "off")]).await.unwrap();
     assert_eq!((fake.names(), tree(volume.path())), (vec!["poll".to_owned()], vec![]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_is_fetched_between_polls_with_the_tag_of_what_is_there() {
+async fn changes_are_fetched_between_polls_with_the_entity_tag_of_the_installed_manifest() {
     let (fake, volume) = (Fake::default(), volume());
     let unchanged = Answer::Tagged(304, "\"1\"", Value::Null);
     fake.script("skills", [manifest("\"1\"", vec![skill("ab", "one", &[])]), unchanged]);
@@ -140,7 +140,7 @@ async fn what_changes_is_fetched_between_polls_with_the_tag_of_what_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_skill_is_replaced_as_a_whole_and_what_left_the_manifest_goes() {
+async fn a_changed_skill_is_replaced_completely_and_a_skill_that_left_the_manifest_is_removed() {
     let volume = volume();
     let (first, other) = (skill("ab", "one", &[("old.txt", "old")]), skill("cd", "one", &[]));
     once(volume.path(), manifest("\"1\"", vec![first, other]), &[]).await;
@@ -148,21 +148,17 @@ async fn a_skill_is_replaced_as_a_whole_and_what_left_the_manifest_goes() {
     let (second, same) = (skill("ab", "two", &[]), skill("cd", "one", &[]));
     once(volume.path(), manifest("\"2\"", vec![second, same.clone()]), &[]).await;
     assert_eq!(read(volume.path(), "ab/scripts/index.mjs"), "two");
-    assert!(!tree(volume.path()).contains(&"ab/old.txt".to_owned()), "nothing of the old one is left");
-    assert_eq!(
-        read(volume.path(), "cd/cache.txt"),
-        "kept by the skill",
-        "what has not changed is not touched"
-    );
-    fs::write(volume.path().join("skills/cd/SKILL.md"), "changed by somebody").unwrap();
+    assert!(!tree(volume.path()).contains(&"ab/old.txt".to_owned()), "no file of the old version is left");
+    assert_eq!(read(volume.path(), "cd/cache.txt"), "kept by the skill", "an unchanged skill is not touched");
+    fs::write(volume.path().join("skills/cd/SKILL.md"), "changed by hand").unwrap();
     once(volume.path(), manifest("\"2\"", vec![same]), &[]).await;
     let cd = ["cd/.af-global-skill.json", "cd/SKILL.md", "cd/scripts/index.mjs"];
-    assert_eq!(tree(volume.path()), cd, "made whole again, and ab is gone");
+    assert_eq!(tree(volume.path()), cd, "cd is restored, and ab is removed");
     assert_eq!(read(volume.path(), "cd/SKILL.md"), "# Skill\n");
 }
 
 #[tokio::test(start_paused = true)]
-async fn folders_that_are_not_ours_are_not_touched() {
+async fn folders_without_this_deployments_marker_are_not_touched() {
     let (volume, elsewhere) = (used_volume(), volume());
     let skills = volume.path().join("skills");
     fs::create_dir_all(skills.join("own")).unwrap();
@@ -170,7 +166,7 @@ async fn folders_that_are_not_ours_are_not_touched() {
     fs::create_dir_all(skills.join("copied")).unwrap();
     fs::write(skills.join("own/SKILL.md"), "mine").unwrap();
     fs::write(skills.join("ab/SKILL.md"), "mine").unwrap();
-    // A marker that was copied from another skill makes nothing ours.
+    // A marker that was copied from another skill does not count.
     let ours = skill("cd", "one", &[]);
     fs::write(skills.join("copied").join(MARKER), ours["files"][2]["content"].as_str().unwrap()).unwrap();
     symlink(elsewhere.path(), skills.join("cd")).unwrap();
@@ -192,7 +188,7 @@ async fn folders_that_are_not_ours_are_not_touched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn links_inside_a_skill_lead_nowhere() {
+async fn links_inside_a_skill_are_not_followed() {
     let (volume, elsewhere) = (volume(), volume());
     once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;
     let scripts = volume.path().join("skills/ab/scripts");
@@ -208,7 +204,7 @@ async fn links_inside_a_skill_lead_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unmanaged_skills_go_only_when_asked_and_never_those_of_the_image() {
+async fn unmanaged_skills_are_removed_only_on_request_and_skills_of_the_image_never() {
     let (volume, image) = (used_volume(), volume());
     let skills = volume.path().join("skills");
     for name in ["own", "bundled", "notes"] {
@@ -226,7 +222,7 @@ async fn unmanaged_skills_go_only_when_asked_and_never_those_of_the_image() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hostile_manifest_is_refused_as_a_whole() {
+async fn a_hostile_manifest_is_refused_completely() {
     let good = skill("ab", "one", &[]);
     let changed = |change: fn(&mut Value)| {
         let mut skill = skill("cd", "one", &[]);
@@ -276,7 +272,7 @@ async fn a_manifest_of_another_channel_or_layout_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_cannot_answer_is_asked_again_until_the_time_is_up() {
+async fn fetching_skills_is_retried_until_the_timeout() {
     let (fake, volume) = (Fake::default(), volume());
     fake.script("skills", [problem(503, "unavailable"), Answer::Lost]);
     fake.script("skills", [manifest("\"1\"", vec![skill("ab", "one", &[])])]);
@@ -290,21 +286,21 @@ async fn a_server_that_cannot_answer_is_asked_again_until_the_time_is_up() {
         assert_eq!(end.is_ok(), ends_well, "{end:?}");
         assert_eq!(fake.count("poll"), usize::from(ends_well));
     }
-    assert_eq!(tree(volume.path()).len(), 3, "what is there stays");
+    assert_eq!(tree(volume.path()).len(), 3, "installed skills stay");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_process_that_died_left_behind_is_put_right() {
+async fn the_staging_folder_of_a_process_that_died_is_recovered() {
     let volume = volume();
     let skills = volume.path().join("skills");
     once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;
-    // It died while it wrote the new one.
+    // The process died while it wrote the new folder.
     fs::create_dir_all(skills.join(".af-skills-staging/ab")).unwrap();
     fs::write(skills.join(".af-skills-staging/ab/SKILL.md"), "half").unwrap();
-    // It died between the two steps, on a file system that knows no exchange.
+    // The process died between the two steps, on a file system without an exchange of folders.
     fs::rename(skills.join("ab"), skills.join(".af-skills-staging/replaced-ab")).unwrap();
     once(volume.path(), ok(json!({"not": "a manifest"})), &[]).await;
-    assert_eq!(tree(volume.path()).len(), 3, "it is back, whatever the server answers");
+    assert_eq!(tree(volume.path()).len(), 3, "the old folder is back, even after an unreadable answer");
     once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;
     let expected = ["ab/.af-global-skill.json", "ab/SKILL.md", "ab/scripts/index.mjs"];
     assert_eq!(tree(volume.path()), expected);

@@ -1,4 +1,4 @@
-//! A fake of the worker routes, of the bucket and of the Bot API on loopback, scripted by each test.
+//! A fake of the worker routes, the bucket, the Bot API and a model's server on loopback. Each test scripts its answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,7 +15,7 @@ pub const TOKEN: &str = "worker-token";
 pub const BOT_TOKEN: &str = "42:bot-secret";
 pub const MODEL_KEY: &str = "sk-model-secret";
 
-/// What the fake answers to one call.
+/// The answer of the fake to one call.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Json(u16, Value),
@@ -23,29 +23,29 @@ pub enum Answer {
     Tagged(u16, &'static str, Value),
     /// An answer that asks to wait for this many seconds.
     Later(u16, u64, Value),
-    /// A stream of events; it is cut off behind them, or ends.
+    /// A stream of events. It is cut off after them, or ends.
     Events {
         data: Vec<String>,
         cut_off: bool,
     },
-    /// A stream of events whose first one has no end for this many pieces of 64 KB.
+    /// A stream whose first event does not end within this many pieces of 64 KB.
     Endless(usize),
-    /// What else would be answered, when there have been so many calls of this name.
+    /// The next answer, delayed until there were this many calls of this name.
     After(&'static str, usize),
-    /// The call is taken and recorded, and its answer is cut off on the way.
+    /// The call is recorded, and its answer is cut off.
     Lost,
-    /// Bytes; none are 204.
+    /// Bytes; status 204 if there are none.
     Bytes(Vec<u8>),
-    /// It is elsewhere.
-    Moved(&'static str),
+    /// A redirect.
+    Redirect(&'static str),
 }
 
 /// One recorded call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The last part of the path: `poll`, `skills`, `heartbeat`, `complete`, `fail`, `sendMessage`, `sendChatAction`,
-    /// `completions`, and so on. A poll that asks for no work is a `farewell`, the end of a snapshot that does not come
-    /// a `give-up`, and what goes to the bucket and comes from it an `upload` and a `download`.
+    /// `completions`, and so on. With other names: a poll with a load is a `farewell`, the failure of a snapshot a
+    /// `give-up`, and the transfers to and from the bucket are an `upload` and a `download`.
     pub name: String,
     pub path: String,
     pub body: Value,
@@ -65,7 +65,7 @@ struct Inner {
     bucket: Mutex<Bucket>,
 }
 
-/// What is announced, and what is there, by conversation; with the SHA-256 that was announced.
+/// The announced and the uploaded archives by conversation, with the announced SHA-256.
 #[derive(Default)]
 struct Bucket {
     announced: HashMap<String, String>,
@@ -73,7 +73,7 @@ struct Bucket {
 }
 
 impl Fake {
-    /// Serves on a free port; answers the base URL.
+    /// Serves on a free port. Answers the base URL.
     pub async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -88,18 +88,18 @@ impl Fake {
         self.0.bucket.lock().unwrap().archives.contains_key(conversation)
     }
 
-    /// Puts other bytes in the place of an archive.
+    /// Replaces the bytes of an archive.
     pub fn corrupt(&self, conversation: &str, bytes: &[u8]) {
         self.0.bucket.lock().unwrap().archives.get_mut(conversation).unwrap().1 = bytes.to_vec();
     }
 
-    /// Adds answers to the calls of this name, in order; when none is left, a default is given.
+    /// Adds answers to the calls of this name, in order. After the last one, the fake answers a default.
     pub fn script(&self, name: &'static str, answers: impl IntoIterator<Item = Answer>) -> &Self {
         self.0.scripts.lock().unwrap().entry(name).or_default().extend(answers);
         self
     }
 
-    /// Forgets the answers to calls of this name, and takes these instead.
+    /// Replaces the answers to the calls of this name.
     pub fn replace(&self, name: &'static str, answers: impl IntoIterator<Item = Answer>) {
         self.0.scripts.lock().unwrap().insert(name, answers.into_iter().collect());
     }
@@ -120,7 +120,7 @@ impl Fake {
         self.bodies(name).len()
     }
 
-    /// Returns when calls of this name are at least `count`.
+    /// Returns when there were at least `count` calls of this name.
     pub async fn called(&self, name: &str, count: usize) {
         loop {
             let mut called = std::pin::pin!(self.0.called.notified());
@@ -132,7 +132,7 @@ impl Fake {
         }
     }
 
-    /// What is announced and put into the bucket is there.
+    /// The answers of the bucket and of the snapshot routes.
     fn bucket(&self, call: &Call, raw: &Bytes) -> Option<Answer> {
         let base = self.0.base.get().unwrap();
         let mut bucket = self.0.bucket.lock().unwrap();
@@ -143,7 +143,7 @@ impl Fake {
             "snapshots" => {
                 bucket.announced.insert(in_body.clone(), call.body["sha256"].as_str()?.to_owned());
                 let method = "PUT";
-                let body = json!({"snapshotId": in_body, "uploadUrl": url, "method": method, "headers": {}});
+                let body = json!({"snapshotId": in_body, "uploadUrl": url, "method": method, "headers": {}, "expiresAt": 1});
                 Answer::Json(201, body)
             }
             "upload" => {
@@ -189,7 +189,7 @@ impl Fake {
 fn is_authorized(path: &str, headers: &HeaderMap) -> bool {
     let authorization = headers.get("authorization");
     if path.starts_with("/bucket") {
-        // Whoever knows the URL may come. Our token is none of the bucket's business.
+        // The URL alone gives access. The bucket must not see the worker token.
         return authorization.is_none();
     }
     let token = if path.starts_with("/model") { MODEL_KEY } else { TOKEN };
@@ -232,7 +232,7 @@ async fn handle(
             .status(if bytes.is_empty() { 204 } else { 200 })
             .body(Body::from(bytes))
             .unwrap(),
-        Answer::Moved(path) => {
+        Answer::Redirect(path) => {
             Response::builder().status(302).header("location", path).body(Body::empty()).unwrap()
         }
         Answer::Json(status, body) => json(status, body),
@@ -255,7 +255,7 @@ async fn handle(
             let piece = || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; 64 * 1024]));
             stream_of_events(Body::from_stream(futures::stream::iter((0..pieces).map(move |_| piece()))))
         }
-        Answer::After(..) => unreachable!("it was waited for"),
+        Answer::After(..) => unreachable!("the fake has already waited"),
         Answer::Lost => {
             let cut_off = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err("cut off")]);
             Response::new(Body::from_stream(cut_off))
@@ -272,29 +272,32 @@ pub fn ok(body: Value) -> Answer {
 }
 
 pub fn problem(status: u16, code: &str) -> Answer {
-    Answer::Json(status, json!({"type": "about:blank", "status": status, "code": code}))
+    Answer::Json(
+        status,
+        json!({"type": "about:blank", "title": code, "status": status, "detail": code, "code": code}),
+    )
 }
 
 fn poll(control: Value, job: Value, bundle: Value) -> Answer {
     ok(json!({"control": control, "job": job, "bundle": bundle, "nextPollMs": 1_000}))
 }
 
-/// A poll's answer: stop.
+/// The answer to a poll: stop.
 pub fn stop() -> Answer {
     poll(json!({"shouldStop": true, "reasons": ["idle"], "switch": false}), Value::Null, Value::Null)
 }
 
-/// A poll's answer: nothing to do.
+/// The answer to a poll: no message.
 pub fn nothing() -> Answer {
     poll(go_on(), Value::Null, Value::Null)
 }
 
-/// A poll's answer: let the conversation go.
+/// The answer to a poll: release the conversation.
 pub fn switch() -> Answer {
     poll(json!({"shouldStop": false, "reasons": [], "switch": true}), Value::Null, Value::Null)
 }
 
-/// The same to one that may not know that it owns it.
+/// The answer to a poll: release this conversation, which the worker may not know of.
 pub fn switch_from(conversation: &str) -> Answer {
     let control = json!({"shouldStop": false, "reasons": [], "switch": true, "conversationId": conversation});
     poll(control, Value::Null, Value::Null)
@@ -304,12 +307,12 @@ fn go_on() -> Value {
     json!({"shouldStop": false, "reasons": [], "switch": false})
 }
 
-/// A poll's answer: this message, from the API.
+/// The answer to a poll: this message, from the API.
 pub fn job(message: &str, text: &str) -> Answer {
     hydrated(message, payload("api", "user-1", text), Value::Null)
 }
 
-/// A poll's answer: this message, from Telegram.
+/// The answer to a poll: this message, from Telegram.
 pub fn telegram_job(message: &str, text: &str) -> Answer {
     hydrated(message, payload("telegram", "777", text), json!(BOT_TOKEN))
 }
@@ -373,10 +376,10 @@ pub fn config(url: &str, changes: &[(&str, &str)]) -> Config {
     .unwrap()
 }
 
-/// A shutdown that never comes.
+/// A shutdown that never begins.
 pub async fn never() {
     std::future::pending().await
 }
 
-/// Runs real programs in real time at most this long: a hanging test fails instead.
+/// Time limit of a test with real programs in real time. A test that hangs fails instead.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -81,7 +81,7 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
         batch_size,
         window,
         filters,
-        retries_max,
+        max_retries,
         bisect,
         report_batch_item_failures,
     } = template.functions[0].events[0].clone()
@@ -95,7 +95,7 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
         filters: filters.iter().map(|filter| Pattern::compile(filter).unwrap()).collect(),
         batch_size,
         window,
-        max_retries: retries_max,
+        max_retries,
         bisect,
         report_batch_item_failures,
     };

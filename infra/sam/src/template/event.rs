@@ -11,11 +11,11 @@ use crate::stream::filter::Pattern;
 
 /// Lambda's batch size of a DynamoDB mapping that declares none, and the largest (AWS::Lambda::EventSourceMapping).
 const BATCH_SIZE_DEFAULT: u64 = 100;
-const BATCH_SIZE_MAX: u64 = 10_000;
+const MAX_BATCH_SIZE: u64 = 10_000;
 /// Lambda's longest batching window.
 const WINDOW_MAX_SECS: u64 = 300;
 /// Lambda's highest number of retries.
-const RETRIES_MAX: u64 = 10_000;
+const MAX_RETRIES: u64 = 10_000;
 
 /// Reads one event. `None` is a stream mapping that is disabled: it delivers nothing.
 pub(super) fn event<'t>(
@@ -98,14 +98,14 @@ fn stream<'t>(
         return Err(properties.at("TumblingWindowInSeconds").problem(unsupported));
     }
     let window = properties.integer("MaximumBatchingWindowInSeconds", 0..=WINDOW_MAX_SECS)?;
-    let batch_size = properties.integer("BatchSize", 1..=BATCH_SIZE_MAX)?.unwrap_or(BATCH_SIZE_DEFAULT);
+    let batch_size = properties.integer("BatchSize", 1..=MAX_BATCH_SIZE)?.unwrap_or(BATCH_SIZE_DEFAULT);
     Ok(Some(EventDef::Stream {
         name: name.to_owned(),
         table: table_of(scope, properties)?,
         batch_size: usize::try_from(batch_size).unwrap_or(usize::MAX),
         window: Millis::from_secs(window.unwrap_or_default()),
         filters: filters(properties)?,
-        retries_max: retries_max(properties)?,
+        max_retries: max_retries(properties)?,
         bisect: properties.flag("BisectBatchOnFunctionError")?.unwrap_or(false),
         report_batch_item_failures: reports_failures(properties)?,
     }))
@@ -140,12 +140,12 @@ fn filters(properties: &Properties<'_>) -> Result<Vec<Value>, TemplateError> {
 }
 
 /// `-1` is Lambda's way to write that there is no limit.
-fn retries_max(properties: &Properties<'_>) -> Result<Option<u32>, TemplateError> {
+fn max_retries(properties: &Properties<'_>) -> Result<Option<u32>, TemplateError> {
     const PROPERTY: &str = "MaximumRetryAttempts";
     if properties.text(PROPERTY)?.as_deref() == Some("-1") {
         return Ok(None);
     }
-    let retries = properties.integer(PROPERTY, 0..=RETRIES_MAX)?;
+    let retries = properties.integer(PROPERTY, 0..=MAX_RETRIES)?;
     Ok(retries.and_then(|retries| u32::try_from(retries).ok()))
 }
 

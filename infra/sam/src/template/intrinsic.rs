@@ -64,14 +64,14 @@ impl Scope<'_> {
     /// Whether a rule of the `Conditions` section holds.
     pub(super) fn truth(&self, rule: &Value, at: &Place, depth: usize) -> Result<bool, TemplateError> {
         /// How many conditions CloudFormation lets And and Or take.
-        const OPERANDS_MAX: usize = 10;
+        const MAX_OPERANDS: usize = 10;
         guard_depth(at, depth)?;
         let rules = rule.as_object().filter(|rules| rules.len() == 1).and_then(|rules| rules.iter().next());
         let Some((name, argument)) = rules else {
             return Err(at.expected("a condition function", rule));
         };
         let operands = || {
-            let operands = argument.as_array().filter(|list| (2..=OPERANDS_MAX).contains(&list.len()));
+            let operands = argument.as_array().filter(|list| (2..=MAX_OPERANDS).contains(&list.len()));
             operands.ok_or_else(|| at.expected("a list of two to ten conditions", argument))
         };
         match name.as_str() {

@@ -135,7 +135,7 @@ pub enum EventDef {
         /// record is wanted when one matches, or when there are none.
         filters: Vec<Value>,
         /// Retries before a failing batch is given up; `None` when the template sets no limit.
-        retries_max: Option<u32>,
+        max_retries: Option<u32>,
         /// Whether a failing batch is split to find the record that fails.
         bisect: bool,
         /// Whether the function answers with `batchItemFailures`.

@@ -12,7 +12,7 @@ pub(super) const ACCOUNT: &str = "000000000000";
 pub(super) const STACK: &str = "agent-factory";
 
 /// How deep values, references and conditions may nest before they are called a circle.
-const DEPTH_MAX: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// The names of one template. Nothing is evaluated before something that is interpreted asks for it.
 pub(super) struct Scope<'t> {
@@ -268,8 +268,8 @@ fn parameter(
 
 /// Ends the recursion through values, references and conditions.
 pub(super) fn guard_depth(at: &Place, depth: usize) -> Result<(), TemplateError> {
-    if depth > DEPTH_MAX {
-        return Err(at.problem(Problem::TooDeep(DEPTH_MAX)));
+    if depth > MAX_DEPTH {
+        return Err(at.problem(Problem::TooDeep(MAX_DEPTH)));
     }
     Ok(())
 }

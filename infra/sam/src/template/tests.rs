@@ -225,7 +225,7 @@ fn events_are_read_with_everything_they_declare() {
         batch_size: 25,
         window: Millis::from_secs(1),
         filters: vec![json!({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "C#"}]}}}})],
-        retries_max: Some(5),
+        max_retries: Some(5),
         bisect: true,
         report_batch_item_failures: true,
     };

@@ -1,4 +1,4 @@
-//! A SQLite database in the folder: as it lies on the disk, together with what SQLite has put beside it, it is a whole one.
+//! A SQLite database in the folder is complete in the archive, together with the files that SQLite keeps beside it.
 
 use std::path::Path;
 
@@ -6,13 +6,12 @@ use rusqlite::{Connection, params};
 
 use super::tests::{packed, unpacked};
 
-/// Rows that were committed and stand in the write-ahead log alone.
+/// Committed rows that are only in the write-ahead log.
 const COMMITTED: i64 = 2_000;
-/// Bytes of a row: together more than the few pages that the writer may hold in memory, so that what it has not committed
-/// yet is on the disk, too.
+/// Bytes of a row. All rows need more memory than the writer may use, so uncommitted rows are on the disk, too.
 const ROW_BYTES: usize = 500;
 
-/// A database in WAL mode that is never checkpointed by itself.
+/// A database in WAL mode without automatic checkpoints.
 fn opened(path: &Path) -> Connection {
     let db = Connection::open(path).unwrap();
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
@@ -33,7 +32,7 @@ fn notes(db: &Connection) -> i64 {
 }
 
 #[test]
-fn a_database_that_is_open_and_being_written_comes_back_with_all_that_was_committed_and_nothing_else() {
+fn an_open_database_is_restored_with_all_committed_rows_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let db = opened(&path("notes.db"));
@@ -44,9 +43,9 @@ fn a_database_that_is_open_and_being_written_comes_back_with_all_that_was_commit
     db.execute_batch("COMMIT; BEGIN").unwrap();
     let log =
         |what: &str| std::fs::metadata(path("notes.db-wal")).unwrap_or_else(|e| panic!("{what}: {e}")).len();
-    let before = log("nothing was checkpointed");
+    let before = log("without a checkpoint there is a log");
     write(&db, COMMITTED..2 * COMMITTED);
-    assert!(log("it is still there") > before, "what is not committed is on the disk already");
+    assert!(log("the log still exists") > before, "uncommitted rows are on the disk");
 
     let archive = packed(folder.path());
     let back = unpacked(&archive).unwrap();
@@ -54,14 +53,14 @@ fn a_database_that_is_open_and_being_written_comes_back_with_all_that_was_commit
     let sound: String = restored.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!((sound.as_str(), notes(&restored)), ("ok", COMMITTED));
     write(&restored, COMMITTED..COMMITTED + 1);
-    assert_eq!(notes(&restored), COMMITTED + 1, "and goes on");
+    assert_eq!(notes(&restored), COMMITTED + 1, "the restored database accepts writes");
 
     db.execute_batch("COMMIT").unwrap();
-    assert_eq!(notes(&db), 2 * COMMITTED, "who was writing has not noticed");
+    assert_eq!(notes(&db), 2 * COMMITTED, "the writer is not disturbed");
 }
 
 #[test]
-fn a_database_without_its_log_would_lack_what_was_committed_last() {
+fn a_database_without_its_log_lacks_the_last_committed_rows() {
     let folder = tempfile::tempdir().unwrap();
     let db = opened(&folder.path().join("notes.db"));
     db.execute_batch("CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)").unwrap();
@@ -71,5 +70,5 @@ fn a_database_without_its_log_would_lack_what_was_committed_last() {
     for beside in ["notes.db-wal", "notes.db-shm"] {
         std::fs::remove_file(back.path().join(beside)).unwrap();
     }
-    assert_eq!(notes(&opened(&back.path().join("notes.db"))), 0, "so that the test above can fail");
+    assert_eq!(notes(&opened(&back.path().join("notes.db"))), 0, "this shows that the test above can fail");
 }

@@ -1,7 +1,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
-use crate::snapshot::folder::MARKER;
+use crate::snapshot::names::OWNER_FILE;
 
 pub(super) fn packed(folder: &Path) -> Vec<u8> {
     pack(folder, Vec::new()).unwrap()
@@ -12,7 +12,7 @@ pub(super) fn unpacked(archive: &[u8]) -> Result<tempfile::TempDir, ArchiveError
     unpack(&mut &*archive, folder.path()).map(|()| folder)
 }
 
-/// An archive with one entry whose path is written as it is, however bad.
+/// An archive with one entry, whose path is written without any check.
 fn with_entry(name: &str, kind: EntryType, target: &str) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let mut header = Header::new_gnu();
@@ -29,7 +29,7 @@ fn with_entry(name: &str, kind: EntryType, target: &str) -> Vec<u8> {
 }
 
 #[test]
-fn files_folders_and_inner_links_come_back_as_they_were() {
+fn files_folders_and_inner_links_are_restored_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let long = format!("deep/{}/{}", "x".repeat(120), "y".repeat(120));
@@ -41,13 +41,13 @@ fn files_folders_and_inner_links_come_back_as_they_were() {
     fs::set_permissions(path("run.sh"), Permissions::from_mode(0o750)).unwrap();
     symlink("../run.sh", path("deep/link")).unwrap();
     symlink("/etc/passwd", path("out")).unwrap();
-    fs::write(path(MARKER), "{}").unwrap();
+    fs::write(path(OWNER_FILE), "{}").unwrap();
     fs::create_dir_all(path("skills/notes")).unwrap();
     fs::write(path("skills/notes/.af-global-skill.json"), "{}").unwrap();
     fs::create_dir_all(path("skills/own")).unwrap();
 
     let archive = packed(folder.path());
-    assert_eq!(archive, packed(folder.path()), "the same files are the same bytes");
+    assert_eq!(archive, packed(folder.path()), "the same files give the same bytes");
     let back = unpacked(&archive).unwrap();
     let back = |name: &str| back.path().join(name);
     assert_eq!(fs::read(back(&format!("{long}/notes.sqlite"))).unwrap(), b"db");
@@ -55,14 +55,14 @@ fn files_folders_and_inner_links_come_back_as_they_were() {
     assert_eq!(fs::metadata(back("run.sh")).unwrap().mode() & 0o7777, 0o750);
     assert_eq!(fs::metadata(back("run.sh")).unwrap().mtime(), fs::metadata(path("run.sh")).unwrap().mtime());
     assert!(back("empty").is_dir() && back("skills/own").is_dir());
-    assert!(!back("skills/notes").exists(), "a global skill is the deployment's");
+    assert!(!back("skills/notes").exists(), "a global skill belongs to the deployment");
     assert_eq!(fs::read_link(back("deep/link")).unwrap(), Path::new("../run.sh"));
-    assert!(!back(MARKER).exists() && fs::symlink_metadata(back("out")).is_err());
+    assert!(!back(OWNER_FILE).exists() && fs::symlink_metadata(back("out")).is_err());
 }
 
 #[test]
-fn what_leads_out_of_the_folder_is_refused_and_written_nowhere() {
-    for name in ["../evil", "/evil", "a/../../evil", "..", MARKER] {
+fn a_path_or_link_that_points_outside_the_folder_is_refused() {
+    for name in ["../evil", "/evil", "a/../../evil", "..", OWNER_FILE] {
         let refused = unpacked(&with_entry(name, EntryType::Regular, "")).err().unwrap();
         assert!(matches!(refused, ArchiveError::Outside(_)), "{name}: {refused}");
     }
@@ -77,7 +77,7 @@ fn what_leads_out_of_the_folder_is_refused_and_written_nowhere() {
 }
 
 #[test]
-fn an_archive_that_was_cut_off_is_refused() {
+fn a_truncated_archive_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
     let archive = packed(folder.path());

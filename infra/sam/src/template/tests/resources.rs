@@ -83,14 +83,14 @@ fn a_stream_mapping_has_lambdas_defaults_and_can_be_disabled() {
         batch_size: 100,
         window: Millis::default(),
         filters: Vec::new(),
-        retries_max: None,
+        max_retries: None,
         bisect: false,
         report_batch_item_failures: false,
     };
     assert_eq!(function(&plain, "Fn").events, [defaults]);
     assert!(function(&mapping(", Enabled: false").unwrap(), "Fn").events.is_empty());
     let endless = mapping(", MaximumRetryAttempts: -1").unwrap();
-    assert!(matches!(function(&endless, "Fn").events[0], EventDef::Stream { retries_max: None, .. }));
+    assert!(matches!(function(&endless, "Fn").events[0], EventDef::Stream { max_retries: None, .. }));
     let (place, refused) = problem(mapping(", BatchSize: 0"));
     assert_eq!(place, "Fn: Events.It.Properties.BatchSize");
     assert!(matches!(refused, Problem::OutOfRange { min: 1, max: 10_000, .. }));

@@ -1,0 +1,53 @@
+//! What an engine does, and how it fails.
+
+use std::sync::{Mutex, PoisonError};
+
+use af_telegram::ParseMode;
+use async_trait::async_trait;
+
+use crate::hydration::ReceivedBundle;
+
+/// Longest reply in bytes. A later bundle has the reply as history, and its 16 000 tokens are about this size.
+pub const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// Longest progress line in characters. A heartbeat carries it, and nothing stores it permanently.
+const MAX_PROGRESS_CHARS: usize = 500;
+
+/// An engine. Its future is dropped when the lease is lost or the message is cancelled. Everything that the engine
+/// started must end with the future.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Answers the message in `bundle`. A blank text means that there is no reply.
+    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError>;
+
+    /// The markup of its replies.
+    fn markup(&self) -> Option<ParseMode>;
+}
+
+/// An engine's failure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct EngineError {
+    /// Becomes the message's `lastError`, so it must hold no secret.
+    pub reason: String,
+    /// Whether another attempt may help.
+    pub retryable: bool,
+}
+
+/// The latest progress line of an engine, which the next heartbeat takes.
+#[derive(Debug, Default)]
+pub struct Progress(Mutex<Option<String>>);
+
+impl Progress {
+    /// Replaces the line.
+    pub fn show(&self, line: &str) {
+        let line = line.trim().chars().take(MAX_PROGRESS_CHARS).collect::<String>();
+        if !line.is_empty() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+        }
+    }
+
+    /// Takes the line, if there is a new one.
+    pub fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
