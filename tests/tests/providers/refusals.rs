@@ -134,7 +134,7 @@ async fn one_list_that_lacks_a_machine_ends_no_worker() {
     let report = pool.run().await;
     assert_eq!(outcomes(&report), [""; 0], "nobody knows");
     let id = &machine.machine.machine_id;
-    assert!(report.errors[0].starts_with(&format!("looking at machine {id} failed: ")), "{report:?}");
+    assert!(report.errors[0].starts_with(&format!("inspecting machine {id} failed: ")), "{report:?}");
     assert!(heartbeat(&pool.app, &machine.worker_id, message, &job.lease.id, None).await.unwrap().held);
 
     assert!(pool.world.fly.vanish("workers", id).await);

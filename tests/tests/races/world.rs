@@ -141,7 +141,7 @@ impl World {
             None => None,
         };
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
-        let settled = drained.settle(now).unwrap();
+        let settled = drained.finish_drain(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
         let commit = self.app.store.settle_if_draining(&settled, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));

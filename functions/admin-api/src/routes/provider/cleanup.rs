@@ -1,32 +1,22 @@
 //! `POST /v1/provider/cleanup`: removes this deployment's machines and volumes from one app.
 
-use af_app::pool::provider::cleanup::{Cleanup, cleanup as clear};
+use af_api::provider::{Cleanup, CleanupCount, CleanupRequest};
+use af_app::pool::provider::cleanup;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 
-/// What to clear.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// The app.
-    app_name: String,
-    /// The app once more: nothing is removed by a slip.
-    confirm: String,
-}
-
-/// Clears the app as far as the time of one call allows. Sent again, it goes on with what remains.
+/// Removes this deployment's machines and volumes from the app, as far as the time of one call allows. Sent again, the call
+/// continues with what remains.
 ///
 /// # Errors
-/// 422 when `confirm` is not the app; what is missing or why the provider cannot be asked.
+/// 422 when `confirm` is not the app's name; otherwise what is missing or why the provider cannot answer.
 #[utoipa::path(
     post, path = "/v1/provider/cleanup", tag = "provider",
-    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), request_body = CleanupRequest,
     responses(
         (status = 200, body = Cleanup), (status = 404, description = "not_found"),
         (status = 409, description = "not_configured, conflict"),
@@ -36,7 +26,18 @@ pub struct Request {
 pub async fn cleanup(
     State(app): State<Shared>,
     _: Operator,
-    ApiJson(request): ApiJson<Request>,
+    ApiJson(request): ApiJson<CleanupRequest>,
 ) -> Result<Json<Cleanup>, Problem> {
-    Ok(Json(clear(&app, &request.app_name, &request.confirm).await?))
+    let done = cleanup::cleanup(&app, &request.app_name, &request.confirm).await?;
+    Ok(Json(Cleanup {
+        app_name: done.app_name,
+        machines: count(done.machines),
+        volumes: count(done.volumes),
+        warnings: done.warnings,
+        errors: done.errors,
+    }))
+}
+
+fn count(count: cleanup::CleanupCount) -> CleanupCount {
+    CleanupCount { found: count.found, deleted: count.deleted, remaining: count.remaining }
 }

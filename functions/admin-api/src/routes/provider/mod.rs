@@ -1,4 +1,4 @@
-//! The place where workers run.
+//! The provider that runs workers.
 
 pub mod cleanup;
 pub mod readiness;

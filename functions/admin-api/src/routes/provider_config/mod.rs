@@ -2,3 +2,4 @@
 
 pub mod get;
 pub mod put;
+mod wire;
