@@ -13,12 +13,12 @@ use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::{App, Boot};
 use af_domain::ids::SecretRef;
 use af_domain::time::Timestamp;
-use af_local::aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition};
-use af_local::clock::VirtualClock;
-use af_local::template::Template;
+use af_emulator_aws::{Engine, LocalAws, Meter, Objects, Secrets, TableDefinition};
 use af_providers::Providers;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
+use af_runtime::virtual_clock::VirtualClock;
+use af_sam::template::Template;
 use aws_smithy_types::retry::RetryConfig;
 use secrecy::SecretString;
 

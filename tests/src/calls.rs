@@ -6,8 +6,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use af_local::gateway::{Route, router};
-use af_local::template::EventDef;
+use af_sam::gateway::{Route, router};
+use af_sam::template::EventDef;
 
 use crate::bundle::Bundle;
 

@@ -20,7 +20,7 @@ pub fn hello(agent: AgentKey, conversation: ConversationId) -> Enqueue {
         },
         priority: None,
         scheduled_for: None,
-        attempts_max: None,
+        max_attempts: None,
     }
 }
 

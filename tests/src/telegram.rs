@@ -9,12 +9,11 @@ use af_app::queue::counters::StreamRecord;
 use af_aws::objects::Objects;
 use af_domain::ids::BotIdentity;
 use af_domain::time::Millis;
-use af_local::clock::VirtualClock;
-use af_local::stream::StreamSource;
-use af_local::stream::filter::Pattern;
-use af_local::telegram::{Options, StandIn, StandInBot, StoredFile};
-use af_local::template::EventDef;
+use af_emulator_telegram::{FakeBot, FakeTelegram, Options, StoredFile};
 use af_runtime::entropy::Entropy;
+use af_runtime::virtual_clock::VirtualClock;
+use af_sam::stream::filter::Pattern;
+use af_sam::template::EventDef;
 use af_telegram::Pause;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -35,9 +34,9 @@ pub const CHAT: i64 = 555;
 ///
 /// # Panics
 /// When loopback cannot be listened on, and as `Bundle::fresh`.
-pub async fn with_telegram() -> (Bundle, StandIn) {
+pub async fn with_telegram() -> (Bundle, FakeTelegram) {
     let clock = Arc::new(VirtualClock::frozen_at(START));
-    let telegram = StandIn::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default());
+    let telegram = FakeTelegram::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default());
     let telegram = telegram.expect("it keeps nothing on disk");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -49,9 +48,9 @@ pub async fn with_telegram() -> (Bundle, StandIn) {
 /// A person who writes to an agent's bot, and the function that fetches what they send.
 pub struct Person {
     /// Where the bot is.
-    pub telegram: StandIn,
+    pub telegram: FakeTelegram,
     /// The bot.
-    pub bot: StandInBot,
+    pub bot: FakeBot,
     api: Api,
     effects: App,
     objects: Objects,
@@ -75,7 +74,7 @@ impl Person {
     ///
     /// # Panics
     /// When the agent cannot have it.
-    pub async fn writes_to(bundle: &Bundle, api: Api, telegram: StandIn, agent: &str) -> Self {
+    pub async fn writes_to(bundle: &Bundle, api: Api, telegram: FakeTelegram, agent: &str) -> Self {
         let bot = telegram.add_bot(None, None).expect("it keeps nothing on disk");
         let token = json!({"plaintextValue": bot.token});
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);

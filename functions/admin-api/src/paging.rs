@@ -1,24 +1,9 @@
 //! Pages whose cursors are signed and good for one listing only.
 
+use af_api::pages::{Limit, Page};
 use af_app::access::auth::cursor_secret;
 use af_app::{App, AppError};
-use af_http::{CursorKey, Limit, Page, Problem};
-use serde::Deserialize;
-use utoipa::IntoParams;
-
-/// The query of a listing without filters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    /// Items on the page, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `nextCursor` of the page before.
-    #[serde(default)]
-    pub cursor: Option<String>,
-}
+use af_http::{CursorKey, Problem};
 
 /// A limit as the use cases take it.
 pub fn count(limit: Limit) -> u32 {

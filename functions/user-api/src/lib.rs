@@ -1,7 +1,6 @@
 //! The consumer app's API: scope `app`. A user's id opens what is that user's, and nothing else.
 
 mod caller;
-mod openapi;
 mod routes;
 
 use std::sync::Arc;
@@ -11,10 +10,8 @@ use af_aws::objects::Objects;
 use af_http::service;
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, post};
-
-pub use openapi::openapi;
-use routes::{binding, conversation, message, send, snapshots};
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
 
 type Shared = Arc<App>;
 
@@ -44,17 +41,19 @@ impl FromRef<Served> for Objects {
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let served = Served { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };
-    let bindings = get(binding::get::get).put(binding::put::put).delete(binding::delete::delete);
-    let message = get(message::get::get).delete(message::cancel::cancel);
-    let router = Router::new()
-        .route("/v1/users/{consumerUserId}/agents/{agentKey}/messages", post(send::send))
-        .route("/v1/users/{consumerUserId}/agents/{agentKey}/conversation", get(conversation::get))
-        .route("/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", get(snapshots::list::list))
-        .route(
-            "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest",
-            get(snapshots::latest::latest),
-        )
-        .route("/v1/users/{consumerUserId}/messages/{messageId}", message)
-        .route("/v1/users/{consumerUserId}/binding", bindings);
+    let router: Router<Served> = routes().into();
     Ok(service(router.with_state(served)))
+}
+
+/// The part of the OpenAPI document that describes this function's routes.
+pub fn openapi() -> Document {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
+        .merge(routes::binding::routes())
+        .merge(routes::conversation::routes())
+        .merge(routes::message::routes())
+        .merge(routes::snapshots::routes())
 }

@@ -3,6 +3,7 @@
 //! With a valid secret the answer is 200 once the update is stored or deliberately ignored, so that Telegram does
 //! not send again what cannot succeed; a failure of ours is 5xx, so that it does.
 
+use af_api::telegram::UpdateAnswer;
 use std::sync::Arc;
 
 use af_app::telegram::ingress::{Handled, handle};
@@ -11,40 +12,16 @@ use af_domain::refusal::{Code, Refusal};
 use af_http::{Problem, service};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::post;
 use axum::{Json, Router};
 use http::HeaderMap;
-use serde::Serialize;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
 /// Largest update read. Telegram's own are far smaller; what is larger is ignored, for it would only come again.
 const UPDATE_BYTES_MAX: usize = 1024 * 1024;
-
-/// What Telegram is answered.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    ok: bool,
-    /// The message that it became.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
-    /// Whether it had been accepted before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duplicate: Option<bool>,
-    /// Why it became none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ignored: Option<String>,
-}
-
-/// What this route takes and answers.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    #[derive(OpenApi)]
-    #[openapi(paths(update))]
-    struct Routes;
-    Routes::openapi()
-}
 
 struct Webhook {
     app: App,
@@ -59,8 +36,17 @@ struct Webhook {
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let prefix = boot.env.require("WEBHOOK_PATH_PREFIX")?.trim_matches('/').to_owned();
     let webhook = Arc::new(Webhook { app: App::from_boot(boot)?, prefix });
-    let route = "/{pathPrefix}/telegram/webhook/{botIdentity}";
-    Ok(service(Router::new().route(route, post(update)).with_state(webhook)))
+    let router: Router<Arc<Webhook>> = routes().into();
+    Ok(service(router.with_state(webhook)))
+}
+
+/// The part of the OpenAPI document that describes this function's route.
+pub fn openapi() -> Document {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<Webhook>> {
+    OpenApiRouter::new().routes(routes!(update))
 }
 
 /// Takes an update from Telegram: 200 once it is stored or deliberately ignored, so that it does not come again.
@@ -72,7 +58,7 @@ pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     security(("webhookSecret" = [])),
     request_body(content = Object, description = "An update of the Bot API."),
     responses(
-        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 200, body = inline(UpdateAnswer)), (status = 404, description = "not_found"),
         (status = 429, description = "queue_full"),
     ),
 )]
@@ -81,7 +67,7 @@ async fn update(
     Path((prefix, bot)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<Json<UpdateAnswer>, Problem> {
     if prefix != webhook.prefix {
         return Err(Refusal::new(Code::NotFound, "there is no such route").into());
     }
@@ -90,14 +76,14 @@ async fn update(
     let body = axum::body::to_bytes(body, UPDATE_BYTES_MAX).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
-        Handled::Enqueued { message, duplicate } => Answer {
+        Handled::Enqueued { message, duplicate } => UpdateAnswer {
             ok: true,
             message_id: Some(message.to_string()),
             duplicate: Some(duplicate),
             ignored: None,
         },
         Handled::Ignored { reason } => {
-            Answer { ok: true, message_id: None, duplicate: None, ignored: Some(reason) }
+            UpdateAnswer { ok: true, message_id: None, duplicate: None, ignored: Some(reason) }
         }
     }))
 }

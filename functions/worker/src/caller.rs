@@ -1,9 +1,6 @@
-//! Who calls. An argument of one of these types stands before all others, so that nobody learns from a refused id or body
-//! what they may not send at all.
+//! The calling worker. A handler takes one of these extractors before all its other arguments. So a caller without a
+//! valid token is refused before its ids and body are read.
 
-use std::sync::Arc;
-
-use af_app::App;
 use af_app::access::worker_token::{Signed, examine, verify};
 use af_domain::ids::WorkerId;
 use af_http::{Bearer, Problem};
@@ -11,37 +8,40 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 use tracing::Span;
 
-/// The worker whose token this is.
+use crate::state::SharedApp;
+
+/// The worker that the token was made for.
 #[derive(Debug)]
 pub struct Caller(pub WorkerId);
 
-/// The same; `None` when the token has expired, and its worker shall be told to stop.
+/// The worker that the token was made for; `None` when the token has expired. Such a worker gets a control state that
+/// tells it to stop.
 #[derive(Debug)]
-pub struct Told(pub Option<WorkerId>);
+pub struct MaybeExpiredWorker(pub Option<WorkerId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller
 where
-    Arc<App>: FromRef<S>,
+    SharedApp: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let bearer = Bearer::from_request_parts(parts, &()).await?;
-        let worker = verify(&Arc::<App>::from_ref(state), bearer.expose()).await?;
+        let worker = verify(&SharedApp::from_ref(state), bearer.expose()).await?;
         Span::current().record("worker_id", worker.as_str());
         Ok(Self(worker))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Told
+impl<S: Send + Sync> FromRequestParts<S> for MaybeExpiredWorker
 where
-    Arc<App>: FromRef<S>,
+    SharedApp: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let bearer = Bearer::from_request_parts(parts, &()).await?;
-        let signed = examine(&Arc::<App>::from_ref(state), bearer.expose()).await?;
+        let signed = examine(&SharedApp::from_ref(state), bearer.expose()).await?;
         let (Signed::Good(worker) | Signed::Expired(worker)) = &signed;
         Span::current().record("worker_id", worker.as_str());
         Ok(Self(match signed {

@@ -1,73 +1,59 @@
-//! The worker contract: what a worker asks for, authenticated with its token. The native face is in `routes`, the one
-//! for published images in `compatible`.
+//! The worker contract: what workers call, each with its worker token. `routes` has the native contract, `compatible`
+//! the contract of published OpenClaw worker images.
 
 mod caller;
 mod compatible;
-mod files;
-mod job;
-mod openapi;
+mod conversions;
+mod download_links;
 mod routes;
-mod wire;
+mod state;
 
 use std::sync::Arc;
 
 use af_app::{App, Boot, BootError};
-use af_aws::objects::Objects;
 use af_http::service;
 use axum::Router;
-use axum::extract::FromRef;
-use axum::routing::{get, post};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-pub use openapi::openapi;
 use routes::{media, snapshots};
+use state::WorkerState;
 
-type Shared = Arc<App>;
-
-/// What the routes share.
-#[derive(Clone)]
-struct Served {
-    app: Shared,
-    objects: Objects,
-}
-
-impl FromRef<Served> for Shared {
-    fn from_ref(served: &Served) -> Self {
-        served.app.clone()
-    }
-}
-
-impl FromRef<Served> for Objects {
-    fn from_ref(served: &Served) -> Self {
-        served.objects.clone()
-    }
+/// The native contract. Each handler declares its path, method, security and schemas; the router and the OpenAPI
+/// document both derive from that.
+fn native() -> OpenApiRouter<WorkerState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::poll::poll))
+        .routes(routes!(routes::claim::claim))
+        .routes(routes!(routes::control::control))
+        .routes(routes!(routes::bundle::bundle))
+        .routes(routes!(routes::heartbeat::heartbeat))
+        .routes(routes!(routes::complete::complete))
+        .routes(routes!(routes::fail::fail))
+        .routes(routes!(routes::metadata::metadata))
+        .routes(routes!(routes::history::append))
+        .routes(routes!(snapshots::prepare::prepare))
+        .routes(routes!(snapshots::latest::latest))
+        .routes(routes!(snapshots::finalize::finalize))
+        .routes(routes!(snapshots::fail::fail))
+        .routes(routes!(media::announce::announce))
+        .routes(routes!(media::get::get))
+        .routes(routes!(routes::skills::skills))
 }
 
 /// The router of the function.
 ///
 /// # Errors
-/// `BootError` naming what is missing in the environment.
+/// `BootError` that names what is missing in the environment.
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
-    let served = Served { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };
-    Ok(service(
-        Router::new()
-            .route("/v1/worker/poll", post(routes::poll::poll))
-            .route("/v1/worker/claim", post(routes::claim::claim))
-            .route("/v1/worker/control", get(routes::control::control))
-            .route("/v1/worker/messages/{messageId}/bundle", get(routes::bundle::bundle))
-            .route("/v1/worker/messages/{messageId}/heartbeat", post(routes::heartbeat::heartbeat))
-            .route("/v1/worker/messages/{messageId}/complete", post(routes::complete::complete))
-            .route("/v1/worker/messages/{messageId}/fail", post(routes::fail::fail))
-            .route("/v1/worker/messages/{messageId}/metadata", post(routes::metadata::metadata))
-            .route("/v1/worker/conversations/{conversationId}/history", post(routes::history::append))
-            .route("/v1/worker/snapshots", post(snapshots::prepare::prepare))
-            .route("/v1/worker/snapshots/latest", get(snapshots::latest::latest))
-            .route("/v1/worker/snapshots/{snapshotId}/finalize", post(snapshots::finalize::finalize))
-            .route("/v1/worker/snapshots/{snapshotId}/fail", post(snapshots::fail::fail))
-            .route("/v1/worker/media", post(media::announce::announce))
-            .route("/v1/worker/media/{storageId}", get(media::get::get))
-            .route("/v1/worker/skills", get(routes::skills::skills))
-            .merge(compatible::routes())
-            .with_state(served),
-    ))
+    let state = WorkerState { app: Arc::new(App::from_boot(boot)?), objects: boot.objects()? };
+    Ok(service(Router::from(native()).merge(compatible::routes()).with_state(state)))
+}
+
+/// The part of the OpenAPI document that the native contract makes. The compatible contract is not part of it, because
+/// images use a protocol of their own.
+pub fn openapi() -> OpenApi {
+    native().into_openapi()
 }

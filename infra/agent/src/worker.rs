@@ -29,7 +29,7 @@ const POLL_EVERY_MAX: Duration = Duration::from_secs(60);
 
 /// How often a sign of life goes out beside what takes long and asks the server for nothing. Who is silent for two minutes
 /// is taken for dead, and the server notes our signs once a minute: the last one may be that old when the work begins.
-const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(30);
+const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Tries to tell the server that we leave. It finds out by itself, only later.
 const FAREWELLS_MAX: usize = 3;
@@ -212,7 +212,7 @@ impl Worker {
     async fn alive_beside<T>(&self, work: impl Future<Output = T>) -> T {
         let signs = async {
             loop {
-                sleep(SIGN_OF_LIFE_EVERY).await;
+                sleep(SIGN_OF_LIFE_INTERVAL).await;
                 if let Err(error) = self.api.control(self.conversation_id.as_deref()).await {
                     tracing::debug!(worker_id = self.worker_id, %error, "no sign of life got through");
                 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use af_local::stack::DevFile;
+use af_api::problem::ProblemBody;
+use af_local::DevFile;
 use anyhow::Context;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Target;
@@ -30,11 +33,28 @@ pub enum ApiError {
     /// The deployment could not be reached.
     #[error("{url} cannot be reached")]
     Unreachable {
-        /// Where it was looked for.
+        /// The URL that was called.
         url: String,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
+    /// The deployment's answer has another shape than this program expects.
+    #[error("the answer of {url} cannot be read: is the deployment of another version?")]
+    Unreadable {
+        /// The URL that was called.
+        url: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+}
+
+/// An answer of the deployment.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The JSON as the deployment sent it, for `--json`.
+    pub json: Value,
+    /// The same, typed.
+    pub body: T,
 }
 
 /// A deployment and a key to it.
@@ -60,58 +80,73 @@ impl Api {
         Ok(Self { http, url, key, json: target.json })
     }
 
-    pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
-        self.call(Method::GET, path, None).await
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        self.call(Method::POST, path, Some(body)).await
+    pub async fn find<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::GET, path).query(query)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        self.call(Method::PUT, path, Some(body)).await
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Result<Value, ApiError> {
-        self.call(Method::DELETE, path, None).await
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, ApiError> {
+        self.call(self.request(Method::PUT, path).json(body)).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+        self.send(self.request(Method::DELETE, path)).await.map(drop)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Answer<T>, ApiError> {
+        let text = self.send(request).await?;
+        let unreadable = |source| ApiError::Unreadable { url: self.url.clone(), source };
+        let json: Value = serde_json::from_str(&text).map_err(unreadable)?;
+        let body = T::deserialize(&json).map_err(unreadable)?;
+        Ok(Answer { json, body })
+    }
+
+    /// The body of the answer, when the deployment carried the request out.
+    async fn send(&self, request: RequestBuilder) -> Result<String, ApiError> {
         let unreachable = |source: reqwest::Error| ApiError::Unreachable { url: self.url.clone(), source };
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
-        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() { Ok(value) } else { Err(refused(&self.url, status, &value)) }
+        if status.is_success() { Ok(text) } else { Err(refused(&self.url, status, &text)) }
     }
 }
 
-/// What a deployment refused with a problem+json; or somebody before it, such as a gateway, without one.
-fn refused(url: &str, status: StatusCode, problem: &Value) -> ApiError {
-    let detail = problem["detail"].as_str().map_or_else(
-        || format!("{url} answered {status} without a reason: is this the deployment's public URL?"),
-        str::to_owned,
-    );
-    let fields = problem["errors"].as_array().into_iter().flatten();
-    let fields: Vec<_> = fields.filter_map(|e| e["pointer"].as_str()).collect();
-    let at = if fields.is_empty() { String::new() } else { format!(" (at {})", fields.join(", ")) };
-    ApiError::Refused { status: status.as_u16(), detail: format!("{detail}{at}") }
+/// The refusal of a deployment. A gateway in front of it refuses without a problem document.
+fn refused(url: &str, status: StatusCode, body: &str) -> ApiError {
+    let detail = match serde_json::from_str::<ProblemBody>(body) {
+        Ok(ProblemBody { detail, errors, .. }) => {
+            let fields: Vec<_> = errors.iter().map(|e| e.pointer.as_str()).collect();
+            if fields.is_empty() { detail } else { format!("{detail} (at {})", fields.join(", ")) }
+        }
+        Err(_) => format!("{url} answered {status} without a reason: is this the deployment's public URL?"),
+    };
+    ApiError::Refused { status: status.as_u16(), detail }
 }
 
 /// A path segment, percent-encoded.
 pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
-/// A field of an answer as text; a dash when there is none.
-pub fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -28,6 +28,24 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
     }
 }
 
+/// A value for a table; a dash when there is none.
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Prints the fields that have a value.
+pub fn fields(fields: impl IntoIterator<Item = (&'static str, Option<String>)>) {
+    let rows = fields.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
+    table(&["field", "value"], rows.collect());
+}
+
+/// Prints the cursor of the next page, when there is one.
+pub fn more(next_cursor: Option<&str>) {
+    if let Some(next) = next_cursor {
+        line(&format!("more: --cursor {next}"));
+    }
+}
+
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) {
     line(&format!("{value:#}"));

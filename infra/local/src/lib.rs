@@ -1,13 +1,18 @@
-//! The whole bundle on one machine: the template, run against embedded AWS.
+//! The stack of `agent-factory dev`: the template, the emulators and the functions in one process.
 
-mod atomic_file;
-pub mod aws;
-pub mod clock;
-pub mod fly;
-pub mod gateway;
-pub mod invoke;
-pub mod schedule;
-pub mod stack;
-pub mod stream;
-pub mod telegram;
-pub mod template;
+mod background;
+mod control;
+mod functions;
+mod home;
+mod machine_processes;
+mod options;
+mod seed;
+mod stack;
+mod table_streams;
+
+pub use home::{DemoFile, DevFile, Home};
+pub use machine_processes::MachineProcesses;
+pub use options::{StackOptions, WorkersOn};
+pub use seed::Demo;
+pub use stack::Stack;
+pub use table_streams::TableStreams;

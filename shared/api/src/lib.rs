@@ -2,4 +2,24 @@
 //! times are epoch milliseconds. Functions serialize these types, the command line, the reference worker and the tests
 //! read them.
 
+pub mod agents;
+pub mod bindings;
+pub mod conversations;
+pub mod health;
+pub mod id;
+pub mod keys;
+pub mod message_config;
+pub mod messages;
+pub mod pages;
+pub mod policies;
+pub mod problem;
 pub mod provider;
+pub mod queue;
+pub mod reconcile;
+pub mod secret_text;
+pub mod secrets;
+pub mod skills;
+pub mod snapshots;
+pub mod telegram;
+pub mod worker;
+pub mod workers;

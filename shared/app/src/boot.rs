@@ -7,9 +7,9 @@ use af_aws::objects::Objects;
 use af_aws::secrets::Secrets;
 use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
-use af_domain::policy::SIGN_OF_LIFE_EVERY;
+use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
-use af_providers::{Ports, Providers, TokioTime, WiringError};
+use af_providers::{Ports, Providers, WiringError};
 use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
@@ -17,20 +17,14 @@ use af_telegram::{BotApi, TelegramError, http_client};
 use crate::access::worker_token::{KEYS_GOOD_FOR, SigningKeys};
 use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::policies::Settings;
-use crate::worker::Idler;
 use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;
 use af_runtime::env::{Env, MissingVariable};
+use af_runtime::time::TokioTime;
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
-/// How long a worker that found nothing is taken for one that waits for work; longer than any sleeps between two polls,
-/// which is for ten minutes at most. Its row says when it has had work meanwhile.
-const IDLER_FOR: Millis = Millis::from_secs(660);
-/// How long a ready index that was too long for one request is taken to be: looking again costs a request in vain, and
-/// who polls every ten minutes shall get round its shards meanwhile.
-const LONG_INDEX_FOR: Millis = Millis::from_secs(3_600);
 /// How long a function trusts an API key that it has read: a revoked key may open for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
 /// First segment of the Telegram webhook's path where the deployment says nothing else.
@@ -114,10 +108,6 @@ pub struct App {
     pub(crate) api_keys: Cache<String, ApiKey>,
     pub(crate) signing_keys: Cache<(), SigningKeys>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
-    /// Workers without a conversation whose last poll found nothing.
-    pub(crate) idlers: Cache<WorkerId, Idler>,
-    /// That the ready index is too long to be read at a glance.
-    pub(crate) long_index: Cache<(), ()>,
 }
 
 impl App {
@@ -162,9 +152,7 @@ impl App {
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
             signing_keys: Cache::new(KEYS_GOOD_FOR),
-            signs_of_life: Cache::new(SIGN_OF_LIFE_EVERY),
-            idlers: Cache::new(IDLER_FOR),
-            long_index: Cache::new(LONG_INDEX_FOR),
+            signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
         })
     }
 

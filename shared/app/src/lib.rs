@@ -12,7 +12,6 @@ pub mod queue;
 pub mod settings;
 pub mod skills;
 pub mod telegram;
-pub mod wire;
 pub mod worker;
 
 pub use boot::{App, Boot, BootError};

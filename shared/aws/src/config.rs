@@ -1,4 +1,4 @@
-//! How AWS is reached from a function: TLS, timeouts, retries.
+//! How functions call AWS: TLS, timeouts and retries.
 
 use std::time::Duration;
 
@@ -10,38 +10,40 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::SdkConfig;
 
-/// TCP and TLS to an endpoint in our own region take tens of milliseconds, a few hundred on the small share of a
-/// processor that a cold function has. What takes longer will not come.
+/// TCP and TLS to an endpoint in the same region take tens of milliseconds, or a few hundred on the small CPU
+/// share of a cold function. A connection that takes longer than this usually never succeeds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One try, connecting included. DynamoDB answers in milliseconds, a batch of secrets in hundreds; a connection
-/// that died while the function was frozen says nothing at all, and must leave time for another try.
+/// The timeout of one attempt, including the connection. DynamoDB answers in milliseconds, a batch of secrets
+/// in hundreds. A connection that broke while the function was frozen gives no response at all, and must
+/// leave time for a second attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One call with all its tries. The shortest function that answers requests has 10 s (webhook, infra/template.yaml)
-/// and needs two calls in a row: even then it answers 5xx itself, with a request id and a line in the log, instead
-/// of being cut off by Lambda.
+/// The timeout of one call with all attempts. The shortest function that answers requests has 10 s (webhook,
+/// infra/template.yaml) and makes two calls in sequence. Even if both time out, the function answers 5xx
+/// itself, with a request id and a log line, and is not cut off by Lambda.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_500);
 
-/// Failures that come at once (throttling, a reset connection) are tried three times; slow ones fit twice into
-/// [`OPERATION_TIMEOUT`]. Whoever called us tries again as well, so more would multiply the load of an outage. The
-/// SDK's bucket of tokens, one for each service in a process, is left as it is: every further try takes some of its 500,
-/// success gives them back, and when there are none, a call is tried once.
-const ATTEMPTS_MAX: u32 = 3;
+/// Failures that occur at once (throttling, a reset connection) are attempted three times; slow attempts fit
+/// twice into [`OPERATION_TIMEOUT`]. The caller retries as well, so more attempts would multiply the load
+/// during an outage. The SDK's token bucket is unchanged: it has 500 tokens per service and process, every
+/// retry takes some of them, every success returns them, and an empty bucket allows no retries.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// The SDK waits a random part of this before the second try, and of twice this before the third. Its default of
-/// one second is meant for batch work, not for somebody who waits.
+/// The SDK waits a random part of this before the second attempt, and of twice this before the third. The
+/// SDK's default of one second suits batch work, but not a waiting user.
 const BACKOFF_INITIAL: Duration = Duration::from_millis(50);
 
-/// Above any wait that [`ATTEMPTS_MAX`] leads to; a ceiling should that number grow.
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// An upper limit of the backoff. It is above any wait that [`MAX_ATTEMPTS`] leads to.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The SDK's configuration for a function: the environment's region, credentials and `AWS_ENDPOINT_URL` (so that
-/// `cargo lambda watch` talks to a running `agent-factory dev`), rustls with ring, and our timeouts and retries.
+/// Returns the SDK configuration of a function: region, credentials and `AWS_ENDPOINT_URL` from the
+/// environment (so that `cargo lambda watch` uses a running `agent-factory dev`), rustls with ring, and the
+/// timeouts and retries of this module.
 ///
-/// Call it once per process: every client made from it shares one pool of connections, which outlive a request, so that
-/// only the first pays for TLS. Tries are repeated after timeouts too, whose outcome is unknown; every write of ours is
-/// safe to send twice.
+/// Call it once per process. All clients made from it share one connection pool that outlives a request, so
+/// that only the first request pays for TLS. The SDK also retries after timeouts, whose result is unknown;
+/// every write of this system is safe to repeat.
 pub async fn sdk_config() -> SdkConfig {
     let http_client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let loader = aws_config::defaults(BehaviorVersion::latest())
@@ -51,8 +53,8 @@ pub async fn sdk_config() -> SdkConfig {
     loader.load().await
 }
 
-/// How long AWS may take. The client has no read timeout of its own: it would count from the same moment as that of the
-/// whole try, connecting included, and so be a second name for it.
+/// Returns the timeouts of AWS calls. There is no separate read timeout, because it would start at the same
+/// moment as the attempt timeout.
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -61,16 +63,16 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// How often a call is tried. The mode is *standard* and not *adaptive*: adaptive slows a client down by the rate that
-/// it measured itself, and an instance that serves one request at a time measures nothing; what it held back would be
-/// the one request that somebody waits for.
+/// Returns the retry configuration. The mode is *standard* and not *adaptive*: adaptive mode limits a client
+/// by the rate that it measures itself. An instance that serves one request at a time measures no useful
+/// rate, and would delay the one request that a user waits for.
 ///
-/// A `TransactionConflict`, and whatever cancels a transaction, is no error that the SDK tries again. The store does.
+/// The SDK does not retry a `TransactionConflict` or another cancelled transaction. The store does.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS_MAX)
+        .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(BACKOFF_INITIAL)
-        .with_max_backoff(BACKOFF_MAX)
+        .with_max_backoff(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -78,14 +80,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_connection_leaves_time_for_another_try() {
+    fn a_hanging_connection_leaves_time_for_a_second_attempt() {
         assert!(CONNECT_TIMEOUT < ATTEMPT_TIMEOUT);
         assert!(ATTEMPT_TIMEOUT * 2 + BACKOFF_INITIAL < OPERATION_TIMEOUT);
     }
 
     #[test]
-    fn failures_that_come_at_once_are_tried_as_often_as_may_be() {
-        let waits: Duration = (0..ATTEMPTS_MAX - 1).map(|n| BACKOFF_INITIAL * 2_u32.pow(n)).sum();
+    fn immediate_failures_use_all_attempts_within_the_timeout() {
+        let waits: Duration = (0..MAX_ATTEMPTS - 1).map(|n| BACKOFF_INITIAL * 2_u32.pow(n)).sum();
         assert!(waits < OPERATION_TIMEOUT / 10, "{waits:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! AWS as the functions use it: clients with timeouts chosen on purpose, secrets and objects.
+//! AWS clients for the functions: configuration, secrets and objects.
 
 mod config;
 pub mod objects;

@@ -1,9 +1,10 @@
-//! The bucket: presigned URLs for those who carry files, and what is needed to check and remove them.
+//! The bucket: presigned URLs for uploads and downloads, and operations that check and delete objects.
 //!
-//! Files do not pass through functions, but for what published images upload. Whoever else uploads gets a URL that takes
-//! one body only: its size and SHA-256 are signed in, and S3 refuses another one.
+//! Files do not pass through functions, except for uploads of published images. Any other uploader gets a
+//! presigned URL that accepts exactly one body: its size and SHA-256 are signed, and S3 refuses another body.
 //!
-//! URLs age by the machine's clock, the only one that S3 goes by: presigning must not see a virtual clock.
+//! Presigned URLs expire by the machine's clock, because S3 uses the real time. Presigning must not use a
+//! virtual clock.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::timeouts;
 
-/// What a small function sends to S3 at the least.
-const BYTES_PER_SECOND_MIN: u64 = 4 * 1024 * 1024;
+/// The minimum rate at which a small function uploads to S3.
+const MIN_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// A failed call to S3, or a URL that could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,9 @@ const BYTES_PER_SECOND_MIN: u64 = 4 * 1024 * 1024;
 pub struct ObjectsError {
     /// The operation.
     operation: &'static str,
-    /// Which object.
+    /// The object key.
     key: String,
-    /// What S3 or the connection said.
+    /// The error message of S3 or of the connection.
     message: String,
 }
 
@@ -47,12 +48,13 @@ impl ObjectsError {
     }
 }
 
-/// A request that somebody without AWS credentials can send. It is a secret: `Debug` does not show its URL.
+/// A request that a client without AWS credentials can send. It is a secret, so `Debug` does not show its
+/// URL.
 #[derive(Clone)]
 pub struct Presigned {
-    /// Where to send it.
+    /// The URL.
     pub url: String,
-    /// Headers that belong to what was signed, and must be sent along.
+    /// Headers that are part of the signature and must be sent.
     pub headers: Vec<(String, String)>,
 }
 
@@ -62,7 +64,7 @@ impl std::fmt::Debug for Presigned {
     }
 }
 
-/// The bucket.
+/// A bucket.
 #[derive(Clone, Debug)]
 pub struct Objects {
     client: Client,
@@ -70,15 +72,15 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The bucket named `bucket`.
+    /// Creates a client for the bucket `bucket`.
     pub fn new(config: &SdkConfig, bucket: impl Into<String>) -> Self {
         Self { client: Client::new(config), bucket: bucket.into() }
     }
 
-    /// A request that puts exactly this content under `key`, said to be of this type.
+    /// Presigns a PUT of exactly this content with this content type under `key`.
     ///
     /// # Errors
-    /// When it cannot be signed.
+    /// Returns an error if the request cannot be signed.
     pub async fn put_url(
         &self,
         key: &str,
@@ -88,7 +90,7 @@ impl Objects {
     ) -> Result<Presigned, ObjectsError> {
         const OPERATION: &str = "signing a PUT";
         let size = i64::try_from(content.size_bytes)
-            .map_err(|_| ObjectsError::new(OPERATION, key, "it is too large"))?;
+            .map_err(|_| ObjectsError::new(OPERATION, key, "the object is too large"))?;
         let request = self
             .client
             .put_object()
@@ -103,10 +105,10 @@ impl Objects {
         Ok(Presigned { url: signed.uri().to_owned(), headers: headers.collect() })
     }
 
-    /// A URL that answers a plain GET with what is under `key`.
+    /// Presigns a GET of the object under `key`.
     ///
     /// # Errors
-    /// When it cannot be signed.
+    /// Returns an error if the request cannot be signed.
     pub async fn get_url(&self, key: &str, good_for: Millis) -> Result<String, ObjectsError> {
         const OPERATION: &str = "signing a GET";
         let request = self.client.get_object().bucket(&self.bucket).key(key);
@@ -115,11 +117,11 @@ impl Objects {
         Ok(signed.uri().to_owned())
     }
 
-    /// Puts `body`, which is `content`, under `key`; `false` when something was there, which stays. That may be the same,
-    /// by an earlier sending.
+    /// Puts `body`, whose size and digest are `content`, under `key`. Returns `false` if an object exists
+    /// already; it is not replaced. It may be the same object from an earlier attempt.
     ///
     /// # Errors
-    /// When S3 cannot answer.
+    /// Returns an error if S3 does not answer.
     pub async fn put_if_absent(
         &self,
         key: &str,
@@ -142,10 +144,10 @@ impl Objects {
         }
     }
 
-    /// What is really there; `None` when nothing is.
+    /// Returns the size and digest of the object under `key`; `None` if there is none.
     ///
     /// # Errors
-    /// When S3 cannot answer.
+    /// Returns an error if S3 does not answer.
     pub async fn stored(&self, key: &str) -> Result<Option<Stored>, ObjectsError> {
         const OPERATION: &str = "HeadObject";
         let request = self.client.head_object().bucket(&self.bucket).key(key);
@@ -155,15 +157,17 @@ impl Objects {
             Err(error) => return Err(ObjectsError::of(OPERATION, key, &error)),
         };
         let size_bytes = head.content_length().and_then(|size| u64::try_from(size).ok());
-        let size_bytes = size_bytes.ok_or_else(|| ObjectsError::new(OPERATION, key, "it names no size"))?;
+        let size_bytes =
+            size_bytes.ok_or_else(|| ObjectsError::new(OPERATION, key, "the response has no size"))?;
         match head.checksum_sha256().and_then(in_hex) {
             Some(sha256) => Ok(Some(Stored { size_bytes, sha256 })),
             None => self.hashed(key).await,
         }
     }
 
-    /// The same by reading it: S3 keeps a checksum only with what was put with one. On AWS that is everything that
-    /// came by our URLs; the S3 of one machine forgets it when it refuses a body, which it keeps all the same.
+    /// Computes the size and digest by reading the object. S3 has a checksum only for objects that were put
+    /// with one. On AWS these are all objects uploaded by presigned URLs. The local S3 emulator loses the
+    /// checksum of a body that it refuses but keeps.
     async fn hashed(&self, key: &str) -> Result<Option<Stored>, ObjectsError> {
         const OPERATION: &str = "GetObject";
         let mut body = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
@@ -180,10 +184,10 @@ impl Objects {
         Ok(Some(Stored { size_bytes, sha256: hex_of(hash) }))
     }
 
-    /// Removes what is under `key`. What is not there is gone.
+    /// Deletes the object under `key`. A missing object is not an error.
     ///
     /// # Errors
-    /// When S3 cannot answer.
+    /// Returns an error if S3 does not answer.
     pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         match sent {
@@ -194,22 +198,22 @@ impl Objects {
     }
 }
 
-/// How long a call may take that sends so many bytes: as any, and the time that the bytes take.
+/// The timeouts of a call that uploads this many bytes: the usual ones plus the upload time.
 fn timeouts_for(size_bytes: u64) -> TimeoutConfig {
-    let longer = Duration::from_secs(size_bytes / BYTES_PER_SECOND_MIN);
+    let longer = Duration::from_secs(size_bytes / MIN_BYTES_PER_SECOND);
     let mut patient = timeouts().to_builder();
     patient.set_operation_attempt_timeout(timeouts().operation_attempt_timeout().map(|t| t + longer));
     patient.set_operation_timeout(timeouts().operation_timeout().map(|t| t + longer));
     patient.build()
 }
 
-/// What `body` would be in the bucket.
+/// Returns the size and digest of `body`.
 pub fn measured(body: &[u8]) -> Stored {
     Stored { size_bytes: body.len() as u64, sha256: hex_of(Sha256::new_with_prefix(body)) }
 }
 
 fn hex_of(hash: Sha256) -> Sha256Hex {
-    Sha256Hex::parse(HEXLOWER.encode(&hash.finalize())).expect("it is one")
+    Sha256Hex::parse(HEXLOWER.encode(&hash.finalize())).expect("a SHA-256 digest is valid hex")
 }
 
 fn lasting(operation: &'static str, key: &str, good_for: Millis) -> Result<PresigningConfig, ObjectsError> {
@@ -217,13 +221,14 @@ fn lasting(operation: &'static str, key: &str, good_for: Millis) -> Result<Presi
         .map_err(|e| ObjectsError::of(operation, key, &e))
 }
 
-/// As S3 wants it.
+/// Converts a digest to base64, as S3 requires it.
 fn in_base64(sha256: &Sha256Hex) -> String {
     let bytes = HEXLOWER.decode(sha256.as_str().as_bytes()).expect("checked when it was made");
     BASE64.encode(&bytes)
 }
 
-/// As everybody else writes it; `None` when that is no SHA-256 (of an upload in parts, S3 answers another hash).
+/// Converts a digest from base64; `None` if it is not a SHA-256 (S3 returns another hash for a multipart
+/// upload).
 fn in_hex(base64: &str) -> Option<Sha256Hex> {
     let bytes = BASE64.decode(base64.as_bytes()).ok()?;
     Sha256Hex::parse(HEXLOWER.encode(&bytes)).ok()
@@ -234,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checksum_survives_being_written_as_s3_wants_it() {
+    fn a_checksum_survives_the_conversion_to_base64() {
         let sha256 = Sha256Hex::parse("0f".repeat(32)).unwrap();
         assert_eq!(in_hex(&in_base64(&sha256)), Some(sha256));
         assert_eq!(in_hex("JwQvTm7KfQsqfuQCbfLs+g==-2"), None);
@@ -242,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_presigned_request_does_not_show_itself() {
+    fn debug_of_a_presigned_request_hides_its_url() {
         let presigned = Presigned { url: "https://signature".into(), headers: vec![] };
         assert!(!format!("{presigned:?}").contains("signature"));
     }

@@ -1,69 +1,70 @@
-//! Agent profiles, their bots, and who talks to them.
+//! Agent profiles, their bots, and the users who talk to them.
 
 use crate::bridge::BridgeConfig;
 use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef};
 use crate::time::{Millis, Timestamp};
 
-/// How long the previous webhook secret stays good after a rotation: updates already on their way carry it.
+/// How long the previous webhook secret is accepted after a rotation. Updates that are already in transit
+/// carry it.
 pub const PREVIOUS_WEBHOOK_SECRET: Millis = Millis::from_secs(600);
 
 /// An agent profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentProfile {
-    /// Its key.
+    /// The agent key.
     pub key: AgentKey,
-    /// What people see.
+    /// The name shown to people.
     pub display_name: Option<String>,
-    /// Its version, in its author's words.
+    /// The version, as its author writes it.
     pub version: String,
-    /// Whether it takes messages.
+    /// Whether the agent accepts messages.
     pub enabled: bool,
-    /// Names of the secrets it uses.
+    /// Names of the secrets that the agent uses.
     pub secrets_ref: Vec<SecretRef>,
-    /// Its Telegram bot.
+    /// The Telegram bot of the agent.
     pub bot: Option<BotName>,
-    /// How it reaches its app's tools.
+    /// How the agent reaches the tools of its consumer app.
     pub bridge: Option<BridgeConfig>,
-    /// When it was last changed.
+    /// When the profile was last changed.
     pub updated_at: Timestamp,
 }
 
 /// A bot as Telegram names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BotName {
-    /// Its numeric id.
+    /// The numeric bot id.
     pub identity: BotIdentity,
-    /// Its user name.
+    /// The user name of the bot.
     pub username: String,
 }
 
-/// The secret ref under which an agent's bot token is kept.
+/// The secret that contains the bot token of an agent.
 ///
 /// # Panics
-/// Never: an agent key is shorter than a secret ref may be, and of the same characters.
+/// Never: an agent key is shorter than a secret ref, and consists of the same characters.
 pub fn bot_token_ref(agent: &AgentKey) -> SecretRef {
     SecretRef::parse(format!("telegram.botToken.{agent}"))
         .expect("an agent key is made of secret ref characters")
 }
 
-/// A bot and how its webhook is recognised.
+/// A bot, and the data that authenticates its webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bot {
-    /// Its numeric id.
+    /// The numeric bot id.
     pub identity: BotIdentity,
-    /// Its user name.
+    /// The user name of the bot.
     pub username: String,
-    /// The agent it belongs to.
+    /// The agent that the bot belongs to.
     pub agent: AgentKey,
     /// SHA-256 of the webhook's secret token, once the webhook is configured.
     pub secret_hash: Option<[u8; 32]>,
-    /// The one before, and until when it is accepted.
+    /// The previous secret, and until when it is accepted.
     pub previous_secret: Option<([u8; 32], Timestamp)>,
-    /// When the webhook was last seen to be set to our URL.
+    /// When the webhook was last confirmed to point to this deployment's URL.
     pub ready_at: Option<Timestamp>,
 }
 
-/// Where a binding came from.
+/// The origin of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingSource {
     /// An operator.
@@ -84,7 +85,7 @@ impl BindingSource {
         }
     }
 
-    /// Reads a stored source.
+    /// Parses a stored source.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Manual, Self::TelegramPairing, Self::Api].into_iter().find(|s| s.as_str() == text)
     }
@@ -95,33 +96,33 @@ impl BindingSource {
 pub struct Binding {
     /// The user.
     pub user: ConsumerUserId,
-    /// The agent they talk to.
+    /// The agent that the user talks to.
     pub agent: AgentKey,
-    /// Their conversation; the same for good, whatever is paired.
+    /// The conversation of the user. It stays the same when the user pairs again.
     pub conversation: ConversationId,
-    /// Where they are on Telegram.
+    /// The Telegram account of the user.
     pub telegram: Option<TelegramIdentity>,
-    /// Where the binding came from.
+    /// The origin of the binding.
     pub source: BindingSource,
-    /// Since when it holds.
+    /// When the binding was made.
     pub bound_at: Timestamp,
 }
 
 /// A person on Telegram, as one bot sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TelegramIdentity {
-    /// Which bot.
+    /// The bot.
     pub bot: BotIdentity,
-    /// Their user id.
+    /// The Telegram user id.
     pub user: Option<String>,
-    /// Their private chat with the bot.
+    /// The private chat of the person with the bot.
     pub chat: Option<String>,
 }
 
 /// The conversation of a user with an agent.
 ///
 /// # Errors
-/// `InvalidId` when both names together are too long for a conversation id.
+/// Returns `InvalidId` if both names together are too long for a conversation id.
 pub fn conversation_of(
     agent: &AgentKey,
     user: &ConsumerUserId,

@@ -6,31 +6,31 @@
 //!                                └── refused, too large, too late ──▶ failed
 //! ```
 //!
-//! A message whose attachments are pending keeps its place in its conversation and is not claimed, for `WAIT_MAX` at
-//! most; then it goes on without them. `ready` and `failed` are written once, all attachments of a message together;
-//! `expired` is derived from the clock, so that nothing is written when it comes.
+//! A message with pending attachments keeps its position in its conversation and is not claimed for up to
+//! `MAX_WAIT`. After that, it runs without them. `ready` and `failed` are written once, for all attachments
+//! of a message together. `expired` is derived from the clock and never written.
 
 use crate::ids::{ContentType, StorageId};
 use crate::time::{Millis, Timestamp};
 
 /// How long a message waits for its attachments.
-pub const WAIT_MAX: Millis = Millis::from_secs(60);
+pub const MAX_WAIT: Millis = Millis::from_secs(60);
 /// The largest file that a bot can download from Telegram (Bot API, `getFile`).
-pub const SIZE_BYTES_MAX: u64 = 20 * 1024 * 1024;
+pub const MAX_SIZE_BYTES: u64 = 20 * 1024 * 1024;
 
-/// Why an attachment failed that did not come within `WAIT_MAX`.
+/// The reason of an attachment that was not fetched within `MAX_WAIT`.
 pub const TOO_LATE: &str = "its message did not wait for it any longer";
 
-/// What kind of file it is.
+/// The kind of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachmentKind {
-    /// A photo, in the largest of its sizes.
+    /// A photo, in its largest size.
     Photo,
     /// A video.
     Video,
     /// Music.
     Audio,
-    /// A spoken message.
+    /// A voice message.
     Voice,
     /// Any file.
     Document,
@@ -50,50 +50,50 @@ impl AttachmentKind {
         }
     }
 
-    /// Reads a kind.
+    /// Parses a kind.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// One file of a message.
+/// A file of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// What kind of file it is.
+    /// The kind of the attachment.
     pub kind: AttachmentKind,
-    /// What the bot that got the message fetches it by; no other bot can.
+    /// The Telegram file id. Only the bot that received the message can fetch the file with it.
     pub telegram_file_id: String,
-    /// The name that the sender gave it.
+    /// The file name given by the sender.
     pub file_name: Option<String>,
-    /// What it is, as far as that is known.
+    /// The media type, if known.
     pub content_type: Option<ContentType>,
-    /// Its size: what Telegram said, and what came once it is ready.
+    /// The size: as reported by Telegram, and the actual size once the attachment is ready.
     pub size_bytes: Option<u64>,
-    /// Where it stands.
+    /// The state of the attachment.
     pub state: AttachmentState,
 }
 
-/// Where an attachment stands.
+/// The state of an attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachmentState {
-    /// It has not been fetched yet.
+    /// The attachment has not been fetched yet.
     Pending,
-    /// It lies in the bucket.
+    /// The file is in the bucket.
     Ready {
-        /// Under which id.
+        /// The storage id.
         storage: StorageId,
-        /// Until when.
+        /// When the file expires.
         expires_at: Timestamp,
     },
-    /// It could not be fetched.
+    /// The attachment could not be fetched.
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Attachment {
-    /// Where it stands, in the system's words: `pending`, `ready`, `expired` or `failed`.
+    /// The status as shown: `pending`, `ready`, `expired` or `failed`.
     pub fn status(&self, now: Timestamp) -> &'static str {
         match &self.state {
             AttachmentState::Pending => "pending",
@@ -103,30 +103,31 @@ impl Attachment {
         }
     }
 
-    /// Whether it is still to be fetched.
+    /// Whether the attachment must still be fetched.
     pub fn is_pending(&self) -> bool {
         self.state == AttachmentState::Pending
     }
 
-    /// The attachment as it came from Telegram: pending, unless it is known to be larger than a bot can download.
+    /// The attachment as received from Telegram. It is pending, or failed if it is known to be larger than a
+    /// bot can download.
     #[must_use]
-    pub fn as_it_came(self) -> Self {
+    pub fn received(self) -> Self {
         match self.size_bytes {
-            Some(bytes) if bytes > SIZE_BYTES_MAX => self.failed(too_large(bytes)),
+            Some(bytes) if bytes > MAX_SIZE_BYTES => self.failed(too_large(bytes)),
             _ => Self { state: AttachmentState::Pending, ..self },
         }
     }
 
-    /// The attachment, given up.
+    /// Returns the attachment in state `Failed`.
     #[must_use]
     pub fn failed(self, reason: String) -> Self {
         Self { state: AttachmentState::Failed { reason }, ..self }
     }
 }
 
-/// Why a file of this size is not fetched.
+/// The reason why a file of this size is not fetched.
 pub fn too_large(bytes: u64) -> String {
-    format!("it is {bytes} bytes; a bot can download at most {SIZE_BYTES_MAX}")
+    format!("it is {bytes} bytes; a bot can download at most {MAX_SIZE_BYTES}")
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_read_back() {
+    fn every_kind_survives_being_stored() {
         for kind in AttachmentKind::ALL {
             assert_eq!(AttachmentKind::parse(kind.as_str()), Some(kind));
         }
@@ -153,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bot_cannot_download_has_failed_when_it_comes() {
+    fn an_attachment_too_large_to_download_fails_on_arrival() {
         let now = Timestamp::from_millis(1);
-        assert_eq!(attachment(Some(SIZE_BYTES_MAX)).as_it_came().status(now), "pending");
-        assert_eq!(attachment(None).as_it_came().status(now), "pending");
-        assert_eq!(attachment(Some(SIZE_BYTES_MAX + 1)).as_it_came().status(now), "failed");
+        assert_eq!(attachment(Some(MAX_SIZE_BYTES)).received().status(now), "pending");
+        assert_eq!(attachment(None).received().status(now), "pending");
+        assert_eq!(attachment(Some(MAX_SIZE_BYTES + 1)).received().status(now), "failed");
     }
 
     #[test]
-    fn an_attachment_expires_by_the_clock_alone() {
+    fn an_attachment_expires_by_the_clock_without_a_write() {
         let expires_at = Timestamp::from_millis(5);
         let storage = StorageId::parse("abcdefghijklmnopqrstuvwx23.01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
         let ready = Attachment { state: AttachmentState::Ready { storage, expires_at }, ..attachment(None) };

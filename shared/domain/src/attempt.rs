@@ -1,48 +1,49 @@
-//! Attempts: each claim of a message, told when it has ended.
+//! Attempts: one record per claim of a message, written when the attempt has ended.
 
 use crate::ids::{Fence, WorkerId};
 use crate::time::Timestamp;
 
-/// Attempts of a message that are remembered, the newest. Four times the default of `retry.maxAttempts`; each takes up
-/// to 1 KB of the message's item, which is billed with every write of it.
+/// How many of the newest attempts of a message are kept. This is four times the default of
+/// `retry.maxAttempts`. Each attempt takes up to 1 KB of the message's item, and every write of the item is
+/// billed by its size.
 pub const ATTEMPTS_KEPT: usize = 20;
 
 /// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// The fence of its claim.
+    /// The fence of the claim.
     pub fence: Fence,
-    /// Which one it was, from 1; a dead letter that is retried begins anew.
+    /// The number of the attempt, from 1. It starts again when a dead letter is retried.
     pub number: u32,
-    /// Who held the lease.
+    /// The worker that held the lease.
     pub worker: WorkerId,
     /// When it was claimed.
     pub claimed_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// What became of the message.
+    /// The state of the message after the attempt.
     pub end: AttemptEnd,
-    /// Who ended it.
+    /// Who ended the attempt.
     pub ended_by: EndedBy,
-    /// Why it ended without success, cut short.
+    /// Why the attempt ended without success, truncated.
     pub error: Option<String>,
 }
 
-/// What an attempt left its message as.
+/// The state in which an attempt leaves its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
-    /// Done.
+    /// The message is done.
     Done,
-    /// Waiting for its retry.
+    /// The message waits for its retry.
     Requeued,
-    /// A dead letter.
+    /// The message is a dead letter.
     DeadLetter,
-    /// Cancelled.
+    /// The message is cancelled.
     Cancelled,
 }
 
 impl AttemptEnd {
-    /// The end as it is stored and shown.
+    /// The state as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             AttemptEnd::Done => "done",
@@ -52,7 +53,7 @@ impl AttemptEnd {
         }
     }
 
-    /// Reads a stored end.
+    /// Parses a stored state.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Done, Self::Requeued, Self::DeadLetter, Self::Cancelled]
             .into_iter()
@@ -63,16 +64,16 @@ impl AttemptEnd {
 /// Who ended a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndedBy {
-    /// Its holder.
+    /// The worker that held the lease.
     Worker,
-    /// Recovery: the lease had expired, or its worker was gone.
+    /// Recovery, because the lease had expired or the worker was gone.
     Recovery,
     /// An operator, who freed the conversation.
     Operator,
 }
 
 impl EndedBy {
-    /// The word as it is stored and shown.
+    /// The value as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             EndedBy::Worker => "worker",
@@ -81,7 +82,7 @@ impl EndedBy {
         }
     }
 
-    /// Reads a stored word.
+    /// Parses a stored value.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Worker, Self::Recovery, Self::Operator].into_iter().find(|e| e.as_str() == text)
     }

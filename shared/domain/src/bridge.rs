@@ -1,24 +1,24 @@
-//! Agent-bridge: how an agent's skills reach the tools of its consumer app.
+//! Agent bridge: how the skills of an agent reach the tools of its consumer app.
 //!
-//! A profile says what is no secret and names secrets; what it leaves open is looked for in secrets with agreed names.
-//! Nothing here calls anybody: values are stored, found and handed on.
+//! A profile contains the values that are not secret, and names secrets. Missing values are read from secrets
+//! with conventional names. This module makes no calls: values are stored, looked up and passed on.
 
 use crate::ids::{AgentKey, SecretRef};
 
-/// Something that bridge skills need to know. Each is looked for on its own.
+/// A value that bridge skills need. Each value is looked up separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BridgeField {
-    /// Where the app takes calls.
+    /// The URL of the app.
     BaseUrl,
-    /// The same for several apps, as a JSON object of URLs by app.
+    /// The URLs of several apps, as a JSON object keyed by app.
     BaseUrlMapJson,
-    /// Who calls.
+    /// The id of the calling service.
     ServiceId,
-    /// The app.
+    /// The key of the app.
     AppKey,
-    /// The key of who calls.
+    /// The secret key of the calling service.
     ServiceKey,
-    /// What links accounts; one for the whole deployment.
+    /// The secret for linking accounts. There is one for the whole deployment.
     LinkingSharedSecret,
 }
 
@@ -34,33 +34,33 @@ impl BridgeField {
         }
     }
 
-    /// The secret that holds it for every agent.
+    /// The secret that contains the value for every agent.
     ///
     /// # Panics
-    /// Never: the name is made of secret ref characters.
+    /// Never: the name consists of secret ref characters.
     pub fn global_ref(self) -> SecretRef {
         SecretRef::parse(format!("agent-bridge.{}", self.name())).expect("it is a secret ref")
     }
 
-    /// The secret that holds it for one agent.
+    /// The secret that contains the value for one agent.
     ///
     /// # Panics
-    /// Never: an agent key is made of secret ref characters, and short enough.
+    /// Never: an agent key consists of secret ref characters and is short enough.
     pub fn agent_ref(self, agent: &AgentKey) -> SecretRef {
         SecretRef::parse(format!("agent-bridge.{}.{agent}", self.name())).expect("it is a secret ref")
     }
 }
 
-/// What a profile says of its bridge. It names secrets and holds none.
+/// The bridge section of a profile. It names secrets and contains none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BridgeConfig {
-    /// Whether the agent has its bridge; the rest is kept while it has not.
+    /// Whether the bridge is on. The other fields are kept while it is off.
     pub enabled: bool,
-    /// Where the app takes calls.
+    /// The URL of the app.
     pub base_url: Option<String>,
-    /// Who calls.
+    /// The id of the calling service.
     pub service_id: Option<String>,
-    /// The app.
+    /// The key of the app.
     pub app_key: Option<String>,
     /// The secret with the service key.
     pub service_key_ref: Option<SecretRef>,
@@ -69,7 +69,7 @@ pub struct BridgeConfig {
 }
 
 impl BridgeConfig {
-    /// What the profile itself says of `field`; it wins over every secret.
+    /// Returns the value of `field` in the profile. It takes precedence over every secret.
     pub fn value(&self, field: BridgeField) -> Option<&str> {
         match field {
             BridgeField::BaseUrl => self.base_url.as_deref(),
@@ -79,8 +79,9 @@ impl BridgeConfig {
         }
     }
 
-    /// The secrets that may hold the agent's own `field`, the first that has a value wins: the one that the profile
-    /// names, then the agent's by its agreed name. None are needed where the profile has the value itself.
+    /// Returns the agent's own secrets that may contain `field`; the first one with a value wins. The secret
+    /// named in the profile comes first, then the agent's secret with the conventional name. The list is
+    /// empty if the profile contains the value itself.
     pub fn own_refs(&self, field: BridgeField, agent: &AgentKey) -> Vec<SecretRef> {
         if self.value(field).is_some() || field == BridgeField::LinkingSharedSecret {
             return Vec::new();
@@ -93,7 +94,7 @@ impl BridgeConfig {
         named.into_iter().chain([field.agent_ref(agent)]).collect()
     }
 
-    /// The same, and last the one for every agent.
+    /// Returns the same list followed by the secret for every agent.
     pub fn refs(&self, field: BridgeField, agent: &AgentKey) -> Vec<SecretRef> {
         let mut refs = self.own_refs(field, agent);
         if self.value(field).is_none() {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_looked_for_in_the_named_secret_then_the_agents_then_the_global_one() {
+    fn a_value_is_read_from_the_named_secret_then_the_agents_then_the_global_one() {
         let config = BridgeConfig {
             service_key_ref: Some(SecretRef::parse("crm.key").unwrap()),
             base_url_map_ref: Some(SecretRef::parse("crm.urls").unwrap()),
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_profile_says_itself_needs_no_secret() {
+    fn a_value_in_the_profile_needs_no_secret() {
         let config = BridgeConfig {
             base_url: Some("https://crm.example".into()),
             service_id: Some("crm".into()),
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_agent_key_still_makes_a_secret_ref() {
+    fn the_longest_agent_key_makes_a_valid_secret_ref() {
         let agent = AgentKey::parse("a".repeat(64)).unwrap();
         assert!(BridgeField::BaseUrlMapJson.agent_ref(&agent).as_str().ends_with(agent.as_str()));
     }

@@ -1,16 +1,17 @@
-//! How much of a conversation's history goes into one answer: whole entries, newest first, until a limit is reached.
+//! The budget of conversation history in one response: whole entries, the newest first, up to a limit.
 
 use crate::message::HistoryEntry;
 
-/// Bytes that all entries of one answer may take. A function's answer may have 6 MB; 4 MB leave room for the payload,
-/// which an answer to a poll holds twice (at most 1 MB), and for pending tool calls (0.7 MB).
-pub const HISTORY_ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// What an entry takes in an answer besides its content: names, role, time and punctuation.
+/// Most bytes that all entries of one response may take. A function response is limited to 6 MB. The rest is
+/// left for the payload, which a poll response contains twice (at most 1 MB), and for pending tool calls (0.7
+/// MB).
+pub const MAX_HISTORY_ANSWER_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of an entry besides its content: field names, role, time and punctuation.
 const ENVELOPE_BYTES: u64 = 96;
 
-/// What may still be taken, newest entries first. The newest entry is always taken: an agent without the last thing
-/// said is worse than one over budget. Where the first entry does not fit, everything older stays out as well, so
-/// that no gap is left.
+/// The remaining budget. Entries are offered from the newest to the oldest. The newest entry is always
+/// accepted, because an agent that lacks the last message is worse than a response over budget. After the
+/// first entry that does not fit, all older entries are rejected, so that the history has no gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextBudget {
     entries: u64,
@@ -27,18 +28,18 @@ enum State {
 }
 
 impl ContextBudget {
-    /// At most `entries_max` entries of about `tokens_max` tokens together, which take `answer_bytes_max` bytes of an
-    /// answer.
-    pub const fn new(entries_max: u64, tokens_max: u64, answer_bytes_max: u64) -> Self {
+    /// Creates a budget of at most `max_entries` entries, about `max_tokens` tokens and `max_answer_bytes`
+    /// bytes of a response.
+    pub const fn new(max_entries: u64, max_tokens: u64, max_answer_bytes: u64) -> Self {
         Self {
-            entries: entries_max,
-            tokens: tokens_max,
-            answer_bytes: answer_bytes_max,
+            entries: max_entries,
+            tokens: max_tokens,
+            answer_bytes: max_answer_bytes,
             state: State::Untouched,
         }
     }
 
-    /// How many entries may still come.
+    /// The number of entries that may still be accepted.
     pub const fn entries_left(&self) -> u64 {
         match self.state {
             State::Spent => 0,
@@ -46,7 +47,7 @@ impl ContextBudget {
         }
     }
 
-    /// Takes the next older entry, or says that it and all before it stay out.
+    /// Returns whether the next older entry is accepted. If not, all entries before it are rejected, too.
     pub fn admits(&mut self, entry: &HistoryEntry) -> bool {
         let tokens = estimated_tokens(&entry.content);
         let bytes = answer_bytes(&entry.content) + ENVELOPE_BYTES;
@@ -64,13 +65,13 @@ impl ContextBudget {
     }
 }
 
-/// Four bytes a token, and four tokens for the envelope of an entry: the usual rule of thumb.
+/// Four bytes per token plus four tokens per entry: a common estimate.
 fn estimated_tokens(content: &str) -> u64 {
     content.len() as u64 / 4 + 4
 }
 
-/// Bytes that a text takes in a function's answer, which is JSON inside of JSON: what the inner escapes, the outer
-/// escapes again.
+/// The bytes that a text takes in a function response. The response is JSON inside JSON, so the characters
+/// that the inner JSON escapes are escaped again by the outer JSON.
 pub fn answer_bytes(text: &str) -> u64 {
     let bytes = |byte: u8| match byte {
         // `\\\"` and `\\\\`
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_always_comes_and_then_nothing_that_does_not_fit() {
+    fn the_newest_entry_is_always_accepted_and_the_first_that_does_not_fit_ends_the_history() {
         let large = "x".repeat(4_000);
         assert_eq!(admitted(ContextBudget::new(64, 10, ALL), &[&large, "y"]), 1);
         assert_eq!(admitted(ContextBudget::new(64, 100, ALL), &["x", &large, "y"]), 1, "no gap is left");

@@ -1,16 +1,16 @@
-//! Typed ids. Each is checked once, where it enters the system, and never a bare string after that.
+//! Typed ids. Each id is checked once, where it enters the system, and is never a bare string after that.
 
 use std::fmt;
 
 use crate::time::Timestamp;
 
-/// Why a text is not an id of its kind.
+/// The reason why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {rule}")]
 pub struct InvalidId {
-    /// Which id was asked for, in API words (`agentKey`).
+    /// The kind of id, as named in the API (`agentKey`).
     pub kind: &'static str,
-    /// The rule in words, fit for an error message.
+    /// The rule, in words for an error message.
     pub rule: &'static str,
 }
 
@@ -24,7 +24,7 @@ macro_rules! id {
             /// Checks and wraps `text`.
             ///
             /// # Errors
-            /// `InvalidId` naming the rule that `text` breaks.
+            /// Returns `InvalidId` with the rule that `text` breaks.
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
@@ -34,6 +34,14 @@ macro_rules! id {
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::parse(text)
             }
         }
 
@@ -58,33 +66,36 @@ fn printable(text: &str, max: usize) -> bool {
 fn token(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        // `.` and `..` mean folders wherever an id becomes part of a path.
+        // `.` and `..` mean folders if an id becomes part of a path.
         && text.bytes().any(|b| b != b'.')
 }
 
 id!(
-    /// A conversation, as callers name it: `user-agent:<agentKey>:<user>`, `telegram:<bot>:<chat>`, or their own.
+    /// A conversation id: `user-agent:<agentKey>:<user>`, `telegram:<bot>:<chat>`, or an id chosen by the
+    /// caller.
     ConversationId, "conversationId", "1 to 256 printable characters", |t| printable(t, 256)
 );
 id!(
-    /// A message. Its id is also its dedupe key: `tg:<bot>:<update>`, a hash of an idempotency key, or a ULID.
+    /// A message id. It is also the deduplication key: `tg:<bot>:<update>`, a hash of an idempotency key, or
+    /// a ULID.
     MessageId, "messageId", "1 to 128 letters, digits, ':', '.', '_' or '-'",
     |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'_' | b'-'))
 );
 id!(
-    /// An agent profile's key.
+    /// The key of an agent profile.
     AgentKey, "agentKey", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
 );
 id!(
-    /// A worker: one life of one machine. Never used again after it stopped.
+    /// A worker id. A worker is one life of one machine; its id is not used again after the worker has
+    /// stopped.
     WorkerId, "workerId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
 );
 id!(
-    /// A volume, as its provider names it.
+    /// A volume id, as its provider names it.
     VolumeId, "volumeId", "1 to 64 letters, digits, '.', '_' or '-'", |t| token(t, 64)
 );
 id!(
-    /// The consumer app's name for one of its users.
+    /// A user id of the consumer app.
     ConsumerUserId, "consumerUserId", "1 to 128 printable characters", |t| printable(t, 128)
 );
 id!(
@@ -92,37 +103,40 @@ id!(
     SecretRef, "secretRef", "1 to 200 letters, digits, '.', '_' or '-'", |t| token(t, 200)
 );
 id!(
-    /// A lease: it carries its conversation's key and fence, so that a call that names only a message finds both.
-    LeaseId, "leaseId", "a lease id as a claim answered it",
+    /// A lease id. It contains the conversation key and the fence, so that a call that names only a message
+    /// finds both.
+    LeaseId, "leaseId", "a lease id as returned by a claim",
     |t| t.len() <= 128 && LeaseParts::read(t).is_some()
 );
 id!(
-    /// A snapshot: it carries its conversation's key and fence, so that a call that names only the snapshot finds both.
-    SnapshotId, "snapshotId", "a snapshot id as its preparation answered it",
+    /// A snapshot id. It contains the conversation key and the fence, so that a call that names only the
+    /// snapshot finds both.
+    SnapshotId, "snapshotId", "a snapshot id as returned by prepare",
     |t| t.len() <= 96 && SnapshotParts::read(t).is_some()
 );
 id!(
-    /// A file that an agent has made or fetched: it carries the key of the conversation that it belongs to.
-    StorageId, "storageId", "a storage id as its upload answered it",
+    /// The id of a file that an agent made or fetched. It contains the key of the conversation that the file
+    /// belongs to.
+    StorageId, "storageId", "a storage id as returned by its upload",
     |t| t.split_once('.').is_some_and(|(key, place)| ConversationKey::parse(key).is_ok() && is_ulid(place))
 );
 id!(
-    /// What a file is, as HTTP names it.
+    /// A media type.
     ContentType, "contentType", "a media type such as image/png, at most 100 characters",
     |t| t.len() <= 100 && t.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && is_media_type(t)
 );
 id!(
-    /// A Telegram bot's numeric id, as text.
+    /// The numeric id of a Telegram bot, as text.
     BotIdentity, "botIdentity", "1 to 20 digits",
     |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
 );
 id!(
-    /// A short hash of a conversation id: the partition its items live in.
+    /// A short hash of a conversation id. It is the partition of the conversation's items.
     ConversationKey, "conversationKey", "26 letters and digits of base 32",
     |t| t.len() == 26 && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 );
 id!(
-    /// A global skill, and the name of its folder on a worker.
+    /// The slug of a global skill. It is also the name of the skill's folder on a worker.
     SkillSlug, "slug", "2 to 128 of a-z, 0-9, '-' and '_', beginning with a letter or digit",
     |t| (2..=128).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
@@ -134,7 +148,7 @@ id!(
     |t| t.len() <= 64 && semver::Version::parse(t).is_ok()
 );
 id!(
-    /// A SHA-256 in hex.
+    /// A SHA-256 digest in hex.
     Sha256Hex, "sha256", "64 hex digits in lower case",
     |t| t.len() == 64 && t.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
@@ -143,7 +157,7 @@ fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// RFC 9110, section 8.3.1: two tokens, and whatever parameters.
+/// RFC 9110, section 8.3.1: two tokens, followed by any parameters.
 fn is_media_type(text: &str) -> bool {
     let token = |t: &str| {
         !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
@@ -152,7 +166,7 @@ fn is_media_type(text: &str) -> bool {
     essence.split_once('/').is_some_and(|(kind, of)| token(kind) && token(of))
 }
 
-/// A fence: grows by one with every claim of its conversation and is never set back.
+/// A fence: a number that grows by one with every claim of its conversation and never decreases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
@@ -170,20 +184,20 @@ impl fmt::Display for Fence {
     }
 }
 
-/// What a lease id says: `<conversationKey>.<fence>.<firstFence>.<attempt>.<claimedAt>.<nonce>`.
+/// The parts of a lease id: `<conversationKey>.<fence>.<firstFence>.<attempt>.<claimedAt>.<nonce>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseParts {
-    /// The conversation that the lease is on.
+    /// The leased conversation.
     pub conversation: ConversationKey,
-    /// The fence that the lease was given.
+    /// The fence of this claim.
     pub fence: Fence,
-    /// The fence of the first claim of its message.
+    /// The fence of the first claim of the message.
     pub first_fence: Fence,
-    /// Which attempt of its message it is, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// When it was claimed: a completion tells it to the message without reading the lease.
+    /// When the lease was claimed. A completion writes it to the message without reading the lease.
     pub claimed_at: Timestamp,
-    /// Makes the id unguessable.
+    /// A random number that makes the id unguessable.
     pub nonce: u64,
 }
 
@@ -203,34 +217,34 @@ impl LeaseParts {
 }
 
 impl LeaseId {
-    /// The id that says `parts`.
+    /// Builds the id of `parts`.
     pub fn of(parts: &LeaseParts) -> Self {
         let LeaseParts { conversation, fence, first_fence, attempt, claimed_at, nonce } = parts;
         Self(format!("{conversation}.{fence}.{first_fence}.{attempt}.{claimed_at}.{nonce:016x}"))
     }
 
-    /// What the id says.
+    /// Returns the parts of the id.
     ///
     /// # Panics
-    /// Never: an id that does not parse is not made.
+    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> LeaseParts {
         LeaseParts::read(&self.0).expect("checked when the id was made")
     }
 }
 
-/// What a snapshot id says: `<conversationKey>.<fence>.<place>`.
+/// The parts of a snapshot id: `<conversationKey>.<fence>.<place>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotParts {
-    /// The conversation whose files it holds.
+    /// The conversation whose files the snapshot contains.
     pub conversation: ConversationKey,
-    /// Fence of the last claim before it was prepared.
+    /// The fence of the last claim before the snapshot was prepared.
     pub fence: Fence,
-    /// A ULID: orders the snapshots of one fence.
+    /// A ULID that orders the snapshots of one fence.
     pub place: String,
 }
 
 impl SnapshotParts {
-    /// Reads what an id says.
+    /// Parses an id.
     pub fn read(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '.');
         let parts = Self {
@@ -243,53 +257,53 @@ impl SnapshotParts {
 }
 
 impl SnapshotId {
-    /// The id that says `parts`; `None` when their place is no ULID.
+    /// Builds the id of `parts`; `None` if their place is not a ULID.
     pub fn of(parts: &SnapshotParts) -> Option<Self> {
         Self::parse(format!("{}.{}.{}", parts.conversation, parts.fence, parts.place)).ok()
     }
 
-    /// What the id says.
+    /// Returns the parts of the id.
     ///
     /// # Panics
-    /// Never: an id that does not parse is not made.
+    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> SnapshotParts {
         SnapshotParts::read(&self.0).expect("checked when the id was made")
     }
 }
 
 impl StorageId {
-    /// The id of a file of `conversation`; `None` when `place` is no ULID.
+    /// Builds the id of a file of `conversation`; `None` if `place` is not a ULID.
     pub fn of(conversation: &ConversationKey, place: &str) -> Option<Self> {
         Self::parse(format!("{conversation}.{place}")).ok()
     }
 
-    /// The conversation that the file belongs to, and its place among that one's files, a ULID.
+    /// Returns the conversation of the file, and the ULID of the file within it.
     ///
     /// # Panics
-    /// Never: an id that does not parse is not made.
+    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> (ConversationKey, &str) {
         let (key, place) = self.0.split_once('.').expect("checked when the id was made");
         (ConversationKey::parse(key).expect("checked when the id was made"), place)
     }
 }
 
-/// Where a conversation's history ended when a bundle was made: `<conversationKey>.<fence>.<place>`. History is filed
-/// in the order in which it was committed, so everything that has come since lies behind it.
+/// The end of a conversation's history at the time of a bundle: `<conversationKey>.<fence>.<place>`. History
+/// is filed in commit order, so every later entry sorts after the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryCursor {
-    /// Whose history it is.
+    /// The conversation.
     pub conversation: ConversationKey,
-    /// The claim that the newest entry was written under.
+    /// The claim under which the newest entry was written.
     pub fence: Fence,
-    /// That entry's place among those of its claim.
+    /// The position of that entry among the entries of its claim.
     pub place: String,
 }
 
 impl HistoryCursor {
-    /// Reads a cursor.
+    /// Parses a cursor.
     ///
     /// # Errors
-    /// `InvalidId` when `text` is not a cursor of a bundle.
+    /// Returns `InvalidId` if `text` is not a cursor of a bundle.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let read = || {
             let mut parts = text.splitn(3, '.');
@@ -300,7 +314,7 @@ impl HistoryCursor {
             let valid = digits.bytes().all(|b| b.is_ascii_digit());
             valid.then(|| Self { conversation, fence, place: place.to_owned() })
         };
-        read().ok_or(InvalidId { kind: "since", rule: "a cursor as a bundle answered it" })
+        read().ok_or(InvalidId { kind: "since", rule: "a cursor as returned in a bundle" })
     }
 }
 
@@ -343,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_ids_carry_their_conversation_and_fence() {
+    fn lease_ids_contain_their_conversation_and_fence() {
         let key = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
         let parts = LeaseParts {
             conversation: key,
@@ -360,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshot_ids_carry_their_conversation_and_fence() {
+    fn snapshot_ids_contain_their_conversation_and_fence() {
         let conversation = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
         let place = "01KE3N4AZ0000000000000000A".to_owned();
         let parts = SnapshotParts { conversation, fence: Fence(7), place };
@@ -372,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_ids_carry_their_conversation() {
+    fn storage_ids_contain_their_conversation() {
         let conversation = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
         let place = "01KE3N4AZ0000000000000000A";
         let id = StorageId::of(&conversation, place).unwrap();
@@ -382,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_is_one_that_fits_into_a_header() {
+    fn a_content_type_must_be_valid_in_a_header() {
         for good in ["image/png", "text/plain; charset=utf-8", "application/vnd.api+json"] {
             assert!(ContentType::parse(good).is_ok(), "{good}");
         }
@@ -392,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_cursor_is_read_back_and_nothing_else_is_one() {
+    fn a_history_cursor_round_trips_and_other_texts_are_rejected() {
         for place in ["000001", "~00001"] {
             let text = format!("abcdefghijklmnopqrstuvwx23.7.{place}");
             assert_eq!(HistoryCursor::parse(&text).unwrap().to_string(), text);

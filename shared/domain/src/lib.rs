@@ -1,7 +1,7 @@
 //! Pure rules of the system: ids, conversations, leases, workers, policies and the pool planner.
 //!
-//! Nothing here reads a clock, draws a random number, serialises or talks to anybody: the present time and
-//! every random choice come in as parameters, and a decision goes out as a value.
+//! This crate reads no clock, draws no random numbers, and does no serialisation and no I/O. The current time and every
+//! random number are parameters, and every decision is a return value.
 
 pub mod agent;
 pub mod attachment;

@@ -1,45 +1,46 @@
-//! Media: files that an agent makes or fetches while it works, and those that people send it.
+//! Media: files that an agent makes or fetches while it works, and files that people send to it.
 //!
-//! A file belongs to one conversation, of an agent's that which its worker was assigned to, and only that conversation's
-//! worker gets it. What is served is what was announced, byte for byte. Nothing is written a second time: a file comes, or never does, and
-//! goes when its time is over.
+//! A file belongs to one conversation: for an agent's file, the conversation that its worker is assigned to.
+//! Only the worker of that conversation may read it. The served content is exactly the announced content. A
+//! file is uploaded once or never, and is deleted when it expires.
 
 use crate::ids::{ContentType, ConversationId, StorageId, WorkerId};
 use crate::snapshot::Stored;
 use crate::time::{Millis, Timestamp};
 
-/// The largest file: what a message can carry to somebody is far below it.
-pub const SIZE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// The longest that a file is kept, whatever the policy says: a day later the bucket removes it by itself.
-pub const KEPT_MAX: Millis = Millis::from_days(365);
+/// The largest file. It is far above what a message can transport.
+pub const MAX_SIZE_BYTES: u64 = 256 * 1024 * 1024;
+/// The longest retention of a file, regardless of the policy. One day later, the bucket's lifecycle rule
+/// deletes it.
+pub const MAX_KEPT: Millis = Millis::from_days(365);
 
-/// One file.
+/// A media file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
-    /// Its id; carries the conversation's key.
+    /// The storage id. It contains the conversation key.
     pub id: StorageId,
-    /// The conversation that it belongs to.
+    /// The conversation that the file belongs to.
     pub conversation: ConversationId,
-    /// The worker that announced it; `None` for what a person sent.
+    /// The worker that announced the file; `None` for a file sent by a person.
     pub worker: Option<WorkerId>,
-    /// Its size and SHA-256, as announced.
+    /// The announced size and SHA-256.
     pub content: Stored,
-    /// What it is.
+    /// The media type.
     pub content_type: Option<ContentType>,
-    /// When it was announced.
+    /// When the file was announced.
     pub created_at: Timestamp,
-    /// When it goes.
+    /// When the file expires.
     pub expires_at: Timestamp,
 }
 
 impl Media {
-    /// When a file that comes at `now` and is to be kept for so long goes.
+    /// Returns when a file expires that is announced at `now` and has this retention.
     pub fn expiry(now: Timestamp, kept: Millis) -> Timestamp {
-        now + kept.min(KEPT_MAX)
+        now + kept.min(MAX_KEPT)
     }
 
-    /// Whether its time is over.
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    /// Whether the file has expired.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now
     }
 }
@@ -49,9 +50,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_kept_as_long_as_it_is_said_to_be_and_never_longer_than_the_bucket_keeps_it() {
+    fn a_file_expires_by_its_retention_and_before_the_bucket_deletes_it() {
         let now = Timestamp::from_millis(1_000);
         assert_eq!(Media::expiry(now, Millis::from_days(7)), now + Millis::from_days(7));
-        assert_eq!(Media::expiry(now, Millis::from_days(3_650)), now + KEPT_MAX);
+        assert_eq!(Media::expiry(now, Millis::from_days(3_650)), now + MAX_KEPT);
     }
 }

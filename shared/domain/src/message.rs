@@ -1,53 +1,54 @@
-//! A message: what came in, and how it ended.
+//! A message: its payload, its state and its result.
 //!
-//! Stored states are `queued`, `done`, `dead_letter` and `cancelled`; `processing` is derived: a queued message
-//! is processing while its conversation's lease names it (invariant 2).
+//! The stored states are `queued`, `done`, `dead_letter` and `cancelled`. `processing` is derived: a queued
+//! message is processing while the lease of its conversation names it (invariant 2).
 
 use std::collections::BTreeMap;
 
 use crate::attachment::Attachment;
 use crate::attempt::Attempt;
 use crate::conversation::Priority;
-use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
+use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
-pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
-/// What a message carries.
+/// The content of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// Where it came from and where the answer goes: `telegram`, `system_push`, or the caller's own word.
+    /// The origin of the message and the target of the reply: `telegram`, `system_push`, or a value chosen by
+    /// the caller.
     pub provider: String,
-    /// Who sent it, in the provider's terms; for Telegram the chat to answer.
+    /// The sender, in the provider's terms. For Telegram it is the chat that receives the reply.
     pub provider_user_id: String,
     /// The text.
     pub message_text: String,
-    /// The provider's own id of it.
+    /// The provider's id of the message.
     pub external_message_id: Option<String>,
-    /// The provider's update as it came, JSON.
+    /// The original update of the provider, as JSON.
     pub raw_update_json: Option<String>,
-    /// More about it; always has `providerUserId`.
+    /// Further data. It always contains `providerUserId`.
     pub metadata: BTreeMap<String, String>,
-    /// Files that came with it.
+    /// The files sent with the message.
     pub attachments: Vec<Attachment>,
 }
 
 /// The stored state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageStatus {
-    /// It waits, or runs.
+    /// The message waits or runs.
     Queued,
     /// A worker completed it.
     Done,
-    /// Its attempts are used up, or no retry can help.
+    /// The attempts are exhausted, or the failure was not retryable.
     DeadLetter,
-    /// Its sender or an operator took it back.
+    /// The sender or an operator cancelled the message.
     Cancelled,
 }
 
 impl MessageStatus {
-    /// The state in the system's words.
+    /// The state as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             MessageStatus::Queued => "queued",
@@ -57,54 +58,88 @@ impl MessageStatus {
         }
     }
 
-    /// Reads a stored state.
+    /// Parses a stored state.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Queued, Self::Done, Self::DeadLetter, Self::Cancelled].into_iter().find(|s| s.as_str() == text)
     }
 }
 
-/// A message as its item holds it.
+/// A message, as stored in its item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Its id.
+    /// The message id.
     pub id: MessageId,
-    /// Its conversation.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// The partition of its conversation.
+    /// The partition of the conversation.
     pub key: ConversationKey,
-    /// The agent it is for.
+    /// The agent that receives the message.
     pub agent: AgentKey,
-    /// Its stored state.
+    /// The stored state.
     pub status: MessageStatus,
-    /// Its priority.
+    /// The priority.
     pub priority: Priority,
-    /// When it was due first.
+    /// The original due time.
     pub due: Timestamp,
-    /// When it was accepted.
+    /// When the message was accepted.
     pub enqueued_at: Timestamp,
-    /// What it carries.
+    /// The content.
     pub payload: Payload,
-    /// Claims so far, as last written (a running claim is counted when it ends).
+    /// The number of claims, as last written. A running attempt is counted when it ends.
     pub attempts: u32,
-    /// Why its latest attempt ended without success.
+    /// Why the latest attempt ended without success.
     pub last_error: Option<String>,
-    /// The agent's answer.
+    /// The reply of the agent.
     pub reply: Option<String>,
-    /// When it ended.
+    /// When the message ended.
     pub finished_at: Option<Timestamp>,
-    /// Fence of the lease that ended it.
+    /// The fence of the lease that ended the message.
     pub fence: Option<Fence>,
-    /// Claims it may have, while it is a dead letter: its queue entry, which knows them, is gone.
-    pub attempts_max: Option<u32>,
-    /// Its newest attempts that have ended, oldest first.
+    /// The number of claims a dead letter may have. Its queue entry, which contains the number, is gone.
+    pub max_attempts: Option<u32>,
+    /// The newest attempts that have ended, the oldest first.
     pub attempt_log: Vec<Attempt>,
-    /// The idempotency token of the call that queued it again, when it was a dead letter.
+    /// The idempotency token of the call that queued a dead letter again.
     pub retried_by: Option<String>,
-    /// The bot that is to fetch its attachments, while some are pending.
+    /// The bot that must fetch the attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
 }
 
-/// Who wrote a history entry.
+/// A message with its state at one moment.
+#[derive(Debug, Clone)]
+pub struct MessageView {
+    /// The message.
+    pub message: Message,
+    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
+    pub status: &'static str,
+    /// Claims that count towards the limit, with a running one.
+    pub attempts: u32,
+    /// When it is due next, while it is queued.
+    pub scheduled_for: Option<Timestamp>,
+    /// What its worker last said of its progress, while it runs.
+    pub progress: Option<String>,
+    /// Whether it was cancelled while it runs: its worker learns that with the next heartbeat.
+    pub cancelling: bool,
+    /// The attempt that runs.
+    pub running: Option<RunningAttempt>,
+    /// The moment of this state.
+    pub at: Timestamp,
+}
+
+/// An attempt that has not ended.
+#[derive(Debug, Clone)]
+pub struct RunningAttempt {
+    /// The fence of its claim.
+    pub fence: Fence,
+    /// Which one it is, from 1.
+    pub number: u32,
+    /// The worker that holds the lease.
+    pub worker: WorkerId,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+}
+
+/// The author of a history entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The person.
@@ -128,31 +163,31 @@ impl Role {
         }
     }
 
-    /// Reads a role.
+    /// Parses a role.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::User, Self::Assistant, Self::System, Self::Tool].into_iter().find(|r| r.as_str() == text)
     }
 }
 
-/// One entry of a conversation's history.
+/// One entry of the history of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// Who wrote it.
+    /// The author.
     pub role: Role,
-    /// What.
+    /// The text.
     pub content: String,
-    /// When.
+    /// When the entry was written.
     pub at: Timestamp,
 }
 
-/// A tool call that the agent made and that has not been answered.
+/// A tool call of the agent that has no result yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingToolCall {
-    /// Which tool.
+    /// The name of the tool.
     pub tool_name: String,
-    /// The call's id.
+    /// The id of the call.
     pub call_id: String,
-    /// Where it stands, in the agent's words.
+    /// The status of the call, as the agent reports it.
     pub status: String,
 }
 
@@ -161,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stored_word_is_read_back() {
+    fn every_status_and_role_survives_being_stored() {
         use MessageStatus::{Cancelled, DeadLetter, Done, Queued};
         assert!(
             [Queued, Done, DeadLetter, Cancelled]

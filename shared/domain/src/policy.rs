@@ -1,25 +1,25 @@
-//! Policies: every number that tunes the system, with its default and its bounds.
+//! Policies: every tunable number of the system, with its default and its bounds.
 //!
-//! A deployment overrides single fields at run time; what is not overridden keeps its default. `FIELDS` is the
-//! one catalogue from which validation, the API's view and the defaults are read.
+//! A deployment overrides single fields at run time. Every other field keeps its default. `FIELDS` is the
+//! single catalogue from which validation, the API view and the defaults are read.
 
 use std::ops::RangeInclusive;
 
 use crate::time::Millis;
 
-/// Whether a message that waits for its retry holds back the rest of its conversation.
+/// Whether a message that waits for its retry blocks the rest of its conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRetry {
-    /// It keeps its place and is the head until it is terminal.
+    /// The message keeps its position and is the head until it reaches a final state.
     Block,
-    /// Others pass it while it waits.
+    /// Other messages run while it waits.
     Overtake,
 }
 
-/// One field's value, as it is set and shown.
+/// The value of a field, as it is set and shown.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Setting {
-    /// A whole number (a count, or milliseconds where the field's name ends in `Ms`).
+    /// A whole number: a count, or milliseconds if the field name ends in `Ms`.
     Number(u64),
     /// A ratio.
     Ratio(f64),
@@ -27,7 +27,7 @@ pub enum Setting {
     Word(&'static str),
 }
 
-/// What a field accepts.
+/// The values that a field accepts.
 #[derive(Clone, Debug)]
 pub enum Bounds {
     /// A whole number in this range.
@@ -38,42 +38,42 @@ pub enum Bounds {
     Words(&'static [&'static str]),
 }
 
-/// A value that a policy field refuses.
+/// The reason why a policy field rejects a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// No field of that name.
+    /// No field has this name.
     #[error("there is no policy {0}")]
     Unknown(String),
-    /// The value is of the wrong kind or out of bounds; the text names the field and what it accepts.
+    /// The value has the wrong type or is out of bounds. The text names the field and the accepted values.
     #[error("{field} must be {accepts}")]
     OutOfBounds {
         /// `group.field`
         field: String,
-        /// What the field accepts, in words.
+        /// The accepted values, in words.
         accepts: String,
     },
 }
 
-/// A value as a caller gave it, before the catalogue has checked it.
+/// A value of a request, before the catalogue has checked it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given<'a> {
     /// A number.
     Number(f64),
     /// A text.
     Text(&'a str),
-    /// Anything else.
+    /// Any other type.
     Other,
 }
 
-/// One entry of the catalogue.
+/// An entry of the catalogue.
 pub struct Field {
-    /// The group it belongs to, as in the API (`queue`).
+    /// The group of the field, as in the API (`queue`).
     pub group: &'static str,
-    /// Its name within the group, as in the API (`defaultPriority`).
+    /// The name of the field within its group, as in the API (`defaultPriority`).
     pub name: &'static str,
-    /// What it accepts.
+    /// The accepted values.
     pub bounds: Bounds,
-    /// Reads it.
+    /// Reads the field.
     pub get: fn(&Policies) -> Setting,
     set: fn(&mut Policies, &Setting),
 }
@@ -87,7 +87,7 @@ macro_rules! policies {
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Policies { $( $(#[$gdoc])* pub $group: $gtype, )* }
 
-        /// The catalogue: every field, its bounds, how to read and set it.
+        /// The catalogue: every field, its bounds, and how to read and set it.
         pub static FIELDS: &[Field] = &[ $( $( Field { group: $gname, name: $name, bounds: policies!(@bounds $kind $bounds),
             get: |p| policies!(@get $kind p.$group.$field), set: |p, s| policies!(@set $kind p.$group.$field, s) }, )* )* ];
     };
@@ -103,94 +103,96 @@ macro_rules! policies {
     (@set on_retry $e:expr, $s:expr) => { if let Setting::Word(w) = $s { $e = if *w == "overtake" { OnRetry::Overtake } else { OnRetry::Block } } };
 }
 
-/// How often a worker's sign of life is written at most. Each costs a write unit; staleness is judged by minutes.
-pub const SIGN_OF_LIFE_EVERY: Millis = Millis::from_secs(60);
+/// The shortest interval between two writes of a worker's last-seen time. Each write costs a write unit, and
+/// staleness is judged in minutes.
+pub const SIGN_OF_LIFE_INTERVAL: Millis = Millis::from_secs(60);
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// Ten years: longer than any retention anybody means.
+/// Ten years, longer than any realistic retention.
 const LONG: u64 = 3_650 * DAY;
 
 policies! {
     /// How messages queue.
     queue "queue" QueuePolicy {
-        /// Priority of a message that names none; higher runs first.
+        /// The priority of a message that names none. A higher priority runs first.
         default_priority: count "defaultPriority" = 50, 0..=100;
-        /// Whether a retry holds back its conversation.
+        /// Whether a retry blocks its conversation.
         on_retry: on_retry "onRetry" = OnRetry::Block, &["block", "overtake"];
-        /// How long a finished message stays readable.
+        /// How long an ended message stays readable.
         done_retention_days: count "doneRetentionDays" = 30, 9..=3_650;
-        /// How many messages may wait in one conversation; the next one is answered 429.
-        pending_per_conversation_max: count "maxPendingPerConversation" = 200, 1..=200;
-        /// Over how many partitions the ready index is spread.
-        ready_shards: count "readyShards" = 4, 1..=16;
+        /// How many messages may wait in one conversation. The next one is refused with 429.
+        max_pending_per_conversation: count "maxPendingPerConversation" = 200, 1..=200;
+        /// The number of partitions of the ready index.
+        ready_shards: count "readyShards" = 1, 1..=16;
     }
-    /// How failures are tried again.
+    /// How failed attempts are retried.
     retry "retry" RetryPolicy {
-        /// Claims that a message gets before it is a dead letter.
-        attempts_max: count "maxAttempts" = 5, 1..=100;
-        /// Wait after the first failed attempt.
+        /// The number of claims of a message before it becomes a dead letter.
+        max_attempts: count "maxAttempts" = 5, 1..=100;
+        /// The delay after the first failed attempt.
         base_delay: ms "baseDelayMs" = Millis::new(SECOND), 0..=HOUR;
-        /// What the wait grows by with each further attempt.
+        /// The factor by which the delay grows with each further attempt.
         backoff_factor: ratio "backoffFactor" = 2.0, 1.0..=10.0;
-        /// Longest wait.
-        delay_max: ms "maxDelayMs" = Millis::new(120 * SECOND), 0..=DAY;
-        /// Random share added to the wait, so that retries do not march in step.
+        /// The longest delay.
+        max_delay: ms "maxDelayMs" = Millis::new(120 * SECOND), 0..=DAY;
+        /// The random share added to the delay, so that retries do not coincide.
         jitter_ratio: ratio "jitterRatio" = 0.1, 0.0..=1.0;
     }
-    /// How long a claim lasts and when its worker counts as gone.
+    /// How long a lease lasts and when its worker counts as gone.
     lease "lease" LeasePolicy {
-        /// Length of a lease from its claim or last heartbeat.
+        /// The duration of a lease from its claim or last heartbeat.
         lease: ms "leaseMs" = Millis::new(90 * SECOND), (5 * SECOND)..=HOUR;
-        /// What the server tells a worker to wait between heartbeats.
+        /// The interval of heartbeats that the server tells a worker.
         heartbeat_interval: ms "heartbeatIntervalMs" = Millis::new(15 * SECOND), SECOND..=(10 * MINUTE);
-        /// Silence after which a worker is stale.
+        /// The silence after which a worker is stale.
         stale_after: ms "staleAfterMs" = Millis::new(120 * SECOND), (5 * SECOND)..=(2 * HOUR);
-        /// Silence allowed from registration to the first sign of life.
+        /// The silence allowed from registration to the first sign of life.
         boot_grace: ms "bootGraceMs" = Millis::new(600 * SECOND), (10 * SECOND)..=HOUR;
     }
-    /// How often workers ask for work.
+    /// How often workers poll.
     poll "poll" PollPolicy {
-        /// Between polls while there was work lately.
+        /// The poll interval while there was work recently.
         active: ms "activeMs" = Millis::new(SECOND), 100..=MINUTE;
-        /// Between polls when idle.
+        /// The poll interval when idle.
         idle: ms "idleMs" = Millis::new(10 * SECOND), 100..=(10 * MINUTE);
-        /// Quiet time after which a worker counts as idle.
+        /// The quiet time after which a worker counts as idle.
         idle_after: ms "idleAfterMs" = Millis::new(300 * SECOND), 0..=DAY;
     }
     /// How the pool grows and shrinks.
     scaling "scaling" ScalingPolicy {
-        /// Most workers alive at once.
-        workers_max: count "maxWorkers" = 10, 0..=1_000;
-        /// Most workers started in one reconcile run.
+        /// The maximum number of live workers.
+        max_workers: count "maxWorkers" = 10, 0..=1_000;
+        /// The maximum number of workers started in one reconcile run.
         spawn_step: count "spawnStep" = 3, 1..=100;
-        /// Workers kept although nobody talks.
-        idle_workers_min: count "minIdleWorkers" = 0, 0..=1_000;
-        /// Quiet time after which a worker is drained.
+        /// The number of workers kept without any work.
+        min_idle_workers: count "minIdleWorkers" = 0, 0..=1_000;
+        /// The quiet time after which a worker is drained.
         idle_timeout: ms "idleTimeoutMs" = Millis::new(1_800 * SECOND), MINUTE..=(7 * DAY);
-        /// Longest a draining worker may take.
+        /// The longest duration of a drain.
         drain_timeout: ms "drainTimeoutMs" = Millis::new(300 * SECOND), SECOND..=HOUR;
-        /// How long after registration a machine may be missing at the provider.
+        /// How long a machine may be missing at the provider after registration.
         provider_grace: ms "providerGraceMs" = Millis::new(90 * SECOND), 0..=HOUR;
-        /// Quiet time after which a worker gives its place to a waiting conversation when the pool is full.
+        /// The quiet time after which a worker releases its conversation to a waiting one when the pool is
+        /// full.
         switch_after_quiet: ms "switchAfterQuietMs" = Millis::new(MINUTE), 0..=DAY;
     }
-    /// How much of a conversation a worker is handed.
+    /// How much of a conversation a worker receives.
     hydration "hydration" HydrationPolicy {
-        /// Most history entries in a bundle.
-        context_messages_max: count "maxContextMessages" = 64, 1..=500;
-        /// Most estimated tokens of history in a bundle.
-        context_tokens_max: count "maxContextTokens" = 16_000, 100..=2_000_000;
+        /// The maximum number of history entries in a bundle.
+        max_context_messages: count "maxContextMessages" = 64, 1..=500;
+        /// The maximum number of estimated history tokens in a bundle.
+        max_context_tokens: count "maxContextTokens" = 16_000, 100..=2_000_000;
     }
-    /// How long things are kept.
+    /// How long data is kept.
     retention "retention" RetentionPolicy {
-        /// Snapshots that a newer one has replaced.
+        /// Snapshots that were replaced by a newer one.
         snapshot: ms "snapshotMs" = Millis::from_days(7), HOUR..=LONG;
         /// Attachments.
         attachment: ms "attachmentMs" = Millis::from_days(7), HOUR..=LONG;
-        /// How long a message id is remembered for deduplication.
+        /// How long a message id is kept for deduplication.
         dedupe: ms "dedupeMs" = Millis::from_days(8), DAY..=(400 * DAY);
         /// Push dispatch records.
         dispatch: ms "dispatchMs" = Millis::from_days(90), DAY..=LONG;
@@ -198,7 +200,7 @@ policies! {
 }
 
 impl Bounds {
-    /// What is accepted, in words.
+    /// The accepted values, in words.
     pub fn describe(&self) -> String {
         match self {
             Bounds::Number(range) => format!("a whole number from {} to {}", range.start(), range.end()),
@@ -232,7 +234,8 @@ impl Policies {
     /// Sets `group.name` to `given`.
     ///
     /// # Errors
-    /// `Unknown` for a field that does not exist, `OutOfBounds` naming the field and what it accepts.
+    /// Returns `Unknown` for a field that does not exist, or `OutOfBounds` with the field and its accepted
+    /// values.
     pub fn set(&mut self, group: &str, name: &str, given: &Given<'_>) -> Result<(), PolicyError> {
         let path = format!("{group}.{name}");
         let Some(field) = FIELDS.iter().find(|f| f.group == group && f.name == name) else {
@@ -245,10 +248,11 @@ impl Policies {
         Ok(())
     }
 
-    /// Rules between fields: a lease must outlast its heartbeats, and staleness the lease's renewals.
+    /// Checks the rules between fields: a lease must outlast its heartbeats, and a worker must not become
+    /// stale before its lease expires.
     ///
     /// # Errors
-    /// `OutOfBounds` naming the field to change.
+    /// Returns `OutOfBounds` with the field to change.
     pub fn check(&self) -> Result<(), PolicyError> {
         let lease = self.lease.lease.as_millis();
         let rule = |field: &str, accepts: String| PolicyError::OutOfBounds { field: field.into(), accepts };
@@ -261,25 +265,27 @@ impl Policies {
         if self.lease.stale_after.as_millis() < lease {
             return Err(rule("lease.staleAfterMs", format!("at least lease.leaseMs ({lease})")));
         }
-        let silence = SIGN_OF_LIFE_EVERY.as_millis() + self.poll.idle.as_millis();
+        let silence = SIGN_OF_LIFE_INTERVAL.as_millis() + self.poll.idle.as_millis();
         if self.lease.stale_after.as_millis() <= silence {
-            let accepts = format!("above {silence}: an idle worker's sign of life is written that seldom");
+            let accepts = format!(
+                "above {silence}, the longest interval between two writes of an idle worker's sign of life"
+            );
             return Err(rule("lease.staleAfterMs", accepts));
         }
         Ok(())
     }
 
-    /// The wait before attempt number `attempts + 1`; `jitter` is a random number in `0.0..1.0`.
+    /// The delay before attempt number `attempts + 1`. `jitter` is a random number in `0.0..1.0`.
     pub fn retry_delay(&self, attempts: u32, jitter: f64) -> Millis {
-        let RetryPolicy { base_delay, backoff_factor, delay_max, jitter_ratio, .. } = &self.retry;
+        let RetryPolicy { base_delay, backoff_factor, max_delay, jitter_ratio, .. } = &self.retry;
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         #[allow(clippy::cast_precision_loss, reason = "delays are far below 2^53 ms")]
         let plain =
-            (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(delay_max.as_millis() as f64);
+            (base_delay.as_millis() as f64 * backoff_factor.powi(exponent)).min(max_delay.as_millis() as f64);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "bounded by twice delay_max"
+            reason = "bounded by twice max_delay"
         )]
         let whole = (plain * (1.0 + jitter_ratio * jitter)) as u64;
         Millis::new(whole)
@@ -291,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_default_lies_within_its_own_bounds() {
+    fn every_default_is_within_its_bounds() {
         let defaults = Policies::default();
         for field in FIELDS {
             let given = match (field.get)(&defaults) {
@@ -305,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_names_its_field_and_bounds() {
+    fn an_invalid_value_is_refused_with_its_field_and_bounds() {
         let mut policies = Policies::default();
         let error = policies.set("queue", "defaultPriority", &Given::Number(101.0)).unwrap_err();
         assert_eq!(error.to_string(), "queue.defaultPriority must be a whole number from 0 to 100");
@@ -346,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_worker_speaks_more_often_than_it_goes_stale() {
+    fn stale_after_must_exceed_the_interval_of_an_idle_workers_sign_of_life() {
         let mut policies = Policies::default();
         policies.set("lease", "leaseMs", &Given::Number(60_000.0)).unwrap();
         policies.set("lease", "staleAfterMs", &Given::Number(70_000.0)).unwrap();

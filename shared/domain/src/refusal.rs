@@ -1,56 +1,56 @@
-//! Refusals: what a caller is told when the system will not do what was asked. One closed list of codes.
+//! Refusals: the answers to requests that the system does not carry out. The list of codes is closed.
 
 use crate::ids::InvalidId;
 use crate::policy::PolicyError;
 use crate::time::Millis;
 
-/// Why something was refused, for programs.
+/// The machine-readable reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The request cannot be read.
+    /// The request cannot be parsed.
     MalformedRequest,
-    /// No valid key or token came with it.
+    /// The request has no valid key or token.
     Unauthorized,
-    /// The key or token does not open this.
+    /// The key or token does not allow this operation.
     Forbidden,
-    /// There is no such thing, or it is not the caller's.
+    /// The resource does not exist, or it belongs to another caller.
     NotFound,
-    /// A field's value is not acceptable.
+    /// The value of a field is not valid.
     InvalidField,
     /// The body is too large.
     PayloadTooLarge,
-    /// The lease in the call is not in force any more.
+    /// The lease in the call is no longer in force.
     StaleLease,
-    /// The conversation has moved on since the snapshot in the call was prepared.
+    /// The conversation has changed since the snapshot in the call was prepared.
     StaleSnapshot,
-    /// The append does not follow what was appended before.
+    /// The append does not follow the previous append.
     OutOfOrder,
     /// The conversation belongs to another agent.
     AgentMismatch,
-    /// The agent does not take messages.
+    /// The agent does not accept messages.
     AgentDisabled,
     /// The bot belongs to another agent, or the agent has another bot.
     BotConflict,
-    /// The same idempotency key came with another body.
+    /// The idempotency key was used with another body.
     IdempotencyMismatch,
-    /// The id is in use, or was.
+    /// The id is in use, or was used before.
     AlreadyExists,
-    /// What was asked for does not fit the state it is in.
+    /// The operation does not fit the current state of the resource.
     Conflict,
     /// Too many messages wait in the conversation.
     QueueFull,
     /// Too many requests.
     RateLimited,
-    /// Something that is needed first is missing.
+    /// A required configuration is missing.
     NotConfigured,
-    /// Not at the moment.
+    /// The service is temporarily unavailable.
     Unavailable,
-    /// A fault of ours.
+    /// An internal error.
     Internal,
 }
 
 impl Code {
-    /// All of them; the list is closed.
+    /// All codes; the list is closed.
     pub const ALL: [Self; 20] = [
         Code::MalformedRequest,
         Code::Unauthorized,
@@ -74,7 +74,7 @@ impl Code {
         Code::Internal,
     ];
 
-    /// The code as it is answered.
+    /// The code as it is sent in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Code::MalformedRequest => "malformed_request",
@@ -101,40 +101,40 @@ impl Code {
     }
 }
 
-// `Internal` stays the last one.
-const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "a code is missing in the list of all");
+// `Internal` must stay the last code.
+const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "Code::ALL lacks a code");
 
-/// A refusal: what was wrong and how to mend it, in words that a caller may see.
+/// A refusal: the reason and a repair_for, in text that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// Why, for programs.
+    /// The reason, for programs.
     pub code: Code,
-    /// Why, for people.
+    /// The reason, for people.
     pub detail: String,
-    /// The field at fault, as a JSON pointer (`/priority`).
+    /// The invalid field, as a JSON pointer (`/priority`).
     pub pointer: Option<String>,
-    /// When to try again.
+    /// How long to wait before a retry.
     pub retry_after: Option<Millis>,
 }
 
 impl Refusal {
-    /// A refusal without a field.
+    /// Creates a refusal without a field.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), pointer: None, retry_after: None }
     }
 
-    /// A field whose value is not acceptable.
+    /// Creates a refusal of an invalid field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..Self::new(Code::InvalidField, detail) }
     }
 
-    /// There is no such thing.
+    /// Creates a refusal for a resource that does not exist.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(Code::NotFound, format!("there is no {what}"))
     }
 
-    /// When to try again.
+    /// Sets how long to wait before a retry.
     #[must_use]
     pub const fn after(mut self, wait: Millis) -> Self {
         self.retry_after = Some(wait);
@@ -157,9 +157,9 @@ impl From<PolicyError> for Refusal {
     }
 }
 
-/// An error that may be a refusal. What is not one is a fault of ours, whose cause callers never see.
+/// An error that may be a refusal. Any other error is internal, and callers never see its cause.
 pub trait Refusable: std::error::Error {
-    /// The refusal, when it is one.
+    /// Returns the refusal, if the error is one.
     fn refusal(&self) -> Option<&Refusal>;
 }
 

@@ -1,45 +1,48 @@
-//! A snapshot: the archive of a worker's files, which the conversation's next worker begins with.
+//! A snapshot: the archive of a worker's files, which the next worker of the conversation restores.
 //!
 //! ```text
 //!   (none) ──prepare──▶ uploading ──finalize──▶ ready ──replaced, and old enough──▶ expired
 //!                           └──fail, or never finalized──▶ failed
 //! ```
 //!
-//! Invariants: a snapshot belongs to one conversation and to the fence of the last claim before it was prepared; it
-//! becomes ready only while that fence is its conversation's newest and its worker owns the conversation, so `latest`
-//! moves only forward; what is ready is what was announced, byte for byte; the latest one never expires. A worker of the
-//! compatible face announces with its upload, any other before it.
+//! Invariants: a snapshot belongs to one conversation and to the fence of the last claim before it was
+//! prepared. It becomes ready only while that fence is the newest of its conversation and its worker is the
+//! owner, so `latest` only moves forward. A ready archive is exactly the announced archive. The latest
+//! snapshot never expires. A worker of the compatible API announces the archive with its upload, any other
+//! worker before it.
 //!
-//! A worker that has claimed owes a final snapshot: until it is settled, nobody else gets the conversation, for
-//! another worker would begin with older files.
+//! A worker that has claimed a message owes a final snapshot. Until that snapshot is ready or has failed, no
+//! other worker gets the conversation, because it would restore older files.
 //!
-//! Failures: an upload that is never finalized fails when its URL has long expired. A worker that dies without a
-//! snapshot costs the files since the latest one, not what was said: history is not in the files.
+//! Failures: an upload that is never finalized fails some time after its URL has expired. If a worker dies
+//! without a snapshot, the file changes since the latest snapshot are lost. The history is not lost, because
+//! it is not part of the files.
 
 use crate::conversation::{Conversation, OwnerState};
 use crate::ids::{AgentKey, ConversationId, Fence, Sha256Hex, SnapshotId, WorkerId};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 
-/// How long the URL of an upload or a download is good. The longest that workers are promised.
+/// How long a presigned URL is valid. Workers are promised at most this duration.
 pub const URL_GOOD_FOR: Millis = Millis::from_secs(15 * 60);
-/// When an upload that was not finalized is given up: an upload may begin at its URL's very end, and take a while.
+/// When an upload that was not finalized is abandoned. An upload may begin just before its URL expires, and
+/// it takes a while.
 pub const ABANDONED_AFTER: Millis = Millis::from_secs(2 * 60 * 60);
-/// The largest archive: S3 takes no more in one PUT.
-pub const SIZE_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
-/// What archives look like: a gzipped tar of the data folder.
+/// The largest archive. S3 accepts no larger object in one PUT.
+pub const MAX_SIZE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// The format of archives: a gzipped tar of the data folder.
 pub const FORMAT_VERSION: u64 = 1;
-/// Most characters of the reason why an upload failed.
-const ERROR_CHARS_MAX: usize = 2_000;
+/// Most characters of an upload's failure reason.
+const MAX_ERROR_CHARS: usize = 2_000;
 
-/// Why a snapshot is made.
+/// The reason for a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotReason {
-    /// The worker was told to leave, or to let go of the conversation.
+    /// The worker is drained, or must release the conversation.
     Drain,
-    /// The worker's machine is being stopped.
+    /// The machine of the worker is being stopped.
     Signal,
-    /// The worker wants one.
+    /// The worker requested a snapshot.
     Manual,
 }
 
@@ -53,38 +56,38 @@ impl SnapshotReason {
         }
     }
 
-    /// Reads a reason.
+    /// Parses a reason.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Drain, Self::Signal, Self::Manual].into_iter().find(|r| r.as_str() == text)
     }
 
-    /// Whether it is its worker's last one: a draining worker's conversation is freed with it.
+    /// Whether this is the last snapshot of its worker. It frees the conversation of a draining worker.
     pub const fn is_final(self) -> bool {
         matches!(self, SnapshotReason::Drain | SnapshotReason::Signal)
     }
 }
 
-/// Where a snapshot stands.
+/// The status of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotStatus {
-    /// Its worker was given a URL.
+    /// The worker has received an upload URL.
     Uploading,
-    /// It can be restored.
+    /// The snapshot can be restored.
     Ready {
-        /// Since when.
+        /// When the snapshot was finalized.
         completed_at: Timestamp,
     },
-    /// It never came about.
+    /// The upload failed.
     Failed {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// A newer one has replaced it, and its time is over.
+    /// A newer snapshot has replaced this one, and its retention has ended.
     Expired,
 }
 
 impl SnapshotStatus {
-    /// The status in the system's words.
+    /// The status as it is stored and shown.
     pub const fn name(&self) -> &'static str {
         match self {
             SnapshotStatus::Uploading => "uploading",
@@ -95,74 +98,73 @@ impl SnapshotStatus {
     }
 }
 
-/// One snapshot.
+/// A snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its id; carries the conversation's key and the fence.
+    /// The snapshot id. It contains the conversation key and the fence.
     pub id: SnapshotId,
-    /// The conversation whose files it holds.
+    /// The conversation whose files the snapshot contains.
     pub conversation: ConversationId,
-    /// That conversation's agent.
+    /// The agent of the conversation.
     pub agent: AgentKey,
-    /// Who made it.
+    /// The worker that made the snapshot.
     pub worker: WorkerId,
-    /// Why.
+    /// The reason for the snapshot.
     pub reason: SnapshotReason,
-    /// The archive as it was announced; `None` while its worker has not said what it will be.
+    /// The announced archive; `None` before its worker has announced it.
     pub content: Option<Stored>,
-    /// Where it stands.
+    /// The status.
     pub status: SnapshotStatus,
-    /// When it was prepared.
+    /// When the snapshot was prepared.
     pub created_at: Timestamp,
-    /// When it may go: an upload that is not finalized is given up then; of what is ready, the latest one stays.
+    /// When the snapshot may expire: an upload that is not finalized is abandoned, and a ready snapshot
+    /// expires unless it is the latest.
     pub expires_at: Timestamp,
 }
 
-/// What is, or shall be, in the bucket.
+/// The size and digest of an object in the bucket, or of an object to be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its size.
+    /// The size in bytes.
     pub size_bytes: u64,
-    /// Its SHA-256.
+    /// The SHA-256 digest.
     pub sha256: Sha256Hex,
 }
 
-/// Why a conversation's worker may not make a snapshot now.
+/// The reason why a worker may not make a snapshot now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotRefusal {
-    /// The conversation is not its own.
-    #[error("the conversation is not this worker's")]
+    /// The worker does not own the conversation.
+    #[error("this worker does not own the conversation")]
     NotOwner,
-    /// It has claimed nothing since it got the conversation: what it has is what it restored, or less.
-    #[error(
-        "this worker has claimed no message since it got the conversation, so there is nothing new to keep"
-    )]
+    /// The worker has claimed no message since it got the conversation, so its files are those it restored.
+    #[error("this worker has claimed no message since it got the conversation, so it has no new files")]
     NothingClaimed,
     /// A message runs.
-    #[error("a message runs; complete or fail it first, files that change cannot be archived")]
+    #[error("a message runs; complete or fail it first, because changing files cannot be archived")]
     Busy,
 }
 
-/// Why a snapshot does not become ready.
+/// The reason why a snapshot does not become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FinalizeRefusal {
-    /// Another claim has been made since, or the conversation is not its worker's any more.
-    #[error("the conversation has moved on since this snapshot was prepared")]
+    /// Another claim was made since, or its worker no longer owns the conversation.
+    #[error("the conversation has changed since this snapshot was prepared")]
     Superseded,
-    /// It has failed or expired.
-    #[error("the snapshot is {0} and stays so")]
-    Over(&'static str),
-    /// What is in the bucket is something else.
-    #[error("what was uploaded is not what was announced")]
+    /// The snapshot has failed or expired.
+    #[error("the snapshot is {0}, which is final")]
+    Ended(&'static str),
+    /// The uploaded object is not the announced one.
+    #[error("the uploaded archive is not the announced one")]
     Mismatch,
 }
 
 impl Snapshot {
-    /// Becomes ready, when it is still wanted and what is `stored` is what was announced. One that is ready already
-    /// stays as it is: its finalization came twice.
+    /// Makes the snapshot ready if it is current and the `stored` object is the announced one. A snapshot
+    /// that is ready stays unchanged, because its finalization was repeated.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Returns the reason why the snapshot does not become ready.
     pub fn finalize(
         &self,
         stored: &Stored,
@@ -173,7 +175,7 @@ impl Snapshot {
         match &self.status {
             SnapshotStatus::Ready { .. } => return Ok(self.clone()),
             SnapshotStatus::Uploading => {}
-            other => return Err(FinalizeRefusal::Over(other.name())),
+            other => return Err(FinalizeRefusal::Ended(other.name())),
         }
         if !self.is_current(conversation) {
             return Err(FinalizeRefusal::Superseded);
@@ -185,15 +187,15 @@ impl Snapshot {
         Ok(Snapshot { status, expires_at: now + policies.retention.snapshot, ..self.clone() })
     }
 
-    /// The snapshot, failed for this reason; `None` unless it is being uploaded.
+    /// Returns the snapshot in state `Failed` with this reason; `None` unless it is being uploaded.
     #[must_use]
     pub fn fail(&self, error: &str) -> Option<Snapshot> {
-        let error = error.chars().take(ERROR_CHARS_MAX).collect();
+        let error = error.chars().take(MAX_ERROR_CHARS).collect();
         let failed = || Snapshot { status: SnapshotStatus::Failed { error }, ..self.clone() };
         (self.status == SnapshotStatus::Uploading).then(failed)
     }
 
-    /// The snapshot as it is when its time is over and it is not its conversation's latest.
+    /// Returns the expired snapshot, for a snapshot that is not the latest and whose time is over.
     #[must_use]
     pub fn expire(&self) -> Snapshot {
         match self.status {
@@ -203,7 +205,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether its fence is still its conversation's newest and its worker the owner.
+    /// Whether the fence is still the newest of the conversation and the worker still owns it.
     pub fn is_current(&self, conversation: &Conversation) -> bool {
         let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == self.worker);
         owns && conversation.fence == self.id.parts().fence
@@ -211,28 +213,28 @@ impl Snapshot {
 }
 
 impl Conversation {
-    /// The fence that a snapshot of `worker` would be of.
+    /// Returns the fence that a snapshot of `worker` would have now.
     ///
     /// # Errors
-    /// Why it may make none now.
+    /// Returns the reason why the worker may make no snapshot now.
     pub fn snapshot_fence(&self, worker: &WorkerId, now: Timestamp) -> Result<Fence, SnapshotRefusal> {
         let owner = self.owner.as_ref().filter(|o| &o.worker == worker).ok_or(SnapshotRefusal::NotOwner)?;
         if owner.claimed_at.is_none() {
             return Err(SnapshotRefusal::NothingClaimed);
         }
-        // An expired lease is nobody's any more, although it has not been recovered yet.
+        // An expired lease is no longer in force, even if it has not been recovered yet.
         if self.lease.as_ref().is_some_and(|l| l.expires_at > now) {
             return Err(SnapshotRefusal::Busy);
         }
         Ok(self.fence)
     }
 
-    /// Whether its owner has files that no snapshot holds: it has claimed since the last one.
+    /// Whether the owner has files that no snapshot contains, because it has claimed since the last snapshot.
     pub fn owes_snapshot(&self) -> bool {
         self.owner.as_ref().is_some_and(|o| o.claimed_at.is_some() && o.snapshot_fence != Some(self.fence))
     }
 
-    /// The conversation, whose owner has a snapshot of its files as they are now.
+    /// Returns the conversation after a snapshot of the owner's current files.
     #[must_use]
     pub fn with_snapshot(&self) -> Conversation {
         let mut after = self.clone();
@@ -243,8 +245,8 @@ impl Conversation {
         after
     }
 
-    /// Whether its owner leaves and runs nothing any more: with its final snapshot, the conversation is free.
-    pub fn is_being_left(&self) -> bool {
+    /// Whether the owner is draining and runs no message, so that its final snapshot frees the conversation.
+    pub fn owner_can_leave(&self) -> bool {
         self.lease.is_none() && self.owner.as_ref().is_some_and(|o| o.state == OwnerState::Draining)
     }
 }

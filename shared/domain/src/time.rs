@@ -1,22 +1,22 @@
-//! Time as the system counts it: whole milliseconds since the Unix epoch, and lengths of time in milliseconds.
+//! Time: timestamps in whole milliseconds since the Unix epoch, and durations in milliseconds.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 
-/// A moment: milliseconds since the Unix epoch, by the server's clock.
+/// A moment in milliseconds since the Unix epoch, by the server's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
-/// A length of time in milliseconds.
+/// A duration in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(u64);
 
-/// By then every reader sees a write, also in an index and from a replica that is behind; both take well below a
-/// second. What still contradicts itself is malformed.
-pub const SEEN_BY_ALL_AFTER: Millis = Millis::from_secs(10);
+/// After this time every reader sees a write, even through an index or a replica that lags. Both usually lag
+/// by far less than a second. A contradiction that remains after this time is a malformed state.
+pub const MAX_REPLICATION_LAG: Millis = Millis::from_secs(10);
 
 impl Timestamp {
-    /// The moment `ms` milliseconds after the epoch.
+    /// Creates the moment `ms` milliseconds after the epoch.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
@@ -31,39 +31,41 @@ impl Timestamp {
         self.0 / 1_000
     }
 
-    /// The moment as DynamoDB's time to live wants it: in seconds, rounded up, because nothing may go before its time.
+    /// The moment as a DynamoDB time to live: in seconds, rounded up, so that no item expires before its
+    /// time.
     pub const fn as_ttl(self) -> u64 {
         self.0.div_ceil(1_000)
     }
 
-    /// Whether what has this time to live is gone, be it deleted yet or not.
+    /// Whether an item with this time to live has expired, even if it is not deleted yet.
     pub const fn is_past_ttl(self, ttl: u64) -> bool {
         ttl <= self.as_secs()
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead (clocks of two machines may differ).
+    /// The time since `earlier`, or zero if `earlier` is in the future (the clocks of two machines may
+    /// differ).
     pub const fn since(self, earlier: Timestamp) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Millis {
-    /// A length of `ms` milliseconds.
+    /// Creates a duration of `ms` milliseconds.
     pub const fn new(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// A length of `secs` seconds.
+    /// Creates a duration of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs * 1_000)
     }
 
-    /// A length of `days` days of 24 hours.
+    /// Creates a duration of `days` days of 24 hours.
     pub const fn from_days(days: u64) -> Self {
         Self(days * 86_400_000)
     }
 
-    /// The length in milliseconds.
+    /// The duration in milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0
     }

@@ -1,40 +1,41 @@
-//! Where in a conversation's history goes what a published image says of its message.
+//! Where the history entries of a published image are appended.
 //!
-//! Such an image appends without counting, so it may say the same again: its call was answered too late, or it was handed
-//! its message a second time under the same lease and began anew. (A retry under another lease replaces what the one
-//! before wrote by itself, as any.)
+//! A published image appends entries without positions, so it may append the same entries twice: its call
+//! timed out, or it received its message a second time under the same lease and started again. (A retry under
+//! another lease replaces the entries of the previous lease anyway.)
 
 use crate::message::{HistoryEntry, Role};
 
-/// How the path of a link to a file begins.
+/// The path prefix of a file link.
 const FILES: &str = "/f/";
 
-/// What becomes of what is said.
+/// Where new entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// It stands there already.
-    Known,
-    /// It goes to this place, and what stands from there on goes.
+pub enum AppendPosition {
+    /// The entries are already written.
+    AlreadyWritten,
+    /// The entries are written at this index, and all entries from there on are replaced.
     From(usize),
 }
 
-/// Where `said` goes, when `written` stands under the lease. Times do not count: a repetition may have another.
-pub fn place(written: &[HistoryEntry], said: &[HistoryEntry]) -> Place {
+/// Returns where `said` is written if the lease already has the entries `written`. Times are not compared,
+/// because a repetition may have other times.
+pub fn append_position(written: &[HistoryEntry], said: &[HistoryEntry]) -> AppendPosition {
     let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.role == b.role && a.content == b.content;
     let end = written.len().saturating_sub(said.len());
     if written[end..].len() == said.len() && written[end..].iter().zip(said).all(same) {
-        return Place::Known;
+        return AppendPosition::AlreadyWritten;
     }
-    // What the person said begins the message: who says it again begins again.
+    // The user's text is the first entry of a message. If it appears again, the worker has started again.
     let question = said.first().filter(|first| first.role == Role::User);
     let again = question.and_then(|question| {
         let asked = without_links(&question.content);
         written.iter().position(|e| e.role == question.role && without_links(&e.content) == asked)
     });
-    Place::From(again.unwrap_or(written.len()))
+    AppendPosition::From(again.unwrap_or(written.len()))
 }
 
-/// A text without what tells one of our links to a file from another: whoever begins again uploads again.
+/// Returns the text without the tokens of file links. A worker that starts again uploads its files again.
 fn without_links(text: &str) -> String {
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let mut parts = text.split(FILES);
@@ -56,36 +57,39 @@ mod tests {
         texts.iter().map(entry).collect()
     }
 
-    fn placed(written: &[(Role, &str)], said: &[(Role, &str)]) -> Place {
-        place(&entries(written, 1), &entries(said, 2))
+    fn placed(written: &[(Role, &str)], said: &[(Role, &str)]) -> AppendPosition {
+        append_position(&entries(written, 1), &entries(said, 2))
     }
 
     use Role::{Assistant, Tool, User};
 
     #[test]
-    fn what_is_new_follows_what_stands() {
-        assert_eq!(placed(&[], &[(User, "hi"), (Assistant, "hello")]), Place::From(0));
-        assert_eq!(placed(&[(User, "hi")], &[(Assistant, "hello")]), Place::From(1));
-        assert_eq!(placed(&[(User, "hi"), (Tool, "a")], &[(Tool, "b"), (Tool, "a")]), Place::From(2));
+    fn new_entries_follow_the_written_ones() {
+        assert_eq!(placed(&[], &[(User, "hi"), (Assistant, "hello")]), AppendPosition::From(0));
+        assert_eq!(placed(&[(User, "hi")], &[(Assistant, "hello")]), AppendPosition::From(1));
+        assert_eq!(
+            placed(&[(User, "hi"), (Tool, "a")], &[(Tool, "b"), (Tool, "a")]),
+            AppendPosition::From(2)
+        );
     }
 
     #[test]
-    fn what_was_said_before_is_known() {
+    fn repeated_entries_are_recognised() {
         let both = [(User, "hi"), (Assistant, "hello")];
-        assert_eq!(placed(&both, &both), Place::Known);
-        assert_eq!(placed(&both, &both[1..]), Place::Known);
-        assert_eq!(placed(&both, &[]), Place::Known);
+        assert_eq!(placed(&both, &both), AppendPosition::AlreadyWritten);
+        assert_eq!(placed(&both, &both[1..]), AppendPosition::AlreadyWritten);
+        assert_eq!(placed(&both, &[]), AppendPosition::AlreadyWritten);
     }
 
     #[test]
-    fn a_message_that_is_begun_again_replaces_what_stands_from_there_on() {
+    fn a_message_that_starts_again_replaces_its_earlier_entries() {
         let first = [(Tool, "before"), (User, "hi"), (Tool, "a"), (Assistant, "hello")];
-        assert_eq!(placed(&first, &[(User, "hi"), (Assistant, "good day")]), Place::From(1));
-        assert_eq!(placed(&first, &[(User, "hi")]), Place::From(1));
+        assert_eq!(placed(&first, &[(User, "hi"), (Assistant, "good day")]), AppendPosition::From(1));
+        assert_eq!(placed(&first, &[(User, "hi")]), AppendPosition::From(1));
         assert_eq!(
             placed(&first, &[(Tool, "a"), (Tool, "a")]),
-            Place::From(4),
-            "only the question begins it"
+            AppendPosition::From(4),
+            "only the user's text marks a new start"
         );
     }
 
@@ -93,7 +97,10 @@ mod tests {
     fn a_question_with_another_link_to_its_file_is_the_same_question() {
         let first = [(User, "look\n- https://a/f/eyJ.x_1\n- https://a/f/2"), (Assistant, "nice")];
         let again = "look\n- https://a/f/eyJ.y-2\n- https://a/f/3";
-        assert_eq!(placed(&first, &[(User, again), (Assistant, "fine")]), Place::From(0));
-        assert_eq!(placed(&first, &[(User, "look\n- https://a/f/1"), (Assistant, "fine")]), Place::From(2));
+        assert_eq!(placed(&first, &[(User, again), (Assistant, "fine")]), AppendPosition::From(0));
+        assert_eq!(
+            placed(&first, &[(User, "look\n- https://a/f/1"), (Assistant, "fine")]),
+            AppendPosition::From(2)
+        );
     }
 }

@@ -12,14 +12,12 @@ use std::fmt;
 
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
 use crate::policy::Policies;
-use crate::time::{Millis, SEEN_BY_ALL_AFTER, Timestamp};
+use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
 /// How long a worker's token is valid. It begins with the row.
 pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
 /// How long the token is still valid when a worker has used its whole drain time.
 const TOKEN_LEFT_OVER: Millis = Millis::from_secs(60 * 60);
-/// The shortest pause between polls that a wake is reckoned with: the table takes a moment to show it.
-const PAUSE_MIN: Millis = Millis::from_secs(5);
 
 /// The status of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +153,7 @@ pub struct Assignment {
 impl Assignment {
     /// Whether it is old enough for every reader to see it in the conversation too.
     pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
-        now.since(self.assigned_at) >= SEEN_BY_ALL_AFTER
+        now.since(self.assigned_at) >= MAX_REPLICATION_LAG
     }
 }
 
@@ -211,9 +209,6 @@ pub struct Worker {
     pub last_snapshot: Option<SnapshotId>,
     /// Whether it stopped without the final snapshot that it owed.
     pub snapshot_missed: bool,
-    /// From when on something may be due that it can take, as reconcile saw it while it had no conversation. A hint: its
-    /// next two polls then look everywhere; it finds what there is without it, too.
-    pub wake_at: Option<Timestamp>,
 }
 
 /// A step that the worker's status does not allow.
@@ -244,7 +239,6 @@ impl Worker {
             last_claim_at: None,
             last_snapshot: None,
             snapshot_missed: false,
-            wake_at: None,
         }
     }
 
@@ -320,18 +314,6 @@ impl Worker {
         self.has_token_for_less_than(TOKEN_LEFT_OVER, now + policies.scaling.drain_timeout)
     }
 
-    /// Whether what it was told of is due, and it may not have looked for it: it polls twice meanwhile, for the first one
-    /// may come too early to see it.
-    pub fn is_awake(&self, now: Timestamp, policies: &Policies) -> bool {
-        let pause = pause_max(policies);
-        self.wake_at.is_some_and(|at| at <= now && now < at + pause + pause + pause)
-    }
-
-    /// Whether it has been told in time of what is due at `due`, and polls at least once more while it is awake.
-    pub fn wakes_for(&self, due: Timestamp, policies: &Policies) -> bool {
-        self.wake_at.is_some_and(|at| at <= due && due <= at + pause_max(policies))
-    }
-
     /// Whether it has been silent for too long. `seen` is its newest sign of life.
     pub fn is_stale(&self, seen: Option<Timestamp>, now: Timestamp, policies: &Policies) -> bool {
         match seen {
@@ -341,41 +323,11 @@ impl Worker {
     }
 }
 
-/// How long a worker without a conversation sleeps between two polls, at most.
-fn pause_max(policies: &Policies) -> Millis {
-    policies.poll.active.max(policies.poll.idle).max(PAUSE_MIN)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-
-    #[test]
-    fn a_worker_is_awake_from_the_moment_it_was_told_of_until_it_has_polled_twice() {
-        let policies = Policies::default();
-        let pause = policies.poll.idle;
-        let mut worker = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
-        assert!(!worker.is_awake(NOW, &policies) && !worker.wakes_for(NOW, &policies));
-        worker.wake_at = Some(NOW);
-        let is_awake = |at| worker.is_awake(at, &policies);
-        assert_eq!([NOW - Millis::new(1), NOW].map(is_awake), [false, true]);
-        let end = NOW + pause + pause + pause;
-        assert_eq!([end - Millis::new(1), end].map(is_awake), [true, false]);
-        // Whoever polls that often polls once more before that is over, however long an answer takes.
-        assert!(worker.wakes_for(NOW + pause, &policies) && is_awake(NOW + pause + pause));
-        assert!(!worker.wakes_for(NOW + pause + Millis::new(1), &policies));
-    }
-
-    #[test]
-    fn a_worker_that_polls_very_often_stays_awake_until_the_table_shows_it() {
-        let mut policies = Policies::default();
-        (policies.poll.active, policies.poll.idle) = (Millis::new(100), Millis::new(100));
-        let mut worker = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
-        worker.wake_at = Some(NOW);
-        assert!(worker.is_awake(NOW + PAUSE_MIN, &policies));
-    }
 
     #[test]
     fn the_status_of_a_worker_never_goes_back_and_skips_no_step() {

@@ -6,19 +6,17 @@
 mod cursor;
 mod extract;
 mod lambda;
-pub mod pagination;
 mod problem;
 mod request_id;
 mod service;
 mod trace;
 
+pub use cursor::CursorKey;
 pub use extract::{
-    ApiJson, ApiPath, ApiQuery, Bearer, Id, IdempotencyHeader, IdempotencyKey, PathParam, PathParams,
-    PublicUrl, parse_json,
+    ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
 };
 pub use lambda::lambda;
-pub use pagination::{CursorKey, Limit, Page};
-pub use problem::{FieldError, PROBLEM_JSON, Problem, status};
+pub use problem::{Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use service::{BODY_BYTES_MAX, service};
 pub use trace::init_tracing;

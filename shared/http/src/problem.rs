@@ -5,19 +5,13 @@
 
 use std::error::Error;
 
+use af_api::problem::{FieldError, PROBLEM_JSON, ProblemBody};
 use af_domain::refusal::{Code, Refusable, Refusal};
 use af_domain::time::Millis;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{Object, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
-
-/// The media type of a problem (RFC 9457, section 3).
-pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A 429 always says when to come back; a refusal that does not know asks for this many seconds.
 const RATE_LIMIT_RETRY_SECS: u64 = 1;
@@ -33,54 +27,6 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_secs: Option<u64>,
-}
-
-/// A field at fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldError {
-    /// Where the field is: a JSON pointer into the body, or `/<name>` of a path or query parameter.
-    pub pointer: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// Why a request was not carried out (RFC 9457).
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    /// `urn:agent-factory:problem:` and the code.
-    r#type: String,
-    /// The same words for every problem of a code.
-    title: &'static str,
-    /// The HTTP status.
-    status: u16,
-    /// Why, for people, and how to mend it.
-    detail: &'a str,
-    /// Why, for programs: one of a closed list.
-    #[schema(schema_with = codes)]
-    code: &'static str,
-    /// Leads to the cause in the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    /// Fields at fault.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
-}
-
-fn codes() -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Code::ALL.map(Code::as_str))).build()
-}
-
-impl PartialSchema for Problem {
-    fn schema() -> RefOr<Schema> {
-        Wire::schema()
-    }
-}
-
-impl ToSchema for Problem {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Wire::schemas(schemas);
-    }
 }
 
 impl Problem {
@@ -121,16 +67,16 @@ impl Problem {
 
     /// The response, naming the request when its id is known.
     pub(crate) fn respond(&self, request_id: Option<&str>) -> Response {
-        let wire = Wire {
+        let body = ProblemBody {
             r#type: format!("urn:agent-factory:problem:{}", self.code.as_str()),
-            title: title(self.code),
+            title: title(self.code).to_owned(),
             status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code.as_str(),
-            request_id,
-            errors: &self.errors,
+            detail: self.detail.clone(),
+            code: self.code.as_str().to_owned(),
+            request_id: request_id.map(str::to_owned),
+            errors: self.errors.clone(),
         };
-        let mut response = (self.status, Json(wire)).into_response();
+        let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if self.status == StatusCode::UNAUTHORIZED {

@@ -55,7 +55,7 @@ pub use machine::{
     Guest, Inventory, Machine, MachineRef, MachineState, Scope, SpawnEnv, SpawnSpec, Survey, Volume,
     VolumeRef, VolumeSpec,
 };
-pub use ports::{Ports, Time, TokenSource, TokioTime, WiringError};
+pub use ports::{Ports, TokenSource, WiringError};
 pub use provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
 pub use readiness::{ProviderReadiness, mixed_images_warning, shared_app_warning, survey_warnings};
 pub use registry::Providers;

@@ -1,10 +1,10 @@
 //! What a provider needs from the process that uses it: API tokens and time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use af_domain::ids::SecretRef;
 use af_runtime::env::MissingVariable;
+use af_runtime::time::Time;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -18,37 +18,6 @@ pub trait TokenSource: Send + Sync {
     /// # Errors
     /// `Unavailable` when the secret cannot be read.
     async fn token(&self, secret: &SecretRef) -> Result<Option<SecretString>, ProviderError>;
-}
-
-/// How a provider reads the time and waits. A test moves a virtual clock instead of waiting.
-#[async_trait]
-pub trait Time: Send + Sync {
-    /// The time since some fixed moment.
-    fn now(&self) -> Duration;
-
-    /// Resolves when `by` has passed.
-    async fn pass(&self, by: Duration);
-}
-
-/// The time of Tokio's runtime.
-#[derive(Clone, Copy, Debug)]
-pub struct TokioTime(tokio::time::Instant);
-
-impl Default for TokioTime {
-    fn default() -> Self {
-        Self(tokio::time::Instant::now())
-    }
-}
-
-#[async_trait]
-impl Time for TokioTime {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    async fn pass(&self, by: Duration) {
-        tokio::time::sleep(by).await;
-    }
 }
 
 /// What a process gives to the providers that it makes from its environment.

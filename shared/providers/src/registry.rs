@@ -80,7 +80,8 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::ports::{TokenSource, TokioTime};
+    use crate::ports::TokenSource;
+    use af_runtime::time::TokioTime;
 
     struct NoTokens;
 

@@ -1,4 +1,4 @@
-//! A small cache with a time limit, judged by our clock.
+//! A small in-memory cache with a time to live. It uses the caller's clock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,35 +10,30 @@ use af_domain::time::{Millis, Timestamp};
 /// function serves fewer distinct keys within their time.
 const MAX_ENTRIES: usize = 1_000;
 
-/// Values that stay good for a fixed time.
+/// Values that are valid for a fixed time.
 pub struct Cache<K, V> {
-    good_for: Millis,
+    ttl: Millis,
     entries: Mutex<HashMap<K, (Timestamp, V)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    /// An empty cache whose values stay good for `good_for`.
-    pub fn new(good_for: Millis) -> Self {
-        Self { good_for, entries: Mutex::default() }
+    /// Creates an empty cache whose values are valid for `ttl`.
+    pub fn new(ttl: Millis) -> Self {
+        Self { ttl, entries: Mutex::default() }
     }
 
-    /// The value, if it is still good at `now`.
+    /// Returns the value, if it is still valid at `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<V> {
-        self.get_within(key, now, self.good_for)
-    }
-
-    /// The value, if it is younger than `age`.
-    pub fn get_within(&self, key: &K, now: Timestamp, age: Millis) -> Option<V> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |(at, value): &(Timestamp, V)| (now.since(*at) < age).then(|| value.clone());
+        let fresh = |(at, value): &(Timestamp, V)| (now.since(*at) < self.ttl).then(|| value.clone());
         entries.get(key).and_then(fresh)
     }
 
-    /// Keeps `value`, which was read at `now`.
+    /// Stores `value`, which was read at `now`.
     pub fn put(&self, key: K, value: V, now: Timestamp) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
-            entries.retain(|_, (at, _)| now.since(*at) < self.good_for);
+            entries.retain(|_, (at, _)| now.since(*at) < self.ttl);
             if entries.len() >= MAX_ENTRIES {
                 entries.clear();
             }
@@ -57,14 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_good_for_its_time_and_no_longer() {
+    fn a_value_is_valid_for_its_ttl_and_no_longer() {
         let cache = Cache::new(Millis::new(10));
         let at = Timestamp::from_millis;
         cache.put("k", 1, at(100));
         assert_eq!(cache.get(&"k", at(109)), Some(1));
         assert_eq!(cache.get(&"k", at(110)), None);
-        assert_eq!(cache.get_within(&"k", at(110), Millis::new(60)), Some(1));
-        assert_eq!(cache.get_within(&"k", at(160), Millis::new(60)), None);
         cache.put("k", 2, at(200));
         cache.forget(&"k");
         assert_eq!(cache.get(&"k", at(200)), None);

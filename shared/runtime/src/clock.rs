@@ -1,21 +1,21 @@
-//! The one clock. Everything that needs the present time is handed one of these; `agent-factory dev` and the
-//! tests hand over a clock that can be moved.
+//! The clock. All code that needs the current time receives a [`Clock`]. `agent-factory dev` and the tests
+//! pass a clock that they can move.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use af_domain::time::Timestamp;
 
-/// A source of the present time.
+/// A source of the current time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment by this clock.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// A clock that many tasks share.
+/// A clock shared by many tasks.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's own clock.
+/// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -1,31 +1,31 @@
-//! The environment variables that a function starts with.
+//! The environment variables of a function.
 
 use std::collections::BTreeMap;
 
-/// An environment variable that a function needs is missing or empty.
+/// A required environment variable is missing or empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {0} is missing")]
 pub struct MissingVariable(pub &'static str);
 
-/// A function's environment variables.
+/// The environment variables of a function.
 #[derive(Clone, Debug, Default)]
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The process's own environment.
+    /// Returns the environment of this process.
     pub fn of_process() -> Self {
         Self(std::env::vars().collect())
     }
 
-    /// The variable `name`, if it is set and not empty.
+    /// Returns the variable `name`, if it is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// The variable `name`.
+    /// Returns the variable `name`.
     ///
     /// # Errors
-    /// When it is missing or empty.
+    /// Returns an error if the variable is missing or empty.
     pub fn require(&self, name: &'static str) -> Result<&str, MissingVariable> {
         self.get(name).ok_or(MissingVariable(name))
     }

@@ -1,7 +1,11 @@
-//! What every crate above the domain may use, and what emulators use without the use cases: the clock, randomness, a
-//! small cache and the environment of a function.
+//! Shared runtime services: the clock, randomness, a small cache, files that are replaced
+//! atomically, and the environment of a function. The
+//! emulators use them, too.
 
+pub mod atomic_file;
 pub mod cache;
 pub mod clock;
 pub mod entropy;
 pub mod env;
+pub mod time;
+pub mod virtual_clock;

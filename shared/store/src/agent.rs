@@ -13,41 +13,42 @@ use crate::item::{Item, Reader, Value, Writer};
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
-/// Pages of 1 MB that are read to find out what all profiles have in common: a thousand of the largest profiles.
-const PAGES_MAX: usize = 10;
+/// Pages of 1 MB that are read to find all profiles with a bridge. This is enough for a thousand of the
+/// largest profiles.
+const MAX_PAGES: usize = 10;
 
-/// What became of giving a bot to an agent.
+/// The result of assigning a bot to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BotAssigned {
-    /// The agent has it.
+    /// The agent has the bot.
     Done,
-    /// Another agent has it; nothing was written.
+    /// Another agent has the bot; nothing was written.
     BelongsTo(AgentKey),
     /// The agent does not exist.
     NoSuchAgent,
 }
 
 impl Store {
-    /// An agent profile; eventually consistent.
+    /// Returns an agent profile, eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
         self.get(keys::agent(key), false).await?.as_ref().map(agent_from).transpose()
     }
 
-    /// An agent profile, strongly consistent: for whoever changes what it says.
+    /// Returns an agent profile, strongly consistent, for a change of the profile.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
         self.get(keys::agent(key), true).await?.as_ref().map(agent_from).transpose()
     }
 
-    /// Writes an agent profile's own fields; its bot stays.
+    /// Writes the fields of an agent profile except its bot.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile, StoreError> {
         let refs = agent.secrets_ref.iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
         let update = Update::of(keys::agent(&agent.key))
@@ -65,10 +66,10 @@ impl Store {
         }
     }
 
-    /// Removes an agent profile; `false` when there was none. Its conversations and messages stay.
+    /// Deletes an agent profile and its bot. The conversations and messages of the agent are kept.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<(), StoreError> {
         let mut transaction = self.transaction().delete(&keys::agent(&agent.key));
         if let Some(bot) = &agent.bot {
@@ -77,12 +78,13 @@ impl Store {
         self.commit(transaction).await.map(drop)
     }
 
-    /// One page of agent profiles by key, after `after`.
+    /// Returns one page of agent profiles ordered by key, starting after `after`.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>, StoreError> {
-        // A space sorts before every character of a key: nothing lies between a key and it with a space behind.
+        // A space sorts before every character of a key, so `after` followed by a space is the first position
+        // after that key.
         let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
         let answer = self
             .client
@@ -99,13 +101,14 @@ impl Store {
         answer.items().iter().map(agent_from).collect()
     }
 
-    /// The agents that take messages and have a bridge; `None` when there are more profiles than could be looked at.
+    /// Returns the enabled agents with a bridge; `None` if there are more profiles than the page limit allows
+    /// to read.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>, StoreError> {
         let (mut found, mut after) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let page = self
                 .client
                 .query()
@@ -130,18 +133,19 @@ impl Store {
         Ok(None)
     }
 
-    /// A bot; eventually consistent.
+    /// Returns a bot, eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>, StoreError> {
         self.get(keys::bot(identity), false).await?.as_ref().map(bot_from).transpose()
     }
 
-    /// Gives a bot to an agent, unless another agent has it. `previous` is the bot it had before, which goes.
+    /// Assigns a bot to an agent, on condition that no other agent has it. `previous` is the agent's previous
+    /// bot, which is deleted.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn assign_bot_if_unclaimed(
         &self,
         agent: &AgentKey,
@@ -167,16 +171,16 @@ impl Store {
         if committed.is_done() {
             return Ok(BotAssigned::Done);
         }
-        match committed.refusal(0).and_then(|r| r.old.as_ref()) {
+        match committed.failed_condition(0).and_then(|r| r.old.as_ref()) {
             Some(old) => Ok(BotAssigned::BelongsTo(Reader::of(old).id("ag", AgentKey::parse)?)),
             None => Ok(BotAssigned::NoSuchAgent),
         }
     }
 
-    /// Sets the hash of a bot's webhook secret; the one before stays good until `previous_until`.
+    /// Sets the hash of a bot's webhook secret. The previous secret is accepted until `previous_until`.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn rotate_webhook_secret(
         &self,
         bot: &Bot,
@@ -192,10 +196,11 @@ impl Store {
         self.update(update).await.map(drop)
     }
 
-    /// Records when the webhook was last seen to be set to our URL, or that it is not.
+    /// Records when the webhook was last confirmed to point to this deployment's URL; `None` records that it
+    /// does not.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn webhook_ready(
         &self,
         identity: &BotIdentity,

@@ -1,52 +1,52 @@
-//! API keys: only a hash of the secret part is stored.
+//! API keys. Only a hash of the secret part is stored.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use af_domain::time::Timestamp;
 
-use crate::conversation::{Commit, as_commit};
 use crate::expression::names_in;
+use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Value, Writer};
-use crate::once::{Once, call_item};
+use crate::write::{Commit, as_commit};
 use crate::{Store, StoreError, keys};
 
-/// Queries for one page of keys. Those that have expired are left out of it, and DynamoDB deletes them within days: each
-/// query more makes room for as many as the page holds.
-const PAGES_MAX: usize = 20;
+/// Queries for one page of keys. Expired keys are omitted from the page until DynamoDB deletes them within
+/// days. Each further query fills the gaps.
+const MAX_PAGES: usize = 20;
 
 /// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id, the public part.
+    /// The key id, which is the public part.
     pub id: String,
-    /// What it is for, in its maker's words.
+    /// The purpose of the key, in its creator's words.
     pub name: String,
-    /// What it opens: `admin`, `app`, `read`.
+    /// The scopes: `admin`, `app`, `read`.
     pub scopes: Vec<String>,
-    /// SHA-256 of its secret part.
+    /// SHA-256 of the secret part.
     pub secret_hash: [u8; 32],
-    /// When it was made.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// When the key expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// An API key; eventually consistent. An expired one is not found.
+    /// Returns an API key that has not expired, eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
         let item = self.get(keys::api_key(id), false).await?;
         let key = item.as_ref().map(key_from).transpose()?;
         Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
     }
 
-    /// The same, strongly consistent.
+    /// Returns an API key that has not expired, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
         let item = self.get(keys::api_key(id), true).await?;
         let key = item.as_ref().map(key_from).transpose()?;
@@ -56,32 +56,36 @@ impl Store {
     /// Stores an API key.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         self.put(key_item(key)).await
     }
 
-    /// Stores an API key, unless this call has made one before: one transaction.
+    /// Stores an API key, on condition that the call has not created one before, in one transaction.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn put_api_key_if_first(&self, key: &ApiKey, once: &Once) -> Result<Commit, StoreError> {
-        let transaction = self.transaction().put_new_at(call_item(once, &key.id), once.at);
+    /// Returns an error if the table does not answer.
+    pub async fn put_api_key_if_first(
+        &self,
+        key: &ApiKey,
+        once: &IdempotentCall,
+    ) -> Result<Commit, StoreError> {
+        let transaction = self.transaction().put_new_at(idempotency_item(once, &key.id), once.at);
         Ok(as_commit(&self.commit(transaction.put(key_item(key))).await?))
     }
 
     /// Revokes an API key.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn delete_api_key(&self, id: &str) -> Result<(), StoreError> {
         self.delete(&keys::api_key(id)).await
     }
 
-    /// The first `limit` API keys by id, after `after`, that have not expired.
+    /// Returns the first `limit` API keys after `after` that have not expired, ordered by id.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn api_keys(
         &self,
         limit: usize,
@@ -90,7 +94,7 @@ impl Store {
     ) -> Result<Vec<ApiKey>, StoreError> {
         let mut found = Vec::new();
         let mut start = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
             let answer = self
                 .client

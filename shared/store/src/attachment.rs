@@ -1,5 +1,5 @@
-//! Attachments of a message: in the message's own item, as JSON, from its acceptance on; `fb` names the bot that is to
-//! fetch them, as long as some are pending.
+//! Attachments of a message. They are stored in the message's item as JSON from its acceptance on. While some
+//! are pending, `fb` names the bot that must fetch them.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ use crate::item::Reader;
 use crate::keys::ONLY;
 use crate::{Store, StoreError, keys};
 
-/// What became of settling a message's attachments.
+/// The result of storing fetched attachments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettledAttachments {
-    /// Written.
+pub enum AttachmentsStored {
+    /// The attachments were written.
     Done,
-    /// None of them is pending any more, or the message is gone; nothing was written.
+    /// No attachment is pending any more, or the message is gone; nothing was written.
     NotPending,
-    /// Its conversation has changed since it was read; nothing was written.
+    /// The conversation has changed since it was read; nothing was written.
     Stale,
 }
 
@@ -90,7 +90,7 @@ impl StoredAttachment {
     }
 }
 
-/// What is stored; `None` for a message without attachments.
+/// Returns the stored form; `None` for a message without attachments.
 pub(crate) fn encode(attachments: &[Attachment]) -> Option<String> {
     let stored: Vec<_> = attachments.iter().map(StoredAttachment::from).collect();
     let json = || serde_json::to_string(&stored).expect("strings and numbers become JSON");
@@ -101,15 +101,16 @@ pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>, StoreError>
     let Some(json) = reader.text_if("fi")? else { return Ok(Vec::new()) };
     let stored: Vec<serde_json::Value> =
         serde_json::from_str(json).map_err(|e| reader.malformed("fi", &e.to_string()))?;
-    // One that a later version has written, before it was taken back, keeps nobody from the message and the others.
+    // An attachment that a newer version has written before a rollback must not hide the message and its
+    // other attachments.
     let read = |value| serde_json::from_value::<StoredAttachment>(value).ok()?.read();
     Ok(stored.into_iter().filter_map(read).collect())
 }
 
-/// The message in a stream record whose attachments are to be fetched, if it is one.
+/// Returns the message of a stream record whose attachments must be fetched, if it is one.
 ///
 /// # Errors
-/// When the item is malformed.
+/// Returns an error if the item is malformed.
 pub fn to_be_fetched(
     image: Option<&BTreeMap<String, serde_json::Value>>,
 ) -> Result<Option<MessageId>, StoreError> {
@@ -121,18 +122,19 @@ pub fn to_be_fetched(
 }
 
 impl Store {
-    /// Writes what became of a message's attachments, none of which is pending any more. `waiting` is its conversation as
-    /// it was read and as it will be, when the message waits for them there; it may be claimed from then on.
+    /// Stores the fetched or failed attachments of a message, none of which is pending any more. `waiting` is
+    /// the conversation before and after, if the message waits for its attachments there. The message may be
+    /// claimed from then on.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn settle_attachments_if_pending(
+    /// Returns an error if the table does not answer.
+    pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,
         attachments: &[Attachment],
         waiting: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<SettledAttachments, StoreError> {
+    ) -> Result<AttachmentsStored, StoreError> {
         let settled = Update::of(keys::message(message))
             .set_or_remove("fi", encode(attachments))
             .remove("fb")
@@ -143,11 +145,11 @@ impl Store {
         }
         let committed = self.commit(transaction).await?;
         Ok(if committed.is_done() {
-            SettledAttachments::Done
-        } else if committed.refusal(0).is_some() {
-            SettledAttachments::NotPending
+            AttachmentsStored::Done
+        } else if committed.failed_condition(0).is_some() {
+            AttachmentsStored::NotPending
         } else {
-            SettledAttachments::Stale
+            AttachmentsStored::Stale
         })
     }
 }
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_message_with_a_bot_to_fetch_for_it_is_one_to_fetch() {
+    fn only_a_message_with_a_fetching_bot_has_attachments_to_fetch() {
         let image = |fields: &[(&str, &str)]| -> BTreeMap<String, serde_json::Value> {
             fields.iter().map(|(name, text)| ((*name).to_owned(), serde_json::json!({"S": text}))).collect()
         };

@@ -1,11 +1,11 @@
-//! The attempts of a message, as its item remembers them.
+//! The attempts of a message, as stored in its item.
 //!
-//! They are a ring of `ATTEMPTS_KEPT` texts: attempt number n is written over the place (n − 1) mod `ATTEMPTS_KEPT`, so
-//! that the end of an attempt need not read what is there. A dead letter that is retried counts from one again; its
-//! ring is turned then, so that the oldest places are written over first.
+//! They form a ring of `ATTEMPTS_KEPT` texts. Attempt number n overwrites the slot (n − 1) mod
+//! `ATTEMPTS_KEPT`, so that no read is needed when an attempt ends. The attempts of a retried dead letter are
+//! counted from one again, so its ring is rotated: the next attempts overwrite the oldest slots.
 
 use af_domain::attempt::{ATTEMPTS_KEPT, Attempt, AttemptEnd, EndedBy};
-use af_domain::conversation::{GivenBack, Lease, Outcome};
+use af_domain::conversation::{FailedAttempt, Lease, Outcome};
 use af_domain::ids::{Fence, WorkerId};
 use af_domain::time::Timestamp;
 
@@ -13,14 +13,15 @@ use crate::StoreError;
 use crate::expression::Update;
 use crate::item::Reader;
 
-/// Most characters of an error in the record of its attempt; the last error is kept longer. All records must fit into
-/// the message's item beside payload and reply, or it could neither wait for its retry nor end.
-const ERROR_CHARS_MAX: usize = 200;
-/// Fields of a record, parted by `|`; the error stands last because only it is free text.
+/// Most characters of an error in an attempt record. The last error of the message is kept with more
+/// characters. All records must fit into the message's item together with payload and reply; otherwise the
+/// message could neither be retried nor end.
+const MAX_ERROR_CHARS: usize = 200;
+/// Fields of a record, separated by `|`. The error is last, because only the error is free text.
 const FIELDS: usize = 8;
 
-/// The attempt under `lease`, which ended with `back`.
-pub(crate) fn given_back(lease: &Lease, back: &GivenBack, now: Timestamp) -> Attempt {
+/// Returns the record of the attempt under `lease` that ended with `back`.
+pub(crate) fn failed_attempt(lease: &Lease, back: &FailedAttempt, now: Timestamp) -> Attempt {
     let end = match back.outcome {
         Outcome::Done => AttemptEnd::Done,
         Outcome::Requeued { .. } => AttemptEnd::Requeued,
@@ -39,20 +40,20 @@ pub(crate) fn given_back(lease: &Lease, back: &GivenBack, now: Timestamp) -> Att
     }
 }
 
-/// The update of a message with `attempt` among its attempts.
-pub(crate) fn remember(update: Update, attempt: &Attempt) -> Update {
+/// Adds `attempt` to the update of its message.
+pub(crate) fn with_attempt(update: Update, attempt: &Attempt) -> Update {
     let place = (attempt.number.saturating_sub(1)) as usize % ATTEMPTS_KEPT;
     update.set_to(&format!("ats[{place}]"), ":attempt").bind(":attempt", encode(attempt))
 }
 
-/// The ring of a message whose attempts are counted from one again.
-pub(crate) fn turned(attempts: &[Attempt]) -> Vec<String> {
+/// Returns the rotated ring of a message whose attempts are counted from one again.
+pub(crate) fn rotated(attempts: &[Attempt]) -> Vec<String> {
     let kept = &attempts[attempts.len().saturating_sub(ATTEMPTS_KEPT)..];
     let free = std::iter::repeat_n(String::new(), ATTEMPTS_KEPT - kept.len());
     free.chain(kept.iter().map(encode)).collect()
 }
 
-/// Reads the attempts of a message, oldest first.
+/// Reads the attempts of a message, the oldest first.
 pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>, StoreError> {
     let texts = reader.texts("ats")?.into_iter().filter(|t| !t.is_empty());
     let read = |text| decode(text).ok_or_else(|| reader.malformed("ats", "not an attempt"));
@@ -61,9 +62,9 @@ pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>, StoreEr
     Ok(attempts)
 }
 
-/// An attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`.
+/// Encodes an attempt as one text: `fence|number|worker|claimedAt|endedAt|end|endedBy|error`.
 fn encode(attempt: &Attempt) -> String {
-    let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(ERROR_CHARS_MAX).collect();
+    let error: String = attempt.error.iter().flat_map(|e| e.chars()).take(MAX_ERROR_CHARS).collect();
     format!(
         "{}|{}|{}|{}|{}|{}|{}|{error}",
         attempt.fence,
@@ -109,24 +110,24 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_survives_being_stored_and_its_error_is_cut_short() {
+    fn an_attempt_survives_being_stored_with_a_truncated_error() {
         let bare = Attempt { error: None, ..attempt(7) };
         for attempt in [attempt(7), bare] {
             assert_eq!(decode(&encode(&attempt)), Some(attempt));
         }
-        let long = Attempt { error: Some("🦀".repeat(ERROR_CHARS_MAX + 1)), ..attempt(7) };
+        let long = Attempt { error: Some("🦀".repeat(MAX_ERROR_CHARS + 1)), ..attempt(7) };
         let read = decode(&encode(&long)).unwrap();
-        assert_eq!(read.error.unwrap().chars().count(), ERROR_CHARS_MAX);
+        assert_eq!(read.error.unwrap().chars().count(), MAX_ERROR_CHARS);
         assert_eq!(decode("7|3|w-1"), None);
     }
 
     #[test]
-    fn a_turned_ring_is_full_and_its_oldest_stand_first() {
+    fn a_rotated_ring_is_full_and_its_oldest_attempts_are_first() {
         let few: Vec<_> = (1..=3).map(attempt).collect();
-        let ring = turned(&few);
+        let ring = rotated(&few);
         assert_eq!(ring.len(), ATTEMPTS_KEPT);
         assert_eq!(ring.iter().position(|t| !t.is_empty()), Some(ATTEMPTS_KEPT - 3));
         let many: Vec<_> = (1..=ATTEMPTS_KEPT as u64 + 5).map(attempt).collect();
-        assert!(turned(&many)[0].starts_with("6|"));
+        assert!(rotated(&many)[0].starts_with("6|"));
     }
 }

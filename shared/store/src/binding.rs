@@ -1,23 +1,24 @@
-//! Identity bindings: which agent and conversation a consumer user, or a person on Telegram, talks to.
+//! Identity bindings: the agent and conversation of a consumer user or a Telegram user.
 //!
-//! One active binding per user, per (bot, Telegram user) and per (bot, chat). The user's item is the truth; the
-//! two Telegram items point to it. A new binding replaces whatever stood in its places, in one transaction.
+//! There is one active binding per user, per (bot, Telegram user) and per (bot, chat). The user's item is
+//! authoritative; the two Telegram items are copies. A new binding replaces all bindings with the same keys
+//! in one transaction.
 
 use std::collections::BTreeMap;
 
 use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
 
-use crate::conversation::Commit;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
+use crate::write::Commit;
 use crate::{Store, StoreError};
 
 impl Store {
-    /// A user's active binding.
+    /// Returns the active binding of a user.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn binding(
         &self,
         user: &ConsumerUserId,
@@ -26,10 +27,11 @@ impl Store {
         self.get(keys::binding(user), consistent).await?.as_ref().map(binding_from).transpose()
     }
 
-    /// The bindings of the person and the chat that wrote to it: one read. The person's comes first.
+    /// Returns the bindings of the Telegram user and of the chat that wrote to a bot, in one read. The user's
+    /// binding is first.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn bindings_of_sender(
         &self,
         bot: &BotIdentity,
@@ -47,16 +49,16 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
-    /// Makes `binding` the active one of its user and of its Telegram identity, in place of `replaced`: the
-    /// bindings that held these places when they were read.
+    /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
+    /// the bindings that had these keys when they were read.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit, StoreError> {
-        let new = places(binding);
+        let new = keys_of(binding);
         let mut transaction = self.transaction();
         let mut gone: Vec<Key> = Vec::new();
-        for key in replaced.iter().flat_map(places) {
+        for key in replaced.iter().flat_map(keys_of) {
             if !new.contains(&key) && !gone.contains(&key) {
                 transaction = transaction.delete(&key);
                 gone.push(key);
@@ -69,27 +71,27 @@ impl Store {
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Ends a binding.
+    /// Deletes a binding.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn unbind(&self, binding: &Binding) -> Result<(), StoreError> {
         let mut transaction = self.transaction();
-        for key in places(binding) {
+        for key in keys_of(binding) {
             transaction = transaction.delete(&key);
         }
         self.commit(transaction).await.map(drop)
     }
 }
 
-/// Every key under which a binding is found; the user's own first.
-fn places(binding: &Binding) -> Vec<Key> {
-    let mut places = vec![keys::binding(&binding.user)];
+/// Returns every key of a binding; the user's own key is first.
+fn keys_of(binding: &Binding) -> Vec<Key> {
+    let mut all = vec![keys::binding(&binding.user)];
     if let Some(telegram) = &binding.telegram {
-        places.extend(telegram.user.as_ref().map(|u| keys::binding_of_telegram_user(&telegram.bot, u)));
-        places.extend(telegram.chat.as_ref().map(|c| keys::binding_of_chat(&telegram.bot, c)));
+        all.extend(telegram.user.as_ref().map(|u| keys::binding_of_telegram_user(&telegram.bot, u)));
+        all.extend(telegram.chat.as_ref().map(|c| keys::binding_of_chat(&telegram.bot, c)));
     }
-    places
+    all
 }
 
 fn binding_item(key: &Key, binding: &Binding) -> Item {

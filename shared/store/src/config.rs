@@ -1,24 +1,23 @@
-//! Configuration documents: JSON texts under a name.
+//! Configuration documents: JSON texts stored by name.
 
-use crate::conversation::Commit;
 use crate::expression::Update;
 use crate::item::{Reader, Writer};
-use crate::write::Updated;
+use crate::write::{Commit, Updated};
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// The document `name`; eventually consistent.
+    /// Returns the document `name`, eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn config(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.read_config(name, false).await
     }
 
-    /// The document `name` as it is now, to be changed.
+    /// Returns the document `name`, strongly consistent, for a change.
     ///
     /// # Errors
-    /// As `config`.
+    /// The same as `config`.
     pub async fn config_to_change(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.read_config(name, true).await
     }
@@ -31,16 +30,18 @@ impl Store {
     /// Writes the document `name`.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn put_config(&self, name: &str, json: &str) -> Result<(), StoreError> {
         let key = keys::config(name);
         self.put(Writer::default().put("pk", key.pk).put("sk", key.sk).put("js", json).build()).await
     }
 
-    /// Writes the document `name` in place of `before`, which was read; `None` when there was none.
+    /// Replaces the document `name`, on condition that it is still `before`; `None` means that there was no
+    /// document.
     ///
     /// # Errors
-    /// When the table cannot answer; a change sent again finds the text that it would write.
+    /// Returns an error if the table does not answer. A repeated change finds its own text and returns
+    /// `Done`.
     pub async fn change_config_if_unchanged(
         &self,
         name: &str,

@@ -1,7 +1,8 @@
-//! Counters that follow the table's stream: how many messages wait, run and are dead.
+//! Counters that follow the table's stream: how many messages wait, run or are dead letters.
 //!
-//! They lag by as much as the stream does. A batch that is delivered twice within ten minutes counts once: its
-//! sequence numbers are the transaction's token, and nothing but its records goes into what is written.
+//! The counters lag behind the table as the stream does. A batch that is delivered twice within ten minutes
+//! counts once: the client token of the transaction is made of the sequence numbers, and the written values
+//! depend only on the records.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +12,18 @@ use crate::expression::Update;
 use crate::item::{Item, Reader, Value};
 use crate::{Store, StoreError, keys};
 
-/// What is counted.
+/// The counters, or a change of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Messages that may run now.
     pub queued_ready: i64,
-    /// Messages that wait for a time: scheduled, or for their retry.
+    /// Messages that wait for a time: scheduled messages and retries.
     pub queued_scheduled: i64,
     /// Messages that run.
     pub processing: i64,
     /// Dead letters.
     pub dead_letter: i64,
-    /// When the change that was counted last was made.
+    /// The time of the latest counted change.
     pub as_of: Option<Timestamp>,
 }
 
@@ -36,12 +37,12 @@ impl Counters {
         ]
     }
 
-    /// Whether nothing changed.
+    /// Whether all values are zero.
     pub fn is_zero(&self) -> bool {
         self.fields().iter().all(|(_, n)| *n == 0)
     }
 
-    /// Adds `other`'s changes to these.
+    /// Adds the values of `other`.
     pub fn add(&mut self, other: &Counters) {
         self.queued_ready += other.queued_ready;
         self.queued_scheduled += other.queued_scheduled;
@@ -51,7 +52,7 @@ impl Counters {
     }
 }
 
-/// The state of a conversation or a dead-letter mark in a stream record, as far as it counts.
+/// Returns the counter values of a conversation or dead-letter mark in a stream record.
 pub fn counted(
     image: Option<&BTreeMap<String, serde_json::Value>>,
     at: Timestamp,
@@ -77,10 +78,10 @@ pub fn counted(
 }
 
 impl Store {
-    /// The counters as they stand.
+    /// Returns the current counters.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn counters(&self) -> Result<Counters, StoreError> {
         let Some(item) = self.get(keys::counters(), false).await? else { return Ok(Counters::default()) };
         let number = |name: &str| -> i64 {
@@ -96,11 +97,11 @@ impl Store {
         })
     }
 
-    /// Adds `change`, once for each `token` (at most 36 characters) within ten minutes. The same token must come with
-    /// the same change.
+    /// Adds `change`, once per `token` (at most 36 characters) within ten minutes. The same token must always
+    /// have the same change.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn count(&self, change: &Counters, token: String) -> Result<(), StoreError> {
         let mut update = Update::of(keys::counters()).bind(":zero", 0_u64).set_or_remove("as", change.as_of);
         for (name, delta) in change.fields() {

@@ -1,44 +1,44 @@
-//! Why the store could not answer.
+//! Errors of calls to the table.
 
 use std::fmt::Debug;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// A failed call to the table. The outcome of a write that fails so is unknown: it may have been carried out.
+/// A failed call to the table. The result of a failed write is unknown: the write may have been carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Too much for the table at the moment, after the client's own retries.
+    /// The table throttles, even after the client's own retries.
     #[error("the table throttles {operation}")]
     Throttled {
         /// The DynamoDB operation.
         operation: &'static str,
     },
-    /// Other transactions kept touching the same items, for longer than we retry.
-    #[error("{operation} kept meeting other transactions on the same items")]
+    /// Other transactions changed the same items during all retries.
+    #[error("{operation} conflicted with other transactions on the same items")]
     Contention {
         /// The DynamoDB operation.
         operation: &'static str,
     },
-    /// The call failed or its answer was lost.
+    /// The call failed, or its response was lost.
     #[error("{operation} failed: {message}")]
     Unavailable {
         /// The DynamoDB operation.
         operation: &'static str,
-        /// What the client said, without item contents.
+        /// The client's error message, without item contents.
         message: String,
     },
-    /// There is more of something than is ever read in one go. A part of it would pass for all.
-    #[error("there are more {what} than can be read at once")]
+    /// There are more items than one read may return. A partial result would look complete.
+    #[error("there are more {what} than one read may return")]
     TooMany {
-        /// Of what.
+        /// The kind of items.
         what: &'static str,
     },
-    /// An item is not of the shape that this code writes.
+    /// An item does not have the expected attributes.
     #[error("item {key} is malformed: {problem}")]
     Malformed {
-        /// The item's key.
+        /// The key of the item.
         key: String,
-        /// What is wrong with it.
+        /// What is wrong with the item.
         problem: String,
     },
 }
@@ -56,12 +56,12 @@ impl StoreError {
         ) {
             return StoreError::Throttled { operation };
         }
-        // Not the whole chain: it ends in the raw response, which holds items.
+        // The error source chain is not included, because it ends in the raw response, which contains items.
         let what = match error {
-            SdkError::ConstructionFailure(_) => "the request could not be made",
-            SdkError::TimeoutError(_) => "no answer in time",
+            SdkError::ConstructionFailure(_) => "the request could not be built",
+            SdkError::TimeoutError(_) => "the request timed out",
             SdkError::DispatchFailure(_) => "the connection failed",
-            SdkError::ResponseError(_) => "the answer could not be read",
+            SdkError::ResponseError(_) => "the response could not be parsed",
             _ => error.message().unwrap_or("refused"),
         };
         StoreError::Unavailable { operation, message: format!("{code} {what}").trim_start().to_owned() }

@@ -1,5 +1,5 @@
-//! Update expressions, built piece by piece. Names are written as `#name` and values as `:name` everywhere, so
-//! that no attribute can clash with a reserved word.
+//! Builder of update expressions. Names are always written as `#name` and values as `:name`, so that no
+//! attribute name conflicts with a reserved word.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ impl Update {
         Self { key, set: Vec::new(), remove: Vec::new(), conditions: Vec::new(), values: HashMap::new() }
     }
 
-    /// Sets the attribute at `path` (dots step into maps).
+    /// Sets the attribute at `path`. Dots step into maps.
     pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
         let placeholder = format!(":set_{}", path.replace('.', "_"));
         self.set.push(format!("{} = {placeholder}", named(path)));
@@ -37,7 +37,7 @@ impl Update {
         self
     }
 
-    /// Sets the attribute at `path`, or removes it when there is no value.
+    /// Sets the attribute at `path`, or removes it if there is no value.
     pub fn set_or_remove(self, path: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.set(path, value),
@@ -50,13 +50,13 @@ impl Update {
         self
     }
 
-    /// Adds a condition; all of them must hold.
+    /// Adds a condition. All conditions must hold.
     pub fn when(mut self, condition: &str) -> Self {
         self.conditions.push(condition.to_owned());
         self
     }
 
-    /// Gives `:name` its value.
+    /// Binds `:name` to a value.
     pub fn bind(mut self, placeholder: &str, value: impl Into<Value>) -> Self {
         self.values.insert(placeholder.to_owned(), value.into().0);
         self
@@ -104,12 +104,12 @@ impl Update {
     }
 }
 
-/// `ls.ex` as `#ls.#ex`.
+/// Converts `ls.ex` to `#ls.#ex`.
 fn named(path: &str) -> String {
     path.split('.').map(|segment| format!("#{segment}")).collect::<Vec<_>>().join(".")
 }
 
-/// Every `#name` in an expression, with the attribute it stands for.
+/// Returns every `#name` in an expression with its attribute name.
 pub(crate) fn names_in(expression: &str) -> HashMap<String, String> {
     expression
         .split('#')
@@ -125,7 +125,7 @@ mod tests {
     use crate::keys;
 
     #[test]
-    fn an_update_names_every_attribute_and_joins_its_conditions() {
+    fn an_update_escapes_every_attribute_and_joins_its_conditions() {
         let update = Update::of(keys::config("x"))
             .set("ls.ex", 5_u64)
             .set_to("pe", "list_append(#pe, :e)")

@@ -1,4 +1,4 @@
-//! Items: reading attributes out of them, and writing values into them.
+//! Items: reading and writing attributes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,10 +9,10 @@ use af_domain::time::Timestamp;
 
 use crate::StoreError;
 
-/// An item as the SDK gives it.
+/// An item, as the SDK represents it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A value to be written.
+/// A value to write.
 #[derive(Debug, Clone)]
 pub(crate) struct Value(pub AttributeValue);
 
@@ -98,8 +98,8 @@ impl Writer {
     }
 }
 
-/// Reads attributes of an item, or of a map in it; an attribute that is missing or of another type is an error
-/// that names it.
+/// Reads the attributes of an item, or of a map attribute. A missing attribute, or one with a wrong type, is
+/// an error that names the attribute.
 pub(crate) struct Reader<'a> {
     item: &'a Item,
     within: String,
@@ -143,7 +143,8 @@ impl<'a> Reader<'a> {
         Ok(self.number_if(name)?.map(Timestamp::from_millis))
     }
 
-    /// Whether the item's time to live is over. DynamoDB deletes it up to days later; until then it must count as gone.
+    /// Whether the time to live of the item has ended. DynamoDB deletes an expired item up to days later;
+    /// until then it counts as deleted.
     pub fn is_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.number_if("ttl")?.is_some_and(|ttl| now.is_past_ttl(ttl)))
     }
@@ -168,7 +169,7 @@ impl<'a> Reader<'a> {
         Ok(Some(Reader { item, within: format!("{} {name}", self.within) }))
     }
 
-    /// Names of the attributes.
+    /// The names of the attributes.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.item.keys().map(String::as_str)
     }
@@ -178,12 +179,12 @@ impl<'a> Reader<'a> {
         map.item.keys().map(|key| Ok((key.clone(), map.text(key)?.to_owned()))).collect()
     }
 
-    /// Reads an id through its own check.
+    /// Parses an id attribute.
     pub fn id<T>(&self, name: &str, parse: fn(String) -> Result<T, InvalidId>) -> Result<T, StoreError> {
         parse(self.text(name)?.to_owned()).map_err(|e| self.malformed(name, &e.to_string()))
     }
 
-    /// The same, of an attribute that may be missing.
+    /// Parses an id attribute that may be missing.
     pub fn id_if<T>(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Keys: where every item lives. `docs/data-model.md` lists them; a test holds the two together.
+//! The keys of all items. `docs/data-model.md` lists them, and a test compares the two.
 
 use std::collections::HashMap;
 
@@ -18,15 +18,15 @@ use af_domain::time::Timestamp;
 pub const READY_INDEX: &str = "ready";
 /// The index of a conversation's messages.
 pub const MESSAGES_INDEX: &str = "conversation-messages";
-/// Over how many partitions dead-letter marks are spread.
+/// The number of partitions of the dead-letter marks.
 pub const DEAD_LETTER_SHARDS: usize = 4;
-/// All sort keys of history begin so.
+/// The prefix of all history sort keys.
 pub(crate) const HISTORY: &str = "H#";
-/// Sort key of the pending tool calls: behind all history.
+/// The sort key of the pending tool calls. It sorts after all history.
 pub(crate) const TOOL_CALLS: &str = "H~";
-/// Sort key of an item that is alone in its partition.
+/// The sort key of an item that is alone in its partition.
 pub(crate) const ONLY: &str = "#";
-/// What the partition keys of conversations begin with.
+/// The prefix of the partition keys of conversations.
 pub(crate) const CONVERSATIONS_PREFIX: &str = "C#";
 
 /// A primary key.
@@ -51,66 +51,66 @@ impl Key {
     }
 }
 
-/// The partition key of a conversation: the first 130 bits of the SHA-256 of its id, in base 32.
+/// Returns the partition key of a conversation: the first 130 bits of the SHA-256 of its id, in base 32.
 pub fn conversation_key(id: &ConversationId) -> ConversationKey {
     let digest = Sha256::digest(id.as_str().as_bytes());
     let text = BASE32_NOPAD.encode(&digest).to_ascii_lowercase();
     ConversationKey::parse(&text[..26]).expect("base 32 in lower case, cut to 26")
 }
 
-/// A conversation's meta item.
+/// The meta item of a conversation.
 pub fn conversation(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), ONLY)
 }
 
-/// A history entry: filed under the claim that wrote it, and its place there. Claims follow each other, so history
-/// sorts in the order in which it was committed, also where a message was overtaken while it waited for its retry.
+/// A history entry, filed under the claim that wrote it and its position there. Fences grow with every claim,
+/// so history sorts in commit order, even if a message was overtaken while it waited for its retry.
 pub fn history(key: &ConversationKey, fence: Fence, place: &str) -> Key {
     Key::new(format!("C#{key}"), format!("{HISTORY}{:010}#{place}", fence.0))
 }
 
-/// A conversation's pending tool calls; sorts after all its history, so that one query brings both.
+/// The pending tool calls of a conversation. They sort after all its history, so that one query returns both.
 pub fn pending_tool_calls(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), TOOL_CALLS)
 }
 
-/// A snapshot: by fence and then by time, so that the newest of the latest claim sorts last.
+/// A snapshot, filed by fence and then by time, so that the newest one of the latest claim sorts last.
 pub fn snapshot(id: &SnapshotId) -> Key {
     let parts = id.parts();
     Key::new(format!("C#{}", parts.conversation), format!("S#{:010}#{}", parts.fence.0, parts.place))
 }
 
-/// The copy of a conversation's latest good snapshot; sorts after all its snapshots.
+/// The copy of the latest ready snapshot of a conversation. It sorts after all snapshots.
 pub fn latest_snapshot(key: &ConversationKey) -> Key {
     Key::new(format!("C#{key}"), "S~")
 }
 
-/// A file that an agent has made or fetched.
+/// A file that an agent made or fetched.
 pub fn media(id: &StorageId) -> Key {
     let (conversation, place) = id.parts();
     Key::new(format!("C#{conversation}"), format!("F#{place}"))
 }
 
-/// The index of what expires.
+/// The index of items by expiry.
 pub const EXPIRY_INDEX: &str = "expiry";
 
-/// Partition of the snapshots in the index of what expires.
+/// The partition of the snapshots in the expiry index.
 pub const EXPIRING_SNAPSHOTS: &str = "X#S";
 
-/// Partition of agents' files in the index of what expires.
+/// The partition of the media files in the expiry index.
 pub const EXPIRING_MEDIA: &str = "X#M";
 
-/// Partition of the ready index that a conversation stands in.
+/// Returns the partition of a conversation in the ready index.
 pub fn ready_partition(key: &ConversationKey, shards: u64) -> String {
     format!("R#{}", shard_of(key.as_str(), shards))
 }
 
-/// Partition number `shard` of the ready index.
+/// Returns the partition number `shard` of the ready index.
 pub fn ready_shard(shard: u64) -> String {
     format!("R#{shard}")
 }
 
-/// The first sort key of the ready index that is not claimable at `now`.
+/// Returns the first sort key of the ready index that is not claimable at `now`.
 pub fn ready_horizon(now: Timestamp) -> String {
     ReadyKey::horizon(now).as_str().to_owned()
 }
@@ -120,13 +120,14 @@ pub fn message(id: &MessageId) -> Key {
     Key::new(format!("M#{id}"), ONLY)
 }
 
-/// A message's payload, when it is too large to stand in the message's item. It is written before the message is
-/// accepted, so it is filed under the hash of its body: another body under the same id cannot overwrite it.
+/// The payload of a message that is too large for the message's item. The payload is written before the
+/// message is accepted, so its key contains the hash of its body: another body with the same message id
+/// cannot overwrite it.
 pub fn message_payload(id: &MessageId, body_hash: &str) -> Key {
     Key::new(format!("M#{id}"), format!("P#{body_hash}"))
 }
 
-/// Partition of the index of a conversation's messages.
+/// Returns the partition of the index of a conversation's messages.
 pub fn messages_partition(key: &ConversationKey) -> String {
     format!("C#{key}")
 }
@@ -137,17 +138,17 @@ pub fn dead_letter(id: &MessageId, at: Timestamp) -> Key {
     Key::new(dead_letter_partition(shard), format!("{:013}#{id}", at.as_millis()))
 }
 
-/// Partition number `shard` of the dead-letter marks.
+/// Returns the partition number `shard` of the dead-letter marks.
 pub fn dead_letter_partition(shard: u64) -> String {
     format!("DL#{shard}")
 }
 
-/// A worker that is not stopped.
+/// A worker that has not stopped.
 pub fn worker(id: &WorkerId) -> Key {
     Key::new("W", id.as_str())
 }
 
-/// Partition of all workers that are not stopped.
+/// The partition of all workers that have not stopped.
 pub const WORKERS: &str = "W";
 
 /// A worker that has stopped.
@@ -160,7 +161,7 @@ pub fn agent(key: &AgentKey) -> Key {
     Key::new(AGENTS, key.as_str())
 }
 
-/// Partition of the agent profiles.
+/// The partition of the agent profiles.
 pub const AGENTS: &str = "A";
 
 /// A bot.
@@ -173,12 +174,12 @@ pub fn binding(user: &ConsumerUserId) -> Key {
     Key::new(format!("U#{user}"), "B")
 }
 
-/// The binding of a Telegram user, as one bot sees them.
+/// The binding of a Telegram user of one bot.
 pub fn binding_of_telegram_user(bot: &BotIdentity, user: &str) -> Key {
     Key::new(format!("BOT#{bot}"), format!("U#{user}"))
 }
 
-/// The binding of a chat with one bot.
+/// The binding of a chat of one bot.
 pub fn binding_of_chat(bot: &BotIdentity, chat: &str) -> Key {
     Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
 }
@@ -188,10 +189,10 @@ pub fn api_key(id: &str) -> Key {
     Key::new(API_KEYS, id)
 }
 
-/// Partition of the API keys.
+/// The partition of the API keys.
 pub const API_KEYS: &str = "K";
 
-/// A call with an idempotency key that has made something.
+/// The record of a call with an idempotency key.
 pub fn call(hash: &str) -> Key {
     Key::new(format!("IK#{hash}"), ONLY)
 }
@@ -201,7 +202,7 @@ pub fn skill(slug: &SkillSlug) -> Key {
     Key::new(SKILLS, slug.as_str())
 }
 
-/// Partition of the global skills.
+/// The partition of the global skills.
 pub const SKILLS: &str = "S";
 
 /// A version of a skill.
@@ -209,20 +210,20 @@ pub fn skill_version(slug: &SkillSlug, version: &SkillVersion) -> Key {
     Key::new(skill_partition(slug), format!("{SKILL_VERSIONS}{version}"))
 }
 
-/// The files of a version of a skill: filed under their hash, so that they are written once.
+/// The files of a version of a skill. They are filed under their hash, so that they are written once.
 pub fn skill_bundle(slug: &SkillSlug, bundle: &Sha256Hex) -> Key {
     Key::new(skill_partition(slug), format!("B#{bundle}"))
 }
 
-/// Partition of a skill's versions and their files.
+/// Returns the partition of the versions of a skill and their files.
 pub fn skill_partition(slug: &SkillSlug) -> String {
     format!("S#{slug}")
 }
 
-/// What the sort keys of a skill's versions begin with.
+/// The prefix of the sort keys of skill versions.
 pub const SKILL_VERSIONS: &str = "V#";
 
-/// What a release channel serves.
+/// The releases of a channel.
 pub fn skill_channel(channel: ReleaseChannel) -> Key {
     Key::new("SC", channel.as_str())
 }
@@ -232,12 +233,12 @@ pub fn config(name: &str) -> Key {
     Key::new("CFG", name)
 }
 
-/// The reconcile lease, and the report of the last run.
+/// The reconcile lease and the report of the last run.
 pub fn reconcile() -> Key {
     Key::new("RC", ONLY)
 }
 
-/// The counters that the stream keeps.
+/// The counters that follow the stream.
 pub fn counters() -> Key {
     Key::new("CNT", ONLY)
 }

@@ -1,30 +1,32 @@
 //! The DynamoDB table: keys, items and every conditional write.
 //!
-//! One table, written to by nothing else. A condition that fails is a value (`Refused`, or an enum of the
-//! operation), not an error; an error means that the store could not answer. Every conditional write is safe to
-//! send twice: by its key, by a client token, or because the returned old item shows that it is our own.
-//! Layout, access patterns and budgets: `docs/data-model.md`.
+//! There is one table, and only this crate writes to it. A failed condition is a value (`Refused`, or an enum
+//! of the operation), not an error. An error means that the table did not answer. Every conditional write is
+//! safe to repeat: by its key, by a client token, or because the returned old item shows that an earlier
+//! attempt of the same write succeeded. `docs/data-model.md` describes the layout, the access patterns and
+//! the budgets.
 
 pub mod agent;
 pub mod api_key;
 pub mod attachment;
 mod attempt;
+mod batch;
 pub mod binding;
 pub mod config;
 pub mod conversation;
 pub mod counters;
-pub mod due;
 mod error;
 mod expression;
+pub mod idempotency;
 mod item;
 pub mod keys;
 pub mod media;
 pub mod message;
-pub mod once;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;
 pub mod snapshot;
+pub mod sweep;
 pub mod upload;
 pub mod worker;
 mod write;
@@ -37,7 +39,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
-/// Gives a number in `0.0..1.0`, each time another.
+/// Returns a random number in `0.0..1.0`.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The table.
@@ -55,15 +57,15 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// The table named `table`, reached through `client`; `jitter` keeps writers that collided from colliding again.
+    /// Creates a store for the table named `table`. `jitter` randomises the backoff after write conflicts.
     pub fn new(client: Client, table: impl Into<String>, jitter: Jitter) -> Self {
         Self { client, table: table.into(), jitter }
     }
 
-    /// Whether the table answers: one eventually consistent read of a key that need not exist.
+    /// Checks that the table answers, with one eventually consistent read of a key that may not exist.
     ///
     /// # Errors
-    /// When it does not.
+    /// Returns an error if the table does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.get(keys::config("policies"), false).await.map(drop)
     }

@@ -1,29 +1,29 @@
-//! Files that agents make or fetch, and that people send: one item each, in the partition of the conversation that they belong to.
+//! Media files: one item each, in the partition of their conversation.
 //!
-//! An item stands in the index of what expires all its life, and is deleted when its object is gone.
+//! An item is in the expiry index from its creation, and is deleted after its object.
 
 use af_domain::ids::{ContentType, ConversationId, ConversationKey, Sha256Hex, StorageId, WorkerId};
 use af_domain::media::Media;
 use af_domain::snapshot::Stored;
 use af_domain::time::Timestamp;
 
-use crate::due::DueCursor;
 use crate::item::{Item, Reader, Writer};
+use crate::sweep::SweepCursor;
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// The file, strongly consistent.
+    /// Returns the media file, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn media(&self, id: &StorageId) -> Result<Option<Media>, StoreError> {
         self.get(keys::media(id), true).await?.as_ref().map(media_from).transpose()
     }
 
-    /// Stores what was announced or fetched of a file. Its id is new, or that of the same file which was fetched before.
+    /// Stores an announced or fetched file. Its id is new, or the id of the same file from an earlier fetch.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn put_media(&self, media: &Media) -> Result<(), StoreError> {
         let key = keys::media(&media.id);
         let item = Writer::default()
@@ -40,25 +40,26 @@ impl Store {
         self.put(item.build()).await
     }
 
-    /// One page of the files whose time is over by `now`, longest over first; eventually consistent.
+    /// Returns one page of the files that have expired by `now`, the earliest expiry first. The read is
+    /// eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or a key is malformed.
-    pub async fn due_media(
+    /// Returns an error if the table does not answer or a key is malformed.
+    pub async fn expired_media(
         &self,
         now: Timestamp,
         limit: i32,
-        after: Option<DueCursor>,
-    ) -> Result<(Vec<StorageId>, Option<DueCursor>), StoreError> {
-        let (due, after) = self.due(keys::EXPIRING_MEDIA, now, limit, after).await?;
-        let ids = due.iter().map(|item| id_in_key(&Reader::of(item))).collect::<Result<_, _>>()?;
+        after: Option<SweepCursor>,
+    ) -> Result<(Vec<StorageId>, Option<SweepCursor>), StoreError> {
+        let (expired, after) = self.expired_page(keys::EXPIRING_MEDIA, now, limit, after).await?;
+        let ids = expired.iter().map(|item| id_in_key(&Reader::of(item))).collect::<Result<_, _>>()?;
         Ok((ids, after))
     }
 
-    /// Forgets a file whose object is gone.
+    /// Deletes the item of a file whose object was deleted.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn delete_media(&self, id: &StorageId) -> Result<(), StoreError> {
         self.delete(&keys::media(id)).await
     }

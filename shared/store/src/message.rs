@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use af_domain::conversation::Priority;
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
 use af_domain::message::{Message, MessageStatus, Payload};
-use af_domain::time::Timestamp;
+use af_domain::policy::Policies;
+use af_domain::time::{Millis, Timestamp};
 
 use crate::attachment;
 use crate::attempt::attempts_from;
-use crate::conversation::BATCH_GET_KEYS_MAX;
+use crate::batch::MAX_BATCH_GET_KEYS;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::ONLY;
@@ -20,11 +21,11 @@ use crate::payload::{Encoded, decode, encode};
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
-/// Largest payload that stands in the message's own item. Transactions bill every KB twice; above this the
-/// payload is an item of its own, written once and outside the transaction.
-const INLINE_PAYLOAD_BYTES_MAX: usize = 4 * 1024;
+/// Largest payload that is stored in the message's item. Transactions are billed twice per KB. A larger
+/// payload is a separate item, written once outside the transaction.
+const MAX_INLINE_PAYLOAD_BYTES: usize = 4 * 1024;
 
-/// A message's item before its first write.
+/// The item of a message before its first write.
 #[derive(Debug, Clone)]
 pub struct MessageItem {
     id: MessageId,
@@ -34,7 +35,7 @@ pub struct MessageItem {
 }
 
 impl MessageItem {
-    /// The item of a new message. `body_hash` tells whether a repeated id comes with the same body.
+    /// Builds the item of a new message. `body_hash` shows whether a repeated id has the same body.
     pub fn new(message: &Message, body_hash: String) -> Self {
         let key = keys::message(&message.id);
         let payload = encode(&message.payload);
@@ -50,7 +51,7 @@ impl MessageItem {
             .put("bh", body_hash.as_str())
             .put("lp", keys::messages_partition(&message.key))
             .put("ats", Vec::<String>::new())
-            .put("lk", place_in_conversation(message.enqueued_at, &message.id))
+            .put("lk", message_list_key(message.enqueued_at, &message.id))
             .put_some("fi", attachment::encode(&message.payload.attachments))
             .put_some("fb", message.fetched_by.as_ref().map(BotIdentity::as_str));
         Self { id: message.id.clone(), base: base.build(), payload, body_hash }
@@ -60,25 +61,26 @@ impl MessageItem {
         &self.id
     }
 
-    /// Bytes of the payload as JSON.
+    /// The size of the payload as JSON.
     pub const fn payload_bytes(&self) -> usize {
         self.payload.json_bytes
     }
 
     fn is_inline(&self) -> bool {
-        self.payload.json_bytes <= INLINE_PAYLOAD_BYTES_MAX
+        self.payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
     }
 
     pub(crate) fn item(&self) -> Item {
         let base = Writer::from(self.base.clone());
-        let item = match self.is_inline() {
-            true => base.put("pl", self.payload.value.clone()),
-            false => base.put("pb", self.payload.json_bytes as u64),
+        let item = if self.is_inline() {
+            base.put("pl", self.payload.value.clone())
+        } else {
+            base.put("pb", self.payload.json_bytes as u64)
         };
         item.build()
     }
 
-    /// The payload's own item, when it is too large to stand in the message's.
+    /// Returns the separate item of a payload that is too large for the message's item.
     pub(crate) fn separate_payload(&self) -> Option<Item> {
         if self.is_inline() {
             return None;
@@ -95,12 +97,12 @@ impl MessageItem {
     }
 }
 
-/// Where a message stands in the list of its conversation's messages.
-pub fn place_in_conversation(enqueued_at: Timestamp, id: &MessageId) -> String {
+/// Returns the sort key of a message in the list of its conversation's messages.
+pub fn message_list_key(enqueued_at: Timestamp, id: &MessageId) -> String {
     format!("{:013}#{id}", enqueued_at.as_millis())
 }
 
-/// The payload of a message that has ended, as an item of its own.
+/// The separate payload item of a message that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedPayload {
     message: MessageId,
@@ -108,11 +110,11 @@ pub struct EndedPayload {
     ttl: u64,
 }
 
-/// The payload that must expire with the message whose item came in a stream record; `None` when it has none of its own,
-/// or does not expire.
+/// Returns the payload that must expire together with the message of a stream record; `None` if the message
+/// has no separate payload or does not expire.
 ///
 /// # Errors
-/// When the item is malformed.
+/// Returns an error if the item is malformed.
 pub fn ended_payload(
     image: Option<&BTreeMap<String, serde_json::Value>>,
 ) -> Result<Option<EndedPayload>, StoreError> {
@@ -130,18 +132,24 @@ pub fn ended_payload(
     }))
 }
 
-/// The mark that a dead letter is found by.
+/// The TTL of a message that ends now, in seconds.
+pub(crate) fn ended_message_ttl(now: Timestamp, policies: &Policies) -> u64 {
+    let kept = Millis::from_days(policies.queue.done_retention_days).max(policies.retention.dedupe);
+    (now + kept).as_ttl()
+}
+
+/// The mark by which a dead letter is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterMark {
-    /// Its place in its shard: when the message became a dead letter, and its id.
+    /// The sort key in its shard: when the message became a dead letter, and its id.
     pub place: String,
     /// The message.
     pub message: MessageId,
-    /// Its conversation.
+    /// The conversation of the message.
     pub conversation: ConversationId,
 }
 
-/// Hash of what a caller sent, to tell a repetition from another message under the same id.
+/// Returns the hash of a request, which distinguishes a repetition from another message with the same id.
 pub fn body_hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -152,10 +160,11 @@ pub fn body_hash(parts: &[&str]) -> String {
 }
 
 impl Store {
-    /// A message with its payload: one query of its partition. `None` when there is none, or it has expired.
+    /// Returns a message with its payload, in one query of its partition. Returns `None` if it does not exist
+    /// or has expired.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn message(
         &self,
         id: &MessageId,
@@ -176,7 +185,7 @@ impl Store {
         let items = answer.items.unwrap_or_default();
         let sorted_as =
             |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
-        // A payload without a message is one whose enqueue was refused.
+        // A payload without a message belongs to a refused enqueue.
         let Some(message) = sorted_as(ONLY) else { return Ok(None) };
         let reader = Reader::of(message);
         if reader.is_expired(now)? {
@@ -184,7 +193,7 @@ impl Store {
         }
         let payload = sorted_as(&keys::message_payload(id, reader.text("bh")?).sk);
         if payload.is_none() && reader.number_if("pb")?.is_some() {
-            // A replica may have seen only half of what was written.
+            // A replica may have received only a part of the write.
             if !consistent {
                 return Ok(None);
             }
@@ -193,13 +202,14 @@ impl Store {
         message_from(message, payload).map(Some)
     }
 
-    /// These messages without large payloads, those that exist and have not expired, in the order asked for.
+    /// Returns those of these messages that exist and have not expired, in the requested order and without
+    /// large payloads.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in ids.chunks(MAX_BATCH_GET_KEYS) {
             let items =
                 self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
             for item in &items {
@@ -212,10 +222,11 @@ impl Store {
         Ok(found)
     }
 
-    /// Has the payload of a message expire with it, when it is an item of its own; `false` when there is none any more.
+    /// Sets the TTL of a message's separate payload to that of the message. Returns `false` if the payload
+    /// does not exist.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool, StoreError> {
         let update = Update::of(keys::message_payload(&payload.message, &payload.body_hash))
             .set("ttl", payload.ttl)
@@ -223,10 +234,10 @@ impl Store {
         Ok(matches!(self.update(update).await?, Updated::Done(_)))
     }
 
-    /// The marks of dead letters in one shard, newest first, one page.
+    /// Returns one page of the dead-letter marks of one shard, the newest first.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn dead_letters(
         &self,
         shard: u64,
@@ -237,11 +248,12 @@ impl Store {
         self.marks(query, shard, limit, ("", before.unwrap_or("~"))).await
     }
 
-    /// The marks of dead letters in one shard whose places are at least `within.0` and less than `within.1`, oldest
-    /// first, one page; strongly consistent, so that nobody finds what was just queued again.
+    /// Returns one page of the dead-letter marks of one shard whose sort keys are at least `within.0` and
+    /// less than `within.1`, the oldest first. The read is strongly consistent, so that it does not return a
+    /// message that was just queued again.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn dead_letters_oldest_first(
         &self,
         shard: u64,
@@ -262,7 +274,7 @@ impl Store {
             .table_name(&self.table)
             .set_expression_attribute_names(Some(names_in("#pk #sk")))
             .expression_attribute_values(":pk", Value::from(keys::dead_letter_partition(shard)).0);
-        // BETWEEN includes both of its ends.
+        // BETWEEN includes both ends.
         let query = match from {
             "" => query.key_condition_expression("#pk = :pk AND #sk < :before"),
             from => query
@@ -315,7 +327,7 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         reply: reader.text_if("re")?.map(str::to_owned),
         finished_at: reader.time_if("da")?.or(None::<Timestamp>),
         fence: reader.number_if("fe")?.map(Fence),
-        attempts_max: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
+        max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,

@@ -1,6 +1,7 @@
-//! A message's payload as it is stored: JSON, deflated where plain JSON would not leave the message's item within
-//! 1 KB. A Telegram update holds its text twice and many names; without this, one with 300 bytes of text costs two
-//! write units more at every transaction over its message.
+//! The payload of a message as it is stored: JSON, compressed with deflate if plain JSON would make the
+//! message's item larger than 1 KB. A Telegram update contains its text twice and many field names. Without
+//! compression, an update with 300 bytes of text costs two more write units in every transaction on its
+//! message.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +11,27 @@ use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Serialize};
 
-use af_domain::message::{PAYLOAD_BYTES_MAX, Payload};
+use af_domain::message::{MAX_PAYLOAD_BYTES, Payload};
 
 use crate::StoreError;
 use crate::item::{Reader, Value};
 
-/// Largest payload that stays plain JSON: with the message's other attributes it makes less than 1 KB, so that
-/// nothing is to be saved and people can read it.
-const PLAIN_BYTES_MAX: usize = 512;
-/// How hard to try, from 1 to 10: payloads are small, the default of the format's tools is quick.
+/// Largest payload that stays plain JSON. Together with the other attributes the item stays below 1 KB, so
+/// compression would save nothing, and plain JSON is readable.
+const MAX_PLAIN_BYTES: usize = 512;
+/// The compression level, from 1 to 10. Payloads are small, and the usual default is fast.
 const DEFLATE_LEVEL: u8 = 6;
 
-/// A payload, ready to be written.
+/// An encoded payload.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
-    /// Bytes of it as JSON, whatever is stored.
+    /// The size of the payload as JSON.
     pub json_bytes: usize,
-    /// What is stored: a string, or what deflate made of it.
+    /// The stored value: a string, or compressed bytes.
     pub value: Value,
 }
 
-/// Payload as it is stored.
+/// The payload as it is stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredPayload {
@@ -56,7 +57,7 @@ pub(crate) fn encode(payload: &Payload) -> Encoded {
     };
     let json = serde_json::to_string(&stored).expect("strings and maps of strings become JSON");
     let json_bytes = json.len();
-    if json_bytes > PLAIN_BYTES_MAX {
+    if json_bytes > MAX_PLAIN_BYTES {
         let deflated = compress_to_vec(json.as_bytes(), DEFLATE_LEVEL);
         if deflated.len() < json_bytes {
             return Encoded { json_bytes, value: Value(AttributeValue::B(Blob::new(deflated))) };
@@ -70,7 +71,7 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
     let json = match value {
         AttributeValue::S(json) => json.as_bytes(),
         AttributeValue::B(deflated) => {
-            inflated = decompress_to_vec_with_limit(deflated.as_ref(), PAYLOAD_BYTES_MAX)
+            inflated = decompress_to_vec_with_limit(deflated.as_ref(), MAX_PAYLOAD_BYTES)
                 .map_err(|e| reader.malformed("pl", &e.to_string()))?;
             &inflated
         }
@@ -85,7 +86,7 @@ pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payl
         external_message_id: stored.external_message_id,
         raw_update_json: stored.raw_update_json,
         metadata: stored.metadata,
-        // They change, and stand in the message's own item.
+        // Attachments change, so they are stored in the message's item.
         attachments: Vec::new(),
     })
 }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_stored_twice_takes_the_room_of_one() {
+    fn compression_removes_the_cost_of_a_repeated_text() {
         let text: String =
             (0..300).map(|i| char::from(b'a' + u8::try_from(i * i * 31 % 26).unwrap())).collect();
         let long = payload(text);
@@ -134,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_payload_is_read_back_and_nothing_larger_is_unpacked() {
-        let largest = payload("ü".repeat(PAYLOAD_BYTES_MAX / 4 - 200));
-        assert!(encode(&largest).json_bytes <= PAYLOAD_BYTES_MAX);
+    fn the_largest_payload_round_trips_and_a_larger_one_is_not_decompressed() {
+        let largest = payload("ü".repeat(MAX_PAYLOAD_BYTES / 4 - 200));
+        assert!(encode(&largest).json_bytes <= MAX_PAYLOAD_BYTES);
         assert_eq!(stored_and_read(&largest).1, largest);
-        let bomb = compress_to_vec(&vec![b' '; PAYLOAD_BYTES_MAX + 1], DEFLATE_LEVEL);
+        let bomb = compress_to_vec(&vec![b' '; MAX_PAYLOAD_BYTES + 1], DEFLATE_LEVEL);
         let item = crate::item::Item::new();
         assert!(decode(&Reader::of(&item), &AttributeValue::B(Blob::new(bomb))).is_err());
     }

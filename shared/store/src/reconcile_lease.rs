@@ -1,5 +1,6 @@
-//! The reconcile lease: one reconcile at a time. A trigger that finds it held marks it dirty and leaves; the
-//! holder runs once more. It also keeps the report of the last run, and what that leaves for the next.
+//! The reconcile lease: only one reconcile runs at a time. A trigger that finds the lease held marks it dirty
+//! and returns; the holder then runs once more. The item also contains the report of the last run and the
+//! state for the next run.
 
 use af_domain::pool::{Orphan, ReconcileState};
 use af_domain::time::{Millis, Timestamp};
@@ -9,35 +10,36 @@ use crate::item::{Item, Reader, Writer};
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
-/// How long a reconcile may hold the lease: longer than its function's time limit, so that a live holder never
-/// loses it, and short enough that a dead one does not stop the pool.
+/// How long a reconcile may hold the lease. It is longer than the time limit of its function, so that a live
+/// holder never loses it, and short enough that a dead holder does not block the pool.
 pub const RECONCILE_LEASE: Millis = Millis::from_secs(90);
 
-/// Tries to take the lease or to mark it. Each further one means that a holder came or left in between.
-const TAKE_TRIES_MAX: usize = 5;
+/// How often a trigger tries to take or mark the lease. Each further attempt means that a holder came or left
+/// in between.
+const MAX_TAKE_TRIES: usize = 5;
 
-/// A reconcile that holds the lease.
+/// A reconcile run that holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReconcileHolder {
-    /// Grows with every holder.
+    /// The fence. It grows with every holder.
     pub fence: u64,
-    /// What the last run left.
+    /// The state left by the last run.
     pub state: ReconcileState,
 }
 
-/// What became of giving the lease back.
+/// The result of releasing the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Released {
-    /// Nobody holds it.
+    /// The lease is free.
     Done,
-    /// A trigger came meanwhile: run once more, the lease is still held.
+    /// A trigger came in between. The holder must run once more; it still holds the lease.
     RunAgain,
-    /// Somebody else holds it: our time was up.
+    /// Another run holds the lease, because this holder's time was up.
     Lost,
 }
 
 impl ReconcileHolder {
-    /// What a write requires that only a holder may make: that the lease is still this one's.
+    /// The condition of writes that only the holder may make: it still holds the lease.
     pub(crate) fn holds(&self) -> Update {
         let lease = Update::of(keys::reconcile()).bind(":fence", self.fence);
         lease.when("#fn = :fence AND attribute_exists(#ex)")
@@ -45,17 +47,17 @@ impl ReconcileHolder {
 }
 
 impl Store {
-    /// Takes the lease, unless somebody holds it: then it is marked dirty. `nonce` is random, and tells a repeated
-    /// sending from another's.
+    /// Takes the lease. If another run holds it, the lease is marked dirty instead. `nonce` is random and
+    /// distinguishes a repeated attempt from another run.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn begin_reconcile(
         &self,
         nonce: u64,
         now: Timestamp,
     ) -> Result<Option<ReconcileHolder>, StoreError> {
-        for _ in 0..TAKE_TRIES_MAX {
+        for _ in 0..MAX_TAKE_TRIES {
             if let Some(taken) = self.take_reconcile(nonce, now).await? {
                 return Ok(Some(taken));
             }
@@ -63,7 +65,7 @@ impl Store {
             if let Updated::Done(_) = self.update(mark).await? {
                 return Ok(None);
             }
-            // The holder left between the two writes: its lease is free, or somebody else's.
+            // The holder left between the two writes. The lease is free, or another run has taken it.
         }
         Err(StoreError::Contention { operation: "begin_reconcile" })
     }
@@ -85,7 +87,7 @@ impl Store {
         match self.update(take).await? {
             Updated::Done(item) => holder_from(&item).map(Some),
             Updated::Refused(old) => {
-                // The holder may be ourselves: the answer to a first sending was lost.
+                // The current holder may be this call itself, if the response to an earlier attempt was lost.
                 let Some(old) = old else { return Ok(None) };
                 let held = Reader::of(&old);
                 let ours = held.number_if("no")? == Some(nonce) && held.time_if("ex")?.is_some();
@@ -94,11 +96,11 @@ impl Store {
         }
     }
 
-    /// Gives the lease back with the report of the run and what it leaves for the next, unless a trigger came
-    /// meanwhile.
+    /// Releases the lease and stores the report of the run and the state for the next run, unless a trigger
+    /// came in between.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn end_reconcile(
         &self,
         holder: &ReconcileHolder,
@@ -130,10 +132,10 @@ impl Store {
         })
     }
 
-    /// Gives the lease up after a run that failed, with what that leaves for the next all the same.
+    /// Releases the lease after a failed run, and stores the state for the next run.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn abandon_reconcile(
         &self,
         holder: &ReconcileHolder,
@@ -148,19 +150,19 @@ impl Store {
         self.update(free).await.map(drop)
     }
 
-    /// What the last run left for the next.
+    /// Returns the state left by the last run.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn reconcile_state(&self) -> Result<ReconcileState, StoreError> {
         let item = self.get(keys::reconcile(), false).await?;
         item.as_ref().map(state_from).transpose().map(Option::unwrap_or_default)
     }
 
-    /// The report of the last run and when it ended.
+    /// Returns the report of the last run and when the run ended.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
         let Some(item) = self.get(keys::reconcile(), false).await? else { return Ok(None) };
         let Some(report) = Reader::of(&item).map_if("rp0")? else { return Ok(None) };
@@ -240,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_for_the_next_run_is_read_back() {
+    fn the_state_for_the_next_run_survives_being_stored() {
         let at = Timestamp::from_millis(5);
         let state = ReconcileState {
             failures: 4,

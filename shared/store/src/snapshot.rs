@@ -1,8 +1,9 @@
-//! Snapshots: rows in their conversation's partition, a copy of the latest good one, and the index of what expires.
+//! Snapshots: items in the partition of their conversation, a copy of the latest ready snapshot, and the
+//! expiry index.
 //!
-//! A row stands in the index (`xp`, `xk`) while something has to be done about its object: from its preparation, for
-//! it may never be finalized; not while it is the latest good one, which stays; again from the moment that a newer
-//! one replaces it; and until its object is gone.
+//! An item is in the expiry index (`xp`, `xk`) while its object may have to be deleted: from its preparation
+//! on, because it may never be finalized; not while it is the latest ready snapshot; again after a newer
+//! snapshot replaces it, until its object is deleted.
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::{
@@ -13,72 +14,74 @@ use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStat
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::conversation::{BATCH_GET_KEYS_MAX, Commit, as_commit, change, freed_meta};
-use crate::due::DueCursor;
+use crate::batch::MAX_BATCH_GET_KEYS;
+use crate::conversation::{change, freed_meta};
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::keys::Key;
+use crate::sweep::SweepCursor;
 use crate::upload::{Prepare, counted};
-use crate::worker::settle_row;
-use crate::write::Updated;
+use crate::worker::finish_drain_row;
+use crate::write::{Commit, Updated, as_commit};
 use crate::{Store, StoreError, keys};
 
-/// How long the row of a snapshot whose object is gone stays readable.
+/// How long the item of a snapshot stays readable after its object was deleted.
 const GONE_KEPT: Millis = Millis::from_days(30);
 
-/// What an archive counts whose size is announced with its upload: it comes through a function, which takes no more.
+/// The assumed size of an archive whose size is announced with its upload. It is uploaded through a function,
+/// which accepts no larger body.
 const UNANNOUNCED_BYTES: u64 = 6 * 1024 * 1024;
 
-/// How a conversation changes with the end of an upload.
+/// How the end of an upload changes the conversation.
 #[derive(Debug, Clone, Copy)]
 pub enum Follows<'a> {
-    /// Its owner goes on, and has a snapshot now.
+    /// The owner keeps the conversation and has a current snapshot.
     Kept {
-        /// As it was read.
+        /// The conversation before.
         before: &'a Conversation,
-        /// As it shall be.
+        /// The conversation after.
         after: &'a Conversation,
     },
-    /// Its owner leaves with this snapshot, or without one.
+    /// The owner leaves, with or without this snapshot.
     Freed {
-        /// As it was read.
+        /// The conversation before.
         before: &'a Conversation,
-        /// As it shall be.
+        /// The conversation after.
         after: &'a Conversation,
-        /// The worker's row as it shall be.
+        /// The worker's row after.
         settled: &'a Worker,
     },
 }
 
 impl Store {
-    /// The snapshot, strongly consistent.
+    /// Returns a snapshot, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
         self.get(keys::snapshot(id), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
-    /// The conversation's latest good snapshot, strongly consistent.
+    /// Returns the latest ready snapshot of a conversation, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
         self.get(keys::latest_snapshot(key), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
-    /// Those of these conversations that have a good snapshot, strongly consistent.
+    /// Returns those of these conversations that have a ready snapshot, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn with_snapshot(
         &self,
         wanted: &[ConversationKey],
     ) -> Result<Vec<ConversationKey>, StoreError> {
         let mut kept = Vec::new();
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let latest = batch.iter().map(|key| keys::latest_snapshot(key).attributes()).collect();
-            let found = self.batch_get_now(latest).await?;
+            let found = self.batch_get_consistent(latest).await?;
             let has = |key: &&ConversationKey| {
                 let latest = keys::latest_snapshot(key).attributes();
                 found.iter().any(|item| item.get("pk") == latest.get("pk"))
@@ -88,11 +91,11 @@ impl Store {
         Ok(kept)
     }
 
-    /// One page of a conversation's snapshots, newest first, after the one named `after`; the cursor names the last
-    /// one when there are more.
+    /// Returns one page of a conversation's snapshots, the newest first, starting after `after`. The cursor
+    /// is the last snapshot if there are more.
     ///
     /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn snapshots_of(
         &self,
         key: &ConversationKey,
@@ -119,25 +122,25 @@ impl Store {
         Ok((found, last))
     }
 
-    /// One page of the snapshots about whose objects something is to be done by `now`, longest due first; eventually
-    /// consistent.
+    /// Returns one page of the snapshots whose expiry time is at or before `now`, the earliest first. The
+    /// read is eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or a key is malformed.
-    pub async fn due_snapshots(
+    /// Returns an error if the table does not answer or a key is malformed.
+    pub async fn expired_snapshots(
         &self,
         now: Timestamp,
         limit: i32,
-        after: Option<DueCursor>,
-    ) -> Result<(Vec<SnapshotId>, Option<DueCursor>), StoreError> {
-        let (due, after) = self.due(keys::EXPIRING_SNAPSHOTS, now, limit, after).await?;
-        Ok((due.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
+        after: Option<SweepCursor>,
+    ) -> Result<(Vec<SnapshotId>, Option<SweepCursor>), StoreError> {
+        let (expired, after) = self.expired_page(keys::EXPIRING_SNAPSHOTS, now, limit, after).await?;
+        Ok((expired.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
     }
 
-    /// Makes the row of a snapshot that will be uploaded, and counts its bytes in its worker's row.
+    /// Creates the item of a snapshot before its upload, and counts its bytes in the worker's row.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare, StoreError> {
         let row = snapshot_item(keys::snapshot(&snapshot.id), snapshot)
             .put("xp", keys::EXPIRING_SNAPSHOTS)
@@ -148,15 +151,15 @@ impl Store {
         if committed.is_done() {
             return Ok(Prepare::Done);
         }
-        let is_worker_there = committed.refusal(1).is_some_and(|refusal| refusal.old.is_some());
-        let is_too_much = committed.refusal(0).is_none() && is_worker_there;
+        let is_worker_there = committed.failed_condition(1).is_some_and(|refusal| refusal.old.is_some());
+        let is_too_much = committed.failed_condition(0).is_none() && is_worker_there;
         Ok(if is_too_much { Prepare::TooMuch } else { Prepare::Stale })
     }
 
-    /// Notes what was uploaded for a snapshot whose worker announces with its upload.
+    /// Records the size and digest of a snapshot whose worker announces them with the upload.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn announce_if_uploading(
         &self,
         id: &SnapshotId,
@@ -173,11 +176,11 @@ impl Store {
         })
     }
 
-    /// Makes a snapshot the latest good one, in place of `replaced`, which from now on may expire; and says so on its
-    /// conversation, which is free when its owner leaves.
+    /// Makes a snapshot the latest ready one. The `replaced` snapshot may expire from now on. The
+    /// conversation is updated too, and becomes free if its owner leaves.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and decide again.
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn finalize_if_current(
         &self,
         ready: &Snapshot,
@@ -228,16 +231,16 @@ impl Store {
             Follows::Freed { before, after, settled } => {
                 let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
                 let meta = meta(before, after).when("attribute_not_exists(#ls)");
-                transaction.update(meta).update(settle_row(settled, since))
+                transaction.update(meta).update(finish_drain_row(settled, since))
             }
         };
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Notes that an upload failed, and frees the conversation when its owner leaves without the snapshot.
+    /// Records that an upload failed, and frees the conversation if its owner leaves without the snapshot.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and decide again.
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn fail_if_uploading(
         &self,
         failed: &Snapshot,
@@ -254,15 +257,15 @@ impl Store {
         if let Some((settled, before, after)) = freed {
             let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
             let meta = freed_meta(&settled.id, before, after, policies);
-            transaction = transaction.update(meta).update(settle_row(settled, since));
+            transaction = transaction.update(meta).update(finish_drain_row(settled, since));
         }
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Ends a snapshot whose time is over, before its object goes: from now on nobody is given a URL of it.
+    /// Ends an expired snapshot before its object is deleted. From now on it is not offered for download.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn expire_if_unchanged(
         &self,
         before: &Snapshot,
@@ -280,7 +283,7 @@ impl Store {
         };
         Ok(match self.update(update).await? {
             Updated::Done(_) => Commit::Done,
-            // Nothing else leaves a snapshot in this status but an earlier sending.
+            // Only an earlier attempt of this write can have set this status.
             Updated::Refused(Some(old))
                 if before.status != after.status && snapshot_from(&old)?.status == after.status =>
             {
@@ -290,11 +293,15 @@ impl Store {
         })
     }
 
-    /// Takes a snapshot whose object is gone out of the index.
+    /// Removes a snapshot whose object was deleted from the expiry index.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn object_gone_if_over(&self, id: &SnapshotId, now: Timestamp) -> Result<Commit, StoreError> {
+    /// Returns an error if the table does not answer.
+    pub async fn object_deleted_if_ended(
+        &self,
+        id: &SnapshotId,
+        now: Timestamp,
+    ) -> Result<Commit, StoreError> {
         let update = Update::of(keys::snapshot(id))
             .set("ttl", (now + GONE_KEPT).as_secs())
             .remove("xp")
@@ -331,7 +338,8 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
     }
 }
 
-/// The copy of the latest good snapshot, as an update: only an update can require what stood there before.
+/// Returns the copy of the latest ready snapshot as an update, because only an update can require the
+/// previous value.
 fn latest_update(ready: &Snapshot, content: &Stored, completed_at: Timestamp) -> Update {
     let parts = ready.id.parts();
     Update::of(keys::latest_snapshot(&parts.conversation))
@@ -377,7 +385,7 @@ fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
     })
 }
 
-/// The id that a row's key says.
+/// Parses the snapshot id in an item's key.
 fn id_in_key(item: &Item) -> Result<SnapshotId, StoreError> {
     let reader = Reader::of(item);
     let conversation = ConversationKey::parse(reader.text("pk")?.trim_start_matches("C#"));

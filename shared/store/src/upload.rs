@@ -1,8 +1,8 @@
-//! What workers announce to upload, counted in their rows.
+//! Announced uploads, counted in the worker's row.
 
 use af_domain::ids::WorkerId;
 use af_domain::time::Timestamp;
-use af_domain::upload::{AHEAD_MAX, time_of};
+use af_domain::upload::{MAX_AHEAD, allowance_time};
 use af_domain::worker::Worker;
 
 use crate::expression::Update;
@@ -10,24 +10,24 @@ use crate::worker::worker_from;
 use crate::write::Updated;
 use crate::{Store, StoreError, keys};
 
-/// What became of counting an upload.
+/// The result of counting an upload.
 #[derive(Debug)]
 pub enum Counted {
-    /// It is counted, in this row.
+    /// The upload is counted. The value is the worker's row.
     Done(Worker),
-    /// It is not: the worker has no conversation or is going down, as its row says if there is one; else it is too much
-    /// for now.
+    /// The upload is not counted: the worker has no conversation or is stopping, as its row shows (if there
+    /// is one), or its allowance is used up for now.
     Refused(Option<Worker>),
 }
 
-/// What became of the preparation of a snapshot.
+/// The result of preparing a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prepare {
     /// The snapshot may be uploaded.
     Done,
-    /// Its worker has announced so much that it must wait.
+    /// The worker has used up its upload allowance and must wait.
     TooMuch,
-    /// There is a snapshot of this id, or no such worker.
+    /// A snapshot with this id exists, or the worker does not exist.
     Stale,
 }
 
@@ -35,7 +35,7 @@ impl Store {
     /// Counts an upload of a worker that has a conversation.
     ///
     /// # Errors
-    /// When the table cannot answer; an upload that is counted again is counted twice.
+    /// Returns an error if the table does not answer. A repeated call counts the upload twice.
     pub async fn count_upload_if_allowed(
         &self,
         worker: &WorkerId,
@@ -53,14 +53,14 @@ impl Store {
     }
 }
 
-/// The worker's part of an announcement.
+/// Returns the update of the worker's row for an announcement.
 pub(crate) fn counted(worker: &WorkerId, bytes: u64, now: Timestamp) -> Update {
-    let worth = time_of(bytes);
+    let worth = allowance_time(bytes);
     Update::of(keys::worker(worker))
         .set_to("ul", "if_not_exists(#ul, :now) + :worth")
         .when("attribute_exists(#pk)")
         .when("attribute_not_exists(#ul) OR #ul <= :latest")
         .bind(":now", now)
         .bind(":worth", worth.as_millis())
-        .bind(":latest", now + AHEAD_MAX - worth)
+        .bind(":latest", now + MAX_AHEAD - worth)
 }

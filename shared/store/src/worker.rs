@@ -1,5 +1,5 @@
-//! Workers' rows. All that are not stopped stand in one partition, so that one query brings them; a stopped one
-//! moves to the history, from which it expires.
+//! The rows of workers. All workers that have not stopped are in one partition, so that one query returns
+//! them. A stopped worker is moved to another partition and expires there.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -8,40 +8,40 @@ use af_domain::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, Work
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 
-use crate::conversation::Commit;
 use crate::expression::{Update, names_in};
+use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Value, Writer};
-use crate::once::{Once, call_item};
 use crate::reconcile_lease::ReconcileHolder;
-use crate::write::Updated;
+use crate::write::{Commit, Updated};
 use crate::{Store, StoreError, keys};
 
 /// How long the row of a stopped worker stays readable.
 const STOPPED_KEPT: Millis = Millis::from_days(30);
-/// Pages of workers read in one go: a page is 1 MB, more than 2 000 rows, and a pool has at most 1 000.
-const PAGES_MAX: usize = 4;
+/// Pages of one read of all workers. A page is 1 MB, which is more than 2 000 rows, and a pool has at most 1
+/// 000 workers.
+const MAX_PAGES: usize = 4;
 
 impl Store {
-    /// The row of a worker that is not stopped; eventually consistent.
+    /// Returns the row of a worker that has not stopped, eventually consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the row is malformed.
+    /// Returns an error if the table does not answer or the row is malformed.
     pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
-    /// The row of a worker that is not stopped, strongly consistent.
+    /// Returns the row of a worker that has not stopped, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, or the row is malformed.
+    /// Returns an error if the table does not answer or the row is malformed.
     pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
         self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
     }
 
-    /// The row of a worker that has stopped, as long as it is kept.
+    /// Returns the row of a stopped worker, until it expires.
     ///
     /// # Errors
-    /// When the table cannot answer, or the row is malformed.
+    /// Returns an error if the table does not answer or the row is malformed.
     pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
         let Some(row) = self.get(keys::stopped_worker(id), false).await? else { return Ok(None) };
         if Reader::of(&row).is_expired(now)? {
@@ -50,23 +50,23 @@ impl Store {
         worker_from(&row).map(Some)
     }
 
-    /// All workers that are not stopped, strongly consistent.
+    /// Returns all workers that have not stopped, strongly consistent.
     ///
     /// # Errors
-    /// When the table cannot answer, there are more than can be, or a row is malformed.
+    /// Returns an error if the table does not answer, there are too many workers, or a row is malformed.
     pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
         self.workers_each().await?.into_iter().collect()
     }
 
-    /// All workers that are not stopped, strongly consistent: a plan must not spawn twice. A row that cannot be read is an
-    /// error of its own.
+    /// Returns all workers that have not stopped, strongly consistent, because a plan must not spawn twice. A
+    /// malformed row is an error of its own.
     ///
     /// # Errors
-    /// When the table cannot answer, or there are more than can be.
+    /// Returns an error if the table does not answer or there are too many workers.
     pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
         let mut workers = Vec::new();
         let mut after = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let answer = self
                 .client
                 .query()
@@ -88,22 +88,23 @@ impl Store {
         Err(StoreError::TooMany { what: "workers" })
     }
 
-    /// Registers a worker without a conversation, whose id no worker may have that is remembered; a reconcile only
-    /// while it holds the lease, or one that was frozen for long would make the pool larger than it may be.
+    /// Registers a worker without a conversation. No current or recently stopped worker may have its id. A
+    /// reconcile run may register a worker only while it holds the reconcile lease; otherwise a run that was
+    /// frozen for a long time could exceed the pool's size.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn register_if_new(
         &self,
         worker: &Worker,
         holder: Option<&ReconcileHolder>,
-        once: Option<&Once>,
+        once: Option<&IdempotentCall>,
     ) -> Result<Commit, StoreError> {
         let past = keys::stopped_worker(&worker.id);
         let mut transaction =
             self.transaction().put_new(worker_item(worker)).check_absent(&past, worker.registered_at);
         if let Some(once) = once {
-            transaction = transaction.put_new_at(call_item(once, worker.id.as_str()), once.at);
+            transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
         }
         if let Some(holder) = holder {
             transaction = transaction.require(&holder.holds());
@@ -112,11 +113,11 @@ impl Store {
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Records the machine that a worker got, and its volume, unless its row is being closed or is gone: nobody looks for
-    /// it then.
+    /// Records the machine and the volume of a worker, on condition that its row exists and is not stopping.
+    /// A later machine would not be torn down.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn machine_if_registered(
         &self,
         id: &WorkerId,
@@ -133,10 +134,10 @@ impl Store {
         self.update_row(update).await
     }
 
-    /// A sign of life of a worker; answers its row, or `None` when there is none.
+    /// Records a sign of life of a worker. Returns its row, or `None` if there is none.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn seen_if_registered(
         &self,
         id: &WorkerId,
@@ -149,22 +150,10 @@ impl Store {
         }
     }
 
-    /// Tells a worker without a conversation from when on something is due that it can take.
+    /// Moves the row of a stopping worker to the partition of stopped workers.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn wake_if_free(&self, id: &WorkerId, at: Timestamp) -> Result<Commit, StoreError> {
-        let update = Update::of(keys::worker(id))
-            .set("wk", at)
-            .when("#st = :active AND attribute_not_exists(#as)")
-            .bind(":active", "active");
-        self.update_row(update).await
-    }
-
-    /// Moves the row of a stopping worker to the history.
-    ///
-    /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit, StoreError> {
         let WorkerStatus::Stopped { at } = stopped.status else { return Ok(Commit::Stale) };
         let mut row = worker_item(stopped);
@@ -185,7 +174,7 @@ impl Store {
     }
 }
 
-/// The worker's part of a claim by a worker without a conversation.
+/// Returns the worker's update of a claim by a worker without a conversation.
 pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp) -> Update {
     let assignment = Assignment {
         conversation: conversation.id.clone(),
@@ -196,13 +185,12 @@ pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp)
     Update::of(keys::worker(id))
         .set("as", assignment_item(&assignment))
         .set("sn", now)
-        .remove("wk")
         .when("#st = :active AND attribute_not_exists(#as)")
         .bind(":active", "active")
 }
 
-/// The worker's part of a drain that was decided with this assignment: a claim in between would leave a conversation
-/// whose owner drains without being told.
+/// Returns the worker's update of a drain. It requires the assignment on which the drain was decided: after a
+/// claim in between, the new conversation would not be marked as draining.
 pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReason) -> Update {
     let update = Update::of(keys::worker(&worker.id))
         .set("st", "draining")
@@ -216,8 +204,9 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
     }
 }
 
-/// The worker's part of taking its conversation away: it drains, or goes on draining, without it.
-pub(crate) fn taken_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> Update {
+/// Returns the worker's update when its conversation is freed: the worker starts or continues to drain
+/// without it.
+pub(crate) fn freed_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> Update {
     let update = Update::of(keys::worker(&row.id)).remove("as").set("qs", taken.quiet_since);
     let update = match taken.status {
         WorkerStatus::Draining { drain_by, reason } => {
@@ -231,7 +220,8 @@ pub(crate) fn taken_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> 
         .bind(":ck", key.as_str())
 }
 
-/// The worker's part of a release. With the assignment goes the time of its last claim there, which is kept in the row.
+/// Returns the worker's update of a release. The time of its last claim is kept in the row, because the
+/// assignment is removed.
 pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: Timestamp) -> Update {
     let update = Update::of(keys::worker(&worker.id))
         .set("qs", now)
@@ -245,7 +235,7 @@ pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: T
     }
 }
 
-pub(crate) fn settle_row(settled: &Worker, since: Timestamp) -> Update {
+pub(crate) fn finish_drain_row(settled: &Worker, since: Timestamp) -> Update {
     let mut update = Update::of(keys::worker(&settled.id))
         .set("st", "stopping")
         .set("si", since)
@@ -281,8 +271,7 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         .put_some("mc", worker.machine.as_ref().map(machine_item))
         .put_some("lc", worker.last_claim_at)
         .put_some("ss", worker.last_snapshot.as_ref().map(SnapshotId::as_str))
-        .put_some("sm", worker.snapshot_missed.then_some(true))
-        .put_some("wk", worker.wake_at);
+        .put_some("sm", worker.snapshot_missed.then_some(true));
     match worker.status {
         WorkerStatus::Active => writer,
         WorkerStatus::Draining { drain_by, reason } => writer.put("db", drain_by).put("dr", reason.as_str()),
@@ -319,7 +308,8 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         "active" => WorkerStatus::Active,
         "draining" => WorkerStatus::Draining {
             drain_by: reader.time("db")?,
-            // One that a later version has written, before it was taken back: the worker finishes, as with most.
+            // A reason that a newer version has written before a rollback: the worker finishes its message,
+            // as with most reasons.
             reason: DrainReason::parse(reader.text("dr")?).unwrap_or(DrainReason::Operator),
         },
         "stopping" => WorkerStatus::Stopping { since: reader.time("si")? },
@@ -355,6 +345,5 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         last_claim_at: reader.time_if("lc")?,
         last_snapshot: reader.id_if("ss", SnapshotId::parse)?,
         snapshot_missed: reader.flag("sm"),
-        wake_at: reader.time_if("wk")?,
     })
 }

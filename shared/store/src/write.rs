@@ -1,4 +1,4 @@
-//! Sending reads and writes: one place that knows about retries, conflicts and refused conditions.
+//! Sending reads and writes. This is the only place that handles retries, conflicts and failed conditions.
 
 use std::time::Duration;
 
@@ -17,58 +17,72 @@ use crate::item::Item;
 use crate::keys::Key;
 use crate::{Store, StoreError};
 
-/// Sendings of a write that meets other transactions on the same items. Each waits about twice as long as the
-/// one before, so five outlast any burst that one conversation can cause.
-const CONFLICT_TRIES_MAX: u32 = 5;
-/// Wait after the first conflict; a transaction holds its items for about this long.
+/// How often a write is sent when it conflicts with other transactions. Each wait is about twice as long as
+/// the previous one, so five attempts outlast any burst of writes to one conversation.
+const MAX_CONFLICT_TRIES: u32 = 5;
+/// Wait after the first conflict. A transaction locks its items for about this long.
 const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 
-/// An item does not exist, or DynamoDB has not come to deleting it yet.
+/// The condition that an item does not exist, or has expired and was not deleted yet.
 const ABSENT: &str = "attribute_not_exists(#pk) OR #ttl <= :now";
 
 fn now_of(now: Timestamp) -> Item {
     Item::from([(":now".to_owned(), AttributeValue::N(now.as_secs().to_string()))])
 }
 
-/// What became of a conditional update.
+/// The result of a conditional update.
 #[derive(Debug)]
 pub(crate) enum Updated {
-    /// Carried out; the item as it is now.
+    /// The update was carried out. The value is the new item.
     Done(Item),
-    /// The condition did not hold; the item as it is, if there is one.
+    /// The condition did not hold. The value is the current item, if there is one.
     Refused(Option<Item>),
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    /// All of it was carried out.
+    /// All writes were carried out.
     Done,
-    /// None of it: these conditions did not hold.
-    Refused(Vec<Refusal>),
+    /// No write was carried out, because these conditions did not hold.
+    Refused(Vec<FailedCondition>),
 }
 
 /// A condition of a transaction that did not hold.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    /// Place of the write in the transaction.
+pub(crate) struct FailedCondition {
+    /// The index of the write in the transaction.
     pub index: usize,
-    /// The item as it is, if there is one.
+    /// The current item, if there is one.
     pub old: Option<Item>,
 }
 
 impl Committed {
-    /// The refusal of write number `index`, when that was one.
-    pub fn refusal(&self, index: usize) -> Option<&Refusal> {
+    /// Returns the failed condition of write number `index`, if there is one.
+    pub fn failed_condition(&self, index: usize) -> Option<&FailedCondition> {
         match self {
             Committed::Done => None,
-            Committed::Refused(refusals) => refusals.iter().find(|r| r.index == index),
+            Committed::Refused(failed) => failed.iter().find(|r| r.index == index),
         }
     }
 
     pub const fn is_done(&self) -> bool {
         matches!(self, Committed::Done)
     }
+}
+
+/// The result of a write that was decided on a version read before.
+#[derive(Debug)]
+pub enum Commit {
+    /// The write was carried out.
+    Done,
+    /// Another writer was faster. Nothing was written.
+    Stale,
+}
+
+/// Converts the result of a transaction whose failed conditions mean that another writer was faster.
+pub(crate) const fn as_commit(committed: &Committed) -> Commit {
+    if committed.is_done() { Commit::Done } else { Commit::Stale }
 }
 
 /// Writes that are carried out together or not at all.
@@ -80,17 +94,17 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Puts an item that must not exist yet.
+    /// Puts an item that must not exist.
     pub fn put_new(self, item: Item) -> Self {
         self.put_if(item, Some("attribute_not_exists(#pk)"), None)
     }
 
-    /// Puts an item that must not exist yet; one whose time to live is over does not.
+    /// Puts an item that must not exist. An expired item does not count as existing.
     pub fn put_new_at(self, item: Item, now: Timestamp) -> Self {
         self.put_if(item, Some(ABSENT), Some(now_of(now)))
     }
 
-    /// Puts an item, whatever is there.
+    /// Puts an item unconditionally.
     pub fn put(self, item: Item) -> Self {
         self.put_if(item, None, None)
     }
@@ -121,7 +135,7 @@ impl Transaction {
         self
     }
 
-    /// Deletes an item whose status (`st`) is `status`.
+    /// Deletes an item, on condition that its status (`st`) is `status`.
     pub fn delete_in_status(mut self, key: &Key, status: &str) -> Self {
         let delete = Delete::builder()
             .table_name(&self.table)
@@ -134,7 +148,7 @@ impl Transaction {
         self
     }
 
-    /// Requires that an item does not exist; one whose time to live is over does not.
+    /// Requires that an item does not exist. An expired item does not count as existing.
     pub fn check_absent(mut self, key: &Key, now: Timestamp) -> Self {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
@@ -147,7 +161,7 @@ impl Transaction {
         self
     }
 
-    /// Requires the conditions of `update`, which writes nothing.
+    /// Requires the conditions of `update` without writing anything.
     pub fn require(mut self, update: &Update) -> Self {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
@@ -160,7 +174,7 @@ impl Transaction {
         self
     }
 
-    /// Makes a repetition with the same token within ten minutes a no-op.
+    /// Sets the client token. A repetition with the same token within ten minutes has no effect.
     pub fn token(mut self, token: String) -> Self {
         self.token = Some(token);
         self
@@ -189,9 +203,9 @@ impl Store {
         sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
     }
 
-    /// Carries out one conditional update; the answer holds the item as it is afterwards.
+    /// Sends one conditional update.
     pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
-        for attempt in 0..CONFLICT_TRIES_MAX {
+        for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
                 .update_item()
@@ -220,10 +234,10 @@ impl Store {
         Err(StoreError::Contention { operation: "UpdateItem" })
     }
 
-    /// Carries out a transaction.
+    /// Sends a transaction.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
         const OPERATION: &str = "TransactWriteItems";
-        for attempt in 0..CONFLICT_TRIES_MAX {
+        for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
                 .transact_write_items()
@@ -240,15 +254,15 @@ impl Store {
                 Err(e) => return Err(StoreError::from_sdk(OPERATION, &e)),
             };
             let reasons = refused.cancellation_reasons.unwrap_or_default();
-            let refusals = refusals(&reasons);
-            if !refusals.is_empty() {
-                return Ok(Committed::Refused(refusals));
+            let failed = failed_conditions(&reasons);
+            if !failed.is_empty() {
+                return Ok(Committed::Refused(failed));
             }
-            // The client's own retries end at a cancelled transaction, whatever cancelled it.
+            // The SDK does not retry a cancelled transaction, so the causes are handled here.
             match reasons.iter().filter_map(|r| r.code.as_deref()).find(|c| *c != "None") {
                 Some("TransactionConflict") => self.back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
-                    if attempt + 1 == CONFLICT_TRIES_MAX {
+                    if attempt + 1 == MAX_CONFLICT_TRIES {
                         return Err(StoreError::Throttled { operation: OPERATION });
                     }
                     self.back_off(attempt).await;
@@ -262,17 +276,17 @@ impl Store {
         Err(StoreError::Contention { operation: OPERATION })
     }
 
-    /// Waits before a write that met another transaction is sent again: longer each time, and no two alike.
+    /// Waits before a conflicting write is sent again, with exponential backoff and jitter.
     async fn back_off(&self, attempt: u32) {
         let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
         tokio::time::sleep(wait.mul_f64(0.5 + (self.jitter)())).await;
     }
 }
 
-fn refusals(reasons: &[CancellationReason]) -> Vec<Refusal> {
+fn failed_conditions(reasons: &[CancellationReason]) -> Vec<FailedCondition> {
     let refused = |(index, reason): (usize, &CancellationReason)| {
         let failed = reason.code.as_deref() == Some("ConditionalCheckFailed");
-        failed.then(|| Refusal { index, old: reason.item.clone().filter(|i: &Item| !i.is_empty()) })
+        failed.then(|| FailedCondition { index, old: reason.item.clone().filter(|i: &Item| !i.is_empty()) })
     };
     reasons.iter().enumerate().filter_map(refused).collect()
 }

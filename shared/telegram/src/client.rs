@@ -1,7 +1,7 @@
-//! Bot API client: the methods we call, and nothing else. Source: <https://core.telegram.org/bots/api>.
+//! Bot API client for the methods that this system calls. Source: <https://core.telegram.org/bots/api>.
 //!
-//! The token is part of every URL, so URLs are never logged and never leave this module: errors are stripped of
-//! theirs (see [`TelegramError`]), and redirects are not followed by the client that [`http_client`] makes.
+//! The token is part of every URL. URLs are therefore never logged and never leave this module: errors
+//! contain no URL (see [`TelegramError`]), and the client made by [`http_client`] follows no redirects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,19 +13,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Refusal, TelegramError};
 
-/// Time that one call may take, its answer included. Telegram answers in well under a second; a function must
-/// be able to give up within its own timeout.
+/// The timeout of one call, including its response. Telegram answers in well under a second, and a function
+/// must be able to give up within its own timeout.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time that a connection may take to come about.
+/// The timeout of establishing a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Largest answer read. Ours hold one message or one user; more is not the Bot API.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Largest response to read. Responses contain one message or one user, so a larger one does not come from
+/// the Bot API.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// An HTTP client fit for [`BotApi::new`]: it follows no redirect, since a followed one would carry the token's
-/// URL to another host, and it asks no proxy when the Bot API is on this machine.
+/// Creates an HTTP client for [`BotApi::new`]. It follows no redirects, because a redirect would send the
+/// token's URL to another host, and it uses no proxy if the Bot API is on this machine.
 ///
 /// # Errors
-/// When the TLS backend cannot be set up.
+/// Returns an error if the TLS backend cannot be set up.
 pub fn http_client(base_url: &str) -> Result<reqwest::Client, TelegramError> {
     let loopback = reqwest::Url::parse(base_url)
         .ok()
@@ -39,7 +40,8 @@ pub fn http_client(base_url: &str) -> Result<reqwest::Client, TelegramError> {
     builder.build().map_err(TelegramError::transport)
 }
 
-/// A Bot API server: `https://api.telegram.org`, a self-hosted one, or the stand-in of `agent-factory dev`.
+/// A Bot API server: `https://api.telegram.org`, a self-hosted server, or the emulator of `agent-factory
+/// dev`.
 #[derive(Clone, Debug)]
 pub struct BotApi {
     pub(crate) http: reqwest::Client,
@@ -47,18 +49,18 @@ pub struct BotApi {
 }
 
 impl BotApi {
-    /// The server at `base_url` (with or without a slash at the end), called through `http`.
+    /// Creates a client for the server at `base_url` (with or without a trailing slash) that uses `http`.
     pub fn new(http: reqwest::Client, base_url: &str) -> Self {
         Self { http, base_url: base_url.trim_end_matches('/').into() }
     }
 
-    /// The bot that `token` belongs to. Nothing is called or checked yet.
+    /// Returns the bot of `token`, without any call or check.
     pub fn bot(&self, token: &SecretString) -> Bot {
         Bot { api: self.clone(), token: token.clone() }
     }
 }
 
-/// One bot at one server.
+/// A bot at a server.
 #[derive(Clone)]
 pub struct Bot {
     pub(crate) api: BotApi,
@@ -71,85 +73,85 @@ impl fmt::Debug for Bot {
     }
 }
 
-/// The bot itself, as `getMe` answers.
+/// The bot's own user, as returned by `getMe`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BotUser {
-    /// The bot's numeric id: its bot identity.
+    /// The numeric bot id, which is the bot identity.
     pub id: i64,
-    /// Its name without `@`.
+    /// The user name without `@`.
     #[serde(default)]
     pub username: Option<String>,
-    /// Its display name.
+    /// The display name.
     #[serde(default)]
     pub first_name: String,
 }
 
-/// How a text is marked up.
+/// The markup of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ParseMode {
-    /// `<b>`, `<i>`, `<code>`, `<pre>`, `<a href>` and the like.
+    /// `<b>`, `<i>`, `<code>`, `<pre>`, `<a href>` and similar tags.
     #[serde(rename = "HTML")]
     Html,
 }
 
-/// What the bot is shown to be doing.
+/// The activity that the bot shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ChatAction {
-    /// "typing…", for five seconds or until the next message.
+    /// "typing…", shown for five seconds or until the next message.
     #[serde(rename = "typing")]
     Typing,
 }
 
-/// One `sendMessage`.
+/// The parameters of `sendMessage`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendMessage<'a> {
-    /// Where to.
+    /// The chat.
     pub chat_id: i64,
     /// 1 to 4096 characters after entity parsing.
     pub text: &'a str,
-    /// How `text` is marked up; plain when `None`.
+    /// The markup of `text`; `None` for plain text.
     pub parse_mode: Option<ParseMode>,
-    /// The message that this one answers. When it is gone, the message is sent all the same.
+    /// The message to reply to. If it no longer exists, the message is sent without a reply reference.
     pub reply_to: Option<i64>,
-    /// The forum topic to write into.
+    /// The forum topic of the message.
     pub message_thread_id: Option<i64>,
 }
 
-/// A message that was sent.
+/// A sent message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct SentMessage {
-    /// Its id within its chat.
+    /// The message id within its chat.
     pub message_id: i64,
 }
 
-/// One `setWebhook`.
+/// The parameters of `setWebhook`.
 #[derive(Clone, Debug)]
 pub struct SetWebhook<'a> {
-    /// Where Telegram shall push updates.
+    /// The URL to which Telegram pushes updates.
     pub url: &'a str,
-    /// 1 to 256 of `A-Z a-z 0-9 _ -`; comes back in `X-Telegram-Bot-Api-Secret-Token`.
+    /// 1 to 256 of `A-Z a-z 0-9 _ -`. Telegram sends it in `X-Telegram-Bot-Api-Secret-Token`.
     pub secret_token: &'a SecretString,
-    /// Kinds of updates to push.
+    /// The kinds of updates to push.
     pub allowed_updates: &'a [&'a str],
-    /// Connections at once, 1 to 100.
+    /// The maximum number of connections, 1 to 100.
     pub max_connections: u8,
 }
 
-/// A webhook's state, as `getWebhookInfo` answers.
+/// The state of a webhook, as returned by `getWebhookInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct WebhookInfo {
-    /// Where updates go; empty when no webhook is set.
+    /// The URL of the webhook; empty if none is set.
     pub url: String,
-    /// Updates that wait for delivery.
+    /// The number of updates that wait for delivery.
     pub pending_update_count: u64,
     /// When the last delivery failed, in seconds since the epoch.
     pub last_error_date: Option<u64>,
-    /// Why it failed.
+    /// The error message of that delivery.
     pub last_error_message: Option<String>,
-    /// Connections at once.
+    /// The maximum number of connections.
     pub max_connections: Option<u32>,
-    /// Kinds of updates that are pushed.
+    /// The kinds of updates that are pushed.
     pub allowed_updates: Vec<String>,
 }
 
@@ -160,18 +162,18 @@ struct Answer<T> {
 }
 
 impl Bot {
-    /// Who the token belongs to.
+    /// Returns the bot that the token belongs to.
     ///
     /// # Errors
-    /// `Unauthorized` when the token is not (or no longer) a bot's; else see [`TelegramError`].
+    /// Returns `Unauthorized` if the token is invalid or revoked; otherwise see [`TelegramError`].
     pub async fn get_me(&self) -> Result<BotUser, TelegramError> {
         self.call("getMe", &serde_json::json!({})).await
     }
 
-    /// Has updates pushed to a URL. Setting it again replaces it.
+    /// Sets the webhook. A new call replaces it.
     ///
     /// # Errors
-    /// `BadRequest` when Telegram refuses the URL or the secret; else see [`TelegramError`].
+    /// Returns `BadRequest` if Telegram refuses the URL or the secret; otherwise see [`TelegramError`].
     pub async fn set_webhook(&self, webhook: &SetWebhook<'_>) -> Result<(), TelegramError> {
         let body = serde_json::json!({
             "url": webhook.url,
@@ -182,7 +184,7 @@ impl Bot {
         self.call::<bool>("setWebhook", &body).await.map(|_| ())
     }
 
-    /// Where updates go, and how that fares.
+    /// Returns the state of the webhook.
     ///
     /// # Errors
     /// See [`TelegramError`].
@@ -190,11 +192,12 @@ impl Bot {
         self.call("getWebhookInfo", &serde_json::json!({})).await
     }
 
-    /// Sends one text of at most 4096 characters, once. For longer ones, and for retries, see
+    /// Sends one text of at most 4096 characters, once. For longer texts and for retries see
     /// [`deliver`](crate::delivery::deliver).
     ///
     /// # Errors
-    /// See [`TelegramError`]; ask [`may_have_happened`](TelegramError::may_have_happened) before sending again.
+    /// See [`TelegramError`]. Check [`may_have_happened`](TelegramError::may_have_happened) before sending
+    /// again.
     pub async fn send_message(&self, message: &SendMessage<'_>) -> Result<SentMessage, TelegramError> {
         let mut body = serde_json::json!({"chat_id": message.chat_id, "text": message.text});
         if let Some(mode) = message.parse_mode {
@@ -210,7 +213,7 @@ impl Bot {
         self.call("sendMessage", &body).await
     }
 
-    /// Shows the bot as doing `action`.
+    /// Shows the bot's activity in a chat.
     ///
     /// # Errors
     /// See [`TelegramError`].
@@ -227,7 +230,7 @@ impl Bot {
         self.call::<bool>("sendChatAction", &body).await.map(|_| ())
     }
 
-    /// The token, when it may be put into a URL: a slash or a question mark in it would make another request of it.
+    /// Returns the token if it is safe in a URL. A slash or a question mark in it would change the request.
     pub(crate) fn token(&self) -> Result<&str, TelegramError> {
         Some(self.token.expose_secret()).filter(|token| is_token(token)).ok_or(TelegramError::Unauthorized)
     }
@@ -242,11 +245,11 @@ impl Bot {
         let request = self.api.http.post(url).timeout(REQUEST_TIMEOUT).json(body);
         let response = request.send().await.map_err(TelegramError::transport)?;
         let status = response.status().as_u16();
-        let bytes = read_bounded(response, ANSWER_BYTES_MAX).await?.ok_or(TelegramError::Unreadable)?;
+        let bytes = read_bounded(response, MAX_ANSWER_BYTES).await?.ok_or(TelegramError::Unreadable)?;
         match serde_json::from_slice::<Answer<T>>(&bytes) {
             Ok(Answer { ok: true, result: Some(result) }) => Ok(result),
             Ok(Answer { ok: true, result: None }) => Err(TelegramError::Unreadable),
-            // A proxy's error page is not JSON; its status still says what to do.
+            // The error page of a proxy is not JSON, but its status code is still usable.
             Ok(Answer { ok: false, .. }) => {
                 Err(serde_json::from_slice::<Refusal>(&bytes).unwrap_or_default().into_error(status, token))
             }
@@ -256,14 +259,14 @@ impl Bot {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes; `None` when it is larger.
+/// Reads a body of at most `max_bytes` bytes; `None` if it is larger.
 pub(crate) async fn read_bounded(
     mut response: reqwest::Response,
-    bytes_max: usize,
+    max_bytes: usize,
 ) -> Result<Option<Vec<u8>>, TelegramError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(TelegramError::transport)? {
-        if bytes.len() + chunk.len() > bytes_max {
+        if bytes.len() + chunk.len() > max_bytes {
             return Ok(None);
         }
         bytes.extend_from_slice(&chunk);
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_that_is_no_token_is_unauthorized_without_a_request() {
+    async fn an_invalid_token_is_unauthorized_without_a_request() {
         let api = BotApi::new(reqwest::Client::new(), "http://127.0.0.1:1");
         assert!(matches!(
             api.bot(&SecretString::from("../evil?")).get_me().await,
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn webhook_info_is_read_with_fields_missing_and_unknown() {
+    fn webhook_info_accepts_missing_and_unknown_fields() {
         let info: WebhookInfo =
             serde_json::from_str(r#"{"url":"","has_custom_certificate":false,"pending_update_count":3}"#)
                 .unwrap();

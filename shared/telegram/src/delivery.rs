@@ -1,8 +1,9 @@
-//! Brings one text, however long, to a chat.
+//! Delivers one text of any length to a chat.
 //!
-//! Failure handling: a refused markup is sent again as plain text; a 429 is waited out; a group that became a
-//! supergroup is followed; a connection that did not come about is tried again. A call that Telegram *may* have
-//! carried out is not repeated here: the error says how many parts are certainly there, and the caller decides.
+//! Failure handling: if markup is refused, the part is sent again as plain text. After a 429 the delivery
+//! waits. If a group has become a supergroup, the delivery continues in the new chat. A failed connection is
+//! retried. A call that Telegram *may* have carried out is not repeated: the error contains the number of
+//! parts that were certainly sent, and the caller decides.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,82 +12,83 @@ use af_domain::time::Millis;
 
 use crate::client::{Bot, ParseMode, SendMessage, SentMessage};
 use crate::error::TelegramError;
-use crate::split::{MESSAGE_UNITS_MAX, split};
+use crate::split::{MAX_MESSAGE_UNITS, split};
 
-/// Parts that one text may have: some 400 000 characters. Telegram takes about one message a second and chat,
-/// so a longer one would keep its sender busy for minutes; it belongs into a file.
-pub const PARTS_MAX: usize = 100;
-/// Times that a chat is followed to a new id. A supergroup does not move again; two allows for a stale answer.
-const MIGRATIONS_MAX: u32 = 2;
-/// Wait before a connection is tried again.
+/// Most parts of one text, about 400 000 characters. Telegram accepts about one message per second and chat,
+/// so a longer text would keep its sender busy for minutes. Such a text should be sent as a file.
+pub const MAX_PARTS: usize = 100;
+/// How often the delivery follows a chat to a new id. A supergroup does not move again; two allows for one
+/// stale response.
+const MAX_MIGRATIONS: u32 = 2;
+/// The wait before a failed connection is retried.
 const RECONNECT_WAIT: Millis = Millis::new(1_000);
 
-/// What to send where.
+/// A text to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing<'a> {
-    /// Where to.
+    /// The chat.
     pub chat_id: i64,
-    /// The whole text, of any length up to `PARTS_MAX` messages.
+    /// The whole text, up to `MAX_PARTS` messages long.
     pub text: &'a str,
-    /// How it is marked up. A part that Telegram cannot parse (also because a tag spans two parts) goes out as it
-    /// is, without markup.
+    /// The markup of the text. A part that Telegram cannot parse (for example because a tag spans two parts)
+    /// is sent without markup.
     pub parse_mode: Option<ParseMode>,
-    /// The message that the first part answers.
+    /// The message that the first part replies to.
     pub reply_to: Option<i64>,
-    /// The forum topic to write into.
+    /// The forum topic of the messages.
     pub message_thread_id: Option<i64>,
-    /// Parts that an earlier try has brought there (`parts_sent` of the error); zero at first.
+    /// The number of parts that an earlier attempt has sent (`parts_sent` of its error); zero at first.
     pub parts_sent: usize,
 }
 
 /// How long a delivery may wait, over all its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Waits altogether.
-    pub waits_max: u32,
-    /// Longest single wait; when Telegram asks for more, the delivery ends with `RateLimited`.
-    pub wait_max: Millis,
+    /// The maximum number of waits.
+    pub max_waits: u32,
+    /// The longest single wait. If Telegram asks for more, the delivery ends with `RateLimited`.
+    pub max_wait: Millis,
 }
 
 impl Default for Patience {
-    /// Six waits of up to a minute: fit for a worker. A function has to be less patient than its timeout.
+    /// Six waits of up to a minute, which suits a worker. A function needs a limit below its timeout.
     fn default() -> Self {
-        Self { waits_max: 6, wait_max: Millis::from_secs(60) }
+        Self { max_waits: 6, max_wait: Millis::from_secs(60) }
     }
 }
 
-/// What was sent.
+/// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The ids of the messages, in order; empty when the text had nothing to show.
+    /// The ids of the sent messages, in order; empty if the text had no visible characters.
     pub message_ids: Vec<i64>,
-    /// The chat's id in the end: another one when it had moved.
+    /// The final chat id. It differs from the requested one if the chat has moved.
     pub chat_id: i64,
 }
 
-/// Why a text was not delivered as a whole.
+/// The reason why a text was not delivered completely.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// More than `PARTS_MAX` parts. Nothing was sent.
-    #[error("the text makes {parts} messages, and {PARTS_MAX} is the limit")]
+    /// The text has more than `MAX_PARTS` parts. Nothing was sent.
+    #[error("the text takes {parts} messages, but the limit is {MAX_PARTS}")]
     TooLong {
-        /// How many messages it would take.
+        /// The number of messages the text would take.
         parts: usize,
     },
-    /// A part was refused, or the patience ended.
+    /// A part was refused, or the limit of waits was reached.
     #[error("part {} was not sent", parts_sent + 1)]
     Part {
-        /// Parts that are certainly there, those of earlier tries included.
+        /// The number of parts that were certainly sent, including earlier attempts.
         parts_sent: usize,
-        /// Where to send the rest: another id than asked for when the chat had moved.
+        /// The chat for the remaining parts. It differs from the requested one if the chat has moved.
         chat_id: i64,
-        /// What happened to the part after them.
+        /// The error of the next part.
         #[source]
         source: TelegramError,
     },
 }
 
-/// Something that sends single messages: a [`Bot`], or a test's script.
+/// A sender of single messages: a [`Bot`], or a test's script.
 pub trait Sends: Sync {
     /// Sends one message, once.
     fn send(
@@ -101,13 +103,13 @@ impl Sends for Bot {
     }
 }
 
-/// Something that waits. Handed in, so that a test's time costs nothing.
+/// A way to wait. It is a parameter, so that tests need no real time.
 pub trait Pause: Sync {
-    /// Returns when `length` has passed.
+    /// Waits for `length`.
     fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// Waits by Tokio's timer.
+/// Waits with Tokio's timer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioPause;
 
@@ -117,19 +119,19 @@ impl Pause for TokioPause {
     }
 }
 
-/// Sends `outgoing.text` in as many messages as it takes, in order.
+/// Sends `outgoing.text` in as many messages as needed, in order.
 ///
 /// # Errors
-/// `TooLong` before anything was sent, or `Part` with the number of parts that are there: hand that number back
-/// in `Outgoing::parts_sent` to go on where this delivery ended.
+/// Returns `TooLong` before anything was sent, or `Part` with the number of sent parts. Pass that number in
+/// `Outgoing::parts_sent` to continue the delivery.
 pub async fn deliver(
     sender: &impl Sends,
     outgoing: &Outgoing<'_>,
     patience: Patience,
     pause: &(impl Pause + ?Sized),
 ) -> Result<Delivered, DeliveryError> {
-    let parts = split(outgoing.text, MESSAGE_UNITS_MAX);
-    if parts.len() > PARTS_MAX {
+    let parts = split(outgoing.text, MAX_MESSAGE_UNITS);
+    if parts.len() > MAX_PARTS {
         return Err(DeliveryError::TooLong { parts: parts.len() });
     }
     let mut run = Run { sender, pause, patience, chat_id: outgoing.chat_id, waits: 0, migrations: 0 };
@@ -152,7 +154,7 @@ pub async fn deliver(
     Ok(Delivered { message_ids, chat_id: run.chat_id })
 }
 
-/// One delivery: what it has learned and how much patience is left.
+/// The state of one delivery: the current chat and the used waits.
 struct Run<'a, S, P: ?Sized> {
     sender: &'a S,
     pause: &'a P,
@@ -163,7 +165,7 @@ struct Run<'a, S, P: ?Sized> {
 }
 
 impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
-    /// Sends one part. Ends because each turn of the loop uses up a wait, a migration or the markup.
+    /// Sends one part. The loop ends, because each iteration uses up a wait, a migration or the markup.
     async fn send(&mut self, mut message: SendMessage<'_>) -> Result<SentMessage, TelegramError> {
         loop {
             message.chat_id = self.chat_id;
@@ -178,7 +180,7 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
                 TelegramError::Unreachable(_) if self.may_wait(RECONNECT_WAIT) => {
                     self.wait(RECONNECT_WAIT).await
                 }
-                TelegramError::ChatMigrated { to } if self.migrations < MIGRATIONS_MAX => {
+                TelegramError::ChatMigrated { to } if self.migrations < MAX_MIGRATIONS => {
                     self.migrations += 1;
                     self.chat_id = *to;
                 }
@@ -193,7 +195,7 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
     }
 
     fn may_wait(&self, length: Millis) -> bool {
-        self.waits < self.patience.waits_max && length <= self.patience.wait_max
+        self.waits < self.patience.max_waits && length <= self.patience.max_wait
     }
 
     async fn wait(&mut self, length: Millis) {
@@ -202,8 +204,8 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
     }
 }
 
-/// Whether the same text without markup would be taken: it does not parse, or nothing is left of it once it has
-/// been parsed. Telegram has no code for either, only these words.
+/// Whether the same text would be accepted without markup: the markup cannot be parsed, or no text is left
+/// after parsing. Telegram has no error code for either, only these messages.
 fn is_markup_problem(description: &str) -> bool {
     let description = description.to_ascii_lowercase();
     ["can't parse entities", "message text is empty", "text must be non-empty"]
@@ -220,7 +222,7 @@ mod tests {
 
     type Sent = (i64, String, Option<ParseMode>, Option<i64>);
 
-    /// Answers what the script says, then always with success.
+    /// Returns the errors of the script first, and success after that.
     #[derive(Default)]
     struct Script {
         answers: Mutex<VecDeque<TelegramError>>,
@@ -246,7 +248,7 @@ mod tests {
         }
     }
 
-    /// Writes waits down instead of waiting.
+    /// Records waits without waiting.
     #[derive(Default)]
     struct Waits(Mutex<Vec<u64>>);
 
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_text_goes_out_in_parts_and_only_the_first_is_a_reply() {
+    async fn a_long_text_is_sent_in_parts_and_only_the_first_is_a_reply() {
         let text = format!("{}\n\n{}", "a".repeat(4_000), "b".repeat(4_000));
         let script = Script::default();
         let (result, _) = run(&script, &outgoing(&text)).await;
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_with_nothing_to_show_sends_nothing() {
+    async fn an_invisible_text_sends_nothing() {
         let script = Script::default();
         let (result, _) = run(&script, &outgoing(" \n ")).await;
         assert!(result.unwrap().message_ids.is_empty());
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn markup_that_does_not_parse_goes_out_as_plain_text() {
+    async fn unparsable_markup_is_sent_as_plain_text() {
         let script = Script::of([refused(
             "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0",
         )]);
@@ -312,14 +314,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plain_text_that_is_refused_is_not_sent_again() {
+    async fn a_refused_plain_text_is_not_sent_again() {
         let script = Script::of([refused("Bad Request: can't parse entities")]);
         assert!(run(&script, &outgoing("hi")).await.0.is_err());
         assert_eq!(*script.tries.lock().unwrap(), 1);
     }
 
     #[tokio::test]
-    async fn a_rate_limit_is_waited_out() {
+    async fn a_rate_limited_delivery_waits() {
         let script = Script::of([limited(2), limited(5)]);
         let (result, waits) = run(&script, &outgoing("hi")).await;
         assert!(result.is_ok());
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waits_are_bounded_in_number_and_length() {
+    async fn waits_are_limited_in_number_and_length() {
         let script = Script::of((0..50).map(|_| limited(1)));
         let (result, waits) = run(&script, &outgoing("hi")).await;
         assert!(matches!(result, Err(DeliveryError::Part { source: TelegramError::RateLimited { .. }, .. })));
@@ -338,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chat_that_moved_is_followed_and_its_new_id_reported() {
+    async fn a_delivery_follows_a_moved_chat_and_reports_its_new_id() {
         let script = Script::of([TelegramError::ChatMigrated { to: -100 }]);
         let text = format!("{} {}", "a".repeat(4_000), "b".repeat(200));
         let (result, _) = run(&script, &outgoing(&text)).await;
@@ -347,14 +349,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chat_that_moves_for_ever_ends_the_delivery() {
+    async fn repeated_migrations_end_the_delivery() {
         let script = Script::of((0..9).map(|to| TelegramError::ChatMigrated { to }));
         assert!(run(&script, &outgoing("hi")).await.0.is_err());
         assert_eq!(*script.tries.lock().unwrap(), 3);
     }
 
     #[tokio::test]
-    async fn what_may_have_happened_is_not_repeated_and_the_rest_can_follow() {
+    async fn a_part_that_may_have_been_sent_is_not_repeated_and_the_rest_can_be_resumed() {
         let text = format!("{} {} {}", "a".repeat(4_000), "b".repeat(4_000), "c".repeat(4_000));
         let script = Script::default();
         assert!(run(&script, &outgoing(&"x ".repeat(200))).await.0.is_ok());
@@ -371,7 +373,7 @@ mod tests {
         assert_eq!(firsts, b"abc");
     }
 
-    /// Answers 502 to the `at`th message and takes the others.
+    /// Answers 502 to message number `at` and accepts the others.
     struct FailsAt<'a> {
         script: &'a Script,
         at: usize,
@@ -387,15 +389,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_of_too_many_parts_is_refused_before_anything_is_sent() {
+    async fn a_text_with_too_many_parts_is_refused_before_sending() {
         let script = Script::default();
-        let text = "a".repeat(MESSAGE_UNITS_MAX * PARTS_MAX + 1);
+        let text = "a".repeat(MAX_MESSAGE_UNITS * MAX_PARTS + 1);
         assert!(matches!(run(&script, &outgoing(&text)).await.0, Err(DeliveryError::TooLong { parts: 101 })));
         assert_eq!(*script.tries.lock().unwrap(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_real_pause_takes_the_time_it_is_given() {
+    async fn the_tokio_pause_waits_for_its_length() {
         let before = tokio::time::Instant::now();
         TokioPause.pause(Millis::from_secs(3)).await;
         assert_eq!(before.elapsed().as_secs(), 3);

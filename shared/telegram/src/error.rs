@@ -1,86 +1,86 @@
-//! Why a call to the Bot API did not do what was asked.
+//! Errors of Bot API calls.
 
 use af_domain::time::Millis;
 use serde::Deserialize;
 
-/// Wait that we take when Telegram answers 429 and names none (a proxy in between may drop it).
+/// The wait after a 429 that names none. (A proxy may drop it.)
 const RETRY_AFTER_DEFAULT: Millis = Millis::new(1_000);
-/// Longest description kept from an answer; more is of no use to a reader.
-const DESCRIPTION_CHARS_MAX: usize = 300;
+/// Longest stored description of an error response.
+const MAX_DESCRIPTION_CHARS: usize = 300;
 
-/// Why a Bot API call failed. No variant ever holds the token or the URL that it is part of.
+/// The reason why a Bot API call failed. No variant contains the token or the URL with the token.
 #[derive(Debug, thiserror::Error)]
 pub enum TelegramError {
     /// The token is malformed, unknown or revoked.
     #[error("Telegram refused the bot token")]
     Unauthorized,
-    /// The bot may not write there: the user blocked it, or it was removed from the group.
-    #[error("Telegram forbade it: {description}")]
+    /// The bot may not write to the chat: the user blocked it, or it was removed from the group.
+    #[error("Telegram forbids the call: {description}")]
     Forbidden {
-        /// Telegram's own words.
+        /// The description from Telegram.
         description: String,
     },
-    /// Too many requests. Nothing was done.
+    /// Too many requests. The call had no effect.
     #[error("Telegram asks to wait {retry_after}")]
     RateLimited {
         /// How long to wait before the next call.
         retry_after: Millis,
     },
-    /// The group became a supergroup, which has another id. Nothing was done.
+    /// The group became a supergroup, which has another id. The call had no effect.
     #[error("the chat moved to {to}")]
     ChatMigrated {
-        /// The chat's new id.
+        /// The new chat id.
         to: i64,
     },
-    /// Two consumers of one bot's updates: a webhook and `getUpdates`, or two pollers.
-    #[error("Telegram sees a conflict: {description}")]
+    /// The bot's updates have two consumers: a webhook and `getUpdates`, or two pollers.
+    #[error("Telegram reports a conflict: {description}")]
     Conflict {
-        /// Telegram's own words.
+        /// The description from Telegram.
         description: String,
     },
-    /// The request can never succeed as it is.
+    /// The request is invalid and cannot succeed.
     #[error("Telegram refused the request: {description}")]
     BadRequest {
-        /// Telegram's own words.
+        /// The description from Telegram.
         description: String,
     },
-    /// A file is larger than was to be downloaded.
-    #[error("the file is larger than {bytes_max} bytes")]
+    /// A file is larger than the limit of the download.
+    #[error("the file is larger than {max_bytes} bytes")]
     TooLarge {
-        /// How large it may be.
-        bytes_max: usize,
+        /// The limit in bytes.
+        max_bytes: usize,
     },
-    /// The server (or a proxy before it) failed. It may or may not have done what was asked.
+    /// The server (or a proxy before it) failed. The call may have been carried out.
     #[error("Telegram is unavailable (HTTP {status})")]
     Unavailable {
-        /// The HTTP status of the answer.
+        /// The HTTP status of the response.
         status: u16,
     },
-    /// No connection came about, so nothing was done.
+    /// No connection was established, so the call had no effect.
     #[error("Telegram cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// The request went out and no whole answer came back in time. It may have been done.
+    /// The request was sent, but no complete response arrived in time. The call may have been carried out.
     #[error("Telegram did not answer")]
     NoAnswer(#[source] reqwest::Error),
-    /// An answer came that is not the Bot API's. The request may have been done.
-    #[error("the answer is not in the form of the Bot API")]
+    /// The response does not come from the Bot API. The call may have been carried out.
+    #[error("the response is not a Bot API response")]
     Unreadable,
 }
 
 impl TelegramError {
-    /// Whether Telegram may have done what was asked although the call failed. Sending again may then show
-    /// the user the same message twice; a caller that must not must record the message as sent.
+    /// Whether Telegram may have carried out the call although it failed. Sending again may then show the
+    /// message twice. A caller that must avoid duplicates records the message as sent.
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::NoAnswer(_) | Self::Unreadable)
     }
 
-    /// Whether the same call can succeed later without anybody changing anything.
+    /// Whether the same call can succeed later without any change.
     pub fn is_transient(&self) -> bool {
         self.may_have_happened() || matches!(self, Self::RateLimited { .. } | Self::Unreachable(_))
     }
 
-    /// Sorts a transport failure. reqwest's errors carry the URL, and the URL carries the token: it is cut off
-    /// here, before anybody can print it.
+    /// Converts a transport error. Errors of reqwest contain the URL with the token; the URL is removed here,
+    /// before the error can be printed.
     pub(crate) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_connect() || error.is_builder() {
@@ -91,7 +91,7 @@ impl TelegramError {
     }
 }
 
-/// The failure half of every Bot API answer.
+/// The failure fields of a Bot API response.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Refusal {
     #[serde(default)]
@@ -110,7 +110,8 @@ struct Parameters {
 }
 
 impl Refusal {
-    /// The error that this answer means, given the HTTP status it came with and the token to keep out of it.
+    /// Converts the response to an error. `status` is its HTTP status, and `token` is removed from the
+    /// description.
     pub(crate) fn into_error(self, status: u16, token: &str) -> TelegramError {
         let code = self.error_code.unwrap_or(status);
         let description = safe_description(self.description.unwrap_or_default(), token);
@@ -119,7 +120,7 @@ impl Refusal {
         }
         match code {
             401 => TelegramError::Unauthorized,
-            // Telegram answers a token that is not of a token's form with a bare "Not Found".
+            // Telegram answers a malformed token with a bare "Not Found".
             404 if description.is_empty() || description == "Not Found" => TelegramError::Unauthorized,
             403 => TelegramError::Forbidden { description },
             409 => TelegramError::Conflict { description },
@@ -133,10 +134,11 @@ impl Refusal {
     }
 }
 
-/// What a server says may end up in logs and answers: a self-hosted one might echo the request's path.
+/// Removes the token from a description, which may appear in logs and responses: a self-hosted server might
+/// echo the request's path.
 fn safe_description(description: String, token: &str) -> String {
     let clean = if token.is_empty() { description } else { description.replace(token, "<token>") };
-    match clean.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+    match clean.char_indices().nth(MAX_DESCRIPTION_CHARS) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,
     }
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_become_typed_errors() {
+    fn responses_become_typed_errors() {
         let limited = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":7}}"#;
         assert!(
             matches!(error(429, limited), TelegramError::RateLimited { retry_after } if retry_after == Millis::new(7_000))
@@ -176,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn a_description_that_echoes_the_token_loses_it() {
+    fn the_token_is_removed_from_a_description() {
         let echoed = error(400, r#"{"error_code":400,"description":"no route /bot1:secret/getMe"}"#);
         assert_eq!(echoed.to_string(), "Telegram refused the request: no route /bot<token>/getMe");
         assert!(!format!("{echoed:?}").contains("1:secret"));
     }
 
     #[test]
-    fn a_description_is_kept_short() {
+    fn a_long_description_is_truncated() {
         let long = format!(r#"{{"error_code":400,"description":"{}"}}"#, "ü".repeat(5_000));
         assert!(error(400, &long).to_string().chars().count() < 400);
     }
 
     #[test]
-    fn only_what_telegram_may_have_done_counts_as_possibly_done() {
+    fn only_an_unknown_result_may_have_happened() {
         assert!(TelegramError::Unavailable { status: 502 }.may_have_happened());
         assert!(!TelegramError::RateLimited { retry_after: Millis::new(1) }.may_have_happened());
         assert!(TelegramError::RateLimited { retry_after: Millis::new(1) }.is_transient());

@@ -1,9 +1,9 @@
-//! Telegram: Bot API client and the mapping from updates to messages.
+//! Telegram: the Bot API client, and the conversion of updates to messages.
 //!
-//! - [`client`]: the Bot API methods we call, with typed errors that never carry a token.
-//! - [`delivery`]: one text of any length, brought to a chat: split, retried, followed to a migrated chat.
+//! - [`client`]: the Bot API methods, with typed errors that never contain a token.
+//! - [`delivery`]: delivery of a text of any length: split, retried, and continued in a migrated chat.
 //! - [`files`]: files that people send.
-//! - [`update`]: what an update that Telegram pushed means to us, as a pure function.
+//! - [`update`]: the meaning of a pushed update, as a pure function.
 
 pub mod client;
 pub mod delivery;

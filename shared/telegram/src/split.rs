@@ -1,10 +1,12 @@
-//! Cuts a long text into messages.
+//! Splits a long text into messages.
 
-/// Telegram's limit: 4096 characters after entity parsing. We count the raw text in UTF-16 code units, which is
-/// never fewer than the characters Telegram counts, so a part within the limit here is within it there.
-pub const MESSAGE_UNITS_MAX: usize = 4_096;
+/// Telegram's limit: 4096 characters after entity parsing. This module counts the raw text in UTF-16 code
+/// units, which are never fewer than the characters that Telegram counts. A part within this limit is
+/// therefore within Telegram's.
+pub const MAX_MESSAGE_UNITS: usize = 4_096;
 
-/// How good a place to cut is: the last of the best kind within the limit is taken.
+/// The kinds of split positions, from the worst to the best. The last position of the best kind within the
+/// limit is used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Border {
     Word,
@@ -12,11 +14,12 @@ enum Border {
     Paragraph,
 }
 
-/// Cuts `text` into parts of at most `limit` UTF-16 code units: on paragraph borders (an empty line), where a
-/// paragraph is too long on its lines, then between words, then between characters. White space at the cuts and
-/// at both ends is dropped (Telegram would trim it), nothing else is. A text of white space only gives no part.
+/// Splits `text` into parts of at most `limit` UTF-16 code units: at paragraph borders (an empty line), in a
+/// long paragraph at line ends, then between words, then between characters. White space at the splits and at
+/// both ends is dropped (Telegram would trim it); all other characters are kept. A text of only white space
+/// has no parts.
 ///
-/// A `limit` below two still takes one character a part, so that the cutting ends.
+/// Even with a `limit` below two, each part has at least one character, so that the loop ends.
 pub fn split(text: &str, limit: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
@@ -28,12 +31,12 @@ pub fn split(text: &str, limit: usize) -> Vec<&str> {
     parts
 }
 
-/// Where the first part of `text` ends, in bytes. `text` starts with a character that is not white space, so
-/// that every part holds at least one character.
+/// Returns the byte position where the first part of `text` ends. `text` starts with a character that is not
+/// white space, so that every part has at least one character.
 fn cut(text: &str, limit: usize) -> usize {
     let mut units = 0;
     let mut best: Option<(Border, usize)> = None;
-    // The run of white space that the scan is in: where it began and how many line breaks it has so far.
+    // The current run of white space: its start and its number of line breaks so far.
     let mut run: Option<(usize, usize)> = None;
     for (at, ch) in text.char_indices() {
         if ch.is_whitespace() {
@@ -48,7 +51,7 @@ fn cut(text: &str, limit: usize) -> usize {
             if best.is_none_or(|(kind, _)| border >= kind) {
                 best = Some((border, start));
             }
-            // A run that starts within the limit may end behind it: it is dropped at the cut anyway.
+            // A run that starts within the limit may end beyond it, because it is dropped at the split.
             if units <= limit {
                 units += ch.len_utf16();
             }
@@ -83,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn white_space_is_no_message() {
+    fn white_space_makes_no_message() {
         assert!(split("", 10).is_empty());
         assert!(split(" \n\t\n ", 2).is_empty());
     }
 
     #[test]
-    fn paragraphs_come_before_lines_and_lines_before_words() {
+    fn paragraph_borders_are_preferred_to_lines_and_lines_to_words() {
         assert_eq!(split("a b\n\nc d\ne f", 9), ["a b", "c d\ne f"]);
         assert_eq!(split("a b\nc d e", 8), ["a b", "c d e"]);
         assert_eq!(split("aa bb cc", 6), ["aa bb", "cc"]);
@@ -97,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn as_many_paragraphs_as_fit_share_a_part() {
+    fn a_part_contains_as_many_paragraphs_as_fit() {
         assert_eq!(split("one\n\ntwo\n\nthree", 9), ["one\n\ntwo", "three"]);
     }
 
     #[test]
-    fn a_word_that_is_too_long_is_cut_between_characters() {
+    fn a_word_that_is_too_long_is_split_between_characters() {
         assert_eq!(split("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(split("ääää", 3), ["äää", "ä"]);
         assert_eq!(split("😀😀😀", 3), ["😀", "😀", "😀"]);
@@ -111,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_of_white_space_is_dropped_at_the_cut() {
+    fn a_long_run_of_white_space_is_dropped_at_the_split() {
         assert_eq!(split(&format!("a{}b", " ".repeat(50)), 5), ["a", "b"]);
         assert_eq!(split(&format!("abcde{}\n\nb", " ".repeat(50)), 5), ["abcde", "b"]);
     }
 
-    /// A few thousand texts from a small generator: every property that a reader of the parts relies on.
+    /// Checks a few thousand generated texts for every property that the reader of the parts relies on.
     #[test]
-    fn parts_are_within_the_limit_and_lose_nothing_but_white_space() {
+    fn parts_are_within_the_limit_and_lose_only_white_space() {
         let alphabet =
             ["a", "bc", "ä", "😀", "界", " ", " ", "\n", "\n\n", "\t", "\r\n", "e\u{301}", "</b>", "\u{a0}"];
         let mut state: u64 = 0x2545_f491_4f6c_dd1d;

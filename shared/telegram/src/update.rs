@@ -1,7 +1,7 @@
-//! What an update that Telegram pushed means to us: a pure function of its JSON.
+//! The meaning of an update that Telegram pushed, as a pure function of its JSON.
 //!
-//! Only the fields we use are read, each on its own: a field of an unexpected kind counts as absent and does not
-//! make the rest unreadable, because Telegram adds kinds and fields without notice.
+//! Only the needed fields are read, each separately. A field with an unexpected type counts as absent and
+//! does not make the update unreadable, because Telegram adds types and fields without notice.
 
 use std::collections::BTreeMap;
 
@@ -13,52 +13,52 @@ mod wire;
 
 use wire::{Media, Message, Update};
 
-/// The kinds of updates that we ask Telegram for; all others it keeps to itself.
+/// The kinds of updates to request from Telegram.
 pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
 
 /// A message for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncomingMessage {
-    /// Sequential per bot; together with the bot identity it names the update once and for all.
+    /// The update number. It is sequential per bot, and unique together with the bot identity.
     pub update_id: u64,
-    /// Where it was written, and where the answer goes.
+    /// The chat of the message, which also receives the reply.
     pub chat_id: i64,
-    /// `private`, `group` or `supergroup`, as Telegram says.
+    /// `private`, `group` or `supergroup`, as Telegram reports it.
     pub chat_type: String,
-    /// Who wrote it.
+    /// The user id of the sender.
     pub user_id: i64,
-    /// Their name without `@`, if they have one.
+    /// The user name of the sender without `@`, if any.
     pub username: Option<String>,
-    /// The message's id within its chat.
+    /// The message id within its chat.
     pub message_id: i64,
-    /// Its text, its caption, or a readable name of what it brought (`[photo]`). Never empty.
+    /// The text, the caption, or a readable name of the media (`[photo]`). Never empty.
     pub text: String,
-    /// What is known of the message besides its text, under keys that begin with `telegram`.
+    /// Further data of the message, under keys that begin with `telegram`.
     pub metadata: BTreeMap<String, String>,
-    /// The file that came with it. Telegram sends several as several messages.
+    /// The file sent with the message. Telegram sends several files as several messages.
     pub attachment: Option<Attachment>,
-    /// The update's JSON as it came.
+    /// The original JSON of the update.
     pub raw: String,
 }
 
-/// A command to the system, not to an agent: who gave it, and where.
+/// A command to the system, not to an agent: its sender and chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Sequential per bot.
+    /// The update number, sequential per bot.
     pub update_id: u64,
-    /// Where it was given, and where the answer goes.
+    /// The chat of the command, which also receives the reply.
     pub chat_id: i64,
-    /// `private`, `group` or `supergroup`, as Telegram says.
+    /// `private`, `group` or `supergroup`, as Telegram reports it.
     pub chat_type: String,
-    /// Who gave it.
+    /// The user id of the sender.
     pub user_id: i64,
-    /// Their name without `@`, if they have one.
+    /// The user name of the sender without `@`, if any.
     pub username: Option<String>,
-    /// The message's id within its chat.
+    /// The message id within its chat.
     pub message_id: i64,
 }
 
-/// What an update means to us.
+/// The meaning of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ingress {
     /// A message to enqueue.
@@ -67,40 +67,40 @@ pub enum Ingress {
     PairingStart {
         /// 4 to 128 letters, digits, `_` or `-`.
         code: String,
-        /// Who sent it.
+        /// The sender and chat.
         command: Command,
     },
-    /// `/start` without a code, or with something that cannot be one.
+    /// `/start` without a code, or with an invalid one.
     BareStart {
-        /// Whether something stood where the code belongs.
+        /// Whether there was an invalid code.
         malformed: bool,
-        /// Who sent it.
+        /// The sender and chat.
         command: Command,
     },
-    /// `/stop`: cancel what the chat's conversation has queued and running.
+    /// `/stop`: cancel all queued and running messages of the chat's conversation.
     Stop {
-        /// Who sent it.
+        /// The sender and chat.
         command: Command,
     },
-    /// Nothing to do, and nothing that a retry would change.
+    /// The update is ignored, and a retry would not change that.
     Ignored {
-        /// Why, in one word for counting: `malformed_json`, `unsupported_update`, `unsupported_message`,
-        /// `no_update_id`, `no_chat`, `no_sender` or `no_message_id`.
+        /// The reason, in one word for metrics: `malformed_json`, `unsupported_update`,
+        /// `unsupported_message`, `no_update_id`, `no_chat`, `no_sender` or `no_message_id`.
         reason: &'static str,
     },
 }
 
-/// Reads the update in `body`, which came for the bot `bot`. The caller checks the body's size.
+/// Parses the update in `body`, which was pushed for the bot `bot`. The caller limits the body's size.
 pub fn read(bot: &BotIdentity, body: &[u8]) -> Ingress {
-    match understand(bot, body) {
+    match parse(bot, body) {
         Ok(ingress) => ingress,
         Err(reason) => Ingress::Ignored { reason },
     }
 }
 
-fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
+fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let raw = std::str::from_utf8(body).map_err(|_| "malformed_json")?;
-    // By way of a value, so that a field given twice counts once instead of failing the whole.
+    // Parsing through a `Value` accepts a duplicate field; direct parsing would refuse it.
     let value: Value = serde_json::from_str(raw).map_err(|_| "malformed_json")?;
     if !value.is_object() {
         return Err("malformed_json");
@@ -152,7 +152,7 @@ fn understand(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     }))
 }
 
-/// Telegram gives users positive ids and groups negative ones; that decides where the type is missing.
+/// Telegram gives users positive ids and groups negative ones. The sign replaces a missing type.
 fn kind_by_id(chat_id: i64) -> &'static str {
     if chat_id > 0 { "private" } else { "group" }
 }
@@ -185,13 +185,13 @@ fn metadata(bot: &BotIdentity, who: &Command, message: &Message, edited: bool) -
         put("telegramThreadId", thread.to_string());
     }
     if message.is_topic_message == Some(true) {
-        // Only a topic's thread can be written into; elsewhere a thread id is a chain of replies.
+        // A bot can write only into the thread of a topic. Elsewhere a thread id is a chain of replies.
         put("telegramIsTopicMessage", "true".to_owned());
     }
     map
 }
 
-/// A command that we handle ourselves.
+/// A command that the system handles itself.
 #[derive(Debug, PartialEq, Eq)]
 enum Word<'a> {
     Start(&'a str),
@@ -199,7 +199,7 @@ enum Word<'a> {
     Stop,
 }
 
-/// `^/start(?:@\w+)?\s+([A-Za-z0-9_-]{4,128})\s*$`, any other `/start`, or a `/stop` that stands alone.
+/// Matches `^/start(?:@\w+)?\s+([A-Za-z0-9_-]{4,128})\s*$`, any other `/start`, or a single `/stop`.
 fn parse_command(text: &str) -> Option<Word<'_>> {
     if let Some(rest) = argument(text, "/start") {
         return Some(match rest.trim() {
@@ -208,11 +208,11 @@ fn parse_command(text: &str) -> Option<Word<'_>> {
             _ => Word::BareStart { malformed: true },
         });
     }
-    // "/stop the press" is a sentence for the agent: to drop it would lose a message.
+    // "/stop the press" is a message for the agent and must not be dropped.
     argument(text, "/stop").filter(|rest| rest.trim().is_empty()).map(|_| Word::Stop)
 }
 
-/// What follows `command` (and the bot's name after it) in `text`; `None` when `text` is not that command.
+/// Returns the text after `command` (and the bot's name); `None` if `text` is not that command.
 fn argument<'a>(text: &'a str, command: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(command)?;
     let rest = match rest.strip_prefix('@') {

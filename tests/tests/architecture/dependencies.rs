@@ -5,37 +5,55 @@ use af_tests::workspace::{Violation, Workspace};
 /// Where a crate stands in the house.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {
-    /// Pure rules; imports nothing of ours.
+    /// Pure rules; imports no crate of this workspace.
     Domain,
-    /// One outside system each; imports the domain.
+    /// Clock, randomness, cache, environment; imports the domain.
+    Runtime,
+    /// Wire types of the HTTP API; imports the domain.
+    Api,
+    /// One outside system each; imports the domain and the runtime.
     Adapter,
-    /// Use cases; import the domain and adapters.
+    /// Use cases; import the domain, the runtime and adapters.
     App,
     /// One deployed function each; imports what is shared.
     Function,
+    /// Stands in for one outside system on one machine; imports the domain and the runtime.
+    Emulator,
+    /// Reads the template and runs it; imports the domain and the runtime.
+    Sam,
+    /// The reference worker, a client of the API; imports what is shared but the use cases.
+    Agent,
     /// Puts it all together, or tests it; imports anything.
     Top,
 }
 
 impl Layer {
     fn of(folder: &str) -> Option<Self> {
-        match folder.split_once('/') {
-            Some(("shared", "domain")) => Some(Self::Domain),
-            Some(("shared", "app")) => Some(Self::App),
-            Some(("shared", _)) => Some(Self::Adapter),
-            Some(("functions", _)) => Some(Self::Function),
-            Some(("infra", _)) => Some(Self::Top),
-            None if folder == "tests" => Some(Self::Top),
+        let parts: Vec<&str> = folder.split('/').collect();
+        match parts[..] {
+            ["shared", "domain"] => Some(Self::Domain),
+            ["shared", "runtime"] => Some(Self::Runtime),
+            ["shared", "api"] => Some(Self::Api),
+            ["shared", "app"] => Some(Self::App),
+            ["shared", _] => Some(Self::Adapter),
+            ["functions", _] => Some(Self::Function),
+            ["infra", "emulators", _] => Some(Self::Emulator),
+            ["infra", "sam"] => Some(Self::Sam),
+            ["infra", "agent"] => Some(Self::Agent),
+            ["infra", "cli" | "local"] | ["tests"] => Some(Self::Top),
             _ => None,
         }
     }
 
     fn may_import(self, other: Self) -> bool {
+        use Layer::{Adapter, Api, App, Domain, Runtime};
         match self {
             Self::Domain => false,
-            Self::Adapter => other == Self::Domain,
-            Self::App => matches!(other, Self::Domain | Self::Adapter),
-            Self::Function => matches!(other, Self::Domain | Self::Adapter | Self::App),
+            Self::Runtime | Self::Api => other == Domain,
+            Self::Adapter | Self::Emulator | Self::Sam => matches!(other, Domain | Runtime),
+            Self::App => matches!(other, Domain | Runtime | Adapter),
+            Self::Agent => matches!(other, Domain | Runtime | Api | Adapter),
+            Self::Function => matches!(other, Domain | Runtime | Api | Adapter | App),
             Self::Top => true,
         }
     }
@@ -84,9 +102,18 @@ mod tests {
     #[test]
     fn every_layer_of_this_workspace_is_seen() {
         let workspace = Workspace::real();
-        for folder in
-            ["shared/domain", "shared/app", "shared/store", "functions/worker", "infra/cli", "tests"]
-        {
+        for folder in [
+            "shared/domain",
+            "shared/runtime",
+            "shared/store",
+            "shared/app",
+            "functions/worker",
+            "infra/emulators/aws",
+            "infra/sam",
+            "infra/agent",
+            "infra/cli",
+            "tests",
+        ] {
             assert!(workspace.in_folder(folder).is_some(), "{folder} is not among the crates");
         }
     }
@@ -94,13 +121,33 @@ mod tests {
     #[test]
     fn an_import_that_points_outwards_is_refused() {
         let outwards = [
+            ["shared/domain", "shared/runtime"],
             ["shared/domain", "shared/store"],
+            ["shared/runtime", "shared/api"],
+            ["shared/runtime", "shared/store"],
+            ["shared/api", "shared/runtime"],
+            ["shared/api", "shared/http"],
             ["shared/store", "shared/telegram"],
+            ["shared/store", "shared/api"],
             ["shared/http", "shared/app"],
             ["shared/app", "functions/worker"],
+            ["shared/app", "shared/api"],
             ["shared/app", "infra/local"],
+            ["shared/app", "infra/emulators/aws"],
             ["functions/worker", "functions/webhook"],
             ["functions/worker", "infra/local"],
+            ["functions/worker", "infra/sam"],
+            ["infra/emulators/aws", "shared/store"],
+            ["infra/emulators/fly", "shared/app"],
+            ["infra/emulators/fly", "functions/worker"],
+            ["infra/emulators/fly", "infra/emulators/aws"],
+            ["infra/emulators/aws", "infra/sam"],
+            ["infra/sam", "infra/emulators/aws"],
+            ["infra/sam", "shared/app"],
+            ["infra/sam", "functions/worker"],
+            ["infra/agent", "shared/app"],
+            ["infra/agent", "functions/worker"],
+            ["infra/agent", "infra/emulators/aws"],
         ];
         for folders in outwards {
             for table in
@@ -116,11 +163,21 @@ mod tests {
     #[test]
     fn an_import_that_points_inwards_is_allowed() {
         let inwards = [
+            ["shared/runtime", "shared/domain"],
+            ["shared/api", "shared/domain"],
             ["shared/store", "shared/domain"],
+            ["shared/store", "shared/runtime"],
             ["shared/app", "shared/store"],
+            ["functions/worker", "shared/api"],
             ["functions/worker", "shared/app"],
             ["functions/worker", "shared/http"],
+            ["infra/emulators/aws", "shared/domain"],
+            ["infra/emulators/aws", "shared/runtime"],
+            ["infra/sam", "shared/runtime"],
             ["infra/local", "functions/worker"],
+            ["infra/local", "infra/emulators/aws"],
+            ["infra/local", "infra/sam"],
+            ["infra/cli", "functions/worker"],
             ["tests", "infra/cli"],
         ];
         for folders in inwards {
@@ -142,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_crate_outside_the_house_is_refused() {
-        let workspace = Workspace::of(&[("tools/Cargo.toml", "[package]\nname = \"af-tools\"\n")]);
-        assert_eq!(dependency_rule(&workspace).len(), 1);
+        for folder in ["tools", "infra/tools", "infra/emulators", "shared/store/deeper"] {
+            let manifest = format!("{folder}/Cargo.toml");
+            let workspace = Workspace::of(&[(&manifest, "[package]\nname = \"af-tools\"\n")]);
+            assert_eq!(dependency_rule(&workspace).len(), 1, "{folder}");
+        }
     }
 }

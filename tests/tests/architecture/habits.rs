@@ -36,7 +36,10 @@ fn no_ignored_tests(workspace: &Workspace) -> Vec<Violation> {
 fn no_tests_that_nobody_runs(workspace: &Workspace) -> Vec<Violation> {
     let untested = workspace.crates.iter().filter(|c| {
         let manifest = format!("{}/Cargo.toml", c.folder);
-        workspace.files.iter().any(|f| f.path == manifest && f.text.contains("test = false"))
+        workspace
+            .files
+            .iter()
+            .any(|f| f.path == manifest && f.text.lines().any(|line| line.trim() == "test = false"))
     });
     let sources: Vec<_> = untested.map(|c| format!("{}/src/", c.folder)).collect();
     let mut violations = Vec::new();
@@ -200,6 +203,7 @@ mod tests {
         };
         assert_eq!(unrun("[lib]\ntest = false\n"), 1);
         assert_eq!(unrun(""), 0);
+        assert_eq!(unrun("[lib]\ndoctest = false\n"), 0);
     }
 
     #[test]

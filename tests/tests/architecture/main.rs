@@ -1,8 +1,16 @@
 //! The architecture rules. Each rule is a function from a workspace to the places that break it; beside it stand a
-//! test with a made-up workspace that breaks it, and one that runs it on this workspace.
+//! test with a made-up workspace that breaks it, and one that runs it on this workspace. The documents and the template
+//! are part of it.
 
+mod banned_words;
+mod declared_once;
 mod dependencies;
+mod docs;
 mod habits;
+mod import_cycles;
+mod module_graph;
+mod openapi;
 mod purity;
 mod sizes;
+mod template;
 mod tokens;

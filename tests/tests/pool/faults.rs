@@ -2,7 +2,7 @@
 //! workers leave with snapshots. Whatever happens, both are answered once, and nothing is left behind.
 
 use af_domain::message::MessageStatus;
-use af_local::fly::{Action, Fault};
+use af_emulator_fly::{Action, Fault};
 
 use crate::crew::Crew;
 use crate::report;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use af_app::pool::reconcile::reconcile;
 use af_app::settings::policies;
-use af_local::fly::{Action, Fault};
+use af_emulator_fly::{Action, Fault};
 use serde_json::json;
 
 use crate::crew::Crew;

@@ -10,6 +10,7 @@ mod freezes;
 mod local;
 mod mishaps;
 mod prerequisites;
+mod providers;
 mod returns;
 mod stand;
 mod steps;

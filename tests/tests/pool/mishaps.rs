@@ -15,7 +15,7 @@ use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
-use af_local::fly::{Action, Fault};
+use af_emulator_fly::{Action, Fault};
 use af_providers::{
     Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderConfig, ProviderError,
     ProviderKind, Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,

@@ -10,7 +10,7 @@ use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
-use af_local::aws::{Fault, Faults, Service, WireRequest};
+use af_emulator_aws::{Fault, Faults, Service, WireRequest};
 use af_providers::Providers;
 use af_runtime::env::Env;
 use aws_smithy_types::retry::RetryConfig;
@@ -128,7 +128,7 @@ async fn policies_of_a_later_version_stop_nobody() {
     let later = json!({"scaling": {"maxWorkers": 7, "burst": 3}, "weather": {"rain": true}});
     world.app.store.put_config("policies", &later.to_string()).await.unwrap();
     let function = App::from_boot(&world.bundle.boot("reconcile")).unwrap();
-    assert_eq!(af_app::settings::policies::in_force(&function).await.unwrap().scaling.workers_max, 7);
+    assert_eq!(af_app::settings::policies::in_force(&function).await.unwrap().scaling.max_workers, 7);
     world.enqueue(TALK).await;
     let Reconciled::Ran(report) = Box::pin(reconcile(&function)).await.unwrap() else {
         panic!("nobody else")

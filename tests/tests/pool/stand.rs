@@ -6,13 +6,14 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use af_domain::ids::{SecretRef, WorkerId};
-use af_local::clock::VirtualClock;
-use af_local::fly::{FakeFly, LeapingTime, Options, PAGE_LEN_MAX};
+use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options};
 use af_providers::{
     FlyConfig, FlyProvider, LocalConfig, LocalProvider, Provider, ProviderConfig, ProviderError, Scope,
     TokenSource,
 };
 use af_runtime::entropy::Entropy;
+use af_runtime::time::LeapingTime;
+use af_runtime::virtual_clock::VirtualClock;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -98,7 +99,7 @@ impl Stand {
             entropy: Arc::new(Entropy::seeded(1)),
             token: Some(TOKEN.to_owned()),
             runner: None,
-            page_len_max: PAGE_LEN_MAX,
+            max_page_len: MAX_PAGE_LEN,
         });
         let fly = fly.unwrap();
         fly.add_app(APP, "org");

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::Mutex;
 
-use af_local::aws::{Fault, Faults, Gate, Service, WireRequest};
+use af_emulator_aws::{Fault, Faults, Gate, Service, WireRequest};
 use tokio::sync::Notify;
 
 /// How a function ends.

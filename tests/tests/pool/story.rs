@@ -3,7 +3,7 @@
 use af_app::settings::policies;
 use af_domain::ids::MessageId;
 use af_domain::policy::Policies;
-use af_domain::time::{Millis, SEEN_BY_ALL_AFTER};
+use af_domain::time::{MAX_REPLICATION_LAG, Millis};
 use serde_json::json;
 
 use crate::crew::Crew;
@@ -75,7 +75,7 @@ impl Story {
             }
             Self::Repairs => {
                 world.tick().await;
-                world.pass(SEEN_BY_ALL_AFTER);
+                world.pass(MAX_REPLICATION_LAG);
                 world.list(TALKS[0]).await;
             }
             Self::StartsASpareWorker | Self::RemovesAnOrphan => {}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use af_app::App;
 use af_app::pool::reconcile::{Reconciled, reconcile};
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use aws_smithy_types::retry::RetryConfig;
 use futures::future::join_all;
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use af_app::App;
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_tests::workspace::root;
 use aws_smithy_types::retry::RetryConfig;
 use futures::future::LocalBoxFuture;

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use af_app::queue;
 use af_app::queue::counters::{StreamRecord, count};
 use af_domain::time::Millis;
-use af_local::aws::{Fault, Faults, WireRequest};
-use af_local::stream::StreamSource;
+use af_emulator_aws::{Fault, Faults, WireRequest};
 
 use crate::world::{World, conversation};
 

@@ -3,7 +3,7 @@
 use af_app::App;
 use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, WorkerId};
-use af_local::aws::Meter;
+use af_emulator_aws::Meter;
 use futures::future::join_all;
 
 use crate::world::{Held, World, conversation};
@@ -12,9 +12,8 @@ use crate::world::{Held, World, conversation};
 const CLAIMERS: usize = 64;
 /// Polls of each; every one tries several candidates.
 const ROUNDS_MAX: usize = 20;
-/// What a claim may cost on average when all come at once: as much as that of a worker which comes alone, and finds
-/// nothing in the shard that it asks first. One that finds something there costs five.
-const REQUESTS_A_CLAIM_MAX: f64 = 8.0;
+/// What a claim may cost on average when all come at once. A claim of a worker that comes alone costs five.
+const REQUESTS_A_CLAIM_MAX: f64 = 6.0;
 
 struct Crowd {
     world: World,

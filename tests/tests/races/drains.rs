@@ -3,7 +3,7 @@
 
 use af_app::pool::provider::configure;
 use af_app::worker::{heartbeat, leave};
-use af_domain::conversation::DRAINED_MAX;
+use af_domain::conversation::MAX_UNCOUNTED_DRAINS;
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::{Message, MessageStatus};
 use af_domain::policy::Policies;
@@ -107,7 +107,7 @@ async fn a_message_that_is_drained_too_often_is_counted_and_ends() {
     let world = World::new().await;
     let talk = conversation("talk");
     let message = world.enqueue(&talk, Some(1)).await;
-    for drain in 0..=DRAINED_MAX {
+    for drain in 0..=MAX_UNCOUNTED_DRAINS {
         assert_eq!(world.stored_message(&message).await.status, MessageStatus::Queued, "drain {drain}");
         let worker = world.worker(&format!("w{drain}"), None).await;
         let held = world.claim(&worker, None).await;

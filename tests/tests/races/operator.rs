@@ -13,7 +13,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::WorkerStatus;
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_store::conversation::Commit;
 use af_tests::bundle::START;
 
@@ -103,7 +103,7 @@ fn anew(held: &Held) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }
@@ -199,7 +199,7 @@ async fn a_failure_decided_before_the_cancellation_does_not_undo_it() {
     let now = world.app.now();
     let back = seen.fail(&held.lease, failure, 0.0, now, &policies).unwrap();
     cancel(&world.app, &held.message).await.unwrap();
-    let commit = world.app.store.give_back_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
+    let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
     assert!(matches!(commit, Commit::Stale));
     let failed = fail(&world.app, &held.worker, &held.message, &held.lease, "no", true).await.unwrap();
     assert!(!failed.requeued && !failed.dead_lettered);

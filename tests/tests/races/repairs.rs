@@ -1,6 +1,6 @@
 //! Malformed states that reconcile and polls come by and repair; and that a repair is safe to be sent twice, or too late.
 
-use af_domain::conversation::{Evidence, Problem, Remedy};
+use af_domain::conversation::{Problem, RelatedState, Repair};
 use af_domain::policy::Policies;
 use af_store::conversation::Commit;
 use af_store::{conversation_key, keys};
@@ -96,20 +96,20 @@ async fn a_repair_that_is_sent_twice_is_refused_the_second_time_unless_it_knows_
     let worker = world.worker("w", Some(&talk)).await;
     world.delete(keys::message(&lost)).await;
     world.delete(keys::worker(&worker)).await;
-    let evidence = Evidence { over: [lost].into(), ..Evidence::default() };
+    let evidence = RelatedState { ended: [lost].into(), ..RelatedState::default() };
     for expected in ["messages wait", "its owner"] {
         let before = world.stored(&talk).await;
         let problems = before.problems(&evidence, world.app.now(), &policies);
         assert!(problems[0].to_string().contains(expected), "{problems:?}");
-        let remedy = before.remedy(&problems[0], world.app.now(), &policies);
+        let repair_for = before.repair_for(&problems[0], world.app.now(), &policies);
         let mut commits = Vec::new();
         for _ in 0..2 {
-            commits.push(match &remedy {
-                Remedy::Forget { messages, after } => {
-                    store.forget_if_over(&before, after, messages, &policies).await.unwrap()
+            commits.push(match &repair_for {
+                Repair::Forget { messages, after } => {
+                    store.forget_if_ended(&before, after, messages, &policies).await.unwrap()
                 }
-                Remedy::Free { worker, after } => {
-                    store.free_if_unknown(&before, after, worker, &policies).await.unwrap()
+                Repair::Free { worker, after } => {
+                    store.free_if_not_assigned(&before, after, worker, &policies).await.unwrap()
                 }
                 other => panic!("{other:?}"),
             });
@@ -117,7 +117,7 @@ async fn a_repair_that_is_sent_twice_is_refused_the_second_time_unless_it_knows_
         assert!(matches!(commits[..], [Commit::Done, Commit::Stale]), "{commits:?}");
     }
     let before = world.stored(&talk).await;
-    let Remedy::Relist(after) = before.remedy(&Problem::NotListed, world.app.now(), &policies) else {
+    let Repair::Reindex(after) = before.repair_for(&Problem::NotIndexed, world.app.now(), &policies) else {
         panic!()
     };
     let first = store.repair_if_unchanged(&before, &after, &policies).await.unwrap();
@@ -133,20 +133,20 @@ async fn a_repair_leaves_alone_what_has_come_back_meanwhile() {
     let message = world.enqueue(&talk, None).await;
     let worker = world.worker("w", Some(&talk)).await;
     let before = world.stored(&talk).await;
-    let lost = Evidence { over: [message].into(), owner_is_known: false, is_listed: false };
+    let lost = RelatedState { ended: [message].into(), owner_has_row: false, in_ready_index: false };
     for problem in before.problems(&lost, world.app.now(), &policies) {
-        let commit = match before.remedy(&problem, world.app.now(), &policies) {
-            Remedy::Forget { messages, after } => {
-                store.forget_if_over(&before, &after, &messages, &policies).await.unwrap()
+        let commit = match before.repair_for(&problem, world.app.now(), &policies) {
+            Repair::Forget { messages, after } => {
+                store.forget_if_ended(&before, &after, &messages, &policies).await.unwrap()
             }
-            Remedy::Free { worker, after } => {
-                store.free_if_unknown(&before, &after, &worker, &policies).await.unwrap()
+            Repair::Free { worker, after } => {
+                store.free_if_not_assigned(&before, &after, &worker, &policies).await.unwrap()
             }
             other => panic!("{other:?}"),
         };
         assert!(matches!(commit, Commit::Stale), "{problem}");
     }
-    let row = store.unassign_if_foreign(&worker, &before.key, world.app.now()).await.unwrap();
+    let row = store.unassign_if_not_owner(&worker, &before.key, world.app.now()).await.unwrap();
     assert!(matches!(row, Commit::Stale));
     assert_eq!(world.stored(&talk).await, before);
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use af_local::aws::{Fault, Faults, Reply, WireRequest};
+use af_emulator_aws::{Fault, Faults, Reply, WireRequest};
 
 /// Answers that reads had before the replica fell behind.
 #[derive(Default)]

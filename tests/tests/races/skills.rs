@@ -8,7 +8,7 @@ use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::refusal::Code;
 use af_domain::skill::bundle::{GivenFile, sha256};
 use af_domain::skill::{ModuleFormat, ReleaseChannel, SkillStatus};
-use af_local::aws::{Fault, Faults, WireRequest};
+use af_emulator_aws::{Fault, Faults, WireRequest};
 use futures::future::join_all;
 
 use crate::world::World;

@@ -2,7 +2,7 @@
 
 use af_app::worker::transcribe;
 use af_domain::message::{HistoryEntry, Role};
-use af_store::conversation::{Append, Held as Names};
+use af_store::conversation::{Append, LeaseRef as Names};
 use af_store::conversation_key;
 
 use crate::world::{World, conversation};

@@ -13,7 +13,7 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::worker::DrainReason;
-use af_local::aws::Faults;
+use af_emulator_aws::Faults;
 use af_store::conversation::{Commit, CompleteWith};
 use af_store::conversation_key;
 use af_tests::bundle::Bundle;
@@ -67,12 +67,12 @@ impl World {
         App::from_boot(&boot).unwrap()
     }
 
-    pub fn message(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> Enqueue {
-        Enqueue { attempts_max, ..hello(AgentKey::parse(AGENT).unwrap(), conversation.clone()) }
+    pub fn message(&self, conversation: &ConversationId, max_attempts: Option<u32>) -> Enqueue {
+        Enqueue { max_attempts, ..hello(AgentKey::parse(AGENT).unwrap(), conversation.clone()) }
     }
 
-    pub async fn enqueue(&self, conversation: &ConversationId, attempts_max: Option<u32>) -> MessageId {
-        enqueue(&self.app, self.message(conversation, attempts_max)).await.unwrap().message
+    pub async fn enqueue(&self, conversation: &ConversationId, max_attempts: Option<u32>) -> MessageId {
+        enqueue(&self.app, self.message(conversation, max_attempts)).await.unwrap().message
     }
 
     /// A worker that owns `conversation`, or nothing.
@@ -143,7 +143,7 @@ impl World {
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
         let settled = drained.finish_drain(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
-        let commit = self.app.store.settle_if_draining(&settled, freed, &policies).await.unwrap();
+        let commit = self.app.store.finish_drain_if_draining(&settled, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use af_app::files::attachments::settle;
 use af_app::queue::counters::{StreamRecord, count};
 use af_domain::ids::MessageId;
-use af_local::stream::filter::Pattern;
+use af_sam::stream::filter::Pattern;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::Value;

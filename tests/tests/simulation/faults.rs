@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use af_domain::time::Millis;
-use af_local::aws::{Fault, Faults, Reply, Service, WireRequest};
+use af_emulator_aws::{Fault, Faults, Reply, Service, WireRequest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};

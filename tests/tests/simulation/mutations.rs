@@ -1,7 +1,7 @@
 //! Deliberate bugs, put into the requests on their way to the table: what the code would send if it had them. The
 //! simulation must notice each, or it would not notice the real ones.
 
-use af_local::aws::WireRequest;
+use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};
 
 /// A deliberate bug.

@@ -59,7 +59,7 @@ async fn change_policies(world: &World, function: &mut Instance, rng: &mut StdRn
         3 => json!({
             "scaling": {"maxWorkers": rng.random_range(1..=4), "switchAfterQuietMs": switch_after},
         }),
-        _ => json!({"queue": {"readyShards": rng.random_range(4..=SHARDS_MAX)}}),
+        _ => json!({"queue": {"readyShards": rng.random_range(2..=SHARDS_MAX)}}),
     };
     world.note(|| format!("an operator sets {changes}"));
     set(world, function, changes).await;

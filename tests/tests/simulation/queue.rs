@@ -13,7 +13,7 @@ pub struct Entry {
     pub attempts: u64,
     /// Of these, the ones that do not count: cut off by a drain.
     pub drained: u64,
-    pub attempts_max: u64,
+    pub max_attempts: u64,
     pub not_before: u64,
     pub first_fence: u64,
     pub message: String,
@@ -70,7 +70,7 @@ pub fn entry(encoded: &str) -> Entry {
         scheduled: fields[2].contains('s'),
         attempts: number(3),
         drained: fields[2].matches('d').count() as u64,
-        attempts_max: number(4),
+        max_attempts: number(4),
         not_before: number(5),
         first_fence: number(6),
         message: fields[7].to_owned(),

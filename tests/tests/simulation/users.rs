@@ -181,6 +181,6 @@ fn message(
         },
         priority: rng.random_bool(0.4).then(|| [0, 10, 50, 90, 100][rng.random_range(0..5)]),
         scheduled_for,
-        attempts_max: None,
+        max_attempts: None,
     }
 }

@@ -10,13 +10,13 @@ use af_app::{App, Boot};
 use af_domain::agent::conversation_of;
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, WorkerId};
 use af_domain::time::Timestamp;
-use af_local::aws::{Engine, LocalAws, Secrets, TableDefinition};
-use af_local::stream::filter::Pattern;
-use af_local::template::{EventDef, Template};
+use af_emulator_aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_providers::Providers;
 use af_runtime::clock::Clock;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
+use af_sam::stream::filter::Pattern;
+use af_sam::template::{EventDef, Template};
 use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -244,7 +244,7 @@ async fn act(
 async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimProvider>) -> World {
     let clock = SimClock::begin();
     let engine = Engine::memory(Arc::new(clock.clone())).unwrap();
-    let definition = |t: &af_local::template::TableDef| TableDefinition {
+    let definition = |t: &af_sam::template::TableDef| TableDefinition {
         create: t.create_table.clone(),
         ttl_attribute: t.ttl_attribute.clone(),
     };

@@ -2,11 +2,10 @@
 
 pub mod agents;
 pub mod conversations;
-pub mod health;
+pub mod deployment;
 pub mod keys;
 pub mod message_config;
 pub mod messages;
-pub mod openapi;
 pub mod policies;
 pub mod provider;
 pub mod provider_config;

@@ -3,5 +3,4 @@
 pub mod binding;
 pub mod conversation;
 pub mod message;
-pub mod send;
 pub mod snapshots;

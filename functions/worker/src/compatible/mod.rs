@@ -1,38 +1,42 @@
-//! The worker contract, compatible face: what published OpenClaw worker images speak, so that they run unchanged.
+//! The compatible contract, which published OpenClaw worker images use unchanged.
 //!
-//! They call named functions, `{"path": "<namespace>:<function>", "args": {…}}`, and are answered 200 with
-//! `{"status":"success","value":…}` or `{"status":"error","errorMessage":…}`; faults of ours are 5xx. They can set no
-//! header, so the path carries their token; it is logged nowhere, because only routes are.
+//! Images call named functions, `{"path": "<namespace>:<function>", "args": {…}}`. The answer has status 200 and is
+//! `{"status":"success","value":…}` or `{"status":"error","errorMessage":…}`; failures of this service are 5xx. Images
+//! can set no header, so the path carries their token. No log has it, because logs have routes and never paths.
 //!
-//! What they do with an answer decides what they are given: an error or an unexpected `null` takes them out of their loop
-//! for five seconds and is never tried again, so what is merely not to be had is `false` or `null` where the function
-//! has such a value, and an error where it would be a lie.
+//! How images handle an answer decides what the functions return. After an error or an unexpected `null`, an image
+//! pauses its loop for five seconds and does not repeat the call. So a function answers `false` or `null` where an image
+//! expects such a value and the requested thing is merely not available. It answers an error where such a value would
+//! be wrong.
 
 mod call;
+mod dispatch;
 mod download;
 mod functions;
+mod outcome;
+mod token;
 mod upload;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::Served;
+use crate::state::WorkerState;
 
-/// The largest file that is taken through a function. On AWS it is about 4.5 MB, because Lambda takes no event of more than
-/// 6 MB and carries the body in Base64; what is larger is refused before our code runs. `dev` has no such limit of its own.
-const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The largest file that goes through this function. On AWS the limit is about 4.5 MB: Lambda accepts events of at most
+/// 6 MB, which carry the body in Base64, and refuses larger ones before this code runs. `dev` has no limit of its own.
+const MAX_UPLOAD_BYTES: usize = 64 * 1024 * 1024;
 
-/// The routes of the compatible face.
-pub fn routes() -> Router<Served> {
+/// The routes of the compatible contract.
+pub fn routes() -> Router<WorkerState> {
     let uploads = Router::new()
         .route("/w/{token}/snapshots/{snapshotId}", post(upload::snapshot))
         .route("/w/{token}/media", post(upload::media))
-        .layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES));
     Router::new()
-        .route("/w/{token}/api/query", post(call::call))
-        .route("/w/{token}/api/mutation", post(call::call))
-        .route("/w/{token}/api/action", post(call::call))
+        .route("/w/{token}/api/query", post(dispatch::dispatch))
+        .route("/w/{token}/api/mutation", post(dispatch::dispatch))
+        .route("/w/{token}/api/action", post(dispatch::dispatch))
         .route("/f/{fileToken}", get(download::download))
         .merge(uploads)
 }

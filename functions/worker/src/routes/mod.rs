@@ -1,4 +1,4 @@
-//! One endpoint a file.
+//! The native contract, one endpoint a file.
 
 pub mod bundle;
 pub mod claim;

@@ -1,75 +1,33 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
+use af_api::worker::poll::{PollAnswer, PollRequest};
 use af_app::worker::{Poll, Polled, expired, poll as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
 use af_http::{ApiJson, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::Shared;
-use crate::caller::Told;
-use crate::files::handed_out;
-use crate::job::{BundleBody, JobBody, Timing};
-use crate::wire::ControlBody;
+use crate::caller::MaybeExpiredWorker;
+use crate::conversions::{self, Timing};
+use crate::download_links::payload_with_links;
+use crate::state::SharedApp;
 
-/// What a worker asks.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// The conversation it believes it is assigned to.
-    #[serde(default)]
-    conversation_id: Option<String>,
-    /// Messages it runs at the moment; above 0 it is only told its control state.
-    #[serde(default)]
-    load: u32,
-    /// Whether it wants the bundle with the job.
-    #[serde(default = "yes")]
-    hydrate: bool,
-    /// The cursor of an earlier bundle: only newer history comes.
-    #[serde(default)]
-    since: Option<String>,
-    /// Whether it lets go of its conversation. It keeps it while it owes a final snapshot.
-    #[serde(default)]
-    release: bool,
-    /// With `release`: it has nothing to keep of the conversation, and owes no snapshot.
-    #[serde(default)]
-    discard: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// What a worker is answered.
-// It may hold secrets, so it has no `Debug`.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    control: ControlBody,
-    job: Option<JobBody>,
-    bundle: Option<BundleBody>,
-    /// How long to wait before the next poll, ms.
-    next_poll_ms: u64,
-}
-
-/// Answers a poll. A caller whose token has expired is told to stop.
+/// Answers a poll. A caller with an expired token must stop.
 ///
 /// # Errors
 /// 401 without a worker token.
 #[utoipa::path(
     post, path = "/v1/worker/poll", tag = "worker",
-    security(("workerToken" = [])), request_body = inline(Request),
-    responses((status = 200, body = inline(Answer))),
+    security(("workerToken" = [])), request_body = inline(PollRequest),
+    responses((status = 200, body = inline(PollAnswer))),
 )]
 pub async fn poll(
-    State(app): State<Shared>,
-    Told(worker): Told,
+    State(app): State<SharedApp>,
+    MaybeExpiredWorker(worker): MaybeExpiredWorker,
     url: PublicUrl,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<Json<Answer>, Problem> {
+    ApiJson(request): ApiJson<PollRequest>,
+) -> Result<Json<PollAnswer>, Problem> {
     let Some(worker) = worker else {
         return Ok(Json(answer(&app, &url, expired(&app).await?).await));
     };
@@ -90,13 +48,14 @@ pub async fn poll(
     Ok(Json(answer(&app, &url, polled).await))
 }
 
-async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> Answer {
+async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> PollAnswer {
     let timing = Timing { lease: polled.lease, next_heartbeat: polled.next_heartbeat };
     let (mut job, mut bundle) = (None, None);
-    if let Some(handed) = polled.job {
-        let payload = handed_out(app, url, handed.payload.clone()).await;
-        bundle = polled.bundle.map(|bundle| BundleBody::new(&handed, payload.clone(), bundle));
-        job = Some(JobBody::new(&handed, payload, timing));
+    if let Some(claimed) = polled.job {
+        let payload = payload_with_links(app, url, claimed.payload.clone()).await;
+        bundle = polled.bundle.map(|bundle| conversions::bundle(&claimed, payload.clone(), bundle));
+        job = Some(conversions::job(&claimed, payload, timing));
     }
-    Answer { control: polled.control.into(), job, bundle, next_poll_ms: polled.next_poll.as_millis() }
+    let control = conversions::control(polled.control);
+    PollAnswer { control, job, bundle, next_poll_ms: polled.next_poll.as_millis() }
 }

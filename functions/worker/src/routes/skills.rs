@@ -1,44 +1,34 @@
-//! `GET /v1/worker/skills?releaseChannel=`: the global skills, for a worker to write to its disk.
+//! `GET /v1/worker/skills?releaseChannel=`: the global skills, which a worker writes to its disk.
 
+use af_api::worker::skills::{Manifest, SkillsQuery};
 use af_app::skills::{Fetched, manifest};
 use af_app::worker::alive;
 use af_domain::skill::ReleaseChannel;
-use af_http::{ApiQuery, Id, Problem};
+use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 
-use crate::Shared;
 use crate::caller::Caller;
+use crate::conversions;
+use crate::state::SharedApp;
 
-/// Which skills.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Query {
-    /// `stable`, when left out, or `canary`.
-    #[serde(default)]
-    #[param(value_type = Option<String>)]
-    release_channel: Option<Id<ReleaseChannel>>,
-}
-
-/// Answers the manifest, or 304 without a body when `If-None-Match` names it.
+/// Answers the manifest, or 304 without a body when `If-None-Match` names its entity tag.
 ///
 /// # Errors
-/// 401 without a valid worker token or when the caller has stopped, 422 for a channel that there is not.
+/// 401 without a valid worker token or when the caller has stopped, 422 for an unknown channel.
 #[utoipa::path(
     get, path = "/v1/worker/skills", tag = "worker",
-    security(("workerToken" = [])), params(Query),
-    responses((status = 200, body = af_app::skills::Manifest), (status = 304)),
+    security(("workerToken" = [])), params(SkillsQuery),
+    responses((status = 200, body = Manifest), (status = 304)),
 )]
 pub async fn skills(
-    State(app): State<Shared>,
+    State(app): State<SharedApp>,
     Caller(worker): Caller,
     headers: HeaderMap,
-    ApiQuery(query): ApiQuery<Query>,
+    ApiQuery(query): ApiQuery<SkillsQuery>,
 ) -> Result<Response, Problem> {
     let channel = query.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
     let (living, fetched) = tokio::join!(
@@ -51,17 +41,18 @@ pub async fn skills(
             (StatusCode::NOT_MODIFIED, [(ETAG, etag(&manifest_version))]).into_response()
         }
         Fetched::Manifest(manifest) => {
-            ([(ETAG, etag(&manifest.manifest_version))], Json(manifest)).into_response()
+            let etag = etag(&manifest.manifest_version);
+            ([(ETAG, etag)], Json(conversions::manifest(manifest))).into_response()
         }
     })
 }
 
-/// Weak: the same skills may have another `generatedAt`.
+/// A weak entity tag: two answers with the same skills may differ in `generatedAt`.
 fn etag(manifest_version: &str) -> String {
     format!("W/\"{manifest_version}\"")
 }
 
-/// Weak comparison (RFC 9110, sections 8.8.3.2 and 13.1.2).
+/// Whether `If-None-Match` names the entity tag, by weak comparison (RFC 9110, sections 8.8.3.2 and 13.1.2).
 fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let listed = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use af_domain::ids::SkillSlug;
 use af_domain::refusal::Refusal;
 use af_domain::skill::bundle::{Bundle, GivenFile, SkillFile, sha256};
-use af_domain::skill::channel::CHANNEL_SKILLS_MAX;
+use af_domain::skill::channel::MAX_CHANNEL_SKILLS;
 use af_domain::skill::{LAYOUT_VERSION, MANAGED_BY, MARKER, ModuleFormat};
 use serde::Deserialize;
 
@@ -83,7 +83,7 @@ pub fn checked(answer: ManifestAnswer, channel: &str) -> Result<Vec<Folder>, Bad
     if answer.release_channel != channel {
         return Err(BadManifest::Whole("it is of another release channel"));
     }
-    if answer.skills.len() > CHANNEL_SKILLS_MAX {
+    if answer.skills.len() > MAX_CHANNEL_SKILLS {
         return Err(BadManifest::Whole("it has more skills than a channel may have"));
     }
     let mut names = BTreeSet::new();

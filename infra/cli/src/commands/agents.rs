@@ -1,10 +1,16 @@
 //! `agents`: profiles.
 
+use af_api::agents::{AgentBody, AgentRequest, BridgeConfigBody};
+use af_api::id::Id;
+use af_api::pages::{Page, PageQuery};
+use af_domain::ids::SecretRef;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
 
-use crate::api::{Api, ApiError, segment, text};
+use crate::api::{Answer, Api, ApiError, segment};
 use crate::output;
+
+/// The version of a new profile, when none is given.
+const FIRST_VERSION: &str = "1";
 
 /// Agent profiles.
 #[derive(Debug, Subcommand)]
@@ -51,7 +57,7 @@ pub struct Given {
     disabled: bool,
     /// Name of a secret it uses, in place of those before; may be given several times
     #[arg(long = "secret")]
-    secrets: Vec<String>,
+    secrets: Vec<SecretRef>,
     #[command(flatten)]
     bridge: Bridge,
 }
@@ -73,10 +79,10 @@ pub struct Bridge {
     bridge_app_key: Option<String>,
     /// Name of the secret with the service key
     #[arg(long, requires = "bridge")]
-    bridge_service_key_ref: Option<String>,
+    bridge_service_key_ref: Option<SecretRef>,
     /// Name of the secret with the base URLs of several apps
     #[arg(long, requires = "bridge")]
-    bridge_url_map_ref: Option<String>,
+    bridge_url_map_ref: Option<SecretRef>,
 }
 
 /// On or off.
@@ -89,47 +95,57 @@ pub enum Switch {
 }
 
 impl Given {
-    /// The profile as it shall be: what is there, if anything, with what is given in its place.
-    fn over(self, known: Option<&Value>) -> Value {
-        let mut profile = json!({"version": "1"});
-        for field in ["version", "displayName", "enabled", "secretsRef", "bridgeConfig"] {
-            if let Some(value) = known.map(|known| &known[field]).filter(|value| !value.is_null()) {
-                profile[field] = value.clone();
-            }
+    /// The settings of the agent: what is given, over what is known.
+    fn over(self, known: Option<AgentBody>) -> AgentRequest {
+        let mut settings = match known {
+            Some(known) => AgentRequest {
+                display_name: known.display_name,
+                version: known.version,
+                enabled: known.enabled,
+                secrets_ref: known.secrets_ref,
+                bridge_config: known.bridge_config,
+            },
+            None => AgentRequest {
+                display_name: None,
+                version: FIRST_VERSION.to_owned(),
+                enabled: true,
+                secrets_ref: Vec::new(),
+                bridge_config: None,
+            },
+        };
+        if let Some(version) = self.version {
+            settings.version = version;
         }
-        for (field, value) in [("version", self.version), ("displayName", self.display_name)] {
-            if let Some(value) = value {
-                profile[field] = value.into();
-            }
+        if self.display_name.is_some() {
+            settings.display_name = self.display_name;
         }
         if self.enabled || self.disabled {
-            profile["enabled"] = self.enabled.into();
+            settings.enabled = self.enabled;
         }
         if !self.secrets.is_empty() {
-            profile["secretsRef"] = self.secrets.into();
+            settings.secrets_ref = self.secrets.into_iter().map(Id).collect();
         }
-        self.bridge.put_on(&mut profile);
-        profile
+        settings.bridge_config = self.bridge.over(settings.bridge_config);
+        settings
     }
 }
 
 impl Bridge {
-    /// Puts what is given on the `bridgeConfig` of `profile`, if anything is.
-    fn put_on(self, profile: &mut Value) {
-        let Some(switch) = self.bridge else { return };
-        let config = &mut profile["bridgeConfig"];
-        config["enabled"] = (switch == Switch::On).into();
-        for (field, value) in [
-            ("baseUrl", self.bridge_base_url),
-            ("serviceId", self.bridge_service_id),
-            ("appKey", self.bridge_app_key),
-            ("serviceKeySecretRef", self.bridge_service_key_ref),
-            ("appBaseUrlMapJsonSecretRef", self.bridge_url_map_ref),
-        ] {
-            if let Some(value) = value {
-                config[field] = value.into();
-            }
-        }
+    /// The bridge of the agent: what is given, over what is known.
+    fn over(self, known: Option<BridgeConfigBody>) -> Option<BridgeConfigBody> {
+        let Some(switch) = self.bridge else { return known };
+        let known = known.unwrap_or_default();
+        Some(BridgeConfigBody {
+            enabled: switch == Switch::On,
+            base_url: self.bridge_base_url.or(known.base_url),
+            service_id: self.bridge_service_id.or(known.service_id),
+            app_key: self.bridge_app_key.or(known.app_key),
+            service_key_secret_ref: self.bridge_service_key_ref.map(Id).or(known.service_key_secret_ref),
+            app_base_url_map_json_secret_ref: self
+                .bridge_url_map_ref
+                .map(Id)
+                .or(known.app_base_url_map_json_secret_ref),
+        })
     }
 }
 
@@ -137,43 +153,52 @@ impl Agents {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         let path = |agent: &str| format!("/v1/agents/{}", segment(agent));
         match self {
-            Agents::List { cursor } => {
-                let cursor = cursor.map(|c| format!("?cursor={}", segment(&c))).unwrap_or_default();
-                let page = api.get(&format!("/v1/agents{cursor}")).await?;
-                if api.json {
-                    output::json(&page);
-                    return Ok(());
-                }
-                let row = |a: &Value| {
-                    [&a["agentKey"], &a["version"], &a["enabled"], &a["bot"]["username"]].map(text).to_vec()
-                };
-                let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
-                output::table(&["agent", "version", "enabled", "bot"], rows);
-                if let Some(next) = page["nextCursor"].as_str() {
-                    output::line(&format!("more: --cursor {next}"));
-                }
+            Agents::List { cursor } => list(api, cursor).await,
+            Agents::Show { agent } => {
+                let shown: Answer<AgentBody> = api.get(&path(&agent)).await?;
+                output::json(&shown.json);
+                Ok(())
             }
-            Agents::Show { agent } => output::json(&api.get(&path(&agent)).await?),
             Agents::Set { agent, given } => {
-                let known = match api.get(&path(&agent)).await {
-                    Ok(known) => Some(known),
+                let known = match api.get::<AgentBody>(&path(&agent)).await {
+                    Ok(known) => Some(known.body),
                     Err(ApiError::Refused { status: 404, .. }) => None,
                     Err(error) => return Err(error.into()),
                 };
-                output::json(&api.put(&path(&agent), &given.over(known.as_ref())).await?);
+                let set: Answer<AgentBody> = api.put(&path(&agent), &given.over(known)).await?;
+                output::json(&set.json);
+                Ok(())
             }
             Agents::Delete { agent } => {
                 api.delete(&path(&agent)).await?;
-                output::line(&format!("agent {agent} is gone"));
+                output::line(&format!("agent {agent} is deleted"));
+                Ok(())
             }
         }
-        Ok(())
     }
+}
+
+async fn list(api: &Api, cursor: Option<String>) -> anyhow::Result<()> {
+    let query = PageQuery { cursor, ..PageQuery::default() };
+    let page: Answer<Page<AgentBody>> = api.find("/v1/agents", &query).await?;
+    if api.json {
+        output::json(&page.json);
+        return Ok(());
+    }
+    let row = |agent: AgentBody| {
+        let bot = output::or_dash(agent.bot.map(|bot| bot.username));
+        vec![agent.agent_key, agent.version, agent.enabled.to_string(), bot]
+    };
+    let rows = page.body.items.into_iter().map(row).collect();
+    output::table(&["agent", "version", "enabled", "bot"], rows);
+    output::more(page.body.next_cursor.as_deref());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -185,7 +210,9 @@ mod tests {
 
     fn over(known: Option<&Value>, args: &[&str]) -> Value {
         let words = ["set"].iter().chain(args);
-        Set::try_parse_from(words).unwrap_or_else(|refused| panic!("{refused}")).given.over(known)
+        let given = Set::try_parse_from(words).unwrap_or_else(|refused| panic!("{refused}")).given;
+        let known = known.map(|known| serde_json::from_value(known.clone()).unwrap());
+        serde_json::to_value(given.over(known)).unwrap()
     }
 
     #[test]
@@ -208,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_new_profile_has_a_version_and_nothing_that_was_not_given() {
-        assert_eq!(over(None, &[]), json!({"version": "1"}));
-        assert_eq!(over(None, &["--disabled"]), json!({"version": "1", "enabled": false}));
+        let fresh = |enabled: bool| json!({"version": "1", "enabled": enabled, "secretsRef": []});
+        assert_eq!(over(None, &[]), fresh(true));
+        assert_eq!(over(None, &["--disabled"]), fresh(false));
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::{Api, text};
+use crate::api::{Answer, Api};
 use crate::output;
 
 const POLICIES: &str = "/v1/config/policies";
@@ -39,7 +40,14 @@ pub enum Policies {
     },
 }
 
-/// One of them, as a whole.
+/// The warnings that a config may come with.
+#[derive(Debug, Deserialize)]
+struct Warnings {
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+/// One config, as a whole.
 #[derive(Debug, Subcommand)]
 pub enum Document {
     /// Show it
@@ -70,7 +78,7 @@ impl Config {
             Config::Policies(Policies::Get) => (POLICIES, None),
             Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),
         };
-        let view = match set {
+        let Answer { json: view, body: Warnings { warnings } } = match set {
             None => api.get(path).await?,
             Some(config) => api.put(path, &config).await?,
         };
@@ -80,8 +88,8 @@ impl Config {
         if api.json {
             return Ok(());
         }
-        for warning in view["warnings"].as_array().into_iter().flatten() {
-            output::line(&format!("warning: {}", text(warning)));
+        for warning in warnings {
+            output::line(&format!("warning: {warning}"));
         }
         Ok(())
     }

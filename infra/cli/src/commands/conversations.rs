@@ -1,9 +1,9 @@
 //! `conversations`: who has one, and taking it from a worker that hangs.
 
+use af_api::conversations::{ConversationBody, FreeAnswer, FreeRequest, PendingBody};
 use clap::Subcommand;
-use serde_json::{Value, json};
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// Conversations.
@@ -28,55 +28,60 @@ impl Conversations {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Conversations::Show { conversation } => {
-                let shown = api.get(&path(&conversation)).await?;
-                if api.json { output::json(&shown) } else { show(&shown) }
-            }
-            Conversations::Free { conversation, reason } => {
-                // Only the claim that is there now: sent again, the call cannot hit the next one.
-                let fence = api.get(&path(&conversation)).await?["fence"].clone();
-                let body = json!({"reason": reason, "fence": fence});
-                let freed = api.post(&format!("{}/free", path(&conversation)), &body).await?;
+                let shown: Answer<ConversationBody> = api.get(&path(&conversation)).await?;
                 if api.json {
-                    output::json(&freed);
-                    return Ok(());
+                    output::json(&shown.json)
+                } else {
+                    show(shown.body)
                 }
-                output::line(&format!("taken from worker {}, which drains", text(&freed["workerId"])));
-                if let Some(message) = freed["messageId"].as_str() {
-                    output::line(&format!("message {message}: {}", text(&freed["outcome"])));
-                }
+                Ok(())
             }
+            Conversations::Free { conversation, reason } => free(api, &conversation, reason).await,
         }
-        Ok(())
     }
+}
+
+async fn free(api: &Api, conversation: &str, reason: String) -> anyhow::Result<()> {
+    // The fence limits the call to the present claim: a repeated call cannot end the next one.
+    let now: Answer<ConversationBody> = api.get(&path(conversation)).await?;
+    let request = FreeRequest { reason, fence: Some(now.body.fence) };
+    let freed: Answer<FreeAnswer> = api.post(&format!("{}/free", path(conversation)), &request).await?;
+    if api.json {
+        output::json(&freed.json);
+        return Ok(());
+    }
+    let FreeAnswer { worker_id, message_id, outcome, .. } = freed.body;
+    output::line(&format!("taken from worker {}, which drains", output::or_dash(worker_id)));
+    if let Some(message) = message_id {
+        output::line(&format!("message {message}: {}", output::or_dash(outcome)));
+    }
+    Ok(())
 }
 
 fn path(conversation: &str) -> String {
     format!("/v1/conversations/{}", segment(conversation))
 }
 
-fn show(shown: &Value) {
-    let (owner, lease, last) = (&shown["owner"], &shown["lease"], &shown["lastOutcome"]);
-    let rows = [
-        ("conversation", &shown["conversationId"]),
-        ("agent", &shown["agentKey"]),
-        ("fence", &shown["fence"]),
-        ("owner", &owner["workerId"]),
-        ("owner's state", &owner["state"]),
-        ("runs", &lease["messageId"]),
-        ("attempt", &lease["attempt"]),
-        ("lease ends", &lease["expiresAt"]),
-        ("cancelled", &lease["cancelled"]),
-        ("last outcome", &last["outcome"]),
-        ("waiting", &shown["pendingCount"]),
-    ];
-    let rows = rows.into_iter().filter(|(_, value)| !value.is_null());
-    output::table(
-        &["field", "value"],
-        rows.map(|(name, value)| vec![name.to_owned(), text(value)]).collect(),
-    );
-    let row =
-        |p: &Value| ["messageId", "priority", "scheduledFor", "attempts"].map(|name| text(&p[name])).to_vec();
-    let pending: Vec<_> = shown["pending"].as_array().into_iter().flatten().map(row).collect();
+fn show(shown: ConversationBody) {
+    let (owner, lease, last) = (shown.owner.as_ref(), shown.lease.as_ref(), shown.last_outcome);
+    output::fields([
+        ("conversation", Some(shown.conversation_id)),
+        ("agent", Some(shown.agent_key)),
+        ("fence", Some(shown.fence.to_string())),
+        ("owner", owner.map(|owner| owner.worker_id.clone())),
+        ("owner's state", owner.map(|owner| owner.state.clone())),
+        ("runs", lease.map(|lease| lease.message_id.clone())),
+        ("attempt", lease.map(|lease| lease.attempt.to_string())),
+        ("lease ends", lease.map(|lease| lease.expires_at.to_string())),
+        ("cancelled", lease.map(|lease| lease.cancelled.to_string())),
+        ("last outcome", last.map(|last| last.outcome)),
+        ("waiting", Some(shown.pending_count.to_string())),
+    ]);
+    let row = |p: PendingBody| {
+        let numbers = [u64::from(p.priority), p.scheduled_for, u64::from(p.attempts)];
+        [p.message_id].into_iter().chain(numbers.map(|n| n.to_string())).collect()
+    };
+    let pending: Vec<Vec<_>> = shown.pending.into_iter().map(row).collect();
     if !pending.is_empty() {
         output::line("");
         output::table(&["next", "priority", "not before", "attempts"], pending);

@@ -1,13 +1,13 @@
 //! `provider`: the place where workers run.
 
+use af_api::provider::{Cleanup, CleanupRequest, Readiness};
 use clap::Subcommand;
-use serde_json::{Value, json};
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// Calls of one cleanup: each removes what fits into its time, so this is far more than a pool needs.
-const CLEANUPS_MAX: usize = 200;
+const MAX_CLEANUPS: usize = 200;
 
 /// The place where workers run.
 #[derive(Debug, Subcommand)]
@@ -30,65 +30,62 @@ pub enum Provider {
 impl Provider {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
-            Provider::Status => {
-                let status = api.get("/v1/provider").await?;
-                if api.json {
-                    output::json(&status);
-                    return Ok(());
-                }
-                let app = text(&status["appName"]);
-                output::line(&format!(
-                    "provider {} (app {app}), ready: {}",
-                    text(&status["kind"]),
-                    status["ready"]
-                ));
-                output::line(&format!("{} machines, {} volumes", status["machines"], status["volumes"]));
-                lines("missing", &status["missing"]);
-                lines("warning", &status["warnings"]);
-            }
-            Provider::Cleanup { confirm } => cleanup(api, &confirm).await?,
+            Provider::Status => status(api).await,
+            Provider::Cleanup { confirm } => cleanup(api, &confirm).await,
             Provider::DeleteVolume { volume } => {
                 api.delete(&format!("/v1/provider/volumes/{}", segment(&volume))).await?;
-                output::line(&format!("{volume} is deleted"));
+                output::line(&format!("volume {volume} is deleted"));
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-/// Calls until nothing remains, or a call comes no further.
+async fn status(api: &Api) -> anyhow::Result<()> {
+    let status: Answer<Readiness> = api.get("/v1/provider").await?;
+    if api.json {
+        output::json(&status.json);
+        return Ok(());
+    }
+    let Readiness { kind, app_name, ready, missing, machines, volumes, warnings } = status.body;
+    let (kind, app) = (output::or_dash(kind), output::or_dash(app_name));
+    output::line(&format!("provider {kind} (app {app}), ready: {ready}"));
+    output::line(&format!("{machines} machines, {volumes} volumes"));
+    lines("missing", &missing);
+    lines("warning", &warnings);
+    Ok(())
+}
+
+/// Calls until nothing remains, or until a call removes nothing more.
 async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
-    let body = json!({"appName": app, "confirm": app});
-    let mut before = u64::MAX;
-    let mut total = [0; 2];
-    for _ in 0..CLEANUPS_MAX {
-        let report = api.post("/v1/provider/cleanup", &body).await?;
-        for (total, kind) in total.iter_mut().zip(["machines", "volumes"]) {
-            *total += report[kind]["deleted"].as_u64().unwrap_or_default();
-        }
-        let remaining =
-            ["machines", "volumes"].map(|kind| report[kind]["remaining"].as_u64().unwrap_or_default());
-        let left = remaining.iter().sum();
+    let request = CleanupRequest { app_name: app.to_owned(), confirm: app.to_owned() };
+    let mut before = usize::MAX;
+    let (mut machines, mut volumes) = (0, 0);
+    for _ in 0..MAX_CLEANUPS {
+        let Answer { json, body } = api.post::<Cleanup>("/v1/provider/cleanup", &request).await?;
+        machines += body.machines.deleted;
+        volumes += body.volumes.deleted;
+        let left = body.machines.remaining + body.volumes.remaining;
         if left > 0 && left < before {
             before = left;
             continue;
         }
         if api.json {
-            output::json(&report);
+            output::json(&json);
         } else {
-            let [machines, volumes] = total;
             output::line(&format!("{machines} machines and {volumes} volumes are deleted"));
-            lines("warning", &report["warnings"]);
-            lines("error", &report["errors"]);
+            lines("warning", &body.warnings);
+            lines("error", &body.errors);
         }
-        anyhow::ensure!(left == 0, "{} machines and {} volumes remain", remaining[0], remaining[1]);
+        let (machines, volumes) = (body.machines.remaining, body.volumes.remaining);
+        anyhow::ensure!(left == 0, "{machines} machines and {volumes} volumes remain");
         return Ok(());
     }
     anyhow::bail!("{before} machines and volumes remain; call again")
 }
 
-fn lines(what: &str, list: &Value) {
-    for line in list.as_array().into_iter().flatten() {
-        output::line(&format!("{what}: {}", text(line)));
+fn lines(what: &str, list: &[String]) {
+    for line in list {
+        output::line(&format!("{what}: {line}"));
     }
 }

@@ -1,13 +1,21 @@
 //! `queue`: figures, lists, single messages, and what mends them.
 
+use af_api::id::Id;
+use af_api::messages::{AttemptBody, CancelBody, MessageBody, MessageWithAttempts};
+use af_api::pages::{Limit, Page};
+use af_api::queue::{
+    Found, QueueQuery, QueueStats, QueueStatus, RecoverAnswer, RecoverRequest, RetryAllAnswer,
+    RetryAllRequest, RetryAnswer, WhyAnswer,
+};
+use af_domain::ids::{AgentKey, ConversationId};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// Calls of one `retry --all`: each looks at a hundred dead letters, so this many end any queue that one person mends.
-const RETRY_CALLS_MAX: usize = 1_000;
+const MAX_RETRY_CALLS: usize = 1_000;
 
 /// The queue.
 #[derive(Debug, Subcommand)]
@@ -18,16 +26,16 @@ pub enum Queue {
     List {
         /// queued, processing or dead_letter; done and cancelled only with --conversation
         #[arg(long, required_unless_present = "conversation")]
-        status: Option<String>,
+        status: Option<QueueStatus>,
         /// Only this conversation
         #[arg(long)]
-        conversation: Option<String>,
+        conversation: Option<ConversationId>,
         /// Only this agent
         #[arg(long)]
-        agent: Option<String>,
+        agent: Option<AgentKey>,
         /// Most rows
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        #[arg(long, default_value_t)]
+        limit: Limit,
         /// Where the previous page ended
         #[arg(long)]
         cursor: Option<String>,
@@ -58,10 +66,10 @@ pub enum Queue {
         all: bool,
         /// With --all: of this conversation
         #[arg(long, requires = "all", group = "whose")]
-        conversation: Option<String>,
+        conversation: Option<ConversationId>,
         /// With --all: of this agent
         #[arg(long, requires = "all", group = "whose")]
-        agent: Option<String>,
+        agent: Option<AgentKey>,
     },
     /// Cancel a message; a running one is stopped by its worker's next heartbeat
     Cancel {
@@ -75,44 +83,31 @@ impl Queue {
         match self {
             Queue::Stats => stats(api).await,
             Queue::List { status, conversation, agent, limit, cursor } => {
-                let mut query = format!("limit={limit}");
-                let filters = [
-                    ("status", status),
-                    ("conversationId", conversation),
-                    ("agentKey", agent),
-                    ("cursor", cursor),
-                ];
-                for (name, value) in filters {
-                    if let Some(value) = value {
-                        query = format!("{query}&{name}={}", segment(&value));
-                    }
-                }
-                list(api, &api.get(&format!("/v1/queue/messages?{query}")).await?);
-                Ok(())
+                let (conversation_id, agent_key) = (conversation.map(Id), agent.map(Id));
+                list(api, &QueueQuery { status, conversation_id, agent_key, limit, cursor }).await
             }
             Queue::Recover { dry_run } => recover(api, dry_run).await,
-            Queue::Show { message } => {
-                show(api, &api.get(&format!("/v1/messages/{}", segment(&message))).await?);
-                Ok(())
-            }
-            Queue::Why { message } => {
-                why(api, &api.get(&format!("/v1/queue/{}/why", segment(&message))).await?);
-                Ok(())
-            }
+            Queue::Show { message } => show(api, &message).await,
+            Queue::Why { message } => why(api, &message).await,
             Queue::Retry { message: Some(message), .. } => {
-                let retried = api.post(&format!("/v1/queue/{}/retry", segment(&message)), &json!({})).await?;
-                said(api, &retried, &format!("{message} waits again"));
+                let path = format!("/v1/queue/{}/retry", segment(&message));
+                let retried: Answer<RetryAnswer> = api.post(&path, &json!({})).await?;
+                print(api, &retried.json, &format!("{message} waits again"));
                 Ok(())
             }
-            Queue::Retry { conversation, agent, .. } => retry_all(api, conversation, agent).await,
+            Queue::Retry { conversation, agent, .. } => {
+                let (conversation_id, agent_key) = (conversation.map(Id), agent.map(Id));
+                retry_all(api, RetryAllRequest { conversation_id, agent_key, cursor: None }).await
+            }
             Queue::Cancel { message } => {
                 let path = format!("/v1/queue/{}/cancel", segment(&message));
-                let cancelled = api.post(&path, &json!({})).await?;
-                let words = match cancelled["cancelling"] == true {
-                    true => format!("{message} runs; its worker is told with the next heartbeat"),
-                    false => format!("{message} is cancelled"),
+                let cancelled: Answer<CancelBody> = api.post(&path, &json!({})).await?;
+                let result = if cancelled.body.cancelling {
+                    format!("{message} runs; its worker learns of the cancellation with its next heartbeat")
+                } else {
+                    format!("{message} is cancelled")
                 };
-                said(api, &cancelled, &words);
+                print(api, &cancelled.json, &result);
                 Ok(())
             }
         }
@@ -120,29 +115,30 @@ impl Queue {
 }
 
 async fn stats(api: &Api) -> anyhow::Result<()> {
-    let stats = api.get("/v1/queue/stats").await?;
+    let Answer { json, body } = api.get::<QueueStats>("/v1/queue/stats").await?;
     if api.json {
-        output::json(&stats);
+        output::json(&json);
         return Ok(());
     }
-    let fields = ["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"];
-    output::table(&fields, vec![fields.iter().map(|f| text(&stats[*f])).collect()]);
+    let counts = [body.queued_ready, body.queued_scheduled, body.processing, body.dead_letter];
+    let oldest = output::or_dash(body.oldest_ready_age_ms);
+    output::table(
+        &["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"],
+        vec![counts.iter().map(ToString::to_string).chain([oldest]).collect()],
+    );
     Ok(())
 }
 
-/// Calls until the walk has come to its end.
+/// Calls until all conversations are checked.
 async fn recover(api: &Api, dry_run: bool) -> anyhow::Result<()> {
-    let (mut checked, mut found, mut cursor) = (0, Vec::new(), Value::Null);
+    let (mut checked, mut found) = (0, Vec::new());
+    let mut request = RecoverRequest { cursor: None, repair: !dry_run };
     loop {
-        let mut request = json!({"repair": !dry_run});
-        if !cursor.is_null() {
-            request["cursor"] = cursor;
-        }
-        let mut page = api.post("/v1/queue/recover", &request).await?;
-        checked += page["checked"].as_u64().unwrap_or_default();
-        found.extend(page["found"].as_array().into_iter().flatten().cloned());
-        cursor = page["nextCursor"].take();
-        if cursor.is_null() {
+        let page = api.post::<RecoverAnswer>("/v1/queue/recover", &request).await?.body;
+        checked += page.checked;
+        found.extend(page.found);
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
             break;
         }
     }
@@ -150,91 +146,102 @@ async fn recover(api: &Api, dry_run: bool) -> anyhow::Result<()> {
         output::json(&json!({"checked": checked, "found": found}));
         return Ok(());
     }
-    if !found.is_empty() {
-        let row = |f: &Value| [&f["conversationId"], &f["problem"], &f["repaired"]].map(text).to_vec();
-        output::table(&["conversation", "problem", "repaired"], found.iter().map(row).collect());
+    let problems = found.len();
+    if problems > 0 {
+        let row = |f: Found| vec![f.conversation_id, f.problem, f.repaired.to_string()];
+        output::table(&["conversation", "problem", "repaired"], found.into_iter().map(row).collect());
     }
-    output::line(&format!("{checked} conversations with work or an owner checked, {} problems", found.len()));
+    output::line(&format!("{checked} conversations with work or an owner checked, {problems} problems"));
     Ok(())
 }
 
-fn list(api: &Api, page: &Value) {
+async fn list(api: &Api, query: &QueueQuery) -> anyhow::Result<()> {
+    let page: Answer<Page<MessageBody>> = api.find("/v1/queue/messages", query).await?;
     if api.json {
-        output::json(page);
-        return;
+        output::json(&page.json);
+        return Ok(());
     }
-    let row = |m: &Value| {
-        [&m["messageId"], &m["status"], &m["conversationId"], &m["attempts"], &m["lastError"]]
-            .map(text)
-            .to_vec()
+    let row = |m: MessageBody| {
+        let last_error = output::or_dash(m.last_error);
+        vec![m.message_id, m.status, m.conversation_id, m.attempts.to_string(), last_error]
     };
-    let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
+    let rows = page.body.items.into_iter().map(row).collect();
     output::table(&["message", "status", "conversation", "attempts", "last error"], rows);
-    if let Some(next) = page["nextCursor"].as_str() {
-        output::line(&format!("more: --cursor {next}"));
-    }
+    output::more(page.body.next_cursor.as_deref());
+    Ok(())
 }
 
-fn show(api: &Api, message: &Value) {
+async fn show(api: &Api, message: &str) -> anyhow::Result<()> {
+    let shown: Answer<MessageWithAttempts> = api.get(&format!("/v1/messages/{}", segment(message))).await?;
     if api.json {
-        output::json(message);
-        return;
+        output::json(&shown.json);
+        return Ok(());
     }
-    let names = [
-        "messageId",
-        "conversationId",
-        "agentKey",
-        "status",
-        "cancelling",
-        "priority",
-        "attempts",
-        "enqueuedAt",
-        "scheduledFor",
-        "finishedAt",
-        "progress",
-        "lastError",
-        "reply",
-    ];
-    fields(message, &names);
-    let attempts: Vec<_> = message["attemptLog"].as_array().into_iter().flatten().map(attempt).collect();
+    let MessageWithAttempts { message, attempt_log } = shown.body;
+    let number = |number: Option<u64>| number.map(|n| n.to_string());
+    output::fields([
+        ("messageId", Some(message.message_id)),
+        ("conversationId", Some(message.conversation_id)),
+        ("agentKey", Some(message.agent_key)),
+        ("status", Some(message.status)),
+        ("cancelling", message.cancelling.then(|| "true".to_owned())),
+        ("priority", Some(message.priority.to_string())),
+        ("attempts", Some(message.attempts.to_string())),
+        ("enqueuedAt", number(Some(message.enqueued_at))),
+        ("scheduledFor", number(message.scheduled_for)),
+        ("finishedAt", number(message.finished_at)),
+        ("progress", message.progress),
+        ("lastError", message.last_error),
+        ("reply", message.reply),
+    ]);
+    let attempts: Vec<_> = attempt_log.into_iter().map(attempt).collect();
     if !attempts.is_empty() {
         output::line("");
         output::table(&["attempt", "fence", "worker", "outcome", "ended by", "took", "error"], attempts);
     }
+    Ok(())
 }
 
-fn attempt(attempt: &Value) -> Vec<String> {
-    let took = attempt["endedAt"].as_u64().zip(attempt["claimedAt"].as_u64());
-    let took =
-        took.map_or_else(|| "-".to_owned(), |(end, begin)| format!("{} ms", end.saturating_sub(begin)));
-    let [number, fence, worker, outcome, ended_by, error] =
-        ["number", "fence", "workerId", "outcome", "endedBy", "error"].map(|name| text(&attempt[name]));
-    vec![number, fence, worker, outcome, ended_by, took, error]
+fn attempt(attempt: AttemptBody) -> Vec<String> {
+    let took = attempt.ended_at.map(|end| format!("{} ms", end.saturating_sub(attempt.claimed_at)));
+    vec![
+        attempt.number.to_string(),
+        attempt.fence.to_string(),
+        attempt.worker_id,
+        attempt.outcome,
+        output::or_dash(attempt.ended_by),
+        output::or_dash(took),
+        output::or_dash(attempt.error),
+    ]
 }
 
-fn why(api: &Api, why: &Value) {
+async fn why(api: &Api, message: &str) -> anyhow::Result<()> {
+    let Answer { json, body } = api.get::<WhyAnswer>(&format!("/v1/queue/{}/why", segment(message))).await?;
     if api.json {
-        output::json(why);
-        return;
+        output::json(&json);
+        return Ok(());
     }
-    output::line(&text(&why["reason"]));
-    fields(why, &["status", "waitsFor", "until", "workerId", "behindMessageId"]);
+    output::line(&body.reason);
+    output::fields([
+        ("status", Some(body.status)),
+        ("waitsFor", Some(body.waits_for)),
+        ("until", body.until.map(|until| until.to_string())),
+        ("workerId", body.worker_id),
+        ("behindMessageId", body.behind_message_id),
+    ]);
+    Ok(())
 }
 
-async fn retry_all(api: &Api, conversation: Option<String>, agent: Option<String>) -> anyhow::Result<()> {
-    let mut body = match (conversation, agent) {
-        (Some(conversation), _) => json!({"conversationId": conversation}),
-        (None, agent) => json!({"agentKey": agent}),
-    };
+async fn retry_all(api: &Api, mut request: RetryAllRequest) -> anyhow::Result<()> {
     let (mut retried, mut full, mut refused) = (0, Vec::new(), Vec::new());
-    for _ in 0..RETRY_CALLS_MAX {
-        let done = api.post("/v1/queue/retry", &body).await?;
-        retried += done["retried"].as_u64().unwrap_or_default();
-        full.extend(done["full"].as_array().into_iter().flatten().cloned());
-        refused.extend(done["refused"].as_array().into_iter().flatten().cloned());
-        match &done["nextCursor"] {
-            Value::String(next) => body["cursor"] = next.clone().into(),
-            _ => break,
+    for _ in 0..MAX_RETRY_CALLS {
+        let done = api.post::<RetryAllAnswer>("/v1/queue/retry", &request).await?.body;
+        retried += done.retried;
+        full.extend(done.full);
+        refused.extend(done.refused);
+        request.cursor = done.next_cursor;
+        if request.cursor.is_none() {
+            break;
         }
     }
     if api.json {
@@ -242,21 +249,15 @@ async fn retry_all(api: &Api, conversation: Option<String>, agent: Option<String
         return Ok(());
     }
     output::line(&format!("{retried} wait again"));
-    for (ids, why) in [(full, "its conversation is full"), (refused, "its agent takes no messages")] {
+    for (ids, why) in [(full, "its conversation's queue is full"), (refused, "its agent takes no messages")] {
         for id in ids {
-            output::line(&format!("{} stays a dead letter: {why}", text(&id)));
+            output::line(&format!("{id} stays a dead letter: {why}"));
         }
     }
     Ok(())
 }
 
-/// Prints an answer, or what it means.
-fn said(api: &Api, answer: &Value, words: &str) {
-    if api.json { output::json(answer) } else { output::line(words) }
-}
-
-/// Prints those of these fields that are there.
-fn fields(value: &Value, names: &[&str]) {
-    let there = names.iter().filter(|name| !value[**name].is_null());
-    output::table(&["field", "value"], there.map(|n| vec![(*n).to_owned(), text(&value[*n])]).collect());
+/// Prints the JSON of an answer, or a sentence for people.
+fn print(api: &Api, json: &Value, sentence: &str) {
+    if api.json { output::json(json) } else { output::line(sentence) }
 }

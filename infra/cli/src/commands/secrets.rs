@@ -3,11 +3,13 @@
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
+use af_api::pages::Page;
+use af_api::secret_text::SecretText;
+use af_api::secrets::{SecretAnswer, SecretBody, SecretRequest, SecretsQuery};
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use serde_json::json;
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// Secrets.
@@ -38,30 +40,32 @@ impl Secrets {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Secrets::Set { name, file } => {
-                let value = value(file)?;
+                let request = SecretRequest { plaintext_value: SecretText(value(file)?.into()) };
                 let path = format!("/v1/secrets/{}", segment(&name));
-                let set = api.put(&path, &json!({"plaintextValue": value})).await?;
-                output::line(&format!("{name} has version {}", text(&set["version"])));
+                let set: Answer<SecretAnswer> = api.put(&path, &request).await?;
+                output::line(&format!("{name} has version {}", set.body.version));
+                Ok(())
             }
-            Secrets::Status { names } => {
-                let page = api.get(&format!("/v1/secrets?refs={}", segment(&names.join(",")))).await?;
-                if api.json {
-                    output::json(&page);
-                    return Ok(());
-                }
-                let row = |s: &serde_json::Value| {
-                    [&s["secretRef"], &s["hasActive"], &s["version"]].map(text).to_vec()
-                };
-                let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
-                output::table(&["secret", "active", "version"], rows);
-            }
+            Secrets::Status { names } => status(api, &names).await,
             Secrets::Delete { name } => {
                 api.delete(&format!("/v1/secrets/{}", segment(&name))).await?;
                 output::line(&format!("{name} is deleted"));
+                Ok(())
             }
         }
-        Ok(())
     }
+}
+
+async fn status(api: &Api, names: &[String]) -> anyhow::Result<()> {
+    let query = SecretsQuery { refs: names.join(",") };
+    let page: Answer<Page<SecretBody>> = api.find("/v1/secrets", &query).await?;
+    if api.json {
+        output::json(&page.json);
+        return Ok(());
+    }
+    let row = |s: SecretBody| vec![s.secret_ref, s.has_active.to_string(), output::or_dash(s.version)];
+    output::table(&["secret", "active", "version"], page.body.items.into_iter().map(row).collect());
+    Ok(())
 }
 
 /// The value, without the line end that editors and `echo` put behind it.

@@ -4,10 +4,18 @@ mod folder;
 
 use std::path::PathBuf;
 
+use af_api::id::Id;
+use af_api::pages::{Page, PageQuery};
+use af_api::skills::{
+    ActivateRequest, DeployAnswer, DeployRequest, EditionBody, SkillBody, SkillStatusRequest, SkillSwitch,
+    VersionBody,
+};
+use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::skill::ReleaseChannel;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// Global skills.
@@ -19,10 +27,10 @@ pub enum Skills {
         folder: PathBuf,
         /// Its semantic version
         #[arg(long)]
-        version: String,
+        version: SkillVersion,
         /// The skill; the folder's name by default
         #[arg(long)]
-        slug: Option<String>,
+        slug: Option<SkillSlug>,
         /// Where it is released
         #[arg(long, value_enum, default_value_t)]
         channel: Channel,
@@ -57,7 +65,7 @@ pub enum Skills {
         /// The skill
         slug: String,
         /// The version
-        version: String,
+        version: SkillVersion,
         /// Where it is released
         #[arg(long, value_enum, default_value_t)]
         channel: Channel,
@@ -117,132 +125,137 @@ impl Skills {
                 actor,
             } => {
                 let read = folder::read(&folder)?;
-                let mut body = json!({
-                    "slug": slug.map_or_else(|| folder::name(&folder), Ok)?,
-                    "version": version,
-                    "files": read.files,
-                    "moduleFormat": read.module_format,
-                    "entryPoint": entry_point,
-                    "releaseChannel": channel.name(),
-                    "actor": actor.actor,
-                });
-                let texts = [("displayName", display_name), ("description", description)];
-                for (field, given) in texts.into_iter().filter_map(|(f, g)| g.map(|g| (f, g))) {
-                    body[field] = given.into();
-                }
-                deployed(api, &api.post("/v1/skills", &body).await?);
+                let slug = slug.map_or_else(|| folder::name(&folder), Ok)?;
+                let request = DeployRequest {
+                    slug: Id(slug),
+                    display_name,
+                    description,
+                    version: Id(version),
+                    files: read.files,
+                    entry_point,
+                    module_format: Some(Id(read.module_format)),
+                    release_channel: Some(Id(channel.into())),
+                    actor: actor.actor,
+                };
+                deployed(api, &api.post("/v1/skills", &request).await?);
+                Ok(())
             }
-            Skills::List { cursor } => list(api, cursor).await?,
-            Skills::Show { slug, cursor } => show(api, &slug, cursor).await?,
+            Skills::List { cursor } => list(api, cursor).await,
+            Skills::Show { slug, cursor } => show(api, &slug, cursor).await,
             Skills::Activate { slug, version, channel, actor } => {
-                let path = format!("/v1/skills/{}/activate", segment(&slug));
-                let body =
-                    json!({"version": version, "releaseChannel": channel.name(), "actor": actor.actor});
-                let skill = api.post(&path, &body).await?;
-                done(api, &skill, &format!("{slug} {version} is active on {}", channel.name()));
+                activate(api, &slug, version, channel.into(), actor).await
             }
-            Skills::Disable { slug, actor } => set_status(api, &slug, "disabled", actor).await?,
-            Skills::Enable { slug, actor } => set_status(api, &slug, "active", actor).await?,
+            Skills::Disable { slug, actor } => set_status(api, &slug, SkillSwitch::Disabled, actor).await,
+            Skills::Enable { slug, actor } => set_status(api, &slug, SkillSwitch::Active, actor).await,
             Skills::Delete { slug } => {
                 api.delete(&format!("/v1/skills/{}", segment(&slug))).await?;
-                done(api, &json!({"slug": slug, "deleted": true}), &format!("skill {slug} is gone"));
+                let answer = json!({"slug": slug, "deleted": true});
+                print(api, &answer, &format!("skill {slug} is deleted"));
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-impl Channel {
-    const fn name(self) -> &'static str {
-        match self {
-            Channel::Stable => "stable",
-            Channel::Canary => "canary",
+impl From<Channel> for ReleaseChannel {
+    fn from(channel: Channel) -> Self {
+        match channel {
+            Channel::Stable => Self::Stable,
+            Channel::Canary => Self::Canary,
         }
     }
 }
 
-fn done(api: &Api, answer: &Value, words: &str) {
-    if api.json { output::json(answer) } else { output::line(words) }
+/// Prints the JSON of an answer, or a sentence for people.
+fn print(api: &Api, json: &Value, sentence: &str) {
+    if api.json { output::json(json) } else { output::line(sentence) }
 }
 
-fn deployed(api: &Api, release: &Value) {
-    let part = |field: &str| text(&release[field]);
-    let served = if release["status"] == "active" { "" } else { "; the skill is disabled and not served" };
-    let (slug, version, channel) = (part("slug"), part("version"), part("releaseChannel"));
-    done(api, release, &format!("{slug} {version} is active on {channel} ({}){served}", part("sha256")));
+fn deployed(api: &Api, answer: &Answer<DeployAnswer>) {
+    let DeployAnswer { slug, status, release_channel, release } = &answer.body;
+    let EditionBody { version, sha256, .. } = &release.edition;
+    let served = if status == "active" { "" } else { "; the skill is disabled and not served" };
+    let sentence = format!("{slug} {version} is active on {release_channel} ({sha256}){served}");
+    print(api, &answer.json, &sentence);
 }
 
-async fn set_status(api: &Api, slug: &str, status: &str, actor: Actor) -> anyhow::Result<()> {
+async fn activate(
+    api: &Api,
+    slug: &str,
+    version: SkillVersion,
+    channel: ReleaseChannel,
+    actor: Actor,
+) -> anyhow::Result<()> {
+    let sentence = format!("{slug} {version} is active on {}", channel.as_str());
+    let request =
+        ActivateRequest { version: Id(version), release_channel: Some(Id(channel)), actor: actor.actor };
+    let path = format!("/v1/skills/{}/activate", segment(slug));
+    let skill: Answer<SkillBody> = api.post(&path, &request).await?;
+    print(api, &skill.json, &sentence);
+    Ok(())
+}
+
+async fn set_status(api: &Api, slug: &str, status: SkillSwitch, actor: Actor) -> anyhow::Result<()> {
     let path = format!("/v1/skills/{}/status", segment(slug));
-    let skill = api.put(&path, &json!({"status": status, "actor": actor.actor})).await?;
-    done(api, &skill, &format!("skill {slug} is {status}"));
+    let request = SkillStatusRequest { status, actor: actor.actor };
+    let skill: Answer<SkillBody> = api.put(&path, &request).await?;
+    let state = match status {
+        SkillSwitch::Active => "active",
+        SkillSwitch::Disabled => "disabled",
+    };
+    print(api, &skill.json, &format!("skill {slug} is {state}"));
     Ok(())
 }
 
 async fn list(api: &Api, cursor: Option<String>) -> anyhow::Result<()> {
-    let page = api.get(&format!("/v1/skills{}", query(cursor))).await?;
+    let query = PageQuery { cursor, ..PageQuery::default() };
+    let page: Answer<Page<SkillBody>> = api.find("/v1/skills", &query).await?;
     if api.json {
-        output::json(&page);
+        output::json(&page.json);
         return Ok(());
     }
-    let row = |skill: &Value| {
-        let active = |channel: &str| &skill["activeReleases"][channel]["version"];
-        [&skill["slug"], &skill["status"], active("stable"), active("canary"), &skill["displayName"]]
-            .map(text)
-            .to_vec()
+    let row = |skill: SkillBody| {
+        let active = |channel: &str| {
+            output::or_dash(skill.active_releases.get(channel).map(|release| &release.edition.version))
+        };
+        let (stable, canary) = (active("stable"), active("canary"));
+        vec![skill.slug, skill.status, stable, canary, output::or_dash(skill.display_name)]
     };
-    output::table(&["skill", "status", "stable", "canary", "name"], items(&page).map(row).collect());
-    more(&page);
+    let rows = page.body.items.into_iter().map(row).collect();
+    output::table(&["skill", "status", "stable", "canary", "name"], rows);
+    output::more(page.body.next_cursor.as_deref());
     Ok(())
 }
 
 async fn show(api: &Api, slug: &str, cursor: Option<String>) -> anyhow::Result<()> {
     let path = format!("/v1/skills/{}", segment(slug));
-    let mut skill = api.get(&path).await?;
-    let page = api.get(&format!("{path}/versions{}", query(cursor))).await?;
+    let mut skill: Answer<SkillBody> = api.get(&path).await?;
+    let query = PageQuery { cursor, ..PageQuery::default() };
+    let page: Answer<Page<VersionBody>> = api.find(&format!("{path}/versions"), &query).await?;
     if api.json {
-        skill["versions"] = page;
-        output::json(&skill);
+        skill.json["versions"] = page.json;
+        output::json(&skill.json);
         return Ok(());
     }
-    for field in ["slug", "displayName", "description", "status"] {
-        output::line(&format!("{field}: {}", text(&skill[field])));
-    }
+    let SkillBody { slug, display_name, description, status, .. } = skill.body;
+    output::line(&format!("slug: {slug}"));
+    output::line(&format!("displayName: {}", output::or_dash(display_name)));
+    output::line(&format!("description: {}", output::or_dash(description)));
+    output::line(&format!("status: {status}"));
     output::line("");
-    let row = |version: &Value| {
-        let release = |channel: &str| {
-            let release = &version["releases"][channel];
-            match (release.is_null(), release["active"] == true) {
-                (true, _) => "-",
-                (_, true) => "active",
-                (_, false) => "earlier",
-            }
-        };
-        vec![
-            text(&version["version"]),
-            release("stable").to_owned(),
-            release("canary").to_owned(),
-            text(&version["sizeBytes"]),
-            text(&version["deployedBy"]),
-            text(&version["sha256"]),
-        ]
-    };
     let headings = ["version", "stable", "canary", "bytes", "by", "sha256"];
-    output::table(&headings, items(&page).map(row).collect());
-    more(&page);
+    output::table(&headings, page.body.items.into_iter().map(version_row).collect());
+    output::more(page.body.next_cursor.as_deref());
     Ok(())
 }
 
-fn query(cursor: Option<String>) -> String {
-    cursor.map(|cursor| format!("?cursor={}", segment(&cursor))).unwrap_or_default()
-}
-
-fn items(page: &Value) -> impl Iterator<Item = &Value> {
-    page["items"].as_array().into_iter().flatten()
-}
-
-fn more(page: &Value) {
-    if let Some(next) = page["nextCursor"].as_str() {
-        output::line(&format!("more: --cursor {next}"));
-    }
+fn version_row(version: VersionBody) -> Vec<String> {
+    let release = |channel: &str| match version.releases.get(channel) {
+        None => "-".to_owned(),
+        Some(release) if release.active => "active".to_owned(),
+        Some(_) => "earlier".to_owned(),
+    };
+    let (stable, canary) = (release("stable"), release("canary"));
+    let EditionBody { version: name, sha256, size_bytes, .. } = version.edition;
+    vec![name, stable, canary, size_bytes.to_string(), version.deployed_by, sha256]
 }

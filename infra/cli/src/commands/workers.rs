@@ -1,9 +1,14 @@
 //! `workers`: the pool, and what reconcile does with it.
 
+use af_api::id::Id;
+use af_api::pages::Limit;
+use af_api::reconcile::{ActionReport, ReconcileAnswer, Report, WaitReport};
+use af_api::workers::{RegisterAnswer, RegisterRequest, WorkerBody, WorkersAnswer};
+use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Api, segment, text};
+use crate::api::{Answer, Api, segment};
 use crate::output;
 
 /// The worker pool.
@@ -19,13 +24,13 @@ pub enum Workers {
     /// Register a worker that you start by hand, and print its environment
     Register {
         /// Its id, never used before
-        worker: String,
+        worker: WorkerId,
         /// The conversation it is for
         #[arg(long)]
-        conversation: Option<String>,
+        conversation: Option<ConversationId>,
         /// The agent that the conversation must belong to
         #[arg(long, requires = "conversation")]
-        agent: Option<String>,
+        agent: Option<AgentKey>,
     },
     /// Look at everything, plan, act
     Reconcile {
@@ -38,104 +43,108 @@ pub enum Workers {
 impl Workers {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
-            Workers::List => {
-                let page = all(api).await?;
-                if api.json {
-                    output::json(&page);
-                    return Ok(());
-                }
-                let row = |w: &Value| {
-                    let conversation = &w["assignment"]["conversationId"];
-                    [&w["workerId"], &w["status"], &w["provider"], &w["load"], conversation]
-                        .map(text)
-                        .to_vec()
-                };
-                let rows = page["items"].as_array().into_iter().flatten().map(row).collect();
-                output::table(&["worker", "status", "provider", "load", "conversation"], rows);
-                let last = &page["lastReconcile"];
-                if !last.is_null() {
-                    output::line("");
-                    output::line(&format!("the last reconcile, at {}:", text(&last["at"])));
-                    show(last);
-                }
-            }
+            Workers::List => list(api).await,
             Workers::Show { worker } => {
-                output::json(&api.get(&format!("/v1/workers/{}", segment(&worker))).await?)
+                let path = format!("/v1/workers/{}", segment(&worker));
+                let shown: Answer<WorkerBody> = api.get(&path).await?;
+                output::json(&shown.json);
+                Ok(())
             }
             Workers::Register { worker, conversation, agent } => {
-                let mut body = json!({"workerId": worker});
-                if let Some(conversation) = conversation {
-                    body["conversationId"] = conversation.into();
-                }
-                if let Some(agent) = agent {
-                    body["agentKey"] = agent.into();
-                }
-                let registered = api.post("/v1/workers", &body).await?;
-                if api.json {
-                    output::json(&registered);
-                    return Ok(());
-                }
-                for (name, value) in registered["env"].as_object().into_iter().flatten() {
-                    output::line(&format!("export {name}='{}'", text(value).replace('\'', r"'\''")));
-                }
+                let request = RegisterRequest {
+                    worker_id: Id(worker),
+                    agent_key: agent.map(Id),
+                    conversation_id: conversation.map(Id),
+                };
+                register(api, &request).await
             }
             Workers::Reconcile { dry_run } => {
-                let report = api.post(&format!("/v1/workers/reconcile?dryRun={dry_run}"), &json!({})).await?;
-                if api.json {
-                    output::json(&report);
-                } else {
-                    show(&report);
+                let path = format!("/v1/workers/reconcile?dryRun={dry_run}");
+                let answer: Answer<ReconcileAnswer> = api.post(&path, &json!({})).await?;
+                match answer.body {
+                    _ if api.json => output::json(&answer.json),
+                    ReconcileAnswer::Ran(report) => show(report),
+                    ReconcileAnswer::LeftToAnother(_) => {
+                        output::line("another reconcile runs and repeats itself once");
+                    }
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-/// All workers, as one page. The pool has a thousand at most, and a page two hundred.
-async fn all(api: &Api) -> anyhow::Result<Value> {
-    let mut all = api.get("/v1/workers?limit=200").await?;
-    while let Some(next) = all["nextCursor"].as_str() {
-        let mut page = api.get(&format!("/v1/workers?limit=200&cursor={}", segment(next))).await?;
-        all["nextCursor"] = page["nextCursor"].take();
-        if let (Some(all), Some(more)) = (all["items"].as_array_mut(), page["items"].as_array_mut()) {
+async fn list(api: &Api) -> anyhow::Result<()> {
+    let Answer { json, body } = all(api).await?;
+    if api.json {
+        output::json(&json);
+        return Ok(());
+    }
+    let row = |w: WorkerBody| {
+        let conversation = output::or_dash(w.assignment.map(|assignment| assignment.conversation_id));
+        vec![w.worker_id, w.status, w.provider, w.load.to_string(), conversation]
+    };
+    let rows = body.page.items.into_iter().map(row).collect();
+    output::table(&["worker", "status", "provider", "load", "conversation"], rows);
+    if let Some(last) = body.last_reconcile {
+        output::line("");
+        output::line(&format!("the last reconcile, at {}:", last.at));
+        show(last);
+    }
+    Ok(())
+}
+
+async fn register(api: &Api, request: &RegisterRequest) -> anyhow::Result<()> {
+    let registered: Answer<RegisterAnswer> = api.post("/v1/workers", request).await?;
+    if api.json {
+        output::json(&registered.json);
+        return Ok(());
+    }
+    for (name, value) in registered.body.env {
+        output::line(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
+    }
+    Ok(())
+}
+
+/// All workers, as one page. A pool has a thousand workers at most, and a page two hundred.
+async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
+    let mut all: Answer<WorkersAnswer> = api.get(&format!("/v1/workers?limit={}", Limit::MAX)).await?;
+    while let Some(next) = all.body.page.next_cursor.take() {
+        let path = format!("/v1/workers?limit={}&cursor={}", Limit::MAX, segment(&next));
+        let mut page: Answer<WorkersAnswer> = api.get(&path).await?;
+        all.body.page.items.append(&mut page.body.page.items);
+        all.body.page.next_cursor = page.body.page.next_cursor;
+        all.json["nextCursor"] = page.json["nextCursor"].take();
+        if let (Some(all), Some(more)) = (all.json["items"].as_array_mut(), page.json["items"].as_array_mut())
+        {
             all.append(more);
         }
     }
     Ok(all)
 }
 
-fn show(report: &Value) {
-    if report["leftToAnother"] == true {
-        return output::line("another reconcile runs and will run once more");
-    }
-    let rows = |list: &Value, fields: &[&str]| -> Vec<Vec<String>> {
-        let row = |item: &Value| fields.iter().map(|f| text(&item[*f])).collect();
-        list.as_array().into_iter().flatten().map(row).collect()
-    };
-    let actions = rows(&report["actions"], &["action", "subject", "outcome", "reason"]);
-    if actions.is_empty() {
+fn show(report: Report) {
+    let action = |a: ActionReport| vec![a.action, a.subject, a.outcome, a.reason];
+    if report.actions.is_empty() {
         output::line("nothing to do");
     } else {
+        let actions = report.actions.into_iter().map(action).collect();
         output::table(&["action", "subject", "outcome", "reason"], actions);
     }
-    let wait = |wait: &Value| {
-        let left = wait["until"]
-            .as_u64()
-            .zip(report["at"].as_u64())
-            .map(|(until, at)| until.saturating_sub(at) / 1_000);
-        let longest = left.map_or_else(|| "-".to_owned(), |s| format!("{} min {} s", s / 60, s % 60));
-        vec![text(&wait["subject"]), text(&wait["waitsFor"]), longest]
+    let wait = |wait: WaitReport| {
+        let left = wait.until.map(|until| until.saturating_sub(report.at) / 1_000);
+        let longest = left.map(|s| format!("{} min {} s", s / 60, s % 60));
+        vec![wait.subject, wait.waits_for, output::or_dash(longest)]
     };
-    let waits: Vec<_> = report["waits"].as_array().into_iter().flatten().map(wait).collect();
+    let waits: Vec<_> = report.waits.into_iter().map(wait).collect();
     if !waits.is_empty() {
         output::line("");
         output::table(&["subject", "waits for", "at most"], waits);
     }
-    for warning in report["warnings"].as_array().into_iter().flatten() {
-        output::line(&format!("warning: {}", text(warning)));
+    for warning in &report.warnings {
+        output::line(&format!("warning: {warning}"));
     }
-    for error in report["errors"].as_array().into_iter().flatten() {
-        output::error(&text(error));
+    for error in &report.errors {
+        output::error(error);
     }
 }

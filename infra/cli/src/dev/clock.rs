@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use af_local::stack::DevFile;
+use af_local::DevFile;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_local::clock::VirtualClock;
-use af_local::stack::{DevFile, Home, Stack, StackOptions, WorkersOn};
+use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
 use af_providers::{LocalOptions, LocalProvider, Providers};
+use af_runtime::virtual_clock::VirtualClock;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,13 +41,13 @@ pub struct Dev {
     /// No demo agent, bot and user
     #[arg(long)]
     no_demo: bool,
-    /// Where workers run: as processes of this machine, or as machines of a stand-in for Fly, which run the same
+    /// Where workers run: as processes of this machine, or as machines of the Fly emulator, which run the same
     #[arg(long, value_enum, default_value_t)]
     provider: ProviderOption,
     /// Start no worker processes; start your own with `workers register`
     #[arg(long)]
     no_workers: bool,
-    /// Only the AWS endpoint and the stand-ins, for functions that run alone
+    /// Only the AWS endpoint and the emulators, for functions that run alone
     #[arg(long)]
     no_functions: bool,
     /// Program that answers messages (bundle as JSON on standard input, reply on standard output) instead of an echo
@@ -171,7 +171,7 @@ impl Dev {
         match self.provider {
             ProviderOption::Local => WorkersOn::Local,
             ProviderOption::Fly => {
-                WorkersOn::Fly { runner: workers.map(|w| Arc::new(w) as Arc<dyn af_local::fly::Runner>) }
+                WorkersOn::Fly { runner: workers.map(|w| Arc::new(MachineProcesses(w)) as _) }
             }
         }
     }

@@ -6,7 +6,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 pub use af_store::api_key::ApiKey;
 use af_store::conversation::Commit;
-use af_store::once::Once;
+use af_store::idempotency::IdempotentCall;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,7 +18,7 @@ use crate::intake::idempotency;
 use crate::{App, AppError};
 
 /// Most characters of a key's name.
-const NAME_CHARS_MAX: usize = 100;
+const MAX_NAME_CHARS: usize = 100;
 /// Keeps what is derived for keys apart from what is derived from the same secret for others.
 const SECRET_PURPOSE: &[u8] = b"api key";
 
@@ -32,10 +32,10 @@ pub async fn create(
     name: &str,
     scopes: &[Scope],
     expires_at: Option<Timestamp>,
-    once: Option<&Once>,
+    once: Option<&IdempotentCall>,
 ) -> Result<(ApiKey, SecretString), AppError> {
-    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return Err(Refusal::field("/name", format!("name must be 1 to {NAME_CHARS_MAX} characters")).into());
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
+        return Err(Refusal::field("/name", format!("name must be 1 to {MAX_NAME_CHARS} characters")).into());
     }
     if scopes.is_empty() {
         return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());
@@ -75,7 +75,11 @@ pub async fn create(
 }
 
 /// The key that an earlier sending of the same call has made.
-async fn created_before(app: &App, once: &Once, id: &str) -> Result<(ApiKey, SecretString), AppError> {
+async fn created_before(
+    app: &App,
+    once: &IdempotentCall,
+    id: &str,
+) -> Result<(ApiKey, SecretString), AppError> {
     let secret = secret_of(app, once, id).await?;
     let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
     let gone = || {
@@ -87,7 +91,7 @@ async fn created_before(app: &App, once: &Once, id: &str) -> Result<(ApiKey, Sec
 
 /// The secret part of the key `id` that a call with an idempotency key makes. It is not stored, and must be the same
 /// when the call is sent again: only who has the first admin key can derive it.
-async fn secret_of(app: &App, once: &Once, id: &str) -> Result<String, AppError> {
+async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String, AppError> {
     let key = derived(app, SECRET_PURPOSE).await?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(once.call.as_bytes());

@@ -17,7 +17,7 @@ pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
 pub const BOOTSTRAP_KEY_ID: &str = "bootstrap";
 pub(crate) const PREFIX: &str = "afk_";
 /// Longest id of a key: ours are ULIDs, and a longer one could not be a key in the table either.
-pub(crate) const ID_CHARS_MAX: usize = 64;
+pub(crate) const MAX_ID_CHARS: usize = 64;
 /// Keeps what is derived from the first admin key for cursors apart from the key itself.
 const CURSOR_PURPOSE: &[u8] = b"cursor";
 
@@ -147,7 +147,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
 
 /// Whether `id` can be the id of a key: one that cannot is not looked up.
 pub(crate) fn is_key_id(id: &str) -> bool {
-    (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
+    (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 pub(crate) fn hash(secret: &str) -> [u8; 32] {

@@ -9,7 +9,7 @@ use crate::agents::profiles;
 use crate::{App, AppError};
 
 /// Most characters of a Telegram id: 64 bits in decimal, with a sign.
-const TELEGRAM_ID_CHARS_MAX: usize = 20;
+const MAX_TELEGRAM_ID_CHARS: usize = 20;
 
 /// A user's active binding.
 ///
@@ -67,7 +67,7 @@ fn check_id(name: &str, id: Option<&str>) -> Result<(), Refusal> {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     };
     match id {
-        Some(id) if id.len() > TELEGRAM_ID_CHARS_MAX || !is_number(id) => Err(Refusal::field(
+        Some(id) if id.len() > MAX_TELEGRAM_ID_CHARS || !is_number(id) => Err(Refusal::field(
             format!("/telegram/{name}"),
             format!("{name} must be a number of Telegram's, as text"),
         )),

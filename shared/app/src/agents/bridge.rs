@@ -14,10 +14,10 @@ use crate::{App, AppError};
 /// How the names of secrets begin that open this deployment itself: no worker is handed one.
 const OURS: [&str; 5] = ["bootstrap.", "factory.", "fly.", "telegram.", "workerToken."];
 /// Longest service id and app key.
-const WORD_CHARS_MAX: usize = 200;
+const MAX_WORD_CHARS: usize = 200;
 /// Profiles whose values are compared when a worker starts: ten calls of Secrets Manager at most. Beyond it, an operator
 /// sets the global secrets.
-const COMPARED_MAX: usize = 100;
+const MAX_COMPARED: usize = 100;
 /// What a bundle's bridge values are looked for.
 const HYDRATED: [BridgeField; 5] = [
     BridgeField::BaseUrl,
@@ -66,7 +66,7 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
     }
     for (name, word) in [("serviceId", &config.service_id), ("appKey", &config.app_key)] {
         if word.as_deref().is_some_and(|word| !is_word(word)) {
-            let detail = format!("{name} must be 1 to {WORD_CHARS_MAX} printable characters");
+            let detail = format!("{name} must be 1 to {MAX_WORD_CHARS} printable characters");
             return Err(Refusal::field(format!("/bridgeConfig/{name}"), detail));
         }
     }
@@ -85,7 +85,7 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
 }
 
 fn is_word(text: &str) -> bool {
-    !is_blank(text) && text.chars().count() <= WORD_CHARS_MAX && !text.chars().any(char::is_control)
+    !is_blank(text) && text.chars().count() <= MAX_WORD_CHARS && !text.chars().any(char::is_control)
 }
 
 /// Every secret that may hold one of the agent's bridge values.
@@ -155,7 +155,7 @@ async fn common(app: &App, fields: &[BridgeField]) -> Result<Vec<(BridgeField, S
     if fields.iter().all(|field| *field == BridgeField::LinkingSharedSecret) {
         return Ok(Vec::new());
     }
-    let Some(agents) = app.store.agents_with_bridge().await?.filter(|found| found.len() <= COMPARED_MAX)
+    let Some(agents) = app.store.agents_with_bridge().await?.filter(|found| found.len() <= MAX_COMPARED)
     else {
         tracing::warn!("too many agents to compare; set agent-bridge.serviceId and agent-bridge.serviceKey");
         return Ok(Vec::new());

@@ -9,9 +9,9 @@ use crate::agents::bridge;
 use crate::{App, AppError};
 
 /// Most characters of a display name or version.
-const TEXT_CHARS_MAX: usize = 200;
+const MAX_TEXT_CHARS: usize = 200;
 /// Most secrets of a profile besides its bot's token.
-const SECRETS_MAX: usize = 50;
+const MAX_SECRETS: usize = 50;
 
 /// What an operator sets on a profile.
 #[derive(Debug, Clone)]
@@ -33,20 +33,20 @@ pub struct AgentSettings {
 /// # Errors
 /// A refusal that names the field at fault.
 pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Result<AgentProfile, AppError> {
-    let too_long = |text: &str| text.chars().count() > TEXT_CHARS_MAX;
+    let too_long = |text: &str| text.chars().count() > MAX_TEXT_CHARS;
     if settings.version.trim().is_empty() || too_long(&settings.version) {
         return Err(
-            Refusal::field("/version", format!("version must be 1 to {TEXT_CHARS_MAX} characters")).into()
+            Refusal::field("/version", format!("version must be 1 to {MAX_TEXT_CHARS} characters")).into()
         );
     }
     if settings.display_name.as_deref().is_some_and(too_long) {
-        let detail = format!("displayName must be at most {TEXT_CHARS_MAX} characters");
+        let detail = format!("displayName must be at most {MAX_TEXT_CHARS} characters");
         return Err(Refusal::field("/displayName", detail).into());
     }
     let of_bot = bot_token_ref(key);
-    if settings.secrets_ref.iter().filter(|name| **name != of_bot).count() > SECRETS_MAX {
+    if settings.secrets_ref.iter().filter(|name| **name != of_bot).count() > MAX_SECRETS {
         return Err(
-            Refusal::field("/secretsRef", format!("secretsRef must be at most {SECRETS_MAX} names")).into()
+            Refusal::field("/secretsRef", format!("secretsRef must be at most {MAX_SECRETS} names")).into()
         );
     }
     if let Some(bridge) = &settings.bridge {

@@ -12,7 +12,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::Refusal;
 use af_domain::worker::Worker;
 use af_store::StoreError;
-use af_store::conversation::{Passed, Stored};
+use af_store::conversation::{ScannedConversation, StoredConversation};
 use af_store::keys::Key;
 use futures::{StreamExt, TryStreamExt};
 
@@ -64,9 +64,9 @@ pub async fn audit(app: &App, from: Option<&str>, repair: bool) -> Result<Audite
     let workers: BTreeMap<_, _> = workers.into_iter().map(|w| (w.id.clone(), w)).collect();
     let mut audited = Audited::default();
     for _ in 0..MAX_PAGES {
-        let page = app.store.walk(PAGE_ITEMS, position.as_ref()).await?;
-        audited.checked += page.passed.len();
-        audited.found.extend(check(app, page.passed, &workers, repair, &policies).await?);
+        let page = app.store.scan_conversations(PAGE_ITEMS, position.as_ref()).await?;
+        audited.checked += page.conversations.len();
+        audited.found.extend(check(app, page.conversations, &workers, repair, &policies).await?);
         position = page.next;
         if position.is_none() || audited.found.len() >= MAX_MALFORMED {
             break;
@@ -90,7 +90,7 @@ fn position_of(text: &str) -> Result<Key, Refusal> {
 /// Then it examines each conversation that seems malformed.
 async fn check(
     app: &App,
-    passed: Vec<Passed>,
+    passed: Vec<ScannedConversation>,
     workers: &BTreeMap<WorkerId, Worker>,
     repair: bool,
     policies: &Policies,
@@ -101,7 +101,7 @@ async fn check(
     let states = app.store.message_states(&messages).await?;
     let mut found = Vec::new();
     let mut suspects = Vec::new();
-    for Passed { name, stored } in passed {
+    for ScannedConversation { name, stored } in passed {
         match stored {
             Err(error) => found.push(unreadable(name, &error)),
             Ok(stored) if seems_malformed(app, &stored, workers, &states, policies) => {
@@ -120,7 +120,7 @@ async fn check(
 
 fn seems_malformed(
     app: &App,
-    stored: &Stored,
+    stored: &StoredConversation,
     workers: &BTreeMap<WorkerId, Worker>,
     states: &BTreeMap<MessageId, MessageStatus>,
     policies: &Policies,

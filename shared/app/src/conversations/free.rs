@@ -15,9 +15,9 @@ use crate::settings::policies;
 use crate::{App, AppError};
 
 /// Times freeing is decided anew when others change the conversation meanwhile.
-const TRIES_MAX: usize = 5;
+const MAX_TRIES: usize = 5;
 /// Most characters of a reason: with it the error fits into the record of its attempt.
-const REASON_CHARS_MAX: usize = 150;
+const MAX_REASON_CHARS: usize = 150;
 
 /// What was taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +41,12 @@ pub async fn free(
     fence: Option<Fence>,
 ) -> Result<Freed, AppError> {
     let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
-        let detail = format!("reason must be 1 to {REASON_CHARS_MAX} characters and not blank");
+    if reason.is_empty() || reason.chars().count() > MAX_REASON_CHARS {
+        let detail = format!("reason must be 1 to {MAX_REASON_CHARS} characters and not blank");
         return Err(Refusal::field("/reason", detail).into());
     }
     let policies = policies::in_force(app).await?;
-    for _ in 0..TRIES_MAX {
+    for _ in 0..MAX_TRIES {
         let now = app.now();
         let before = super::get(app, id).await?;
         if fence.is_some_and(|fence| fence != before.fence) {

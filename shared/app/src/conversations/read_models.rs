@@ -1,61 +1,29 @@
 //! Messages and conversations as callers see them.
 
 use af_domain::agent::conversation_of;
-use af_domain::attachment::{AttachmentState, TOO_LATE, WAIT_MAX};
+use af_domain::attachment::{AttachmentState, MAX_WAIT, TOO_LATE};
 use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::{Conversation, Lease};
-use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
-use af_domain::message::{HistoryEntry, Message, MessageStatus, PendingToolCall, Role};
+use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
+use af_domain::message::{
+    HistoryEntry, Message, MessageStatus, MessageView, PendingToolCall, Role, RunningAttempt,
+};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
-pub use af_store::conversation::Before;
-use af_store::conversation::{History, Stretch};
+pub use af_store::conversation::ReadPosition;
+use af_store::conversation::{History, HistoryRange};
 use af_store::conversation_key;
 
 use crate::{App, AppError, queue};
 
 /// Bytes of an answer that a page of history may take. One entry takes 1.8 MB at most; with as much for the messages
 /// beside it and for the pending tool calls, an answer stays below a function's 6 MB.
-const HISTORY_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const MAX_HISTORY_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// What the names, numbers and punctuation of a message, or of one of its attachments, take in an answer.
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
 /// What stands around a text in an answer: escaped quotes and a comma or colon.
 const QUOTES_BYTES: u64 = 5;
-
-/// A message with its state as it is now.
-#[derive(Debug, Clone)]
-pub struct MessageView {
-    /// The message.
-    pub message: Message,
-    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
-    pub status: &'static str,
-    /// Claims so far that count, with a running one.
-    pub attempts: u32,
-    /// When it is due next, while it is queued.
-    pub scheduled_for: Option<Timestamp>,
-    /// What its worker last said of its progress, while it runs.
-    pub progress: Option<String>,
-    /// Whether it was cancelled while it runs: its worker is told with the next heartbeat.
-    pub cancelling: bool,
-    /// The attempt that runs.
-    pub running: Option<RunningAttempt>,
-    /// When it was looked at.
-    pub at: Timestamp,
-}
-
-/// An attempt that has not ended.
-#[derive(Debug, Clone)]
-pub struct RunningAttempt {
-    /// The fence of its claim.
-    pub fence: Fence,
-    /// Which one it is, from 1.
-    pub number: u32,
-    /// Who holds the lease.
-    pub worker: WorkerId,
-    /// When it was claimed.
-    pub claimed_at: Timestamp,
-}
 
 /// A conversation as its user sees it.
 #[derive(Debug, Clone)]
@@ -66,7 +34,7 @@ pub struct ConversationView {
     /// are large.
     pub history: Vec<HistoryEntry>,
     /// Where the page of older entries begins, when there may be one.
-    pub older_history: Option<Before>,
+    pub older_history: Option<ReadPosition>,
     /// Tool calls that have not been answered.
     pub pending_tool_calls: Vec<PendingToolCall>,
     /// The newest messages, newest first, or those before an earlier page. Fewer than asked for where they are large.
@@ -90,7 +58,7 @@ pub(crate) fn of_message(
     at: Timestamp,
 ) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
-    if message.enqueued_at + WAIT_MAX <= at {
+    if message.enqueued_at + MAX_WAIT <= at {
         // Whoever was to fetch them has died; nobody does any more.
         for attachment in message.payload.attachments.iter_mut().filter(|a| a.is_pending()) {
             attachment.state = AttachmentState::Failed { reason: TOO_LATE.to_owned() };
@@ -195,7 +163,7 @@ pub struct Part {
     /// Entries of the history and messages, each at most so many.
     pub limit: u32,
     /// History before this place, where an earlier page ended; the newest when none.
-    pub history_before: Option<Before>,
+    pub history_before: Option<ReadPosition>,
     /// Messages before this place; the newest when none.
     pub items_before: Option<String>,
 }
@@ -213,10 +181,10 @@ pub async fn conversation(
     let id = conversation_of(agent, user)?;
     let key = conversation_key(&id);
     let limit = u64::from(part.limit);
-    let budget = ContextBudget::new(limit, u64::MAX, HISTORY_PAGE_BYTES_MAX);
+    let budget = ContextBudget::new(limit, u64::MAX, MAX_HISTORY_PAGE_BYTES);
     let (meta, newest, older, items, latest) = tokio::join!(
         app.store.conversation(&key, true),
-        app.store.history(&key, Stretch::default(), budget.clone()),
+        app.store.history(&key, HistoryRange::default(), budget.clone()),
         older_history(app, &key, part.history_before.as_ref(), budget),
         queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
         latest_message(app, &id, part.items_before.is_some())
@@ -251,11 +219,11 @@ pub async fn conversation(
 async fn older_history(
     app: &App,
     key: &ConversationKey,
-    before: Option<&Before>,
+    before: Option<&ReadPosition>,
     budget: ContextBudget,
 ) -> Result<Option<History>, AppError> {
     match before {
-        Some(_) => Ok(Some(app.store.history(key, Stretch { since: None, before }, budget).await?)),
+        Some(_) => Ok(Some(app.store.history(key, HistoryRange { since: None, before }, budget).await?)),
         None => Ok(None),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use af_domain::conversation::{Conversation, Evidence, Problem, Remedy};
+use af_domain::conversation::{Conversation, Problem, RelatedState, Repair};
 use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_store::conversation::{Commit, Stored};
+use af_store::conversation::{Commit, StoredConversation};
 
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
@@ -69,7 +69,7 @@ pub(crate) async fn repair(
 pub(crate) async fn unassign(app: &App, id: &WorkerId) -> Result<Outcome, AppError> {
     let Some(worker) = app.store.worker_now(id).await? else { return Ok(Outcome::Stale) };
     let Some(assignment) = worker.assignment else { return Ok(Outcome::Stale) };
-    let commit = app.store.unassign_if_foreign(id, &assignment.key, app.now()).await?;
+    let commit = app.store.unassign_if_not_owner(id, &assignment.key, app.now()).await?;
     if let Commit::Done = commit {
         tracing::warn!(worker = %id, conversation = %assignment.conversation, "a worker's row named a conversation that it does not own");
     }
@@ -82,8 +82,8 @@ async fn read(
     app: &App,
     key: &ConversationKey,
     policies: &Policies,
-) -> Result<Option<(Conversation, Evidence)>, AppError> {
-    let Some(mut stored) = app.store.stored(key).await? else { return Ok(None) };
+) -> Result<Option<(Conversation, RelatedState)>, AppError> {
+    let Some(mut stored) = app.store.stored_conversation(key).await? else { return Ok(None) };
     for _ in 0..MAX_READS {
         let named = named(&stored.conversation);
         let owner = async {
@@ -96,7 +96,7 @@ async fn read(
         let (owner, states) = (owner?, states?);
         let over = named.into_iter().filter(|m| states.get(m) != Some(&MessageStatus::Queued)).collect();
         let evidence = evidence(&stored, owner.as_ref(), over, policies);
-        let Some(again) = app.store.stored(key).await? else { return Ok(None) };
+        let Some(again) = app.store.stored_conversation(key).await? else { return Ok(None) };
         if again.conversation.version == stored.conversation.version {
             return Ok(Some((again.conversation, evidence)));
         }
@@ -113,22 +113,22 @@ pub(crate) fn named(conversation: &Conversation) -> Vec<MessageId> {
 
 /// The evidence about a conversation whose owner has the row `owner`.
 pub(crate) fn evidence(
-    stored: &Stored,
+    stored: &StoredConversation,
     owner: Option<&Worker>,
     over: BTreeSet<MessageId>,
     policies: &Policies,
-) -> Evidence {
+) -> RelatedState {
     let names_it = |worker: &Worker| {
         let may_work = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining { .. });
         may_work && worker.assignment.as_ref().is_some_and(|a| a.key == stored.conversation.key)
     };
-    Evidence {
-        owner_is_known: owner.is_some_and(names_it),
-        over,
+    RelatedState {
+        owner_has_row: owner.is_some_and(names_it),
+        ended: over,
         // A conversation with an owner must not be in any partition of the index, not even in one that is not read.
-        is_listed: match stored.conversation.owner {
+        in_ready_index: match stored.conversation.owner {
             Some(_) => stored.partition.is_some(),
-            None => stored.is_listed(policies.queue.ready_shards),
+            None => stored.is_in_shards(policies.queue.ready_shards),
         },
     }
 }
@@ -140,15 +140,17 @@ async fn repair_problem(
     policies: &Policies,
 ) -> Result<Commit, AppError> {
     let (store, now) = (&app.store, app.now());
-    Ok(match before.remedy(problem, now, policies) {
-        Remedy::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
-            Some(back) => store.give_back_if_unchanged(before, &back, true, now, policies).await?,
+    Ok(match before.repair_for(problem, now, policies) {
+        Repair::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
+            Some(back) => store.fail_if_unchanged(before, &back, true, now, policies).await?,
             None => Commit::Stale,
         },
-        Remedy::Forget { messages, after } => {
-            store.forget_if_over(before, &after, &messages, policies).await?
+        Repair::Forget { messages, after } => {
+            store.forget_if_ended(before, &after, &messages, policies).await?
         }
-        Remedy::Free { worker, after } => store.free_if_unknown(before, &after, &worker, policies).await?,
-        Remedy::Relist(after) => store.repair_if_unchanged(before, &after, policies).await?,
+        Repair::Free { worker, after } => {
+            store.free_if_not_assigned(before, &after, &worker, policies).await?
+        }
+        Repair::Reindex(after) => store.repair_if_unchanged(before, &after, policies).await?,
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use af_store::StoreError;
-use af_store::due::DueCursor;
+use af_store::sweep::SweepCursor;
 use futures::{FutureExt, StreamExt};
 
 use crate::AppError;
@@ -11,9 +11,9 @@ use crate::AppError;
 /// Items that are read from the index at once.
 pub(crate) const PAGE: i32 = 100;
 /// Pages of one run: a thousand items take a function well within its minute, and it comes every hour.
-const PAGES_MAX: usize = 10;
+const MAX_PAGES: usize = 10;
 /// Items that are worked off at the same time.
-const AT_ONCE_MAX: usize = 8;
+const MAX_AT_ONCE: usize = 8;
 
 /// What a run has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,20 +28,20 @@ pub struct Expired {
 /// failure does not stop the others.
 pub(crate) async fn work_off<Id, Page, One>(
     what: &'static str,
-    page: impl Fn(Option<DueCursor>) -> Page,
+    page: impl Fn(Option<SweepCursor>) -> Page,
     one: impl Fn(Id) -> One,
 ) -> Result<Expired, AppError>
 where
     Id: Clone + Display,
-    Page: Future<Output = Result<(Vec<Id>, Option<DueCursor>), StoreError>>,
+    Page: Future<Output = Result<(Vec<Id>, Option<SweepCursor>), StoreError>>,
     One: Future<Output = Result<bool, AppError>>,
 {
     let mut done = Expired::default();
     let mut after = None;
-    for _ in 0..PAGES_MAX {
+    for _ in 0..MAX_PAGES {
         let (due, next) = page(after).await?;
         let each = due.into_iter().map(|id| one(id.clone()).map(|end| (end, id)));
-        let mut ended = futures::stream::iter(each).buffer_unordered(AT_ONCE_MAX);
+        let mut ended = futures::stream::iter(each).buffer_unordered(MAX_AT_ONCE);
         while let Some((end, id)) = ended.next().await {
             match end {
                 Ok(true) => done.gone += 1,

@@ -1,9 +1,9 @@
 //! Enqueue: accepts a message, once.
 
-use af_domain::attachment::{Attachment, WAIT_MAX};
+use af_domain::attachment::{Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
-use af_domain::message::{Message, MessageStatus, PAYLOAD_BYTES_MAX, Payload};
+use af_domain::message::{MAX_PAYLOAD_BYTES, Message, MessageStatus, Payload};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::{Millis, Timestamp};
@@ -17,10 +17,10 @@ use crate::settings::policies;
 use crate::{App, AppError};
 
 /// Most claims that a caller may give a message.
-const ATTEMPTS_MAX: u32 = 100;
+const MAX_ATTEMPTS: u32 = 100;
 /// How far ahead a message may be scheduled: ten years, far beyond any plan and within what sort keys can hold.
 const SCHEDULED_AHEAD_DAYS: u64 = 3_650;
-const SCHEDULED_AHEAD_MAX: Millis = Millis::from_days(SCHEDULED_AHEAD_DAYS);
+const MAX_SCHEDULED_AHEAD: Millis = Millis::from_days(SCHEDULED_AHEAD_DAYS);
 
 /// What makes two calls the same message.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub struct Enqueue {
     /// When it is due; now when none.
     pub scheduled_for: Option<Timestamp>,
     /// Claims it may have; the policy's default when none.
-    pub attempts_max: Option<u32>,
+    pub max_attempts: Option<u32>,
 }
 
 /// A message that is accepted.
@@ -92,7 +92,7 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
     let entry = entry(app, &request, &policies, now)?;
     let id = entry.message.clone();
     let item = item(&request, &entry, now);
-    if item.payload_bytes() > PAYLOAD_BYTES_MAX {
+    if item.payload_bytes() > MAX_PAYLOAD_BYTES {
         return Err(too_large(&request.payload, item.payload_bytes()).into());
     }
     let is_update = matches!(request.identity, Identity::Update { .. });
@@ -112,7 +112,7 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
             let detail = format!("conversation {} belongs to agent {agent}", message.conversation);
             Err(Refusal::new(Code::AgentMismatch, detail).into())
         }
-        Enqueued::QueueFull => Err(queue_full(policies.queue.pending_per_conversation_max)),
+        Enqueued::QueueFull => Err(queue_full(policies.queue.max_pending_per_conversation)),
     }
 }
 
@@ -141,7 +141,7 @@ fn too_large(payload: &Payload, bytes: usize) -> Refusal {
     ];
     let largest = parts.into_iter().max_by_key(|(_, bytes)| *bytes).map_or("messageText", |(name, _)| name);
     let detail = format!(
-        "the payload is {bytes} bytes as JSON, at most {PAYLOAD_BYTES_MAX} fit; {largest} takes most of them"
+        "the payload is {bytes} bytes as JSON, at most {MAX_PAYLOAD_BYTES} fit; {largest} takes most of them"
     );
     let refusal = Refusal::new(Code::PayloadTooLarge, detail);
     Refusal { pointer: Some(format!("/payload/{largest}")), ..refusal }
@@ -152,18 +152,18 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
     let priority = Priority::new(priority).ok_or_else(|| {
         Refusal::field("/priority", format!("priority must be from 0 to {}", Priority::MAX))
     })?;
-    let attempts_max = match request.attempts_max {
-        Some(n) if (1..=ATTEMPTS_MAX).contains(&n) => n,
+    let max_attempts = match request.max_attempts {
+        Some(n) if (1..=MAX_ATTEMPTS).contains(&n) => n,
         Some(_) => {
             return Err(Refusal::field(
                 "/maxAttempts",
-                format!("maxAttempts must be from 1 to {ATTEMPTS_MAX}"),
+                format!("maxAttempts must be from 1 to {MAX_ATTEMPTS}"),
             )
             .into());
         }
-        None => u32::try_from(policies.retry.attempts_max).unwrap_or(ATTEMPTS_MAX),
+        None => u32::try_from(policies.retry.max_attempts).unwrap_or(MAX_ATTEMPTS),
     };
-    if request.scheduled_for.is_some_and(|at| at > now + SCHEDULED_AHEAD_MAX) {
+    if request.scheduled_for.is_some_and(|at| at > now + MAX_SCHEDULED_AHEAD) {
         let days = SCHEDULED_AHEAD_DAYS;
         return Err(
             Refusal::field("/scheduledFor", format!("scheduledFor must be within {days} days")).into()
@@ -177,8 +177,8 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
         scheduled: scheduled.is_some(),
         attempts: 0,
         drained: 0,
-        attempts_max,
-        not_before: if fetched_by(request).is_some() { now + WAIT_MAX } else { Timestamp::default() },
+        max_attempts,
+        not_before: if fetched_by(request).is_some() { now + MAX_WAIT } else { Timestamp::default() },
         first_fence: None,
     })
 }
@@ -220,7 +220,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         reply: None,
         finished_at: None,
         fence: None,
-        attempts_max: None,
+        max_attempts: None,
         attempt_log: Vec::new(),
         retried_by: None,
         fetched_by: fetched_by(request).cloned(),
@@ -248,6 +248,6 @@ fn hash_of(request: &Enqueue) -> String {
         &body_hash(&metadata),
         &number(request.priority),
         &number(request.scheduled_for.map(Timestamp::as_millis)),
-        &number(request.attempts_max.map(u64::from)),
+        &number(request.max_attempts.map(u64::from)),
     ])
 }

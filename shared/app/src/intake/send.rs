@@ -71,7 +71,7 @@ pub async fn send(
         },
         priority: said.priority,
         scheduled_for: said.scheduled_for,
-        attempts_max: None,
+        max_attempts: None,
     };
     enqueue(app, request).await.map_err(in_our_words)
 }

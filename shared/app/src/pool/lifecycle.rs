@@ -86,7 +86,7 @@ pub(crate) async fn finish_drain(
         },
     };
     let freed = freed.as_ref().map(|(before, after)| (*before, after));
-    Ok(app.store.settle_if_draining(&stopping, freed, policies).await?.into())
+    Ok(app.store.finish_drain_if_draining(&stopping, freed, policies).await?.into())
 }
 
 /// The conversation that names `worker` as its owner, as it is now.

@@ -12,7 +12,7 @@ use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
-use af_store::once::Once;
+use af_store::idempotency::IdempotentCall;
 use secrecy::SecretString;
 
 use crate::access::worker_token;
@@ -67,7 +67,7 @@ pub async fn register(
     conversation: Option<&ConversationId>,
     agent: Option<&AgentKey>,
     public_url: &str,
-    once: Option<&Once>,
+    once: Option<&IdempotentCall>,
 ) -> Result<Registered, AppError> {
     if agent.is_some() && conversation.is_none() {
         let detail =

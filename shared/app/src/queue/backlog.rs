@@ -15,14 +15,15 @@ use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
 use af_store::conversation::ReadyCursor;
 
-use crate::conversations::read_models::{MessageView, of_message};
+use crate::conversations::read_models::of_message;
 use crate::pool::workers::{self, page};
 use crate::settings::policies;
 use crate::{App, AppError};
+use af_domain::message::MessageView;
 
 /// Queries of the ready index and of workers' conversations for one page. Each but the last of a shard brings as many
 /// conversations as the page has room for; a page that meets many stale entries ends early and says where.
-const STEPS_MAX: usize = 40;
+const MAX_STEPS: usize = 40;
 
 /// Work that is due by then is all work: the last moment that sort keys can hold.
 const END_OF_TIME: Timestamp = Timestamp::from_millis(9_999_999_999_998);
@@ -68,7 +69,7 @@ pub async fn waiting(
         None => first,
     });
     let mut shown = Vec::new();
-    for _ in 0..STEPS_MAX {
+    for _ in 0..MAX_STEPS {
         let room = (limit as usize).saturating_sub(shown.len());
         let Some(at) = place.clone().filter(|_| room > 0) else { break };
         let (conversations, next) = step(app, at.clone(), shards, room).await?;

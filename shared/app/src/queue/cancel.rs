@@ -5,7 +5,7 @@ use af_domain::message::{Message, MessageStatus};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
 
-use super::{TRIES_MAX, message};
+use super::{MAX_TRIES, message};
 use crate::conversations::read_models::message_of_user;
 use crate::settings::policies;
 use crate::{App, AppError};
@@ -25,7 +25,7 @@ pub enum Cancelled {
 /// # Errors
 /// 404 when there is none; 409 when it is done.
 pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled, AppError> {
-    for _ in 0..TRIES_MAX {
+    for _ in 0..MAX_TRIES {
         let message = message(app, id).await?;
         let cancelled = match message.status {
             MessageStatus::Cancelled => return Ok(Cancelled::AtOnce),

@@ -4,14 +4,14 @@ use af_domain::ids::ConversationId;
 use af_domain::message::MessageStatus;
 use af_store::conversation_key;
 use af_store::keys::DEAD_LETTER_SHARDS;
-use af_store::message::place_in_conversation;
+use af_store::message::message_list_key;
 
 use crate::conversations::read_models;
-use crate::conversations::read_models::MessageView;
 use crate::{App, AppError};
+use af_domain::message::MessageView;
 
 /// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
-const MESSAGES_PAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const MAX_MESSAGES_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// One page of a conversation's messages, newest first; `status` keeps those in that state. The page ends early where
 /// messages are large.
@@ -33,11 +33,11 @@ pub async fn of_conversation(
     let meta = meta?;
     let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
     for message in messages? {
-        let place = place_in_conversation(message.enqueued_at, &message.id);
+        let place = message_list_key(message.enqueued_at, &message.id);
         let view = read_models::of_message(message, meta.as_ref(), now);
         if status.is_none_or(|s| s == view.status) {
             bytes += read_models::answer_bytes_of(&view);
-            if bytes > MESSAGES_PAGE_BYTES_MAX && !shown.is_empty() {
+            if bytes > MAX_MESSAGES_PAGE_BYTES && !shown.is_empty() {
                 return Ok((shown, last));
             }
             shown.push(view);

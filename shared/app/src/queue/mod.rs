@@ -25,7 +25,7 @@ use af_domain::refusal::Refusal;
 use crate::{App, AppError};
 
 /// Times a decision is made anew when others change the conversation meanwhile.
-const TRIES_MAX: usize = 5;
+const MAX_TRIES: usize = 5;
 
 async fn message(app: &App, id: &MessageId) -> Result<Message, AppError> {
     let found = app.store.message(id, app.now(), true).await?;

@@ -10,7 +10,7 @@ use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::message::body_hash;
 
-use super::{TRIES_MAX, message};
+use super::{MAX_TRIES, message};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;
@@ -44,7 +44,7 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
         profiles::taking_messages(app, &dead.agent).await?;
         match retried(app, dead, token.as_deref(), &policies).await? {
             Retried::Queued => return Ok(()),
-            Retried::Full => return Err(queue_full(policies.queue.pending_per_conversation_max)),
+            Retried::Full => return Err(queue_full(policies.queue.max_pending_per_conversation)),
             Retried::NotDead => {}
         }
     }
@@ -69,7 +69,7 @@ pub(super) async fn retried(
     token: Option<&str>,
     policies: &Policies,
 ) -> Result<Retried, AppError> {
-    for _ in 0..TRIES_MAX {
+    for _ in 0..MAX_TRIES {
         let is_ours = token.is_some() && dead.retried_by.as_deref() == token;
         if is_ours || dead.status != MessageStatus::DeadLetter {
             return Ok(Retried::NotDead);
@@ -93,7 +93,7 @@ pub(super) async fn retried(
 
 /// The entry of a message that begins anew: its history goes where it runs now, not where it ran before.
 fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
-    let default = u32::try_from(policies.retry.attempts_max).unwrap_or(u32::MAX);
+    let default = u32::try_from(policies.retry.max_attempts).unwrap_or(u32::MAX);
     Entry {
         message: dead.id.clone(),
         priority: dead.priority,
@@ -101,7 +101,7 @@ fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: dead.attempts_max.unwrap_or(default),
+        max_attempts: dead.max_attempts.unwrap_or(default),
         not_before: Timestamp::default(),
         first_fence: None,
     }

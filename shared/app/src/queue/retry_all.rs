@@ -19,7 +19,7 @@ use crate::{App, AppError};
 
 /// Marks looked at in one call. Each that fits costs a read and a transaction, one after the other: about five seconds
 /// when all do, of the 29 that the function has.
-const LOOKED_AT_MAX: usize = 100;
+const MAX_LOOKED_AT: usize = 100;
 
 /// Which dead letters.
 #[derive(Debug, Clone)]
@@ -105,14 +105,14 @@ async fn one(
 async fn marks(app: &App, place: &Place) -> Result<(Vec<DeadLetterMark>, bool), AppError> {
     // Up to and with the moment at which the walk began; the place that the last call ended at comes once more.
     let before = format!("{:013}", place.until.as_millis() + 1);
-    let page = i32::try_from(LOOKED_AT_MAX + 2).unwrap_or(i32::MAX);
+    let page = i32::try_from(MAX_LOOKED_AT + 2).unwrap_or(i32::MAX);
     let within = (place.after.as_str(), before.as_str());
     let shards = (0..DEAD_LETTER_SHARDS as u64).map(|s| app.store.dead_letters_oldest_first(s, page, within));
     let mut marks: Vec<_> = futures::future::try_join_all(shards).await?.into_iter().flatten().collect();
     marks.retain(|mark| mark.place > place.after);
     marks.sort_by(|a, b| a.place.cmp(&b.place));
-    let more = marks.len() > LOOKED_AT_MAX;
-    marks.truncate(LOOKED_AT_MAX);
+    let more = marks.len() > MAX_LOOKED_AT;
+    marks.truncate(MAX_LOOKED_AT);
     Ok((marks, more))
 }
 

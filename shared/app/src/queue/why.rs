@@ -1,7 +1,7 @@
 //! Why a message has not ended: what it waits for, and until when. First what its conversation knows, then who owns
 //! that conversation, then the pool and what reconcile last said of it.
 
-use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, Waiting};
+use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
 use af_domain::ids::{MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
@@ -122,33 +122,33 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
             return Ok(Why { status: view.status, ..Why::new(WaitsFor::Nothing, ended, None) });
         }
     };
-    let waiting = conversation.as_ref().and_then(|c| Some((c, c.waiting_of(id, now, &policies)?)));
+    let waiting = conversation.as_ref().and_then(|c| Some((c, c.wait_reason(id, now, &policies)?)));
     let Some((conversation, waiting)) = waiting else {
         let lost = "its conversation does not name it: it has just ended, or reconcile will put it right";
         return Ok(Why::new(WaitsFor::Reconcile, lost.to_owned(), None));
     };
     Ok(match waiting {
-        Waiting::ToEnd(lease) => running(lease),
-        Waiting::Running(lease) => behind_running(lease),
-        Waiting::Retry(at) => {
+        WaitReason::Completion(lease) => running(lease),
+        WaitReason::RunningMessage(lease) => behind_running(lease),
+        WaitReason::Retry(at) => {
             let reason = format!("its last attempt failed, and it is tried again at {at}");
             Why::new(WaitsFor::RetryTime, reason, Some(at))
         }
-        Waiting::Scheduled(at) => {
+        WaitReason::Scheduled(at) => {
             Why::new(WaitsFor::ScheduledTime, format!("it is scheduled for {at}"), Some(at))
         }
-        Waiting::Attachments(at) => {
+        WaitReason::Attachments(at) => {
             let reason =
                 format!("its attachments are fetched from Telegram; it goes on without them at {at}");
             Why::new(WaitsFor::Attachments, reason, Some(at))
         }
-        Waiting::Behind(entry) => {
+        WaitReason::EarlierMessage(entry) => {
             let first = &entry.message;
             let until = Some(entry.waits_until()).filter(|t| *t > now);
             let reason = format!("message {first} of the same conversation comes first");
             Why::new(WaitsFor::AnotherMessage, reason, until).behind(first)
         }
-        Waiting::Worker => match &conversation.owner {
+        WaitReason::Worker => match &conversation.owner {
             Some(owner) => {
                 let row = app.store.worker(&owner.worker).await?;
                 owned(conversation, owner, row.as_ref(), &policies, now)
@@ -242,14 +242,14 @@ fn unowned(
         let reason = format!("worker {} has no conversation and has not spoken yet", worker.id);
         return Why::new(WaitsFor::WorkersStart, reason, Some(until)).of_worker(&worker.id);
     }
-    let workers_max = policies.scaling.workers_max;
-    if workers.len() as u64 >= workers_max {
+    let max_workers = policies.scaling.max_workers;
+    if workers.len() as u64 >= max_workers {
         let reason = format!(
-            "nobody owns its conversation, and {} of {workers_max} workers are alive: one must let go or leave",
+            "nobody owns its conversation, and {} of {max_workers} workers are alive: one must let go or leave",
             workers.len()
         );
         let full = Why::new(WaitsFor::PlaceInPool, reason, None);
-        return Why { pool: Some((workers.len(), workers_max)), ..full };
+        return Why { pool: Some((workers.len(), max_workers)), ..full };
     }
     if let Some(error) = report.and_then(|r| r.errors.first()) {
         let reason =

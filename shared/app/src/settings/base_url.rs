@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 /// Longest base URL.
-const BASE_URL_LEN_MAX: usize = 2_000;
+const MAX_BASE_URL_LEN: usize = 2_000;
 /// What [`is_base_url`] asks for, in words.
 pub(crate) const BASE_URL_RULE: &str = "an https URL (http only for a loopback host) of at most 2000 characters, without user, query and \
      fragment";
@@ -13,7 +13,7 @@ pub(crate) fn is_base_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     // What a parser mends is refused: whoever gets the text may mend it in another way.
     let authority = text.split_once("://").map_or("", |(_scheme, rest)| rest);
-    let exact = text.len() <= BASE_URL_LEN_MAX
+    let exact = text.len() <= MAX_BASE_URL_LEN
         && text.bytes().all(|b| b.is_ascii_graphic() && !br#"@\<>""#.contains(&b))
         && url.host_str().is_some_and(|host| authority.to_ascii_lowercase().starts_with(host));
     let is_loopback = match url.host() {
@@ -74,6 +74,6 @@ mod tests {
 
     #[test]
     fn the_rule_says_the_longest() {
-        assert!(BASE_URL_RULE.contains(&BASE_URL_LEN_MAX.to_string()));
+        assert!(BASE_URL_RULE.contains(&MAX_BASE_URL_LEN.to_string()));
     }
 }

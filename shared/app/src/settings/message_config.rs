@@ -3,36 +3,35 @@
 //! It stands in the document of the policies, which every function reads anyway, so that it costs no request.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use af_domain::media::KEPT_MAX;
+use af_domain::media::MAX_KEPT;
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Millis;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use crate::settings::policies::{self, Overrides};
 use crate::{App, AppError};
 
 /// Where in the document it stands; no group of policies has this name.
 pub(crate) const GROUP: &str = "message";
+/// The names of its fields there.
+const SYSTEM_PROMPT: &str = "systemPrompt";
+const RETENTION: &str = "telegramAttachmentRetentionMs";
 /// The longest prompt: every worker is handed it with every message.
-const SYSTEM_PROMPT_CHARS_MAX: usize = 8_000;
+const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
 /// The shortest time that files are kept: what retries of a message take, one after the other.
-const RETENTION_MIN: Millis = Millis::from_secs(60 * 60);
+const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
 
 /// The message config.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageConfig {
-    /// What stands below the text of every message, after a blank line, when a worker is handed it. It is neither stored
-    /// nor shown with the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A text that stands below the text of every message, after a blank line, when a worker gets it. It is neither
+    /// stored nor shown with the message.
     pub system_prompt: Option<String>,
-    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telegram_attachment_retention_ms: Option<u64>,
+    /// How long files that people send are kept. Without it, the policy `retention.attachmentMs` applies.
+    pub telegram_attachment_retention: Option<Millis>,
 }
 
 /// The config in force.
@@ -56,28 +55,28 @@ pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
 ///
 /// # Errors
 /// 422 naming the field at fault; nothing is written then.
-pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
-    let system_prompt = config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned());
-    let config = MessageConfig { system_prompt, ..config.clone() };
-    if let Some(prompt) = &config.system_prompt {
-        let fits = prompt.chars().count() <= SYSTEM_PROMPT_CHARS_MAX && !prompt.is_empty();
+pub async fn set(app: &App, config: MessageConfig) -> Result<(), AppError> {
+    let system_prompt = config.system_prompt.map(|prompt| prompt.trim().to_owned());
+    if let Some(prompt) = &system_prompt {
+        let fits = prompt.chars().count() <= MAX_SYSTEM_PROMPT_CHARS && !prompt.is_empty();
         if !fits {
             let detail = format!(
-                "systemPrompt must be 1 to {SYSTEM_PROMPT_CHARS_MAX} characters and not blank; leave it out for none"
+                "systemPrompt must be 1 to {MAX_SYSTEM_PROMPT_CHARS} characters and not blank; leave it out for none"
             );
             return Err(Refusal::field("/systemPrompt", detail).into());
         }
     }
-    let (min, max) = (RETENTION_MIN.as_millis(), KEPT_MAX.as_millis());
-    if config.telegram_attachment_retention_ms.is_some_and(|ms| !(min..=max).contains(&ms)) {
+    let retention = config.telegram_attachment_retention;
+    if retention.is_some_and(|kept| !(MIN_RETENTION..=MAX_KEPT).contains(&kept)) {
+        let (min, max) = (MIN_RETENTION.as_millis(), MAX_KEPT.as_millis());
         let detail = format!("telegramAttachmentRetentionMs must be a whole number from {min} to {max}");
         return Err(Refusal::field("/telegramAttachmentRetentionMs", detail).into());
     }
-    let value = serde_json::to_value(&config)
-        .map_err(|source| AppError::Unreadable { what: "the message config", source })?;
-    let fields = value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
+    let prompt = system_prompt.map(|prompt| (SYSTEM_PROMPT.to_owned(), Value::from(prompt)));
+    let retention = retention.map(|kept| (RETENTION.to_owned(), Value::from(kept.as_millis())));
+    let fields: BTreeMap<String, Value> = prompt.into_iter().chain(retention).collect();
     policies::change(app, |mut stored| {
-        stored.insert(GROUP.to_owned(), fields.clone().collect());
+        stored.insert(GROUP.to_owned(), fields.clone());
         Ok((stored, ()))
     })
     .await
@@ -89,14 +88,9 @@ impl MessageConfig {
     pub(crate) fn of(stored: &Overrides) -> Self {
         let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name));
         Self {
-            system_prompt: field("systemPrompt").and_then(Value::as_str).map(str::to_owned),
-            telegram_attachment_retention_ms: field("telegramAttachmentRetentionMs").and_then(Value::as_u64),
+            system_prompt: field(SYSTEM_PROMPT).and_then(Value::as_str).map(str::to_owned),
+            telegram_attachment_retention: field(RETENTION).and_then(Value::as_u64).map(Millis::new),
         }
-    }
-
-    /// How long files that people send are kept, where the config says so.
-    pub(crate) fn telegram_attachment_retention(&self) -> Option<Millis> {
-        self.telegram_attachment_retention_ms.map(Millis::new)
     }
 
     /// A payload as a worker is handed it.

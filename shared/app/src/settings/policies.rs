@@ -4,31 +4,28 @@ use std::collections::BTreeMap;
 
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
-use af_domain::time::Millis;
 use af_store::conversation::Commit;
-use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use crate::settings::message_config::{self, MessageConfig};
 use crate::{App, AppError};
 
 const DOCUMENT: &str = "policies";
 /// How much of an unknown name is repeated to the caller; the longest of ours has half as many characters.
-const NAME_CHARS_MAX: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 /// Times a change is made anew because somebody else changed other fields meanwhile; operators are few.
-const CHANGE_TRIES_MAX: usize = 5;
+const MAX_CHANGE_TRIES: usize = 5;
 
 /// Overrides as they are stored and sent: group → field → value.
 pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// One field, as it is shown.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug)]
 pub struct FieldView {
     /// The value in force.
-    pub value: Value,
+    pub value: Setting,
     /// The value when nothing overrides it.
-    pub default: Value,
+    pub default: Setting,
     /// What it accepts.
     pub accepts: String,
 }
@@ -51,17 +48,6 @@ pub(crate) struct Settings {
 /// When they cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
-}
-
-/// The policies in force less than `age` ago.
-///
-/// # Errors
-/// When they must be read and cannot be.
-pub(crate) async fn in_force_within(app: &App, age: Millis) -> Result<Policies, AppError> {
-    match app.settings.get_within(&(), app.now(), age) {
-        Some(settings) => Ok(settings.policies),
-        None => in_force(app).await,
-    }
 }
 
 /// All settings in force.
@@ -111,7 +97,7 @@ pub(crate) async fn change<T>(
     app: &App,
     decide: impl Fn(Overrides) -> Result<(Overrides, T), Refusal>,
 ) -> Result<T, AppError> {
-    for _ in 0..CHANGE_TRIES_MAX {
+    for _ in 0..MAX_CHANGE_TRIES {
         let before = app.store.config_to_change(DOCUMENT).await?;
         let (after, decided) = decide(parsed(before.as_deref())?)?;
         let json = serde_json::to_string(&after)
@@ -152,7 +138,7 @@ fn check_names(changes: &Overrides) -> Result<(), PolicyError> {
 
 /// A name that the caller made up, and that may be as long as the body.
 fn shortened(name: &str) -> String {
-    name.chars().take(NAME_CHARS_MAX).collect()
+    name.chars().take(MAX_NAME_CHARS).collect()
 }
 
 fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
@@ -199,21 +185,13 @@ fn view_of(policies: &Policies) -> PoliciesView {
     let mut view = PoliciesView::new();
     for field in FIELDS {
         let shown = FieldView {
-            value: as_json((field.get)(policies)),
-            default: as_json((field.get)(&defaults)),
+            value: (field.get)(policies),
+            default: (field.get)(&defaults),
             accepts: field.bounds.describe(),
         };
         view.entry(field.group).or_default().insert(field.name, shown);
     }
     view
-}
-
-fn as_json(setting: Setting) -> Value {
-    match setting {
-        Setting::Number(n) => Value::from(n),
-        Setting::Ratio(r) => Value::from(r),
-        Setting::Word(w) => Value::from(w),
-    }
 }
 
 #[cfg(test)]
@@ -225,11 +203,11 @@ mod tests {
         let overrides =
             serde_json::from_str(r#"{"queue": {"onRetry": "overtake"}, "scaling": {"maxWorkers": 8}}"#);
         let policies = with_overrides(&overrides.unwrap()).unwrap();
-        assert_eq!(policies.scaling.workers_max, 8);
+        assert_eq!(policies.scaling.max_workers, 8);
         assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);
         let view = view_of(&policies);
-        assert_eq!(view["queue"]["onRetry"].value, "overtake");
-        assert_eq!(view["queue"]["onRetry"].default, "block");
+        assert_eq!(view["queue"]["onRetry"].value, Setting::Word("overtake"));
+        assert_eq!(view["queue"]["onRetry"].default, Setting::Word("block"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::settings::public_url;
 use crate::{App, AppError};
 
 /// Most bytes of a secret: Secrets Manager's own limit.
-const SECRET_BYTES_MAX: usize = 65_536;
+const MAX_SECRET_BYTES: usize = 65_536;
 
 /// Imports or rotates a secret; answers its new version.
 ///
@@ -17,8 +17,8 @@ const SECRET_BYTES_MAX: usize = 65_536;
 /// A refusal when the value is empty or too large, or is no URL where one is needed.
 pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String, AppError> {
     let bytes = value.expose_secret().len();
-    if bytes == 0 || bytes > SECRET_BYTES_MAX {
-        let detail = format!("plaintextValue must be 1 to {SECRET_BYTES_MAX} bytes");
+    if bytes == 0 || bytes > MAX_SECRET_BYTES {
+        let detail = format!("plaintextValue must be 1 to {MAX_SECRET_BYTES} bytes");
         return Err(Refusal::field("/plaintextValue", detail).into());
     }
     public_url::check(name, &value)?;

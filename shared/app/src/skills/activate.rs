@@ -5,7 +5,7 @@ use af_domain::skill::{Release, ReleaseChannel, Skill};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{CHANGE_TRIES_MAX, change, changeable, no_version, stamp};
+use super::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
 use crate::{App, AppError};
 
 /// Releases a version on a channel, in place of the one that is active there.
@@ -21,7 +21,7 @@ pub async fn activate(
     actor: &str,
 ) -> Result<Skill, AppError> {
     let stamp = stamp(app, actor)?;
-    for _ in 0..CHANGE_TRIES_MAX {
+    for _ in 0..MAX_CHANGE_TRIES {
         let (before, known) =
             tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
         let before = changeable(before, slug)?;

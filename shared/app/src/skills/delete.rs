@@ -12,13 +12,13 @@ use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 use futures::future::try_join_all;
 
-use super::{CHANGE_TRIES_MAX, change, no_skill};
+use super::{MAX_CHANGE_TRIES, change, no_skill};
 use crate::{App, AppError};
 
 /// Versions removed at the same time.
 const AT_ONCE: usize = 20;
 /// Rounds of one call: 1 000 versions, which take some seconds of the 29 that a call has.
-const ROUNDS_MAX: usize = 50;
+const MAX_ROUNDS: usize = 50;
 /// When to call again for the rest.
 const AGAIN_AFTER: Millis = Millis::from_secs(1);
 
@@ -28,7 +28,7 @@ const AGAIN_AFTER: Millis = Millis::from_secs(1);
 /// 404 when there is none; 503 when it had so many versions that some are left for another call.
 pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
     mark(app, slug).await?;
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..MAX_ROUNDS {
         let versions = app.store.skill_versions(slug, AT_ONCE as i32, None).await?;
         if versions.is_empty() {
             // Refused when another call has come before: it is gone.
@@ -44,7 +44,7 @@ pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
 }
 
 async fn mark(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
-    for _ in 0..CHANGE_TRIES_MAX {
+    for _ in 0..MAX_CHANGE_TRIES {
         let before = app.store.skill(slug).await?.ok_or_else(|| no_skill(slug))?;
         if before.status == SkillStatus::Deleting {
             return Ok(());

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::bundle::{Bundle, GivenFile};
-use af_domain::skill::{Deployed, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
+use af_domain::skill::{DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{CHANGE_TRIES_MAX, change, changeable, check_text, manifest, stamp};
+use super::{MAX_CHANGE_TRIES, change, changeable, check_text, manifest, stamp};
 use crate::{App, AppError};
 
 /// Most characters of a display name.
-const NAME_CHARS_MAX: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 /// Most characters of a description.
-const DESCRIPTION_CHARS_MAX: usize = 2_000;
+const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// Most characters of an entry point, which is a name in a script.
-const ENTRY_POINT_CHARS_MAX: usize = 100;
+const MAX_ENTRY_POINT_CHARS: usize = 100;
 
 /// What is deployed.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppE
             skill.active.insert(channel, release.clone());
         }
     };
-    for _ in 0..CHANGE_TRIES_MAX {
+    for _ in 0..MAX_CHANGE_TRIES {
         let reads = (app.store.skill(&slug), app.store.skill_version(&slug, &release.edition.version));
         let (before, known) = tokio::try_join!(reads.0, reads.1)?;
         let before = before.map(|skill| changeable(Some(skill), &slug)).transpose()?;
@@ -99,14 +99,14 @@ pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppE
 
 fn check_texts(request: &Deploy) -> Result<(), Refusal> {
     if let Some(name) = &request.display_name {
-        check_text("displayName", name, 1, NAME_CHARS_MAX)?;
+        check_text("displayName", name, 1, MAX_NAME_CHARS)?;
     }
     let description = request.description.as_deref().unwrap_or_default();
-    if description.chars().count() > DESCRIPTION_CHARS_MAX {
-        let detail = format!("description must be at most {DESCRIPTION_CHARS_MAX} characters");
+    if description.chars().count() > MAX_DESCRIPTION_CHARS {
+        let detail = format!("description must be at most {MAX_DESCRIPTION_CHARS} characters");
         return Err(Refusal::field("/description", detail));
     }
-    check_text("entryPoint", &request.entry_point, 1, ENTRY_POINT_CHARS_MAX)
+    check_text("entryPoint", &request.entry_point, 1, MAX_ENTRY_POINT_CHARS)
 }
 
 /// A version never changes.
@@ -141,8 +141,8 @@ fn is_there(before: &Skill, after: &Skill) -> bool {
     before.active == after.active && asked(before) == asked(after)
 }
 
-fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> Deployed {
-    Deployed {
+fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> DeployedVersion {
+    DeployedVersion {
         edition: release.edition.clone(),
         files: u32::try_from(bundle.files().len()).unwrap_or(u32::MAX),
         deployed: release.released.clone(),

@@ -2,7 +2,7 @@
 
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::bundle::SkillFile;
-use af_domain::skill::{Deployed, ReleaseChannel, Skill};
+use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
 
 use super::{no_skill, no_version};
 use crate::{App, AppError};
@@ -11,7 +11,7 @@ use crate::{App, AppError};
 #[derive(Debug)]
 pub struct VersionView {
     /// The version.
-    pub deployed: Deployed,
+    pub deployed: DeployedVersion,
     /// The channels whose active release it is.
     pub active_on: Vec<ReleaseChannel>,
 }
@@ -66,7 +66,7 @@ pub async fn version(
     Ok((view(&skill, deployed), files.ok_or_else(|| no_version(slug, version))?))
 }
 
-fn view(skill: &Skill, deployed: Deployed) -> VersionView {
+fn view(skill: &Skill, deployed: DeployedVersion) -> VersionView {
     let active = skill.active.iter().filter(|(_, release)| release.edition.is_same_as(&deployed.edition));
     let active_on = active.map(|(channel, _)| *channel).collect();
     VersionView { deployed, active_on }

@@ -7,12 +7,11 @@ use af_domain::skill::bundle::{SkillFile, sha256};
 use af_domain::skill::channel::Channel;
 use af_domain::skill::{Edition, LAYOUT_VERSION, MANAGED_BY, MARKER, ReleaseChannel};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::{App, AppError};
 
 /// Times the channel is read anew because a skill was deleted while its files were read.
-const READ_TRIES_MAX: usize = 3;
+const MAX_READ_TRIES: usize = 3;
 /// The one workspace there is.
 pub(crate) const WORKSPACE_ID: &str = "default";
 
@@ -29,8 +28,7 @@ pub enum Fetched {
 }
 
 /// All skills of a channel.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Manifest {
     /// How the skills lie on a worker.
     pub layout_version: &'static str,
@@ -46,28 +44,35 @@ pub struct Manifest {
     pub skills: Vec<ManifestSkill>,
 }
 
-/// A skill in a manifest.
-#[derive(Debug, Serialize, ToSchema)]
+/// A skill in a manifest. It serializes to the same JSON as the wire type, so that [`answer_bytes`] can measure it.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestSkill {
-    slug: String,
-    version: String,
-    module_format: &'static str,
-    entry_point: String,
-    /// SHA-256 of the bundle, which does not count the marker file.
-    sha256: String,
-    /// Its folder among the worker's skills.
-    skill_dir_name: String,
-    /// In the order of the bundle, and the marker file.
-    files: Vec<ManifestFile>,
+    /// The skill.
+    pub slug: String,
+    /// The released version.
+    pub version: String,
+    /// `esm` or `cjs`.
+    pub module_format: &'static str,
+    /// The export that runs the skill.
+    pub entry_point: String,
+    /// SHA-256 of the bundle, without the marker file.
+    pub sha256: String,
+    /// The name of the skill's folder on a worker.
+    pub skill_dir_name: String,
+    /// The files of the bundle, in the order of the bundle, and then the marker file.
+    pub files: Vec<ManifestFile>,
 }
 
 /// A file in a manifest.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct ManifestFile {
-    path: String,
-    content: String,
-    sha256: String,
+    /// The path in the skill's folder.
+    pub path: String,
+    /// The text.
+    pub content: String,
+    /// SHA-256 of the text.
+    pub sha256: String,
 }
 
 /// The file in a skill's folder that says whose it is.
@@ -91,7 +96,7 @@ pub async fn manifest(
     name: ReleaseChannel,
     known: impl Fn(&str) -> bool,
 ) -> Result<Fetched, AppError> {
-    for _ in 0..READ_TRIES_MAX {
+    for _ in 0..MAX_READ_TRIES {
         let channel = app.store.skill_channel(name).await?;
         let manifest_version = version_of(&channel);
         if known(&manifest_version) {

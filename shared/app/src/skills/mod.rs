@@ -15,7 +15,7 @@ pub use delete::delete;
 pub use deploy::{Deploy, deploy};
 pub use list::{VersionView, get, list, version, versions};
 pub(crate) use manifest::WORKSPACE_ID;
-pub use manifest::{Fetched, Manifest, manifest};
+pub use manifest::{Fetched, Manifest, ManifestFile, ManifestSkill, manifest};
 pub use status::set_status;
 
 use af_domain::ids::{SkillSlug, SkillVersion};
@@ -27,13 +27,13 @@ use crate::{App, AppError};
 
 /// Times a change is decided anew because somebody changed the skill or its channel meanwhile. Operators are few, but
 /// a pipeline may deploy many skills to one channel at once.
-const CHANGE_TRIES_MAX: usize = 10;
+const MAX_CHANGE_TRIES: usize = 10;
 /// Most characters of the name of who does something.
-const ACTOR_CHARS_MAX: usize = 100;
+const MAX_ACTOR_CHARS: usize = 100;
 
 /// Who does something, now.
 fn stamp(app: &App, actor: &str) -> Result<Stamp, Refusal> {
-    check_text("actor", actor, 1, ACTOR_CHARS_MAX)?;
+    check_text("actor", actor, 1, MAX_ACTOR_CHARS)?;
     Ok(Stamp { at: app.now(), by: actor.to_owned() })
 }
 

@@ -5,7 +5,7 @@ use af_domain::skill::{ReleaseChannel, Skill, SkillStatus};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{CHANGE_TRIES_MAX, change, changeable, stamp};
+use super::{MAX_CHANGE_TRIES, change, changeable, stamp};
 use crate::{App, AppError};
 
 /// Disables or enables a skill.
@@ -15,7 +15,7 @@ use crate::{App, AppError};
 pub async fn set_status(app: &App, slug: &SkillSlug, enabled: bool, actor: &str) -> Result<Skill, AppError> {
     let stamp = stamp(app, actor)?;
     let status = if enabled { SkillStatus::Active } else { SkillStatus::Disabled };
-    for _ in 0..CHANGE_TRIES_MAX {
+    for _ in 0..MAX_CHANGE_TRIES {
         let before = changeable(app.store.skill(slug).await?, slug)?;
         if before.status == status {
             return Ok(before);

@@ -17,7 +17,7 @@ use crate::{App, AppError};
 /// When to ask again while Telegram cannot be reached.
 const RETRY_AFTER: Millis = Millis::from_secs(10);
 /// Connections that Telegram may keep to a webhook: enough for a busy bot, few enough not to be a storm.
-const CONNECTIONS_MAX: u8 = 40;
+const MAX_CONNECTIONS: u8 = 40;
 
 /// A webhook as Telegram sees it.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ pub async fn configure_webhook(
         url: &url,
         secret_token: &secret,
         allowed_updates: ALLOWED_UPDATES,
-        max_connections: CONNECTIONS_MAX,
+        max_connections: MAX_CONNECTIONS,
     };
     let set = match api.set_webhook(&webhook).await {
         Err(TelegramError::Unauthorized) => {

@@ -86,7 +86,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
         payload: payload(message, chat),
         priority: None,
         scheduled_for: None,
-        attempts_max: None,
+        max_attempts: None,
     };
     match enqueue(app, request).await {
         Ok(accepted) => Ok(Handled::Enqueued { message: accepted.message, duplicate: accepted.duplicate }),

@@ -1,13 +1,13 @@
 //! The hydration bundle: everything a worker needs for one message, in one answer.
 
 use af_domain::agent::AgentProfile;
-use af_domain::context::{ContextBudget, HISTORY_ANSWER_BYTES_MAX};
+use af_domain::context::{ContextBudget, MAX_HISTORY_ANSWER_BYTES};
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{ConversationKey, HistoryCursor, SecretRef};
 use af_domain::message::{HistoryEntry, Message, Payload, PendingToolCall};
 use af_domain::policy::Policies;
 use af_store::StoreError;
-use af_store::conversation::{History, Stretch};
+use af_store::conversation::{History, HistoryRange};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -70,14 +70,14 @@ pub(crate) async fn context(
 ) -> Result<Context, StoreError> {
     let hydration = &policies.hydration;
     let budget = ContextBudget::new(
-        hydration.context_messages_max,
-        hydration.context_tokens_max,
-        HISTORY_ANSWER_BYTES_MAX,
+        hydration.max_context_messages,
+        hydration.max_context_tokens,
+        MAX_HISTORY_ANSWER_BYTES,
     );
     let mut since = since.filter(|s| &s.conversation == key);
     // At most twice: without a cursor there is nothing before it to replace.
     loop {
-        let history = app.store.history(key, Stretch { since, before: None }, budget.clone()).await?;
+        let history = app.store.history(key, HistoryRange { since, before: None }, budget.clone()).await?;
         if !history.replaces_older {
             let since = since.filter(|_| history.older.is_none()).cloned();
             return Ok(Context { history, since });

@@ -11,7 +11,6 @@ use af_domain::worker::DrainReason;
 use af_store::StoreError;
 use af_store::conversation::Commit;
 
-use super::looking::{Offer, others};
 use crate::conversations::repair::examine;
 use crate::pool::lifecycle::drain;
 use crate::settings::message_config;
@@ -43,12 +42,6 @@ impl<'a> Wanted<'a> {
     pub const fn by(worker: &'a WorkerId, policies: &'a Policies) -> Self {
         let passed_over = AtomicBool::new(false);
         Self { worker, hydrate: false, since: None, policies, restores_at_boot: false, passed_over }
-    }
-
-    /// The same under these policies.
-    pub fn under(&self, policies: &'a Policies) -> Self {
-        let passed_over = AtomicBool::new(self.passed_over.load(Ordering::Relaxed));
-        Self { policies, passed_over, ..*self }
     }
 }
 
@@ -121,18 +114,9 @@ async fn has_begun_without_files(
     Ok(now?.as_ref().is_some_and(lacks) && !kept?.is_empty())
 }
 
-/// A message of a conversation that nobody owns; the worker becomes its owner. What the first look left out is looked at
-/// only when that had nothing to win.
-pub(super) async fn free(app: &App, wanted: &Wanted<'_>, offer: Offer) -> Result<Option<Claim>, AppError> {
-    let Offer { candidates, unseen, .. } = offer;
-    if let Some(claim) = one_of(app, wanted, candidates).await? {
-        return Ok(Some(claim));
-    }
-    one_of(app, wanted, others(app, unseen, wanted.policies).await?).await
-}
-
-/// One of these conversations: of the highest priority that has any, any.
-async fn one_of(
+/// A message of one of these conversations, none of which has an owner; the worker becomes its owner. A random one among
+/// those of the highest priority is tried first.
+pub(super) async fn one_of(
     app: &App,
     wanted: &Wanted<'_>,
     mut candidates: Vec<ReadyConversation>,
@@ -207,7 +191,7 @@ async fn claimable(
                 repairs.extend(repaired.map(|repaired| (conversation, repaired)));
             }
             // Listed although it is not free: every free worker would try it in vain.
-            _ if conversation.is_listed_by_mistake(now) => mistakes.push(conversation.key),
+            _ if conversation.is_indexed_by_mistake(now) => mistakes.push(conversation.key),
             _ => {}
         }
     }

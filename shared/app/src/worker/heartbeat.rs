@@ -2,7 +2,7 @@
 
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
-use af_store::conversation::Held;
+use af_store::conversation::LeaseRef;
 
 use super::{Control, in_words};
 use crate::settings::policies;
@@ -40,7 +40,7 @@ pub async fn heartbeat(
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let progress = progress.map(|p| in_words(p, PROGRESS_CHARS_MAX));
-    let held = Held { lease, message: Some(message), worker };
+    let held = LeaseRef { lease, message: Some(message), worker };
     let next_heartbeat = policies.lease.heartbeat_interval;
     let kept = app.store.heartbeat_if_leased(&held, progress.as_deref(), now, &policies).await?;
     Ok(match kept {

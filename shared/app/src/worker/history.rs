@@ -3,7 +3,7 @@
 use af_domain::ids::{ConversationId, LeaseId, WorkerId};
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};
 use af_domain::refusal::{Code, Refusal};
-use af_store::conversation::{Append, Held};
+use af_store::conversation::{Append, LeaseRef};
 use af_store::conversation_key;
 
 use crate::error::stale_lease;
@@ -52,10 +52,10 @@ pub async fn append(
     if lease.parts().conversation != conversation_key(conversation) {
         return Err(stale_lease());
     }
-    let held = Held { lease, message: None, worker };
+    let held = LeaseRef { lease, message: None, worker };
     match app.store.append_if_leased(&held, ordinal, &entries, pending_tool_calls).await? {
         Append::Done => Ok(()),
-        Append::NotHeld => Err(stale_lease()),
+        Append::LeaseLost => Err(stale_lease()),
         Append::OutOfOrder { expected } => {
             let detail =
                 format!("this lease has {expected} entries; send the next ones with ordinal {expected}");

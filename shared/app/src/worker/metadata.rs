@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::refusal::Refusal;
-use af_store::conversation::{Attach, Held};
+use af_store::conversation::{Attach, LeaseRef};
 
 use super::hydrate::held_by;
 use crate::error::stale_lease;
@@ -36,7 +36,7 @@ pub async fn attach(
         Some(lease) => lease.clone(),
         None => lease_on(app, worker, message).await?.ok_or_else(stale_lease)?,
     };
-    let held = Held { lease: &lease, message: Some(message), worker };
+    let held = LeaseRef { lease: &lease, message: Some(message), worker };
     for _ in 0..TRIES_MAX {
         let Some(before) = app.store.attached(message).await? else { return Err(stale_lease()) };
         let mut after = before.clone();
@@ -44,7 +44,7 @@ pub async fn attach(
         check(&after)?;
         match app.store.attach_if_leased(&held, message, &before, &after).await? {
             Attach::Done => return Ok(()),
-            Attach::NotHeld => return Err(stale_lease()),
+            Attach::LeaseLost => return Err(stale_lease()),
             Attach::Stale => {}
         }
     }

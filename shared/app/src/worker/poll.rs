@@ -2,14 +2,14 @@
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::{ConversationId, ConversationKey, HistoryCursor, WorkerId};
-use af_domain::policy::{Policies, SIGN_OF_LIFE_EVERY};
+use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 
 use super::claiming::{self, Wanted};
-use super::looking::{self, Idler, Offer};
+use super::ready::{is_any_ready, ready_now};
 use super::{Control, assignment};
 use crate::pool::lifecycle::{FinalSnapshot, finish_drain};
 use crate::settings::policies;
@@ -18,8 +18,6 @@ use crate::{App, AppError};
 
 /// Times a release is decided anew when others change the conversation meanwhile.
 const RELEASE_TRIES_MAX: usize = 3;
-/// How old the policies may be that a waiting worker looks for work by: somebody reads them anew with each sign of life.
-const POLICIES_GOOD_FOR: Millis = Millis::new(2 * SIGN_OF_LIFE_EVERY.as_millis());
 
 /// What a worker asks.
 #[derive(Debug, Clone, Default)]
@@ -62,8 +60,7 @@ pub struct Polled {
 /// # Errors
 /// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
-    let idler = app.idlers.get(worker, app.now());
-    let policies = policies_for(app, worker, idler.is_some() && request.conversation.is_none()).await?;
+    let policies = policies::in_force(app).await?;
     let wanted = Wanted {
         hydrate: request.hydrate,
         since: request.since.as_ref(),
@@ -77,17 +74,7 @@ pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled
             return as_owner(app, &wanted, owned, request.busy).await;
         }
     }
-    as_free(app, &wanted, request, idler).await
-}
-
-/// The policies to look for work by. Those of a worker without a conversation whose last poll found nothing may be a
-/// little older than its sign of life: it reads them anew with the poll that writes that one, whose answer saves reading its
-/// row, so that no poll reads more than a unit. What it finds is claimed under those that are in force then.
-async fn policies_for(app: &App, worker: &WorkerId, waits: bool) -> Result<Policies, AppError> {
-    if waits && app.signs_of_life.get(worker, app.now()).is_some() {
-        return policies::in_force_within(app, POLICIES_GOOD_FOR).await;
-    }
-    policies::in_force(app).await
+    as_free(app, &wanted, request).await
 }
 
 /// The worker's conversation: read, or written once a minute as a sign of life, whose answer serves as well.
@@ -142,27 +129,22 @@ pub(super) async fn is_wanted(
     quiet: &Conversation,
     policies: &Policies,
 ) -> Result<bool, AppError> {
-    if looking::somebody_waits(app, policies).await? {
+    if is_any_ready(app, policies).await? {
         return Ok(true);
     }
     app.store.ask_to_switch_if_owned(quiet, false).await?;
     Ok(false)
 }
 
-async fn as_free(
-    app: &App,
-    wanted: &Wanted<'_>,
-    request: &Poll,
-    idler: Option<Idler>,
-) -> Result<Polled, AppError> {
+async fn as_free(app: &App, wanted: &Wanted<'_>, request: &Poll) -> Result<Polled, AppError> {
     let now = app.now();
-    let offer = async {
+    let candidates = async {
         match request.busy {
-            true => Ok(Offer::NONE),
-            false => looking::offer(app, idler.as_ref(), wanted.policies).await,
+            true => Ok(Vec::new()),
+            false => ready_now(app, wanted.policies).await,
         }
     };
-    let (row, offer) = tokio::join!(row_of(app, wanted.worker, idler.is_some()), offer);
+    let (row, candidates) = tokio::join!(row_of(app, wanted.worker), candidates);
     let Some(row) = row? else { return Ok(gone(wanted.policies)) };
     match row.status {
         WorkerStatus::Active => {}
@@ -176,15 +158,6 @@ async fn as_free(
         WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => return Ok(gone(wanted.policies)),
     }
     let own = own_of(app, &row).await?;
-    let offer = offer.map(|offer| offer.narrowed_for(&row, idler.as_ref(), wanted.policies, now));
-    let in_force;
-    let wanted = match own.is_some() || offer.as_ref().is_ok_and(|offer| !offer.is_empty()) {
-        true => {
-            in_force = policies::in_force(app).await?;
-            &wanted.under(&in_force)
-        }
-        false => wanted,
-    };
     if let Some(conversation) = own {
         let lets_go = request.release && request.conversation.as_ref() == Some(&conversation.id);
         if !lets_go || !let_go(app, wanted, &row, conversation.clone(), request.discard).await? {
@@ -192,27 +165,22 @@ async fn as_free(
         }
     }
     if !request.busy {
-        let offer = offer?;
-        let in_vain = offer.in_vain(&row);
-        if let Some((job, bundle)) = claiming::free(app, wanted, offer).await? {
+        if let Some((job, bundle)) = claiming::one_of(app, wanted, candidates?).await? {
             // The claim was a sign of life, too.
             app.signs_of_life.put(wanted.worker.clone(), (), now);
-            app.idlers.forget(wanted.worker);
             let conversation = job.conversation.clone();
             return Ok(answer(Control::default(), Some((job, bundle)), &conversation, wanted.policies, now));
         }
-        app.idlers.put(wanted.worker.clone(), in_vain, now);
         claiming::make_way(app, wanted).await?;
     }
     still_here(app, wanted.worker).await?;
     Ok(idle(Control::default(), row.quiet_since, wanted.policies, now))
 }
 
-/// The worker's row. Of one whose last poll found nothing it is written once a minute as a sign of life, whose answer
-/// serves as well; any other claims more likely than not, which is a sign of life that costs nothing.
-async fn row_of(app: &App, worker: &WorkerId, is_idle: bool) -> Result<Option<Worker>, AppError> {
+/// The worker's row: read, or written once a minute as a sign of life, whose answer serves as well.
+async fn row_of(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
     let now = app.now();
-    if !is_idle || app.signs_of_life.get(worker, now).is_some() {
+    if app.signs_of_life.get(worker, now).is_some() {
         return match app.store.worker(worker).await? {
             // It may have been registered a moment ago.
             None => Ok(app.store.worker_now(worker).await?),

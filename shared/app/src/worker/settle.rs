@@ -1,6 +1,6 @@
 //! Complete and fail: how a worker ends a message.
 
-use af_domain::conversation::{Failure, NotHeld, Outcome};
+use af_domain::conversation::{Failure, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
@@ -60,7 +60,7 @@ pub async fn complete(
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.
         Completed::Done | Completed::Cancelled => Ok(()),
-        Completed::NotHeld(_) => Err(stale_lease()),
+        Completed::LeaseLost(_) => Err(stale_lease()),
     }
 }
 
@@ -138,10 +138,10 @@ async fn give_back(
         };
         let back = match back {
             Ok(back) => back,
-            Err(NotHeld::Settled(outcome)) => return failed(outcome),
-            Err(NotHeld::Stale) => return Err(stale_lease()),
+            Err(LeaseError::AlreadyEnded(outcome)) => return failed(outcome),
+            Err(LeaseError::Stale) => return Err(stale_lease()),
         };
-        match app.store.give_back_if_unchanged(&conversation, &back, false, now, &policies).await {
+        match app.store.fail_if_unchanged(&conversation, &back, false, now, &policies).await {
             Ok(Commit::Done) => return failed(back.outcome),
             Ok(Commit::Stale) => {}
             // The message does not exist any more: there is nothing that could be given back.

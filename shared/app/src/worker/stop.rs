@@ -45,7 +45,7 @@ fn is_over(row: &Worker, owned: Option<&Conversation>, now: Timestamp, policies:
     if row.is_stale(row.seen_at.max(on_conversation), now, policies) {
         return true;
     }
-    if policies.scaling.idle_workers_min > 0 {
+    if policies.scaling.min_idle_workers > 0 {
         return false;
     }
     let busy = owned.is_some_and(|c| c.is_busy(now, policies));

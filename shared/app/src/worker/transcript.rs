@@ -3,8 +3,8 @@
 use af_domain::ids::{ConversationId, LeaseId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::refusal::Refusal;
-use af_domain::transcript::{Place, place};
-use af_store::conversation::{Append, Held};
+use af_domain::transcript::{AppendPosition, append_position};
+use af_store::conversation::{Append, LeaseRef};
 use af_store::conversation_key;
 
 use super::history::{ENTRIES_MAX, check_entries};
@@ -63,12 +63,12 @@ async fn write(
             return Ok(false);
         };
         let (stands, count) = app.store.entries_of_lease(&lease.id.parts(), ENTRIES_MAX as u64).await?;
-        let Place::From(from) = place(&stands, said) else { return Ok(!said.is_empty()) };
+        let AppendPosition::From(from) = append_position(&stands, said) else { return Ok(!said.is_empty()) };
         let from = count - (stands.len() - from) as u64;
-        let held = Held { lease: &lease.id, message: Some(&lease.entry.message), worker };
+        let held = LeaseRef { lease: &lease.id, message: Some(&lease.entry.message), worker };
         match app.store.rewrite_if_leased(&held, from, count, said).await? {
             Append::Done => return Ok(true),
-            Append::NotHeld => return Ok(false),
+            Append::LeaseLost => return Ok(false),
             Append::OutOfOrder { .. } => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Values that were read a moment ago.
+//! A cache of secret values.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
 use secrecy::SecretString;
 
-/// How long a value is good for: a rotation is noticed after that at the latest.
-const VALUE_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
+/// How long a value is cached. A rotation is noticed after this time at the latest.
+const VALUE_TTL: Millis = Millis::from_secs(5 * 60);
 
-/// How long an absence is good for: short, because the usual next step is that somebody imports the secret.
-const ABSENCE_GOOD_FOR: Millis = Millis::from_secs(30);
+/// How long an absence is cached. It is short, because the usual next step is an import of the secret.
+const ABSENCE_TTL: Millis = Millis::from_secs(30);
 
-/// How many secrets are kept. A deployment has a few per agent; the bound keeps a list of made-up refs from
-/// filling the function's memory.
-const ENTRIES_MAX: usize = 2_000;
+/// Most cached secrets. A deployment has a few per agent. The limit prevents made-up refs from filling the
+/// function's memory.
+const MAX_ENTRIES: usize = 2_000;
 
-/// What is known, and since when.
+/// Cached values and absences, each with its read time.
 #[derive(Default)]
 pub(super) struct Cache {
     entries: HashMap<SecretRef, Entry>,
@@ -29,45 +29,45 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_good(&self, now: Timestamp) -> bool {
-        let good_for = if self.value.is_some() { VALUE_GOOD_FOR } else { ABSENCE_GOOD_FOR };
-        now.since(self.read_at) < good_for
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let ttl = if self.value.is_some() { VALUE_TTL } else { ABSENCE_TTL };
+        now.since(self.read_at) < ttl
     }
 }
 
 impl Cache {
-    /// What is known of `secret` at `now`: a value, `Some(None)` for its absence, or nothing.
+    /// Returns the cached value or absence of `secret` at `now`; `None` if it is not cached.
     pub(super) fn get(&self, secret: &SecretRef, now: Timestamp) -> Option<Option<SecretString>> {
-        self.entries.get(secret).filter(|entry| entry.is_good(now)).map(|entry| entry.value.clone())
+        self.entries.get(secret).filter(|entry| entry.is_fresh(now)).map(|entry| entry.value.clone())
     }
 
-    /// How often something was forgotten; asked before a read, told again with [`Cache::keep`].
+    /// The number of invalidations. A reader passes it to [`Cache::keep`] after its read.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Keeps what was read, unless something was forgotten since `seen`: then it may have been read before the
-    /// change that made somebody forget.
+    /// Caches a value that was read, unless a secret was invalidated since `seen`: the value may then be
+    /// older than the change that caused the invalidation.
     pub(super) fn keep(&mut self, secret: SecretRef, value: Option<SecretString>, now: Timestamp, seen: u64) {
         if self.changes != seen {
             return;
         }
-        if self.entries.len() >= ENTRIES_MAX && !self.entries.contains_key(&secret) {
+        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&secret) {
             self.make_room(now);
         }
         self.entries.insert(secret, Entry { value, read_at: now });
     }
 
-    /// Forgets `secret`.
+    /// Removes `secret` from the cache.
     pub(super) fn forget(&mut self, secret: &SecretRef) {
         self.changes += 1;
         self.entries.remove(secret);
     }
 
-    /// Drops what is out of date, and when nothing is, everything: that costs one more read each.
+    /// Drops the expired entries. If there are none, drops all entries, which costs one more read each.
     fn make_room(&mut self, now: Timestamp) {
-        self.entries.retain(|_, entry| entry.is_good(now));
-        if self.entries.len() >= ENTRIES_MAX {
+        self.entries.retain(|_, entry| entry.is_fresh(now));
+        if self.entries.len() >= MAX_ENTRIES {
             self.entries.clear();
         }
     }
@@ -95,28 +95,28 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_good_for_less_than_five_minutes() {
+    fn a_value_is_cached_for_less_than_five_minutes() {
         let cache = kept(Some("v"));
         assert_eq!(exposed(&cache, START + Millis::new(299_999)), Some(Some("v".into())));
         assert_eq!(exposed(&cache, START + Millis::new(300_000)), None);
     }
 
     #[test]
-    fn an_absence_is_good_for_less_than_thirty_seconds() {
+    fn an_absence_is_cached_for_less_than_thirty_seconds() {
         let cache = kept(None);
         assert_eq!(exposed(&cache, START + Millis::new(29_999)), Some(None));
         assert_eq!(exposed(&cache, START + Millis::new(30_000)), None);
     }
 
     #[test]
-    fn a_forgotten_value_is_unknown() {
+    fn an_invalidated_value_is_not_cached() {
         let mut cache = kept(Some("v"));
         cache.forget(&secret("a"));
         assert_eq!(exposed(&cache, START), None);
     }
 
     #[test]
-    fn what_was_read_before_a_change_is_not_kept() {
+    fn a_value_read_before_a_change_is_not_cached() {
         let mut cache = Cache::default();
         let seen = cache.changes();
         cache.forget(&secret("a"));
@@ -125,17 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_does_not_make_values_stale() {
+    fn a_clock_set_back_does_not_expire_values() {
         assert_eq!(exposed(&kept(Some("v")), START - Millis::from_secs(60)), Some(Some("v".into())));
     }
 
     #[test]
-    fn the_cache_stays_bounded() {
+    fn the_cache_size_is_limited() {
         let mut cache = Cache::default();
-        for n in 0..3 * ENTRIES_MAX {
+        for n in 0..3 * MAX_ENTRIES {
             cache.keep(secret(&format!("s{n}")), None, START, 0);
-            assert!(cache.entries.len() <= ENTRIES_MAX);
+            assert!(cache.entries.len() <= MAX_ENTRIES);
         }
-        assert!(cache.get(&secret(&format!("s{}", 3 * ENTRIES_MAX - 1)), START).is_some());
+        assert!(cache.get(&secret(&format!("s{}", 3 * MAX_ENTRIES - 1)), START).is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! Why Secrets Manager did not do what was asked.
+//! Errors of calls to Secrets Manager.
 
 use std::error::Error;
 use std::fmt;
@@ -6,43 +6,43 @@ use std::fmt;
 use af_domain::ids::SecretRef;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-/// How many causes of a failed connection are named.
-const CAUSES_MAX: usize = 8;
+/// Most causes of a failed connection in an error message.
+const MAX_CAUSES: usize = 8;
 
-/// All that is said of an answer that is neither a result nor an error of the service: it may hold a value, and so
-/// may what its reader says of it.
-const UNREADABLE: &str = "the answer cannot be read";
+/// The message for a response that is neither a result nor a service error. The response, and the parser's
+/// error message, may contain a secret value.
+const UNREADABLE: &str = "the response could not be parsed";
 
-/// A failed call to Secrets Manager. Holds text only, put together here: the SDK's own errors carry the raw answer,
-/// which may be a value.
+/// A failed call to Secrets Manager. It contains only text from this module. The SDK's own errors contain the
+/// raw response, which may contain a secret value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// Too many calls at the moment, after the client's own retries.
+    /// Too many calls, even after the client's own retries.
     #[error("Secrets Manager throttles {operation}")]
     Throttled {
         /// The operation.
         operation: &'static str,
     },
-    /// The secret holds bytes; ours are text.
-    #[error("the secret {secret_ref} holds binary data")]
+    /// The secret contains bytes, but this system stores text.
+    #[error("the secret {secret_ref} contains binary data")]
     NotText {
-        /// Which secret.
+        /// The secret.
         secret_ref: SecretRef,
     },
-    /// Others kept creating or deleting the secret meanwhile.
-    #[error("the secret {secret_ref} kept being changed by others")]
+    /// Other callers repeatedly created or deleted the secret at the same time.
+    #[error("the secret {secret_ref} was repeatedly changed by other callers")]
     Contended {
-        /// Which secret.
+        /// The secret.
         secret_ref: SecretRef,
     },
-    /// The call failed or its answer was lost.
+    /// The call failed, or its response was lost.
     #[error("{operation} failed for {}: {message}", Subject(secret_ref))]
     Failed {
         /// The operation.
         operation: &'static str,
-        /// Which secret, unless the call was for several.
+        /// The secret, unless the call was for several secrets.
         secret_ref: Option<SecretRef>,
-        /// What Secrets Manager or the connection said.
+        /// The error message of Secrets Manager or of the connection.
         message: String,
     },
 }
@@ -75,18 +75,18 @@ impl SecretsError {
                 None => UNREADABLE.to_owned(),
             },
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-                Some(cause) => format!("no answer: {}", Chain(cause)),
-                None => "no answer".to_owned(),
+                Some(cause) => format!("no response: {}", Chain(cause)),
+                None => "no response".to_owned(),
             },
-            SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-            SdkError::ConstructionFailure(_) => "the request could not be made".to_owned(),
+            SdkError::TimeoutError(_) => "the request timed out".to_owned(),
+            SdkError::ConstructionFailure(_) => "the request could not be built".to_owned(),
             _ => UNREADABLE.to_owned(),
         };
         SecretsError::Failed { operation, secret_ref, message }
     }
 }
 
-/// Which secret a call was for.
+/// The secret of a call, for messages.
 struct Subject<'a>(&'a Option<SecretRef>);
 
 impl fmt::Display for Subject<'_> {
@@ -98,13 +98,13 @@ impl fmt::Display for Subject<'_> {
     }
 }
 
-/// A failed connection and its causes: addresses and system errors, nothing of the request.
+/// A failed connection and its causes: addresses and system errors, but nothing of the request.
 struct Chain<'a>(&'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let causes = std::iter::successors(self.0.source(), |&cause| cause.source());
-        causes.take(CAUSES_MAX).try_for_each(|cause| write!(f, ": {cause}"))
+        causes.take(MAX_CAUSES).try_for_each(|cause| write!(f, ": {cause}"))
     }
 }

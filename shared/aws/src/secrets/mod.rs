@@ -1,9 +1,10 @@
 //! Secrets: one Secrets Manager secret `<prefix>/<secretRef>` each.
 //!
-//! Values are cached for up to five minutes, so that a worker's poll does not pay for them every second; a caller
-//! whose use of a value fails with an auth error calls [`Secrets::forget`] and asks again. A secret scheduled for
-//! deletion is absent, until an import under its name restores it. Values live in [`SecretString`], which redacts
-//! its `Debug`; errors carry what Secrets Manager said, never what was sent or read.
+//! Values are cached for up to five minutes, so that a worker's poll does not pay for them every second. A
+//! caller whose use of a value fails with an authentication error calls [`Secrets::forget`] and reads again.
+//! A secret scheduled for deletion counts as absent, until an import with its name restores it. Values are
+//! [`SecretString`]s, which redact their `Debug`. Errors contain the message of Secrets Manager, never the
+//! sent or read value.
 
 mod cache;
 mod error;
@@ -21,23 +22,23 @@ use secrecy::{ExposeSecret, SecretString};
 use cache::Cache;
 pub use error::SecretsError;
 
-/// How many secrets one BatchGetSecretValue names: its own limit.
-const BATCH_MAX: usize = 20;
+/// The maximum number of secrets of one BatchGetSecretValue.
+const MAX_BATCH: usize = 20;
 
-/// How many calls an import may take. Without others in the way it needs three at most (put, restore, put);
-/// two more allow for somebody who creates or deletes the same secret meanwhile.
-const PUT_STEPS_MAX: usize = 5;
+/// How many calls an import may take. Without concurrent changes it needs three at most (put, restore, put).
+/// Two more allow for another caller that creates or deletes the same secret at the same time.
+const MAX_PUT_STEPS: usize = 5;
 
-/// The version in force.
+/// The stage of the current version.
 const CURRENT: &str = "AWSCURRENT";
-/// The version before it, which Secrets Manager keeps.
+/// The stage of the previous version, which Secrets Manager keeps.
 const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// The secret has no version to read, or does not exist.
 const NOT_FOUND: &str = "ResourceNotFoundException";
-/// What reading, changing and deleting answer for a secret that is scheduled for deletion.
+/// The error code of reads, changes and deletions of a secret that is scheduled for deletion.
 const INVALID_REQUEST: &str = "InvalidRequestException";
-/// Somebody else created the secret first.
+/// Another caller created the secret first.
 const EXISTS: &str = "ResourceExistsException";
 
 /// The secrets of one deployment. Clones share one cache.
@@ -48,43 +49,43 @@ pub struct Secrets {
     cache: Arc<Mutex<Cache>>,
 }
 
-/// What an import answers.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutSecret {
-    /// The new version's id.
+    /// The id of the new version.
     pub version: String,
-    /// Whether there was no secret of that name before; one restored from deletion was there.
+    /// Whether the secret did not exist before. A secret restored from deletion existed.
     pub created: bool,
 }
 
-/// Whether there is a secret; never its value.
+/// Whether a secret exists. It never contains the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretStatus {
-    /// Which secret.
+    /// The secret.
     pub secret_ref: SecretRef,
-    /// Whether it has a value that can be read.
+    /// Whether the secret has a readable value.
     pub has_active: bool,
-    /// The id of that value's version.
+    /// The version id of that value.
     pub version: Option<String>,
 }
 
-/// A secret that was read.
+/// The value of a secret.
 struct Found {
     value: SecretString,
     version: Option<String>,
 }
 
 impl Secrets {
-    /// Secrets under `prefix` (`agent-factory/<deployment>`), nothing cached yet.
+    /// Creates a client for the secrets under `prefix` (`agent-factory/<deployment>`), with an empty cache.
     pub fn new(client: Client, prefix: impl Into<String>) -> Self {
         Self { client, prefix: prefix.into(), cache: Arc::default() }
     }
 
-    /// The value of `secret`, if there is one; from the cache when it was read less than five minutes before `now`
-    /// (less than 30 s when there was none).
+    /// Returns the value of `secret`, if it exists. The value comes from the cache if it was read less than
+    /// five minutes before `now` (less than 30 s for an absent secret).
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer, or the secret is not text.
+    /// Returns an error if Secrets Manager does not answer, or the secret is not text.
     pub async fn get(
         &self,
         secret: &SecretRef,
@@ -94,10 +95,11 @@ impl Secrets {
         Ok(found.into_values().next())
     }
 
-    /// The values of those of `secrets` that there are, as [`Secrets::get`] would answer them one by one.
+    /// Returns the values of those of `secrets` that exist, with the same caching as [`Secrets::get`].
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer for one of them, or one is not text. An absent secret is no error.
+    /// Returns an error if Secrets Manager does not answer for one of them, or one is not text. An absent
+    /// secret is not an error.
     pub async fn get_many(
         &self,
         secrets: &[SecretRef],
@@ -124,11 +126,11 @@ impl Secrets {
         Ok(values)
     }
 
-    /// The value of `secret` and the one before it, straight from Secrets Manager: what was signed with a key that has
-    /// been rotated since is still to be verified. `None` when there is no such secret.
+    /// Returns the current and the previous value of `secret`, without the cache: signatures made before a
+    /// key rotation must remain valid. Returns `None` if the secret does not exist.
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer, or a value is not text.
+    /// Returns an error if Secrets Manager does not answer, or a value is not text.
     pub async fn with_previous(
         &self,
         secret: &SecretRef,
@@ -138,16 +140,16 @@ impl Secrets {
         Ok(Some((current.value, previous.map(|previous| previous.value))))
     }
 
-    /// Makes the next [`Secrets::get`] ask Secrets Manager: for when a use of the value failed with an auth error.
+    /// Removes a secret from the cache, after its value failed with an authentication error.
     pub fn forget(&self, secret: &SecretRef) {
         self.cache().forget(secret);
     }
 
-    /// Imports or rotates: a new version of the secret, which the earlier one stays behind as previous. Makes the
-    /// secret when there is none, and restores it first when it is scheduled for deletion.
+    /// Imports or rotates a secret: creates a new version and keeps the earlier one as previous. Creates the
+    /// secret if it does not exist, and restores it first if it is scheduled for deletion.
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer; then the value may or may not have been taken, and sending it again is
+    /// Returns an error if Secrets Manager does not answer. The value may have been stored; a repetition is
     /// safe.
     pub async fn put(
         &self,
@@ -157,7 +159,7 @@ impl Secrets {
     ) -> Result<PutSecret, SecretsError> {
         let put = self.put_version(secret, &value).await;
         let mut cache = self.cache();
-        // Whatever happened, what was cached may be out of date.
+        // The cached value may be out of date, even if the call failed.
         cache.forget(secret);
         if put.is_ok() {
             let seen = cache.changes();
@@ -166,10 +168,10 @@ impl Secrets {
         put
     }
 
-    /// Which of `secrets` there are, in their order, straight from Secrets Manager.
+    /// Returns the status of each of `secrets`, in their order, without the cache.
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer for one of them, or one is not text.
+    /// Returns an error if Secrets Manager does not answer for one of them, or one is not text.
     pub async fn status(&self, secrets: &[SecretRef]) -> Result<Vec<SecretStatus>, SecretsError> {
         let found = self.read_many(secrets.to_vec()).await?;
         let status = secrets.iter().map(|secret| {
@@ -183,11 +185,11 @@ impl Secrets {
         Ok(status.collect())
     }
 
-    /// Schedules the secret for deletion at the end of AWS's recovery window (30 days). Answers whether there was
-    /// one: a missing or deleted secret is not an error.
+    /// Schedules the secret for deletion at the end of AWS's recovery window (30 days). Returns whether it
+    /// existed: a missing or deleted secret is not an error.
     ///
     /// # Errors
-    /// When Secrets Manager cannot answer.
+    /// Returns an error if Secrets Manager does not answer.
     pub async fn delete(&self, secret: &SecretRef) -> Result<bool, SecretsError> {
         let deleted = self.client.delete_secret().secret_id(self.name(secret)).send().await;
         self.forget(secret);
@@ -203,11 +205,12 @@ impl Secrets {
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
-        // A panic elsewhere cannot leave the cache half changed: each change is one map operation.
+        // A panic in another thread cannot leave the cache inconsistent, because each change is one map
+        // operation.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each of `secrets` once, read from Secrets Manager.
+    /// Reads each of `secrets` once from Secrets Manager.
     async fn read_many(
         &self,
         mut secrets: Vec<SecretRef>,
@@ -215,12 +218,12 @@ impl Secrets {
         secrets.sort_unstable();
         secrets.dedup();
         let mut read = BTreeMap::new();
-        for batch in secrets.chunks(BATCH_MAX) {
+        for batch in secrets.chunks(MAX_BATCH) {
             if batch.len() > 1 {
                 self.read_batch(batch, &mut read).await?;
             }
-            // Whatever the batch did not answer clearly, by a value or as missing, is asked for alone: that gives
-            // the value, or the error in its own words.
+            // A secret for which the batch returned neither a value nor "missing" is read alone, to get its
+            // value or its own error.
             for secret in batch {
                 if !read.contains_key(secret) {
                     read.insert(secret.clone(), self.read(secret, CURRENT).await?);
@@ -269,13 +272,14 @@ impl Secrets {
         Ok(Some(Found { value: value.into(), version: answer.version_id }))
     }
 
-    /// Puts a version, and does first what Secrets Manager says is missing. The SDK sends each call with a token of
-    /// its own that its retries repeat, so that a lost answer does not make a second version.
+    /// Puts a version, and first creates or restores the secret if needed. The SDK sends each call with its
+    /// own token and repeats the token in its retries, so that a lost response does not create a second
+    /// version.
     async fn put_version(&self, secret: &SecretRef, value: &SecretString) -> Result<PutSecret, SecretsError> {
         let name = self.name(secret);
         let mut step = Step::Put;
         let mut restored = false;
-        for _ in 0..PUT_STEPS_MAX {
+        for _ in 0..MAX_PUT_STEPS {
             step = match step {
                 Step::Put => {
                     let put =
@@ -324,7 +328,7 @@ impl Secrets {
     }
 }
 
-/// What an import does next.
+/// The next call of an import.
 enum Step {
     Put,
     Create,

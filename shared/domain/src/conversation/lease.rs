@@ -1,69 +1,70 @@
-//! The lease: claiming, giving back, recovering. A lease ends once: by its holder, or by recovery.
+//! The lease: claim, failure and recovery. A lease ends once, either by its holder or by recovery.
 
-use super::{Conversation, Entry, Lease, Outcome, OwnerState, Settled};
+use super::queue::Entry;
+use super::state::{Conversation, EndedLease, Lease, Outcome, OwnerState};
 use crate::attempt::EndedBy;
 use crate::ids::{LeaseId, LeaseParts, MessageId, WorkerId};
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
-/// Why a claim gets nothing here.
+/// The reason why a claim of this conversation is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimRefusal {
-    /// The worker runs a message already, under this lease.
+    /// The worker already runs a message, under this lease.
     Leased(LeaseId),
     /// Another worker owns the conversation.
     OwnedByAnother,
     /// The worker owns it but is draining.
     Draining,
-    /// Nothing is due.
+    /// No message is due.
     NothingDue,
 }
 
-/// A claim that was decided.
+/// The result of a claim.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The conversation as it will be.
+    /// The conversation after the claim.
     pub after: Conversation,
-    /// The lease that was made.
+    /// The new lease.
     pub lease: Lease,
-    /// Whether the worker becomes the owner with it.
+    /// Whether the worker becomes the owner with this claim.
     pub becomes_owner: bool,
 }
 
-/// How often a message that was cut off by a drain goes back without its attempt being counted. Whoever keeps
-/// draining the workers of a message that runs longer than a drain may take would otherwise keep it for ever.
-pub const DRAINED_MAX: u32 = 3;
+/// How many attempts of a message a drain may cut off without counting them. Without this limit, a message that always
+/// runs longer than the drain timeout would be retried forever.
+pub const MAX_UNCOUNTED_DRAINS: u32 = 3;
 
-/// Why recovery ends a lease.
+/// The reason why recovery ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// It has expired.
+pub enum RecoverCause {
+    /// The lease has expired.
     Expired,
-    /// Its worker is gone, whatever the lease says.
+    /// The worker is gone, even if the lease has not expired.
     WorkerGone,
-    /// Its worker drains by our order and its time is up, whatever the lease says.
+    /// The system drains the worker and the drain timeout is over, even if the lease has not expired.
     Drained,
 }
 
-/// Why a message goes back, or ends.
+/// The failure of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What is recorded as the message's last error.
+    /// The text that is recorded as the last error of the message.
     pub error: String,
-    /// Whether another attempt may help.
+    /// Whether another attempt can succeed.
     pub retryable: bool,
 }
 
-/// A message given back: what becomes of the conversation and of the message.
+/// An attempt that ended without success.
 #[derive(Clone, Debug)]
-pub struct GivenBack {
-    /// The conversation as it will be.
+pub struct FailedAttempt {
+    /// The conversation after the attempt.
     pub after: Conversation,
-    /// The message's entry, its attempts counted.
+    /// The entry of the message, with the updated attempt counts.
     pub entry: Entry,
-    /// Whether it waits for its retry or is a dead letter.
+    /// Whether the message is queued for a retry, a dead letter or cancelled.
     pub outcome: Outcome,
-    /// What is recorded as its last error.
+    /// The text that is recorded as the last error of the message.
     pub error: String,
     /// Who ended the lease.
     pub ended_by: EndedBy,
@@ -77,20 +78,21 @@ struct Ending {
     ended_by: EndedBy,
 }
 
-/// A call under a lease that is no longer the conversation's.
+/// The reason why a lease is not in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotHeld {
-    /// Its holder has ended the lease, with this outcome: an earlier sending of the same call, most likely.
-    Settled(Outcome),
-    /// Another lease, or none, is in force.
+pub enum LeaseError {
+    /// The holder already ended the lease, with this outcome. The call is most likely a repetition.
+    AlreadyEnded(Outcome),
+    /// Another lease, or no lease, is in force.
     Stale,
 }
 
 impl Conversation {
-    /// Gives the head to `worker`, which becomes the owner when there is none.
+    /// Claims the head of the queue for `worker`, which becomes the owner if there is none.
     ///
     /// # Errors
-    /// The refusal, when a lease is in force, somebody else owns the conversation, or nothing is due.
+    /// Returns the refusal if a lease is in force, another worker owns the conversation, or no message is
+    /// due.
     pub fn claim(
         &self,
         worker: &WorkerId,
@@ -99,7 +101,8 @@ impl Conversation {
         policies: &Policies,
     ) -> Result<Claimed, ClaimRefusal> {
         if let Some(lease) = &self.lease {
-            // Another's lease id is not told: whoever has it may be handed the message again.
+            // The answer does not contain the lease id of another worker: a caller with that id could fetch
+            // the message.
             let is_holder = &lease.worker == worker;
             return Err(if is_holder {
                 ClaimRefusal::Leased(lease.id.clone())
@@ -146,14 +149,14 @@ impl Conversation {
             owner.seen_at = Some(now);
             owner.claimed_at = Some(now);
         }
-        after.touch(now, policies);
+        after.update_keys(now, policies);
         Ok(Claimed { after, lease, becomes_owner })
     }
 
-    /// Ends the lease `id` without success: the message waits for its retry, or is a dead letter.
+    /// Ends the lease `id` without success: the message is queued for a retry, or becomes a dead letter.
     ///
     /// # Errors
-    /// `NotHeld` when `id` is not the lease in force.
+    /// Returns `LeaseError` if `id` is not the lease in force.
     pub fn fail(
         &self,
         id: &LeaseId,
@@ -161,20 +164,20 @@ impl Conversation {
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<GivenBack, NotHeld> {
+    ) -> Result<FailedAttempt, LeaseError> {
         match &self.lease {
             Some(lease) if &lease.id == id => {
-                Ok(self.give_back(lease, failure, EndedBy::Worker, jitter, now, policies))
+                Ok(self.fail_attempt(lease, failure, EndedBy::Worker, jitter, now, policies))
             }
-            _ => Err(self.not_held(id)),
+            _ => Err(self.lease_error(id)),
         }
     }
 
-    /// Ends the lease `id` because its worker had to leave: as `fail`, but the attempt does not count, when it was we
-    /// who told the owner to leave.
+    /// Ends the lease `id` because its worker must leave. It works like `fail`, but the attempt does not
+    /// count if the system drains the owner.
     ///
     /// # Errors
-    /// As `fail`.
+    /// The same as `fail`.
     pub fn fail_drained(
         &self,
         id: &LeaseId,
@@ -182,47 +185,57 @@ impl Conversation {
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<GivenBack, NotHeld> {
+    ) -> Result<FailedAttempt, LeaseError> {
         match &self.lease {
             Some(lease) if &lease.id == id && self.is_drained(&lease.worker) => {
-                Ok(self.give_back_drained(lease, &error, EndedBy::Worker, jitter, now, policies))
+                Ok(self.requeue_drained(lease, &error, EndedBy::Worker, jitter, now, policies))
             }
             _ => self.fail(id, Failure { error, retryable: true }, jitter, now, policies),
         }
     }
 
-    /// Ends a lease that has expired, or, by `cut`, one that has not; `None` when there is nothing to recover.
-    pub fn recover(&self, cut: Cut, jitter: f64, now: Timestamp, policies: &Policies) -> Option<GivenBack> {
+    /// Ends an expired lease, or a lease that `cause` allows to end earlier. Returns `None` if there is
+    /// nothing to recover.
+    pub fn recover(
+        &self,
+        cause: RecoverCause,
+        jitter: f64,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Option<FailedAttempt> {
         let lease = self.lease.as_ref()?;
         let worker = &lease.worker;
-        let error = match cut {
+        let error = match cause {
             _ if lease.expires_at <= now => format!("lease expired: worker {worker} sent no heartbeat"),
-            Cut::Expired => return None,
-            Cut::WorkerGone => format!("worker {worker} is gone"),
-            Cut::Drained if self.is_drained(worker) => {
+            RecoverCause::Expired => return None,
+            RecoverCause::WorkerGone => format!("worker {worker} is gone"),
+            RecoverCause::Drained if self.is_drained(worker) => {
                 let why = format!("worker {worker} had to leave before the message was done");
-                return Some(self.give_back_drained(lease, &why, EndedBy::Recovery, jitter, now, policies));
+                return Some(self.requeue_drained(lease, &why, EndedBy::Recovery, jitter, now, policies));
             }
-            Cut::Drained => return None,
+            RecoverCause::Drained => return None,
         };
         let failure = Failure { error, retryable: true };
-        Some(self.give_back(lease, failure, EndedBy::Recovery, jitter, now, policies))
+        Some(self.fail_attempt(lease, failure, EndedBy::Recovery, jitter, now, policies))
     }
 
     fn is_drained(&self, worker: &WorkerId) -> bool {
         self.owner.as_ref().is_some_and(|o| &o.worker == worker && o.state == OwnerState::Draining)
     }
 
-    /// What a call under lease `id` is told when that lease is not in force.
-    pub fn not_held(&self, id: &LeaseId) -> NotHeld {
+    /// Returns why the lease `id` is not in force.
+    pub fn lease_error(&self, id: &LeaseId) -> LeaseError {
         match &self.last {
-            Some(settled) if &settled.lease == id && !settled.recovered => NotHeld::Settled(settled.outcome),
-            _ => NotHeld::Stale,
+            Some(settled) if &settled.lease == id && !settled.recovered => {
+                LeaseError::AlreadyEnded(settled.outcome)
+            }
+            _ => LeaseError::Stale,
         }
     }
 
-    /// Gives a message back at once and uncounted; one that has been so too often, as a failure.
-    fn give_back_drained(
+    /// Queues the message again at once and does not count the attempt. An attempt after too many drains
+    /// counts as a failure.
+    fn requeue_drained(
         &self,
         lease: &Lease,
         why: &str,
@@ -230,12 +243,13 @@ impl Conversation {
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
-    ) -> GivenBack {
+    ) -> FailedAttempt {
         let mut entry = lease.entry.clone();
-        if entry.drained >= DRAINED_MAX {
-            let error = format!("drained more than {DRAINED_MAX} times, so it counts: {why}");
+        if entry.drained >= MAX_UNCOUNTED_DRAINS {
+            let error =
+                format!("drained more than {MAX_UNCOUNTED_DRAINS} times, so this attempt counts: {why}");
             let failure = Failure { error, retryable: true };
-            return self.give_back(lease, failure, ended_by, jitter, now, policies);
+            return self.fail_attempt(lease, failure, ended_by, jitter, now, policies);
         }
         entry.drained += 1;
         entry.not_before = Timestamp::default();
@@ -245,7 +259,7 @@ impl Conversation {
         self.ended(lease, Ending { entry, outcome, error, ended_by }, now, policies)
     }
 
-    pub(super) fn give_back(
+    pub(super) fn fail_attempt(
         &self,
         lease: &Lease,
         failure: Failure,
@@ -253,12 +267,12 @@ impl Conversation {
         jitter: f64,
         now: Timestamp,
         policies: &Policies,
-    ) -> GivenBack {
+    ) -> FailedAttempt {
         let mut entry = lease.entry.clone();
         let attempts = entry.attempts_counted();
         let outcome = if lease.cancelled {
             Outcome::Cancelled
-        } else if failure.retryable && attempts < entry.attempts_max {
+        } else if failure.retryable && attempts < entry.max_attempts {
             entry.not_before = now + policies.retry_delay(attempts, jitter);
             Outcome::Requeued { not_before: entry.not_before }
         } else {
@@ -267,8 +281,8 @@ impl Conversation {
         self.ended(lease, Ending { entry, outcome, error: failure.error, ended_by }, now, policies)
     }
 
-    /// What every end without success has in common.
-    fn ended(&self, lease: &Lease, ending: Ending, now: Timestamp, policies: &Policies) -> GivenBack {
+    /// The steps that every end without success has in common.
+    fn ended(&self, lease: &Lease, ending: Ending, now: Timestamp, policies: &Policies) -> FailedAttempt {
         let Ending { entry, outcome, error, ended_by } = ending;
         let mut after = self.clone();
         if let Outcome::Requeued { .. } = outcome {
@@ -276,18 +290,18 @@ impl Conversation {
         }
         after.lease = None;
         let recovered = ended_by != EndedBy::Worker;
-        after.last = Some(Settled { lease: lease.id.clone(), outcome, recovered });
+        after.last = Some(EndedLease { lease: lease.id.clone(), outcome, recovered });
         after.active_at = now;
-        after.touch(now, policies);
-        GivenBack { after, entry, outcome, error, ended_by }
+        after.update_keys(now, policies);
+        FailedAttempt { after, entry, outcome, error, ended_by }
     }
 
-    /// Whether lease `id` is the one in force.
+    /// Whether the lease `id` is in force.
     pub fn holds(&self, id: &LeaseId) -> bool {
         self.lease.as_ref().is_some_and(|l| &l.id == id)
     }
 
-    /// Which message runs now.
+    /// The message that runs now.
     pub fn running(&self) -> Option<&MessageId> {
         self.lease.as_ref().map(|l| &l.entry.message)
     }

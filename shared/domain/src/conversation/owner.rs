@@ -1,6 +1,6 @@
-//! The owner: the worker that a conversation is assigned to, for as long as its files are that conversation's.
+//! The owner: the worker that a conversation is assigned to while the worker has the conversation's files.
 
-use super::{Conversation, Owner, OwnerState};
+use super::state::{Conversation, Owner, OwnerState};
 use crate::ids::WorkerId;
 use crate::policy::Policies;
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ impl Conversation {
         });
     }
 
-    /// The conversation with `worker` as its owner, or `None` when it has one.
+    /// Returns the conversation with `worker` as its owner; `None` if it has an owner already.
     #[must_use]
     pub fn assigned_to(
         &self,
@@ -33,12 +33,12 @@ impl Conversation {
         }
         let mut after = self.clone();
         after.assign(worker, now);
-        after.touch(now, policies);
+        after.update_keys(now, policies);
         Some(after)
     }
 
-    /// The conversation without its owner, back in the ready index; `None` while a message runs, or when
-    /// `worker` is not the owner.
+    /// Returns the conversation without its owner, back in the ready index. Returns `None` while a message
+    /// runs, or if `worker` is not the owner.
     #[must_use]
     pub fn released_by(
         &self,
@@ -51,7 +51,7 @@ impl Conversation {
         }
         let mut after = self.clone();
         after.owner = None;
-        after.touch(now, policies);
+        after.update_keys(now, policies);
         Some(after)
     }
 }

@@ -1,9 +1,9 @@
-//! The pending queue of one conversation: its order, its head, and where it stands in the ready index.
+//! The pending queue of one conversation: its order, its head, and its keys in the ready index.
 //!
-//! Order (invariant 3): a message that was claimed before and waits for its retry is the head until it is
-//! terminal (`OnRetry::Block`); otherwise, among the due, priority descending, then due time, then arrival.
-//! One whose attachments are still to come holds its place among them: what comes after it waits for it. A message
-//! scheduled for the future blocks nobody until it is due.
+//! Order (invariant 3): with `OnRetry::Block`, a message that waits for its retry is the head until it
+//! reaches a final state. Otherwise the due messages are ordered by priority (descending), then by due time,
+//! then by arrival. A message whose attachments are still pending keeps its position, and later messages wait
+//! for it. A message scheduled for the future blocks no other message until it is due.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::ids::{Fence, MessageId};
 use crate::policy::OnRetry;
 use crate::time::Timestamp;
 
-/// Priority of a message, 0 to 100; higher runs first.
+/// Priority of a message, 0 to 100. A message with a higher priority runs first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority(u8);
 
@@ -19,7 +19,7 @@ impl Priority {
     /// The highest priority.
     pub const MAX: u64 = 100;
 
-    /// Checks and wraps `value`; `None` above 100.
+    /// Wraps `value`; `None` above 100.
     pub fn new(value: u64) -> Option<Self> {
         u8::try_from(value).ok().filter(|p| u64::from(*p) <= Self::MAX).map(Self)
     }
@@ -30,73 +30,74 @@ impl Priority {
     }
 }
 
-/// One waiting message, as the conversation knows it.
+/// A waiting message, as the conversation knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Which message.
+    /// The message.
     pub message: MessageId,
-    /// Its priority.
+    /// The priority.
     pub priority: Priority,
-    /// When it was due first: its scheduled time, or the moment it was enqueued.
+    /// The original due time: the scheduled time, or the moment of the enqueue.
     pub due: Timestamp,
-    /// Whether a caller asked for that time, rather than "now".
+    /// Whether the caller chose the due time.
     pub scheduled: bool,
-    /// Claims so far.
+    /// The number of claims.
     pub attempts: u32,
-    /// How many of them do not count: they were cut off by a drain that we ordered.
+    /// The number of claims that do not count, because the system drained the worker.
     pub drained: u32,
-    /// Claims it may have that count.
-    pub attempts_max: u32,
-    /// Not to be claimed before this moment: its retry's backoff, or, before its first claim, the latest that its
-    /// attachments may come.
+    /// The number of counted claims that the message may have.
+    pub max_attempts: u32,
+    /// The earliest moment of a claim. For a retry this is the end of its backoff. Before the first claim it
+    /// is the latest moment at which attachments may arrive.
     pub not_before: Timestamp,
-    /// Fence of its first claim; its history entries are filed under it.
+    /// The fence of the first claim. The history entries are filed under it.
     pub first_fence: Option<Fence>,
 }
 
 impl Entry {
-    /// Claims that count towards its maximum.
+    /// The number of claims that count towards the maximum.
     pub const fn attempts_counted(&self) -> u32 {
         self.attempts.saturating_sub(self.drained)
     }
 
-    /// Whether it was claimed before and came back.
+    /// Whether the message was claimed before and queued again.
     pub const fn is_retry(&self) -> bool {
         self.attempts > 0
     }
 
-    /// Whether its attachments are still to come.
+    /// Whether attachments of the message are still pending.
     pub fn awaits_attachments(&self, now: Timestamp) -> bool {
         !self.is_retry() && self.not_before > now
     }
 
-    /// From when it may be claimed, as far as that depends on itself.
+    /// The earliest moment of a claim, as far as it depends on the message itself.
     pub fn waits_until(&self) -> Timestamp {
         self.due.max(self.not_before)
     }
 
-    /// Whether it has its place among the due; what holds one may still not be claimable.
-    fn has_its_place(&self, now: Timestamp) -> bool {
+    /// Whether the entry has its position among the due messages. An entry in its position may still not be
+    /// claimable.
+    fn holds_position(&self, now: Timestamp) -> bool {
         let from = if self.is_retry() { self.waits_until() } else { self.due };
         from <= now
     }
 }
 
-/// Sort key of a conversation in the ready index. Due work sorts before all work that is not due yet.
+/// Sort key of a conversation in the ready index. Due work sorts before all future work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadyKey(String);
 
-/// Sort key of a message among its conversation's due messages.
+/// Sort key of a message among the due messages of its conversation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey(String);
 
 impl OrderKey {
-    /// Sorts before every message's key: nothing may pass.
+    /// A key that sorts before every message's key, so that no message may overtake.
     fn first() -> Self {
         Self("!".into())
     }
 
-    /// Key of a message of this priority, due at `due`.
+    /// The key of a message with this priority and due time.
     pub fn of(priority: Priority, due: Timestamp) -> Self {
         Self(format!("{:03}#{:013}", Priority::MAX - u64::from(priority.0), due.as_millis()))
     }
@@ -106,24 +107,24 @@ impl OrderKey {
         &self.0
     }
 
-    /// Takes a stored key.
+    /// Wraps a stored key.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 }
 
 impl ReadyKey {
-    /// Key of a conversation whose head is due: `0#<100 − priority>#<due>`.
+    /// The key of a conversation whose head is due: `0#<100 − priority>#<due>`.
     pub fn due(priority: Priority, due: Timestamp) -> Self {
         Self(format!("0#{}", OrderKey::of(priority, due).0))
     }
 
-    /// Key of a conversation whose head becomes due at `time`: `1#<time>`.
+    /// The key of a conversation whose head becomes due at `time`: `1#<time>`.
     pub fn at(time: Timestamp) -> Self {
         Self(format!("1#{:013}", time.as_millis()))
     }
 
-    /// The first key that is not claimable at `now`: everything below it is.
+    /// The first key that is not claimable at `now`. Every smaller key is claimable.
     pub fn horizon(now: Timestamp) -> Self {
         Self(format!("1#{:013}", now.as_millis() + 1))
     }
@@ -133,22 +134,22 @@ impl ReadyKey {
         &self.0
     }
 
-    /// Takes a stored key.
+    /// Wraps a stored key.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Whether the key was written for a later moment (`1#…`).
+    /// Whether the key was written for a future moment (`1#…`).
     pub fn is_later(&self) -> bool {
         self.0.starts_with("1#")
     }
 
-    /// The priority band (`0#<100 − priority>`) of a key written for due work.
+    /// The priority band (`0#<100 − priority>`) of a key for due work.
     pub fn band(&self) -> Option<&str> {
         self.0.starts_with("0#").then(|| self.0.get(..5)).flatten()
     }
 
-    /// Since when (or from when) the conversation is ready.
+    /// The moment since which (or from which) the conversation is ready.
     pub fn time(&self) -> Option<Timestamp> {
         self.0.rsplit('#').next().and_then(|t| t.parse().ok()).map(Timestamp::from_millis)
     }
@@ -160,43 +161,43 @@ impl fmt::Display for ReadyKey {
     }
 }
 
-/// What a queue has to offer at one moment.
+/// What a queue offers at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Index of the message that may be claimed now.
+    /// The index of the message that may be claimed now.
     pub head: Option<usize>,
-    /// Key of the conversation in the ready index; `None` when nothing waits.
+    /// The key of the conversation in the ready index; `None` for an empty queue.
     pub ready: Option<ReadyKey>,
-    /// Order key of a head that others must not pass.
+    /// The order key of a head that other messages must not overtake.
     pub behind: Option<OrderKey>,
 }
 
-/// The messages that wait, in the order they arrived; one that came back for its retry stands first.
+/// The waiting messages in order of arrival. A message that was queued again for its retry is in front.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue(Vec<Entry>);
 
 impl Queue {
-    /// A queue of these entries, oldest arrival first.
+    /// Creates a queue of these entries, the oldest arrival first.
     pub const fn new(entries: Vec<Entry>) -> Self {
         Self(entries)
     }
 
-    /// The entries, oldest arrival first.
+    /// The entries, the oldest arrival first.
     pub fn entries(&self) -> &[Entry] {
         &self.0
     }
 
-    /// How many wait.
+    /// The number of entries.
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none waits.
+    /// Whether the queue has no entries.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts `entry` back in front, where it was before its claim.
+    /// Inserts `entry` at the front, where it was before its claim.
     pub fn put_back(&mut self, entry: Entry) {
         self.0.insert(0, entry);
     }
@@ -206,7 +207,7 @@ impl Queue {
         self.0.push(entry);
     }
 
-    /// Takes out the entries of these messages.
+    /// Removes the entries of these messages.
     pub fn forget(&mut self, messages: &[MessageId]) {
         self.0.retain(|e| !messages.contains(&e.message));
     }
@@ -216,12 +217,12 @@ impl Queue {
         self.0[index].not_before = Timestamp::default();
     }
 
-    /// Takes out the entry at `index`.
+    /// Removes the entry at `index` and returns it.
     pub fn take(&mut self, index: usize) -> Entry {
         self.0.remove(index)
     }
 
-    /// What may be claimed at `now`, and what the indexes must say.
+    /// Returns the claimable head at `now` and the correct index keys.
     pub fn readiness(&self, now: Timestamp, on_retry: OnRetry) -> Readiness {
         let order = self.order();
         let first = |pick: &dyn Fn(&Entry) -> bool| {
@@ -239,8 +240,8 @@ impl Queue {
                 Readiness { head: None, ready: Some(ReadyKey::at(entry.waits_until())), behind }
             };
         }
-        match first(&|e| e.has_its_place(now)) {
-            Some(head) if self.0[head].awaits_attachments(now) => self.held_up(head, &order),
+        match first(&|e| e.holds_position(now)) {
+            Some(head) if self.0[head].awaits_attachments(now) => self.blocked_by_attachments(head, &order),
             Some(head) => {
                 let ready = Some(ReadyKey::due(self.0[head].priority, Timestamp::from_millis(order[head].1)));
                 Readiness { head: Some(head), ready, behind: None }
@@ -252,31 +253,32 @@ impl Queue {
         }
     }
 
-    /// What there is to claim while the attachments of the first are still to come: nothing, until they have, or until
-    /// something falls due that comes before it.
-    fn held_up(&self, head: usize, order: &[(u64, u64, usize)]) -> Readiness {
+    /// The readiness while the first message waits for attachments. No message is claimable until the
+    /// attachments arrive, or until a message that sorts before it becomes due.
+    fn blocked_by_attachments(&self, head: usize, order: &[(u64, u64, usize)]) -> Readiness {
         let before = (0..self.0.len()).filter(|&i| order[i] <= order[head]);
         let ready = before.map(|i| self.0[i].waits_until()).min().map(ReadyKey::at);
         let due = Timestamp::from_millis(order[head].1);
         Readiness { head: None, ready, behind: Some(OrderKey::of(self.0[head].priority, due)) }
     }
 
-    /// The entries in the order in which they would run if nothing came any more.
+    /// The entries in the order in which they would run if no message were added.
     pub(super) fn in_order(&self, now: Timestamp, on_retry: OnRetry) -> Vec<&Entry> {
         let order = self.order();
         let mut places: Vec<usize> = (0..self.0.len()).collect();
         places.sort_by_key(|&i| {
             let entry = &self.0[i];
             let blocks = on_retry == OnRetry::Block && entry.is_retry();
-            let waits_until = Some(entry.waits_until()).filter(|_| !blocks && !entry.has_its_place(now));
+            let waits_until = Some(entry.waits_until()).filter(|_| !blocks && !entry.holds_position(now));
             (!blocks, waits_until, order[i])
         });
         places.into_iter().map(|i| &self.0[i]).collect()
     }
 
-    /// Sort key of each entry. Messages enqueued for "now" by functions whose clocks differ a little keep the
-    /// order in which they were committed: none sorts before an earlier arrival of its kind. One that came back stands in
-    /// front of those that arrived before it, so where it stands says nothing: its own time does, and makes no other wait.
+    /// Returns the sort key of each entry. Functions whose clocks differ slightly enqueue messages for "now".
+    /// These messages keep the order in which they were committed: none sorts before an earlier arrival of
+    /// its kind. A retry is inserted in front of earlier arrivals, so its position has no meaning. It sorts
+    /// by its own due time and does not delay other messages.
     fn order(&self) -> Vec<(u64, u64, usize)> {
         let mut latest = 0;
         let key = |(i, e): (usize, &Entry)| {
@@ -304,7 +306,7 @@ mod tests {
             scheduled: false,
             attempts: 0,
             drained: 0,
-            attempts_max: 5,
+            max_attempts: 5,
             not_before: Timestamp::default(),
             first_fence: None,
         }
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn higher_priority_runs_first_then_the_earlier_then_the_first_to_arrive() {
+    fn messages_run_by_priority_then_due_time_then_arrival() {
         let queue =
             Queue::new(vec![entry("a", 50, 10), entry("b", 90, 30), entry("c", 90, 20), entry("d", 90, 30)]);
         assert_eq!(
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_future_message_blocks_nobody_until_it_is_due() {
+    fn a_scheduled_message_blocks_no_other_message_until_it_is_due() {
         let mut future = entry("f", 100, 1_000);
         future.scheduled = true;
         let queue = Queue::new(vec![future, entry("a", 50, 10)]);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_retry_blocks_whatever_priority_arrives_or_is_overtaken_by_policy() {
+    fn the_policy_decides_whether_a_waiting_retry_blocks_or_is_overtaken() {
         let mut retry = entry("r", 50, 10);
         retry.attempts = 1;
         retry.not_before = Timestamp::from_millis(500);
@@ -354,28 +356,32 @@ mod tests {
     }
 
     #[test]
-    fn what_came_back_neither_passes_what_was_due_before_it_nor_makes_it_wait() {
+    fn a_retry_sorts_by_its_due_time_and_delays_no_earlier_message() {
         let back = |id: &str, priority: u64, due: u64| Entry { attempts: 1, ..entry(id, priority, due) };
         let queue = Queue::new(vec![back("b", 50, 30), back("a", 50, 10)]);
-        assert_eq!(head(&queue, 200, OnRetry::Overtake), Some("a"), "b was put back last, and was due later");
+        assert_eq!(
+            head(&queue, 200, OnRetry::Overtake),
+            Some("a"),
+            "b was queued again last, and was due later"
+        );
         let mut scheduled = entry("s", 50, 50);
         scheduled.scheduled = true;
         let waits = Entry { not_before: Timestamp::from_millis(500), ..back("e", 90, 100) };
         let queue = Queue::new(vec![waits, entry("a", 50, 10), scheduled]);
         assert_eq!(head(&queue, 200, OnRetry::Overtake), Some("a"), "it was due before s");
         let ready = queue.readiness(Timestamp::from_millis(200), OnRetry::Overtake).ready.unwrap();
-        assert_eq!(ready.time(), Some(Timestamp::from_millis(10)), "and has waited since then");
+        assert_eq!(ready.time(), Some(Timestamp::from_millis(10)), "it has waited since then");
     }
 
     #[test]
-    fn one_that_awaits_its_attachments_holds_its_place_and_keeps_nobody_of_higher_rank_waiting() {
+    fn a_message_that_awaits_attachments_keeps_its_position_and_does_not_delay_a_higher_priority() {
         let at = Timestamp::from_millis;
         let photo = Entry { not_before: at(70), ..entry("photo", 50, 10) };
         let urgent = Entry { scheduled: true, ..entry("urgent", 90, 40) };
         for on_retry in [OnRetry::Block, OnRetry::Overtake] {
             let queue = Queue::new(vec![photo.clone(), entry("next", 50, 20)]);
             assert_eq!(head(&queue, 69, on_retry), None);
-            assert_eq!(head(&queue, 70, on_retry), Some("photo"), "it goes on without them");
+            assert_eq!(head(&queue, 70, on_retry), Some("photo"), "it runs without them");
             let readiness = queue.readiness(at(30), on_retry);
             assert_eq!(readiness.ready, Some(ReadyKey::at(at(70))));
             assert_eq!(readiness.behind, Some(OrderKey::of(Priority::new(50).unwrap(), at(10))));
@@ -393,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_keys_sort_due_work_first_and_carry_their_time() {
+    fn ready_keys_sort_due_work_first_and_contain_their_time() {
         let high = ReadyKey::due(Priority::new(90).unwrap(), Timestamp::from_millis(5));
         let low = ReadyKey::due(Priority::new(10).unwrap(), Timestamp::from_millis(1));
         let later = ReadyKey::at(Timestamp::from_millis(7));
@@ -405,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_has_no_place_in_the_index() {
+    fn an_empty_queue_has_no_index_keys() {
         let nothing = Queue::default().readiness(Timestamp::default(), OnRetry::Block);
         assert_eq!(nothing, Readiness { head: None, ready: None, behind: None });
     }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::ids::MessageId;
-use crate::policy::OnRetry;
-use crate::time::Millis;
+use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
+use crate::policy::{OnRetry, Policies};
+use crate::time::{Millis, Timestamp};
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -17,7 +17,7 @@ pub(super) fn entry(id: &str) -> Entry {
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 2,
+        max_attempts: 2,
         not_before: Timestamp::default(),
         first_fence: None,
     }
@@ -45,7 +45,7 @@ fn failure() -> Failure {
 }
 
 #[test]
-fn a_claim_raises_fence_and_attempt_and_makes_an_owner() {
+fn a_claim_increments_fence_and_attempt_and_assigns_an_owner() {
     let policies = Policies::default();
     let claimed = conversation(&["a", "b"]).claim(&worker("w"), 7, NOW, &policies).unwrap();
     assert!(claimed.becomes_owner);
@@ -57,7 +57,7 @@ fn a_claim_raises_fence_and_attempt_and_makes_an_owner() {
 }
 
 #[test]
-fn one_lease_at_a_time_and_only_for_the_owner() {
+fn a_conversation_has_one_lease_and_only_its_owner_may_claim() {
     let policies = Policies::default();
     let claimed = conversation(&["a", "b"]).claim(&worker("w"), 7, NOW, &policies).unwrap().after;
     assert!(matches!(claimed.claim(&worker("w"), 8, NOW, &policies), Err(ClaimRefusal::Leased(_))));
@@ -68,7 +68,7 @@ fn one_lease_at_a_time_and_only_for_the_owner() {
 }
 
 #[test]
-fn a_draining_owner_gets_no_new_work() {
+fn a_draining_owner_cannot_claim() {
     let policies = Policies::default();
     let mut owned = conversation(&["a"]).assigned_to(&worker("w"), NOW, &policies).unwrap();
     owned.owner.as_mut().unwrap().state = OwnerState::Draining;
@@ -76,7 +76,7 @@ fn a_draining_owner_gets_no_new_work() {
 }
 
 #[test]
-fn a_failed_message_goes_back_in_front_until_its_attempts_are_used_up() {
+fn a_failed_message_is_requeued_in_front_until_its_attempts_are_exhausted() {
     let policies = Policies::default();
     let first = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
     let back = first.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap();
@@ -99,7 +99,7 @@ fn a_failed_message_goes_back_in_front_until_its_attempts_are_used_up() {
 }
 
 #[test]
-fn a_failure_that_no_retry_can_help_is_a_dead_letter_at_once() {
+fn a_failure_that_is_not_retryable_makes_a_dead_letter_at_once() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
     let failure = Failure { error: "bad".into(), retryable: false };
@@ -113,13 +113,13 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
     let first = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
     let back = first.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap();
     let again = back.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap_err();
-    assert_eq!(again, NotHeld::Settled(back.outcome));
+    assert_eq!(again, LeaseError::AlreadyEnded(back.outcome));
     let later = NOW + Millis::new(5_000);
     let second = back.after.claim(&worker("w"), 2, later, &policies).unwrap();
     let done = second.after.fail(&second.lease.id, failure(), 0.0, later, &policies).unwrap();
     assert_eq!(
         done.after.fail(&first.lease.id, failure(), 0.0, later, &policies).unwrap_err(),
-        NotHeld::Stale
+        LeaseError::Stale
     );
 }
 
@@ -127,19 +127,20 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
 fn only_an_expired_lease_or_a_gone_worker_is_recovered_and_the_attempt_stays_counted() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    assert!(claimed.after.recover(Cut::Expired, 0.0, NOW, &policies).is_none());
-    let gone = claimed.after.recover(Cut::WorkerGone, 0.0, NOW, &policies).unwrap();
+    assert!(claimed.after.recover(RecoverCause::Expired, 0.0, NOW, &policies).is_none());
+    let gone = claimed.after.recover(RecoverCause::WorkerGone, 0.0, NOW, &policies).unwrap();
     assert!(gone.error.contains("is gone"));
-    let expired = claimed.after.recover(Cut::Expired, 0.0, NOW + policies.lease.lease, &policies).unwrap();
+    let expired =
+        claimed.after.recover(RecoverCause::Expired, 0.0, NOW + policies.lease.lease, &policies).unwrap();
     assert!(expired.error.contains("lease expired"));
     assert_eq!(expired.entry.attempts, 1);
     let late = expired.after.fail(&claimed.lease.id, failure(), 0.0, NOW, &policies).unwrap_err();
-    assert_eq!(late, NotHeld::Stale, "the holder's late call is no repetition");
+    assert_eq!(late, LeaseError::Stale, "the holder's late call is no repetition");
     assert!(matches!(expired.outcome, Outcome::Requeued { .. }));
 }
 
 #[test]
-fn letting_go_returns_the_conversation_to_the_ready_index() {
+fn release_returns_the_conversation_to_the_ready_index() {
     let policies = Policies::default();
     let owned = conversation(&["a"]).assigned_to(&worker("w"), NOW, &policies).unwrap();
     assert!(owned.released_by(&worker("x"), NOW, &policies).is_none());
@@ -150,7 +151,7 @@ fn letting_go_returns_the_conversation_to_the_ready_index() {
 }
 
 #[test]
-fn with_overtake_others_pass_a_waiting_retry() {
+fn with_overtake_other_messages_run_before_a_waiting_retry() {
     let mut policies = Policies::default();
     policies.queue.on_retry = OnRetry::Overtake;
     let first = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
@@ -165,12 +166,12 @@ fn draining(mut conversation: Conversation) -> Conversation {
 }
 
 #[test]
-fn a_drain_of_ours_costs_no_attempt_and_no_wait_at_most_three_times() {
+fn a_drain_counts_no_attempt_and_adds_no_backoff_at_most_three_times() {
     let policies = Policies::default();
     let mut waiting = conversation(&["a", "b"]);
-    for drain in 1..=DRAINED_MAX {
+    for drain in 1..=MAX_UNCOUNTED_DRAINS {
         let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
-        let back = draining(claimed.after).recover(Cut::Drained, 0.0, NOW, &policies).unwrap();
+        let back = draining(claimed.after).recover(RecoverCause::Drained, 0.0, NOW, &policies).unwrap();
         assert_eq!((back.entry.attempts, back.entry.attempts_counted()), (drain, 0));
         assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW });
         assert!(back.error.starts_with("drained"));
@@ -186,53 +187,53 @@ fn a_drain_of_ours_costs_no_attempt_and_no_wait_at_most_three_times() {
 }
 
 #[test]
-fn nobody_is_drained_who_was_not_told_to_leave() {
+fn an_attempt_counts_when_its_worker_was_not_drained() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    assert!(claimed.after.recover(Cut::Drained, 0.0, NOW, &policies).is_none());
+    assert!(claimed.after.recover(RecoverCause::Drained, 0.0, NOW, &policies).is_none());
     let said = claimed.after.fail_drained(&claimed.lease.id, "bye".into(), 0.0, NOW, &policies).unwrap();
     assert_eq!((said.entry.attempts_counted(), said.error.as_str()), (1, "bye"));
     let late = NOW + policies.lease.lease;
-    let silent = draining(claimed.after).recover(Cut::Drained, 0.0, late, &policies).unwrap();
-    assert_eq!(silent.entry.attempts_counted(), 1, "its lease had ended by itself");
+    let silent = draining(claimed.after).recover(RecoverCause::Drained, 0.0, late, &policies).unwrap();
+    assert_eq!(silent.entry.attempts_counted(), 1, "its lease had expired");
 }
 
-fn well() -> Evidence {
-    Evidence { owner_is_known: true, over: [].into(), is_listed: false }
+fn consistent() -> RelatedState {
+    RelatedState { owner_has_row: true, ended: [].into(), in_ready_index: false }
 }
 
 #[test]
-fn what_our_own_steps_leave_behind_is_never_malformed() {
+fn the_system_s_own_transitions_leave_no_problem() {
     let policies = Policies::default();
-    let listed = Evidence { is_listed: true, ..well() };
+    let listed = RelatedState { in_ready_index: true, ..consistent() };
     let waiting = conversation(&["a", "b"]).with_keys_repaired(NOW, &policies).unwrap();
     assert_eq!(waiting.problems(&listed, NOW, &policies), []);
     let claimed = waiting.claim(&worker("w"), 1, NOW, &policies).unwrap();
-    assert_eq!(claimed.after.problems(&well(), NOW, &policies), []);
+    assert_eq!(claimed.after.problems(&consistent(), NOW, &policies), []);
     let back = claimed.after.fail(&claimed.lease.id, failure(), 0.0, NOW, &policies).unwrap();
-    assert_eq!(back.after.problems(&well(), NOW, &policies), []);
+    assert_eq!(back.after.problems(&consistent(), NOW, &policies), []);
     let free = back.after.released_by(&worker("w"), NOW, &policies).unwrap();
     assert_eq!(free.problems(&listed, NOW, &policies), []);
-    // Matured, and not promoted yet: whoever asks for what is due finds it.
+    // The ready key is past its time and was not promoted yet. A query for due conversations finds it.
     assert_eq!(free.problems(&listed, NOW + Millis::from_secs(100), &policies), []);
 }
 
 #[test]
-fn each_remedy_leaves_its_problem_behind_and_all_of_them_nothing() {
+fn each_repair_removes_its_problem_and_all_repairs_leave_none() {
     let policies = Policies::default();
     let claimed = conversation(&["a", "b", "c"]).claim(&worker("w"), 1, NOW, &policies).unwrap().after;
     let gone = |id: &str| MessageId::parse(id).unwrap();
-    let mut evidence = Evidence { over: [gone("a"), gone("c")].into(), ..Evidence::default() };
+    let mut related = RelatedState { ended: [gone("a"), gone("c")].into(), ..RelatedState::default() };
     let mut now = claimed;
     for expected in ["names message a", "exist or have ended: c", "worker w, has no row", "ready index"] {
-        let problems = now.problems(&evidence, NOW, &policies);
+        let problems = now.problems(&related, NOW, &policies);
         assert!(problems[0].to_string().contains(expected), "{expected}: {problems:?}");
-        now = match now.remedy(&problems[0], NOW, &policies) {
-            Remedy::Forget { after, .. } | Remedy::Free { after, .. } | Remedy::Relist(after) => after,
-            Remedy::Recover(_) => panic!("a message that is over is not given back"),
+        now = match now.repair_for(&problems[0], NOW, &policies) {
+            Repair::Forget { after, .. } | Repair::Free { after, .. } | Repair::Reindex(after) => after,
+            Repair::Recover(_) => panic!("a message that has ended is not queued again"),
         };
     }
-    evidence.is_listed = true;
-    assert_eq!(now.problems(&evidence, NOW, &policies), []);
+    related.in_ready_index = true;
+    assert_eq!(now.problems(&related, NOW, &policies), []);
     assert_eq!(now.queue.len(), 1);
 }

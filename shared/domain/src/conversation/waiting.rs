@@ -1,59 +1,62 @@
-//! What a message of this conversation waits for, as far as the conversation knows.
+//! The reason why a message of this conversation waits, as far as the conversation knows.
 
-use super::{Conversation, Entry, Lease};
+use super::queue::Entry;
+use super::state::{Conversation, Lease};
 use crate::ids::MessageId;
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
-/// What stands between a message and its end.
+/// The reason why a message has not ended yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting<'a> {
-    /// It runs, under this lease.
-    ToEnd(&'a Lease),
-    /// Its retry is due at this moment.
+pub enum WaitReason<'a> {
+    /// The message runs, under this lease.
+    Completion(&'a Lease),
+    /// The message waits until its retry is due at this moment.
     Retry(Timestamp),
-    /// It is scheduled for this moment.
+    /// The message is scheduled for this moment.
     Scheduled(Timestamp),
-    /// Its attachments are still to come; it goes on without them at this moment.
+    /// The message waits for its attachments. It runs without them from this moment.
     Attachments(Timestamp),
     /// Another message of the conversation runs.
-    Running(&'a Lease),
-    /// Another message of the conversation comes first.
-    Behind(&'a Entry),
-    /// It is the next: whoever owns the conversation, or comes to own it, may claim it now.
+    RunningMessage(&'a Lease),
+    /// Another message of the conversation is ahead in the queue.
+    EarlierMessage(&'a Entry),
+    /// The message is next: the owner, or a worker that becomes the owner, may claim it now.
     Worker,
 }
 
 impl Conversation {
-    /// What `message` waits for at `now`; `None` when the conversation does not name it.
-    pub fn waiting_of(
+    /// Returns why `message` waits at `now`; `None` if the conversation does not name it.
+    pub fn wait_reason(
         &self,
         message: &MessageId,
         now: Timestamp,
         policies: &Policies,
-    ) -> Option<Waiting<'_>> {
+    ) -> Option<WaitReason<'_>> {
         if let Some(lease) = self.lease.as_ref().filter(|l| &l.entry.message == message) {
-            return Some(Waiting::ToEnd(lease));
+            return Some(WaitReason::Completion(lease));
         }
         let place = self.queue.entries().iter().position(|e| &e.message == message)?;
         let entry = &self.queue.entries()[place];
         if entry.waits_until() > now {
             let until = entry.waits_until();
-            return Some(match entry.due > now {
-                _ if entry.is_retry() => Waiting::Retry(until),
-                true => Waiting::Scheduled(until),
-                false => Waiting::Attachments(until),
+            return Some(if entry.is_retry() {
+                WaitReason::Retry(until)
+            } else if entry.due > now {
+                WaitReason::Scheduled(until)
+            } else {
+                WaitReason::Attachments(until)
             });
         }
         if let Some(lease) = &self.lease {
-            return Some(Waiting::Running(lease));
+            return Some(WaitReason::RunningMessage(lease));
         }
         let first = self.in_order(now, policies).into_iter().next()?;
-        Some(if &first.message == message { Waiting::Worker } else { Waiting::Behind(first) })
+        Some(if &first.message == message { WaitReason::Worker } else { WaitReason::EarlierMessage(first) })
     }
 
-    /// Whether anything is due here, or waits for its attachments, or for a retry that comes before its worker would be
-    /// idle for too long.
+    /// Whether a message is due, awaits attachments, or waits for a retry that is due before the idle timeout
+    /// of the worker.
     pub fn has_work_soon(&self, now: Timestamp, policies: &Policies) -> bool {
         let soon = now + policies.scaling.idle_timeout;
         let comes_soon = |e: &Entry| {
@@ -63,9 +66,10 @@ impl Conversation {
         self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(comes_soon)
     }
 
-    /// The conversation in which `message` does not wait for its attachments any more; `None` when it does not do so here.
+    /// Returns the conversation in which `message` no longer waits for attachments; `None` if it does not
+    /// wait for any.
     #[must_use]
-    pub fn with_attachments_settled(
+    pub fn without_attachment_wait(
         &self,
         message: &MessageId,
         now: Timestamp,
@@ -77,11 +81,11 @@ impl Conversation {
         }
         let mut after = self.clone();
         after.queue.end_wait(place);
-        after.touch(now, policies);
+        after.update_keys(now, policies);
         Some(after)
     }
 
-    /// What waits, in the order in which it would run if nothing came any more.
+    /// The waiting messages in the order in which they would run if no message were added.
     pub fn in_order(&self, now: Timestamp, policies: &Policies) -> Vec<&Entry> {
         self.queue.in_order(now, policies.queue.on_retry)
     }
@@ -92,65 +96,65 @@ mod tests {
     use super::super::tests::{NOW, conversation, entry, worker};
     use super::super::{ClaimRefusal, Failure, Priority, Queue};
     use super::*;
-    use crate::attachment::WAIT_MAX;
+    use crate::attachment::MAX_WAIT;
     use crate::policy::OnRetry;
     use crate::time::Millis;
 
-    fn waiting<'a>(conversation: &'a Conversation, message: &str, policies: &Policies) -> Waiting<'a> {
-        conversation.waiting_of(&MessageId::parse(message).unwrap(), NOW, policies).unwrap()
+    fn waiting<'a>(conversation: &'a Conversation, message: &str, policies: &Policies) -> WaitReason<'a> {
+        conversation.wait_reason(&MessageId::parse(message).unwrap(), NOW, policies).unwrap()
     }
 
     #[test]
-    fn the_first_waits_for_a_worker_and_the_others_for_the_first() {
+    fn the_head_waits_for_a_worker_and_other_messages_wait_for_the_head() {
         let policies = Policies::default();
         let mut urgent = entry("b");
         urgent.priority = Priority::new(90).unwrap();
         let mut two = conversation(&["a"]);
         two.queue.push(urgent.clone());
-        assert_eq!(waiting(&two, "b", &policies), Waiting::Worker);
-        assert_eq!(waiting(&two, "a", &policies), Waiting::Behind(&urgent));
+        assert_eq!(waiting(&two, "b", &policies), WaitReason::Worker);
+        assert_eq!(waiting(&two, "a", &policies), WaitReason::EarlierMessage(&urgent));
         let claimed = two.claim(&worker("w"), 1, NOW, &policies).unwrap();
-        assert_eq!(waiting(&claimed.after, "b", &policies), Waiting::ToEnd(&claimed.lease));
-        assert_eq!(waiting(&claimed.after, "a", &policies), Waiting::Running(&claimed.lease));
-        assert_eq!(two.waiting_of(&MessageId::parse("c").unwrap(), NOW, &policies), None);
+        assert_eq!(waiting(&claimed.after, "b", &policies), WaitReason::Completion(&claimed.lease));
+        assert_eq!(waiting(&claimed.after, "a", &policies), WaitReason::RunningMessage(&claimed.lease));
+        assert_eq!(two.wait_reason(&MessageId::parse("c").unwrap(), NOW, &policies), None);
     }
 
     #[test]
-    fn a_retry_waits_for_its_time_and_holds_the_others_up_where_the_policy_says_so() {
+    fn a_retry_waits_for_its_backoff_and_blocks_others_if_the_policy_says_so() {
         let mut policies = Policies::default();
         let claimed = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
         let failure = Failure { error: "no".into(), retryable: true };
         let after = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
         let retry = after.queue.entries()[0].clone();
-        assert_eq!(waiting(&after, "a", &policies), Waiting::Retry(retry.not_before));
-        assert_eq!(waiting(&after, "b", &policies), Waiting::Behind(&retry));
+        assert_eq!(waiting(&after, "a", &policies), WaitReason::Retry(retry.not_before));
+        assert_eq!(waiting(&after, "b", &policies), WaitReason::EarlierMessage(&retry));
         policies.queue.on_retry = OnRetry::Overtake;
-        assert_eq!(waiting(&after, "b", &policies), Waiting::Worker);
+        assert_eq!(waiting(&after, "b", &policies), WaitReason::Worker);
     }
 
     #[test]
-    fn attachments_are_waited_for_until_they_are_settled() {
+    fn a_message_waits_until_its_attachments_are_fetched_or_failed() {
         let policies = Policies::default();
         let mut photo = entry("photo");
-        photo.not_before = NOW + WAIT_MAX;
+        photo.not_before = NOW + MAX_WAIT;
         let mut before = conversation(&[]);
         before.queue = Queue::new(vec![photo.clone(), entry("next")]);
         before = before.with_keys_repaired(NOW, &policies).unwrap();
-        assert_eq!(waiting(&before, "photo", &policies), Waiting::Attachments(photo.not_before));
-        assert_eq!(waiting(&before, "next", &policies), Waiting::Behind(&photo));
+        assert_eq!(waiting(&before, "photo", &policies), WaitReason::Attachments(photo.not_before));
+        assert_eq!(waiting(&before, "next", &policies), WaitReason::EarlierMessage(&photo));
         assert!(
             before.has_work_soon(NOW, &policies) && before.is_busy(NOW, &policies),
-            "its worker had better stay"
+            "its worker should stay"
         );
         assert_eq!(before.claim(&worker("w"), 1, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
         let settled = |c: &Conversation, message| {
-            c.with_attachments_settled(&MessageId::parse(message).unwrap(), NOW, &policies)
+            c.without_attachment_wait(&MessageId::parse(message).unwrap(), NOW, &policies)
         };
         assert!(settled(&before, "next").is_none() && settled(&before, "gone").is_none());
         let after = settled(&before, "photo").unwrap();
         assert_eq!(
             (waiting(&after, "photo", &policies), after.version),
-            (Waiting::Worker, before.version + 1)
+            (WaitReason::Worker, before.version + 1)
         );
         assert_eq!(after.behind, None);
         assert!(settled(&after, "photo").is_none());
@@ -161,20 +165,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_scheduled_waits_for_its_time_behind_all_that_is_due() {
+    fn a_scheduled_message_waits_behind_all_due_messages() {
         let policies = Policies::default();
         let mut later = entry("later");
         (later.due, later.scheduled) = (NOW + policies.lease.lease, true);
         later.priority = Priority::new(100).unwrap();
         let mut both = conversation(&[]);
         both.queue = Queue::new(vec![later.clone(), entry("now")]);
-        assert_eq!(waiting(&both, "later", &policies), Waiting::Scheduled(later.due));
+        assert_eq!(waiting(&both, "later", &policies), WaitReason::Scheduled(later.due));
         let order: Vec<_> = both.in_order(NOW, &policies).iter().map(|e| e.message.as_str()).collect();
         assert_eq!(order, ["now", "later"]);
     }
 
     #[test]
-    fn work_is_to_come_soon_when_it_is_due_or_a_retry_comes_before_the_idle_timeout() {
+    fn work_comes_soon_if_a_message_is_due_or_a_retry_is_due_before_the_idle_timeout() {
         let mut policies = Policies::default();
         policies.retry.jitter_ratio = 0.0;
         assert!(!conversation(&[]).has_work_soon(NOW, &policies));
@@ -183,11 +187,11 @@ mod tests {
         (later.due, later.scheduled) = (NOW + policies.retry.base_delay, true);
         let mut scheduled = conversation(&[]);
         scheduled.queue = Queue::new(vec![later.clone()]);
-        assert!(!scheduled.has_work_soon(NOW, &policies), "it is no retry");
+        assert!(!scheduled.has_work_soon(NOW, &policies), "it is not a retry");
         assert!(scheduled.has_work_soon(later.due, &policies));
         let retry_after = |wait: Millis| {
             let mut policies = policies.clone();
-            (policies.retry.base_delay, policies.retry.delay_max) = (wait, wait);
+            (policies.retry.base_delay, policies.retry.max_delay) = (wait, wait);
             let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
             let failure = Failure { error: "no".into(), retryable: true };
             claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after

@@ -1,6 +1,4 @@
-//! Growing: workers for conversations that nobody owns, a hint to those that are free, and room in a full pool.
-
-use std::cmp::Reverse;
+//! Growing: workers for conversations without an owner, and room in a full pool.
 
 use super::{Action, Observed, ObservedWorker, Plan, SPAWN_AHEAD};
 use crate::ids::ConversationKey;
@@ -14,12 +12,12 @@ fn size(number: u64) -> usize {
 
 pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, now: Timestamp) {
     let scaling = &policies.scaling;
-    let (waiting, free) = (waiting(observed, now), free(plan, observed, policies, now));
-    // Those that no free worker will take.
-    let uncovered = &waiting[..waiting.len().saturating_sub(free.len())];
+    let waiting = waiting(observed, now);
+    // Each free worker takes one of them. The others need a worker that is started.
+    let uncovered = &waiting[..waiting.len().saturating_sub(free(plan, observed, policies, now))];
     let live = observed.workers.len();
-    let workers_max = size(scaling.workers_max);
-    let room = workers_max.saturating_sub(live);
+    let max_workers = size(scaling.max_workers);
+    let room = max_workers.saturating_sub(live);
     let state = observed.state_now();
     let step = state.spawns_at_once(size(scaling.spawn_step), observed.coming_up(), now);
     let spawned = uncovered.len().min(room).min(step);
@@ -28,12 +26,9 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
         plan.act(action, format!("its conversation has waited since {since} and has no owner"));
     }
     plan.unserved = uncovered.len() - spawned;
-    // Who is started has its conversation by that; where nobody can be started, the free ones are there for all.
-    let taken = if observed.image.is_some() { spawned } else { 0 };
-    wake(plan, &waiting[taken..], free, policies, now);
     // A draining worker does not count for the minimum, but it counts for the maximum until it has stopped.
     let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
-    let idle_min = size(scaling.idle_workers_min).min(workers_max);
+    let idle_min = size(scaling.min_idle_workers).min(max_workers);
     let spare = idle_min.saturating_sub(active + spawned).min(room - spawned).min(step - spawned);
     for _ in 0..spare {
         plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
@@ -43,7 +38,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     } else if step == 0 {
         plan.wait("spawning".to_owned(), "a sign of life of the worker that was started as a test", None);
     } else if plan.unserved > 0 && room <= spawned {
-        let text = format!("a worker: {} of {workers_max} are alive", live + spawned);
+        let text = format!("a worker: {} of {max_workers} are alive", live + spawned);
         plan.wait(format!("{} conversations", plan.unserved), text, None);
     }
     // While no worker can be added, the owners of other conversations are asked to release theirs.
@@ -64,47 +59,15 @@ fn waiting(observed: &Observed, now: Timestamp) -> Vec<(Timestamp, &Conversation
     waiting
 }
 
-/// Workers that may take one of them.
-fn free<'a>(
-    plan: &Plan,
-    observed: &'a Observed,
-    policies: &Policies,
-    now: Timestamp,
-) -> Vec<&'a ObservedWorker> {
+/// How many workers may take one of them.
+fn free(plan: &Plan, observed: &Observed, policies: &Policies, now: Timestamp) -> usize {
     let leaves = |w: &ObservedWorker| {
-        let tells = |a: &Action| matches!(a, Action::Drain { worker, .. } if *worker == w.worker.id);
-        plan.actions.iter().any(|p| tells(&p.action))
+        let drains = |a: &Action| matches!(a, Action::Drain { worker, .. } if *worker == w.worker.id);
+        plan.actions.iter().any(|p| drains(&p.action))
     };
     let is_free =
         |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now) && !leaves(w);
-    observed.workers.iter().filter(is_free).collect()
-}
-
-/// For each conversation that waits, one free worker is woken when that is due, unless one will be awake then. What none
-/// of them can take waits on, and costs a write in each run, but none while the last one is younger than the pause
-/// between two polls.
-fn wake(
-    plan: &mut Plan,
-    waiting: &[(Timestamp, &ConversationKey)],
-    mut free: Vec<&ObservedWorker>,
-    policies: &Policies,
-    now: Timestamp,
-) {
-    // Who spoke last is there most likely.
-    free.sort_by_key(|w| (Reverse(w.last_sign_of_life()), w.worker.id.clone()));
-    let wanted = waiting.iter().take(free.len()).map(|(since, _)| *since);
-    let mut untold = Vec::new();
-    for since in wanted {
-        match free.iter().position(|w| w.worker.wakes_for(since.max(now), policies)) {
-            Some(told) => drop(free.remove(told)),
-            None => untold.push(since),
-        }
-    }
-    for (since, worker) in untold.into_iter().zip(free) {
-        let action = Action::Wake { worker: worker.worker.id.clone(), at: since.max(now) };
-        let verb = if since > now { "is due" } else { "waits since" };
-        plan.act(action, format!("a conversation that nobody owns {verb} {since}"));
-    }
+    observed.workers.iter().filter(is_free).count()
 }
 
 /// Asks one owner for each waiting conversation to release its conversation when it is quiet. The request is not withdrawn:

@@ -13,7 +13,7 @@ pub use reconcile_state::{Orphan, ReconcileState};
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::conversation::{Conversation, Cut, ReadyKey};
+use crate::conversation::{Conversation, ReadyKey, RecoverCause};
 use crate::ids::{ConversationKey, WorkerId};
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker};
@@ -123,7 +123,7 @@ pub enum Action {
         /// The worker that held the lease. The action does nothing to another worker's lease.
         holder: WorkerId,
         /// The cause.
-        cut: Cut,
+        cut: RecoverCause,
     },
     /// Inspect a conversation that seems malformed, and repair it.
     Repair {
@@ -158,13 +158,6 @@ pub enum Action {
     Teardown {
         /// The worker.
         worker: WorkerId,
-    },
-    /// Have a worker without a conversation look everywhere for work.
-    Wake {
-        /// Which worker.
-        worker: WorkerId,
-        /// When something is due that it can take.
-        at: Timestamp,
     },
     /// Start a worker.
     Spawn {

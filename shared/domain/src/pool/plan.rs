@@ -7,7 +7,7 @@ use super::orphans::orphans;
 use super::{
     Action, Image, MAX_REPAIRS, MachineView, Observed, ObservedWorker, Plan, Planned, ReadyConversation, Wait,
 };
-use crate::conversation::{Conversation, Cut, Lease};
+use crate::conversation::{Conversation, Lease, RecoverCause};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
@@ -104,13 +104,13 @@ impl<'a> DrainBudget<'a> {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
         let (state, coming_up) = (observed.state_now(), observed.coming_up());
-        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.idle_workers_min;
+        let is_short = !observed.ready.is_empty() || (active as u64) < policies.scaling.min_idle_workers;
         let at_once = match state.cool_down_ends() {
             Some(_) if is_short => 0,
             _ => state.spawns_at_once(step, coming_up, now),
         };
         Self {
-            idle: (active as u64).saturating_sub(policies.scaling.idle_workers_min),
+            idle: (active as u64).saturating_sub(policies.scaling.min_idle_workers),
             replaced: at_once.saturating_sub(observed.workers.len() - active + coming_up),
             image: observed.image.as_ref(),
         }
@@ -145,7 +145,7 @@ fn active(
                 return drain(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
             }
             if observed.has_expired_lease(now) {
-                recover(plan, observed, Cut::Expired, "its lease has expired");
+                recover(plan, observed, RecoverCause::Expired, "its lease has expired");
             }
             return plan.wait(subject, "the start of its machine at the provider", Some(grace_ends));
         }
@@ -170,7 +170,7 @@ fn active(
         return drain(plan, observed, reason, &words, now);
     }
     if observed.has_expired_lease(now) {
-        return recover(plan, observed, Cut::Expired, "its lease has expired");
+        return recover(plan, observed, RecoverCause::Expired, "its lease has expired");
     }
     if let Some((reason, words)) = budget.replaces(worker, now) {
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
@@ -187,7 +187,7 @@ fn active(
         Some(_) => {
             plan.wait(
                 subject,
-                format!("work: scaling.minIdleWorkers is {}", policies.scaling.idle_workers_min),
+                format!("work: scaling.minIdleWorkers is {}", policies.scaling.min_idle_workers),
                 None,
             );
         }
@@ -222,9 +222,9 @@ fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
     if gone {
-        recover(plan, observed, Cut::WorkerGone, words);
+        recover(plan, observed, RecoverCause::WorkerGone, words);
     } else if observed.has_expired_lease(now) {
-        recover(plan, observed, Cut::Expired, words);
+        recover(plan, observed, RecoverCause::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     if gone || !observed.owes_snapshot() {
@@ -234,7 +234,7 @@ fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
 }
 
 /// Recovers the message that the worker runs, if it runs one.
-fn recover(plan: &mut Plan, observed: &ObservedWorker, cut: Cut, words: &str) {
+fn recover(plan: &mut Plan, observed: &ObservedWorker, cut: RecoverCause, words: &str) {
     if let (Some(conversation), Some(lease)) = (&observed.conversation, observed.lease()) {
         let (conversation, holder) = (conversation.key.clone(), lease.worker.clone());
         plan.act(Action::Recover { conversation, holder, cut }, words.to_owned());
@@ -255,7 +255,11 @@ fn draining(
             let message = format!("message {} to end", lease.entry.message);
             return plan.wait(format!("worker {worker}"), message, Some(drain_by));
         }
-        let cut = if machine_runs && reason.is_our_doing() { Cut::Drained } else { Cut::WorkerGone };
+        let cut = if machine_runs && reason.is_our_doing() {
+            RecoverCause::Drained
+        } else {
+            RecoverCause::WorkerGone
+        };
         recover(plan, observed, cut, "its worker is draining, and its deadline is over");
     }
     let words = match (observed.owes_snapshot(), machine_runs) {
@@ -282,7 +286,7 @@ fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
         let (worker, conversation) = (&observed.worker.id, &assignment.key);
         let stopping = matches!(observed.worker.status, WorkerStatus::Stopping { .. });
         let owned = observed.conversation.as_ref();
-        if stopping || owned.is_some_and(|c| listed.contains(&c.key) && c.is_listed_by_mistake(now)) {
+        if stopping || owned.is_some_and(|c| listed.contains(&c.key) && c.is_indexed_by_mistake(now)) {
             let action = Action::Repair { conversation: conversation.clone() };
             let what = if stopping { "is stopping" } else { "owns it, but the ready index lists it" };
             plan.act(action, format!("worker {worker} {what}"));

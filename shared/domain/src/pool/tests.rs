@@ -2,10 +2,9 @@ mod cool_down;
 mod machines;
 mod orphans;
 mod rollover;
-mod wake;
 
 use super::*;
-use crate::conversation::{Cut, Entry, Owner, OwnerState, Priority, Queue};
+use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue, RecoverCause};
 use crate::ids::{AgentKey, ConversationId, Fence, MessageId};
 use crate::policy::Policies;
 use crate::worker::{Assignment, WorkerStatus};
@@ -73,7 +72,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     }]);
@@ -82,7 +81,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
 }
 
 /// The message of worker 1 goes back.
-fn recovered(cut: Cut) -> Action {
+fn recovered(cut: RecoverCause) -> Action {
     Action::Recover { conversation: key(1), holder: WorkerId::parse("w1").unwrap(), cut }
 }
 
@@ -106,7 +105,7 @@ fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
 }
 
 #[test]
-fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
+fn a_free_worker_covers_a_waiting_conversation() {
     let policies = Policies::default();
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
@@ -119,14 +118,13 @@ fn a_free_worker_covers_a_waiting_conversation_and_is_told_so() {
         &policies,
         NOW,
     );
-    let worker = WorkerId::parse("w").unwrap();
-    assert_eq!(actions(&plan), [Action::Wake { worker, at: NOW }]);
+    assert_eq!(actions(&plan), []);
 }
 
 #[test]
 fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
     let mut policies = Policies::default();
-    policies.scaling.workers_max = 2;
+    policies.scaling.max_workers = 2;
     let busy = running(assigned(1), &policies);
     let mut observed =
         Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)], ..Observed::default() };
@@ -162,7 +160,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
 #[test]
 fn the_minimum_of_idle_workers_stays_and_is_started() {
     let mut policies = Policies::default();
-    policies.scaling.idle_workers_min = 1;
+    policies.scaling.min_idle_workers = 1;
     let due = NOW + policies.scaling.idle_timeout;
     let mut worker = assigned(1);
     worker.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
@@ -179,7 +177,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
     let busy = Observed { workers: vec![running(assigned(1), &policies)], ..Observed::default() };
     assert!(plan(&busy, &policies, NOW + Millis::new(1)).actions.is_empty());
     let expired = NOW + policies.lease.lease;
-    assert_eq!(actions(&plan(&busy, &policies, expired)), [recovered(Cut::Expired)]);
+    assert_eq!(actions(&plan(&busy, &policies, expired)), [recovered(RecoverCause::Expired)]);
 }
 
 #[test]
@@ -272,9 +270,9 @@ fn work_that_waited_for_its_time_is_promoted() {
 fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
     let policies = Policies::default();
     for (reason, machine, cut) in [
-        (DrainReason::Operator, MachineView::Running, Cut::Drained),
-        (DrainReason::Operator, MachineView::NotRunning, Cut::WorkerGone),
-        (DrainReason::Stale, MachineView::Running, Cut::WorkerGone),
+        (DrainReason::Operator, MachineView::Running, RecoverCause::Drained),
+        (DrainReason::Operator, MachineView::NotRunning, RecoverCause::WorkerGone),
+        (DrainReason::Stale, MachineView::Running, RecoverCause::WorkerGone),
     ] {
         let mut busy = running(assigned(1), &policies);
         busy.worker = busy.worker.drain(reason, NOW, &policies).unwrap();
@@ -304,7 +302,7 @@ fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must
         Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
         Action::Repair { conversation: key(2) },
     ];
-    assert_eq!(of_repair(NOW + crate::time::SEEN_BY_ALL_AFTER), expected);
+    assert_eq!(of_repair(NOW + crate::time::MAX_REPLICATION_LAG), expected);
 }
 
 #[test]

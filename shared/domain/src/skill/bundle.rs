@@ -1,47 +1,48 @@
-//! Bundles: the files of one version of a skill, checked.
+//! Bundles: the checked files of one version of a skill.
 //!
-//! What is accepted here is written to disks by workers, so every rule is checked again there, by the same code.
+//! Workers write these files to their disks, so every rule is checked again there, by the same code.
 
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{MARKER, ModuleFormat};
+use super::definition::{MARKER, ModuleFormat};
 use crate::ids::Sha256Hex;
 use crate::refusal::{Code, Refusal};
 
-/// Most bytes of a bundle's files together: they are one item, which holds 400 KB.
-pub const BUNDLE_BYTES_MAX: usize = 200 * 1024;
-/// Most files of a bundle: with the longest paths they still fit into that item.
-pub const FILES_MAX: usize = 200;
-/// Longest path of a file in bytes: no file system of ours takes a longer name, and none of its folders either.
-const PATH_BYTES_MAX: usize = 200;
-/// What tells agents what the skill is for.
+/// Most bytes of all files of a bundle. They are stored in one item, which holds 400 KB.
+pub const MAX_BUNDLE_BYTES: usize = 200 * 1024;
+/// Most files of a bundle. Even with the longest paths they fit into one item.
+pub const MAX_FILES: usize = 200;
+/// Longest path of a file in bytes. Some file systems limit a whole path or a folder name to about this
+/// length.
+const MAX_PATH_BYTES: usize = 200;
+/// The file that tells agents what the skill is for.
 const SKILL_FILE: &str = "SKILL.md";
 
-/// A file as somebody gave it.
+/// A file of a request, not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenFile {
-    /// Where it lies in the skill's folder.
+    /// The path in the skill's folder.
     pub path: String,
-    /// What is in it.
+    /// The content.
     pub content: String,
-    /// What its SHA-256 is said to be.
+    /// The claimed SHA-256.
     pub sha256: String,
 }
 
 /// A file of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkillFile {
-    /// Where it lies in the skill's folder.
+    /// The path in the skill's folder.
     pub path: String,
-    /// What is in it.
+    /// The content.
     pub content: String,
-    /// Its SHA-256.
+    /// The SHA-256.
     pub sha256: Sha256Hex,
 }
 
-/// The files of a version, by path. One that exists keeps every rule.
+/// The files of a version, ordered by path. A value of this type satisfies every rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     files: Vec<SkillFile>,
@@ -50,19 +51,21 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks files and makes a bundle of them.
+    /// Checks the files and makes a bundle of them.
     ///
     /// # Errors
-    /// A refusal that names the first file at fault, the rule, and how to mend it.
+    /// Returns a refusal with the first invalid file, the rule and a repair_for.
     pub fn of(given: Vec<GivenFile>, format: ModuleFormat) -> Result<Self, Refusal> {
-        if given.len() > FILES_MAX {
-            let detail = format!("files must be at most {FILES_MAX}, these are {}", given.len());
+        if given.len() > MAX_FILES {
+            let detail =
+                format!("files must contain at most {MAX_FILES} files, but contains {}", given.len());
             return Err(Refusal::field("/files", detail));
         }
         check_paths(&given)?;
         let bytes = given.iter().map(|file| file.content.len()).sum();
-        if bytes > BUNDLE_BYTES_MAX {
-            let detail = format!("the files have {bytes} bytes together, at most {BUNDLE_BYTES_MAX} fit");
+        if bytes > MAX_BUNDLE_BYTES {
+            let detail =
+                format!("the files have {bytes} bytes together, but at most {MAX_BUNDLE_BYTES} are allowed");
             return Err(Refusal { code: Code::PayloadTooLarge, ..Refusal::field("/files", detail) });
         }
         for required in [SKILL_FILE, format.script()] {
@@ -81,31 +84,35 @@ impl Bundle {
         Ok(Self { files, sha256, bytes })
     }
 
-    /// Its files, by path in the order of bytes.
+    /// The files, ordered by the bytes of their paths.
     pub fn files(&self) -> &[SkillFile] {
         &self.files
     }
 
-    /// The files, for whoever goes on with them.
+    /// Returns the files.
     pub fn into_files(self) -> Vec<SkillFile> {
         self.files
     }
 
-    /// What it is known by: the SHA-256 of its files by path, each `path\nsha256\ncontent`, joined by `\n---\n`.
+    /// The digest of the bundle: the SHA-256 of all files by path, each as `path
+    /// sha256
+    /// content`, joined by `
+    /// ---
+    /// `.
     pub fn sha256(&self) -> &Sha256Hex {
         &self.sha256
     }
 
-    /// Bytes of its files.
+    /// The total bytes of the files.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-/// The SHA-256 of `bytes`.
+/// Returns the SHA-256 of `bytes`.
 ///
 /// # Panics
-/// Never: a digest has 32 bytes, which are 64 digits.
+/// Never: a digest has 32 bytes, which are 64 hex digits.
 pub fn sha256(bytes: &[u8]) -> Sha256Hex {
     let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     Sha256Hex::parse(digits).expect("32 bytes in hex")
@@ -114,14 +121,14 @@ pub fn sha256(bytes: &[u8]) -> Sha256Hex {
 fn checked(at: usize, file: GivenFile) -> Result<SkillFile, Refusal> {
     let sha256 = sha256(file.content.as_bytes());
     if sha256.as_str() != file.sha256 {
-        let detail = format!("sha256 must be that of content in lower-case hex, which is {sha256}");
+        let detail = format!("sha256 must be the digest of content in lower-case hex, which is {sha256}");
         return Err(Refusal::field(format!("/files/{at}/sha256"), detail));
     }
     Ok(SkillFile { path: file.path, content: file.content, sha256 })
 }
 
-/// Every path keeps the rules by itself, and no two of them mean the same place, also where upper and lower case are
-/// the same.
+/// Checks that every path is valid by itself, and that no two paths mean the same place on a case-insensitive
+/// file system.
 fn check_paths(files: &[GivenFile]) -> Result<(), Refusal> {
     let refused = |at: usize, rule: &str| {
         let detail = format!("path must {rule}, such as scripts/index.mjs");
@@ -133,7 +140,7 @@ fn check_paths(files: &[GivenFile]) -> Result<(), Refusal> {
             return refused(at, rule);
         }
         if !taken.insert(file.path.to_lowercase()) {
-            return refused(at, "be another than those before it, also in lower case");
+            return refused(at, "differ from another path, even in lower case");
         }
     }
     for (at, file) in files.iter().enumerate() {
@@ -146,21 +153,24 @@ fn check_paths(files: &[GivenFile]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The rule that `path` breaks, if it breaks one.
+/// Returns the rule that `path` breaks, if any.
 fn broken_rule(path: &str) -> Option<&'static str> {
     let segments = || path.split('/');
     let rules = [
-        ((1..=PATH_BYTES_MAX).contains(&path.len()), "have 1 to 200 bytes"),
+        ((1..=MAX_PATH_BYTES).contains(&path.len()), "have 1 to 200 bytes"),
         (!path.chars().any(char::is_control), "have no control characters"),
         (!path.contains(['\\', ':']), "have neither '\\' nor ':'; folders are separated by '/'"),
         (!path.starts_with('/'), "be relative, without '/' in front"),
-        // Published images take `a../b` for a way out, and then no skill at all.
+        // Published images treat `a../b` as path traversal and then reject all skills.
         (
             segments().all(|s| !matches!(s, "." | "..")) && !path.contains("../"),
             "have no segment '.' or '..', nor '../' in it",
         ),
         (segments().all(|s| !s.is_empty()), "name a file, without '//' and without '/' at its end"),
-        (segments().all(|s| !s.eq_ignore_ascii_case(MARKER)), "not be .af-global-skill.json, which is ours"),
+        (
+            segments().all(|s| !s.eq_ignore_ascii_case(MARKER)),
+            "not be .af-global-skill.json, which is reserved",
+        ),
     ];
     rules.into_iter().find_map(|(kept, rule)| (!kept).then_some(rule))
 }
@@ -181,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_order_is_by_path_and_the_hash_is_that_of_their_text() {
+    fn files_are_ordered_by_path_and_the_digest_covers_their_text() {
         let bundle = with(&[]).unwrap();
         let paths: Vec<_> = bundle.files().iter().map(|f| f.path.as_str()).collect();
         assert_eq!((paths, bundle.bytes()), (vec!["SKILL.md", "scripts/index.mjs"], 22));
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_could_mean_another_place_is_refused_where_it_stands() {
+    fn an_unsafe_path_is_refused_with_a_pointer_to_it() {
         let long = "a".repeat(201);
         for (path, words) in [
             ("", "1 to 200 bytes"),
@@ -209,15 +219,15 @@ mod tests {
             ("a../b", "'../'"),
             ("a//b", "'//'"),
             ("a/", "at its end"),
-            (".af-global-skill.json", "ours"),
-            ("a/.AF-Global-Skill.json", "ours"),
-            ("SKILL.md", "another"),
+            (".af-global-skill.json", "reserved"),
+            ("a/.AF-Global-Skill.json", "reserved"),
+            ("SKILL.md", "differ from another"),
             ("skill.MD", "lower case"),
             ("scripts", "not lie in a folder"),
             ("Scripts/Index.mjs/x", "not lie in a folder"),
         ] {
             let refusal = with(&[path]).unwrap_err();
-            // `scripts` is no wrong path: the file that lies in it is.
+            // The path `scripts` is valid, but it makes the file inside it invalid.
             let at = if path == "scripts" { 0 } else { 2 };
             assert_eq!(refusal.pointer, Some(format!("/files/{at}/path")), "{path:?}");
             assert!(refusal.detail.contains(words), "{path:?}: {}", refusal.detail);
@@ -228,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_is_too_large_wrong_or_incomplete_says_so() {
+    fn a_bundle_that_is_too_large_wrong_or_incomplete_is_refused_with_the_reason() {
         let mut files = vec![file("SKILL.md", "a"), file("scripts/index.cjs", "b")];
         let cjs = Bundle::of(files.clone(), ModuleFormat::Cjs).unwrap();
         assert_eq!(cjs.bytes(), 2);
@@ -245,11 +255,11 @@ mod tests {
             let files = vec![file("SKILL.md", &"ü".repeat(bytes / 2)), file("scripts/index.mjs", "")];
             Bundle::of(files, ModuleFormat::Esm)
         };
-        assert_eq!(sized(BUNDLE_BYTES_MAX).unwrap().bytes(), BUNDLE_BYTES_MAX);
-        let refusal = sized(BUNDLE_BYTES_MAX + 2).unwrap_err();
+        assert_eq!(sized(MAX_BUNDLE_BYTES).unwrap().bytes(), MAX_BUNDLE_BYTES);
+        let refusal = sized(MAX_BUNDLE_BYTES + 2).unwrap_err();
         assert_eq!((refusal.code, refusal.pointer.as_deref()), (Code::PayloadTooLarge, Some("/files")));
         assert!(refusal.detail.contains("204802 bytes"), "{}", refusal.detail);
-        let many = (0..=FILES_MAX).map(|n| file(&format!("f{n}"), "")).collect();
+        let many = (0..=MAX_FILES).map(|n| file(&format!("f{n}"), "")).collect();
         assert_eq!(Bundle::of(many, ModuleFormat::Esm).unwrap_err().pointer.as_deref(), Some("/files"));
     }
 }

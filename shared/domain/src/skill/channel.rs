@@ -1,43 +1,45 @@
-//! What a channel serves: one release of each skill, no more together than one answer to a worker can bring.
+//! A channel: one release of each skill, limited so that all of them fit into one response to a worker.
 
 use std::collections::BTreeMap;
 
-use super::{Release, ReleaseChannel, Skill};
+use super::definition::{Release, ReleaseChannel, Skill};
 use crate::ids::SkillSlug;
 use crate::refusal::{Code, Refusal};
 use crate::time::Timestamp;
 
-/// Most bytes of all bundles that a channel serves.
-pub const CHANNEL_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Most bytes that they take in the answer. Lambda answers 6 MB, the body as a JSON string: a text of quotes and line
-/// ends takes up to four times its size there, one of control characters seven times.
-pub const CHANNEL_ANSWER_BYTES_MAX: u64 = 5_900_000;
-/// Most skills of a channel: all stand in one item with about 400 bytes each, and are written with each release.
-pub const CHANNEL_SKILLS_MAX: usize = 200;
+/// Most bytes of all bundles of a channel.
+pub const MAX_CHANNEL_BYTES: u64 = 4 * 1024 * 1024;
+/// Most bytes of all bundles in the response. A Lambda response is limited to 6 MB, with the body as a JSON
+/// string. A text of quotes and line ends takes up to four times its size there, a text of control characters
+/// seven times.
+pub const MAX_CHANNEL_ANSWER_BYTES: u64 = 5_900_000;
+/// Most skills of a channel. All of them are in one item, with about 400 bytes each, and are written with
+/// each release.
+pub const MAX_CHANNEL_SKILLS: usize = 200;
 
-/// A channel.
+/// A release channel and its releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
-    /// Which.
+    /// The name of the channel.
     pub name: ReleaseChannel,
-    /// What it serves.
+    /// The release of each skill.
     pub serves: BTreeMap<SkillSlug, Release>,
-    /// Grows by one with every change; 0 when nothing was ever released there.
+    /// Grows by one with every change. It is 0 if nothing was ever released on this channel.
     pub revision: u64,
-    /// When it was last changed.
+    /// When the channel was last changed.
     pub changed_at: Timestamp,
 }
 
 impl Channel {
-    /// A channel that nothing was ever released on.
+    /// Creates a channel without releases.
     pub const fn new(name: ReleaseChannel) -> Self {
         Self { name, serves: BTreeMap::new(), revision: 0, changed_at: Timestamp::from_millis(0) }
     }
 
-    /// The channel as `skill` wants it; `None` when it is so already.
+    /// Returns the channel after it follows the current state of `skill`; `None` if nothing changes.
     ///
     /// # Errors
-    /// A refusal that says how much does not fit.
+    /// Returns a refusal that says how much does not fit.
     pub fn following(&self, skill: &Skill, now: Timestamp) -> Result<Option<Self>, Refusal> {
         let (served, wanted) = (self.serves.get(&skill.slug), skill.served(self.name));
         if served == wanted {
@@ -62,15 +64,15 @@ impl Channel {
         let answer_bytes = sum(|release| release.edition.answer_bytes);
         let skills = self.serves.len();
         let limits = [
-            (skills as u64, CHANNEL_SKILLS_MAX as u64, "skills"),
-            (bytes, CHANNEL_BYTES_MAX, "bytes of files"),
-            (answer_bytes, CHANNEL_ANSWER_BYTES_MAX, "bytes of JSON in the answer to a worker"),
+            (skills as u64, MAX_CHANNEL_SKILLS as u64, "skills"),
+            (bytes, MAX_CHANNEL_BYTES, "bytes of files"),
+            (answer_bytes, MAX_CHANNEL_ANSWER_BYTES, "bytes of JSON in the answer to a worker"),
         ];
         let Some((would, max, what)) = limits.into_iter().find(|(would, max, _)| would > max) else {
             return Ok(());
         };
         let detail = format!(
-            "channel {} would serve {would} {what}, at most {max} fit; disable or delete a skill first",
+            "channel {} would serve {would} {what}, but at most {max} fit; disable or delete a skill first",
             self.name.as_str()
         );
         Err(Refusal::new(Code::Conflict, detail))
@@ -105,7 +107,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(9);
 
     #[test]
-    fn a_channel_follows_what_a_skill_releases_there_and_nowhere_else() {
+    fn a_channel_follows_only_the_releases_on_that_channel() {
         let empty = Channel::new(ReleaseChannel::Stable);
         let skill = skill("ab", 10);
         let serving = empty.following(&skill, NOW).unwrap().unwrap();
@@ -118,26 +120,26 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_takes_no_more_than_fits_and_says_how_much() {
+    fn a_channel_over_its_limits_is_refused_with_the_figures() {
         let empty = Channel::new(ReleaseChannel::Stable);
-        let full = empty.following(&skill("ab", CHANNEL_BYTES_MAX), NOW).unwrap().unwrap();
+        let full = empty.following(&skill("ab", MAX_CHANNEL_BYTES), NOW).unwrap().unwrap();
         let refusal = full.following(&skill("cd", 1), NOW).unwrap_err();
         assert_eq!(refusal.code, Code::Conflict);
-        assert!(refusal.detail.contains("4194305 bytes of files, at most 4194304"), "{}", refusal.detail);
+        assert!(refusal.detail.contains("4194305 bytes of files, but at most 4194304"), "{}", refusal.detail);
         let smaller = full.following(&skill("ab", 7), NOW).unwrap().unwrap();
-        assert_eq!(smaller.serves.len(), 1, "what it replaces does not count");
+        assert_eq!(smaller.serves.len(), 1, "the replaced release does not count");
         let mut wordy = skill("cd", 1);
         let release = wordy.active.get_mut(&ReleaseChannel::Stable).unwrap();
-        release.edition.answer_bytes = CHANNEL_ANSWER_BYTES_MAX;
+        release.edition.answer_bytes = MAX_CHANNEL_ANSWER_BYTES;
         let refusal = smaller.following(&wordy, NOW).unwrap_err();
         assert!(refusal.detail.contains("5900007 bytes of JSON"), "{}", refusal.detail);
-        let many = (0..CHANNEL_SKILLS_MAX).map(|n| skill(&format!("s{n}"), 1));
+        let many = (0..MAX_CHANNEL_SKILLS).map(|n| skill(&format!("s{n}"), 1));
         let crowded = many.fold(empty, |channel, skill| channel.following(&skill, NOW).unwrap().unwrap());
         assert!(crowded.following(&skill("ab", 1), NOW).unwrap_err().detail.contains("201 skills"));
     }
 
     #[test]
-    fn a_revision_grows_and_is_never_that_of_an_earlier_life() {
+    fn a_revision_grows_and_never_repeats_after_a_delete() {
         let first = skill("ab", 1);
         assert_eq!(first.changed(stamp(5), |_| ()).revision, 6);
         assert_eq!(first.changed(stamp(3), |_| ()).revision, 6, "a clock that stands or goes back");

@@ -51,7 +51,7 @@ fn stored(snapshot: &Snapshot) -> Stored {
 }
 
 #[test]
-fn what_was_uploaded_as_announced_becomes_ready_and_stays_so() {
+fn the_announced_archive_becomes_ready_and_stays_ready() {
     let (conversation, policies) = (conversation(3, "w", Some(NOW)), Policies::default());
     let uploading = snapshot(&conversation, "w");
     let ready = uploading.finalize(&stored(&uploading), &conversation, NOW, &policies).unwrap();
@@ -88,7 +88,7 @@ fn a_body_that_was_not_announced_never_becomes_ready() {
     assert_eq!(refused, Err(FinalizeRefusal::Mismatch));
     let failed = uploading.fail("disk full").unwrap();
     let refused = failed.finalize(&stored(&failed), &conversation, NOW, &policies);
-    assert_eq!(refused, Err(FinalizeRefusal::Over("failed")));
+    assert_eq!(refused, Err(FinalizeRefusal::Ended("failed")));
 }
 
 #[test]
@@ -104,11 +104,14 @@ fn a_worker_owes_a_snapshot_from_its_claim_until_it_has_one() {
     assert_eq!(claimed.snapshot_fence(&other, NOW), Err(SnapshotRefusal::NotOwner));
     let kept = claimed.with_snapshot();
     assert!(!kept.owes_snapshot() && kept.version > claimed.version);
-    assert!(Conversation { fence: Fence(5), ..kept }.owes_snapshot(), "another claim, other files");
+    assert!(
+        Conversation { fence: Fence(5), ..kept }.owes_snapshot(),
+        "another claim may have changed the files"
+    );
 }
 
 #[test]
-fn what_is_over_expires_as_what_it_was() {
+fn an_expired_upload_fails_and_an_expired_ready_snapshot_expires() {
     let conversation = conversation(3, "w", Some(NOW));
     let uploading = snapshot(&conversation, "w");
     assert_eq!(uploading.expire().status.name(), "failed");

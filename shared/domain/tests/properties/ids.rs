@@ -1,4 +1,4 @@
-//! Ids: what is written into one is read from it, and no text breaks the reader.
+//! Ids: parsing returns the parts an id was built from, and no text makes the parser panic.
 
 use af_domain::ids::{ConversationId, ConversationKey, Fence, LeaseId, LeaseParts, MessageId, WorkerId};
 use af_domain::time::Timestamp;
@@ -24,19 +24,19 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_lease_id_says_what_it_was_made_of(parts in parts()) {
+    fn a_lease_id_returns_the_parts_it_was_built_from(parts in parts()) {
         let id = LeaseId::of(&parts);
         prop_assert_eq!(&id.parts(), &parts);
         prop_assert_eq!(LeaseId::parse(id.as_str()).unwrap(), id);
     }
 
     #[test]
-    fn lease_ids_differ_when_anything_in_them_does(one in parts(), other in parts()) {
+    fn lease_ids_differ_if_any_part_differs(one in parts(), other in parts()) {
         prop_assert_eq!(LeaseId::of(&one) == LeaseId::of(&other), one == other);
     }
 
     #[test]
-    fn any_text_is_an_id_that_says_something_or_none(text in "[a-z2-7]{0,30}[.0-9a-f+]{0,60}|.{0,300}") {
+    fn any_text_is_either_a_valid_id_or_rejected(text in "[a-z2-7]{0,30}[.0-9a-f+]{0,60}|.{0,300}") {
         if let Ok(id) = LeaseId::parse(text.as_str()) {
             prop_assert_eq!(LeaseId::of(&id.parts()).parts(), id.parts());
         }

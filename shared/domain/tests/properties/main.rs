@@ -1,20 +1,20 @@
-//! What holds for whatever comes: generated queues, lives of conversations, ids and policies.
+//! Properties that hold for generated queues, sequences of transitions, ids and policies.
 //!
-//! The same inputs each time, so that a change is judged by what it does and not by chance; `PROPTEST_CASES` gives more
-//! of them.
+//! The inputs are the same in every run, so that a failure is caused by the change and not by chance. `PROPTEST_CASES`
+//! sets the number of inputs.
 #![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
 
 mod ids;
-mod lives;
 mod policies;
 mod queues;
+mod transitions;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// Where the generated inputs begin.
+/// The seed of the generated inputs.
 const SEED: u64 = 20_260_101;
 
-/// 256 cases of each property; what fails is fixed and gets a test of its own, so no file remembers it.
+/// 256 cases of each property. A failing case is fixed and gets its own test, so no regression file is kept.
 fn config() -> Config {
     Config { failure_persistence: None, rng_seed: RngSeed::Fixed(SEED), ..Config::default() }
 }

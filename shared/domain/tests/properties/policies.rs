@@ -1,4 +1,4 @@
-//! Policies: no field takes what it does not accept, and no delay is out of its bounds.
+//! Policies: no field accepts a value outside its bounds, and no delay is out of bounds.
 
 use af_domain::policy::{Bounds, FIELDS, Given, Policies, Setting};
 use af_domain::time::Millis;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::config;
 
-/// Whole numbers near all bounds, broken ones, and those that are none.
+/// Whole numbers near all bounds, fractions, and values that are not finite.
 fn number() -> impl Strategy<Value = f64> {
     #[allow(clippy::cast_precision_loss, reason = "small enough to be whole")]
     let whole = |range: std::ops::Range<u64>| range.prop_map(|n| n as f64);
@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_field_takes_what_lies_within_its_bounds_and_nothing_else(given in number()) {
+    fn a_field_accepts_exactly_the_values_within_its_bounds(given in number()) {
         for field in FIELDS {
             let mut policies = Policies::default();
             let set = policies.set(field.group, field.name, &Given::Number(given));
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn a_field_takes_its_own_words_and_no_others(word in "[a-z]{0,9}|block|overtake") {
+    fn a_field_accepts_exactly_its_own_words(word in "[a-z]{0,9}|block|overtake") {
         for field in FIELDS {
             let own = matches!(&field.bounds, Bounds::Words(words) if words.contains(&word.as_str()));
             let mut policies = Policies::default();
@@ -80,7 +80,7 @@ proptest! {
     ) {
         let mut policies = Policies::default();
         policies.retry.base_delay = Millis::new(base);
-        policies.retry.delay_max = Millis::new(max);
+        policies.retry.max_delay = Millis::new(max);
         policies.retry.backoff_factor = factor;
         policies.retry.jitter_ratio = jitter_ratio;
         let delay = |attempts, jitter| policies.retry_delay(attempts, jitter).as_millis();

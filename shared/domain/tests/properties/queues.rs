@@ -1,4 +1,4 @@
-//! The order of a queue, and what the ready index is told of it.
+//! The order of a queue, and its keys in the ready index.
 
 use af_domain::conversation::{Entry, OrderKey, Priority, Queue, Readiness, ReadyKey};
 use af_domain::ids::MessageId;
@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use crate::config;
 
-/// Times are small, so that they meet.
+/// Small times, so that they collide.
 const LATEST: u64 = 60;
-/// After everything is due.
+/// A moment after every due time.
 const END: Timestamp = Timestamp::from_millis(2 * LATEST);
-/// Entries of one queue at most.
-const ENTRIES_MAX: usize = 8;
+/// Most entries of one queue.
+const MAX_ENTRIES: usize = 8;
 
 fn entry() -> impl Strategy<Value = Entry> {
     let priority = prop_oneof![Just(10_u64), Just(50), Just(90)];
@@ -25,8 +25,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             scheduled,
             attempts,
             drained: 0,
-            attempts_max: 5,
-            // What was claimed waits for its retry; what was not, and is no message for later, for its attachments.
+            max_attempts: 5,
+            // A claimed entry waits for its retry. An entry that was not claimed or scheduled waits for its attachments.
             not_before: Timestamp::from_millis(if attempts == 0 && scheduled { 0 } else { not_before }),
             first_fence: None,
         },
@@ -34,7 +34,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    prop::collection::vec(entry(), 0..=ENTRIES_MAX).prop_map(|mut entries| {
+    prop::collection::vec(entry(), 0..=MAX_ENTRIES).prop_map(|mut entries| {
         for (n, entry) in entries.iter_mut().enumerate() {
             entry.message = MessageId::parse(format!("m{n}")).unwrap();
         }
@@ -54,7 +54,7 @@ fn readiness(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Readiness 
     Queue::new(entries.to_vec()).readiness(now, on_retry)
 }
 
-/// The same as they are at `now`: what waits for its attachments has come by then.
+/// The same entries at `now`, when all pending attachments have arrived.
 fn that_have_come(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
     for entry in entries.iter_mut().filter(|e| !e.is_retry() && e.due > now) {
         entry.not_before = Timestamp::default();
@@ -62,14 +62,13 @@ fn that_have_come(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
     entries
 }
 
-/// When an entry may be claimed at the earliest.
+/// The earliest moment at which an entry may be claimed.
 fn opens(entry: &Entry) -> Timestamp {
     entry.due.max(entry.not_before)
 }
 
-/// The place of an entry among those that are due: priority, then time, then arrival. The time of a message that asked
-/// for none is not before that of an earlier one of its kind, but for those that came back: they stand in front, and have
-/// their own.
+/// The sort key of an entry among the due entries: priority, then time, then arrival. The time of an immediate message
+/// is not before that of an earlier immediate message. A retry is inserted in front and sorts by its own time.
 fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
     let entry = &entries[nth];
     let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
@@ -78,7 +77,7 @@ fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
     (Priority::MAX - u64::from(entry.priority.get()), time, nth)
 }
 
-/// The message that comes first, as the rule says it.
+/// The head according to the documented order.
 fn first(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Option<usize> {
     let by_place = |those: Vec<usize>| those.into_iter().min_by_key(|&n| place(entries, n));
     let retries = (0..entries.len()).filter(|&n| entries[n].is_retry()).collect();
@@ -86,7 +85,7 @@ fn first(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Option<usize> 
     match by_place(retries).filter(|_| on_retry == OnRetry::Block) {
         Some(retry) => Some(retry).filter(may_run),
         None => {
-            // Who waits for attachments has a place from the beginning, and nobody behind it passes.
+            // A message that waits for attachments keeps its position, and no later message overtakes it.
             let has_place = |n: &usize| may_run(n) || (!entries[*n].is_retry() && entries[*n].due <= now);
             by_place((0..entries.len()).filter(has_place).collect()).filter(may_run)
         }
@@ -97,12 +96,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_head_is_what_the_order_puts_first(entries in entries(), now in moment(), on_retry in on_retry()) {
+    fn the_head_is_the_first_message_of_the_order(entries in entries(), now in moment(), on_retry in on_retry()) {
         prop_assert_eq!(readiness(&entries, now, on_retry).head, first(&entries, now, on_retry));
     }
 
     #[test]
-    fn with_block_nothing_passes_a_message_that_waits_for_its_retry(entries in entries(), now in moment()) {
+    fn with_block_no_message_overtakes_a_waiting_retry(entries in entries(), now in moment()) {
         let found = readiness(&entries, now, OnRetry::Block);
         if entries.iter().any(Entry::is_retry) {
             prop_assert!(found.head.is_none_or(|n| entries[n].is_retry()));
@@ -114,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_passes_a_message_that_waits_for_its_attachments_but_what_comes_before_it(
+    fn only_a_message_that_sorts_earlier_overtakes_one_that_waits_for_attachments(
         entries in entries(), now in moment(), on_retry in on_retry(),
     ) {
         let found = readiness(&entries, now, on_retry);
@@ -131,8 +130,8 @@ proptest! {
     }
 
     #[test]
-    fn a_message_for_later_makes_no_difference(
-        entries in entries(), later in entry(), at in 0..=ENTRIES_MAX, now in moment(), on_retry in on_retry(),
+    fn a_scheduled_message_does_not_change_the_head(
+        entries in entries(), later in entry(), at in 0..=MAX_ENTRIES, now in moment(), on_retry in on_retry(),
     ) {
         let due = now + af_domain::time::Millis::new(1 + later.due.as_millis());
         let later = Entry { due, scheduled: true, attempts: 0, ..later };
@@ -143,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn the_index_lists_what_a_claim_would_get(entries in entries(), now in moment(), on_retry in on_retry()) {
+    fn the_ready_key_matches_the_head(entries in entries(), now in moment(), on_retry in on_retry()) {
         let found = readiness(&entries, now, on_retry);
         prop_assert_eq!(found.ready.is_none(), entries.is_empty());
         let listed = found.ready.as_ref().is_some_and(|key| *key < ReadyKey::horizon(now));
@@ -155,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_ready_later_is_ready_then_and_not_before(
+    fn a_future_ready_key_becomes_claimable_exactly_at_its_time(
         entries in entries(), now in moment(), on_retry in on_retry(), share in 0.0..1.0_f64,
     ) {
         let entries = that_have_come(entries, now);
@@ -171,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_ready_once_stays_so_until_it_is_claimed(
+    fn a_ready_conversation_stays_ready_until_it_is_claimed(
         entries in entries(), now in moment(), later in moment(), on_retry in on_retry(),
     ) {
         let entries = that_have_come(entries, now);
@@ -182,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn ready_keys_sort_as_the_work_they_stand_for(
+    fn ready_keys_sort_like_the_work_they_describe(
         one in (0..=100_u64, 0..LATEST), other in (0..=100_u64, 0..LATEST), at in 0..LATEST,
     ) {
         let key = |(priority, due)| {

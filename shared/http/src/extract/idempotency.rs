@@ -4,7 +4,6 @@ use af_domain::refusal::Refusal;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::HeaderMap;
 use http::request::Parts;
-use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
@@ -18,17 +17,6 @@ const KEY_BYTES_MAX: usize = 255;
 /// is no key; taken bare, the header is required.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
-
-/// The header as the OpenAPI document tells it.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-pub struct IdempotencyHeader {
-    /// 1 to 255 visible ASCII characters. The same call with the same key is carried out once, and answered as before;
-    /// another body with it is refused.
-    #[param(rename = "Idempotency-Key")]
-    #[allow(dead_code, reason = "it is only told")]
-    idempotency_key: Option<String>,
-}
 
 impl IdempotencyKey {
     /// The key as text.

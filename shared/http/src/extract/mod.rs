@@ -1,7 +1,6 @@
 //! What handlers take from a request. Every refusal is a [`Problem`](crate::Problem).
 
 mod bearer;
-mod id;
 mod idempotency;
 mod json;
 mod path;
@@ -10,8 +9,7 @@ mod query;
 mod shape;
 
 pub use bearer::Bearer;
-pub use id::Id;
-pub use idempotency::{IdempotencyHeader, IdempotencyKey};
+pub use idempotency::IdempotencyKey;
 pub use json::{ApiJson, parse as parse_json};
 pub use path::{ApiPath, PathParam, PathParams};
 pub use public_url::PublicUrl;

@@ -1,5 +1,6 @@
+use af_api::id::Id;
 use af_domain::ids::{AgentKey, SecretRef};
-use af_http::{ApiJson, BODY_BYTES_MAX, Id};
+use af_http::{ApiJson, BODY_BYTES_MAX};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;

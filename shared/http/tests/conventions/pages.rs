@@ -1,4 +1,5 @@
-use af_http::{CursorKey, Limit, Page};
+use af_api::pages::{Limit, Page};
+use af_http::CursorKey;
 
 #[test]
 fn a_page_names_the_next_only_when_there_is_one() {

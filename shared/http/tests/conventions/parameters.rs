@@ -1,5 +1,6 @@
+use af_api::pages::Limit;
 use af_domain::ids::{AgentKey, ConsumerUserId, MessageId};
-use af_http::{ApiPath, ApiQuery, Limit};
+use af_http::{ApiPath, ApiQuery};
 use axum::Router;
 use axum::routing::get as on_get;
 use serde::Deserialize;

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::ports::Time;
+use af_runtime::time::Time;
 
 /// The longest wait for a turn. A function runs for a minute, so a request that is due later is left to the next run.
 const MAX_WAIT: Duration = Duration::from_secs(20);

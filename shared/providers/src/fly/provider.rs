@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_domain::ids::WorkerId;
+use af_runtime::time::Time;
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -33,7 +34,7 @@ use crate::error::ProviderError;
 use crate::machine::{
     Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec,
 };
-use crate::ports::{Time, TokenSource};
+use crate::ports::TokenSource;
 use crate::provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
 use crate::readiness::ProviderReadiness;
 

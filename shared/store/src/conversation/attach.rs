@@ -1,31 +1,31 @@
-//! Metadata that a worker attaches to its message while it runs.
+//! Metadata that a worker attaches to its message while the message runs.
 
 use std::collections::BTreeMap;
 
 use af_domain::ids::MessageId;
 
-use super::Held;
+use super::lease_ref::LeaseRef;
 use crate::expression::Update;
 use crate::item::Reader;
 use crate::write::Committed;
 use crate::{Store, StoreError, keys};
 
-/// What became of an attachment of metadata.
+/// The result of attaching metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attach {
-    /// It is there, by this call or an earlier sending of it.
+    /// The metadata is stored, by this call or an earlier attempt of it.
     Done,
     /// The lease is not in force; nothing was written.
-    NotHeld,
+    LeaseLost,
     /// Other metadata was attached since it was read; nothing was written.
     Stale,
 }
 
 impl Store {
-    /// What has been attached to a message so far, strongly consistent; `None` when there is no such message.
+    /// Returns the metadata attached to a message, strongly consistent; `None` if the message does not exist.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn attached(
         &self,
         message: &MessageId,
@@ -34,13 +34,14 @@ impl Store {
         item.map(|item| Reader::of(&item).text_map("wm")).transpose()
     }
 
-    /// Replaces what was attached to the message of a lease: one transaction over the message and its conversation.
+    /// Replaces the metadata attached to the message of a lease, in one transaction on the message and its
+    /// conversation.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and merge again.
+    /// Returns an error if the table does not answer. The caller then reads and merges again.
     pub async fn attach_if_leased(
         &self,
-        held: &Held<'_>,
+        held: &LeaseRef<'_>,
         message: &MessageId,
         before: &BTreeMap<String, String>,
         after: &BTreeMap<String, String>,
@@ -53,7 +54,7 @@ impl Store {
             .bind(":before", before);
         match self.commit(self.transaction().require(&lease).update(update)).await? {
             Committed::Done => Ok(Attach::Done),
-            Committed::Refused(refusals) if refusals.iter().any(|r| r.index == 0) => Ok(Attach::NotHeld),
+            Committed::Refused(failed) if failed.iter().any(|r| r.index == 0) => Ok(Attach::LeaseLost),
             Committed::Refused(_) => Ok(Attach::Stale),
         }
     }

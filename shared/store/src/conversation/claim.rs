@@ -1,4 +1,4 @@
-//! Claim, heartbeat, redelivery: what makes and keeps a lease.
+//! Claim, heartbeat and redelivery: the writes that create and extend a lease.
 
 use af_domain::conversation::{Claimed, Conversation, OwnerState};
 use af_domain::ids::{ConversationKey, LeaseId, WorkerId};
@@ -6,20 +6,21 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
 use super::item::{change, conversation_from, lease_of};
-use super::{Commit, Held};
+use super::lease_ref::LeaseRef;
 use crate::expression::Update;
 use crate::item::Item;
-use crate::write::{Committed, Updated};
+use crate::write::{Commit, Committed, Updated};
 use crate::{Store, StoreError, keys};
 
-/// How often a claim is answered again to the worker that holds its lease; its first answer may have been lost.
-pub(crate) const REDELIVERIES_MAX: u32 = 3;
+/// How often a claim is answered again to the worker that holds its lease. The first answer may have been
+/// lost.
+pub(crate) const MAX_REDELIVERIES: u32 = 3;
 
 impl Store {
-    /// Carries out a claim by the conversation's owner: one update.
+    /// Commits a claim by the owner of the conversation, in one update.
     ///
     /// # Errors
-    /// When the table cannot answer; a claim sent again recognises its own lease.
+    /// Returns an error if the table does not answer. A repeated claim recognises its own lease.
     pub async fn claim_if_owned(
         &self,
         before: &Conversation,
@@ -32,14 +33,14 @@ impl Store {
             .bind(":active", "active");
         match self.update(update).await? {
             Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(old) => commit_unless(!is_ours(old.as_ref(), &claimed.lease.id)?),
+            Updated::Refused(old) => done_if_ours(old.as_ref(), &claimed.lease.id),
         }
     }
 
-    /// Carries out a claim by a worker without a conversation: a transaction over both rows.
+    /// Commits a claim by a worker without a conversation, in a transaction on both items.
     ///
     /// # Errors
-    /// As `claim_if_owned`.
+    /// The same as `claim_if_owned`.
     pub async fn claim_if_free(
         &self,
         before: &Conversation,
@@ -54,16 +55,17 @@ impl Store {
         match &committed {
             Committed::Done => Ok(Commit::Done),
             Committed::Refused(_) => {
-                let old = committed.refusal(0).and_then(|r| r.old.as_ref());
-                commit_unless(!is_ours(old, &claimed.lease.id)?)
+                let old = committed.failed_condition(0).and_then(|r| r.old.as_ref());
+                done_if_ours(old, &claimed.lease.id)
             }
         }
     }
 
-    /// Answers a claim again: counts the redelivery while lease `id` is in force and has redeliveries left.
+    /// Answers a claim again: counts the redelivery, on condition that lease `id` is in force and has
+    /// redeliveries left.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn redeliver_if_leased(
         &self,
         key: &ConversationKey,
@@ -76,7 +78,7 @@ impl Store {
             .when("#ls.#l = :lease AND #ls.#rd < :max AND #ls.#ex > :now")
             .bind(":lease", id.as_str())
             .bind(":one", 1_u64)
-            .bind(":max", REDELIVERIES_MAX)
+            .bind(":max", MAX_REDELIVERIES)
             .bind(":now", now);
         match self.update(update).await? {
             Updated::Done(item) => conversation_from(&item).map(Some),
@@ -84,13 +86,14 @@ impl Store {
         }
     }
 
-    /// A heartbeat: extends the lease by the lease policy from now. `None` when it is not in force any more.
+    /// Extends the lease by the policy's duration from now. Returns `None` if the lease is no longer in
+    /// force.
     ///
     /// # Errors
-    /// When the table cannot answer; a heartbeat may be sent again.
+    /// Returns an error if the table does not answer. A heartbeat may be repeated.
     pub async fn heartbeat_if_leased(
         &self,
-        held: &Held<'_>,
+        held: &LeaseRef<'_>,
         progress: Option<&str>,
         now: Timestamp,
         policies: &Policies,
@@ -108,10 +111,10 @@ impl Store {
         }
     }
 
-    /// An owner's sign of life; answers the conversation, or `None` when `worker` does not own it.
+    /// Records a sign of life of the owner. Returns the conversation, or `None` if `worker` does not own it.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn seen_if_owner(
         &self,
         key: &ConversationKey,
@@ -128,10 +131,11 @@ impl Store {
         }
     }
 
-    /// Notes that a conversation's owner, which has claimed nothing yet, has fetched the files that it begins with.
+    /// Records that the owner has fetched the files to restore, on condition that it has claimed no message
+    /// yet.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn restored_if_unclaimed(
         &self,
         key: &ConversationKey,
@@ -146,10 +150,10 @@ impl Store {
         })
     }
 
-    /// Asks the owner to let go when it is quiet, or takes that back.
+    /// Asks the owner to release the conversation when it is quiet, or withdraws that request.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn ask_to_switch_if_owned(
         &self,
         conversation: &Conversation,
@@ -169,13 +173,8 @@ impl Store {
     }
 }
 
-/// Whether the item that refused the write shows that an earlier sending of it was carried out.
-fn is_ours(old: Option<&Item>, lease: &LeaseId) -> Result<bool, StoreError> {
-    let held = old.map(lease_of).transpose()?.flatten();
-    Ok(held.is_some_and(|l| &l.id == lease))
-}
-
-#[allow(clippy::unnecessary_wraps, reason = "the callers' last expression")]
-const fn commit_unless(stale: bool) -> Result<Commit, StoreError> {
-    Ok(if stale { Commit::Stale } else { Commit::Done })
+/// Returns `Done` if the item that refused the write shows that an earlier attempt of the same claim succeeded.
+fn done_if_ours(old: Option<&Item>, lease: &LeaseId) -> Result<Commit, StoreError> {
+    let stored = old.map(lease_of).transpose()?.flatten();
+    Ok(if stored.is_some_and(|l| &l.id == lease) { Commit::Done } else { Commit::Stale })
 }

@@ -1,8 +1,9 @@
 //! Enqueue: one transaction without a prior read.
 //!
-//! The message is put if it is absent (its id is the dedupe key), and the meta item takes the new entry. Whether
-//! the ready key must change depends on what waits already, which is not read: one of two variants is guessed,
-//! and the old item that a failed condition returns names the right one.
+//! The transaction puts the message if it is absent (its id is the deduplication key) and appends the entry
+//! to the meta item. Whether the ready key must change depends on the waiting messages, which are not read.
+//! The first attempt guesses one of two variants. If its condition fails, the end_failed_attempt old item shows the
+//! right variant.
 
 use std::cmp::Ordering;
 
@@ -15,58 +16,66 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader};
 use crate::message::MessageItem;
-use crate::write::{Committed, Refusal};
+use crate::write::{Committed, FailedCondition};
 use crate::{Store, StoreError, keys};
 
-/// Variants tried before giving up. Each failed guess names the variant that was right a moment ago; only a
-/// conversation that changes between every two sendings could use them all.
-const TRIES_MAX: usize = 8;
+/// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
+/// conversation that changes between every two attempts could use them all.
+const MAX_TRIES: usize = 8;
 
-/// A message to be enqueued, with the conversation it is for.
+/// A message to enqueue, with its conversation.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// The conversation.
     pub conversation: ConversationId,
-    /// The agent the conversation must belong to.
+    /// The agent that the conversation must belong to.
     pub agent: AgentKey,
-    /// The message's place in the queue.
+    /// The queue entry of the message.
     pub entry: Entry,
-    /// The message's item.
+    /// The item of the message.
     pub item: MessageItem,
 }
 
-/// What became of an enqueue.
+/// The result of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
-    /// It is accepted.
+    /// The message is accepted.
     New,
-    /// A message with its id was accepted before.
+    /// A message with this id was accepted before.
     Duplicate {
-        /// Whether that one had the same body.
+        /// Whether the earlier message had the same body.
         same_body: bool,
     },
-    /// The conversation belongs to another agent; nothing was written.
+    /// The conversation belongs to another agent. Nothing was written.
     BoundToAnotherAgent(AgentKey),
-    /// Too many messages wait in the conversation; nothing was written.
+    /// The queue of the conversation is full. Nothing was written.
     QueueFull,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
-    /// What waits already comes first: the ready key stays.
+    /// A waiting message sorts first: the ready key does not change.
     Keep,
-    /// The new message comes first: the ready key is its own.
+    /// The new message sorts first: the ready key becomes its key.
     Raise,
     /// The conversation does not exist.
     Create,
 }
 
+/// How an enqueue continues.
+enum Decision {
+    /// Send the transaction in this variant.
+    Write(Variant),
+    /// Refuse the message.
+    Refuse(Enqueued),
+}
+
 impl Store {
-    /// Accepts a message, once.
+    /// Accepts a message, exactly once.
     ///
     /// # Errors
-    /// When the table cannot answer; the message may have been accepted all the same, and sending it again
-    /// answers `Duplicate`.
+    /// Returns an error if the table does not answer. The message may have been accepted nevertheless; a
+    /// repetition returns `Duplicate`.
     pub async fn enqueue_if_absent(
         &self,
         message: &NewMessage,
@@ -75,7 +84,7 @@ impl Store {
     ) -> Result<Enqueued, StoreError> {
         let key = keys::conversation_key(&message.conversation);
         if let Some(payload) = message.item.separate_payload() {
-            if let Some(refused) = self.foreseen(&key, message, now, policies).await? {
+            if let Some(refused) = self.refusal_before_write(&key, message, now, policies).await? {
                 return Ok(refused);
             }
             self.put(payload).await?;
@@ -85,7 +94,7 @@ impl Store {
             Ordering::Greater => Variant::Raise,
             Ordering::Less | Ordering::Equal => Variant::Keep,
         };
-        for _ in 0..TRIES_MAX {
+        for _ in 0..MAX_TRIES {
             let transaction = self.transaction().put_new_at(message.item.item(), now);
             let transaction = match variant {
                 Variant::Keep | Variant::Raise => {
@@ -97,27 +106,25 @@ impl Store {
                 }
             };
             let committed = self.commit(transaction).await?;
-            if let Some(refused) = committed.refusal(0) {
+            if let Some(refused) = committed.failed_condition(0) {
                 return Ok(Enqueued::Duplicate {
                     same_body: message.item.is_same_body(refused.old.as_ref())?,
                 });
             }
             match committed {
                 Committed::Done => return Ok(Enqueued::New),
-                Committed::Refused(refusals) => {
-                    match right_variant(refusals.first(), message, now, policies)? {
-                        Ok(right) => variant = right,
-                        Err(refused) => return Ok(refused),
-                    }
-                }
+                Committed::Refused(failed) => match right_variant(failed.first(), message, now, policies)? {
+                    Decision::Write(right) => variant = right,
+                    Decision::Refuse(refused) => return Ok(refused),
+                },
             }
         }
         Err(StoreError::Contention { operation: "enqueue" })
     }
 
-    /// What the transaction would not accept, seen before a large payload is written outside of it: a refusal leaves
-    /// nothing behind, unless it comes to be true in between.
-    async fn foreseen(
+    /// Returns the refusal that the transaction would return, before a large payload is written outside of
+    /// it. A refused message then leaves no payload behind, unless the refusal becomes true in between.
+    async fn refusal_before_write(
         &self,
         key: &ConversationKey,
         message: &NewMessage,
@@ -134,10 +141,13 @@ impl Store {
         {
             return Ok(Some(Enqueued::Duplicate { same_body: message.item.is_same_body(Some(&old))? }));
         }
-        match meta? {
-            Some(meta) => Ok(variant_for(&conversation_from(&meta)?, message, now, policies).err()),
-            None => Ok(None),
-        }
+        Ok(match meta? {
+            Some(meta) => match decide(&conversation_from(&meta)?, message, now, policies) {
+                Decision::Write(_) => None,
+                Decision::Refuse(refused) => Some(refused),
+            },
+            None => None,
+        })
     }
 }
 
@@ -164,10 +174,11 @@ fn append(
         .bind(":one", 1_u64)
         .when("#ag = :agent AND size(#pe) < :max")
         .bind(":agent", message.agent.as_str())
-        .bind(":max", policies.queue.pending_per_conversation_max)
+        .bind(":max", policies.queue.max_pending_per_conversation)
         .bind(":ready", ready.as_str())
         .bind(":order", OrderKey::of(entry.priority, entry.due).as_str());
-    // One that waits for its attachments lets nobody pass who comes after it; what stands before it may.
+    // A message that waits for attachments must not be overtaken by later messages. Messages that sort before
+    // it may still run.
     let holds_up = entry.awaits_attachments(now) && entry.due <= now;
     let update = match variant {
         Variant::Keep if holds_up => update.set_to("bo", "if_not_exists(#bo, :order)"),
@@ -205,33 +216,33 @@ fn begin(key: &ConversationKey, message: &NewMessage, now: Timestamp, policies: 
 }
 
 fn right_variant(
-    refusal: Option<&Refusal>,
+    failed: Option<&FailedCondition>,
     message: &NewMessage,
     now: Timestamp,
     policies: &Policies,
-) -> Result<Result<Variant, Enqueued>, StoreError> {
-    match refusal.and_then(|r| r.old.as_ref()) {
-        Some(old) => Ok(variant_for(&conversation_from(old)?, message, now, policies)),
-        None => Ok(Ok(Variant::Create)),
+) -> Result<Decision, StoreError> {
+    match failed.and_then(|r| r.old.as_ref()) {
+        Some(old) => Ok(decide(&conversation_from(old)?, message, now, policies)),
+        None => Ok(Decision::Write(Variant::Create)),
     }
 }
 
-/// How `message` enters the conversation as it stands, or why it does not.
-fn variant_for(
+/// Decides how `message` is added to the conversation in its current state, or why it is refused.
+fn decide(
     conversation: &Conversation,
     message: &NewMessage,
     now: Timestamp,
     policies: &Policies,
-) -> Result<Variant, Enqueued> {
+) -> Decision {
     if conversation.agent != message.agent {
-        return Err(Enqueued::BoundToAnotherAgent(conversation.agent.clone()));
+        return Decision::Refuse(Enqueued::BoundToAnotherAgent(conversation.agent.clone()));
     }
-    if conversation.queue.len() as u64 >= policies.queue.pending_per_conversation_max {
-        return Err(Enqueued::QueueFull);
+    if conversation.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
+        return Decision::Refuse(Enqueued::QueueFull);
     }
     let ready = ready_key(&message.entry, now);
     let order = OrderKey::of(message.entry.priority, message.entry.due);
     let keeps = conversation.ready.as_ref().is_none_or(|k| *k <= ready)
         || conversation.behind.as_ref().is_some_and(|b| *b <= order);
-    Ok(if keeps { Variant::Keep } else { Variant::Raise })
+    Decision::Write(if keeps { Variant::Keep } else { Variant::Raise })
 }

@@ -1,8 +1,9 @@
-//! A conversation's history: one item an entry, filed under the claim that wrote it, so that it sorts in the order in
-//! which it was committed: what a cursor has passed is complete.
+//! The history of a conversation: one item per entry, filed under the claim that wrote it. It therefore sorts
+//! in commit order, and all entries up to a cursor are complete.
 //!
-//! An attempt that failed may have left entries behind. Those of a later attempt of the same message say which message
-//! they belong to by the fence of its first claim, and a reader, who comes from the newest, skips the older ones.
+//! A failed attempt may leave entries behind. The entries of a later attempt of the same message name the
+//! message by the fence of its first claim. A reader goes from the newest entry to the oldest, and skips the
+//! entries of earlier attempts.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,85 +15,86 @@ use af_domain::transcript;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::Held;
 use super::item::conversation_from;
+use super::lease_ref::LeaseRef;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
 use crate::{Store, StoreError, keys};
 
-/// Queries for one stretch of history. DynamoDB ends a page at 1 MB, so these read 12 MB at most: three times what fits
-/// into an answer, the rest is for entries that a later attempt has replaced.
-const STEPS_MAX: usize = 12;
+/// Queries for one range of history. DynamoDB ends a page at 1 MB, so they read at most 12 MB. This is three
+/// times what fits into a response; the rest is for entries that a later attempt has replaced.
+const MAX_STEPS: usize = 12;
 
-/// Where an entry goes: under the claim that writes it.
-pub(super) struct Place<'a> {
+/// The position of an entry under the claim that writes it.
+pub(super) struct EntryPosition<'a> {
     lease: &'a LeaseParts,
     within: String,
 }
 
-impl<'a> Place<'a> {
+impl<'a> EntryPosition<'a> {
     fn appended(lease: &'a LeaseParts, index: u64) -> Self {
         Self { lease, within: format!("{index:06}") }
     }
 
-    /// Sorts after everything that was appended while the message ran.
+    /// A position that sorts after all entries that were appended while the message ran.
     pub fn at_completion(lease: &'a LeaseParts, index: usize) -> Self {
         Self { lease, within: format!("~{index:05}") }
     }
 }
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Append {
-    /// The entries are there, by this call or an earlier sending of it.
+    /// The entries are stored, by this call or an earlier attempt of it.
     Done,
     /// The lease is not in force; nothing was written.
-    NotHeld,
-    /// The lease has this many entries: the call's `ordinal` does not follow them.
+    LeaseLost,
+    /// The `ordinal` of the call does not follow the entries of the lease.
     OutOfOrder {
-        /// The ordinal that the next append must have.
+        /// The number of entries under the lease, which the next append must have as its ordinal.
         expected: u64,
     },
 }
 
-/// A stretch of history.
+/// A range of history.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Newest first. Entries that a later attempt of the same message replaced are left out.
+    /// The entries, the newest first, without those that a later attempt of the same message replaced.
     pub newest_first: Vec<HistoryEntry>,
-    /// Where the newest entry stands, for the next delta.
+    /// The position of the newest entry, for the next delta.
     pub cursor: Option<HistoryCursor>,
-    /// Where older entries begin, when there may be some.
-    pub older: Option<Before>,
-    /// Whether an entry may replace one that stands before the cursor after which this stretch begins.
+    /// The position at which older entries begin, if there may be some.
+    pub older: Option<ReadPosition>,
+    /// Whether an entry may replace one that is before the `since` cursor of the range.
     pub replaces_older: bool,
-    /// The conversation's pending tool calls; empty in a stretch that begins before a place.
+    /// The pending tool calls of the conversation; empty if the range begins before a position.
     pub pending_tool_calls: Vec<PendingToolCall>,
 }
 
-/// Which stretch of a conversation's history is read.
+/// The range of history to read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stretch<'a> {
-    /// Only entries that have come since; all when none.
+pub struct HistoryRange<'a> {
+    /// Only entries after this cursor; all entries if `None`.
     pub since: Option<&'a HistoryCursor>,
-    /// Only entries before this place; from the newest on when none.
-    pub before: Option<&'a Before>,
+    /// Only entries before this position; from the newest entry on if `None`.
+    pub before: Option<&'a ReadPosition>,
 }
 
-/// A place that a reader who comes from the newest has reached, and what he must skip from there on: the messages, by
-/// their first claims, of which he has seen a later attempt. A message can only be one of them while it waits for its
-/// retry at that place, so there are at most as many as one conversation can hold back.
+/// The position that a reader has reached on its way from the newest entry to the oldest, and the messages
+/// that it must skip from there on. A skipped message is named by its first claim, and the reader has seen a
+/// later attempt of it. A message can be in this set only if it waited for its retry at this position, so the
+/// set is as large as the queue of one conversation at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Before {
+pub struct ReadPosition {
     fence: Fence,
     within: String,
-    /// First claim of the message whose entry stands at this place.
+    /// The first claim of the message that has the entry at this position.
     first: Fence,
     replaced: BTreeSet<Fence>,
 }
 
-impl Before {
-    /// Reads a place as it was written.
+impl ReadPosition {
+    /// Parses a position.
     pub fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('|');
         let fence = Fence(parts.next()?.parse().ok()?);
@@ -103,7 +105,7 @@ impl Before {
     }
 }
 
-impl fmt::Display for Before {
+impl fmt::Display for ReadPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}|{}|{}", self.fence, self.within, self.first)?;
         self.replaced.iter().try_for_each(|first| write!(f, "|{first}"))
@@ -111,15 +113,16 @@ impl fmt::Display for Before {
 }
 
 impl Store {
-    /// Appends entries under a lease. `ordinal` is the number of entries appended under it before. When the lease has as
-    /// many as it would have after this call, that may be the doing of an earlier sending, or of another call that had
-    /// seen the same number: what stands there tells.
+    /// Appends entries under a lease. `ordinal` is the number of entries that were appended under the lease
+    /// before. If the lease already has as many entries as it would have after this call, either an earlier
+    /// attempt of this call or another call with the same ordinal has written them. The stored entries show
+    /// which.
     ///
     /// # Errors
-    /// When the table cannot answer; an append sent again answers `Done`.
+    /// Returns an error if the table does not answer. A repeated append returns `Done`.
     pub async fn append_if_leased(
         &self,
-        held: &Held<'_>,
+        held: &LeaseRef<'_>,
         ordinal: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
@@ -130,21 +133,21 @@ impl Store {
             return Ok(append);
         }
         let (stands, _) = self.entries_of_lease(&held.lease.parts(), entries.len() as u64).await?;
-        Ok(match transcript::place(&stands, entries) {
-            transcript::Place::Known => Append::Done,
-            transcript::Place::From(_) => append,
+        Ok(match transcript::append_position(&stands, entries) {
+            transcript::AppendPosition::AlreadyWritten => Append::Done,
+            transcript::AppendPosition::From(_) => append,
         })
     }
 
-    /// Writes entries under a lease from its entry number `from` on, in place of all that stand there; `written` is the
-    /// number of entries that the lease has. When it has another number, that may be the doing of an earlier sending or of
-    /// somebody else: only what stands there tells.
+    /// Writes entries under a lease from entry number `from` on, and replaces all entries from there on.
+    /// `written` is the number of entries that the lease has. If the lease has another number, an earlier
+    /// attempt of this call or another call has changed it; the stored entries show which.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn rewrite_if_leased(
         &self,
-        held: &Held<'_>,
+        held: &LeaseRef<'_>,
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
@@ -154,7 +157,7 @@ impl Store {
 
     async fn write_entries(
         &self,
-        held: &Held<'_>,
+        held: &LeaseRef<'_>,
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
@@ -171,10 +174,11 @@ impl Store {
             .bind(":ordinal", written);
         let mut transaction = self.transaction().update(meta);
         for (i, entry) in entries.iter().enumerate() {
-            transaction = transaction.put(history_item(&Place::appended(&lease, from + i as u64), entry));
+            transaction =
+                transaction.put(history_item(&EntryPosition::appended(&lease, from + i as u64), entry));
         }
         for index in after..written {
-            let place = Place::appended(&lease, index);
+            let place = EntryPosition::appended(&lease, index);
             transaction = transaction.delete(&keys::history(key, lease.fence, &place.within));
         }
         if let Some(calls) = pending_tool_calls {
@@ -184,19 +188,21 @@ impl Store {
         if committed.is_done() {
             return Ok(Append::Done);
         }
-        let Some(old) = committed.refusal(0).and_then(|r| r.old.as_ref()) else { return Ok(Append::NotHeld) };
-        // Whoever else knows the lease's id is not told how far its holder has come.
-        if !conversation_from(old)?.lease.is_some_and(|lease| held.is_of(&lease)) {
-            return Ok(Append::NotHeld);
+        let Some(old) = committed.failed_condition(0).and_then(|r| r.old.as_ref()) else {
+            return Ok(Append::LeaseLost);
+        };
+        // A caller with a foreign lease id must not learn how many entries its holder has written.
+        if !conversation_from(old)?.lease.is_some_and(|lease| held.matches(&lease)) {
+            return Ok(Append::LeaseLost);
         }
         let appended = Reader::of(old).map_if("ls")?.map_or(Ok(0), |l| l.number("h"))?;
         Ok(Append::OutOfOrder { expected: appended })
     }
 
-    /// What stands under a lease: at most the newest `limit` entries, oldest first, and the number of all of them.
+    /// Returns the newest `limit` entries under a lease, the oldest first, and the number of all entries.
     ///
     /// # Errors
-    /// When the table cannot answer, or an entry is malformed.
+    /// Returns an error if the table does not answer or an entry is malformed.
     pub async fn entries_of_lease(
         &self,
         lease: &LeaseParts,
@@ -204,28 +210,30 @@ impl Store {
     ) -> Result<(Vec<HistoryEntry>, u64), StoreError> {
         let key = &lease.conversation;
         let start = HistoryCursor { conversation: key.clone(), fence: lease.fence, place: String::new() };
-        let stretch = Stretch { since: Some(&start), before: None };
+        let stretch = HistoryRange { since: Some(&start), before: None };
         let mut history = self.history(key, stretch, ContextBudget::new(limit, u64::MAX, u64::MAX)).await?;
         history.newest_first.reverse();
         let newest = history.cursor.and_then(|c| c.place.parse::<u64>().ok());
         Ok((history.newest_first, newest.map_or(0, |newest| newest + 1)))
     }
 
-    /// The newest entries of a stretch that `budget` admits, strongly consistent: one query, and more only while the
-    /// budget lasts and DynamoDB ended a page at 1 MB. What is read follows the budget, however long the history is.
+    /// Returns the newest entries of a range that `budget` admits, strongly consistent. It sends one query,
+    /// and more only if the budget is not used up and DynamoDB ended the page at 1 MB. The cost follows the
+    /// budget, not the length of the history.
     ///
     /// # Errors
-    /// When the table cannot answer, or an entry is malformed.
+    /// Returns an error if the table does not answer or an entry is malformed.
     pub async fn history(
         &self,
         key: &ConversationKey,
-        stretch: Stretch<'_>,
+        stretch: HistoryRange<'_>,
         mut budget: ContextBudget,
     ) -> Result<History, StoreError> {
         let mut history = History::default();
         let mut reached = stretch.before.cloned();
-        for _ in 0..STEPS_MAX {
-            // One more for the tool calls, which sort last and so come first, or to see that there is more.
+        for _ in 0..MAX_STEPS {
+            // One more item than entries: for the tool calls, which sort last and are end_failed_attempt first, or to
+            // detect that there are more entries.
             let answer =
                 self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;
             for item in answer.items() {
@@ -234,7 +242,7 @@ impl Store {
                     history.pending_tool_calls = tool_calls_from(item, &reader)?;
                     continue;
                 }
-                let filed = Filed::read(key, &reader)?;
+                let filed = EntryKey::read(key, &reader)?;
                 let replaced = reached.as_ref().is_some_and(|r| filed.is_replaced(r));
                 if !replaced {
                     let entry = entry_from(&reader)?;
@@ -246,7 +254,7 @@ impl Store {
                     history.newest_first.push(entry);
                 }
                 history.cursor.get_or_insert_with(|| filed.place.clone());
-                reached = Some(filed.passed_after(reached));
+                reached = Some(filed.advance(reached));
             }
             if answer.last_evaluated_key.is_none() {
                 return Ok(history);
@@ -262,11 +270,11 @@ impl Store {
     async fn history_page(
         &self,
         key: &ConversationKey,
-        stretch: &Stretch<'_>,
-        before: Option<&Before>,
+        stretch: &HistoryRange<'_>,
+        before: Option<&ReadPosition>,
         limit: u64,
     ) -> Result<QueryOutput, StoreError> {
-        // The first possible sort key after `since` is itself with anything behind it.
+        // The first sort key after `since` is `since` followed by the smallest character.
         let since = |s: &HistoryCursor| format!("{} ", keys::history(key, s.fence, &s.place).sk);
         let from = stretch.since.map_or_else(|| keys::HISTORY.to_owned(), since);
         let start = before.map(|b| keys::history(key, b.fence, &b.within).attributes());
@@ -288,14 +296,14 @@ impl Store {
     }
 }
 
-/// Where an entry is filed.
-struct Filed {
+/// The position of a stored entry.
+struct EntryKey {
     place: HistoryCursor,
-    /// Fence of the first claim of its message.
+    /// The fence of the first claim of its message.
     first: Fence,
 }
 
-impl Filed {
+impl EntryKey {
     fn read(key: &ConversationKey, reader: &Reader<'_>) -> Result<Self, StoreError> {
         let malformed = || reader.malformed("sk", "not a history key");
         let mut parts = reader.text("sk")?.splitn(3, '#').skip(1);
@@ -305,18 +313,19 @@ impl Filed {
         Ok(Self { place: HistoryCursor { conversation: key.clone(), fence, place }, first })
     }
 
-    /// Whether a later attempt of the same message, which the reader has seen on the way here, replaced it.
-    fn is_replaced(&self, reached: &Before) -> bool {
+    /// Whether the reader has already seen a later attempt of the same message.
+    fn is_replaced(&self, reached: &ReadPosition) -> bool {
         let is_earlier_attempt = self.place.fence < reached.fence && self.first == reached.first;
         is_earlier_attempt || reached.replaced.contains(&self.first)
     }
 
-    /// Whether it is of a later attempt of a message whose earlier one may stand before `cursor`.
+    /// Whether the entry belongs to a later attempt of a message whose earlier attempt may be before
+    /// `cursor`.
     fn replaces_before(&self, cursor: &HistoryCursor) -> bool {
         self.first <= cursor.fence && cursor.fence < self.place.fence
     }
 
-    fn passed_after(self, reached: Option<Before>) -> Before {
+    fn advance(self, reached: Option<ReadPosition>) -> ReadPosition {
         let fence = self.place.fence;
         let mut replaced = BTreeSet::new();
         if let Some(reached) = reached {
@@ -325,13 +334,13 @@ impl Filed {
                 replaced.insert(reached.first);
             }
         }
-        // Nothing of a message stands before its first claim.
+        // A message has no entries before its first claim.
         replaced.retain(|first| *first <= fence);
-        Before { fence, within: self.place.place, first: self.first, replaced }
+        ReadPosition { fence, within: self.place.place, first: self.first, replaced }
     }
 }
 
-pub(super) fn history_item(at: &Place<'_>, entry: &HistoryEntry) -> Item {
+pub(super) fn history_item(at: &EntryPosition<'_>, entry: &HistoryEntry) -> Item {
     let LeaseParts { conversation, fence, first_fence, .. } = at.lease;
     let key = keys::history(conversation, *fence, &at.within);
     Writer::default()
@@ -384,33 +393,35 @@ fn tool_calls_from(item: &Item, reader: &Reader<'_>) -> Result<Vec<PendingToolCa
 mod tests {
     use super::*;
 
-    fn filed(fence: u64, first: u64) -> Filed {
+    fn filed(fence: u64, first: u64) -> EntryKey {
         let conversation = ConversationKey::parse("abcdefghijklmnopqrstuvwx23").unwrap();
-        Filed {
+        EntryKey {
             place: HistoryCursor { conversation, fence: Fence(fence), place: "000000".to_owned() },
             first: Fence(first),
         }
     }
 
-    /// The fences of those that a reader is shown who takes `pages` entries at a time and carries his place as text.
+    /// Returns the fences of the entries that a reader returns with pages of `page` entries. Its position is
+    /// converted to text between pages.
     fn shown(entries: &[(u64, u64)], page: usize) -> Vec<u64> {
-        let (mut shown, mut reached) = (Vec::new(), None::<Before>);
+        let (mut shown, mut reached) = (Vec::new(), None::<ReadPosition>);
         for stretch in entries.chunks(page) {
-            reached = reached.map(|r| Before::read(&r.to_string()).unwrap());
+            reached = reached.map(|r| ReadPosition::read(&r.to_string()).unwrap());
             for (fence, first) in stretch {
                 let filed = filed(*fence, *first);
                 if !reached.as_ref().is_some_and(|r| filed.is_replaced(r)) {
                     shown.push(*fence);
                 }
-                reached = Some(filed.passed_after(reached));
+                reached = Some(filed.advance(reached));
             }
         }
         shown
     }
 
     #[test]
-    fn what_a_later_attempt_replaced_is_skipped_wherever_a_page_ends() {
-        // Message 1 is overtaken by 2 and by 4; message 3 fails, too, and leaves nothing at its second attempt.
+    fn replaced_entries_are_skipped_regardless_of_page_ends() {
+        // Message 1 is overtaken by 2 and by 4. Message 3 fails, too, and its second attempt writes no
+        // entries.
         let entries = [(7, 1), (7, 1), (6, 6), (5, 1), (4, 4), (3, 3), (2, 2), (1, 1), (1, 1)];
         for page in 1..=entries.len() {
             assert_eq!(shown(&entries, page), [7, 7, 6, 4, 3, 2], "{page} a page");
@@ -418,11 +429,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_remembers_only_what_may_still_come() {
-        let reached = filed(5, 2).passed_after(Some(filed(9, 7).passed_after(None)));
+    fn a_position_keeps_only_the_messages_that_may_still_appear() {
+        let reached = filed(5, 2).advance(Some(filed(9, 7).advance(None)));
         assert_eq!(reached.to_string(), "5|000000|2");
-        let reached = filed(4, 4).passed_after(Some(reached));
+        let reached = filed(4, 4).advance(Some(reached));
         assert_eq!(reached.to_string(), "4|000000|4|2");
-        assert_eq!(filed(1, 1).passed_after(Some(reached)).to_string(), "1|000000|1");
+        assert_eq!(filed(1, 1).advance(Some(reached)).to_string(), "1|000000|1");
     }
 }

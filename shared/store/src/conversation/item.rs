@@ -1,11 +1,11 @@
-//! The meta item's attributes, and the difference between two states of a conversation as an update.
+//! The attributes of the meta item, and the update from one state of a conversation to another.
 //!
-//! Names are short because they are billed: `cid` id, `ag` agent, `fn` fence, `v` version, `pe` pending entries,
-//! `ls` lease, `ow` owner, `la` last settled lease, `rp`/`rk` ready index, `bo` order key that others must not
-//! pass, `ac` last activity.
+//! Attribute names are short because they are billed: `cid` id, `ag` agent, `fn` fence, `v` version, `pe`
+//! pending entries, `ls` lease, `ow` owner, `la` last ended lease, `rp`/`rk` ready index, `bo` order key that
+//! other messages must not overtake, `ac` last activity.
 
 use af_domain::conversation::{
-    Conversation, Entry, Lease, OrderKey, Outcome, Owner, OwnerState, Priority, Queue, ReadyKey, Settled,
+    Conversation, EndedLease, Entry, Lease, OrderKey, Outcome, Owner, OwnerState, Priority, Queue, ReadyKey,
 };
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::time::Timestamp;
@@ -15,15 +15,15 @@ use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
 
-/// Fields of an encoded entry, parted by `|`; the message id stands last because only it is free text.
+/// Fields of an encoded entry, separated by `|`. The message id is last, because only the id is free text.
 const ENTRY_FIELDS: usize = 8;
 
-/// Flag of an entry whose time a caller asked for.
+/// The flag of an entry whose due time was chosen by the caller.
 const SCHEDULED: char = 's';
-/// Flag of an entry that was cut off by a drain, once for each time.
+/// The flag of an attempt that was cut off by a drain. It is repeated once per drain.
 const DRAINED: &str = "d";
 
-/// An entry as one string: `priority|due|flags|attempts|attemptsMax|notBefore|firstFence|messageId`.
+/// Encodes an entry as one string: `priority|due|flags|attempts|attemptsMax|notBefore|firstFence|messageId`.
 pub(crate) fn encode_entry(entry: &Entry) -> String {
     format!(
         "{}|{}|{}{}|{}|{}|{}|{}|{}",
@@ -32,7 +32,7 @@ pub(crate) fn encode_entry(entry: &Entry) -> String {
         if entry.scheduled { SCHEDULED.to_string() } else { String::new() },
         DRAINED.repeat(entry.drained as usize),
         entry.attempts,
-        entry.attempts_max,
+        entry.max_attempts,
         entry.not_before,
         entry.first_fence.map_or(0, |f| f.0),
         entry.message,
@@ -48,7 +48,7 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
     let scheduled = flags.contains(SCHEDULED);
     let drained = u32::try_from(flags.matches(DRAINED).count()).ok()?;
     let attempts = next()?.parse().ok()?;
-    let attempts_max = next()?.parse().ok()?;
+    let max_attempts = next()?.parse().ok()?;
     let not_before = Timestamp::from_millis(next()?.parse().ok()?);
     let first_fence = Some(Fence(next()?.parse().ok()?)).filter(|f| f.0 > 0);
     let message = MessageId::parse(next()?).ok()?;
@@ -59,14 +59,14 @@ pub(crate) fn decode_entry(text: &str) -> Option<Entry> {
         scheduled,
         attempts,
         drained,
-        attempts_max,
+        max_attempts,
         not_before,
         first_fence,
     })
 }
 
-/// Whether an encoded entry waits for a time: scheduled for later, or for its retry. One that was cut off by a drain
-/// is tried again at once; one that waits for its attachments does so for seconds.
+/// Whether an encoded entry waits for a time: it is scheduled, or waits for its retry. An attempt cut off by
+/// a drain is retried at once, and waiting for attachments takes only seconds, so neither counts.
 pub(crate) fn waits_for_a_time(text: &str) -> Option<bool> {
     decode_entry(text).map(|e| e.scheduled || (e.is_retry() && e.not_before > Timestamp::default()))
 }
@@ -75,7 +75,7 @@ pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
     queue.entries().iter().map(encode_entry).collect()
 }
 
-/// A new conversation's item.
+/// Builds the item of a new conversation.
 pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Item {
     let key = keys::conversation(&conversation.key);
     Writer::default()
@@ -120,7 +120,7 @@ fn owner_item(owner: &Owner) -> Item {
         .build()
 }
 
-pub(crate) fn settled_item(settled: &Settled) -> Item {
+pub(crate) fn ended_lease_item(settled: &EndedLease) -> Item {
     let not_before = match settled.outcome {
         Outcome::Requeued { not_before } => Some(not_before),
         Outcome::Done | Outcome::DeadLettered | Outcome::Cancelled => None,
@@ -133,7 +133,7 @@ pub(crate) fn settled_item(settled: &Settled) -> Item {
         .build()
 }
 
-/// Reads a meta item.
+/// Parses a meta item.
 pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError> {
     let reader = Reader::of(item);
     let entries = reader.texts("pe")?.into_iter().map(|e| entry_from(&reader, "pe", e));
@@ -146,14 +146,14 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError>
         queue: Queue::new(entries.collect::<Result<_, _>>()?),
         lease: lease_of(item)?,
         owner: owner_of(&reader)?,
-        last: settled_of(&reader)?,
+        last: ended_lease_of(&reader)?,
         ready: reader.text_if("rk")?.map(|k| ReadyKey::from_stored(k.to_owned())),
         behind: reader.text_if("bo")?.map(|k| OrderKey::from_stored(k.to_owned())),
         active_at: reader.time("ac")?,
     })
 }
 
-/// In which partition an item is.
+/// Parses the conversation key of an item.
 pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey, StoreError> {
     let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
     ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))
@@ -163,7 +163,7 @@ fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, Stor
     decode_entry(text).ok_or_else(|| reader.malformed(name, "not a pending entry"))
 }
 
-/// Reads the lease of a meta item.
+/// Parses the lease of a meta item.
 pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
     let Some(reader) = Reader::of(item).map_if("ls")? else { return Ok(None) };
     Ok(Some(Lease {
@@ -192,7 +192,7 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
     }))
 }
 
-fn settled_of(reader: &Reader<'_>) -> Result<Option<Settled>, StoreError> {
+fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>, StoreError> {
     let Some(reader) = reader.map_if("la")? else { return Ok(None) };
     let outcome = match reader.text("o")? {
         "done" => Outcome::Done,
@@ -201,12 +201,12 @@ fn settled_of(reader: &Reader<'_>) -> Result<Option<Settled>, StoreError> {
         "cancelled" => Outcome::Cancelled,
         _ => return Err(reader.malformed("o", "not an outcome")),
     };
-    Ok(Some(Settled { lease: reader.id("l", LeaseId::parse)?, outcome, recovered: reader.flag("rc") }))
+    Ok(Some(EndedLease { lease: reader.id("l", LeaseId::parse)?, outcome, recovered: reader.flag("rc") }))
 }
 
-/// The update from `before` to `after`, on condition that nothing changed in between. A heartbeat or a sign of
-/// life does not change the version; neither can it make a decision wrong, so neither is written over: of the
-/// owner only what differs is set.
+/// Returns the update from `before` to `after`, on condition that the version did not change in between. A
+/// heartbeat or a sign of life does not change the version and cannot invalidate a decision. It must not be
+/// overwritten either, so only the changed attributes of the owner are set.
 pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -> Update {
     let mut update = Update::of(keys::conversation(&before.key))
         .when("#v = :v")
@@ -222,7 +222,7 @@ pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -
         update = update.set_or_remove("ls", after.lease.as_ref().map(lease_item));
     }
     if after.last != before.last {
-        update = update.set_or_remove("la", after.last.as_ref().map(settled_item));
+        update = update.set_or_remove("la", after.last.as_ref().map(ended_lease_item));
     }
     if after.ready != before.ready {
         update = update.set_or_remove("rk", after.ready.as_ref().map(ReadyKey::as_str));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_survives_being_stored_whatever_its_id() {
+    fn an_entry_with_any_id_survives_being_stored() {
         let mut entry = decode_entry("50|5|s|1|5|9|3|tg:1:2").unwrap();
         assert_eq!(encode_entry(&entry), "50|5|s|1|5|9|3|tg:1:2");
         entry.drained = 2;
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_writes_what_differs_on_condition_of_the_version() {
+    fn a_change_writes_the_differences_on_condition_of_the_version() {
         let before = conversation();
         let worker = WorkerId::parse("w").unwrap();
         let now = Timestamp::from_millis(10);

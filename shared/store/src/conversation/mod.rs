@@ -1,91 +1,51 @@
-//! The conversation's meta item, the one commit point of the queue.
+//! The meta item of a conversation, which is the single commit point of the queue.
 //!
-//! `processing` is derived from its lease, so a claim never writes the message. Operations that read first
-//! commit on the version they read (`commit`); those that must not read (enqueue, heartbeat, complete, append)
-//! carry their whole condition.
+//! `processing` is derived from the lease, so a claim never writes the message. Operations that read first
+//! commit on condition of the version they read (`change`). Operations that do not read first (enqueue,
+//! heartbeat, complete, append) contain their full condition.
 
 mod attach;
-mod audit;
 mod claim;
+mod complete;
+mod consistency;
 mod enqueue;
+mod fail;
 mod history;
 mod item;
+mod lease_ref;
 mod operator;
 mod owner;
 mod repair;
-mod settle;
 
 pub use attach::Attach;
-pub use audit::{Passed, Stored, Walked};
+pub use complete::{CompleteWith, Completed};
+pub use consistency::{ScanPage, ScannedConversation, StoredConversation};
 pub use enqueue::{Enqueued, NewMessage};
-pub use history::{Append, Before, History, Stretch};
-pub use settle::{CompleteWith, Completed};
+pub use history::{Append, History, HistoryRange, ReadPosition};
+pub use lease_ref::LeaseRef;
+
+pub use crate::write::Commit;
 
 pub(crate) use item::{change, conversation_from, key_from, waits_for_a_time};
-pub(crate) use owner::{as_commit, freed_meta};
+pub(crate) use owner::freed_meta;
 
 use std::collections::{BTreeMap, HashMap};
 
-use af_domain::conversation::{Conversation, Lease, ReadyKey};
-use af_domain::ids::{ConversationKey, LeaseId, MessageId, WorkerId};
+use af_domain::conversation::{Conversation, ReadyKey};
+use af_domain::ids::{ConversationKey, MessageId};
 use af_domain::pool::ReadyConversation;
 use af_domain::time::Timestamp;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::expression::Update;
+use crate::batch::MAX_BATCH_GET_KEYS;
 use crate::item::{Item, Reader, Value};
 use crate::{Store, StoreError, keys};
 
-/// What became of a write that was decided on a version read before.
-#[derive(Debug)]
-pub enum Commit {
-    /// Carried out.
-    Done,
-    /// Somebody was faster: nothing was written.
-    Stale,
-}
-
-/// A lease as a worker names it in a call: all that is named must be that of the lease in force.
-#[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
-    /// The lease.
-    pub lease: &'a LeaseId,
-    /// The message it is said to be for, where the call names one.
-    pub message: Option<&'a MessageId>,
-    /// Who calls.
-    pub worker: &'a WorkerId,
-}
-
-impl Held<'_> {
-    /// Whether all that is named is that of `lease`.
-    fn is_of(&self, lease: &Lease) -> bool {
-        &lease.id == self.lease
-            && &lease.worker == self.worker
-            && self.message.is_none_or(|message| message == &lease.entry.message)
-    }
-
-    fn require(&self, update: Update) -> Update {
-        let update = update
-            .when("#ls.#l = :lease AND #ls.#w = :worker")
-            .bind(":lease", self.lease.as_str())
-            .bind(":worker", self.worker.as_str());
-        match self.message {
-            Some(message) => update.when("#ls.#m = :message").bind(":message", message.as_str()),
-            None => update,
-        }
-    }
-}
-
-/// Keys that one BatchGetItem takes.
-pub(crate) const BATCH_GET_KEYS_MAX: usize = 100;
-/// Sendings of a batch read whose answer came back short; DynamoDB leaves keys out when it throttles.
-const BATCH_GET_TRIES_MAX: usize = 5;
-
 impl Store {
-    /// The conversation in this partition.
+    /// Returns the conversation in this partition.
     ///
     /// # Errors
-    /// When the table cannot answer, or the item is malformed.
+    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn conversation(
         &self,
         key: &ConversationKey,
@@ -95,24 +55,25 @@ impl Store {
         item.as_ref().map(conversation_from).transpose()
     }
 
-    /// The conversations in these partitions, those that exist and can be read; eventually consistent.
+    /// Returns those of the conversations in these partitions that exist and can be parsed, eventually
+    /// consistent.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>, StoreError> {
         Ok(self.conversations_each(wanted).await?.into_values().filter_map(Result::ok).collect())
     }
 
-    /// The conversations in these partitions, those that exist; an item that is malformed does not hide the others.
+    /// Returns the conversations in these partitions that exist. A malformed item does not hide the others.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn conversations_each(
         &self,
         wanted: &[ConversationKey],
     ) -> Result<BTreeMap<ConversationKey, Result<Conversation, StoreError>>, StoreError> {
         let mut found = BTreeMap::new();
-        for batch in wanted.chunks(BATCH_GET_KEYS_MAX) {
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
             let batch = batch.iter().map(|k| keys::conversation(k).attributes()).collect();
             for item in self.batch_get(batch).await? {
                 found.insert(key_from(&Reader::of(&item))?, conversation_from(&item));
@@ -121,49 +82,12 @@ impl Store {
         Ok(found)
     }
 
-    pub(crate) async fn batch_get(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        self.batch(wanted, false).await
-    }
-
-    /// The same, strongly consistent.
-    pub(crate) async fn batch_get_now(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        self.batch(wanted, true).await
-    }
-
-    async fn batch(&self, mut wanted: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
-        const OPERATION: &str = "BatchGetItem";
-        // DynamoDB refuses a batch that names an item twice, as two rows do that name one conversation.
-        let mut seen = Vec::with_capacity(wanted.len());
-        wanted.retain(|key| {
-            !seen.contains(key) && {
-                seen.push(key.clone());
-                true
-            }
-        });
-        let mut found = Vec::with_capacity(wanted.len());
-        for _ in 0..BATCH_GET_TRIES_MAX {
-            let request =
-                KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
-            let request = request.map_err(|e| StoreError::malformed(OPERATION, e.to_string()))?;
-            let sent = self.client.batch_get_item().request_items(&self.table, request).send().await;
-            let mut answer = sent.map_err(|e| StoreError::from_sdk(OPERATION, &e))?;
-            let items = answer.responses.as_mut().and_then(|r| r.remove(&self.table));
-            found.extend(items.unwrap_or_default());
-            let rest = answer.unprocessed_keys.as_mut().and_then(|r| r.remove(&self.table));
-            wanted = rest.map(|r| r.keys).unwrap_or_default();
-            if wanted.is_empty() {
-                return Ok(found);
-            }
-        }
-        Err(StoreError::Throttled { operation: OPERATION })
-    }
-
-    /// One page of a shard of the ready index: conversations with work due by `until` that nobody owns, by
-    /// priority and age, at most `limit`, starting after `after`. Eventually consistent: an entry may be out of
-    /// date.
+    /// Returns one page of a shard of the ready index: at most `limit` conversations without an owner whose
+    /// work is due by `until`, ordered by priority and age, starting after `after`. The read is eventually
+    /// consistent, so an entry may be out of date.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn ready_page(
         &self,
         shard: u64,
@@ -189,28 +113,11 @@ impl Store {
         Ok((found, answer.last_evaluated_key.map(ReadyCursor)))
     }
 
-    /// What of the ready index is due by `until`, in no order, in one request, and whether that is all: no more than
-    /// `limit` of its conversations are looked at, due or not. Eventually consistent: an entry may be out of date.
+    /// Returns one page of the ids of a conversation's messages, the newest first. The cursor is the sort key
+    /// of the last one.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn ready_at_a_glance(
-        &self,
-        until: Timestamp,
-        limit: i32,
-    ) -> Result<(Vec<ReadyConversation>, bool), StoreError> {
-        let scan = self.client.scan().table_name(&self.table).index_name(keys::READY_INDEX).limit(limit);
-        let answer = scan.send().await.map_err(|e| StoreError::from_sdk("Scan", &e))?;
-        let horizon = keys::ready_horizon(until);
-        let found = answer.items().iter().map(ready_from).collect::<Result<Vec<_>, StoreError>>()?;
-        let due = found.into_iter().filter(|entry| entry.ready.as_str() < horizon.as_str()).collect();
-        Ok((due, answer.last_evaluated_key.is_none()))
-    }
-
-    /// The ids of a conversation's messages, newest first, one page; the cursor is the place of the last one.
-    ///
-    /// # Errors
-    /// When the table cannot answer, or an item is malformed.
+    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn message_ids_of(
         &self,
         key: &ConversationKey,
@@ -251,12 +158,12 @@ fn ready_from(item: &Item) -> Result<ReadyConversation, StoreError> {
     })
 }
 
-/// Where a page of the ready index ended.
+/// The position after a page of the ready index.
 #[derive(Debug, Clone)]
 pub struct ReadyCursor(HashMap<String, AttributeValue>);
 
 impl ReadyCursor {
-    /// The place of `entry` in partition number `shard`, whether it still stands there or not.
+    /// The position of `entry` in partition number `shard`, even if it is no longer there.
     pub fn at(shard: u64, entry: &ReadyConversation) -> Self {
         let mut place = keys::conversation(&entry.key).attributes();
         place.insert("rp".to_owned(), AttributeValue::S(keys::ready_shard(shard)));

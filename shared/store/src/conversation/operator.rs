@@ -1,4 +1,4 @@
-//! Cancel, retry, free: what an operator does to the queue, and a sender to a message of their own.
+//! Cancel, retry and free: the writes of operator calls, and of senders that cancel their own messages.
 
 use af_domain::conversation::{Conversation, Entry, Freed};
 use af_domain::ids::MessageId;
@@ -7,21 +7,20 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
 
-use super::Commit;
+use super::fail::end_failed_attempt;
 use super::item::change;
-use super::owner::as_commit;
-use super::settle::{forgotten_at, returned};
-use crate::attempt::turned;
+use crate::attempt::rotated;
 use crate::expression::Update;
-use crate::worker::taken_row;
-use crate::write::Updated;
+use crate::message::ended_message_ttl;
+use crate::worker::freed_row;
+use crate::write::{Commit, Updated, as_commit};
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Cancels a message that waits: `after` is the conversation without it.
+    /// Cancels a waiting message. `after` is the conversation without it.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and decide again.
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_waiting(
         &self,
         before: &Conversation,
@@ -35,11 +34,11 @@ impl Store {
         Ok(as_commit(&self.commit(self.transaction().update(meta).update(cancelled)).await?))
     }
 
-    /// Marks the running message as cancelled: its worker hears of it with the next heartbeat. The version moves on, so
-    /// that no end which was decided without the mark commits.
+    /// Marks the running message as cancelled. Its worker learns it with the next heartbeat. The version is
+    /// incremented, so that no decision made without the mark can commit.
     ///
     /// # Errors
-    /// When the table cannot answer; the mark may be set twice.
+    /// Returns an error if the table does not answer. The mark may be set twice.
     pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit, StoreError> {
         let Some(lease) = &running.lease else { return Ok(Commit::Stale) };
         let mark = Update::of(keys::conversation(&running.key))
@@ -54,10 +53,10 @@ impl Store {
         }
     }
 
-    /// Cancels a dead letter and takes its mark away.
+    /// Cancels a dead letter and deletes its dead-letter mark.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and decide again.
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_dead(
         &self,
         dead: &Message,
@@ -72,10 +71,10 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Queues a dead letter again as `entry`, which `after` holds, and takes its mark away. `token` names the call, so
-    /// that the caller can be told that an earlier sending of it was carried out.
+    /// Queues a dead letter again as `entry`, which is part of `after`, and deletes its dead-letter mark.
+    /// `token` identifies the call, so that a repetition recognises that an earlier attempt succeeded.
     ///
-    /// # Errors
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     /// When the table cannot answer; read again and decide again.
     pub async fn retry_if_dead(
         &self,
@@ -90,7 +89,7 @@ impl Store {
         let queued = Update::of(keys::message(&dead.id))
             .set("st", MessageStatus::Queued.as_str())
             .set("at", entry.attempts)
-            .set("ats", turned(&dead.attempt_log))
+            .set("ats", rotated(&dead.attempt_log))
             .set_or_remove("rt", token)
             .remove("da")
             .remove("fe")
@@ -104,11 +103,11 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Takes a conversation from its owner, and gives back what runs on it. `owner` is the owner's row, when it has one
-    /// that names this conversation, as it was read and as it will be.
+    /// Frees a conversation from its owner and ends its running attempt. `owner` is the owner's row before
+    /// and after, if it has a row that names this conversation.
     ///
     /// # Errors
-    /// When the table cannot answer; read again and decide again.
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn free_if_unchanged(
         &self,
         before: &Conversation,
@@ -120,10 +119,10 @@ impl Store {
         let meta = change(before, &freed.after, policies.queue.ready_shards);
         let mut transaction = self.transaction().update(meta);
         if let Some((lease, back)) = before.lease.as_ref().zip(freed.back.as_ref()) {
-            transaction = returned(transaction, before, lease, back, now, policies);
+            transaction = end_failed_attempt(transaction, before, lease, back, now, policies);
         }
         if let Some((row, taken)) = owner {
-            transaction = transaction.update(taken_row(row, taken, &before.key));
+            transaction = transaction.update(freed_row(row, taken, &before.key));
         }
         Ok(as_commit(&self.commit(transaction).await?))
     }
@@ -133,7 +132,7 @@ fn cancelled(message: &MessageId, before: MessageStatus, now: Timestamp, policie
     Update::of(keys::message(message))
         .set("st", MessageStatus::Cancelled.as_str())
         .set("da", now)
-        .set("ttl", forgotten_at(now, policies))
+        .set("ttl", ended_message_ttl(now, policies))
         .remove("am")
         .when("#st = :before")
         .bind(":before", before.as_str())

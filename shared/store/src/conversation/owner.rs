@@ -1,32 +1,31 @@
-//! Owners: giving a conversation to a worker, draining, letting go. Always one transaction over the
-//! conversation's meta item and the worker's row, so that the two never disagree.
+//! Owners: assigning a conversation to a worker, draining and releasing it. Each write is one transaction on
+//! the conversation's meta item and the worker's row, so that the two always agree.
 
 use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
 
-use super::Commit;
 use super::item::change;
 use crate::expression::Update;
-use crate::once::{Once, call_item};
+use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::reconcile_lease::ReconcileHolder;
-use crate::worker::{drain_row, release_row, settle_row, worker_item};
-use crate::write::Committed;
+use crate::worker::{drain_row, finish_drain_row, release_row, worker_item};
+use crate::write::{Commit, as_commit};
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Registers `worker`, whose id no worker may have that is remembered, as the owner of a conversation that has none;
-    /// a reconcile only while it holds the lease.
+    /// Registers `worker` as the owner of a conversation that has none. No current or recently stopped worker
+    /// may have its id. A reconcile run may register a worker only while it holds the reconcile lease.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn register_if_free(
         &self,
         worker: &Worker,
         before: &Conversation,
         after: &Conversation,
-        (holder, once): (Option<&ReconcileHolder>, Option<&Once>),
+        (holder, once): (Option<&ReconcileHolder>, Option<&IdempotentCall>),
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
@@ -34,7 +33,7 @@ impl Store {
         let transaction = self.transaction().update(meta).put_new(worker_item(worker));
         let mut transaction = transaction.check_absent(&past, worker.registered_at);
         if let Some(once) = once {
-            transaction = transaction.put_new_at(call_item(once, worker.id.as_str()), once.at);
+            transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
         }
         if let Some(holder) = holder {
             transaction = transaction.require(&holder.holds());
@@ -42,10 +41,10 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Lets go of a conversation that runs nothing; the worker stays active and is free for another.
+    /// Releases a conversation that runs no message. The worker stays active and is free for another conversation.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn release_if_quiet(
         &self,
         worker: &Worker,
@@ -60,11 +59,12 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Tells `worker` to leave. With a conversation, that conversation says so too, for heartbeats and polls
-    /// read only it; one for which it must be quiet also requires that no work has come since `conversation` was read.
+    /// Drains `worker`. If it has a conversation, the conversation is marked too, because heartbeats and polls read only
+    /// the conversation. A drain that requires a quiet worker also requires that no work arrived since `conversation` was
+    /// read.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn drain_if_active(
         &self,
         drained: &Worker,
@@ -90,18 +90,18 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Frees a draining worker's conversation, which runs nothing any more, and begins its teardown.
+    /// Frees the conversation of a draining worker, which runs no message any more, and starts the worker's teardown.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn settle_if_draining(
+    /// Returns an error if the table does not answer.
+    pub async fn finish_drain_if_draining(
         &self,
         settled: &Worker,
         freed: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
         let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
-        let mut transaction = self.transaction().update(settle_row(settled, since));
+        let mut transaction = self.transaction().update(finish_drain_row(settled, since));
         if let Some((before, after)) = freed {
             transaction = transaction.update(freed_meta(&settled.id, before, after, policies));
         }
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// The conversation's part of whatever frees it from a worker that runs nothing.
+/// Returns the update of the conversation that frees it from a worker that runs no message.
 pub(crate) fn freed_meta(
     worker: &WorkerId,
     before: &Conversation,
@@ -119,8 +119,4 @@ pub(crate) fn freed_meta(
     change(before, after, policies.queue.ready_shards)
         .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
         .bind(":worker", worker.as_str())
-}
-
-pub(crate) const fn as_commit(committed: &Committed) -> Commit {
-    if committed.is_done() { Commit::Done } else { Commit::Stale }
 }

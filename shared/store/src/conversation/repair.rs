@@ -1,23 +1,22 @@
-//! Repairs of malformed states. Each requires that what it was decided on still holds, also of the items that the
-//! conversation names: a row or a message that has come (back) meanwhile is left alone.
+//! Repairs of malformed states. Each repair requires that the facts of its decision still hold, including
+//! those of the items that the conversation names. It does nothing if a row or a message has reappeared in
+//! between.
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
-use super::Commit;
 use super::item::{change, conversation_from};
 use crate::expression::Update;
-use crate::write::{Committed, Updated};
+use crate::write::{Commit, Updated, as_commit};
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Writes the place of a conversation in the ready index as it should be: its keys, and its partition when nobody
-    /// owns it.
+    /// Corrects the keys of a conversation in the ready index, and its partition if it has no owner.
     ///
     /// # Errors
-    /// When the table cannot answer; a repair sent again finds the keys as it would write them.
+    /// Returns an error if the table does not answer. A repeated repair finds the keys that it would write.
     pub async fn repair_if_unchanged(
         &self,
         before: &Conversation,
@@ -38,12 +37,12 @@ impl Store {
         }
     }
 
-    /// Forgets messages that a conversation names, in its lease or among what waits, although they do not exist or
+    /// Removes messages from the lease or the queue of a conversation, on condition that they do not exist or
     /// have ended.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn forget_if_over(
+    /// Returns an error if the table does not answer.
+    pub async fn forget_if_ended(
         &self,
         before: &Conversation,
         after: &Conversation,
@@ -60,12 +59,12 @@ impl Store {
         Ok(as_commit(&self.commit(transaction).await?))
     }
 
-    /// Frees a conversation, which runs nothing, of an owner that has no row, or whose row does not name it or is
-    /// being closed.
+    /// Frees a conversation that runs no message, on condition that the owner has no row, or that its row
+    /// does not name the conversation or is stopping.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn free_if_unknown(
+    /// Returns an error if the table does not answer.
+    pub async fn free_if_not_assigned(
         &self,
         before: &Conversation,
         after: &Conversation,
@@ -82,11 +81,12 @@ impl Store {
         Ok(as_commit(&self.commit(self.transaction().update(meta).require(&row)).await?))
     }
 
-    /// Takes the conversation at `key` from a worker's row, when it does not name the worker as its owner.
+    /// Removes the conversation at `key` from a worker's row, on condition that the conversation does not
+    /// name the worker as its owner.
     ///
     /// # Errors
-    /// When the table cannot answer.
-    pub async fn unassign_if_foreign(
+    /// Returns an error if the table does not answer.
+    pub async fn unassign_if_not_owner(
         &self,
         worker: &WorkerId,
         key: &ConversationKey,
@@ -102,8 +102,4 @@ impl Store {
             .bind(":worker", worker.as_str());
         Ok(as_commit(&self.commit(self.transaction().update(row).require(&meta)).await?))
     }
-}
-
-const fn as_commit(committed: &Committed) -> Commit {
-    if committed.is_done() { Commit::Done } else { Commit::Stale }
 }

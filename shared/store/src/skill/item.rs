@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use af_domain::ids::{Sha256Hex, SkillSlug, SkillVersion};
 use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::channel::Channel;
-use af_domain::skill::{Deployed, Edition, ModuleFormat, Release, ReleaseChannel, Skill, SkillStatus, Stamp};
+use af_domain::skill::{
+    DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, SkillStatus, Stamp,
+};
 use af_domain::time::Timestamp;
 
 use crate::item::{Item, Reader, Value, Writer};
@@ -27,7 +29,7 @@ fn edition_writer(edition: &Edition) -> Writer {
         .put("ep", edition.entry_point.as_str())
 }
 
-/// Releases under their channel's or skill's name.
+/// Returns the releases keyed by channel or skill.
 pub(super) fn releases_item<'a>(releases: impl Iterator<Item = (&'a str, &'a Release)>) -> Item {
     let item = |release: &Release| {
         let stamp = &release.released;
@@ -36,7 +38,7 @@ pub(super) fn releases_item<'a>(releases: impl Iterator<Item = (&'a str, &'a Rel
     releases.map(|(name, release)| (name.to_owned(), Value::from(item(release)).0)).collect()
 }
 
-pub(super) fn version_item(slug: &SkillSlug, deployed: &Deployed) -> Item {
+pub(super) fn version_item(slug: &SkillSlug, deployed: &DeployedVersion) -> Item {
     let key = keys::skill_version(slug, &deployed.edition.version);
     let released = deployed.released.iter();
     let released: Item = released
@@ -92,7 +94,7 @@ pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel,
     })
 }
 
-pub(super) fn version_from(item: &Item) -> Result<Deployed, StoreError> {
+pub(super) fn version_from(item: &Item) -> Result<DeployedVersion, StoreError> {
     let reader = Reader::of(item);
     let mut released = BTreeMap::new();
     if let Some(stamps) = reader.map_if("rl")? {
@@ -103,7 +105,7 @@ pub(super) fn version_from(item: &Item) -> Result<Deployed, StoreError> {
         }
     }
     let files = u32::try_from(reader.number("nf")?).map_err(|_| reader.malformed("nf", "too large"))?;
-    Ok(Deployed {
+    Ok(DeployedVersion {
         edition: edition_from(&reader)?,
         files,
         deployed: stamp_from(&reader, "at", "by")?,
@@ -127,7 +129,7 @@ pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>, StoreError> {
     files.iter().map(file).collect()
 }
 
-/// The skill whose files these are.
+/// Returns the skill of a files item.
 pub(super) fn slug_of(item: &Item) -> Result<SkillSlug, StoreError> {
     let reader = Reader::of(item);
     let slug = reader.text("pk")?.trim_start_matches("S#");

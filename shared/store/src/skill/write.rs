@@ -1,45 +1,46 @@
-//! Changing skills.
+//! The writes that change skills.
 
 use af_domain::ids::SkillSlug;
 use af_domain::skill::bundle::Bundle;
 use af_domain::skill::channel::Channel;
-use af_domain::skill::{Deployed, ReleaseChannel, Skill, Stamp};
+use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill, Stamp};
 
 use super::item::{files_item, releases_item, stamp_item, version_item};
-use crate::conversation::Commit;
 use crate::expression::Update;
 use crate::item::Value;
+use crate::write::Commit;
 use crate::{Store, StoreError, keys};
 
-/// What becomes of a skill, decided on what was read.
+/// A change of a skill, decided on the state that was read.
 #[derive(Debug)]
 pub struct SkillChange<'a> {
-    /// The revision of the skill that was read; `None` when there was none.
+    /// The revision of the skill that was read; `None` if there was none.
     pub before: Option<u64>,
-    /// The skill as it shall be.
+    /// The skill after the change.
     pub skill: &'a Skill,
-    /// The channels that change with it, each with the revision that was read.
+    /// The channels that change with the skill, each with the revision that was read.
     pub channels: Vec<(u64, Channel)>,
-    /// What is noted on a version.
+    /// The change of a version.
     pub version: VersionChange<'a>,
 }
 
-/// What is noted on a version.
+/// The change of a version.
 #[derive(Debug)]
 pub enum VersionChange<'a> {
-    /// Nothing.
+    /// No version changes.
     None,
-    /// It is deployed, with these files.
-    Deployed(&'a Deployed, &'a Bundle),
-    /// This one, which is there, is released on a channel.
-    Released(&'a Deployed, ReleaseChannel, &'a Stamp),
+    /// The version is deployed with these files.
+    Deployed(&'a DeployedVersion, &'a Bundle),
+    /// The existing version is released on a channel.
+    Released(&'a DeployedVersion, ReleaseChannel, &'a Stamp),
 }
 
 impl Store {
-    /// Changes a skill, the channels that follow it, and a version: one transaction.
+    /// Changes a skill, the channels that follow it, and a version, in one transaction.
     ///
     /// # Errors
-    /// When the table cannot answer; a change sent again may find itself there and answer `Stale`.
+    /// Returns an error if the table does not answer. A repeated change may find its own result and return
+    /// `Stale`.
     pub async fn change_skill_if_unchanged(&self, change: &SkillChange<'_>) -> Result<Commit, StoreError> {
         let slug = &change.skill.slug;
         let mut transaction = self.transaction().update(skill_update(change.before, change.skill));
@@ -63,23 +64,23 @@ impl Store {
         Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
     }
 
-    /// Removes a version and its files. The version goes last: while it is there, its removal can be repeated.
+    /// Deletes a version and its files. The version is deleted last, so that the deletion can be repeated.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn delete_skill_version(
         &self,
         slug: &SkillSlug,
-        deployed: &Deployed,
+        deployed: &DeployedVersion,
     ) -> Result<(), StoreError> {
         self.delete(&keys::skill_bundle(slug, &deployed.edition.bundle)).await?;
         self.delete(&keys::skill_version(slug, &deployed.edition.version)).await
     }
 
-    /// Removes a skill whose versions are gone.
+    /// Deletes a skill whose versions are gone.
     ///
     /// # Errors
-    /// When the table cannot answer.
+    /// Returns an error if the table does not answer.
     pub async fn delete_skill_if_deleting(&self, slug: &SkillSlug) -> Result<Commit, StoreError> {
         let transaction = self.transaction().delete_in_status(&keys::skill(slug), "deleting");
         let committed = self.commit(transaction).await?;

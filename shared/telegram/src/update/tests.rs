@@ -1,4 +1,4 @@
-//! Facts about `read`.
+//! Tests of `read`.
 
 use af_domain::attachment::{AttachmentKind, AttachmentState};
 use af_domain::ids::ContentType;
@@ -14,7 +14,7 @@ fn of(value: &Value) -> Ingress {
     read(&bot(), value.to_string().as_bytes())
 }
 
-/// An update with a message in a private chat, `fields` merged over it.
+/// An update with a message in a private chat, with `fields` merged into the message.
 fn message(fields: Value) -> Value {
     let mut message = json!({
         "message_id": 11, "date": 1_700_000_000,
@@ -55,7 +55,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_text_message_is_read_with_who_and_where() {
+fn a_text_message_is_parsed_with_its_sender_and_chat() {
     let update = text("hello");
     let got = incoming(&update);
     assert_eq!((got.update_id, got.chat_id, got.user_id, got.message_id), (5, 99, 99, 11));
@@ -77,7 +77,7 @@ fn a_text_message_is_read_with_who_and_where() {
 }
 
 #[test]
-fn the_largest_photo_is_the_one_that_counts() {
+fn the_largest_photo_size_is_used() {
     let sizes = json!([
         {"file_id": "small", "width": 90, "height": 90, "file_size": 1},
         {"file_id": "large", "width": 1280, "height": 1280, "file_size": 3},
@@ -91,20 +91,20 @@ fn the_largest_photo_is_the_one_that_counts() {
 }
 
 #[test]
-fn a_caption_is_the_text_of_what_it_is_on() {
+fn a_caption_is_the_text_of_its_media() {
     let got = incoming(&message(json!({"photo": [{"file_id": "p"}], "caption": "my cat"})));
     assert_eq!((got.text.as_str(), got.metadata["telegramPhotoFileId"].as_str()), ("my cat", "p"));
 }
 
 #[test]
-fn a_file_is_an_attachment_with_what_telegram_says_of_it() {
+fn a_file_becomes_an_attachment_with_telegrams_metadata() {
     let got = |fields| incoming(&message(fields)).attachment;
     let document = json!({"document": {
         "file_id": "d", "file_name": "a\nreport.pdf", "file_size": 7, "mime_type": "application/pdf",
     }});
     let attachment = got(document).unwrap();
     assert_eq!((attachment.kind, &*attachment.telegram_file_id), (AttachmentKind::Document, "d"));
-    assert_eq!(attachment.file_name.as_deref(), Some("areport.pdf"), "in one line");
+    assert_eq!(attachment.file_name.as_deref(), Some("areport.pdf"), "control characters are removed");
     assert_eq!(attachment.content_type.as_ref().map(ContentType::as_str), Some("application/pdf"));
     assert_eq!((attachment.size_bytes, attachment.is_pending()), (Some(7), true));
 
@@ -119,14 +119,14 @@ fn a_file_is_an_attachment_with_what_telegram_says_of_it() {
     let bare = got(json!({"voice": {"file_id": "v", "mime_type": "no type", "file_name": " "}})).unwrap();
     assert_eq!((bare.kind, bare.content_type, bare.file_name), (AttachmentKind::Voice, None, None));
     let huge = got(json!({"video": {"file_id": "v", "file_size": 30_000_000}})).unwrap();
-    assert!(matches!(huge.state, AttachmentState::Failed { .. }), "no bot can download it");
+    assert!(matches!(huge.state, AttachmentState::Failed { .. }), "it is too large for a bot");
     let without_id = [json!({"photo": [{"width": 1}]}), json!({"audio": {"file_id": "a".repeat(2_000)}})];
     assert!(without_id.into_iter().all(|fields| got(fields).is_none()));
     assert_eq!(got(json!({"text": "hello"})), None);
 }
 
 #[test]
-fn files_without_text_get_a_readable_one() {
+fn files_without_text_get_a_readable_name() {
     let cases = [
         (
             json!({"document": {"file_id": "d", "file_name": "report.pdf"}}),
@@ -155,7 +155,7 @@ fn files_without_text_get_a_readable_one() {
 }
 
 #[test]
-fn an_edited_message_says_so() {
+fn an_edited_message_is_marked() {
     let update = text("better words");
     let edited = json!({"update_id": 6, "edited_message": update["message"]});
     let got = incoming(&edited);
@@ -173,7 +173,7 @@ fn replies_and_threads_are_metadata() {
 }
 
 #[test]
-fn the_first_message_of_a_topic_is_not_what_the_user_answered() {
+fn a_reply_to_the_first_message_of_a_topic_is_not_recorded() {
     let topic = json!({"text": "yes", "message_thread_id": 3, "is_topic_message": true, "reply_to_message": {"message_id": 3}});
     let got = incoming(&message(topic));
     assert!(!got.metadata.contains_key("telegramReplyToMessageId"));
@@ -181,7 +181,7 @@ fn the_first_message_of_a_topic_is_not_what_the_user_answered() {
 }
 
 #[test]
-fn a_group_keeps_its_type_and_a_missing_type_follows_the_ids_sign() {
+fn a_missing_chat_type_follows_the_sign_of_the_id() {
     let group = json!({"text": "hi", "chat": {"id": -100_123, "type": "supergroup"}});
     assert_eq!(incoming(&message(group)).chat_type, "supergroup");
     assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type, "group");
@@ -189,7 +189,7 @@ fn a_group_keeps_its_type_and_a_missing_type_follows_the_ids_sign() {
 }
 
 #[test]
-fn start_with_a_code_pairs() {
+fn start_with_a_code_is_a_pairing_start() {
     let long = "a".repeat(128);
     for (written, code) in [
         ("/start AbC-12_3".to_owned(), "AbC-12_3"),
@@ -220,7 +220,7 @@ fn start_without_a_usable_code_is_bare_or_malformed() {
 }
 
 #[test]
-fn stop_alone_stops_and_in_a_sentence_does_not() {
+fn only_a_single_stop_is_a_command() {
     for written in ["/stop", "/stop ", "/stop@my_bot"] {
         assert!(matches!(of(&text(written)), Ingress::Stop { .. }), "{written}");
     }
@@ -244,7 +244,7 @@ fn a_command_in_a_caption_is_a_caption() {
 }
 
 #[test]
-fn what_we_do_not_handle_is_ignored_with_its_reason() {
+fn an_unsupported_update_is_ignored_with_its_reason() {
     assert_eq!(ignored(&json!({"update_id": 1, "callback_query": {}})), "unsupported_update");
     assert_eq!(ignored(&json!({"update_id": 1})), "unsupported_update");
     assert_eq!(ignored(&message(json!({"sticker": {"file_id": "s"}}))), "unsupported_message");
@@ -258,7 +258,7 @@ fn what_we_do_not_handle_is_ignored_with_its_reason() {
 }
 
 #[test]
-fn what_is_not_an_updates_json_is_malformed() {
+fn a_body_that_is_not_update_json_is_malformed() {
     for body in [&b""[..], b"{", b"[]", b"7", b"\"x\"", b"\xff\xfe", b"null"] {
         assert_eq!(read(&bot(), body), Ingress::Ignored { reason: "malformed_json" }, "{body:?}");
     }
@@ -267,7 +267,7 @@ fn what_is_not_an_updates_json_is_malformed() {
 }
 
 #[test]
-fn one_strange_field_does_not_lose_the_message() {
+fn a_field_of_an_unexpected_type_does_not_lose_the_message() {
     let strange = json!({
         "text": "still here", "caption": 7, "photo": {"not": "a list"}, "video": [], "audio": 1, "voice": null,
         "document": "x", "reply_to_message": [1], "message_thread_id": "three", "is_topic_message": "yes",
@@ -279,14 +279,15 @@ fn one_strange_field_does_not_lose_the_message() {
 }
 
 #[test]
-fn a_field_given_twice_does_not_lose_the_message() {
+fn a_duplicate_field_does_not_lose_the_message() {
     let twice = br#"{"update_id":1,"update_id":2,"message":{"message_id":1,"text":"a","text":"b","chat":{"id":1,"type":"private"},"from":{"id":1}}}"#;
     assert!(matches!(read(&bot(), twice), Ingress::Message(m) if m.text == "b" && m.update_id == 2));
 }
 
-/// Any JSON at all is understood or ignored, never a panic: every field replaced by every kind of value.
+/// Any JSON is either parsed or ignored, and never causes a panic: every field is replaced by every type of
+/// value.
 #[test]
-fn no_update_can_make_it_panic() {
+fn no_update_causes_a_panic() {
     let values = [
         json!(null),
         json!(1),

@@ -1,4 +1,4 @@
-//! The fields of an update that we use, each read on its own: one of an unexpected kind counts as absent.
+//! The needed fields of an update, each parsed separately. A field of an unexpected type counts as absent.
 
 use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::ContentType;
@@ -90,55 +90,56 @@ pub(super) struct File {
     pub(super) height: Option<u64>,
 }
 
-/// A field that counts as absent when it is not what it should be.
+/// Parses a field; a field of an unexpected type counts as absent.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
-/// The same for a field that holds an object: serde would also take an array for one.
+/// The same for a field that contains an object, because serde would also accept an array.
 fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.is_object().then(|| serde_json::from_value(value).ok()).flatten())
 }
 
-/// What a message brought besides text.
+/// The media of a message.
 pub(super) struct Media {
     pub(super) kind: AttachmentKind,
     pub(super) file_id_key: &'static str,
     pub(super) file: File,
 }
 
-/// Longest name of a file that is kept; people read it, nobody finds a file by it.
-const FILE_NAME_CHARS_MAX: usize = 200;
-/// Longest file id that is taken; Telegram's are below 100.
-const FILE_ID_BYTES_MAX: usize = 1_024;
+/// Longest stored file name. People read it; files are not looked up by it.
+const MAX_FILE_NAME_CHARS: usize = 200;
+/// Longest accepted file id. Telegram's ids are shorter than 100 bytes.
+const MAX_FILE_ID_BYTES: usize = 1_024;
 
 impl Media {
-    /// The file, when the bot can fetch it.
+    /// Returns the attachment, if the bot can fetch it.
     pub(super) fn attachment(self) -> Option<Attachment> {
-        let is_id = |id: &String| (1..=FILE_ID_BYTES_MAX).contains(&id.len());
+        let is_id = |id: &String| (1..=MAX_FILE_ID_BYTES).contains(&id.len());
         let attachment = Attachment {
             kind: self.kind,
             telegram_file_id: self.file.file_id.filter(is_id)?,
-            file_name: self.file.file_name.map(readable).filter(|name| !name.is_empty()),
+            file_name: self.file.file_name.map(safe_file_name).filter(|name| !name.is_empty()),
             content_type: self.file.mime_type.and_then(|text| ContentType::parse(text).ok()),
             size_bytes: self.file.file_size,
             state: AttachmentState::Pending,
         };
-        Some(attachment.as_it_came())
+        Some(attachment.received())
     }
 }
 
-/// A name in one line, of moderate length, that shows as it is and names no folder: whoever is handed it may write by it.
-fn readable(name: String) -> String {
+/// Returns a file name in one line, without invisible characters and folders, and limited in length. A worker
+/// may write a file with this name.
+fn safe_file_name(name: String) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let shown: String = last.chars().filter(|c| !is_unseen(*c)).take(FILE_NAME_CHARS_MAX).collect();
+    let shown: String = last.chars().filter(|c| !is_invisible(*c)).take(MAX_FILE_NAME_CHARS).collect();
     let shown = shown.trim();
     if matches!(shown, "." | "..") { String::new() } else { shown.to_owned() }
 }
 
-/// Whether it is a control character, or one that changes how others are shown.
-fn is_unseen(c: char) -> bool {
+/// Whether the character is a control character, or one that changes the display of others.
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -153,7 +154,7 @@ impl Message {
             .or_else(|| of(AttachmentKind::Document, "telegramDocumentFileId", self.document.clone()))
     }
 
-    /// A photo comes in several sizes; the largest is the one the user meant.
+    /// A photo is sent in several sizes. The largest one is the original.
     fn largest_photo(&self) -> Option<File> {
         let sizes = self
             .photo
@@ -177,8 +178,8 @@ impl Message {
         })
     }
 
-    /// The message that the user answered. In a forum topic every message formally answers the topic's first
-    /// one; that says nothing beyond the thread id.
+    /// Returns the message that the user replied to. In a forum topic every message formally replies to the
+    /// topic's first message, which adds nothing to the thread id.
     pub(super) fn replied_to(&self) -> Option<i64> {
         let id = self.reply_to_message.as_ref()?.message_id?;
         let topic_root = self.is_topic_message == Some(true) && self.message_thread_id == Some(id);

@@ -48,8 +48,8 @@ writes! {
         attach_if_leased => Same;
         rewrite_if_leased => Says("OutOfOrder");
         complete_if_leased => Same;
-        give_back_if_unchanged => Says("Stale");
-        settle_attachments_if_pending => Same;
+        fail_if_unchanged => Says("Stale");
+        store_attachments_if_pending => Same;
         expire_payload_if_present => Same;
         seen_if_owner => Same;
         ask_to_switch_if_owned => Same;
@@ -63,20 +63,19 @@ writes! {
     }
     repairs {
         repair_if_unchanged => Same;
-        forget_if_over => Says("Stale");
-        free_if_unknown => Says("Stale");
-        unassign_if_foreign => Says("Stale");
+        forget_if_ended => Says("Stale");
+        free_if_not_assigned => Says("Stale");
+        unassign_if_not_owner => Says("Stale");
     }
     workers {
         register_if_new => Says("Stale");
         register_if_free => Says("Stale");
         release_if_quiet => Says("Stale");
         drain_if_active => Says("Stale");
-        settle_if_draining => Says("Stale");
+        finish_drain_if_draining => Says("Stale");
         stopped_if_stopping => Says("Stale");
         machine_if_registered => Same;
         seen_if_registered => Same;
-        wake_if_free => Same;
     }
     snapshots {
         prepare_if_absent => Says("Stale");
@@ -84,7 +83,7 @@ writes! {
         finalize_if_current => Says("Stale");
         fail_if_uploading => Says("Stale");
         expire_if_unchanged => Same;
-        object_gone_if_over => Same;
+        object_deleted_if_ended => Same;
     }
     bots {
         assign_bot_if_unclaimed => Same;

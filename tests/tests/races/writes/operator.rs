@@ -38,7 +38,7 @@ pub async fn retry_if_dead(world: &World, app: &App, times: usize) -> Vec<String
         scheduled: false,
         attempts: 0,
         drained: 0,
-        attempts_max: 5,
+        max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
     };

@@ -10,7 +10,7 @@ use af_domain::conversation::Failure;
 use af_domain::ids::BotIdentity;
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::time::Millis;
-use af_store::conversation::Held as Names;
+use af_store::conversation::LeaseRef as Names;
 use af_store::message::ended_payload;
 use af_tests::messages::photo;
 
@@ -83,12 +83,12 @@ pub async fn complete_if_leased(world: &World, app: &App, times: usize) -> Vec<S
     send!(times, app.store.complete_if_leased(&lease, &message, &worker, &with, now, &policies))
 }
 
-pub async fn give_back_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn fail_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let held = held(world).await;
     let (before, now) = (world.stored(&talk()).await, app.now());
     let failure = Failure { error: "no".into(), retryable: true };
     let back = before.fail(&held.lease, failure, 0.0, now, &policies()).unwrap();
-    send!(times, app.store.give_back_if_unchanged(&before, &back, false, now, &policies()))
+    send!(times, app.store.fail_if_unchanged(&before, &back, false, now, &policies()))
 }
 
 pub async fn seen_if_owner(world: &World, app: &App, times: usize) -> Vec<String> {
@@ -112,7 +112,7 @@ pub async fn restored_if_unclaimed(world: &World, app: &App, times: usize) -> Ve
 }
 
 /// As the use case does it: it reads the conversation anew before it sends again.
-pub async fn settle_attachments_if_pending(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn store_attachments_if_pending(world: &World, app: &App, times: usize) -> Vec<String> {
     let identity = Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: 1 };
     let mut message = Enqueue { identity, ..world.message(&talk(), None) };
     message.payload.attachments.push(photo());

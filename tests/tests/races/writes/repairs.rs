@@ -1,7 +1,7 @@
 //! Repairs of malformed states.
 
 use af_app::App;
-use af_domain::conversation::{Evidence, Failure, Remedy};
+use af_domain::conversation::{Failure, RelatedState, Repair};
 use af_domain::policy::OnRetry;
 use af_store::{conversation_key, keys};
 use serde_json::json;
@@ -15,7 +15,7 @@ pub async fn repair_if_unchanged(world: &World, app: &App, times: usize) -> Vec<
     let (before, now) = (world.stored(&talk()).await, app.now());
     let failure = Failure { error: "no".into(), retryable: true };
     let back = before.fail(&held.lease, failure, 0.0, now, &policies()).unwrap();
-    world.app.store.give_back_if_unchanged(&before, &back, false, now, &policies()).await.unwrap();
+    world.app.store.fail_if_unchanged(&before, &back, false, now, &policies()).await.unwrap();
     let (mut overtake, before) = (policies(), world.stored(&talk()).await);
     overtake.queue.on_retry = OnRetry::Overtake;
     let repaired = before.with_keys_repaired(now, &overtake).unwrap();
@@ -23,38 +23,38 @@ pub async fn repair_if_unchanged(world: &World, app: &App, times: usize) -> Vec<
 }
 
 /// The message that waits is gone.
-pub async fn forget_if_over(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn forget_if_ended(world: &World, app: &App, times: usize) -> Vec<String> {
     let lost = world.enqueue(&talk(), None).await;
     world.delete(keys::message(&lost)).await;
     let (before, now, policies) = (world.stored(&talk()).await, app.now(), policies());
-    let evidence = Evidence { over: [lost].into(), ..Evidence::default() };
+    let evidence = RelatedState { ended: [lost].into(), ..RelatedState::default() };
     let problems = before.problems(&evidence, now, &policies);
-    let Remedy::Forget { messages, after } = before.remedy(&problems[0], now, &policies) else {
+    let Repair::Forget { messages, after } = before.repair_for(&problems[0], now, &policies) else {
         panic!("{problems:?}")
     };
-    send!(times, app.store.forget_if_over(&before, &after, &messages, &policies))
+    send!(times, app.store.forget_if_ended(&before, &after, &messages, &policies))
 }
 
 /// The owner's row is gone.
-pub async fn free_if_unknown(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn free_if_not_assigned(world: &World, app: &App, times: usize) -> Vec<String> {
     world.enqueue(&talk(), None).await;
     let worker = world.worker("w", Some(&talk())).await;
     world.delete(keys::worker(&worker)).await;
     let (before, now, policies) = (world.stored(&talk()).await, app.now(), policies());
-    let problems = before.problems(&Evidence::default(), now, &policies);
-    let Remedy::Free { worker, after } = before.remedy(&problems[0], now, &policies) else {
+    let problems = before.problems(&RelatedState::default(), now, &policies);
+    let Repair::Free { worker, after } = before.repair_for(&problems[0], now, &policies) else {
         panic!("{problems:?}")
     };
-    send!(times, app.store.free_if_unknown(&before, &after, &worker, &policies))
+    send!(times, app.store.free_if_not_assigned(&before, &after, &worker, &policies))
 }
 
 /// A worker's row names a conversation that nobody owns.
-pub async fn unassign_if_foreign(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn unassign_if_not_owner(world: &World, app: &App, times: usize) -> Vec<String> {
     world.enqueue(&talk(), None).await;
     let (worker, key) = (world.worker("w", None).await, conversation_key(&talk()));
     let assignment = json!({"M": {
         "cid": {"S": "talk"}, "ck": {"S": key.to_string()}, "ag": {"S": "demo"}, "at": {"N": "1"},
     }});
     world.set(keys::worker(&worker), "as", assignment).await;
-    send!(times, app.store.unassign_if_foreign(&worker, &key, app.now()))
+    send!(times, app.store.unassign_if_not_owner(&worker, &key, app.now()))
 }

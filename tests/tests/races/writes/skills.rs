@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use af_app::App;
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::bundle::{Bundle, GivenFile, sha256};
-use af_domain::skill::{Deployed, Edition, ModuleFormat, Release, ReleaseChannel, Skill, SkillStatus, Stamp};
+use af_domain::skill::{
+    DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, SkillStatus, Stamp,
+};
 use af_store::conversation::Commit;
 use af_store::skill::{SkillChange, VersionChange};
 
@@ -29,7 +31,7 @@ pub async fn change_skill_if_unchanged(world: &World, app: &App, times: usize) -
         entry_point: "default".into(),
     };
     let released = BTreeMap::from([(ReleaseChannel::Stable, stamp.clone())]);
-    let deployed = Deployed { edition: edition.clone(), files: 2, deployed: stamp.clone(), released };
+    let deployed = DeployedVersion { edition: edition.clone(), files: 2, deployed: stamp.clone(), released };
     let mut skill = Skill::new(SkillSlug::parse("ab").unwrap(), stamp.clone());
     skill.active.insert(ReleaseChannel::Stable, Release { edition, released: stamp });
     let channel = world.app.store.skill_channel(ReleaseChannel::Stable).await.unwrap();

@@ -69,9 +69,9 @@ pub async fn expire_if_unchanged(world: &World, app: &App, times: usize) -> Vec<
     send!(times, app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late))
 }
 
-pub async fn object_gone_if_over(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn object_deleted_if_ended(world: &World, app: &App, times: usize) -> Vec<String> {
     let (snapshot, _) = prepared(world).await;
     let late = snapshot.expires_at;
     world.app.store.expire_if_unchanged(&snapshot, &snapshot.expire(), late).await.unwrap();
-    send!(times, app.store.object_gone_if_over(&snapshot.id, late))
+    send!(times, app.store.object_deleted_if_ended(&snapshot.id, late))
 }

@@ -3,7 +3,7 @@
 use af_app::App;
 use af_domain::time::Timestamp;
 use af_store::api_key::ApiKey;
-use af_store::once::Once;
+use af_store::idempotency::IdempotentCall;
 
 use super::NONCE;
 use crate::world::World;
@@ -22,7 +22,7 @@ pub async fn put_api_key_if_first(_: &World, app: &App, times: usize) -> Vec<Str
         created_at: app.now(),
         expires_at: None,
     };
-    let once = Once { call: "call".into(), body: "body".into(), at: app.now() };
+    let once = IdempotentCall { call: "call".into(), body: "body".into(), at: app.now() };
     send!(times, app.store.put_api_key_if_first(&key, &once))
 }
 

@@ -47,14 +47,14 @@ pub async fn drain_if_active(world: &World, app: &App, times: usize) -> Vec<Stri
     send!(times, app.store.drain_if_active(&drained, Some(&owned), &policies()))
 }
 
-pub async fn settle_if_draining(world: &World, app: &App, times: usize) -> Vec<String> {
+pub async fn finish_drain_if_draining(world: &World, app: &App, times: usize) -> Vec<String> {
     let worker = owner(world, 0).await;
     let drained = row(world, &worker).await.drain(DrainReason::Operator, app.now(), &policies()).unwrap();
     let owned = world.stored(&talk()).await;
     world.app.store.drain_if_active(&drained, Some(&owned), &policies()).await.unwrap();
     let (draining, before, after) = to_be_freed(world, &worker).await;
     let settled = draining.finish_drain(app.now()).unwrap();
-    send!(times, app.store.settle_if_draining(&settled, Some((&before, &after)), &policies()))
+    send!(times, app.store.finish_drain_if_draining(&settled, Some((&before, &after)), &policies()))
 }
 
 pub async fn stopped_if_stopping(world: &World, app: &App, times: usize) -> Vec<String> {
@@ -74,9 +74,4 @@ pub async fn machine_if_registered(world: &World, app: &App, times: usize) -> Ve
 pub async fn seen_if_registered(world: &World, app: &App, times: usize) -> Vec<String> {
     let worker = world.worker("w", None).await;
     send!(times, app.store.seen_if_registered(&worker, app.now()))
-}
-
-pub async fn wake_if_free(world: &World, app: &App, times: usize) -> Vec<String> {
-    let worker = world.worker("w", None).await;
-    send!(times, app.store.wake_if_free(&worker, app.now()))
 }

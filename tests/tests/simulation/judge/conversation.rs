@@ -15,7 +15,7 @@ const DECIDED_MS_BEFORE_MAX: u64 = 10_000;
 /// How long after it was asked for a conversation may still be freed, ms: each of its tries may be held up and late.
 const FREED_MS_AFTER_MAX: u64 = 60_000;
 /// How often a claim may be answered again.
-const REDELIVERIES_MAX: u64 = 3;
+const MAX_REDELIVERIES: u64 = 3;
 
 /// The latest claim of a conversation.
 pub struct Claim {
@@ -68,10 +68,10 @@ impl Judge {
             if after.owner.as_ref().is_none_or(|(worker, _)| *worker != lease.worker) {
                 return change.wrong("a lease whose holder does not own the conversation");
             }
-            if lease.entry.attempts - lease.entry.drained > lease.entry.attempts_max {
+            if lease.entry.attempts - lease.entry.drained > lease.entry.max_attempts {
                 return change.wrong("more attempts than allowed");
             }
-            if lease.redeliveries > REDELIVERIES_MAX {
+            if lease.redeliveries > MAX_REDELIVERIES {
                 return change.wrong("a claim that was answered too often");
             }
         }

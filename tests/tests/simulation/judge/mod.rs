@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use af_local::aws::Engine;
-use af_local::stream::StreamSource;
+use af_emulator_aws::Engine;
 use serde_json::Value;
 use tokio::sync::watch;
 

@@ -1,12 +1,12 @@
 //! `GET /v1/agents/{agentKey}`.
 
+use af_api::agents::AgentBody;
 use af_app::agents::profiles;
 use af_domain::ids::AgentKey;
 use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::AgentBody;
 use crate::Shared;
 use crate::caller::Viewer;
 

@@ -1,14 +1,15 @@
 //! `GET /v1/agents`: the agent profiles by key, page by page.
 
+use af_api::agents::AgentBody;
+use af_api::pages::{Page, PageQuery};
 use af_app::agents::profiles;
-use af_http::{ApiQuery, Page, Problem};
+use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::AgentBody;
 use crate::Shared;
 use crate::caller::Viewer;
-use crate::paging::{self, PageQuery};
+use crate::paging;
 
 const LISTING: &str = "agents";
 

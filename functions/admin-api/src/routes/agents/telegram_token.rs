@@ -1,31 +1,14 @@
 //! `PUT /v1/agents/{agentKey}/telegram-token`: gives an agent its bot.
 
+use af_api::agents::{BotBody, TelegramTokenRequest};
 use af_app::telegram::bots::set_token;
 use af_domain::ids::AgentKey;
 use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
-use secrecy::SecretString;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::BotBody;
 use crate::Shared;
 use crate::caller::Operator;
-use crate::secret_text;
-
-/// The token.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// As BotFather gave it.
-    #[serde(deserialize_with = "secret_text::read")]
-    #[schema(value_type = String)]
-    plaintext_value: SecretString,
-    /// Whether the bot may take another one's place.
-    #[serde(default)]
-    replace: bool,
-}
 
 /// Checks the token with Telegram and keeps it as a secret.
 ///
@@ -34,7 +17,7 @@ pub struct Request {
 /// the agent has another bot, 503 when Telegram cannot be reached.
 #[utoipa::path(
     put, path = "/v1/agents/{agentKey}/telegram-token", tag = "agents",
-    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), request_body = inline(TelegramTokenRequest),
     responses(
         (status = 200, body = BotBody), (status = 404, description = "not_found"),
         (status = 409, description = "bot_conflict, conflict"), (status = 503, description = "unavailable"),
@@ -44,8 +27,8 @@ pub async fn put(
     State(app): State<Shared>,
     _: Operator,
     ApiPath(agent): ApiPath<AgentKey>,
-    ApiJson(request): ApiJson<Request>,
+    ApiJson(request): ApiJson<TelegramTokenRequest>,
 ) -> Result<Json<BotBody>, Problem> {
-    let bot = set_token(&app, &agent, request.plaintext_value, request.replace).await?;
+    let bot = set_token(&app, &agent, request.plaintext_value.0, request.replace).await?;
     Ok(Json(bot.into()))
 }

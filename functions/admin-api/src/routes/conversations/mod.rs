@@ -1,4 +1,14 @@
-//! Conversations: shown, and taken from a worker that hangs.
+//! Conversations: shown, and freed from a worker that hangs.
 
-pub mod free;
-pub mod get;
+mod free;
+mod get;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(get::get)).routes(routes!(free::free))
+}

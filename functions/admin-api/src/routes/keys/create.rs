@@ -1,44 +1,22 @@
 //! `POST /v1/keys`: makes an API key.
 
+use af_api::keys::{KeyRequest, NewKey};
+use af_api::problem::IdempotencyHeader;
 use std::collections::BTreeSet;
 
 use af_app::access::api_keys;
 use af_app::access::auth::Scope;
 use af_app::intake::idempotency;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, IdempotencyHeader, IdempotencyKey, Problem};
+use af_http::{ApiJson, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::{KeyBody, ScopeName};
+use super::{body, scope};
 use crate::Shared;
 use crate::caller::Operator;
-
-/// What key.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// What it is for.
-    name: String,
-    /// What it opens.
-    scopes: Vec<ScopeName>,
-    /// When it ends by itself, epoch ms; never when left out.
-    #[serde(default)]
-    expires_at: Option<u64>,
-}
-
-/// A new key.
-#[derive(Serialize, ToSchema)]
-pub struct Answer {
-    #[serde(flatten)]
-    body: KeyBody,
-    /// The key itself, shown this once.
-    key: String,
-}
 
 /// Makes a key. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
 ///
@@ -47,9 +25,9 @@ pub struct Answer {
 /// made is gone.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "keys",
-    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(KeyRequest),
     responses(
-        (status = 201, body = inline(Answer)), (status = 409, description = "conflict"),
+        (status = 201, body = inline(NewKey)), (status = 409, description = "conflict"),
         (status = 422, description = "invalid_field, idempotency_mismatch"),
     ),
 )]
@@ -57,9 +35,9 @@ pub async fn create(
     State(app): State<Shared>,
     Operator(caller): Operator,
     key: Option<IdempotencyKey>,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let scopes: Vec<Scope> = request.scopes.into_iter().map(Into::into).collect();
+    ApiJson(request): ApiJson<KeyRequest>,
+) -> Result<(StatusCode, Json<NewKey>), Problem> {
+    let scopes: Vec<Scope> = request.scopes.into_iter().map(scope).collect();
     let expires_at = request.expires_at.map(Timestamp::from_millis);
     let once = key.map(|key| {
         let scopes: BTreeSet<_> = scopes.iter().map(|scope| scope.as_str()).collect();
@@ -68,6 +46,6 @@ pub async fn create(
         idempotency::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
     });
     let (made, key) = api_keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
-    let answer = Answer { body: made.into(), key: key.expose_secret().to_owned() };
+    let answer = NewKey { body: body(made), key: key.expose_secret().to_owned() };
     Ok((StatusCode::CREATED, Json(answer)))
 }

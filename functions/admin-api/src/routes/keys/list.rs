@@ -1,14 +1,16 @@
 //! `GET /v1/keys`: the API keys, oldest first, page by page.
 
+use af_api::keys::KeyBody;
+use af_api::pages::{Page, PageQuery};
 use af_app::access::api_keys;
-use af_http::{ApiQuery, Page, Problem};
+use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::KeyBody;
+use super::body;
 use crate::Shared;
 use crate::caller::Viewer;
-use crate::paging::{self, PageQuery};
+use crate::paging;
 
 const LISTING: &str = "keys";
 
@@ -29,6 +31,6 @@ pub async fn list(
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
     let mut found = api_keys::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
     let next = paging::cut(&mut found, query.limit, |key| key.id.clone());
-    let items = found.into_iter().map(Into::into).collect();
+    let items = found.into_iter().map(body).collect();
     Ok(Json(paging::page(&app, LISTING, items, next).await?))
 }

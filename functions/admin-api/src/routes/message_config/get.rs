@@ -1,6 +1,8 @@
 //! `GET /v1/config/message`: what every message is handed to its worker with.
 
-use af_app::settings::message_config::{MessageConfig, show};
+use af_api::message_config::MessageConfig;
+use af_app::settings::message_config::show;
+use af_domain::time::Millis;
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
@@ -18,5 +20,9 @@ use crate::caller::Viewer;
     responses((status = 200, body = MessageConfig)),
 )]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<MessageConfig>, Problem> {
-    Ok(Json(show(&app).await?))
+    let config = show(&app).await?;
+    Ok(Json(MessageConfig {
+        system_prompt: config.system_prompt,
+        telegram_attachment_retention_ms: config.telegram_attachment_retention.map(Millis::as_millis),
+    }))
 }

@@ -1,4 +1,14 @@
 //! The message config: what every message is handed to its worker with.
 
-pub mod get;
-pub mod put;
+mod get;
+mod put;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(get::get, put::put))
+}

@@ -1,6 +1,8 @@
 //! `PUT /v1/config/message`: sets the whole config; what is left out is none from now on.
 
-use af_app::settings::message_config::{MessageConfig, set};
+use af_api::message_config::MessageConfig;
+use af_app::settings::message_config::{self, set};
+use af_domain::time::Millis;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -22,6 +24,10 @@ pub async fn put(
     _: Operator,
     ApiJson(config): ApiJson<MessageConfig>,
 ) -> Result<Json<MessageConfig>, Problem> {
-    set(&app, &config).await?;
+    let wanted = message_config::MessageConfig {
+        system_prompt: config.system_prompt.clone(),
+        telegram_attachment_retention: config.telegram_attachment_retention_ms.map(Millis::new),
+    };
+    set(&app, wanted).await?;
     Ok(Json(config))
 }

@@ -1,4 +1,14 @@
 //! Messages: enqueued and shown.
 
-pub mod enqueue;
-pub mod get;
+mod enqueue;
+mod get;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(get::get))
+}

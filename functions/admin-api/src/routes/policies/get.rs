@@ -1,10 +1,12 @@
 //! `GET /v1/config/policies`: group → field → `{value, default, accepts}`.
 
-use af_app::settings::policies::{PoliciesView, view};
+use af_api::policies::PoliciesView;
+use af_app::settings::policies::view;
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
+use super::shown;
 use crate::Shared;
 use crate::caller::Viewer;
 
@@ -18,5 +20,5 @@ use crate::caller::Viewer;
     responses((status = 200, body = inline(PoliciesView))),
 )]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<PoliciesView>, Problem> {
-    Ok(Json(view(&app).await?))
+    Ok(Json(shown(view(&app).await?)))
 }

@@ -1,10 +1,12 @@
 //! `PUT /v1/config/policies`: group → field → value; `null` takes an override back, what is not named stays.
 
-use af_app::settings::policies::{Overrides, PoliciesView, set};
+use af_api::policies::{PoliciesView, PolicyChanges};
+use af_app::settings::policies::set;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
+use super::shown;
 use crate::Shared;
 use crate::caller::Operator;
 
@@ -21,7 +23,7 @@ use crate::caller::Operator;
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,
-    ApiJson(changes): ApiJson<Overrides>,
+    ApiJson(changes): ApiJson<PolicyChanges>,
 ) -> Result<Json<PoliciesView>, Problem> {
-    Ok(Json(set(&app, changes).await?))
+    Ok(Json(shown(set(&app, changes).await?)))
 }

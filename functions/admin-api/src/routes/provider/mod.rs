@@ -1,5 +1,18 @@
 //! The provider that runs workers.
 
-pub mod cleanup;
-pub mod readiness;
-pub mod volume;
+mod cleanup;
+mod readiness;
+mod volume;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(readiness::readiness))
+        .routes(routes!(cleanup::cleanup))
+        .routes(routes!(volume::delete))
+}

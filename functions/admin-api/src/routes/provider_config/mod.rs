@@ -1,5 +1,15 @@
 //! The provider config: where and how workers run.
 
-pub mod get;
-pub mod put;
+mod get;
+mod put;
 mod wire;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(get::get, put::put))
+}

@@ -1,7 +1,7 @@
 //! `POST /v1/queue/{messageId}/cancel`.
 
-use af_app::queue::cancel as use_case;
-use af_app::wire::CancelBody;
+use af_api::messages::CancelBody;
+use af_app::queue::{Cancelled, cancel as use_case};
 use af_domain::ids::MessageId;
 use af_http::{ApiPath, Problem};
 use axum::Json;
@@ -31,7 +31,8 @@ pub async fn cancel(
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
     Span::current().record("message_id", id.as_str());
-    let body = CancelBody::new(&id, use_case(&app, &id).await?);
-    let status = if body.cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, Json(body)))
+    Ok(match use_case(&app, &id).await? {
+        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
+        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
+    })
 }

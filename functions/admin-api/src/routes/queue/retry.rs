@@ -1,25 +1,16 @@
 //! `POST /v1/queue/{messageId}/retry`: queues a dead letter again.
 
+use af_api::problem::IdempotencyHeader;
+use af_api::queue::RetryAnswer;
 use af_app::queue::retry as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, IdempotencyHeader, IdempotencyKey, Problem};
+use af_http::{ApiPath, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
 use tracing::Span;
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
-
-/// A message that waits again, with its attempts at zero.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    message_id: String,
-    /// `queued`.
-    status: &'static str,
-}
 
 /// Queues a dead letter again, behind all that waits in its conversation. Sent again with the same `Idempotency-Key` it
 /// is answered as before, whatever has become of the message since.
@@ -31,7 +22,7 @@ pub struct Answer {
     post, path = "/v1/queue/{messageId}/retry", tag = "queue",
     security(("apiKey" = ["admin"])), params(IdempotencyHeader),
     responses(
-        (status = 200, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 200, body = inline(RetryAnswer)), (status = 404, description = "not_found"),
         (status = 409, description = "conflict, agent_disabled"), (status = 429, description = "queue_full"),
     ),
 )]
@@ -40,9 +31,9 @@ pub async fn retry(
     Operator(caller): Operator,
     ApiPath(id): ApiPath<MessageId>,
     key: Option<IdempotencyKey>,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<Json<RetryAnswer>, Problem> {
     Span::current().record("message_id", id.as_str());
     let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
     use_case(&app, &id, idempotency).await?;
-    Ok(Json(Answer { message_id: id.to_string(), status: "queued" }))
+    Ok(Json(RetryAnswer { message_id: id.to_string(), status: "queued".to_owned() }))
 }

@@ -1,47 +1,18 @@
 //! `POST /v1/queue/retry`: queues the dead letters of a conversation or an agent again.
 
+use af_api::id::Id;
+use af_api::problem::IdempotencyHeader;
+use af_api::queue::{RetryAllAnswer, RetryAllRequest};
 use af_app::queue::{Which, retry_all as use_case};
-use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_domain::ids::MessageId;
 use af_domain::refusal::Refusal;
-use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem};
+use af_http::{ApiJson, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
-
-/// Which dead letters: those of a conversation or those of an agent.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    conversation_id: Option<Id<ConversationId>>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    agent_key: Option<Id<AgentKey>>,
-    /// `nextCursor` of the call before.
-    #[serde(default)]
-    cursor: Option<String>,
-}
-
-/// What this call did. Each call looks at a bounded number of dead letters.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// How many wait again.
-    retried: usize,
-    /// Those that stay dead letters, because as many wait in their conversation as may.
-    full: Vec<String>,
-    /// Those that stay dead letters, because their agent is disabled or gone.
-    refused: Vec<String>,
-    /// Where the next call goes on; left out when all have been looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
 
 /// Queues dead letters again, oldest first. Those that die again while the calls of one walk follow each other are not
 /// retried again by it, and none is retried twice under one `Idempotency-Key`.
@@ -50,15 +21,15 @@ pub struct Answer {
 /// 422 unless exactly one of `conversationId` and `agentKey` is there, and for a cursor of another walk.
 #[utoipa::path(
     post, path = "/v1/queue/retry", tag = "queue",
-    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
-    responses((status = 200, body = inline(Answer))),
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RetryAllRequest),
+    responses((status = 200, body = inline(RetryAllAnswer))),
 )]
 pub async fn retry_all(
     State(app): State<Shared>,
     Operator(caller): Operator,
     key: Option<IdempotencyKey>,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<Json<Answer>, Problem> {
+    ApiJson(request): ApiJson<RetryAllRequest>,
+) -> Result<Json<RetryAllAnswer>, Problem> {
     let which = match (request.conversation_id, request.agent_key) {
         (Some(Id(conversation)), None) => Which::Conversation(conversation),
         (None, Some(Id(agent))) => Which::Agent(agent),
@@ -75,7 +46,7 @@ pub async fn retry_all(
     let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
     let done = use_case(&app, &which, after.as_deref(), idempotency).await?;
     let ids = |ids: Vec<MessageId>| ids.iter().map(MessageId::to_string).collect();
-    Ok(Json(Answer {
+    Ok(Json(RetryAllAnswer {
         retried: done.retried,
         full: ids(done.full),
         refused: ids(done.refused),

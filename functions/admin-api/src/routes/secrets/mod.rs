@@ -1,5 +1,15 @@
-//! Secrets: imported, looked at, deleted. No answer ever holds a value.
+//! Secrets: imported, listed, deleted. No answer holds a value.
 
-pub mod delete;
-pub mod put;
-pub mod status;
+mod delete;
+mod put;
+mod status;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(status::status)).routes(routes!(put::put, delete::delete))
+}

@@ -1,32 +1,15 @@
 //! `POST /v1/skills/{slug}/activate`: a rollback, or a promotion to another channel.
 
+use af_api::skills::{ActivateRequest, SkillBody};
 use af_app::skills;
-use af_domain::ids::{SkillSlug, SkillVersion};
+use af_domain::ids::SkillSlug;
 use af_domain::skill::ReleaseChannel;
-use af_http::{ApiJson, ApiPath, Id, Problem};
+use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::SkillBody;
 use crate::Shared;
 use crate::caller::Operator;
-
-/// Which version is released where.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// One that is deployed.
-    #[schema(value_type = String)]
-    version: Id<SkillVersion>,
-    /// `stable`, when left out, or `canary`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    release_channel: Option<Id<ReleaseChannel>>,
-    /// Who releases it.
-    actor: String,
-}
 
 /// Makes a version that is deployed the channel's active release.
 ///
@@ -35,7 +18,7 @@ pub struct Request {
 /// release. Nothing is written then.
 #[utoipa::path(
     post, path = "/v1/skills/{slug}/activate", tag = "skills",
-    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), request_body = inline(ActivateRequest),
     responses(
         (status = 200, body = SkillBody), (status = 404, description = "not_found"),
         (status = 409, description = "conflict"),
@@ -45,7 +28,7 @@ pub async fn activate(
     State(app): State<Shared>,
     _: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
-    ApiJson(request): ApiJson<Request>,
+    ApiJson(request): ApiJson<ActivateRequest>,
 ) -> Result<Json<SkillBody>, Problem> {
     let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
     let skill = skills::activate(&app, &slug, &request.version.0, channel, &request.actor).await?;

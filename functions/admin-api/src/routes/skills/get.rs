@@ -1,12 +1,12 @@
 //! `GET /v1/skills/{slug}`.
 
+use af_api::skills::SkillBody;
 use af_app::skills;
 use af_domain::ids::SkillSlug;
 use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::SkillBody;
 use crate::Shared;
 use crate::caller::Viewer;
 

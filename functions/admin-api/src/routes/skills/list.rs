@@ -1,14 +1,15 @@
 //! `GET /v1/skills`: the global skills by slug, page by page.
 
+use af_api::pages::{Page, PageQuery};
+use af_api::skills::SkillBody;
 use af_app::skills;
-use af_http::{ApiQuery, Page, Problem};
+use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::SkillBody;
 use crate::Shared;
 use crate::caller::Viewer;
-use crate::paging::{self, PageQuery};
+use crate::paging;
 
 const LISTING: &str = "skills";
 

@@ -1,37 +1,14 @@
 //! `PUT /v1/skills/{slug}/status`.
 
+use af_api::skills::{SkillBody, SkillStatusRequest, SkillSwitch};
 use af_app::skills;
 use af_domain::ids::SkillSlug;
 use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::SkillBody;
 use crate::Shared;
 use crate::caller::Operator;
-
-/// Whether the skill is served.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// `active` or `disabled`.
-    #[schema(inline)]
-    status: Status,
-    /// Who says so.
-    actor: String,
-}
-
-/// What an operator may set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It is served.
-    Active,
-    /// It is not; its releases are kept.
-    Disabled,
-}
 
 /// Disables or enables a skill.
 ///
@@ -39,7 +16,7 @@ pub enum Status {
 /// 404 when there is none, 409 when it is being deleted or a channel cannot take it back. Nothing is written then.
 #[utoipa::path(
     put, path = "/v1/skills/{slug}/status", tag = "skills",
-    security(("apiKey" = ["admin"])), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), request_body = inline(SkillStatusRequest),
     responses(
         (status = 200, body = SkillBody), (status = 404, description = "not_found"),
         (status = 409, description = "conflict"),
@@ -49,8 +26,8 @@ pub async fn put(
     State(app): State<Shared>,
     _: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
-    ApiJson(request): ApiJson<Request>,
+    ApiJson(request): ApiJson<SkillStatusRequest>,
 ) -> Result<Json<SkillBody>, Problem> {
-    let enabled = request.status == Status::Active;
+    let enabled = request.status == SkillSwitch::Active;
     Ok(Json(skills::set_status(&app, &slug, enabled, &request.actor).await?.into()))
 }

@@ -1,15 +1,17 @@
 //! `GET /v1/skills/{slug}/versions`: a skill's versions, by version as a text, page by page.
 
+use af_api::pages::{Page, PageQuery};
+use af_api::skills::VersionBody;
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiPath, ApiQuery, Page, Problem};
+use af_http::{ApiPath, ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::VersionBody;
+use super::version_body;
 use crate::Shared;
 use crate::caller::Viewer;
-use crate::paging::{self, PageQuery};
+use crate::paging;
 
 /// Lists versions with their releases, without their files.
 ///
@@ -30,6 +32,6 @@ pub async fn list(
     let after = paging::after(&app, &listing, query.cursor.as_deref()).await?;
     let mut found = skills::versions(&app, &slug, paging::count(query.limit) + 1, after.as_deref()).await?;
     let next = paging::cut(&mut found, query.limit, |view| view.deployed.edition.version.to_string());
-    let items = found.into_iter().map(Into::into).collect();
+    let items = found.into_iter().map(version_body).collect();
     Ok(Json(paging::page(&app, &listing, items, next).await?))
 }

@@ -1,12 +1,13 @@
 //! `GET /v1/workers/{workerId}`.
 
+use af_api::workers::WorkerBody;
 use af_app::pool::workers;
 use af_domain::ids::WorkerId;
 use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::WorkerBody;
+use super::body;
 use crate::Shared;
 use crate::caller::Viewer;
 
@@ -24,5 +25,5 @@ pub async fn get(
     _: Viewer,
     ApiPath(worker): ApiPath<WorkerId>,
 ) -> Result<Json<WorkerBody>, Problem> {
-    Ok(Json(workers::get(&app, &worker).await?.into()))
+    Ok(Json(body(workers::get(&app, &worker).await?)))
 }

@@ -1,51 +1,20 @@
 //! `POST /v1/workers`: registers a worker that somebody starts by hand.
 
-use std::collections::BTreeMap;
-
+use af_api::problem::IdempotencyHeader;
+use af_api::workers::{RegisterAnswer, RegisterRequest};
 use af_app::intake::idempotency;
 use af_app::pool::workers;
 use af_app::settings::public_url;
-use af_domain::ids::{AgentKey, ConversationId, WorkerId};
-use af_http::{ApiJson, Id, IdempotencyHeader, IdempotencyKey, Problem, PublicUrl};
+use af_domain::ids::{AgentKey, ConversationId};
+use af_http::{ApiJson, IdempotencyKey, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 use tracing::Span;
-use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::caller::Operator;
-
-/// Which worker.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// An id that no worker has or had.
-    #[schema(value_type = String)]
-    worker_id: Id<WorkerId>,
-    /// The agent that the conversation must belong to.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    agent_key: Option<Id<AgentKey>>,
-    /// The conversation to assign it to; without one it takes what waits.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    conversation_id: Option<Id<ConversationId>>,
-}
-
-/// A registered worker. The token is shown this once.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    worker_id: String,
-    token: String,
-    /// When the token ends, epoch ms.
-    expires_at: u64,
-    /// The environment to start it with; holds the token.
-    env: BTreeMap<String, String>,
-}
 
 /// Registers a worker. Sent again with the same `Idempotency-Key` within a day, it is answered as before.
 ///
@@ -54,9 +23,9 @@ pub struct Answer {
 /// another agent; 422 when the idempotency key came with another request.
 #[utoipa::path(
     post, path = "/v1/workers", tag = "workers",
-    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(Request),
+    security(("apiKey" = ["admin"])), params(IdempotencyHeader), request_body = inline(RegisterRequest),
     responses(
-        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 201, body = inline(RegisterAnswer)), (status = 404, description = "not_found"),
         (status = 409, description = "already_exists, conflict, agent_mismatch, not_configured"),
         (status = 422, description = "invalid_field, idempotency_mismatch"),
     ),
@@ -66,8 +35,8 @@ pub async fn register(
     Operator(caller): Operator,
     PublicUrl(url): PublicUrl,
     key: Option<IdempotencyKey>,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
+    ApiJson(request): ApiJson<RegisterRequest>,
+) -> Result<(StatusCode, Json<RegisterAnswer>), Problem> {
     Span::current().record("worker_id", request.worker_id.0.as_str());
     let conversation = request.conversation_id.as_ref().map(|id| &id.0);
     let agent = request.agent_key.as_ref().map(|key| &key.0);
@@ -81,7 +50,7 @@ pub async fn register(
     });
     let id = request.worker_id.0;
     let registered = workers::register(&app, id, conversation, agent, &url, once.as_ref()).await?;
-    let answer = Answer {
+    let answer = RegisterAnswer {
         worker_id: registered.worker.id.to_string(),
         token: registered.token.expose_secret().to_owned(),
         expires_at: registered.expires_at.as_millis(),

@@ -1,12 +1,12 @@
 //! `GET /v1/users/{consumerUserId}/binding`.
 
+use af_api::bindings::BindingBody;
 use af_app::agents::bindings;
 use af_domain::ids::ConsumerUserId;
 use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::BindingBody;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 

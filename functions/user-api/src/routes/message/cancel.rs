@@ -1,7 +1,7 @@
 //! `DELETE /v1/users/{consumerUserId}/messages/{messageId}`: cancels a message.
 
-use af_app::queue::cancel_of_user;
-use af_app::wire::CancelBody;
+use af_api::messages::CancelBody;
+use af_app::queue::{Cancelled, cancel_of_user};
 use af_domain::ids::{ConsumerUserId, MessageId};
 use af_http::{ApiPath, Problem};
 use axum::Json;
@@ -29,7 +29,8 @@ pub async fn cancel(
     _: ConsumerApp,
     ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
-    let body = CancelBody::new(&id, cancel_of_user(&app, &user, &id).await?);
-    let status = if body.cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, Json(body)))
+    Ok(match cancel_of_user(&app, &user, &id).await? {
+        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
+        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
+    })
 }

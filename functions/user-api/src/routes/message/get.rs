@@ -1,7 +1,7 @@
 //! `GET /v1/users/{consumerUserId}/messages/{messageId}`: status, attempts, error and reply of one message.
 
+use af_api::messages::MessageBody;
 use af_app::conversations::read_models::message_of_user;
-use af_app::wire::MessageBody;
 use af_domain::ids::{ConsumerUserId, MessageId};
 use af_http::{ApiPath, Problem};
 use axum::Json;

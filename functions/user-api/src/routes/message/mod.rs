@@ -1,4 +1,14 @@
 //! One message of a user: shown and cancelled.
 
-pub mod cancel;
-pub mod get;
+mod cancel;
+mod get;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Served;
+
+/// The routes of this domain.
+pub fn routes() -> OpenApiRouter<Served> {
+    OpenApiRouter::new().routes(routes!(get::get, cancel::cancel))
+}

@@ -1,5 +1,6 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest`.
 
+use af_api::snapshots::SnapshotBody;
 use af_app::files::snapshots::latest_of_user;
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId};
@@ -7,7 +8,6 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::SnapshotBody;
 use crate::Shared;
 use crate::caller::ConsumerApp;
 
@@ -26,5 +26,6 @@ pub async fn latest(
     _: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
 ) -> Result<Json<SnapshotBody>, Problem> {
-    Ok(Json(latest_of_user(&app, &objects, &user, &agent).await?.into()))
+    let found = latest_of_user(&app, &objects, &user, &agent).await?;
+    Ok(Json(SnapshotBody::new(found.snapshot, found.download_url)))
 }

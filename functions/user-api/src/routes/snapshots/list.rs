@@ -1,32 +1,18 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
 
+use af_api::pages::{Limit, Page};
+use af_api::snapshots::{SnapshotBody, SnapshotsQuery};
 use af_app::AppError;
 use af_app::access::auth::cursor_secret;
 use af_app::files::snapshots::of_user;
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
-use af_http::{ApiPath, ApiQuery, CursorKey, Limit, Page, Problem};
+use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
 
-use super::SnapshotBody;
 use crate::Shared;
 use crate::caller::ConsumerApp;
-
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Query {
-    /// Snapshots on the page, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// `nextCursor` of the page before.
-    #[serde(default)]
-    cursor: Option<String>,
-}
 
 /// Lists snapshots.
 ///
@@ -34,7 +20,7 @@ pub struct Query {
 /// 404 when the user and the agent have no conversation.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/snapshots", tag = "snapshots",
-    security(("apiKey" = ["admin", "app"])), params(Query),
+    security(("apiKey" = ["admin", "app"])), params(SnapshotsQuery),
     responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
 )]
 pub async fn list(
@@ -42,7 +28,7 @@ pub async fn list(
     State(objects): State<Objects>,
     _: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
-    ApiQuery(query): ApiQuery<Query>,
+    ApiQuery(query): ApiQuery<SnapshotsQuery>,
 ) -> Result<Json<Page<SnapshotBody>>, Problem> {
     let key = CursorKey::new(&cursor_secret(&app).await?);
     let listing = format!("snapshots {agent} {user}");
@@ -51,5 +37,6 @@ pub async fn list(
     let limit = u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX));
     let (items, next) = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
     let next = next.map(|id| key.seal_in(&listing, id.as_str()));
-    Ok(Json(Page::new(items.into_iter().map(SnapshotBody::from).collect(), next)))
+    let items = items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
+    Ok(Json(Page::new(items.collect(), next)))
 }

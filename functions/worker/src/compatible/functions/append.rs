@@ -1,54 +1,27 @@
 //! `workerAppendConversationMessages {conversationId, workspaceId?, messages: [{role, content, at?}]}` →
 //! `{updated, messageCount}`
 
+use af_api::worker::compatible::{AppendArgs, Appended, AppendedEntry};
+use af_api::worker::history::HistoryEntry;
 use af_app::AppError;
 use af_app::worker::transcribe;
-use af_domain::ids::ConversationId;
-use af_domain::message::{HistoryEntry, Role};
-use af_domain::refusal::Refusal;
-use af_domain::time::Timestamp;
-use af_http::Id;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
+use crate::conversions::history;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Args {
-    conversation_id: Id<ConversationId>,
-    messages: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    role: String,
-    content: String,
-    #[serde(default)]
-    at: Option<u64>,
-}
-
-/// Appends to the history of the caller's conversation, once however often it is sent. `updated` is false when it runs
-/// no message, or has nothing to say.
+/// Appends to the history of the caller's conversation. A repeated call appends nothing again. `updated` is false when
+/// the caller runs no message of the conversation, or when there are no entries.
 ///
 /// # Errors
-/// 404 when the conversation is not the caller's, 422 for a role that there is not and for what is too large.
-pub async fn run(mut call: Call) -> Result<Value, AppError> {
-    let args: Args = call.args()?;
-    let now = call.app.now();
-    let entries = args.messages.into_iter().enumerate().map(|(i, entry)| entry.read(i, now));
-    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+/// 404 when the conversation is not the caller's, 422 for an unknown role and for entries that are too large.
+pub async fn run(mut call: Call) -> Result<Appended, AppError> {
+    let args: AppendArgs = call.args()?;
+    let entries = args.messages.into_iter().map(|AppendedEntry { role, content, at }| HistoryEntry {
+        role,
+        content,
+        at,
+    });
+    let entries = history("/messages", entries.collect(), call.app.now())?;
     let appended = transcribe(&call.app, &call.worker, &args.conversation_id.0, &entries).await?;
-    Ok(json!({"updated": appended.updated, "messageCount": appended.message_count}))
-}
-
-impl Entry {
-    fn read(self, index: usize, now: Timestamp) -> Result<HistoryEntry, Refusal> {
-        let unknown = || {
-            let pointer = format!("/messages/{index}/role");
-            Refusal::field(pointer, "role must be one of user, assistant, system, tool")
-        };
-        let role = Role::parse(&self.role).ok_or_else(unknown)?;
-        Ok(HistoryEntry { role, content: self.content, at: self.at.map_or(now, Timestamp::from_millis) })
-    }
+    Ok(Appended { updated: appended.updated, message_count: appended.message_count })
 }

@@ -2,26 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use af_api::worker::compatible::{LeaseIds, LeaseRef};
 use af_app::AppError;
 use af_app::worker::{complete, reply_under};
 use af_store::conversation::CompleteWith;
-use serde_json::{Value, json};
 
-use super::{Held, done};
 use crate::compatible::call::Call;
+use crate::compatible::outcome::is_done;
 
-/// Whether the message is done. Its reply, which apps read, is what the caller has appended last; it ends without one
-/// that cannot be read, because the person has it already and the caller does not ask again.
+/// Whether the message is done. Its reply, which apps read, is the entry that the caller appended last. If that entry
+/// cannot be read, the message is completed without a reply: the user already has the reply, and the caller does not
+/// repeat the call.
 ///
 /// # Errors
 /// When the table cannot answer.
-pub async fn run(mut call: Call) -> Result<Value, AppError> {
-    let Some((message, lease)) = call.args::<Held>()?.ids() else { return Ok(json!(false)) };
+pub async fn run(mut call: Call) -> Result<bool, AppError> {
+    let Some(LeaseIds { message, lease }) = call.args::<LeaseRef>()?.ids() else { return Ok(false) };
     let reply = reply_under(&call.app, &lease).await.unwrap_or_else(|error| {
-        tracing::error!(error = %error, message = %message, "a reply cannot be read; its message ends without it");
+        tracing::error!(error = %error, message = %message, "the message is completed without its reply, which cannot be read");
         None
     });
     let with =
         CompleteWith { history: Vec::new(), pending_tool_calls: None, metadata: BTreeMap::new(), reply };
-    done(complete(&call.app, &call.worker, &message, &lease, with).await)
+    is_done(complete(&call.app, &call.worker, &message, &lease, with).await)
 }

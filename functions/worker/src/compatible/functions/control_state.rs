@@ -1,15 +1,15 @@
 //! `workerControlState {workerId}` → `{shouldStop}`
 
+use af_api::worker::compatible::ControlState;
 use af_app::AppError;
 use af_app::worker::should_stop;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
 
-/// Whether the caller shall leave.
+/// Whether the caller must stop.
 ///
 /// # Errors
 /// When the table cannot answer.
-pub async fn run(call: Call) -> Result<Value, AppError> {
-    Ok(json!({"shouldStop": should_stop(&call.app, &call.worker).await?}))
+pub async fn run(call: Call) -> Result<ControlState, AppError> {
+    Ok(ControlState { should_stop: should_stop(&call.app, &call.worker).await? })
 }

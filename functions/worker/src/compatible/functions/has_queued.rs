@@ -1,25 +1,16 @@
 //! `workerConversationHasQueued {conversationId}` → boolean
 
+use af_api::worker::compatible::HasQueuedArgs;
 use af_app::AppError;
 use af_app::worker::has_queued;
-use af_domain::ids::ConversationId;
-use af_http::Id;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Args {
-    conversation_id: Id<ConversationId>,
-}
-
-/// Whether it is worth waiting for work in the caller's conversation.
+/// Whether the caller should wait for more messages of its conversation.
 ///
 /// # Errors
 /// 404 when the conversation is not the caller's.
-pub async fn run(mut call: Call) -> Result<Value, AppError> {
-    let args: Args = call.args()?;
-    Ok(json!(has_queued(&call.app, &call.worker, &args.conversation_id.0).await?))
+pub async fn run(mut call: Call) -> Result<bool, AppError> {
+    let args: HasQueuedArgs = call.args()?;
+    has_queued(&call.app, &call.worker, &args.conversation_id.0).await
 }

@@ -1,51 +1,39 @@
 //! `workerHydrationBundle {messageId, workspaceId}` → null or `{messageId, conversationId, agentKey, payload,
 //! conversationState, telegramBotToken, bridgeRuntimeConfig}`
 
+use af_api::worker::compatible::{HydrationBundle, HydrationBundleArgs};
 use af_app::AppError;
-use af_app::worker::bundle::Bundle;
 use af_app::worker::hydrate;
 use af_domain::ids::MessageId;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
-use crate::wire::{BridgeBody, EntryBody, ToolCallBody};
+use crate::conversions::{bridge, conversation_state};
 
-/// Images want a token even where they send nothing by it; this one opens nothing.
+/// Images require a token even where they do not use it. This one is not valid for any bot.
 const NO_TOKEN: &str = "0:this-conversation-has-no-bot";
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Args {
-    message_id: String,
-}
-
-/// What the caller needs for its message; `null` when it does not hold the message's lease.
+/// Everything that the caller needs for its message; `null` when it does not hold the message's lease.
 ///
 /// # Errors
 /// When the table or a secret cannot be read.
-pub async fn run(mut call: Call) -> Result<Value, AppError> {
-    let args: Args = call.args()?;
-    let Ok(message) = MessageId::parse(args.message_id) else { return Ok(Value::Null) };
+pub async fn run(mut call: Call) -> Result<Option<HydrationBundle>, AppError> {
+    let args: HydrationBundleArgs = call.args()?;
+    let Ok(message) = MessageId::parse(args.message_id) else { return Ok(None) };
     let Some((job, bundle)) = hydrate(&call.app, &call.worker, &message, None).await? else {
-        return Ok(Value::Null);
+        return Ok(None);
     };
-    let token = match job.payload.provider.as_str() {
+    let telegram_bot_token = match job.payload.provider.as_str() {
         "telegram" => bundle.telegram_bot_token.as_ref().map(|token| token.expose_secret().to_owned()),
         _ => Some(NO_TOKEN.to_owned()),
     };
-    let Bundle { context_history, pending_tool_calls, bridge, .. } = bundle;
-    Ok(json!({
-        "messageId": message.as_str(),
-        "conversationId": job.conversation.id.as_str(),
-        "agentKey": job.conversation.agent.as_str(),
-        "payload": call.payload(job.payload).await,
-        "conversationState": {
-            "contextHistory": context_history.into_iter().map(EntryBody::from).collect::<Vec<_>>(),
-            "pendingToolCalls": pending_tool_calls.into_iter().map(ToolCallBody::from).collect::<Vec<_>>(),
-        },
-        "telegramBotToken": token,
-        "bridgeRuntimeConfig": bridge.map(BridgeBody::from),
+    Ok(Some(HydrationBundle {
+        message_id: message.to_string(),
+        conversation_id: job.conversation.id.to_string(),
+        agent_key: job.conversation.agent.to_string(),
+        payload: call.payload(job.payload).await,
+        conversation_state: conversation_state(bundle.context_history, bundle.pending_tool_calls),
+        telegram_bot_token,
+        bridge_runtime_config: bundle.bridge.map(bridge),
     }))
 }

@@ -1,16 +1,16 @@
 //! `workerGenerateMediaUploadUrl {}` → `{uploadUrl}`
 
+use af_api::worker::compatible::MediaUpload;
 use af_app::AppError;
 use af_app::worker::may_still_ask;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
 
-/// Where the caller posts a file that its agent has made or fetched.
+/// Where the caller uploads a file that its agent has made or fetched.
 ///
 /// # Errors
-/// 401 when the caller has stopped; when nothing says where this API is reached.
-pub async fn run(call: Call) -> Result<Value, AppError> {
+/// 401 when the caller has stopped; when no setting and no header says at which URL this API is reached.
+pub async fn run(call: Call) -> Result<MediaUpload, AppError> {
     may_still_ask(&call.app, &call.worker).await?;
-    Ok(json!({"uploadUrl": call.upload_url("media").await?}))
+    Ok(MediaUpload { upload_url: call.upload_url("media").await? })
 }

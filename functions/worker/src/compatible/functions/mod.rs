@@ -1,4 +1,4 @@
-//! The functions of the compatible face, one a file.
+//! The functions of the compatible contract, one a file.
 
 mod append;
 mod attach_metadata;
@@ -18,18 +18,17 @@ mod skills_manifest;
 mod storage_file_url;
 
 use af_app::AppError;
-use af_domain::ids::{LeaseId, MessageId};
 use af_domain::refusal::{Code, Refusal};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::call::Call;
+use super::outcome::value;
 
-/// What images ask before anything else.
+/// The function that images call first.
 pub const CONTROL_STATE: &str = "workerControlState";
 
-/// Those that must say who calls.
-const NAME_THEIR_WORKER: [&str; 8] = [
+/// The functions whose arguments must have a `workerId`.
+const NEED_WORKER_ID: [&str; 8] = [
     CONTROL_STATE,
     "workerClaim",
     "workerHeartbeat",
@@ -43,60 +42,28 @@ const NAME_THEIR_WORKER: [&str; 8] = [
 /// Runs the function of this name.
 ///
 /// # Errors
-/// As the function; 404 when there is none.
+/// The function's errors; 404 for an unknown name.
 pub async fn run(name: &str, call: Call) -> Result<Value, AppError> {
-    if NAME_THEIR_WORKER.contains(&name) {
-        call.names_its_worker()?;
+    if NEED_WORKER_ID.contains(&name) {
+        call.require_worker_id()?;
     }
     match name {
-        CONTROL_STATE => control_state::run(call).await,
-        "workerClaim" => claim::run(call).await,
-        "workerHydrationBundle" => hydration_bundle::run(call).await,
-        "workerHeartbeat" => heartbeat::run(call).await,
-        "workerComplete" => complete::run(call).await,
-        "workerFail" => fail::run(call).await,
-        "workerConversationHasQueued" => has_queued::run(call).await,
-        "workerAppendConversationMessages" => append::run(call).await,
-        "workerAttachMessageMetadata" => attach_metadata::run(call).await,
-        "workerPrepareSnapshotUpload" => prepare_snapshot::run(call).await,
-        "workerFinalizeSnapshotUpload" => finalize_snapshot::run(call).await,
-        "workerFailSnapshotUpload" => fail_snapshot::run(call).await,
-        "workerLatestSnapshotForRestore" => latest_snapshot::run(call).await,
-        "workerGenerateMediaUploadUrl" => media_upload_url::run(call).await,
-        "workerGetStorageFileUrl" => storage_file_url::run(call).await,
-        "workerGlobalSkillsManifest" => skills_manifest::run(call).await,
+        CONTROL_STATE => value(&control_state::run(call).await?),
+        "workerClaim" => value(&claim::run(call).await?),
+        "workerHydrationBundle" => value(&hydration_bundle::run(call).await?),
+        "workerHeartbeat" => value(&heartbeat::run(call).await?),
+        "workerComplete" => value(&complete::run(call).await?),
+        "workerFail" => value(&fail::run(call).await?),
+        "workerConversationHasQueued" => value(&has_queued::run(call).await?),
+        "workerAppendConversationMessages" => value(&append::run(call).await?),
+        "workerAttachMessageMetadata" => value(&attach_metadata::run(call).await?),
+        "workerPrepareSnapshotUpload" => value(&prepare_snapshot::run(call).await?),
+        "workerFinalizeSnapshotUpload" => value(&finalize_snapshot::run(call).await?),
+        "workerFailSnapshotUpload" => value(&fail_snapshot::run(call).await?),
+        "workerLatestSnapshotForRestore" => value(&latest_snapshot::run(call).await?),
+        "workerGenerateMediaUploadUrl" => value(&media_upload_url::run(call).await?),
+        "workerGetStorageFileUrl" => value(&storage_file_url::run(call).await?),
+        "workerGlobalSkillsManifest" => value(&skills_manifest::run(call).await?),
         _ => Err(Refusal::new(Code::NotFound, format!("there is no function {name}")).into()),
     }
-}
-
-/// The message and the lease that a call is about.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Held {
-    message_id: String,
-    lease_id: String,
-}
-
-impl Held {
-    /// Both, unless one is none of ours: then the caller does not hold it.
-    fn ids(self) -> Option<(MessageId, LeaseId)> {
-        Some((MessageId::parse(self.message_id).ok()?, LeaseId::parse(self.lease_id).ok()?))
-    }
-}
-
-fn json(value: &impl serde::Serialize, what: &'static str) -> Result<Value, AppError> {
-    serde_json::to_value(value).map_err(|source| AppError::Unreadable { what, source })
-}
-
-/// `true`, or `false` when the state of things does not allow it: a lease that has ended, a snapshot that is over.
-fn done(result: Result<(), AppError>) -> Result<Value, AppError> {
-    match result {
-        Ok(()) => Ok(json!(true)),
-        Err(AppError::Refused(refusal)) if is_state(refusal.code) => Ok(json!(false)),
-        Err(error) => Err(error),
-    }
-}
-
-const fn is_state(code: Code) -> bool {
-    matches!(code, Code::StaleLease | Code::StaleSnapshot | Code::Conflict)
 }

@@ -1,28 +1,21 @@
 //! `workerGetStorageFileUrl {storageId}` → a URL or null
 
+use af_api::worker::compatible::StorageFileArgs;
 use af_app::AppError;
 use af_app::files::media::{get, object_key};
 use af_domain::ids::StorageId;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::compatible::call::Call;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Args {
-    storage_id: String,
-}
-
-/// Where a file of the caller's conversation is downloaded; `null` when there is no such file.
+/// Where the caller downloads a file of its conversation; `null` when there is no such file.
 ///
 /// # Errors
 /// 401 when the caller has stopped, 409 when it has no conversation.
-pub async fn run(mut call: Call) -> Result<Value, AppError> {
-    let args: Args = call.args()?;
-    let Ok(id) = StorageId::parse(args.storage_id) else { return Ok(Value::Null) };
+pub async fn run(mut call: Call) -> Result<Option<String>, AppError> {
+    let args: StorageFileArgs = call.args()?;
+    let Ok(id) = StorageId::parse(args.storage_id) else { return Ok(None) };
     if get(&call.app, &call.objects, &call.worker, &id).await?.is_none() {
-        return Ok(Value::Null);
+        return Ok(None);
     }
-    Ok(json!(call.link(&object_key(&id)).await?))
+    Ok(Some(call.link(&object_key(&id)).await?))
 }

@@ -1,7 +1,6 @@
 //! `POST /v1/worker/media`: announces a file and answers where to upload it.
 
-use std::collections::BTreeMap;
-
+use af_api::worker::media::{AnnounceFileAnswer, AnnounceFileRequest};
 use af_app::files::media::{announce as use_case, upload_url};
 use af_aws::objects::Objects;
 use af_domain::ids::{ContentType, Sha256Hex};
@@ -10,68 +9,38 @@ use af_domain::snapshot::Stored;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use http::{Method, StatusCode};
 
-use crate::Shared;
 use crate::caller::Caller;
-
-/// What a worker announces.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// Size of the file, at most 256 MB.
-    size_bytes: u64,
-    /// SHA-256 of the file, in lower-case hexadecimal digits.
-    sha256: String,
-    /// What it is, such as `image/png`; its downloads say so.
-    #[serde(default)]
-    content_type: Option<String>,
-}
-
-/// Where the file goes.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    storage_id: String,
-    /// Takes the announced bytes and no others.
-    upload_url: String,
-    /// Always `PUT`.
-    method: &'static str,
-    /// Headers that must be sent along.
-    headers: BTreeMap<String, String>,
-    /// Until when the upload may begin, epoch ms.
-    expires_at: u64,
-}
+use crate::state::SharedApp;
 
 /// Announces a file of the conversation that the caller is assigned to.
 ///
 /// # Errors
-/// 409 `conflict` when the caller has no conversation, 422 naming the field at fault.
+/// 409 `conflict` when the caller has no conversation, 422 that names the invalid field.
 #[utoipa::path(
     post, path = "/v1/worker/media", tag = "worker",
-    security(("workerToken" = [])), request_body = inline(Request),
+    security(("workerToken" = [])), request_body = inline(AnnounceFileRequest),
     responses(
-        (status = 201, body = inline(Answer)),
+        (status = 201, body = inline(AnnounceFileAnswer)),
         (status = 409, description = "conflict"), (status = 429, description = "rate_limited"),
     ),
 )]
 pub async fn announce(
-    State(app): State<Shared>,
+    State(app): State<SharedApp>,
     State(objects): State<Objects>,
     Caller(worker): Caller,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
+    ApiJson(request): ApiJson<AnnounceFileRequest>,
+) -> Result<(StatusCode, Json<AnnounceFileAnswer>), Problem> {
     let sha256 = Sha256Hex::parse(request.sha256).map_err(Refusal::from)?;
     let content_type = request.content_type.map(ContentType::parse).transpose().map_err(Refusal::from)?;
     let content = Stored { size_bytes: request.size_bytes, sha256 };
     let media = use_case(&app, &worker, content, content_type).await?;
     let (upload, expires_at) = upload_url(&app, &objects, &media).await?;
-    let answer = Answer {
+    let answer = AnnounceFileAnswer {
         storage_id: media.id.to_string(),
         upload_url: upload.url,
-        method: "PUT",
+        method: Method::PUT.to_string(),
         headers: upload.headers.into_iter().collect(),
         expires_at: expires_at.as_millis(),
     };

@@ -1,5 +1,6 @@
-//! `GET /v1/worker/snapshots/latest?conversationId=`: what a worker begins with.
+//! `GET /v1/worker/snapshots/latest?conversationId=`: the snapshot that a worker restores.
 
+use af_api::worker::snapshots::{LatestSnapshot, LatestSnapshotQuery};
 use af_app::files::snapshots::{Restorable, latest as use_case};
 use af_aws::objects::Objects;
 use af_domain::ids::ConversationId;
@@ -10,50 +11,27 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::Shared;
 use crate::caller::Caller;
+use crate::state::SharedApp;
 
-/// Whose.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Query {
-    conversation_id: String,
-}
-
-/// The latest good snapshot.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    snapshot_id: String,
-    /// Answers a plain GET, for 15 minutes at most.
-    download_url: String,
-    sha256: Option<String>,
-    size_bytes: Option<u64>,
-    created_at: u64,
-    /// 1: a gzipped tar of the data folder.
-    format_version: u64,
-}
-
-/// Answers the latest good snapshot of the caller's conversation, or 204 when there is none.
+/// Answers the latest ready snapshot of the caller's conversation, or 204 when there is none.
 ///
 /// # Errors
 /// 404 when the conversation is not the caller's.
 #[utoipa::path(
     get, path = "/v1/worker/snapshots/latest", tag = "worker",
-    security(("workerToken" = [])), params(Query),
+    security(("workerToken" = [])), params(LatestSnapshotQuery),
     responses(
-        (status = 200, body = inline(Answer)), (status = 204), (status = 404, description = "not_found"),
+        (status = 200, body = inline(LatestSnapshot)), (status = 204),
+        (status = 404, description = "not_found"),
     ),
 )]
 pub async fn latest(
-    State(app): State<Shared>,
+    State(app): State<SharedApp>,
     State(objects): State<Objects>,
     Caller(worker): Caller,
-    ApiQuery(query): ApiQuery<Query>,
+    ApiQuery(query): ApiQuery<LatestSnapshotQuery>,
 ) -> Result<Response, Problem> {
     let conversation = ConversationId::parse(query.conversation_id).map_err(Refusal::from)?;
     Ok(match use_case(&app, &objects, &worker, &conversation).await? {
@@ -62,9 +40,9 @@ pub async fn latest(
     })
 }
 
-fn answer(latest: Restorable) -> Answer {
+fn answer(latest: Restorable) -> LatestSnapshot {
     let content = latest.snapshot.content;
-    Answer {
+    LatestSnapshot {
         snapshot_id: latest.snapshot.id.to_string(),
         download_url: latest.download_url,
         sha256: content.as_ref().map(|c| c.sha256.to_string()),

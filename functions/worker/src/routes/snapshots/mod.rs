@@ -1,4 +1,4 @@
-//! A conversation's files: kept for the worker after this one.
+//! Snapshots of a conversation's files, which the next worker restores.
 
 pub mod fail;
 pub mod finalize;

@@ -1,7 +1,6 @@
 //! `POST /v1/worker/snapshots`: announces a snapshot and answers where to upload it.
 
-use std::collections::BTreeMap;
-
+use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
 use af_app::files::snapshots::{Announced, prepare as use_case};
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
@@ -10,61 +9,31 @@ use af_domain::snapshot::{SnapshotReason, Stored};
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use http::{Method, StatusCode};
 
-use crate::Shared;
 use crate::caller::Caller;
-
-/// What a worker announces.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Request {
-    /// Whose files they are.
-    conversation_id: String,
-    /// `drain`, `signal` (the worker leaves, and drains from now on) or `manual`.
-    reason: String,
-    /// Size of the archive.
-    size_bytes: u64,
-    /// SHA-256 of the archive, in lower-case hexadecimal digits.
-    sha256: String,
-}
-
-/// Where the archive goes.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    snapshot_id: String,
-    /// Takes the announced bytes and no others.
-    upload_url: String,
-    /// Always `PUT`.
-    method: &'static str,
-    /// Headers that must be sent along.
-    headers: BTreeMap<String, String>,
-    /// Until when the upload may begin, epoch ms.
-    expires_at: u64,
-}
+use crate::state::SharedApp;
 
 /// Prepares a snapshot.
 ///
 /// # Errors
-/// 404 when the conversation is not the caller's, 409 `conflict` when nothing was claimed, 503 while a message runs.
+/// 404 when the conversation is not the caller's, 409 `conflict` when the caller has claimed no message of it, 503
+/// while a message runs.
 #[utoipa::path(
     post, path = "/v1/worker/snapshots", tag = "worker",
-    security(("workerToken" = [])), request_body = inline(Request),
+    security(("workerToken" = [])), request_body = inline(PrepareSnapshotRequest),
     responses(
-        (status = 201, body = inline(Answer)), (status = 404, description = "not_found"),
+        (status = 201, body = inline(PreparedSnapshot)), (status = 404, description = "not_found"),
         (status = 409, description = "conflict"), (status = 429, description = "rate_limited"),
         (status = 503, description = "unavailable"),
     ),
 )]
 pub async fn prepare(
-    State(app): State<Shared>,
+    State(app): State<SharedApp>,
     State(objects): State<Objects>,
     Caller(worker): Caller,
-    ApiJson(request): ApiJson<Request>,
-) -> Result<(StatusCode, Json<Answer>), Problem> {
+    ApiJson(request): ApiJson<PrepareSnapshotRequest>,
+) -> Result<(StatusCode, Json<PreparedSnapshot>), Problem> {
     let reason = SnapshotReason::parse(&request.reason)
         .ok_or_else(|| Refusal::field("/reason", "reason must be one of drain, signal, manual"))?;
     let sha256 = Sha256Hex::parse(request.sha256).map_err(Refusal::from)?;
@@ -74,10 +43,10 @@ pub async fn prepare(
         content: Stored { size_bytes: request.size_bytes, sha256 },
     };
     let prepared = use_case(&app, &objects, &worker, announced).await?;
-    let answer = Answer {
+    let answer = PreparedSnapshot {
         snapshot_id: prepared.snapshot.id.to_string(),
         upload_url: prepared.upload.url,
-        method: "PUT",
+        method: Method::PUT.to_string(),
         headers: prepared.upload.headers.into_iter().collect(),
         expires_at: prepared.url_expires_at.as_millis(),
     };

@@ -3,18 +3,19 @@
 use std::fs;
 use std::path::Path;
 
+use af_api::skills::DeployedFile;
+use af_domain::ids::SkillSlug;
 use af_domain::skill::ModuleFormat;
-use af_domain::skill::bundle::{BUNDLE_BYTES_MAX, FILES_MAX, sha256};
+use af_domain::skill::bundle::{MAX_BUNDLE_BYTES, MAX_FILES, sha256};
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
 
 /// What was read.
 #[derive(Debug)]
 pub struct Files {
     /// As the API takes them, by path.
-    pub files: Vec<Value>,
+    pub files: Vec<DeployedFile>,
     /// By the script that is there.
-    pub module_format: &'static str,
+    pub module_format: ModuleFormat,
 }
 
 /// Reads a folder. What cannot be deployed is named here, before anything is sent.
@@ -23,8 +24,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Files> {
     walk(folder, "", &mut found)?;
     found.sort();
     let bytes: usize = found.iter().map(|(_, content)| content.len()).sum();
-    if bytes > BUNDLE_BYTES_MAX {
-        bail!("the files have {bytes} bytes together, at most {BUNDLE_BYTES_MAX} can be deployed");
+    if bytes > MAX_BUNDLE_BYTES {
+        bail!("the files have {bytes} bytes together, at most {MAX_BUNDLE_BYTES} can be deployed");
     }
     let has = |format: ModuleFormat| found.iter().any(|(path, _)| path == format.script());
     let module_format = match (has(ModuleFormat::Esm), has(ModuleFormat::Cjs)) {
@@ -32,15 +33,20 @@ pub fn read(folder: &Path) -> anyhow::Result<Files> {
         (true, true) => bail!("there are scripts/index.mjs and scripts/index.cjs; one of them must go"),
         _ => ModuleFormat::Esm,
     };
-    let file = |(path, content): &(String, String)| json!({"path": path, "content": content, "sha256": sha256(content.as_bytes()).as_str()});
-    Ok(Files { files: found.iter().map(file).collect(), module_format: module_format.as_str() })
+    let file = |(path, content): (String, String)| {
+        let sha256 = sha256(content.as_bytes()).to_string();
+        DeployedFile { path, content, sha256 }
+    };
+    Ok(Files { files: found.into_iter().map(file).collect(), module_format })
 }
 
 /// The folder's own name.
-pub fn name(folder: &Path) -> anyhow::Result<String> {
+pub fn name(folder: &Path) -> anyhow::Result<SkillSlug> {
     let whole = folder.canonicalize().with_context(|| format!("{} cannot be read", folder.display()))?;
     let name = whole.file_name().and_then(|name| name.to_str());
-    name.map(str::to_owned).context("the folder has no name to take for the skill's; give --slug")
+    let name = name.context("the folder has no name that can be the skill's; give --slug")?;
+    SkillSlug::parse(name)
+        .with_context(|| format!("the folder's name {name} cannot be the skill's; give --slug"))
 }
 
 fn walk(folder: &Path, within: &str, found: &mut Vec<(String, String)>) -> anyhow::Result<()> {
@@ -58,12 +64,12 @@ fn walk(folder: &Path, within: &str, found: &mut Vec<(String, String)>) -> anyho
         if kind.is_dir() {
             walk(&at, &format!("{path}/"), found)?;
         } else if kind.is_file() {
-            if found.len() == FILES_MAX {
-                bail!("{} has more than {FILES_MAX} files", folder.display());
+            if found.len() == MAX_FILES {
+                bail!("{} has more than {MAX_FILES} files", folder.display());
             }
             let size = entry.metadata()?.len();
-            if size > BUNDLE_BYTES_MAX as u64 {
-                bail!("{} has {size} bytes, at most {BUNDLE_BYTES_MAX} can be deployed", at.display());
+            if size > MAX_BUNDLE_BYTES as u64 {
+                bail!("{} has {size} bytes, at most {MAX_BUNDLE_BYTES} can be deployed", at.display());
             }
             let content = fs::read_to_string(&at)
                 .with_context(|| format!("{} cannot be read as UTF-8 text", at.display()))?;
@@ -88,9 +94,9 @@ mod tests {
             fs::write(folder.path().join(path), content).unwrap();
         }
         let read = read(folder.path()).unwrap();
-        assert_eq!((read.files.len(), read.module_format), (2, "cjs"));
-        assert_eq!((&read.files[0]["path"], &read.files[1]["content"]), (&json!("SKILL.md"), &json!("1")));
-        assert_eq!(read.files[0]["sha256"], sha256(b"# A").as_str());
+        assert_eq!((read.files.len(), read.module_format), (2, ModuleFormat::Cjs));
+        assert_eq!((read.files[0].path.as_str(), read.files[1].content.as_str()), ("SKILL.md", "1"));
+        assert_eq!(read.files[0].sha256, sha256(b"# A").as_str());
     }
 
     #[test]
@@ -98,7 +104,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.bin"), [0xff]).unwrap();
         assert!(format!("{:#}", read(folder.path()).unwrap_err()).contains("a.bin cannot be read as UTF-8"));
-        fs::write(folder.path().join("a.bin"), "x".repeat(BUNDLE_BYTES_MAX + 1)).unwrap();
+        fs::write(folder.path().join("a.bin"), "x".repeat(MAX_BUNDLE_BYTES + 1)).unwrap();
         assert!(read(folder.path()).unwrap_err().to_string().contains("204801 bytes"));
         fs::remove_file(folder.path().join("a.bin")).unwrap();
         std::os::unix::fs::symlink("elsewhere", folder.path().join("link")).unwrap();

@@ -1,7 +1,7 @@
 //! Fetching: from Telegram into the bucket.
 //!
 //! The batch of the stream that brings a message waits for its files, and with it whatever comes behind in its lane. So
-//! the files of a message have `FETCH_MAX` for all their tries, a bot that must wait for long is not asked for again in the
+//! the files of a message have `MAX_FETCH` for all their tries, a bot that must wait for long is not asked for again in the
 //! same batch, and no failure but that of the table fails the batch, which then comes again: an attachment that cannot be
 //! had is said to have failed.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use af_aws::objects::{Objects, measured};
 use af_domain::agent::bot_token_ref;
-use af_domain::attachment::{Attachment, AttachmentState, SIZE_BYTES_MAX, TOO_LATE, WAIT_MAX, too_large};
+use af_domain::attachment::{Attachment, AttachmentState, MAX_SIZE_BYTES, MAX_WAIT, TOO_LATE, too_large};
 use af_domain::ids::{BotIdentity, ContentType, MessageId, StorageId};
 use af_domain::media::Media;
 use af_domain::message::{Message, MessageStatus};
@@ -33,14 +33,14 @@ use crate::telegram::bots::telegram;
 use crate::{App, AppError};
 
 /// Messages whose files are fetched at the same time: of the largest that Telegram hands out, they take 160 MB.
-const AT_ONCE_MAX: usize = 8;
+const MAX_AT_ONCE: usize = 8;
 /// How long one message's files may take with all their tries: 20 MB at 1 MB a second.
-const FETCH_MAX: Millis = Millis::from_secs(20);
+const MAX_FETCH: Millis = Millis::from_secs(20);
 /// Times that one file is asked for.
-const TRIES_MAX: usize = 3;
+const MAX_TRIES: usize = 3;
 /// How long to wait before it is asked for again, where Telegram does not say; and at most, where it does.
 const RETRY_WAIT: Millis = Millis::from_secs(1);
-const RETRY_WAIT_MAX: Millis = Millis::from_secs(5);
+const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
 /// What files are counted by that were not fetched.
 const FAILED_METRIC: &str = "attachment_failed";
 
@@ -58,7 +58,7 @@ pub async fn fetch(
     let wanted: Vec<MessageId> = records.iter().filter_map(wanted_by).collect();
     let fetcher = Fetcher { app, objects, pause, must_wait: Mutex::default() };
     let each = wanted.into_iter().map(|id| fetcher.of_message(id.clone()).map(|end| (end, id)));
-    let mut ended = futures::stream::iter(each).buffer_unordered(AT_ONCE_MAX);
+    let mut ended = futures::stream::iter(each).buffer_unordered(MAX_AT_ONCE);
     let mut failed = None;
     while let Some((end, message)) = ended.next().await {
         match end {
@@ -127,7 +127,7 @@ impl Fetcher<'_> {
         let now = self.app.now();
         let Some(message) = self.app.store.message(&id, now, true).await? else { return Ok(()) };
         let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
-        let ends_at = (message.enqueued_at + WAIT_MAX).min(now + FETCH_MAX);
+        let ends_at = (message.enqueued_at + MAX_WAIT).min(now + MAX_FETCH);
         let job = Job { message: &message, bot, ends_at };
         let mut settled = Vec::with_capacity(message.payload.attachments.len());
         for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
@@ -150,7 +150,7 @@ impl Fetcher<'_> {
         if matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled) {
             return Ok(attachment.failed(reason));
         }
-        for tries in 1..=TRIES_MAX {
+        for tries in 1..=MAX_TRIES {
             let left = job.ends_at.since(self.app.now());
             if left == Millis::default() {
                 break;
@@ -172,7 +172,7 @@ impl Fetcher<'_> {
                     break;
                 }
             };
-            if tries == TRIES_MAX || wait >= job.ends_at.since(self.app.now()) {
+            if tries == MAX_TRIES || wait >= job.ends_at.since(self.app.now()) {
                 break;
             }
             if wait > Millis::default() {
@@ -216,11 +216,11 @@ impl Fetcher<'_> {
         let bot = telegram(app)?.bot(&token);
         let download = async {
             let file = bot.get_file(&attachment.telegram_file_id).await?;
-            if let Some(bytes) = file.file_size.filter(|bytes| *bytes > SIZE_BYTES_MAX) {
+            if let Some(bytes) = file.file_size.filter(|bytes| *bytes > MAX_SIZE_BYTES) {
                 return Err(TelegramError::BadRequest { description: too_large(bytes) });
             }
-            let bytes_max = usize::try_from(SIZE_BYTES_MAX).unwrap_or(usize::MAX);
-            Ok((file.clone(), bot.download(&file, bytes_max).await?))
+            let max_bytes = usize::try_from(MAX_SIZE_BYTES).unwrap_or(usize::MAX);
+            Ok((file.clone(), bot.download(&file, max_bytes).await?))
         };
         download.await.map_err(|error| {
             let reason = error.to_string();
@@ -230,7 +230,7 @@ impl Fetcher<'_> {
                     app.secrets.forget(&name);
                     Trouble::Passing { reason, wait: Millis::default() }
                 }
-                TelegramError::RateLimited { retry_after } if retry_after > RETRY_WAIT_MAX => {
+                TelegramError::RateLimited { retry_after } if retry_after > MAX_RETRY_WAIT => {
                     self.waits().insert(job.bot.clone(), app.now() + retry_after);
                     Trouble::ForGood(reason)
                 }
@@ -255,7 +255,7 @@ impl Fetcher<'_> {
         downloaded: Downloaded,
     ) -> Result<Attachment, AppError> {
         let settings: Settings = policies::settings(self.app).await?;
-        let kept = settings.message.telegram_attachment_retention();
+        let kept = settings.message.telegram_attachment_retention;
         let kept = kept.unwrap_or(settings.policies.retention.attachment);
         let now = self.app.now();
         let content = measured(&downloaded.content);

@@ -2,7 +2,7 @@
 
 use af_aws::objects::{Objects, Presigned};
 use af_domain::ids::{ContentType, StorageId, WorkerId};
-use af_domain::media::{Media, SIZE_BYTES_MAX};
+use af_domain::media::{MAX_SIZE_BYTES, Media};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Stored, URL_GOOD_FOR};
 use af_domain::time::Timestamp;
@@ -25,8 +25,8 @@ pub async fn announce(
     content: Stored,
     content_type: Option<ContentType>,
 ) -> Result<Media, AppError> {
-    if content.size_bytes == 0 || content.size_bytes > SIZE_BYTES_MAX {
-        return Err(Refusal::field("/sizeBytes", format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}")).into());
+    if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
+        return Err(Refusal::field("/sizeBytes", format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}")).into());
     }
     let policies = policies::in_force(app).await?;
     let now = app.now();

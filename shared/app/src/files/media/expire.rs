@@ -13,7 +13,7 @@ use crate::{App, AppError};
 /// When the index cannot be read. One file's failure does not stop the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
-    let page = |after| app.store.due_media(now, PAGE, after);
+    let page = |after| app.store.expired_media(now, PAGE, after);
     work_off("a file", page, |id| expire_one(app, objects, id)).await
 }
 

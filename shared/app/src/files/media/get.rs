@@ -33,7 +33,8 @@ pub async fn get(
     let key = object_key(id);
     let (media, stored) = tokio::join!(app.store.media(id), objects.stored(&key));
     let stored = stored?;
-    let Some(media) = media?.filter(|m| !m.is_over(app.now()) && stored.as_ref() == Some(&m.content)) else {
+    let Some(media) = media?.filter(|m| !m.is_expired(app.now()) && stored.as_ref() == Some(&m.content))
+    else {
         return Ok(None);
     };
     let download_url = objects.get_url(&key, URL_GOOD_FOR).await?;

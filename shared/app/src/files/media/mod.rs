@@ -12,7 +12,7 @@ pub use receive::receive;
 
 use af_domain::ids::{StorageId, WorkerId};
 use af_domain::refusal::{Code, Refusal};
-use af_domain::upload::time_of;
+use af_domain::upload::allowance_time;
 use af_domain::worker::Assignment;
 
 use crate::{App, AppError};
@@ -34,5 +34,5 @@ fn no_conversation() -> Refusal {
 /// A worker has announced so much that this upload must wait until time is worth it.
 pub(crate) fn too_much(bytes: u64) -> Refusal {
     let detail = "this worker has announced too many bytes to upload; it may again when some time has passed";
-    Refusal::new(Code::RateLimited, detail).after(time_of(bytes))
+    Refusal::new(Code::RateLimited, detail).after(allowance_time(bytes))
 }

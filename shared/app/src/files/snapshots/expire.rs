@@ -17,7 +17,7 @@ use crate::{App, AppError};
 /// When the index cannot be read. One snapshot's failure does not stop the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
-    let page = |after| app.store.due_snapshots(now, PAGE, after);
+    let page = |after| app.store.expired_snapshots(now, PAGE, after);
     work_off("a snapshot", page, |id| expire_one(app, objects, id)).await
 }
 
@@ -30,5 +30,5 @@ async fn expire_one(app: &App, objects: &Objects, id: SnapshotId) -> Result<bool
         return Ok(false);
     }
     objects.delete(&object_key(&id)).await?;
-    Ok(matches!(app.store.object_gone_if_over(&id, now).await?, Commit::Done))
+    Ok(matches!(app.store.object_deleted_if_ended(&id, now).await?, Commit::Done))
 }

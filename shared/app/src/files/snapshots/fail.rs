@@ -6,13 +6,13 @@ use af_domain::snapshot::SnapshotStatus;
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
-use super::{END_TRIES_MAX, leaving, own};
+use super::{MAX_END_TRIES, leaving, own};
 use crate::settings::policies;
 use crate::worker::{alive, in_words};
 use crate::{App, AppError};
 
 /// Most characters of an error that are kept.
-const ERROR_CHARS_MAX: usize = 2_000;
+const MAX_ERROR_CHARS: usize = 2_000;
 
 /// Fails `worker`'s snapshot. When it was the final one of a draining worker, its conversation is free, and the next
 /// worker begins with the snapshot before.
@@ -21,8 +21,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// 401 when the worker has stopped; 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
 pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
-    let error = in_words(error, ERROR_CHARS_MAX);
-    for _ in 0..END_TRIES_MAX {
+    let error = in_words(error, MAX_ERROR_CHARS);
+    for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
         if let SnapshotStatus::Failed { .. } = snapshot.status {

@@ -8,7 +8,7 @@ use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 use af_store::snapshot::Follows;
 
-use super::{END_TRIES_MAX, leaving, object_key, own, refused};
+use super::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
 use crate::{App, AppError};
 
@@ -26,13 +26,13 @@ pub async fn finalize(
 ) -> Result<Snapshot, AppError> {
     let policies = policies::in_force(app).await?;
     let mut uploaded = None;
-    for _ in 0..END_TRIES_MAX {
+    for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
         if let SnapshotStatus::Ready { .. } = snapshot.status {
             return Ok(snapshot);
         }
-        // Before the bucket is asked: a zombie shall not be told to upload once more.
+        // ReadPosition the bucket is asked: a zombie shall not be told to upload once more.
         if !snapshot.is_current(&before) {
             return Err(refused(FinalizeRefusal::Superseded).into());
         }

@@ -33,7 +33,7 @@ use af_domain::worker::Worker;
 use crate::{App, AppError};
 
 /// Times that the end of an upload is decided anew when others change the conversation meanwhile.
-const END_TRIES_MAX: usize = 5;
+const MAX_END_TRIES: usize = 5;
 /// Where in the bucket archives lie.
 const FOLDER: &str = "snapshots/";
 
@@ -62,7 +62,7 @@ fn refused(refusal: FinalizeRefusal) -> Refusal {
             let detail = format!("{refusal}; keep nothing of it, another worker has the conversation");
             Refusal::new(Code::StaleSnapshot, detail)
         }
-        FinalizeRefusal::Over(_) => Refusal::new(Code::Conflict, format!("{refusal}; prepare another one")),
+        FinalizeRefusal::Ended(_) => Refusal::new(Code::Conflict, format!("{refusal}; prepare another one")),
         FinalizeRefusal::Mismatch => {
             let detail =
                 format!("{refusal}; put the announced bytes to the uploadUrl again, or fail the snapshot");
@@ -80,7 +80,7 @@ async fn leaving(
     now: Timestamp,
     policies: &Policies,
 ) -> Result<Option<(Worker, Conversation)>, AppError> {
-    if !snapshot.reason.is_final() || !snapshot.is_current(conversation) || !conversation.is_being_left() {
+    if !snapshot.reason.is_final() || !snapshot.is_current(conversation) || !conversation.owner_can_leave() {
         return Ok(None);
     }
     let row = app.store.worker(&snapshot.worker).await?;

@@ -5,7 +5,7 @@ use af_domain::conversation::OwnerState;
 use af_domain::ids::{ConversationId, SnapshotId, SnapshotParts, WorkerId};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::{
-    ABANDONED_AFTER, SIZE_BYTES_MAX, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
+    ABANDONED_AFTER, MAX_SIZE_BYTES, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
     URL_GOOD_FOR,
 };
 use af_domain::time::{Millis, Timestamp};
@@ -57,8 +57,8 @@ pub async fn prepare(
     announced: Announced,
 ) -> Result<Prepared, AppError> {
     let Announced { conversation, reason, content } = announced;
-    if content.size_bytes == 0 || content.size_bytes > SIZE_BYTES_MAX {
-        let detail = format!("sizeBytes must be 1 to {SIZE_BYTES_MAX}");
+    if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
+        let detail = format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}");
         return Err(Refusal::field("/sizeBytes", detail).into());
     }
     let snapshot = drafted(app, worker, &conversation, reason).await?;

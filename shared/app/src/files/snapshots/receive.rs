@@ -33,7 +33,7 @@ pub async fn receive(
         return Err(refused(FinalizeRefusal::Superseded).into());
     }
     if snapshot.status != SnapshotStatus::Uploading {
-        return Err(refused(FinalizeRefusal::Over(snapshot.status.name())).into());
+        return Err(refused(FinalizeRefusal::Ended(snapshot.status.name())).into());
     }
     if snapshot.created_at + URL_GOOD_FOR <= app.now() {
         return Err(Refusal::new(Code::Conflict, "this upload has expired; prepare another one").into());

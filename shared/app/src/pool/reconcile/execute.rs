@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use af_domain::conversation::Cut;
+use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
@@ -58,7 +58,6 @@ const fn rank(action: &Action) -> Rank {
         | Action::Promote { .. }
         | Action::Drain { .. }
         | Action::FinishDrain { .. }
-        | Action::Wake { .. }
         | Action::AskToSwitch { .. } => Rank::Table,
         Action::Spawn { .. } => Rank::Spawn,
         Action::Teardown { .. } => Rank::Teardown,
@@ -123,7 +122,6 @@ fn subject(observation: &Observation, action: &Action, index: usize) -> String {
         Action::Drain { worker, .. }
         | Action::FinishDrain { worker, .. }
         | Action::Teardown { worker }
-        | Action::Wake { worker, .. }
         | Action::Unassign { worker } => format!("w {worker}"),
     }
 }
@@ -151,8 +149,6 @@ async fn carry_out(
             };
             Ok(app.store.ask_to_switch_if_owned(&conversation, true).await?.into())
         }
-        // What was due when the plan was made is due still: the time to look for it begins when it is told.
-        Action::Wake { worker, at } => Ok(app.store.wake_if_free(worker, (*at).max(app.now())).await?.into()),
         Action::Drain { worker, reason } => drain(app, worker, *reason, policies).await,
         Action::FinishDrain { worker, gone } => {
             let snapshot = if *gone { FinalSnapshot::Lost } else { FinalSnapshot::Awaited };
@@ -170,7 +166,7 @@ async fn recover(
     app: &App,
     key: &ConversationKey,
     holder: &WorkerId,
-    cut: Cut,
+    cut: RecoverCause,
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     let now = app.now();
@@ -182,7 +178,7 @@ async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.give_back_if_unchanged(&conversation, &back, true, now, policies).await {
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await {
         // Its message does not exist, so there is nothing to recover.
         Err(StoreError::Malformed { .. }) => repair::repair(app, key, policies).await,
         commit => Ok(commit?.into()),

@@ -6,13 +6,12 @@ use af_domain::pool::{Action, Plan, Planned, Wait};
 use af_domain::time::Timestamp;
 use af_providers::{mixed_images_warning, shared_app_warning};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
 
 /// What a run did, what failed, and what it waits for.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// When the run observed, epoch ms.
@@ -43,10 +42,10 @@ const fn is_none(count: &usize) -> bool {
 }
 
 /// One action of a run.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `finish_drain`, `teardown`, `remove`, `wake`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `finish_drain`, `teardown`, `remove`, `spawn` or `switch`.
     pub action: String,
     /// The worker, conversation, machine or volume.
     pub subject: String,
@@ -57,7 +56,7 @@ pub struct ActionReport {
 }
 
 /// Something that a run leaves for later.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReport {
     /// What waits.
@@ -113,7 +112,6 @@ fn action_report(observation: &Observation, planned: Planned, done: Option<Outco
         Action::FinishDrain { worker, .. } => ("finish_drain", format!("worker {worker}")),
         Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
         Action::Remove { orphan, .. } => ("remove", orphan.to_string()),
-        Action::Wake { worker, .. } => ("wake", format!("worker {worker}")),
         Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
         Action::Spawn { conversation: None } => ("spawn", "spare worker".to_owned()),
         Action::AskToSwitch { conversation: key } => ("switch", conversation(key)),

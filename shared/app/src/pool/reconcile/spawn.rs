@@ -138,7 +138,7 @@ async fn register(
 /// Without the repair it would take the place of another conversation in every run.
 async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<(), AppError> {
     let now = app.now();
-    if before.is_listed_by_mistake(now) {
+    if before.is_indexed_by_mistake(now) {
         examine(app, &before.key, true, policies).await?;
     } else if before.owner.is_none()
         && let Some(repaired) = before.with_keys_repaired(now, policies)

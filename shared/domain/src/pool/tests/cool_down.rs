@@ -156,7 +156,7 @@ fn in_a_cool_down_workers_that_are_there_are_asked_to_take_others() {
 #[test]
 fn spare_workers_count_towards_the_step_and_wait_in_a_cool_down_too() {
     let mut policies = Policies::default();
-    policies.scaling.idle_workers_min = 5;
+    policies.scaling.min_idle_workers = 5;
     assert_eq!(spawns(&plan(&waiting(1, ReconcileState::default()), &policies, NOW)), 3);
     assert_eq!(spawns(&plan(&waiting(1, failed(3, NOW)), &policies, NOW)), 0);
 }

@@ -8,7 +8,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let worker = dead.worker.id.clone();
     let plan = plan(&Observed { workers: vec![dead], ..Observed::default() }, &policies, NOW);
     let expected = [
-        recovered(Cut::WorkerGone),
+        recovered(RecoverCause::WorkerGone),
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
         Action::FinishDrain { worker: worker.clone(), gone: true },
         Action::Teardown { worker },
@@ -42,7 +42,7 @@ fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
     assert_eq!(actions(&plan(&observed(&owes), &policies, late)), over);
     busy.machine = MachineView::NotRunning;
     let ended = actions(&plan(&observed(&busy), &policies, NOW + Millis::new(1)));
-    assert_eq!(ended[..2], [recovered(Cut::WorkerGone), Action::FinishDrain { worker, gone: true }]);
+    assert_eq!(ended[..2], [recovered(RecoverCause::WorkerGone), Action::FinishDrain { worker, gone: true }]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn within_the_grace_of_its_machine_an_expired_lease_is_recovered() {
     busy.machine = MachineView::Missing;
     let expired = NOW + policies.lease.lease;
     let plan = plan(&Observed { workers: vec![busy], ..Observed::default() }, &policies, expired);
-    assert_eq!(actions(&plan), [recovered(Cut::Expired)]);
+    assert_eq!(actions(&plan), [recovered(RecoverCause::Expired)]);
     assert_eq!(plan.waits[0].until, Some(NOW + policies.scaling.provider_grace));
 }
 

@@ -186,19 +186,19 @@ fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
         Action::FinishDrain { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
-    assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::SEEN_BY_ALL_AFTER)), expected);
+    assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::MAX_REPLICATION_LAG)), expected);
 }
 
 #[test]
 fn a_spare_worker_that_leaves_is_replaced_before_it_has_left() {
     let mut policies = Policies::default();
-    policies.scaling.idle_workers_min = 1;
+    policies.scaling.min_idle_workers = 1;
     let mut leaving = assigned(1);
     leaving.worker = leaving.worker.drain(DrainReason::Operator, NOW, &policies).unwrap();
     let leaving = owing(leaving);
     let mut observed = Observed { workers: vec![leaving], ..Observed::default() };
     assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Spawn { conversation: None }]);
-    policies.scaling.workers_max = 1;
+    policies.scaling.max_workers = 1;
     assert_eq!(actions(&plan(&observed, &policies, NOW)), [], "the pool is full until it has left");
     observed.workers.clear();
     assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Spawn { conversation: None }]);

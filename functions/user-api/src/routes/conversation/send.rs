@@ -1,0 +1,51 @@
+//! `POST /v1/users/{consumerUserId}/agents/{agentKey}/messages`: a user's message to the agent they are bound to.
+
+use af_api::messages::{SendAnswer, SendRequest};
+use af_api::problem::IdempotencyHeader;
+use af_app::intake::send::{UserMessage, send as use_case};
+use af_domain::ids::{AgentKey, ConsumerUserId};
+use af_domain::time::Timestamp;
+use af_http::{ApiJson, ApiPath, IdempotencyKey, Problem};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use tracing::Span;
+
+use crate::Shared;
+use crate::caller::ConsumerApp;
+
+/// Accepts a message, once per idempotency key. The answer goes to the user's chat when the binding has one.
+///
+/// # Errors
+/// 404 when the user has no active binding, 409 when it is to another agent or the agent is disabled, 413, 422 naming
+/// the field at fault or an idempotency key that came with another body, 429 when too many wait. Nothing is written
+/// then.
+#[utoipa::path(
+    post, path = "/v1/users/{consumerUserId}/agents/{agentKey}/messages", tag = "messages",
+    security(("apiKey" = ["admin", "app"])), params(IdempotencyHeader), request_body = inline(SendRequest),
+    responses(
+        (status = 202, body = inline(SendAnswer)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict, agent_disabled"),
+        (status = 413, description = "payload_too_large"),
+        (status = 422, description = "invalid_field, idempotency_mismatch"),
+        (status = 429, description = "queue_full"),
+    ),
+)]
+pub async fn send(
+    State(app): State<Shared>,
+    ConsumerApp(caller): ConsumerApp,
+    ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
+    key: Option<IdempotencyKey>,
+    ApiJson(request): ApiJson<SendRequest>,
+) -> Result<(StatusCode, Json<SendAnswer>), Problem> {
+    let said = UserMessage {
+        content: request.content,
+        metadata: request.metadata,
+        scheduled_for: request.scheduled_for.map(Timestamp::from_millis),
+        priority: request.priority,
+        idempotency: key.map(|key| (caller.key_id, key.as_str().to_owned())),
+    };
+    let accepted = use_case(&app, &user, &agent, said).await?;
+    Span::current().record("message_id", accepted.message.as_str());
+    Ok((StatusCode::ACCEPTED, Json(SendAnswer { message_id: accepted.message.to_string() })))
+}

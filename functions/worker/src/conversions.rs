@@ -1,0 +1,182 @@
+//! Conversions between wire types and the values of use cases.
+
+use af_api::messages::PayloadBody;
+use af_api::worker::control::Control;
+use af_api::worker::history::{HistoryEntry, PendingToolCall};
+use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
+use af_api::worker::outcome::FailAnswer;
+use af_api::worker::poll::Job;
+use af_api::worker::skills::{Manifest, ManifestFile, ManifestSkill};
+use af_app::agents::bridge::BridgeRuntime;
+use af_app::settings::policies;
+use af_app::{App, AppError, skills, worker};
+use af_domain::ids::LeaseId;
+use af_domain::message::{self, Role};
+use af_domain::refusal::Refusal;
+use af_domain::time::{Millis, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+
+/// The durations that a worker gets with a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a lease lasts from its claim or last heartbeat.
+    pub lease: Millis,
+    /// How long to wait between heartbeats.
+    pub next_heartbeat: Millis,
+}
+
+impl Timing {
+    /// The durations that the policies set.
+    ///
+    /// # Errors
+    /// When the policies cannot be read.
+    pub async fn in_force(app: &App) -> Result<Self, AppError> {
+        let lease = policies::in_force(app).await?.lease;
+        Ok(Self { lease: lease.lease, next_heartbeat: lease.heartbeat_interval })
+    }
+}
+
+/// A worker's control state.
+pub fn control(control: worker::Control) -> Control {
+    Control {
+        should_stop: control.should_stop,
+        reasons: control.reasons.into_iter().map(str::to_owned).collect(),
+        drain_by: control.drain_by.map(Timestamp::as_millis),
+        switch: control.switch.is_some(),
+        conversation_id: control.switch.map(|conversation| conversation.to_string()),
+    }
+}
+
+/// A claimed message. `payload` is the message's payload with its links.
+pub fn job(job: &worker::bundle::Job, payload: PayloadBody, timing: Timing) -> Job {
+    Job {
+        message_id: job.lease.entry.message.to_string(),
+        conversation_id: job.conversation.id.to_string(),
+        agent_key: job.conversation.agent.to_string(),
+        lease_id: job.lease.id.to_string(),
+        fence: job.lease.id.parts().fence.0,
+        attempt: job.lease.entry.attempts,
+        lease_expires_at: job.lease.expires_at.as_millis(),
+        lease_ms: timing.lease.as_millis(),
+        next_heartbeat_ms: timing.next_heartbeat.as_millis(),
+        payload,
+    }
+}
+
+/// The hydration bundle of a claimed message. `payload` is the message's payload with its links.
+pub fn bundle(job: &worker::bundle::Job, payload: PayloadBody, bundle: worker::bundle::Bundle) -> Bundle {
+    Bundle {
+        message_id: job.lease.entry.message.to_string(),
+        conversation_id: job.conversation.id.to_string(),
+        agent_key: job.conversation.agent.to_string(),
+        payload,
+        conversation_state: conversation_state(bundle.context_history, bundle.pending_tool_calls),
+        context_fingerprint: bundle.context_fingerprint,
+        delta: bundle.is_delta,
+        cursor: bundle.cursor.map(|c| c.to_string()),
+        telegram_bot_token: bundle.telegram_bot_token.as_ref().map(exposed),
+        bridge_runtime_config: bundle.bridge.map(bridge),
+    }
+}
+
+/// The conversation so far.
+pub fn conversation_state(
+    history: Vec<message::HistoryEntry>,
+    pending_tool_calls: Vec<message::PendingToolCall>,
+) -> ConversationState {
+    ConversationState {
+        context_history: history.into_iter().map(HistoryEntry::from).collect(),
+        pending_tool_calls: pending_tool_calls.into_iter().map(PendingToolCall::from).collect(),
+    }
+}
+
+/// What bridge skills need.
+pub fn bridge(bridge: BridgeRuntime) -> Bridge {
+    Bridge {
+        base_url: bridge.base_url.as_ref().map(exposed),
+        app_base_url_map_json: bridge.base_url_map_json.as_ref().map(exposed),
+        service_id: bridge.service_id.as_ref().map(exposed),
+        app_key: bridge.app_key.as_ref().map(exposed),
+        service_key: bridge.service_key.as_ref().map(exposed),
+        service_key_secret_ref: bridge.service_key_ref.map(|name| name.to_string()),
+        bot_identity: bridge.bot_identity.map(|bot| bot.to_string()),
+    }
+}
+
+/// What happens to a message after a failed attempt.
+pub fn failed(failed: &worker::Failed) -> FailAnswer {
+    FailAnswer {
+        requeued: failed.requeued,
+        dead_lettered: failed.dead_lettered,
+        next_scheduled_for: failed.next_scheduled_for.map(Timestamp::as_millis),
+    }
+}
+
+/// The manifest of global skills.
+pub fn manifest(manifest: skills::Manifest) -> Manifest {
+    Manifest {
+        layout_version: manifest.layout_version.to_owned(),
+        manifest_version: manifest.manifest_version,
+        generated_at: manifest.generated_at,
+        release_channel: manifest.release_channel.to_owned(),
+        workspace_id: manifest.workspace_id.to_owned(),
+        skills: manifest.skills.into_iter().map(manifest_skill).collect(),
+    }
+}
+
+fn manifest_skill(skill: skills::ManifestSkill) -> ManifestSkill {
+    let file = |file: skills::ManifestFile| ManifestFile {
+        path: file.path,
+        content: file.content,
+        sha256: file.sha256,
+    };
+    ManifestSkill {
+        slug: skill.slug,
+        version: skill.version,
+        module_format: skill.module_format.to_owned(),
+        entry_point: skill.entry_point,
+        sha256: skill.sha256,
+        skill_dir_name: skill.skill_dir_name,
+        files: skill.files.into_iter().map(file).collect(),
+    }
+}
+
+/// Reads history entries; `pointer` is their place in the body. An entry without a time gets `now`.
+///
+/// # Errors
+/// A refusal that names the first entry with an unknown role.
+pub fn history(
+    pointer: &str,
+    entries: Vec<HistoryEntry>,
+    now: Timestamp,
+) -> Result<Vec<message::HistoryEntry>, Refusal> {
+    let entry = |(i, entry): (usize, HistoryEntry)| {
+        let role = Role::parse(&entry.role).ok_or_else(|| {
+            Refusal::field(format!("{pointer}/{i}/role"), "role must be one of user, assistant, system, tool")
+        })?;
+        let at = entry.at.map_or(now, Timestamp::from_millis);
+        Ok(message::HistoryEntry { role, content: entry.content, at })
+    };
+    entries.into_iter().enumerate().map(entry).collect()
+}
+
+/// Reads pending tool calls.
+pub fn tool_calls(calls: Option<Vec<PendingToolCall>>) -> Option<Vec<message::PendingToolCall>> {
+    calls.map(|calls| calls.into_iter().map(message::PendingToolCall::from).collect())
+}
+
+/// Reads a lease and its fence, which must match.
+///
+/// # Errors
+/// A refusal that names the field with the malformed lease id or the wrong fence.
+pub fn lease(id: &str, fence: u64) -> Result<LeaseId, Refusal> {
+    let lease = LeaseId::parse(id)?;
+    if lease.parts().fence.0 == fence {
+        return Ok(lease);
+    }
+    Err(Refusal::field("/fence", "fence must be the one that the claim answered with this leaseId"))
+}
+
+fn exposed(secret: &SecretString) -> String {
+    secret.expose_secret().to_owned()
+}

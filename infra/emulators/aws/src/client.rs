@@ -1,0 +1,97 @@
+//! The embedded AWS as the SDK sees it: an HTTP client without a socket, and the configuration to go with it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use s3s::Body;
+
+use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
+
+/// The address of in-process requests when no endpoint is served; nothing ever connects to it. For an IP address the S3
+/// client writes the bucket into the path; for another host it would write the bucket into the host name.
+const IN_PROCESS_URL: &str = "http://127.0.0.1";
+
+/// An HTTP client for SDK clients that hands every request to a [`LocalAws`] in this process.
+#[derive(Clone, Debug)]
+pub struct LocalHttpClient {
+    aws: LocalAws,
+    read_timeout: Option<Duration>,
+}
+
+impl LocalAws {
+    /// The HTTP client to give to an SDK client.
+    pub fn http_client(&self) -> LocalHttpClient {
+        LocalHttpClient { aws: self.clone(), read_timeout: None }
+    }
+
+    /// The configuration for SDK clients that talk to this AWS: region `local`, made-up credentials, nothing taken
+    /// from the environment.
+    pub fn sdk_config(&self, retry: RetryConfig) -> SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "af-local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(self.endpoint_url.as_deref().unwrap_or(IN_PROCESS_URL))
+            .http_client(self.http_client())
+            .retry_config(retry)
+            .build()
+    }
+}
+
+impl HttpClient for LocalHttpClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Self { aws: self.aws.clone(), read_timeout: settings.read_timeout() })
+    }
+}
+
+impl HttpConnector for LocalHttpClient {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.aws.clone();
+        let read_timeout = self.read_timeout;
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let response = within(read_timeout, aws.handle(request.map(Body::http_body))).await?;
+            HttpResponse::try_from(response.map(sdk_body))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+async fn within<T>(
+    limit: Option<Duration>,
+    call: impl Future<Output = Result<T, ConnectionLost>>,
+) -> Result<T, ConnectorError> {
+    let answered = match limit {
+        None => call.await,
+        Some(limit) => {
+            tokio::time::timeout(limit, call).await.map_err(|late| ConnectorError::timeout(late.into()))?
+        }
+    };
+    answered.map_err(|lost| ConnectorError::io(lost.into()))
+}
+
+/// A body that is in memory as a whole stays so, because the SDK reads it without waiting. An object is streamed.
+fn sdk_body(body: Body) -> SdkBody {
+    match body.bytes() {
+        Some(bytes) => SdkBody::from(bytes),
+        None => SdkBody::from_body_1_x(body),
+    }
+}

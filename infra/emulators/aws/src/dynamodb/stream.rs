@@ -1,0 +1,124 @@
+//! The stream records of the engine: reading and trimming them.
+//!
+//! The engine finds a record's sequence number by the highest one so far, without an index: every write would walk
+//! over all records. [`index_records`] gives it the index. It also takes that number from the records that are
+//! still there, so trimming leaves the newest one behind as a tombstone (in no shard: no reader sees it), and the
+//! numbers go on growing after everything was trimmed.
+
+use anyhow::Context;
+use dynoxide::actions::get_records::{self, GetRecordsRequest};
+use dynoxide::actions::get_shard_iterator::encode_shard_iterator;
+use dynoxide::storage::Storage;
+use dynoxide::streams;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Engine, finish};
+
+/// The first of the 21-digit numbers that the engine shows for its own 1, 2, 3, …
+const SEQUENCE_ZERO: u128 = 100_000_000_000_000_000_000;
+
+/// Records in one of the engine's pages at most (DynamoDB's own limit).
+const MAX_RECORDS_PAGE: usize = 1_000;
+
+/// Makes the index that keeps writes to a stream-enabled table as quick as the first.
+pub(super) fn index_records(storage: &Storage) -> dynoxide::Result<()> {
+    storage.conn().execute_batch(
+        "CREATE INDEX IF NOT EXISTS agent_factory_stream_sequence \
+         ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+    )?;
+    Ok(())
+}
+
+impl Engine {
+    /// Up to `limit` stream records of `table` after the sequence number `after` (from the oldest when `None`), oldest
+    /// first, each as Lambda delivers it. Fewer than `limit` means that these were all.
+    ///
+    /// # Errors
+    /// When `after` is not a sequence number, or the engine fails.
+    pub fn records(&self, table: &str, after: Option<&str>, limit: usize) -> anyhow::Result<Vec<Value>> {
+        let state = self.state();
+        let Some(meta) = state.storage.get_table_metadata(table)? else {
+            return Ok(Vec::new());
+        };
+        let arn = streams::stream_arn(table, meta.stream_label.as_deref().unwrap_or_default());
+        let shard = streams::shard_id(table);
+        let mut position = after.map_or(Ok(0), stored)?;
+        let mut records = Vec::new();
+        while records.len() < limit {
+            let page_limit = MAX_RECORDS_PAGE.min(limit - records.len());
+            let request = GetRecordsRequest {
+                shard_iterator: encode_shard_iterator(table, &shard, position),
+                limit: Some(page_limit),
+            };
+            let page = finish(get_records::execute(&state.storage, request))?.records;
+            let Some(last) = page.last() else { break };
+            position = stored(&last.dynamodb.sequence_number)?;
+            let complete = page.len() < page_limit;
+            for record in page {
+                let mut record = serde_json::to_value(record)?;
+                record["eventSourceARN"] = json!(arn);
+                records.push(record);
+            }
+            if complete {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    /// Forgets the records of `table` up to and with the sequence number `through`.
+    ///
+    /// # Errors
+    /// When `through` is not a sequence number, or the engine fails.
+    pub fn trim(&self, table: &str, through: &str) -> anyhow::Result<()> {
+        let through = stored(through)?;
+        let state = self.state();
+        let storage = &state.storage;
+        storage.begin_transaction()?;
+        match forget(storage, table, through).and_then(|()| storage.commit()) {
+            Ok(()) => Ok(()),
+            Err(failed) => {
+                // The failure itself is what matters; a transaction that SQLite ended already has nothing to undo.
+                let _ = storage.rollback();
+                Err(failed).with_context(|| format!("cannot trim the stream of {table}"))
+            }
+        }
+    }
+
+    /// A counter that changes soon after every write to any table.
+    pub fn writes(&self) -> watch::Receiver<u64> {
+        self.shared.writes.subscribe()
+    }
+}
+
+fn forget(storage: &Storage, table: &str, through: i64) -> dynoxide::Result<()> {
+    let newest: Option<i64> = storage.conn().query_row(
+        "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1",
+        [table],
+        |row| row.get(0),
+    )?;
+    let Some(newest) = newest else { return Ok(()) };
+    storage.conn().execute(
+        "DELETE FROM _stream_records WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) <= ?2",
+        (table, through.min(newest - 1)),
+    )?;
+    if newest <= through {
+        storage.conn().execute(
+            "UPDATE _stream_records SET shard_id = '', new_image = NULL, old_image = NULL \
+             WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) = ?2",
+            (table, newest),
+        )?;
+    }
+    Ok(())
+}
+
+/// The engine's own number behind a public sequence number.
+fn stored(public: &str) -> anyhow::Result<i64> {
+    public
+        .parse::<u128>()
+        .ok()
+        .and_then(|number| number.checked_sub(SEQUENCE_ZERO))
+        .and_then(|number| i64::try_from(number).ok())
+        .with_context(|| format!("{public} is not a sequence number"))
+}

@@ -1,0 +1,198 @@
+//! AWS on one machine: an embedded DynamoDB, Secrets Manager and S3 behind the wire protocols that the SDK speaks.
+//!
+//! [`LocalAws`] answers one request; SDK clients reach it through [`LocalHttpClient`] without a socket, other
+//! processes through [`LocalAws::endpoint_router`]. A handle may carry a [`Meter`], which counts what its requests
+//! cost, and [`Faults`], which let them fail. Both belong to that handle and its clones only, so that each of several
+//! actors on one engine has its own. Requests for objects have neither.
+
+mod client;
+mod dynamodb;
+mod endpoint;
+mod faults;
+mod meter;
+mod objects;
+mod secrets;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use s3s::Body;
+use serde_json::json;
+
+pub use client::LocalHttpClient;
+pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
+pub use faults::{Fault, Faults, Gate};
+use meter::Metered;
+pub use meter::{Call, Meter, Usage};
+pub use objects::{Objects, ObjectsError};
+pub use secrets::{Secrets, SecretsError};
+pub use wire::{Reply, Service, WireRequest};
+
+/// The region of everything here.
+pub const REGION: &str = "local";
+
+/// The key id of the only credentials here. S3 checks it and its secret; the other services accept any.
+pub const ACCESS_KEY_ID: &str = "local";
+
+/// The secret that belongs to [`ACCESS_KEY_ID`].
+pub const SECRET_ACCESS_KEY: &str = "local";
+
+/// The largest request body that DynamoDB accepts; bodies for Secrets Manager are far smaller. Objects are streamed.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often a request lets other tasks run before it is carried out. The engine answers at once, which a network does
+/// not: without this, the requests of two tasks on one thread would never interleave.
+const YIELDS: usize = 1;
+
+/// The same for a metered request, between its start and its execution. The first of two concurrent requests must not
+/// end before the second one starts, and the SDK may need a few turns to start it.
+const METERED_YIELDS: usize = 16;
+
+/// The services of one machine, as a handle that is cheap to clone.
+#[derive(Clone)]
+pub struct LocalAws {
+    engine: Engine,
+    secrets: Secrets,
+    objects: Option<Objects>,
+    endpoint_url: Option<Arc<str>>,
+    meter: Option<Meter>,
+    faults: Option<Arc<dyn Faults>>,
+}
+
+/// The connection broke before an answer arrived, because a [`Fault`] said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was lost")]
+pub struct ConnectionLost;
+
+impl LocalAws {
+    /// The services over these stores, unmetered and without faults; no S3.
+    pub fn new(engine: Engine, secrets: Secrets) -> Self {
+        Self { engine, secrets, objects: None, endpoint_url: None, meter: None, faults: None }
+    }
+
+    /// The same services, and S3 over `objects`.
+    pub fn with_objects(self, objects: Objects) -> Self {
+        Self { objects: Some(objects), ..self }
+    }
+
+    /// The same services; `url` is where [`LocalAws::endpoint_router`] is served. In-process requests are addressed to
+    /// it, so that a URL presigned by an in-process client works. Without it, presigned URLs lead nowhere.
+    pub fn with_endpoint_url(self, url: &str) -> Self {
+        Self { endpoint_url: Some(url.into()), ..self }
+    }
+
+    /// The same services; what goes through this handle is counted by `meter`.
+    pub fn with_meter(self, meter: Meter) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
+    /// The same services; what goes through this handle is subject to `faults`.
+    pub fn with_faults(self, faults: Arc<dyn Faults>) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
+    /// The DynamoDB engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Answers one HTTP request: by its `x-amz-target`, or without one as S3 does.
+    pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
+        if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
+            return Ok(objects.call(request).await);
+        }
+        let (parts, mut body) = request.into_parts();
+        let Ok(body) = body.store_all_limited(MAX_BODY_BYTES).await else {
+            return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
+        };
+        let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {
+            Ok(request) => self.call(request).await?.into_http(),
+            Err(unanswerable) => unanswerable.into_http(),
+        };
+        Ok(response.map(Body::from))
+    }
+
+    /// Answers one request that was taken apart: metered and subject to faults like any other.
+    pub async fn call(&self, mut request: WireRequest) -> Result<Reply, ConnectionLost> {
+        // Budgets count requests to DynamoDB; the readers of secrets cache them.
+        let meter = self.meter.as_ref().filter(|_| request.service == Service::DynamoDb);
+        let metered = meter.map(|meter| {
+            meter::ask_for_capacity(&request.operation, &mut request.body);
+            meter.start(&request.operation)
+        });
+        for _ in 0..if metered.is_some() { METERED_YIELDS } else { YIELDS } {
+            tokio::task::yield_now().await;
+        }
+        if let Some(body) = self.faults.as_ref().and_then(|faults| faults.rewritten(&request)) {
+            request.body = body;
+        }
+        match self.faults.as_ref().map_or(Fault::None, |faults| faults.before(&request)) {
+            Fault::None => Ok(self.execute(&request, metered.as_ref()).await),
+            Fault::LoseRequest => Err(ConnectionLost),
+            Fault::LoseResponse => {
+                self.execute(&request, metered.as_ref()).await;
+                Err(ConnectionLost)
+            }
+            Fault::Duplicate => {
+                self.execute(&request, metered.as_ref()).await;
+                Ok(self.execute(&request, metered.as_ref()).await)
+            }
+            Fault::Respond { status, body } => Ok(Reply { status, body }),
+            Fault::Late(after) => {
+                let service = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(after.as_millis())).await;
+                    service.execute(&request, None).await;
+                });
+                Err(ConnectionLost)
+            }
+            Fault::Delay(length) => {
+                tokio::time::sleep(Duration::from_millis(length.as_millis())).await;
+                Ok(self.execute(&request, metered.as_ref()).await)
+            }
+            Fault::Unprocessed(processed) => {
+                let rest = match request.operation.as_str() {
+                    "BatchGetItem" => faults::take_unprocessed(&mut request.body, processed),
+                    _ => json!({}),
+                };
+                let mut reply = self.execute(&request, metered.as_ref()).await;
+                if reply.status == 200 && rest != json!({}) {
+                    reply.body["UnprocessedKeys"] = rest;
+                }
+                Ok(reply)
+            }
+            Fault::HeldUp(gate) => {
+                gate.passed().await;
+                Ok(self.execute(&request, metered.as_ref()).await)
+            }
+        }
+    }
+
+    async fn execute(&self, request: &WireRequest, metered: Option<&Metered>) -> Reply {
+        let reply = match request.service {
+            Service::DynamoDb => self.engine.call(&request.operation, request.body.clone()).await,
+            Service::SecretsManager => self.secrets.call(&request.operation, &request.body).await,
+        };
+        if let Some(metered) = metered {
+            metered.answered(&reply);
+        }
+        if let Some(faults) = &self.faults {
+            faults.answered(request, &reply);
+        }
+        reply
+    }
+}
+
+impl std::fmt::Debug for LocalAws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LocalAws")
+    }
+}
+
+fn empty(status: StatusCode) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,196 @@
+//! The embedded S3: `s3s` takes requests apart and checks their signatures, `s3s-fs` keeps a bucket as a folder and an
+//! object as a file in it.
+//!
+//! The buckets are those that the template declares: a request for another one is refused, and so is making or
+//! deleting one. A bucket that the template no longer declares is out of reach; its folder stays.
+//!
+//! A request must be signed with [`ACCESS_KEY_ID`] (SigV4, by header or presigned URL). **Signatures age by the
+//! machine's clock**, the only one that `s3s` knows: moving the virtual clock lets no presigned URL expire, and one
+//! whose start is set from a virtual clock over 15 minutes ahead is refused. Sign with the SDK's own time.
+//!
+//! Bodies are streamed both ways, so that the disk is all that bounds an object. `s3s-fs` differs from S3 in this:
+//!
+//! - A key cannot be both an object and the prefix of others (`a` and `a/b`), and is shorter: [`key_fits`].
+//! - A body that contradicts its checksum is refused (400), but the object has it already: with the attributes and
+//!   checksums of the object before it, or none.
+//! - `If-None-Match` and `If-Match` are looked at before the write, not together with it.
+//! - Lifecycle rules, versions, tags, encryption and policies do nothing or are not implemented.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::SimpleAuth;
+use s3s::path::check_bucket_name;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, S3Error, S3Result, s3_error};
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+
+use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, empty};
+
+/// The longest name that a file has on the systems we run on.
+const MAX_FILE_NAME_BYTES: usize = 255;
+
+/// An embedded S3. Clones share the same objects.
+#[derive(Clone)]
+pub struct Objects {
+    service: S3Service,
+    /// Goes with the last clone.
+    _temporary: Option<Arc<TempDir>>,
+}
+
+/// Why the objects could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// S3 has no bucket of this name.
+    #[error("{0} cannot be the name of a bucket")]
+    BucketName(String),
+    /// A folder cannot be made.
+    #[error("cannot make the folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The service cannot use its folder.
+    #[error("cannot keep objects in {path}")]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the service said.
+        #[source]
+        source: S3Error,
+    },
+}
+
+impl Objects {
+    /// Empty `buckets` in a folder of the system's for temporary files, which is removed with the last clone.
+    ///
+    /// # Errors
+    /// As [`Objects::open`].
+    pub fn temporary(buckets: &[&str]) -> Result<Self, ObjectsError> {
+        let made = tempfile::Builder::new().prefix("af-objects-").tempdir();
+        let dir = made.map_err(|source| ObjectsError::Folder { path: std::env::temp_dir(), source })?;
+        let objects = Self::open(dir.path(), buckets)?;
+        Ok(Self { _temporary: Some(Arc::new(dir)), ..objects })
+    }
+
+    /// These `buckets` with what was kept in the folder `dir`. Folders that are not there are made. One process at a
+    /// time may use the folder.
+    ///
+    /// # Errors
+    /// When a bucket's name is none, or the folder cannot be used.
+    pub fn open(dir: &Path, buckets: &[&str]) -> Result<Self, ObjectsError> {
+        for bucket in buckets {
+            if !check_bucket_name(bucket) {
+                return Err(ObjectsError::BucketName((*bucket).to_owned()));
+            }
+            let path = dir.join(bucket);
+            std::fs::create_dir_all(&path).map_err(|source| ObjectsError::Folder { path, source })?;
+        }
+        std::fs::create_dir_all(dir)
+            .map_err(|source| ObjectsError::Folder { path: dir.to_owned(), source })?;
+        let files = FileSystem::new(dir)
+            .map_err(|error| ObjectsError::Unusable { path: dir.to_owned(), source: error.into() })?;
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+        builder.set_access(Declared { buckets: buckets.iter().map(|&bucket| bucket.to_owned()).collect() });
+        Ok(Self { service: builder.build(), _temporary: None })
+    }
+
+    /// Answers one request as S3 does, path-style.
+    pub(super) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
+        name_host(&mut request);
+        // HTTP sends no body in answer to HEAD; without a connection, no server has dropped it.
+        let has_body = request.method() != Method::HEAD;
+        match self.service.call(request).await {
+            Ok(response) if has_body => response,
+            Ok(response) => response.map(|_| Body::empty()),
+            Err(error) => {
+                tracing::error!(?error, "a request for objects could not be answered");
+                empty(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Objects")
+    }
+}
+
+/// The host is part of the signature, but without a connection no client has written its header.
+fn name_host(request: &mut Request<Body>) {
+    let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    if let Some(Ok(host)) = authority {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+}
+
+/// Lets signed requests for the template's buckets through, nothing else. `s3s-fs` itself would make a bucket that
+/// an object is put into.
+struct Declared {
+    buckets: BTreeSet<String>,
+}
+
+#[async_trait]
+impl S3Access for Declared {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied, "the request is not signed"));
+        }
+        if matches!(context.s3_op().name(), "CreateBucket" | "DeleteBucket") {
+            return Err(s3_error!(AccessDenied, "the template says which buckets there are"));
+        }
+        let Some(bucket) = context.s3_path().get_bucket_name() else { return Ok(()) };
+        if !self.buckets.contains(bucket) {
+            return Err(s3_error!(NoSuchBucket, "the template declares no such bucket"));
+        }
+        if context.s3_path().get_object_key().is_some_and(|key| !key_fits(bucket, key)) {
+            return Err(s3_error!(KeyTooLongError, "the key is too long for this machine's file names"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `s3s-fs` can keep this key. It writes what it knows of an object into files beside the buckets, the names
+/// of which hold bucket and key in Base64: that leaves a key about 150 bytes, in one upload of many parts about 115.
+fn key_fits(bucket: &str, key: &str) -> bool {
+    const AROUND_BYTES: usize = ".bucket-.object-.metadata.json".len();
+    let in_base64 = |name: &str| (name.len() * 4).div_ceil(3);
+    AROUND_BYTES + in_base64(bucket) + in_base64(key) <= MAX_FILE_NAME_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_folder_goes_with_the_last_clone() {
+        let objects = Objects::temporary(&["a-bucket"]).unwrap();
+        let dir = objects._temporary.as_ref().map(|dir| dir.path().to_owned()).unwrap();
+        let clone = objects.clone();
+        drop(objects);
+        assert!(dir.join("a-bucket").is_dir());
+        drop(clone);
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_bucket_that_s3_would_not_name_so_is_refused() {
+        for name in ["", "ab", "Upper", "../up", "with/slash"] {
+            assert!(
+                matches!(Objects::temporary(&[name]), Err(ObjectsError::BucketName(refused)) if refused == name)
+            );
+        }
+    }
+}

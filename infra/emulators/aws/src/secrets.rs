@@ -1,0 +1,364 @@
+//! The embedded Secrets Manager: the six operations that this project calls, on state that a file may keep.
+//!
+//! A secret is text and is named by its name, not by its ARN. A request with a parameter that is not known here is
+//! refused, so that a new use of the service shows up at once. Answers hold no dates, and a secret that is scheduled
+//! for deletion stays so: nothing in this project reads the one or waits for the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::REGION;
+use super::wire::Reply;
+
+/// The stage of the version in force.
+const CURRENT: &str = "AWSCURRENT";
+
+/// The stage of the version that was in force before it. At most one version has it.
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// How many secrets one BatchGetSecretValue names: the limit of the service.
+const MAX_BATCH: usize = 20;
+
+/// How many bytes of a hash make the suffix of an ARN. The service appends six characters; two of them show a byte.
+const ARN_SUFFIX_BYTES: usize = 3;
+
+/// The account in ARNs. No account exists here; AWS uses this number in its examples.
+const ACCOUNT: &str = "123456789012";
+
+/// An embedded Secrets Manager. Clones share the same secrets.
+#[derive(Clone)]
+pub struct Secrets {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: Option<PathBuf>,
+    /// A change holds the lock until the file is written, so that the file never goes back to an older state.
+    state: Mutex<State>,
+}
+
+/// Why the secrets could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The file exists and cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file was not written by this emulator.
+    #[error("{path} does not hold secrets")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Secrets {
+    /// No secrets at first; they are gone with the last clone.
+    pub fn memory() -> Self {
+        Self::over(None, State::default())
+    }
+
+    /// The secrets kept in the file at `path`; there are none when the file does not exist. Every change is written to
+    /// it, readable by its owner only, before the change is answered.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read, or does not hold secrets.
+    pub fn open(path: &Path) -> Result<Self, SecretsError> {
+        let contents = af_runtime::atomic_file::read(path)
+            .map_err(|source| SecretsError::Unreadable { path: path.to_owned(), source })?;
+        let state = match contents {
+            None => State::default(),
+            Some(contents) => serde_json::from_slice(&contents)
+                .map_err(|source| SecretsError::Malformed { path: path.to_owned(), source })?,
+        };
+        Ok(Self::over(Some(path.to_owned()), state))
+    }
+
+    fn over(file: Option<PathBuf>, state: State) -> Self {
+        Self { shared: Arc::new(Shared { file, state: Mutex::new(state) }) }
+    }
+
+    /// Answers one operation of the Secrets Manager API, as the service would.
+    pub async fn call(&self, operation: &str, body: &Value) -> Reply {
+        let mut state = self.shared.state.lock().await;
+        let mut changed = state.clone();
+        let body = match changed.execute(operation, body) {
+            Ok(body) => body,
+            Err(failure) => return failure.into_reply(),
+        };
+        if changed != *state {
+            if let Err(error) = self.keep(&changed).await {
+                tracing::error!(%error, operation, "a change of secrets cannot be written to the file");
+                return Reply::internal_error("the change cannot be kept");
+            }
+            *state = changed;
+        }
+        Reply { status: 200, body }
+    }
+
+    async fn keep(&self, state: &State) -> io::Result<()> {
+        let Some(file) = self.shared.file.clone() else {
+            return Ok(());
+        };
+        let contents = serde_json::to_vec_pretty(state)?;
+        tokio::task::spawn_blocking(move || af_runtime::atomic_file::replace(&file, &contents)).await?
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// Reads the parameters of a request.
+fn read<R: DeserializeOwned>(body: &Value) -> Result<R, Failure> {
+    R::deserialize(body).map_err(|error| Failure::new("InvalidParameterException", error.to_string()))
+}
+
+/// An error of the service that is the caller's fault.
+struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+impl Failure {
+    fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    fn not_found(what: &str) -> Self {
+        Self::new("ResourceNotFoundException", format!("Secrets Manager can't find the specified {what}."))
+    }
+
+    fn scheduled_for_deletion() -> Self {
+        Self::new("InvalidRequestException", "The secret is scheduled for deletion.")
+    }
+
+    fn into_reply(self) -> Reply {
+        Reply { status: 400, body: json!({"__type": self.kind, "Message": self.message}) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetSecretValue {
+    secret_id: String,
+    version_stage: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct BatchGetSecretValue {
+    secret_id_list: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct CreateSecret {
+    name: String,
+    client_request_token: String,
+    secret_string: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PutSecretValue {
+    secret_id: String,
+    client_request_token: String,
+    secret_string: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DeleteSecret {
+    secret_id: String,
+    #[serde(default)]
+    force_delete_without_recovery: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct RestoreSecret {
+    secret_id: String,
+}
+
+/// All secrets by name, in the form of the file.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+struct State {
+    secrets: BTreeMap<String, Secret>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Secret {
+    arn: String,
+    /// By id, which is the `ClientRequestToken` of the request that made the version.
+    versions: BTreeMap<String, Version>,
+    /// Whether the secret is scheduled for deletion. Earlier files hold the date of the request, or null.
+    #[serde(default, alias = "deleted_date", deserialize_with = "is_set")]
+    deleted: bool,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Version {
+    secret_string: String,
+    version_stages: Vec<String>,
+}
+
+fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(!matches!(value, Value::Null | Value::Bool(false)))
+}
+
+impl State {
+    /// Carries out one operation. A failed one changes nothing.
+    fn execute(&mut self, operation: &str, body: &Value) -> Result<Value, Failure> {
+        match operation {
+            "GetSecretValue" => self.get(&read(body)?),
+            "BatchGetSecretValue" => self.batch_get(read(body)?),
+            "CreateSecret" => self.create(read(body)?),
+            "PutSecretValue" => self.put(read(body)?),
+            "DeleteSecret" => self.delete(&read(body)?),
+            "RestoreSecret" => self.restore(&read(body)?),
+            _ => Err(Failure::new("UnknownOperationException", format!("{operation} is not emulated"))),
+        }
+    }
+
+    fn get(&self, request: &GetSecretValue) -> Result<Value, Failure> {
+        self.value(&request.secret_id, request.version_stage.as_deref().unwrap_or(CURRENT))
+    }
+
+    fn batch_get(&self, request: BatchGetSecretValue) -> Result<Value, Failure> {
+        if request.secret_id_list.is_empty() || request.secret_id_list.len() > MAX_BATCH {
+            let message = format!("SecretIdList names between 1 and {MAX_BATCH} secrets.");
+            return Err(Failure::new("InvalidParameterException", message));
+        }
+        let mut values = Vec::new();
+        let mut errors = Vec::new();
+        for id in request.secret_id_list {
+            match self.value(&id, CURRENT) {
+                Ok(value) => values.push(value),
+                Err(Failure { kind, message }) => {
+                    errors.push(json!({"SecretId": id, "ErrorCode": kind, "Message": message}));
+                }
+            }
+        }
+        Ok(json!({"SecretValues": values, "Errors": errors}))
+    }
+
+    fn create(&mut self, request: CreateSecret) -> Result<Value, Failure> {
+        let CreateSecret { name, client_request_token: id, secret_string } = request;
+        if let Some(secret) = self.secrets.get(&name) {
+            let again = secret.versions.get(&id).is_some_and(|kept| kept.secret_string == secret_string);
+            return if secret.deleted {
+                Err(Failure::scheduled_for_deletion())
+            } else if again {
+                Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": id}))
+            } else {
+                Err(Failure::new("ResourceExistsException", "The secret already exists."))
+            };
+        }
+        let arn = arn(&name, &id);
+        let answer = json!({"ARN": arn, "Name": name, "VersionId": id});
+        let version = Version { secret_string, version_stages: vec![CURRENT.to_owned()] };
+        self.secrets.insert(name, Secret { arn, versions: BTreeMap::from([(id, version)]), deleted: false });
+        Ok(answer)
+    }
+
+    fn put(&mut self, request: PutSecretValue) -> Result<Value, Failure> {
+        let PutSecretValue { secret_id: name, client_request_token: id, secret_string } = request;
+        let secret = self.usable(&name)?;
+        match secret.versions.get(&id) {
+            Some(kept) if kept.secret_string != secret_string => {
+                let message = "A version with this ClientRequestToken exists and has another value.";
+                return Err(Failure::new("ResourceExistsException", message));
+            }
+            Some(_) => {}
+            None => secret.add_current(&id, secret_string),
+        }
+        let stages = secret.versions.get(&id).map(|version| &version.version_stages);
+        Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": id, "VersionStages": stages}))
+    }
+
+    fn delete(&mut self, request: &DeleteSecret) -> Result<Value, Failure> {
+        let name = &request.secret_id;
+        if request.force_delete_without_recovery {
+            let secret = self.secrets.remove(name).ok_or_else(|| Failure::not_found("secret"))?;
+            return Ok(json!({"ARN": secret.arn, "Name": name}));
+        }
+        let secret = self.usable(name)?;
+        secret.deleted = true;
+        Ok(json!({"ARN": secret.arn, "Name": name}))
+    }
+
+    fn restore(&mut self, request: &RestoreSecret) -> Result<Value, Failure> {
+        let name = &request.secret_id;
+        let secret = self.secrets.get_mut(name).ok_or_else(|| Failure::not_found("secret"))?;
+        secret.deleted = false;
+        Ok(json!({"ARN": secret.arn, "Name": name}))
+    }
+
+    fn value(&self, name: &str, stage: &str) -> Result<Value, Failure> {
+        let secret = self.secrets.get(name).ok_or_else(|| Failure::not_found("secret"))?;
+        if secret.deleted {
+            return Err(Failure::scheduled_for_deletion());
+        }
+        let mut versions = secret.versions.iter();
+        let staged = versions.find(|(_, version)| version.version_stages.iter().any(|label| label == stage));
+        let (id, version) =
+            staged.ok_or_else(|| Failure::not_found(&format!("secret value for staging label: {stage}")))?;
+        Ok(json!({
+            "ARN": secret.arn,
+            "Name": name,
+            "VersionId": id,
+            "VersionStages": version.version_stages,
+            "SecretString": version.secret_string,
+        }))
+    }
+
+    /// The secret, unless it does not exist or is scheduled for deletion.
+    fn usable(&mut self, name: &str) -> Result<&mut Secret, Failure> {
+        let secret = self.secrets.get_mut(name).ok_or_else(|| Failure::not_found("secret"))?;
+        if secret.deleted { Err(Failure::scheduled_for_deletion()) } else { Ok(secret) }
+    }
+}
+
+impl Secret {
+    /// Adds a version and makes it the current one. The version that was current becomes the previous one.
+    fn add_current(&mut self, id: &str, secret_string: String) {
+        for version in self.versions.values_mut() {
+            let was_current = version.version_stages.iter().any(|stage| stage == CURRENT);
+            version.version_stages.retain(|stage| stage != CURRENT && stage != PREVIOUS);
+            if was_current {
+                version.version_stages.push(PREVIOUS.to_owned());
+            }
+        }
+        let version = Version { secret_string, version_stages: vec![CURRENT.to_owned()] };
+        self.versions.insert(id.to_owned(), version);
+    }
+}
+
+/// The ARN of a secret. The service ends it with random characters, so that a secret which replaces a deleted one of
+/// the same name has another ARN; here the request token, which the SDK draws at random, decides them.
+fn arn(name: &str, token: &str) -> String {
+    let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(token).finalize();
+    let suffix = HEXLOWER.encode(&hash[..ARN_SUFFIX_BYTES]);
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{suffix}")
+}

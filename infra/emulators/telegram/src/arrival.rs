@@ -1,0 +1,137 @@
+//! The message of a user, and the update that Telegram would make of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::sending::chat_type;
+
+/// A message that a user sends to a bot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrival {
+    /// The bot.
+    pub bot: i64,
+    /// The chat.
+    pub chat_id: i64,
+    /// The user.
+    pub user_id: i64,
+    /// The text.
+    pub text: String,
+    /// Their name without `@`.
+    pub username: Option<String>,
+    /// `private`, `group` or `supergroup`; by the chat's id when `None`.
+    pub chat_type: Option<String>,
+    /// The id of the update; the next id of the bot when `None`. An earlier id makes a duplicate, as Telegram may.
+    pub update_id: Option<u64>,
+    /// An attached file, whose caption is `text`.
+    pub file: Option<SentFile>,
+    /// A whole update to push as it is instead (with an `update_id` put in where it has none).
+    pub raw: Option<Value>,
+}
+
+/// A file that a user sends.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SentFile {
+    /// Its kind.
+    pub kind: FileKind,
+    /// Its id, from the answer that stored the file.
+    pub file_id: String,
+    /// The name that the user gave it; a photo has none.
+    pub file_name: Option<String>,
+    /// Its media type; Telegram leaves it out for a photo.
+    pub mime_type: Option<String>,
+}
+
+/// The kind of a sent file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FileKind {
+    /// In one size.
+    Photo,
+    /// As `video` of the message, and so on.
+    Video,
+    /// Music.
+    Audio,
+    /// A spoken message.
+    Voice,
+    /// Any file.
+    Document,
+}
+
+impl SentFile {
+    /// The field of the message, and its value.
+    fn field(&self) -> (&'static str, Value) {
+        let mut file = json!({"file_id": self.file_id, "file_unique_id": self.file_id});
+        let name = match self.kind {
+            FileKind::Photo => {
+                (file["width"], file["height"]) = (90.into(), 90.into());
+                return ("photo", json!([file]));
+            }
+            FileKind::Video => "video",
+            FileKind::Audio => "audio",
+            FileKind::Voice => "voice",
+            FileKind::Document => "document",
+        };
+        for (field, value) in [("file_name", &self.file_name), ("mime_type", &self.mime_type)] {
+            if let Some(value) = value {
+                file[field] = value.as_str().into();
+            }
+        }
+        (name, file)
+    }
+}
+
+/// The outcome of the first push of a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pushed {
+    /// The update's id.
+    pub update_id: u64,
+    /// The first answer of the webhook; `None` without a webhook or an answer, or while an earlier update of the
+    /// chat is still on its way.
+    pub status: Option<u16>,
+    /// The body of the answer, as JSON where it is JSON.
+    pub body: Value,
+    /// Why there is no status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The update's JSON and the message id that it uses up.
+pub(super) fn body_of(arrival: Arrival, update_id: u64, message_id: i64, date: u64) -> (Value, Option<i64>) {
+    if let Some(mut raw) = arrival.raw {
+        if raw.is_object() && raw.get("update_id").is_none() {
+            raw["update_id"] = update_id.into();
+        }
+        let used = raw["message"]["message_id"].as_i64();
+        return (raw, used);
+    }
+    let kind = arrival.chat_type.as_deref().unwrap_or_else(|| chat_type(arrival.chat_id));
+    let name = arrival.username.clone().unwrap_or_else(|| format!("user{}", arrival.user_id));
+    let mut from = json!({"id": arrival.user_id, "is_bot": false, "first_name": name, "language_code": "en"});
+    let mut chat = json!({"id": arrival.chat_id, "type": kind});
+    if let Some(username) = &arrival.username {
+        from["username"] = username.as_str().into();
+    }
+    if kind == "private" {
+        chat["first_name"] = from["first_name"].clone();
+    } else {
+        chat["title"] = format!("Group {}", arrival.chat_id).into();
+    }
+    let mut message = json!({
+        "message_id": message_id, "from": from, "chat": chat, "date": date, "text": arrival.text,
+    });
+    if let Some(file) = &arrival.file {
+        let (field, value) = file.field();
+        message[field] = value;
+        message.as_object_mut().map(|message| message.remove("text"));
+        if !arrival.text.is_empty() {
+            message["caption"] = arrival.text.as_str().into();
+        }
+    } else if arrival.text.starts_with('/') {
+        let command = arrival.text.split_whitespace().next().unwrap_or_default();
+        let length = command.encode_utf16().count();
+        message["entities"] = json!([{"offset": 0, "length": length, "type": "bot_command"}]);
+    }
+    (json!({"update_id": update_id, "message": message}), Some(message_id))
+}

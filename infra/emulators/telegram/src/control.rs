@@ -1,0 +1,237 @@
+//! Control routes of the emulator, on loopback only: they send messages of users, list what bots sent and queue faults.
+
+use axum::body::Bytes;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::arrival::{Arrival, Pushed, SentFile};
+use super::params::as_integer;
+use super::{FakeBot, FakeTelegram, FakeTelegramError, Fault, StoredFile};
+
+/// Entries of a list at most, and entries of a list whose request names no `limit`.
+const MAX_LIST: usize = 1_000;
+const LIST_DEFAULT: usize = 100;
+/// Largest file of a user: larger than what a bot can download, so that this limit can be tried.
+const MAX_FILE_BYTES: usize = 50 << 20;
+
+pub(super) fn router(telegram: FakeTelegram) -> Router {
+    Router::new()
+        .route("/telegram/messages", post(messages))
+        .route("/telegram/outbox", get(outbox))
+        .route("/telegram/updates", get(updates))
+        .route("/telegram/actions", get(actions))
+        .route("/telegram/bots", post(bots))
+        .route("/telegram/files", post(files).layer(DefaultBodyLimit::max(MAX_FILE_BYTES)))
+        .route("/telegram/faults", post(faults))
+        .with_state(telegram)
+}
+
+/// Why a control call was refused.
+#[derive(Debug)]
+struct Refused(StatusCode, String);
+
+impl Refused {
+    fn invalid(detail: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, detail.into())
+    }
+}
+
+impl From<FakeTelegramError> for Refused {
+    fn from(error: FakeTelegramError) -> Self {
+        let status = match error {
+            FakeTelegramError::UnknownBot(_) => StatusCode::NOT_FOUND,
+            FakeTelegramError::NotAToken => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<JsonRejection> for Refused {
+    fn from(rejection: JsonRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let title = self.0.canonical_reason().unwrap_or_default();
+        let problem = json!({"title": title, "status": self.0.as_u16(), "detail": self.1});
+        (self.0, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
+    }
+}
+
+/// A body, or why there is none to work with.
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageBody {
+    bot_identity: Value,
+    #[serde(default)]
+    chat_id: Value,
+    #[serde(default)]
+    user_id: Value,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    update_id: Value,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    chat_type: Option<String>,
+    #[serde(default)]
+    file: Option<SentFile>,
+    #[serde(default)]
+    raw: Option<Value>,
+}
+
+impl MessageBody {
+    /// Ids are accepted as numbers and as text. Without `userId`, the user is the one of the private chat.
+    fn arrival(self) -> Result<Arrival, Refused> {
+        let bot = id("botIdentity", &self.bot_identity)?
+            .ok_or_else(|| Refused::invalid("botIdentity is missing"))?;
+        let chat = id("chatId", &self.chat_id)?;
+        let user_id = id("userId", &self.user_id)?;
+        let update_id = id("updateId", &self.update_id)?;
+        let update_id = update_id.map(u64::try_from).transpose();
+        let update_id = update_id.map_err(|_| Refused::invalid("updateId must not be negative"))?;
+        let (chat_id, user_id) = match &self.raw {
+            Some(raw) if !raw.is_object() => {
+                return Err(Refused::invalid("raw must be an update, an object"));
+            }
+            Some(raw) => {
+                // Only for the order within a chat; an update of no chat has an order of its own.
+                let named =
+                    ["message", "edited_message"].iter().find_map(|kind| raw[kind]["chat"]["id"].as_i64());
+                (chat.or(named).unwrap_or_default(), user_id.unwrap_or_default())
+            }
+            None => {
+                let chat = chat.ok_or_else(|| Refused::invalid("chatId is missing"))?;
+                let user = user_id.or(Some(chat).filter(|chat| *chat > 0));
+                (chat, user.ok_or_else(|| Refused::invalid("userId is missing"))?)
+            }
+        };
+        let needs_no_text = self.raw.is_some() || self.file.is_some();
+        let text = match self.text {
+            Some(text) if !text.trim().is_empty() => text,
+            _ if needs_no_text => String::new(),
+            _ => return Err(Refused::invalid("text is missing or empty")),
+        };
+        let Self { username, chat_type, file, raw, .. } = self;
+        Ok(Arrival { bot, chat_id, user_id, text, username, chat_type, update_id, file, raw })
+    }
+}
+
+/// A whole number, as itself or as text; `None` when absent.
+fn id(name: &str, value: &Value) -> Result<Option<i64>, Refused> {
+    match value {
+        Value::Null => Ok(None),
+        value => as_integer(value)
+            .map(Some)
+            .ok_or_else(|| Refused::invalid(format!("{name} must be a whole number"))),
+    }
+}
+
+async fn messages(
+    State(telegram): State<FakeTelegram>,
+    body: Body<MessageBody>,
+) -> Result<Json<Pushed>, Refused> {
+    let Json(body) = body?;
+    Ok(Json(telegram.arrive(body.arrival()?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListQuery {
+    bot_identity: Option<i64>,
+    chat_id: Option<i64>,
+    limit: Option<usize>,
+}
+
+impl ListQuery {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(LIST_DEFAULT).min(MAX_LIST)
+    }
+}
+
+async fn outbox(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    Json(json!({"messages": telegram.outbox(query.bot_identity, query.chat_id, query.limit())}))
+}
+
+async fn updates(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    Json(json!({"updates": telegram.updates(query.bot_identity, query.limit())}))
+}
+
+async fn actions(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+    let mut actions = telegram.chat_actions();
+    actions.retain(|action| query.chat_id.is_none_or(|chat| chat == action.chat_id));
+    let surplus = actions.len().saturating_sub(query.limit());
+    Json(json!({"actions": actions.split_off(surplus)}))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BotBody {
+    token: Option<String>,
+    username: Option<String>,
+}
+
+async fn bots(State(telegram): State<FakeTelegram>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
+    let Json(body) = body?;
+    let FakeBot { token, id, username } =
+        telegram.add_bot(body.token.as_deref(), body.username.as_deref())?;
+    Ok(Json(json!({"botIdentity": id.to_string(), "username": username, "token": token})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileQuery {
+    bot_identity: i64,
+    #[serde(default)]
+    file_name: String,
+}
+
+async fn files(
+    State(telegram): State<FakeTelegram>,
+    Query(query): Query<FileQuery>,
+    content: Bytes,
+) -> Result<Json<StoredFile>, Refused> {
+    Ok(Json(telegram.add_file(query.bot_identity, &query.file_name, content).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FaultBody {
+    method: String,
+    #[serde(default = "once")]
+    times: usize,
+    error_code: u16,
+    #[serde(default)]
+    description: String,
+    retry_after: Option<u64>,
+    migrate_to_chat_id: Option<i64>,
+    #[serde(default)]
+    applied: bool,
+}
+
+const fn once() -> usize {
+    1
+}
+
+async fn faults(State(telegram): State<FakeTelegram>, body: Body<FaultBody>) -> Result<Json<Value>, Refused> {
+    let Json(body) = body?;
+    if !(400..600).contains(&body.error_code) {
+        return Err(Refused::invalid("errorCode must be 400 to 599"));
+    }
+    let FaultBody { method, times, error_code, description, retry_after, migrate_to_chat_id, applied } = body;
+    let fault = Fault { code: error_code, description, retry_after, migrate_to_chat_id, applied };
+    telegram.fault(&method, &fault, times);
+    Ok(Json(json!({"queued": times})))
+}

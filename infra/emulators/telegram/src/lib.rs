@@ -1,0 +1,312 @@
+//! The Telegram emulator of `agent-factory dev`: bots, chats and webhooks without Telegram.
+//!
+//! It answers the Bot API methods that this project and worker images call, and checks their parameters as Telegram
+//! does, with the same error texts. It keeps the messages that bots send, and pushes the messages of users to the
+//! webhooks of the bots: in order within a chat, and again after an answer that is not 2xx, as the server of Telegram
+//! does. It calls webhooks on this machine only.
+//!
+//! States of an update: `pending → delivered` (2xx from the webhook, or confirmed by `getUpdates`) or
+//! `pending → given_up` (no attempts left). Invariants: an event is in the journal before it is answered, so that a
+//! killed process loses no answered event; an update of a chat is not pushed before the earlier updates of that chat
+//! are settled. Failure handling: when the journal cannot be written, the answer is 500 and nothing changes.
+
+mod answer;
+mod api;
+mod arrival;
+mod control;
+mod faults;
+mod files;
+mod hooks;
+mod html;
+mod journal;
+mod params;
+mod push;
+mod records;
+mod sending;
+mod state;
+mod token;
+mod updates;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use af_domain::time::Millis;
+use af_runtime::clock::SharedClock;
+use af_runtime::entropy::Entropy;
+use axum::Router;
+use axum::body::Bytes;
+use tokio::sync::watch;
+
+pub use arrival::{Arrival, FileKind, Pushed, SentFile};
+pub use faults::Fault;
+pub use files::StoredFile;
+pub use records::{ChatActionRecord, OutboxMessage, SentKind, UpdateView};
+
+use faults::Faults;
+use journal::Journal;
+use push::Lanes;
+use records::Event;
+use state::State;
+
+/// The journal's name in the data folder.
+const JOURNAL_FILE: &str = "telegram.jsonl";
+/// The folder for uploaded files in the data folder.
+const FILES_DIR: &str = "telegram-files";
+/// The lowest drawn bot id: ten digits, as real ids have.
+const BOT_ID_MIN: usize = 1_000_000_000;
+/// How many bot ids there are to draw from.
+const BOT_IDS: usize = 8_000_000_000;
+/// Letters of a bot token's secret half, as real ones have.
+const TOKEN_CHARS: usize = 35;
+/// The lowest first update id of a new bot.
+const UPDATE_ID_MIN: usize = 100_000_000;
+/// How many first update ids there are to draw from.
+const UPDATE_IDS: usize = 800_000_000;
+/// Time that a webhook may take to answer one update.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How updates are pushed again after a webhook failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Pushes of one update before it is given up. Telegram goes on for a day; ten pushes take about five
+    /// minutes, long enough for a `dev` that is started again.
+    pub max_attempts: u32,
+    /// The first retry follows at once, the second one after twice this, and the wait doubles from there.
+    pub backoff: Millis,
+    /// Longest wait between two pushes.
+    pub max_backoff: Millis,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_attempts: 10, backoff: Millis::from_secs(1), max_backoff: Millis::from_secs(60) }
+    }
+}
+
+/// Why the emulator cannot be set up, or cannot write its journal.
+#[derive(Debug, thiserror::Error)]
+pub enum FakeTelegramError {
+    /// The data folder cannot be read or written.
+    #[error("the Telegram emulator cannot use {path}")]
+    Storage {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal holds a line that is not an event.
+    #[error("line {line} of {path} is not an event of the Telegram emulator")]
+    Malformed {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from one.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The HTTP client for webhooks cannot be built.
+    #[error("the Telegram emulator cannot make HTTP calls")]
+    Http(#[source] reqwest::Error),
+    /// The text does not have the form of a bot token.
+    #[error("a bot token is <digits>:<letters, digits, _ or ->")]
+    NotAToken,
+    /// No bot has this identity.
+    #[error("there is no bot {0}")]
+    UnknownBot(i64),
+}
+
+/// A bot of the emulator.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FakeBot {
+    /// Its token; worthless outside the emulator.
+    pub token: String,
+    /// Its bot identity.
+    pub id: i64,
+    /// Its name without `@`.
+    pub username: String,
+}
+
+impl fmt::Debug for FakeBot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeBot")
+            .field("id", &self.id)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The emulator. Clones share the same bots and chats.
+#[derive(Clone)]
+pub struct FakeTelegram {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for FakeTelegram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeTelegram")
+    }
+}
+
+struct Inner {
+    core: Mutex<Core>,
+    faults: Mutex<Faults>,
+    clock: SharedClock,
+    entropy: Arc<Entropy>,
+    http: reqwest::Client,
+    options: Options,
+    /// The folder of file contents; without it, they are kept in `contents`.
+    files_dir: Option<PathBuf>,
+    contents: Mutex<HashMap<String, Bytes>>,
+    /// Changes when a webhook was set or deleted: pushes that wait for their retry look again.
+    hooks_changed: watch::Sender<()>,
+    /// Changes when an update arrives, which wakes the calls of `getUpdates` that wait.
+    arrived: watch::Sender<()>,
+}
+
+/// What has to change together.
+struct Core {
+    state: State,
+    journal: Option<Journal>,
+    lanes: Lanes,
+}
+
+impl Core {
+    /// Writes `events` down, then lets them happen. Nothing happens when they cannot be written.
+    fn commit(&mut self, events: Vec<Event>) -> Result<(), FakeTelegramError> {
+        if let Some(journal) = &mut self.journal {
+            journal.append(&events)?;
+        }
+        for event in events {
+            self.state.apply(event);
+        }
+        match &mut self.journal {
+            Some(journal) if journal.is_long() => journal.rewrite(&self.state.events()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FakeTelegram {
+    /// Opens the emulator whose journal is in `dir`, or a fresh one in memory. Nothing is pushed yet: see
+    /// [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// When the folder cannot be used or the journal is not ours.
+    pub fn open(
+        dir: Option<&Path>,
+        clock: SharedClock,
+        entropy: Arc<Entropy>,
+        options: Options,
+    ) -> Result<Self, FakeTelegramError> {
+        let mut state = State::default();
+        let journal = dir.map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state)).transpose()?;
+        // No proxy: it only ever calls this machine. No redirect: one might lead elsewhere.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(WEBHOOK_TIMEOUT)
+            .build()
+            .map_err(FakeTelegramError::Http)?;
+        let inner = Inner {
+            core: Mutex::new(Core { state, journal, lanes: Lanes::default() }),
+            faults: Mutex::default(),
+            clock,
+            entropy,
+            http,
+            options,
+            files_dir: dir.map(|dir| dir.join(FILES_DIR)),
+            contents: Mutex::default(),
+            hooks_changed: watch::Sender::new(()),
+            arrived: watch::Sender::new(()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The Bot API: `/bot<token>/<method>` and `/file/bot<token>/<path>`.
+    pub fn api(&self) -> Router {
+        api::router(self.clone())
+    }
+
+    /// The control routes (`/telegram/…`), to be mounted under `/_local`.
+    pub fn control(&self) -> Router {
+        control::router(self.clone())
+    }
+
+    /// Goes on pushing what an earlier process left pending. `setWebhook` does the same for its bot, so that a
+    /// `dev` on another port than before first sets its webhooks.
+    pub fn resume(&self) {
+        let mut core = self.inner.lock();
+        for bot in core.state.bot_ids() {
+            self.inner.push_pending(&mut core, bot);
+        }
+    }
+
+    /// Makes a bot; a token is drawn when none is given. A token with an existing bot's id replaces that bot's
+    /// token, as a rotation does.
+    ///
+    /// # Errors
+    /// `NotAToken`, or when it cannot be written down.
+    pub fn add_bot(&self, token: Option<&str>, username: Option<&str>) -> Result<FakeBot, FakeTelegramError> {
+        let token = token.map_or_else(|| self.inner.fresh_token(), str::to_owned);
+        let id = token::id_of(&token).ok_or(FakeTelegramError::NotAToken)?;
+        let mut core = self.inner.lock();
+        let known = core.state.bot(id).map(|bot| bot.username.clone());
+        let username = username.map(str::to_owned).or(known).unwrap_or_else(|| format!("agent_{id}_bot"));
+        // Update ids begin anywhere: one who counts on 1 would be surprised by the real Telegram.
+        let last_update_id = (UPDATE_ID_MIN + self.inner.entropy.below(UPDATE_IDS)) as u64;
+        core.commit(vec![Event::Bot {
+            id,
+            token: token.clone(),
+            username: username.clone(),
+            last_update_id,
+        }])?;
+        Ok(FakeBot { token, id, username })
+    }
+
+    /// The bots there are.
+    pub fn bots(&self) -> Vec<FakeBot> {
+        self.inner.lock().state.bots()
+    }
+
+    /// What bots sent, oldest first: the newest `limit` messages of one chat and of one bot, or of all.
+    pub fn outbox(&self, bot: Option<i64>, chat: Option<i64>, limit: usize) -> Vec<OutboxMessage> {
+        self.inner.lock().state.outbox(bot, chat, limit)
+    }
+
+    /// What users wrote and what became of it, oldest first: the newest `limit` updates of one bot, or of all.
+    pub fn updates(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
+        self.inner.lock().state.update_views(bot, limit)
+    }
+
+    /// The latest chat actions ("typing"), oldest first. Kept in memory only.
+    pub fn chat_actions(&self) -> Vec<ChatActionRecord> {
+        self.inner.lock().state.chat_actions()
+    }
+
+    /// Has the next `times` calls of `method` answered with `fault`. Kept in memory only.
+    pub fn fault(&self, method: &str, fault: &Fault, times: usize) {
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, fault, times);
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh_token(&self) -> String {
+        format!("{}:{}", BOT_ID_MIN + self.entropy.below(BOT_IDS), self.random_text(TOKEN_CHARS))
+    }
+
+    /// `length` random letters, digits, `_` and `-`.
+    fn random_text(&self, length: usize) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+        (0..length).map(|_| char::from(LETTERS[self.entropy.below(LETTERS.len())])).collect()
+    }
+}

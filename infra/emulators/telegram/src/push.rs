@@ -1,0 +1,305 @@
+//! Pushes updates to webhooks, as the server of Telegram does: within a chat one at a time and in order, chats
+//! concurrently, and again with growing waits after an answer that is not 2xx. Source: the Bot API server's `WebhookActor`.
+//!
+//! Each chat that has updates on their way is a lane: a queue, and one task that empties it and then ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use af_domain::time::Millis;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::arrival::{Arrival, Pushed, body_of};
+use super::records::{Event, Outcome, UpdateRecord};
+use super::{Core, FakeTelegram, FakeTelegramError, Inner};
+
+/// The header that proves an update to be Telegram's.
+const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";
+/// How much of a webhook's answer is kept.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// How long a caller waits for the first answer of the webhook. It takes longer only while earlier updates of the same
+/// chat are being retried; the push goes on without the caller.
+const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// Doublings of the wait at most; the longest wait is reached far earlier.
+const MAX_DOUBLINGS: u32 = 20;
+
+/// The lanes that have something on its way, by bot and chat.
+pub(super) type Lanes = HashMap<Lane, VecDeque<Job>>;
+type Lane = (i64, i64);
+
+/// An update on its way.
+pub(super) struct Job {
+    serial: u64,
+    /// Gets the first answer.
+    first: Option<oneshot::Sender<Attempt>>,
+}
+
+/// The outcome of a push.
+#[derive(Clone, Debug)]
+struct Attempt {
+    status: Option<u16>,
+    body: Value,
+    error: Option<String>,
+    retry_after: Option<Millis>,
+}
+
+impl Attempt {
+    fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+/// What the lane's task is to do next.
+struct Work {
+    serial: u64,
+    url: String,
+    secret: Option<String>,
+    body: Value,
+}
+
+/// What a lane does after a push.
+enum Then {
+    /// The update is settled: on to the next.
+    Next,
+    /// The same again, after this long.
+    Wait(Millis),
+    /// The lane is gone.
+    Stop,
+}
+
+impl FakeTelegram {
+    /// Makes a user's message arrive: writes the update down, pushes it to the bot's webhook and returns the
+    /// first answer of the webhook. Retries go on after that.
+    ///
+    /// # Errors
+    /// `UnknownBot`, or when the journal cannot be written.
+    pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, FakeTelegramError> {
+        let inner = &self.inner;
+        let (update_id, first) = inner.accept(arrival)?;
+        let none = |error: &str| Pushed {
+            update_id,
+            status: None,
+            body: Value::Null,
+            error: Some(error.to_owned()),
+        };
+        let Some(first) = first else {
+            return Ok(none("the bot has no webhook"));
+        };
+        Ok(match tokio::time::timeout(FIRST_ANSWER_WAIT, first).await {
+            Ok(Ok(Attempt { status, body, error, .. })) => Pushed { update_id, status, body, error },
+            Ok(Err(_)) => none("the webhook was deleted"),
+            Err(_) => none("an earlier update of this chat is still on its way"),
+        })
+    }
+}
+
+type Accepted = (u64, Option<oneshot::Receiver<Attempt>>);
+
+impl Inner {
+    /// Writes an arrival down and starts its push. One lock over both, so that the order of the update ids is the
+    /// order of the pushes.
+    fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, FakeTelegramError> {
+        let date = self.clock.now().as_secs();
+        let mut core = self.lock();
+        let bot = core.state.bot(arrival.bot).ok_or(FakeTelegramError::UnknownBot(arrival.bot))?;
+        let has_webhook = bot.webhook.is_some();
+        let given =
+            arrival.update_id.or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));
+        let update_id = given.unwrap_or(bot.last_update_id.saturating_add(1));
+        let serial = core.state.next_serial();
+        let next_message_id = core.state.last_message_id(arrival.bot, arrival.chat_id).saturating_add(1);
+        let lane = (arrival.bot, arrival.chat_id);
+        let (body, message_id) = body_of(arrival, update_id, next_message_id, date);
+        let (bot_id, chat_id) = lane;
+        core.commit(vec![Event::Update(UpdateRecord {
+            serial,
+            bot_id,
+            chat_id,
+            update_id,
+            message_id,
+            body,
+            outcome: None,
+            attempts: 0,
+            last_status: None,
+        })])?;
+        if !has_webhook {
+            drop(core);
+            self.arrived.send_replace(());
+            return Ok((update_id, None));
+        }
+        let (first, answer) = oneshot::channel();
+        self.enqueue(&mut core.lanes, lane, Job { serial, first: Some(first) });
+        Ok((update_id, Some(answer)))
+    }
+
+    /// Starts the push of everything that waits for this bot's webhook and is not on its way yet. It takes the
+    /// lock's content, so that a webhook is set and its backlog queued before anything newer can arrive.
+    pub(super) fn push_pending(self: &Arc<Self>, core: &mut Core, bot: i64) {
+        if core.state.bot(bot).is_none_or(|bot| bot.webhook.is_none()) {
+            return;
+        }
+        let waiting: Vec<_> =
+            core.state.pending_of(bot).map(|update| (update.chat_id, update.serial)).collect();
+        for (chat_id, serial) in waiting {
+            let lane = (bot, chat_id);
+            let on_its_way =
+                core.lanes.get(&lane).is_some_and(|jobs| jobs.iter().any(|job| job.serial == serial));
+            if !on_its_way {
+                self.enqueue(&mut core.lanes, lane, Job { serial, first: None });
+            }
+        }
+    }
+
+    fn enqueue(self: &Arc<Self>, lanes: &mut Lanes, lane: Lane, job: Job) {
+        let jobs = lanes.entry(lane).or_insert_with(|| {
+            tokio::spawn(work_off(Arc::downgrade(self), lane));
+            VecDeque::new()
+        });
+        jobs.push_back(job);
+    }
+
+    /// The lane's first update and where it goes. `None` ends the lane: nothing is left, or the webhook is gone
+    /// (its updates then wait for the next webhook, or for `getUpdates`).
+    fn next_work(&self, lane: Lane) -> Option<Work> {
+        let mut core = self.lock();
+        let core = &mut *core;
+        let work = loop {
+            let Some(job) = core.lanes.get(&lane).and_then(VecDeque::front) else {
+                break None;
+            };
+            let hook = core.state.bot(lane.0).and_then(|bot| bot.webhook.as_ref());
+            match (core.state.pending(job.serial), hook) {
+                (Some(update), Some(hook)) => {
+                    let (url, secret) = (hook.url.clone(), hook.secret_token.clone());
+                    break Some(Work { serial: job.serial, url, secret, body: update.body.clone() });
+                }
+                (_, None) => break None,
+                // Settled meanwhile: dropped with `drop_pending_updates`, or given up.
+                (None, Some(_)) => {
+                    core.lanes.get_mut(&lane).and_then(VecDeque::pop_front);
+                }
+            }
+        };
+        if work.is_none() {
+            core.lanes.remove(&lane);
+        }
+        work
+    }
+
+    async fn push(&self, work: &Work) -> Attempt {
+        let mut request = self.http.post(&work.url).json(&work.body);
+        if let Some(secret) = &work.secret {
+            request = request.header(SECRET_HEADER, secret);
+        }
+        match request.send().await {
+            Err(error) => {
+                Attempt { status: None, body: Value::Null, error: Some(reason(&error)), retry_after: None }
+            }
+            Ok(response) => {
+                let status = response.status();
+                let retry_after = response.headers().get("Retry-After");
+                let retry_after =
+                    retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Millis::from_secs);
+                let error =
+                    (!status.is_success()).then(|| format!("Wrong response from the webhook: {status}"));
+                Attempt { status: Some(status.as_u16()), body: read_body(response).await, error, retry_after }
+            }
+        }
+    }
+
+    /// Records the outcome of a push, and decides what follows.
+    fn record(&self, lane: Lane, serial: u64, attempts: u32, attempt: Attempt) -> Then {
+        let at = self.clock.now().as_secs();
+        let mut core = self.lock();
+        core.state.note_push(serial, attempts, attempt.status);
+        if let Some(error) = &attempt.error {
+            core.state.note_hook_error(lane.0, at, error.clone());
+        }
+        let wait = self.wait_after(attempts, attempt.retry_after);
+        let outcome = match attempt.succeeded() {
+            true => Some(Outcome::Delivered),
+            false => (attempts >= self.options.max_attempts).then_some(Outcome::GivenUp),
+        };
+        if outcome == Some(Outcome::GivenUp) {
+            let error = attempt.error.as_deref().unwrap_or_default();
+            tracing::warn!(bot = lane.0, chat = lane.1, attempts, error, "an update is given up");
+        }
+        let first =
+            core.lanes.get_mut(&lane).and_then(VecDeque::front_mut).filter(|job| job.serial == serial);
+        if let Some(first) = first.and_then(|job| job.first.take()) {
+            // An error means that the caller no longer waits.
+            let _ = first.send(attempt);
+        }
+        let Some(outcome) = outcome else {
+            return Then::Wait(wait);
+        };
+        if let Err(error) = core.commit(vec![Event::Settled { serial, outcome }]) {
+            // It stays pending, and is pushed again after the next start: a duplicate is allowed, a loss is not.
+            tracing::error!(%error, "the Telegram emulator cannot write its journal");
+            core.lanes.remove(&lane);
+            return Then::Stop;
+        }
+        Then::Next
+    }
+
+    /// The first retry follows at once, as Telegram's does.
+    fn wait_after(&self, attempts: u32, asked: Option<Millis>) -> Millis {
+        let doubled = 1_u64 << attempts.saturating_sub(1).min(MAX_DOUBLINGS);
+        let own = if attempts <= 1 { 0 } else { self.options.backoff.as_millis().saturating_mul(doubled) };
+        let wait = asked.map_or(own, Millis::as_millis);
+        Millis::new(wait.min(self.options.max_backoff.as_millis()))
+    }
+}
+
+/// Empties a lane, then ends. It holds the emulator only while it works, so that the lanes of a dropped emulator end.
+/// Bounded by the attempts of each update.
+async fn work_off(telegram: Weak<Inner>, lane: Lane) {
+    let mut current = (0, 0);
+    loop {
+        let Some(inner) = telegram.upgrade() else { return };
+        let mut hooks_changed = inner.hooks_changed.subscribe();
+        let Some(work) = inner.next_work(lane) else { return };
+        let (serial, attempts) = current;
+        let attempts = if serial == work.serial { attempts + 1 } else { 1 };
+        current = (work.serial, attempts);
+        let attempt = inner.push(&work).await;
+        let then = inner.record(lane, work.serial, attempts, attempt);
+        drop(inner);
+        match then {
+            Then::Next => {}
+            Then::Stop => return,
+            Then::Wait(wait) => {
+                let waited = tokio::time::sleep(Duration::from_millis(wait.as_millis()));
+                tokio::select! {
+                    () = waited => {}
+                    // A new webhook is tried at once; a dropped emulator ends the lane above.
+                    _ = hooks_changed.changed() => {}
+                }
+            }
+        }
+    }
+}
+
+async fn read_body(mut response: reqwest::Response) -> Value {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = MAX_ANSWER_BYTES - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if bytes.len() == MAX_ANSWER_BYTES {
+            break;
+        }
+    }
+    serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn reason(error: &reqwest::Error) -> String {
+    let words = match () {
+        () if error.is_timeout() => "Read timeout expired",
+        () if error.is_connect() => "Connection refused",
+        () => "Webhook connection closed",
+    };
+    words.to_owned()
+}

@@ -1,0 +1,145 @@
+//! The data folder: one `dev` at a time, and the file that tells others how to reach it.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::stack::Stack;
+
+/// Name of the file that tells others how to reach a running `dev`.
+pub const DEV_FILE: &str = "dev.json";
+
+/// What `dev.json` says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DevFile {
+    /// The public URL.
+    pub url: String,
+    /// A key that opens everything.
+    pub admin_key: String,
+    /// The Bot API of the emulator.
+    pub telegram_url: String,
+    /// The AWS endpoint, for functions that run alone.
+    pub aws_endpoint_url: String,
+    /// The process.
+    pub pid: u32,
+    /// The demo, unless there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demo: Option<DemoFile>,
+}
+
+/// The demo agent, its bot and its user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DemoFile {
+    /// The agent.
+    pub agent_key: String,
+    /// The user who is paired with it.
+    pub consumer_user_id: String,
+    /// Its bot's token in the emulator.
+    pub bot_token: String,
+    /// Its bot.
+    pub bot_identity: String,
+    /// The user's chat with the bot.
+    pub chat_id: String,
+}
+
+/// A data folder that this process holds.
+pub struct Home {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    /// Takes the folder `dir`, made if it is not there.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be used.
+    pub fn take(dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("the data folder {} cannot be made", dir.display()))?;
+        let lock = File::create(dir.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another `agent-factory dev` runs on {}; stop it, or take another --data-dir",
+                    dir.display()
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// Empties the folder, but for the lock that this process holds.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub fn reset(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_name() == "lock" {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Tells others how to reach `stack`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn announce(&self, stack: &Stack) -> anyhow::Result<DevFile> {
+        let file = DevFile {
+            url: stack.url().to_owned(),
+            admin_key: stack.admin_key().to_owned(),
+            telegram_url: stack.url().to_owned(),
+            aws_endpoint_url: stack.aws_url().to_owned(),
+            pid: std::process::id(),
+            demo: stack.demo().map(|demo| DemoFile {
+                agent_key: demo.agent.to_string(),
+                consumer_user_id: demo.user.to_string(),
+                bot_token: demo.bot_token.clone(),
+                bot_identity: demo.bot.to_string(),
+                chat_id: demo.chat.clone(),
+            }),
+        };
+        let json = serde_json::to_vec_pretty(&file)?;
+        af_runtime::atomic_file::replace(&self.dir.join(DEV_FILE), &json)?;
+        Ok(file)
+    }
+
+    /// Takes back what [`announce`](Self::announce) told.
+    pub fn withdraw(&self) {
+        // A file that is gone already says as much as one that is removed.
+        let _ = std::fs::remove_file(self.dir.join(DEV_FILE));
+    }
+}
+
+impl DevFile {
+    /// Reads the file of the `dev` that runs on `dir`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join(DEV_FILE);
+        let text = std::fs::read(&path).with_context(|| {
+            format!("{} is not there: is `agent-factory dev` running on this folder?", path.display())
+        })?;
+        serde_json::from_slice(&text).with_context(|| format!("{} cannot be read", path.display()))
+    }
+}

@@ -1,0 +1,123 @@
+//! What a new deployment needs: its first key, its signing key, and for newcomers a demo that answers.
+
+use af_app::App;
+use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
+use af_app::access::worker_token::SIGNING_KEY_REF;
+use af_app::agents::bindings;
+use af_app::agents::profiles::{self, AgentSettings};
+use af_app::pool::provider;
+use af_app::telegram::bots;
+use af_domain::agent::{BindingSource, TelegramIdentity};
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
+use af_emulator_telegram::FakeTelegram;
+use af_providers::{FLY_TOKEN_REF, FlyConfig, FlyGuest, LocalConfig, ProviderConfig};
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::options::{StackOptions, WorkersOn};
+
+/// The app of the Fly emulator that workers run in, and its organization.
+pub(crate) const FLY_APP: &str = "agent-factory";
+pub(crate) const FLY_ORGANIZATION: &str = "personal";
+const FLY_IMAGE: &str = "registry.fly.io/agent-factory:worker";
+const FLY_REGION: &str = "fra";
+const AGENT: &str = "demo";
+const USER: &str = "demo-user";
+/// The demo user's Telegram id; in a private chat it is the chat's id too.
+const TELEGRAM_USER: &str = "1001";
+
+/// The demo: an agent with a bot, and a user who is paired with it.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// The agent.
+    pub agent: AgentKey,
+    /// The user.
+    pub user: ConsumerUserId,
+    /// The agent's bot.
+    pub bot: BotIdentity,
+    /// The bot's token in the emulator.
+    pub bot_token: String,
+    /// The user's chat with the bot.
+    pub chat: String,
+}
+
+/// Generates the secrets that a deployment generates, unless they are there; answers the first admin key.
+pub(crate) async fn secrets(app: &App) -> anyhow::Result<String> {
+    let mut admin = String::new();
+    for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
+        let secret = SecretRef::parse(name)?;
+        let value = generated(app, &secret).await?;
+        if name == BOOTSTRAP_KEY_REF {
+            admin = format!("afk_{BOOTSTRAP_KEY_ID}_{}", value.expose_secret());
+        }
+    }
+    Ok(admin)
+}
+
+async fn generated(app: &App, secret: &SecretRef) -> anyhow::Result<SecretString> {
+    if let Some(value) = app.secrets.get(secret, app.now()).await? {
+        return Ok(value);
+    }
+    let value = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
+    app.secrets.put(secret, value.clone(), app.now()).await?;
+    Ok(value)
+}
+
+/// The token that opens the Fly emulator.
+pub(crate) async fn fly_token(app: &App) -> anyhow::Result<String> {
+    Ok(generated(app, &SecretRef::parse(FLY_TOKEN_REF)?).await?.expose_secret().to_owned())
+}
+
+/// Says where workers run, and with which variables.
+pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
+    let env = options.worker_env.clone();
+    let config = match options.workers_on {
+        WorkersOn::Local => ProviderConfig::Local(LocalConfig { env, ..LocalConfig::default() }),
+        WorkersOn::Fly { .. } => ProviderConfig::Fly(FlyConfig {
+            app_name: Some(FLY_APP.to_owned()),
+            organization_slug: Some(FLY_ORGANIZATION.to_owned()),
+            image: Some(FLY_IMAGE.to_owned()),
+            region: Some(FLY_REGION.to_owned()),
+            volume_name: Some("data".to_owned()),
+            guest: Some(FlyGuest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
+            env,
+            ..FlyConfig::default()
+        }),
+    };
+    Ok(provider::configure(app, &config).await?)
+}
+
+/// Seeds the demo, or finds the one of an earlier start. The webhook is set each time: the port may be another.
+pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -> anyhow::Result<Demo> {
+    let agent = AgentKey::parse(AGENT)?;
+    let user = ConsumerUserId::parse(USER)?;
+    if app.store.agent(&agent).await?.is_none() {
+        let settings = AgentSettings {
+            display_name: Some("Demo".to_owned()),
+            version: "1".to_owned(),
+            enabled: true,
+            secrets_ref: Vec::new(),
+            bridge: None,
+        };
+        profiles::configure(app, &agent, settings).await?;
+    }
+    let bot = match telegram.bots().into_iter().find(|b| b.username == "agent_factory_demo_bot") {
+        Some(bot) => bot,
+        None => telegram.add_bot(None, Some("agent_factory_demo_bot"))?,
+    };
+    let name = bots::set_token(app, &agent, SecretString::from(bot.token.clone()), true).await?;
+    let webhook = bots::configure_webhook(app, &agent, public_url).await?;
+    anyhow::ensure!(webhook.is_ready, "the demo bot's webhook could not be set");
+    if app.store.binding(&user, true).await?.is_none() {
+        let telegram = TelegramIdentity {
+            bot: name.identity.clone(),
+            user: Some(TELEGRAM_USER.to_owned()),
+            chat: Some(TELEGRAM_USER.to_owned()),
+        };
+        let bound = bindings::bind(app, &user, &agent, Some(telegram), BindingSource::Manual).await;
+        bound.context("the demo user could not be paired")?;
+    }
+    Ok(Demo { agent, user, bot: name.identity, bot_token: bot.token, chat: TELEGRAM_USER.to_owned() })
+}

@@ -1,0 +1,256 @@
+//! The stack: everything that the template declares, running in one process.
+//!
+//! It comes up in an order that leaves nothing half there: folder and clock, tables and secrets, functions, the
+//! listener, then what calls functions by itself (streams, schedules, Telegram).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af_app::App;
+use af_domain::time::Timestamp;
+use af_emulator_aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
+use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options as FlyOptions};
+use af_emulator_telegram::{FakeTelegram, Options as TelegramOptions};
+use af_runtime::clock::SharedClock;
+use af_runtime::entropy::Entropy;
+use af_runtime::time::ClockTime;
+use af_runtime::virtual_clock::VirtualClock;
+use af_sam::schedule::{ScheduleRunner, Schedules};
+use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use af_sam::stream::pump::Pump;
+use af_sam::template::Template;
+use anyhow::Context;
+use aws_smithy_types::retry::RetryConfig;
+use axum::Router;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use crate::background::Background;
+use crate::options::{StackOptions, WorkersOn};
+use crate::seed::Demo;
+use crate::table_streams::TableStreams;
+use crate::{control, functions, seed};
+
+/// Where the Machines API of the emulator is.
+const FLY_API_PATH: &str = "/_local/fly/v1";
+/// Name of the one deployment on this machine.
+const DEPLOYMENT_ID: &str = "dev";
+/// Attempts of an SDK call: the engine is in this process, so a second one only helps against injected faults.
+const MAX_SDK_ATTEMPTS: u32 = 3;
+
+/// A running stack. Dropping it ends what it runs without waiting.
+pub struct Stack {
+    url: String,
+    aws_url: String,
+    aws: LocalAws,
+    clock: VirtualClock,
+    telegram: FakeTelegram,
+    fly: FakeFly,
+    demo: Option<Demo>,
+    admin_key: String,
+    background: Background,
+    servers: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Stack {
+    /// Brings the stack up; when this returns, it answers.
+    ///
+    /// # Errors
+    /// When the template, the folder or the port cannot be used.
+    pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port))
+            .await
+            .with_context(|| format!("port {} cannot be used", options.port))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let parameters = BTreeMap::from([
+            ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
+            ("TelegramApiUrl".to_owned(), url.clone()),
+            ("FlyApiUrl".to_owned(), format!("{url}{FLY_API_PATH}")),
+        ]);
+        let template =
+            Template::parse(&options.template, &parameters).context("the template cannot be used")?;
+        let entropy = Arc::new(Entropy::from_os());
+        let clock: SharedClock = Arc::new(options.clock.clone());
+        let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let aws_url = format!("http://{}", aws_listener.local_addr()?);
+        let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
+        let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
+        let telegram = FakeTelegram::open(
+            options.data_dir.as_deref(),
+            clock.clone(),
+            entropy.clone(),
+            TelegramOptions::default(),
+        )?;
+        let boot =
+            functions::Boots { sdk, clock, entropy, providers: options.providers.clone(), url: url.clone() };
+        let operator = App::from_boot(&boot.operator(&template))?;
+        let admin_key = seed::secrets(&operator).await?;
+        let fly = fly(&options, &operator).await?;
+        seed::provider(&operator, &options).await?;
+
+        let functions =
+            if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
+        let background = Background::default();
+        let control = control::router(options.clock.clone(), background.clone());
+        let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
+        let router = front(functions.gateway, telegram.api()).nest("/_local", control);
+        let (stop, _) = watch::channel(false);
+        let servers = vec![serve(listener, router, &stop), serve(aws_listener, aws.endpoint_router(), &stop)];
+
+        let demo = if options.demo && options.functions {
+            Some(seed::demo(&operator, &url, &telegram).await?)
+        } else {
+            None
+        };
+        let streams = Arc::new(TableStreams(aws.engine().clone()));
+        let pump = Pump::start(streams, checkpoints(&options)?, functions.mappings)?;
+        // As if they had not fired for long: what an earlier process left behind is looked at right away.
+        let schedules = Schedules::new(functions.schedules, Timestamp::default());
+        let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
+        background.start(pump, schedules).await;
+        telegram.resume();
+        Ok(Self {
+            url,
+            aws_url,
+            aws,
+            clock: options.clock,
+            telegram,
+            fly,
+            demo,
+            admin_key,
+            background,
+            servers,
+            stop,
+        })
+    }
+
+    /// The public URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The AWS endpoint, for functions that run alone.
+    pub fn aws_url(&self) -> &str {
+        &self.aws_url
+    }
+
+    /// A key that opens everything.
+    pub fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// The demo agent, its bot and its user, when they were asked for.
+    pub const fn demo(&self) -> Option<&Demo> {
+        self.demo.as_ref()
+    }
+
+    /// The embedded AWS services.
+    pub const fn aws(&self) -> &LocalAws {
+        &self.aws
+    }
+
+    /// The Telegram emulator.
+    pub const fn telegram(&self) -> &FakeTelegram {
+        &self.telegram
+    }
+
+    /// The Fly emulator.
+    pub const fn fly(&self) -> &FakeFly {
+        &self.fly
+    }
+
+    /// Moves the clock and waits until what fell due has been handed to its functions.
+    pub async fn advance(&self, by: af_domain::time::Millis) -> Timestamp {
+        let now = self.clock.advance(by);
+        self.background.settled().await;
+        now
+    }
+
+    /// Resolves when everything written and due so far has been handed to its functions.
+    pub async fn settled(&self) {
+        self.background.settled().await;
+    }
+
+    /// Stops what calls functions by itself, then the servers.
+    pub async fn stop(self) {
+        self.background.stop().await;
+        self.stop.send_replace(true);
+        for server in self.servers {
+            let _ = server.await;
+        }
+    }
+}
+
+async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
+    let buckets: Vec<&str> = template.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+    let (engine, secrets, objects) = match &options.data_dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir)?;
+            let engine = Engine::open(&dir.join("table.sqlite"), clock)?;
+            let secrets = Secrets::open(&dir.join("secrets.json"))?;
+            (engine, secrets, Objects::open(&dir.join("objects"), &buckets)?)
+        }
+        None => (Engine::memory(clock)?, Secrets::memory(), Objects::temporary(&buckets)?),
+    };
+    let tables = template
+        .tables
+        .iter()
+        .map(|t| TableDefinition { create: t.create_table.clone(), ttl_attribute: t.ttl_attribute.clone() });
+    for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
+        tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
+    }
+    Ok(LocalAws::new(engine, secrets).with_objects(objects))
+}
+
+/// The Fly emulator. It is there whatever workers run on, so that nothing on this machine ever calls Fly itself.
+async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
+    let (runner, token) = match &options.workers_on {
+        WorkersOn::Local => (None, None),
+        WorkersOn::Fly { runner } => (runner.clone(), Some(seed::fly_token(operator).await?)),
+    };
+    let fly = FakeFly::open(FlyOptions {
+        data_dir: options.data_dir.clone(),
+        time: Arc::new(ClockTime(options.clock.clone())),
+        entropy: operator.entropy.clone(),
+        token,
+        runner,
+        max_page_len: MAX_PAGE_LEN,
+    })?;
+    fly.add_app(seed::FLY_APP, seed::FLY_ORGANIZATION);
+    Ok(fly)
+}
+
+fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {
+    Ok(match &options.data_dir {
+        Some(dir) => Arc::new(CheckpointDir::open(dir.join("streams"))?),
+        None => Arc::new(MemoryCheckpoints::default()),
+    })
+}
+
+/// One port for both: the Bot API has paths of its own, `/bot<token>/…` and `/file/bot<token>/…`, and workers that
+/// outlive a crash find it again where the deployment is.
+fn front(gateway: Router, bot_api: Router) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let path = request.uri().path();
+        let is_bot_api = path.starts_with("/bot") || path.starts_with("/file/bot");
+        let called = if is_bot_api { bot_api.clone() } else { gateway.clone() };
+        called.oneshot(request)
+    })
+}
+
+fn serve(listener: TcpListener, router: Router, stop: &watch::Sender<bool>) -> JoinHandle<()> {
+    let mut stopping = stop.subscribe();
+    tokio::spawn(async move {
+        let stopped = async move {
+            // An error means that the stack was dropped: the end as well.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "a server ended");
+        }
+    })
+}

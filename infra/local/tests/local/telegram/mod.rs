@@ -1,0 +1,7 @@
+//! The Telegram emulator over loopback connections, and our Bot API client against it.
+
+mod bot_api;
+mod client;
+mod push;
+mod restart;
+mod support;

@@ -1,0 +1,244 @@
+//! API Gateway's HTTP API on one machine: exactly the routes of the template, each to its function's router.
+//!
+//! Requests are matched here and not by axum: the functions' routers must see the whole request untouched (axum
+//! adds the outer route's path parameters to the inner one's), an unknown method is a 404 for API Gateway, and its
+//! order of precedence is its own.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::json;
+use tower::ServiceExt;
+
+/// Bytes of a request's body: the quota of HTTP APIs.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Bytes of a file that a published image uploads through a function (`/w/{token}/…`). A deployment takes less than the
+/// quota, for the function is given an event of 6 MB at most; here nothing stands in the way of a real image's files.
+const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long an integration may take: the quota of HTTP APIs.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The method of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteMethod {
+    /// Every method that no other route of the path names.
+    Any,
+    /// This one.
+    One(Method),
+}
+
+/// One route of the HTTP API.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its method.
+    pub method: RouteMethod,
+    /// Its path in API Gateway's syntax: `/v1/agents/{agentKey}`, `/files/{proxy+}`.
+    pub path: String,
+    /// Who answers.
+    pub function: Router,
+}
+
+/// Why routes cannot be served.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// The path is not one that API Gateway accepts.
+    #[error("`{path}` is no path for a route: {reason}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The method is none that HTTP knows.
+    #[error("`{0}` is no method for a route")]
+    Method(String),
+    /// Two routes would get the same requests.
+    #[error("`{0}` is declared twice")]
+    Duplicate(String),
+}
+
+impl FromStr for RouteMethod {
+    type Err = GatewayError;
+
+    /// Reads a method in any case, `ANY` for all.
+    fn from_str(method: &str) -> Result<Self, GatewayError> {
+        const METHODS: [Method; 7] = [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::HEAD,
+            Method::OPTIONS,
+        ];
+        if method.eq_ignore_ascii_case("any") {
+            return Ok(Self::Any);
+        }
+        let known = METHODS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(method));
+        known.map(Self::One).ok_or_else(|| GatewayError::Method(method.to_owned()))
+    }
+}
+
+impl fmt::Display for RouteMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("ANY"),
+            Self::One(method) => method.fmt(f),
+        }
+    }
+}
+
+/// A segment of a route's path. The order is the precedence: the earlier kind wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Literal(String),
+    Variable,
+    /// `{proxy+}`: one or more segments, the last of the route.
+    Greedy,
+}
+
+struct Target {
+    method: RouteMethod,
+    segments: Vec<Segment>,
+    function: Router,
+}
+
+impl Target {
+    fn is_greedy(&self) -> bool {
+        self.segments.last() == Some(&Segment::Greedy)
+    }
+
+    fn matches(&self, method: &Method, path: &[&str]) -> bool {
+        let length_fits =
+            path.len() == self.segments.len() || self.is_greedy() && path.len() > self.segments.len();
+        length_fits
+            && (self.method == RouteMethod::Any || self.method == RouteMethod::One(method.clone()))
+            && self.segments.iter().zip(path).all(|(segment, part)| match segment {
+                Segment::Literal(literal) => literal == part,
+                Segment::Variable | Segment::Greedy => !part.is_empty(),
+            })
+    }
+}
+
+/// Checks the syntax of a route's path.
+pub fn check_path(path: &str) -> Result<(), GatewayError> {
+    segments(path).map(drop)
+}
+
+/// A router with exactly these routes. A request that fits none is answered as API Gateway does it: 404
+/// `{"message":"Not Found"}`, whether the path or only the method is unknown.
+pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
+    let mut seen = BTreeSet::new();
+    let mut targets = Vec::new();
+    for Route { method, path, function } in routes {
+        let segments = segments(&path)?;
+        if !seen.insert((method.to_string(), segments.clone())) {
+            return Err(GatewayError::Duplicate(format!("{method} {path}")));
+        }
+        targets.push(Target { method, segments, function });
+    }
+    // The first that matches wins: a full match before `{proxy+}`, literals before variables, a method before ANY.
+    targets.sort_by_key(|target| {
+        (target.is_greedy(), target.segments.clone(), Reverse(target.method != RouteMethod::Any))
+    });
+    let targets = Arc::new(targets);
+    Ok(Router::new().fallback(move |request: Request| serve(Arc::clone(&targets), request)))
+}
+
+fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
+    let refuse = |reason| GatewayError::Path { path: path.to_owned(), reason };
+    let rest = path.strip_prefix('/').ok_or_else(|| refuse("it must begin with `/`"))?;
+    let parts: Vec<&str> = rest.split('/').collect();
+    let mut parsed = Vec::with_capacity(parts.len());
+    for (place, part) in parts.iter().enumerate() {
+        let variable = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        let segment = match variable {
+            None if part.contains(['{', '}']) => return Err(refuse("a variable must be a whole segment")),
+            None if part.is_empty() && parts.len() > 1 => return Err(refuse("it has an empty segment")),
+            None => Segment::Literal((*part).to_owned()),
+            Some(name) => {
+                let (name, greedy) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
+                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+                    return Err(refuse("a variable's name is made of letters, digits, `.`, `_` and `-`"));
+                }
+                if greedy && place + 1 < parts.len() {
+                    return Err(refuse("`{name+}` must be the last segment"));
+                }
+                if greedy { Segment::Greedy } else { Segment::Variable }
+            }
+        };
+        parsed.push(segment);
+    }
+    Ok(parsed)
+}
+
+async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
+    let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+    let target = targets.iter().find(|target| target.matches(request.method(), &path));
+    let Some(function) = target.map(|target| target.function.clone()) else {
+        return message(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let body_bytes_max = if path.first() == Some(&"w") { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX };
+    match whole(request, body_bytes_max).await {
+        Ok(request) => call(function, request).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// The request with its whole body, which API Gateway has too before it calls a function.
+async fn whole(request: Request, body_bytes_max: usize) -> Result<Request, Response> {
+    let too_large = || message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    let (parts, body) = request.into_parts();
+    let declared =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > body_bytes_max as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, body_bytes_max).collect().await {
+        Ok(body) => Ok(Request::from_parts(parts, Body::from(body.to_bytes()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(message(StatusCode::BAD_REQUEST, "Bad Request")),
+    }
+}
+
+/// Calls the function in a task of its own: a panic is a 500, and a client that goes away does not stop it half-way,
+/// as neither does on Lambda.
+async fn call(function: Router, request: Request) -> Response {
+    let invocation = tokio::spawn(async move {
+        let Ok(response) = function.oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok::<(_, Bytes), axum::Error>((parts, body))
+    });
+    match tokio::time::timeout(INTEGRATION_TIMEOUT, invocation).await {
+        Ok(Ok(Ok((parts, body)))) => Response::from_parts(parts, Body::from(body)),
+        Ok(Ok(Err(error))) => {
+            tracing::error!(%error, "a function's answer broke off");
+            message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a function panicked");
+            message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+        Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+    }
+}
+
+fn message(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "message": text }))).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! EventBridge schedules by the virtual clock: a minute that was skipped with `dev clock` fires what the minute
+//! would have fired.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use af_domain::time::{Millis, Timestamp};
+use af_runtime::clock::Clock;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::invoke::EventFunction;
+use af_runtime::virtual_clock::VirtualClock;
+
+/// The longest real sleep between two looks at the clock. A machine that was suspended comes back with its clock
+/// ahead while its timers stood still.
+const MAX_SLEEP: Duration = Duration::from_secs(30);
+
+/// A schedule as the template declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleDef {
+    /// The rule's name.
+    pub name: String,
+    /// The logical id of the function that it fires.
+    pub function: String,
+    /// The time between two firings.
+    pub every: Millis,
+    /// A schedule that is not enabled never fires.
+    pub enabled: bool,
+    /// The payload; `None` means EventBridge's own event.
+    pub input: Option<Value>,
+}
+
+/// A schedule that is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Firing {
+    /// The rule's name.
+    pub schedule: String,
+    /// The logical id of the function to call.
+    pub function: String,
+    /// What to call it with.
+    pub payload: Value,
+}
+
+/// When each schedule fires next.
+#[derive(Clone, Debug)]
+pub struct Schedules(Vec<Entry>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    def: ScheduleDef,
+    next: Timestamp,
+}
+
+impl Schedules {
+    /// Schedules that begin at `start`: the first firing comes one period later, as EventBridge does it.
+    pub fn new(schedules: Vec<ScheduleDef>, start: Timestamp) -> Self {
+        let enabled = schedules.into_iter().filter(|def| def.enabled);
+        Self(enabled.map(|def| Entry { next: start + period(&def), def }).collect())
+    }
+
+    /// What is due at `now`. A schedule whose period passed several times fires once, and goes on in its rhythm.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Firing> {
+        let due = self.0.iter_mut().filter(|entry| entry.next <= now);
+        due.map(|entry| {
+            let every = period(&entry.def).as_millis();
+            let slots_passed = now.since(entry.next).as_millis() / every;
+            let slot = entry.next + Millis::new(slots_passed * every);
+            entry.next = slot + Millis::new(every);
+            let payload = entry.def.input.clone().unwrap_or_else(|| scheduled_event(&entry.def.name, slot));
+            Firing { schedule: entry.def.name.clone(), function: entry.def.function.clone(), payload }
+        })
+        .collect()
+    }
+
+    /// When something is due next; `None` when nothing ever is.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.0.iter().map(|entry| entry.next).min()
+    }
+}
+
+/// A schedule without a period would fire without end.
+fn period(def: &ScheduleDef) -> Millis {
+    def.every.max(Millis::new(1))
+}
+
+/// The event that EventBridge sends when a rule declares no input. Its id depends on the rule and the slot only, so
+/// that the same firing is the same event.
+fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
+    let digest = HEXLOWER.encode(&Sha256::digest(format!("{rule}@{slot}")));
+    let id = [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-");
+    let secs = i64::try_from(slot.as_secs()).unwrap_or(i64::MAX);
+    // Fails only for years that no four digits can show; the functions then get the epoch's raw seconds.
+    let time = DateTime::from_secs(secs).fmt(Format::DateTime).unwrap_or_else(|_| secs.to_string());
+    json!({
+        "version": "0",
+        "id": id,
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": time,
+        "region": "local",
+        "resources": [format!("arn:aws:events:local:000000000000:rule/{rule}")],
+        "detail": {},
+    })
+}
+
+/// Why schedules cannot run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The schedule fires a function that was not handed over.
+    #[error("the schedule `{schedule}` fires `{function}`, which does not take events")]
+    UnknownFunction {
+        /// The rule's name.
+        schedule: String,
+        /// The function's logical id.
+        function: String,
+    },
+}
+
+/// Fires schedules as the clock goes and jumps. Dropping it stops it where it stands.
+pub struct ScheduleRunner {
+    task: JoinSet<()>,
+    asks: watch::Sender<u64>,
+    answered: watch::Receiver<u64>,
+    stop: watch::Sender<bool>,
+}
+
+impl ScheduleRunner {
+    /// Starts firing `schedules` by `clock`, each to its function among `functions`. Must be called within a Tokio
+    /// runtime.
+    ///
+    /// An invocation that fails is logged and not repeated: the next period fires again.
+    pub fn start(
+        schedules: Schedules,
+        clock: VirtualClock,
+        functions: Vec<EventFunction>,
+    ) -> Result<Self, ScheduleError> {
+        let functions: BTreeMap<String, EventFunction> =
+            functions.into_iter().map(|function| (function.name().to_owned(), function)).collect();
+        if let Some(entry) = schedules.0.iter().find(|entry| !functions.contains_key(&entry.def.function)) {
+            let ScheduleDef { name, function, .. } = entry.def.clone();
+            return Err(ScheduleError::UnknownFunction { schedule: name, function });
+        }
+        let (asks, asked) = watch::channel(0);
+        let (answers, answered) = watch::channel(0);
+        let (stop, stopping) = watch::channel(false);
+        let mut task = JoinSet::new();
+        task.spawn(run(schedules, clock, functions, asked, answers, stopping));
+        Ok(Self { task, asks, answered, stop })
+    }
+
+    /// Resolves when everything that was due by the clock at this call has been fired and its functions are done.
+    pub async fn settled(&self) {
+        let mut ask = 0;
+        self.asks.send_modify(|asks| {
+            *asks += 1;
+            ask = *asks;
+        });
+        // An error means that the runner has ended: nothing more will fire.
+        let _ = self.answered.clone().wait_for(|answered| *answered >= ask).await;
+    }
+
+    /// Stops; invocations under way are waited for (at most their timeout).
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.task.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the schedules ended by themselves");
+            }
+        }
+    }
+}
+
+async fn run(
+    mut schedules: Schedules,
+    clock: VirtualClock,
+    functions: BTreeMap<String, EventFunction>,
+    mut asks: watch::Receiver<u64>,
+    answers: watch::Sender<u64>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while !*stop.borrow_and_update() {
+        // Taken before the clock is read: a move from here on ends the sleep below.
+        let moved = clock.moved();
+        let ask = *asks.borrow_and_update();
+        let firings = schedules.due(clock.now());
+        futures::future::join_all(firings.into_iter().map(|firing| fire(firing, &functions))).await;
+        answers.send_replace(ask);
+
+        let sleep = schedules.next().map_or(MAX_SLEEP, |next| {
+            Duration::from_millis(next.since(clock.now()).as_millis()).min(MAX_SLEEP)
+        });
+        tokio::select! {
+            () = moved => {}
+            () = tokio::time::sleep(sleep) => {}
+            asked = asks.changed() => if asked.is_err() { return },
+            stopped = stop.changed() => if stopped.is_err() { return },
+        }
+    }
+}
+
+async fn fire(firing: Firing, functions: &BTreeMap<String, EventFunction>) {
+    let Firing { schedule, function: name, payload } = firing;
+    let Some(function) = functions.get(&name) else {
+        return;
+    };
+    if let Err(error) = function.invoke(payload).await {
+        tracing::error!(schedule, function = name, %error, "a scheduled invocation failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const MINUTE: Millis = Millis::from_secs(60);
+    /// 2026-03-01T12:00:00Z.
+    const START: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+    fn every(name: &str, every: Millis) -> ScheduleDef {
+        ScheduleDef {
+            name: name.to_owned(),
+            function: "Reconcile".to_owned(),
+            every,
+            enabled: true,
+            input: None,
+        }
+    }
+
+    fn names(firings: &[Firing]) -> Vec<&str> {
+        firings.iter().map(|firing| firing.schedule.as_str()).collect()
+    }
+
+    #[test]
+    fn a_schedule_fires_once_each_period_from_one_period_after_the_start() {
+        let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        assert_eq!(schedules.next(), Some(START + MINUTE));
+        assert!(schedules.due(START).is_empty());
+        assert!(schedules.due(START + Millis::new(59_999)).is_empty());
+        assert_eq!(names(&schedules.due(START + MINUTE)), ["tick"]);
+        assert!(schedules.due(START + MINUTE).is_empty());
+        assert_eq!(names(&schedules.due(START + Millis::from_secs(120))), ["tick"]);
+    }
+
+    #[test]
+    fn a_jump_of_many_periods_fires_once_and_keeps_the_rhythm() {
+        let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let firings = schedules.due(START + Millis::from_secs(30 * 60 + 20));
+        assert_eq!(firings.len(), 1);
+        assert_eq!(firings[0].payload["time"], "2026-03-01T12:30:00Z", "the last slot that passed");
+        assert_eq!(schedules.next(), Some(START + Millis::from_secs(31 * 60)));
+    }
+
+    #[test]
+    fn each_schedule_has_its_own_period_and_a_disabled_one_never_fires() {
+        let hourly = every("hourly", Millis::from_secs(3_600));
+        let off = ScheduleDef { enabled: false, ..every("off", Millis::new(1)) };
+        let mut schedules = Schedules::new(vec![every("tick", MINUTE), hourly, off], START);
+        assert_eq!(names(&schedules.due(START + MINUTE)), ["tick"]);
+        assert_eq!(names(&schedules.due(START + Millis::from_secs(3_600))), ["tick", "hourly"]);
+        let nothing = ScheduleDef { enabled: false, ..every("off", MINUTE) };
+        assert_eq!(Schedules::new(vec![nothing], START).next(), None);
+    }
+
+    #[test]
+    fn the_payload_is_eventbridges_event_or_the_declared_input() {
+        let input = ScheduleDef { input: Some(json!({"page": 1})), ..every("input", MINUTE) };
+        let mut schedules = Schedules::new(vec![every("tick", MINUTE), input], START);
+        let firings = schedules.due(START + MINUTE);
+        assert_eq!(firings[1].payload, json!({"page": 1}));
+        let event = &firings[0].payload;
+        assert_eq!(event["detail-type"], "Scheduled Event");
+        assert_eq!(event["source"], "aws.events");
+        assert_eq!(event["time"], "2026-03-01T12:01:00Z");
+        assert_eq!(event["resources"], json!(["arn:aws:events:local:000000000000:rule/tick"]));
+        let id = event["id"].as_str().unwrap();
+        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        let next = schedules.due(START + Millis::from_secs(120));
+        assert_ne!(next[0].payload["id"], event["id"]);
+    }
+
+    fn counted() -> (EventFunction, mpsc::UnboundedReceiver<Value>) {
+        let (calls, called) = mpsc::unbounded_channel();
+        let function = EventFunction::new("Reconcile", MINUTE, move |event: Value| {
+            calls.send(event).unwrap();
+            async { anyhow::Ok(Value::Null) }
+        });
+        (function, called)
+    }
+
+    #[tokio::test]
+    async fn a_moved_clock_fires_what_became_due() {
+        let clock = VirtualClock::frozen_at(START);
+        let (function, mut called) = counted();
+        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let runner = ScheduleRunner::start(schedules, clock.clone(), vec![function]).unwrap();
+        runner.settled().await;
+        assert!(called.try_recv().is_err());
+        clock.advance(Millis::from_secs(61));
+        assert_eq!(called.recv().await.unwrap()["time"], "2026-03-01T12:01:00Z");
+        clock.advance(Millis::from_secs(1_800));
+        runner.settled().await;
+        assert_eq!(called.try_recv().unwrap()["time"], "2026-03-01T12:31:00Z");
+        assert!(called.try_recv().is_err());
+        runner.stop().await;
+    }
+
+    #[tokio::test]
+    async fn settling_waits_for_the_function_and_a_failure_stops_nothing() {
+        let clock = VirtualClock::frozen_at(START);
+        let (calls, mut called) = mpsc::unbounded_channel();
+        let function = EventFunction::new("Reconcile", MINUTE, move |_| {
+            let calls = calls.clone();
+            async move {
+                tokio::task::yield_now().await;
+                calls.send(())?;
+                Err::<Value, _>(anyhow::anyhow!("not today"))
+            }
+        });
+        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let runner = ScheduleRunner::start(schedules, clock.clone(), vec![function]).unwrap();
+        for _ in 0..3 {
+            clock.advance(MINUTE);
+            runner.settled().await;
+            assert!(called.try_recv().is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_schedule_of_an_unknown_function_is_refused() {
+        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let refused = ScheduleRunner::start(schedules, VirtualClock::frozen_at(START), vec![]).err();
+        let expected =
+            ScheduleError::UnknownFunction { schedule: "tick".into(), function: "Reconcile".into() };
+        assert_eq!(refused, Some(expected));
+    }
+}

@@ -1,0 +1,36 @@
+//! How far a mapping has come.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::checkpoint::Checkpoints;
+use super::sequence_number;
+use super::trim::Trims;
+
+/// How far a mapping has come: everything through `passed` was delivered, given up, or not wanted.
+pub(super) struct Position {
+    pub(super) mapping: String,
+    pub(super) table: String,
+    pub(super) passed: Option<String>,
+    pub(super) checkpoints: Arc<dyn Checkpoints>,
+    pub(super) trims: Arc<Trims>,
+}
+
+impl Position {
+    /// Moves behind `last`, the last of `records` records that are done.
+    pub(super) fn pass(&mut self, last: Option<&Value>, records: usize) {
+        if let Some(sequence) = last.and_then(sequence_number) {
+            self.pass_through(sequence.to_owned(), records);
+        }
+    }
+
+    pub(super) fn pass_through(&mut self, sequence: String, records: usize) {
+        if let Err(error) = self.checkpoints.save(&self.mapping, &sequence) {
+            // Delivery goes on: after a restart these records would come again, which every function must bear.
+            tracing::warn!(mapping = self.mapping, %error, "the checkpoint was not saved");
+        }
+        self.trims.passed(&self.table, &self.mapping, &sequence, records);
+        self.passed = Some(sequence);
+    }
+}

@@ -1,0 +1,193 @@
+//! The task of one mapping: it reads the stream, queues what the function wants, and delivers it in batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::batch::Queue;
+use super::delivery::{Delivered, deliver};
+use super::mapping::Mapping;
+use super::position::Position;
+use super::{StreamSource, sequence_number};
+
+/// Records of one read. Enough to go through a backlog quickly, few enough to keep in memory at any record size.
+const MAX_READ_RECORDS: usize = 500;
+/// How long a mapping lets writes gather after the first one, so that a burst is one read and not hundreds.
+/// Lambda itself looks four times a second.
+const GATHER: Duration = Duration::from_millis(10);
+/// The wait after the source could not be read.
+const READ_RETRY: Duration = Duration::from_secs(1);
+
+/// What the pump and a mapping's task tell each other.
+pub(super) struct Signals {
+    /// Counts the calls of `Pump::settled`.
+    pub(super) asks: watch::Receiver<u64>,
+    /// The last of those calls for which everything has been delivered.
+    pub(super) answered: watch::Sender<u64>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// The task of one mapping.
+pub(super) struct Task {
+    mapping: Mapping,
+    source: Arc<dyn StreamSource>,
+    writes: watch::Receiver<u64>,
+    position: Position,
+    signals: Signals,
+    queue: Queue,
+    /// Everything through here was read and is queued, passed, or not wanted.
+    read_through: Option<String>,
+    /// Records read and not wanted since the position last moved.
+    unwanted: usize,
+    window_ends: Instant,
+    /// A call of `Pump::settled` and the last record that was there when it was noticed.
+    goal: Option<(u64, Option<String>)>,
+}
+
+impl Task {
+    pub(super) fn new(
+        mapping: Mapping,
+        source: Arc<dyn StreamSource>,
+        position: Position,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            writes: source.writes(),
+            read_through: position.passed.clone(),
+            mapping,
+            source,
+            position,
+            signals,
+            queue: Queue::default(),
+            unwanted: 0,
+            window_ends: Instant::now(),
+            goal: None,
+        }
+    }
+
+    /// Delivers until the pump stops.
+    pub(super) async fn run(mut self) {
+        while !*self.signals.stop.borrow() {
+            // Marked as seen before the read: what is written or asked from here on wakes the task again.
+            let ask = *self.signals.asks.borrow_and_update();
+            self.writes.borrow_and_update();
+            let caught_up = match self.read() {
+                Ok(caught_up) => caught_up,
+                Err(error) => {
+                    tracing::error!(
+                        mapping = self.mapping.id,
+                        error = format!("{error:#}"),
+                        "cannot read a stream"
+                    );
+                    self.wait_for_a_retry().await;
+                    continue;
+                }
+            };
+            if caught_up && self.goal.is_none() && ask > *self.signals.answered.borrow() {
+                self.goal = Some((ask, self.read_through.clone()));
+            }
+            let full = self.queue.is_full(self.mapping.batch_size);
+            let hurry = self.goal.is_some() || Instant::now() >= self.window_ends;
+            if (full || (caught_up && hurry && !self.queue.is_empty()))
+                && self.deliver().await == Delivered::Stopped
+            {
+                return;
+            }
+            self.pass_unwanted();
+            self.answer();
+            if caught_up && !full {
+                self.wait().await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Reads one page, unless a batch is complete already. Answers whether there was nothing more to read.
+    fn read(&mut self) -> anyhow::Result<bool> {
+        if self.queue.is_full(self.mapping.batch_size) {
+            return Ok(false);
+        }
+        let page =
+            self.source.records(&self.mapping.table, self.read_through.as_deref(), MAX_READ_RECORDS)?;
+        let caught_up = page.len() < MAX_READ_RECORDS;
+        for record in page {
+            let sequence = sequence_number(&record).context("a stream record without a sequence number")?;
+            self.read_through = Some(sequence.to_owned());
+            if !self.mapping.wants(&record) {
+                self.unwanted += 1;
+                continue;
+            }
+            if self.queue.is_empty() {
+                self.open_window();
+            }
+            self.queue.push(record);
+        }
+        Ok(caught_up)
+    }
+
+    fn open_window(&mut self) {
+        self.window_ends = Instant::now() + Duration::from_millis(self.mapping.window.as_millis());
+    }
+
+    async fn deliver(&mut self) -> Delivered {
+        let batch = self.queue.take(self.mapping.batch_size);
+        let delivered = deliver(&self.mapping, batch, &mut self.position, &mut self.signals.stop).await;
+        // As on Lambda, the next window begins when the invocation is over.
+        self.open_window();
+        delivered
+    }
+
+    /// With nothing queued, everything that was read is done.
+    fn pass_unwanted(&mut self) {
+        if self.queue.is_empty()
+            && let Some(through) = &self.read_through
+            && self.position.passed.as_ref() != Some(through)
+        {
+            self.position.pass_through(through.clone(), self.unwanted);
+            self.unwanted = 0;
+        }
+    }
+
+    fn answer(&mut self) {
+        if let Some((ask, through)) = &self.goal
+            && self.position.passed >= *through
+        {
+            self.signals.answered.send_replace(*ask);
+            self.goal = None;
+        }
+    }
+
+    /// Until there may be something to do: a write, the end of the window, a question, the stop.
+    async fn wait(&mut self) {
+        let window_open = !self.queue.is_empty();
+        let Signals { asks, stop, .. } = &mut self.signals;
+        tokio::select! {
+            () = changed(stop) => {}
+            () = changed(asks) => {}
+            () = tokio::time::sleep_until(self.window_ends), if window_open => {}
+            () = changed(&mut self.writes) => tokio::select! {
+                () = changed(stop) => {}
+                () = changed(asks) => {}
+                () = tokio::time::sleep(GATHER) => {}
+            },
+        }
+    }
+
+    async fn wait_for_a_retry(&mut self) {
+        tokio::select! {
+            () = changed(&mut self.signals.stop) => {}
+            () = tokio::time::sleep(READ_RETRY) => {}
+        }
+    }
+}
+
+/// Resolves at the next change; never when the sender is gone.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

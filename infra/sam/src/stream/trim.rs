@@ -1,0 +1,83 @@
+//! Trims the records that every mapping of a table has passed: a stream that is never trimmed grows without a limit.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::StreamSource;
+
+/// Records passed (by any mapping of the table) between two trims: a trim is a write to the engine's file, and
+/// keeping a few hundred records costs nothing.
+const TRIM_EVERY_RECORDS: usize = 256;
+
+pub(super) struct Trims {
+    source: Arc<dyn StreamSource>,
+    tables: Mutex<BTreeMap<String, TableTrim>>,
+}
+
+#[derive(Default)]
+struct TableTrim {
+    /// Per mapping, through which record it has come.
+    passed: BTreeMap<String, Option<String>>,
+    trimmed: Option<String>,
+    records_since: usize,
+}
+
+impl TableTrim {
+    /// Through where the table may be trimmed, when that is news.
+    fn due(&mut self) -> Option<String> {
+        // `None` sorts first: one mapping that has passed nothing holds everything back.
+        let through = self.passed.values().min().cloned().flatten();
+        if through <= self.trimmed {
+            return None;
+        }
+        self.records_since = 0;
+        self.trimmed = through;
+        self.trimmed.clone()
+    }
+}
+
+impl Trims {
+    /// Trims for mappings given as (table, mapping id, where it was).
+    pub(super) fn new<'a>(
+        source: Arc<dyn StreamSource>,
+        mappings: impl Iterator<Item = (&'a str, &'a str, Option<String>)>,
+    ) -> Self {
+        let mut tables: BTreeMap<String, TableTrim> = BTreeMap::new();
+        for (table, mapping, passed) in mappings {
+            tables.entry(table.to_owned()).or_default().passed.insert(mapping.to_owned(), passed);
+        }
+        Self { source, tables: Mutex::new(tables) }
+    }
+
+    /// `mapping` has passed everything through `sequence`, `records` more than before.
+    pub(super) fn passed(&self, table: &str, mapping: &str, sequence: &str, records: usize) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = tables.get_mut(table) else {
+            return;
+        };
+        entry.passed.insert(mapping.to_owned(), Some(sequence.to_owned()));
+        entry.records_since += records;
+        if entry.records_since >= TRIM_EVERY_RECORDS
+            && let Some(through) = entry.due()
+        {
+            self.trim(table, &through);
+        }
+    }
+
+    /// Trims whatever is left: the pump stops.
+    pub(super) fn finish(&self) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        for (table, entry) in tables.iter_mut() {
+            if let Some(through) = entry.due() {
+                self.trim(table, &through);
+            }
+        }
+    }
+
+    fn trim(&self, table: &str, through: &str) {
+        if let Err(error) = self.source.trim(table, through) {
+            // The next trim goes further and takes these records along.
+            tracing::warn!(table, through, error = format!("{error:#}"), "stream records were not trimmed");
+        }
+    }
+}

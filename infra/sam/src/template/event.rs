@@ -1,0 +1,189 @@
+//! The events of a function: schedules and table streams.
+
+use af_domain::time::Millis;
+use serde_json::Value;
+
+use super::EventDef;
+use super::error::{Place, Problem, TemplateError};
+use super::property::Properties;
+use super::scope::{Resource, Scope, stream_arn};
+use crate::stream::filter::Pattern;
+
+/// Lambda's batch size of a DynamoDB mapping that declares none, and the largest (AWS::Lambda::EventSourceMapping).
+const BATCH_SIZE_DEFAULT: u64 = 100;
+const BATCH_SIZE_MAX: u64 = 10_000;
+/// Lambda's longest batching window.
+const WINDOW_MAX_SECS: u64 = 300;
+/// Lambda's highest number of retries.
+const RETRIES_MAX: u64 = 10_000;
+
+/// Reads one event. `None` is a stream mapping that is disabled: it delivers nothing.
+pub(super) fn event<'t>(
+    scope: &'t Scope<'t>,
+    resource: &Resource<'t>,
+    name: &str,
+    body: &Properties<'t>,
+) -> Result<Option<EventDef>, TemplateError> {
+    let kind = body.text("Type")?;
+    let kind = body.required("Type", kind)?;
+    let properties = body.mapping("Properties")?;
+    let properties = body.required("Properties", properties)?;
+    match kind.as_str() {
+        "Schedule" | "ScheduleV2" => {
+            // SAM names a rule without a name after the function and the event.
+            schedule(&properties, format!("{}{name}", resource.logical_id)).map(Some)
+        }
+        "DynamoDB" => stream(scope, name, &properties),
+        _ => Err(body.at("Type").problem(Problem::UnsupportedEvent(kind))),
+    }
+}
+
+fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDef, TemplateError> {
+    // SAM calls it Schedule for EventBridge rules and ScheduleExpression for the scheduler.
+    let property = if properties.names().any(|name| name == "ScheduleExpression") {
+        "ScheduleExpression"
+    } else {
+        "Schedule"
+    };
+    let expression = properties.text(property)?;
+    let expression = properties.required(property, expression)?;
+    let every = rate(&expression)
+        .ok_or_else(|| properties.at(property).problem(Problem::UnsupportedSchedule(expression)))?;
+    let enabled = match (properties.flag("Enabled")?, properties.text("State")?.as_deref()) {
+        (Some(enabled), _) => enabled,
+        (None, None | Some("ENABLED")) => true,
+        (None, Some("DISABLED")) => false,
+        (None, Some(other)) => {
+            return Err(properties.at("State").expected("ENABLED or DISABLED", &Value::from(other)));
+        }
+    };
+    let input = properties.text("Input")?;
+    let input = input.map(|input| json(&input, &properties.at("Input"))).transpose()?;
+    let name = properties.text("Name")?.unwrap_or(default_name);
+    Ok(EventDef::Schedule { name, every, enabled, input })
+}
+
+/// `rate(5 minutes)`. As EventBridge has it, one is singular and more are plural.
+fn rate(expression: &str) -> Option<Millis> {
+    let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let number: u64 = number.parse().ok()?;
+    let unit = if number == 1 { unit } else { unit.strip_suffix('s')? };
+    let secs = match unit {
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        _ => return None,
+    };
+    let length = number.checked_mul(secs * 1_000).filter(|length| *length > 0)?;
+    Some(Millis::new(length))
+}
+
+fn stream<'t>(
+    scope: &'t Scope<'t>,
+    name: &str,
+    properties: &Properties<'t>,
+) -> Result<Option<EventDef>, TemplateError> {
+    if properties.flag("Enabled")? == Some(false) {
+        return Ok(None);
+    }
+    let position = properties.text("StartingPosition")?;
+    let position = properties.required("StartingPosition", position)?;
+    // Both begin at the oldest record here: a table on one machine is made together with its mappings.
+    if !matches!(position.as_str(), "TRIM_HORIZON" | "LATEST") {
+        let found = Value::String(position);
+        return Err(properties.at("StartingPosition").expected("TRIM_HORIZON or LATEST", &found));
+    }
+    if properties.value("TumblingWindowInSeconds")?.is_some() {
+        let unsupported = Problem::UnsupportedEvent("DynamoDB with a tumbling window".to_owned());
+        return Err(properties.at("TumblingWindowInSeconds").problem(unsupported));
+    }
+    let window = properties.integer("MaximumBatchingWindowInSeconds", 0..=WINDOW_MAX_SECS)?;
+    let batch_size = properties.integer("BatchSize", 1..=BATCH_SIZE_MAX)?.unwrap_or(BATCH_SIZE_DEFAULT);
+    Ok(Some(EventDef::Stream {
+        name: name.to_owned(),
+        table: table_of(scope, properties)?,
+        batch_size: usize::try_from(batch_size).unwrap_or(usize::MAX),
+        window: Millis::from_secs(window.unwrap_or_default()),
+        filters: filters(properties)?,
+        retries_max: retries_max(properties)?,
+        bisect: properties.flag("BisectBatchOnFunctionError")?.unwrap_or(false),
+        report_batch_item_failures: reports_failures(properties)?,
+    }))
+}
+
+/// The logical id of the table whose stream is named.
+fn table_of<'t>(scope: &'t Scope<'t>, properties: &Properties<'t>) -> Result<String, TemplateError> {
+    let arn = properties.text("Stream")?;
+    let arn = properties.required("Stream", arn)?;
+    for table in scope.resources()?.iter().filter(|resource| resource.kind == "AWS::DynamoDB::Table") {
+        if stream_arn(&scope.name_of(table, &table.place(), 0)?) == arn {
+            return Ok(table.logical_id.to_owned());
+        }
+    }
+    Err(properties.at("Stream").problem(Problem::UnknownStream(arn)))
+}
+
+fn filters(properties: &Properties<'_>) -> Result<Vec<Value>, TemplateError> {
+    let Some(criteria) = properties.mapping("FilterCriteria")? else {
+        return Ok(Vec::new());
+    };
+    let mut patterns = Vec::new();
+    for filter in criteria.mappings("Filters")?.unwrap_or_default() {
+        let pattern = filter.text("Pattern")?;
+        let pattern = filter.required("Pattern", pattern)?;
+        let pattern = json(&pattern, &filter.at("Pattern"))?;
+        Pattern::compile(&pattern)
+            .map_err(|refused| filter.at("Pattern").problem(Problem::Pattern(refused)))?;
+        patterns.push(pattern);
+    }
+    Ok(patterns)
+}
+
+/// `-1` is Lambda's way to write that there is no limit.
+fn retries_max(properties: &Properties<'_>) -> Result<Option<u32>, TemplateError> {
+    const PROPERTY: &str = "MaximumRetryAttempts";
+    if properties.text(PROPERTY)?.as_deref() == Some("-1") {
+        return Ok(None);
+    }
+    let retries = properties.integer(PROPERTY, 0..=RETRIES_MAX)?;
+    Ok(retries.and_then(|retries| u32::try_from(retries).ok()))
+}
+
+fn reports_failures(properties: &Properties<'_>) -> Result<bool, TemplateError> {
+    let types = properties.list("FunctionResponseTypes")?.unwrap_or_default();
+    match types.iter().find(|kind| *kind != "ReportBatchItemFailures") {
+        Some(other) => Err(properties.at("FunctionResponseTypes").expected("ReportBatchItemFailures", other)),
+        None => Ok(!types.is_empty()),
+    }
+}
+
+fn json(text: &str, at: &Place) -> Result<Value, TemplateError> {
+    serde_json::from_str(text).map_err(|error| at.problem(Problem::Json(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_eventbridge_reads_them() {
+        assert_eq!(rate("rate(1 minute)"), Some(Millis::from_secs(60)));
+        assert_eq!(rate("rate(5 minutes)"), Some(Millis::from_secs(300)));
+        assert_eq!(rate("rate(1 hour)"), Some(Millis::from_secs(3_600)));
+        assert_eq!(rate("rate(2 days)"), Some(Millis::from_days(2)));
+        for refused in [
+            "rate(1 minutes)",
+            "rate(5 minute)",
+            "rate(0 minutes)",
+            "rate(1 second)",
+            "rate(-1 minutes)",
+            "rate(5minutes)",
+            "rate 5 minutes",
+            "rate(99999999999999999999 days)",
+            "rate(18446744073709551 days)",
+            "cron(0 12 * * ? *)",
+        ] {
+            assert_eq!(rate(refused), None, "{refused}");
+        }
+    }
+}

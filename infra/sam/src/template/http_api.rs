@@ -1,0 +1,107 @@
+//! `AWS::Serverless::HttpApi`: its routes, each with the function that it calls.
+//!
+//! The routes are the operations of `DefinitionBody`, an OpenAPI document. As on AWS, an operation refers to an
+//! integration of the document, and the URI of the integration names the function.
+
+use std::collections::BTreeMap;
+
+use super::EventDef;
+use super::error::{Problem, TemplateError};
+use super::property::Properties;
+use super::scope::{Resource, Scope, invocation_uri};
+use crate::gateway::{GatewayError, RouteMethod, check_path};
+
+/// The key of an operation that answers every method.
+const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
+/// The key of the integration in an operation, and of all integrations in the components.
+const INTEGRATION: &str = "x-amazon-apigateway-integration";
+const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
+/// The only type of integration that runs here: the function gets the whole request.
+const LAMBDA_PROXY: &str = "aws_proxy";
+
+/// A route and the logical id of its function.
+pub(super) struct FunctionRoute {
+    pub(super) function: String,
+    pub(super) route: EventDef,
+}
+
+pub(super) fn routes<'t>(
+    scope: &'t Scope<'t>,
+    resource: &Resource<'t>,
+) -> Result<Vec<FunctionRoute>, TemplateError> {
+    let properties = Properties::of(scope, resource, "Properties")?;
+    let body = part(&properties, "DefinitionBody")?;
+    let functions = functions_by_reference(scope, &body)?;
+    let paths = part(&body, "paths")?;
+    let mut routes = Vec::new();
+    for path in paths.names() {
+        let refuse = |problem| paths.at(path).problem(Problem::Route(problem));
+        check_path(path).map_err(refuse)?;
+        let operations = part(&paths, path)?;
+        for key in operations.names() {
+            let method = method(key).map_err(refuse)?;
+            let integration = part(&part(&operations, key)?, INTEGRATION)?;
+            let reference = integration.text("$ref")?;
+            let reference = integration.required("$ref", reference)?;
+            let Some(function) = functions.get(&reference) else {
+                return Err(integration.at("$ref").problem(Problem::UnknownReference(reference)));
+            };
+            let route = EventDef::HttpApi { method, path: path.to_owned() };
+            routes.push(FunctionRoute { function: function.clone(), route });
+        }
+    }
+    Ok(routes)
+}
+
+/// The function of each integration, by the reference that operations use.
+fn functions_by_reference<'t>(
+    scope: &'t Scope<'t>,
+    body: &Properties<'t>,
+) -> Result<BTreeMap<String, String>, TemplateError> {
+    let mut functions = BTreeMap::new();
+    if let Some(components) = body.mapping("components")?
+        && let Some(integrations) = components.mapping(INTEGRATIONS)?
+    {
+        for name in integrations.names() {
+            let function = function_of(scope, &part(&integrations, name)?)?;
+            functions.insert(format!("#/components/{INTEGRATIONS}/{name}"), function);
+        }
+    }
+    Ok(functions)
+}
+
+/// The logical id of the function that an integration calls.
+fn function_of<'t>(scope: &'t Scope<'t>, integration: &Properties<'t>) -> Result<String, TemplateError> {
+    let kind = integration.text("type")?;
+    let kind = integration.required("type", kind)?;
+    if kind != LAMBDA_PROXY {
+        return Err(integration.at("type").expected(LAMBDA_PROXY, &kind.into()));
+    }
+    let uri = integration.text("uri")?;
+    let uri = integration.required("uri", uri)?;
+    let at = integration.at("uri");
+    for function in scope.resources()?.iter().filter(|resource| resource.kind == "AWS::Serverless::Function")
+    {
+        if invocation_uri(&scope.attribute(function.logical_id, "Arn", &at, 0)?) == uri {
+            return Ok(function.logical_id.to_owned());
+        }
+    }
+    Err(at.problem(Problem::UnknownFunction(uri)))
+}
+
+/// OpenAPI writes a method in lower case.
+fn method(key: &str) -> Result<RouteMethod, GatewayError> {
+    match key.parse() {
+        _ if key == ANY_METHOD => Ok(RouteMethod::Any),
+        Ok(RouteMethod::One(method)) if method.as_str().to_ascii_lowercase() == key => {
+            Ok(RouteMethod::One(method))
+        }
+        _ => Err(GatewayError::Method(key.to_owned())),
+    }
+}
+
+/// The mapping `name`, which is required.
+fn part<'t>(properties: &Properties<'t>, name: &str) -> Result<Properties<'t>, TemplateError> {
+    let part = properties.mapping(name)?;
+    properties.required(name, part)
+}

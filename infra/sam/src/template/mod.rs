@@ -1,0 +1,189 @@
+//! `infra/template.yaml` as a value: the tables, buckets and functions with their events that it declares, with
+//! every parameter, condition and intrinsic function in them resolved.
+//!
+//! This is what runs on one machine, so what is not in the template does not exist here either. Only the properties
+//! below are interpreted; policies, alarms, dashboards and the like are not even evaluated. What would run on AWS
+//! and cannot run here, and what cannot be understood in an interpreted place, is an error that names the place.
+//!
+//! | resource | interpreted |
+//! |---|---|
+//! | `AWS::DynamoDB::Table` | name, keys, indexes, billing, stream, time to live |
+//! | `AWS::S3::Bucket` | name |
+//! | `AWS::Serverless::Function` | binary, environment and timeout (own and of `Globals`), events |
+//! | events | `Schedule`, `ScheduleV2`, `DynamoDB` |
+//! | `AWS::Serverless::HttpApi` | the paths and integrations of `DefinitionBody` |
+
+use std::collections::BTreeMap;
+
+use af_domain::time::Millis;
+use serde_json::Value;
+
+mod error;
+mod event;
+mod function;
+mod http_api;
+mod intrinsic;
+mod property;
+mod scope;
+mod table;
+mod yaml;
+
+pub use error::{Place, Problem, TemplateError};
+
+use crate::gateway::RouteMethod;
+use scope::{Resource, Scope};
+
+/// Resource types that would run or store something which this reader does not know how to run here.
+const UNSUPPORTED: [&str; 15] = [
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::CloudFormation::Stack",
+    "AWS::DynamoDB::GlobalTable",
+    "AWS::Events::Rule",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Scheduler::Schedule",
+    "AWS::Serverless::Api",
+    "AWS::Serverless::Application",
+    "AWS::Serverless::Connector",
+    "AWS::Serverless::SimpleTable",
+    "AWS::Serverless::StateMachine",
+    "AWS::StepFunctions::StateMachine",
+];
+
+/// What a template declares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// Its tables.
+    pub tables: Vec<TableDef>,
+    /// Its buckets.
+    pub buckets: Vec<BucketDef>,
+    /// Its functions.
+    pub functions: Vec<FunctionDef>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableDef {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its name in DynamoDB.
+    pub name: String,
+    /// The body of DynamoDB's CreateTable request.
+    pub create_table: Value,
+    /// The attribute that holds the moment an item expires, in seconds since the epoch.
+    pub ttl_attribute: Option<String>,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketDef {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its name in S3.
+    pub name: String,
+}
+
+/// A function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionDef {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// The binary of the workspace that it is built from.
+    pub binary: String,
+    /// Its environment variables.
+    pub environment: BTreeMap<String, String>,
+    /// How long one invocation may take.
+    pub timeout: Millis,
+    /// What calls it.
+    pub events: Vec<EventDef>,
+}
+
+/// Something that calls a function.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventDef {
+    /// A route that the HTTP API declares for the function.
+    HttpApi {
+        /// Its method.
+        method: RouteMethod,
+        /// Its path in API Gateway's syntax.
+        path: String,
+    },
+    /// A schedule.
+    Schedule {
+        /// The rule's name.
+        name: String,
+        /// The time between two firings.
+        every: Millis,
+        /// A schedule that is not enabled never fires.
+        enabled: bool,
+        /// The payload; `None` means EventBridge's own event.
+        input: Option<Value>,
+    },
+    /// A table's stream. A mapping that the template disables is not listed at all.
+    Stream {
+        /// The event's name within its function.
+        name: String,
+        /// The logical id of the table.
+        table: String,
+        /// Records of one invocation at most.
+        batch_size: usize,
+        /// How long an incomplete batch waits for more.
+        window: Millis,
+        /// Filter patterns, each of which [`Pattern::compile`](crate::stream::filter::Pattern::compile) accepts; a
+        /// record is wanted when one matches, or when there are none.
+        filters: Vec<Value>,
+        /// Retries before a failing batch is given up; `None` when the template sets no limit.
+        retries_max: Option<u32>,
+        /// Whether a failing batch is split to find the record that fails.
+        bisect: bool,
+        /// Whether the function answers with `batchItemFailures`.
+        report_batch_item_failures: bool,
+    },
+}
+
+impl Template {
+    /// Reads a template, with `parameters` in place of its parameters' defaults.
+    ///
+    /// A parameter without a value is an error only where an interpreted property refers to it.
+    pub fn parse(yaml: &str, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let document = yaml::read(yaml)?;
+        let scope = Scope::new(&document, parameters)?;
+        let mut template = Self { tables: Vec::new(), buckets: Vec::new(), functions: Vec::new() };
+        let mut routes = Vec::new();
+        for resource in scope.resources()? {
+            match resource.kind {
+                "AWS::DynamoDB::Table" => template.tables.push(table::table(&scope, &resource)?),
+                "AWS::S3::Bucket" => template.buckets.push(bucket(&scope, &resource)?),
+                "AWS::Serverless::Function" => {
+                    template.functions.push(function::function(&scope, &resource)?)
+                }
+                "AWS::Serverless::HttpApi" => routes.extend(http_api::routes(&scope, &resource)?),
+                kind if UNSUPPORTED.contains(&kind) => {
+                    let unsupported = Problem::UnsupportedResource(kind.to_owned());
+                    return Err(resource.place().problem(unsupported));
+                }
+                _ => {}
+            }
+        }
+        for function in &mut template.functions {
+            let own = routes.iter().filter(|route| route.function == function.logical_id);
+            function.events.extend(own.map(|route| route.route.clone()));
+        }
+        Ok(template)
+    }
+
+    /// The table with this logical id.
+    pub fn table(&self, logical_id: &str) -> Option<&TableDef> {
+        self.tables.iter().find(|table| table.logical_id == logical_id)
+    }
+}
+
+fn bucket<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<BucketDef, TemplateError> {
+    let name = scope.name_of(resource, &resource.place(), 0)?;
+    Ok(BucketDef { logical_id: resource.logical_id.to_owned(), name })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What single resources and events may and may not declare.
+
+use super::*;
+use crate::gateway::GatewayError;
+use crate::stream::filter::PatternError;
+
+#[test]
+fn resources_that_would_silently_be_left_out_are_refused() {
+    for kind in UNSUPPORTED {
+        let (place, refused) = problem(parse(&resource(&format!("{{Type: '{kind}'}}"))));
+        assert_eq!(place, "Thing");
+        assert!(matches!(refused, Problem::UnsupportedResource(found) if found == kind));
+    }
+    assert_eq!(problem(parse(&resource("{Properties: {}}"))).0, "Thing: Type");
+    let looped = problem(parse("Resources: {'Fn::ForEach::Tables': []}"));
+    assert!(matches!(looped.1, Problem::UnsupportedIntrinsic(_)));
+}
+
+#[test]
+fn a_table_needs_keys_and_provisioned_units_are_numbers() {
+    let table = |properties: &str| {
+        parse(&resource(&format!("{{Type: AWS::DynamoDB::Table, Properties: {properties}}}")))
+    };
+    assert_eq!(problem(table("{}")).0, "Thing: KeySchema");
+    assert_eq!(problem(table("{KeySchema: [k]}")).0, "Thing: AttributeDefinitions");
+    let keys = "KeySchema: [k], AttributeDefinitions: [a]";
+    let index = table(&format!("{{{keys}, GlobalSecondaryIndexes: [{{KeySchema: [k]}}]}}"));
+    assert_eq!(problem(index).0, "Thing: GlobalSecondaryIndexes.0.IndexName");
+    let stream = table(&format!("{{{keys}, StreamSpecification: {{}}}}"));
+    assert_eq!(problem(stream).0, "Thing: StreamSpecification.StreamViewType");
+    let units = "ProvisionedThroughput: {ReadCapacityUnits: '5', WriteCapacityUnits: 6}";
+    let off = "TimeToLiveSpecification: {AttributeName: ttl, Enabled: false}";
+    let provisioned = table(&format!("{{{keys}, {units}, {off}}}")).unwrap();
+    let throughput = &provisioned.tables[0].create_table["ProvisionedThroughput"];
+    assert_eq!(*throughput, json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}));
+    assert_eq!(provisioned.tables[0].ttl_attribute, None);
+}
+
+#[test]
+fn a_function_needs_its_binary_and_a_possible_timeout() {
+    let (place, missing) = problem(parse(&resource("{Type: AWS::Serverless::Function}")));
+    assert_eq!(place, "Thing: Metadata.BuildProperties");
+    assert!(matches!(missing, Problem::Missing));
+    let metadata = "Metadata: {BuildProperties: {Binary: b}}";
+    let function =
+        |rest: &str| parse(&resource(&format!("{{Type: AWS::Serverless::Function, {metadata}{rest}}}")));
+    let plain = function("").unwrap();
+    assert_eq!(plain.functions[0].timeout, Millis::from_secs(3), "Lambda's default");
+    assert!(matches!(
+        problem(function(", Properties: {Timeout: 901}")).1,
+        Problem::OutOfRange { found: 901, .. }
+    ));
+    assert!(matches!(problem(function(", Properties: {Timeout: soon}")).1, Problem::Expected { .. }));
+}
+
+#[test]
+fn schedules_of_both_kinds_can_be_disabled() {
+    let schedule = |body: &str| {
+        let template = parse(&event(body)).unwrap();
+        let EventDef::Schedule { name, enabled, input, .. } = &function(&template, "Fn").events[0] else {
+            panic!()
+        };
+        (name.clone(), *enabled, input.clone())
+    };
+    let rule = "{Type: Schedule, Properties: {Schedule: rate(1 hour), Name: hourly}}";
+    assert_eq!(schedule(rule), ("hourly".into(), true, None));
+    let off = "{Type: Schedule, Properties: {Schedule: rate(1 hour), Enabled: 'false'}}";
+    assert_eq!(schedule(off), ("FnIt".into(), false, None));
+    let scheduler = "{Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 hour), State: DISABLED}}";
+    assert_eq!(schedule(scheduler), ("FnIt".into(), false, None));
+}
+
+#[test]
+fn a_stream_mapping_has_lambdas_defaults_and_can_be_disabled() {
+    let mapping = |rest: &str| {
+        let body = "Stream: !GetAtt Table.StreamArn, StartingPosition: TRIM_HORIZON";
+        parse(&event(&format!("{{Type: DynamoDB, Properties: {{{body}{rest}}}}}")))
+    };
+    let plain = mapping("").unwrap();
+    let defaults = EventDef::Stream {
+        name: "It".into(),
+        table: "Table".into(),
+        batch_size: 100,
+        window: Millis::default(),
+        filters: Vec::new(),
+        retries_max: None,
+        bisect: false,
+        report_batch_item_failures: false,
+    };
+    assert_eq!(function(&plain, "Fn").events, [defaults]);
+    assert!(function(&mapping(", Enabled: false").unwrap(), "Fn").events.is_empty());
+    let endless = mapping(", MaximumRetryAttempts: -1").unwrap();
+    assert!(matches!(function(&endless, "Fn").events[0], EventDef::Stream { retries_max: None, .. }));
+    let (place, refused) = problem(mapping(", BatchSize: 0"));
+    assert_eq!(place, "Fn: Events.It.Properties.BatchSize");
+    assert!(matches!(refused, Problem::OutOfRange { min: 1, max: 10_000, .. }));
+    assert!(matches!(problem(mapping(", TumblingWindowInSeconds: 9")).1, Problem::UnsupportedEvent(_)));
+    assert!(matches!(problem(mapping(", FunctionResponseTypes: [Other]")).1, Problem::Expected { .. }));
+}
+
+#[test]
+fn an_unsupported_filter_is_refused_when_the_template_is_read() {
+    let filtered = |pattern: &str| {
+        let filters = format!("FilterCriteria: {{Filters: [{{Pattern: '{pattern}'}}]}}");
+        let body = "Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST";
+        problem(parse(&event(&format!("{{Type: DynamoDB, Properties: {{{body}, {filters}}}}}"))))
+    };
+    let (place, refused) = filtered(r#"{"dynamodb": {"a": [{"wildcard": "x*"}]}}"#);
+    assert_eq!(place, "Fn: Events.It.Properties.FilterCriteria.Filters.0.Pattern");
+    assert!(matches!(refused, Problem::Pattern(PatternError::UnsupportedOperator { .. })));
+    assert!(matches!(filtered("{").1, Problem::Json(_)));
+}
+
+#[test]
+fn an_event_that_cannot_be_delivered_is_refused() {
+    let refused = |body: &str| problem(parse(&event(body)));
+    let (place, kind) = refused("{Type: SQS, Properties: {Queue: q}}");
+    assert_eq!(place, "Fn: Events.It.Type");
+    assert!(matches!(kind, Problem::UnsupportedEvent(kind) if kind == "SQS"));
+    let cron = refused("{Type: Schedule, Properties: {Schedule: cron(0 12 * * ? *)}}");
+    assert!(matches!(cron.1, Problem::UnsupportedSchedule(_)));
+    let route = refused("{Type: HttpApi, Properties: {Method: GET, Path: /}}");
+    assert!(
+        matches!(route.1, Problem::UnsupportedEvent(kind) if kind == "HttpApi"),
+        "the API declares routes"
+    );
+    let stream = "Stream: arn:aws:dynamodb:x, StartingPosition: LATEST";
+    assert!(matches!(
+        refused(&format!("{{Type: DynamoDB, Properties: {{{stream}}}}}")).1,
+        Problem::UnknownStream(_)
+    ));
+    assert!(matches!(refused("{Type: Schedule}").1, Problem::Missing));
+    assert!(matches!(
+        refused("{Type: Schedule, Properties: {Schedule: rate(1 hour), Input: x}}").1,
+        Problem::Json(_)
+    ));
+}
+
+/// A template with an HTTP API of these paths. Its integration `Fn` invokes a function.
+fn api(paths: &str, uri: &str) -> String {
+    format!(
+        "Resources:\n  Fn: {{Type: AWS::Serverless::Function, Metadata: {{BuildProperties: {{Binary: fn}}}}}}\n  \
+         Api: {{Type: AWS::Serverless::HttpApi, Properties: {{DefinitionBody: {{paths: {paths}, components: \
+         {{x-amazon-apigateway-integrations: {{Fn: {{type: aws_proxy, uri: !Sub '{uri}'}}}}}}}}}}}}"
+    )
+}
+
+const URI: &str = "arn:aws:apigateway:local:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations";
+const OPERATION: &str =
+    "{x-amazon-apigateway-integration: {$ref: '#/components/x-amazon-apigateway-integrations/Fn'}}";
+
+#[test]
+fn the_routes_of_the_api_are_events_of_the_function_that_their_integration_invokes() {
+    let paths = format!("{{'/a': {{get: {OPERATION}, x-amazon-apigateway-any-method: {OPERATION}}}}}");
+    let template = parse(&api(&paths, URI)).unwrap();
+    assert_eq!(function(&template, "Fn").events, [route("GET", "/a"), route("ANY", "/a")]);
+}
+
+#[test]
+fn a_route_that_cannot_be_served_is_refused() {
+    let refused = |paths: String, uri: &str| problem(parse(&api(&paths, uri)));
+    for method in ["GET", "any", "fetch", "parameters"] {
+        let (place, refused) = refused(format!("{{'/a': {{{method}: {OPERATION}}}}}"), URI);
+        assert_eq!(place, "Api: DefinitionBody.paths./a");
+        assert!(matches!(refused, Problem::Route(GatewayError::Method(found)) if found == method));
+    }
+    let path = refused(format!("{{'/{{a': {{get: {OPERATION}}}}}"), URI);
+    assert!(matches!(path.1, Problem::Route(GatewayError::Path { .. })));
+    let inline = "{x-amazon-apigateway-integration: {type: aws_proxy}}";
+    assert!(matches!(refused(format!("{{'/a': {{get: {inline}}}}}"), URI).1, Problem::Missing));
+    let unknown = refused(format!("{{'/a': {{get: {}}}}}", OPERATION.replace("Fn", "Gn")), URI);
+    assert!(matches!(unknown.1, Problem::UnknownReference(_)));
+    let (place, elsewhere) = refused("{}".to_owned(), "arn:aws:lambda:${Fn.Arn}");
+    assert_eq!(place, "Api: DefinitionBody.components.x-amazon-apigateway-integrations.Fn.uri");
+    assert!(matches!(elsewhere, Problem::UnknownFunction(_)));
+    let proxy = parse(&api("{}", URI).replace("aws_proxy", "http_proxy"));
+    assert!(matches!(problem(proxy).1, Problem::Expected { .. }));
+    let body = parse(&resource("{Type: AWS::Serverless::HttpApi, Properties: {DefinitionUri: s3://a/b}}"));
+    assert_eq!(problem(body).0, "Thing: DefinitionBody");
+}

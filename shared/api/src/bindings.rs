@@ -1,0 +1,112 @@
+//! Bindings: the agent and the conversation of a user.
+
+use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
+use af_domain::ids::{AgentKey, BotIdentity};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::Id;
+
+/// The active binding of a user.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingBody {
+    /// The user.
+    pub consumer_user_id: String,
+    /// The agent.
+    pub agent_key: String,
+    /// The conversation. A later binding of the same user and agent has the same one.
+    pub conversation_id: String,
+    /// `active`.
+    pub status: String,
+    /// `manual`, `telegram_pairing` or `api`.
+    pub source: String,
+    /// The bot through which the user writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot_identity: Option<String>,
+    /// The user's Telegram user id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telegram_user_id: Option<String>,
+    /// The chat that replies go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telegram_chat_id: Option<String>,
+    /// When the binding was made, epoch ms.
+    pub bound_at: u64,
+}
+
+/// The agent to bind a user to, and the user's identity on Telegram.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindingRequest {
+    /// The agent.
+    #[schema(value_type = String)]
+    pub agent_key: Id<AgentKey>,
+    /// The user on Telegram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telegram: Option<TelegramRequest>,
+    /// Where the binding comes from.
+    #[serde(default)]
+    #[schema(inline)]
+    pub source: Source,
+}
+
+/// A person on Telegram, as one bot sees them.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TelegramRequest {
+    /// The agent's own bot.
+    #[schema(value_type = String)]
+    pub bot_identity: Id<BotIdentity>,
+    /// The person's user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The person's private chat with the bot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<String>,
+}
+
+/// Where a caller may say that a binding comes from. Callers may not name pairing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A person made it by hand.
+    Manual,
+    /// The consumer app made it.
+    #[default]
+    Api,
+}
+
+impl From<Source> for BindingSource {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Manual => Self::Manual,
+            Source::Api => Self::Api,
+        }
+    }
+}
+
+impl From<TelegramRequest> for TelegramIdentity {
+    fn from(telegram: TelegramRequest) -> Self {
+        Self { bot: telegram.bot_identity.0, user: telegram.user_id, chat: telegram.chat_id }
+    }
+}
+
+impl From<Binding> for BindingBody {
+    fn from(binding: Binding) -> Self {
+        let (bot, user, chat) = match binding.telegram {
+            Some(telegram) => (Some(telegram.bot.to_string()), telegram.user, telegram.chat),
+            None => (None, None, None),
+        };
+        Self {
+            consumer_user_id: binding.user.to_string(),
+            agent_key: binding.agent.to_string(),
+            conversation_id: binding.conversation.to_string(),
+            status: "active".to_owned(),
+            source: binding.source.as_str().to_owned(),
+            bot_identity: bot,
+            telegram_user_id: user,
+            telegram_chat_id: chat,
+            bound_at: binding.bound_at.as_millis(),
+        }
+    }
+}

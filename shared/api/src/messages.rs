@@ -1,0 +1,353 @@
+//! Messages: enqueued, shown and cancelled; payloads and attachments.
+
+use std::collections::BTreeMap;
+
+use af_domain::attachment::{Attachment, AttachmentState};
+use af_domain::attempt::Attempt;
+use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_domain::message::{MessageView, Payload, RunningAttempt};
+use af_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::Id;
+
+/// A message.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnqueueRequest {
+    /// The conversation it goes into.
+    #[schema(value_type = String)]
+    pub conversation_id: Id<ConversationId>,
+    /// Must be the conversation's agent, once it has one.
+    #[schema(value_type = String)]
+    pub agent_key: Id<AgentKey>,
+    /// What it carries.
+    pub payload: PayloadRequest,
+    /// 0 to 100, higher runs first; the policy's default when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u64>,
+    /// When it is due, epoch ms; now when left out or past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<u64>,
+    /// Claims before it is a dead letter; the policy's default when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+}
+
+/// What the message carries: at most 256 KB as JSON.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PayloadRequest {
+    /// Where it comes from and where the answer goes: `telegram`, `system_push`, or the caller's own word.
+    pub provider: String,
+    /// Who sent it; for Telegram the chat to answer.
+    pub provider_user_id: String,
+    /// The text.
+    pub message_text: String,
+    /// The provider's own id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_message_id: Option<String>,
+    /// The provider's update as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_update_json: Option<String>,
+    /// More about it.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnqueueAnswer {
+    /// Its id.
+    pub message_id: String,
+    /// Whether an earlier call with the same idempotency key had it accepted.
+    pub duplicate: bool,
+}
+
+/// What the user says.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendRequest {
+    /// The text.
+    pub content: String,
+    /// More about it.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// When it is due, epoch ms; now when left out or past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<u64>,
+    /// 0 to 100, higher runs first; the policy's default when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u64>,
+}
+
+/// A message that is accepted: it ends `done`, `dead_letter` or `cancelled`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendAnswer {
+    /// Its id.
+    pub message_id: String,
+}
+
+/// A message with its state as it is now.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageBody {
+    /// Its id.
+    pub message_id: String,
+    /// The conversation it belongs to.
+    pub conversation_id: String,
+    /// The agent it is for.
+    pub agent_key: String,
+    /// `queued`, `processing`, `done`, `dead_letter` or `cancelled`.
+    pub status: String,
+    /// Its priority, 0 to 100; higher runs first.
+    pub priority: u8,
+    /// Claims so far that count towards the most it may have, with a running one. One that was cut off by a drain does not.
+    pub attempts: u32,
+    /// When it is due next, epoch ms; only while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<u64>,
+    /// When it was accepted, epoch ms.
+    pub enqueued_at: u64,
+    /// When it ended, epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<u64>,
+    /// Why its latest attempt ended without success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The agent's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// What its worker last said of its progress; only while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// Whether it was cancelled while it runs; its worker is told with the next heartbeat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
+    /// What it carries. Lists leave out payloads of more than 4 KB; the message alone has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<PayloadBody>,
+}
+
+/// A message with its state as it is now.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageWithAttempts {
+    /// The message.
+    #[serde(flatten)]
+    pub message: MessageBody,
+    /// Its newest attempts, oldest first; the last one may still run.
+    pub attempt_log: Vec<AttemptBody>,
+}
+
+/// An attempt: one claim of the message. Times are epoch ms.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptBody {
+    /// Which one, from 1; a dead letter that is retried begins anew.
+    pub number: u32,
+    /// The fence of its lease.
+    pub fence: u64,
+    /// The worker that claimed it.
+    pub worker_id: String,
+    /// When it was claimed.
+    pub claimed_at: u64,
+    /// Null while it runs.
+    pub ended_at: Option<u64>,
+    /// `running`, `done`, `requeued`, `dead_letter` or `cancelled`.
+    pub outcome: String,
+    /// Who ended it: `worker`, `recovery` or `operator`; null while it runs.
+    pub ended_by: Option<String>,
+    /// Why it ended without success, cut to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelBody {
+    /// The message.
+    pub message_id: String,
+    /// `cancelled`, or `processing` while its worker has not been told.
+    pub status: String,
+    /// Whether it still runs; its worker is told with the next heartbeat, and it ends cancelled.
+    pub cancelling: bool,
+}
+
+/// What a message carries.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PayloadBody {
+    /// Where it came from and where the answer goes.
+    pub provider: String,
+    /// Who sent it; for Telegram the chat to answer.
+    pub provider_user_id: String,
+    /// The text.
+    pub message_text: String,
+    /// The provider's own id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_message_id: Option<String>,
+    /// The provider's update as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_update_json: Option<String>,
+    /// More about it.
+    pub metadata: BTreeMap<String, String>,
+    /// Files that came with it. A worker is handed those that were fetched.
+    pub attachments: Vec<AttachmentBody>,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentBody {
+    /// `photo`, `video`, `audio`, `voice` or `document`.
+    pub kind: String,
+    /// `pending` while it is fetched, `ready`, `expired`, or `failed`.
+    pub status: String,
+    /// What the bot that got the message fetches it by.
+    pub telegram_file_id: String,
+    /// The name that its sender gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// What it is, such as image/jpeg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// Its size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Its id, once it was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_id: Option<String>,
+    /// Until when it is kept, epoch ms, once it was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// Answers a plain GET, for 15 minutes; only to a worker, while it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_url: Option<String>,
+    /// Why it could not be fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl From<PayloadRequest> for Payload {
+    fn from(payload: PayloadRequest) -> Self {
+        Self {
+            provider: payload.provider,
+            provider_user_id: payload.provider_user_id,
+            message_text: payload.message_text,
+            external_message_id: payload.external_message_id,
+            raw_update_json: payload.raw_update_json,
+            metadata: payload.metadata,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Attempt> for AttemptBody {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            fence: attempt.fence.0,
+            worker_id: attempt.worker.to_string(),
+            claimed_at: attempt.claimed_at.as_millis(),
+            ended_at: Some(attempt.ended_at.as_millis()),
+            outcome: attempt.end.as_str().to_owned(),
+            ended_by: Some(attempt.ended_by.as_str().to_owned()),
+            error: attempt.error,
+        }
+    }
+}
+
+impl From<RunningAttempt> for AttemptBody {
+    fn from(attempt: RunningAttempt) -> Self {
+        Self {
+            number: attempt.number,
+            fence: attempt.fence.0,
+            worker_id: attempt.worker.to_string(),
+            claimed_at: attempt.claimed_at.as_millis(),
+            ended_at: None,
+            outcome: "running".to_owned(),
+            ended_by: None,
+            error: None,
+        }
+    }
+}
+
+impl From<MessageView> for MessageBody {
+    fn from(view: MessageView) -> Self {
+        let message = view.message;
+        // A provider is never blank: a payload without one was not read.
+        let payload = Some(message.payload).filter(|p| !p.provider.is_empty());
+        Self {
+            message_id: message.id.to_string(),
+            conversation_id: message.conversation.to_string(),
+            agent_key: message.agent.to_string(),
+            status: view.status.to_owned(),
+            priority: message.priority.get(),
+            attempts: view.attempts,
+            scheduled_for: view.scheduled_for.map(Timestamp::as_millis),
+            enqueued_at: message.enqueued_at.as_millis(),
+            finished_at: message.finished_at.map(Timestamp::as_millis),
+            last_error: message.last_error,
+            reply: message.reply,
+            progress: view.progress,
+            cancelling: view.cancelling,
+            payload: payload.map(|payload| PayloadBody::new(payload, view.at)),
+        }
+    }
+}
+
+impl CancelBody {
+    /// The answer for a message that has ended.
+    pub fn cancelled(id: &MessageId) -> Self {
+        Self { message_id: id.to_string(), status: "cancelled".to_owned(), cancelling: false }
+    }
+
+    /// The answer for a message that still runs.
+    pub fn cancelling(id: &MessageId) -> Self {
+        Self { message_id: id.to_string(), status: "processing".to_owned(), cancelling: true }
+    }
+}
+
+impl PayloadBody {
+    /// The payload as it is at `now`.
+    pub fn new(payload: Payload, now: Timestamp) -> Self {
+        Self {
+            provider: payload.provider,
+            provider_user_id: payload.provider_user_id,
+            message_text: payload.message_text,
+            external_message_id: payload.external_message_id,
+            raw_update_json: payload.raw_update_json,
+            metadata: payload.metadata,
+            attachments: payload.attachments.into_iter().map(|a| AttachmentBody::new(a, now)).collect(),
+        }
+    }
+}
+
+impl AttachmentBody {
+    fn new(attachment: Attachment, now: Timestamp) -> Self {
+        let status = attachment.status(now).to_owned();
+        let (storage, error) = match attachment.state {
+            AttachmentState::Pending => (None, None),
+            AttachmentState::Ready { storage, expires_at } => (Some((storage, expires_at)), None),
+            AttachmentState::Failed { reason } => (None, Some(reason)),
+        };
+        let (storage_id, expires_at) = storage.unzip();
+        Self {
+            kind: attachment.kind.as_str().to_owned(),
+            status,
+            telegram_file_id: attachment.telegram_file_id,
+            file_name: attachment.file_name,
+            mime_type: attachment.content_type.map(|t| t.to_string()),
+            size_bytes: attachment.size_bytes,
+            storage_id: storage_id.map(|id| id.to_string()),
+            expires_at: expires_at.map(Timestamp::as_millis),
+            download_url: None,
+            error,
+        }
+    }
+}

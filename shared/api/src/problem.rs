@@ -1,0 +1,57 @@
+//! Errors as callers see them: RFC 9457 problem details.
+
+use af_domain::refusal::Code;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::Object;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoParams, ToSchema};
+
+/// The media type of a problem (RFC 9457, section 3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request was not carried out (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `urn:agent-factory:problem:` and the code.
+    pub r#type: String,
+    /// The same words for every problem of a code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Why, for people, and how to mend it.
+    pub detail: String,
+    /// Why, for programs: one of a closed list.
+    #[schema(schema_with = codes)]
+    pub code: String,
+    /// Leads to the cause in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Fields at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// A field at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// Where the field is: a JSON pointer into the body, or `/<name>` of a path or query parameter.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// The header as the OpenAPI document tells it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IdempotencyHeader {
+    /// 1 to 255 visible ASCII characters. The same call with the same key is carried out once, and answered as before;
+    /// another body with it is refused.
+    #[param(rename = "Idempotency-Key")]
+    pub idempotency_key: Option<String>,
+}
+
+fn codes() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Code::ALL.map(Code::as_str))).build()
+}

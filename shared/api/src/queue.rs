@@ -1,0 +1,207 @@
+//! The queue: counts, lists, and the calls that repair it.
+
+use std::str::FromStr;
+
+use af_domain::ids::{AgentKey, ConversationId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::id::Id;
+use crate::pages::Limit;
+
+/// Which messages to list.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueueQuery {
+    /// Messages in this state. Without a conversation: only `queued`, `processing` or `dead_letter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub status: Option<QueueStatus>,
+    /// Messages of this conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub conversation_id: Option<Id<ConversationId>>,
+    /// Messages for this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub agent_key: Option<Id<AgentKey>>,
+    /// Messages on the page, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The state of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueStatus {
+    /// It waits.
+    Queued,
+    /// It runs.
+    Processing,
+    /// A worker completed it.
+    Done,
+    /// Its attempts are used up, or no retry can help.
+    DeadLetter,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl FromStr for QueueStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        found.ok_or_else(|| format!("status must be one of {}", known()))
+    }
+}
+
+impl QueueStatus {
+    const ALL: [Self; 5] = [Self::Queued, Self::Processing, Self::Done, Self::DeadLetter, Self::Cancelled];
+
+    /// The state as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::DeadLetter => "dead_letter",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How many messages wait, run and are dead letters. The counts follow the table's stream, usually by a second or two,
+/// at most by a minute.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueStats {
+    /// Messages that may run now.
+    pub queued_ready: i64,
+    /// Messages that wait for a time: scheduled messages and retries.
+    pub queued_scheduled: i64,
+    /// Messages that run.
+    pub processing: i64,
+    /// Dead letters.
+    pub dead_letter: i64,
+    /// How long the longest-waiting conversation has waited for a worker, ms; null when none waits.
+    pub oldest_ready_age_ms: Option<u64>,
+    /// When the counts were last updated, epoch ms; null before the first change.
+    pub as_of: Option<u64>,
+}
+
+/// What a message waits for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyAnswer {
+    /// The message.
+    pub message_id: String,
+    /// The message's state.
+    pub status: String,
+    /// `nothing` when it has ended; `its_worker` while it runs; `retry_time`, `scheduled_time`, `attachments`,
+    /// `another_message`;
+    /// `owners_poll`, `owners_drain`, `workers_start`, `free_workers_poll`; `reconcile`, `place_in_pool`, `provider`,
+    /// `new_worker`.
+    pub waits_for: String,
+    /// The same as a sentence.
+    pub reason: String,
+    /// The latest moment that the wait ends, epoch ms; left out when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// The worker that the message waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<String>,
+    /// The message that this message waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_message_id: Option<String>,
+    /// Workers that are alive, while the message waits for a place in the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_workers: Option<usize>,
+    /// The most workers that the pool may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_workers: Option<u64>,
+}
+
+/// A message that waits again, with zero attempts.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryAnswer {
+    /// The message.
+    pub message_id: String,
+    /// `queued`.
+    pub status: String,
+}
+
+/// Which dead letters to retry: those of one conversation, or those of one agent.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetryAllRequest {
+    /// The conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub conversation_id: Option<Id<ConversationId>>,
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub agent_key: Option<Id<AgentKey>>,
+    /// `nextCursor` of the call before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The result of one call. Each call looks at a bounded number of dead letters.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryAllAnswer {
+    /// How many messages wait again.
+    pub retried: usize,
+    /// Messages that stay dead letters because their conversation's queue is full.
+    pub full: Vec<String>,
+    /// Messages that stay dead letters because their agent is disabled or deleted.
+    pub refused: Vec<String>,
+    /// Where the next call continues; left out at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Where the check continues, and whether it repairs.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecoverRequest {
+    /// `nextCursor` of the call before. Without it, the check begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Whether problems are repaired. Without it, they are only reported.
+    #[serde(default)]
+    pub repair: bool,
+}
+
+/// What this call found. Continue with `nextCursor` until there is none.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoverAnswer {
+    /// How many conversations with work, a lease or an owner were checked.
+    pub checked: usize,
+    /// Their problems.
+    pub found: Vec<Found>,
+    /// Where the next call continues; left out at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A problem of a conversation.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The conversation's id, or its partition when the id cannot be read.
+    pub conversation_id: String,
+    /// The problem.
+    pub problem: String,
+    /// Whether it was repaired.
+    pub repaired: bool,
+}

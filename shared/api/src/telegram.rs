@@ -1,0 +1,55 @@
+//! Telegram: the answer to an update, and the webhook of a bot.
+
+use af_domain::ids::AgentKey;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::Id;
+
+/// The answer to an update from Telegram.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateAnswer {
+    /// `true`.
+    pub ok: bool,
+    /// The message that the update became.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Whether the message had been accepted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<bool>,
+    /// Why the update became no message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
+}
+
+/// The agent whose bot gets its webhook.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookRequest {
+    /// The agent.
+    #[schema(value_type = String)]
+    pub agent_key: Id<AgentKey>,
+}
+
+/// The webhook as Telegram sees it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookAnswer {
+    /// Whether Telegram sends updates to this deployment.
+    pub ok: bool,
+    /// The URL that was set.
+    pub webhook_url: String,
+    /// The URL that Telegram has.
+    pub current_url: String,
+    /// The bot's numeric id.
+    pub bot_identity: String,
+    /// Whether both URLs are the same.
+    pub is_ready: bool,
+    /// Updates that Telegram has not delivered yet.
+    pub pending_update_count: u64,
+    /// The last failed delivery, in Telegram's words.
+    pub last_error_message: Option<String>,
+    /// When that delivery failed, epoch ms.
+    pub last_error_date: Option<u64>,
+}

@@ -1,0 +1,118 @@
+//! Calls about a message that a worker runs: heartbeat, metadata, complete and fail.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::control::Control;
+use super::history::{HistoryEntry, PendingToolCall};
+use super::{is_clear, yes};
+
+/// A heartbeat.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeartbeatRequest {
+    /// The lease of the message.
+    pub lease_id: String,
+    /// The fence of the lease.
+    pub fence: u64,
+    /// A line about the worker's progress, shown with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+}
+
+/// The answer to a heartbeat. A lost lease is an answer, not an error.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatAnswer {
+    /// Whether the worker still holds the lease.
+    pub held: bool,
+    /// Whether the message was cancelled: the worker must end it with `fail`.
+    pub cancelled: bool,
+    /// When the lease expires, epoch ms by the server's clock; null when the lease is lost.
+    pub lease_expires_at: Option<u64>,
+    /// What the deployment wants of the worker.
+    pub control: Control,
+    /// How long to wait before the next heartbeat, ms.
+    pub next_heartbeat_ms: u64,
+}
+
+/// Metadata for a message.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AttachMetadataRequest {
+    /// The lease of the message.
+    pub lease_id: String,
+    /// The fence of the lease.
+    pub fence: u64,
+    /// Merged into the message's metadata: entries of the same name are replaced.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The metadata is attached.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct AttachMetadataAnswer {
+    /// Always true.
+    pub attached: bool,
+}
+
+/// How a message ended.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CompleteRequest {
+    /// The lease of the message.
+    pub lease_id: String,
+    /// The fence of the lease.
+    pub fence: u64,
+    /// Entries for the conversation's history.
+    #[serde(default)]
+    pub history: Vec<HistoryEntry>,
+    /// Replaces the conversation's pending tool calls. Left out, they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_tool_calls: Option<Vec<PendingToolCall>>,
+    /// Merged into the message's metadata.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// The agent's reply, stored with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+}
+
+/// The message is done.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CompleteAnswer {
+    /// Always true.
+    pub completed: bool,
+}
+
+/// How an attempt failed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailRequest {
+    /// The lease of the message.
+    pub lease_id: String,
+    /// The fence of the lease.
+    pub fence: u64,
+    /// The reason, stored as the message's last error.
+    pub error_message: String,
+    /// Whether another attempt may help. Ignored with `drained`.
+    #[serde(default = "yes")]
+    pub retryable: bool,
+    /// Whether the worker had to stop before the message was done. If the deployment told it to stop, the attempt does
+    /// not count, at most three times for each message.
+    #[serde(default, skip_serializing_if = "is_clear")]
+    pub drained: bool,
+}
+
+/// What happens to the message after a failed attempt.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailAnswer {
+    /// Whether the message waits for another attempt.
+    pub requeued: bool,
+    /// Whether the message is a dead letter.
+    pub dead_lettered: bool,
+    /// When the retry is due, epoch ms; `null` for a dead letter.
+    pub next_scheduled_for: Option<u64>,
+}

@@ -1,0 +1,158 @@
+//! The state of a conversation: its lease, its owner and its queue, as stored in the meta item.
+
+use super::queue::{Entry, OrderKey, Queue, Readiness, ReadyKey};
+use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};
+use crate::policy::Policies;
+use crate::time::Timestamp;
+
+/// The right of one worker to run one message, until it expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The lease id. It contains the conversation key and the fence.
+    pub id: LeaseId,
+    /// The worker that holds the lease.
+    pub worker: WorkerId,
+    /// The entry of the leased message, with this attempt counted.
+    pub entry: Entry,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// When the lease expires unless a heartbeat extends it.
+    pub expires_at: Timestamp,
+    /// How often the claim was answered again to its holder.
+    pub redeliveries: u32,
+    /// Whether the user or an operator cancelled the running message.
+    pub cancelled: bool,
+    /// The progress text of the last heartbeat.
+    pub progress: Option<String>,
+}
+
+/// Whether an owner may claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerState {
+    /// The owner may claim.
+    Active,
+    /// The owner finishes its running message and leaves. No other worker gets the conversation before that.
+    Draining,
+}
+
+/// The worker that a conversation is assigned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Whether the worker may still claim.
+    pub state: OwnerState,
+    /// The last sign of life on this conversation; `None` before the first.
+    pub seen_at: Option<Timestamp>,
+    /// When the worker became the owner.
+    pub assigned_at: Timestamp,
+    /// Whether other conversations wait for a worker. If so, the owner must release this conversation when it
+    /// is quiet.
+    pub wanted_elsewhere: bool,
+    /// The last claim on this conversation; `None` before the first.
+    pub claimed_at: Option<Timestamp>,
+    /// The fence at which the last snapshot was taken.
+    pub snapshot_fence: Option<Fence>,
+    /// When the owner fetched the files to restore through a presigned link; `None` for an owner that needs
+    /// no link.
+    pub restored_at: Option<Timestamp>,
+}
+
+/// How the latest lease ended. A repeated call recognises its own first execution by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedLease {
+    /// The lease that ended.
+    pub lease: LeaseId,
+    /// How the lease ended.
+    pub outcome: Outcome,
+    /// Whether recovery ended the lease and not its holder. A late call of the holder is then no repetition.
+    pub recovered: bool,
+}
+
+/// How a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The message is done.
+    Done,
+    /// The message waits for its retry.
+    Requeued {
+        /// The retry may not be claimed before this moment.
+        not_before: Timestamp,
+    },
+    /// The message is a dead letter.
+    DeadLettered,
+    /// The message was cancelled while it ran.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The outcome as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Requeued { .. } => "requeued",
+            Outcome::DeadLettered => "dead_letter",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A conversation, as stored in its meta item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// The conversation id.
+    pub id: ConversationId,
+    /// The partition of the conversation's items.
+    pub key: ConversationKey,
+    /// The agent of the conversation. It never changes.
+    pub agent: AgentKey,
+    /// The fence of the latest claim.
+    pub fence: Fence,
+    /// Grows with every change of queue, lease or owner.
+    pub version: u64,
+    /// The waiting messages.
+    pub queue: Queue,
+    /// The lease in force.
+    pub lease: Option<Lease>,
+    /// The worker that the conversation is assigned to.
+    pub owner: Option<Owner>,
+    /// How the latest lease ended.
+    pub last: Option<EndedLease>,
+    /// The key in the ready index, as stored. The conversation is in the index only while it has no owner.
+    pub ready: Option<ReadyKey>,
+    /// The order key of a head that other messages must not overtake, as stored.
+    pub behind: Option<OrderKey>,
+    /// When the last message ended, or when the conversation began.
+    pub active_at: Timestamp,
+}
+
+impl Conversation {
+    /// Returns what the queue offers at `now`.
+    pub fn readiness(&self, now: Timestamp, policies: &Policies) -> Readiness {
+        self.queue.readiness(now, policies.queue.on_retry)
+    }
+
+    /// Whether the owner has work at `now`, or will have work as soon as attachments arrive.
+    pub fn is_busy(&self, now: Timestamp, policies: &Policies) -> bool {
+        let awaits = |e: &Entry| e.awaits_attachments(now);
+        self.lease.is_some()
+            || self.readiness(now, policies).head.is_some()
+            || self.queue.entries().iter().any(awaits)
+    }
+
+    /// Returns the conversation with correct index keys at `now`; `None` if they are correct already.
+    #[must_use]
+    pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Conversation> {
+        let mut after = self.clone();
+        after.update_keys(now, policies);
+        (after.ready != self.ready || after.behind != self.behind).then_some(after)
+    }
+
+    /// Recomputes the index keys and increments the version.
+    pub(super) fn update_keys(&mut self, now: Timestamp, policies: &Policies) {
+        let readiness = self.queue.readiness(now, policies.queue.on_retry);
+        self.ready = readiness.ready;
+        self.behind = readiness.behind;
+        self.version += 1;
+    }
+}

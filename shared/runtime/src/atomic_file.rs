@@ -1,0 +1,45 @@
+//! Small files that are replaced whole: a process that is killed leaves the old file or the new one, never half of each.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Replaces `path` by `contents`, readable by its owner only: written beside it, flushed to disk, then renamed.
+///
+/// # Errors
+/// When the new file cannot be written, flushed or renamed.
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = create_private(&fresh)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)
+}
+
+/// The contents of `path`; `None` when there is no such file.
+///
+/// # Errors
+/// When the file exists and cannot be read.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(contents) => Ok(Some(contents)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // A leftover of a killed process may carry other permissions, and `mode` only counts for a file that is made.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}

@@ -1,0 +1,84 @@
+//! Fail and recover: the writes that end an attempt without success.
+
+use af_domain::conversation::{Conversation, FailedAttempt, Lease, Outcome};
+use af_domain::message::MessageStatus;
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+
+use super::item::change;
+use crate::attempt::{failed_attempt, with_attempt};
+use crate::expression::Update;
+use crate::item::Writer;
+use crate::message::ended_message_ttl;
+use crate::write::{Commit, Committed, Transaction};
+use crate::{Store, StoreError, keys};
+
+impl Store {
+    /// Commits the end of a failed attempt, as decided on `before`. A recovery also requires that the lease
+    /// was not extended in between. A failure is reported by the holder itself, so it needs no such
+    /// condition.
+    ///
+    /// # Errors
+    /// Returns an error if the table does not answer. The caller then reads and decides again.
+    pub async fn fail_if_unchanged(
+        &self,
+        before: &Conversation,
+        back: &FailedAttempt,
+        recovered: bool,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> Result<Commit, StoreError> {
+        let Some(lease) = &before.lease else { return Ok(Commit::Stale) };
+        let mut meta = change(before, &back.after, policies.queue.ready_shards)
+            .when("#ls.#l = :lease")
+            .bind(":lease", lease.id.as_str());
+        if recovered {
+            meta = meta.when("#ls.#ex = :expires").bind(":expires", lease.expires_at);
+        }
+        let transaction =
+            end_failed_attempt(self.transaction().update(meta), before, lease, back, now, policies);
+        let committed = self.commit(transaction).await?;
+        if committed.is_done() {
+            return Ok(Commit::Done);
+        }
+        match &committed {
+            Committed::Refused(failed) if failed.iter().all(|r| r.index == 1) => Err(StoreError::malformed(
+                back.entry.message.as_str(),
+                "a conversation names this message, but it does not exist",
+            )),
+            _ => Ok(Commit::Stale),
+        }
+    }
+}
+
+/// Adds the message update of a failed attempt to `transaction`: the message waits for its retry, becomes a
+/// dead letter with its mark, or is cancelled.
+pub(super) fn end_failed_attempt(
+    transaction: Transaction,
+    before: &Conversation,
+    lease: &Lease,
+    back: &FailedAttempt,
+    now: Timestamp,
+    policies: &Policies,
+) -> Transaction {
+    let id = &back.entry.message;
+    let message = with_attempt(Update::of(keys::message(id)), &failed_attempt(lease, back, now))
+        .set("er", back.error.as_str())
+        .set("at", back.entry.attempts_counted())
+        .when("attribute_exists(#pk)");
+    let ended = |status: MessageStatus| {
+        message.clone().set("st", status.as_str()).set("da", now).set("fe", before.fence.0)
+    };
+    match back.outcome {
+        Outcome::DeadLettered => {
+            let key = keys::dead_letter(id, now);
+            let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
+            let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.max_attempts);
+            transaction.update(dead).put(mark.build())
+        }
+        Outcome::Cancelled => {
+            transaction.update(ended(MessageStatus::Cancelled).set("ttl", ended_message_ttl(now, policies)))
+        }
+        Outcome::Done | Outcome::Requeued { .. } => transaction.update(message),
+    }
+}

@@ -1,0 +1,65 @@
+//! Idempotency records: what each call with an idempotency key created. A record is kept for one day.
+
+use af_domain::time::{Millis, Timestamp};
+
+use crate::item::{Item, Reader, Writer};
+use crate::{Store, StoreError, keys};
+
+/// How long a record is kept.
+const RETENTION: Millis = Millis::from_days(1);
+
+/// A call that may be repeated but must have its effect only once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentCall {
+    /// The hash of the caller and the idempotency key.
+    pub call: String,
+    /// The hash of the request body.
+    pub body: String,
+    /// When the call was received.
+    pub at: Timestamp,
+}
+
+/// The record of a call that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyRecord {
+    /// The hash of the request body.
+    pub body: String,
+    /// The id of the created resource.
+    pub id: String,
+    /// When the call was carried out.
+    pub at: Timestamp,
+}
+
+impl Store {
+    /// Returns the record of the call with this hash, strongly consistent; `None` if the call was not carried
+    /// out or its record has expired.
+    ///
+    /// # Errors
+    /// Returns an error if the table does not answer or the item is malformed.
+    pub async fn idempotency_record(
+        &self,
+        call: &str,
+        now: Timestamp,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let Some(item) = self.get(keys::call(call), true).await? else { return Ok(None) };
+        let reader = Reader::of(&item);
+        if reader.is_expired(now)? {
+            return Ok(None);
+        }
+        let (body, id) = (reader.text("bh")?.to_owned(), reader.text("id")?.to_owned());
+        Ok(Some(IdempotencyRecord { body, id, at: reader.time("at")? }))
+    }
+}
+
+/// Builds the item that records that the call created `id`.
+pub(crate) fn idempotency_item(once: &IdempotentCall, id: &str) -> Item {
+    let key = keys::call(&once.call);
+    Writer::default()
+        .put("pk", key.pk)
+        .put("sk", key.sk)
+        .put("bh", once.body.as_str())
+        .put("id", id)
+        .put("at", once.at)
+        .put("ttl", (once.at + RETENTION).as_ttl())
+        .build()
+}

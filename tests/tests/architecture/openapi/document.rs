@@ -1,0 +1,337 @@
+//! Puts the functions' parts together and adds what follows from them: the parameters in paths, the problems that every
+//! call of a kind can answer, names, and examples.
+
+use std::collections::BTreeMap;
+
+use af_domain::refusal::Code;
+use serde_json::{Map, Value, json};
+
+use crate::openapi::examples::example_of;
+
+const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in \
+    camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is \
+    more, `nextCursor`, which the next call takes as `cursor`. `X-Request-Id` is taken and answered. Worker images that \
+    speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
+    document; see docs/worker-image.md.";
+
+const TAGS: [(&str, &str); 13] = [
+    ("agents", "Agent profiles and their bots."),
+    ("bindings", "Which agent and conversation a user talks to."),
+    ("config", "Policies, and where workers run."),
+    ("conversations", "Who has a conversation, what was said, what waits."),
+    ("deployment", "For whoever watches the deployment or writes a client."),
+    ("keys", "API keys."),
+    ("messages", "Messages: sent, shown, cancelled."),
+    ("provider", "The place where workers run."),
+    ("queue", "The queue in figures and lists, and what mends it."),
+    ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
+    ("skills", "Global skills."),
+    ("snapshots", "The files that an agent keeps for a user."),
+    ("telegram", "Telegram: the webhook, and how it is set."),
+];
+const TAGS_OF_WORKERS: [(&str, &str); 2] =
+    [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
+
+/// What parameters in paths are.
+const PARAMETERS: [(&str, &str); 16] = [
+    ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
+    ("botIdentity", "A Telegram bot's numeric id."),
+    ("consumerUserId", "The consumer app's name for one of its users: 1 to 128 printable characters."),
+    ("conversationId", "A conversation: 1 to 256 printable characters."),
+    ("keyId", "An API key's id."),
+    ("messageId", "A message."),
+    ("pathPrefix", "The deployment's `WebhookPathPrefix`."),
+    ("secretRef", "A secret's name: 1 to 200 letters, digits, `.`, `_` or `-`."),
+    ("slug", "A skill."),
+    ("snapshotId", "A snapshot."),
+    ("storageId", "A file that an agent has made or fetched."),
+    ("version", "A semantic version."),
+    ("volumeId", "A volume, as its provider names it."),
+    ("workerId", "A worker: 1 to 64 letters, digits, `.`, `_` or `-`."),
+    ("pairingCode", "A pairing code."),
+    ("pushJobId", "A push job."),
+];
+
+/// The document of all functions.
+pub fn document(parts: &[Value]) -> Value {
+    let (mut paths, mut schemas, mut responses) = (Map::new(), Map::new(), Map::new());
+    for part in parts {
+        for (path, item) in object(&part["paths"]) {
+            assert!(paths.insert(path.clone(), item.clone()).is_none(), "two functions have {path}");
+        }
+        for (name, schema) in object(&part["components"]["schemas"]) {
+            let before = schemas.insert(name.clone(), schema.clone());
+            assert!(before.is_none_or(|b| b == *schema), "two schemas are called {name}");
+        }
+    }
+    for (path, item) in &mut paths {
+        for (method, operation) in item.as_object_mut().expect("an item has operations") {
+            complete(method, path, operation, &mut schemas, &mut responses);
+        }
+    }
+    let tags = TAGS.iter().chain(&TAGS_OF_WORKERS);
+    let tags: Vec<_> = tags.map(|(name, text)| json!({"name": name, "description": text})).collect();
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Agent Factory",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "Where this document was fetched."}],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": responses,
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "afk_<id>_<secret>",
+                    "description": "An API key with one of the scopes that the operation names.",
+                },
+                "workerToken": {
+                    "type": "http", "scheme": "bearer", "description": "The token that a worker was started with.",
+                },
+                "webhookSecret": {
+                    "type": "apiKey", "in": "header", "name": "X-Telegram-Bot-Api-Secret-Token",
+                    "description": "The secret that the bot's webhook was set with.",
+                },
+            },
+        },
+    });
+    rename(&mut document);
+    join_descriptions(&mut document);
+    add_examples(&mut document);
+    document
+}
+
+/// The entries of an object; none where there is none.
+pub fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn complete(
+    method: &str,
+    path: &str,
+    operation: &mut Value,
+    schemas: &mut Map<String, Value>,
+    shared: &mut Map<String, Value>,
+) {
+    let id = operation_id(method, path);
+    operation["operationId"] = id.clone().into();
+    let description = operation["description"].as_str().map(|d| d.replace("# Errors\n", "Errors: "));
+    if let Some(description) = description {
+        operation["description"] = description.trim().into();
+    }
+    let parameters: Vec<_> = segments(path).filter_map(parameter).collect();
+    if !parameters.is_empty() {
+        let own = operation["parameters"].as_array().cloned().unwrap_or_default();
+        operation["parameters"] = parameters.into_iter().chain(own).collect();
+    }
+    let problems = problems(operation);
+    let responses = operation["responses"].as_object_mut().expect("an operation has responses");
+    responses.retain(|status, _| !status.starts_with(['4', '5']));
+    for (status, response) in responses.iter_mut() {
+        let media = &mut response["content"]["application/json"];
+        if media.is_null() {
+            response.as_object_mut().expect("it is one").remove("content");
+        } else {
+            hoist(&format!("{id}Answer"), &mut media["schema"], schemas);
+        }
+        response["description"] = meaning(status).into();
+    }
+    for (status, codes) in problems {
+        let name: String = codes.iter().map(|code| word(code.as_str())).collect();
+        responses.insert(status, json!({"$ref": format!("#/components/responses/{name}")}));
+        shared.insert(name, problem(&codes));
+    }
+    let body = &mut operation["requestBody"]["content"]["application/json"]["schema"];
+    if body.is_null() {
+        operation.as_object_mut().expect("it is one").remove("requestBody");
+    } else {
+        hoist(&format!("{id}Request"), body, schemas);
+    }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty() && *segment != "v1")
+}
+
+fn name_in(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// `telegram-token` and `stale_lease` as `TelegramToken` and `StaleLease`.
+fn word(text: &str) -> String {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    parts.map(|part| part[..1].to_uppercase() + &part[1..]).collect()
+}
+
+/// `getUsersByConsumerUserIdBinding` for `GET /v1/users/{consumerUserId}/binding`.
+fn operation_id(method: &str, path: &str) -> String {
+    let of = |segment| name_in(segment).map_or_else(|| word(segment), |name| format!("By{}", word(name)));
+    segments(path).fold(method.to_owned(), |id, segment| id + &of(segment))
+}
+
+fn parameter(segment: &str) -> Option<Value> {
+    let name = name_in(segment)?;
+    let told = PARAMETERS.iter().find(|(known, _)| *known == name);
+    let (_, description) = told.unwrap_or_else(|| panic!("nothing is said of the parameter {name}"));
+    Some(json!({
+        "name": name, "in": "path", "required": true, "description": description,
+        "schema": {"type": "string"}, "example": example_of(name, &Value::Null, &Value::Null),
+    }))
+}
+
+/// The problems that the operation can answer, by status: those that it names, and those of every call of its kind.
+fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
+    let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    let mut add = |code: Code| {
+        let known = codes.entry(af_http::status(code).as_u16()).or_default();
+        if !known.contains(&code) {
+            known.push(code);
+        }
+    };
+    for (status, response) in object(&operation["responses"]).filter(|(s, _)| s.starts_with(['4', '5'])) {
+        for name in response["description"].as_str().unwrap_or_default().split(", ") {
+            let code = Code::ALL.into_iter().find(|code| code.as_str() == name);
+            let code = code.unwrap_or_else(|| panic!("{name:?} is no code: {operation}"));
+            assert_eq!(af_http::status(code).as_str(), status, "{name} is not answered so");
+            add(code);
+        }
+    }
+    // Telegram would send again what is refused: what cannot be read is ignored.
+    let is_webhook = !operation["security"][0]["webhookSecret"].is_null();
+    let (body, parameters) = (&operation["requestBody"], &operation["parameters"]);
+    if !body.is_null() && !is_webhook {
+        [Code::MalformedRequest, Code::PayloadTooLarge, Code::InvalidField].into_iter().for_each(&mut add);
+    }
+    if !parameters.is_null() && !is_webhook {
+        add(Code::InvalidField);
+    }
+    for scheme in operation["security"].as_array().into_iter().flatten() {
+        add(Code::Unauthorized);
+        if !scheme["apiKey"].is_null() {
+            add(Code::Forbidden);
+        }
+    }
+    add(Code::Internal);
+    codes.into_iter().map(|(status, codes)| (status.to_string(), codes)).collect()
+}
+
+fn problem(codes: &[Code]) -> Value {
+    let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let told = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let only = json!({"type": "object", "properties": {"code": {"enum": names}}});
+    let schema = json!({"allOf": [{"$ref": "#/components/schemas/Problem"}, only]});
+    json!({"description": told, "content": {(af_api::problem::PROBLEM_JSON): {"schema": schema}}})
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done.",
+        "201" => "Made.",
+        "202" => "Accepted; it goes on.",
+        "204" => "Done; there is nothing to say.",
+        "304" => "Nothing has changed.",
+        other => panic!("nothing is said of the status {other}"),
+    }
+}
+
+/// Gives a schema that stands in its operation a name of its own.
+fn hoist(name: &str, schema: &mut Value, schemas: &mut Map<String, Value>) {
+    let is_object = !schema["properties"].is_null() || !schema["allOf"].is_null();
+    if is_object {
+        let name = name[..1].to_uppercase() + &name[1..];
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        let before = schemas.insert(name.clone(), std::mem::replace(schema, reference));
+        assert!(before.is_none(), "two schemas are called {name}");
+    }
+}
+
+/// Names as clients want them: without the `Body` of our types, and `AgentPage` for a page of agents.
+fn renamed(name: &str) -> String {
+    if let Some(item) = name.strip_prefix("Page_") {
+        return format!("{}Page", renamed(item));
+    }
+    name.strip_suffix("Body").unwrap_or(name).to_owned()
+}
+
+fn rename(document: &mut Value) {
+    let schemas = std::mem::take(&mut document["components"]["schemas"]);
+    let mut named = Map::new();
+    for (name, schema) in object(&schemas) {
+        let mut schema = schema.clone();
+        if let Some(item) = name.strip_prefix("Page_") {
+            schema["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+        let before = named.insert(renamed(name), schema);
+        assert!(before.is_none(), "two schemas would be called {}", renamed(name));
+    }
+    document["components"]["schemas"] = named.into();
+    rename_references(document);
+}
+
+fn rename_references(value: &mut Value) {
+    const SCHEMAS: &str = "#/components/schemas/";
+    match value {
+        Value::Object(map) => {
+            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix(SCHEMAS))
+            {
+                let reference = format!("{SCHEMAS}{}", renamed(name));
+                map.insert("$ref".to_owned(), reference.into());
+            }
+            map.values_mut().for_each(rename_references);
+        }
+        Value::Array(list) => list.iter_mut().for_each(rename_references),
+        _ => {}
+    }
+}
+
+/// A field's own words stand as an object beside an inlined type, which no value could be as well.
+fn join_descriptions(value: &mut Value) {
+    let joined = match value.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([kind, words])
+            if words.as_object().is_some_and(|w| w.len() == 2) && words["type"] == "object" =>
+        {
+            let mut kind = kind.clone();
+            kind["description"] = words["description"].clone();
+            Some(kind)
+        }
+        _ => None,
+    };
+    if let Some(joined) = joined {
+        *value = joined;
+    }
+    match value {
+        Value::Object(map) => map.values_mut().for_each(join_descriptions),
+        Value::Array(list) => list.iter_mut().for_each(join_descriptions),
+        _ => {}
+    }
+}
+
+fn add_examples(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let items = document["paths"].as_object_mut().expect("there are paths").values_mut();
+    for operation in items.flat_map(|item| item.as_object_mut().expect("it has operations").values_mut()) {
+        let responses = operation["responses"].as_object_mut().expect("it has responses");
+        let mut bodies: Vec<_> = responses.values_mut().filter_map(|r| r.get_mut("content")).collect();
+        let responses_media = bodies.drain(..).filter_map(|c| c.get_mut("application/json"));
+        responses_media.for_each(|media| add_example(media, &schemas));
+        if let Some(media) = operation.pointer_mut("/requestBody/content/application~1json") {
+            add_example(media, &schemas);
+        }
+    }
+}
+
+fn add_example(media: &mut Value, schemas: &Value) {
+    if media["example"].is_null() {
+        let example = example_of("", &media["schema"], schemas);
+        if !example.is_null() {
+            media["example"] = example;
+        } else {
+            media.as_object_mut().expect("it is one").remove("example");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Examples made from schemas: by the name of a field where it says what is in it, else by its type.
+
+use serde_json::{Map, Value, json};
+
+use crate::openapi::document::object;
+
+/// Schemas inside of schemas; ours are less deep, and none holds itself.
+const DEPTH_MAX: usize = 12;
+
+/// What stands in fields of these names.
+const KNOWN: [(&str, &str); 46] = [
+    ("actor", "ann@example.com"),
+    ("agentKey", "support"),
+    ("appKey", "crm"),
+    ("appName", "my-workers"),
+    ("baseUrl", "https://crm.example/bridge"),
+    ("botIdentity", "7000000001"),
+    ("callId", "call-1"),
+    ("code", "not_found"),
+    ("confirm", "my-workers"),
+    ("consumerUserId", "ann"),
+    ("content", "Where is my parcel?"),
+    ("conversationId", "user-agent:support:ann"),
+    ("currentUrl", "https://api.example.com/agent-factory/telegram/webhook/7000000001"),
+    ("displayName", "Support"),
+    ("downloadUrl", "https://bucket.example/snapshots/…"),
+    ("errorMessage", "the model did not answer"),
+    ("image", "registry.fly.io/my-workers:1"),
+    ("keyId", "01KE3N4AZ0"),
+    ("leaseId", "abcdefghijklmnopqrstuvwx23.7.5.1.1767225600000.abc"),
+    ("machineId", "3d8d9014f32389"),
+    ("messageId", "01KE3N4AZ0000000000000000A"),
+    ("messageText", "Where is my parcel?"),
+    ("method", "PUT"),
+    ("name", "app one"),
+    ("path", "SKILL.md"),
+    ("plaintextValue", "the value"),
+    ("provider", "app"),
+    ("providerUserId", "ann"),
+    ("region", "fra"),
+    ("releaseChannel", "stable"),
+    ("reply", "It arrives tomorrow."),
+    ("role", "assistant"),
+    ("secretRef", "crm.key"),
+    ("serviceId", "support"),
+    ("sha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+    ("slug", "hello"),
+    ("snapshotId", "abcdefghijklmnopqrstuvwx23.7.01KE3N4AZ0000000000000000A"),
+    ("storageId", "abcdefghijklmnopqrstuvwx23.01KE3N4AZ0000000000000000A"),
+    ("text", "Where is my parcel?"),
+    ("token", "afw_…"),
+    ("toolName", "search"),
+    ("uploadUrl", "https://bucket.example/snapshots/…"),
+    ("version", "1.0.0"),
+    ("volumeId", "vol_4xk5m2"),
+    ("webhookUrl", "https://api.example.com/agent-factory/telegram/webhook/7000000001"),
+    ("workerId", "w-01ke3n4az0000000000000000a"),
+];
+/// 2026-01-01, midnight in Greenwich.
+const NOON: u64 = 1_767_225_600_000;
+
+/// An example of `schema`, which stands in a field called `name`.
+pub fn example_of(name: &str, schema: &Value, schemas: &Value) -> Value {
+    made(name, schema, schemas, 0)
+}
+
+fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
+    assert!(depth <= DEPTH_MAX, "{name} holds itself");
+    let inner = |name: &str, schema: &Value| made(name, schema, schemas, depth + 1);
+    if let Some(example) = schema.get("example").or_else(|| schema.get("default")) {
+        return example.clone();
+    }
+    if let Some(reference) = schema["$ref"].as_str() {
+        let referred = reference.rsplit('/').next().unwrap_or_default();
+        return inner(name, &schemas[referred]);
+    }
+    if let Some(all) = schema["allOf"].as_array() {
+        let parts = all.iter().map(|part| inner(name, part));
+        let fields = parts.filter_map(|part| part.as_object().cloned()).flatten();
+        return Value::Object(fields.collect());
+    }
+    if let Some(one) = schema["oneOf"].as_array() {
+        let real = one.iter().find(|s| s["type"] != "null");
+        return real.map_or(Value::Null, |schema| inner(name, schema));
+    }
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().find_map(|k| k.as_str().filter(|k| *k != "null")),
+        kind => kind.as_str(),
+    };
+    match kind {
+        Some("object") => object_of(schema, &inner),
+        Some("array") => json!([inner(&singular(name), &schema["items"])]),
+        Some("boolean") => json!(false),
+        Some("integer" | "number") => number(name),
+        // A parameter comes without its schema.
+        Some("string") | None if !schema.is_null() || !name.is_empty() => text(name, schema),
+        _ => Value::Null,
+    }
+}
+
+fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
+    let fields = object(&schema["properties"]).map(|(name, field)| (name.clone(), inner(name, field)));
+    let mut fields: Map<_, _> = fields.collect();
+    if fields.is_empty() && schema["additionalProperties"].is_object() {
+        fields.insert("name".to_owned(), inner("value", &schema["additionalProperties"]));
+    }
+    fields.into()
+}
+
+fn singular(name: &str) -> String {
+    name.strip_suffix('s').unwrap_or(name).to_owned()
+}
+
+fn number(name: &str) -> Value {
+    let is_time =
+        name.ends_with("At") || matches!(name, "at" | "until" | "scheduledFor" | "drainBy" | "asOf");
+    match name {
+        _ if is_time => json!(NOON),
+        _ if name.ends_with("Ms") => json!(1_000),
+        "sizeBytes" => json!(1_048_576),
+        "priority" => json!(50),
+        _ => json!(1),
+    }
+}
+
+/// By its name, else the first word that its description sets in code.
+fn text(name: &str, schema: &Value) -> Value {
+    if let Some((_, known)) = KNOWN.iter().find(|(known, _)| *known == name) {
+        return json!(known);
+    }
+    let description = schema["description"].as_str().unwrap_or_default();
+    json!(description.split('`').nth(1).unwrap_or("…"))
+}

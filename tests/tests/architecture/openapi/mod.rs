@@ -1,0 +1,177 @@
+//! The OpenAPI document: generated from the functions' routes, committed, served, and in step with the template.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod document;
+mod examples;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use af_sam::template::{EventDef, Template};
+use af_tests::bundle::Bundle;
+use af_tests::calls::Api;
+use af_tests::workspace::{Workspace, root};
+use http::Method;
+use serde_json::{Value, json};
+use syn::visit::{self, Visit};
+
+use document::{document, object};
+
+const DOCUMENT: &str = "docs/openapi.json";
+/// Set to `1`, the document is written anew.
+const UPDATE: &str = "UPDATE_DOCS";
+/// Routes of another protocol, and of files by a token of their own.
+const OTHERS: [&str; 2] = ["/w/", "/f/"];
+/// Types that one file each has; in the document they are named for their operation.
+const LOCAL: [&str; 3] = ["Answer", "Query", "Request"];
+
+fn generated() -> Value {
+    let parts =
+        [af_worker::openapi(), af_user_api::openapi(), af_admin_api::openapi(), af_webhook::openapi()];
+    document(&parts.map(|part| serde_json::to_value(part).unwrap()))
+}
+
+/// Each operation with its method and path.
+fn operations(document: &Value) -> impl Iterator<Item = (String, &String, &Value)> {
+    let of = |(path, item)| object(item).map(move |(method, of)| (method.to_uppercase(), path, of));
+    object(&document["paths"]).flat_map(of)
+}
+
+#[test]
+fn the_committed_document_is_the_one_that_the_routes_make() {
+    let path = root().join(DOCUMENT);
+    let text = serde_json::to_string_pretty(&generated()).unwrap() + "\n";
+    if std::env::var(UPDATE).is_ok_and(|v| v == "1") {
+        fs::write(&path, text).unwrap();
+        return;
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == text,
+        "{DOCUMENT} is out of date; run {UPDATE}=1 cargo test -p af-tests --test openapi"
+    );
+}
+
+#[test]
+fn every_route_of_the_template_is_in_the_document_and_the_reverse() {
+    let yaml = fs::read_to_string(root().join("infra/template.yaml")).unwrap();
+    let template = Template::parse(&yaml, &BTreeMap::new()).unwrap();
+    let events = template.functions.iter().flat_map(|function| &function.events);
+    let routes = events.filter_map(|event| match event {
+        EventDef::HttpApi { method, path } => Some((method.to_string(), path.clone())),
+        _ => None,
+    });
+    let declared: BTreeSet<_> =
+        routes.filter(|(_, path)| !OTHERS.iter().any(|o| path.starts_with(o))).collect();
+    let document = generated();
+    let told: BTreeSet<_> = operations(&document).map(|(method, path, _)| (method, path.clone())).collect();
+    assert_eq!(told.difference(&declared).collect::<Vec<_>>(), [] as [&(String, String); 0], "no such route");
+    assert_eq!(declared.difference(&told).collect::<Vec<_>>(), [] as [&(String, String); 0], "not told");
+}
+
+#[test]
+fn every_operation_says_what_it_is_for_and_what_it_answers() {
+    let document = generated();
+    let tags: BTreeSet<_> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        assert!(operation["summary"].as_str().is_some_and(|s| s.ends_with('.')), "{what} has no summary");
+        assert!(tags.contains(operation["tags"][0].as_str().unwrap()), "{what} has no known tag");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{what}: its id is another's, too");
+        assert!(operation["responses"]["500"].is_object(), "{what}");
+        let good = object(&operation["responses"]).filter(|(status, _)| status.starts_with('2'));
+        for (status, response) in good {
+            let media = &response["content"]["application/json"];
+            assert_eq!(media.is_null(), status == "204", "{what} answers {status} without a body");
+            let is_free = media["schema"]["properties"].is_null() && media["schema"]["$ref"].is_null();
+            assert!(media.is_null() || is_free || media["example"].is_object(), "{what} has no example");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_no_schema_is_left_over() {
+    let document = generated();
+    let mut referred = BTreeSet::new();
+    let mut left = vec![&document];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(map) => {
+                referred.extend(map.get("$ref").and_then(Value::as_str));
+                left.extend(map.values());
+            }
+            Value::Array(list) => left.extend(list),
+            _ => {}
+        }
+    }
+    let kinds = ["schemas", "responses"].into_iter();
+    let of = |kind| {
+        object(&document["components"][kind]).map(move |(name, _)| format!("#/components/{kind}/{name}"))
+    };
+    let there: BTreeSet<_> = kinds.flat_map(of).collect();
+    let there: BTreeSet<_> = there.iter().map(String::as_str).collect();
+    assert_eq!(referred, there);
+    assert!(LOCAL.iter().all(|name| document["components"]["schemas"][name].is_null()), "inline those");
+}
+
+/// Within a function, one schema of a name takes the place of another without a word.
+#[test]
+fn no_two_wire_types_have_one_name_in_the_document() {
+    #[derive(Default)]
+    struct Types(Vec<String>);
+    impl Visit<'_> for Types {
+        fn visit_item_struct(&mut self, item: &syn::ItemStruct) {
+            let attributes = |name: &str| -> Vec<String> {
+                let of = item.attrs.iter().filter(|a| a.path().is_ident(name));
+                of.filter_map(|a| Some(a.meta.require_list().ok()?.tokens.to_string())).collect()
+            };
+            if attributes("derive").iter().any(|derived| derived.contains("ToSchema")) {
+                let other =
+                    attributes("schema").iter().find_map(|s| Some(s.strip_prefix("as = ")?.to_owned()));
+                self.0.push(other.unwrap_or_else(|| item.ident.to_string()));
+            }
+            visit::visit_item_struct(self, item);
+        }
+    }
+    let workspace = Workspace::real();
+    let mut types = Types::default();
+    let sources = workspace.rust().filter(|f| f.path.contains("/src/") && f.text.contains("ToSchema"));
+    sources.for_each(|file| types.visit_file(&syn::parse_file(&file.text).unwrap()));
+    types.0.retain(|name| !LOCAL.contains(&name.as_str()));
+    types.0.sort();
+    assert!(types.0.len() > 20, "the wire types are not where this rule looks");
+    let twice: Vec<_> = types.0.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}: name one of them with #[schema(as = …)]");
+}
+
+#[tokio::test]
+async fn the_document_is_served_to_everybody() {
+    let api = Api::of(&Bundle::fresh().await).await;
+    let served = api.get("/openapi.json").anonymous().send().await;
+    assert_eq!(served.headers["content-type"], "application/json");
+    assert!(served.body_of(200) == generated(), "another one is served: was it written a moment ago?");
+}
+
+/// The scopes that the document names are the ones that open.
+#[tokio::test]
+async fn an_operation_opens_to_the_scopes_that_it_names_and_to_no_other() {
+    let api = Api::of(&Bundle::fresh().await).await;
+    let (read, app) = (api.new_key(&["read"]).await, api.new_key(&["app"]).await);
+    let document = generated();
+    for (method, path, operation) in operations(&document) {
+        let scopes = operation["security"][0]["apiKey"].as_array();
+        let Some(scopes) = scopes else { continue };
+        let filled = path.replace(['{', '}'], "");
+        let method: Method = method.parse().unwrap();
+        for (scope, key) in [("read", &read), ("app", &app)] {
+            let call = api.call(method.clone(), &filled).json(&json!({"unknown": 1})).key(key);
+            let forbidden = call.send().await.status.as_u16() == 403;
+            assert_eq!(!forbidden, scopes.contains(&scope.into()), "{method} {path} with {scope}");
+        }
+        let anonymous = api.call(method.clone(), &filled).anonymous().send().await;
+        assert_eq!(anonymous.problem(), (401, "unauthorized"), "{method} {path}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Calls to AWS end before Lambda ends the function that makes them.
+
+use std::fs;
+use std::time::Duration;
+
+use af_app::pool::reconcile::Allowed;
+use af_tests::workspace::root;
+
+use crate::template::{Template, one_function, one_function_behind_http};
+
+/// Whole calls to AWS that fit into one request. The first call without an answer fails the request, and the calls before
+/// it may have been slow.
+const WHOLE_CALLS: u32 = 2;
+/// API Gateway waits this long for a function. The timeout of the function does not change it.
+const GATEWAY: Duration = Duration::from_secs(30);
+
+fn call() -> Duration {
+    af_aws::timeouts().operation_timeout().expect("a call has an end")
+}
+
+/// Functions that Lambda may end while they wait, or that run longer than API Gateway waits.
+fn ill_timed(template: &Template) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for function in template.functions() {
+        let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+        let timeout = Duration::from_secs(seconds);
+        if timeout <= call() * WHOLE_CALLS {
+            wrong.push(format!("{} has {seconds} s, too few for its calls", function.id));
+        }
+        if timeout >= GATEWAY && template.is_behind_http(&function) {
+            wrong.push(format!("{} has {seconds} s, longer than its caller waits", function.id));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_function_outlives_its_calls_and_answers_before_api_gateway_gives_up() {
+    let template = Template::real();
+    assert!(!template.functions().is_empty());
+    assert_eq!(ill_timed(&template), [""; 0]);
+}
+
+#[test]
+fn a_function_that_would_be_cut_off_is_noticed() {
+    assert_eq!(ill_timed(&one_function("{Timeout: 9}")).len(), 1);
+    assert_eq!(ill_timed(&one_function("{}")).len(), 1);
+    assert_eq!(ill_timed(&one_function_behind_http("{Timeout: 30}")).len(), 1);
+    assert_eq!(ill_timed(&one_function("{Timeout: 60}")), [""; 0]);
+}
+
+#[test]
+fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
+    let template = Template::real();
+    for (id, allowed) in [("Reconcile", Allowed::BY_EVENT), ("AdminApi", Allowed::BY_CALL)] {
+        let function = template.functions().into_iter().find(|f| f.id == id).expect("it is there");
+        let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
+        let ends = Duration::from_millis(allowed.ends().as_millis());
+        assert!(ends + call() < Duration::from_secs(seconds), "{id} has {seconds} s");
+    }
+}
+
+#[test]
+fn the_documented_timeouts_are_those_of_the_code() {
+    let document = fs::read_to_string(root().join("docs/data-model.md")).expect("the data model is there");
+    let (timeouts, retries) = (af_aws::timeouts(), af_aws::retries());
+    let millis = |time: Duration| format!("{} ms", time.as_millis());
+    let expected = [
+        ("connecting, with TLS", timeouts.connect_timeout().map(millis)),
+        ("one try, connecting included", timeouts.operation_attempt_timeout().map(millis)),
+        ("one call with all its tries", timeouts.operation_timeout().map(millis)),
+        ("tries", Some(retries.max_attempts().to_string())),
+        ("first wait between tries", Some(millis(retries.initial_backoff()))),
+    ];
+    for (what, value) in expected {
+        let row = format!("| {what} | {} |", value.expect("it is set"));
+        assert!(document.contains(&row), "no row says {row}");
+    }
+}

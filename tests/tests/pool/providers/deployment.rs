@@ -1,0 +1,156 @@
+//! A deployment whose workers are machines of the Fly stand-in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af_app::App;
+use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::intake::enqueue::enqueue;
+use af_app::pool::provider;
+use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::worker::{Poll, complete, poll};
+use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
+use af_domain::time::Millis;
+use af_domain::worker::Worker;
+use af_providers::{FlyConfig, FlyProvider, Machine, Provider, Providers, Volume};
+use af_store::conversation::CompleteWith;
+use af_tests::bundle::Bundle;
+use af_tests::messages::hello;
+
+use crate::providers::fly::World;
+use crate::providers::suite::{machines, scope};
+
+/// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
+const RUNS_MAX: usize = 20;
+
+pub fn agent() -> AgentKey {
+    AgentKey::parse("demo").unwrap()
+}
+
+/// The config with which workers run `registry.fly.io/workers:<tag>`.
+pub fn config(tag: &str) -> FlyConfig {
+    FlyConfig {
+        app_name: Some("workers".to_owned()),
+        image: Some(format!("registry.fly.io/workers:{tag}")),
+        region: Some("fra".to_owned()),
+        ..FlyConfig::default()
+    }
+}
+
+pub struct Pool {
+    pub world: Arc<World>,
+    pub bundle: Bundle,
+    pub app: App,
+    pub provider: FlyProvider,
+}
+
+impl Pool {
+    /// A deployment with one agent, whose workers run on the stand-in.
+    pub async fn new() -> Self {
+        let bundle = Bundle::fresh().await;
+        let deployment = bundle.app("reconcile").deployment_id;
+        let world = World::by(bundle.clock.clone(), &deployment).await;
+        Self::over(Arc::new(world), bundle).await
+    }
+
+    /// The same, and a message waits for a worker.
+    pub async fn with_work() -> Self {
+        let pool = Self::new().await;
+        pool.enqueue("talk").await;
+        pool
+    }
+
+    /// Another deployment, of this id, in the same app.
+    pub async fn neighbour(&self, deployment: &str) -> Self {
+        Self::over(self.world.clone(), self.bundle.beside(deployment).await).await
+    }
+
+    async fn over(world: Arc<World>, mut bundle: Bundle) -> Self {
+        let provider = world.provider_of(&bundle.app("reconcile").deployment_id);
+        bundle.providers = Providers::none().with(Arc::new(provider.clone()));
+        let app = bundle.app("reconcile");
+        let settings = AgentSettings {
+            display_name: None,
+            version: "1".into(),
+            enabled: true,
+            secrets_ref: vec![],
+            bridge: None,
+        };
+        configure(&app, &agent(), settings).await.unwrap();
+        provider::configure(&app, &config("1").into()).await.unwrap();
+        Self { world, bundle, app, provider }
+    }
+
+    pub async fn enqueue(&self, talk: &str) -> MessageId {
+        let message = hello(agent(), ConversationId::parse(talk).unwrap());
+        enqueue(&self.app, message).await.unwrap().message
+    }
+
+    pub async fn run(&self) -> Report {
+        match Box::pin(reconcile(&self.app)).await.unwrap() {
+            Reconciled::Ran(report) => report,
+            Reconciled::LeftToAnother => panic!("nobody else runs"),
+        }
+    }
+
+    pub fn pass(&self, by: Millis) {
+        self.bundle.clock.advance(by);
+    }
+
+    pub async fn machines(&self) -> Vec<Machine> {
+        machines(&self.provider).await
+    }
+
+    pub async fn volumes(&self) -> Vec<Volume> {
+        self.provider.list_volumes(&scope()).await.unwrap().ours
+    }
+
+    pub async fn rows(&self) -> Vec<Worker> {
+        self.app.store.workers().await.unwrap()
+    }
+
+    pub async fn live(&self) -> Vec<String> {
+        self.rows().await.into_iter().map(|w| w.id.to_string()).collect()
+    }
+
+    /// Runs a minute apart until `done`.
+    pub async fn until(&self, what: &str, done: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..RUNS_MAX {
+            if done(self).await {
+                return;
+            }
+            self.pass(Millis::from_secs(60));
+            self.run().await;
+        }
+        panic!("after {RUNS_MAX} runs not yet: {what}");
+    }
+
+    /// The worker of a machine gets its message, answers it and asks for more.
+    pub async fn serve(&self, worker: &WorkerId) {
+        let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
+        let conversation = row.assignment.map(|a| a.conversation);
+        let request = Poll { conversation, ..Poll::default() };
+        let job = poll(&self.app, worker, &request).await.unwrap().job.unwrap();
+        let lease = job.lease;
+        let said = CompleteWith {
+            history: vec![],
+            pending_tool_calls: None,
+            metadata: BTreeMap::new(),
+            reply: None,
+        };
+        complete(&self.app, worker, &lease.entry.message, &lease.id, said).await.unwrap();
+        self.alive(worker).await;
+    }
+
+    /// A sign of life of a worker that has nothing to do.
+    pub async fn alive(&self, worker: &WorkerId) {
+        let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
+        let request = Poll { conversation: row.assignment.map(|a| a.conversation), ..Poll::default() };
+        assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
+    }
+}
+
+/// Actions of a report with their outcomes.
+pub fn outcomes(report: &Report) -> Vec<String> {
+    report.actions.iter().map(|a| format!("{} {}: {}", a.action, a.subject, a.outcome)).collect()
+}

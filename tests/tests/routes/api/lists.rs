@@ -1,0 +1,163 @@
+use serde_json::{Value, json};
+
+use crate::api::{World, each};
+
+/// The values of `field` on every page of a list, two items a page, and how many pages there were.
+async fn all(world: &World, path: &str, field: &str) -> (Vec<String>, usize) {
+    let mut found = Vec::new();
+    let mut query = "limit=2".to_owned();
+    for pages in 1..100 {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let page = world.api.get(&format!("{path}{separator}{query}")).send().await.body_of(200);
+        assert!(page["items"].as_array().unwrap().len() <= 2);
+        found.extend(each(&page, field).into_iter().map(str::to_owned));
+        match page["nextCursor"].as_str() {
+            Some(cursor) => query = format!("limit=2&cursor={cursor}"),
+            None => return (found, pages),
+        }
+    }
+    panic!("{path} never ends");
+}
+
+#[tokio::test]
+async fn agents_come_page_by_page() {
+    let world = World::new().await;
+    for key in ["b", "a", "a-b", "a.b", "z"] {
+        world.agent(key).await;
+    }
+    let (keys, pages) = all(&world, "/v1/agents", "agentKey").await;
+    assert_eq!((keys, pages), (["a", "a-b", "a.b", "b", "support", "z"].map(str::to_owned).to_vec(), 3));
+}
+
+#[tokio::test]
+async fn keys_come_page_by_page() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        world.api.new_key(&["read"]).await;
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    let (ids, pages) = all(&world, "/v1/keys", "keyId").await;
+    assert_eq!((ids.len(), pages), (5, 3));
+    assert!(ids.is_sorted());
+}
+
+#[tokio::test]
+async fn workers_come_page_by_page() {
+    let world = World::new().await;
+    for id in ["w-3", "w-1", "w-5", "w-2", "w-4"] {
+        world.worker(id).await;
+    }
+    let (ids, pages) = all(&world, "/v1/workers", "workerId").await;
+    assert_eq!((ids, pages), (["w-1", "w-2", "w-3", "w-4", "w-5"].map(str::to_owned).to_vec(), 3));
+}
+
+#[tokio::test]
+async fn the_messages_of_a_conversation_come_newest_first() {
+    let world = World::new().await;
+    let mut sent = Vec::new();
+    for n in 0..5 {
+        sent.push(world.enqueue("c d", &format!("{n}")).await);
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    sent.reverse();
+    let (ids, pages) = all(&world, "/v1/queue/messages?conversationId=c%20d", "messageId").await;
+    assert_eq!((ids, pages), (sent.clone(), 3));
+    let token = world.worker("w").await;
+    world.answer_one(&token, None, json!([])).await;
+    world.enqueue("another", "hello").await;
+    let (done, _) = all(&world, "/v1/queue/messages?conversationId=c%20d&status=done", "messageId").await;
+    assert_eq!(done, sent[4..]);
+    let (queued, _) = all(&world, "/v1/queue/messages?conversationId=c%20d&status=queued", "messageId").await;
+    assert_eq!(queued, sent[..4]);
+}
+
+#[tokio::test]
+async fn a_page_may_hold_two_hundred() {
+    let world = World::new().await;
+    for n in 0..150 {
+        world.enqueue("c", &format!("{n}")).await;
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    let page = world.api.get("/v1/queue/messages?conversationId=c&limit=200").send().await.body_of(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 150);
+    let page = world.api.get("/v1/queue/messages?status=queued&limit=200").send().await.body_of(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 150);
+    let answer = world.api.get("/v1/queue/messages?status=queued&limit=201").send().await;
+    assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/limit"));
+}
+
+#[tokio::test]
+async fn dead_letters_come_newest_first_wherever_they_are_kept() {
+    let world = World::new().await;
+    let mut dead = Vec::new();
+    for n in 0..5 {
+        let conversation = format!("c-{n}");
+        dead.push(world.enqueue(&conversation, "poison").await);
+        let token = world.worker(&format!("w-{n}")).await;
+        world.fail_one(&token, None).await;
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    dead.reverse();
+    let (ids, _) = all(&world, "/v1/queue/messages?status=dead_letter", "messageId").await;
+    assert_eq!(ids, dead);
+    let page = world.api.get("/v1/queue/messages?status=dead_letter&limit=1").send().await.body_of(200);
+    let first = &page["items"][0];
+    assert_eq!((&first["status"], &first["lastError"]), (&json!("dead_letter"), &json!("no")));
+    assert!(page["nextCursor"].is_string());
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_list_only() {
+    let world = World::new().await;
+    for key in ["a", "b", "c"] {
+        world.agent(key).await;
+    }
+    let page = world.api.get("/v1/agents?limit=2").send().await.body_of(200);
+    let cursor = page["nextCursor"].as_str().unwrap();
+    let mut forged = cursor.to_owned();
+    forged.replace_range(0..1, if cursor.starts_with('A') { "B" } else { "A" });
+    for path in [
+        format!("/v1/agents?cursor={forged}"),
+        "/v1/agents?cursor=c3VwcG9ydA".to_owned(),
+        "/v1/agents?cursor=".to_owned(),
+        format!("/v1/workers?cursor={cursor}"),
+        format!("/v1/keys?cursor={cursor}"),
+        format!("/v1/queue/messages?status=queued&cursor={cursor}"),
+        format!("/v1/queue/messages?conversationId=c&cursor={cursor}"),
+    ] {
+        let answer = world.api.get(&path).send().await;
+        assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/cursor"), "{path}");
+    }
+    world.api.get(&format!("/v1/agents?cursor={cursor}")).send().await.body_of(200);
+    assert_eq!(
+        world.api.get(&format!("/v1/agents?cursor={cursor}")).send().await.body["items"][0]["agentKey"],
+        "c"
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_everything_is_by_a_state_that_is_not_over() {
+    let world = World::new().await;
+    for query in ["", "?status=done", "?status=cancelled"] {
+        let answer = world.api.get(&format!("/v1/queue/messages{query}")).send().await;
+        assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/status"), "{query}");
+    }
+    let answer = world.api.get("/v1/queue/messages?status=lost").send().await;
+    assert!(answer.detail().contains("`dead_letter`"), "{}", answer.detail());
+    let none = world.api.get("/v1/queue/messages?conversationId=nobody").send().await.body_of(200);
+    assert_eq!(none, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn the_queue_in_figures_is_empty_before_anything_was_counted() {
+    let world = World::new().await;
+    let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
+    let expected = json!({
+        "queuedReady": 0, "queuedScheduled": 0, "processing": 0, "deadLetter": 0, "oldestReadyAgeMs": null, "asOf": null,
+    });
+    assert_eq!(stats, expected);
+    world.enqueue("c", "hello").await;
+    world.bundle.clock.advance(af_domain::time::Millis::new(1_500));
+    let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
+    assert_eq!(stats["oldestReadyAgeMs"], Value::from(1_500));
+}

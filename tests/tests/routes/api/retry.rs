@@ -1,0 +1,179 @@
+//! Dead letters get another life: one, or all of a conversation or an agent.
+
+use af_domain::attempt::ATTEMPTS_KEPT;
+use af_domain::time::Millis;
+use serde_json::{Value, json};
+
+use crate::api::operator::PAST_THE_BACKOFF;
+use crate::api::{World, each, message};
+
+#[tokio::test]
+async fn only_the_newest_attempts_are_kept_also_over_a_retry() {
+    let world = World::new().await;
+    let mut body = message("c", "poison");
+    body["maxAttempts"] = json!(ATTEMPTS_KEPT + 3);
+    let sent = world.api.post("/v1/messages", body).send().await.body_of(202);
+    let id = sent["messageId"].as_str().unwrap();
+    let token = world.worker("w").await;
+    for _ in 0..ATTEMPTS_KEPT + 3 {
+        let job = world.claim(&token, Some("c")).await;
+        world.fail(&token, &job, "no").await;
+        world.bundle.clock.advance(PAST_THE_BACKOFF);
+    }
+    let fences = |shown: &Value| -> Vec<u64> {
+        shown["attemptLog"].as_array().unwrap().iter().map(|a| a["fence"].as_u64().unwrap()).collect()
+    };
+    let kept = ATTEMPTS_KEPT as u64;
+    let dead = world.shown(id).await;
+    assert_eq!((&dead["status"], fences(&dead)), (&json!("dead_letter"), (4..=kept + 3).collect::<Vec<_>>()));
+    world.post(&format!("/v1/queue/{id}/retry")).send().await.body_of(200);
+    let job = world.claim(&token, Some("c")).await;
+    assert_eq!(job["attempt"], 1);
+    world.fail(&token, &job, "no").await;
+    assert_eq!(fences(&world.shown(id).await), (5..=kept + 4).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_retried_dead_letter_runs_once_more_and_keeps_what_happened() {
+    let world = World::new().await;
+    let token = world.worker("w").await;
+    let id = world.dead_letter("c", &token).await;
+    let other = world.enqueue("c", "after").await;
+    let answer = world.post(&format!("/v1/queue/{id}/retry")).send().await.body_of(200);
+    assert_eq!(answer, json!({"messageId": id, "status": "queued"}));
+    let queued = world.shown(&id).await;
+    assert_eq!((&queued["status"], &queued["attempts"]), (&json!("queued"), &json!(0)));
+    assert!(queued["finishedAt"].is_null());
+    let dead = world.api.get("/v1/queue/messages?status=dead_letter").send().await.body_of(200);
+    assert_eq!(dead["items"], json!([]));
+    for expected in [&other, &id] {
+        let job = world.claim(&token, Some("c")).await;
+        assert_eq!(job["messageId"], **expected, "it re-enters at the end");
+        let path = format!("/v1/worker/messages/{expected}/complete");
+        let body = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
+        world.api.post(&path, body).key(&token).send().await.body_of(200);
+    }
+    assert!(world.claim(&token, Some("c")).await.is_null());
+    let done = world.shown(&id).await;
+    assert_eq!(done["status"], "done");
+    let outcomes: Vec<_> =
+        done["attemptLog"].as_array().unwrap().iter().map(|a| a["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["dead_letter", "done"]);
+}
+
+#[tokio::test]
+async fn a_retry_keeps_how_often_its_sender_wanted_it_tried() {
+    let world = World::new().await;
+    let token = world.worker("w").await;
+    let mut body = message("c", "once");
+    body["maxAttempts"] = json!(1);
+    let id = world.api.post("/v1/messages", body).send().await.body_of(202)["messageId"].clone();
+    let job = world.claim(&token, None).await;
+    world.fail(&token, &job, "no").await;
+    world.post(&format!("/v1/queue/{}/retry", id.as_str().unwrap())).send().await.body_of(200);
+    let job = world.claim(&token, Some("c")).await;
+    assert_eq!(world.fail(&token, &job, "no").await["deadLettered"], true);
+}
+
+#[tokio::test]
+async fn only_a_dead_letter_is_retried_and_a_call_sent_again_is_answered_as_before() {
+    let world = World::new().await;
+    let token = world.worker("w").await;
+    let id = world.dead_letter("c", &token).await;
+    let path = format!("/v1/queue/{id}/retry");
+    let with_key = |key: &str| world.post(&path).header("idempotency-key", key);
+    let first = with_key("k-1").send().await.body_of(200);
+    let items = world.items().await;
+    assert_eq!(with_key("k-1").send().await.body_of(200), first);
+    assert_eq!(world.items().await, items, "nothing happens twice");
+    for again in [world.post(&path), with_key("k-2")] {
+        let refused = world.refused(again).await;
+        assert_eq!(refused.problem(), (409, "conflict"));
+        assert!(refused.detail().contains("queued"), "{}", refused.detail());
+    }
+    world.answer_one(&token, Some("c"), json!([])).await;
+    assert_eq!(with_key("k-1").send().await.body_of(200), first, "whatever has become of it since");
+    let refused = world.refused(world.post(&path)).await;
+    assert!(refused.detail().contains("done"), "{}", refused.detail());
+    let missing = world.post("/v1/queue/nobody/retry").send().await;
+    assert_eq!(missing.problem(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_retry_needs_room_and_an_agent_that_takes_messages() {
+    let world = World::new().await;
+    let token = world.worker("w").await;
+    let id = world.dead_letter("c", &token).await;
+    let retry = || world.post(&format!("/v1/queue/{id}/retry"));
+    let policies = json!({"queue": {"maxPendingPerConversation": 1}});
+    world.api.put("/v1/config/policies", policies).send().await.body_of(200);
+    world.enqueue("c", "waits").await;
+    assert_eq!(world.refused(retry()).await.problem(), (429, "queue_full"));
+    let asleep = json!({"version": "1", "enabled": false});
+    world.api.put("/v1/agents/support", asleep).send().await.body_of(200);
+    world.forget();
+    assert_eq!(world.refused(retry()).await.problem(), (409, "agent_disabled"));
+}
+
+#[tokio::test]
+async fn all_dead_letters_of_a_conversation_are_retried_oldest_first_as_far_as_there_is_room() {
+    let world = World::new().await;
+    let (token, other) = (world.worker("w").await, world.worker("v").await);
+    let mut dead = Vec::new();
+    for _ in 0..3 {
+        dead.push(world.dead_letter("c", &token).await);
+    }
+    let elsewhere = world.dead_letter("d", &other).await;
+    let policies = json!({"queue": {"maxPendingPerConversation": 2}});
+    world.api.put("/v1/config/policies", policies).send().await.body_of(200);
+    let all = |body| world.api.post("/v1/queue/retry", body);
+    let done = all(json!({"conversationId": "c"})).send().await.body_of(200);
+    assert_eq!(done, json!({"retried": 2, "full": [dead[2]], "refused": []}));
+    let pending = world.conversation("c").await["pending"].clone();
+    let ids: Vec<_> = pending.as_array().unwrap().iter().map(|p| p["messageId"].as_str().unwrap()).collect();
+    assert_eq!(ids, dead[..2]);
+    let page = world.api.get("/v1/queue/messages?status=dead_letter").send().await.body_of(200);
+    assert_eq!(each(&page, "messageId"), [&elsewhere, &dead[2]]);
+}
+
+#[tokio::test]
+async fn all_dead_letters_of_an_agent_are_retried_in_bounded_calls() {
+    let world = World::new().await;
+    world.agent("sales").await;
+    let token = world.worker("w").await;
+    let mut foreign = message("s", "poison");
+    foreign["agentKey"] = json!("sales");
+    let foreign = world.api.post("/v1/messages", foreign).send().await.body_of(202)["messageId"].clone();
+    world.fail_one(&world.worker("v").await, None).await;
+    for _ in 0..130 {
+        world.dead_letter("c", &token).await;
+    }
+    let all = |body| world.api.post("/v1/queue/retry", body);
+    let first = all(json!({"agentKey": "support"})).send().await.body_of(200);
+    let cursor = first["nextCursor"].clone();
+    assert!(cursor.is_string(), "one call is bounded: {first}");
+    let other = world.refused(all(json!({"agentKey": "sales", "cursor": cursor}))).await;
+    assert_eq!((other.problem(), other.pointer()), ((422, "invalid_field"), "/cursor"));
+    // It dies again behind the walk, which does not find it once more.
+    world.bundle.clock.advance(Millis::new(1));
+    world.fail_one(&token, Some("c")).await;
+    let rest = all(json!({"agentKey": "support", "cursor": cursor})).send().await.body_of(200);
+    assert_eq!(first["retried"].as_u64().unwrap() + rest["retried"].as_u64().unwrap(), 130);
+    assert!(rest["nextCursor"].is_null(), "{rest}");
+    let dead = world.api.get("/v1/queue/messages?status=dead_letter&agentKey=sales").send().await;
+    assert_eq!(each(&dead.body_of(200), "messageId"), [foreign.as_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn retrying_all_needs_to_know_of_whom() {
+    let world = World::new().await;
+    for body in [json!({}), json!({"conversationId": "c", "agentKey": "support"})] {
+        let refused = world.refused(world.api.post("/v1/queue/retry", body)).await;
+        assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), "/conversationId"));
+    }
+    let unknown = world.refused(world.api.post("/v1/queue/retry", json!({"agent": "support"}))).await;
+    assert_eq!(unknown.problem().0, 422);
+    let none =
+        world.api.post("/v1/queue/retry", json!({"conversationId": "nobody"})).send().await.body_of(200);
+    assert_eq!(none, json!({"retried": 0, "full": [], "refused": []}));
+}

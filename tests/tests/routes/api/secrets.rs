@@ -1,0 +1,65 @@
+use serde_json::{Value, json};
+
+use crate::api::World;
+
+const VALUE: &str = "s3cr3t-value";
+
+#[tokio::test]
+async fn a_secret_is_imported_rotated_and_deleted_and_never_comes_back() {
+    let world = World::new().await;
+    let put =
+        |value: &str| world.api.put("/v1/secrets/model.apiKey", json!({"plaintextValue": value})).send();
+    let status = async || world.api.get("/v1/secrets?refs=model.apiKey,other").send().await.body_of(200);
+    let nothing = |name: &str| json!({"secretRef": name, "hasActive": false, "version": null});
+    assert_eq!(status().await["items"], json!([nothing("model.apiKey"), nothing("other")]));
+    let mut said = Vec::new();
+    let first = put(VALUE).await.body_of(200);
+    assert_eq!(first["secretRef"], "model.apiKey");
+    let second = put(&format!("{VALUE} 2")).await.body_of(200);
+    assert_ne!(first["version"], second["version"]);
+    let there = status().await;
+    let expected = json!({"secretRef": "model.apiKey", "hasActive": true, "version": second["version"]});
+    assert_eq!(there["items"], json!([expected, nothing("other")]));
+    said.extend([first, second, there]);
+    for _ in 0..2 {
+        world.api.delete("/v1/secrets/model.apiKey").send().await.body_of(204);
+    }
+    assert_eq!(status().await["items"][0], nothing("model.apiKey"));
+    said.push(put(VALUE).await.body_of(200));
+    assert_eq!(status().await["items"][0]["hasActive"], true, "an import restores what was deleted");
+    said.extend(world.items().await);
+    assert!(!Value::from(said).to_string().contains(VALUE));
+}
+
+#[tokio::test]
+async fn a_refused_secret_is_not_repeated() {
+    let world = World::new().await;
+    for body in [
+        format!(r#"{{"plaintextValue": ["{VALUE}"]}}"#),
+        format!(r#"{{"plaintextValue": "a", "more": "{VALUE}"}}"#),
+        format!(r#"{{"plaintextValue": "{VALUE}", "plaintextValue": "{VALUE}"}}"#),
+        format!(r#"{{"plaintextValue": "{VALUE}"#),
+        format!(r#"{{"plaintextValue": "{}"}}"#, VALUE.repeat(10_000)),
+        r#"{"plaintextValue": ""}"#.to_owned(),
+    ] {
+        let answer = world.refused(world.api.put("/v1/secrets/a", json!({})).text(&body)).await;
+        assert!(!answer.body.to_string().contains(VALUE), "{}", answer.body);
+    }
+    let status = world.api.get("/v1/secrets?refs=a").send().await.body_of(200);
+    assert_eq!(status["items"][0]["hasActive"], false);
+}
+
+#[tokio::test]
+async fn a_status_is_asked_for_by_name_and_in_bounds() {
+    let world = World::new().await;
+    let many = vec!["a"; 101].join(",");
+    for path in
+        ["/v1/secrets", "/v1/secrets?refs=", "/v1/secrets?refs=a,,b", &format!("/v1/secrets?refs={many}")]
+    {
+        let answer = world.api.get(path).send().await;
+        assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/refs"), "{path}");
+    }
+    let most: Vec<_> = (0..100).map(|n| format!("s{n}")).collect();
+    let answer = world.api.get(&format!("/v1/secrets?refs={}", most.join(","))).send().await.body_of(200);
+    assert_eq!(answer["items"].as_array().unwrap().len(), 100);
+}

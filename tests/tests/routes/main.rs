@@ -1,0 +1,9 @@
+//! The routes as callers see them: over the gateway, with the template's routes; and the parts that every call needs.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+mod api;
+mod snapshots;
+mod stored_secrets;
+mod template_runs;
+mod worker;

@@ -1,0 +1,286 @@
+//! Secrets against the embedded Secrets Manager: what is imported is read, cached, rotated, deleted and restored.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+use std::sync::{Arc, Mutex};
+
+use af_aws::secrets::{Secrets, SecretsError};
+use af_domain::ids::SecretRef;
+use af_domain::time::{Millis, Timestamp};
+use af_emulator_aws::{Engine, Fault, Faults, LocalAws, Secrets as Stored, WireRequest};
+use af_runtime::virtual_clock::VirtualClock;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A Secrets Manager that notes what it is asked, and may be told to fail.
+#[derive(Clone)]
+struct Aws {
+    aws: LocalAws,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+struct Watch<F> {
+    asked: Arc<Mutex<Vec<String>>>,
+    fault: F,
+}
+
+impl<F: Fn(&WireRequest) -> Fault + Send + Sync> Faults for Watch<F> {
+    fn before(&self, request: &WireRequest) -> Fault {
+        self.asked.lock().unwrap().push(request.operation.clone());
+        (self.fault)(request)
+    }
+}
+
+impl Aws {
+    fn new() -> Self {
+        let clock = Arc::new(VirtualClock::frozen_at(NOW));
+        let aws = LocalAws::new(Engine::memory(clock).unwrap(), Stored::memory());
+        Self { aws, asked: Arc::default() }.failing(|_| Fault::None)
+    }
+
+    fn failing(&self, fault: impl Fn(&WireRequest) -> Fault + Send + Sync + 'static) -> Self {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let watch = Watch { asked: asked.clone(), fault };
+        Self { aws: self.aws.clone().with_faults(Arc::new(watch)), asked }
+    }
+
+    /// The secrets as a function that just came up sees them.
+    fn function(&self) -> Secrets {
+        let sdk = self.aws.sdk_config(RetryConfig::disabled());
+        Secrets::new(aws_sdk_secretsmanager::Client::new(&sdk), "agent-factory/test")
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn name(name: &str) -> SecretRef {
+    SecretRef::parse(name).unwrap()
+}
+
+async fn read(secrets: &Secrets, secret: &str, now: Timestamp) -> Option<String> {
+    let value = secrets.get(&name(secret), now).await.unwrap();
+    value.map(|value| value.expose_secret().to_owned())
+}
+
+async fn import(secrets: &Secrets, secret: &str, value: &str) -> af_aws::secrets::PutSecret {
+    secrets.put(&name(secret), value.into(), NOW).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_imported_secret_is_read_and_shown_without_its_value() {
+    let aws = Aws::new();
+    let made = import(&aws.function(), "fly.apiToken", "s3cr3t").await;
+    assert!(made.created);
+    let function = aws.function();
+    assert_eq!(read(&function, "fly.apiToken", NOW).await.as_deref(), Some("s3cr3t"));
+    let status = function.status(&[name("missing"), name("fly.apiToken"), name("missing")]).await.unwrap();
+    assert_eq!(status.iter().map(|s| s.has_active).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(status[1].version.as_deref(), Some(made.version.as_str()));
+    assert_eq!(status[0].secret_ref, name("missing"));
+    assert!(!format!("{function:?} {status:?} {made:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn a_rotation_is_seen_at_once_here_and_after_five_minutes_elsewhere() {
+    let aws = Aws::new();
+    let (here, elsewhere) = (aws.function(), aws.function());
+    let first = import(&here, "a", "one").await;
+    assert_eq!(read(&elsewhere, "a", NOW).await.as_deref(), Some("one"));
+    let second = import(&here, "a", "two").await;
+    assert!(!second.created);
+    assert_ne!(first.version, second.version);
+    aws.asked();
+    assert_eq!(read(&here, "a", NOW).await.as_deref(), Some("two"));
+    let later = NOW + Millis::from_secs(299);
+    assert_eq!(read(&elsewhere, "a", later).await.as_deref(), Some("one"));
+    assert!(aws.asked().is_empty(), "both are cached");
+    assert_eq!(read(&elsewhere, "a", NOW + Millis::from_secs(300)).await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn the_value_before_the_present_one_can_be_read_and_no_older_one() {
+    let aws = Aws::new();
+    let function = aws.function();
+    let both = async || {
+        let found = function.with_previous(&name("a")).await.unwrap();
+        found.map(|(current, previous)| {
+            let text = |value: secrecy::SecretString| value.expose_secret().to_owned();
+            (text(current), previous.map(text))
+        })
+    };
+    assert_eq!(both().await, None);
+    let mut before = None;
+    for value in ["one", "two", "three", "four"] {
+        import(&function, "a", value).await;
+        assert_eq!(both().await, Some((value.to_owned(), before)));
+        before = Some(value.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_value_is_asked_for_again() {
+    let aws = Aws::new();
+    let function = aws.function();
+    import(&aws.function(), "a", "one").await;
+    read(&function, "a", NOW).await;
+    import(&aws.function(), "a", "two").await;
+    function.forget(&name("a"));
+    assert_eq!(read(&function, "a", NOW).await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn an_absent_secret_is_noticed_within_thirty_seconds_of_its_import() {
+    let aws = Aws::new();
+    let function = aws.function();
+    assert_eq!(read(&function, "a", NOW).await, None);
+    import(&aws.function(), "a", "one").await;
+    assert_eq!(read(&function, "a", NOW + Millis::from_secs(29)).await, None);
+    assert_eq!(read(&function, "a", NOW + Millis::from_secs(30)).await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn many_secrets_are_read_in_batches_of_twenty_and_then_not_at_all() {
+    let aws = Aws::new();
+    let importer = aws.function();
+    for n in 0..45 {
+        import(&importer, &format!("s{n}"), &format!("value {n}")).await;
+    }
+    let function = aws.function();
+    read(&function, "s0", NOW).await;
+    aws.asked();
+    let mut wanted: Vec<_> = (0..45).map(|n| name(&format!("s{n}"))).collect();
+    wanted.extend([name("missing"), name("s1")]);
+    let values = function.get_many(&wanted, NOW).await.unwrap();
+    assert_eq!(values.len(), 45);
+    assert_eq!(values[&name("s44")].expose_secret(), "value 44");
+    assert_eq!(aws.asked(), vec!["BatchGetSecretValue"; 3], "44 unknown and one missing; s0 is cached");
+    assert_eq!(function.get_many(&wanted, NOW).await.unwrap().len(), 45);
+    assert!(aws.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_absent_until_an_import_restores_it() {
+    let aws = Aws::new();
+    let function = aws.function();
+    import(&function, "a", "one").await;
+    import(&function, "b", "other").await;
+    assert!(function.delete(&name("a")).await.unwrap());
+    assert_eq!(read(&function, "a", NOW).await, None);
+    assert_eq!(function.get_many(&[name("a"), name("b")], NOW).await.unwrap().len(), 1);
+    assert!(!function.status(&[name("a"), name("b")]).await.unwrap()[0].has_active);
+    assert!(!function.delete(&name("a")).await.unwrap(), "deleted already");
+    assert!(!function.delete(&name("missing")).await.unwrap());
+    aws.asked();
+    assert!(!import(&function, "a", "two").await.created, "restored, not made");
+    assert_eq!(aws.asked(), ["PutSecretValue", "RestoreSecret", "PutSecretValue"]);
+    assert_eq!(read(&aws.function(), "a", NOW).await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn what_a_batch_does_not_answer_is_asked_for_alone() {
+    let aws = Aws::new();
+    import(&aws.function(), "a", "one").await;
+    let silent = aws.failing(|request| match request.operation.as_str() {
+        "BatchGetSecretValue" => Fault::Respond { status: 200, body: json!({}) },
+        _ => Fault::None,
+    });
+    let values = silent.function().get_many(&[name("a"), name("b")], NOW).await.unwrap();
+    assert_eq!(values[&name("a")].expose_secret(), "one");
+    assert_eq!(silent.asked(), ["BatchGetSecretValue", "GetSecretValue", "GetSecretValue"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_read_is_an_error_and_not_an_absence() {
+    let aws = Aws::new();
+    import(&aws.function(), "a", "one").await;
+    let denied = aws.failing(|request| match request.operation.as_str() {
+        "BatchGetSecretValue" => {
+            let ids = request.body["SecretIdList"].as_array().unwrap();
+            let error = |id| json!({ "SecretId": id, "ErrorCode": "AccessDeniedException", "Message": "no" });
+            Fault::Respond {
+                status: 200,
+                body: json!({ "Errors": ids.iter().map(error).collect::<Vec<_>>() }),
+            }
+        }
+        _ => Fault::Respond {
+            status: 400,
+            body: json!({ "__type": "AccessDeniedException", "message": "no" }),
+        },
+    });
+    let error = denied.function().get_many(&[name("a"), name("b")], NOW).await.unwrap_err();
+    assert_eq!(error.to_string(), "GetSecretValue failed for a: AccessDeniedException: no");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_does_not_show_in_the_error() {
+    let garbled = Aws::new().failing(|_| Fault::Respond {
+        status: 200,
+        body: json!({ "SecretString": ["s3cr3t"], "SecretValues": "s3cr3t" }),
+    });
+    for wanted in [vec![name("a")], vec![name("a"), name("b")]] {
+        let error = garbled.function().get_many(&wanted, NOW).await.unwrap_err();
+        assert!(error.to_string().ends_with("the answer cannot be read"), "{error}");
+        assert!(!format!("{error:?}").contains("s3cr3t"));
+    }
+}
+
+#[tokio::test]
+async fn throttling_and_silence_are_told_apart() {
+    let throttled = Aws::new().failing(|_| Fault::Respond {
+        status: 400,
+        body: json!({ "__type": "ThrottlingException", "message": "Rate exceeded" }),
+    });
+    let error = throttled.function().get(&name("a"), NOW).await.unwrap_err();
+    assert!(matches!(error, SecretsError::Throttled { operation: "GetSecretValue" }), "{error}");
+
+    let silent = Aws::new().failing(|_| Fault::LoseRequest);
+    let error = silent.function().put(&name("a"), "s3cr3t".into(), NOW).await.unwrap_err();
+    assert!(error.to_string().starts_with("PutSecretValue failed for a: no answer"), "{error}");
+    assert!(!format!("{error:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn a_failed_read_is_not_an_absence() {
+    let aws = Aws::new();
+    import(&aws.function(), "a", "one").await;
+    let first = Mutex::new(true);
+    let shaky = aws.failing(move |_| match std::mem::take(&mut *first.lock().unwrap()) {
+        true => Fault::LoseResponse,
+        false => Fault::None,
+    });
+    let function = shaky.function();
+    assert!(function.get(&name("a"), NOW).await.is_err());
+    assert_eq!(read(&function, "a", NOW).await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn an_import_whose_answer_was_lost_can_be_sent_again() {
+    let aws = Aws::new();
+    let lossy = aws.failing(|request| match request.operation.as_str() {
+        "CreateSecret" => Fault::LoseResponse,
+        _ => Fault::None,
+    });
+    let function = lossy.function();
+    assert!(function.put(&name("a"), "one".into(), NOW).await.is_err());
+    assert!(!import(&function, "a", "one").await.created);
+    assert_eq!(read(&aws.function(), "a", NOW).await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn an_import_gives_up_when_others_keep_changing_the_secret() {
+    let contended = Aws::new().failing(|request| {
+        let code = match request.operation.as_str() {
+            "PutSecretValue" => "ResourceNotFoundException",
+            _ => "ResourceExistsException",
+        };
+        Fault::Respond { status: 400, body: json!({ "__type": code, "message": "" }) }
+    });
+    let error = contended.function().put(&name("a"), "one".into(), NOW).await.unwrap_err();
+    assert!(matches!(error, SecretsError::Contended { .. }), "{error}");
+    assert_eq!(contended.asked().len(), 5);
+}

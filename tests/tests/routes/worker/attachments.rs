@@ -1,0 +1,241 @@
+//! Files that people send: fetched from Telegram before their message is claimed, and handed out by links.
+
+use af_domain::attachment::MAX_WAIT;
+use af_domain::time::Millis;
+use af_emulator_telegram::Fault;
+use af_tests::telegram::{PHOTO, Person, with_telegram};
+use serde_json::{Value, json};
+
+use crate::worker::{Hands, World};
+
+/// A deployment with a bot to which somebody sends files.
+struct Chat {
+    world: World,
+    ann: Person,
+}
+
+impl Chat {
+    async fn new() -> Self {
+        let (bundle, telegram) = with_telegram().await;
+        let world = World::over(bundle).await;
+        let ann = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
+        Self { world, ann }
+    }
+
+    async fn fetch(&self) -> Vec<Millis> {
+        self.ann.fetch(&self.world.bundle).await
+    }
+
+    async fn shown(&self, id: &str) -> Value {
+        self.world.message(&json!(id)).await["payload"]["attachments"].clone()
+    }
+
+    async fn why(&self, id: &str) -> Value {
+        self.world.api.get(&format!("/v1/queue/{id}/why")).send().await.body_of(200)
+    }
+}
+
+async fn job(worker: &Hands<'_>) -> Value {
+    worker.poll(json!({})).await
+}
+
+#[tokio::test]
+async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_for_byte() {
+    let chat = Chat::new().await;
+    let world = &chat.world;
+    let id = chat.ann.sends_photo(1).await;
+    let worker = world.worker("w").await;
+    assert!(job(&worker).await["job"].is_null(), "its photo is still to come");
+    let why = chat.why(&id).await;
+    let until = world.app.now() + MAX_WAIT;
+    assert_eq!((&why["waitsFor"], &why["until"]), (&json!("attachments"), &json!(until.as_millis())));
+    assert_eq!(chat.shown(&id).await[0]["status"], "pending");
+    assert_eq!(chat.fetch().await, []);
+
+    let polled = job(&worker).await;
+    let handed = &polled["job"]["payload"]["attachments"];
+    let file = &handed[0];
+    let expires_at = world.app.now() + Millis::from_days(7);
+    let expected = json!([{
+        "kind": "photo", "status": "ready", "telegramFileId": file["telegramFileId"],
+        "mimeType": "image/jpeg", "sizeBytes": PHOTO.len(), "storageId": file["storageId"],
+        "expiresAt": expires_at.as_millis(), "downloadUrl": file["downloadUrl"],
+    }]);
+    assert_eq!(*handed, expected);
+    assert_eq!(polled["bundle"]["payload"], polled["job"]["payload"]);
+    assert_eq!(polled["job"]["payload"]["messageText"], "my cat");
+    let link = file["downloadUrl"].as_str().unwrap();
+    let location = world.api.get(&link[link.find("/f/").unwrap()..]).anonymous().send().await;
+    let got = world.http.get(location.headers["location"].to_str().unwrap()).send().await.unwrap();
+    assert_eq!(got.headers()["content-type"], "image/jpeg");
+    assert_eq!(got.bytes().await.unwrap(), PHOTO);
+    let media = worker.get(&format!("media/{}", file["storageId"].as_str().unwrap())).await.body_of(200);
+    assert_eq!(media["sizeBytes"], PHOTO.len());
+    assert!(!format!("{:?}", world.items().await).contains(&chat.ann.bot.token));
+    assert_eq!(chat.fetch().await, [], "a batch that comes again finds nothing to do");
+}
+
+#[tokio::test]
+async fn a_message_goes_on_without_a_file_that_does_not_come_in_time() {
+    let chat = Chat::new().await;
+    let id = chat.ann.sends_photo(1).await;
+    let worker = chat.world.worker("w").await;
+    chat.world.advance(Millis::new(MAX_WAIT.as_millis() - 1));
+    assert!(job(&worker).await["job"].is_null());
+    chat.world.advance(Millis::new(1));
+    let polled = job(&worker).await;
+    assert_eq!(
+        (&polled["job"]["messageId"], &polled["job"]["payload"]["attachments"]),
+        (&json!(id), &json!([]))
+    );
+    chat.fetch().await;
+    let shown = chat.shown(&id).await;
+    assert_eq!(shown[0]["status"], "failed");
+    assert!(shown[0]["error"].as_str().unwrap().contains("did not wait"), "{shown}");
+    worker.complete(&polled["job"], json!({})).await.body_of(200);
+}
+
+#[tokio::test]
+async fn what_comes_after_a_photo_waits_for_it_and_what_is_more_urgent_does_not() {
+    let chat = Chat::new().await;
+    let (photo, text) =
+        (chat.ann.sends_photo(1).await, chat.ann.says(2, json!({"text": "do you like it?"})).await);
+    let worker = chat.world.worker("w").await;
+    assert!(job(&worker).await["job"].is_null());
+    let why = chat.why(&text).await;
+    assert_eq!(
+        (&why["waitsFor"], &why["behindMessageId"]),
+        (&json!("another_message"), &json!(photo)),
+        "{why}"
+    );
+    let urgent = json!({
+        "conversationId": format!("telegram:{}:555", chat.ann.bot.id), "agentKey": "demo", "priority": 90,
+        "payload": {"provider": "app", "providerUserId": "ann", "messageText": "stop"},
+    });
+    let urgent = chat.world.api.post("/v1/messages", urgent).send().await.body_of(202)["messageId"].clone();
+    let first = job(&worker).await["job"].clone();
+    assert_eq!(first["messageId"], urgent);
+    chat.fetch().await;
+    worker.complete(&first, json!({})).await.body_of(200);
+    for expected in [photo, text] {
+        let next = job(&worker).await["job"].clone();
+        assert_eq!(next["messageId"], expected);
+        worker.complete(&next, json!({})).await.body_of(200);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_had_is_said_and_keeps_its_message_no_longer() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    let document = |id: &str, size: u64| json!({"document": {"file_id": id, "file_name": "report.pdf", "file_size": size}});
+    let huge = chat.ann.says(1, document("huge", 30 << 20)).await;
+    let polled = job(&worker).await;
+    assert_eq!(polled["job"]["messageId"], huge, "nobody tries to fetch what a bot cannot");
+    worker.complete(&polled["job"], json!({})).await.body_of(200);
+    assert!(chat.shown(&huge).await[0]["error"].as_str().unwrap().contains("20971520"));
+
+    let unknown = chat.ann.says(2, document("nobody-knows-it", 7)).await;
+    assert_eq!(chat.fetch().await, [], "asking again would not help");
+    let polled = job(&worker).await;
+    assert_eq!(
+        (&polled["job"]["messageId"], &polled["job"]["payload"]["attachments"]),
+        (&json!(unknown), &json!([]))
+    );
+    let shown = chat.shown(&unknown).await;
+    assert_eq!((&shown[0]["status"], &shown[0]["fileName"]), (&json!("failed"), &json!("report.pdf")));
+    assert!(shown[0]["error"].as_str().unwrap().contains("invalid file_id"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_telegram_that_is_busy_is_asked_again_after_the_time_it_names_and_not_for_ever() {
+    let chat = Chat::new().await;
+    let worker = chat.world.worker("w").await;
+    chat.ann.sends_photo(1).await;
+    let busy = Fault { retry_after: Some(3), ..Fault::new(429, "Too Many Requests") };
+    chat.ann.telegram.fault("getFile", &busy, 1);
+    chat.ann.telegram.fault("getFile", &Fault::new(502, "Bad Gateway"), 1);
+    assert_eq!(chat.fetch().await, [Millis::from_secs(3), Millis::from_secs(1)]);
+    let polled = job(&worker).await;
+    assert_eq!(polled["job"]["payload"]["attachments"][0]["status"], "ready");
+    worker.complete(&polled["job"], json!({})).await.body_of(200);
+
+    let unfetched = chat.ann.sends_photo(11).await;
+    chat.ann.telegram.fault("getFile", &Fault::new(502, "Bad Gateway"), 3);
+    assert_eq!(chat.fetch().await, [Millis::from_secs(1); 2], "nobody waits after the last try");
+    let polled = job(&worker).await;
+    assert_eq!(polled["job"]["messageId"], unfetched);
+    worker.complete(&polled["job"], json!({})).await.body_of(200);
+
+    // Others wait behind a batch, so that nobody in it waits for long, and a bot that must wait is not asked for again.
+    let mut photos = Vec::new();
+    for update in 2..=10 {
+        photos.push(chat.ann.sends_photo(update).await);
+    }
+    chat.ann.telegram.fault("getFile", &Fault { retry_after: Some(6), ..busy }, 8);
+    assert_eq!(chat.fetch().await, []);
+    for id in &photos {
+        let shown = chat.shown(id).await;
+        assert!(
+            shown[0]["error"].as_str().unwrap_or_default().starts_with("Telegram asks to wait"),
+            "{shown}"
+        );
+    }
+    assert_eq!(job(&worker).await["job"]["messageId"], photos[0]);
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_is_read_anew() {
+    let chat = Chat::new().await;
+    chat.ann.sends_photo(1).await;
+    chat.fetch().await;
+    // The same bot under another token: what the function remembers opens nothing any more.
+    let fresh = format!("{}:{}", chat.ann.bot.id, "B".repeat(35));
+    chat.ann.telegram.add_bot(Some(&fresh), None).unwrap();
+    let token = json!({"plaintextValue": fresh});
+    chat.world.api.put("/v1/agents/demo/telegram-token", token).send().await.body_of(200);
+    let id = chat.ann.sends_photo(2).await;
+    assert_eq!(chat.fetch().await, []);
+    assert_eq!(chat.shown(&id).await[0]["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_file_whose_time_is_over_is_named_and_not_served() {
+    let chat = Chat::new().await;
+    let world = &chat.world;
+    let hour = Millis::from_secs(3_600);
+    let config = json!({"telegramAttachmentRetentionMs": hour.as_millis()});
+    world.api.put("/v1/config/message", config.clone()).send().await.body_of(200);
+    assert_eq!(world.api.get("/v1/config/message").send().await.body_of(200), config);
+    for wrong in [hour.as_millis() - 1, 366 * 24 * hour.as_millis()] {
+        let body = json!({"telegramAttachmentRetentionMs": wrong});
+        let refused = world.api.put("/v1/config/message", body).send().await;
+        assert_eq!(
+            (refused.problem(), refused.pointer()),
+            ((422, "invalid_field"), "/telegramAttachmentRetentionMs")
+        );
+    }
+    chat.ann.sends_photo(1).await;
+    chat.fetch().await;
+    world.advance(hour);
+    let worker = world.worker("w").await;
+    let polled = job(&worker).await;
+    let file = &polled["job"]["payload"]["attachments"][0];
+    assert_eq!((&file["status"], &file["downloadUrl"]), (&json!("expired"), &Value::Null));
+    let path = format!("media/{}", file["storageId"].as_str().unwrap());
+    assert_eq!(worker.get(&path).await.problem(), (404, "not_found"));
+    assert!(world.objects.stored(&path).await.unwrap().is_some());
+    assert_eq!(af_app::files::media::expire(&world.app, &world.objects).await.unwrap().gone, 1);
+    assert!(world.objects.stored(&path).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_message_that_is_cancelled_while_its_file_is_fetched_stays_cancelled() {
+    let chat = Chat::new().await;
+    let id = chat.ann.sends_photo(1).await;
+    chat.world.api.post(&format!("/v1/queue/{id}/cancel"), json!({})).send().await.body_of(200);
+    chat.fetch().await;
+    assert_eq!(chat.world.message(&json!(id)).await["status"], "cancelled");
+    assert_eq!(chat.shown(&id).await[0]["status"], "failed", "nobody needs it");
+    assert!(job(&chat.world.worker("w").await).await["job"].is_null());
+}

@@ -1,0 +1,70 @@
+//! The bundle of a message that its worker has claimed before.
+
+use af_domain::time::Millis;
+use serde_json::json;
+
+use crate::worker::{TALK, World};
+
+fn path(job: &serde_json::Value) -> String {
+    format!("messages/{}/bundle", job["messageId"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_asked_for_is_the_one_that_comes_with_a_poll() {
+    let world = World::new().await;
+    let (worker, first) = world.busy_worker("w", TALK).await;
+    let said = json!({"history": [{"role": "assistant", "content": "hi", "at": 5}]});
+    worker.complete(&first, said).await.body_of(200);
+    world.enqueue(TALK).await;
+    let polled = worker.poll(json!({"conversationId": TALK})).await;
+    let bundle = worker.get(&path(&polled["job"])).await.body_of(200);
+    assert_eq!(bundle, polled["bundle"]);
+    assert_eq!(bundle["conversationState"]["contextHistory"][0]["content"], "hi");
+
+    let since = format!("{}?since={}", path(&polled["job"]), bundle["cursor"].as_str().unwrap());
+    let delta = worker.get(&since).await.body_of(200);
+    assert_eq!((&delta["delta"], &delta["conversationState"]["contextHistory"]), (&json!(true), &json!([])));
+    let wrong = worker.get(&format!("{}?since=nonsense", path(&polled["job"]))).await;
+    assert_eq!((wrong.problem(), wrong.pointer()), ((422, "invalid_field"), "/since"));
+}
+
+#[tokio::test]
+async fn a_bundle_is_for_whoever_holds_the_lease() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (other, theirs) = world.busy_worker("other", "another").await;
+    worker.get(&path(&job)).await.body_of(200);
+    for message in [path(&theirs), "messages/unknown/bundle".to_owned()] {
+        assert_eq!(worker.get(&message).await.problem(), (404, "not_found"), "{message}");
+    }
+    other.get(&path(&theirs)).await.body_of(200);
+    worker.complete(&job, json!({})).await.body_of(200);
+    assert_eq!(worker.get(&path(&job)).await.problem(), (404, "not_found"), "it has ended");
+}
+
+#[tokio::test]
+async fn a_message_that_has_failed_is_handed_the_secrets_as_they_are_now() {
+    let world = World::new().await;
+    let token = async |value: &str| {
+        let body = json!({"plaintextValue": value});
+        world.api.put("/v1/secrets/telegram.botToken.demo", body).send().await.body_of(200);
+    };
+    token("1:before").await;
+    let profile = json!({"version": "1", "secretsRef": ["telegram.botToken.demo"]});
+    world.api.put("/v1/agents/demo", profile).send().await.body_of(200);
+    world.enqueue(TALK).await;
+    let worker = world.worker("w").await;
+    let first = worker.poll(json!({})).await;
+    assert_eq!(first["bundle"]["telegramBotToken"], "1:before");
+    token("1:after").await;
+    let job = &first["job"];
+    assert_eq!(worker.get(&path(job)).await.body_of(200)["telegramBotToken"], "1:before", "it is remembered");
+    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "refused"});
+    worker.post(&format!("messages/{}/fail", job["messageId"].as_str().unwrap()), body).await.body_of(200);
+    world.advance(Millis::from_secs(5));
+    let again = worker.poll(json!({"conversationId": TALK})).await;
+    assert_eq!(
+        (&again["job"]["attempt"], &again["bundle"]["telegramBotToken"]),
+        (&json!(2), &json!("1:after"))
+    );
+}

@@ -1,0 +1,57 @@
+//! Metadata that a worker adds to its message.
+
+use serde_json::{Value, json};
+
+use crate::worker::{Hands, TALK, World};
+
+async fn attach(worker: &Hands<'_>, job: &Value, metadata: Value) -> af_tests::calls::Answer {
+    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "metadata": metadata});
+    worker.post(&format!("messages/{}/metadata", job["messageId"].as_str().unwrap()), body).await
+}
+
+async fn shown(world: &World, job: &Value) -> Value {
+    world.message(&job["messageId"]).await["payload"]["metadata"].clone()
+}
+
+#[tokio::test]
+async fn metadata_is_merged_and_survives_the_completion() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    for metadata in [json!({"model": "m-1", "odd name.#:": "x"}), json!({"model": "m-2"}), json!({})] {
+        let attached = attach(&worker, &job, metadata).await.body_of(200);
+        assert_eq!(attached, json!({"attached": true}));
+    }
+    let expected = json!({"providerUserId": "ann", "model": "m-2", "odd name.#:": "x"});
+    assert_eq!(shown(&world, &job).await, expected);
+    worker.complete(&job, json!({"metadata": {"tokens": "12"}})).await.body_of(200);
+    let expected = json!({"providerUserId": "ann", "model": "m-2", "odd name.#:": "x", "tokens": "12"});
+    assert_eq!(shown(&world, &job).await, expected);
+}
+
+#[tokio::test]
+async fn metadata_under_a_lease_that_is_over_is_refused() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    let other = world.worker("other").await;
+    let refused = attach(&other, &job, json!({"a": "b"})).await;
+    assert_eq!(refused.problem(), (409, "stale_lease"), "it is another's");
+    worker.complete(&job, json!({})).await.body_of(200);
+    assert_eq!(attach(&worker, &job, json!({"a": "b"})).await.problem(), (409, "stale_lease"));
+    assert_eq!(shown(&world, &job).await, json!({"providerUserId": "ann"}));
+}
+
+#[tokio::test]
+async fn too_much_metadata_is_refused_also_when_it_comes_bit_by_bit() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", TALK).await;
+    let many = |from: usize, to: usize| -> Value {
+        (from..to).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
+    };
+    attach(&worker, &job, many(0, 50)).await.body_of(200);
+    for metadata in [many(50, 51), many(0, 51), json!({"": "v"}), json!({"k0": "v".repeat(1_001)})] {
+        let refused = attach(&worker, &job, metadata).await;
+        assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), "/metadata"));
+    }
+    attach(&worker, &job, json!({"k0": "w"})).await.body_of(200);
+    assert_eq!(shown(&world, &job).await["k0"], "w");
+}
