@@ -126,7 +126,7 @@ async fn one_list_that_lacks_a_machine_ends_no_worker() {
     pool.world.fly.fault(Action::ListMachines, &Fault::EmptyList, 1);
     let report = pool.run().await;
     assert_eq!(outcomes(&report), [""; 0]);
-    let words = "the provider's list, which lacks its machine although that runs";
+    let words = "the provider's list, which lacks its machine although the machine runs";
     assert!(report.waits.iter().any(|w| w.waits_for == words), "{report:?}");
 
     pool.world.fly.fault(Action::ListMachines, &Fault::EmptyList, 1);

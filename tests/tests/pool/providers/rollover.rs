@@ -29,7 +29,7 @@ async fn a_new_image_replaces_quiet_workers_and_lets_busy_ones_finish() {
 
     configure(&pool.app, &config("2").into()).await.unwrap();
     let waits = pool.run().await.waits;
-    assert!(waits[0].waits_for.contains("a quiet moment to be replaced"), "{waits:?}");
+    assert!(waits[0].waits_for.contains("a quiet moment for its replacement"), "{waits:?}");
     pool.enqueue("other").await;
     pool.run().await;
     assert_eq!(images(&pool).await, ["registry.fly.io/workers:1", "registry.fly.io/workers:2"]);
