@@ -7,7 +7,7 @@ use af_app::App;
 use af_app::agents::bindings;
 use af_app::agents::profiles::{AgentSettings, configure};
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue};
-use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::provider;
 use af_app::pool::workers;
 use af_app::settings::policies;
 use af_app::telegram::ingress::{self, Handled};
@@ -74,7 +74,7 @@ impl World {
         let agent = AgentKey::parse(AGENT).unwrap();
         let world = Self { bundle, app, agent, meter, names: Cell::new(0) };
         world.make_agent().await;
-        let config = ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() };
+        let config = af_providers::LocalConfig::default().into();
         provider::configure(&world.app, &config).await.unwrap();
         world.warm().await;
         world.clear().await;
