@@ -11,7 +11,7 @@ use af_http::PublicUrl;
 
 /// Where a file of the bucket is downloaded, for as long as the link is good.
 pub async fn link(app: &App, url: &PublicUrl, object_key: &str) -> Result<String, AppError> {
-    let base = public_url::needed(app, url.0.as_deref()).await?;
+    let base = public_url::required(app, url.0.as_deref()).await?;
     Ok(format!("{base}/f/{}", file_token::mint(app, object_key).await?))
 }
 

@@ -1,6 +1,6 @@
-//! Message config: what every message is handed to its worker with.
+//! Message config: settings that apply to every message given to a worker.
 //!
-//! It stands in the document of the policies, which every function reads anyway, so that it costs no request.
+//! It is part of the policies document, which every function reads anyway, so it costs no request.
 
 use std::borrow::Cow;
 
@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 use crate::settings::policies::{self, Overrides};
 use crate::{App, AppError};
 
-/// Where in the document it stands; no group of policies has this name.
+/// The group of the config in the policies document. No group of policies has this name.
 pub(crate) const GROUP: &str = "message";
-/// The longest prompt: every worker is handed it with every message.
+/// The longest prompt. Every worker receives it with every message.
 const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
-/// The shortest time that files are kept: what retries of a message take, one after the other.
+/// The shortest retention of files. All retries of a message fit into it.
 const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
 
 /// The message config.
@@ -30,31 +30,32 @@ pub struct MessageConfig {
     /// nor shown with the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when left out.
+    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when
+    /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telegram_attachment_retention_ms: Option<u64>,
 }
 
-/// The config in force.
+/// Returns the config in force.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Returns an error if the config cannot be read.
 pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
     Ok(policies::settings(app).await?.message)
 }
 
-/// The config as it is stored now.
+/// Returns the stored config.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Returns an error if the config cannot be read.
 pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
     Ok(MessageConfig::of(&policies::stored(app).await?))
 }
 
-/// Sets the whole config; what is left out is none from now on. Blanks around the prompt go: workers that trim what they
-/// are handed would repeat a text from which it could not be taken off.
+/// Replaces the whole config; omitted fields are removed. Blanks around the prompt are trimmed: a worker that
+/// trims its input would repeat a text from which the prompt could not be removed.
 ///
-/// # Errors
+/// Returns 422 with the invalid field. Nothing is written then.
 /// 422 naming the field at fault; nothing is written then.
 pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
     let system_prompt = config.system_prompt.as_ref().map(|prompt| prompt.trim().to_owned());
@@ -84,8 +85,8 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
 }
 
 impl MessageConfig {
-    /// What is stored. A field that this version does not know is a later one's, which was rolled back: it stays stored
-    /// and has no effect, so that it stops nobody.
+    /// Reads the stored config. A field that this version does not know was written by a newer version before a rollback.
+    /// It stays stored and has no effect.
     pub(crate) fn of(stored: &Overrides) -> Self {
         let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name));
         Self {
@@ -94,13 +95,13 @@ impl MessageConfig {
         }
     }
 
-    /// How long files that people send are kept, where the config says so.
+    /// Returns the retention of files that people send, if the config sets it.
     pub(crate) fn telegram_attachment_retention(&self) -> Option<Millis> {
         self.telegram_attachment_retention_ms.map(Millis::new)
     }
 
-    /// A payload as a worker is handed it.
-    pub(crate) fn put_on(&self, payload: Payload) -> Payload {
+    /// Returns a payload as a worker receives it, with the prompt.
+    pub(crate) fn with_prompt(&self, payload: Payload) -> Payload {
         match &self.system_prompt {
             Some(prompt) => {
                 Payload { message_text: format!("{}\n\n{prompt}", payload.message_text), ..payload }
@@ -109,9 +110,9 @@ impl MessageConfig {
         }
     }
 
-    /// What a worker says of a message, without what it was handed with: workers repeat the text as they have it, and put
-    /// more below it, each part after a blank line.
-    pub(crate) fn take_off<'e>(&self, said: &'e [HistoryEntry]) -> Cow<'e, [HistoryEntry]> {
+    /// Returns a worker's history entries without the prompt. Workers repeat the text as they received it, and append
+    /// more parts below it, each after a blank line.
+    pub(crate) fn without_prompt<'e>(&self, said: &'e [HistoryEntry]) -> Cow<'e, [HistoryEntry]> {
         let Some(prompt) = &self.system_prompt else { return Cow::Borrowed(said) };
         let put_on = format!("\n\n{prompt}");
         let bare = |entry: &HistoryEntry| match without(&entry.content, &put_on) {
@@ -122,7 +123,7 @@ impl MessageConfig {
     }
 }
 
-/// `text` without its first `part` that ends where the text does, or a part of it.
+/// Removes from `text` the first `part` that is followed by a blank line or by the end of the text.
 fn without(text: &str, part: &str) -> Option<String> {
     let is_whole = |at: &usize| {
         let rest = &text[at + part.len()..];
@@ -138,18 +139,18 @@ mod tests {
     use af_domain::time::Timestamp;
 
     #[test]
-    fn a_field_of_a_later_version_hides_none_of_ours() {
+    fn an_unknown_stored_field_does_not_hide_known_fields() {
         let stored = r#"{"message": {"systemPrompt": "Be kind.", "tone": {"warmth": 3}}}"#;
         let config = MessageConfig::of(&serde_json::from_str(stored).unwrap());
         assert_eq!(config.system_prompt.as_deref(), Some("Be kind."));
     }
 
     #[test]
-    fn the_prompt_is_taken_off_wherever_a_worker_has_left_it() {
+    fn the_prompt_is_removed_wherever_a_worker_repeats_it() {
         let config = MessageConfig { system_prompt: Some("Be kind.".into()), ..MessageConfig::default() };
         let said = |role, content: &str| {
             let entry = HistoryEntry { role, content: content.into(), at: Timestamp::from_millis(0) };
-            config.take_off(&[entry])[0].content.clone()
+            config.without_prompt(&[entry])[0].content.clone()
         };
         for (text, left) in [
             ("hi\n\nBe kind.", "hi"),
@@ -163,7 +164,7 @@ mod tests {
             ("hi\n\nBe kind. Or not.\n\nBe kind.", "hi\n\nBe kind. Or not."),
         ] {
             assert_eq!(said(Role::User, text), left);
-            assert_eq!(said(Role::Assistant, text), text, "only what a person said came with it");
+            assert_eq!(said(Role::Assistant, text), text, "only user messages contain the prompt");
         }
     }
 }

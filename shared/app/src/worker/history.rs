@@ -40,7 +40,7 @@ pub async fn append(
     check_tool_calls(pending_tool_calls)?;
     // Only what the person said can have been handed out with more than the person said.
     let entries = match entries.iter().any(|entry| entry.role == Role::User) {
-        true => message_config::in_force(app).await?.take_off(entries),
+        true => message_config::in_force(app).await?.without_prompt(entries),
         false => entries.into(),
     };
     check_entries("/messages", &entries)?;

@@ -47,7 +47,7 @@ pub async fn complete(
 ) -> Result<(), AppError> {
     let Settings { policies, message: config } = policies::settings(app).await?;
     // What counts is what is stored: workers repeat the text as they were handed it.
-    let history = config.take_off(&with.history).into_owned();
+    let history = config.without_prompt(&with.history).into_owned();
     check_entries("/history", &history)?;
     check_tool_calls(with.pending_tool_calls.as_deref())?;
     if with.reply.as_ref().is_some_and(|r| r.len() > REPLY_BYTES_MAX) {
