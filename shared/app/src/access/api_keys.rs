@@ -41,7 +41,7 @@ pub async fn create(
     if scopes.is_empty() {
         return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());
     }
-    if let Some((once, made)) = once.zip(idempotency::made_before(app, once).await?) {
+    if let Some((once, made)) = once.zip(idempotency::find_record(app, once).await?) {
         return created_before(app, once, &made.id).await;
     }
     let now = app.now();
@@ -68,7 +68,7 @@ pub async fn create(
     match app.store.put_api_key_if_first(&key, once).await? {
         Commit::Done => Ok(shown(key, &secret)),
         // The same call was sent twice at the same time.
-        Commit::Stale => match idempotency::made_before(app, Some(once)).await? {
+        Commit::Stale => match idempotency::find_record(app, Some(once)).await? {
             Some(made) => created_before(app, once, &made.id).await,
             None => Err(AppError::Overtaken("creating a key")),
         },

@@ -1,4 +1,4 @@
-//! Conversations as an operator sees and mends them.
+//! The operator's view of conversations.
 
 pub mod consistency;
 mod free;
@@ -14,10 +14,10 @@ use af_store::conversation_key;
 
 use crate::{App, AppError};
 
-/// The conversation `id` as it is now.
+/// Returns the conversation `id`, strongly consistent.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn get(app: &App, id: &ConversationId) -> Result<Conversation, AppError> {
     let found = app.store.conversation(&conversation_key(id), true).await?;
     found.ok_or_else(|| Refusal::not_found(format!("conversation {id}")).into())

@@ -74,13 +74,13 @@ pub async fn register(
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
         return Err(Refusal::field("/agentKey", detail).into());
     }
-    if idempotency::made_before(app, once).await?.is_some() {
+    if idempotency::find_record(app, once).await?.is_some() {
         return registered_before(app, &id, public_url).await;
     }
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
-    // ReadPosition the row: without a token and an environment, the id would be used up for nothing.
+    // Before the row: without a token and an environment, the id would be used up for nothing.
     let started = started(app, &worker).await?;
     let commit = match conversation {
         None => app.store.register_if_new(&worker, None, once).await?,
@@ -100,7 +100,7 @@ pub async fn register(
     };
     if let Commit::Stale = commit {
         // The same call, sent twice at once.
-        if idempotency::made_before(app, once).await?.is_some() {
+        if idempotency::find_record(app, once).await?.is_some() {
             return registered_before(app, &worker.id, public_url).await;
         }
         let detail =

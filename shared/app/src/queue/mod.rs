@@ -1,5 +1,4 @@
-//! The queue as an operator sees and mends it: counts without scanning, lists, cancel, retry, and what a message waits
-//! for.
+//! The operator's view of the queue: counters, lists, cancel, retry, and the reason why a message waits.
 
 pub mod backlog;
 mod cancel;
@@ -24,7 +23,7 @@ use af_domain::refusal::Refusal;
 
 use crate::{App, AppError};
 
-/// Times a decision is made anew when others change the conversation meanwhile.
+/// How often a decision is made again if concurrent calls change the conversation.
 const MAX_TRIES: usize = 5;
 
 async fn message(app: &App, id: &MessageId) -> Result<Message, AppError> {

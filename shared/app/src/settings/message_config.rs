@@ -1,40 +1,18 @@
-//! Message config: settings that apply to every message given to a worker.
-//!
-//! It is part of the policies document, which every function reads anyway, so it costs no request.
-
-use std::borrow::Cow;
+//! Reads and writes the message config.
 
 use af_domain::media::MAX_KEPT;
-use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::refusal::Refusal;
 use af_domain::time::Millis;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::ToSchema;
 
-use crate::settings::policies::{self, Overrides};
+use crate::settings::message_settings::GROUP;
+pub use crate::settings::message_settings::MessageConfig;
+use crate::settings::{document, policies};
 use crate::{App, AppError};
 
-/// The group of the config in the policies document. No group of policies has this name.
-pub(crate) const GROUP: &str = "message";
 /// The longest prompt. Every worker receives it with every message.
 const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
 /// The shortest retention of files. All retries of a message fit into it.
 const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
-
-/// The message config.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MessageConfig {
-    /// What stands below the text of every message, after a blank line, when a worker is handed it. It is neither stored
-    /// nor shown with the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system_prompt: Option<String>,
-    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when
-    /// left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telegram_attachment_retention_ms: Option<u64>,
-}
 
 /// Returns the config in force.
 ///
@@ -49,7 +27,7 @@ pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
 /// # Errors
 /// Returns an error if the config cannot be read.
 pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
-    Ok(MessageConfig::of(&policies::stored(app).await?))
+    Ok(MessageConfig::of(&document::stored(app).await?))
 }
 
 /// Replaces the whole config; omitted fields are removed. Blanks around the prompt are trimmed: a worker that
@@ -77,94 +55,9 @@ pub async fn set(app: &App, config: &MessageConfig) -> Result<(), AppError> {
     let value = serde_json::to_value(&config)
         .map_err(|source| AppError::Unreadable { what: "the message config", source })?;
     let fields = value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
-    policies::change(app, |mut stored| {
+    document::change(app, |mut stored| {
         stored.insert(GROUP.to_owned(), fields.clone().collect());
         Ok((stored, ()))
     })
     .await
-}
-
-impl MessageConfig {
-    /// Reads the stored config. A field that this version does not know was written by a newer version before a rollback.
-    /// It stays stored and has no effect.
-    pub(crate) fn of(stored: &Overrides) -> Self {
-        let field = |name| stored.get(GROUP).and_then(|fields| fields.get(name));
-        Self {
-            system_prompt: field("systemPrompt").and_then(Value::as_str).map(str::to_owned),
-            telegram_attachment_retention_ms: field("telegramAttachmentRetentionMs").and_then(Value::as_u64),
-        }
-    }
-
-    /// Returns the retention of files that people send, if the config sets it.
-    pub(crate) fn telegram_attachment_retention(&self) -> Option<Millis> {
-        self.telegram_attachment_retention_ms.map(Millis::new)
-    }
-
-    /// Returns a payload as a worker receives it, with the prompt.
-    pub(crate) fn with_prompt(&self, payload: Payload) -> Payload {
-        match &self.system_prompt {
-            Some(prompt) => {
-                Payload { message_text: format!("{}\n\n{prompt}", payload.message_text), ..payload }
-            }
-            None => payload,
-        }
-    }
-
-    /// Returns a worker's history entries without the prompt. Workers repeat the text as they received it, and append
-    /// more parts below it, each after a blank line.
-    pub(crate) fn without_prompt<'e>(&self, said: &'e [HistoryEntry]) -> Cow<'e, [HistoryEntry]> {
-        let Some(prompt) = &self.system_prompt else { return Cow::Borrowed(said) };
-        let put_on = format!("\n\n{prompt}");
-        let bare = |entry: &HistoryEntry| match without(&entry.content, &put_on) {
-            Some(content) if entry.role == Role::User => HistoryEntry { content, ..entry.clone() },
-            _ => entry.clone(),
-        };
-        Cow::Owned(said.iter().map(bare).collect())
-    }
-}
-
-/// Removes from `text` the first `part` that is followed by a blank line or by the end of the text.
-fn without(text: &str, part: &str) -> Option<String> {
-    let is_whole = |at: &usize| {
-        let rest = &text[at + part.len()..];
-        rest.is_empty() || rest.starts_with("\n\n")
-    };
-    let at = text.match_indices(part).map(|(at, _)| at).find(is_whole)?;
-    Some(format!("{}{}", &text[..at], &text[at + part.len()..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use af_domain::time::Timestamp;
-
-    #[test]
-    fn an_unknown_stored_field_does_not_hide_known_fields() {
-        let stored = r#"{"message": {"systemPrompt": "Be kind.", "tone": {"warmth": 3}}}"#;
-        let config = MessageConfig::of(&serde_json::from_str(stored).unwrap());
-        assert_eq!(config.system_prompt.as_deref(), Some("Be kind."));
-    }
-
-    #[test]
-    fn the_prompt_is_removed_wherever_a_worker_repeats_it() {
-        let config = MessageConfig { system_prompt: Some("Be kind.".into()), ..MessageConfig::default() };
-        let said = |role, content: &str| {
-            let entry = HistoryEntry { role, content: content.into(), at: Timestamp::from_millis(0) };
-            config.without_prompt(&[entry])[0].content.clone()
-        };
-        for (text, left) in [
-            ("hi\n\nBe kind.", "hi"),
-            ("\n\nBe kind.", ""),
-            (
-                "hi\n\nBe kind.\n\n[telegram_media]\n- photo: https://x",
-                "hi\n\n[telegram_media]\n- photo: https://x",
-            ),
-            ("Be kind.", "Be kind."),
-            ("hi\n\nBe kind. Or not.", "hi\n\nBe kind. Or not."),
-            ("hi\n\nBe kind. Or not.\n\nBe kind.", "hi\n\nBe kind. Or not."),
-        ] {
-            assert_eq!(said(Role::User, text), left);
-            assert_eq!(said(Role::Assistant, text), text, "only user messages contain the prompt");
-        }
-    }
 }

@@ -5,23 +5,17 @@ use std::collections::BTreeMap;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
 use af_domain::time::Millis;
-use af_store::conversation::Commit;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::settings::message_config::{self, MessageConfig};
+pub use crate::settings::document::Overrides;
+use crate::settings::document::{DOCUMENT, change, parsed, stored};
+use crate::settings::message_settings::{GROUP, MessageConfig};
 use crate::{App, AppError};
 
-const DOCUMENT: &str = "policies";
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
 const MAX_NAME_CHARS: usize = 64;
-/// How often a change is decided again because another operator changed other fields at the same time.
-const MAX_CHANGE_TRIES: usize = 5;
-
-/// Overrides as they are stored and sent: group → field → value.
-pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
-
 /// One field, as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldView {
@@ -76,11 +70,6 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     Ok(settings)
 }
 
-/// Returns the stored document, strongly consistent.
-pub(crate) async fn stored(app: &App) -> Result<Overrides, AppError> {
-    parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())
-}
-
 /// Returns every field with its value, its default and its accepted values.
 ///
 /// # Errors
@@ -104,25 +93,6 @@ pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError
         Ok((overrides, view_of(&policies)))
     })
     .await
-}
-
-/// Changes the document. The change is decided again if another change was faster.
-pub(crate) async fn change<T>(
-    app: &App,
-    decide: impl Fn(Overrides) -> Result<(Overrides, T), Refusal>,
-) -> Result<T, AppError> {
-    for _ in 0..MAX_CHANGE_TRIES {
-        let before = app.store.config_to_change(DOCUMENT).await?;
-        let (after, decided) = decide(parsed(before.as_deref())?)?;
-        let json = serde_json::to_string(&after)
-            .map_err(|source| AppError::Unreadable { what: "policies", source })?;
-        if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await?
-        {
-            app.settings.forget(&());
-            return Ok(decided);
-        }
-    }
-    Err(AppError::Overtaken("the change of policies"))
 }
 
 /// Refuses to reduce the number of shards: a conversation in a shard that no worker reads would wait forever.
@@ -169,17 +139,12 @@ fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
     overrides
 }
 
-fn parsed(json: Option<&str>) -> Result<Overrides, AppError> {
-    let Some(json) = json else { return Ok(Overrides::new()) };
-    serde_json::from_str(json).map_err(|source| AppError::Unreadable { what: "policies", source })
-}
-
 /// Applies the stored overrides to the defaults. A name that this version does not know was written by a
 /// newer version before a rollback. It stays stored and has no effect, so that it does not stop the system.
 /// Names in changes are checked earlier.
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
-    for (group, fields) in overrides.iter().filter(|(group, _)| *group != message_config::GROUP) {
+    for (group, fields) in overrides.iter().filter(|(group, _)| *group != GROUP) {
         for (name, value) in fields {
             let given = match value {
                 Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),

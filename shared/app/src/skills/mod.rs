@@ -1,7 +1,7 @@
-//! Global skills: deployed and released by operators, fetched by workers.
+//! Global skills: operators deploy and release them, workers fetch them.
 //!
-//! Each change is decided on what was read and committed on its revisions. A call that comes again, because its answer
-//! was lost, finds the change made and answers the same.
+//! Each change is decided on the state that was read, and committed on condition of its revisions. A call
+//! that is repeated after a lost response finds the change made, and returns the same result.
 
 mod activate;
 mod delete;
@@ -25,19 +25,19 @@ use af_store::skill::{SkillChange, VersionChange};
 
 use crate::{App, AppError};
 
-/// Times a change is decided anew because somebody changed the skill or its channel meanwhile. Operators are few, but
-/// a pipeline may deploy many skills to one channel at once.
+/// How often a change is decided again because the skill or its channel changed. Operators are few, but a
+/// pipeline may deploy many skills to one channel at once.
 const MAX_CHANGE_TRIES: usize = 10;
-/// Most characters of the name of who does something.
+/// Most characters of an actor's name.
 const MAX_ACTOR_CHARS: usize = 100;
 
-/// Who does something, now.
+/// Returns the stamp of `actor` at the current time.
 fn stamp(app: &App, actor: &str) -> Result<Stamp, Refusal> {
     check_text("actor", actor, 1, MAX_ACTOR_CHARS)?;
     Ok(Stamp { at: app.now(), by: actor.to_owned() })
 }
 
-/// Checks a text of one line.
+/// Checks a one-line text.
 fn check_text(field: &str, text: &str, min: usize, max: usize) -> Result<(), Refusal> {
     let length = text.chars().count();
     if (min..=max).contains(&length) && !text.chars().any(char::is_control) && (min == 0 || !blank(text)) {
@@ -51,7 +51,7 @@ fn blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// The skill, unless it is being deleted.
+/// Returns the skill, unless it is being deleted.
 fn changeable(skill: Option<Skill>, slug: &SkillSlug) -> Result<Skill, Refusal> {
     let skill = skill.ok_or_else(|| no_skill(slug))?;
     if skill.status == SkillStatus::Deleting {
@@ -69,7 +69,7 @@ fn no_version(slug: &SkillSlug, version: &SkillVersion) -> Refusal {
     Refusal::not_found(format!("version {version} of skill {slug}"))
 }
 
-/// The change of a skill with the `channels` that follow it.
+/// Commits the change of a skill and of the `channels` that follow it.
 async fn change<'a>(
     app: &App,
     before: Option<u64>,

@@ -1,4 +1,4 @@
-//! Media: files that agents make or fetch. They go between worker and bucket by presigned URLs.
+//! Media: files that agents make or fetch. They are transferred between worker and bucket by presigned URLs.
 
 mod announce;
 mod expire;
@@ -17,22 +17,22 @@ use af_domain::worker::Assignment;
 
 use crate::{App, AppError};
 
-/// Where a file lies in the bucket.
+/// Returns the object key of a file.
 pub fn object_key(id: &StorageId) -> String {
     format!("media/{id}")
 }
 
-/// What `worker` is assigned to.
+/// Returns the assignment of `worker`.
 async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment, AppError> {
     Ok(crate::worker::assignment(app, worker).await?.ok_or_else(no_conversation)?)
 }
 
 fn no_conversation() -> Refusal {
-    Refusal::new(Code::Conflict, "this worker has no conversation that files could belong to")
+    Refusal::new(Code::Conflict, "this worker has no conversation, and a file must belong to one")
 }
 
-/// A worker has announced so much that this upload must wait until time is worth it.
+/// The refusal of an upload for which the worker has no allowance left.
 pub(crate) fn too_much(bytes: u64) -> Refusal {
-    let detail = "this worker has announced too many bytes to upload; it may again when some time has passed";
+    let detail = "this worker has used up its upload allowance; try again later";
     Refusal::new(Code::RateLimited, detail).after(allowance_time(bytes))
 }

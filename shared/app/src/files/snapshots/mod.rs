@@ -1,7 +1,7 @@
-//! Snapshots: what workers keep of a conversation's files for the worker after them, and how that ends.
+//! Snapshots: archives of a worker's files for the next worker of the conversation.
 //!
-//! Files go between worker and bucket by presigned URLs, but for those of published images; only rows and decisions are
-//! here.
+//! Files are transferred between worker and bucket by presigned URLs, except for those of published images.
+//! This module contains only items and decisions.
 
 mod expire;
 mod fail;
@@ -32,22 +32,22 @@ use af_domain::worker::Worker;
 
 use crate::{App, AppError};
 
-/// Times that the end of an upload is decided anew when others change the conversation meanwhile.
+/// How often the end of an upload is decided again if concurrent calls change the conversation.
 const MAX_END_TRIES: usize = 5;
-/// Where in the bucket archives lie.
+/// The prefix of archives in the bucket.
 const FOLDER: &str = "snapshots/";
 
-/// Where a snapshot's archive lies in the bucket.
+/// Returns the object key of a snapshot's archive.
 pub fn object_key(id: &SnapshotId) -> String {
     format!("{FOLDER}{id}")
 }
 
-/// The snapshot whose archive lies there.
+/// Returns the snapshot with this object key.
 fn snapshot_under(object_key: &str) -> Option<SnapshotId> {
     SnapshotId::parse(object_key.strip_prefix(FOLDER)?).ok()
 }
 
-/// A snapshot that this worker has made, with its conversation.
+/// Returns a snapshot of this worker, with its conversation.
 async fn own(app: &App, worker: &WorkerId, id: &SnapshotId) -> Result<(Snapshot, Conversation), AppError> {
     let key = id.parts().conversation;
     let (snapshot, conversation) = tokio::join!(app.store.snapshot(id), app.store.conversation(&key, true));
@@ -59,20 +59,21 @@ async fn own(app: &App, worker: &WorkerId, id: &SnapshotId) -> Result<(Snapshot,
 fn refused(refusal: FinalizeRefusal) -> Refusal {
     match refusal {
         FinalizeRefusal::Superseded => {
-            let detail = format!("{refusal}; keep nothing of it, another worker has the conversation");
+            let detail = format!("{refusal}; discard the snapshot, another worker has the conversation");
             Refusal::new(Code::StaleSnapshot, detail)
         }
         FinalizeRefusal::Ended(_) => Refusal::new(Code::Conflict, format!("{refusal}; prepare another one")),
         FinalizeRefusal::Mismatch => {
-            let detail =
-                format!("{refusal}; put the announced bytes to the uploadUrl again, or fail the snapshot");
+            let detail = format!(
+                "{refusal}; upload the announced archive to the uploadUrl again, or fail the snapshot"
+            );
             Refusal::new(Code::Conflict, detail)
         }
     }
 }
 
-/// The row of a draining worker that leaves with the end of its final snapshot, and its conversation without it;
-/// `None` when it does not leave by that: reconcile sees to it then.
+/// Returns the row of a draining worker after its final snapshot, and the freed conversation. Returns `None`
+/// if the worker does not stop with this snapshot; reconcile handles it then.
 async fn leaving(
     app: &App,
     snapshot: &Snapshot,

@@ -35,7 +35,7 @@ pub(super) async fn spawn(
     let (Some(place), Some(url)) = (&observation.place, &observation.public_url) else {
         return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
     };
-    // ReadPosition the row: without these, there would be nothing to start.
+    // Before the row: without these, there would be nothing to start.
     let told =
         Told { url, key: worker_token::current_key(app).await?, bridge: bridge::variables(app).await? };
     let Some(worker) = register(app, budget, place, conversation, policies).await? else {
