@@ -49,7 +49,7 @@ pub async fn free(
     let policies = policies::in_force(app).await?;
     for _ in 0..MAX_TRIES {
         let now = app.now();
-        let before = super::get(app, id).await?;
+        let before = super::get::get(app, id).await?;
         if fence.is_some_and(|fence| fence != before.fence) {
             let detail = format!("conversation {id} has been claimed since: its fence is {}", before.fence);
             return Err(Refusal::new(Code::Conflict, detail).into());

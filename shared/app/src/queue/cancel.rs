@@ -5,7 +5,7 @@ use af_domain::message::{Message, MessageStatus};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
 
-use super::{MAX_TRIES, message};
+use super::messages::{MAX_TRIES, message};
 use crate::conversations::read_models::message_of_user;
 use crate::settings::policies;
 use crate::{App, AppError};

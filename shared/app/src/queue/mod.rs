@@ -4,6 +4,7 @@ pub mod backlog;
 mod cancel;
 pub mod counters;
 mod list;
+mod messages;
 pub mod payload_ttl;
 mod retry;
 mod retry_all;
@@ -16,17 +17,3 @@ pub use retry::retry;
 pub use retry_all::{RetriedAll, Which, retry_all};
 pub use stats::{Stats, stats};
 pub use why::{WaitsFor, Why, why};
-
-use af_domain::ids::MessageId;
-use af_domain::message::Message;
-use af_domain::refusal::Refusal;
-
-use crate::{App, AppError};
-
-/// How often a decision is made again if concurrent calls change the conversation.
-const MAX_TRIES: usize = 5;
-
-async fn message(app: &App, id: &MessageId) -> Result<Message, AppError> {
-    let found = app.store.message(id, app.now(), true).await?;
-    found.ok_or_else(|| Refusal::not_found(format!("message {id}")).into())
-}

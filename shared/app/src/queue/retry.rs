@@ -10,7 +10,7 @@ use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::message::body_hash;
 
-use super::{MAX_TRIES, message};
+use super::messages::{MAX_TRIES, message};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;

@@ -12,7 +12,7 @@ use af_domain::time::Timestamp;
 use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::DeadLetterMark;
 
-use super::message;
+use super::messages::message;
 use super::retry::{Retried, retried, token};
 use crate::agents::profiles;
 use crate::settings::policies;

@@ -5,7 +5,7 @@ use af_domain::skill::{Release, ReleaseChannel, Skill};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
 use crate::{App, AppError};
 
 /// Releases a version on a channel. It replaces the active release.

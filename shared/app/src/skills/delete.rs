@@ -12,7 +12,7 @@ use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 use futures::future::try_join_all;
 
-use super::{MAX_CHANGE_TRIES, change, no_skill};
+use super::change::{MAX_CHANGE_TRIES, change, no_skill};
 use crate::{App, AppError};
 
 /// Versions deleted at the same time.

@@ -9,7 +9,8 @@ use af_domain::skill::{DeployedVersion, Edition, ModuleFormat, Release, ReleaseC
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, check_text, manifest, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
+use super::manifest;
 use crate::{App, AppError};
 
 /// Most characters of a display name.

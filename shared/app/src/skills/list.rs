@@ -4,7 +4,7 @@ use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
 
-use super::{no_skill, no_version};
+use super::change::{no_skill, no_version};
 use crate::{App, AppError};
 
 /// A version with its channels.

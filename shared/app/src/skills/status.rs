@@ -5,7 +5,7 @@ use af_domain::skill::{ReleaseChannel, Skill, SkillStatus};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, stamp};
 use crate::{App, AppError};
 
 /// Disables or enables a skill.

@@ -9,7 +9,7 @@ use af_domain::time::Timestamp;
 use af_domain::worker::Assignment;
 use af_store::upload::Counted;
 
-use super::{no_conversation, object_key, too_much};
+use super::assignment::{no_conversation, object_key, too_much};
 use crate::settings::policies;
 use crate::worker::revoked;
 use crate::{App, AppError};

@@ -3,7 +3,7 @@
 use af_aws::objects::Objects;
 use af_domain::ids::StorageId;
 
-use super::object_key;
+use super::assignment::object_key;
 use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 

@@ -5,7 +5,7 @@ use af_domain::ids::{StorageId, WorkerId};
 use af_domain::media::Media;
 use af_domain::snapshot::URL_GOOD_FOR;
 
-use super::{assignment, object_key};
+use super::assignment::{assignment, object_key};
 use crate::{App, AppError};
 
 /// A file that can be downloaded now.

@@ -1,38 +1,14 @@
 //! Media: files that agents make or fetch. They are transferred between worker and bucket by presigned URLs.
 
 mod announce;
+mod assignment;
 mod expire;
 mod get;
 mod receive;
 
 pub use announce::{announce, upload_url};
+pub use assignment::object_key;
+pub(crate) use assignment::too_much;
 pub use expire::expire;
 pub use get::{Downloadable, get};
 pub use receive::receive;
-
-use af_domain::ids::{StorageId, WorkerId};
-use af_domain::refusal::{Code, Refusal};
-use af_domain::upload::allowance_time;
-use af_domain::worker::Assignment;
-
-use crate::{App, AppError};
-
-/// Returns the object key of a file.
-pub fn object_key(id: &StorageId) -> String {
-    format!("media/{id}")
-}
-
-/// Returns the assignment of `worker`.
-async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment, AppError> {
-    Ok(crate::worker::assignment(app, worker).await?.ok_or_else(no_conversation)?)
-}
-
-fn no_conversation() -> Refusal {
-    Refusal::new(Code::Conflict, "this worker has no conversation, and a file must belong to one")
-}
-
-/// The refusal of an upload for which the worker has no allowance left.
-pub(crate) fn too_much(bytes: u64) -> Refusal {
-    let detail = "this worker has used up its upload allowance; try again later";
-    Refusal::new(Code::RateLimited, detail).after(allowance_time(bytes))
-}

@@ -3,7 +3,8 @@
 use af_aws::objects::{Objects, measured};
 use af_domain::ids::{ContentType, StorageId, WorkerId};
 
-use super::{announce, object_key};
+use super::announce::announce;
+use super::assignment::object_key;
 use crate::{App, AppError};
 
 /// Announces `file` and stores it in the bucket.

@@ -9,7 +9,7 @@ use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
 use af_store::conversation::Commit;
 
-use super::object_key;
+use super::ownership::object_key;
 use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 

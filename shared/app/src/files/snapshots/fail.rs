@@ -6,7 +6,7 @@ use af_domain::snapshot::SnapshotStatus;
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
-use super::{MAX_END_TRIES, leaving, own};
+use super::ownership::{MAX_END_TRIES, leaving, own};
 use crate::settings::policies;
 use crate::worker::{alive, in_words};
 use crate::{App, AppError};

@@ -7,7 +7,9 @@ use af_aws::objects::Objects;
 use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::snapshot::{FinalizeRefusal, Stored};
 
-use super::{fail, finalize, own, refused};
+use super::fail::fail;
+use super::finalize::finalize;
+use super::ownership::{own, refused};
 use crate::pool::lifecycle::{FinalSnapshot, drain_and_finish};
 use crate::{App, AppError};
 

@@ -9,7 +9,7 @@ use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 use af_store::snapshot::Follows;
 
-use super::{MAX_END_TRIES, leaving, object_key, own, refused};
+use super::ownership::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
 use crate::{App, AppError};
 

@@ -6,7 +6,7 @@ use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
-use super::{object_key, snapshot_under};
+use super::ownership::{object_key, snapshot_under};
 use crate::{App, AppError};
 
 /// A snapshot that can be restored now.

@@ -13,7 +13,7 @@ use af_domain::worker::DrainReason;
 use af_store::conversation_key;
 use af_store::upload::Prepare;
 
-use super::object_key;
+use super::ownership::object_key;
 use crate::files::media::too_much;
 use crate::pool::lifecycle::{FinalSnapshot, drain, drain_and_finish};
 use crate::settings::policies;

@@ -6,7 +6,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::{FinalizeRefusal, SnapshotStatus, URL_GOOD_FOR};
 use af_store::conversation::Commit;
 
-use super::{object_key, own, refused};
+use super::ownership::{object_key, own, refused};
 use crate::{App, AppError};
 
 /// The media type of archives.
