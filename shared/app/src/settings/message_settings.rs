@@ -14,16 +14,16 @@ use crate::settings::document::Overrides;
 
 /// The group of the config in the policies document. No group of policies has this name.
 pub(crate) const GROUP: &str = "message";
+
 /// The message config.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MessageConfig {
-    /// What stands below the text of every message, after a blank line, when a worker is handed it. It is neither stored
-    /// nor shown with the message.
+    /// The text that a worker receives below the text of every message, after a blank line. It is neither stored nor
+    /// shown with the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// How long files that people send are kept, ms; as long as the policy `retention.attachmentMs` says when
-    /// left out.
+    /// How long files that people send are kept, ms. Without it, the policy `retention.attachmentMs` applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telegram_attachment_retention_ms: Option<u64>,
 }
