@@ -73,7 +73,7 @@ async fn one_that_could_not_fetch_its_files_claims_nothing_and_leaves_them_as_th
     assert_eq!(unlucky.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
     let args = json!({"workerId": "unlucky", "reason": "drain"});
     let (_, answer) = unlucky.call("workerPrepareSnapshotUpload", args).await;
-    assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
+    assert!(answer["errorMessage"].as_str().unwrap().contains("no new files"), "{answer}");
     assert_eq!(world.worker_row("unlucky").await["status"], "stopping");
 
     let heir = world.image("heir", Some(TALK)).await;
@@ -247,7 +247,7 @@ async fn one_that_has_claimed_nothing_has_nothing_to_keep_and_is_stopping_at_onc
         (args["workerId"], args["reason"]) = (json!(id), json!("manual"));
         let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
         assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
-        assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
+        assert!(answer["errorMessage"].as_str().unwrap().contains("no new files"), "{answer}");
         let row = world.worker_row(id).await;
         assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
     }

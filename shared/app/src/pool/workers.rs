@@ -74,7 +74,7 @@ pub async fn register(
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
         return Err(Refusal::field("/agentKey", detail).into());
     }
-    if idempotency::made_before(app, once).await?.is_some() {
+    if idempotency::find_record(app, once).await?.is_some() {
         return registered_before(app, &id, public_url).await;
     }
     let policies = policies::in_force(app).await?;
@@ -100,7 +100,7 @@ pub async fn register(
     };
     if let Commit::Stale = commit {
         // The same call was sent twice at the same time.
-        if idempotency::made_before(app, once).await?.is_some() {
+        if idempotency::find_record(app, once).await?.is_some() {
             return registered_before(app, &worker.id, public_url).await;
         }
         let detail =

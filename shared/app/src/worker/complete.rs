@@ -27,7 +27,7 @@ pub async fn complete(
 ) -> Result<(), AppError> {
     let Settings { policies, message: config } = policies::settings(app).await?;
     // The limits hold for what is stored. Workers send the text back with the global system prompt, which is not stored.
-    let history = config.take_off(&with.history).into_owned();
+    let history = config.without_prompt(&with.history).into_owned();
     check_entries("/history", &history)?;
     check_tool_calls(with.pending_tool_calls.as_deref())?;
     if with.reply.as_ref().is_some_and(|r| r.len() > MAX_REPLY_BYTES) {

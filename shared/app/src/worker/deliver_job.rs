@@ -60,7 +60,7 @@ pub(super) async fn deliver_job(
         Some(context) => Some(bundle(app, &message, context).await?),
         None => None,
     };
-    let payload = message_config::in_force(app).await?.put_on(message.payload);
+    let payload = message_config::in_force(app).await?.with_prompt(message.payload);
     let job = Job { lease: claimed.lease, conversation: claimed.after, payload };
     Ok(Some(Delivered { job, bundle }))
 }

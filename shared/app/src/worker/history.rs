@@ -40,7 +40,7 @@ pub async fn append(
     check_tool_calls(pending_tool_calls)?;
     // Only the person's text is delivered with the global system prompt, which is not stored.
     let entries = if entries.iter().any(|entry| entry.role == Role::User) {
-        message_config::in_force(app).await?.take_off(entries)
+        message_config::in_force(app).await?.without_prompt(entries)
     } else {
         entries.into()
     };

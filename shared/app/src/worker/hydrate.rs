@@ -37,7 +37,7 @@ pub async fn hydrate(
     let Some(lease) = held_by(&conversation, worker, &message.id) else { return Ok(None) };
     let lease = lease.clone();
     let bundle = Box::pin(bundle(app, &message, context?)).await?;
-    let payload = message_config::in_force(app).await?.put_on(message.payload);
+    let payload = message_config::in_force(app).await?.with_prompt(message.payload);
     Ok(Some(Hydrated { job: Job { lease, conversation, payload }, bundle }))
 }
 

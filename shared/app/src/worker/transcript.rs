@@ -40,7 +40,7 @@ pub async fn transcribe(
     said: &[HistoryEntry],
 ) -> Result<Transcribed, AppError> {
     let Settings { policies, message } = policies::settings(app).await?;
-    let said = message.take_off(said);
+    let said = message.without_prompt(said);
     check_entries("/messages", &said)?;
     let key = conversation_key(conversation);
     let updated = write(app, worker, conversation, &said).await?;
