@@ -7,8 +7,8 @@ use af_domain::refusal::Refusal;
 use af_domain::time::Millis;
 use serde_json::Value;
 
-use crate::settings::message_settings::{GROUP, RETENTION, SYSTEM_PROMPT};
 pub use crate::settings::message_settings::MessageConfig;
+use crate::settings::message_settings::{GROUP, RETENTION, SYSTEM_PROMPT};
 use crate::settings::{document, policies};
 use crate::{App, AppError};
 

@@ -204,7 +204,9 @@ fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lie
     assert!(state.wants_full_listing(&policies, NOW), "nobody has ever looked");
     state.looked_at = Some(NOW);
     let after = |secs| NOW + Millis::from_secs(secs);
-    assert!(!state.wants_full_listing(&policies, after(599)) && state.wants_look(&policies, after(600)));
+    assert!(
+        !state.wants_full_listing(&policies, after(599)) && state.wants_full_listing(&policies, after(600))
+    );
     state.orphans = [(machine("m"), NOW)].into();
     assert!(state.wants_full_listing(&policies, NOW));
 }
