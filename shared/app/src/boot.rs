@@ -9,18 +9,19 @@ use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
 use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
-use af_providers::{FlyProvider, ProviderError, ProviderKind, Providers, TokioTime};
+use af_providers::{Ports, Providers, WiringError};
 use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
 use crate::access::worker_token::{KEYS_GOOD_FOR, SigningKeys};
-use crate::pool::provider::fly_token::FlyToken;
+use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::policies::Settings;
 use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;
 use af_runtime::env::{Env, MissingVariable};
+use af_runtime::time::TokioTime;
 
 /// How long a function trusts policies and agent profiles that it has read.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
@@ -40,7 +41,7 @@ pub struct Boot {
     pub clock: SharedClock,
     /// The source of randomness.
     pub entropy: Arc<Entropy>,
-    /// Where workers can run.
+    /// Providers that the function gets beside those of its environment. A provider here replaces one of the same kind.
     pub providers: Providers,
 }
 
@@ -72,9 +73,9 @@ pub enum BootError {
     /// An environment variable is missing.
     #[error(transparent)]
     MissingVariable(#[from] MissingVariable),
-    /// The Fly client could not be made.
-    #[error("FLY_API_URL is not usable")]
-    Fly(#[from] ProviderError),
+    /// A provider could not be made.
+    #[error(transparent)]
+    Provider(#[from] WiringError),
     /// The Telegram client could not be made.
     #[error("TELEGRAM_API_URL is not usable")]
     Telegram(#[from] TelegramError),
@@ -124,15 +125,11 @@ impl App {
         };
         let secrets = Secrets::new(aws_sdk_secretsmanager::Client::new(&boot.sdk), prefix);
         let deployment_id = boot.env.require("DEPLOYMENT_ID")?;
-        let mut providers = boot.providers.clone();
-        // Whoever hands over a provider of his own has a reason: a test, with its own time.
-        let own = providers.kinds().any(|kind| kind == ProviderKind::Fly);
-        if let Some(url) = boot.env.get("FLY_API_URL").filter(|_| !own) {
-            let token = FlyToken { secrets: secrets.clone(), clock: boot.clock.clone() };
-            let time = Arc::new(TokioTime::default());
-            providers =
-                providers.with(Arc::new(FlyProvider::new(url, deployment_id, Arc::new(token), time)?));
-        }
+        let ports = Ports {
+            tokens: Arc::new(SecretTokens { secrets: secrets.clone(), clock: boot.clock.clone() }),
+            time: Arc::new(TokioTime::default()),
+        };
+        let providers = Providers::from_env(&boot.env, &ports, boot.providers.clone())?;
         let entropy = boot.entropy.clone();
         let jitter: Jitter = Arc::new(move || entropy.unit());
         Ok(Self {

@@ -1,4 +1,4 @@
-//! The id that a request goes by, in its answer, in problems and in the log.
+//! The id of a request: in its answer, in problems and in the log.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -13,6 +13,8 @@ enum Layer {
     Api,
     /// One outside system each; imports the domain and the runtime.
     Adapter,
+    /// Conventions of the HTTP API; imports the domain and the wire types.
+    Http,
     /// Use cases; import the domain, the runtime and adapters.
     App,
     /// One deployed function each; imports what is shared.
@@ -34,6 +36,7 @@ impl Layer {
             ["shared", "domain"] => Some(Self::Domain),
             ["shared", "runtime"] => Some(Self::Runtime),
             ["shared", "api"] => Some(Self::Api),
+            ["shared", "http"] => Some(Self::Http),
             ["shared", "app"] => Some(Self::App),
             ["shared", _] => Some(Self::Adapter),
             ["functions", _] => Some(Self::Function),
@@ -46,14 +49,15 @@ impl Layer {
     }
 
     fn may_import(self, other: Self) -> bool {
-        use Layer::{Adapter, Api, App, Domain, Runtime};
+        use Layer::{Adapter, Api, App, Domain, Http, Runtime};
         match self {
             Self::Domain => false,
             Self::Runtime | Self::Api => other == Domain,
             Self::Adapter | Self::Emulator | Self::Sam => matches!(other, Domain | Runtime),
+            Self::Http => matches!(other, Domain | Api),
             Self::App => matches!(other, Domain | Runtime | Adapter),
             Self::Agent => matches!(other, Domain | Runtime | Api | Adapter),
-            Self::Function => matches!(other, Domain | Runtime | Api | Adapter | App),
+            Self::Function => matches!(other, Domain | Runtime | Api | Adapter | Http | App),
             Self::Top => true,
         }
     }
@@ -130,6 +134,8 @@ mod tests {
             ["shared/store", "shared/telegram"],
             ["shared/store", "shared/api"],
             ["shared/http", "shared/app"],
+            ["shared/http", "shared/store"],
+            ["shared/app", "shared/http"],
             ["shared/app", "functions/worker"],
             ["shared/app", "shared/api"],
             ["shared/app", "infra/local"],
@@ -165,6 +171,7 @@ mod tests {
         let inwards = [
             ["shared/runtime", "shared/domain"],
             ["shared/api", "shared/domain"],
+            ["shared/http", "shared/api"],
             ["shared/store", "shared/domain"],
             ["shared/store", "shared/runtime"],
             ["shared/app", "shared/store"],

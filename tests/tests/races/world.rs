@@ -8,7 +8,7 @@ use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::pool::workers;
-use af_app::worker::{Poll, Polled, complete, poll};
+use af_app::worker::{Ownership, Poll, Polled, complete, poll};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
@@ -97,8 +97,7 @@ impl World {
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
         let request = Poll {
             conversation: Some(conversation.clone()),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
@@ -109,8 +108,7 @@ impl World {
         let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
         let request = Poll {
             conversation: Some(message.conversation),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         held(worker, poll(&self.app, worker, &request).await.unwrap())
@@ -136,7 +134,7 @@ impl World {
             None => None,
         };
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
-        let settled = drained.settle(now).unwrap();
+        let settled = drained.finish_drain(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
         let commit = self.app.store.finish_drain_if_draining(&settled, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));

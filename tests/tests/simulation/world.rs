@@ -279,7 +279,7 @@ async fn prepare(world: &World) {
     af_app::agents::profiles::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
     let key = af_domain::ids::SecretRef::parse(af_app::access::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
-    let config = af_app::pool::provider::ProviderConfig { kind: "local".to_owned(), ..Default::default() };
+    let config = af_providers::LocalConfig::default().into();
     af_app::pool::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];

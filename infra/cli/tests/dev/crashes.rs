@@ -77,7 +77,7 @@ async fn a_zombies_late_calls_are_refused_by_the_fence() {
     })
     .await;
     let finished = dev.message(&id).await;
-    // The zombie wakes, its agent answers, and nobody listens.
+    // The zombie resumes and its agent answers, but its lease is over.
     fs::write(dir.path().join("release"), "").unwrap();
     let _ = kill_process(pid, Signal::CONT);
     eventually("the zombie to end", async || dev.pid_of(&zombie).is_none_or(gone).then_some(())).await;

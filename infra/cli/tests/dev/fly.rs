@@ -9,7 +9,7 @@ use crate::support::{Dev, eventually};
 const APP: &str = "/_local/fly/apps/agent-factory";
 
 #[tokio::test]
-async fn a_message_is_answered_by_a_machine_that_goes_when_nobody_talks() {
+async fn a_machine_answers_a_message_and_is_removed_after_the_idle_timeout() {
     let dev = Dev::start(&["--provider", "fly"]).await;
     let said = dev.cli(&["chat", "demo", "hello"]);
     assert_eq!(String::from_utf8_lossy(&said.stdout), "echo: hello\n", "{said:?}");

@@ -1,4 +1,4 @@
-//! Nobody talks: the pool goes to nothing, and comes back.
+//! Without messages the pool drains to zero workers, and starts again with the next message.
 
 use std::time::Duration;
 

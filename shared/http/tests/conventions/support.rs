@@ -36,10 +36,9 @@ impl Answer {
     }
 }
 
-/// Makes every place in the code that logs one that somebody listens to, whichever test reaches it first.
+/// Enables every log statement before the first test reaches it.
 ///
-/// Without it a place reached first by a test that does not listen is remembered, for the whole process, as
-/// one to skip: while there is a single listener, `tracing` asks only the thread that is there.
+/// Otherwise `tracing` disables a statement for the whole process when a test without a subscriber reaches it first.
 pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());

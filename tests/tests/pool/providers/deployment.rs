@@ -6,13 +6,13 @@ use std::sync::Arc;
 use af_app::App;
 use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::enqueue;
-use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::provider;
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
-use af_providers::{FlyProvider, Machine, Provider, Providers, Volume};
+use af_providers::{FlyConfig, FlyProvider, Machine, Provider, Providers, Volume};
 use af_store::conversation::CompleteWith;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
@@ -29,13 +29,12 @@ pub fn agent() -> AgentKey {
 }
 
 /// The config with which workers run `registry.fly.io/workers:<tag>`.
-pub fn config(tag: &str) -> ProviderConfig {
-    ProviderConfig {
-        kind: "fly".to_owned(),
+pub fn config(tag: &str) -> FlyConfig {
+    FlyConfig {
         app_name: Some("workers".to_owned()),
         image: Some(format!("registry.fly.io/workers:{tag}")),
         region: Some("fra".to_owned()),
-        ..ProviderConfig::default()
+        ..FlyConfig::default()
     }
 }
 
@@ -73,7 +72,7 @@ impl Pool {
         let app = bundle.app("reconcile");
         let settings = agent_settings();
         configure(&app, &agent(), settings).await.unwrap();
-        provider::configure(&app, &config("1")).await.unwrap();
+        provider::configure(&app, &config("1").into()).await.unwrap();
         Self { world, bundle, app, provider }
     }
 

@@ -54,7 +54,7 @@ async fn a_worker_that_never_answers_goes_at_its_deadline_and_its_snapshot_is_mi
     world.advance(Millis::new(drain_timeout.as_millis() - 1));
     assert!(done(&world.reconcile().await).is_empty(), "it has its time");
     world.advance(Millis::new(1));
-    assert_eq!(done(&world.reconcile().await), ["settle", "teardown"]);
+    assert_eq!(done(&world.reconcile().await), ["finish_drain", "teardown"]);
     let row = world.worker_row("silent").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopped"), &json!(true)));
     world.enqueue("hello again").await;
@@ -97,7 +97,7 @@ async fn a_worker_that_never_claimed_owes_nothing() {
     let world = World::new().await;
     world.worker("idle").await;
     world.advance(Policies::default().scaling.idle_timeout);
-    assert_eq!(done(&world.reconcile().await), ["drain", "settle", "teardown"]);
+    assert_eq!(done(&world.reconcile().await), ["drain", "finish_drain", "teardown"]);
     assert_eq!(world.worker_row("idle").await["snapshotMissed"], false);
 }
 
@@ -106,7 +106,7 @@ async fn a_snapshot_that_was_made_before_the_drain_is_enough_when_nothing_was_cl
     let world = World::new().await;
     world.worker_after_one_message("w").await.keep("manual", b"files").await;
     world.advance(Policies::default().scaling.idle_timeout);
-    assert_eq!(done(&world.reconcile().await), ["drain", "settle", "teardown"]);
+    assert_eq!(done(&world.reconcile().await), ["drain", "finish_drain", "teardown"]);
     let row = world.worker_row("w").await;
     assert_eq!(row["snapshotMissed"], false);
     assert!(row["lastSnapshotId"].is_string());
@@ -132,7 +132,7 @@ async fn an_upload_whose_finalization_never_comes_is_missed_at_the_deadline_and_
     let upload = worker.prepare("drain", b"files").await;
     assert_eq!(world.put(&upload, b"files").await, 200);
     world.advance(Policies::default().scaling.drain_timeout);
-    assert_eq!(done(&world.reconcile().await), ["settle", "teardown"]);
+    assert_eq!(done(&world.reconcile().await), ["finish_drain", "teardown"]);
     assert_eq!(worker.finalize(&upload).await.problem(), (409, "stale_snapshot"));
     assert_eq!(world.worker_row("w").await["snapshotMissed"], true);
 }

@@ -8,7 +8,7 @@ use af_store::conversation::Commit;
 
 use super::{MAX_END_TRIES, leaving, own};
 use crate::settings::policies;
-use crate::worker::{alive, in_words};
+use crate::worker::{alive, redact};
 use crate::{App, AppError};
 
 /// Most characters of an error that are kept.
@@ -21,7 +21,7 @@ const MAX_ERROR_CHARS: usize = 2_000;
 /// 401 when the worker has stopped; 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
 pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
-    let error = in_words(error, MAX_ERROR_CHARS);
+    let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;

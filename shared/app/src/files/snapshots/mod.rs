@@ -84,7 +84,7 @@ async fn leaving(
         return Ok(None);
     }
     let row = app.store.worker(&snapshot.worker).await?;
-    let settled = row.and_then(|row| row.settle(now).ok());
+    let settled = row.and_then(|row| row.finish_drain(now).ok());
     let freed = conversation.released_by(&snapshot.worker, now, policies);
     let claimed_at = conversation.owner.as_ref().and_then(|o| o.claimed_at);
     let both = settled.zip(freed);
