@@ -163,7 +163,7 @@ impl Bundle {
     }
 }
 
-/// The template with these parameters. It is parsed once in a process: that takes longer than most tests do.
+/// The template with these parameters, which is parsed once in a process.
 fn parsed(parameters: BTreeMap<String, String>) -> Template {
     static PARSED: Mutex<BTreeMap<BTreeMap<String, String>, Template>> = Mutex::new(BTreeMap::new());
     let mut templates = PARSED.lock().expect("parsing panics only when no test can run");
