@@ -6,8 +6,8 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Clears the app as far as the time of one call allows. Sent again, it goes on with what remains.
 ///

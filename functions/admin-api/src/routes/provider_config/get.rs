@@ -5,8 +5,8 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows the config; null before the first.
 ///

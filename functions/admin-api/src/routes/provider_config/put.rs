@@ -6,8 +6,8 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Sets the config. Workers that run already go on with what they were started with.
 ///
