@@ -4,6 +4,7 @@
 mod caller;
 mod paging;
 mod routes;
+mod state;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 
-type Shared = Arc<App>;
+use state::Shared;
 
 /// The schema that every problem of the deployment has.
 #[derive(OpenApi)]

@@ -2,37 +2,17 @@
 
 mod caller;
 mod routes;
+mod state;
 
 use std::sync::Arc;
 
 use af_app::{App, Boot, BootError};
-use af_aws::objects::Objects;
 use af_http::service;
 use axum::Router;
-use axum::extract::FromRef;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 
-type Shared = Arc<App>;
-
-/// The state that the routes share.
-#[derive(Clone)]
-struct Served {
-    app: Shared,
-    objects: Objects,
-}
-
-impl FromRef<Served> for Shared {
-    fn from_ref(served: &Served) -> Self {
-        served.app.clone()
-    }
-}
-
-impl FromRef<Served> for Objects {
-    fn from_ref(served: &Served) -> Self {
-        served.objects.clone()
-    }
-}
+use state::Served;
 
 /// The router of the function.
 ///

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Target;
+use crate::target::Target;
 
 const NO_DEPLOYMENT: &str =
     "no deployment: give --url and --key (AGENT_FACTORY_API_URL, AGENT_FACTORY_API_KEY), or";

@@ -4,16 +4,14 @@ mod api;
 mod commands;
 mod dev;
 mod output;
+mod target;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::api::{Api, ApiError};
-
-/// The default data folder.
-const DATA_DIR: &str = ".agent-factory";
+use crate::target::Target;
 
 /// Runs agents for many users: queue, leases, an elastic worker pool.
 #[derive(Debug, Parser)]
@@ -23,23 +21,6 @@ struct Cli {
     target: Target,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Which deployment to call. By default the `dev` that runs here.
-#[derive(Debug, Clone, Args)]
-struct Target {
-    /// Public URL of the deployment
-    #[arg(long, global = true, env = "AGENT_FACTORY_API_URL", requires = "key")]
-    url: Option<String>,
-    /// API key of the deployment
-    #[arg(long, global = true, env = "AGENT_FACTORY_API_KEY", hide_env_values = true, requires = "url")]
-    key: Option<String>,
-    /// Data folder of the `dev` to run or to call
-    #[arg(long, global = true, default_value = DATA_DIR)]
-    data_dir: PathBuf,
-    /// Print JSON instead of tables
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]

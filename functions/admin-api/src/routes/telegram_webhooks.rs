@@ -11,8 +11,8 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// The route.
 pub fn routes() -> OpenApiRouter<Shared> {

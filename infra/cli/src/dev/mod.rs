@@ -15,7 +15,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{DATA_DIR, Target, output};
+use crate::output;
+use crate::target::{DATA_DIR, Target};
 
 /// The template as it was when this program was built, for a machine that has only the program.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -206,10 +207,8 @@ fn welcome(file: &DevFile, dir: &Path) {
     output::line(&format!("  admin key     {}", file.admin_key));
     output::line(&format!("  AWS endpoint  {}", file.aws_endpoint_url));
     if let Some(demo) = &file.demo {
-        let at = match dir == Path::new(DATA_DIR) {
-            true => String::new(),
-            false => format!(" --data-dir {}", dir.display()),
-        };
+        let is_default = dir == Path::new(DATA_DIR);
+        let at = if is_default { String::new() } else { format!(" --data-dir {}", dir.display()) };
         output::line("\ntry, in another terminal:");
         output::line(&format!("  cargo run --{at} chat {} \"hello\"", demo.agent_key));
         output::line(&format!("  cargo run --{at} workers list"));

@@ -9,7 +9,7 @@ mod telegram_token;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Shared;
+use crate::state::Shared;
 
 /// The routes of this domain.
 pub fn routes() -> OpenApiRouter<Shared> {

@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Frees a conversation. The message that ran counts as a failed attempt, and the worker drains.
 ///

@@ -8,8 +8,8 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows a conversation.
 ///

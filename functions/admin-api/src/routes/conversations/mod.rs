@@ -6,7 +6,7 @@ mod get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Shared;
+use crate::state::Shared;
 
 /// The routes of this domain.
 pub fn routes() -> OpenApiRouter<Shared> {

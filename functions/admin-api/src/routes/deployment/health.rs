@@ -6,7 +6,7 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
+use crate::state::Shared;
 
 /// The function runs.
 #[utoipa::path(get, path = "/healthz", tag = "deployment", responses((status = 200, body = HealthBody)))]

@@ -14,9 +14,9 @@ use axum::extract::State;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 
-use super::{body, scope};
-use crate::Shared;
+use super::conversions::{body, scope};
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Makes a key. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///

@@ -7,10 +7,10 @@ use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::body;
-use crate::Shared;
+use super::conversions::body;
 use crate::caller::Viewer;
 use crate::paging;
+use crate::state::Shared;
 
 const LISTING: &str = "keys";
 

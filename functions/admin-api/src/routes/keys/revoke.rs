@@ -5,8 +5,8 @@ use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Revokes a key. A function that has just checked the key may accept it for one more minute.
 ///

@@ -7,8 +7,8 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Replaces the config. All functions use it within ten seconds.
 ///

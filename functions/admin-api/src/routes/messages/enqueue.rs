@@ -10,8 +10,8 @@ use axum::extract::State;
 use http::StatusCode;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::Sender;
+use crate::state::Shared;
 
 /// Accepts a message, once per idempotency key.
 ///

@@ -7,8 +7,8 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows a message with its state as it is now.
 ///

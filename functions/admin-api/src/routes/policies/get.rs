@@ -6,9 +6,9 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
-use super::shown;
-use crate::Shared;
+use super::conversions::shown;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows every field with its value, its default and what it accepts.
 ///

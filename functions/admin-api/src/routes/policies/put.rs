@@ -6,9 +6,9 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::shown;
-use crate::Shared;
+use super::conversions::shown;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Sets fields and shows all of them. All functions use them within ten seconds.
 ///

@@ -6,8 +6,8 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Removes this deployment's machines and volumes from the app, as far as the time of one call allows. Sent again, the call
 /// continues with what remains.

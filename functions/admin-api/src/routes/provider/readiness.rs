@@ -6,8 +6,8 @@ use af_http::{Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Checks the config, the secrets and the provider.
 ///

@@ -6,8 +6,8 @@ use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Deletes the volume and everything on it.
 ///

@@ -6,9 +6,9 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
 use crate::routes::provider_config::wire;
+use crate::state::Shared;
 
 /// Shows the config; null while none is set.
 ///

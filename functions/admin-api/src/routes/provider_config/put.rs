@@ -7,9 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 
-use crate::Shared;
 use crate::caller::Operator;
 use crate::routes::provider_config::wire;
+use crate::state::Shared;
 
 /// Sets the config. Workers that run already keep the settings of their start.
 ///

@@ -9,8 +9,8 @@ use axum::extract::State;
 use http::StatusCode;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs; its worker learns of the cancellation
 /// with its next heartbeat. The answer is the same for a message that was cancelled before.

@@ -13,9 +13,9 @@ use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
 use crate::paging;
+use crate::state::Shared;
 
 /// The name of the listing: all filters that decide its content.
 fn listing(query: &QueueQuery) -> String {

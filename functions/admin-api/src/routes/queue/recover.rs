@@ -6,9 +6,9 @@ use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
+use crate::state::Shared;
 
 /// The name of this listing in its cursors.
 const LISTING: &str = "queue recover";

@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Queues a dead letter again, behind all messages that wait in its conversation. A repeated call with the same
 /// `Idempotency-Key` gets the same answer, whatever happened to the message meanwhile.

@@ -10,9 +10,9 @@ use af_http::{ApiJson, IdempotencyKey, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
 use crate::paging;
+use crate::state::Shared;
 
 /// Queues dead letters again, oldest first. A series of calls retries each message once, also one that becomes a dead
 /// letter again meanwhile; so does one `Idempotency-Key`.

@@ -7,8 +7,8 @@ use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Counts the messages of the queue.
 ///

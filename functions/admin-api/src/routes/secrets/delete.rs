@@ -6,8 +6,8 @@ use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Deletes a secret. Deleting a secret that does not exist succeeds. An import under the same name restores the secret
 /// while AWS still keeps it.

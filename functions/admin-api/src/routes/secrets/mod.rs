@@ -7,7 +7,7 @@ mod status;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Shared;
+use crate::state::Shared;
 
 /// The routes of this domain.
 pub fn routes() -> OpenApiRouter<Shared> {

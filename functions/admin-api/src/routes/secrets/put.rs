@@ -7,8 +7,8 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Imports a secret. A function that has read the previous value may use it for five more minutes.
 ///

@@ -9,8 +9,8 @@ use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// The most names in one request: five batches of Secrets Manager, in a query string that every proxy accepts.
 const MAX_REFS: usize = 100;

@@ -6,8 +6,8 @@ use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Deletes a skill with its versions and releases. Sent again, it goes on with what was left.
 ///

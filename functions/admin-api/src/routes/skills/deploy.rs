@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Deploys a version and makes it the channel's active release. Sent again with the same files, it is answered the same.
 ///

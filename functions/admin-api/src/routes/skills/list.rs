@@ -7,9 +7,9 @@ use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::Viewer;
 use crate::paging;
+use crate::state::Shared;
 
 const LISTING: &str = "skills";
 

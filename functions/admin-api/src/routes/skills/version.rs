@@ -7,9 +7,9 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::version_body;
-use crate::Shared;
+use super::conversions::version_body;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows a version with its files.
 ///

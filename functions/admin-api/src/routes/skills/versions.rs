@@ -8,10 +8,10 @@ use af_http::{ApiPath, ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::version_body;
-use crate::Shared;
+use super::conversions::version_body;
 use crate::caller::Viewer;
 use crate::paging;
+use crate::state::Shared;
 
 /// Lists versions with their releases, without their files.
 ///

@@ -7,9 +7,9 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::body;
-use crate::Shared;
+use super::conversions::body;
 use crate::caller::Viewer;
+use crate::state::Shared;
 
 /// Shows a worker, also one that has stopped.
 ///

@@ -8,10 +8,10 @@ use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use super::{body, report_body};
-use crate::Shared;
+use super::conversions::{body, report_body};
 use crate::caller::Viewer;
 use crate::paging;
+use crate::state::Shared;
 
 const LISTING: &str = "workers";
 

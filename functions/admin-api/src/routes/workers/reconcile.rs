@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::report_body;
-use crate::Shared;
+use super::conversions::report_body;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Reconciles the pool: 200 with the report of the run, or 202 when another run does it.
 ///

@@ -13,8 +13,8 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::Operator;
+use crate::state::Shared;
 
 /// Registers a worker. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///

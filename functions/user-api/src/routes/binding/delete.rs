@@ -6,8 +6,8 @@ use af_http::{ApiPath, Problem};
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Ends the user's active binding. Their conversation stays.
 ///

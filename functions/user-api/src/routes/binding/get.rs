@@ -7,8 +7,8 @@ use af_http::{ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Shows the user's active binding.
 ///

@@ -7,7 +7,7 @@ mod put;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Served;
+use crate::state::Served;
 
 /// The routes of this domain.
 pub fn routes() -> OpenApiRouter<Served> {

@@ -7,8 +7,8 @@ use af_http::{ApiJson, ApiPath, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Binds a user. The binding replaces earlier bindings of the user, of the Telegram user and of the chat.
 ///

@@ -11,8 +11,8 @@ use axum::extract::State;
 use http::StatusCode;
 use tracing::Span;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Accepts a message, once per idempotency key. The reply goes to the user's chat when the binding has one.
 ///

@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Cancels a message of one of the user's conversations: 200 when it has ended, 202 when it runs; its worker learns of
 /// the cancellation with its next heartbeat. The answer is the same for a message that was cancelled before.

@@ -11,8 +11,8 @@ use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
 use axum::Json;
 use axum::extract::State;
 
-use crate::Shared;
 use crate::caller::ConsumerApp;
+use crate::state::Shared;
 
 /// Lists snapshots.
 ///

@@ -6,7 +6,7 @@ mod list;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Served;
+use crate::state::Served;
 
 /// The routes of this domain.
 pub fn routes() -> OpenApiRouter<Served> {
