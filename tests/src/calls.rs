@@ -12,7 +12,7 @@ use af_sam::template::EventDef;
 use crate::bundle::Bundle;
 
 /// The largest answer that is read: what Lambda may answer.
-const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024;
 
 /// The functions of a bundle behind its HTTP API.
 #[derive(Clone)]
@@ -169,7 +169,7 @@ impl Call {
         let request = request.body(self.body.map_or_else(Body::empty, Body::from)).expect("a call is HTTP");
         let Ok(response) = self.router.oneshot(request).await;
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, ANSWER_BYTES_MAX).await.expect("an answer has a body");
+        let bytes = to_bytes(body, MAX_ANSWER_BYTES).await.expect("an answer has a body");
         let body = match bytes.is_empty() {
             true => Value::Null,
             false => serde_json::from_slice(&bytes).expect("an answer is JSON"),

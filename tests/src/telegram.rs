@@ -23,7 +23,7 @@ use crate::bundle::{Bundle, START};
 use crate::calls::Api;
 
 /// Records of the stream that are read at once: more than a test makes.
-const RECORDS_MAX: usize = 1_000;
+const MAX_RECORDS: usize = 1_000;
 const WEBHOOK_SECRET: &str = "the-secret-of-the-webhook";
 /// What is in the files that a person sends.
 pub const PHOTO: &[u8] = b"a cat, as a picture";
@@ -142,7 +142,7 @@ impl Person {
     /// When the function fails.
     pub async fn fetch(&self, bundle: &Bundle) -> Vec<Millis> {
         let table = &bundle.template.tables[0].name;
-        let records = bundle.aws.engine().records(table, None, RECORDS_MAX).expect("the stream can be read");
+        let records = bundle.aws.engine().records(table, None, MAX_RECORDS).expect("the stream can be read");
         let wanted = records.into_iter().filter(|record| self.filters.iter().any(|f| f.matches(record)));
         let records: Vec<StreamRecord> =
             wanted.map(|record| serde_json::from_value(record).expect("a record")).collect();

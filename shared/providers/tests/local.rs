@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Looks at an observable state, each after a short breath: 10 s in all.
-const LOOKS_MAX: u32 = 500;
+const MAX_LOOKS: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 fn scope() -> Scope {
@@ -106,13 +106,13 @@ impl Drop for Bench {
 }
 
 async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..MAX_LOOKS {
         if let Some(seen) = look().await {
             return seen;
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
-    panic!("not seen within {LOOKS_MAX} looks");
+    panic!("not seen within {MAX_LOOKS} looks");
 }
 
 fn spec(worker: &str) -> SpawnSpec {

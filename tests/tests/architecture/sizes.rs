@@ -6,11 +6,11 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// A function's `main.rs` wires adapters and runs; what it does stands in `lib.rs`.
-const MAIN_LINES_MAX: usize = 80;
+const MAX_MAIN_LINES: usize = 80;
 /// A file tells one story. Unit tests at its end are not counted; files that are tests are counted whole.
-const FILE_LINES_MAX: usize = 400;
+const MAX_FILE_LINES: usize = 400;
 /// From the line of `fn` to its closing brace.
-const FUNCTION_LINES_MAX: usize = 70;
+const MAX_FUNCTION_LINES: usize = 70;
 
 /// Every function crate has a `main.rs`, and a short one.
 fn short_mains(workspace: &Workspace) -> Vec<Violation> {
@@ -22,8 +22,8 @@ fn short_mains(workspace: &Workspace) -> Vec<Violation> {
                 return Some(Violation::new(path, "is missing"));
             };
             let lines = main.text.lines().count();
-            (lines > MAIN_LINES_MAX)
-                .then(|| Violation::new(path, format!("{lines} lines, {MAIN_LINES_MAX} are allowed")))
+            (lines > MAX_MAIN_LINES)
+                .then(|| Violation::new(path, format!("{lines} lines, {MAX_MAIN_LINES} are allowed")))
         })
         .collect()
 }
@@ -35,11 +35,11 @@ fn short_files(workspace: &Workspace) -> Vec<Violation> {
         (file, lines)
     });
     measured
-        .filter(|(_, lines)| *lines > FILE_LINES_MAX)
+        .filter(|(_, lines)| *lines > MAX_FILE_LINES)
         .map(|(file, lines)| {
             Violation::new(
                 &file.path,
-                format!("{lines} lines, {FILE_LINES_MAX} are allowed before its tests"),
+                format!("{lines} lines, {MAX_FILE_LINES} are allowed before its tests"),
             )
         })
         .collect()
@@ -53,7 +53,7 @@ fn short_functions(workspace: &Workspace) -> Vec<Violation> {
         let mut found = LongFunctions::default();
         found.visit_file(&parsed);
         violations.extend(found.0.into_iter().map(|long| {
-            let what = format!("`{}` has {} lines, {FUNCTION_LINES_MAX} are allowed", long.name, long.lines);
+            let what = format!("`{}` has {} lines, {MAX_FUNCTION_LINES} are allowed", long.name, long.lines);
             Violation::new(format!("{}:{}", file.path, long.line), what)
         }));
     }
@@ -73,7 +73,7 @@ impl LongFunctions {
     fn measure(&mut self, signature: &syn::Signature, body: Span) {
         let first = signature.span().start().line;
         let lines = body.end().line - first + 1;
-        if lines > FUNCTION_LINES_MAX {
+        if lines > MAX_FUNCTION_LINES {
             self.0.push(LongFunction { name: signature.ident.to_string(), line: first, lines });
         }
     }
@@ -129,8 +129,8 @@ mod tests {
                 ("functions/worker/src/main.rs", &text),
             ])
         };
-        assert_eq!(short_mains(&main(MAIN_LINES_MAX)), []);
-        assert_eq!(short_mains(&main(MAIN_LINES_MAX + 1)).len(), 1);
+        assert_eq!(short_mains(&main(MAX_MAIN_LINES)), []);
+        assert_eq!(short_mains(&main(MAX_MAIN_LINES + 1)).len(), 1);
         let missing = Workspace::of(&[("functions/worker/Cargo.toml", FUNCTION)]);
         assert_eq!(short_mains(&missing), [Violation::new("functions/worker/src/main.rs", "is missing")]);
     }
@@ -141,17 +141,17 @@ mod tests {
             let text = format!("{}{rest}", "// a line\n".repeat(lines));
             short_files(&Workspace::of(&[(path, &text)])).len()
         };
-        let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "// a line\n".repeat(FILE_LINES_MAX));
-        assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX, ""), 0);
-        assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX + 1, ""), 1);
+        let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "// a line\n".repeat(MAX_FILE_LINES));
+        assert_eq!(file("shared/app/src/a.rs", MAX_FILE_LINES, ""), 0);
+        assert_eq!(file("shared/app/src/a.rs", MAX_FILE_LINES + 1, ""), 1);
         assert_eq!(
-            file("shared/app/src/a.rs", FILE_LINES_MAX, &tests),
+            file("shared/app/src/a.rs", MAX_FILE_LINES, &tests),
             0,
             "tests at the end are not counted"
         );
-        assert_eq!(file("shared/app/src/a.rs", FILE_LINES_MAX + 1, &tests), 1);
+        assert_eq!(file("shared/app/src/a.rs", MAX_FILE_LINES + 1, &tests), 1);
         assert_eq!(file("tests/tests/a.rs", 10, &tests), 1, "a file that is a test counts whole");
-        let declared = format!("#[cfg(test)]\nmod tests;\n{}", "// a line\n".repeat(FILE_LINES_MAX));
+        let declared = format!("#[cfg(test)]\nmod tests;\n{}", "// a line\n".repeat(MAX_FILE_LINES));
         assert_eq!(file("shared/app/src/a.rs", 1, &declared), 1, "code after a declared test module counts");
     }
 
@@ -171,8 +171,8 @@ mod tests {
                 let violations = short_functions(&Workspace::of(&[("shared/app/src/a.rs", &text)]));
                 violations.iter().filter(|v| v.what.contains("`long`")).count()
             };
-            assert_eq!(function(FUNCTION_LINES_MAX), 0, "in {before:?}");
-            assert_eq!(function(FUNCTION_LINES_MAX + 1), 1, "in {before:?}");
+            assert_eq!(function(MAX_FUNCTION_LINES), 0, "in {before:?}");
+            assert_eq!(function(MAX_FUNCTION_LINES + 1), 1, "in {before:?}");
         }
     }
 }

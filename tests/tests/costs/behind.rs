@@ -21,9 +21,9 @@ const CLAIM_REQUESTS: u32 = 5;
 /// Entries of the ready index that a poll reads, of each shard.
 const PAGE: usize = 64;
 /// Polls until an index full of entries that are out of date is right again: each repairs a page, and the last one claims.
-const POLLS_MAX: usize = IN_FRONT.div_ceil(PAGE) + 1;
+const MAX_POLLS: usize = IN_FRONT.div_ceil(PAGE) + 1;
 /// Requests of one such poll: its worker's row, the page, a repair of each entry, and the three reads that lead to these.
-const POLL_REQUESTS_MAX: u32 = 2 + PAGE as u32 + 3;
+const MAX_POLL_REQUESTS: u32 = 2 + PAGE as u32 + 3;
 /// When the messages of the conversations that are listed too early are due.
 const LATER: Millis = Millis::from_days(1);
 
@@ -116,11 +116,11 @@ async fn a_thousand_entries_that_are_out_of_date_hide_no_free_one_for_long() {
         let before = listed(&world).await;
         let (polled, cost) = poll(&world, &worker).await;
         polls += 1;
-        assert!(cost.requests <= POLL_REQUESTS_MAX, "{cost:?}");
+        assert!(cost.requests <= MAX_POLL_REQUESTS, "{cost:?}");
         if won(&polled) == Some(&free) {
             break;
         }
-        assert!(polled.job.is_none() && polls < POLLS_MAX, "{polls} polls");
+        assert!(polled.job.is_none() && polls < MAX_POLLS, "{polls} polls");
         assert!(listed(&world).await < before, "what a poll has found out of date is right after it");
     }
 }

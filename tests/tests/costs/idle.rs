@@ -22,8 +22,8 @@ const HOURS_A_MONTH: f64 = 720.0;
 const WORKERS: u32 = 10;
 /// What a poll reads that has nothing to do, with a current copy of the policies: of a worker with a conversation, and of
 /// one without.
-const OWNER_READS_MAX: f64 = 1.0;
-const FREE_READS_MAX: f64 = 1.0;
+const MAX_OWNER_READS: f64 = 1.0;
+const MAX_FREE_READS: f64 = 1.0;
 /// What the policies cost when the function's copy of them is older than ten seconds.
 const POLICIES_READS: f64 = 0.5;
 /// Milliseconds between the polls of an idle worker, at least.
@@ -67,8 +67,8 @@ struct Stretch {
     polls: u32,
     cost: Figures,
     /// The most that one poll read, and that one wrote.
-    reads_max: f64,
-    writes_max: f64,
+    max_reads: f64,
+    max_writes: f64,
 }
 
 impl Stretch {
@@ -94,8 +94,8 @@ async fn wait(world: &World, workers: &[Waiting], length: Millis) -> Stretch {
             assert!(polled.job.is_none() && !polled.control.should_stop, "it waits");
             stretch.polls += 1;
             stretch.cost = stretch.cost + cost;
-            stretch.reads_max = stretch.reads_max.max(cost.read_units);
-            stretch.writes_max = stretch.writes_max.max(cost.write_units);
+            stretch.max_reads = stretch.max_reads.max(cost.read_units);
+            stretch.max_writes = stretch.max_writes.max(cost.write_units);
             pause = polled.next_poll;
         }
         world.bundle.clock.advance(pause);
@@ -192,14 +192,14 @@ fn a_waiting_worker_asks_seldom_and_cheaply_and_the_document_says_what_it_costs(
             "{hour:?}: 0.1 polls a second at most"
         );
         let minutes = HOUR.as_millis() as f64 / 60_000.0 * f64::from(workers);
-        assert!(hour.cost.write_units <= minutes && hour.writes_max <= 1.0, "{hour:?}: its liveness only");
+        assert!(hour.cost.write_units <= minutes && hour.max_writes <= 1.0, "{hour:?}: its liveness only");
     }
-    for (stretch, reads_max) in [(active, OWNER_READS_MAX), (owner, OWNER_READS_MAX), (free, FREE_READS_MAX)]
+    for (stretch, max_reads) in [(active, MAX_OWNER_READS), (owner, MAX_OWNER_READS), (free, MAX_FREE_READS)]
     {
-        assert!(stretch.reads_max <= reads_max + POLICIES_READS, "{stretch:?}: no poll reads more");
-        assert!(stretch.reads_a_poll() <= reads_max, "{stretch:?}: polls read less on average");
+        assert!(stretch.max_reads <= max_reads + POLICIES_READS, "{stretch:?}: no poll reads more");
+        assert!(stretch.reads_a_poll() <= max_reads, "{stretch:?}: polls read less on average");
     }
-    assert!(lone.reads_max <= FREE_READS_MAX + POLICIES_READS, "{lone:?}: no poll reads more");
+    assert!(lone.max_reads <= MAX_FREE_READS + POLICIES_READS, "{lone:?}: no poll reads more");
 
     let (path, text) = (root().join(DOCUMENT), document(&measured));
     if std::env::var(UPDATE).is_ok_and(|v| v == "1") {
@@ -218,9 +218,9 @@ fn an_instance_that_sees_an_idle_worker_for_the_first_time_reads_no_more_for_it(
         world.take_over();
         let (polled, first) = world.measure(world.poll_free(&waiting[0].0, true)).await;
         assert!(polled.job.is_none());
-        assert!(first.read_units <= FREE_READS_MAX && first.write_units <= 1.0, "{first:?}");
+        assert!(first.read_units <= MAX_FREE_READS && first.write_units <= 1.0, "{first:?}");
         let hour = wait(&world, &waiting, HOUR).await;
-        assert!(hour.reads_max <= FREE_READS_MAX + POLICIES_READS && hour.writes_max <= 1.0, "{hour:?}");
+        assert!(hour.max_reads <= MAX_FREE_READS + POLICIES_READS && hour.max_writes <= 1.0, "{hour:?}");
     });
 }
 
@@ -233,7 +233,7 @@ fn a_worker_that_polls_every_few_minutes_reads_no_more_in_a_poll() {
         let waiting = [(world.worker().await, None)];
         world.bundle.clock.advance(Policies::default().poll.idle_after);
         let hour = wait(&world, &waiting, HOUR).await;
-        assert!(hour.reads_max <= FREE_READS_MAX && hour.writes_max <= 1.0, "{hour:?}");
+        assert!(hour.max_reads <= MAX_FREE_READS && hour.max_writes <= 1.0, "{hour:?}");
         assert_eq!(hour.polls, 20);
     });
 }

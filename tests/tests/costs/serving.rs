@@ -11,7 +11,7 @@ const CONTEXT_ENTRIES: usize = 64;
 /// Bytes of each.
 const CONTEXT_ENTRY_BYTES: usize = 400;
 /// Entries that one append takes.
-const APPEND_ENTRIES_MAX: usize = 50;
+const MAX_APPEND_ENTRIES: usize = 50;
 /// Number of the first update here; those of other rows are lower.
 const FIRST_UPDATE: u64 = 100;
 
@@ -121,8 +121,8 @@ async fn lease(world: &World) -> Vec<Row> {
 async fn hydrate(world: &World) -> Figures {
     let held = world.busy_owner(None).await;
     let content = "h".repeat(CONTEXT_ENTRY_BYTES);
-    append_to(world, &held, 0, APPEND_ENTRIES_MAX, &content).await;
-    append_to(world, &held, APPEND_ENTRIES_MAX as u64, CONTEXT_ENTRIES - APPEND_ENTRIES_MAX, &content).await;
+    append_to(world, &held, 0, MAX_APPEND_ENTRIES, &content).await;
+    append_to(world, &held, MAX_APPEND_ENTRIES as u64, CONTEXT_ENTRIES - MAX_APPEND_ENTRIES, &content).await;
     world.complete(&held, 0).await;
     let Held { worker, conversation, .. } = held;
     let mut costs = Vec::new();

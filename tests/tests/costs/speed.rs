@@ -18,7 +18,7 @@ const WINDOW: usize = 20;
 /// Messages stored between the windows, whose records are in the stream.
 const STORED: usize = 20_000;
 /// What the last hundred may cost of the first.
-const RATIO_MAX: f64 = 1.5;
+const MAX_RATIO: f64 = 1.5;
 /// Stream records read at once.
 const RECORDS_PAGE: usize = 1_000;
 
@@ -41,7 +41,7 @@ async fn the_20_000th_enqueue_costs_at_most_one_and_a_half_of_the_first_hundred(
     assert!(records > STORED, "{figures}");
     println!("{figures}");
     for (first, last) in [unread, read] {
-        assert!(last.as_secs_f64() <= RATIO_MAX * first.as_secs_f64(), "{figures}");
+        assert!(last.as_secs_f64() <= MAX_RATIO * first.as_secs_f64(), "{figures}");
     }
 }
 

@@ -46,7 +46,7 @@ const AGENT: &str = "demo";
 const BOT: &str = "7000000001";
 const WEBHOOK_SECRET: &str = "webhook-secret";
 /// Polls that clear what one row leaves behind.
-const CLEARING_POLLS_MAX: usize = 64;
+const MAX_CLEARING_POLLS: usize = 64;
 
 /// A deployment with an agent, its bot, and whoever a row needs.
 pub struct World {
@@ -136,7 +136,7 @@ impl World {
     pub async fn clear(&self) {
         let worker = self.worker().await;
         let (mut last, mut found_nothing) = (None::<ConversationId>, 0);
-        for _ in 0..CLEARING_POLLS_MAX {
+        for _ in 0..MAX_CLEARING_POLLS {
             let ownership = if last.is_some() { Ownership::Discard } else { Ownership::Keep };
             let request = Poll { ownership, conversation: last.take(), ..Poll::default() };
             let polled = poll(&self.app, &worker, &request).await.unwrap();
@@ -152,7 +152,7 @@ impl World {
                 return;
             }
         }
-        panic!("something waits after {CLEARING_POLLS_MAX} polls");
+        panic!("something waits after {MAX_CLEARING_POLLS} polls");
     }
 
     pub fn conversation_of_user(&self, user: &str) -> ConversationId {

@@ -20,9 +20,9 @@ use tower::ServiceExt;
 use crate::world::World;
 
 /// Messages that one worker runs in one turn at most.
-const MESSAGES_MAX: usize = 50;
+const MAX_MESSAGES: usize = 50;
 /// The largest archive here.
-const FILES_BYTES_MAX: usize = 1 << 20;
+const MAX_FILES_BYTES: usize = 1 << 20;
 
 pub struct Crew<'a> {
     world: &'a World,
@@ -102,7 +102,7 @@ impl<'a> Crew<'a> {
     }
 
     async fn turn(&mut self, worker: &WorkerId, hands: &mut Hands) {
-        for _ in 0..MESSAGES_MAX {
+        for _ in 0..MAX_MESSAGES {
             let request = Poll {
                 conversation: hands.conversation.clone(),
                 ownership: hands.ownership(),
@@ -218,7 +218,7 @@ impl<'a> Crew<'a> {
         let request = request.body(Body::from(body)).unwrap();
         let answer = self.world.bundle.aws.endpoint_router().oneshot(request).await.unwrap();
         let status = answer.status();
-        let bytes = to_bytes(answer.into_body(), FILES_BYTES_MAX).await.unwrap();
+        let bytes = to_bytes(answer.into_body(), MAX_FILES_BYTES).await.unwrap();
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 }

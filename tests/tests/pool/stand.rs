@@ -32,7 +32,7 @@ use crate::steps::{Steps, Turn};
 pub const APP: &str = "workers";
 const TOKEN: &str = "FlyV1 fm2_secret";
 /// The largest body of a request or an answer: a list of a hundred machines.
-const BODY_BYTES_MAX: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 struct Known;
 
@@ -221,7 +221,7 @@ fn text(value: &Value) -> String {
 async fn shown(fly: &FakeFly) -> Value {
     let request = Request::get(format!("/fly/apps/{APP}")).body(Body::empty()).unwrap();
     let answer = fly.control().oneshot(request).await.unwrap();
-    serde_json::from_slice(&to_bytes(answer.into_body(), BODY_BYTES_MAX).await.unwrap()).unwrap()
+    serde_json::from_slice(&to_bytes(answer.into_body(), MAX_BODY_BYTES).await.unwrap()).unwrap()
 }
 
 async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Response {
@@ -236,7 +236,7 @@ async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Re
         Turn::Taken | Turn::Unanswered | Turn::FailsLate(_) => {}
     }
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.unwrap();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
     if makes {

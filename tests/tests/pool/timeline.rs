@@ -15,15 +15,15 @@ use crate::report;
 use crate::world::{TICK, World};
 
 const TALKS: usize = 40;
-const WORKERS_MAX: usize = 25;
+const MAX_WORKERS: usize = 25;
 /// What the provider needs for 25 machines: three at once, then one a second.
-const GROWN_AFTER: u64 = (WORKERS_MAX as u64 - 3) * 1_000;
+const GROWN_AFTER: u64 = (MAX_WORKERS as u64 - 3) * 1_000;
 /// What is granted beyond that: the first volumes come before the first machines.
 const SLACK: u64 = 5_000;
 /// What 25 machines need to stop and to be removed, with a tick a minute.
 const GONE_WITHIN: Millis = Millis::from_secs(600);
 /// Rounds of workers and ticks until all are served, and until all are gone.
-const ROUNDS_MAX: usize = 60;
+const MAX_ROUNDS: usize = 60;
 
 struct Timeline<'a> {
     world: &'a World,
@@ -54,7 +54,7 @@ impl<'a> Timeline<'a> {
         self.world.holds().await;
         self.world.nothing_is_lost().await;
         let (machines, rows) = (self.world.stand.machines().await.len(), self.world.workers().await.len());
-        assert!(rows <= WORKERS_MAX, "{rows} workers");
+        assert!(rows <= MAX_WORKERS, "{rows} workers");
         let (seconds, waiting) = (self.millis() / 1_000, self.waiting().await);
         writeln!(
             self.lines,
@@ -66,7 +66,7 @@ impl<'a> Timeline<'a> {
 
 #[tokio::test]
 async fn a_crowd_comes_is_served_and_goes() {
-    let world = World::with_policies(json!({"scaling": {"maxWorkers": WORKERS_MAX, "spawnStep": 3}})).await;
+    let world = World::with_policies(json!({"scaling": {"maxWorkers": MAX_WORKERS, "spawnStep": 3}})).await;
     let talks: Vec<String> = (0..TALKS).map(|n| format!("talk-{n:02}")).collect();
     let mut messages = Vec::new();
     for talk in &talks {
@@ -100,11 +100,11 @@ async fn grows(world: &World, timeline: &mut Timeline<'_>, talks: &[String]) {
     assert!((GROWN_AFTER..=GROWN_AFTER + SLACK).contains(&took), "it took {took} ms");
     assert_eq!(world.stand.machines_api().refused_for_rate(), 0);
     let made = world.stand.ever();
-    assert_eq!((made.machines.len(), made.conversations.len()), (WORKERS_MAX, WORKERS_MAX));
+    assert_eq!((made.machines.len(), made.conversations.len()), (MAX_WORKERS, MAX_WORKERS));
     let served: BTreeSet<_> = made.conversations.into_values().flatten().collect();
     assert_eq!(
         served,
-        talks[..WORKERS_MAX].iter().cloned().collect(),
+        talks[..MAX_WORKERS].iter().cloned().collect(),
         "those that wait longest, one worker each"
     );
 }
@@ -116,8 +116,8 @@ async fn serves(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>)
     world.pass(Millis::from_secs(1));
     crew.work().await;
     timeline.look("every worker has answered its own").await;
-    assert_eq!(timeline.waiting().await, TALKS - WORKERS_MAX);
-    for _ in 0..ROUNDS_MAX {
+    assert_eq!(timeline.waiting().await, TALKS - MAX_WORKERS);
+    for _ in 0..MAX_ROUNDS {
         world.tick().await;
         crew.work().await;
         timeline.look("").await;
@@ -125,24 +125,24 @@ async fn serves(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>)
             let took = timeline.millis() - began;
             assert!(took >= quiet.as_millis(), "nobody lets go before {quiet}: {took} ms");
             assert!(took <= 3 * (quiet.as_millis() + TICK.as_millis()), "it took {took} ms");
-            return assert_eq!(world.stand.ever().machines.len(), WORKERS_MAX, "no machine more");
+            return assert_eq!(world.stand.ever().machines.len(), MAX_WORKERS, "no machine more");
         }
         world.pass(Millis::from_secs(20));
     }
-    panic!("not served after {ROUNDS_MAX} rounds:\n{}", timeline.lines);
+    panic!("not served after {MAX_ROUNDS} rounds:\n{}", timeline.lines);
 }
 
 /// Nobody talks any more.
 async fn goes(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>) {
     let idle = Policies::default().scaling.idle_timeout;
     let began = timeline.millis();
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..MAX_ROUNDS {
         // A worker that nobody needs says so once a minute, and stays.
         let left = idle.as_millis().saturating_sub(timeline.millis() - began);
         world.pass(if left > 0 { TICK.min(Millis::new(left)) } else { TICK });
         world.tick().await;
         crew.work().await;
-        if world.workers().await.len() < WORKERS_MAX {
+        if world.workers().await.len() < MAX_WORKERS {
             timeline.look("").await;
         }
         if world.workers().await.is_empty() {
@@ -152,7 +152,7 @@ async fn goes(world: &World, crew: &mut Crew<'_>, timeline: &mut Timeline<'_>) {
             return world.leaves_nothing().await;
         }
     }
-    panic!("not gone after {ROUNDS_MAX} rounds:\n{}", timeline.lines);
+    panic!("not gone after {MAX_ROUNDS} rounds:\n{}", timeline.lines);
 }
 
 /// What a function of reconcile may take.

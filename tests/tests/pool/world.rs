@@ -30,7 +30,7 @@ use crate::steps::Steps;
 pub const TICK: Millis = Millis::from_secs(60);
 /// Ticks until all is done: all that may follow a function's death or a provider's failures, after which it is left in
 /// peace for up to ten minutes each, and a few more.
-const TICKS_MAX: usize = 60;
+const MAX_TICKS: usize = 60;
 
 pub struct World {
     pub bundle: Bundle,
@@ -141,7 +141,7 @@ impl World {
 
     /// Ticks, with workers at work between them, until all `messages` have ended.
     pub async fn serve(&self, crew: &mut Crew<'_>, messages: &[MessageId]) {
-        for _ in 0..TICKS_MAX {
+        for _ in 0..MAX_TICKS {
             self.tick_unless_held().await;
             self.pass(Millis::from_secs(1));
             crew.work().await;
@@ -155,13 +155,13 @@ impl World {
             }
             self.pass(TICK);
         }
-        panic!("not done after {TICKS_MAX} ticks: {:#?}", self.workers().await);
+        panic!("not done after {MAX_TICKS} ticks: {:#?}", self.workers().await);
     }
 
     /// Nobody talks any more: ticks until no worker is left. Nothing else may be left then either.
     pub async fn close(&self, crew: &mut Crew<'_>) {
         self.pass(Policies::default().scaling.idle_timeout);
-        for _ in 0..TICKS_MAX {
+        for _ in 0..MAX_TICKS {
             self.tick_unless_held().await;
             self.holds().await;
             crew.work().await;
@@ -170,7 +170,7 @@ impl World {
             }
             self.pass(TICK);
         }
-        panic!("workers after {TICKS_MAX} ticks: {:#?}", self.workers().await);
+        panic!("workers after {MAX_TICKS} ticks: {:#?}", self.workers().await);
     }
 
     /// No conversation has two workers, nor two machines whose workers may work for it.
@@ -272,13 +272,13 @@ impl World {
 
     /// Ticks until there is nothing to do.
     pub async fn come_to_rest(&self) {
-        for _ in 0..TICKS_MAX {
+        for _ in 0..MAX_TICKS {
             if self.tick().await.actions.is_empty() {
                 return;
             }
             self.pass(TICK);
         }
-        panic!("no rest after {TICKS_MAX} ticks");
+        panic!("no rest after {MAX_TICKS} ticks");
     }
 
     /// Every item of the table, every machine and every volume. Left out is which machine and volume a row names: that is

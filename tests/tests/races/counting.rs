@@ -10,7 +10,7 @@ use af_emulator_aws::{Fault, Faults, WireRequest};
 
 use crate::world::{World, conversation};
 
-const RECORDS_MAX: usize = 100;
+const MAX_RECORDS: usize = 100;
 /// A waiting message as no version has ever written one.
 const UNREADABLE: &str = r#"{"L": [{"S": "later"}]}"#;
 /// As long as Lambda may wait before it brings a batch again; less than a transaction's token is good for.
@@ -28,7 +28,7 @@ impl Faults for FirstAnswerLost {
 
 fn changes_of_conversations(world: &World) -> Vec<StreamRecord> {
     let table = &world.bundle.template.tables[0].name;
-    let records = world.bundle.aws.engine().records(table, None, RECORDS_MAX).unwrap();
+    let records = world.bundle.aws.engine().records(table, None, MAX_RECORDS).unwrap();
     let of_conversations = records.into_iter().filter(|r| {
         let keys = &r["dynamodb"]["Keys"];
         keys["pk"]["S"].as_str().unwrap().starts_with("C#") && keys["sk"]["S"] == "#"

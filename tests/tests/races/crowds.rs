@@ -11,7 +11,7 @@ use crate::world::{Held, World, conversation};
 /// Claimers that come at the same moment.
 const CLAIMERS: usize = 64;
 /// Polls of each; every one tries several candidates.
-const ROUNDS_MAX: usize = 20;
+const MAX_ROUNDS: usize = 20;
 /// What a claim may cost on average when all workers claim at the same moment. A claim alone costs five requests. Of 64
 /// random choices among 64 conversations, one in three meets a conversation that another worker has chosen, and costs a
 /// load and a failed transaction, and two requests for each further try: 6.4 on average.
@@ -76,7 +76,7 @@ async fn of_64_claimers_on_one_conversation_one_wins() {
 async fn of_64_claimers_on_64_conversations_each_wins_another() {
     let crowd = Crowd::of(CLAIMERS, CLAIMERS).await;
     let (mut won, mut rounds) = (Vec::new(), 0);
-    while won.len() < CLAIMERS && rounds < ROUNDS_MAX {
+    while won.len() < CLAIMERS && rounds < MAX_ROUNDS {
         crowd.round(&mut won).await;
         rounds += 1;
     }

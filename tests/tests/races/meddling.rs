@@ -14,7 +14,7 @@ use crate::world::{Held, World};
 /// Past the first retry's wait, and the time after which a contradiction is no mere delay.
 pub const A_WHILE: Millis = Millis::from_secs(11);
 /// Polls in which a worker must have got what waits.
-const POLLS_MAX: usize = 5;
+const MAX_POLLS: usize = 5;
 
 impl World {
     /// One write that our code does not make.
@@ -79,7 +79,7 @@ impl World {
         conversation: Option<&ConversationId>,
         message: &MessageId,
     ) {
-        for _ in 0..POLLS_MAX {
+        for _ in 0..MAX_POLLS {
             let request = Poll { conversation: conversation.cloned(), ..Poll::default() };
             if let Some(job) = poll(&self.app, worker, &request).await.unwrap().job {
                 let held =

@@ -26,7 +26,7 @@ const SERVICE: Millis = Millis::from_secs(1);
 const PERIOD_STEPS: usize = 6;
 const PERIODS: usize = 12;
 /// What a retry may change in the time that others wait.
-const RATIO_MAX: f64 = 1.1;
+const MAX_RATIO: f64 = 1.1;
 
 /// What happened.
 #[derive(Default)]
@@ -165,7 +165,7 @@ async fn a_retry_makes_nobody_wait_but_its_own_conversation_as_the_policy_says()
     assert!(alone > 0.0, "nobody waits at all");
     for with_retries in [block, overtake] {
         assert!(
-            (with_retries / alone - 1.0).abs() <= RATIO_MAX - 1.0,
+            (with_retries / alone - 1.0).abs() <= MAX_RATIO - 1.0,
             "{with_retries} ms, {alone} ms without"
         );
     }

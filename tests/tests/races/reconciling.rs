@@ -24,7 +24,7 @@ use crate::world::{World, conversation, outcomes};
 const PAST_STALENESS: Millis = Millis::from_secs(121);
 const PAST_THE_DRAIN: Millis = Millis::from_secs(301);
 /// Records of the stream that are read: more than a test makes.
-const RECORDS_MAX: usize = 1_000;
+const MAX_RECORDS: usize = 1_000;
 /// Real time in which a request is held up, so that others come first.
 const HELD_UP: Millis = Millis::new(300);
 
@@ -112,7 +112,7 @@ async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another()
     world.claim(&worker, Some(&talk)).await;
     let table = &world.bundle.template.tables[0].name;
     let engine = world.bundle.aws.engine();
-    let seen = engine.records(table, None, RECORDS_MAX).unwrap().len();
+    let seen = engine.records(table, None, MAX_RECORDS).unwrap().len();
     // The tick that gives the silent worker up frees its conversation; the plan was made before that.
     world.bundle.clock.advance(PAST_STALENESS);
     assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["recover done"]);
@@ -127,7 +127,7 @@ async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another()
         .flatten()
         .map(|pattern| Pattern::compile(pattern).unwrap())
         .collect();
-    let records = engine.records(table, None, RECORDS_MAX).unwrap();
+    let records = engine.records(table, None, MAX_RECORDS).unwrap();
     assert!(records[seen..].iter().any(|r| filters.iter().any(|f| f.matches(r))), "nobody is called");
     let called = world.reconcile(&world.app).await;
     assert!(outcomes(&called).contains(&"spawn done".to_owned()), "{called:?}");

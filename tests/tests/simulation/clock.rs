@@ -10,11 +10,11 @@ use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 /// The most that a server's clock is ahead of the true time, ms.
-pub const SKEW_MS_MAX: u64 = 400;
+pub const MAX_SKEW_MS: u64 = 400;
 /// How long a server's clock keeps its error before it is set anew: forward, or back.
 const STEADY_MS: u64 = 30_000;
 /// The most that a worker's clock is wrong at first, ms.
-const WRONG_MS_MAX: i64 = 300_000;
+const MAX_WRONG_MS: i64 = 300_000;
 /// How fast a worker's clock may go.
 const RATE: std::ops::Range<f64> = 0.8..1.25;
 /// When every simulation begins.
@@ -54,7 +54,7 @@ impl SimClock {
     }
 
     pub fn worker(&self, rng: &mut StdRng) -> WorkerClock {
-        let wrong_ms = rng.random_range(-WRONG_MS_MAX..WRONG_MS_MAX);
+        let wrong_ms = rng.random_range(-MAX_WRONG_MS..MAX_WRONG_MS);
         WorkerClock { truth: self.clone(), wrong_ms, rate: rng.random_range(RATE) }
     }
 }
@@ -71,7 +71,7 @@ impl ServerClock {
         let mut mixed = self.seed.wrapping_add((period + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % SKEW_MS_MAX
+        (mixed ^ (mixed >> 31)) % MAX_SKEW_MS
     }
 
     /// Whether it was set back at the last setting.

@@ -54,7 +54,7 @@ impl Operation {
 
     /// The most requests, in a function that has just come up and so reads policies and profile first, when others
     /// change the same conversation all the time; `None` where it grows with what there is to do.
-    pub const fn requests_max(self) -> Option<u64> {
+    pub const fn max_requests(self) -> Option<u64> {
         Some(match self {
             // Policies, profile; the transaction, and again with the other variant or as a new conversation.
             Self::Enqueue => 2 + 3,
@@ -113,7 +113,7 @@ impl Costs {
     pub fn excess(&self) -> Option<String> {
         let dearest = self.0.lock().unwrap();
         let too_dear = |(operation, took): (&Operation, &u64)| {
-            let most = operation.requests_max().filter(|most| took > most)?;
+            let most = operation.max_requests().filter(|most| took > most)?;
             Some(format!("{operation:?} took {took} requests, at most {most}"))
         };
         dearest.iter().find_map(too_dear)

@@ -24,12 +24,12 @@ use crate::world::{World, effects_filters};
 /// Shards of the stream: all records of one partition are in one of them.
 const SHARDS: usize = 2;
 /// Most records of a batch.
-const RECORDS_MAX: usize = 20;
+const MAX_RECORDS: usize = 20;
 /// Longest wait between two looks at the stream, ms; and in the end, when everybody waits for it.
-const PAUSE_MS_MAX: u64 = 20_000;
-const PAUSE_AT_REST_MS_MAX: u64 = 1_000;
+const MAX_PAUSE_MS: u64 = 20_000;
+const MAX_PAUSE_AT_REST_MS: u64 = 1_000;
 /// Batches that may come once more; the oldest is some minutes old, and a token is good for ten.
-const REMEMBERED_MAX: usize = 6;
+const MAX_REMEMBERED: usize = 6;
 
 /// What the counters must show.
 #[derive(Default)]
@@ -78,7 +78,7 @@ pub async fn effects(world: Arc<World>, actor: u64) {
         world,
     };
     loop {
-        let pause = if stream.world.resting() { PAUSE_AT_REST_MS_MAX } else { PAUSE_MS_MAX };
+        let pause = if stream.world.resting() { MAX_PAUSE_AT_REST_MS } else { MAX_PAUSE_MS };
         stream.wait(pause).await;
         stream.fetch();
         stream.deliver_all().await;
@@ -115,7 +115,7 @@ impl Stream {
                 return;
             }
             let shard = &mut self.shards[waiting[self.rng.random_range(0..waiting.len())]];
-            let records = self.rng.random_range(1..=RECORDS_MAX).min(shard.len());
+            let records = self.rng.random_range(1..=MAX_RECORDS).min(shard.len());
             let records: Vec<Value> = shard.drain(..records).collect();
             self.deliver(records).await;
         }
@@ -141,7 +141,7 @@ impl Stream {
             ledger.coming = Some(coming);
         }
         while !self.send(&batch.records).await {
-            self.wait(PAUSE_AT_REST_MS_MAX).await;
+            self.wait(MAX_PAUSE_AT_REST_MS).await;
         }
         {
             let mut ledger = self.world.ledger.lock().unwrap();
@@ -149,7 +149,7 @@ impl Stream {
             ledger.coming = None;
         }
         self.taken.push_back(batch);
-        if self.taken.len() > REMEMBERED_MAX {
+        if self.taken.len() > MAX_REMEMBERED {
             self.taken.pop_front();
         }
     }
@@ -159,7 +159,7 @@ impl Stream {
         if image["fb"].is_null() || self.rng.random_bool(0.2) {
             return;
         }
-        self.wait(PAUSE_MS_MAX).await;
+        self.wait(MAX_PAUSE_MS).await;
         let id = MessageId::parse(image["pk"]["S"].as_str().unwrap().trim_start_matches("M#")).unwrap();
         let function = &mut self.functions[self.rng.random_range(0..2)];
         let app = function.app();

@@ -20,24 +20,24 @@ use crate::mutations::Mutation;
 use crate::tally::{Event, Tally};
 
 /// Longest time that a request is held up, ms: far less than a lease, far more than a usual answer.
-const DELAY_MS_MAX: u64 = 2_000;
+const MAX_DELAY_MS: u64 = 2_000;
 /// How far behind a replica or an index may be.
-pub const BEHIND_MAX: Duration = Duration::from_secs(3);
+pub const MAX_BEHIND: Duration = Duration::from_secs(3);
 /// Answers that are remembered, to be given again when they are out of date.
-const REMEMBERED_MAX: usize = 200;
+const MAX_REMEMBERED: usize = 200;
 
 /// Longest time that a request whose sender has given up still takes to arrive, ms.
-const LATE_MS_MAX: u64 = 5_000;
+const MAX_LATE_MS: u64 = 5_000;
 /// Most requests that an instance still makes in a call in which it dies: as many as a worker's call takes, or a
 /// reconcile run.
-const REQUESTS_BEFORE_DEATH_MAX: [u32; 2] = [3, 16];
+const MAX_REQUESTS_BEFORE_DEATH: [u32; 2] = [3, 16];
 /// Kinds of faults of a request.
 const KINDS: usize = 9;
 /// Which of them is a delay, and its chance in a thousand in a world that is slow.
 const DELAY: usize = 3;
 const DELAYS_OF_A_SLOW_WORLD: u32 = 300;
 /// Most chances in a thousand that somebody comes between a read of a conversation and the write that it led to.
-const COLLISIONS_MAX: u32 = 200;
+const MAX_COLLISIONS: u32 = 200;
 /// Of claims, which are many, so much less often.
 const CLAIMS_LESS: u32 = 8;
 /// How long such a write is held up at least, ms: by then the other one has written, if nothing goes wrong.
@@ -95,7 +95,7 @@ impl Shared {
         let mut chance = |most: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..most) };
         let mut chances: [u32; KINDS] = std::array::from_fn(|_| chance(25));
         let deaths = chance(100);
-        let collisions = chance(COLLISIONS_MAX);
+        let collisions = chance(MAX_COLLISIONS);
         // In some worlds everything comes between everything.
         if rng.random_bool(0.25) {
             chances[DELAY] = DELAYS_OF_A_SLOW_WORLD;
@@ -143,9 +143,9 @@ impl Troubles {
         *self.operation.lock().unwrap() = Some(operation);
         let mut rng = self.rng.lock().unwrap();
         let dies = self.shared.on.load(Ordering::Relaxed) && rng.random_range(0..1_000) < self.shared.deaths;
-        let requests_max = REQUESTS_BEFORE_DEATH_MAX[usize::from(rng.random_bool(0.5))];
+        let max_requests = MAX_REQUESTS_BEFORE_DEATH[usize::from(rng.random_bool(0.5))];
         *self.doom.lock().unwrap() = dies
-            .then(|| Doom { after: rng.random_range(0..requests_max), carried_out: rng.random_bool(0.5) });
+            .then(|| Doom { after: rng.random_range(0..max_requests), carried_out: rng.random_bool(0.5) });
     }
 
     /// Counts a fault of the call that runs.
@@ -204,8 +204,8 @@ impl Troubles {
             Some(0) => (Fault::LoseRequest, Event::RequestLost),
             Some(1) => (Fault::LoseResponse, Event::AnswerLost),
             Some(2) => (Fault::Duplicate, Event::RequestTwice),
-            Some(DELAY) => (Fault::Delay(within(DELAY_MS_MAX)), Event::RequestDelayed),
-            Some(4) => (Fault::Late(within(LATE_MS_MAX)), Event::RequestLate),
+            Some(DELAY) => (Fault::Delay(within(MAX_DELAY_MS)), Event::RequestDelayed),
+            Some(4) => (Fault::Late(within(MAX_LATE_MS)), Event::RequestLate),
             Some(5) if request.operation == "TransactWriteItems" && roll % 2 == 0 => {
                 (cancelled(request, "ThrottlingError"), Event::TransactionThrottled)
             }
@@ -234,7 +234,7 @@ impl Troubles {
     fn out_of_date(&self, request: &WireRequest) -> Option<Fault> {
         let remembered = self.shared.remembered.lock().unwrap();
         let (answered, reply) = remembered.get(&eventual_read(request)?)?;
-        if answered.elapsed() >= BEHIND_MAX {
+        if answered.elapsed() >= MAX_BEHIND {
             return None;
         }
         Some(Fault::Respond { status: reply.status, body: reply.body.clone() })
@@ -275,14 +275,14 @@ impl Faults for Troubles {
             && reply.status == 200
         {
             let mut remembered = self.shared.remembered.lock().unwrap();
-            if remembered.len() >= REMEMBERED_MAX {
+            if remembered.len() >= MAX_REMEMBERED {
                 remembered.clear();
             }
             // The oldest that may still be given: a replica that is behind stays so for a while.
             remembered
                 .entry(read)
                 .and_modify(|kept| {
-                    if kept.0.elapsed() >= BEHIND_MAX {
+                    if kept.0.elapsed() >= MAX_BEHIND {
                         *kept = (Instant::now(), reply.clone());
                     }
                 })

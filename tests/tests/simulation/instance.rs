@@ -12,7 +12,7 @@ use crate::tally::Event;
 use crate::world::World;
 
 /// Lives of one function: more than any world has deaths.
-const LIVES_MAX: u64 = 10_000;
+const MAX_LIVES: u64 = 10_000;
 
 pub struct Instance {
     world: Arc<World>,
@@ -27,7 +27,7 @@ pub struct Instance {
 
 impl Instance {
     pub fn new(world: &Arc<World>, function: u64, death: Event) -> Self {
-        let (app, troubles) = world.app(function * LIVES_MAX);
+        let (app, troubles) = world.app(function * MAX_LIVES);
         Self { world: world.clone(), function, life: 0, app: Arc::new(app), troubles, death }
     }
 
@@ -51,7 +51,7 @@ impl Instance {
             self.troubles.count(self.death);
             self.world.note(|| format!("{:?} in {operation:?}", self.death));
             self.life += 1;
-            let (app, troubles) = self.world.app(self.function * LIVES_MAX + self.life);
+            let (app, troubles) = self.world.app(self.function * MAX_LIVES + self.life);
             (self.app, self.troubles) = (Arc::new(app), troubles);
             return None;
         }

@@ -18,11 +18,11 @@ use crate::operators::PAGE;
 use crate::world::{AGENT, World};
 
 /// How often the same is sent before somebody gives up on an answer.
-const SENDINGS_MAX: usize = 4;
+const MAX_SENDINGS: usize = 4;
 /// Longest wait before it is sent again, ms.
-const AGAIN_AFTER_MS_MAX: u64 = 3_000;
+const MAX_AGAIN_AFTER_MS: u64 = 3_000;
 /// Pages of one walk along the dead letters.
-const PAGES_MAX: usize = 3;
+const MAX_PAGES: usize = 3;
 /// A message that is younger is likely to wait or run still.
 const YOUNG: Duration = Duration::from_secs(60);
 
@@ -49,7 +49,7 @@ fn heard<T>(world: &World, what: &str, answer: Option<Result<T, AppError>>) -> O
 }
 
 async fn wait(rng: &mut StdRng) {
-    tokio::time::sleep(Duration::from_millis(rng.random_range(1..AGAIN_AFTER_MS_MAX))).await;
+    tokio::time::sleep(Duration::from_millis(rng.random_range(1..MAX_AGAIN_AFTER_MS))).await;
 }
 
 fn any<T: Clone>(rng: &mut StdRng, of: &[T]) -> Option<T> {
@@ -98,7 +98,7 @@ async fn cancel(
     sender: Option<&ConsumerUserId>,
 ) {
     let id = MessageId::parse(message.to_owned()).unwrap();
-    for _ in 0..SENDINGS_MAX {
+    for _ in 0..MAX_SENDINGS {
         let app = function.app();
         let answer = match sender {
             Some(sender) => {
@@ -133,7 +133,7 @@ pub async fn retry_one(world: &World, function: &mut Instance, rng: &mut StdRng)
     }
     let key = rng.random_bool(0.6).then(|| rng.random::<u64>().to_string());
     let mut again = key.is_some() && rng.random_bool(0.3);
-    for _ in 0..SENDINGS_MAX {
+    for _ in 0..MAX_SENDINGS {
         let (app, named) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
         let answer = function.call(Operation::Retry, queue::retry(&app, &id, named)).await;
         match heard(world, &format!("retrying {id}"), answer) {
@@ -160,7 +160,7 @@ pub async fn retry_all_of(world: &World, function: &mut Instance, rng: &mut StdR
     let key = rng.random_bool(0.5).then(|| rng.random::<u64>().to_string());
     let mut place = None::<String>;
     let (mut pages, mut sendings) = (0, 0);
-    while pages < PAGES_MAX && sendings < SENDINGS_MAX {
+    while pages < MAX_PAGES && sendings < MAX_SENDINGS {
         let (app, named) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
         let call = queue::retry_all(&app, &which, place.as_deref(), named);
         match heard(world, "retrying all", function.call(Operation::RetryAll, call).await) {
@@ -189,7 +189,7 @@ pub async fn free_one(world: &World, function: &mut Instance, rng: &mut StdRng) 
     let Some(Ok(shown)) = shown else { return };
     let fence = rng.random_bool(0.5).then_some(shown.fence);
     let partition = partition(conversation);
-    for _ in 0..SENDINGS_MAX {
+    for _ in 0..MAX_SENDINGS {
         let asked = Freeing {
             conversation: partition.clone(),
             fence: fence.map(|f| f.0),

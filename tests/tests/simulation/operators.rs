@@ -20,11 +20,11 @@ use crate::tally::Event;
 use crate::world::World;
 
 /// Longest pause between two things that an operator does, ms.
-const PAUSE_MS_MAX: u64 = 45_000;
+const MAX_PAUSE_MS: u64 = 45_000;
 /// Entries of a page that an operator looks at.
 pub const PAGE: u32 = 5;
 /// As many shards as a world gets at most.
-const SHARDS_MAX: u64 = 6;
+const MAX_SHARDS: u64 = 6;
 /// After this time every replica has what was accepted.
 const EVERYWHERE_AFTER: Duration = Duration::from_secs(5);
 
@@ -32,7 +32,7 @@ pub async fn operator(world: Arc<World>, actor: u64) {
     let mut rng = world.rng(actor);
     let mut function = Instance::new(&world, actor, Event::OperatorDied);
     while !world.resting() {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(100..PAUSE_MS_MAX))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..MAX_PAUSE_MS))).await;
         match rng.random_range(0..20) {
             0..6 => change_policies(&world, &mut function, &mut rng).await,
             6 | 7 => reconcile_by_hand(&world, &mut function, &mut rng).await,
@@ -59,7 +59,7 @@ async fn change_policies(world: &World, function: &mut Instance, rng: &mut StdRn
         3 => json!({
             "scaling": {"maxWorkers": rng.random_range(1..=4), "switchAfterQuietMs": switch_after},
         }),
-        _ => json!({"queue": {"readyShards": rng.random_range(2..=SHARDS_MAX)}}),
+        _ => json!({"queue": {"readyShards": rng.random_range(2..=MAX_SHARDS)}}),
     };
     world.note(|| format!("an operator sets {changes}"));
     set(world, function, changes).await;

@@ -12,13 +12,13 @@ use crate::tally::Event;
 use crate::world::World;
 
 /// Longest pause between two triggers, ms: the schedule's minute, often less.
-const PAUSE_MS_MAX: u64 = 60_000;
+const MAX_PAUSE_MS: u64 = 60_000;
 
 pub async fn reconciler(world: Arc<World>, actor: u64) {
     let mut rng = world.rng(actor);
     let mut functions = [0, 1].map(|n| Instance::new(&world, actor * 10 + n, Event::ReconcileDied));
     loop {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(100..PAUSE_MS_MAX))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..MAX_PAUSE_MS))).await;
         let function = &mut functions[rng.random_range(0..2)];
         let app = function.app();
         if let Some(Err(error)) = function.call(Operation::Reconcile, reconcile(&app)).await {

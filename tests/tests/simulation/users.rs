@@ -22,11 +22,11 @@ use crate::tally::Event;
 use crate::world::{AGENT, World};
 
 /// Longest pause between two messages of a user, ms.
-const PAUSE_MS_MAX: u64 = 40_000;
+const MAX_PAUSE_MS: u64 = 40_000;
 /// The same in a burst.
-const BURST_PAUSE_MS_MAX: u64 = 1_000;
+const MAX_BURST_PAUSE_MS: u64 = 1_000;
 /// How often a user sends the same message before giving up on an answer.
-const SENDINGS_MAX: usize = 4;
+const MAX_SENDINGS: usize = 4;
 
 /// Instances that serve one user.
 type Functions = [Instance; 2];
@@ -39,7 +39,7 @@ pub async fn user(world: Arc<World>, user: u64) {
     let mut number = 0;
     while !world.resting() {
         // Sometimes several in a row.
-        let pause = if rng.random_bool(0.2) { BURST_PAUSE_MS_MAX } else { PAUSE_MS_MAX };
+        let pause = if rng.random_bool(0.2) { MAX_BURST_PAUSE_MS } else { MAX_PAUSE_MS };
         tokio::time::sleep(Duration::from_millis(rng.random_range(1..pause))).await;
         let repeated = !sent.is_empty() && rng.random_bool(0.15);
         let request = if repeated {
@@ -86,7 +86,7 @@ pub async fn meddler(world: Arc<World>, mut collisions: mpsc::UnboundedReceiver<
 
 /// Sends until there is an answer; `false` when there was none.
 async fn send(world: &World, functions: &mut Functions, request: &Enqueue, rng: &mut StdRng) -> bool {
-    for _ in 0..SENDINGS_MAX {
+    for _ in 0..MAX_SENDINGS {
         let function = &mut functions[rng.random_range(0..2)];
         let app = function.app();
         let answer = function.call(Operation::Enqueue, enqueue(&app, request.clone())).await;

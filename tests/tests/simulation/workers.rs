@@ -26,13 +26,13 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a lease lasts, as the policies have it.
 const LEASE: Millis = Millis::from_secs(90);
 /// Longest work on one message, ms.
-const WORK_MS_MAX: u64 = 40_000;
+const MAX_WORK_MS: u64 = 40_000;
 /// How often a call about a message is sent before the worker gives it up.
-const SENDINGS_MAX: usize = 4;
+const MAX_SENDINGS: usize = 4;
 
 /// How often one right after the other a worker is asked to let go and lets go in vain: others may come between. Time does
 /// not pass meanwhile, so without this a world would never end.
-const LETS_GO_MAX: u32 = 10;
+const MAX_LETS_GO: u32 = 10;
 
 /// How a worker goes on after a message.
 #[derive(PartialEq)]
@@ -96,10 +96,10 @@ impl Worker {
             }
             let Some(job) = polled.job else {
                 let_go = if release { let_go + 1 } else { 0 };
-                if let_go > LETS_GO_MAX {
+                if let_go > MAX_LETS_GO {
                     world.complain(format!("{id} was asked {let_go} times to let go, and could not"));
                 }
-                if !release || let_go > LETS_GO_MAX {
+                if !release || let_go > MAX_LETS_GO {
                     self.clock.sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
                 }
                 continue;
@@ -165,7 +165,7 @@ impl Worker {
 
     /// Works with heartbeats; `false` when the lease is lost meanwhile.
     async fn keep_alive(&mut self, job: &Job) -> bool {
-        let mut left = self.within(WORK_MS_MAX);
+        let mut left = self.within(MAX_WORK_MS);
         while left > HEARTBEAT {
             self.clock.sleep(HEARTBEAT).await;
             left -= HEARTBEAT;
@@ -216,7 +216,7 @@ impl Worker {
     async fn finish(&mut self, job: &Job) {
         let message = &job.lease.entry.message;
         let world = self.world.clone();
-        for _ in 0..SENDINGS_MAX {
+        for _ in 0..MAX_SENDINGS {
             let with = CompleteWith {
                 history: vec![self.entry("answer")],
                 pending_tool_calls: None,
@@ -247,7 +247,7 @@ impl Worker {
 
     async fn give_up(&mut self, job: &Job) {
         let retryable = self.rng.random_bool(0.85);
-        for _ in 0..SENDINGS_MAX {
+        for _ in 0..MAX_SENDINGS {
             let (app, id) = (self.function().app(), self.id.clone());
             let failed = fail(&app, &id, &job.lease.entry.message, &job.lease.id, "no luck", retryable);
             match self.functions[0].call(Operation::Fail, failed).await {

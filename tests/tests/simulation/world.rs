@@ -37,17 +37,17 @@ use crate::{operators, reconciler, users, workers};
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
 /// The most conversations, users and operators of a world.
-const CONVERSATIONS_MAX: usize = 6;
-const USERS_MAX: u64 = 4;
-const OPERATORS_MAX: u64 = 2;
+const MAX_CONVERSATIONS: usize = 6;
+const MAX_USERS: u64 = 4;
+const MAX_OPERATORS: u64 = 2;
 /// How long users send and everything goes wrong, in virtual time.
 const TROUBLED: Duration = Duration::from_secs(240);
 /// How long the world has to come to rest, in virtual time: all retries of a poison message, and leases between.
-const REST_MAX: Duration = Duration::from_secs(3_600);
+const MAX_REST: Duration = Duration::from_secs(3_600);
 /// Between two looks of the judge.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Lines of a trace that are kept.
-const TRACE_LINES_MAX: usize = 400;
+const MAX_TRACE_LINES: usize = 400;
 
 /// What every world is deployed from.
 static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
@@ -151,7 +151,7 @@ impl World {
     pub fn note(&self, line: impl FnOnce() -> String) {
         let Some(trace) = &self.trace else { return };
         let mut trace = trace.lock().unwrap();
-        if trace.len() >= TRACE_LINES_MAX {
+        if trace.len() >= MAX_TRACE_LINES {
             trace.pop_front();
         }
         trace.push_back(format!("{} {}", self.now().as_millis() % 10_000_000, line()));
@@ -203,11 +203,11 @@ async fn act(
 ) -> Result<(), String> {
     let mut rng = world.rng(2);
     let mut actors = tokio::task::JoinSet::new();
-    for user in 0..rng.random_range(1..=USERS_MAX) {
+    for user in 0..rng.random_range(1..=MAX_USERS) {
         actors.spawn(users::user(world.clone(), user));
     }
     actors.spawn(users::meddler(world.clone(), collisions, 50));
-    for operator in 0..rng.random_range(1..=OPERATORS_MAX) {
+    for operator in 0..rng.random_range(1..=MAX_OPERATORS) {
         actors.spawn(operators::operator(world.clone(), 60 + operator));
     }
     actors.spawn(reconciler::reconciler(world.clone(), 100));
@@ -234,7 +234,7 @@ async fn act(
         if lived > TROUBLED && judge.is_at_rest(world) {
             break judge.judge_the_end(world);
         }
-        if lived > TROUBLED + REST_MAX {
+        if lived > TROUBLED + MAX_REST {
             break Err(judge.unfinished(world));
         }
     };
@@ -256,7 +256,7 @@ async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimPro
         clock,
         shared,
         provider,
-        conversations: (0..rng.random_range(1..=CONVERSATIONS_MAX)).map(conversation).collect(),
+        conversations: (0..rng.random_range(1..=MAX_CONVERSATIONS)).map(conversation).collect(),
         freezes: [2, 6, 25][rng.random_range(0..3)],
         answers: Answers::default(),
         ledger: Mutex::default(),
@@ -299,6 +299,6 @@ async fn prepare(world: &World) {
     let overrides = serde_json::from_value(overrides).unwrap();
     af_app::settings::policies::set(&app, overrides).await.unwrap();
     // Until every replica has it.
-    tokio::time::sleep(crate::faults::BEHIND_MAX).await;
+    tokio::time::sleep(crate::faults::MAX_BEHIND).await;
     world.shared.on.store(!world.shared.always_calm, Ordering::Relaxed);
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::openapi::document::object;
 
 /// Schemas inside of schemas; ours are less deep, and none holds itself.
-const DEPTH_MAX: usize = 12;
+const MAX_DEPTH: usize = 12;
 
 /// What stands in fields of these names.
 const KNOWN: [(&str, &str); 46] = [
@@ -65,7 +65,7 @@ pub fn example_of(name: &str, schema: &Value, schemas: &Value) -> Value {
 }
 
 fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
-    assert!(depth <= DEPTH_MAX, "{name} holds itself");
+    assert!(depth <= MAX_DEPTH, "{name} holds itself");
     let inner = |name: &str, schema: &Value| made(name, schema, schemas, depth + 1);
     if let Some(example) = schema.get("example").or_else(|| schema.get("default")) {
         return example.clone();

@@ -9,7 +9,7 @@ use af_tests::workspace::Workspace;
 const MEMORY_MB: std::ops::RangeInclusive<u64> = 256..=512;
 
 /// An HTTP API gives up after 30 s, so a function behind it must have answered by then.
-const HTTP_TIMEOUT_S_MAX: u64 = 29;
+const MAX_HTTP_TIMEOUT_S: u64 = 29;
 
 /// Every variable that a function reads, and no other.
 const ENVIRONMENT: [(&str, &[&str]); 6] = [
@@ -65,7 +65,7 @@ fn limit_mistakes(template: &Template) -> Vec<String> {
         }
         let timeout = properties["Timeout"].as_u64();
         let behind_http = template.is_behind_http(&function);
-        if timeout.is_none_or(|s| behind_http && s > HTTP_TIMEOUT_S_MAX) {
+        if timeout.is_none_or(|s| behind_http && s > MAX_HTTP_TIMEOUT_S) {
             wrong.push(format!("{} has no timeout, or a longer one than its caller's", function.id));
         }
         let group = &properties["LoggingConfig"]["LogGroup"];

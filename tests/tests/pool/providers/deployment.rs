@@ -22,7 +22,7 @@ use crate::providers::fly::World;
 use crate::providers::suite::{machines, scope};
 
 /// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
-const RUNS_MAX: usize = 20;
+const MAX_RUNS: usize = 20;
 
 pub fn agent() -> AgentKey {
     AgentKey::parse("demo").unwrap()
@@ -110,14 +110,14 @@ impl Pool {
 
     /// Runs a minute apart until `done`.
     pub async fn until(&self, what: &str, done: impl AsyncFn(&Self) -> bool) {
-        for _ in 0..RUNS_MAX {
+        for _ in 0..MAX_RUNS {
             if done(self).await {
                 return;
             }
             self.pass(Millis::from_secs(60));
             self.run().await;
         }
-        panic!("after {RUNS_MAX} runs not yet: {what}");
+        panic!("after {MAX_RUNS} runs not yet: {what}");
     }
 
     /// The worker of a machine gets its message, answers it and asks for more.

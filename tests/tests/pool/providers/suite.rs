@@ -12,7 +12,7 @@ use async_trait::async_trait;
 pub const DEPLOYMENT: &str = "test";
 const IMAGE: &str = "registry/worker:1";
 /// Stops asked for until a machine has ended: each waits for a few seconds by itself.
-const STOPS_MAX: usize = 20;
+const MAX_STOPS: usize = 20;
 
 /// A provider, and the hand of whoever tests it.
 #[async_trait]
@@ -65,7 +65,7 @@ pub async fn machines(provider: &dyn Provider) -> Vec<Machine> {
 
 /// Stops a machine as the pool does: asked again until it says that it has ended.
 pub async fn stop(bench: &dyn Bench, machine: &Machine) {
-    for _ in 0..STOPS_MAX {
+    for _ in 0..MAX_STOPS {
         if bench.provider().stop(&machine.machine).await.unwrap() == StopOutcome::Stopped {
             return;
         }

@@ -8,7 +8,7 @@ use crate::api::{World, each, message};
 
 const DAY: Millis = Millis::from_days(1);
 /// Runs of reconcile in which a silent worker is stopped: drained, settled, taken down.
-const RUNS_MAX: usize = 5;
+const MAX_RUNS: usize = 5;
 
 /// Runs `gone` on a deployment in which an item has expired that is still there, and on one from which it is deleted.
 async fn before_and_after_the_deletion<F: Future<Output = (World, String)>>(
@@ -151,7 +151,7 @@ async fn a_stopped_worker_is_forgotten_and_its_id_is_free_again() {
     let expired = || async {
         let world = World::new().await;
         world.worker("w").await;
-        for _ in 0..RUNS_MAX {
+        for _ in 0..MAX_RUNS {
             world.bundle.clock.advance(Millis::from_secs(660));
             world.api.post("/v1/workers/reconcile", json!({})).send().await.body_of(200);
         }

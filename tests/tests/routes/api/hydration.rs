@@ -7,7 +7,7 @@ use crate::api::World;
 
 const KB: usize = 1024;
 /// The largest answer of a function.
-const ANSWER_BYTES_MAX: usize = 6 * 1024 * KB;
+const MAX_ANSWER_BYTES: usize = 6 * 1024 * KB;
 /// Past every backoff.
 const PAST_THE_BACKOFF: Millis = Millis::from_secs(150);
 
@@ -252,11 +252,11 @@ async fn no_policy_and_no_content_makes_an_answer_that_lambda_does_not_let_throu
         assert!(told(&next).0.len() >= 2, "more than the newest fits");
         let bytes = next.to_string();
         let wrapped = Value::from(bytes).to_string().len();
-        assert!(wrapped < ANSWER_BYTES_MAX, "{wrapped} bytes");
+        assert!(wrapped < MAX_ANSWER_BYTES, "{wrapped} bytes");
         worker.complete(&next, json!([])).await;
         let view = world.api.get("/v1/users/ann/agents/support/conversation?limit=200").send().await;
         let wrapped = Value::from(view.body_of(200).to_string()).to_string().len();
-        assert!(wrapped < ANSWER_BYTES_MAX, "{wrapped} bytes");
+        assert!(wrapped < MAX_ANSWER_BYTES, "{wrapped} bytes");
     }
 }
 

@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use super::answers::End;
 use super::{Broken, Judge};
-use crate::clock::SKEW_MS_MAX;
+use crate::clock::MAX_SKEW_MS;
 use crate::queue::{Entry, Lease, Meta, meta};
 use crate::tally::Event;
 use crate::world::World;
 
 /// A lease that is extended is decided a little before it is committed: by as much as clocks differ and requests are
 /// held up.
-const DECIDED_MS_BEFORE_MAX: u64 = 10_000;
+const MAX_DECIDED_MS_BEFORE: u64 = 10_000;
 /// How long after it was asked for a conversation may still be freed, ms: each of its tries may be held up and late.
-const FREED_MS_AFTER_MAX: u64 = 60_000;
+const MAX_FREED_MS_AFTER: u64 = 60_000;
 /// How often a claim may be answered again.
 const MAX_REDELIVERIES: u64 = 3;
 
@@ -153,7 +153,7 @@ impl Judge {
             (Some(old), Some(new)) if old.cancelled && !new.cancelled => {
                 change.wrong("a cancellation that was taken back")
             }
-            (Some(old), Some(new)) if new.expires_at + DECIDED_MS_BEFORE_MAX < old.expires_at => {
+            (Some(old), Some(new)) if new.expires_at + MAX_DECIDED_MS_BEFORE < old.expires_at => {
                 change.wrong("a lease cut short")
             }
             (Some(old), None) => self.end(world, change, old),
@@ -213,7 +213,7 @@ impl Judge {
         let asked = world.answers.freeing.lock().unwrap().iter().any(|asked| {
             asked.conversation == after.key
                 && asked.fence.is_none_or(|fence| fence == before.fence)
-                && (asked.at..asked.at + FREED_MS_AFTER_MAX).contains(&self.now)
+                && (asked.at..asked.at + MAX_FREED_MS_AFTER).contains(&self.now)
         });
         if !asked {
             return change.wrong(format!("a lease was freed at {}, and nobody had asked for it", self.now));
@@ -225,7 +225,7 @@ impl Judge {
 
     /// A lease may be taken away when it has expired, its machine is gone, or its time to drain is over.
     fn may_be_recovered(&self, world: &World, lease: &Lease) -> bool {
-        let over = |at: u64| at <= self.now + SKEW_MS_MAX;
+        let over = |at: u64| at <= self.now + MAX_SKEW_MS;
         let drained = |row: &crate::queue::Row| row.status != "active" && over(row.drain_by);
         over(lease.expires_at)
             || !world.provider.has(&lease.worker)

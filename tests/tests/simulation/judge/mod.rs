@@ -22,7 +22,7 @@ use crate::tally::Event;
 use crate::world::World;
 
 /// Records read at a time.
-const RECORDS_MAX: usize = 1_000;
+const MAX_RECORDS: usize = 1_000;
 
 type Broken = Result<(), String>;
 
@@ -121,11 +121,11 @@ impl Judge {
             return self.answers(world);
         }
         while self.unseen {
-            let records = self.engine.records(&self.table, self.after.as_deref(), RECORDS_MAX).unwrap();
+            let records = self.engine.records(&self.table, self.after.as_deref(), MAX_RECORDS).unwrap();
             for record in &records {
                 self.change(world, &record["dynamodb"])?;
             }
-            self.unseen = records.len() == RECORDS_MAX;
+            self.unseen = records.len() == MAX_RECORDS;
             world.ledger.lock().unwrap().stream.extend(records);
         }
         self.places()?;

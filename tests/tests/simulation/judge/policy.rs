@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// How long a function may go on with policies that were replaced, ms: it remembers them for ten seconds, has read
 /// them from a replica that was behind, and its requests were held up and sent again.
-const REMEMBERED_MS_MAX: u64 = 30_000;
+const MAX_REMEMBERED_MS: u64 = 30_000;
 
 /// Whether retries block, from when on.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Policies {
     /// What whoever decided something at `at` may have believed: that retries block, or that they do not.
     pub fn believed_at(&self, at: u64) -> Vec<bool> {
         let replaced_at = |i: usize| self.0.get(i + 1).map_or(u64::MAX, |(at, _)| *at);
-        let still_known = |i: &usize| replaced_at(*i).saturating_add(REMEMBERED_MS_MAX) >= at;
+        let still_known = |i: &usize| replaced_at(*i).saturating_add(MAX_REMEMBERED_MS) >= at;
         let mut beliefs: Vec<bool> = (0..self.0.len()).filter(still_known).map(|i| self.0[i].1).collect();
         beliefs.dedup();
         beliefs
