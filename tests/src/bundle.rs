@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
 use af_app::access::worker_token::SIGNING_KEY_REF;
@@ -81,10 +81,8 @@ impl Bundle {
     }
 
     async fn deploy(clock: VirtualClock, parameters: BTreeMap<&str, &str>, seed: u64) -> Self {
-        let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let parameters: BTreeMap<String, String> = parameters.into_iter().map(owned).collect();
-        let template = Template::parse(&yaml, &parameters).expect("the template can be used");
+        let template = parsed(parameters.into_iter().map(owned).collect());
         let engine = Engine::memory(Arc::new(clock.clone())).expect("SQLite opens in memory");
         let tables: Vec<_> = template
             .tables
@@ -163,4 +161,15 @@ impl Bundle {
             stored.expect("Secrets Manager is in memory");
         }
     }
+}
+
+/// The template with these parameters, which is parsed once in a process.
+fn parsed(parameters: BTreeMap<String, String>) -> Template {
+    static PARSED: Mutex<BTreeMap<BTreeMap<String, String>, Template>> = Mutex::new(BTreeMap::new());
+    let mut templates = PARSED.lock().expect("parsing panics only when no test can run");
+    let parse = |parameters: &BTreeMap<String, String>| {
+        let yaml = fs::read_to_string(root().join("infra/template.yaml")).expect("the template is there");
+        Template::parse(&yaml, parameters).expect("the template can be used")
+    };
+    templates.entry(parameters).or_insert_with_key(parse).clone()
 }

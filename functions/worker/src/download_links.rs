@@ -14,7 +14,7 @@ use af_http::PublicUrl;
 /// # Errors
 /// When no setting and no header says at which URL this API is reached.
 pub async fn link(app: &App, url: &PublicUrl, object_key: &str) -> Result<String, AppError> {
-    let base = public_url::needed(app, url.0.as_deref()).await?;
+    let base = public_url::required(app, url.0.as_deref()).await?;
     Ok(format!("{base}/f/{}", file_token::mint(app, object_key).await?))
 }
 

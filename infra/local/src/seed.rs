@@ -5,12 +5,12 @@ use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
 use af_app::access::worker_token::SIGNING_KEY_REF;
 use af_app::agents::bindings;
 use af_app::agents::profiles::{self, AgentSettings};
-use af_app::pool::provider::fly_token::FLY_TOKEN_REF;
-use af_app::pool::provider::{self, GuestConfig, ProviderConfig};
+use af_app::pool::provider;
 use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
 use af_emulator_telegram::FakeTelegram;
+use af_providers::{FLY_TOKEN_REF, FlyConfig, FlyGuest, LocalConfig, ProviderConfig};
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -74,18 +74,17 @@ pub(crate) async fn fly_token(app: &App) -> anyhow::Result<String> {
 pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
     let env = options.worker_env.clone();
     let config = match options.workers_on {
-        WorkersOn::Local => ProviderConfig { kind: "local".to_owned(), env, ..ProviderConfig::default() },
-        WorkersOn::Fly { .. } => ProviderConfig {
-            kind: "fly".to_owned(),
+        WorkersOn::Local => ProviderConfig::Local(LocalConfig { env, ..LocalConfig::default() }),
+        WorkersOn::Fly { .. } => ProviderConfig::Fly(FlyConfig {
             app_name: Some(FLY_APP.to_owned()),
             organization_slug: Some(FLY_ORGANIZATION.to_owned()),
             image: Some(FLY_IMAGE.to_owned()),
             region: Some(FLY_REGION.to_owned()),
             volume_name: Some("data".to_owned()),
-            guest: Some(GuestConfig { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
+            guest: Some(FlyGuest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
             env,
-            ..ProviderConfig::default()
-        },
+            ..FlyConfig::default()
+        }),
     };
     Ok(provider::configure(app, &config).await?)
 }

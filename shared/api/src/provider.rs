@@ -1,64 +1,191 @@
-//! The provider that runs workers: whether it is ready, and how an operator clears it.
+//! Where workers run: the provider config, the readiness of the provider, and what an operator removes there.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Where and how workers run. `kind` names the provider; each provider has its own fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ProviderConfig {
+    /// Fly Machines.
+    Fly(FlyProviderConfig),
+    /// Worker processes on this machine.
+    Local(LocalProviderConfig),
+}
+
+/// The kind of [`FlyProviderConfig`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum FlyKind {
+    /// Fly Machines.
+    #[default]
+    Fly,
+}
+
+/// The kind of [`LocalProviderConfig`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LocalKind {
+    /// Worker processes on this machine.
+    #[default]
+    Local,
+}
+
+/// Workers are Fly Machines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlyProviderConfig {
+    /// `fly`.
+    #[schema(inline)]
+    pub kind: FlyKind,
+    /// The app that machines are in. Other deployments may share it. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_name: Option<String>,
+    /// The organization that you expect the app to belong to. Readiness warns when it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_slug: Option<String>,
+    /// The image that workers run. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The region of machines and volumes. Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What the names of volumes begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_name: Option<String>,
+    /// Where a volume appears in its machine; `/data` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_path: Option<String>,
+    /// The size of a volume in GB; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_size_gb: Option<u32>,
+    /// The size of a machine; Fly's default when it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestConfig>,
+    /// Non-secret variables for every worker.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The size of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuestConfig {
+    /// `shared` or `performance`.
+    pub cpu_kind: String,
+    /// The number of CPUs, 1 to 16.
+    pub cpus: u32,
+    /// Memory in MB, a multiple of 256.
+    pub memory_mb: u32,
+}
+
+/// Workers are processes of the machine that runs `agent-factory dev`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalProviderConfig {
+    /// `local`.
+    #[schema(inline)]
+    pub kind: LocalKind,
+    /// The name under which machines are shown; `local` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_name: Option<String>,
+    /// What workers count as running. A change replaces them; the program stays the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The path that variables name for the worker's folder; `/data` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_path: Option<String>,
+    /// Non-secret variables for every worker.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The stored provider config, and what an operator should know about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderConfigView {
+    /// The config; null while none is set.
+    pub config: Option<ProviderConfig>,
+    /// What works but may be a mistake.
+    pub warnings: Vec<String>,
+}
+
 /// Whether workers can run.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
-    /// The configured kind; null without a config.
+    /// The kind of the provider; null while no config is set.
     pub kind: Option<String>,
     /// The app that machines are in.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
     /// Whether a worker can be started.
     pub ready: bool,
-    /// What is missing or failed. Each entry names the fix.
+    /// What is missing or failed, in words that name the fix.
     pub missing: Vec<String>,
-    /// Machines of this deployment.
+    /// The number of this deployment's machines.
     pub machines: usize,
-    /// Volumes of this deployment.
+    /// The number of this deployment's volumes.
     pub volumes: usize,
-    /// Possible mistakes that stop nothing: an app that is shared or belongs to another organization, machines of
-    /// several images.
+    /// What works but may be a mistake: the app is shared or belongs to another organization, or machines run several
+    /// images.
     pub warnings: Vec<String>,
 }
 
 /// The app to clear.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CleanupRequest {
-    /// The app.
+    /// The name of the app.
     pub app_name: String,
-    /// The app once more, so that a slip removes nothing.
+    /// The name of the app once more, so that a mistake removes nothing.
     pub confirm: String,
 }
 
 /// What a cleanup found and removed.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cleanup {
-    /// The app that was cleared.
+    /// The app.
     pub app_name: String,
     /// Machines.
-    pub machines: Count,
+    pub machines: CleanupCount,
     /// Volumes.
-    pub volumes: Count,
-    /// What was left alone, and why.
+    pub volumes: CleanupCount,
+    /// What the cleanup left alone, and why.
     pub warnings: Vec<String>,
-    /// Removals that failed. The same call, sent again, continues with what remains.
+    /// Removals that failed. Sent again, the call continues with what remains.
     pub errors: Vec<String>,
 }
 
-/// How far a cleanup came.
+/// The numbers of a cleanup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Count {
-    /// How many the app had.
+pub struct CleanupCount {
+    /// The number before the cleanup.
     pub found: usize,
-    /// How many were removed.
+    /// The number that is gone.
     pub deleted: usize,
-    /// How many are still there.
+    /// The number that is still there.
     pub remaining: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_kind_decides_which_config_is_read() {
+        let fly = json!({"kind": "fly", "appName": "agents", "env": {"LOG": "info"}});
+        let read: ProviderConfig = serde_json::from_value(fly.clone()).unwrap();
+        assert!(matches!(read, ProviderConfig::Fly(_)));
+        assert_eq!(serde_json::to_value(read).unwrap(), fly);
+        let read: ProviderConfig = serde_json::from_value(json!({"kind": "local"})).unwrap();
+        assert_eq!(read, ProviderConfig::Local(LocalProviderConfig::default()));
+        assert!(serde_json::from_value::<ProviderConfig>(json!({"kind": "ecs"})).is_err());
+    }
 }

@@ -1,5 +1,5 @@
-//! How a function comes up: from its environment, an SDK configuration, a clock and a source of randomness.
-//! Lambda hands over the real ones, `agent-factory dev` and the tests their own.
+//! How a function starts: from its environment, an SDK configuration, a clock and a source of randomness.
+//! Lambda passes the real ones; `agent-factory dev` and the tests pass their own.
 
 use std::sync::Arc;
 
@@ -9,44 +9,45 @@ use af_domain::agent::{AgentProfile, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, WorkerId};
 use af_domain::policy::SIGN_OF_LIFE_INTERVAL;
 use af_domain::time::{Millis, Timestamp};
-use af_providers::{FlyProvider, ProviderError, ProviderKind, Providers, TokioTime};
+use af_providers::{Ports, Providers, WiringError};
 use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
 use crate::access::worker_token::{KEYS_GOOD_FOR, SigningKeys};
-use crate::pool::provider::fly_token::FlyToken;
+use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::policies::Settings;
 use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;
 use af_runtime::env::{Env, MissingVariable};
+use af_runtime::time::TokioTime;
 
-/// How long a function trusts policies and agent profiles that it has read.
+/// How long a function caches policies and agent profiles.
 const CONFIG_GOOD_FOR: Millis = Millis::from_secs(10);
-/// How long a function trusts an API key that it has read: a revoked key may open for this long.
+/// How long a function caches an API key. A revoked key may be accepted for this long.
 const API_KEY_GOOD_FOR: Millis = Millis::from_secs(60);
-/// First segment of the Telegram webhook's path where the deployment says nothing else.
+/// The default first segment of the Telegram webhook's path.
 const WEBHOOK_PATH_PREFIX: &str = "/agent-factory";
 
-/// Everything that a function comes up with.
+/// Everything that a function needs to start.
 #[derive(Clone)]
 pub struct Boot {
-    /// Its environment variables.
+    /// The environment variables.
     pub env: Env,
-    /// How AWS is reached.
+    /// The configuration of the AWS SDK.
     pub sdk: aws_types::SdkConfig,
     /// The clock.
     pub clock: SharedClock,
     /// The source of randomness.
     pub entropy: Arc<Entropy>,
-    /// Where workers can run.
+    /// Providers that the function gets beside those of its environment. A provider here replaces one of the same kind.
     pub providers: Providers,
 }
 
 impl Boot {
-    /// What a deployed function comes up with: its process's environment, the real clock and randomness, and AWS as
-    /// the environment names it.
+    /// Returns the inputs of a deployed function: the process environment, the real clock and randomness, and
+    /// AWS as configured by the environment.
     pub async fn on_lambda() -> Self {
         Self {
             env: Env::of_process(),
@@ -57,30 +58,30 @@ impl Boot {
         }
     }
 
-    /// The bucket, for the functions that have to do with files; no other one links S3.
+    /// Returns the bucket. Only functions that handle files call this, so that no other function links S3.
     ///
     /// # Errors
-    /// When the environment does not name it.
+    /// Returns an error if the environment does not name the bucket.
     pub fn objects(&self) -> Result<Objects, BootError> {
         Ok(Objects::new(&self.sdk, self.env.require("BUCKET_NAME")?))
     }
 }
 
-/// Why a function cannot come up.
+/// The reason why a function cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// An environment variable is missing.
     #[error(transparent)]
     MissingVariable(#[from] MissingVariable),
-    /// The Fly client could not be made.
-    #[error("FLY_API_URL is not usable")]
-    Fly(#[from] ProviderError),
-    /// The Telegram client could not be made.
+    /// A provider could not be created.
+    #[error(transparent)]
+    Provider(#[from] WiringError),
+    /// The Telegram client could not be created.
     #[error("TELEGRAM_API_URL is not usable")]
     Telegram(#[from] TelegramError),
 }
 
-/// What the use cases of one function share.
+/// The state that the use cases of one function share.
 pub struct App {
     /// The table.
     pub store: Store,
@@ -90,15 +91,15 @@ pub struct App {
     pub clock: SharedClock,
     /// The source of randomness.
     pub entropy: Arc<Entropy>,
-    /// Where workers can run.
+    /// The providers that can run workers.
     pub providers: Providers,
-    /// Which deployment this is.
+    /// The id of this deployment.
     pub deployment_id: String,
-    /// The public URL, where the function is told it.
+    /// The public URL, if the function is configured with it.
     pub public_url: Option<String>,
-    /// Where workers find the Bot API.
+    /// The URL of the Bot API for workers.
     pub telegram_url: Option<String>,
-    /// First segment of the Telegram webhook's path, with its slash.
+    /// The first segment of the Telegram webhook's path, with its slash.
     pub webhook_path_prefix: String,
     pub(crate) telegram: Option<BotApi>,
     pub(crate) settings: Cache<(), Settings>,
@@ -110,10 +111,10 @@ pub struct App {
 }
 
 impl App {
-    /// Brings the use cases up.
+    /// Creates the state of the use cases.
     ///
     /// # Errors
-    /// `BootError` naming what is missing.
+    /// Returns `BootError` with the missing configuration.
     pub fn from_boot(boot: &Boot) -> Result<Self, BootError> {
         let table = boot.env.require("TABLE_NAME")?;
         let prefix = boot.env.require("SECRETS_PREFIX")?;
@@ -124,15 +125,11 @@ impl App {
         };
         let secrets = Secrets::new(aws_sdk_secretsmanager::Client::new(&boot.sdk), prefix);
         let deployment_id = boot.env.require("DEPLOYMENT_ID")?;
-        let mut providers = boot.providers.clone();
-        // Whoever hands over a provider of his own has a reason: a test, with its own time.
-        let own = providers.kinds().any(|kind| kind == ProviderKind::Fly);
-        if let Some(url) = boot.env.get("FLY_API_URL").filter(|_| !own) {
-            let token = FlyToken { secrets: secrets.clone(), clock: boot.clock.clone() };
-            let time = Arc::new(TokioTime::default());
-            providers =
-                providers.with(Arc::new(FlyProvider::new(url, deployment_id, Arc::new(token), time)?));
-        }
+        let ports = Ports {
+            tokens: Arc::new(SecretTokens { secrets: secrets.clone(), clock: boot.clock.clone() }),
+            time: Arc::new(TokioTime::default()),
+        };
+        let providers = Providers::from_env(&boot.env, &ports, boot.providers.clone())?;
         let entropy = boot.entropy.clone();
         let jitter: Jitter = Arc::new(move || entropy.unit());
         Ok(Self {
@@ -159,7 +156,7 @@ impl App {
         })
     }
 
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

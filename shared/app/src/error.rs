@@ -1,4 +1,4 @@
-//! What a use case answers when it does not succeed.
+//! The errors of use cases.
 
 use af_aws::objects::ObjectsError;
 use af_aws::secrets::SecretsError;
@@ -10,37 +10,37 @@ use af_providers::ProviderError;
 use af_store::StoreError;
 use af_telegram::TelegramError;
 
-/// A use case that did not succeed: refused, for a reason the caller may see, or failed.
+/// The error of a use case: a refusal with a reason that the caller may see, or a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The caller asked for something that is not to be had.
+    /// The request is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The table could not answer.
+    /// The table did not answer.
     #[error("the store failed")]
     Store(#[from] StoreError),
-    /// Secrets Manager could not answer.
+    /// Secrets Manager did not answer.
     #[error("reading or writing secrets failed")]
     Secrets(#[from] SecretsError),
-    /// The bucket could not answer.
+    /// The bucket did not answer.
     #[error("the bucket failed")]
     Objects(#[from] ObjectsError),
-    /// Telegram could not answer.
+    /// Telegram did not answer.
     #[error("Telegram failed")]
     Telegram(#[from] TelegramError),
-    /// The provider could not answer.
+    /// The provider did not answer.
     #[error("the provider failed")]
     Provider(#[from] ProviderError),
-    /// Something that we wrote cannot be read.
+    /// Stored data cannot be parsed.
     #[error("{what} cannot be read")]
     Unreadable {
-        /// What.
+        /// The kind of data.
         what: &'static str,
-        /// Why.
+        /// The parse error.
         source: serde_json::Error,
     },
-    /// The decision kept being overtaken by others.
-    #[error("{0} kept being overtaken by other calls")]
+    /// Concurrent changes invalidated the decision in every attempt.
+    #[error("{0} conflicted with other calls in every attempt")]
     Overtaken(&'static str),
 }
 
@@ -65,23 +65,23 @@ impl Refusable for AppError {
     }
 }
 
-/// The lease in a call is not in force any more.
+/// The refusal of a call whose lease is no longer in force.
 pub(crate) fn stale_lease() -> AppError {
     Refusal::new(
         Code::StaleLease,
-        "this lease is not in force any more; stop working on the message, another worker has it or it has ended",
+        "this lease is no longer in force; stop working on the message: another worker has it, or it has ended",
     )
     .into()
 }
 
-/// The conversation has as many waiting messages as it may.
+/// The refusal of a message for a conversation whose queue is full.
 pub(crate) fn queue_full(max: u64) -> AppError {
     let detail =
-        format!("{max} messages wait in this conversation already; send again when some have been answered");
+        format!("{max} messages already wait in this conversation; send again when some have been answered");
     AppError::Refused(Refusal::new(Code::QueueFull, detail).after(Millis::from_secs(30)))
 }
 
-/// The text of an error with its causes, outermost first.
+/// Returns the text of an error with its causes, the outermost first.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,5 @@
-//! Use cases: load, decide (in `af_domain`), commit, effects. One use case a file, in one folder for each domain.
+//! Use cases: load, decide (in `af_domain`), commit, and trigger effects. Each use case is one file, in a
+//! folder per domain.
 
 pub mod access;
 pub mod agents;

@@ -194,8 +194,6 @@ policies! {
         attachment: ms "attachmentMs" = Millis::from_days(7), HOUR..=LONG;
         /// How long a message id is kept for deduplication.
         dedupe: ms "dedupeMs" = Millis::from_days(8), DAY..=(400 * DAY);
-        /// Push dispatch records.
-        dispatch: ms "dispatchMs" = Millis::from_days(90), DAY..=LONG;
     }
 }
 

@@ -1,12 +1,12 @@
-//! A worker: one life of one machine.
+//! A worker: one run of one machine.
 //!
 //! ```text
-//!   active ──drain──▶ draining ──settle──▶ stopping ──gone──▶ stopped
+//!   active ──drain──▶ draining ──finish_drain──▶ stopping ──gone──▶ stopped
 //! ```
 //!
-//! No step back, no step over; `stopped` is final for that id. An active worker may claim; a draining one
-//! finishes what it runs and uploads its final snapshot, until `drain_by` at the latest; a stopping one owns nothing
-//! any more and its machine is being taken down; a stopped one is history.
+//! The status never goes back and skips no step; `stopped` is final for that id. An active worker may claim. A draining worker
+//! finishes its message and uploads its final snapshot, until `drain_by` at the latest. A stopping worker owns no
+//! conversation, and its machine and volume are being removed. A stopped worker is history.
 
 use std::fmt;
 
@@ -14,49 +14,49 @@ use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId
 use crate::policy::Policies;
 use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
-/// How long a worker's token is good for. It is made together with the row.
+/// How long a worker's token is valid. It begins with the row.
 pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
-/// What is left of its token when a worker has had its whole time to leave.
+/// How long the token is still valid when a worker has used its whole drain time.
 const TOKEN_LEFT_OVER: Millis = Millis::from_secs(60 * 60);
 
-/// Where a worker stands in its life.
+/// The status of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerStatus {
     /// It may claim.
     Active,
-    /// It finishes and leaves.
+    /// It finishes its work and claims nothing.
     Draining {
-        /// The latest moment it may take.
+        /// The deadline of the drain.
         drain_by: Timestamp,
-        /// Why it was told to leave.
+        /// Why it is drained.
         reason: DrainReason,
     },
-    /// Its machine is being taken down.
+    /// Its machine and volume are being removed.
     Stopping {
         /// Since when.
         since: Timestamp,
     },
-    /// Over.
+    /// It has ended.
     Stopped {
         /// Since when.
         at: Timestamp,
     },
 }
 
-/// Why a worker is told to leave.
+/// Why a worker is drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainReason {
-    /// Nobody talked for the idle timeout.
+    /// It had no work for the idle timeout.
     Idle,
-    /// No sign of life for the stale limit.
+    /// It gave no sign of life for the stale limit.
     Stale,
-    /// Its machine is not there or not running.
+    /// Its machine does not exist or does not run.
     MachineGone,
-    /// An operator asked for it, or the whole pool is going down.
+    /// An operator asked for it, or the whole pool is shut down.
     Operator,
-    /// It leaves by itself, or because its machine was told to stop, and it said so.
+    /// The worker asked for it, or its machine was asked to stop and the worker reported it.
     Signal,
-    /// The provider config has another image, or another app, than it was started with.
+    /// The provider config has another image or app than the worker was started with.
     Outdated,
     /// Its token is about to end.
     TokenEnds,
@@ -90,8 +90,8 @@ impl DrainReason {
         }
     }
 
-    /// Whether the drain is our own doing: a message that it cuts off has done nothing wrong. A worker that fell silent
-    /// or whose machine ended may have been brought down by its message.
+    /// Whether the drain is our own decision. Then the message that it interrupts is not at fault. The message of a worker
+    /// that fell silent or whose machine ended may have caused that.
     pub const fn is_our_doing(self) -> bool {
         match self {
             DrainReason::Idle
@@ -103,7 +103,7 @@ impl DrainReason {
         }
     }
 
-    /// Whether only a worker without work is drained for it: there is no hurry.
+    /// Whether only a worker without work is drained for this reason.
     pub const fn wants_quiet(self) -> bool {
         matches!(self, DrainReason::Idle | DrainReason::Outdated)
     }
@@ -121,12 +121,12 @@ impl fmt::Display for DrainReason {
 }
 
 impl WorkerStatus {
-    /// Whether it may still do something: a stopping worker has settled everything.
+    /// Whether the worker may still run a message or upload a snapshot.
     pub const fn is_live(&self) -> bool {
         matches!(self, WorkerStatus::Active | WorkerStatus::Draining { .. })
     }
 
-    /// The status in the system's words.
+    /// The name of the status, as it is stored and shown.
     pub const fn name(&self) -> &'static str {
         match self {
             WorkerStatus::Active => "active",
@@ -137,12 +137,12 @@ impl WorkerStatus {
     }
 }
 
-/// The conversation a worker is assigned to.
+/// The conversation that a worker is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    /// Its id.
+    /// The conversation's id.
     pub conversation: ConversationId,
-    /// The partition its items live in.
+    /// The partition of its items.
     pub key: ConversationKey,
     /// Its agent.
     pub agent: AgentKey,
@@ -151,7 +151,7 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// Whether it was made long enough ago for every reader to see it in the conversation, too.
+    /// Whether it is old enough for every reader to see it in the conversation too.
     pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
         now.since(self.assigned_at) >= MAX_REPLICATION_LAG
     }
@@ -160,20 +160,21 @@ impl Assignment {
 /// A machine, as its provider names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// The provider's app (or folder) it belongs to.
+    /// The provider's app that it is in.
     pub app: String,
-    /// The provider's id of it.
+    /// The provider's id of the machine.
     pub id: String,
-    /// Where it runs.
+    /// Its region.
     pub region: String,
 }
 
 /// A worker's volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Its name, chosen before it exists: whoever finds the row of a process that died finds the volume.
+    /// Its name. It is chosen before the volume exists, so that the volume is found by its row even when the process that
+    /// created it died.
     pub name: String,
-    /// The provider's id of it, once the provider has answered.
+    /// The provider's id of the volume, after the provider has answered.
     pub id: Option<String>,
 }
 
@@ -182,31 +183,31 @@ pub struct Volume {
 pub struct Worker {
     /// Its id.
     pub id: WorkerId,
-    /// Kind of provider that runs it; `manual` for one started by hand.
+    /// The kind of the provider that runs it; `manual` for a worker that was started by hand.
     pub provider: String,
-    /// The provider's app (or folder) in which its machine and volume are made; none for one started by hand.
+    /// The provider's app that its machine and volume are created in; `None` for a worker that was started by hand.
     pub app: Option<String>,
-    /// Where it stands.
+    /// Its status.
     pub status: WorkerStatus,
-    /// When its row was made.
+    /// When its row was written.
     pub registered_at: Timestamp,
-    /// Its last sign of life while it was assigned to nothing; with an assignment the conversation knows better.
+    /// Its last sign of life without an assignment. With an assignment, the conversation has a newer one.
     pub seen_at: Option<Timestamp>,
-    /// Since when it has been without work, as far as the row knows.
+    /// Since when it has had no work. With an assignment, the conversation may have a newer time.
     pub quiet_since: Timestamp,
-    /// What it is assigned to.
+    /// The conversation that it is assigned to.
     pub assignment: Option<Assignment>,
-    /// What its machine was started with; none for one started by hand, or where the provider needs none.
+    /// The image of its machine; `None` for a worker that was started by hand, or when the provider needs no image.
     pub image: Option<String>,
     /// Its volume, where its provider has volumes.
     pub volume: Option<Volume>,
-    /// Its machine, once the provider has answered.
+    /// Its machine, after the provider has answered.
     pub machine: Option<Machine>,
-    /// When it last claimed, as far as the row knows; with an assignment the conversation knows better.
+    /// When it claimed last. With an assignment, the conversation may have a newer time.
     pub last_claim_at: Option<Timestamp>,
-    /// The last snapshot that it made.
+    /// The last snapshot that it uploaded.
     pub last_snapshot: Option<SnapshotId>,
-    /// Whether it left without the final snapshot that it owed.
+    /// Whether it stopped without the final snapshot that it owed.
     pub snapshot_missed: bool,
 }
 
@@ -216,7 +217,7 @@ pub struct Worker {
 pub struct StepRefused {
     /// Its status.
     pub from: &'static str,
-    /// The status asked for.
+    /// The requested status.
     pub to: &'static str,
 }
 
@@ -241,12 +242,12 @@ impl Worker {
         }
     }
 
-    /// The provider's app that its machine is in, or may be.
+    /// The provider's app that its machine is in, or may be in.
     pub fn app(&self) -> Option<&str> {
         self.machine.as_ref().map(|m| m.app.as_str()).or(self.app.as_deref())
     }
 
-    /// Told to leave.
+    /// Begins the drain.
     ///
     /// # Errors
     /// `StepRefused` unless it is active.
@@ -266,11 +267,11 @@ impl Worker {
         }
     }
 
-    /// Everything it owed is settled: its machine may go.
+    /// Ends the drain: its message has ended and its final snapshot is there or given up.
     ///
     /// # Errors
     /// `StepRefused` unless it is draining.
-    pub fn settle(mut self, now: Timestamp) -> Result<Self, StepRefused> {
+    pub fn finish_drain(mut self, now: Timestamp) -> Result<Self, StepRefused> {
         match self.status {
             WorkerStatus::Draining { .. } => {
                 self.status = WorkerStatus::Stopping { since: now };
@@ -281,7 +282,7 @@ impl Worker {
         }
     }
 
-    /// Its machine and volume are gone.
+    /// Ends the teardown: its machine and volume are removed.
     ///
     /// # Errors
     /// `StepRefused` unless it is stopping.
@@ -297,22 +298,23 @@ impl Worker {
         }
     }
 
-    /// When its token ends.
+    /// When its token expires.
     pub fn token_ends_at(&self) -> Timestamp {
         self.registered_at + TOKEN_GOOD_FOR
     }
 
-    /// Whether its token ends within this time.
+    /// Whether its token expires within this time.
     pub fn has_token_for_less_than(&self, time: Millis, now: Timestamp) -> bool {
         now + time > self.token_ends_at()
     }
 
-    /// Whether it must leave now, busy or not, to have time for its message and its files before its token ends.
+    /// Whether it must be drained now, even if it has work, so that its message and its snapshot are finished before its
+    /// token expires.
     pub fn must_leave_for_its_token(&self, now: Timestamp, policies: &Policies) -> bool {
         self.has_token_for_less_than(TOKEN_LEFT_OVER, now + policies.scaling.drain_timeout)
     }
 
-    /// Whether it has been silent for too long, when its newest sign of life was at `seen`.
+    /// Whether it has been silent for too long. `seen` is its newest sign of life.
     pub fn is_stale(&self, seen: Option<Timestamp>, now: Timestamp, policies: &Policies) -> bool {
         match seen {
             Some(seen) => now.since(seen) >= policies.lease.stale_after,
@@ -328,21 +330,21 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     #[test]
-    fn the_life_of_a_worker_has_no_step_back_and_no_step_over() {
+    fn the_status_of_a_worker_never_goes_back_and_skips_no_step() {
         let policies = Policies::default();
         let new = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
-        assert!(new.clone().settle(NOW).is_err() && new.clone().gone(NOW).is_err());
+        assert!(new.clone().finish_drain(NOW).is_err() && new.clone().gone(NOW).is_err());
         let draining = new.drain(DrainReason::Idle, NOW, &policies).unwrap();
         assert!(draining.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
         assert!(draining.clone().gone(NOW).is_err());
-        let stopping = draining.settle(NOW).unwrap();
+        let stopping = draining.finish_drain(NOW).unwrap();
         assert!(stopping.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
         let stopped = stopping.gone(NOW).unwrap();
-        assert!(stopped.clone().settle(NOW).is_err() && stopped.gone(NOW).is_err());
+        assert!(stopped.clone().finish_drain(NOW).is_err() && stopped.gone(NOW).is_err());
     }
 
     #[test]
-    fn a_worker_that_never_spoke_has_its_boot_grace() {
+    fn a_worker_without_a_sign_of_life_has_its_boot_grace() {
         let policies = Policies::default();
         let worker = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
         let late = NOW + policies.lease.stale_after;
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn every_drain_reason_survives_being_stored() {
+    fn every_drain_reason_is_read_back_from_its_stored_name() {
         for reason in DrainReason::ALL {
             assert_eq!(DrainReason::parse(reason.as_str()), Some(reason));
         }

@@ -1,22 +1,21 @@
-//! What can go wrong at a provider, typed so that a caller decides by variant and never by text.
+//! What can go wrong at a provider. Callers decide by variant, never by text.
 
 use std::time::Duration;
 
-use crate::ProviderKind;
-
-/// A call to a provider that did not do what was asked. Reasons are fit for logs and reports: they hold no secret.
+/// A call to a provider that did not do what was asked. Reasons hold no secret and may be logged and reported.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// The machine or volume does not exist. On teardown callers take this for success.
+    /// The machine or volume does not exist. A teardown treats this as success.
     #[error("{what} does not exist")]
     NotFound {
-        /// What was looked for, with its id.
+        /// The kind and id of what does not exist.
         what: String,
     },
-    /// Not in this state (terminating a machine that still runs): try again at the next tick.
+    /// The call is not possible in this state, for example the removal of a machine that still runs. The next tick tries
+    /// again.
     #[error("not possible yet: {reason}")]
     Precondition {
-        /// Which state stands in the way.
+        /// The state that prevents the call.
         reason: String,
     },
     /// Too many requests.
@@ -28,46 +27,47 @@ pub enum ProviderError {
     /// The provider does not accept our credentials.
     #[error("not allowed: {reason}")]
     Auth {
-        /// What was refused.
+        /// What the provider refused.
         reason: String,
     },
-    /// Nobody has imported the secret that opens Fly's API.
-    #[error("Missing Fly API token. Import an active 'fly.apiToken' secret.")]
-    NoToken,
-    /// The provider could not be reached or failed: whether the call took effect is unknown.
+    /// The secret with the provider's API token is not imported. The text names the fix.
+    #[error("Missing {provider} API token. Import an active '{secret}' secret.")]
+    NoToken {
+        /// The provider's name for people.
+        provider: &'static str,
+        /// The name of the secret.
+        secret: &'static str,
+    },
+    /// The provider could not be reached or failed. The call may have taken effect.
     #[error("provider unavailable: {reason}")]
     Unavailable {
         /// What failed.
         reason: String,
-        /// The failure underneath.
+        /// The cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The provider understood and refuses: the same call will not succeed later.
+    /// The provider understood the call and refuses it. The same call will not succeed later.
     #[error("refused: {reason}")]
     Rejected {
         /// Why.
         reason: String,
     },
-    /// The kind is known, but this deployment cannot use it.
-    #[error("provider `{kind}` is not available yet")]
-    NotAvailableYet {
+    /// This process has no provider of that kind.
+    #[error("provider `{kind}` is not available; available: {available}")]
+    NotAvailable {
         /// The kind that was asked for.
-        kind: ProviderKind,
+        kind: String,
+        /// The kinds that this process has, separated by commas.
+        available: String,
     },
 }
 
 impl ProviderError {
-    /// Whether the thing is simply not there: success for whoever wants it gone.
+    /// Whether the machine or volume does not exist, which is success for a removal.
     #[must_use]
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
-    }
-
-    /// Whether the same call may succeed later without anybody changing anything.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Precondition { .. } | Self::RateLimited { .. } | Self::Unavailable { .. })
     }
 
     pub(crate) fn unavailable(

@@ -1,124 +1,124 @@
-//! The values that go to and come from a provider.
+//! The values that a provider takes and answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use af_domain::ids::WorkerId;
 
-/// Where a deployment's machines live: nothing outside of it is touched.
+/// The machines and volumes of a deployment: a provider changes nothing outside of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The provider's grouping of machines (Fly: the app).
     pub app_name: String,
-    /// Whose machines they are; every machine carries it where several deployments can share an app.
+    /// The deployment. Every machine carries it where several deployments can share an app.
     pub deployment_id: String,
-    /// What the operator calls volumes: names begin with it where the provider lets names be chosen.
+    /// What the names of volumes begin with, where the provider has names that we choose.
     pub volume_name: String,
 }
 
-/// A machine as the worker's row remembers it.
+/// A machine, as it is named in calls and stored in the worker's row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MachineRef {
-    /// The grouping that it is in.
+    /// The provider's grouping that the machine is in.
     pub app_name: String,
-    /// The provider's id of it.
+    /// The provider's id of the machine.
     pub machine_id: String,
     /// Where it runs.
     pub region: String,
 }
 
-/// What a machine is doing, in our words: providers have many more.
+/// The state of a machine. Providers have many more states, which they map to these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MachineState {
-    /// Made, on its way to running (also: restarting, being updated or replaced).
+    /// Created and about to run. Also: restarting, being updated or replaced.
     Starting,
-    /// Runs.
+    /// It runs.
     Running,
-    /// Told to end and not there yet.
+    /// It was asked to end and has not ended yet.
     Stopping,
-    /// Ended as it should.
+    /// It ended because it was asked to, or without an error.
     Stopped,
-    /// Ended by itself with an error, was lost, or never came up.
+    /// It ended with an error, was lost, or never started.
     Failed,
-    /// The provider has removed it and only still shows it.
+    /// The provider has removed it and only lists it still.
     Gone,
 }
 
 impl MachineState {
-    /// Whether a worker in this machine can be expected to call us.
+    /// Whether a worker is expected to run in this machine.
     #[must_use]
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Starting | Self::Running)
     }
 
-    /// Whether it may still run something, and so must be stopped before it can be removed.
+    /// Whether a process may still run in this machine, so that it must be stopped before its removal.
     #[must_use]
     pub const fn may_run(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 }
 
-/// A machine as the provider shows it.
+/// A machine, as the provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// How to name it in further calls.
+    /// Its name in further calls.
     pub machine: MachineRef,
-    /// The worker that it was made for.
+    /// The worker that it was created for.
     pub worker_id: WorkerId,
-    /// What it is doing.
+    /// Its state.
     pub state: MachineState,
     /// The image that it runs.
     pub image: String,
 }
 
-/// A volume in further calls and in the worker's row.
+/// A volume, as it is named in calls and stored in the worker's row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VolumeRef {
-    /// The grouping that it is in.
+    /// The provider's grouping that the volume is in.
     pub app_name: String,
-    /// The provider's id of it.
+    /// The provider's id of the volume.
     pub volume_id: String,
     /// The name that we chose.
     pub name: String,
 }
 
-/// A volume as the provider shows it.
+/// A volume, as the provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// How to name it in further calls.
+    /// Its name in further calls.
     pub volume: VolumeRef,
-    /// The machine that has it.
+    /// The machine that the volume is attached to.
     pub attached_to: Option<String>,
 }
 
-/// What a listing found.
+/// The result of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory<T> {
-    /// Ours.
+    /// The machines or volumes of this deployment.
     pub ours: Vec<T>,
-    /// How many were found besides ours; more than none is worth a warning.
+    /// The number of machines or volumes of others. If it is not zero, operators get a warning.
     pub foreign: usize,
 }
 
-/// All that is in a place, for people who look at it or clear it.
+/// Everything in the scope, for operators who inspect or clear it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// Machines, with the number of those that are not this deployment's.
+    /// The machines of this deployment, with the number of others.
     pub machines: Inventory<Machine>,
-    /// Volumes, likewise.
+    /// The volumes of this deployment, with the number of others.
     pub volumes: Inventory<Volume>,
 }
 
-/// The volume that a worker shall have.
+/// The volume to create for a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeSpec {
-    /// Where.
+    /// Where to create it.
     pub scope: Scope,
-    /// Whose.
+    /// The worker that it is for.
     pub worker_id: WorkerId,
-    /// The name from [`crate::Provider::volume_name`], as it stands in the worker's row.
+    /// The name that `Provider::volume_name` has chosen, which is stored in the worker's row.
     pub name: String,
-    /// The region; the machine must be in the same one.
+    /// The region, which must be the machine's.
     pub region: String,
     /// Its size in GB.
     pub size_gb: u32,
@@ -127,26 +127,26 @@ pub struct VolumeSpec {
 /// The size of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
-    /// The provider's word for the kind of CPU.
+    /// The provider's name for the kind of CPU.
     pub cpu_kind: String,
-    /// How many.
+    /// The number of CPUs.
     pub cpus: u32,
     /// Memory in MB.
     pub memory_mb: u32,
 }
 
-/// Environment variables of a machine. They hold the worker's token and bridge secrets: `Debug` shows only names.
+/// Environment variables of a machine. They hold the worker's token and bridge secrets, so `Debug` shows only names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SpawnEnv(BTreeMap<String, String>);
 
 impl SpawnEnv {
-    /// Looks at one value.
+    /// The value of the variable `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Names and values, for the provider that sends them.
+    /// Names and values, for a provider that sends them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -170,25 +170,25 @@ impl fmt::Debug for SpawnEnv {
     }
 }
 
-/// The machine that a worker shall have.
+/// The machine to create for a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpawnSpec {
-    /// Where.
+    /// Where to create it.
     pub scope: Scope,
-    /// For whom: the machine carries this id, so that a lost answer is no lost machine.
+    /// The worker that it is for. The machine carries this id, so that a machine whose answer was lost is found again.
     pub worker_id: WorkerId,
-    /// What it runs. The `local` provider runs its configured program and only remembers this.
+    /// The image. The `local` provider runs its own program and only stores the image.
     pub image: String,
     /// The region.
     pub region: String,
-    /// Its size; the provider's own default when none.
+    /// The size; `None` stands for the provider's default.
     pub guest: Option<Guest>,
     /// The environment of the worker.
     pub env: SpawnEnv,
-    /// Its volume, made before.
+    /// The worker's volume, which exists already; `None` where the provider has no volumes.
     pub volume: Option<VolumeRef>,
-    /// Where the volume appears in the machine. The `local` provider has its own place, and says so wherever a variable
-    /// names this one.
+    /// Where the volume appears in the machine. The `local` provider has no mounts: it replaces this path in variables
+    /// by the folder of the worker.
     pub volume_path: String,
 }
 
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_of_an_environment_shows_names_only() {
+    fn debug_of_an_environment_redacts_the_values() {
         let env: SpawnEnv =
             [("AGENT_FACTORY_WORKER_TOKEN".to_owned(), "secret-token".to_owned())].into_iter().collect();
         let shown = format!("{env:?}");

@@ -1,115 +1,89 @@
 //! The port: what the pool asks of a provider.
 
 use std::fmt;
-use std::str::FromStr;
 
 use af_domain::ids::WorkerId;
 use async_trait::async_trait;
 
-use crate::{
-    Inventory, Machine, MachineRef, MachineState, ProviderError, Scope, SpawnSpec, Survey, Volume, VolumeRef,
-    VolumeSpec,
+use crate::config::PoolSettings;
+use crate::error::ProviderError;
+use crate::machine::{
+    Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Survey, Volume, VolumeRef, VolumeSpec,
 };
+use crate::readiness::ProviderReadiness;
 
-/// The providers that the system knows by name.
+/// The kind of a provider, as the API and the table show it. Each provider's folder adds its own constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProviderKind {
-    /// Fly Machines.
-    Fly,
-    /// AWS ECS.
-    Ecs,
-    /// RunPod.
-    Runpod,
-    /// Worker processes on this machine.
-    Local,
-}
-
-/// A provider name that the system does not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("provider kind must be one of fly, ecs, runpod, local")]
-pub struct UnknownProviderKind;
+pub struct ProviderKind(&'static str);
 
 impl ProviderKind {
-    /// The kind as it is written in the API and in the table.
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The name of the kind.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fly => "fly",
-            Self::Ecs => "ecs",
-            Self::Runpod => "runpod",
-            Self::Local => "local",
-        }
+        self.0
     }
 }
 
 impl fmt::Display for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.0)
     }
 }
 
-impl FromStr for ProviderKind {
-    type Err = UnknownProviderKind;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Fly, Self::Ecs, Self::Runpod, Self::Local]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownProviderKind)
-    }
-}
-
-/// What a provider can do and what it must be told, so that callers need not know the kinds apart.
+/// What a provider can do, so that callers need not know its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether a machine gets a volume of its own.
+    /// Whether each machine has its own volume.
     pub volumes: bool,
-    /// Whether `cordon` keeps work away; otherwise it only checks that the machine is there.
-    pub cordon: bool,
-    /// Fields of the provider config without which nothing can be spawned (`Missing providerConfig.<field>.`).
-    pub required_config: &'static [&'static str],
 }
 
 /// How much force a [`Provider::terminate`] may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Teardown {
-    /// Only a machine that no longer runs; otherwise `Precondition`.
+    /// Removes only a machine that no longer runs; otherwise the answer is `Precondition`.
     WhenStopped,
-    /// Also a machine that runs: for one that a stop did not end within its limit.
+    /// Removes a machine even while it runs, for one that a stop did not end within its limit.
     Force,
 }
 
-/// How far a [`Provider::stop`] had come when it answered.
+/// The state of a machine when [`Provider::stop`] answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopOutcome {
-    /// The machine runs no more.
+    /// The machine no longer runs.
     Stopped,
-    /// The machine was told and has not ended yet; the provider goes on by itself, to a kill at its limit.
+    /// The machine got the signal and has not ended yet. The provider kills it at its own limit.
     Stopping,
 }
 
-/// One place where machines run.
+/// A provider of machines and their volumes.
 ///
-/// Every call may be repeated: the answer to the first may have been lost. The caller writes the worker's row
-/// (with its volume's name) before it calls `ensure_volume` and `spawn`, and removes the row only after
-/// `terminate` and `delete_volume` succeeded or answered `NotFound`.
+/// Every call may be repeated, because the first answer may have been lost. The caller writes the worker's row (with the
+/// name of its volume) before it calls `ensure_volume` and `spawn`. It removes the row only after `terminate` and
+/// `delete_volume` succeeded or answered `NotFound`.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Which provider this is.
+    /// The kind of this provider.
     fn kind(&self) -> ProviderKind;
 
-    /// What it can do.
+    /// What the provider can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Whether it has the credentials without which no call can succeed; the error names the fix.
-    async fn ready(&self) -> Result<(), ProviderError> {
+    /// Whether the provider has the credentials that every call needs.
+    ///
+    /// # Errors
+    /// An error whose text names the fix.
+    async fn check_credentials(&self) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// The name of a worker's volume, chosen before the volume exists: the same worker always gets the same name.
+    /// The name of a worker's volume. It is chosen before the volume exists. The same worker always gets the same name.
     fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> String;
 
-    /// Whether a volume of this name is the worker's, also when `scope` named volumes otherwise at that time.
+    /// Whether a volume of this name is the worker's, even if `scope.volume_name` has changed since.
     fn is_volume_of(&self, scope: &Scope, worker_id: &WorkerId, name: &str) -> bool {
         name == self.volume_name(scope, worker_id)
     }
@@ -117,37 +91,41 @@ pub trait Provider: Send + Sync {
     /// Creates the volume of that name, or finds it.
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError>;
 
-    /// Creates and starts the worker's machine. A worker that has a machine, in whatever state, gets that one.
+    /// Creates and starts the worker's machine. When the worker has a machine in any state, the answer is that machine.
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError>;
 
-    /// The machines of this deployment, each with its worker's id. Others may go uncounted, see `list_all`.
+    /// The machines of this deployment, each with the id of its worker. Machines of others need not be counted; see
+    /// `list_all`.
     async fn list(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError>;
 
-    /// How this one machine is, whatever the lists say: they may lack one for a while.
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError>;
+    /// The state of one machine, read directly. A list may lack a machine for a while.
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError>;
 
-    /// The volumes of this deployment.
+    /// The volumes of this deployment, with the number of others in the same app.
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError>;
 
-    /// The same machines, with all that share the place counted. May take more requests than `list`.
+    /// The machines of this deployment, with the number of others in the same app. May take more requests than `list`.
     async fn list_all(&self, scope: &Scope) -> Result<Inventory<Machine>, ProviderError> {
         self.list(scope).await
     }
 
-    /// Machines and volumes, with all that share the place counted.
+    /// Machines and volumes, with the numbers of others in the same app.
     async fn survey(&self, scope: &Scope) -> Result<Survey, ProviderError> {
         Ok(Survey { machines: self.list_all(scope).await?, volumes: self.list_volumes(scope).await? })
     }
 
-    /// The organization that the place belongs to, where the provider has such; for people who look whether it is theirs.
-    async fn organization(&self, _scope: &Scope) -> Result<Option<String>, ProviderError> {
-        Ok(None)
+    /// Whether workers can run in `scope`, and what is there. A failure of the provider is part of the answer.
+    async fn readiness(&self, scope: &Scope, _settings: &PoolSettings) -> ProviderReadiness {
+        match self.survey(scope).await {
+            Ok(survey) => ProviderReadiness::of(&survey),
+            Err(error) => ProviderReadiness::missing(error.to_string()),
+        }
     }
 
-    /// Keeps new work away from the machine while it is torn down.
+    /// Keeps new work away from the machine during its teardown.
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError>;
 
-    /// Asks the machine to end (SIGTERM) and waits a little for it. The provider kills it at its own limit.
+    /// Sends SIGTERM to the machine and waits a short time for its end. The provider kills it at its own limit.
     async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError>;
 
     /// Removes the machine.
@@ -155,17 +133,4 @@ pub trait Provider: Send + Sync {
 
     /// Removes the volume and everything on it; `Precondition` while a machine has it.
     async fn delete_volume(&self, volume: &VolumeRef) -> Result<(), ProviderError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_read_back_from_its_name() {
-        for kind in [ProviderKind::Fly, ProviderKind::Ecs, ProviderKind::Runpod, ProviderKind::Local] {
-            assert_eq!(kind.as_str().parse(), Ok(kind));
-        }
-        assert_eq!("Fly".parse::<ProviderKind>(), Err(UnknownProviderKind));
-    }
 }

@@ -1,23 +1,45 @@
-//! Which providers this process can use.
+//! The providers that a process has.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Provider, ProviderError, ProviderKind};
+use af_runtime::env::Env;
+
+use crate::error::ProviderError;
+use crate::kinds::WIRING;
+use crate::ports::{Ports, WiringError};
+use crate::provider::{Provider, ProviderKind};
 
 /// The providers by kind. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Providers(Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>);
 
 impl Providers {
-    /// No provider at all: functions that never touch the pool.
+    /// No provider, for a function that never uses the pool.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These and `provider`; one of the same kind is replaced.
+    /// The providers in `given`, and those that `env` has the settings for. A kind that is in `given` is not made from
+    /// the environment: a test passes its own provider, with its own time.
+    ///
+    /// # Errors
+    /// When the environment has settings for a provider that cannot be used.
+    pub fn from_env(env: &Env, ports: &Ports, given: Self) -> Result<Self, WiringError> {
+        let mut providers = given;
+        for wiring in WIRING {
+            if !providers.0.contains_key(&wiring.kind)
+                && let Some(provider) = (wiring.from_env)(env, ports)?
+            {
+                providers = providers.with(provider);
+            }
+        }
+        Ok(providers)
+    }
+
+    /// These providers and `provider`, which replaces one of the same kind.
     #[must_use]
     pub fn with(self, provider: Arc<dyn Provider>) -> Self {
         let mut all = Arc::unwrap_or_clone(self.0);
@@ -28,14 +50,20 @@ impl Providers {
     /// The provider of this kind.
     ///
     /// # Errors
-    /// `NotAvailableYet` for a kind that is not built, or not wired into this process.
-    pub fn get(&self, kind: ProviderKind) -> Result<Arc<dyn Provider>, ProviderError> {
-        self.0.get(&kind).cloned().ok_or(ProviderError::NotAvailableYet { kind })
+    /// `NotAvailable` when this process has none. The error names the kinds that it has.
+    pub fn get(&self, kind: &str) -> Result<Arc<dyn Provider>, ProviderError> {
+        let found = self.0.iter().find(|(known, _)| known.as_str() == kind);
+        found
+            .map(|(_, provider)| provider.clone())
+            .ok_or_else(|| ProviderError::NotAvailable { kind: kind.to_owned(), available: self.names() })
     }
 
-    /// The kinds that can be used.
-    pub fn kinds(&self) -> impl Iterator<Item = ProviderKind> {
-        self.0.keys().copied()
+    /// The kinds, separated by commas.
+    fn names(&self) -> String {
+        if self.0.is_empty() {
+            return "none".to_owned();
+        }
+        self.0.keys().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -47,11 +75,50 @@ impl fmt::Debug for Providers {
 
 #[cfg(test)]
 mod tests {
+    use af_domain::ids::SecretRef;
+    use async_trait::async_trait;
+    use secrecy::SecretString;
+
     use super::*;
+    use crate::ports::TokenSource;
+    use af_runtime::time::TokioTime;
+
+    struct NoTokens;
+
+    #[async_trait]
+    impl TokenSource for NoTokens {
+        async fn token(&self, _: &SecretRef) -> Result<Option<SecretString>, ProviderError> {
+            Ok(None)
+        }
+    }
+
+    fn from_env(variables: &[(&str, &str)]) -> Result<Providers, WiringError> {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let env = Env::from(variables.iter().map(pair).collect::<BTreeMap<_, _>>());
+        let ports = Ports { tokens: Arc::new(NoTokens), time: Arc::new(TokioTime::default()) };
+        Providers::from_env(&env, &ports, Providers::none())
+    }
+
+    #[tokio::test]
+    async fn a_process_has_the_providers_that_its_environment_names() {
+        let none = from_env(&[]).unwrap();
+        let error = none.get("fly").err().unwrap();
+        assert_eq!(error.to_string(), "provider `fly` is not available; available: none");
+
+        let fly = [("FLY_API_URL", "http://127.0.0.1:9/v1"), ("DEPLOYMENT_ID", "prod")];
+        let providers = from_env(&fly).unwrap();
+        assert_eq!(providers.get("fly").unwrap().kind(), ProviderKind::FLY);
+        let error = providers.get("ecs").err().unwrap();
+        assert_eq!(error.to_string(), "provider `ecs` is not available; available: fly");
+        let error = providers.get("fly").unwrap().check_credentials().await.unwrap_err();
+        assert_eq!(error.to_string(), "Missing Fly API token. Import an active 'fly.apiToken' secret.");
+    }
 
     #[test]
-    fn a_kind_that_is_not_built_is_a_clear_error() {
-        let error = Providers::none().get(ProviderKind::Ecs).err().expect("nothing is there");
-        assert_eq!(error.to_string(), "provider `ecs` is not available yet");
+    fn settings_that_cannot_be_used_are_an_error_that_names_the_variable() {
+        let unusable = from_env(&[("FLY_API_URL", "ftp://fly"), ("DEPLOYMENT_ID", "prod")]).unwrap_err();
+        assert_eq!(unusable.to_string(), "FLY_API_URL is not usable");
+        let missing = from_env(&[("FLY_API_URL", "http://127.0.0.1:9/v1")]).unwrap_err();
+        assert_eq!(missing.to_string(), "the environment variable DEPLOYMENT_ID is missing");
     }
 }

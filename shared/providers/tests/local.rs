@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use af_domain::ids::WorkerId;
 use af_providers::{
-    LocalConfig, LocalProvider, Machine, MachineState, Provider, ProviderError, Scope, SpawnSpec,
+    LocalOptions, LocalProvider, Machine, MachineState, Provider, ProviderError, Scope, SpawnSpec,
     StopOutcome, Teardown,
 };
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     fn provider(folder: &TempDir, script: &str, stop_timeout: Duration) -> LocalProvider {
-        LocalProvider::new(LocalConfig {
+        LocalProvider::new(LocalOptions {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             data_dir: folder.path().to_owned(),
@@ -330,7 +330,7 @@ async fn children_are_reaped_though_nobody_asks() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_refused_and_leaves_no_machine() {
     let folder = tempfile::tempdir().unwrap();
-    let provider = LocalProvider::new(LocalConfig {
+    let provider = LocalProvider::new(LocalOptions {
         program: folder.path().join("no-such-program"),
         args: Vec::new(),
         data_dir: folder.path().to_owned(),

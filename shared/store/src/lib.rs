@@ -27,46 +27,11 @@ pub mod reconcile_lease;
 pub mod skill;
 pub mod snapshot;
 pub mod sweep;
+mod table;
 pub mod upload;
 pub mod worker;
 mod write;
 
 pub use error::StoreError;
 pub use keys::conversation_key;
-
-use std::fmt;
-use std::sync::Arc;
-
-use aws_sdk_dynamodb::Client;
-
-/// Returns a random number in `0.0..1.0`.
-pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
-
-/// The table.
-#[derive(Clone)]
-pub struct Store {
-    client: Client,
-    table: String,
-    jitter: Jitter,
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("table", &self.table).finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    /// Creates a store for the table named `table`. `jitter` randomises the backoff after write conflicts.
-    pub fn new(client: Client, table: impl Into<String>, jitter: Jitter) -> Self {
-        Self { client, table: table.into(), jitter }
-    }
-
-    /// Checks that the table answers, with one eventually consistent read of a key that may not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.get(keys::config("policies"), false).await.map(drop)
-    }
-}
+pub use table::{Jitter, Store};

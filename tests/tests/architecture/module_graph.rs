@@ -56,8 +56,6 @@ struct Graph<'a> {
 /// A module, which is a file or is written out inside one.
 struct Module {
     file: String,
-    /// Where files of children are.
-    folder: String,
     parent: Option<usize>,
     children: BTreeMap<String, usize>,
     /// Names of what is declared here.
@@ -90,7 +88,6 @@ impl Graph<'_> {
         let declared = items.iter().filter_map(declared_name).collect();
         let mut module = Module {
             file: file.clone(),
-            folder: folder.clone(),
             parent,
             children: BTreeMap::new(),
             declared,

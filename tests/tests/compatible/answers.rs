@@ -57,11 +57,11 @@ async fn a_worker_is_told_to_stop_when_it_is_not_active() {
     assert!(!should_stop(&image).await, "which was a sign of life");
     world.advance(policies.scaling.idle_timeout);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "draining");
+    assert_eq!(world.worker_row("w").await["status"], "draining");
     assert!(should_stop(&image).await);
     world.advance(policies.scaling.drain_timeout);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "stopped");
+    assert_eq!(world.worker_row("w").await["status"], "stopped");
     assert!(should_stop(&image).await, "its row is history");
 }
 
@@ -79,7 +79,7 @@ async fn a_worker_is_told_to_stop_when_it_was_idle_for_its_time_although_nobody_
     assert!(should_stop(&image).await);
     world.enqueue(TALK, "telegram", "wait").await;
     assert!(!should_stop(&image).await, "there is work for it");
-    assert_eq!(world.row("w").await["status"], "active", "a question changes nothing");
+    assert_eq!(world.worker_row("w").await["status"], "active", "a question changes nothing");
 }
 
 #[tokio::test]
@@ -221,11 +221,11 @@ async fn the_first_calls_of_an_image_leave_it_the_time_to_boot() {
     assert!(lease.stale_after < lease.boot_grace);
     world.advance(lease.stale_after);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "active", "its gateway starts");
+    assert_eq!(world.worker_row("w").await["status"], "active", "its gateway starts");
     assert!(!should_stop(&image).await);
     world.advance(lease.stale_after);
     world.reconcile().await;
-    assert_ne!(world.row("w").await["status"], "active", "it has asked before, and is silent");
+    assert_ne!(world.worker_row("w").await["status"], "active", "it has asked before, and is silent");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn an_image_with_the_native_route_uploads_past_the_function_and_finalizes_
     }
     assert_eq!(put.send().await.unwrap().status().as_u16(), 200);
     assert_eq!(image.finalize(&prepared, &bytes).await, true);
-    assert_eq!(world.row("w").await["status"], "stopping");
+    assert_eq!(world.worker_row("w").await["status"], "stopping");
 }
 
 #[tokio::test]

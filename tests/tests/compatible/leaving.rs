@@ -31,7 +31,7 @@ async fn one_that_booted_for_nobody_takes_no_conversation_that_has_files_and_mak
     for (spare, args) in [("spare", json!({})), ("pinned", mine)] {
         let spare = world.image(spare, None).await;
         assert_eq!(spare.mine("workerClaim", args).await, Value::Null);
-        assert_eq!(world.row(&spare.id).await["status"], "draining", "nobody counts on it");
+        assert_eq!(world.worker_row(&spare.id).await["status"], "draining", "nobody counts on it");
         assert_eq!(spare.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
     }
     let heir = world.image("heir", Some(TALK)).await;
@@ -58,7 +58,7 @@ async fn one_that_booted_for_nobody_makes_way_as_soon_as_it_is_told_of_what_it_m
     world.enqueue(TALK, "telegram", "next").await;
     world.reconcile().await;
     assert_eq!(spare.mine("workerClaim", json!({})).await, Value::Null);
-    assert_eq!(world.row("spare").await["status"], "draining", "nobody counts on it");
+    assert_eq!(world.worker_row("spare").await["status"], "draining", "nobody counts on it");
 }
 
 #[tokio::test]
@@ -69,12 +69,12 @@ async fn one_that_could_not_fetch_its_files_claims_nothing_and_leaves_them_as_th
     let unlucky = world.image("unlucky", Some(TALK)).await;
     assert_eq!(unlucky.latest().await["snapshotId"], kept["snapshotId"], "its link is never followed");
     assert_eq!(unlucky.mine("workerClaim", json!({})).await, Value::Null);
-    assert_eq!(world.row("unlucky").await["status"], "draining");
+    assert_eq!(world.worker_row("unlucky").await["status"], "draining");
     assert_eq!(unlucky.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
     let args = json!({"workerId": "unlucky", "reason": "drain"});
     let (_, answer) = unlucky.call("workerPrepareSnapshotUpload", args).await;
-    assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
-    assert_eq!(world.row("unlucky").await["status"], "stopping");
+    assert!(answer["errorMessage"].as_str().unwrap().contains("no new files"), "{answer}");
+    assert_eq!(world.worker_row("unlucky").await["status"], "stopping");
 
     let heir = world.image("heir", Some(TALK)).await;
     assert_eq!(heir.restore().await["snapshotId"], kept["snapshotId"]);
@@ -96,7 +96,7 @@ async fn one_that_booted_for_nobody_takes_what_has_no_files_before_it_makes_way(
     let claimed = spare.mine("workerClaim", json!({})).await;
     assert_ne!(claimed["conversationId"], TALK);
     assert_eq!(spare.mine("workerClaim", json!({"conversationId": TALK})).await, Value::Null);
-    assert_eq!(world.row("spare").await["status"], "active", "it has work");
+    assert_eq!(world.worker_row("spare").await["status"], "active", "it has work");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn one_whose_conversation_is_quiet_leaves_when_others_wait() {
     ask().await;
     assert_eq!(stop().await, json!({"shouldStop": true}));
     image.keep("drain", b"files").await;
-    assert_eq!(world.row("w").await["status"], "stopping");
+    assert_eq!(world.worker_row("w").await["status"], "stopping");
 }
 
 #[tokio::test]
@@ -125,17 +125,17 @@ async fn one_that_leaves_with_a_manual_snapshot_is_stopping_when_it_is_finalized
     let world = World::new().await;
     let image = image_that_goes(&world, "w").await;
     let prepared = image.prepare("manual").await;
-    assert_eq!(world.row("w").await["status"], "active", "its files are not kept yet");
+    assert_eq!(world.worker_row("w").await["status"], "active", "its files are not kept yet");
     image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
     for _ in 0..2 {
         assert_eq!(image.finalize(&prepared, b"files").await, true, "also when it is sent again");
-        let row = world.row("w").await;
+        let row = world.worker_row("w").await;
         assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
     }
-    assert_eq!(world.row("w").await["lastSnapshotId"], prepared["snapshotId"]);
+    assert_eq!(world.worker_row("w").await["lastSnapshotId"], prepared["snapshotId"]);
     assert_eq!(heir_of(&world).await["snapshotId"], prepared["snapshotId"]);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "stopped");
+    assert_eq!(world.worker_row("w").await["status"], "stopped");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn one_that_leaves_by_a_signal_claims_nothing_more_from_then_on() {
     assert_eq!(image.mine("workerClaim", json!({"conversationId": TALK})).await, Value::Null);
     image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
     assert_eq!(image.finalize(&prepared, b"files").await, true);
-    assert_eq!(world.row("w").await["status"], "stopping");
+    assert_eq!(world.worker_row("w").await["status"], "stopping");
     let heir = world.image("heir", Some(TALK)).await;
     heir.restore().await;
     assert_eq!(heir.mine("workerClaim", json!({})).await["payload"]["messageText"], "while it leaves");
@@ -163,7 +163,7 @@ async fn one_that_leaves_by_a_signal_gives_back_what_it_runs() {
     assert_eq!(image.of(&job, "workerComplete", json!({})).await, false);
     image.post(&prepared["uploadUrl"], b"files".to_vec()).await;
     assert_eq!(image.finalize(&prepared, b"files").await, true);
-    assert_eq!(world.row("w").await["status"], "stopping");
+    assert_eq!(world.worker_row("w").await["status"], "stopping");
     world.advance(Policies::default().lease.stale_after);
     let heir = world.image("heir", Some(TALK)).await;
     assert_eq!(heir.restore().await["snapshotId"], prepared["snapshotId"]);
@@ -179,7 +179,7 @@ async fn one_whose_upload_fails_is_stopping_too_and_its_snapshot_is_missed() {
         for _ in 0..2 {
             let args = json!({"snapshotId": prepared["snapshotId"], "error": "disk"});
             assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
-            let row = world.row("w").await;
+            let row = world.worker_row("w").await;
             assert_eq!(
                 (&row["status"], &row["snapshotMissed"]),
                 (&json!("stopping"), &json!(true)),
@@ -202,9 +202,9 @@ async fn a_snapshot_newer_than_the_last_claim_settles_what_is_owed() {
     // Before it has finalized, it is drained for having been idle.
     world.advance(Policies::default().scaling.idle_timeout);
     world.reconcile().await;
-    assert_eq!(world.row("w").await["status"], "draining");
+    assert_eq!(world.worker_row("w").await["status"], "draining");
     assert_eq!(image.finalize(&prepared, b"files").await, true);
-    let row = world.row("w").await;
+    let row = world.worker_row("w").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
 }
 
@@ -216,7 +216,7 @@ async fn one_that_is_told_to_stop_leaves_with_its_drain_snapshot() {
     world.reconcile().await;
     assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
     image.keep("drain", b"files").await;
-    let row = world.row("w").await;
+    let row = world.worker_row("w").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
 }
 
@@ -226,9 +226,9 @@ async fn one_that_is_told_to_stop_before_anybody_has_drained_it_is_stopping_too(
     let image = image_that_goes(&world, "w").await;
     world.advance(Policies::default().lease.stale_after);
     assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
-    assert_eq!(world.row("w").await["status"], "active");
+    assert_eq!(world.worker_row("w").await["status"], "active");
     image.keep("drain", b"files").await;
-    let row = world.row("w").await;
+    let row = world.worker_row("w").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
 }
 
@@ -247,8 +247,8 @@ async fn one_that_has_claimed_nothing_has_nothing_to_keep_and_is_stopping_at_onc
         (args["workerId"], args["reason"]) = (json!(id), json!("manual"));
         let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
         assert_eq!((status, &answer["status"]), (200, &json!("error")), "{answer}");
-        assert!(answer["errorMessage"].as_str().unwrap().contains("nothing new to keep"), "{answer}");
-        let row = world.row(id).await;
+        assert!(answer["errorMessage"].as_str().unwrap().contains("no new files"), "{answer}");
+        let row = world.worker_row(id).await;
         assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
     }
     let heir = world.image("heir", None).await;

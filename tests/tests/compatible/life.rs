@@ -142,7 +142,7 @@ async fn leaves(image: &Image<'_>) {
     let posted = image.post(&prepared["uploadUrl"], archive.clone()).await;
     assert_eq!(posted, (200, json!({"storageId": prepared["snapshotId"]})));
     assert_eq!(image.finalize(&prepared, &archive).await, true);
-    assert_eq!(world.row("one").await["status"], "stopping");
+    assert_eq!(world.worker_row("one").await["status"], "stopping");
     assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
 
     world.enqueue(TALK, "telegram", "are you there?").await;

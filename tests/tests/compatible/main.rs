@@ -11,14 +11,12 @@ mod logs;
 mod refusals;
 mod retries;
 
-use af_app::App;
-use af_app::pool::reconcile::{Reconciled, reconcile};
-use af_domain::time::Millis;
+use std::ops::Deref;
+
 use af_tests::bundle::Bundle;
-use af_tests::calls::Api;
+use af_tests::world::sha256;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 /// The conversation that these tests talk in.
@@ -28,11 +26,17 @@ const BOT_TOKEN: &str = "7:the-token-of-the-bot";
 
 /// A deployment that images reach as they do: gateway and bucket listen on loopback.
 struct World {
-    bundle: Bundle,
-    api: Api,
-    app: App,
+    deployment: af_tests::world::World,
     url: String,
     http: reqwest::Client,
+}
+
+impl Deref for World {
+    type Target = af_tests::world::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.deployment
+    }
 }
 
 /// A published image.
@@ -49,24 +53,19 @@ impl World {
         Self::over(Bundle::fresh().await).await
     }
 
-    async fn over(mut bundle: Bundle) -> Self {
+    async fn over(bundle: Bundle) -> Self {
         logs::listen();
-        let bucket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", bucket.local_addr().unwrap()));
-        let objects = bundle.aws.endpoint_router();
-        tokio::spawn(async move { axum::serve(bucket, objects).await });
-        let api = Api::of(&bundle).await;
+        let deployment = af_tests::world::World::with_bucket_on_loopback(bundle).await;
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", gateway.local_addr().unwrap());
-        let router = api.router();
+        let router = deployment.api.router();
         tokio::spawn(async move { axum::serve(gateway, router).await });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let world = Self { app: bundle.app("reconcile"), url, http, api, bundle };
         let secret = json!({"plaintextValue": BOT_TOKEN});
-        world.api.put("/v1/secrets/telegram.botToken", secret).send().await.body_of(200);
+        deployment.api.put("/v1/secrets/telegram.botToken", secret).send().await.body_of(200);
         let agent = json!({"version": "1", "secretsRef": ["telegram.botToken"]});
-        world.api.put("/v1/agents/demo", agent).send().await.body_of(200);
-        world
+        deployment.api.put("/v1/agents/demo", agent).send().await.body_of(200);
+        Self { deployment, url, http }
     }
 
     /// Enqueues a message and answers its id.
@@ -75,8 +74,7 @@ impl World {
             "conversationId": conversation, "agentKey": "demo",
             "payload": {"provider": provider, "providerUserId": "555", "messageText": text},
         });
-        let answer = self.api.post("/v1/messages", body).send().await.body_of(202);
-        answer["messageId"].as_str().unwrap().to_owned()
+        self.enqueue_body(body).await
     }
 
     /// An image that is started by hand; with a conversation, it is that one's.
@@ -117,15 +115,6 @@ impl World {
         (image, job)
     }
 
-    async fn row(&self, worker: &str) -> Value {
-        self.api.get(&format!("/v1/workers/{worker}")).send().await.body_of(200)
-    }
-
-    async fn message(&self, id: &Value) -> Value {
-        let path = format!("/v1/messages/{}", id.as_str().unwrap());
-        self.api.get(&path).send().await.body_of(200)
-    }
-
     /// What the conversation holds, as role and content.
     async fn history(&self) -> Vec<(String, String)> {
         let key = af_store::conversation_key(&af_domain::ids::ConversationId::parse(TALK).unwrap());
@@ -135,25 +124,8 @@ impl World {
         history.newest_first.into_iter().rev().map(entry).collect()
     }
 
-    async fn reconcile(&self) {
-        let ran = Box::pin(reconcile(&self.app)).await.unwrap();
-        assert!(matches!(ran, Reconciled::Ran(_)), "nobody else reconciles here");
-    }
-
-    fn advance(&self, by: Millis) {
-        self.bundle.clock.advance(by);
-    }
-
     fn now(&self) -> u64 {
         self.app.now().as_millis()
-    }
-
-    /// Every item of the table.
-    async fn items(&self) -> Vec<Value> {
-        let scan = json!({"TableName": self.bundle.template.tables[0].name});
-        let answer = self.bundle.aws.engine().call("Scan", scan).await.body;
-        assert!(answer["LastEvaluatedKey"].is_null(), "a test's table is one page");
-        answer["Items"].as_array().unwrap().clone()
     }
 }
 
@@ -273,8 +245,4 @@ impl Image<'_> {
 /// A client that stays where it is.
 fn without_redirects() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

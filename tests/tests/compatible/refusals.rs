@@ -139,7 +139,7 @@ async fn a_stopped_worker_gets_nothing_from_any_function() {
         world.advance(Millis::from_secs(10 * 60));
         world.reconcile().await;
     }
-    assert_eq!(world.row("w").await["status"], "stopped");
+    assert_eq!(world.worker_row("w").await["status"], "stopped");
     let before = world.items().await;
     for (function, args, _) in functions(&job, &snapshot) {
         let (status, answer) = image.call(function, args).await;

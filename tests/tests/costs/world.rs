@@ -7,11 +7,11 @@ use af_app::App;
 use af_app::agents::bindings;
 use af_app::agents::profiles::{AgentSettings, configure};
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue};
-use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::provider;
 use af_app::pool::workers;
 use af_app::settings::policies;
 use af_app::telegram::ingress::{self, Handled};
-use af_app::worker::{Poll, Polled, complete, poll};
+use af_app::worker::{Ownership, Poll, Polled, Wants, complete, poll};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId, WorkerId,
@@ -22,6 +22,7 @@ use af_emulator_aws::Meter;
 use af_store::conversation::CompleteWith;
 use af_store::{conversation_key, keys};
 use af_tests::bundle::Bundle;
+use af_tests::world::agent_settings;
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -73,7 +74,7 @@ impl World {
         let agent = AgentKey::parse(AGENT).unwrap();
         let world = Self { bundle, app, agent, meter, names: Cell::new(0) };
         world.make_agent().await;
-        let config = ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() };
+        let config = af_providers::LocalConfig::default().into();
         provider::configure(&world.app, &config).await.unwrap();
         world.warm().await;
         world.clear().await;
@@ -84,13 +85,7 @@ impl World {
         let (app, now) = (&self.app, self.app.now());
         let token = bot_token_ref(&self.agent);
         app.secrets.put(&token, SecretString::from(format!("{BOT}:token")), now).await.unwrap();
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".to_owned(),
-            enabled: true,
-            secrets_ref: vec![token],
-            bridge: None,
-        };
+        let settings = AgentSettings { secrets_ref: vec![token], ..agent_settings() };
         configure(app, &self.agent, settings).await.unwrap();
         let name = BotName { identity: BotIdentity::parse(BOT).unwrap(), username: "demo_bot".to_owned() };
         app.store.assign_bot_if_unclaimed(&self.agent, &name, None, now).await.unwrap();
@@ -142,8 +137,8 @@ impl World {
         let worker = self.worker().await;
         let (mut last, mut found_nothing) = (None::<ConversationId>, 0);
         for _ in 0..CLEARING_POLLS_MAX {
-            let request =
-                Poll { release: last.is_some(), discard: true, conversation: last.take(), ..Poll::default() };
+            let ownership = if last.is_some() { Ownership::Discard } else { Ownership::Keep };
+            let request = Poll { ownership, conversation: last.take(), ..Poll::default() };
             let polled = poll(&self.app, &worker, &request).await.unwrap();
             if polled.job.is_some() {
                 let held = Held::of(&worker, &polled);
@@ -287,13 +282,14 @@ impl World {
         conversation: &ConversationId,
         hydrate: bool,
     ) -> Polled {
-        let request = Poll { conversation: Some(conversation.clone()), hydrate, ..Poll::default() };
+        let request =
+            Poll { conversation: Some(conversation.clone()), wants: wants(hydrate), ..Poll::default() };
         poll(&self.app, worker, &request).await.unwrap()
     }
 
     /// Polls as a worker without a conversation.
     pub async fn poll_free(&self, worker: &WorkerId, hydrate: bool) -> Polled {
-        poll(&self.app, worker, &Poll { hydrate, ..Poll::default() }).await.unwrap()
+        poll(&self.app, worker, &Poll { wants: wants(hydrate), ..Poll::default() }).await.unwrap()
     }
 
     pub async fn claim(&self, worker: &WorkerId, conversation: &ConversationId) -> Held {
@@ -303,8 +299,7 @@ impl World {
     /// Lets go of the conversation of a message that has ended.
     pub async fn let_go(&self, held: &Held) {
         let request = Poll {
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             conversation: Some(held.conversation.clone()),
             ..Poll::default()
         };
@@ -334,6 +329,10 @@ impl Held {
             lease: job.lease.id.clone(),
         }
     }
+}
+
+fn wants(hydrate: bool) -> Wants {
+    if hydrate { Wants::JobWithBundle { since: None } } else { Wants::Job }
 }
 
 /// History entries, alternately of the user and of the agent.

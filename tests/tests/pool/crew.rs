@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use af_app::AppError;
 use af_app::files::snapshots::{self, Announced};
 use af_app::worker::bundle::Job;
-use af_app::worker::{Poll, complete, poll};
+use af_app::worker::{Ownership, Poll, Wants, complete, poll};
 use af_domain::ids::{ConversationId, MessageId, Sha256Hex, WorkerId};
 use af_domain::snapshot::{SnapshotReason, Stored};
 use af_store::conversation::CompleteWith;
@@ -43,6 +43,18 @@ struct Hands {
     /// Whether the next poll lets the conversation go.
     release: bool,
     left: bool,
+}
+
+impl Hands {
+    fn ownership(&self) -> Ownership {
+        if !self.release {
+            Ownership::Keep
+        } else if self.files.is_empty() {
+            Ownership::Discard
+        } else {
+            Ownership::Release
+        }
+    }
 }
 
 impl<'a> Crew<'a> {
@@ -93,8 +105,7 @@ impl<'a> Crew<'a> {
         for _ in 0..MESSAGES_MAX {
             let request = Poll {
                 conversation: hands.conversation.clone(),
-                release: hands.release,
-                discard: hands.release && hands.files.is_empty(),
+                ownership: hands.ownership(),
                 ..Poll::default()
             };
             let polled = poll(&self.world.app, worker, &request).await.unwrap();
@@ -137,7 +148,8 @@ impl<'a> Crew<'a> {
         let Some(conversation) = hands.conversation.clone() else { return };
         if hands.files.is_empty() {
             let conversation = Some(conversation);
-            let farewell = Poll { conversation, busy: true, release: true, discard: true, ..Poll::default() };
+            let (wants, ownership) = (Wants::ControlOnly, Ownership::Discard);
+            let farewell = Poll { conversation, wants, ownership, ..Poll::default() };
             poll(&self.world.app, worker, &farewell).await.unwrap();
         } else {
             self.keep(worker, hands).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use af_providers::{
-    Capabilities, Inventory, LocalConfig, LocalProvider, Machine, MachineRef, MachineState, Provider,
+    Capabilities, Inventory, LocalOptions, LocalProvider, Machine, MachineRef, MachineState, Provider,
     ProviderError, ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ pub struct Watched {
 }
 
 pub fn provider(folder: &Path) -> LocalProvider {
-    LocalProvider::new(LocalConfig {
+    LocalProvider::new(LocalOptions {
         program: PROGRAM.0.into(),
         args: vec![PROGRAM.1.to_owned()],
         data_dir: folder.to_owned(),
@@ -92,8 +92,8 @@ impl Provider for Watched {
         self.step(false, self.provider.list(scope)).await
     }
 
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
-        self.step(false, self.provider.look(machine)).await
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        self.step(false, self.provider.inspect(machine)).await
     }
 
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {

@@ -17,8 +17,8 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 use af_emulator_fly::{Action, Fault};
 use af_providers::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind,
-    Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderConfig, ProviderError,
+    ProviderKind, Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use af_store::conversation_key;
 use af_store::keys::{self, Key};
@@ -78,11 +78,11 @@ struct Hangs {
 #[async_trait]
 impl Provider for Hangs {
     fn kind(&self) -> ProviderKind {
-        ProviderKind::Local
+        ProviderKind::LOCAL
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: false, cordon: false, required_config: &[] }
+        Capabilities { volumes: false }
     }
 
     fn volume_name(&self, _: &Scope, worker: &WorkerId) -> String {
@@ -101,7 +101,7 @@ impl Provider for Hangs {
         if self.lists { Ok(Inventory { ours: vec![], foreign: 0 }) } else { pending().await }
     }
 
-    async fn look(&self, _: &MachineRef) -> Result<MachineState, ProviderError> {
+    async fn inspect(&self, _: &MachineRef) -> Result<MachineState, ProviderError> {
         pending().await
     }
 
@@ -294,9 +294,9 @@ async fn a_machine_that_was_never_confirmed_is_found_where_it_was_made_after_the
     let lost = world.workers().await.remove(0);
     assert!(lost.machine.is_none(), "{lost:?}");
 
-    let mut config = world.stand.config();
+    let ProviderConfig::Fly(mut config) = world.stand.config() else { panic!("the fake Fly is used") };
     config.app_name = Some("elsewhere".to_owned());
-    provider::configure(&world.app, &config).await.unwrap();
+    provider::configure(&world.app, &ProviderConfig::Fly(config)).await.unwrap();
     for _ in 0..5 {
         world.pass(TICK);
         world.tick().await;

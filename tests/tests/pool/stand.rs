@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use af_app::pool::provider::ProviderConfig;
-use af_domain::ids::WorkerId;
+use af_domain::ids::{SecretRef, WorkerId};
 use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options};
-use af_providers::{FlyProvider, LocalProvider, Provider, ProviderError, Scope, TokenSource};
+use af_providers::{
+    FlyConfig, FlyProvider, LocalConfig, LocalProvider, Provider, ProviderConfig, ProviderError, Scope,
+    TokenSource,
+};
 use af_runtime::entropy::Entropy;
 use af_runtime::time::LeapingTime;
 use af_runtime::virtual_clock::VirtualClock;
@@ -36,7 +38,7 @@ struct Known;
 
 #[async_trait]
 impl TokenSource for Known {
-    async fn token(&self) -> Result<Option<SecretString>, ProviderError> {
+    async fn token(&self, _: &SecretRef) -> Result<Option<SecretString>, ProviderError> {
         Ok(Some(SecretString::from(TOKEN)))
     }
 }
@@ -134,14 +136,13 @@ impl Stand {
     /// What the deployment must be told of this place.
     pub fn config(&self) -> ProviderConfig {
         match &self.place {
-            Place::Fly(_) => ProviderConfig {
-                kind: "fly".to_owned(),
+            Place::Fly(_) => ProviderConfig::Fly(FlyConfig {
                 app_name: Some(APP.to_owned()),
                 image: Some(format!("registry.fly.io/{APP}:1")),
                 region: Some("fra".to_owned()),
-                ..ProviderConfig::default()
-            },
-            Place::Local { .. } => ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() },
+                ..FlyConfig::default()
+            }),
+            Place::Local { .. } => ProviderConfig::Local(LocalConfig::default()),
         }
     }
 

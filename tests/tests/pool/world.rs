@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::provider;
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
@@ -18,6 +18,7 @@ use af_providers::{Provider, Providers, Scope, SpawnEnv, SpawnSpec, VolumeSpec};
 use af_store::reconcile_lease::RECONCILE_LEASE;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
+use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::{Value, json};
 
@@ -78,13 +79,7 @@ impl World {
         let provider = stand.provider(&deployment, None).await;
         bundle.providers = Providers::none().with(provider.clone());
         let app = bundle.app("reconcile");
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
+        let settings = agent_settings();
         configure(&app, &agent(), settings).await.unwrap();
         // Not by the use case, which takes no shard away.
         app.store.put_config("policies", &overrides.to_string()).await.unwrap();

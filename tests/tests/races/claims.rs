@@ -1,6 +1,6 @@
 //! Who gets a message, and who must not.
 
-use af_app::worker::{Poll, poll};
+use af_app::worker::{Poll, Wants, poll};
 
 use crate::replica::Replica;
 use crate::world::{World, conversation};
@@ -13,7 +13,7 @@ async fn a_former_owner_with_an_old_view_is_not_handed_its_successors_message() 
     world.enqueue(&talk, None).await;
     let former = world.worker("former", Some(&talk)).await;
     // The first poll is written down as a sign of life; the second reads, and sees its message waiting.
-    let busy = Poll { conversation: Some(talk.clone()), busy: true, ..Poll::default() };
+    let busy = Poll { conversation: Some(talk.clone()), wants: Wants::ControlOnly, ..Poll::default() };
     for _ in 0..2 {
         poll(&behind, &former, &busy).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Many free workers at once: a message has one winner, and many messages have many.
 
 use af_app::App;
-use af_app::worker::{Poll, poll};
+use af_app::worker::{Poll, Wants, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_emulator_aws::Meter;
 use futures::future::join_all;
@@ -12,8 +12,10 @@ use crate::world::{Held, World, conversation};
 const CLAIMERS: usize = 64;
 /// Polls of each; every one tries several candidates.
 const ROUNDS_MAX: usize = 20;
-/// What a claim may cost on average when all come at once. A claim of a worker that comes alone costs five.
-const REQUESTS_A_CLAIM_MAX: f64 = 6.0;
+/// What a claim may cost on average when all workers claim at the same moment. A claim alone costs five requests. Of 64
+/// random choices among 64 conversations, one in three meets a conversation that another worker has chosen, and costs a
+/// load and a failed transaction, and two requests for each further try: 6.4 on average.
+const MAX_REQUESTS_A_CLAIM: f64 = 6.5;
 
 struct Crowd {
     world: World,
@@ -36,7 +38,7 @@ impl Crowd {
         let (boot, meter) = world.bundle.metered_boot("worker");
         let app = App::from_boot(&boot).unwrap();
         // Their signs of life of this minute, and the policies, are no part of a claim.
-        let busy = Poll { busy: true, ..Poll::default() };
+        let busy = Poll { wants: Wants::ControlOnly, ..Poll::default() };
         for worker in &workers {
             poll(&app, worker, &busy).await.unwrap();
         }
@@ -93,7 +95,7 @@ async fn of_64_claimers_on_64_conversations_each_wins_another() {
     report(&format!(
         "{CLAIMERS} claimers, {CLAIMERS} conversations: {mean:.1} requests a claim in {rounds} rounds"
     ));
-    assert!(mean <= REQUESTS_A_CLAIM_MAX, "{mean}");
+    assert!(mean <= MAX_REQUESTS_A_CLAIM, "{mean}");
 }
 
 #[allow(clippy::print_stderr, reason = "a figure for whoever runs this by hand")]

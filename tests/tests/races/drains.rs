@@ -1,7 +1,7 @@
 //! What ends a message's attempt and does not come from the message: a drain that we ordered does not count, at most
 //! three times; a crash, silence and a worker that vanished do, and so a poisonous message ends.
 
-use af_app::pool::provider::{ProviderConfig, configure};
+use af_app::pool::provider::configure;
 use af_app::worker::{heartbeat, leave};
 use af_domain::conversation::MAX_UNCOUNTED_DRAINS;
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
@@ -9,7 +9,7 @@ use af_domain::message::{Message, MessageStatus};
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use af_domain::worker::{DrainReason, WorkerStatus};
-use af_providers::Providers;
+use af_providers::{LocalConfig, Providers};
 use af_store::conversation::Commit;
 use af_tests::bundle::Bundle;
 
@@ -74,7 +74,7 @@ async fn a_message_that_outlasts_a_drain_of_ours_goes_on_elsewhere_at_once_and_u
     assert_eq!(outcomes(&world.reconcile(&world.app).await), [""; 0], "it has its time");
     world.beat_until_the_drain_is_over(&held).await;
     let report = world.reconcile(&world.app).await;
-    assert_eq!(outcomes(&report), ["recover done", "settle done", "teardown done"]);
+    assert_eq!(outcomes(&report), ["recover done", "finish_drain done", "teardown done"]);
 
     assert!(world.error_of(&message).await.starts_with("drained: worker w had to leave"));
     assert_eq!(world.stored_message(&message).await.attempts, 0);
@@ -203,9 +203,7 @@ async fn a_message_that_brings_each_machine_down_becomes_a_dead_letter() {
     let names = Names::new();
     bundle.providers = Providers::none().with(names.clone());
     let world = World::in_bundle(bundle).await;
-    configure(&world.app, &ProviderConfig { kind: "local".into(), ..ProviderConfig::default() })
-        .await
-        .unwrap();
+    configure(&world.app, &LocalConfig::default().into()).await.unwrap();
     let talk = conversation("talk");
     let poison = world.enqueue(&talk, Some(ATTEMPTS)).await;
     for attempt in 1..=ATTEMPTS {

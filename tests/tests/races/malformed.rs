@@ -182,7 +182,7 @@ async fn work_that_the_ready_index_hides_is_found() {
             Some(value) => world.set(meta(&talk), name, value).await,
             None => world.remove(meta(&talk), name).await,
         }
-        world.healed(&["its place in the ready index is missing or wrong"]).await;
+        world.healed(&["its entry in the ready index is missing or wrong"]).await;
         world.finished(&message).await;
     }
 }
@@ -197,9 +197,9 @@ async fn a_conversation_at_rest_that_is_listed_or_that_the_next_message_could_no
     world.complete(&held).await;
     world.release(&worker, &talk).await;
     world.set(meta(&talk), "rk", json!({"S": "0#050#1"})).await;
-    world.healed(&["its place in the ready index is missing or wrong"]).await;
+    world.healed(&["its entry in the ready index is missing or wrong"]).await;
     world.remove(meta(&talk), "rp").await;
-    world.healed(&["its place in the ready index is missing or wrong"]).await;
+    world.healed(&["its entry in the ready index is missing or wrong"]).await;
     let message = world.enqueue(&talk, None).await;
     world.finished(&message).await;
 }

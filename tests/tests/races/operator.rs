@@ -14,7 +14,7 @@ use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::WorkerStatus;
 use af_emulator_aws::{Fault, Faults, WireRequest};
-use af_store::conversation::Commit;
+use af_store::conversation::{Commit, FailOutcome};
 use af_tests::bundle::START;
 
 use crate::world::{Held, World, conversation, without_words};
@@ -200,7 +200,7 @@ async fn a_failure_decided_before_the_cancellation_does_not_undo_it() {
     let back = seen.fail(&held.lease, failure, 0.0, now, &policies).unwrap();
     cancel(&world.app, &held.message).await.unwrap();
     let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
-    assert!(matches!(commit, Commit::Stale));
+    assert_eq!(commit, FailOutcome::Stale);
     let failed = fail(&world.app, &held.worker, &held.message, &held.lease, "no", true).await.unwrap();
     assert!(!failed.requeued && !failed.dead_lettered);
     assert_eq!(status(&world, &held).await, MessageStatus::Cancelled);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::worker::{Poll, fail, poll};
+use af_app::worker::{Ownership, Poll, fail, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 
@@ -115,7 +115,7 @@ impl Office {
             }
             Some((held, talk, _)) => {
                 self.end(&held).await;
-                request = Poll { conversation: Some(talk), release: true, discard: true, ..request };
+                request = Poll { conversation: Some(talk), ownership: Ownership::Discard, ..request };
             }
             None => {}
         }

@@ -38,11 +38,11 @@ fn running(worker: &WorkerId) -> Machine {
 #[async_trait]
 impl Provider for Names {
     fn kind(&self) -> ProviderKind {
-        ProviderKind::Local
+        ProviderKind::LOCAL
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: false, cordon: false, required_config: &[] }
+        Capabilities { volumes: false }
     }
 
     fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
@@ -62,7 +62,7 @@ impl Provider for Names {
         Ok(Inventory { ours: self.all().iter().map(running).collect(), foreign: 0 })
     }
 
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
         let running = self.all().iter().any(|w| w.as_str() == machine.machine_id);
         let gone = || ProviderError::NotFound { what: format!("machine {}", machine.machine_id) };
         running.then_some(MachineState::Running).ok_or_else(gone)

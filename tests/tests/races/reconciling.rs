@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use af_app::pool::provider::{ProviderConfig, configure};
+use af_app::pool::provider::configure;
 use af_app::pool::reconcile::dry_run;
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_emulator_aws::{Fault, Faults, WireRequest};
-use af_providers::Providers;
+use af_providers::{LocalConfig, Providers};
 use af_sam::stream::filter::Pattern;
 use af_sam::template::EventDef;
 use af_store::{conversation_key, keys};
@@ -76,7 +76,7 @@ async fn no_worker_is_started_for_a_conversation_whose_work_is_done() {
     let names = Names::new();
     bundle.providers = Providers::none().with(names.clone());
     let world = World::in_bundle(bundle).await;
-    let config = ProviderConfig { kind: "local".into(), ..ProviderConfig::default() };
+    let config = LocalConfig::default().into();
     configure(&world.app, &config).await.unwrap();
     let replica = Replica::new();
     let behind = world.troubled(replica.clone());
@@ -104,7 +104,7 @@ async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another()
     let names = Names::new();
     bundle.providers = Providers::none().with(names.clone());
     let world = World::in_bundle(bundle).await;
-    let config = ProviderConfig { kind: "local".into(), ..ProviderConfig::default() };
+    let config = LocalConfig::default().into();
     configure(&world.app, &config).await.unwrap();
     let talk = conversation("talk");
     world.enqueue(&talk, None).await;
@@ -117,7 +117,7 @@ async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another()
     world.bundle.clock.advance(PAST_STALENESS);
     assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["recover done"]);
     world.bundle.clock.advance(PAST_THE_DRAIN);
-    assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["settle done"]);
+    assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["finish_drain done"]);
     assert_eq!(names.all(), []);
 
     let functions = world.bundle.template.functions.iter().filter(|f| f.binary == "reconcile");

@@ -56,7 +56,7 @@ async fn a_row_that_names_a_conversation_of_another_or_of_nobody_is_corrected_by
         if of_another {
             assert_eq!(
                 done[..3],
-                ["drain done", "settle done", "teardown done"],
+                ["drain done", "finish_drain done", "teardown done"],
                 "the owner stays, it leaves"
             );
             assert_eq!(row, None);

@@ -43,10 +43,7 @@ async fn served(app: &App) -> Vec<(String, String)> {
     let Fetched::Manifest(manifest) = manifest(app, ReleaseChannel::Stable, |_| false).await.unwrap() else {
         panic!("nothing is known")
     };
-    let manifest = serde_json::to_value(&manifest).unwrap();
-    let text = |v: &serde_json::Value| v.as_str().unwrap().to_owned();
-    let skills = manifest["skills"].as_array().unwrap().iter();
-    skills.map(|s| (text(&s["slug"]), text(&s["files"][0]["content"]))).collect()
+    manifest.skills.into_iter().map(|skill| (skill.slug, skill.files[0].content.clone())).collect()
 }
 
 #[tokio::test]

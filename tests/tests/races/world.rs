@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::pool::workers;
-use af_app::worker::{Poll, Polled, complete, poll};
+use af_app::worker::{Ownership, Poll, Polled, complete, poll};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, LeaseId, MessageId, WorkerId};
 use af_domain::policy::Policies;
@@ -18,6 +18,7 @@ use af_store::conversation::{Commit, CompleteWith};
 use af_store::conversation_key;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
+use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 
 pub const AGENT: &str = "demo";
@@ -44,13 +45,7 @@ impl World {
 
     pub async fn in_bundle(bundle: Bundle) -> Self {
         let app = bundle.app("reconcile");
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
+        let settings = agent_settings();
         configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
         Self { bundle, app }
     }
@@ -102,8 +97,7 @@ impl World {
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
         let request = Poll {
             conversation: Some(conversation.clone()),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
@@ -114,8 +108,7 @@ impl World {
         let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
         let request = Poll {
             conversation: Some(message.conversation),
-            release: true,
-            discard: true,
+            ownership: Ownership::Discard,
             ..Poll::default()
         };
         held(worker, poll(&self.app, worker, &request).await.unwrap())
@@ -141,7 +134,7 @@ impl World {
             None => None,
         };
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
-        let settled = drained.settle(now).unwrap();
+        let settled = drained.finish_drain(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
         let commit = self.app.store.finish_drain_if_draining(&settled, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::costs::Costs;
+use crate::costs::{Costs, Operation};
 use crate::mutations::Mutation;
 use crate::tally::{Event, Tally};
 
@@ -51,6 +51,8 @@ pub struct Troubles {
     /// Shared by all instances: replicas of one table.
     shared: Arc<Shared>,
     requests: AtomicU64,
+    /// What the instance runs, or ran last.
+    operation: Mutex<Option<Operation>>,
     /// The death of the instance, if it is to come.
     doom: Mutex<Option<Doom>>,
     dead: AtomicBool,
@@ -103,7 +105,7 @@ impl Shared {
             tally: Tally::default(),
             costs: Costs::default(),
             mutation,
-            always_calm: seed % CALM_ONE_IN == CALM_ONE_IN - 1,
+            always_calm: is_always_calm(seed),
             chances,
             deaths,
             collisions,
@@ -113,12 +115,18 @@ impl Shared {
     }
 }
 
+/// Whether nothing ever goes wrong in the world of `seed`.
+pub fn is_always_calm(seed: u64) -> bool {
+    seed % CALM_ONE_IN == CALM_ONE_IN - 1
+}
+
 impl Troubles {
     pub fn new(seed: u64, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             shared,
             requests: AtomicU64::new(0),
+            operation: Mutex::default(),
             doom: Mutex::default(),
             dead: AtomicBool::new(false),
             death: Notify::new(),
@@ -131,12 +139,21 @@ impl Troubles {
     }
 
     /// A call begins: perhaps the one in which this instance dies.
-    pub fn may_die(&self) {
+    pub fn begin(&self, operation: Operation) {
+        *self.operation.lock().unwrap() = Some(operation);
         let mut rng = self.rng.lock().unwrap();
         let dies = self.shared.on.load(Ordering::Relaxed) && rng.random_range(0..1_000) < self.shared.deaths;
         let requests_max = REQUESTS_BEFORE_DEATH_MAX[usize::from(rng.random_bool(0.5))];
         *self.doom.lock().unwrap() = dies
             .then(|| Doom { after: rng.random_range(0..requests_max), carried_out: rng.random_bool(0.5) });
+    }
+
+    /// Counts a fault of the call that runs.
+    pub fn count(&self, event: Event) {
+        self.shared.tally.count(event);
+        if let Some(operation) = *self.operation.lock().unwrap() {
+            self.shared.tally.count_in(event, operation);
+        }
     }
 
     /// Waits for the instance's death.
@@ -241,7 +258,7 @@ impl Faults for Troubles {
         }
         let (fault, event) = self.draw(request);
         if let Some(event) = event {
-            self.shared.tally.count(event);
+            self.count(event);
         }
         fault
     }
@@ -252,7 +269,7 @@ impl Faults for Troubles {
 
     fn answered(&self, request: &WireRequest, reply: &Reply) {
         if reply.status == 400 && decided_on(request).is_some() && condition_failed(reply) {
-            self.shared.tally.count(Event::Overtaken);
+            self.count(Event::Overtaken);
         }
         if let Some(read) = eventual_read(request)
             && reply.status == 200

@@ -39,7 +39,7 @@ impl Instance {
     /// stands.
     pub async fn call<T>(&mut self, operation: Operation, call: impl Future<Output = T>) -> Option<T> {
         let (before, quiet) = (self.troubles.requests(), self.world.calm());
-        self.troubles.may_die();
+        self.troubles.begin(operation);
         let mut call = Box::pin(call);
         let answer = tokio::select! {
             biased;
@@ -48,7 +48,7 @@ impl Instance {
         };
         drop(call);
         if self.troubles.is_dead() {
-            self.world.shared.tally.count(self.death);
+            self.troubles.count(self.death);
             self.world.note(|| format!("{:?} in {operation:?}", self.death));
             self.life += 1;
             let (app, troubles) = self.world.app(self.function * LIVES_MAX + self.life);

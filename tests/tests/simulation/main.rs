@@ -1,13 +1,14 @@
 //! Seeded simulation: the real use cases on the embedded engine, in virtual time, under every fault that a network,
 //! a table and a machine can make. A judge checks the invariants from the table's own stream of changes.
 //!
-//! `SIMULATION_SEEDS=20000` runs that many seeds, from `SIMULATION_FROM` on; `SIMULATION_SEED=17` replays one and
-//! prints its trace.
+//! The tests run the worlds of a corpus of seeds. `SIMULATION_SEEDS=20000` runs that many seeds instead, from
+//! `SIMULATION_FROM` on; `SIMULATION_SEED=17` replays one and prints its trace.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod answers;
 mod clock;
+mod corpus;
 mod costs;
 mod effects;
 mod faults;
@@ -27,25 +28,26 @@ mod world;
 
 use std::sync::OnceLock;
 
+use corpus::{CORPUS, PAIRS, PERCENT_OF_PAIRS};
 use costs::Operation;
 use mutations::Mutation;
 use search::{Found, number, replay, report, search};
 use tally::Event;
 
-/// Seeds that every run of the tests tries.
-const SEEDS: u64 = 200;
 /// Seeds within which each mutation must be noticed.
-const MUTATION_SEEDS_MAX: u64 = 60;
+const MAX_MUTATION_SEEDS: u64 = 60;
 
 /// The seeds that were asked for, run once for the tests that look at them.
 fn seeds() -> &'static Found {
     static FOUND: OnceLock<Found> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let (from, seeds) = match number("SIMULATION_SEED") {
-            Some(seed) => (seed, 1),
-            None => (number("SIMULATION_FROM").unwrap_or(0), number("SIMULATION_SEEDS").unwrap_or(SEEDS)),
+        let from = number("SIMULATION_FROM").unwrap_or(0);
+        let seeds = match (number("SIMULATION_SEED"), number("SIMULATION_SEEDS")) {
+            (Some(seed), _) => vec![seed],
+            (None, Some(seeds)) => (from..from + seeds).collect(),
+            (None, None) => CORPUS.to_vec(),
         };
-        search(from..from + seeds, Mutation::None)
+        search(&seeds, Mutation::None)
     })
 }
 
@@ -71,10 +73,26 @@ fn everything_that_can_happen_does() {
     let few = ["SIMULATION_SEED", "SIMULATION_SEEDS"].iter().any(|v| number(v).is_some());
     let tally = &seeds().tally;
     let never: Vec<_> = Event::ALL.into_iter().filter(|e| tally.of(*e) == 0).collect();
-    assert!(never.is_empty() || few, "in {SEEDS} seeds these never happened: {never:?}");
+    assert!(never.is_empty() || few, "in the corpus these never happened: {never:?}");
     let dearest = &seeds().dearest;
     let unmeasured: Vec<_> = Operation::ALL.into_iter().filter(|o| !dearest.contains_key(o)).collect();
-    assert!(unmeasured.is_empty() || few, "in {SEEDS} seeds nobody measured these: {unmeasured:?}");
+    assert!(unmeasured.is_empty() || few, "in the corpus these were not measured: {unmeasured:?}");
+    let pairs = tally.pairs().len();
+    let enough = pairs * 100 >= PAIRS * PERCENT_OF_PAIRS;
+    assert!(
+        enough || few,
+        "{pairs} faults in calls of operations happened, of {PAIRS} when the corpus was chosen"
+    );
+}
+
+/// Chooses the corpus again, where that is asked for.
+#[test]
+fn the_corpus_is_chosen_where_it_is_asked_for() {
+    let Some(seeds) = number("SIMULATION_CORPUS") else { return };
+    let found = search(&(0..seeds).collect::<Vec<_>>(), Mutation::None);
+    let chosen = corpus::choose(&found);
+    report(&format!("CORPUS: [u64; {}] = {chosen:?}", chosen.len()));
+    report(&format!("PAIRS: {}", found.tally.pairs().len()));
 }
 
 #[test]
@@ -162,9 +180,12 @@ fn counting_a_batch_each_time_it_comes_is_noticed() {
     notices(Mutation::CountEachTime);
 }
 
+/// Tries the seed that is known to find the bug, then all others.
 fn notices(mutation: Mutation) {
-    let broken = search(0..MUTATION_SEEDS_MAX, mutation).broken;
+    let known = mutation.known_seed();
+    let others = (0..MAX_MUTATION_SEEDS).filter(|seed| *seed != known).collect::<Vec<_>>();
+    let broken = search(&[known], mutation).broken.or_else(|| search(&others, mutation).broken);
     let broken =
-        broken.unwrap_or_else(|| panic!("{mutation:?} went unnoticed for {MUTATION_SEEDS_MAX} seeds"));
+        broken.unwrap_or_else(|| panic!("{mutation:?} went unnoticed for {MAX_MUTATION_SEEDS} seeds"));
     report(&format!("{mutation:?} noticed at seed {}: {}", broken.seed, broken.broken.unwrap()));
 }

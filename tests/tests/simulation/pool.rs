@@ -62,11 +62,11 @@ fn gone(machine: &MachineRef) -> ProviderError {
 #[async_trait]
 impl Provider for SimProvider {
     fn kind(&self) -> ProviderKind {
-        ProviderKind::Local
+        ProviderKind::LOCAL
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: false, cordon: false, required_config: &[] }
+        Capabilities { volumes: false }
     }
 
     fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
@@ -100,7 +100,7 @@ impl Provider for SimProvider {
         Ok(Inventory { ours: machines.iter().map(machine).collect(), foreign: 0 })
     }
 
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
         let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
         self.machines.lock().unwrap().get(&worker).copied().ok_or_else(|| gone(machine))
     }

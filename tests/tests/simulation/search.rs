@@ -1,19 +1,21 @@
 //! Running many seeds on all cores.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use af_runtime::clock::{Clock, SystemClock};
 
+use crate::corpus::{self, Shown};
 use crate::costs::Dearest;
 use crate::mutations::Mutation;
 use crate::tally::Tally;
 use crate::world::{self, Verdict};
 
 /// Between two lines that say how far it is.
-const PROGRESS_EVERY: u64 = 500;
+const PROGRESS_EVERY: usize = 500;
 /// Room for the futures of the use cases, which are large when nothing is optimised.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -25,23 +27,25 @@ pub struct Found {
     pub tally: Tally,
     /// What operations took where nothing went wrong.
     pub dearest: Dearest,
+    /// What each world has shown.
+    pub shown: BTreeMap<u64, BTreeSet<Shown>>,
 }
 
 /// Runs `seeds` until one breaks an invariant.
-pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
-    let next = AtomicU64::new(seeds.start);
+pub fn search(seeds: &[u64], mutation: Mutation) -> Found {
+    let next = AtomicUsize::new(0);
     let broken = Mutex::new(None::<Verdict>);
     let tally = Tally::default();
     let dearest = Mutex::new(Dearest::new());
+    let shown = Mutex::new(BTreeMap::new());
     let began = SystemClock.now();
     let work = || {
         while broken.lock().unwrap().is_none() {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                break;
-            }
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&seed) = seeds.get(at) else { break };
             let verdict = run(seed, mutation);
             tally.add(&verdict.tally);
+            shown.lock().unwrap().insert(seed, corpus::shown(&verdict));
             for (operation, took) in &verdict.dearest {
                 let mut dearest = dearest.lock().unwrap();
                 let most = dearest.entry(*operation).or_default();
@@ -53,10 +57,10 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
                     *broken = Some(verdict);
                 }
             }
-            let run = seed + 1 - seeds.start;
+            let run = at + 1;
             if run.is_multiple_of(PROGRESS_EVERY) {
                 let took = Duration::from_millis(SystemClock.now().since(began).as_millis());
-                report(&format!("{run} of {} seeds in {took:.1?}", seeds.end - seeds.start));
+                report(&format!("{run} of {} seeds in {took:.1?}", seeds.len()));
             }
         }
     };
@@ -66,7 +70,12 @@ pub fn search(seeds: std::ops::Range<u64>, mutation: Mutation) -> Found {
             std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).unwrap();
         }
     });
-    Found { broken: broken.into_inner().unwrap(), tally, dearest: dearest.into_inner().unwrap() }
+    Found {
+        broken: broken.into_inner().unwrap(),
+        tally,
+        dearest: dearest.into_inner().unwrap(),
+        shown: shown.into_inner().unwrap(),
+    }
 }
 
 /// Runs one seed; a panic breaks it, too.

@@ -1,11 +1,15 @@
 //! What happened in a world, counted: a trouble that never comes proves nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::costs::Operation;
 
 macro_rules! events {
     ($($event:ident)*) => {
         /// What can happen.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Event {
             $($event,)*
         }
@@ -74,32 +78,50 @@ events! {
     StaleCallRefused
 }
 
+/// A fault in a call of an operation.
+pub type Pair = (Event, Operation);
+
 /// How often each happened.
-pub struct Tally([AtomicU64; KINDS]);
+pub struct Tally {
+    counts: [AtomicU64; KINDS],
+    /// The operations in whose calls each fault happened.
+    pairs: Mutex<BTreeSet<Pair>>,
+}
 
 impl Default for Tally {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; KINDS])
+        Self { counts: [const { AtomicU64::new(0) }; KINDS], pairs: Mutex::default() }
     }
 }
 
 impl Tally {
     pub fn count(&self, event: Event) {
-        self.0[event as usize].fetch_add(1, Ordering::Relaxed);
+        self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a fault, which is counted apart, happened in a call of `operation`.
+    pub fn count_in(&self, event: Event, operation: Operation) {
+        self.pairs.lock().unwrap().insert((event, operation));
+    }
+
+    /// The operations in whose calls each fault happened.
+    pub fn pairs(&self) -> BTreeSet<Pair> {
+        self.pairs.lock().unwrap().clone()
     }
 
     /// Adds what happened in another world.
     pub fn add(&self, other: &Tally) {
-        for (mine, theirs) in self.0.iter().zip(&other.0) {
+        for (mine, theirs) in self.counts.iter().zip(&other.counts) {
             mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        self.pairs.lock().unwrap().extend(other.pairs());
     }
 
     pub fn of(&self, event: Event) -> u64 {
-        self.0[event as usize].load(Ordering::Relaxed)
+        self.counts[event as usize].load(Ordering::Relaxed)
     }
 
     pub fn counts(&self) -> [u64; KINDS] {
-        std::array::from_fn(|kind| self.0[kind].load(Ordering::Relaxed))
+        std::array::from_fn(|kind| self.counts[kind].load(Ordering::Relaxed))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::worker::bundle::Job;
-use af_app::worker::{Poll, append, complete, fail, heartbeat, poll};
+use af_app::worker::{Ownership, Poll, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::refusal::Code;
@@ -71,9 +71,8 @@ impl Worker {
         while self.world.provider.runs(&self.id) {
             let request = Poll {
                 conversation: conversation.clone(),
-                hydrate: true,
-                release,
-                discard: release,
+                wants: Wants::JobWithBundle { since: None },
+                ownership: if release { Ownership::Discard } else { Ownership::Keep },
                 ..Poll::default()
             };
             let asked = self.world.now();

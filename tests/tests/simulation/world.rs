@@ -17,6 +17,7 @@ use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
 use af_sam::stream::filter::Pattern;
 use af_sam::template::{EventDef, Template};
+use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -274,17 +275,11 @@ fn conversation(number: usize) -> (ConsumerUserId, ConversationId) {
 /// An agent, a provider, and the first policies of this world, while nothing goes wrong yet.
 async fn prepare(world: &World) {
     let (app, _) = world.app(0);
-    let settings = af_app::agents::profiles::AgentSettings {
-        display_name: None,
-        version: "1".to_owned(),
-        enabled: true,
-        secrets_ref: Vec::new(),
-        bridge: None,
-    };
+    let settings = agent_settings();
     af_app::agents::profiles::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
     let key = af_domain::ids::SecretRef::parse(af_app::access::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
-    let config = af_app::pool::provider::ProviderConfig { kind: "local".to_owned(), ..Default::default() };
+    let config = af_providers::LocalConfig::default().into();
     af_app::pool::provider::configure(&app, &config).await.unwrap();
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];

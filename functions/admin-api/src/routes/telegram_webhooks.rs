@@ -39,7 +39,7 @@ pub async fn configure(
     PublicUrl(url): PublicUrl,
     ApiJson(request): ApiJson<WebhookRequest>,
 ) -> Result<Json<WebhookAnswer>, Problem> {
-    let url = public_url::needed(&app, url.as_deref()).await?;
+    let url = public_url::required(&app, url.as_deref()).await?;
     let state = configure_webhook(&app, &request.agent_key.0, &url).await?;
     Ok(Json(WebhookAnswer {
         ok: state.is_ready,

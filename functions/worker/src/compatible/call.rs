@@ -81,7 +81,7 @@ impl Call {
     /// # Errors
     /// As `link`.
     pub async fn upload_url(&self, path: &str) -> Result<String, AppError> {
-        let base = public_url::needed(&self.app, self.url.0.as_deref()).await?;
+        let base = public_url::required(&self.app, self.url.0.as_deref()).await?;
         Ok(format!("{base}/w/{}/{path}", self.token.expose()))
     }
 

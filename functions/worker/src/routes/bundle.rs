@@ -2,7 +2,7 @@
 
 use af_api::worker::hydration::{Bundle, BundleQuery};
 use af_app::AppError;
-use af_app::worker::hydrate as use_case;
+use af_app::worker::{Hydrated, hydrate as use_case};
 use af_domain::ids::{HistoryCursor, MessageId};
 use af_domain::refusal::Refusal;
 use af_http::{ApiPath, ApiQuery, Problem, PublicUrl};
@@ -33,7 +33,7 @@ pub async fn bundle(
     let since = query.since.as_deref().map(HistoryCursor::parse).transpose().map_err(AppError::from)?;
     let found = use_case(&app, &worker, &message, since.as_ref()).await?;
     let missing = || Refusal::not_found(format!("message {message} that this worker runs"));
-    let (job, bundle) = found.ok_or_else(missing)?;
+    let Hydrated { job, bundle } = found.ok_or_else(missing)?;
     let payload = payload_with_links(&app, &url, job.payload.clone()).await;
     Ok(Json(conversions::bundle(&job, payload, bundle)))
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/worker/poll`: control state, claim and hydration in one request.
 
 use af_api::worker::poll::{PollAnswer, PollRequest};
-use af_app::worker::{Poll, Polled, expired, poll as use_case};
+use af_app::worker::{Ownership, Poll, Polled, Wants, expired, poll as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
 use af_http::{ApiJson, Problem, PublicUrl};
@@ -31,21 +31,36 @@ pub async fn poll(
     let Some(worker) = worker else {
         return Ok(Json(answer(&app, &url, expired(&app).await?).await));
     };
+    let conversation = request.conversation_id.as_deref().map(ConversationId::parse).transpose();
     let request = Poll {
-        conversation: request
-            .conversation_id
-            .map(ConversationId::parse)
-            .transpose()
-            .map_err(AppError::from)?,
-        busy: request.load > 0,
-        hydrate: request.hydrate,
-        since: request.since.as_deref().map(HistoryCursor::parse).transpose().map_err(AppError::from)?,
-        release: request.release,
-        discard: request.discard,
+        conversation: conversation.map_err(AppError::from)?,
+        wants: wants(&request)?,
+        ownership: ownership(&request),
         restores_at_boot: false,
     };
     let polled = use_case(&app, &worker, &request).await?;
     Ok(Json(answer(&app, &url, polled).await))
+}
+
+fn wants(request: &PollRequest) -> Result<Wants, AppError> {
+    let since = request.since.as_deref().map(HistoryCursor::parse).transpose()?;
+    Ok(if request.load > 0 {
+        Wants::ControlOnly
+    } else if request.hydrate {
+        Wants::JobWithBundle { since }
+    } else {
+        Wants::Job
+    })
+}
+
+const fn ownership(request: &PollRequest) -> Ownership {
+    if !request.release {
+        Ownership::Keep
+    } else if request.discard {
+        Ownership::Discard
+    } else {
+        Ownership::Release
+    }
 }
 
 async fn answer(app: &App, url: &PublicUrl, polled: Polled) -> PollAnswer {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
-use af_providers::{LocalConfig, LocalProvider, Providers};
+use af_providers::{LocalOptions, LocalProvider, Providers};
 use af_runtime::virtual_clock::VirtualClock;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -159,13 +159,13 @@ impl Dev {
         }
         let program = std::env::current_exe().context("this program cannot find itself to start workers")?;
         let data_dir = std::path::absolute(dir)?;
-        let config = LocalConfig {
+        let options = LocalOptions {
             program,
             args: vec!["worker".to_owned()],
             data_dir,
             stop_timeout: WORKER_STOP_TIMEOUT,
         };
-        Ok(Some(LocalProvider::new(config)))
+        Ok(Some(LocalProvider::new(options)))
     }
 
     fn workers_on(&self, workers: Option<LocalProvider>) -> WorkersOn {

@@ -1,7 +1,6 @@
 //! A conversation's history, which workers read in a bundle and append to.
 
 use af_domain::message;
-use af_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -56,11 +55,7 @@ pub struct AppendHistoryAnswer {
 
 impl From<message::HistoryEntry> for HistoryEntry {
     fn from(entry: message::HistoryEntry) -> Self {
-        Self {
-            role: entry.role.as_str().to_owned(),
-            content: entry.content,
-            at: Some(entry.at).map(Timestamp::as_millis),
-        }
+        Self { role: entry.role.as_str().to_owned(), content: entry.content, at: Some(entry.at.as_millis()) }
     }
 }
 

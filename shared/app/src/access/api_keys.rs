@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked.
+//! API keys: create, list and revoke.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,15 @@ use crate::{App, AppError};
 
 /// Most characters of a key's name.
 const MAX_NAME_CHARS: usize = 100;
-/// Keeps what is derived for keys apart from what is derived from the same secret for others.
+/// Separates the secrets of keys from other secrets derived from the same key.
 const SECRET_PURPOSE: &[u8] = b"api key";
 
-/// Makes a key. Its secret part is shown this once; with `once`, also to the same call when it is sent again.
+/// Creates a key. The secret part is returned only this once. With `call`, a repetition of the same call
+/// returns it again.
 ///
 /// # Errors
-/// A refusal when the name, the scopes or the expiry are not acceptable, when the idempotency key came with another
-/// request, or when the key that the call made before is gone.
+/// Returns a refusal if the name, the scopes or the expiry are invalid, if the idempotency key was used with
+/// another request, or if the key created before no longer exists.
 pub async fn create(
     app: &App,
     name: &str,
@@ -40,12 +41,12 @@ pub async fn create(
     if scopes.is_empty() {
         return Err(Refusal::field("/scopes", "scopes must name at least one of admin, app, read").into());
     }
-    if let Some((once, made)) = once.zip(idempotency::made_before(app, once).await?) {
+    if let Some((once, made)) = once.zip(idempotency::find_record(app, once).await?) {
         return created_before(app, once, &made.id).await;
     }
     let now = app.now();
     if expires_at.is_some_and(|at| at <= now) {
-        return Err(Refusal::field("/expiresAt", "expiresAt must lie in the future").into());
+        return Err(Refusal::field("/expiresAt", "expiresAt must be in the future").into());
     }
     let id = app.entropy.ulid(now);
     let secret = match once {
@@ -66,15 +67,15 @@ pub async fn create(
     };
     match app.store.put_api_key_if_first(&key, once).await? {
         Commit::Done => Ok(shown(key, &secret)),
-        // The same call, sent twice at once.
-        Commit::Stale => match idempotency::made_before(app, Some(once)).await? {
+        // The same call was sent twice at the same time.
+        Commit::Stale => match idempotency::find_record(app, Some(once)).await? {
             Some(made) => created_before(app, once, &made.id).await,
-            None => Err(AppError::Overtaken("making a key")),
+            None => Err(AppError::Overtaken("creating a key")),
         },
     }
 }
 
-/// The key that an earlier sending of the same call has made.
+/// Returns the key that an earlier attempt of the same call has created.
 async fn created_before(
     app: &App,
     once: &IdempotentCall,
@@ -83,14 +84,14 @@ async fn created_before(
     let secret = secret_of(app, once, id).await?;
     let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
     let gone = || {
-        let detail = "the key that this call made is revoked or over, or cannot be shown any more";
+        let detail = "the key that this call created is revoked or expired, or can no longer be shown";
         Refusal::new(Code::Conflict, detail)
     };
     Ok(shown(key.ok_or_else(gone)?, &secret))
 }
 
-/// The secret part of the key `id` that a call with an idempotency key makes. It is not stored, and must be the same
-/// when the call is sent again: only who has the first admin key can derive it.
+/// Returns the secret part of key `id`, for a call with an idempotency key. It is not stored, and must be the
+/// same when the call is repeated. Only the first admin key allows to derive it.
 async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String, AppError> {
     let key = derived(app, SECRET_PURPOSE).await?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
@@ -104,18 +105,18 @@ fn shown(key: ApiKey, secret: &str) -> (ApiKey, SecretString) {
     (key, SecretString::from(shown))
 }
 
-/// One page of keys, without their secrets.
+/// Returns one page of keys without their secrets.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the keys cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
     Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
 }
 
-/// Revokes a key. Functions that have just seen it may take it for a minute more.
+/// Revokes a key. Functions that have cached it accept it for up to a minute.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if the key does not exist.
 pub async fn revoke(app: &App, id: &str) -> Result<(), AppError> {
     if !is_key_id(id) || app.store.api_key(id, app.now()).await?.is_none() {
         return Err(Refusal::not_found("API key of this id").into());

@@ -1,7 +1,7 @@
-//! Who calls: API keys and what they open.
+//! Authentication and authorisation: API keys and their scopes.
 //!
-//! A key is `afk_<id>_<secret>`; only the SHA-256 of the secret is stored. The key with the id `bootstrap` is
-//! the one that the deployment generated into Secrets Manager.
+//! A key is `afk_<id>_<secret>`. Only the SHA-256 of the secret is stored. The key with the id `bootstrap` is
+//! the one that the deployment generated in Secrets Manager.
 
 use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
@@ -11,17 +11,17 @@ use subtle::ConstantTimeEq;
 
 use crate::{App, AppError};
 
-/// The secret ref of the first admin key's secret part.
+/// The secret that contains the secret part of the first admin key.
 pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
 /// The id of the first admin key.
 pub const BOOTSTRAP_KEY_ID: &str = "bootstrap";
 pub(crate) const PREFIX: &str = "afk_";
-/// Longest id of a key: ours are ULIDs, and a longer one could not be a key in the table either.
+/// Longest id of a key. Key ids are ULIDs, and a longer id could not be a key in the table either.
 pub(crate) const MAX_ID_CHARS: usize = 64;
-/// Keeps what is derived from the first admin key for cursors apart from the key itself.
+/// Separates the cursor secret from other secrets derived from the first admin key.
 const CURSOR_PURPOSE: &[u8] = b"cursor";
 
-/// What a key may be good for.
+/// A scope of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The operator API.
@@ -42,26 +42,26 @@ impl Scope {
         }
     }
 
-    /// Reads a scope.
+    /// Parses a scope.
     pub fn parse(text: &str) -> Option<Self> {
         [Scope::Admin, Scope::App, Scope::Read].into_iter().find(|s| s.as_str() == text)
     }
 }
 
-/// A caller that showed a valid key.
+/// A caller with a valid key.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The key's id.
+    /// The id of the key.
     pub key_id: String,
-    /// What it opens.
+    /// The scopes of the key.
     pub scopes: Vec<Scope>,
 }
 
 impl Caller {
-    /// Requires one of `scopes`; an admin key opens everything.
+    /// Requires one of `scopes`. An admin key has every scope.
     ///
     /// # Errors
-    /// 403 when the key opens none of them.
+    /// Returns 403 if the key has none of them.
     pub fn require(&self, scopes: &[Scope]) -> Result<(), AppError> {
         if self.scopes.contains(&Scope::Admin) || self.scopes.iter().any(|s| scopes.contains(s)) {
             return Ok(());
@@ -72,10 +72,10 @@ impl Caller {
     }
 }
 
-/// Lets in who shows a key with one of `scopes`, and names the key in the request's span.
+/// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span.
 ///
 /// # Errors
-/// 401 unless `token` is a key of this deployment, 403 when it opens none of `scopes`.
+/// Returns 401 unless `token` is a key of this deployment, and 403 if it has none of `scopes`.
 pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, AppError> {
     let caller = match authenticate(app, token).await {
         Err(AppError::Refused(refusal)) => {
@@ -89,15 +89,16 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
     Ok(caller)
 }
 
-/// What cursors are signed with: derived from the first admin key, which every function that lists can read.
+/// Returns the secret for signing cursors. It is derived from the first admin key, which every listing
+/// function can read.
 ///
 /// # Errors
-/// When the deployment has no first admin key, or it cannot be read.
+/// Returns an error if the deployment has no first admin key, or it cannot be read.
 pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
     derived(app, CURSOR_PURPOSE).await
 }
 
-/// A secret for one purpose, derived from the first admin key.
+/// Returns a secret for one purpose, derived from the first admin key.
 pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppError> {
     let missing = || {
         Refusal::new(
@@ -109,12 +110,12 @@ pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppEr
     Ok(Sha256::new().chain_update(purpose).chain_update(key.expose_secret()).finalize().into())
 }
 
-/// Finds out who calls with `token`.
+/// Authenticates the caller with `token`.
 ///
 /// # Errors
-/// 401 unless it is a key of this deployment.
+/// Returns 401 unless it is a key of this deployment.
 pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
-    let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is needed"));
+    let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is required"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
         let expected =
@@ -129,7 +130,8 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
     let now = app.now();
     let key = match app.api_keys.get(&id.to_owned(), now) {
         Some(known) => known,
-        // An absence is not kept: the key may have been made a moment ago, and the replica not know it yet.
+        // An absence is not cached: the key may have been created a moment ago, and the replica may not have
+        // it yet.
         None => {
             let read = app.store.api_key(id, now).await?.ok_or_else(refused)?;
             app.api_keys.put(id.to_owned(), read.clone(), now);
@@ -145,7 +147,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
     Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })
 }
 
-/// Whether `id` can be the id of a key: one that cannot is not looked up.
+/// Whether `id` has the form of a key id. Other ids are not looked up.
 pub(crate) fn is_key_id(id: &str) -> bool {
     (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }

@@ -1,8 +1,8 @@
 //! Links to files: signed, short-lived, each for one object of the bucket.
 //!
-//! `<claims>.<signature>`: claims are `<key id>|<expiry in ms>|<object key>` in base64url, the signature is their HMAC-SHA256 under
-//! the key that worker tokens are signed with, for a purpose of its own. Agents write such links into files and history,
-//! so a link holds nothing that opens anything else.
+//! A token is `<claims>.<signature>`. The claims are `<key id>|<expiry in ms>|<object key>` in base64url. The
+//! signature is their HMAC-SHA256 with the signing key of worker tokens, separated by its own purpose. Agents
+//! write such links into files and history, so a link must not give access to anything else.
 
 use af_aws::objects::Objects;
 use af_domain::refusal::Refusal;
@@ -17,17 +17,17 @@ use crate::access::worker_token::{current_key, key_id, key_named};
 use crate::files::snapshots;
 use crate::{App, AppError};
 
-/// How long a link is good: an image fetches what it needs at once.
+/// How long a link is valid. An image fetches its files at once.
 pub const LINK_GOOD_FOR: Millis = Millis::from_secs(15 * 60);
-/// How long the bucket's own URL is good, to which a link leads: it is followed at once.
+/// How long the presigned URL behind a link is valid. It is followed at once.
 const URL_GOOD_FOR: Millis = Millis::from_secs(60);
-/// Keeps these signatures apart from those of worker tokens, which hold no NUL.
+/// Separates these signatures from those of worker tokens, which contain no NUL.
 const PURPOSE: &[u8] = b"agent-factory file 1\0";
 
-/// The token of a link to what is under `object_key`.
+/// Creates the token of a link to the object `object_key`.
 ///
 /// # Errors
-/// When the deployment has no signing key.
+/// Returns an error if the deployment has no signing key.
 pub async fn mint(app: &App, object_key: &str) -> Result<String, AppError> {
     let key = current_key(app).await?;
     let expires_at = app.now() + LINK_GOOD_FOR;
@@ -36,19 +36,19 @@ pub async fn mint(app: &App, object_key: &str) -> Result<String, AppError> {
     Ok(format!("{claims}.{signature}"))
 }
 
-/// Where the file of a link lies, for whoever has the link. Of a snapshot it is noted that it was asked for.
+/// Returns the presigned URL of a link. For a snapshot, the download is recorded.
 ///
 /// # Errors
-/// 404 when it is none of ours, or its time is over.
+/// Returns 404 if the link is invalid or has expired.
 pub async fn redeem(app: &App, objects: &Objects, token: &str) -> Result<String, AppError> {
-    let unknown = || Refusal::not_found("file behind this link, or its time is over");
+    let unknown = || Refusal::not_found("file behind this link, or the link has expired");
     let object_key = read(app, token).await?.ok_or_else(unknown)?;
     let url = objects.get_url(&object_key, URL_GOOD_FOR).await?;
     snapshots::fetched(app, &object_key).await?;
     Ok(url)
 }
 
-/// What the link is to; `None` when it is none of ours, or its time is over.
+/// Returns the object key of a link; `None` if the link is invalid or has expired.
 async fn read(app: &App, token: &str) -> Result<Option<String>, AppError> {
     let parts = token.split_once('.');
     let Some((claims, (key, expires_at, object_key), signed)) = parts.and_then(|(claims, signed)| {
@@ -57,12 +57,12 @@ async fn read(app: &App, token: &str) -> Result<Option<String>, AppError> {
         return Ok(None);
     };
     let Some(key) = key_named(app, &key).await? else { return Ok(None) };
-    // In constant time.
+    // This comparison takes constant time.
     let is_ours = signature(&key, claims).verify_slice(&signed).is_ok();
     Ok((is_ours && app.now() < expires_at).then_some(object_key))
 }
 
-/// Key id, expiry and object key. Nothing of it is true before the signature is verified.
+/// Parses key id, expiry and object key. They must not be trusted before the signature is verified.
 fn read_claims(claims: &str) -> Option<(String, Timestamp, String)> {
     let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
     let mut claims = claims.splitn(3, '|');

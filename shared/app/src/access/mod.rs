@@ -1,4 +1,4 @@
-//! Who may call: API keys and the scopes they open, workers' tokens, and links to files.
+//! Access: API keys and their scopes, worker tokens, and links to files.
 
 pub mod api_keys;
 pub mod auth;

@@ -1,11 +1,11 @@
-//! Worker tokens: signed, so that they are verified without reading the table.
+//! Worker tokens. They are signed, so that they are verified without reading the table.
 //!
-//! `afw_<claims>.<signature>`: claims are `<key id>|<workerId>|<expiry in ms>` in base64url, the signature is
-//! their HMAC-SHA256 under the deployment's signing key. The key id says under which: when the signing key is rotated,
-//! Secrets Manager keeps the one before, and tokens under that one stay good until they end.
+//! A token is `afw_<claims>.<signature>`. The claims are `<key id>|<workerId>|<expiry in ms>` in base64url.
+//! The signature is their HMAC-SHA256 with the deployment's signing key. The key id names the key: when the
+//! signing key is rotated, Secrets Manager keeps the previous key, and its tokens stay valid until they
+//! expire.
 //!
-//! That a worker has stopped is not in its token: what it may still do is decided where it asks for it, by its row and
-//! by what it holds.
+//! A token does not show whether its worker has stopped. Each operation checks the worker's row and lease.
 
 use af_domain::ids::{SecretRef, WorkerId};
 use af_domain::refusal::{Code, Refusal};
@@ -19,25 +19,25 @@ use sha2::{Digest, Sha256};
 
 use crate::{App, AppError};
 
-/// The secret ref of the signing key.
+/// The secret that contains the signing key.
 pub const SIGNING_KEY_REF: &str = "workerToken.signingKey";
 const PREFIX: &str = "afw_";
-/// How long the signing keys are kept in memory.
+/// How long the signing keys are cached.
 pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
-/// A token that names an unknown key may be under one that is newer than those in memory. They are read anew for it at
-/// most this often: anybody can make up tokens that name keys.
-const KEYS_READ_EVERY: Millis = Millis::from_secs(2);
+/// A token with an unknown key id may be signed by a key that is newer than the cached ones. The keys are
+/// then read again, at most this often, because anyone can make up tokens with unknown key ids.
+const MIN_KEYS_READ_INTERVAL: Millis = Millis::from_secs(2);
 
-/// A token whose signature is ours.
+/// A token with a valid signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signed {
-    /// It opens what this worker may do.
+    /// The token is valid for this worker.
     Good(WorkerId),
-    /// Its time is over: it opens nothing, but whoever has it is told to stop.
+    /// The token has expired. It allows nothing, but its worker receives the order to stop.
     Expired(WorkerId),
 }
 
-/// The signing key and the one before it.
+/// The current and the previous signing key.
 #[derive(Clone)]
 pub(crate) struct SigningKeys {
     current: SecretString,
@@ -51,18 +51,18 @@ impl SigningKeys {
     }
 }
 
-/// Makes the token of `worker`.
+/// Creates a token for `worker`.
 ///
 /// # Errors
-/// When the deployment has no signing key.
+/// Returns an error if the deployment has no signing key.
 pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp), AppError> {
     mint_as_of(app, worker, app.now()).await
 }
 
-/// The token that `worker` was given at `at`, as long as the signing key has not been rotated since.
+/// Creates the same token that `worker` received at `at`, unless the signing key was rotated since.
 ///
 /// # Errors
-/// As `mint`.
+/// The same as `mint`.
 pub(crate) async fn mint_as_of(
     app: &App,
     worker: &WorkerId,
@@ -71,7 +71,7 @@ pub(crate) async fn mint_as_of(
     Ok(signed(&current_key(app).await?, worker, at))
 }
 
-/// The token that `worker` is given at `at` under this signing key, and when it ends.
+/// Signs a token for `worker` at `at`, and returns it with its expiry.
 pub(crate) fn signed(key: &SecretString, worker: &WorkerId, at: Timestamp) -> (SecretString, Timestamp) {
     let expires_at = at + TOKEN_GOOD_FOR;
     let claims = format!("{}|{worker}|{expires_at}", key_id(key));
@@ -80,10 +80,10 @@ pub(crate) fn signed(key: &SecretString, worker: &WorkerId, at: Timestamp) -> (S
     (SecretString::from(format!("{PREFIX}{claims}.{signature}")), expires_at)
 }
 
-/// The worker that `token` was made for.
+/// Verifies `token` and returns its worker.
 ///
 /// # Errors
-/// 401 when it is not one of ours, or has expired.
+/// Returns 401 if the token is invalid or has expired.
 pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
     match examine(app, token).await? {
         Signed::Good(worker) => Ok(worker),
@@ -94,20 +94,21 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
     }
 }
 
-/// The same, for calls that tell a worker whose token has expired to stop: it would never learn otherwise.
+/// Verifies `token` for calls that tell a worker with an expired token to stop. The worker would not learn it
+/// otherwise.
 ///
 /// # Errors
-/// 401 when it is not one of ours.
+/// Returns 401 if the token is invalid.
 pub async fn examine(app: &App, token: &str) -> Result<Signed, AppError> {
     let signed = read(app, token).await?;
     if signed.is_none() {
-        tracing::warn!(metric = "auth_rejected", "call without a worker token of ours");
+        tracing::warn!(metric = "auth_rejected", "call without a valid worker token");
     }
-    let refused = || Refusal::new(Code::Unauthorized, "a valid worker token is needed");
+    let refused = || Refusal::new(Code::Unauthorized, "a valid worker token is required");
     Ok(signed.ok_or_else(refused)?)
 }
 
-/// What the token says; `None` when it is not one of ours.
+/// Verifies a token; `None` if it is invalid.
 async fn read(app: &App, token: &str) -> Result<Option<Signed>, AppError> {
     let parts = token.strip_prefix(PREFIX).and_then(|t| t.split_once('.'));
     let Some((claims, (key, worker, expires_at), signed)) = parts.and_then(|(claims, signed)| {
@@ -116,14 +117,14 @@ async fn read(app: &App, token: &str) -> Result<Option<Signed>, AppError> {
         return Ok(None);
     };
     let Some(key) = key_named(app, &key).await? else { return Ok(None) };
-    // In constant time.
+    // This comparison takes constant time.
     if signature(&key, claims).verify_slice(&signed).is_err() {
         return Ok(None);
     }
     Ok(Some(if expires_at <= app.now() { Signed::Expired(worker) } else { Signed::Good(worker) }))
 }
 
-/// Key id, worker and expiry. Nothing of it is true before the signature is verified.
+/// Parses key id, worker and expiry. They must not be trusted before the signature is verified.
 fn read_claims(claims: &str) -> Option<(String, WorkerId, Timestamp)> {
     let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
     let mut claims = claims.splitn(3, '|');
@@ -132,18 +133,18 @@ fn read_claims(claims: &str) -> Option<(String, WorkerId, Timestamp)> {
     Some((key.to_owned(), WorkerId::parse(worker).ok()?, expires_at))
 }
 
-/// The signing key in use.
+/// Returns the current signing key.
 pub(crate) async fn current_key(app: &App) -> Result<SecretString, AppError> {
     let name = SecretRef::parse(SIGNING_KEY_REF)?;
     Ok(app.secrets.get(&name, app.now()).await?.ok_or_else(no_key)?)
 }
 
-/// The signing key of this id, if it is the present one or the one before.
+/// Returns the signing key with this id, if it is the current or the previous one.
 pub(crate) async fn key_named(app: &App, id: &str) -> Result<Option<SecretString>, AppError> {
     let now = app.now();
     if let Some(known) = app.signing_keys.get(&(), now) {
         let key = known.named(id).cloned();
-        if key.is_some() || now.since(known.read_at) < KEYS_READ_EVERY {
+        if key.is_some() || now.since(known.read_at) < MIN_KEYS_READ_INTERVAL {
             return Ok(key);
         }
     }

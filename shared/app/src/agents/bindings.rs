@@ -1,4 +1,4 @@
-//! Identity bindings: which agent and conversation a consumer user talks to.
+//! Identity bindings: the agent and conversation of a consumer user.
 
 use af_domain::agent::{Binding, BindingSource, TelegramIdentity, conversation_of};
 use af_domain::ids::{AgentKey, ConsumerUserId};
@@ -8,22 +8,22 @@ use af_store::conversation::Commit;
 use crate::agents::profiles;
 use crate::{App, AppError};
 
-/// Most characters of a Telegram id: 64 bits in decimal, with a sign.
+/// Most characters of a Telegram id: 64 bits in decimal with a sign.
 const MAX_TELEGRAM_ID_CHARS: usize = 20;
 
-/// A user's active binding.
+/// Returns the active binding of a user.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn get(app: &App, user: &ConsumerUserId) -> Result<Binding, AppError> {
     let binding = app.store.binding(user, true).await?;
     Ok(binding.ok_or_else(|| Refusal::not_found(format!("active binding of user {user}")))?)
 }
 
-/// Binds a user to an agent, in place of whatever bound this user, this person on Telegram or this chat before.
+/// Binds a user to an agent. Replaces all bindings of this user, Telegram user and chat.
 ///
 /// # Errors
-/// 404 for an unknown agent, 409 when the Telegram identity is not of this agent's bot.
+/// Returns 404 for an unknown agent, and 409 if the Telegram identity belongs to another agent's bot.
 pub async fn bind(
     app: &App,
     user: &ConsumerUserId,
@@ -69,16 +69,16 @@ fn check_id(name: &str, id: Option<&str>) -> Result<(), Refusal> {
     match id {
         Some(id) if id.len() > MAX_TELEGRAM_ID_CHARS || !is_number(id) => Err(Refusal::field(
             format!("/telegram/{name}"),
-            format!("{name} must be a number of Telegram's, as text"),
+            format!("{name} must be a numeric Telegram id, as text"),
         )),
         _ => Ok(()),
     }
 }
 
-/// Ends a user's active binding. Their conversation stays.
+/// Deletes the active binding of a user. The conversation is kept.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn revoke(app: &App, user: &ConsumerUserId) -> Result<(), AppError> {
     let binding = get(app, user).await?;
     app.store.unbind(&binding).await?;

@@ -1,4 +1,5 @@
-//! Agent-bridge: a profile's settings are checked here, and its values found, for a message and for a worker that starts.
+//! Agent bridge: validates the settings of a profile, and looks up the bridge values for messages and for new
+//! workers.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +12,14 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::settings::base_url::{BASE_URL_RULE, is_base_url};
 use crate::{App, AppError};
 
-/// How the names of secrets begin that open this deployment itself: no worker is handed one.
-const OURS: [&str; 5] = ["bootstrap.", "factory.", "fly.", "telegram.", "workerToken."];
-/// Longest service id and app key.
+/// Prefixes of secrets that give access to this deployment itself. No worker receives one of them.
+const RESERVED_PREFIXES: [&str; 5] = ["bootstrap.", "factory.", "fly.", "telegram.", "workerToken."];
+/// Longest service id and app key in characters.
 const MAX_WORD_CHARS: usize = 200;
-/// Profiles whose values are compared when a worker starts: ten calls of Secrets Manager at most. Beyond it, an operator
-/// sets the global secrets.
+/// Most profiles whose values are compared when a worker starts, which takes at most ten calls of Secrets
+/// Manager. With more profiles, an operator sets the global secrets.
 const MAX_COMPARED: usize = 100;
-/// What a bundle's bridge values are looked for.
+/// The bridge values of a bundle.
 const HYDRATED: [BridgeField; 5] = [
     BridgeField::BaseUrl,
     BridgeField::BaseUrlMapJson,
@@ -26,39 +27,40 @@ const HYDRATED: [BridgeField; 5] = [
     BridgeField::AppKey,
     BridgeField::ServiceKey,
 ];
-/// What a worker is started with, and the variables.
+/// The environment variables of a new worker and their bridge fields.
 const VARIABLES: [(BridgeField, &str); 3] = [
     (BridgeField::ServiceId, "OPENCLAW_SERVICE_ID"),
     (BridgeField::ServiceKey, "OPENCLAW_SERVICE_KEY"),
     (BridgeField::LinkingSharedSecret, "OPENCLAW_LINKING_SHARED_SECRET"),
 ];
 
-/// Secrets that were read.
+/// Secret values by name.
 pub(crate) type Values = BTreeMap<SecretRef, SecretString>;
 
-/// What an agent's skills need to reach the tools of its app. Each may come from a secret, so `Debug` shows none.
+/// The values that an agent's skills need to reach the tools of its app. Each may come from a secret, so
+/// `Debug` shows none.
 #[derive(Clone, Debug)]
 pub struct BridgeRuntime {
-    /// Where the app takes calls.
+    /// The URL of the app.
     pub base_url: Option<SecretString>,
-    /// The same for several apps, as JSON.
+    /// The URLs of several apps, as JSON.
     pub base_url_map_json: Option<SecretString>,
-    /// Who calls.
+    /// The id of the calling service.
     pub service_id: Option<SecretString>,
-    /// The app.
+    /// The key of the app.
     pub app_key: Option<SecretString>,
-    /// The key of who calls.
+    /// The secret key of the calling service.
     pub service_key: Option<SecretString>,
-    /// The secret that had the key.
+    /// The name of the secret that contains this key.
     pub service_key_ref: Option<SecretRef>,
-    /// The agent's bot.
+    /// The bot of the agent.
     pub bot_identity: Option<BotIdentity>,
 }
 
-/// Checks what a profile says of its bridge.
+/// Checks the bridge section of a profile.
 ///
 /// # Errors
-/// A refusal that names the field at fault.
+/// Returns a refusal with the invalid field.
 pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
     if config.base_url.as_deref().is_some_and(|url| !is_base_url(url)) {
         let detail = format!("baseUrl must be {BASE_URL_RULE}");
@@ -74,10 +76,14 @@ pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
         ("serviceKeySecretRef", &config.service_key_ref),
         ("appBaseUrlMapJsonSecretRef", &config.base_url_map_ref),
     ] {
-        if secret.as_ref().is_some_and(|secret| OURS.iter().any(|prefix| secret.as_str().starts_with(prefix)))
+        if secret
+            .as_ref()
+            .is_some_and(|secret| RESERVED_PREFIXES.iter().any(|prefix| secret.as_str().starts_with(prefix)))
         {
-            let detail =
-                format!("{name} must not name a secret of the deployment's own: {}", OURS.join("*, ") + "*");
+            let detail = format!(
+                "{name} must not name a reserved secret of the deployment: {}",
+                RESERVED_PREFIXES.join("*, ") + "*"
+            );
             return Err(Refusal::field(format!("/bridgeConfig/{name}"), detail));
         }
     }
@@ -88,7 +94,7 @@ fn is_word(text: &str) -> bool {
     !is_blank(text) && text.chars().count() <= MAX_WORD_CHARS && !text.chars().any(char::is_control)
 }
 
-/// Every secret that may hold one of the agent's bridge values.
+/// Returns every secret that may contain one of the agent's bridge values.
 pub(crate) fn refs(profile: &AgentProfile) -> Vec<SecretRef> {
     let bridge = profile.bridge.as_ref().filter(|bridge| bridge.enabled);
     bridge
@@ -98,7 +104,7 @@ pub(crate) fn refs(profile: &AgentProfile) -> Vec<SecretRef> {
         .collect()
 }
 
-/// The agent's bridge values; `None` unless its bridge is enabled.
+/// Returns the agent's bridge values; `None` if its bridge is off.
 pub(crate) fn runtime(profile: &AgentProfile, secrets: &Values) -> Option<BridgeRuntime> {
     let bridge = profile.bridge.as_ref().filter(|bridge| bridge.enabled)?;
     let found = |field| {
@@ -120,7 +126,7 @@ pub(crate) fn runtime(profile: &AgentProfile, secrets: &Values) -> Option<Bridge
     })
 }
 
-/// The first of these secrets that has a value; a blank one is none.
+/// Returns the first of these secrets with a value. A blank value does not count.
 fn first(refs: &[SecretRef], secrets: &Values) -> Option<(SecretRef, SecretString)> {
     let found = refs.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone())));
     found.into_iter().find(|(_, value)| !is_blank(value.expose_secret()))
@@ -130,10 +136,11 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// The bridge variables that every worker is started with: of the global secrets; where one is missing, the value that
-/// all agents with a bridge have in common. A worker may serve any of them, so values that differ are nobody's.
+/// Returns the bridge variables of every new worker. They come from the global secrets. If one is missing,
+/// the value is used that all agents with a bridge have in common. A worker may serve any agent, so values
+/// that differ are not used.
 ///
-/// # Errors
+/// Returns an error if the table or Secrets Manager does not answer.
 /// When the table or Secrets Manager cannot answer.
 pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>, AppError> {
     let globals = VARIABLES.map(|(field, _)| field.global_ref());
@@ -149,9 +156,9 @@ pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>, App
     Ok(VARIABLES.into_iter().filter_map(variable).collect())
 }
 
-/// Those of `fields` for which all agents with a bridge have the same value of their own.
+/// Returns those of `fields` for which all agents with a bridge have the same own value.
 async fn common(app: &App, fields: &[BridgeField]) -> Result<Vec<(BridgeField, SecretString)>, AppError> {
-    // No agent has a secret of its own for linking accounts.
+    // No agent has its own secret for linking accounts.
     if fields.iter().all(|field| *field == BridgeField::LinkingSharedSecret) {
         return Ok(Vec::new());
     }
@@ -201,10 +208,10 @@ mod tests {
         }
     }
 
-    /// Every value from the profile and from each secret that may have it, in the order in which they win. The
-    /// profile's place holds the value, or the secret it names.
+    /// Tests every value from the profile and from each secret, in their order of precedence. The profile
+    /// contains the value, or the name of a secret.
     #[test]
-    fn each_value_comes_from_the_first_place_that_has_one() {
+    fn each_value_comes_from_the_first_source_that_has_one() {
         type Read = fn(&BridgeRuntime) -> Option<&SecretString>;
         type Say = fn(&mut BridgeConfig);
         let fields: [(&str, Read, Say); 5] = [
@@ -224,7 +231,7 @@ mod tests {
                 format!("agent-bridge.{field}.support"),
                 format!("agent-bridge.{field}"),
             ];
-            // Which of: the profile, the named secret, the agent's, the global one; and what wins.
+            // The bits are: the profile, the named secret, the agent's secret, the global secret.
             for places in 0..16_u8 {
                 let has = |n: u8| places & (1 << n) != 0;
                 let mut config = BridgeConfig { enabled: true, ..BridgeConfig::default() };
@@ -257,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_secret_is_none_and_the_next_place_is_looked_at() {
+    fn a_blank_secret_is_skipped() {
         let config = BridgeConfig { enabled: true, ..BridgeConfig::default() };
         let secrets = [("agent-bridge.appKey.support", " \n"), ("agent-bridge.appKey", "app")];
         let secrets = secrets.map(|(n, value)| (name(n), SecretString::from(value))).into();

@@ -1,4 +1,4 @@
-//! Agent profiles: configured, read, removed.
+//! Agent profiles: configure, read and delete.
 
 use af_domain::agent::{AgentProfile, bot_token_ref};
 use af_domain::bridge::BridgeConfig;
@@ -10,28 +10,29 @@ use crate::{App, AppError};
 
 /// Most characters of a display name or version.
 const MAX_TEXT_CHARS: usize = 200;
-/// Most secrets of a profile besides its bot's token.
+/// Most secrets of a profile besides its bot token.
 const MAX_SECRETS: usize = 50;
 
-/// What an operator sets on a profile.
+/// The settings of a profile that an operator sets.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
-    /// What people see.
+    /// The name shown to people.
     pub display_name: Option<String>,
-    /// Its version, in its author's words.
+    /// The version, as its author writes it.
     pub version: String,
-    /// Whether it takes messages.
+    /// Whether the agent accepts messages.
     pub enabled: bool,
-    /// Names of the secrets it uses.
+    /// The names of the agent's secrets.
     pub secrets_ref: Vec<SecretRef>,
-    /// How it reaches its app's tools.
+    /// The bridge to the tools of its app.
     pub bridge: Option<BridgeConfig>,
 }
 
-/// Makes or changes a profile; its bot stays. A bot's token ref is always among its secrets.
+/// Creates or changes a profile; its bot does not change. The token secret of a bot is always among the
+/// secrets.
 ///
 /// # Errors
-/// A refusal that names the field at fault.
+/// Returns a refusal with the invalid field.
 pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Result<AgentProfile, AppError> {
     let too_long = |text: &str| text.chars().count() > MAX_TEXT_CHARS;
     if settings.version.trim().is_empty() || too_long(&settings.version) {
@@ -78,26 +79,26 @@ pub(crate) fn with_ref(refs: &mut Vec<SecretRef>, wanted: SecretRef) {
     }
 }
 
-/// A profile.
+/// Returns a profile.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn get(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
     Ok(app.store.agent_now(key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?)
 }
 
-/// One page of profiles by key.
+/// Returns one page of profiles ordered by key.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the profiles cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<AgentProfile>, AppError> {
     Ok(app.store.agents(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }
 
-/// Removes a profile and lets go of its bot. Conversations and messages stay.
+/// Deletes a profile and releases its bot. Conversations and messages are kept.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn delete(app: &App, key: &AgentKey) -> Result<(), AppError> {
     let profile = get(app, key).await?;
     app.store.delete_agent(&profile).await?;
@@ -105,7 +106,7 @@ pub async fn delete(app: &App, key: &AgentKey) -> Result<(), AppError> {
     Ok(())
 }
 
-/// A profile as a function knows it: read at most a few seconds ago.
+/// Returns a profile from the cache, which is at most a few seconds old.
 pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfile>, AppError> {
     let now = app.now();
     if let Some(profile) = app.agents.get(key, now) {
@@ -116,10 +117,10 @@ pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfi
     Ok(profile)
 }
 
-/// A profile that takes messages.
+/// Returns a profile that accepts messages.
 ///
 /// # Errors
-/// 404 when there is none, 409 when it is disabled.
+/// Returns 404 if there is none, and 409 if it is disabled.
 pub(crate) async fn taking_messages(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
     let profile = known(app, key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?;
     if !profile.enabled {

@@ -1,7 +1,8 @@
-//! The audit: conversations that neither the ready index nor a worker's row names although they hold work, a lease or
-//! an owner, and everything else that is malformed. Reconcile never finds them, for it looks at what these two name.
+//! The consistency check: it finds conversations that hold work, a lease or an owner although neither the ready index nor a
+//! worker's row names them, and all other malformed conversations. Reconcile never finds them, because it reads only what
+//! the index and the rows name.
 //!
-//! It is a walk over the whole table in pages, for an operator: it costs what it reads.
+//! An operator starts it. It reads the whole table in pages, and costs as much as it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,74 +20,74 @@ use crate::conversations::repair::{evidence, examine, named};
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Items read at a time. All of their conversations are checked before the next are read, so that a call that ends
-/// here has missed none.
+/// Items of one page. All conversations of a page are checked before the next page is read, so a call that ends after a page
+/// has missed none.
 const PAGE_ITEMS: i32 = 250;
-/// Pages of one call: 2 000 items of some KB each, a few hundred read units.
-const PAGES_MAX: usize = 8;
-/// Malformed conversations after which a call reads no further page: each takes some ten requests, and the function
-/// has 29 s.
-const MALFORMED_MAX: usize = 100;
-/// Conversations examined at the same time.
-const AT_ONCE_MAX: usize = 8;
+/// The most pages of one call: 2 000 items of some KB each, a few hundred read units.
+const MAX_PAGES: usize = 8;
+/// The number of malformed conversations after which a call reads no further page: each takes about ten requests, and the
+/// function has 29 s.
+const MAX_MALFORMED: usize = 100;
+/// The most conversations that are examined at the same time.
+const MAX_CONCURRENT: usize = 8;
 
-/// What one call has found.
+/// The result of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audited {
-    /// Conversations that hold something and were checked.
+    /// The number of checked conversations.
     pub checked: usize,
-    /// What was wrong with them.
+    /// Their problems.
     pub found: Vec<Malformed>,
-    /// Where the next call goes on; none at the end.
+    /// Where the next call continues; `None` at the end.
     pub next: Option<String>,
 }
 
-/// Something that was wrong with a conversation.
+/// A problem of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Its id, or its partition where the id cannot be read.
+    /// The conversation's id, or its partition when the id cannot be read.
     pub conversation: String,
-    /// What was wrong.
+    /// The problem in words.
     pub problem: String,
-    /// Whether it is mended.
+    /// Whether it is repaired.
     pub repaired: bool,
 }
 
-/// Walks on from `from`, where an earlier call ended. With `repair`, what is wrong is mended.
+/// Checks the next pages from `from`, where an earlier call ended. With `repair`, problems are repaired.
 ///
 /// # Errors
-/// When the table cannot answer, or `from` is no place of a walk.
+/// When the table cannot answer, or `from` is not a cursor that an earlier call has answered.
 pub async fn audit(app: &App, from: Option<&str>, repair: bool) -> Result<Audited, AppError> {
     let policies = policies::in_force(app).await?;
-    let mut place = from.map(place).transpose()?;
+    let mut position = from.map(position_of).transpose()?;
     let workers = app.store.workers().await?;
     let workers: BTreeMap<_, _> = workers.into_iter().map(|w| (w.id.clone(), w)).collect();
     let mut audited = Audited::default();
-    for _ in 0..PAGES_MAX {
-        let page = app.store.scan_conversations(PAGE_ITEMS, place.as_ref()).await?;
+    for _ in 0..MAX_PAGES {
+        let page = app.store.scan_conversations(PAGE_ITEMS, position.as_ref()).await?;
         audited.checked += page.conversations.len();
         audited.found.extend(check(app, page.conversations, &workers, repair, &policies).await?);
-        place = page.next;
-        if place.is_none() || audited.found.len() >= MALFORMED_MAX {
+        position = page.next;
+        if position.is_none() || audited.found.len() >= MAX_MALFORMED {
             break;
         }
     }
-    audited.next = place.map(|key| format!("{}{SEPARATOR}{}", key.sk, key.pk));
+    audited.next = position.map(|key| format!("{}{SEPARATOR}{}", key.sk, key.pk));
     Ok(audited)
 }
 
-/// Parts sort key and partition key of a place. Sort keys are made by us and do not hold it.
+/// Separates sort key and partition key in a cursor. Our sort keys do not contain it.
 const SEPARATOR: char = '\n';
 
-fn place(text: &str) -> Result<Key, Refusal> {
+fn position_of(text: &str) -> Result<Key, Refusal> {
     let (sk, pk) = text.split_once(SEPARATOR).ok_or_else(|| {
         Refusal::field("/cursor", "cursor must be a nextCursor that this call has answered")
     })?;
     Ok(Key { pk: pk.to_owned(), sk: sk.to_owned() })
 }
 
-/// Checks what a page passed: first against what was read for all of them together, which may be a little behind; then
-/// each that seems malformed by itself.
+/// Checks the conversations of a page. First it compares them with one read of all rows and messages, which may be outdated.
+/// Then it examines each conversation that seems malformed.
 async fn check(
     app: &App,
     passed: Vec<ScannedConversation>,
@@ -110,8 +111,8 @@ async fn check(
         }
     }
     let examined = futures::stream::iter(suspects)
-        .map(|(name, key)| closely(app, name, key, repair, policies))
-        .buffered(AT_ONCE_MAX);
+        .map(|(name, key)| examine_one(app, name, key, repair, policies))
+        .buffered(MAX_CONCURRENT);
     let examined: Vec<_> = examined.try_collect().await?;
     found.extend(examined.into_iter().flatten());
     Ok(found)
@@ -131,7 +132,7 @@ fn seems_malformed(
     !conversation.problems(&evidence(stored, owner, over, policies), app.now(), policies).is_empty()
 }
 
-async fn closely(
+async fn examine_one(
     app: &App,
     name: String,
     key: ConversationKey,
@@ -143,9 +144,9 @@ async fn closely(
             .into_iter()
             .map(|f| Malformed { conversation: name.clone(), problem: f.problem, repaired: f.repaired })
             .collect()),
-        // An item that it names cannot be read; that must not hide the others.
+        // An item that it names cannot be read. That must not hide the other conversations.
         Err(AppError::Store(error @ StoreError::Malformed { .. })) => Ok(vec![unreadable(name, &error)]),
-        // Somebody keeps working on it, so it is alive.
+        // Other writers keep changing it, so it is in use.
         Err(AppError::Overtaken(_)) => Ok(Vec::new()),
         Err(error) => Err(error),
     }

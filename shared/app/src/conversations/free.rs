@@ -1,7 +1,8 @@
 //! Free: takes a conversation from a worker that hangs.
 //!
-//! The attempt that runs ends as if it were recovered. The owner drains, because nobody knows what it is doing: its
-//! next heartbeat or append finds the lease gone, its next poll says stop, and reconcile takes its machine down.
+//! The running attempt ends as after a recovery. The owner drains, because its state is unknown: its next
+//! heartbeat or append finds the lease gone, its next poll returns stop, and reconcile tears its machine
+//! down.
 
 use af_domain::conversation::{Conversation, Outcome};
 use af_domain::ids::{ConversationId, Fence, MessageId, WorkerId};
@@ -14,26 +15,26 @@ use af_store::conversation::Commit;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Times freeing is decided anew when others change the conversation meanwhile.
+/// How often freeing is decided again if concurrent calls change the conversation.
 const MAX_TRIES: usize = 5;
-/// Most characters of a reason: with it the error fits into the record of its attempt.
+/// Most characters of a reason, so that the error fits into the attempt record.
 const MAX_REASON_CHARS: usize = 150;
 
-/// What was taken away.
+/// The result of freeing a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freed {
     /// The worker that had the conversation.
     pub worker: Option<WorkerId>,
-    /// The message that ran, and what has become of it.
+    /// The message that ran, and its outcome.
     pub message: Option<(MessageId, Outcome)>,
 }
 
-/// Ends the lease of conversation `id`, for `reason`, and takes its owner away. With `fence`, only the claim that has
-/// this fence: a call that is sent again cannot hit the next one.
+/// Ends the lease of conversation `id` for `reason`, and removes its owner. With `fence`, only the claim with
+/// this fence is ended, so that a repeated call cannot end the next claim.
 ///
 /// # Errors
-/// 404 when there is no such conversation; 409 when nobody has it, or another claim has been made since; 422 for a
-/// reason that is blank or too long.
+/// Returns 404 if the conversation does not exist, 409 if it has no owner or another claim was made since,
+/// and 422 if the reason is blank or too long.
 pub async fn free(
     app: &App,
     id: &ConversationId,
@@ -48,7 +49,7 @@ pub async fn free(
     let policies = policies::in_force(app).await?;
     for _ in 0..MAX_TRIES {
         let now = app.now();
-        let before = super::get(app, id).await?;
+        let before = super::get::get(app, id).await?;
         if fence.is_some_and(|fence| fence != before.fence) {
             let detail = format!("conversation {id} has been claimed since: its fence is {}", before.fence);
             return Err(Refusal::new(Code::Conflict, detail).into());
@@ -70,14 +71,14 @@ pub async fn free(
     Err(AppError::Overtaken("free"))
 }
 
-/// The row of the conversation's owner, if there is one and it names this conversation.
+/// Returns the row of the conversation's owner, if it exists and names this conversation.
 async fn owners_row(app: &App, conversation: &Conversation) -> Result<Option<Worker>, AppError> {
     let Some(owner) = &conversation.owner else { return Ok(None) };
     let row = app.store.worker_now(&owner.worker).await?;
     Ok(row.filter(|row| row.assignment.as_ref().is_some_and(|a| a.key == conversation.key)))
 }
 
-/// The owner without its conversation, on its way out.
+/// Returns the owner's row without its conversation, draining.
 fn taken(row: &Worker, now: Timestamp, policies: &Policies) -> Worker {
     let mut taken = row.clone();
     taken.assignment = None;

@@ -1,24 +1,10 @@
-//! Conversations as an operator sees and mends them.
+//! The operator's view of conversations.
 
 pub mod consistency;
 mod free;
+mod get;
 pub mod read_models;
 pub(crate) mod repair;
 
 pub use free::{Freed, free};
-
-use af_domain::conversation::Conversation;
-use af_domain::ids::ConversationId;
-use af_domain::refusal::Refusal;
-use af_store::conversation_key;
-
-use crate::{App, AppError};
-
-/// The conversation `id` as it is now.
-///
-/// # Errors
-/// 404 when there is none.
-pub async fn get(app: &App, id: &ConversationId) -> Result<Conversation, AppError> {
-    let found = app.store.conversation(&conversation_key(id), true).await?;
-    found.ok_or_else(|| Refusal::not_found(format!("conversation {id}")).into())
-}
+pub use get::get;

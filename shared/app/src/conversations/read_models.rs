@@ -1,4 +1,4 @@
-//! Messages and conversations as callers see them.
+//! Read models: messages and conversations as callers see them.
 
 use af_domain::agent::conversation_of;
 use af_domain::attachment::{AttachmentState, MAX_WAIT, TOO_LATE};
@@ -16,13 +16,13 @@ use af_store::conversation_key;
 
 use crate::{App, AppError, queue};
 
-/// Bytes of an answer that a page of history may take. One entry takes 1.8 MB at most; with as much for the messages
-/// beside it and for the pending tool calls, an answer stays below a function's 6 MB.
+/// Most bytes of a page of history in a response. One entry takes 1.8 MB at most. With the same size for the
+/// messages and for the pending tool calls, the response stays below a function's 6 MB.
 const MAX_HISTORY_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// What the names, numbers and punctuation of a message, or of one of its attachments, take in an answer.
+/// The bytes of field names, numbers and punctuation of a message or an attachment in a response.
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
-/// What stands around a text in an answer: escaped quotes and a comma or colon.
+/// The bytes around a text in a response: escaped quotes and a comma or colon.
 const QUOTES_BYTES: u64 = 5;
 
 /// A conversation as its user sees it.
@@ -30,28 +30,29 @@ const QUOTES_BYTES: u64 = 5;
 pub struct ConversationView {
     /// Its id.
     pub conversation: ConversationId,
-    /// What was said, oldest first: the newest entries, or those before an earlier page. Fewer than asked for where they
-    /// are large.
+    /// The history, the oldest entry first: the newest entries, or those before an earlier page. A page with
+    /// large entries has fewer.
     pub history: Vec<HistoryEntry>,
-    /// Where the page of older entries begins, when there may be one.
+    /// The position of the page with older entries, if there may be one.
     pub older_history: Option<ReadPosition>,
-    /// Tool calls that have not been answered.
+    /// Tool calls without a result.
     pub pending_tool_calls: Vec<PendingToolCall>,
-    /// The newest messages, newest first, or those before an earlier page. Fewer than asked for where they are large.
+    /// The newest messages, the newest first, or those before an earlier page. A page with large messages has
+    /// fewer.
     pub queue_items: Vec<MessageView>,
-    /// Where the page of older messages begins, when there is one.
+    /// The cursor of the page with older messages, if there is one.
     pub older_items: Option<String>,
-    /// The newest message that is kept.
+    /// The newest stored message.
     pub latest_message: Option<MessageId>,
-    /// Whether something waits or runs.
+    /// Whether a message waits or runs.
     pub has_queued_jobs: bool,
-    /// When the user last said something.
+    /// When the user wrote last.
     pub last_user_message_at: Option<Timestamp>,
-    /// When the agent last did.
+    /// When the agent wrote last.
     pub last_assistant_message_at: Option<Timestamp>,
 }
 
-/// A message, seen with its conversation.
+/// Returns the view of a message with its conversation.
 pub(crate) fn of_message(
     mut message: Message,
     conversation: Option<&Conversation>,
@@ -59,7 +60,7 @@ pub(crate) fn of_message(
 ) -> MessageView {
     let waiting = message.status == MessageStatus::Queued;
     if message.enqueued_at + MAX_WAIT <= at {
-        // Whoever was to fetch them has died; nobody does any more.
+        // The function that was to fetch the attachments has failed, and no other function fetches them.
         for attachment in message.payload.attachments.iter_mut().filter(|a| a.is_pending()) {
             attachment.state = AttachmentState::Failed { reason: TOO_LATE.to_owned() };
         }
@@ -70,7 +71,7 @@ pub(crate) fn of_message(
         conversation.and_then(|c| c.queue.entries().iter().find(|e| waiting && e.message == message.id));
     let scheduled_for = match (lease, pending) {
         (Some(_), _) => None,
-        // One that waits for its attachments is due already.
+        // A message that waits for attachments is already due.
         (None, Some(entry)) if !entry.is_retry() => Some(entry.due),
         (None, Some(entry)) => Some(entry.waits_until()),
         (None, None) => waiting.then_some(message.due),
@@ -87,7 +88,7 @@ pub(crate) fn of_message(
     }
 }
 
-/// Bytes that a message takes in an answer, or a few more.
+/// Returns the bytes that a message takes in a response, or slightly more.
 pub(crate) fn answer_bytes_of(view: &MessageView) -> u64 {
     let MessageView { message, progress, .. } = view;
     let payload = &message.payload;
@@ -122,10 +123,10 @@ fn running(lease: &Lease) -> RunningAttempt {
     }
 }
 
-/// A message.
+/// Returns a message.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError> {
     let missing = || Refusal::not_found(format!("message {id}"));
     let mut message = app.store.message(id, app.now(), true).await?.ok_or_else(missing)?;
@@ -136,17 +137,17 @@ pub async fn message(app: &App, id: &MessageId) -> Result<MessageView, AppError>
             .as_ref()
             .is_some_and(|c| c.running() == Some(id) || c.queue.entries().iter().any(|e| &e.message == id));
         if !named {
-            // It ended between the two reads.
+            // The message ended between the two reads.
             message = app.store.message(id, app.now(), true).await?.ok_or_else(missing)?;
         }
     }
     Ok(of_message(message, conversation.as_ref(), app.now()))
 }
 
-/// A message of one of `user`'s conversations.
+/// Returns a message of one of `user`'s conversations.
 ///
 /// # Errors
-/// 404 when there is none, or it is somebody else's.
+/// Returns 404 if there is none, or it belongs to another user.
 pub async fn message_of_user(
     app: &App,
     user: &ConsumerUserId,
@@ -157,21 +158,21 @@ pub async fn message_of_user(
     if theirs { Ok(view) } else { Err(Refusal::not_found(format!("message {id}")).into()) }
 }
 
-/// Which part of a conversation is looked at.
+/// The part of a conversation to return.
 #[derive(Debug, Clone, Default)]
 pub struct Part {
-    /// Entries of the history and messages, each at most so many.
+    /// The maximum number of history entries and of messages.
     pub limit: u32,
-    /// History before this place, where an earlier page ended; the newest when none.
+    /// The position before which history is returned; the newest history if `None`.
     pub history_before: Option<ReadPosition>,
-    /// Messages before this place; the newest when none.
+    /// The position before which messages are returned; the newest messages if `None`.
     pub items_before: Option<String>,
 }
 
-/// The conversation of `user` with `agent`.
+/// Returns the conversation of `user` with `agent`.
 ///
 /// # Errors
-/// 404 when they have none.
+/// Returns 404 if there is none.
 pub async fn conversation(
     app: &App,
     user: &ConsumerUserId,
@@ -228,7 +229,7 @@ async fn older_history(
     }
 }
 
-/// The newest message, when the page that is shown does not begin with it.
+/// Returns the newest message, if the returned page does not begin with it.
 async fn latest_message(
     app: &App,
     conversation: &ConversationId,

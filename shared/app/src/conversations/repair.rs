@@ -1,4 +1,4 @@
-//! Looking at one conversation as it is stored, and mending what is wrong with it, one condition at a time.
+//! Inspects one conversation as it is stored, and repairs its problems one after the other.
 
 use std::collections::BTreeSet;
 
@@ -7,24 +7,25 @@ use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
 use af_domain::worker::{Worker, WorkerStatus};
-use af_store::conversation::{Commit, StoredConversation};
+use af_store::conversation::{Commit, FailOutcome, StoredConversation};
 
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
 
-/// Looks at one conversation: one after each repair or change by somebody else. There are fewer kinds of problems.
-const LOOKS_MAX: usize = 12;
+/// The most reads of one conversation: one after each repair and after each change by another writer. There are fewer kinds
+/// of problems.
+const MAX_READS: usize = 12;
 
-/// What was wrong with a conversation.
+/// A problem of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// What.
+pub struct FoundProblem {
+    /// The problem in words.
     pub problem: String,
-    /// Whether it is mended.
+    /// Whether it is repaired.
     pub repaired: bool,
 }
 
-/// What is wrong with the conversation at `key`; with `repair`, it is mended. Nothing, when it is as it should be.
+/// The problems of the conversation at `key`. With `repair`, they are repaired. A conversation in order has none.
 ///
 /// # Errors
 /// When the table cannot answer, or an item is malformed.
@@ -33,24 +34,24 @@ pub(crate) async fn examine(
     key: &ConversationKey,
     repair: bool,
     policies: &Policies,
-) -> Result<Vec<Found>, AppError> {
+) -> Result<Vec<FoundProblem>, AppError> {
     let mut found = Vec::new();
     let mut left = Vec::new();
-    for _ in 0..LOOKS_MAX {
-        let Some((conversation, evidence)) = look(app, key, policies).await? else { return Ok(found) };
+    for _ in 0..MAX_READS {
+        let Some((conversation, evidence)) = read(app, key, policies).await? else { return Ok(found) };
         left = conversation.problems(&evidence, app.now(), policies);
         let Some(problem) = left.first().filter(|_| repair) else { break };
-        if let Commit::Done = mend(app, &conversation, problem, policies).await? {
+        if let Commit::Done = repair_problem(app, &conversation, problem, policies).await? {
             tracing::warn!(conversation = %conversation.id, %problem, "malformed conversation repaired");
-            found.push(Found { problem: problem.to_string(), repaired: true });
+            found.push(FoundProblem { problem: problem.to_string(), repaired: true });
             left.remove(0);
         }
     }
-    found.extend(left.iter().map(|p| Found { problem: p.to_string(), repaired: false }));
+    found.extend(left.iter().map(|p| FoundProblem { problem: p.to_string(), repaired: false }));
     Ok(found)
 }
 
-/// Mends what is wrong with a conversation that cannot be as it seemed.
+/// Repairs a conversation that seemed malformed.
 pub(crate) async fn repair(
     app: &App,
     key: &ConversationKey,
@@ -64,25 +65,26 @@ pub(crate) async fn repair(
     })
 }
 
-/// Takes from a worker's row a conversation that does not name the worker as its owner.
+/// Removes the conversation from a worker's row, if it does not name the worker as its owner.
 pub(crate) async fn unassign(app: &App, id: &WorkerId) -> Result<Outcome, AppError> {
     let Some(worker) = app.store.worker_now(id).await? else { return Ok(Outcome::Stale) };
     let Some(assignment) = worker.assignment else { return Ok(Outcome::Stale) };
     let commit = app.store.unassign_if_not_owner(id, &assignment.key, app.now()).await?;
     if let Commit::Done = commit {
-        tracing::warn!(worker = %id, conversation = %assignment.conversation, "its row named a conversation that is not its own");
+        tracing::warn!(worker = %id, conversation = %assignment.conversation, "a worker's row named a conversation that it does not own");
     }
     Ok(commit.into())
 }
 
-/// A conversation with what it names, all of the same moment: its version is the same before and after.
-async fn look(
+/// A conversation with the states of the worker and the messages that it names. All are of the same moment: the version of
+/// the conversation is the same before and after.
+async fn read(
     app: &App,
     key: &ConversationKey,
     policies: &Policies,
 ) -> Result<Option<(Conversation, RelatedState)>, AppError> {
     let Some(mut stored) = app.store.stored_conversation(key).await? else { return Ok(None) };
-    for _ in 0..LOOKS_MAX {
+    for _ in 0..MAX_READS {
         let named = named(&stored.conversation);
         let owner = async {
             match &stored.conversation.owner {
@@ -109,7 +111,7 @@ pub(crate) fn named(conversation: &Conversation) -> Vec<MessageId> {
     running.chain(conversation.queue.entries().iter().map(|e| &e.message)).cloned().collect()
 }
 
-/// What is known of a conversation whose owner has the row `owner`.
+/// The evidence about a conversation whose owner has the row `owner`.
 pub(crate) fn evidence(
     stored: &StoredConversation,
     owner: Option<&Worker>,
@@ -123,7 +125,7 @@ pub(crate) fn evidence(
     RelatedState {
         owner_has_row: owner.is_some_and(names_it),
         ended: over,
-        // An owned one must have none, not even one that nobody reads.
+        // A conversation with an owner must not be in any partition of the index, not even in one that is not read.
         in_ready_index: match stored.conversation.owner {
             Some(_) => stored.partition.is_some(),
             None => stored.is_in_shards(policies.queue.ready_shards),
@@ -131,7 +133,7 @@ pub(crate) fn evidence(
     }
 }
 
-async fn mend(
+async fn repair_problem(
     app: &App,
     before: &Conversation,
     problem: &Problem,
@@ -140,7 +142,11 @@ async fn mend(
     let (store, now) = (&app.store, app.now());
     Ok(match before.repair_for(problem, now, policies) {
         Repair::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {
-            Some(back) => store.fail_if_unchanged(before, &back, true, now, policies).await?,
+            Some(back) => match store.fail_if_unchanged(before, &back, true, now, policies).await? {
+                FailOutcome::Done => Commit::Done,
+                // The next look finds the missing message.
+                FailOutcome::Stale | FailOutcome::MessageMissing => Commit::Stale,
+            },
             None => Commit::Stale,
         },
         Repair::Forget { messages, after } => {

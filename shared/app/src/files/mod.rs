@@ -1,5 +1,5 @@
-//! Files: attachments that people send, media that agents make, snapshots of workers' volumes, and the sweep that
-//! removes what has expired.
+//! Files: attachments that people send, media that agents make, snapshots of workers' files, and the sweep
+//! that deletes expired files.
 
 pub mod attachments;
 pub mod media;

@@ -1,4 +1,4 @@
-//! Working off what the index of what expires has to offer.
+//! The sweep over the expiry index.
 
 use std::fmt::Display;
 
@@ -8,25 +8,25 @@ use futures::{FutureExt, StreamExt};
 
 use crate::AppError;
 
-/// Items that are read from the index at once.
+/// Items per page of the index.
 pub(crate) const PAGE: i32 = 100;
-/// Pages of one run: a thousand items take a function well within its minute, and it comes every hour.
+/// Most pages of one run. A thousand items take a function well under a minute, and it runs every hour.
 const MAX_PAGES: usize = 10;
-/// Items that are worked off at the same time.
+/// Items processed at the same time.
 const MAX_AT_ONCE: usize = 8;
 
-/// What a run has done.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expired {
-    /// Items whose objects are gone.
+    /// The number of items whose objects were deleted.
     pub gone: usize,
-    /// Items that could not be worked off; the next run tries again.
+    /// The number of items that failed. The next run tries them again.
     pub failed: usize,
 }
 
-/// Expires each item of the pages that `page` brings by `one`, which says whether its object is gone now. One item's
-/// failure does not stop the others.
-pub(crate) async fn work_off<Id, Page, One>(
+/// Expires each item of the pages returned by `page` with `one`, which returns whether its object was
+/// deleted. The failure of one item does not affect the others.
+pub(crate) async fn expire_all<Id, Page, One>(
     what: &'static str,
     page: impl Fn(Option<SweepCursor>) -> Page,
     one: impl Fn(Id) -> One,

@@ -1,4 +1,4 @@
-//! Enqueue: accepts a message, once.
+//! Enqueue: accepts a message exactly once.
 
 use af_domain::attachment::{Attachment, MAX_WAIT};
 use af_domain::conversation::{Entry, Priority};
@@ -18,72 +18,73 @@ use crate::{App, AppError};
 
 /// Most claims that a caller may give a message.
 const MAX_ATTEMPTS: u32 = 100;
-/// How far ahead a message may be scheduled: ten years, far beyond any plan and within what sort keys can hold.
+/// How far ahead a message may be scheduled: ten years, which is within the range of the sort keys.
 const SCHEDULED_AHEAD_DAYS: u64 = 3_650;
 const MAX_SCHEDULED_AHEAD: Millis = Millis::from_days(SCHEDULED_AHEAD_DAYS);
 
-/// What makes two calls the same message.
+/// The identity of a message: calls with the same identity are the same message.
 #[derive(Debug, Clone)]
 pub enum Identity {
-    /// Nothing: each call is a message of its own.
+    /// No identity: each call is a new message.
     Fresh,
     /// The caller's idempotency key.
     Key {
-        /// Whose key space it is.
+        /// The caller, because each caller has its own keys.
         caller: String,
         /// The key.
         key: String,
     },
-    /// The caller's idempotency key, for a request that was derived from what the caller sent and what is stored.
+    /// The caller's idempotency key, for a request that is derived from the caller's request and stored data.
     KeyOf {
-        /// Whose key space it is.
+        /// The caller, because each caller has its own keys.
         caller: String,
         /// The key.
         key: String,
-        /// Hash of what the caller sent: this is what a repetition must have in common.
+        /// Hash of the caller's request, which a repetition must have in common.
         sent: String,
     },
     /// A Telegram update.
     Update {
-        /// Which bot got it.
+        /// The bot that received the update.
         bot: BotIdentity,
-        /// Its number.
+        /// The update number.
         update_id: u64,
     },
 }
 
-/// A message to be accepted.
+/// A message to enqueue.
 #[derive(Debug, Clone)]
 pub struct Enqueue {
-    /// What makes two calls the same message.
+    /// The identity of the message.
     pub identity: Identity,
-    /// The conversation it belongs to.
+    /// The conversation of the message.
     pub conversation: ConversationId,
-    /// The agent it is for.
+    /// The agent that receives the message.
     pub agent: AgentKey,
-    /// What it carries.
+    /// The content.
     pub payload: Payload,
-    /// Its priority, 0 to 100; the policy's default when none.
+    /// The priority, 0 to 100; `None` for the policy's default.
     pub priority: Option<u64>,
-    /// When it is due; now when none.
+    /// The due time; `None` for now.
     pub scheduled_for: Option<Timestamp>,
-    /// Claims it may have; the policy's default when none.
+    /// The maximum number of counted claims; `None` for the policy's default.
     pub max_attempts: Option<u32>,
 }
 
-/// A message that is accepted.
+/// An accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its id.
+    /// The message id.
     pub message: MessageId,
-    /// Whether an earlier call had it accepted.
+    /// Whether an earlier call had enqueued the message.
     pub duplicate: bool,
 }
 
-/// Accepts a message. Once this has answered, the message ends done, dead-lettered or cancelled.
+/// Accepts a message. After a successful answer, the message will end as done, dead letter or cancelled.
 ///
 /// # Errors
-/// Refusals that name the field at fault, and 429 when too many wait in the conversation. Nothing is written then.
+/// Returns a refusal with the invalid field, or 429 if the queue of the conversation is full. Nothing is
+/// written then.
 pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppError> {
     let policies = policies::for_agent(app, &request.agent).await?;
     check_payload(&mut request.payload)?;
@@ -99,13 +100,12 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppErr
     let message = NewMessage { conversation: request.conversation, agent: request.agent, entry, item };
     match app.store.enqueue_if_absent(&message, now, &policies).await? {
         Enqueued::New => Ok(Accepted { message: id, duplicate: false }),
-        // Telegram's update number is the whole identity: what comes again under it is the same message.
+        // The update number is the complete identity: a repeated update is the same message.
         Enqueued::Duplicate { same_body } if same_body || is_update => {
             Ok(Accepted { message: id, duplicate: true })
         }
         Enqueued::Duplicate { .. } => {
-            let detail =
-                "this Idempotency-Key came before with another body; use a new key for a new message";
+            let detail = "this Idempotency-Key was used with another body; use a new key for a new message";
             Err(Refusal::new(Code::IdempotencyMismatch, detail).into())
         }
         Enqueued::BoundToAnotherAgent(agent) => {
@@ -127,7 +127,7 @@ fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Names the part that takes most of the room, which is the one to cut.
+/// Names the largest part, which is the one to shorten.
 fn too_large(payload: &Payload, bytes: usize) -> Refusal {
     let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let metadata = payload.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -141,7 +141,7 @@ fn too_large(payload: &Payload, bytes: usize) -> Refusal {
     ];
     let largest = parts.into_iter().max_by_key(|(_, bytes)| *bytes).map_or("messageText", |(name, _)| name);
     let detail = format!(
-        "the payload is {bytes} bytes as JSON, at most {MAX_PAYLOAD_BYTES} fit; {largest} takes most of them"
+        "the payload is {bytes} bytes as JSON, but at most {MAX_PAYLOAD_BYTES} are allowed; {largest} is the largest part"
     );
     let refusal = Refusal::new(Code::PayloadTooLarge, detail);
     Refusal { pointer: Some(format!("/payload/{largest}")), ..refusal }
@@ -194,7 +194,7 @@ fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageI
     Ok(MessageId::parse(text)?)
 }
 
-/// The bot that has attachments of the message to fetch.
+/// Returns the bot that must fetch attachments of the message.
 fn fetched_by(request: &Enqueue) -> Option<&BotIdentity> {
     match &request.identity {
         Identity::Update { bot, .. } if request.payload.attachments.iter().any(Attachment::is_pending) => {
@@ -228,8 +228,8 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
     MessageItem::new(&message, hash_of(request))
 }
 
-/// Hash of everything that a repetition under the same key must have in common. The defaults of the day are not
-/// part of it: a repetition may meet another policy.
+/// Returns the hash of everything that a repetition with the same key must have in common. Defaults from the
+/// policies are not included, because a repetition may see another policy.
 fn hash_of(request: &Enqueue) -> String {
     if let Identity::KeyOf { sent, .. } = &request.identity {
         return sent.clone();

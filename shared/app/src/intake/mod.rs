@@ -1,4 +1,4 @@
-//! How a message enters the queue: enqueue, a consumer user's message, and idempotency keys.
+//! Intake: enqueue, messages of consumer users, and idempotency keys.
 
 pub mod enqueue;
 pub mod idempotency;

@@ -1,4 +1,4 @@
-//! Send: a consumer user's message to the agent that the user is bound to.
+//! Send: a message of a consumer user to the agent that the user is bound to.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,31 @@ use af_store::message::body_hash;
 use crate::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
 use crate::{App, AppError};
 
-/// Provider of a message whose answer goes to a Telegram chat.
+/// The provider of a message whose reply goes to a Telegram chat.
 const TELEGRAM: &str = "telegram";
-/// Provider of a message whose answer is only kept, for the consumer app to read.
+/// The provider of a message whose reply is only stored, for the consumer app to read.
 const SYSTEM_PUSH: &str = "system_push";
 
-/// What a user says.
+/// The message of a user.
 #[derive(Debug, Clone)]
 pub struct UserMessage {
     /// The text.
     pub content: String,
-    /// More about it.
+    /// Further data.
     pub metadata: BTreeMap<String, String>,
-    /// When it is due; now when none.
+    /// The due time; `None` for now.
     pub scheduled_for: Option<Timestamp>,
-    /// Its priority, 0 to 100; the policy's default when none.
+    /// The priority, 0 to 100; `None` for the policy's default.
     pub priority: Option<u64>,
-    /// Who calls, and the idempotency key that came with the call.
+    /// The caller and the idempotency key of the call.
     pub idempotency: Option<(String, String)>,
 }
 
 /// Accepts a message of `user` to `agent`.
 ///
 /// # Errors
-/// 404 when the user has no active binding, 409 when it is to another agent, and whatever `enqueue` refuses.
-/// Nothing is written then.
+/// Returns 404 if the user has no active binding, 409 if the user is bound to another agent, and any refusal
+/// of `enqueue`. Nothing is written then.
 pub async fn send(
     app: &App,
     user: &ConsumerUserId,
@@ -73,11 +73,11 @@ pub async fn send(
         scheduled_for: said.scheduled_for,
         max_attempts: None,
     };
-    enqueue(app, request).await.map_err(in_our_words)
+    enqueue(app, request).await.map_err(with_user_pointer)
 }
 
-/// A refusal that points to where the field stands in what the user sent.
-fn in_our_words(error: AppError) -> AppError {
+/// Changes the pointer of a refusal to the field in the user's request.
+fn with_user_pointer(error: AppError) -> AppError {
     let AppError::Refused(mut refusal) = error else { return error };
     refusal.pointer = refusal.pointer.map(|pointer| match pointer.as_str() {
         "/payload/messageText" => "/content".to_owned(),
@@ -93,7 +93,7 @@ fn unbound(user: &ConsumerUserId) -> Refusal {
     Refusal::new(Code::NotFound, detail)
 }
 
-/// Where the answer goes: to the user's chat, when the binding knows one.
+/// Returns the destination of the reply: the user's chat, if the binding has one.
 fn destination(binding: &Binding) -> (&'static str, String) {
     match &binding.telegram {
         Some(TelegramIdentity { chat: Some(chat), .. }) => (TELEGRAM, chat.clone()),
@@ -101,7 +101,7 @@ fn destination(binding: &Binding) -> (&'static str, String) {
     }
 }
 
-/// The binding may change between two sendings of one call, so it is no part of what they must have in common.
+/// The binding may change between two attempts of one call, so it is not part of the identity.
 fn identity(user: &ConsumerUserId, agent: &AgentKey, said: &UserMessage) -> Identity {
     let Some((caller, key)) = said.idempotency.clone() else { return Identity::Fresh };
     let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();

@@ -27,9 +27,9 @@ pub(crate) async fn drain(
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
     let busy = owned.as_ref().is_some_and(|c| c.is_busy(now, policies));
-    let ends = reason == DrainReason::TokenEnds;
-    let in_no_hurry = reason.wants_quiet() || (ends && !worker.must_leave_for_its_token(now, policies));
-    if in_no_hurry && busy {
+    let token_ends = reason == DrainReason::TokenEnds;
+    let can_wait = reason.wants_quiet() || (token_ends && !worker.must_leave_for_its_token(now, policies));
+    if can_wait && busy {
         return Ok(Outcome::Stale);
     }
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
@@ -46,7 +46,7 @@ pub(crate) async fn drain(
 pub(crate) enum FinalSnapshot {
     /// The worker may upload it until its deadline.
     Awaited,
-    /// It cannot come any more: the worker is gone.
+    /// The worker is gone, so no snapshot can come.
     Lost,
     /// The worker reports that it has no files to keep.
     Waived,
@@ -72,7 +72,7 @@ pub(crate) async fn finish_drain(
         return Ok(Outcome::Waiting("its final snapshot".to_owned()));
     }
     let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
-    let Ok(mut stopping) = worker.settle(now) else { return Ok(Outcome::Stale) };
+    let Ok(mut stopping) = worker.finish_drain(now) else { return Ok(Outcome::Stale) };
     stopping.last_claim_at = claimed_at.max(stopping.last_claim_at);
     stopping.snapshot_missed = owes && snapshot != FinalSnapshot::Waived;
     if stopping.snapshot_missed {

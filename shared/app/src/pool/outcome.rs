@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use af_store::conversation::Commit;
 
-/// What became of an action.
+/// The outcome of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was carried out.
+    /// The action was carried out.
     Done,
-    /// Its condition did not hold any more.
+    /// Its condition no longer held.
     Stale,
-    /// It needs another tick.
+    /// It needs another tick, because it waits for this.
     Waiting(String),
-    /// The run's time was up before its turn came.
-    NotBegun,
-    /// It failed; the next tick tries again.
+    /// The time of the run was up before the action could begin.
+    OutOfTime,
+    /// It failed. The next tick tries again.
     Failed(String),
-    /// The provider did not start a worker; after several in a row there is a pause.
-    NotStarted(String),
-    /// The provider started none, and wants to be asked again after so much time.
-    HeldBack {
-        /// What it says.
+    /// The provider did not start a worker. After several failures in a row there is a cool-down.
+    SpawnFailed(String),
+    /// The provider did not start a worker because of its rate limit.
+    RateLimited {
+        /// The provider's text.
         why: String,
-        /// The time.
+        /// How long the provider asks us to wait.
         retry_after: Duration,
     },
 }

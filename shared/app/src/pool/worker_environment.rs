@@ -1,7 +1,8 @@
-//! The environment that a worker is started with, by a provider or by hand.
+//! The environment that a worker starts with, from a provider or by hand.
 //!
-//! Three layers, each over the one before: defaults of an OpenClaw image, the operator's variables
-//! (`providerConfig.env`), and ours: who the worker is, where it reports, how it is paced, its bridge.
+//! It has three layers; each replaces values of the one before: defaults for an OpenClaw image, the operator's variables
+//! (`providerConfig.env`), and our own variables: the worker's identity, the URL that it reports to, its intervals, and
+//! its bridge.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::skills::WORKSPACE_ID;
 
-/// What an image is told of its gateway. `docs/worker-image.md` says what each is for.
+/// Settings of the image's gateway. `docs/worker-image.md` describes each.
 const DEFAULTS: [(&str, &str); 15] = [
     ("NODE_ENV", "production"),
     ("OPENCLAW_GATEWAY_COMMAND", "node /app/openclaw.mjs gateway"),
@@ -29,18 +30,18 @@ const DEFAULTS: [(&str, &str); 15] = [
     ("SKILLS_BOOTSTRAP_TIMEOUT_MS", "15000"),
     ("SKILLS_RELEASE_CHANNEL", "stable"),
 ];
-/// What lies on the volume, and where there.
-const ON_THE_VOLUME: [(&str, &str); 4] = [
+/// Variables that name a path on the volume, with the path below its root.
+const VOLUME_PATHS: [(&str, &str); 4] = [
     ("OPENCLAW_CONFIG_PATH", ".clawdbot/openclaw.json"),
     ("OPENCLAW_SKILLS_DIR", "workspace/skills"),
     ("OPENCLAW_STATE_DIR", ".clawdbot"),
     ("OPENCLAW_WORKSPACE_DIR", "workspace"),
 ];
-/// What a worker is only told by us, if at all: an operator's value would hold for every worker.
-const NEVER_THE_OPERATORS: [&str; 2] = ["OPENCLAW_AGENT_KEY", "OPENCLAW_CONVERSATION_ID"];
+/// Variables that an operator cannot set, because the operator's value would hold for every worker.
+const RESERVED: [&str; 2] = ["OPENCLAW_AGENT_KEY", "OPENCLAW_CONVERSATION_ID"];
 
-/// What an environment is made of.
-pub(crate) struct Ingredients<'a> {
+/// What an environment is made from.
+pub(crate) struct EnvironmentInputs<'a> {
     pub worker: &'a Worker,
     pub token: &'a SecretString,
     pub public_url: &'a str,
@@ -49,25 +50,25 @@ pub(crate) struct Ingredients<'a> {
     /// Where the volume appears in the machine.
     pub volume_path: &'a str,
     /// The operator's variables.
-    pub operators: &'a BTreeMap<String, String>,
+    pub operator_env: &'a BTreeMap<String, String>,
     /// The bridge's variables that have a value.
     pub bridge: BTreeMap<String, String>,
 }
 
-/// The environment; what has no value is left out.
-pub(crate) fn environment(from: Ingredients<'_>) -> BTreeMap<String, String> {
+/// The environment. Variables without a value are left out.
+pub(crate) fn environment(from: EnvironmentInputs<'_>) -> BTreeMap<String, String> {
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let volume = from.volume_path.trim_end_matches('/');
     let mut env: BTreeMap<_, _> = DEFAULTS.map(pair).into();
-    env.extend(ON_THE_VOLUME.map(|(name, place)| (name.to_owned(), format!("{volume}/{place}"))));
-    let operators = from.operators.iter().filter(|(name, _)| !NEVER_THE_OPERATORS.contains(&name.as_str()));
-    env.extend(operators.map(|(name, value)| pair((name, value))));
+    env.extend(VOLUME_PATHS.map(|(name, path)| (name.to_owned(), format!("{volume}/{path}"))));
+    let allowed = from.operator_env.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str()));
+    env.extend(allowed.map(|(name, value)| pair((name, value))));
     env.extend(ours(&from));
     env.extend(from.bridge);
     env
 }
 
-fn ours(from: &Ingredients<'_>) -> BTreeMap<String, String> {
+fn ours(from: &EnvironmentInputs<'_>) -> BTreeMap<String, String> {
     let (policies, token) = (from.policies, from.token.expose_secret());
     let url = from.public_url.trim_end_matches('/');
     let mut env = BTreeMap::new();
@@ -75,7 +76,7 @@ fn ours(from: &Ingredients<'_>) -> BTreeMap<String, String> {
     put("AGENT_FACTORY_URL", url.to_owned());
     put("AGENT_FACTORY_WORKER_ID", from.worker.id.to_string());
     put("AGENT_FACTORY_WORKER_TOKEN", token.to_owned());
-    // The clients of the compatible face can set no header, and append `/api/…`.
+    // Clients of the compatible contract cannot set a header, and append `/api/…` to this URL.
     put("CONVEX_URL", format!("{url}/w/{token}"));
     put("HEARTBEAT_INTERVAL_MS", policies.lease.heartbeat_interval.as_millis().to_string());
     put("POLL_INTERVAL_MS", policies.poll.active.as_millis().to_string());

@@ -1,4 +1,4 @@
-//! Workers: registered by hand, listed, shown.
+//! Workers: register one by hand, list them, show one.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_domain::worker::{Assignment, Worker};
+use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
@@ -18,15 +19,14 @@ use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::intake::idempotency;
 use crate::pool::provider;
-use crate::pool::provider::ProviderConfig;
-use crate::pool::worker_environment::{Ingredients, environment};
+use crate::pool::worker_environment::{EnvironmentInputs, environment};
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Provider of a worker that somebody starts by hand: nobody looks for its machine.
+/// The provider of a worker that an operator starts by hand. No provider manages its machine.
 pub const MANUAL: &str = "manual";
 
-/// A worker as it is shown.
+/// A worker as the API shows it.
 #[derive(Debug, Clone)]
 pub struct WorkerView {
     /// Its row.
@@ -35,15 +35,15 @@ pub struct WorkerView {
     pub seen_at: Option<Timestamp>,
     /// Whether it runs a message.
     pub load: u32,
-    /// When it will be drained if nobody talks; `None` while it has work, or is not active.
+    /// When it is drained if no work comes; `None` while it has work or is not active.
     pub scheduled_shutdown_at: Option<Timestamp>,
-    /// When it last claimed.
+    /// When it claimed last.
     pub last_claim_at: Option<Timestamp>,
-    /// The conversation it is assigned to, as it is now.
+    /// The conversation that it owns.
     pub conversation: Option<Conversation>,
 }
 
-/// A registered worker, with what it must be started with: secrets, too, so it has no `Debug`.
+/// A registered worker, with everything that it must be started with. It holds secrets, so it has no `Debug`.
 pub struct Registered {
     /// Its row.
     pub worker: Worker,
@@ -55,12 +55,12 @@ pub struct Registered {
     pub env: BTreeMap<String, String>,
 }
 
-/// Registers a worker that somebody starts by hand. With `once`, a call that is sent again is answered as before.
+/// Registers a worker that an operator starts by hand. With `once`, a call that is sent again gets the same answer.
 ///
 /// # Errors
-/// 422 when the idempotency key came with another request, 409 when the worker that it made has stopped since;
-/// 409 when the id is or was in use, or the conversation has an owner or belongs to another agent than `agent`; 404
-/// when there is no such conversation.
+/// 422 when the idempotency key came with another request. 409 when the worker of that key has stopped since, when the id
+/// is or was in use, or when the conversation has an owner or belongs to another agent than `agent`. 404 when there is no
+/// such conversation.
 pub async fn register(
     app: &App,
     id: WorkerId,
@@ -74,13 +74,13 @@ pub async fn register(
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
         return Err(Refusal::field("/agentKey", detail).into());
     }
-    if idempotency::made_before(app, once).await?.is_some() {
+    if idempotency::find_record(app, once).await?.is_some() {
         return registered_before(app, &id, public_url).await;
     }
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let mut worker = Worker::registered(id, MANUAL.to_owned(), now);
-    // ReadPosition the row: without a token and an environment, the id would be used up for nothing.
+    // Before the row, because a row without a token and an environment would use up the id.
     let started = started(app, &worker).await?;
     let commit = match conversation {
         None => app.store.register_if_new(&worker, None, once).await?,
@@ -99,8 +99,8 @@ pub async fn register(
         }
     };
     if let Commit::Stale = commit {
-        // The same call, sent twice at once.
-        if idempotency::made_before(app, once).await?.is_some() {
+        // The same call was sent twice at the same time.
+        if idempotency::find_record(app, once).await?.is_some() {
             return registered_before(app, &worker.id, public_url).await;
         }
         let detail =
@@ -110,39 +110,40 @@ pub async fn register(
     Ok(started.with(app, worker, public_url, &policies))
 }
 
-/// A worker that an earlier sending of the same call has registered.
+/// The worker that an earlier call with the same idempotency key has registered.
 async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<Registered, AppError> {
-    let over =
+    let stopped =
         || Refusal::new(Code::Conflict, format!("this call has registered worker {id}, which has stopped"));
-    let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(over)?;
+    let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(stopped)?;
     let policies = policies::in_force(app).await?;
     Ok(started(app, &worker).await?.with(app, worker, public_url, &policies))
 }
 
-/// What a worker is started with, but for what its row says.
+/// What a worker starts with, beside what its row says.
 struct Started {
     token: SecretString,
     expires_at: Timestamp,
-    config: ProviderConfig,
+    settings: PoolSettings,
     bridge: BTreeMap<String, String>,
 }
 
 async fn started(app: &App, worker: &Worker) -> Result<Started, AppError> {
     let (token, expires_at) = worker_token::mint_as_of(app, &worker.id, worker.registered_at).await?;
     let (config, bridge) = tokio::try_join!(provider::config::stored(app), bridge::variables(app))?;
-    Ok(Started { token, expires_at, config: config.unwrap_or_default(), bridge })
+    let settings = config.map(|config| config.settings()).unwrap_or_default();
+    Ok(Started { token, expires_at, settings, bridge })
 }
 
 impl Started {
     fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> Registered {
-        let env = environment(Ingredients {
+        let env = environment(EnvironmentInputs {
             worker: &worker,
             token: &self.token,
             public_url,
             telegram_url: app.telegram_url.as_deref(),
             policies,
-            volume_path: self.config.volume_path(),
-            operators: &self.config.env,
+            volume_path: &self.settings.volume_path,
+            operator_env: &self.settings.env,
             bridge: self.bridge,
         });
         Registered { worker, token: self.token, expires_at: self.expires_at, env }
@@ -158,7 +159,7 @@ pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignm
     }
 }
 
-/// All workers that are not stopped, and what is wrong with the rows that cannot be read: one must not hide the others.
+/// All workers that are not stopped, and the errors of rows that cannot be read. Such a row does not hide the others.
 ///
 /// # Errors
 /// When the table cannot answer.
@@ -176,8 +177,8 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
     Ok((workers, unreadable))
 }
 
-/// One page of the workers that are not stopped, by id, and the last one's id when there are more. A pool has at most
-/// 1 000, so all rows are read for each page.
+/// One page of the workers that are not stopped, by id, with the id of its last worker when there are more. A pool has at
+/// most 1 000 workers, so each page reads all rows.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -197,7 +198,7 @@ pub async fn list(
     Ok((workers.into_iter().map(|w| view(of(&w), w, &policies)).collect(), next))
 }
 
-/// Those of `workers` that follow `after`, at most `limit`, and the last one's id when there are more.
+/// At most `limit` of the `workers` that follow `after`, with the id of the last one when there are more.
 pub(crate) fn page(
     mut workers: Vec<Worker>,
     limit: u32,
@@ -211,10 +212,10 @@ pub(crate) fn page(
     (workers, next)
 }
 
-/// One worker, also one that has stopped.
+/// One worker, even if it has stopped.
 ///
 /// # Errors
-/// 404 when there is and was none.
+/// 404 when no worker has or had this id.
 pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
     let policies = policies::in_force(app).await?;
     let worker = match app.store.worker(id).await? {
@@ -244,9 +245,4 @@ fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies)
         conversation: owned,
         worker,
     }
-}
-
-/// The agent whose worker this is, when it is assigned.
-pub fn agent_of(view: &WorkerView) -> Option<&AgentKey> {
-    view.worker.assignment.as_ref().map(|a| &a.agent)
 }

@@ -1,9 +1,9 @@
-//! The backlog of the whole deployment: every message that waits, and every one that runs.
+//! The backlog of the whole deployment: all waiting and all running messages.
 //!
-//! Waiting messages are found where the system itself finds work, without an index of their own: first the ready
-//! index shard by shard (conversations that nobody owns), then the conversations of the workers. The list is a walk
-//! over a queue that moves: what is enqueued or claimed meanwhile may or may not be on it, and a conversation that
-//! gets or loses its owner between two pages may be missed or come twice.
+//! Waiting messages need no index of their own. The list reads the ready index shard by shard (conversations
+//! without an owner), and then the conversations of the workers. The queue changes during the list: a message
+//! that is enqueued or claimed in between may or may not be listed, and a conversation that gets or loses its
+//! owner between two pages may be missed or listed twice.
 
 use std::collections::HashMap;
 
@@ -21,72 +21,72 @@ use crate::settings::policies;
 use crate::{App, AppError};
 use af_domain::message::MessageView;
 
-/// Queries of the ready index and of workers' conversations for one page. Each but the last of a shard brings as many
-/// conversations as the page has room for; a page that meets many stale entries ends early and says where.
+/// Most queries of the ready index and of workers' conversations for one page. Each query but the last of a
+/// shard returns as many conversations as the page has room for. A page with many stale entries ends early
+/// and returns its cursor.
 const MAX_STEPS: usize = 40;
 
-/// Work that is due by then is all work: the last moment that sort keys can hold.
+/// The last moment that sort keys can contain. All work is due by then.
 const END_OF_TIME: Timestamp = Timestamp::from_millis(9_999_999_999_998);
 
-/// Parts a place's fields; none of them can hold it.
+/// Separates the fields of a cursor. No field contains it.
 const SEPARATOR: char = '|';
 
-/// How far a walk has come.
+/// The position of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct Cursor {
     stage: Stage,
-    /// The last entry shown of the conversation that the stage names, when it was not shown to its end.
+    /// The order key of the last listed entry of the stage's conversation, if it has further entries.
     within: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    /// In this partition of the ready index, at this entry (at the first one when none).
+    /// In this partition of the ready index, at this entry (at the first entry if `None`).
     Ready { shard: u64, at: Option<ReadyConversation> },
-    /// Among the workers in order of their ids, at this one (at the first one when none).
+    /// In the workers ordered by id, at this worker (at the first worker if `None`).
     Owned { at: Option<String> },
 }
 
-/// A message found, with its conversation.
-struct Found<'a>(MessageId, &'a Conversation);
+/// A listed message with its conversation.
+struct ListedMessage<'a>(MessageId, &'a Conversation);
 
-/// One page of the messages that wait, those of one conversation in the order they will run, and where the next page
-/// begins. `after` is where the page before ended.
+/// Returns one page of the waiting messages and the cursor of the next page. The messages of one conversation
+/// are in the order in which they will run. `after` is the cursor of the previous page.
 ///
 /// # Errors
-/// When they cannot be read, or `after` is not of this list.
+/// Returns an error if the messages cannot be read, or `after` is not a cursor of this list.
 pub async fn waiting(
     app: &App,
     limit: u32,
     after: Option<&str>,
 ) -> Result<(Vec<MessageView>, Option<String>), AppError> {
     let shards = policies::in_force(app).await?.queue.ready_shards;
-    let first = Place { stage: Stage::Ready { shard: 0, at: None }, within: None };
-    let mut place = Some(match after {
-        Some(text) => {
-            Place::read(text).ok_or_else(|| Refusal::field("/cursor", "cursor is not of this list"))?
-        }
+    let first = Cursor { stage: Stage::Ready { shard: 0, at: None }, within: None };
+    let mut cursor = Some(match after {
+        Some(text) => Cursor::read(text)
+            .ok_or_else(|| Refusal::field("/cursor", "cursor does not belong to this list"))?,
         None => first,
     });
     let mut shown = Vec::new();
     for _ in 0..MAX_STEPS {
         let room = (limit as usize).saturating_sub(shown.len());
-        let Some(at) = place.clone().filter(|_| room > 0) else { break };
+        let Some(at) = cursor.clone().filter(|_| room > 0) else { break };
         let (conversations, next) = step(app, at.clone(), shards, room).await?;
         let (found, stopped) = entries(&conversations, at.within.as_deref(), room);
         shown.extend(views(app, found).await?.into_iter().filter(|v| v.status == "queued"));
-        place = match stopped {
-            Some((stage, within)) => Some(Place { stage, within: Some(within) }),
-            None => next.map(|stage| Place { stage, within: None }),
+        cursor = match stopped {
+            Some((stage, within)) => Some(Cursor { stage, within: Some(within) }),
+            None => next.map(|stage| Cursor { stage, within: None }),
         };
     }
-    Ok((shown, place.map(|p| p.to_string())))
+    Ok((shown, cursor.map(|p| p.to_string())))
 }
 
-/// One page of the messages that run, by their workers' ids, and where the next page begins.
+/// Returns one page of the running messages ordered by worker id, and the cursor of the next page.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the messages cannot be read.
 pub async fn running(
     app: &App,
     limit: u32,
@@ -97,7 +97,8 @@ pub async fn running(
     let mut conversations = app.store.conversations(&keys).await?;
     conversations
         .sort_by(|a, b| a.owner.as_ref().map(|o| &o.worker).cmp(&b.owner.as_ref().map(|o| &o.worker)));
-    let found = conversations.iter().filter_map(|c| c.running().map(|id| Found(id.clone(), c))).collect();
+    let found =
+        conversations.iter().filter_map(|c| c.running().map(|id| ListedMessage(id.clone(), c))).collect();
     let shown = views(app, found).await?.into_iter().filter(|v| v.status == "processing");
     Ok((shown.collect(), next))
 }
@@ -108,18 +109,19 @@ async fn assigned(app: &App) -> Result<Vec<Worker>, AppError> {
     Ok(workers)
 }
 
-/// A conversation on the way, and the stage that names it.
-type Passed = (Stage, Conversation);
+/// A conversation and the stage at which it was read.
+type Listed = (Stage, Conversation);
 
-/// The next conversations from `place` on, at most `room`, and the stage that follows them; none at the end.
+/// Returns the next conversations from `cursor` on, at most `room`, and the stage after them; `None` at the
+/// end.
 async fn step(
     app: &App,
-    place: Place,
+    cursor: Cursor,
     shards: u64,
     room: usize,
-) -> Result<(Vec<Passed>, Option<Stage>), AppError> {
-    match place.stage {
-        Stage::Ready { shard, at: Some(at) } if place.within.is_some() => {
+) -> Result<(Vec<Listed>, Option<Stage>), AppError> {
+    match cursor.stage {
+        Stage::Ready { shard, at: Some(at) } if cursor.within.is_some() => {
             let named = app.store.conversations(std::slice::from_ref(&at.key)).await?;
             let stage = Stage::Ready { shard, at: Some(at) };
             Ok((named.into_iter().map(|c| (stage.clone(), c)).collect(), Some(stage)))
@@ -135,14 +137,14 @@ async fn step(
             };
             let keys: Vec<_> = ready.iter().map(|r| r.key.clone()).collect();
             let mut by_key = by_key(app.store.conversations(&keys).await?);
-            // One that has got an owner since comes with the owned ones.
-            let pass = |ready: ReadyConversation| {
+            // A conversation that got an owner in between is listed with the owned conversations.
+            let listed_at = |ready: ReadyConversation| {
                 let conversation = by_key.remove(&ready.key).filter(|c| c.owner.is_none())?;
                 Some((Stage::Ready { shard, at: Some(ready) }, conversation))
             };
-            Ok((ready.into_iter().filter_map(pass).collect(), Some(next)))
+            Ok((ready.into_iter().filter_map(listed_at).collect(), Some(next)))
         }
-        Stage::Owned { at } => owned(app, at, place.within.is_some(), room).await,
+        Stage::Owned { at } => owned(app, at, cursor.within.is_some(), room).await,
     }
 }
 
@@ -151,7 +153,7 @@ async fn owned(
     at: Option<String>,
     resumes: bool,
     room: usize,
-) -> Result<(Vec<Passed>, Option<Stage>), AppError> {
+) -> Result<(Vec<Listed>, Option<Stage>), AppError> {
     let mut workers = assigned(app).await?;
     let (workers, next) = if resumes {
         let next = at.clone();
@@ -162,29 +164,29 @@ async fn owned(
     };
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
     let mut by_key = by_key(app.store.conversations(&keys).await?);
-    let pass = |worker: Worker| {
+    let listed_at = |worker: Worker| {
         let conversation = by_key.remove(&worker.assignment.as_ref()?.key)?;
         let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == worker.id);
         owns.then(|| (Stage::Owned { at: Some(worker.id.to_string()) }, conversation))
     };
-    let passed = workers.into_iter().filter_map(pass).collect();
-    Ok((passed, next.map(|id| Stage::Owned { at: Some(id) })))
+    let listed = workers.into_iter().filter_map(listed_at).collect();
+    Ok((listed, next.map(|id| Stage::Owned { at: Some(id) })))
 }
 
 fn by_key(conversations: Vec<Conversation>) -> HashMap<ConversationKey, Conversation> {
     conversations.into_iter().map(|c| (c.key.clone(), c)).collect()
 }
 
-/// The waiting messages of these conversations, at most `room`, and the last one shown when there is no room for all.
-/// `within` holds for the first conversation only.
+/// Returns the waiting messages of these conversations, at most `room`, and the last listed position if there
+/// is no room for all. `within` applies only to the first conversation.
 fn entries<'a>(
-    passed: &'a [Passed],
+    listed: &'a [Listed],
     within: Option<&str>,
     room: usize,
-) -> (Vec<Found<'a>>, Option<(Stage, String)>) {
-    let mut found: Vec<Found<'a>> = Vec::new();
+) -> (Vec<ListedMessage<'a>>, Option<(Stage, String)>) {
+    let mut found: Vec<ListedMessage<'a>> = Vec::new();
     let mut shown = None;
-    for (i, (stage, conversation)) in passed.iter().enumerate() {
+    for (i, (stage, conversation)) in listed.iter().enumerate() {
         let mut waiting: Vec<_> = conversation.queue.entries().iter().map(|e| (order(e), e)).collect();
         waiting.sort_by(|a, b| a.0.cmp(&b.0));
         let from = within.filter(|_| i == 0);
@@ -194,20 +196,20 @@ fn entries<'a>(
             if found.len() == room {
                 return (found, shown);
             }
-            found.push(Found(entry.message.clone(), conversation));
+            found.push(ListedMessage(entry.message.clone(), conversation));
             shown = Some((stage.clone(), order));
         }
     }
     (found, None)
 }
 
-/// Sorts a conversation's messages as they run, by what never changes of them: a page goes on where the last ended
-/// although others came and went.
+/// The order key of a message within its conversation. It consists of values that never change, so that a
+/// page continues at the right position even if other messages were added or removed.
 fn order(entry: &Entry) -> String {
     format!("{}#{}", OrderKey::of(entry.priority, entry.due).as_str(), entry.message)
 }
 
-async fn views(app: &App, found: Vec<Found<'_>>) -> Result<Vec<MessageView>, AppError> {
+async fn views(app: &App, found: Vec<ListedMessage<'_>>) -> Result<Vec<MessageView>, AppError> {
     let ids: Vec<_> = found.iter().map(|f| f.0.clone()).collect();
     let conversations: HashMap<_, _> = found.into_iter().map(|f| (f.0, f.1)).collect();
     let now = app.now();
@@ -219,7 +221,7 @@ async fn views(app: &App, found: Vec<Found<'_>>) -> Result<Vec<MessageView>, App
         .collect())
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.stage {
             Stage::Ready { shard, at: None } => write!(f, "r|{shard}")?,
@@ -234,7 +236,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-impl Place {
+impl Cursor {
     fn read(text: &str) -> Option<Self> {
         let mut fields = text.splitn(5, SEPARATOR);
         let stage = match fields.next()? {
@@ -268,25 +270,25 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_read_back_as_it_was_written() {
+    fn a_cursor_survives_being_written_and_parsed() {
         let at = Some(ready("abcdefghijklmnopqrstuvwx23"));
         let within = Some("050#0000000000007#tg:1:2".to_owned());
-        for place in [
-            Place { stage: Stage::Ready { shard: 3, at: None }, within: None },
-            Place { stage: Stage::Ready { shard: 0, at: at.clone() }, within: None },
-            Place { stage: Stage::Ready { shard: 0, at }, within: within.clone() },
-            Place { stage: Stage::Owned { at: None }, within: None },
-            Place { stage: Stage::Owned { at: Some("w-1".to_owned()) }, within: None },
-            Place { stage: Stage::Owned { at: Some("w-1".to_owned()) }, within },
+        for cursor in [
+            Cursor { stage: Stage::Ready { shard: 3, at: None }, within: None },
+            Cursor { stage: Stage::Ready { shard: 0, at: at.clone() }, within: None },
+            Cursor { stage: Stage::Ready { shard: 0, at }, within: within.clone() },
+            Cursor { stage: Stage::Owned { at: None }, within: None },
+            Cursor { stage: Stage::Owned { at: Some("w-1".to_owned()) }, within: None },
+            Cursor { stage: Stage::Owned { at: Some("w-1".to_owned()) }, within },
         ] {
-            assert_eq!(Place::read(&place.to_string()), Some(place));
+            assert_eq!(Cursor::read(&cursor.to_string()), Some(cursor));
         }
     }
 
     #[test]
-    fn what_is_no_place_is_not_read() {
+    fn an_invalid_cursor_is_rejected() {
         for text in ["", "x", "r", "r|first", "r|0|1#1|no key"] {
-            assert_eq!(Place::read(text), None, "{text}");
+            assert_eq!(Cursor::read(text), None, "{text}");
         }
     }
 }

@@ -1,36 +1,37 @@
-//! Cancel: a message that shall not run, or not go on running.
+//! Cancel: ends a waiting message or a dead letter at once, and a running message through its worker.
 
 use af_domain::ids::{ConsumerUserId, MessageId};
 use af_domain::message::{Message, MessageStatus};
 use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
 
-use super::{MAX_TRIES, message};
+use super::messages::{MAX_TRIES, message};
 use crate::conversations::read_models::message_of_user;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// What became of a cancellation.
+/// The result of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// The message has ended.
     AtOnce,
-    /// It runs: its worker is told with the next heartbeat, and however its attempt ends, it ends cancelled.
+    /// The message runs. Its worker learns of the cancellation with the next heartbeat, and the message ends
+    /// cancelled whatever the result of the attempt is.
     WhenItsAttemptEnds,
 }
 
-/// Cancels `id`: one that waits or is a dead letter at once, one that runs through its worker. A message that was
-/// cancelled before is answered as cancelled.
+/// Cancels `id`: a waiting message or a dead letter at once, a running message through its worker. Cancelling
+/// a cancelled message again succeeds.
 ///
 /// # Errors
-/// 404 when there is none; 409 when it is done.
+/// Returns 404 if the message does not exist, and 409 if it is done.
 pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled, AppError> {
     for _ in 0..MAX_TRIES {
         let message = message(app, id).await?;
         let cancelled = match message.status {
             MessageStatus::Cancelled => return Ok(Cancelled::AtOnce),
             MessageStatus::Done => {
-                let detail = format!("message {id} is done: what has ended cannot be cancelled");
+                let detail = format!("message {id} is done and cannot be cancelled");
                 return Err(Refusal::new(Code::Conflict, detail).into());
             }
             MessageStatus::DeadLetter => dead(app, &message).await?,
@@ -46,7 +47,7 @@ pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled, AppError> {
 /// Cancels a message of one of `user`'s conversations.
 ///
 /// # Errors
-/// As `cancel`; 404 also when it is somebody else's.
+/// The same as `cancel`; also 404 if the message belongs to another user.
 pub async fn cancel_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<Cancelled, AppError> {
     message_of_user(app, user, id).await?;
     cancel(app, id).await
@@ -58,7 +59,7 @@ async fn dead(app: &App, message: &Message) -> Result<Option<Cancelled>, AppErro
     Ok(done(&commit, Cancelled::AtOnce))
 }
 
-/// `None` when others were faster, or it has ended since it was read.
+/// Returns `None` if another write was faster, or the message has ended since it was read.
 async fn queued(app: &App, message: &Message) -> Result<Option<Cancelled>, AppError> {
     let policies = policies::for_agent(app, &message.agent).await?;
     let now = app.now();

@@ -1,4 +1,4 @@
-//! Counting from the table's stream: what waits, runs and is dead.
+//! Updates the counters from the table's stream: waiting, running and dead-lettered messages.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{App, AppError};
 
-/// One record of the table's stream, as far as it counts.
+/// A record of the table's stream, limited to the needed fields.
 #[derive(Debug, Deserialize)]
 pub struct StreamRecord {
     /// The change.
@@ -28,9 +28,9 @@ pub struct StreamChange {
     /// The item after.
     #[serde(default)]
     pub new_image: Option<BTreeMap<String, Value>>,
-    /// Its place in the stream.
+    /// The sequence number in the stream.
     pub sequence_number: String,
-    /// When it was made, in seconds.
+    /// When the change was made, in seconds.
     pub approximate_creation_date_time: f64,
 }
 
@@ -40,14 +40,14 @@ impl StreamChange {
     }
 }
 
-/// Adds what `records` changed to the counters; a batch that comes again within ten minutes counts once. A record that
-/// cannot be read counts for nothing: it would only keep the others from being counted.
+/// Adds the changes of `records` to the counters. A batch that is delivered again within ten minutes counts
+/// once. A malformed record is skipped, because it would otherwise block the other records.
 ///
-/// What is written follows from the records alone, the time included: a token that comes with another write than the
-/// first time is refused.
+/// The written values, including the time, depend only on the records: DynamoDB refuses a client token that
+/// is repeated with another write.
 ///
 /// # Errors
-/// When the table cannot answer.
+/// Returns an error if the table does not answer.
 pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     let mut change = Counters::default();
     for StreamRecord { dynamodb: record } in records {
@@ -57,7 +57,7 @@ pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> 
                 change.add(&negative(&before));
             }
             Err(error) => {
-                tracing::error!(%error, record = record.sequence_number, "a change counts for nothing")
+                tracing::error!(%error, record = record.sequence_number, "a malformed stream record is not counted")
             }
         }
     }
@@ -67,7 +67,7 @@ pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> 
     Ok(())
 }
 
-/// What the item counted for before and after.
+/// Returns the counter values of the item before and after.
 fn change_of(record: &StreamChange) -> Result<(Counters, Counters), StoreError> {
     let of = |image: &Option<BTreeMap<String, Value>>| counted(image.as_ref(), record.at());
     Ok((of(&record.old_image)?, of(&record.new_image)?))
@@ -83,7 +83,7 @@ fn negative(counters: &Counters) -> Counters {
     }
 }
 
-/// A transaction token of at most 36 characters that names exactly these records.
+/// Returns a client token of at most 36 characters that identifies these records.
 fn token(records: &[StreamRecord]) -> String {
     let mut hash = Sha256::new();
     for record in records {

@@ -10,14 +10,15 @@ use crate::conversations::read_models;
 use crate::{App, AppError};
 use af_domain::message::MessageView;
 
-/// Bytes of an answer that a page of messages may take; one message alone takes less. A function's answer may have 6 MB.
+/// Most bytes of one page of messages in a response. A single message is smaller. A function response is
+/// limited to 6 MB.
 const MAX_MESSAGES_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// One page of a conversation's messages, newest first; `status` keeps those in that state. The page ends early where
-/// messages are large.
+/// Returns one page of a conversation's messages, the newest first. `status` filters by state. A page with
+/// large messages ends early.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the messages cannot be read.
 pub async fn of_conversation(
     app: &App,
     conversation: &ConversationId,
@@ -47,16 +48,16 @@ pub async fn of_conversation(
     Ok((shown, next))
 }
 
-/// One page of dead letters, newest first, starting before the mark `before`.
+/// Returns one page of dead letters, the newest first, starting before the mark `before`.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the dead letters cannot be read.
 pub async fn dead_letters(
     app: &App,
     limit: u32,
     before: Option<&str>,
 ) -> Result<(Vec<MessageView>, Option<String>), AppError> {
-    // One more than the page holds: all of it may stand in one shard.
+    // Each shard is read for one more mark than the page has, because all of them may be in one shard.
     let page = i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX);
     let shards = (0..DEAD_LETTER_SHARDS as u64).map(|s| app.store.dead_letters(s, page, before));
     let mut marks = Vec::new();

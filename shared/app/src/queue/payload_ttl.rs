@@ -1,15 +1,15 @@
-//! Expiry from the table's stream: what hangs on an item that expires, goes with it.
+//! Sets the TTL of large payloads from the table's stream, so that a payload expires with its message.
 
 use af_store::message::ended_payload;
 
 use crate::queue::counters::StreamRecord;
 use crate::{App, AppError};
 
-/// Gives the large payloads of messages that have ended their message's time to live. A batch that comes again sets the
-/// same. A record that cannot be read keeps its payload, and the others from nothing.
+/// Gives the large payloads of ended messages the TTL of their message. A repeated batch sets the same TTL. A
+/// malformed record is skipped and does not affect the others.
 ///
 /// # Errors
-/// When the table cannot answer.
+/// Returns an error if the table does not answer.
 pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     for record in records {
         match ended_payload(record.dynamodb.new_image.as_ref()) {
@@ -19,7 +19,7 @@ pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), 
             Ok(None) => {}
             Err(error) => {
                 let record = &record.dynamodb.sequence_number;
-                tracing::error!(%error, record, "a payload keeps its time");
+                tracing::error!(%error, record, "a malformed stream record; its payload does not expire");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Retry: a dead letter gets another life, behind all that waits.
+//! Retry: queues a dead letter again, behind all waiting messages.
 
 use af_domain::conversation::Entry;
 use af_domain::ids::MessageId;
@@ -10,29 +10,29 @@ use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::message::body_hash;
 
-use super::{MAX_TRIES, message};
+use super::messages::{MAX_TRIES, message};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// What became of a dead letter.
+/// The result of retrying a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retried {
-    /// It waits again.
+    /// The message is queued again.
     Queued,
-    /// As many wait in its conversation as may.
+    /// The queue of its conversation is full.
     Full,
-    /// It is no dead letter, or the call that is being repeated has retried it already.
+    /// The message is not a dead letter, or the same call has already retried it.
     NotDead,
 }
 
-/// Queues the dead letter `id` again with its attempts at zero. `idempotency` names the caller and the call: sent again
-/// under the same name, it is answered as before.
+/// Queues the dead letter `id` again with its attempts reset to zero. `idempotency` identifies the caller and
+/// the call: a repetition gets the same answer.
 ///
 /// # Errors
-/// 404 when there is no such message, or its agent is gone; 409 when it is no dead letter, or its agent is disabled;
-/// 429 when too many wait in its conversation. Nothing is written then.
+/// Returns 404 if the message or its agent does not exist, 409 if the message is not a dead letter or its
+/// agent is disabled, and 429 if the queue of its conversation is full. Nothing is written then.
 pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>) -> Result<(), AppError> {
     let token = token(idempotency);
     let dead = message(app, id).await?;
@@ -48,7 +48,7 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
             Retried::NotDead => {}
         }
     }
-    // Another call was faster, or an earlier sending of this one whose answer nobody heard.
+    // Either another call was faster, or an earlier attempt of this call succeeded and its response was lost.
     let now = message(app, id).await?;
     if token.is_some() && now.retried_by == token {
         return Ok(());
@@ -57,12 +57,12 @@ pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>)
     Err(Refusal::new(Code::Conflict, detail).into())
 }
 
-/// What tells one call from another.
+/// Returns the token that identifies a call.
 pub(super) fn token(idempotency: Option<(&str, &str)>) -> Option<String> {
     idempotency.map(|(caller, key)| body_hash(&[caller, key]))
 }
 
-/// Queues `dead` again, unless the call named `token` has done so before.
+/// Queues `dead` again, unless the call with `token` has already done so.
 pub(super) async fn retried(
     app: &App,
     mut dead: Message,
@@ -91,7 +91,8 @@ pub(super) async fn retried(
     Err(AppError::Overtaken("retry"))
 }
 
-/// The entry of a message that begins anew: its history goes where it runs now, not where it ran before.
+/// Returns the queue entry of a retried message. Its history is filed under its next claim, not under its
+/// first one.
 fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
     let default = u32::try_from(policies.retry.max_attempts).unwrap_or(u32::MAX);
     Entry {

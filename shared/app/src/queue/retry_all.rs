@@ -1,7 +1,8 @@
-//! Retry all: the dead letters of a conversation or an agent, oldest first, a bounded number in each call.
+//! Retry all: queues the dead letters of a conversation or an agent again, the oldest first, a limited number
+//! per call.
 //!
-//! The walk goes along the dead-letter marks and ends at the moment at which it began: a message that dies again while
-//! it is under way is not retried again.
+//! The list follows the dead-letter marks and ends at the moment at which it began. A message that becomes a
+//! dead letter again in between is not retried twice.
 
 use af_domain::ids::{AgentKey, ConversationId, MessageId};
 use af_domain::message::{Message, MessageStatus};
@@ -11,48 +12,48 @@ use af_domain::time::Timestamp;
 use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::DeadLetterMark;
 
-use super::message;
+use super::messages::message;
 use super::retry::{Retried, retried, token};
 use crate::agents::profiles;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Marks looked at in one call. Each that fits costs a read and a transaction, one after the other: about five seconds
-/// when all do, of the 29 that the function has.
+/// Most marks read in one call. Each matching mark costs a read and a transaction in sequence: about five
+/// seconds if all match, of the 29 s of the function.
 const MAX_LOOKED_AT: usize = 100;
 
-/// Which dead letters.
+/// The dead letters to retry.
 #[derive(Debug, Clone)]
 pub enum Which {
-    /// Those of a conversation.
+    /// The dead letters of a conversation.
     Conversation(ConversationId),
-    /// Those of an agent.
+    /// The dead letters of an agent.
     Agent(AgentKey),
 }
 
-/// What one call did.
+/// The result of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetriedAll {
-    /// How many wait again.
+    /// The number of messages that were queued again.
     pub retried: usize,
-    /// Those that stay dead letters, because as many wait in their conversation as may.
+    /// Messages that stay dead letters, because the queue of their conversation is full.
     pub full: Vec<MessageId>,
-    /// Those that stay dead letters, because their agent takes no messages.
+    /// Messages that stay dead letters, because their agent accepts no messages.
     pub refused: Vec<MessageId>,
-    /// Where the next call goes on, when there is more to look at.
+    /// The cursor of the next call, if there are more marks.
     pub next: Option<String>,
 }
 
-/// How far a walk has come: until when it goes, and the last mark it has looked at.
-struct Place {
+/// The position of the list: its end time and the last mark it has read.
+struct Cursor {
     until: Timestamp,
     after: String,
 }
 
-/// Queues dead letters again, from where the call before ended.
+/// Queues dead letters again, starting after the previous call.
 ///
 /// # Errors
-/// 422 when `after` is not of this walk.
+/// Returns 422 if `after` is not a cursor of this list.
 pub async fn retry_all(
     app: &App,
     which: &Which,
@@ -62,13 +63,12 @@ pub async fn retry_all(
     let policies = policies::in_force(app).await?;
     let token = token(idempotency);
     let place = match after {
-        Some(text) => {
-            Place::read(text).ok_or_else(|| Refusal::field("/cursor", "cursor is not of this walk"))?
-        }
-        None => Place { until: app.now(), after: String::new() },
+        Some(text) => Cursor::read(text)
+            .ok_or_else(|| Refusal::field("/cursor", "cursor does not belong to this list"))?,
+        None => Cursor { until: app.now(), after: String::new() },
     };
     let (marks, more) = marks(app, &place).await?;
-    let next = marks.last().filter(|_| more).map(|last| Place { after: last.place.clone(), ..place });
+    let next = marks.last().filter(|_| more).map(|last| Cursor { after: last.place.clone(), ..place });
     let mut done = RetriedAll { next: next.map(|p| p.to_string()), ..RetriedAll::default() };
     for dead in wanted(app, which, marks).await? {
         one(app, dead, token.as_deref(), &policies, &mut done).await?;
@@ -84,7 +84,8 @@ async fn one(
     done: &mut RetriedAll,
 ) -> Result<(), AppError> {
     let id = dead.id.clone();
-    // Lists are eventually consistent, marks are not: one that says it is no dead letter may be out of date.
+    // The message was read eventually consistent, but its mark strongly. If the message is not a dead letter,
+    // the read may be out of date.
     let dead = if dead.status == MessageStatus::DeadLetter { dead } else { message(app, &id).await? };
     match profiles::taking_messages(app, &dead.agent).await {
         Err(AppError::Refused(_)) => {
@@ -101,9 +102,10 @@ async fn one(
     Ok(())
 }
 
-/// The next marks of the walk, oldest first, and whether more follow.
-async fn marks(app: &App, place: &Place) -> Result<(Vec<DeadLetterMark>, bool), AppError> {
-    // Up to and with the moment at which the walk began; the place that the last call ended at comes once more.
+/// Returns the next marks of the list, the oldest first, and whether there are more.
+async fn marks(app: &App, place: &Cursor) -> Result<(Vec<DeadLetterMark>, bool), AppError> {
+    // The range includes the start moment of the list. It also includes the last mark of the previous call,
+    // which is filtered out below.
     let before = format!("{:013}", place.until.as_millis() + 1);
     let page = i32::try_from(MAX_LOOKED_AT + 2).unwrap_or(i32::MAX);
     let within = (place.after.as_str(), before.as_str());
@@ -128,13 +130,13 @@ async fn wanted(app: &App, which: &Which, mut marks: Vec<DeadLetterMark>) -> Res
     Ok(messages)
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}|{}", self.until, self.after)
     }
 }
 
-impl Place {
+impl Cursor {
     fn read(text: &str) -> Option<Self> {
         let (until, after) = text.split_once('|')?;
         Some(Self { until: Timestamp::from_millis(until.parse().ok()?), after: after.to_owned() })

@@ -1,40 +1,40 @@
-//! The queue in figures, without scanning.
+//! Statistics of the queue, without a scan.
 
 use af_domain::time::{Millis, Timestamp};
 
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Entries of each shard looked at for the age of the oldest; the ready index sorts by priority before age, so
-/// the figure is exact up to this many waiting conversations a shard.
-const OLDEST_LOOKED_AT: i32 = 500;
+/// Entries of each shard that are read to find the oldest. The ready index sorts by priority before age, so
+/// the age is exact up to this number of waiting conversations per shard.
+const ENTRIES_READ_FOR_OLDEST: i32 = 500;
 
-/// How much waits, runs and is dead.
+/// The number of waiting, running and dead-lettered messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// Messages that may run now.
     pub queued_ready: i64,
-    /// Messages that wait for a time: scheduled, or for their retry.
+    /// Messages that wait for a time: scheduled messages and retries.
     pub queued_scheduled: i64,
     /// Messages that run.
     pub processing: i64,
     /// Dead letters.
     pub dead_letter: i64,
-    /// How long the conversation that waits longest for a worker has waited.
+    /// How long the longest-waiting conversation has waited for a worker.
     pub oldest_ready_age: Option<Millis>,
-    /// When the counts were last brought up to date; they follow the table's stream.
+    /// When the counters were last updated. They follow the table's stream.
     pub as_of: Option<Timestamp>,
 }
 
-/// The queue in figures.
+/// Returns the statistics of the queue.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if they cannot be read.
 pub async fn stats(app: &App) -> Result<Stats, AppError> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let shards =
-        (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, OLDEST_LOOKED_AT, None));
+        (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, ENTRIES_READ_FOR_OLDEST, None));
     let (counters, pages) = tokio::join!(app.store.counters(), futures::future::join_all(shards));
     let counters = counters?;
     let mut oldest = None;

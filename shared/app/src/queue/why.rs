@@ -1,5 +1,5 @@
-//! Why a message has not ended: what it waits for, and until when. First what its conversation knows, then who owns
-//! that conversation, then the pool and what reconcile last said of it.
+//! Why a message has not ended: what it waits for, and until when. The answer comes from its conversation,
+//! then from the owner of the conversation, then from the pool and the last reconcile report.
 
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
 use af_domain::ids::{MessageId, WorkerId};
@@ -14,44 +14,44 @@ use crate::pool::workers;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Longest time between two reconciles: the period of the template's schedule.
+/// The longest time between two reconcile runs: the period of the schedule in the template.
 const RECONCILE_EVERY: Millis = Millis::from_secs(60);
 
 /// What a message waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// It has ended.
+    /// Nothing: the message has ended.
     Nothing,
-    /// It runs.
+    /// Its worker: the message runs.
     ItsWorker,
     /// The time of its retry.
     RetryTime,
-    /// The time it is scheduled for.
+    /// Its scheduled time.
     ScheduledTime,
-    /// The files that came with it.
+    /// Its attachments.
     Attachments,
     /// Another message of its conversation.
     AnotherMessage,
     /// The next poll of the worker that owns its conversation.
     OwnersPoll,
-    /// The worker that owns its conversation is leaving.
+    /// The worker that owns its conversation, which is draining.
     OwnersDrain,
-    /// The worker that owns its conversation, or a free one, has not spoken yet.
+    /// The first sign of life of the worker that owns its conversation, or of a free worker.
     WorkersStart,
-    /// Reconcile, to take its conversation from a worker that is silent or gone.
+    /// Reconcile, which takes its conversation from a worker that is silent or gone.
     Reconcile,
     /// The next poll of a worker without a conversation.
     FreeWorkersPoll,
-    /// A place in the pool.
+    /// Free capacity in the pool.
     PlaceInPool,
     /// A provider that can start workers.
     Provider,
-    /// A worker that reconcile will start.
+    /// A new worker that reconcile will start.
     NewWorker,
 }
 
 impl WaitsFor {
-    /// The word as it is answered.
+    /// The value as it is sent in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             WaitsFor::Nothing => "nothing",
@@ -72,22 +72,22 @@ impl WaitsFor {
     }
 }
 
-/// What a message waits for, in words and in parts.
+/// What a message waits for, as text and as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// The message's state.
+    /// The state of the message.
     pub status: &'static str,
     /// What it waits for.
     pub waits_for: WaitsFor,
-    /// The same in words.
+    /// The reason as text.
     pub reason: String,
-    /// Until when at the latest, where that is known.
+    /// The latest end of the wait, if known.
     pub until: Option<Timestamp>,
-    /// The worker that it waits for.
+    /// The worker that the message waits for.
     pub worker: Option<WorkerId>,
-    /// The message that it waits for.
+    /// The message that the message waits for.
     pub behind: Option<MessageId>,
-    /// Workers that are alive, and how many may be; when it waits for a place among them.
+    /// The number of live workers and the maximum, if the message waits for free capacity.
     pub pool: Option<(usize, u64)>,
 }
 
@@ -107,10 +107,10 @@ impl Why {
     }
 }
 
-/// Tells what `id` waits for.
+/// Returns what the message `id` waits for.
 ///
 /// # Errors
-/// 404 when there is no such message.
+/// Returns 404 if the message does not exist.
 pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
     let view = read_models::message(app, id).await?;
     let policies = policies::for_agent(app, &view.message.agent).await?;
@@ -124,7 +124,7 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
     };
     let waiting = conversation.as_ref().and_then(|c| Some((c, c.wait_reason(id, now, &policies)?)));
     let Some((conversation, waiting)) = waiting else {
-        let lost = "its conversation does not name it: it has just ended, or reconcile will put it right";
+        let lost = "its conversation does not name it: it has just ended, or reconcile will repair it";
         return Ok(Why::new(WaitsFor::Reconcile, lost.to_owned(), None));
     };
     Ok(match waiting {
@@ -138,8 +138,7 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
             Why::new(WaitsFor::ScheduledTime, format!("it is scheduled for {at}"), Some(at))
         }
         WaitReason::Attachments(at) => {
-            let reason =
-                format!("its attachments are fetched from Telegram; it goes on without them at {at}");
+            let reason = format!("its attachments are fetched from Telegram; it runs without them from {at}");
             Why::new(WaitsFor::Attachments, reason, Some(at))
         }
         WaitReason::EarlierMessage(entry) => {
@@ -163,9 +162,10 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
 
 fn running(lease: &Lease) -> Why {
     let worker = &lease.worker;
-    let reason = match lease.cancelled {
-        true => format!("worker {worker} runs it and is told with its next heartbeat that it was cancelled"),
-        false => format!("worker {worker} runs it; its lease ends unless a heartbeat comes"),
+    let reason = if lease.cancelled {
+        format!("worker {worker} runs it and learns with its next heartbeat that it was cancelled")
+    } else {
+        format!("worker {worker} runs it; its lease expires unless a heartbeat extends it")
     };
     Why {
         status: "processing",
@@ -179,7 +179,7 @@ fn behind_running(lease: &Lease) -> Why {
     Why::new(WaitsFor::AnotherMessage, reason, None).of_worker(worker).behind(first)
 }
 
-/// The conversation has an owner, with this row.
+/// Explains a wait for the owner of the conversation, with the owner's row.
 fn owned(
     conversation: &Conversation,
     owner: &Owner,
@@ -195,23 +195,23 @@ fn owned(
         return why(WaitsFor::Reconcile, reason, None);
     };
     if let WorkerStatus::Draining { drain_by, reason } = row.status {
-        let words = format!("worker {worker} owns its conversation and is leaving ({reason})");
+        let words = format!("worker {worker} owns its conversation and is draining ({reason})");
         return why(WaitsFor::OwnersDrain, words, Some(drain_by));
     }
     if owner.state == OwnerState::Draining || row.status != WorkerStatus::Active {
-        let words = format!("worker {worker} owns its conversation and is leaving");
+        let words = format!("worker {worker} owns its conversation and is draining");
         return why(WaitsFor::OwnersDrain, words, None);
     }
     let seen = row.seen_at.max(owner.seen_at);
     if row.is_stale(seen, now, policies) {
         let silence = now.since(seen.unwrap_or(row.registered_at));
         let words = format!(
-            "worker {worker} owns its conversation and has been silent for {silence}; reconcile lets it go"
+            "worker {worker} owns its conversation and has been silent for {silence}; reconcile frees the conversation"
         );
         return why(WaitsFor::Reconcile, words, Some(now + RECONCILE_EVERY));
     }
     if seen.is_none() {
-        let words = format!("worker {worker} was made for its conversation and has not spoken yet");
+        let words = format!("worker {worker} was started for its conversation and has not polled yet");
         return why(WaitsFor::WorkersStart, words, Some(row.registered_at + policies.lease.boot_grace));
     }
     let words = format!("worker {worker} owns its conversation and claims it with its next poll");
@@ -219,7 +219,7 @@ fn owned(
     why(WaitsFor::OwnersPoll, words, Some(now + next_poll(quiet_since, policies, now)))
 }
 
-/// Nobody owns the conversation: who will?
+/// Explains a wait for a worker, because the conversation has no owner.
 fn unowned(
     conversation: &Conversation,
     workers: &[Worker],
@@ -239,27 +239,28 @@ fn unowned(
     }
     if let Some(worker) = free.first() {
         let until = worker.registered_at + policies.lease.boot_grace;
-        let reason = format!("worker {} has no conversation and has not spoken yet", worker.id);
+        let reason = format!("worker {} has no conversation and has not polled yet", worker.id);
         return Why::new(WaitsFor::WorkersStart, reason, Some(until)).of_worker(&worker.id);
     }
     let max_workers = policies.scaling.max_workers;
     if workers.len() as u64 >= max_workers {
         let reason = format!(
-            "nobody owns its conversation, and {} of {max_workers} workers are alive: one must let go or leave",
+            "its conversation has no owner, and {} of {max_workers} workers are alive: one must release its conversation or stop",
             workers.len()
         );
         let full = Why::new(WaitsFor::PlaceInPool, reason, None);
         return Why { pool: Some((workers.len(), max_workers)), ..full };
     }
     if let Some(error) = report.and_then(|r| r.errors.first()) {
-        let reason =
-            format!("nobody owns its conversation, and the last reconcile could start no worker: {error}");
+        let reason = format!(
+            "its conversation has no owner, and the last reconcile could not start a worker: {error}"
+        );
         return Why::new(WaitsFor::Provider, reason, None);
     }
     if let Some(why) = report.and_then(|r| paused(r, now)) {
         return why;
     }
-    // Of a conversation that nobody owns, a report knows the key only.
+    // The report names a conversation without an owner only by its key.
     let subject = format!("worker for conversation {}", conversation.key);
     let failed = report.and_then(|r| {
         let of_ours = r.actions.iter().find(|a| a.action == "spawn" && a.subject == subject)?;
@@ -272,26 +273,27 @@ fn unowned(
             Why::new(WaitsFor::Provider, reason, until)
         }
         None => {
-            let reason = "nobody owns its conversation; the next reconcile starts a worker for it".to_owned();
+            let reason =
+                "its conversation has no owner; the next reconcile starts a worker for it".to_owned();
             Why::new(WaitsFor::NewWorker, reason, until)
         }
     }
 }
 
-/// Reconcile starts no worker for now, as its last report says.
+/// Explains a pause of spawning, according to the last report.
 fn paused(report: &Report, now: Timestamp) -> Option<Why> {
     let pause = report.waits.iter().find(|w| w.subject == "spawning")?;
     let until = pause.until.map(Timestamp::from_millis);
-    // What is over is not known any more, and what has no end is seen to with the next run.
+    // A pause that has ended is no longer relevant. A pause without an end lasts until the next run.
     let over = until.unwrap_or(Timestamp::from_millis(report.at) + RECONCILE_EVERY) <= now;
     let reason = format!(
-        "nobody owns its conversation, and no worker is started while reconcile waits for {}",
+        "its conversation has no owner, and no worker is started while reconcile waits for {}",
         pause.waits_for
     );
     (!over).then(|| Why::new(WaitsFor::Provider, reason, until))
 }
 
-/// How long a worker that has been quiet since then waits between polls.
+/// The poll interval of a worker that has been quiet since `quiet_since`.
 fn next_poll(quiet_since: Timestamp, policies: &Policies, now: Timestamp) -> Millis {
     let is_idle = now.since(quiet_since) >= policies.poll.idle_after;
     if is_idle { policies.poll.idle } else { policies.poll.active }

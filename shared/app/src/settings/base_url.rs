@@ -1,17 +1,17 @@
-//! Base URLs that operators give: which are taken.
+//! Validation of base URLs from operators.
 
 use url::{Host, Url};
 
 /// Longest base URL.
 const MAX_BASE_URL_LEN: usize = 2_000;
-/// What [`is_base_url`] asks for, in words.
+/// The rule of [`is_base_url`], in words.
 pub(crate) const BASE_URL_RULE: &str = "an https URL (http only for a loopback host) of at most 2000 characters, without user, query and \
      fragment";
 
-/// Whether a path can be put behind `text`, and leads where a reader of `text` would expect.
+/// Whether a path can be appended to `text`, and the URL means what a reader of `text` expects.
 pub(crate) fn is_base_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
-    // What a parser mends is refused: whoever gets the text may mend it in another way.
+    // A URL that a parser would correct is refused, because another parser may correct it differently.
     let authority = text.split_once("://").map_or("", |(_scheme, rest)| rest);
     let exact = text.len() <= MAX_BASE_URL_LEN
         && text.bytes().all(|b| b.is_ascii_graphic() && !br#"@\<>""#.contains(&b))
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_https_or_leads_to_this_machine() {
+    fn a_base_url_is_https_or_loopback() {
         for good in [
             "https://crm.example",
             "https://crm.example:8443/bridge/v1/",
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_says_the_longest() {
+    fn the_rule_contains_the_length_limit() {
         assert!(BASE_URL_RULE.contains(&MAX_BASE_URL_LEN.to_string()));
     }
 }

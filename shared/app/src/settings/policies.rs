@@ -1,25 +1,19 @@
-//! Policies: stored overrides over the defaults of the code.
+//! Policies: stored overrides of the defaults in the code.
 
 use std::collections::BTreeMap;
 
 use af_domain::ids::AgentKey;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
-use af_store::conversation::Commit;
 use serde_json::Value;
 
-use crate::settings::message_config::{self, MessageConfig};
+pub use crate::settings::document::Overrides;
+use crate::settings::document::{DOCUMENT, change, parsed, stored};
+use crate::settings::message_settings::{GROUP, MessageConfig};
 use crate::{App, AppError};
 
-const DOCUMENT: &str = "policies";
-/// How much of an unknown name is repeated to the caller; the longest of ours has half as many characters.
+/// Most characters of an unknown name in an error message. The longest valid name has half as many.
 const MAX_NAME_CHARS: usize = 64;
-/// Times a change is made anew because somebody else changed other fields meanwhile; operators are few.
-const MAX_CHANGE_TRIES: usize = 5;
-
-/// Overrides as they are stored and sent: group → field → value.
-pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
-
 /// One field, as it is shown.
 #[derive(Debug)]
 pub struct FieldView {
@@ -34,34 +28,34 @@ pub struct FieldView {
 /// All fields, group by group.
 pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
 
-/// What stands in the document.
+/// The content of the policies document.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The policies in force.
     pub policies: Policies,
-    /// What messages are handed out with.
+    /// The settings of every message.
     pub message: MessageConfig,
 }
 
-/// The policies in force.
+/// Returns the policies in force.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the policies cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
 }
 
-/// The policies in force for `agent`. Every use case that knows the agent asks here. Today an agent has the policies of
-/// its deployment.
+/// Returns the policies in force for `agent`. Every use case that knows the agent calls this. Today an agent has the
+/// policies of its deployment.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the policies must be read and cannot be.
 pub async fn for_agent(app: &App, agent: &AgentKey) -> Result<Policies, AppError> {
     let _ = agent;
     in_force(app).await
 }
 
-/// All settings in force.
+/// Returns all settings in force.
 pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     let now = app.now();
     if let Some(settings) = app.settings.get(&(), now) {
@@ -73,23 +67,18 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     Ok(settings)
 }
 
-/// The document as it is now.
-pub(crate) async fn stored(app: &App) -> Result<Overrides, AppError> {
-    parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())
-}
-
-/// Every field with its value, its default and what it accepts.
+/// Returns every field with its value, its default and its accepted values.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the policies cannot be read.
 pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
     Ok(view_of(&with_overrides(&stored(app).await?)?))
 }
 
-/// Sets fields; `null` takes an override back. Nothing is written unless all of it is acceptable.
+/// Sets fields; `null` removes an override. Nothing is written if one of the changes is invalid.
 ///
 /// # Errors
-/// A refusal that names the first field at fault and what it accepts.
+/// Returns a refusal with the first invalid field and its accepted values.
 pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError> {
     check_names(&changes)?;
     change(app, |stored| {
@@ -97,42 +86,23 @@ pub async fn set(app: &App, changes: Overrides) -> Result<PoliciesView, AppError
         let overrides = changed(stored, &changes);
         let policies = with_overrides(&overrides)?;
         policies.check()?;
-        keeps_its_shards(&in_force, &policies)?;
+        check_shards(&in_force, &policies)?;
         Ok((overrides, view_of(&policies)))
     })
     .await
 }
 
-/// Changes the document; decided anew when somebody else was faster.
-pub(crate) async fn change<T>(
-    app: &App,
-    decide: impl Fn(Overrides) -> Result<(Overrides, T), Refusal>,
-) -> Result<T, AppError> {
-    for _ in 0..MAX_CHANGE_TRIES {
-        let before = app.store.config_to_change(DOCUMENT).await?;
-        let (after, decided) = decide(parsed(before.as_deref())?)?;
-        let json = serde_json::to_string(&after)
-            .map_err(|source| AppError::Unreadable { what: "policies", source })?;
-        if let Commit::Done = app.store.change_config_if_unchanged(DOCUMENT, before.as_deref(), &json).await?
-        {
-            app.settings.forget(&());
-            return Ok(decided);
-        }
-    }
-    Err(AppError::Overtaken("the change of policies"))
-}
-
-/// Conversations that wait in a shard which nobody reads any more would wait for ever.
-fn keeps_its_shards(before: &Policies, after: &Policies) -> Result<(), PolicyError> {
+/// Refuses to reduce the number of shards: a conversation in a shard that no worker reads would wait forever.
+fn check_shards(before: &Policies, after: &Policies) -> Result<(), PolicyError> {
     let shards = before.queue.ready_shards;
     if after.queue.ready_shards >= shards {
         return Ok(());
     }
-    let accepts = format!("at least {shards}, as it is now: shards can be added but not taken away");
+    let accepts = format!("at least {shards}, its current value: shards can be added but not removed");
     Err(PolicyError::OutOfBounds { field: "queue.readyShards".to_owned(), accepts })
 }
 
-/// Every name must be in the catalogue, also where its override is taken back.
+/// Checks that every name is in the catalogue, even if its override is removed.
 fn check_names(changes: &Overrides) -> Result<(), PolicyError> {
     for (group, fields) in changes {
         if !FIELDS.iter().any(|f| f.group == group) {
@@ -147,7 +117,7 @@ fn check_names(changes: &Overrides) -> Result<(), PolicyError> {
     Ok(())
 }
 
-/// A name that the caller made up, and that may be as long as the body.
+/// Truncates a name from a request, which may be as long as the body.
 fn shortened(name: &str) -> String {
     name.chars().take(MAX_NAME_CHARS).collect()
 }
@@ -166,16 +136,12 @@ fn changed(mut overrides: Overrides, changes: &Overrides) -> Overrides {
     overrides
 }
 
-fn parsed(json: Option<&str>) -> Result<Overrides, AppError> {
-    let Some(json) = json else { return Ok(Overrides::new()) };
-    serde_json::from_str(json).map_err(|source| AppError::Unreadable { what: "policies", source })
-}
-
-/// What is stored, over the defaults. A name that this version does not know is a later one's, which was rolled back: it
-/// stays stored and has no effect, so that it stops nobody. Changes are checked for names before.
+/// Applies the stored overrides to the defaults. A name that this version does not know was written by a
+/// newer version before a rollback. It stays stored and has no effect, so that it does not stop the system.
+/// Names in changes are checked earlier.
 fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
     let mut policies = Policies::default();
-    for (group, fields) in overrides.iter().filter(|(group, _)| *group != message_config::GROUP) {
+    for (group, fields) in overrides.iter().filter(|(group, _)| *group != GROUP) {
         for (name, value) in fields {
             let given = match value {
                 Value::Number(n) => n.as_f64().map_or(Given::Other, Given::Number),
@@ -183,7 +149,9 @@ fn with_overrides(overrides: &Overrides) -> Result<Policies, Refusal> {
                 _ => Given::Other,
             };
             match policies.set(group, name, &given) {
-                Err(PolicyError::Unknown(name)) => tracing::warn!(name, "a stored policy is not known here"),
+                Err(PolicyError::Unknown(name)) => {
+                    tracing::warn!(name, "a stored policy is unknown to this version")
+                }
                 set => set?,
             }
         }
@@ -222,19 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_added_and_never_taken_away() {
+    fn shards_can_be_added_but_not_removed() {
         let with = |shards: u64| {
             let mut policies = Policies::default();
             policies.queue.ready_shards = shards;
             policies
         };
-        assert!(keeps_its_shards(&with(4), &with(16)).is_ok());
-        let refused = keeps_its_shards(&with(16), &with(4)).unwrap_err();
+        assert!(check_shards(&with(4), &with(16)).is_ok());
+        let refused = check_shards(&with(16), &with(4)).unwrap_err();
         assert!(refused.to_string().contains("queue.readyShards must be at least 16"));
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_is_refused_by_name() {
+    fn a_value_of_the_wrong_type_is_refused_with_its_field() {
         let overrides = serde_json::from_str(r#"{"scaling": {"maxWorkers": true}}"#);
         let refusal = with_overrides(&overrides.unwrap()).unwrap_err();
         assert_eq!(refusal.pointer.as_deref(), Some("/scaling/maxWorkers"));

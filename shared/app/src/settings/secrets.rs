@@ -1,4 +1,4 @@
-//! Secrets: imported, looked at (never shown), deleted.
+//! Secrets: import, status and delete. Values are never shown.
 
 use af_aws::secrets::SecretStatus;
 use af_domain::ids::SecretRef;
@@ -8,13 +8,13 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::settings::public_url;
 use crate::{App, AppError};
 
-/// Most bytes of a secret: Secrets Manager's own limit.
+/// Most bytes of a secret, which is the limit of Secrets Manager.
 const MAX_SECRET_BYTES: usize = 65_536;
 
-/// Imports or rotates a secret; answers its new version.
+/// Imports or rotates a secret, and returns the new version.
 ///
 /// # Errors
-/// A refusal when the value is empty or too large, or is no URL where one is needed.
+/// Returns a refusal if the value is empty or too large, or is not a URL where one is required.
 pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String, AppError> {
     let bytes = value.expose_secret().len();
     if bytes == 0 || bytes > MAX_SECRET_BYTES {
@@ -25,18 +25,18 @@ pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<
     Ok(app.secrets.put(name, value, app.now()).await?.version)
 }
 
-/// Which of these secrets there are.
+/// Returns which of these secrets exist.
 ///
 /// # Errors
-/// When Secrets Manager cannot answer.
+/// Returns an error if Secrets Manager does not answer.
 pub async fn status(app: &App, names: &[SecretRef]) -> Result<Vec<SecretStatus>, AppError> {
     Ok(app.secrets.status(names).await?)
 }
 
-/// Deletes a secret; it can be restored for as long as AWS keeps it.
+/// Deletes a secret. It can be restored until AWS's recovery window ends.
 ///
 /// # Errors
-/// When Secrets Manager cannot answer.
+/// Returns an error if Secrets Manager does not answer.
 pub async fn delete(app: &App, name: &SecretRef) -> Result<(), AppError> {
     app.secrets.delete(name).await?;
     Ok(())

@@ -1,18 +1,18 @@
-//! Makes a version that is deployed the active release of a channel: a rollback, or a promotion.
+//! Activate: makes a deployed version the active release of a channel, for a rollback or a promotion.
 
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::{Release, ReleaseChannel, Skill};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
 use crate::{App, AppError};
 
-/// Releases a version on a channel, in place of the one that is active there.
+/// Releases a version on a channel. It replaces the active release.
 ///
 /// # Errors
-/// 404 when there is no such skill or version, 409 when the skill is being deleted or the channel cannot take the
-/// release. Nothing is written then.
+/// Returns 404 if the skill or version does not exist, and 409 if the skill is being deleted or the channel
+/// cannot serve the release. Nothing is written then.
 pub async fn activate(
     app: &App,
     slug: &SkillSlug,

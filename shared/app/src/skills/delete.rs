@@ -1,8 +1,8 @@
 //! Deletes a skill with its versions and releases.
 //!
-//! First it is taken out of its channels and marked, in one commit; then its versions go, one after the other, and at
-//! last its row. A process that dies on the way leaves a skill that is served nowhere and says `deleting`; the same
-//! call again goes on.
+//! First the skill is removed from its channels and marked, in one commit. Then its versions are deleted, and
+//! finally its row. If the process fails in between, the skill is not served and has status `deleting`; a
+//! repeated call continues.
 
 use af_domain::ids::SkillSlug;
 use af_domain::refusal::{Code, Refusal};
@@ -12,26 +12,26 @@ use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 use futures::future::try_join_all;
 
-use super::{MAX_CHANGE_TRIES, change, no_skill};
+use super::change::{MAX_CHANGE_TRIES, change, no_skill};
 use crate::{App, AppError};
 
-/// Versions removed at the same time.
+/// Versions deleted at the same time.
 const AT_ONCE: usize = 20;
-/// Rounds of one call: 1 000 versions, which take some seconds of the 29 that a call has.
+/// Most rounds of one call: 1 000 versions, which take a few of the 29 seconds of a call.
 const MAX_ROUNDS: usize = 50;
-/// When to call again for the rest.
+/// When to call again for the remaining versions.
 const AGAIN_AFTER: Millis = Millis::from_secs(1);
 
 /// Deletes a skill.
 ///
 /// # Errors
-/// 404 when there is none; 503 when it had so many versions that some are left for another call.
+/// Returns 404 if the skill does not exist, and 503 if it has more versions than one call can delete.
 pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
     mark(app, slug).await?;
     for _ in 0..MAX_ROUNDS {
         let versions = app.store.skill_versions(slug, AT_ONCE as i32, None).await?;
         if versions.is_empty() {
-            // Refused when another call has come before: it is gone.
+            // A refusal means that another call has already deleted the row.
             app.store.delete_skill_if_deleting(slug).await?;
             tracing::info!(slug = slug.as_str(), "skill deleted");
             return Ok(());
@@ -39,7 +39,7 @@ pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
         try_join_all(versions.iter().map(|version| app.store.delete_skill_version(slug, version))).await?;
     }
     let detail =
-        format!("skill {slug} is served no more, but has versions left to remove: send DELETE again");
+        format!("skill {slug} is no longer served, but some of its versions remain: send DELETE again");
     Err(Refusal::new(Code::Unavailable, detail).after(AGAIN_AFTER).into())
 }
 
@@ -49,7 +49,7 @@ async fn mark(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
         if before.status == SkillStatus::Deleting {
             return Ok(());
         }
-        // Who deletes is in the request's log line: a DELETE has no body to say it in.
+        // The actor of a deletion is in the request's log line, because a DELETE has no body.
         let stamp = Stamp { at: app.now(), by: before.updated.by.clone() };
         let marked = |skill: &mut Skill| {
             skill.status = SkillStatus::Deleting;

@@ -9,7 +9,8 @@ use af_domain::skill::{DeployedVersion, Edition, ModuleFormat, Release, ReleaseC
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, check_text, manifest, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
+use super::manifest;
 use crate::{App, AppError};
 
 /// Most characters of a display name.
@@ -19,35 +20,35 @@ const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// Most characters of an entry point, which is a name in a script.
 const MAX_ENTRY_POINT_CHARS: usize = 100;
 
-/// What is deployed.
+/// A deployment.
 #[derive(Debug)]
 pub struct Deploy {
-    /// The skill; made when there is none.
+    /// The skill. It is created if it does not exist.
     pub slug: SkillSlug,
-    /// What people see; stays when left out.
+    /// The name shown to people; `None` keeps the current one.
     pub display_name: Option<String>,
-    /// What it is for; stays when left out.
+    /// The purpose; `None` keeps the current one.
     pub description: Option<String>,
-    /// Which version.
+    /// The version.
     pub version: SkillVersion,
-    /// Its files.
+    /// The files.
     pub files: Vec<GivenFile>,
-    /// What of its script is called.
+    /// The entry point of the script.
     pub entry_point: String,
-    /// How its script is loaded.
+    /// The module format of the script.
     pub module_format: ModuleFormat,
-    /// Where it is released.
+    /// The channel of the release.
     pub channel: ReleaseChannel,
-    /// Who deploys it.
+    /// The actor.
     pub actor: String,
 }
 
-/// Deploys a version, and makes it the channel's active release. The same version with the same files again is no other
-/// version, and only released.
+/// Deploys a version, and makes it the channel's active release. If the same version with the same files
+/// exists, it is only released.
 ///
 /// # Errors
-/// A refusal that names the field at fault; 409 when the version is there with other files, the skill is being deleted,
-/// or the channel cannot take the release. Nothing is written then.
+/// Returns a refusal with the invalid field; 409 if the version exists with other files, the skill is being
+/// deleted, or the channel cannot serve the release. Nothing is written then.
 pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppError> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
@@ -109,7 +110,7 @@ fn check_texts(request: &Deploy) -> Result<(), Refusal> {
     check_text("entryPoint", &request.entry_point, 1, MAX_ENTRY_POINT_CHARS)
 }
 
-/// A version never changes.
+/// Checks that an existing version does not change.
 fn same_edition(slug: &SkillSlug, known: &Edition, given: &Edition) -> Result<(), Refusal> {
     if known.is_same_as(given) {
         return Ok(());
@@ -135,7 +136,7 @@ fn made(slug: &SkillSlug, stamp: &Stamp, apply: impl FnOnce(&mut Skill)) -> Skil
     skill
 }
 
-/// Whether `before` is all that the deployment asks for.
+/// Whether `before` already has the deployed state.
 fn is_there(before: &Skill, after: &Skill) -> bool {
     let asked = |skill: &Skill| (skill.display_name.clone(), skill.description.clone());
     before.active == after.active && asked(before) == asked(after)
@@ -150,7 +151,7 @@ fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> Deploye
     }
 }
 
-/// The skill with the release that is active now; one that is there keeps the time of its first call.
+/// Returns the skill with its active release. An existing release keeps the time of its first call.
 fn answer(skill: Skill, channel: ReleaseChannel, release: &Release) -> (Skill, Release) {
     let active = skill.active.get(&channel).cloned().unwrap_or_else(|| release.clone());
     (skill, active)

@@ -1,41 +1,41 @@
-//! Skills and their versions as they are shown.
+//! Lists of skills and versions.
 
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
 
-use super::{no_skill, no_version};
+use super::change::{no_skill, no_version};
 use crate::{App, AppError};
 
-/// A version as it is shown.
+/// A version with its channels.
 #[derive(Debug)]
 pub struct VersionView {
     /// The version.
     pub deployed: DeployedVersion,
-    /// The channels whose active release it is.
+    /// The channels on which the version is the active release.
     pub active_on: Vec<ReleaseChannel>,
 }
 
-/// One page of skills by slug.
+/// Returns one page of skills ordered by slug.
 ///
 /// # Errors
-/// When they cannot be read.
+/// Returns an error if the skills cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<Skill>, AppError> {
     Ok(app.store.skills(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }
 
-/// A skill.
+/// Returns a skill.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn get(app: &App, slug: &SkillSlug) -> Result<Skill, AppError> {
     Ok(app.store.skill(slug).await?.ok_or_else(|| no_skill(slug))?)
 }
 
-/// One page of a skill's versions, by version as a text.
+/// Returns one page of a skill's versions, ordered by version as text.
 ///
 /// # Errors
-/// 404 when there is no such skill.
+/// Returns 404 if the skill does not exist.
 pub async fn versions(
     app: &App,
     slug: &SkillSlug,
@@ -49,10 +49,10 @@ pub async fn versions(
     Ok(versions.into_iter().map(|deployed| view(&skill, deployed)).collect())
 }
 
-/// A version with its files.
+/// Returns a version with its files.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn version(
     app: &App,
     slug: &SkillSlug,
@@ -61,7 +61,7 @@ pub async fn version(
     let (skill, deployed) = tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
     let skill = skill.ok_or_else(|| no_skill(slug))?;
     let deployed = deployed.ok_or_else(|| no_version(slug, version))?;
-    // Without its files it has just been deleted.
+    // A version without files has just been deleted.
     let files = app.store.skill_files(slug, &deployed.edition.bundle).await?;
     Ok((view(&skill, deployed), files.ok_or_else(|| no_version(slug, version))?))
 }

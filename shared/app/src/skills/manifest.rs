@@ -10,17 +10,17 @@ use serde::Serialize;
 
 use crate::{App, AppError};
 
-/// Times the channel is read anew because a skill was deleted while its files were read.
+/// How often the channel is read again because a skill was deleted while its files were read.
 const MAX_READ_TRIES: usize = 3;
-/// The one workspace there is.
+/// The only workspace.
 pub(crate) const WORKSPACE_ID: &str = "default";
 
-/// What a worker is answered.
+/// The response to a worker.
 #[derive(Debug)]
 pub enum Fetched {
-    /// It has this manifest already.
+    /// The worker already has this manifest.
     Unchanged {
-        /// The manifest's version.
+        /// The version of the manifest.
         manifest_version: String,
     },
     /// The manifest.
@@ -75,7 +75,7 @@ pub struct ManifestFile {
     pub sha256: String,
 }
 
-/// The file in a skill's folder that says whose it is.
+/// The marker file in a skill's folder.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Marker<'a> {
@@ -87,10 +87,11 @@ struct Marker<'a> {
     module_format: &'static str,
 }
 
-/// What `name` serves, unless that is the manifest that `known` accepts, which costs one read.
+/// Returns the manifest of channel `name`. If the worker has it already according to `known`, this costs one
+/// read.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Returns an error if the channel cannot be read.
 pub async fn manifest(
     app: &App,
     name: ReleaseChannel,
@@ -116,7 +117,7 @@ pub async fn manifest(
     Err(AppError::Overtaken("the manifest of skills"))
 }
 
-/// The skills with their files; `None` when one was deleted meanwhile.
+/// Returns the skills with their files; `None` if one was deleted in between.
 async fn skills(app: &App, channel: &Channel) -> Result<Option<Vec<ManifestSkill>>, AppError> {
     let wanted: Vec<_> = channel.serves.iter().map(|(slug, r)| (slug, &r.edition.bundle)).collect();
     let mut files: BTreeMap<_, _> = app.store.files_of_skills(&wanted).await?.into_iter().collect();
@@ -124,7 +125,7 @@ async fn skills(app: &App, channel: &Channel) -> Result<Option<Vec<ManifestSkill
     for (slug, release) in &channel.serves {
         let found = match files.remove(slug) {
             Some(found) => Some(found),
-            // A replica may not have it yet.
+            // A replica may not have the files yet.
             None => app.store.skill_files(slug, &release.edition.bundle).await?,
         };
         let Some(found) = found else { return Ok(None) };
@@ -172,8 +173,8 @@ fn entry(slug: &SkillSlug, edition: &Edition, files: &[SkillFile]) -> Result<Man
     })
 }
 
-/// Bytes that a skill takes in the answer with the manifest: Lambda hands the body on as a JSON string, so that it is
-/// escaped twice.
+/// Returns the bytes that a skill takes in the response with the manifest. Lambda transfers the body as a
+/// JSON string, so it is escaped twice.
 pub(super) fn answer_bytes(
     slug: &SkillSlug,
     edition: &Edition,

@@ -1,17 +1,18 @@
-//! Takes a skill out of all channels, or puts its releases back.
+//! Disables a skill on all channels, or enables it again.
 
 use af_domain::ids::SkillSlug;
 use af_domain::skill::{ReleaseChannel, Skill, SkillStatus};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
-use super::{MAX_CHANGE_TRIES, change, changeable, stamp};
+use super::change::{MAX_CHANGE_TRIES, change, changeable, stamp};
 use crate::{App, AppError};
 
 /// Disables or enables a skill.
 ///
 /// # Errors
-/// 404 when there is none, 409 when it is being deleted or a channel cannot take it back. Nothing is written then.
+/// Returns 404 if the skill does not exist, and 409 if it is being deleted or a channel cannot serve it
+/// again. Nothing is written then.
 pub async fn set_status(app: &App, slug: &SkillSlug, enabled: bool, actor: &str) -> Result<Skill, AppError> {
     let stamp = stamp(app, actor)?;
     let status = if enabled { SkillStatus::Active } else { SkillStatus::Disabled };

@@ -1,4 +1,4 @@
-//! Bots: an agent's token, and the webhook through which its updates come.
+//! Bots: the token of an agent, and the webhook for its updates.
 
 use af_domain::agent::{Bot, BotName, PREVIOUS_WEBHOOK_SECRET, bot_token_ref};
 use af_domain::ids::{AgentKey, BotIdentity};
@@ -14,35 +14,35 @@ use sha2::{Digest, Sha256};
 use crate::agents::profiles::{self, AgentSettings, with_ref};
 use crate::{App, AppError};
 
-/// When to ask again while Telegram cannot be reached.
+/// How long to wait before a retry if Telegram does not answer.
 const RETRY_AFTER: Millis = Millis::from_secs(10);
-/// Connections that Telegram may keep to a webhook: enough for a busy bot, few enough not to be a storm.
+/// Most connections of Telegram to a webhook: enough for a busy bot, and few enough to avoid overload.
 const MAX_CONNECTIONS: u8 = 40;
 
-/// A webhook as Telegram sees it.
+/// The state of a webhook at Telegram.
 #[derive(Debug, Clone)]
 pub struct WebhookState {
-    /// The URL that we asked for.
+    /// The requested URL.
     pub webhook_url: String,
-    /// The URL that Telegram has.
+    /// The URL stored at Telegram.
     pub current_url: String,
     /// The bot.
     pub bot_identity: BotIdentity,
-    /// Whether both are the same.
+    /// Whether both URLs are the same.
     pub is_ready: bool,
-    /// Updates that Telegram still holds.
+    /// The number of updates that wait at Telegram.
     pub pending_update_count: u64,
-    /// The last failed delivery, in Telegram's words.
+    /// The error message of the last failed delivery, from Telegram.
     pub last_error_message: Option<String>,
-    /// When that was.
+    /// When that delivery failed.
     pub last_error_at: Option<Timestamp>,
 }
 
-/// Gives an agent its bot: checks the token with Telegram and keeps it as a secret.
+/// Assigns a bot to an agent: checks the token with Telegram and stores it as a secret.
 ///
 /// # Errors
-/// Refusals: the agent does not exist, Telegram does not know the token, the bot belongs to another agent, or the
-/// agent has another bot and `replace` was not asked for.
+/// Returns a refusal if the agent does not exist, Telegram does not know the token, the bot belongs to
+/// another agent, or the agent has another bot and `replace` is not set.
 pub async fn set_token(
     app: &App,
     agent: &AgentKey,
@@ -53,7 +53,7 @@ pub async fn set_token(
     if !is_token(token.expose_secret()) {
         return Err(Refusal::field(
             "/plaintextValue",
-            "this is not a bot token: BotFather gives <digits>:<letters>",
+            "this is not a bot token; BotFather issues tokens of the form <digits>:<letters>",
         )
         .into());
     }
@@ -61,7 +61,7 @@ pub async fn set_token(
         Err(TelegramError::Unauthorized) => {
             return Err(Refusal::field("/plaintextValue", "Telegram does not know this bot token").into());
         }
-        other => other.map_err(told)?,
+        other => other.map_err(telegram_error)?,
     };
     let identity = BotIdentity::parse(me.id.to_string())?;
     let name = BotName { identity, username: me.username.unwrap_or(me.first_name) };
@@ -94,10 +94,10 @@ pub async fn set_token(
     Ok(name)
 }
 
-/// Points an agent's bot at our webhook under a new secret; the secret before stays good for a while.
+/// Sets an agent's webhook to this deployment with a new secret. The previous secret stays valid for a while.
 ///
 /// # Errors
-/// Refusals: the agent has no bot, or its token is missing.
+/// Returns a refusal if the agent has no bot, or its token is missing.
 pub async fn configure_webhook(
     app: &App,
     agent: &AgentKey,
@@ -112,7 +112,8 @@ pub async fn configure_webhook(
     let url = webhook_url(app, public_url, &name.identity);
     let secret = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
     let hash = Sha256::digest(secret.expose_secret().as_bytes()).into();
-    // Stored before Telegram is told, so that the first update with the new secret finds it.
+    // The secret is stored before Telegram learns it, so that the first update with the new secret is
+    // accepted.
     app.store.rotate_webhook_secret(&bot, hash, app.now() + PREVIOUS_WEBHOOK_SECRET).await?;
     let api = telegram(app)?.bot(&token);
     let webhook = SetWebhook {
@@ -125,13 +126,13 @@ pub async fn configure_webhook(
         Err(TelegramError::Unauthorized) => {
             app.secrets.forget(&bot_token_ref(agent));
             let detail =
-                format!("Telegram does not know the bot token of agent {agent} any more; import a new one");
+                format!("Telegram no longer accepts the bot token of agent {agent}; import a new one");
             return Err(Refusal::new(Code::NotConfigured, detail).into());
         }
         other => other,
     };
-    set.map_err(told)?;
-    let info = api.get_webhook_info().await.map_err(told)?;
+    set.map_err(telegram_error)?;
+    let info = api.get_webhook_info().await.map_err(telegram_error)?;
     let is_ready = info.url == url;
     app.store.webhook_ready(&bot.identity, is_ready.then(|| app.now())).await?;
     Ok(WebhookState {
@@ -145,8 +146,8 @@ pub async fn configure_webhook(
     })
 }
 
-/// Whether `given` is the secret of `bot`'s webhook, or the one before within its time. Takes the same time for
-/// every answer, and does the same work for a bot that does not exist.
+/// Whether `given` is the current secret of `bot`'s webhook, or the previous one before it expires. The
+/// comparison takes constant time, and does the same work for an unknown bot.
 pub fn is_webhook_secret(bot: Option<&Bot>, given: &str, now: Timestamp) -> bool {
     use subtle::ConstantTimeEq;
     let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
@@ -163,8 +164,8 @@ fn webhook_url(app: &App, public_url: &str, bot: &BotIdentity) -> String {
     format!("{}/{prefix}/telegram/webhook/{bot}", public_url.trim_end_matches('/'))
 }
 
-/// What a failed call to Telegram means to whoever asked for it.
-fn told(error: TelegramError) -> AppError {
+/// Converts a failed Telegram call to the error for the caller.
+fn telegram_error(error: TelegramError) -> AppError {
     let refusal = match error {
         TelegramError::BadRequest { description } | TelegramError::Conflict { description } => {
             Refusal::new(Code::Conflict, format!("Telegram refused: {description}"))
@@ -173,7 +174,7 @@ fn told(error: TelegramError) -> AppError {
             Refusal::new(Code::Unavailable, "Telegram asks to wait").after(retry_after)
         }
         transient if transient.is_transient() => {
-            tracing::warn!(error = %transient, "Telegram did not do what an operator asked for");
+            tracing::warn!(error = %transient, "a Telegram call of an operator failed");
             Refusal::new(Code::Unavailable, "Telegram cannot be reached at the moment; try again")
                 .after(RETRY_AFTER)
         }
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_secret_opens_and_the_old_one_for_its_time() {
+    fn the_new_secret_is_valid_and_the_previous_one_until_it_expires() {
         let now = Timestamp::from_millis(99);
         assert!(is_webhook_secret(Some(&bot()), "new", now));
         assert!(is_webhook_secret(Some(&bot()), "old", now));
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_opens_an_unknown_bot_or_one_without_webhook() {
+    fn no_secret_is_valid_for_an_unknown_bot_or_one_without_webhook() {
         let now = Timestamp::from_millis(1);
         assert!(!is_webhook_secret(None, "new", now));
         let without = Bot { secret_hash: None, previous_secret: None, ..bot() };

@@ -1,4 +1,4 @@
-//! Telegram ingress: from an update to a message in the right conversation. No calls to Telegram on this path.
+//! Telegram ingress: converts an update to a message in the right conversation, without any call to Telegram.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,29 @@ use crate::intake::enqueue::{Enqueue, Identity, enqueue};
 use crate::telegram::bots::is_webhook_secret;
 use crate::{App, AppError};
 
-/// What became of an update. Everything but `Refused` is a 200: Telegram must not send it again.
+/// The result of an update. Every result is answered with 200, so that Telegram does not send the update
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handled {
-    /// It is a message, accepted now or before.
+    /// The update is a message that is accepted now or was accepted before.
     Enqueued {
-        /// Its id.
+        /// The message id.
         message: MessageId,
-        /// Whether it was accepted before.
+        /// Whether the message was accepted before.
         duplicate: bool,
     },
-    /// Nothing to do.
+    /// The update needs no action.
     Ignored {
-        /// Why, in one word.
+        /// The reason, in one word.
         reason: String,
     },
 }
 
-/// Handles the update in `body`, which came to the webhook of `bot` with `secret` in its header.
+/// Handles the update in `body`, which arrived at the webhook of `bot` with `secret` in its header.
 ///
 /// # Errors
-/// 401 for an unknown bot or a wrong secret, always the same; a failure of ours, so that Telegram sends it again.
+/// Returns the same 401 for an unknown bot and a wrong secret. After an internal error, Telegram sends the
+/// update again.
 pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> Result<Handled, AppError> {
     let Some(bot) = genuine_bot(app, bot, secret.unwrap_or_default()).await? else {
         tracing::warn!(metric = "webhook_rejected", "webhook call with an unknown bot or a wrong secret");
@@ -42,7 +44,7 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
     match ingress {
         Ingress::Message(message) => accept(app, &bot, message).await,
         Ingress::Ignored { reason } => Ok(Handled::Ignored { reason: reason.to_owned() }),
-        // Commands are for the system and never reach an agent.
+        // Commands are for the system and are not sent to an agent.
         Ingress::PairingStart { .. } | Ingress::BareStart { .. } => {
             Ok(Handled::Ignored { reason: "start_command".to_owned() })
         }
@@ -50,10 +52,10 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
     }
 }
 
-/// The bot, when `secret` is that of its webhook. A bot that was read a moment ago is read again before a secret
-/// is refused: it may have been rotated since.
+/// Returns the bot if `secret` is that of its webhook. A cached bot is read again before a secret is refused,
+/// because the secret may have been rotated since.
 async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<Bot>, AppError> {
-    // A name that cannot be a bot's costs the same read as one that can.
+    // An invalid bot id costs the same read as a valid one.
     let identity = BotIdentity::parse(identity).or_else(|_| BotIdentity::parse("0"))?;
     let now = app.now();
     if let Some(known) = app.bots.get(&identity, now)
@@ -75,7 +77,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
         let user = message.user_id.to_string();
         app.store.bindings_of_sender(&bot.identity, &user, &chat).await?.into_iter().next()
     } else {
-        // A group never enters somebody's private conversation.
+        // A group must never join a user's private conversation.
         None
     };
     let (agent, conversation) = target(bot, bound, &chat)?;
@@ -90,7 +92,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
     };
     match enqueue(app, request).await {
         Ok(accepted) => Ok(Handled::Enqueued { message: accepted.message, duplicate: accepted.duplicate }),
-        // Sending it again would not help: said once, counted, and done with.
+        // A repetition would be refused again, so the update is logged, counted and ignored.
         Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
             tracing::warn!(metric = "webhook_ignored", code = refusal.code.as_str(), "update not accepted");
             Ok(Handled::Ignored { reason: refusal.code.as_str().to_owned() })

@@ -1,4 +1,4 @@
-//! Telegram: bots and their webhooks, and the way of an update into the queue.
+//! Telegram: bots, their webhooks, and the intake of updates.
 
 pub mod bots;
 pub mod ingress;

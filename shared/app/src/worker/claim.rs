@@ -3,15 +3,17 @@
 use af_domain::ids::{ConversationId, WorkerId};
 use af_store::conversation_key;
 
-use super::claiming::{self, Wanted};
-use super::poll::{Poll, as_owner, look, poll, still_here};
+use super::claim_next::{FreeClaim, claim_unowned, drain_if_skipped};
+use super::claim_request::{ClaimRequest, Wants};
+use super::poll::{Poll, poll, poll_as_owner};
+use super::signs_of_life::{note_sign_of_life, read_or_touch_owned, touch_worker};
 use crate::settings::policies;
 use crate::worker::bundle::Job;
 use crate::{App, AppError};
 
-/// A message for `worker`, if there is one: of its own conversation, or of one that nobody owns. When it names a
-/// conversation, of that one only. A message that it runs already is answered again. One that restores files only when
-/// it boots becomes the owner of no conversation that has some.
+/// A message for `worker`, if there is one: of its own conversation, or of one without an owner. When the worker names a
+/// conversation, of that one only. A message that it runs already is delivered again. A worker that restores files only
+/// when it boots does not become the owner of a conversation that has files.
 ///
 /// # Errors
 /// When the table cannot be read or written. A claim that is sent again is answered the same message.
@@ -26,20 +28,22 @@ pub async fn claim(
         return Ok(Box::pin(poll(app, worker, &request)).await?.job);
     };
     let policies = policies::in_force(app).await?;
-    let wanted = Wanted { restores_at_boot, ..Wanted::by(worker, &policies) };
+    let request = ClaimRequest { worker, wants: &Wants::Job, policies: &policies, restores_at_boot };
     let key = conversation_key(only);
-    let found = look(app, worker, &key).await?;
-    if let Some(owned) = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker)) {
-        return Ok(Box::pin(as_owner(app, &wanted, owned, false)).await?.job);
+    if let Some(owned) = read_or_touch_owned(app, worker, &key).await? {
+        return Ok(Box::pin(poll_as_owner(app, &request, owned)).await?.job);
     }
-    let claim = Box::pin(claiming::unowned(app, &wanted, &key)).await?;
-    match &claim {
-        // The claim was a sign of life, too.
-        Some(_) => app.signs_of_life.put(worker.clone(), (), app.now()),
-        None => {
-            claiming::make_way(app, &wanted).await?;
-            still_here(app, worker).await?;
+    let claim = Box::pin(claim_unowned(app, &request, &key)).await?;
+    drain_if_skipped(app, &request, &claim).await?;
+    match claim {
+        FreeClaim::Claimed(delivered) => {
+            // The claim was a sign of life, too.
+            note_sign_of_life(app, worker);
+            Ok(Some(delivered.job))
+        }
+        FreeClaim::Nothing | FreeClaim::Skipped => {
+            touch_worker(app, worker).await?;
+            Ok(None)
         }
     }
-    Ok(claim.map(|(job, _)| job))
 }

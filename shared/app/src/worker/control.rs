@@ -1,23 +1,79 @@
-//! Control: what a worker is told about itself, and nothing else.
+//! Control state: what every answer tells a worker about itself.
 
+use af_domain::conversation::{Conversation, OwnerState};
 use af_domain::ids::{ConversationId, WorkerId};
-use af_domain::time::Millis;
+use af_domain::policy::Policies;
+use af_domain::time::Timestamp;
+use af_domain::worker::{Worker, WorkerStatus};
 
-use super::Control;
-use super::poll::{Poll, poll};
 use crate::{App, AppError};
 
-/// What a worker is told about itself, and how long it may wait before it asks again. With the conversation that it
-/// believes it is assigned to, this takes one request.
-///
-/// # Errors
-/// When the table cannot be read or written.
-pub async fn control(
-    app: &App,
-    worker: &WorkerId,
-    conversation: Option<&ConversationId>,
-) -> Result<(Control, Millis), AppError> {
-    let request = Poll { conversation: conversation.cloned(), busy: true, ..Poll::default() };
-    let polled = Box::pin(poll(app, worker, &request)).await?;
-    Ok((polled.control, polled.next_poll))
+/// The control state of a worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Whether the worker must finish its message and leave.
+    pub should_stop: bool,
+    /// Why.
+    pub reasons: Vec<&'static str>,
+    /// When the worker must have left.
+    pub drain_by: Option<Timestamp>,
+    /// The conversation that the worker is asked to release, because it is quiet and others wait. The worker may not know
+    /// that it owns it.
+    pub switch: Option<ConversationId>,
+}
+
+impl Control {
+    /// The worker must stop.
+    pub(super) fn stop(reason: &'static str) -> Self {
+        Self { should_stop: true, reasons: vec![reason], ..Self::default() }
+    }
+
+    /// The control state that follows from a worker's row. A worker without a row has stopped.
+    pub(super) fn of_row(row: Option<&Worker>) -> Self {
+        match row.map(|row| &row.status) {
+            Some(WorkerStatus::Active) => Self::default(),
+            Some(WorkerStatus::Draining { drain_by, .. }) => {
+                Self { drain_by: Some(*drain_by), ..Self::stop("draining") }
+            }
+            Some(WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. }) | None => {
+                Self::stop("unknown_worker")
+            }
+        }
+    }
+
+    /// The control state of the owner of `conversation`, with the end of its drain. Only the worker's row has that, so it is
+    /// read when the worker must stop.
+    pub(super) async fn of_owner_until(
+        app: &App,
+        conversation: &Conversation,
+        worker: &WorkerId,
+        policies: &Policies,
+    ) -> Result<Self, AppError> {
+        let control = Self::of_owner(conversation, worker, policies, app.now());
+        if !control.should_stop {
+            return Ok(control);
+        }
+        let row = app.store.worker_now(worker).await?;
+        Ok(Self { drain_by: Self::of_row(row.as_ref()).drain_by, ..control })
+    }
+
+    /// The control state of the owner of `conversation`. How long it was quiet is judged on what was stored before this
+    /// call.
+    pub(super) fn of_owner(
+        conversation: &Conversation,
+        worker: &WorkerId,
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Self {
+        let Some(owner) = conversation.owner.as_ref().filter(|o| &o.worker == worker) else {
+            return Self::stop("not_assigned");
+        };
+        if owner.state == OwnerState::Draining {
+            return Self::stop("draining");
+        }
+        let quiet = !conversation.is_busy(now, policies);
+        let quiet_for = now.since(conversation.active_at.max(owner.assigned_at));
+        let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
+        Self { switch: switch.then(|| conversation.id.clone()), ..Self::default() }
+    }
 }

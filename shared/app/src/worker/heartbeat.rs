@@ -4,23 +4,24 @@ use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 use af_store::conversation::LeaseRef;
 
-use super::{Control, in_words};
+use super::control::Control;
+use super::redact::redact;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Most characters of a progress line that are kept: it is shown, not stored for good.
-const PROGRESS_CHARS_MAX: usize = 200;
+/// Most characters of a progress line that are stored. It is shown while the message runs.
+const MAX_PROGRESS_CHARS: usize = 200;
 
-/// What a worker is answered to a heartbeat.
+/// The answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
-    /// Whether the lease is still its own.
+    /// Whether the worker still holds the lease.
     pub held: bool,
     /// Whether the message was cancelled.
     pub cancelled: bool,
-    /// Until when the lease lasts; `None` when it is not held.
+    /// When the lease expires; `None` when the worker does not hold it.
     pub lease_expires_at: Option<Timestamp>,
-    /// What the worker is told about itself.
+    /// The worker's control state.
     pub control: Control,
     /// How long to wait before the next heartbeat.
     pub next_heartbeat: Millis,
@@ -39,11 +40,11 @@ pub async fn heartbeat(
 ) -> Result<Beat, AppError> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
-    let progress = progress.map(|p| in_words(p, PROGRESS_CHARS_MAX));
-    let held = LeaseRef { lease, message: Some(message), worker };
+    let progress = progress.map(|p| redact(p, MAX_PROGRESS_CHARS));
+    let leased = LeaseRef { lease, message: Some(message), worker };
     let next_heartbeat = policies.lease.heartbeat_interval;
-    let kept = app.store.heartbeat_if_leased(&held, progress.as_deref(), now, &policies).await?;
-    Ok(match kept {
+    let extended = app.store.heartbeat_if_leased(&leased, progress.as_deref(), now, &policies).await?;
+    Ok(match extended {
         Some(conversation) => Beat {
             held: true,
             cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),

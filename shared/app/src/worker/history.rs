@@ -10,18 +10,18 @@ use crate::error::stale_lease;
 use crate::settings::message_config;
 use crate::{App, AppError};
 
-/// Most entries of one append: a transaction takes 100 writes, and its other ones must fit.
-pub(crate) const ENTRIES_MAX: usize = 50;
-/// The place after the last that an entry can have under one lease: places are six digits long.
-const PLACES: u64 = 1_000_000;
+/// Most entries of one append: a transaction takes 100 writes, and the other ones must fit.
+pub(crate) const MAX_ENTRIES: usize = 50;
+/// How many entries one lease can have: an entry's sort key has six digits for its ordinal.
+const MAX_ORDINALS: u64 = 1_000_000;
 /// Most bytes of one entry.
-pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MAX_ENTRY_BYTES: usize = 256 * 1024;
 /// Most bytes of all entries of one call; a transaction takes 4 MB.
-pub(crate) const ENTRIES_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(crate) const MAX_CALL_BYTES: usize = 2 * 1024 * 1024;
 /// Most pending tool calls of a conversation.
-pub(crate) const TOOL_CALLS_MAX: usize = 100;
-/// Most bytes of one: all of them stand in one item, and come with every bundle.
-const TOOL_CALL_BYTES_MAX: usize = 1_000;
+pub(crate) const MAX_TOOL_CALLS: usize = 100;
+/// Most bytes of one tool call. All of them are in one item, which every bundle reads.
+const MAX_TOOL_CALL_BYTES: usize = 1_000;
 
 /// Appends `entries` under `lease`. `ordinal` counts the entries appended under it before.
 ///
@@ -38,22 +38,23 @@ pub async fn append(
     pending_tool_calls: Option<&[PendingToolCall]>,
 ) -> Result<(), AppError> {
     check_tool_calls(pending_tool_calls)?;
-    // Only what the person said can have been handed out with more than the person said.
-    let entries = match entries.iter().any(|entry| entry.role == Role::User) {
-        true => message_config::in_force(app).await?.take_off(entries),
-        false => entries.into(),
+    // Only the person's text is delivered with the global system prompt, which is not stored.
+    let entries = if entries.iter().any(|entry| entry.role == Role::User) {
+        message_config::in_force(app).await?.without_prompt(entries)
+    } else {
+        entries.into()
     };
     check_entries("/messages", &entries)?;
-    if ordinal > PLACES - ENTRIES_MAX as u64 {
-        let most = PLACES - ENTRIES_MAX as u64;
+    let most = MAX_ORDINALS - MAX_ENTRIES as u64;
+    if ordinal > most {
         let detail = format!("ordinal counts what was appended under this lease before, at most {most}");
         return Err(Refusal::field("/ordinal", detail).into());
     }
     if lease.parts().conversation != conversation_key(conversation) {
         return Err(stale_lease());
     }
-    let held = LeaseRef { lease, message: None, worker };
-    match app.store.append_if_leased(&held, ordinal, &entries, pending_tool_calls).await? {
+    let leased = LeaseRef { lease, message: None, worker };
+    match app.store.append_if_leased(&leased, ordinal, &entries, pending_tool_calls).await? {
         Append::Done => Ok(()),
         Append::LeaseLost => Err(stale_lease()),
         Append::OutOfOrder { expected } => {
@@ -65,22 +66,22 @@ pub async fn append(
 }
 
 pub(crate) fn check_entries(pointer: &str, entries: &[HistoryEntry]) -> Result<(), Refusal> {
-    if entries.len() > ENTRIES_MAX {
-        return Err(Refusal::field(pointer, format!("at most {ENTRIES_MAX} entries fit into one call")));
+    if entries.len() > MAX_ENTRIES {
+        return Err(Refusal::field(pointer, format!("at most {MAX_ENTRIES} entries fit into one call")));
     }
     for (i, entry) in entries.iter().enumerate() {
-        if entry.content.len() > ENTRY_BYTES_MAX {
+        if entry.content.len() > MAX_ENTRY_BYTES {
             let detail = format!(
-                "an entry may have at most {ENTRY_BYTES_MAX} bytes, this one has {}",
+                "an entry may have at most {MAX_ENTRY_BYTES} bytes, this one has {}",
                 entry.content.len()
             );
             return Err(Refusal::field(format!("{pointer}/{i}/content"), detail));
         }
     }
     let bytes: usize = entries.iter().map(|e| e.content.len()).sum();
-    if bytes > ENTRIES_BYTES_MAX {
+    if bytes > MAX_CALL_BYTES {
         let detail =
-            format!("all entries of one call may have at most {ENTRIES_BYTES_MAX} bytes, these have {bytes}");
+            format!("all entries of one call may have at most {MAX_CALL_BYTES} bytes, these have {bytes}");
         return Err(Refusal::field(pointer, detail));
     }
     Ok(())
@@ -88,17 +89,17 @@ pub(crate) fn check_entries(pointer: &str, entries: &[HistoryEntry]) -> Result<(
 
 pub(crate) fn check_tool_calls(calls: Option<&[PendingToolCall]>) -> Result<(), Refusal> {
     let calls = calls.unwrap_or_default();
-    if calls.len() > TOOL_CALLS_MAX {
+    if calls.len() > MAX_TOOL_CALLS {
         return Err(Refusal::field(
             "/pendingToolCalls",
-            format!("at most {TOOL_CALLS_MAX} tool calls may be pending"),
+            format!("at most {MAX_TOOL_CALLS} tool calls may be pending"),
         ));
     }
     let bytes = |c: &PendingToolCall| c.tool_name.len() + c.call_id.len() + c.status.len();
-    match calls.iter().position(|c| bytes(c) > TOOL_CALL_BYTES_MAX) {
+    match calls.iter().position(|c| bytes(c) > MAX_TOOL_CALL_BYTES) {
         Some(i) => Err(Refusal::field(
             format!("/pendingToolCalls/{i}"),
-            format!("toolName, callId and status may have at most {TOOL_CALL_BYTES_MAX} bytes together"),
+            format!("toolName, callId and status may have at most {MAX_TOOL_CALL_BYTES} bytes together"),
         )),
         None => Ok(()),
     }

@@ -8,6 +8,15 @@ use crate::settings::policies;
 use crate::worker::bundle::{Bundle, Job, bundle, context};
 use crate::{App, AppError};
 
+/// A message and its bundle.
+#[derive(Debug, Clone)]
+pub struct Hydrated {
+    /// The message.
+    pub job: Job,
+    /// Its bundle.
+    pub bundle: Bundle,
+}
+
 /// The message with its bundle; `None` unless `worker` holds its lease.
 ///
 /// # Errors
@@ -17,7 +26,7 @@ pub async fn hydrate(
     worker: &WorkerId,
     message: &MessageId,
     since: Option<&HistoryCursor>,
-) -> Result<Option<(Job, Bundle)>, AppError> {
+) -> Result<Option<Hydrated>, AppError> {
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
     let policies = policies::for_agent(app, &message.agent).await?;
     let (conversation, context) = tokio::join!(
@@ -26,9 +35,10 @@ pub async fn hydrate(
     );
     let Some(conversation) = conversation? else { return Ok(None) };
     let Some(lease) = held_by(&conversation, worker, &message.id) else { return Ok(None) };
-    let (lease, bundle) = (lease.clone(), Box::pin(bundle(app, &message, context?)).await?);
-    let payload = message_config::in_force(app).await?.put_on(message.payload);
-    Ok(Some((Job { lease, conversation, payload }, bundle)))
+    let lease = lease.clone();
+    let bundle = Box::pin(bundle(app, &message, context?)).await?;
+    let payload = message_config::in_force(app).await?.with_prompt(message.payload);
+    Ok(Some(Hydrated { job: Job { lease, conversation, payload }, bundle }))
 }
 
 /// The lease on `message`, if `worker` holds it.

@@ -11,18 +11,18 @@ use crate::error::stale_lease;
 use crate::{App, AppError};
 
 /// Most entries and characters of metadata that a worker may add to a message.
-const ENTRIES_MAX: usize = 50;
-const CHARS_MAX: usize = 1_000;
-/// Most bytes of all of it; the item holds it beside the payload and the reply.
-const BYTES_MAX: usize = 64 * 1024;
-/// Times that the merge is made anew because another call of the same worker was faster.
-const TRIES_MAX: usize = 5;
+const MAX_ENTRIES: usize = 50;
+const MAX_CHARS: usize = 1_000;
+/// Most bytes of all metadata. The item holds it beside the payload and the reply.
+const MAX_BYTES: usize = 64 * 1024;
+/// Times that the merge is made again because another call of the same worker has changed the metadata meanwhile.
+const MAX_TRIES: usize = 5;
 
-/// Merges `metadata` into that of the message: entries of the same name are replaced, others stay. Without a lease it
-/// is the one that `worker` holds on the message now.
+/// Merges `metadata` into that of the message: entries of the same name are replaced, others stay. Without a lease id
+/// it uses the lease that `worker` holds on the message now.
 ///
 /// # Errors
-/// 409 when the lease is not in force; 422 when it is too much, with what was there before. A call that is sent again
+/// 409 when the lease is not in force; 422 when the merged metadata is too large. A call that is sent again
 /// sets the same.
 pub async fn attach(
     app: &App,
@@ -36,13 +36,13 @@ pub async fn attach(
         Some(lease) => lease.clone(),
         None => lease_on(app, worker, message).await?.ok_or_else(stale_lease)?,
     };
-    let held = LeaseRef { lease: &lease, message: Some(message), worker };
-    for _ in 0..TRIES_MAX {
+    let leased = LeaseRef { lease: &lease, message: Some(message), worker };
+    for _ in 0..MAX_TRIES {
         let Some(before) = app.store.attached(message).await? else { return Err(stale_lease()) };
         let mut after = before.clone();
         after.extend(metadata.clone());
         check(&after)?;
-        match app.store.attach_if_leased(&held, message, &before, &after).await? {
+        match app.store.attach_if_leased(&leased, message, &before, &after).await? {
             Attach::Done => return Ok(()),
             Attach::LeaseLost => return Err(stale_lease()),
             Attach::Stale => {}
@@ -60,14 +60,14 @@ async fn lease_on(app: &App, worker: &WorkerId, message: &MessageId) -> Result<O
 pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let refused = |detail: String| Err(Refusal::field("/metadata", detail));
     let fits =
-        |(k, v): (&String, &String)| !k.is_empty() && k.chars().count().max(v.chars().count()) <= CHARS_MAX;
-    if metadata.len() > ENTRIES_MAX || !metadata.iter().all(fits) {
+        |(k, v): (&String, &String)| !k.is_empty() && k.chars().count().max(v.chars().count()) <= MAX_CHARS;
+    if metadata.len() > MAX_ENTRIES || !metadata.iter().all(fits) {
         return refused(format!(
-            "metadata may have at most {ENTRIES_MAX} entries of at most {CHARS_MAX} characters, each with a name"
+            "metadata may have at most {MAX_ENTRIES} entries of at most {MAX_CHARS} characters, each with a name"
         ));
     }
-    if metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > BYTES_MAX {
-        return refused(format!("metadata may have at most {BYTES_MAX} bytes"));
+    if metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_BYTES {
+        return refused(format!("metadata may have at most {MAX_BYTES} bytes"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whether it is worth waiting: what is to come in a worker's conversation.
+//! Whether a worker's conversation has more work, so that it is worth waiting for it.
 
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::refusal::Refusal;

@@ -1,23 +1,33 @@
 //! What is due in the ready index: conversations with work and without an owner.
 
+use af_domain::conversation::Conversation;
 use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
 use af_store::StoreError;
 
-use crate::App;
+use crate::{App, AppError};
 
-/// Entries of one shard that a claim reads. A claim picks one of the best at random, and so many claimers can come at the
-/// same time before most of them try a conversation that another has taken: 64 claimers spread over 64 entries.
+/// Entries of one shard that a claim reads. A claim tries a random one of the best, so that 64 workers that claim at the
+/// same time spread over 64 conversations, and two in three get their first one.
 const READY_PAGE: i32 = 64;
 
-/// The best entries of every shard that are due now, read side by side.
+/// The best entries of every shard that are due now. All shards are read at the same time.
 pub(super) async fn ready_now(app: &App, policies: &Policies) -> Result<Vec<ReadyConversation>, StoreError> {
     ready_pages(app, policies, READY_PAGE).await
 }
 
-/// Whether a conversation without an owner waits for a worker.
-pub(super) async fn is_any_ready(app: &App, policies: &Policies) -> Result<bool, StoreError> {
-    Ok(!ready_pages(app, policies, 1).await?.is_empty())
+/// Whether another conversation waits for the owner of `quiet`. When none does, the owner is not asked to switch any more
+/// until reconcile finds one.
+pub(super) async fn is_needed_elsewhere(
+    app: &App,
+    quiet: &Conversation,
+    policies: &Policies,
+) -> Result<bool, AppError> {
+    if !ready_pages(app, policies, 1).await?.is_empty() {
+        return Ok(true);
+    }
+    app.store.ask_to_switch_if_owned(quiet, false).await?;
+    Ok(false)
 }
 
 async fn ready_pages(

@@ -1,4 +1,4 @@
-//! What published images say of their message: they append to the history without counting, and may do so again.
+//! History of published images: they append without an ordinal, and may send the same entries again.
 
 use af_domain::ids::{ConversationId, LeaseId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
@@ -7,29 +7,29 @@ use af_domain::transcript::{AppendPosition, append_position};
 use af_store::conversation::{Append, LeaseRef};
 use af_store::conversation_key;
 
-use super::history::{ENTRIES_MAX, check_entries};
-use super::settle::REPLY_BYTES_MAX;
+use super::complete::MAX_REPLY_BYTES;
+use super::history::{MAX_ENTRIES, check_entries};
 use crate::settings::policies;
 use crate::settings::policies::Settings;
 use crate::worker::bundle::context;
 use crate::{App, AppError};
 
-/// Times that the place is looked for anew because another call of the same worker was faster.
-const TRIES_MAX: usize = 5;
-/// The newest entries among which a reply is looked for: it is the last thing that is said before a completion.
-const REPLY_AMONG: u64 = 4;
+/// Times that an append is decided again because another call of the same worker has appended meanwhile.
+const MAX_TRIES: usize = 5;
+/// How many of the newest entries are searched for the reply: it is appended just before the completion.
+const LAST_ENTRIES: u64 = 4;
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transcribed {
-    /// Whether the entries stand in the history, by this call or an earlier one.
+    /// Whether the history holds the entries, by this call or an earlier one.
     pub updated: bool,
     /// Entries of the history that a bundle would hold now.
     pub message_count: u64,
 }
 
-/// Appends what `worker` says of the message that it runs in its conversation. Nothing is written twice, and what was
-/// said when the message was begun before is replaced. Without a message nothing is written.
+/// Appends the entries of `worker` for the message that it runs in its conversation. No entry is written twice, and the
+/// entries of an earlier attempt are replaced. When no message runs, nothing is written.
 ///
 /// # Errors
 /// 404 when the conversation is not the worker's; 422 when an entry is too large.
@@ -40,7 +40,7 @@ pub async fn transcribe(
     said: &[HistoryEntry],
 ) -> Result<Transcribed, AppError> {
     let Settings { policies, message } = policies::settings(app).await?;
-    let said = message.take_off(said);
+    let said = message.without_prompt(said);
     check_entries("/messages", &said)?;
     let key = conversation_key(conversation);
     let updated = write(app, worker, conversation, &said).await?;
@@ -55,18 +55,18 @@ async fn write(
     said: &[HistoryEntry],
 ) -> Result<bool, AppError> {
     let key = conversation_key(conversation);
-    for _ in 0..TRIES_MAX {
+    for _ in 0..MAX_TRIES {
         let found = app.store.conversation(&key, true).await?;
         let own = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
         let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
         let Some(lease) = own.ok_or_else(missing)?.lease.filter(|l| &l.worker == worker) else {
             return Ok(false);
         };
-        let (stands, count) = app.store.entries_of_lease(&lease.id.parts(), ENTRIES_MAX as u64).await?;
+        let (stands, count) = app.store.entries_of_lease(&lease.id.parts(), MAX_ENTRIES as u64).await?;
         let AppendPosition::From(from) = append_position(&stands, said) else { return Ok(!said.is_empty()) };
         let from = count - (stands.len() - from) as u64;
-        let held = LeaseRef { lease: &lease.id, message: Some(&lease.entry.message), worker };
-        match app.store.rewrite_if_leased(&held, from, count, said).await? {
+        let leased = LeaseRef { lease: &lease.id, message: Some(&lease.entry.message), worker };
+        match app.store.rewrite_if_leased(&leased, from, count, said).await? {
             Append::Done => return Ok(true),
             Append::LeaseLost => return Ok(false),
             Append::OutOfOrder { .. } => {}
@@ -75,16 +75,16 @@ async fn write(
     Err(AppError::Overtaken("appending to the history"))
 }
 
-/// The last thing that the agent said under `lease`, as much of it as is kept with a message: published images do not send
-/// their reply with the completion.
+/// The agent's last entry under `lease`, cut to the size that is stored as a reply. Published images do not send their reply
+/// with the completion.
 ///
 /// # Errors
 /// When the table cannot answer.
 pub async fn reply_under(app: &App, lease: &LeaseId) -> Result<Option<String>, AppError> {
-    let (stands, _) = app.store.entries_of_lease(&lease.parts(), REPLY_AMONG).await?;
+    let (stands, _) = app.store.entries_of_lease(&lease.parts(), LAST_ENTRIES).await?;
     let reply = stands.into_iter().rev().find(|entry| entry.role == Role::Assistant);
     Ok(reply.map(|mut entry| {
-        entry.content.truncate(entry.content.floor_char_boundary(REPLY_BYTES_MAX));
+        entry.content.truncate(entry.content.floor_char_boundary(MAX_REPLY_BYTES));
         entry.content
     }))
 }

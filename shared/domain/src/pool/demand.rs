@@ -23,31 +23,31 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     let spawned = uncovered.len().min(room).min(step);
     for (since, key) in uncovered.iter().take(spawned) {
         let action = Action::Spawn { conversation: Some((*key).clone()) };
-        plan.act(action, format!("its conversation waits since {since} and nobody owns it"));
+        plan.act(action, format!("its conversation has waited since {since} and has no owner"));
     }
     plan.unserved = uncovered.len() - spawned;
-    // One that leaves is none that is kept; it takes its place until it has left.
+    // A draining worker does not count for the minimum, but it counts for the maximum until it has stopped.
     let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
     let idle_min = size(scaling.min_idle_workers).min(max_workers);
     let spare = idle_min.saturating_sub(active + spawned).min(room - spawned).min(step - spawned);
     for _ in 0..spare {
         plan.act(Action::Spawn { conversation: None }, format!("scaling.minIdleWorkers is {idle_min}"));
     }
-    if let Some((words, end)) = state.pause(now) {
-        plan.wait("spawning".to_owned(), words, Some(end));
+    if let Some((text, end)) = state.pause(now) {
+        plan.wait("spawning".to_owned(), text, Some(end));
     } else if step == 0 {
-        plan.wait("spawning".to_owned(), "the worker that is tried to come up", None);
+        plan.wait("spawning".to_owned(), "a sign of life of the worker that was started as a test", None);
     } else if plan.unserved > 0 && room <= spawned {
-        let words = format!("a worker: {} of {max_workers} are alive", live + spawned);
-        plan.wait(format!("{} conversations", plan.unserved), words, None);
+        let text = format!("a worker: {} of {max_workers} are alive", live + spawned);
+        plan.wait(format!("{} conversations", plan.unserved), text, None);
     }
-    // Workers that are there serve others, too, while no more can come.
+    // While no worker can be added, the owners of other conversations are asked to release theirs.
     let no_more_can_come = room <= spawned || step == 0;
     let waiting = if no_more_can_come { plan.unserved } else { 0 };
     ask_to_switch(plan, observed, waiting, policies, now);
 }
 
-/// Conversations that want a worker, those that have waited longest first.
+/// Conversations that want a worker, the longest wait first.
 fn waiting(observed: &Observed, now: Timestamp) -> Vec<(Timestamp, &ConversationKey)> {
     let mut waiting: Vec<_> = observed
         .ready
@@ -70,8 +70,8 @@ fn free(plan: &Plan, observed: &Observed, policies: &Policies, now: Timestamp) -
     observed.workers.iter().filter(is_free).count()
 }
 
-/// One owner per waiting conversation is asked to let go when it is quiet. Nobody takes that back: an owner looks
-/// whether somebody waits before it lets go.
+/// Asks one owner for each waiting conversation to release its conversation when it is quiet. The request is not withdrawn:
+/// an owner checks whether a conversation waits before it releases its own.
 fn ask_to_switch(plan: &mut Plan, observed: &Observed, waiting: usize, policies: &Policies, now: Timestamp) {
     let mut owners: Vec<_> = observed
         .workers
@@ -79,12 +79,15 @@ fn ask_to_switch(plan: &mut Plan, observed: &Observed, waiting: usize, policies:
         .filter(|w| w.may_claim(policies, now))
         .filter_map(|w| Some((w, w.conversation.as_ref()?)))
         .collect();
-    // Longest quiet first; those that are busy now come last.
+    // The longest quiet first, busy owners last.
     owners.sort_by_key(|(w, _)| (w.quiet_since(policies, now).unwrap_or(now), w.worker.id.clone()));
     for (worker, conversation) in owners.into_iter().take(waiting) {
         if conversation.owner.as_ref().is_some_and(|o| !o.wanted_elsewhere) {
             let action = Action::AskToSwitch { conversation: conversation.key.clone() };
-            plan.act(action, format!("worker {}: no worker can be added, and others wait", worker.worker.id));
+            plan.act(
+                action,
+                format!("worker {}: no worker can be added, and other conversations wait", worker.worker.id),
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The pool planner: from what was observed to a list of actions, each with its reason, and of what it waits
-//! for. Pure, so that a dry run shows exactly what a real run would do.
+//! The pool planner: from what a run has observed to a list of actions, each with its reason, and a list of what it waits
+//! for. It is pure, so that a dry run shows exactly what a real run would do.
 
 mod demand;
 mod orphans;
@@ -18,20 +18,20 @@ use crate::ids::{ConversationKey, WorkerId};
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker};
 
-/// How far ahead of its due time a conversation gets a worker. The schedule's period: work that falls due just
-/// after a tick would otherwise wait for the next one, and a worker needs that time to boot anyway.
+/// How far ahead of its due time a conversation gets a worker. It is the period of the schedule: otherwise work that is due
+/// just after a tick would wait for the next tick. A worker needs that time to boot anyway.
 pub const SPAWN_AHEAD: Millis = Millis::from_secs(60);
 
-/// What the provider says of a worker's machine.
+/// The state of a worker's machine at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineView {
     /// The provider was not asked or did not answer, or the worker was started by hand.
     Unknown,
-    /// It runs or is about to.
+    /// It runs or is about to run.
     Running,
-    /// It was told to end and has not: what runs on it has the provider's time to finish.
+    /// It was asked to stop and has not ended. Its worker has the provider's time limit to finish.
     Stopping,
-    /// It is there but does not run.
+    /// It exists but does not run.
     NotRunning,
     /// It runs, although the provider's list lacks it.
     Unlisted,
@@ -44,7 +44,7 @@ pub enum MachineView {
 pub struct ObservedWorker {
     /// Its row.
     pub worker: Worker,
-    /// Its conversation, when it has one and that conversation names it as its owner.
+    /// Its conversation, if the conversation names the worker as its owner.
     pub conversation: Option<Conversation>,
     /// Whether its conversation has another owner.
     pub is_anothers: bool,
@@ -52,163 +52,162 @@ pub struct ObservedWorker {
     pub machine: MachineView,
 }
 
-/// What would be started today.
+/// What a new worker would be started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// By which kind of provider.
+    /// The kind of the provider.
     pub provider: String,
-    /// Where.
+    /// The provider's app.
     pub app: String,
-    /// What.
+    /// The image.
     pub name: String,
 }
 
 /// A machine at the provider that carries our mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedMachine {
-    /// The provider's id of it.
+    /// The provider's id of the machine.
     pub id: String,
-    /// The worker that it was made for.
+    /// The worker that it was created for.
     pub worker: WorkerId,
 }
 
 /// A volume at the provider that carries our mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVolume {
-    /// The provider's id of it.
+    /// The provider's id of the volume.
     pub id: String,
-    /// Whether its name is that of a volume of a worker that is not stopped.
+    /// Whether its name is the name of a live worker's volume.
     pub is_of_live_worker: bool,
-    /// The machine that has it.
+    /// The machine that it is attached to.
     pub attached_to: Option<String>,
 }
 
-/// A conversation in the ready index: it has work and nobody owns it.
+/// A conversation in the ready index: it has work and no owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyConversation {
-    /// The partition its items live in.
+    /// The partition of its items.
     pub key: ConversationKey,
     /// Its key in the index.
     pub ready: ReadyKey,
 }
 
-/// How many malformed states one run repairs. They come from outside and are few; if they are not, the next runs see
-/// to the rest, and the pool is served meanwhile.
-pub const REPAIRS_MAX: usize = 50;
+/// The most malformed states that one run repairs. They come from outside and are few. If there are more, the next runs
+/// repair the rest, and the pool is served meanwhile.
+pub const MAX_REPAIRS: usize = 50;
 
-/// Everything a plan is made from.
+/// The input of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// All workers that are not stopped.
     pub workers: Vec<ObservedWorker>,
-    /// What the ready index holds, up to `SPAWN_AHEAD` from now.
+    /// The entries of the ready index up to `SPAWN_AHEAD` from now.
     pub ready: Vec<ReadyConversation>,
-    /// What would be started today; `None` where nothing can be started.
+    /// What a new worker would be started with; `None` when no worker can be started.
     pub image: Option<Image>,
-    /// The provider's machines that carry our mark; `None` where it was not asked or did not answer.
+    /// The provider's machines that carry our mark; `None` when the provider was not asked or did not answer.
     pub machines: Option<Vec<ListedMachine>>,
-    /// The provider's volumes that carry our mark; likewise.
+    /// The provider's volumes that carry our mark; `None` when the provider was not asked or did not answer.
     pub volumes: Option<Vec<ListedVolume>>,
-    /// What the last run left.
+    /// The state of the last run.
     pub state: ReconcileState,
 }
 
-/// One thing to do. Every action is conditional where it is carried out: a plan that is out of date does
-/// nothing wrong, it does nothing.
+/// One action. Every action is carried out on a condition, so an outdated plan does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Give back the message of a lease that expired, or whose worker is gone.
+    /// Recover the message of a lease that has expired, or whose worker is gone.
     Recover {
-        /// Whose lease.
+        /// The conversation of the lease.
         conversation: ConversationKey,
-        /// Who held it. Another worker's lease is none of this action's business.
+        /// The worker that held the lease. The action does nothing to another worker's lease.
         holder: WorkerId,
-        /// Why, when the lease has not expired.
+        /// The cause.
         cut: RecoverCause,
     },
-    /// Look at a conversation that cannot be as it seems, and mend what is wrong with it.
+    /// Inspect a conversation that seems malformed, and repair it.
     Repair {
-        /// Which conversation.
+        /// The conversation.
         conversation: ConversationKey,
     },
-    /// Take from a worker's row a conversation that does not name the worker as its owner.
+    /// Remove the conversation from a worker's row, because it does not name the worker as its owner.
     Unassign {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
     },
-    /// Write a matured key into the ready index as due, so that it does not sort after all other work.
+    /// Write a scheduled entry of the ready index as due, so that it does not sort after all other work.
     Promote {
-        /// Which conversation.
+        /// The conversation.
         conversation: ConversationKey,
     },
-    /// Tell a worker to leave.
+    /// Drain a worker.
     Drain {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
         /// Why.
         reason: DrainReason,
     },
-    /// Free a draining worker's conversation and begin to take its machine down.
-    Settle {
-        /// Which worker.
+    /// End a drain: release the worker's conversation and begin its teardown.
+    FinishDrain {
+        /// The worker.
         worker: WorkerId,
-        /// Whether it is gone, so that nobody waits for the snapshot that it may owe.
+        /// Whether the worker is gone, so that a final snapshot is not waited for.
         gone: bool,
     },
-    /// Take a machine down and close its row.
+    /// Remove a worker's machine and volume, and close its row.
     Teardown {
-        /// Which worker.
+        /// The worker.
         worker: WorkerId,
     },
     /// Start a worker.
     Spawn {
-        /// The conversation it is for; `None` for a spare one.
+        /// The conversation that it is for; `None` for a spare worker.
         conversation: Option<ConversationKey>,
     },
     /// Remove a machine or volume that carries our mark and belongs to no worker.
     Remove {
-        /// Which.
+        /// The machine or volume.
         orphan: Orphan,
-        /// Since when nobody knows it.
+        /// Since when it is known as an orphan.
         since: Timestamp,
     },
-    /// Ask the owner of a conversation to let go when it is quiet.
+    /// Ask the owner of a conversation to release it when it is quiet.
     AskToSwitch {
-        /// Whose owner.
+        /// The conversation.
         conversation: ConversationKey,
     },
 }
 
-/// An action with its reason in words.
+/// An action with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// Why.
     pub reason: String,
 }
 
-/// Something that the plan leaves alone for now.
+/// Something that the plan leaves for later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What waits: `worker w`, `3 conversations`, `machine m`, `volume v`, `spawning`.
+    /// The subject: `worker w`, `3 conversations`, `machine m`, `volume v`, `spawning`.
     pub subject: String,
-    /// What for.
+    /// What it waits for.
     pub waits_for: String,
-    /// Until when at the latest, where that is known.
+    /// Until when at the latest, if that is known.
     pub until: Option<Timestamp>,
 }
 
-/// What to do now and what is waited for.
+/// The decisions of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// In order; actions on one worker follow each other.
+    /// The actions. Those on one worker are in order.
     pub actions: Vec<Planned>,
-    /// What is left alone.
+    /// What is left for later.
     pub waits: Vec<Wait>,
     /// Conversations that want a worker and get none from this plan.
     pub unserved: usize,
-    /// What belongs to nobody at the provider, and since when; for the next run.
+    /// The orphans for the next run, each with the time since when it is known.
     pub orphans: BTreeMap<Orphan, Timestamp>,
 }
 

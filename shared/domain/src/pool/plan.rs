@@ -5,31 +5,31 @@ use std::collections::BTreeSet;
 use super::demand::demand;
 use super::orphans::orphans;
 use super::{
-    Action, Image, MachineView, Observed, ObservedWorker, Plan, Planned, REPAIRS_MAX, ReadyConversation, Wait,
+    Action, Image, MAX_REPAIRS, MachineView, Observed, ObservedWorker, Plan, Planned, ReadyConversation, Wait,
 };
 use crate::conversation::{Conversation, Lease, RecoverCause};
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
 
-/// How long before its token ends a quiet worker is replaced: without a token it could not even say good-bye.
+/// How long before the end of its token a quiet worker is replaced. Without a token it could not report its drain.
 const LAST_DAY: Millis = Millis::from_days(1);
 
 /// Decides what to do about `observed` at `now`.
 pub fn plan(observed: &Observed, policies: &Policies, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     repair(&mut plan, observed, now);
-    let mut to_spare = ToSpare::of(observed, policies, now);
+    let mut budget = DrainBudget::of(observed, policies, now);
     for observed in &observed.workers {
         match &observed.worker.status {
-            WorkerStatus::Active => active(&mut plan, observed, &mut to_spare, policies, now),
+            WorkerStatus::Active => active(&mut plan, observed, &mut budget, policies, now),
             WorkerStatus::Draining { drain_by, reason } => {
                 draining(&mut plan, observed, *drain_by, *reason, now);
             }
-            // Its row must not go while a conversation may name it: that one would wait for ever.
+            // Its row must stay while a conversation may name it as its owner. Otherwise the conversation would wait forever.
             WorkerStatus::Stopping { .. } if observed.worker.assignment.is_some() => {}
             WorkerStatus::Stopping { .. } => {
-                let reason = "its conversation is free, its machine may go".to_owned();
+                let reason = "its conversation is released, so its machine can be removed".to_owned();
                 plan.act(Action::Teardown { worker: observed.worker.id.clone() }, reason);
             }
             WorkerStatus::Stopped { .. } => {}
@@ -66,13 +66,13 @@ impl ObservedWorker {
         self.lease().is_some_and(|l| l.expires_at <= now)
     }
 
-    /// Since when it has had nothing to do; `None` while it runs a message or has one waiting that is due.
+    /// Since when it has had no work; `None` while it runs a message or one is due.
     pub(super) fn quiet_since(&self, policies: &Policies, now: Timestamp) -> Option<Timestamp> {
         let Some(conversation) = &self.conversation else { return Some(self.worker.quiet_since) };
         (!conversation.is_busy(now, policies)).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
-    /// Whether its row names a conversation that another worker owns, for so long that everybody sees it.
+    /// Whether its row names a conversation that another worker owns, for so long that every reader sees it.
     fn is_double(&self, now: Timestamp) -> bool {
         self.is_anothers && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
     }
@@ -88,18 +88,18 @@ impl ObservedWorker {
     }
 }
 
-/// How many workers may go although nothing is wrong with them.
-struct ToSpare<'a> {
-    /// Idle ones, before the pool has fewer than its minimum.
+/// How many healthy workers may be drained in this run.
+struct DrainBudget<'a> {
+    /// Idle workers, so that the pool keeps its minimum.
     idle: u64,
-    /// Those of another image than this one, or whose token is about to end. With those that are leaving and those that
-    /// have not come up yet, they are no more than come in one step, so that most of the pool serves. None leaves while
-    /// a worker is wanted and none comes up.
+    /// Workers of another image than `image`, or whose token is about to end. Together with workers that are draining and
+    /// workers that have not come up yet they are at most one step, so that most of the pool serves. No worker is replaced
+    /// while the pool needs workers and the provider starts none.
     replaced: usize,
     image: Option<&'a Image>,
 }
 
-impl<'a> ToSpare<'a> {
+impl<'a> DrainBudget<'a> {
     fn of(observed: &'a Observed, policies: &Policies, now: Timestamp) -> Self {
         let active = observed.workers.iter().filter(|w| w.worker.status == WorkerStatus::Active).count();
         let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
@@ -116,7 +116,7 @@ impl<'a> ToSpare<'a> {
         }
     }
 
-    /// Why the worker is to be replaced in a quiet moment.
+    /// Why the worker is replaced when it is quiet.
     fn replaces(&self, worker: &Worker, now: Timestamp) -> Option<(DrainReason, String)> {
         if let Some(words) = self.image.and_then(|image| image.difference(worker)) {
             return Some((DrainReason::Outdated, words));
@@ -129,7 +129,7 @@ impl<'a> ToSpare<'a> {
 fn active(
     plan: &mut Plan,
     observed: &ObservedWorker,
-    to_spare: &mut ToSpare<'_>,
+    budget: &mut DrainBudget<'_>,
     policies: &Policies,
     now: Timestamp,
 ) {
@@ -138,48 +138,48 @@ fn active(
     match observed.machine {
         MachineView::Missing | MachineView::NotRunning => {
             let grace_ends = worker.registered_at + policies.scaling.provider_grace;
-            // The grace is for machines that come up: one that ended under a worker that has spoken, has.
+            // The grace time is for machines that start. A machine whose worker has given a sign of life has started.
             let has_ended =
                 observed.machine == MachineView::NotRunning && observed.last_sign_of_life().is_some();
             if has_ended || now >= grace_ends {
-                return leave(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
+                return drain(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
             }
             if observed.has_expired_lease(now) {
                 recover(plan, observed, RecoverCause::Expired, "its lease has expired");
             }
-            return plan.wait(subject, "its machine to come up at the provider", Some(grace_ends));
+            return plan.wait(subject, "the start of its machine at the provider", Some(grace_ends));
         }
         MachineView::Unlisted => {
-            let list = "the provider's list, which lacks its machine although that runs";
+            let list = "the provider's list, which lacks its machine although the machine runs";
             plan.wait(subject.clone(), list, None);
         }
         MachineView::Stopping => {
-            return leave(plan, observed, DrainReason::Signal, "its machine is stopping", now);
+            return drain(plan, observed, DrainReason::Signal, "its machine is stopping", now);
         }
         MachineView::Unknown | MachineView::Running => {}
     }
     let quiet_since = observed.quiet_since(policies, now);
     let idle_at = quiet_since.map(|quiet| quiet + policies.scaling.idle_timeout);
-    // Before staleness: a worker that nobody needs may go in peace, whatever it says.
-    if idle_at.is_some_and(|at| at <= now) && to_spare.idle > 0 {
-        to_spare.idle -= 1;
+    // Before staleness: a worker without work is drained as idle, even if it is silent.
+    if idle_at.is_some_and(|at| at <= now) && budget.idle > 0 {
+        budget.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return leave(plan, observed, DrainReason::Idle, &words, now);
+        return drain(plan, observed, DrainReason::Idle, &words, now);
     }
     if let Some((reason, words)) = unfit(observed, policies, now) {
-        return leave(plan, observed, reason, &words, now);
+        return drain(plan, observed, reason, &words, now);
     }
     if observed.has_expired_lease(now) {
         return recover(plan, observed, RecoverCause::Expired, "its lease has expired");
     }
-    if let Some((reason, words)) = to_spare.replaces(worker, now) {
+    if let Some((reason, words)) = budget.replaces(worker, now) {
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
-        if quiet_at.is_some_and(|at| at <= now) && to_spare.replaced > 0 {
-            to_spare.replaced -= 1;
-            return leave(plan, observed, reason, &words, now);
+        if quiet_at.is_some_and(|at| at <= now) && budget.replaced > 0 {
+            budget.replaced -= 1;
+            return drain(plan, observed, reason, &words, now);
         }
         let until = quiet_at.filter(|at| *at > now);
-        return plan.wait(subject, format!("a quiet moment to be replaced: {words}"), until);
+        return plan.wait(subject, format!("a quiet moment for its replacement: {words}"), until);
     }
     match idle_at {
         None => {}
@@ -198,7 +198,7 @@ fn token_ends(worker: &Worker) -> String {
     format!("its token ends at {}", worker.token_ends_at())
 }
 
-/// Why a worker cannot go on, busy or not.
+/// Why a worker cannot continue, even if it has work.
 fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Option<(DrainReason, String)> {
     let worker = &observed.worker;
     let seen = observed.last_sign_of_life();
@@ -215,10 +215,10 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
     None
 }
 
-/// A worker that shall go. What it may have run goes back; one that was only silent may come back meanwhile and
-/// extend its lease, which then is not recovered. It is told to leave, and when it owes a final snapshot it has until
-/// its deadline to upload it. One that owes nothing, or whose machine does not run, goes in the same run.
-fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
+/// Drains a worker and recovers its message. A worker that was only silent may extend its lease in the meantime; then the
+/// lease is not recovered. If the worker owes a final snapshot, it has until its deadline to upload it. A worker that owes
+/// nothing, or whose machine does not run, is torn down in the same run.
+fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
     if gone {
@@ -228,12 +228,12 @@ fn leave(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
     if gone || !observed.owes_snapshot() {
-        plan.act(Action::Settle { worker: worker.clone(), gone }, words.to_owned());
+        plan.act(Action::FinishDrain { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
     }
 }
 
-/// Gives back what it runs, if it runs anything.
+/// Recovers the message that the worker runs, if it runs one.
 fn recover(plan: &mut Plan, observed: &ObservedWorker, cut: RecoverCause, words: &str) {
     if let (Some(conversation), Some(lease)) = (&observed.conversation, observed.lease()) {
         let (conversation, holder) = (conversation.key.clone(), lease.worker.clone());
@@ -260,27 +260,27 @@ fn draining(
         } else {
             RecoverCause::WorkerGone
         };
-        recover(plan, observed, cut, "its worker is draining and its time is up");
+        recover(plan, observed, cut, "its worker is draining, and its deadline is over");
     }
     let words = match (observed.owes_snapshot(), machine_runs) {
         (true, true) if drain_by > now => {
             return plan.wait(format!("worker {worker}"), "its final snapshot", Some(drain_by));
         }
-        (true, true) => "its time is up, without its final snapshot",
+        (true, true) => "its deadline is over, without its final snapshot",
         (true, false) => "its machine does not run, and its final snapshot is missing",
-        (false, _) => "nothing runs on it any more",
+        (false, _) => "no message runs on it any more",
     };
-    plan.act(Action::Settle { worker: worker.clone(), gone: !machine_runs }, words.to_owned());
+    plan.act(Action::FinishDrain { worker: worker.clone(), gone: !machine_runs }, words.to_owned());
     plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
 }
 
-/// Rows and conversations that contradict each other. What was read may be behind, so each is looked at once more
-/// before anything is done; in a pool that is as it should be there are none.
+/// Plans repairs of rows and conversations that contradict each other. The reads of a run may be outdated, so each action
+/// reads its subject again. A pool without faults has none.
 fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     let listed: BTreeSet<_> = observed.ready.iter().map(|c| &c.key).collect();
     for observed in &observed.workers {
         let Some(assignment) = &observed.worker.assignment else { continue };
-        if plan.actions.len() >= REPAIRS_MAX {
+        if plan.actions.len() >= MAX_REPAIRS {
             return;
         }
         let (worker, conversation) = (&observed.worker.id, &assignment.key);
@@ -288,13 +288,13 @@ fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
         let owned = observed.conversation.as_ref();
         if stopping || owned.is_some_and(|c| listed.contains(&c.key) && c.is_indexed_by_mistake(now)) {
             let action = Action::Repair { conversation: conversation.clone() };
-            let what = if stopping { "is stopping" } else { "owns it, yet it stands in the ready index" };
+            let what = if stopping { "is stopping" } else { "owns it, but the ready index lists it" };
             plan.act(action, format!("worker {worker} {what}"));
         }
         let is_foreign = owned.is_none() && assignment.is_seen_by_all(now);
-        // An active one of two leaves, and its assignment goes with that.
-        let leaves = observed.worker.status == WorkerStatus::Active && observed.is_double(now);
-        if stopping || (is_foreign && !leaves) {
+        // The drain of a duplicate worker removes its assignment too.
+        let is_drained = observed.worker.status == WorkerStatus::Active && observed.is_double(now);
+        if stopping || (is_foreign && !is_drained) {
             let action = Action::Unassign { worker: worker.clone() };
             plan.act(action, "its conversation does not name it".to_owned());
         }

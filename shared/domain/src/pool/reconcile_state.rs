@@ -1,23 +1,23 @@
-//! What one run of reconcile leaves for the next: failed spawns in a row, whether the provider wants to rest, when it was
-//! last asked for everything, and since when what lies there belongs to nobody.
+//! The state that one reconcile run leaves for the next: failed spawns in a row, a pause that the provider asked for, the
+//! time of the last full listing, and the orphans with the time since when they are known.
 
 use std::collections::BTreeMap;
 
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 
-/// Failed spawns in a row after which none is tried for a while.
-const FAILURES_MAX: u64 = 3;
-/// The first cool-down: the schedule's period, below which there would be none.
+/// The number of failed spawns in a row that starts a cool-down.
+const MAX_FAILURES: u64 = 3;
+/// The first cool-down: the period of the schedule. A shorter one would have no effect.
 const COOL_DOWN: Millis = Millis::from_secs(60);
-/// The longest: a provider that has recovered is used again after that at the latest.
-const COOL_DOWN_MAX: Millis = Millis::from_secs(10 * 60);
-/// How often the provider is asked for everything that carries our mark, besides the machines of live workers: what
-/// belongs to nobody costs little for so long, and a quiet pool asks for nothing in between.
-const LOOK_EVERY: Millis = Millis::from_secs(10 * 60);
-/// How long after its grace an orphan is followed up in every run: longer than a machine takes that is ended by force in
-/// the end, with its volume after it. One that is still there does not go soon.
-const FOLLOWED_UP: Millis = Millis::from_secs(30 * 60);
+/// The longest cool-down. A provider that has recovered is used again after this time at the latest.
+const MAX_COOL_DOWN: Millis = Millis::from_secs(10 * 60);
+/// The interval of full listings, which find orphans. An orphan costs little in this time, and a quiet pool sends no other
+/// requests in between.
+const FULL_LISTING_INTERVAL: Millis = Millis::from_secs(10 * 60);
+/// How long after its grace time an orphan is tried again in every run. It is longer than the removal of a machine by force
+/// and of its volume. An orphan that still exists after that does not go soon.
+const RETRY_TIME: Millis = Millis::from_secs(30 * 60);
 
 /// A machine or volume, by the provider's id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,40 +28,41 @@ pub enum Orphan {
     Volume(String),
 }
 
-/// What is remembered from run to run.
+/// The state that runs pass on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileState {
-    /// Spawns that failed, since a worker last came up: the provider did not start one, or one that it started never
-    /// said a word.
+    /// Failed spawns since a worker came up last: the provider did not start a worker, or a started worker never gave a sign
+    /// of life.
     pub failures: u64,
     /// When the last of them failed.
     pub failed_at: Option<Timestamp>,
-    /// Until when the provider has asked us to start nothing.
+    /// Until when the provider has asked us to start no worker.
     pub rests_until: Option<Timestamp>,
-    /// When the provider was last asked for everything.
+    /// The time of the last full listing.
     pub looked_at: Option<Timestamp>,
-    /// What belonged to nobody then, and since when.
+    /// The known orphans, each with the time since when it is known.
     pub orphans: BTreeMap<Orphan, Timestamp>,
-    /// Which of them was tried to be removed last.
+    /// The orphan whose removal was tried last.
     pub tried: Option<Orphan>,
-    /// When one was tried last that is not followed up any more.
+    /// When the removal of an orphan was tried last that is past its retry time.
     pub stuck_tried_at: Option<Timestamp>,
-    /// Machines and volumes beside ours, when last looked.
+    /// The numbers of machines and volumes of others, as of the last full listing.
     pub foreign: (usize, usize),
 }
 
 impl ReconcileState {
-    /// Until when nothing is spawned, where the provider has failed too often in a row.
+    /// The end of the cool-down, when the provider has failed too often in a row.
     ///
-    /// The pause doubles with each further run that fails. At its end one worker is tried at a time, until one comes up.
+    /// The cool-down doubles with each further run that fails. After its end one worker is tried at a time, until one comes
+    /// up.
     pub fn cool_down_ends(&self) -> Option<Timestamp> {
-        let further = self.failures.checked_sub(FAILURES_MAX)?;
+        let further = self.failures.checked_sub(MAX_FAILURES)?;
         let factor = 1_u64.checked_shl(u32::try_from(further).unwrap_or(u32::MAX)).unwrap_or(u64::MAX);
-        let pause = COOL_DOWN.as_millis().saturating_mul(factor).min(COOL_DOWN_MAX.as_millis());
+        let pause = COOL_DOWN.as_millis().saturating_mul(factor).min(MAX_COOL_DOWN.as_millis());
         Some(self.failed_at? + Millis::new(pause))
     }
 
-    /// What spawning waits for at `now`, and until when.
+    /// What spawns wait for at `now`, and until when.
     pub(super) fn pause(&self, now: Timestamp) -> Option<(String, Timestamp)> {
         let failed = format!("the provider, which failed {} times in a row", self.failures);
         let cool_down = self.cool_down_ends().map(|end| (failed, end));
@@ -69,7 +70,7 @@ impl ReconcileState {
         cool_down.into_iter().chain(rest).filter(|(_, end)| *end > now).max_by_key(|(_, end)| *end)
     }
 
-    /// How many workers may be spawned at once, of `step`, while so many have not come up yet.
+    /// How many workers may be spawned at once, at most `step`, while `coming_up` workers have not given a sign of life yet.
     pub(super) fn spawns_at_once(&self, step: usize, coming_up: usize, now: Timestamp) -> usize {
         match self.cool_down_ends() {
             _ if self.pause(now).is_some() => 0,
@@ -78,59 +79,58 @@ impl ReconcileState {
         }
     }
 
-    /// Counts the failed spawns of one run. All of them are one look at the provider: however many there are, they make
-    /// one pause, or double it once.
+    /// Counts the failed spawns of one run. Together they are one attempt: any number of them starts one cool-down, or doubles
+    /// it once.
     pub fn count_failures(&mut self, failed: usize, now: Timestamp) {
         if failed > 0 {
-            let one_further = self.failures.max(FAILURES_MAX - 1).saturating_add(1);
+            let one_further = self.failures.max(MAX_FAILURES - 1).saturating_add(1);
             self.failures = self.failures.saturating_add(failed as u64).min(one_further);
             self.failed_at = Some(now);
         }
     }
 
-    /// Notes for how long the provider has asked us to start nothing, which is for a while in any case: it is asked with
-    /// every spawn, and what was made of one until then is made and removed for nothing. That is no failure.
-    pub fn rest(&mut self, asked: Option<Millis>, now: Timestamp) {
+    /// Notes how long the provider has asked us to start no worker. The pause has a minimum, because every spawn asks again
+    /// and creates a row and a volume for nothing before the answer. A pause is no failure.
+    pub fn pause_spawns(&mut self, asked: Option<Millis>, now: Timestamp) {
         let before = self.rests_until.filter(|end| *end > now);
         self.rests_until = before.max(asked.map(|time| now + time.max(COOL_DOWN)));
     }
 
-    /// Whether the provider is asked for everything that carries our mark. What belongs to nobody is followed up in every
-    /// run, but for what does not go.
-    pub fn wants_look(&self, policies: &Policies, now: Timestamp) -> bool {
-        let is_followed_up = |since: &Timestamp| is_followed_up(*since, policies, now);
-        self.orphans.values().any(is_followed_up) || self.looks_at() <= now
+    /// Whether this run requests the full lists. An orphan within its retry time is checked in every run.
+    pub fn wants_full_listing(&self, policies: &Policies, now: Timestamp) -> bool {
+        let is_retried = |since: &Timestamp| is_retried(*since, policies, now);
+        self.orphans.values().any(is_retried) || self.next_full_listing() <= now
     }
 
-    /// When the provider is asked for everything at the latest.
-    fn looks_at(&self) -> Timestamp {
-        self.looked_at.map_or(Timestamp::default(), |at| at + LOOK_EVERY)
+    /// The latest time of the next full listing.
+    fn next_full_listing(&self) -> Timestamp {
+        self.looked_at.map_or(Timestamp::default(), |at| at + FULL_LISTING_INTERVAL)
     }
 
-    /// Until when an orphan is left alone that has not gone for long. Others that came later may make every run look.
-    pub(super) fn left_until(
+    /// Until when an orphan past its retry time is not tried. Newer orphans may cause a full listing in every run meanwhile.
+    pub(super) fn not_tried_until(
         &self,
         since: Timestamp,
         policies: &Policies,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let until = self.stuck_tried_at? + LOOK_EVERY;
-        (!is_followed_up(since, policies, now) && until > now).then_some(until)
+        let until = self.stuck_tried_at? + FULL_LISTING_INTERVAL;
+        (!is_retried(since, policies, now) && until > now).then_some(until)
     }
 
-    /// Notes which orphan was tried to be removed last, of all that were tried in a run, each with since when it is one.
+    /// Notes the removals that a run has tried. Each orphan comes with the time since when it is known.
     pub fn note_tried(&mut self, tried: &[(&Orphan, Timestamp)], policies: &Policies, now: Timestamp) {
         if let Some((last, _)) = tried.last() {
             self.tried = Some((*last).clone());
         }
         if self.orphans.is_empty() {
             (self.tried, self.stuck_tried_at) = (None, None);
-        } else if tried.iter().any(|(_, since)| !is_followed_up(*since, policies, now)) {
+        } else if tried.iter().any(|(_, since)| !is_retried(*since, policies, now)) {
             self.stuck_tried_at = Some(now);
         }
     }
 }
 
-fn is_followed_up(since: Timestamp, policies: &Policies, now: Timestamp) -> bool {
-    now < since + policies.scaling.provider_grace + FOLLOWED_UP
+fn is_retried(since: Timestamp, policies: &Policies, now: Timestamp) -> bool {
+    now < since + policies.scaling.provider_grace + RETRY_TIME
 }

@@ -1,11 +1,11 @@
-//! How starting workers goes: which of them have not said a word yet, and whether what failed is over. A provider may
-//! start a machine in which no worker ever comes up, so it is the worker's first sign of life that counts.
+//! The start of workers: which of them have given no sign of life yet, and whether failures are over. A provider may start a
+//! machine in which no worker ever comes up, so only the worker's first sign of life counts.
 
 use super::{Action, Image, Observed, ObservedWorker, ReconcileState};
 use crate::worker::{DrainReason, Worker, WorkerStatus};
 
 impl Image {
-    /// In which way the worker is not what would be started today.
+    /// How the worker differs from a worker that would be started now.
     pub(super) fn difference(&self, worker: &Worker) -> Option<String> {
         if self.provider != worker.provider {
             return None;
@@ -19,7 +19,8 @@ impl Image {
 }
 
 impl Observed {
-    /// What the last run left. Failures are over when a worker that was started after the last of them has spoken.
+    /// The state of the last run. Failures are over when a worker that was started after the last failure gives a sign of
+    /// life.
     pub fn state_now(&self) -> ReconcileState {
         let mut state = self.state.clone();
         let has_come_up = |w: &ObservedWorker| {
@@ -32,8 +33,8 @@ impl Observed {
         state
     }
 
-    /// Whether an action gives up a worker that was started and never said a word.
-    pub fn is_of_no_life(&self, action: &Action) -> bool {
+    /// Whether an action drains a worker that was started and never gave a sign of life.
+    pub fn drains_silent_worker(&self, action: &Action) -> bool {
         let Action::Drain { worker, reason } = action else { return false };
         matches!(reason, DrainReason::Stale | DrainReason::MachineGone | DrainReason::Signal)
             && self.workers.iter().any(|w| {
@@ -41,16 +42,16 @@ impl Observed {
             })
     }
 
-    /// Workers of what would be started today that have not said a word yet: nobody knows whether they come up.
+    /// The number of workers of the current image that have given no sign of life yet. They may or may not come up.
     pub(super) fn coming_up(&self) -> usize {
-        let is_of_today =
+        let is_current =
             |w: &&ObservedWorker| self.image.as_ref().is_some_and(|i| i.difference(&w.worker).is_none());
         let silent = self.workers.iter().filter(|w| {
             w.worker.status == WorkerStatus::Active
                 && w.last_sign_of_life().is_none()
                 && self.is_started_by_us(w)
         });
-        silent.filter(is_of_today).count()
+        silent.filter(is_current).count()
     }
 
     fn is_started_by_us(&self, observed: &ObservedWorker) -> bool {

@@ -151,7 +151,7 @@ fn an_idle_worker_is_drained_at_its_timeout_and_not_before() {
     let worker = WorkerId::parse("w1").unwrap();
     let expected = [
         Action::Drain { worker: worker.clone(), reason: DrainReason::Idle },
-        Action::Settle { worker: worker.clone(), gone: false },
+        Action::FinishDrain { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan(&observed(due), &policies, due)), expected);
@@ -205,7 +205,7 @@ fn a_draining_worker_finishes_its_message_until_its_deadline() {
     assert!(waiting.actions.is_empty());
     assert!(waiting.waits[0].waits_for.contains("message m"));
     let late = NOW + policies.scaling.drain_timeout;
-    let settle = Action::Settle { worker, gone: false };
+    let settle = Action::FinishDrain { worker, gone: false };
     assert!(actions(&plan(&observed, &policies, late)).contains(&settle));
 }
 
@@ -233,8 +233,9 @@ fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its
     assert!(waiting.actions.is_empty());
     assert_eq!((&*waiting.waits[0].waits_for, waiting.waits[0].until), ("its final snapshot", Some(late)));
 
-    let settle =
-        |gone| [Action::Settle { worker: worker.clone(), gone }, Action::Teardown { worker: worker.clone() }];
+    let settle = |gone| {
+        [Action::FinishDrain { worker: worker.clone(), gone }, Action::Teardown { worker: worker.clone() }]
+    };
     assert_eq!(actions(&plan(&observed(idle.clone()), &policies, late)), settle(false), "its time is up");
     let mut kept = idle.clone();
     kept.conversation = kept.conversation.map(|c| c.with_snapshot());

@@ -126,7 +126,7 @@ proptest! {
         };
         prop_assert!(found.head.is_none_or(may_pass));
         let is_blocked = found.head.is_none();
-        prop_assert!(!is_blocked || found.behind.is_some(), "an enqueue behind it would raise the key in vain");
+        prop_assert!(!is_blocked || found.behind.is_some(), "an enqueue behind it would change the key for nothing");
     }
 
     #[test]

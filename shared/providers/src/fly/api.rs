@@ -1,44 +1,38 @@
-//! One request to the Machines API: its turn, its time limit, its answer of bounded size, its failure in our words.
+//! One request to the Machines API: it waits for its turn, has a time limit, reads an answer of bounded size, and maps a
+//! failure to [`ProviderError`].
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use af_domain::ids::SecretRef;
 use reqwest::{Method, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{Action, Limits};
-use crate::ProviderError;
+use crate::error::ProviderError;
+use crate::ports::TokenSource;
 
-/// Time that a request may take, its answer included; creating a machine pulls its image afterwards.
+/// The secret with the token of the Machines API.
+pub const FLY_TOKEN_REF: &str = "fly.apiToken";
+/// The time limit of a request with its answer. Fly pulls the image of a new machine after its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time that a connection may take to come about.
+/// The time limit for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Largest answer read: a page of 500 machines with 16 KB of configuration each.
-const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// Requests sent once more after a 429, which has had no effect.
-const REPEATS_MAX: usize = 2;
-/// Longest pause that a request waits for here; a longer one is the caller's, whose time is limited.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// The pause where Fly names none.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause that is believed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
-/// Longest reason passed on, in characters.
-const REASON_LEN_MAX: usize = 300;
-
-/// Where the API token comes from. Asked for each request, so that a rotated token needs no restart.
-#[async_trait]
-pub trait TokenSource: Send + Sync {
-    /// The token; none when nobody has imported one.
-    ///
-    /// # Errors
-    /// `Unavailable` when that cannot be told.
-    async fn token(&self) -> Result<Option<SecretString>, ProviderError>;
-}
+/// The largest answer: a page of 500 machines with 16 KB of configuration each.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The most retries of a request after a 429. A request that Fly answers with 429 has had no effect.
+const MAX_RETRIES: usize = 2;
+/// The longest pause that a request waits for. A longer pause is left to the caller, which has its own time limit.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The pause after a 429 that names none.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that a 429 may ask for. A longer one is cut to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The longest reason of a failure, in characters.
+const MAX_REASON_LEN: usize = 300;
 
 /// One request, below `/apps/{app}`.
 pub(super) struct Call<'a> {
@@ -49,13 +43,13 @@ pub(super) struct Call<'a> {
     pub path: &'a [&'a str],
     pub query: Vec<(&'static str, String)>,
     pub body: Option<serde_json::Value>,
-    /// Time that Fly itself takes before it answers.
-    pub patience: Duration,
+    /// How long Fly may wait before it answers, beside the usual time limit.
+    pub extra_time: Duration,
 }
 
 impl<'a> Call<'a> {
     pub fn new(action: Action, method: Method, app: &'a str, path: &'a [&'a str]) -> Self {
-        Self { action, method, app, path, query: Vec::new(), body: None, patience: Duration::ZERO }
+        Self { action, method, app, path, query: Vec::new(), body: None, extra_time: Duration::ZERO }
     }
 
     pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -70,7 +64,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An answer that was no failure.
+/// The answer to a request that succeeded.
 pub(super) struct Answer {
     pub headers: HeaderMap,
     body: Vec<u8>,
@@ -87,7 +81,7 @@ impl Answer {
 pub(super) struct Api {
     http: reqwest::Client,
     base: Url,
-    token: Arc<dyn TokenSource>,
+    tokens: Arc<dyn TokenSource>,
     limits: Limits,
 }
 
@@ -99,8 +93,8 @@ impl fmt::Debug for Api {
 
 impl Api {
     /// # Errors
-    /// `Rejected` when the URL is none, or TLS cannot be set up.
-    pub fn new(base_url: &str, token: Arc<dyn TokenSource>, limits: Limits) -> Result<Self, ProviderError> {
+    /// `Rejected` when the URL is not one, `Unavailable` when TLS cannot be set up.
+    pub fn new(base_url: &str, tokens: Arc<dyn TokenSource>, limits: Limits) -> Result<Self, ProviderError> {
         let unusable =
             |why: String| ProviderError::Rejected { reason: format!("the URL of Fly's API: {why}") };
         let base = Url::parse(base_url.trim_end_matches('/')).map_err(|e| unusable(e.to_string()))?;
@@ -110,36 +104,39 @@ impl Api {
         let loopback = base.host_str().is_some_and(|h| matches!(h, "localhost" | "127.0.0.1" | "[::1]"));
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            // A followed redirect would carry the token to wherever it points.
+            // A redirect would carry the token to another server.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
         let builder = if loopback { builder.no_proxy() } else { builder };
         let http = builder.build().map_err(|e| ProviderError::unavailable("TLS cannot be set up", e))?;
-        Ok(Self { http, base, token, limits })
+        Ok(Self { http, base, tokens, limits })
     }
 
     pub async fn token(&self) -> Result<SecretString, ProviderError> {
-        self.token.token().await?.ok_or(ProviderError::NoToken)
+        let secret = SecretRef::parse(FLY_TOKEN_REF)
+            .map_err(|e| ProviderError::unavailable("the name of Fly's token is not valid", e))?;
+        let missing = ProviderError::NoToken { provider: "Fly", secret: FLY_TOKEN_REF };
+        self.tokens.token(&secret).await?.ok_or(missing)
     }
 
-    /// Sends `call` when it is its turn, and once more where Fly says that it came too early.
+    /// Sends `call` when its turn comes, and retries it after a 429.
     ///
     /// # Errors
-    /// See [`ProviderError`]. `Unavailable` leaves open whether the call took effect.
+    /// See [`ProviderError`]. After `Unavailable` the call may have taken effect.
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, ProviderError> {
         let token = self.token().await?;
-        let mut repeats = 0;
+        let mut retries = 0;
         loop {
             let turn = self.limits.turn(call.action, call.app).await;
             turn.map_err(|retry_after| ProviderError::RateLimited { retry_after })?;
             match self.send_once(call, &token).await {
                 Err(ProviderError::RateLimited { retry_after }) => {
                     self.limits.hold_back(call.action, call.app, retry_after);
-                    if repeats == REPEATS_MAX || retry_after > PAUSE_MAX {
+                    if retries == MAX_RETRIES || retry_after > MAX_PAUSE {
                         return Err(ProviderError::RateLimited { retry_after });
                     }
-                    tracing::warn!(action = ?call.action, app = call.app, "fly counted more requests than we");
-                    repeats += 1;
+                    tracing::warn!(action = ?call.action, app = call.app, "Fly answered 429 although our rate limits were kept");
+                    retries += 1;
                 }
                 answer => return answer,
             }
@@ -154,7 +151,7 @@ impl Api {
         let mut request = self
             .http
             .request(call.method.clone(), url)
-            .timeout(REQUEST_TIMEOUT + call.patience)
+            .timeout(REQUEST_TIMEOUT + call.extra_time)
             .bearer_auth(token.expose_secret().trim());
         if !call.query.is_empty() {
             request = request.query(&call.query);
@@ -168,8 +165,8 @@ impl Api {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                let reason = format!("Fly's answer is larger than {ANSWER_BYTES_MAX} bytes");
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                let reason = format!("Fly's answer is larger than {MAX_ANSWER_BYTES} bytes");
                 return Err(ProviderError::Unavailable { reason, source: None });
             }
             body.extend_from_slice(&chunk);
@@ -182,10 +179,10 @@ impl Api {
 }
 
 #[derive(Default, Deserialize)]
-struct Refusal {
+struct FailureBody {
     #[serde(default)]
     error: String,
-    /// A code beside the words, where there is one: `insufficient_capacity`.
+    /// A code beside the text, for example `insufficient_capacity`.
     #[serde(default)]
     status: Option<serde_json::Value>,
 }
@@ -197,20 +194,20 @@ fn failure(
     call: &Call<'_>,
     token: &str,
 ) -> ProviderError {
-    let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
-    let words = match refusal.error.as_str() {
+    let failure: FailureBody = serde_json::from_slice(body).unwrap_or_default();
+    let text = match failure.error.as_str() {
         "" => status.canonical_reason().unwrap_or("no reason given"),
-        words => words,
+        text => text,
     };
-    // Fly does not repeat the token. Should that change, our logs shall not tell.
-    let reason: String = words.replace(token.trim(), "…").chars().take(REASON_LEN_MAX).collect();
-    let lacks_capacity = refusal.status.as_ref().and_then(|s| s.as_str()) == Some("insufficient_capacity");
+    // Fly does not repeat the token today. If it does one day, the token must not get into our logs.
+    let reason: String = text.replace(token.trim(), "…").chars().take(MAX_REASON_LEN).collect();
+    let lacks_capacity = failure.status.as_ref().and_then(|s| s.as_str()) == Some("insufficient_capacity");
     match status.as_u16() {
         401 | 403 => ProviderError::Auth { reason },
         404 => ProviderError::NotFound { what: format!("{}: {reason}", call.path.join("/")) },
         429 => ProviderError::RateLimited { retry_after: retry_after(headers) },
         408 | 409 | 412 | 423 => ProviderError::Precondition { reason },
-        // Some refusals of a state come as 400 or 422; their words say what they are.
+        // Fly answers 400 or 422 for some states; only the text tells them from other failures.
         400..=499
             if lacks_capacity
                 || ["failed_precondition", "already_exists"].iter().any(|w| reason.starts_with(w)) =>
@@ -224,7 +221,7 @@ fn failure(
 
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    seconds.map_or(PAUSE, Duration::from_secs).min(RETRY_AFTER_MAX)
+    seconds.map_or(DEFAULT_PAUSE, Duration::from_secs).min(MAX_RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -238,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart_by_what_a_caller_can_do() {
+    fn a_failure_becomes_the_variant_that_says_what_the_caller_can_do() {
         assert!(matches!(failed(401, ""), ProviderError::Auth { .. }));
         assert!(failed(404, r#"{"error": "machine not found"}"#).is_not_found());
         assert!(matches!(failed(412, ""), ProviderError::Precondition { .. }));
@@ -252,20 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_short_and_never_holds_the_token() {
+    fn a_reason_is_cut_and_the_token_is_redacted() {
         let body = serde_json::json!({"error": format!("bad token fm2_secret {}", "x".repeat(1_000))});
         let shown = failed(400, &body.to_string()).to_string();
         assert!(shown.contains("bad token …") && !shown.contains("fm2_secret"), "{shown}");
-        assert!(shown.chars().count() < REASON_LEN_MAX + 20);
+        assert!(shown.chars().count() < MAX_REASON_LEN + 20);
     }
 
     #[test]
-    fn a_pause_is_what_fly_names_or_a_second() {
+    fn the_pause_is_retry_after_within_its_limit_or_a_second() {
         let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), PAUSE);
+        assert_eq!(retry_after(&headers), DEFAULT_PAUSE);
         headers.insert("retry-after", "7".parse().unwrap());
         assert_eq!(retry_after(&headers), Duration::from_secs(7));
         headers.insert("retry-after", u64::MAX.into());
-        assert_eq!(retry_after(&headers), RETRY_AFTER_MAX);
+        assert_eq!(retry_after(&headers), MAX_RETRY_AFTER);
     }
 }

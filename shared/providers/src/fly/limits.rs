@@ -1,8 +1,8 @@
-//! Fly's rate limits, kept by construction: a request waits here until it is its turn.
+//! Fly's rate limits: a request waits here for its turn.
 //!
-//! Fly counts each action of each app by itself: one request a second with bursts of three, and five a second for
-//! looking at a machine (<https://fly.io/docs/machines/api/working-with-machines-api/#rate-limits>). Turns are given
-//! out under a lock and waited for outside of it, so callers are served in the order in which they asked.
+//! Fly counts each action of each app separately: one request per second with bursts of three, and five per second for
+//! reading one machine (<https://fly.io/docs/machines/api/working-with-machines-api/#rate-limits>). A turn is reserved
+//! under a lock; the caller waits for it outside the lock. So callers are served in the order of their requests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use af_runtime::time::Time;
 
-/// Longest wait for a turn. A function lives for a minute; what cannot be done in a part of that is for its next run.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+/// The longest wait for a turn. A function runs for a minute, so a request that is due later is left to the next run.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// What is counted by itself.
+/// An action that Fly counts separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     GetApp,
@@ -32,7 +32,7 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// From one request to the next, on average.
+    /// The average time between two requests.
     const fn interval(self) -> Duration {
         match self {
             Self::GetMachine => Duration::from_millis(200),
@@ -40,25 +40,25 @@ impl Action {
         }
     }
 
-    /// Requests that may come at once after a pause.
+    /// The number of requests that may be sent at once after a pause.
     const fn burst(self) -> u32 {
         match self {
-            // Five a second, and no word of more.
+            // Fly promises five per second and no burst.
             Self::GetMachine => 1,
             _ => 3,
         }
     }
 
-    /// How far ahead of its average a caller may be.
+    /// How far a caller may be ahead of the average.
     const fn slack(self) -> Duration {
         self.interval().saturating_mul(self.burst() - 1)
     }
 }
 
-/// The turns that were given out. Memory grows with the apps that a process talks to, which is one.
+/// The reserved turns. Memory grows with the number of apps that a process uses, which is one.
 pub(super) struct Limits {
     time: Arc<dyn Time>,
-    /// By action and app: when the next request is due if all come at the average pace.
+    /// By action and app: when the next request is due at the average rate.
     due: Mutex<HashMap<(Action, String), Duration>>,
 }
 
@@ -76,7 +76,7 @@ impl Limits {
     /// Resolves when a request may be sent.
     ///
     /// # Errors
-    /// The time until its turn, when that is too long to be waited for here; nothing is reserved then.
+    /// The time until its turn when that is longer than the longest wait. Nothing is reserved then.
     pub async fn turn(&self, action: Action, app: &str) -> Result<(), Duration> {
         let wait = self.reserve(action, app)?;
         if !wait.is_zero() {
@@ -91,14 +91,14 @@ impl Limits {
         let due = all.entry((action, app.to_owned())).or_default();
         let turn = (*due).max(now);
         let wait = turn.saturating_sub(now + action.slack());
-        if wait > WAIT_MAX {
+        if wait > MAX_WAIT {
             return Err(wait);
         }
         *due = turn + action.interval();
         Ok(wait)
     }
 
-    /// Nobody's turn comes before `retry_after` has passed: Fly has counted more requests than we.
+    /// No turn comes before `retry_after` has passed, because Fly has answered 429.
     pub fn hold_back(&self, action: Action, app: &str, retry_after: Duration) {
         let earliest = self.time.now() + retry_after + action.slack();
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,12 +113,12 @@ mod tests {
 
     use super::*;
 
-    /// Time that passes only by waiting.
+    /// Time that passes only when a caller waits.
     #[derive(Default)]
-    struct Still(Mutex<Duration>);
+    struct StillTime(Mutex<Duration>);
 
     #[async_trait]
-    impl Time for Still {
+    impl Time for StillTime {
         fn now(&self) -> Duration {
             *self.0.lock().unwrap()
         }
@@ -138,28 +138,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn three_at_once_and_then_one_a_second() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn an_action_has_a_burst_of_three_and_then_one_request_a_second() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         assert_eq!(turns(&limits, Action::CreateMachine, 6).await, [0, 0, 0, 1_000, 2_000, 3_000]);
     }
 
     #[tokio::test]
-    async fn five_looks_at_a_machine_a_second() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn reading_a_machine_has_five_requests_a_second_and_no_burst() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         assert_eq!(turns(&limits, Action::GetMachine, 6).await, [0, 200, 400, 600, 800, 1_000]);
     }
 
     #[tokio::test]
-    async fn a_pause_brings_the_burst_back_and_no_more() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn a_pause_restores_the_burst_and_no_more() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         turns(&limits, Action::StopMachine, 3).await;
         limits.time.pass(Duration::from_secs(60)).await;
         assert_eq!(turns(&limits, Action::StopMachine, 4).await, [60_000, 60_000, 60_000, 61_000]);
     }
 
     #[tokio::test]
-    async fn actions_and_apps_are_counted_apart() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn actions_and_apps_are_counted_separately() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         turns(&limits, Action::CreateMachine, 3).await;
         limits.turn(Action::CreateVolume, "app").await.unwrap();
         limits.turn(Action::CreateMachine, "another").await.unwrap();
@@ -167,15 +167,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_refusal_everybody_waits_as_long_as_was_asked() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn after_a_429_every_caller_waits_for_retry_after() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         limits.hold_back(Action::ListMachines, "app", Duration::from_secs(7));
         assert_eq!(turns(&limits, Action::ListMachines, 2).await, [7_000, 8_000]);
     }
 
     #[tokio::test]
-    async fn a_turn_that_is_far_away_is_not_waited_for() {
-        let limits = Limits::new(Arc::new(Still::default()));
+    async fn a_turn_beyond_the_longest_wait_is_not_reserved() {
+        let limits = Limits::new(Arc::new(StillTime::default()));
         limits.hold_back(Action::ListMachines, "app", Duration::from_secs(60));
         for _ in 0..2 {
             assert_eq!(limits.turn(Action::ListMachines, "app").await, Err(Duration::from_secs(60)));

@@ -1,4 +1,4 @@
-//! How we know what is ours: metadata on machines, the name of a volume.
+//! The marks of this deployment: metadata on machines, the name of a volume.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use af_domain::ids::WorkerId;
 use data_encoding::{Encoding, Specification};
 use sha2::{Digest, Sha256};
 
-use crate::Scope;
+use crate::machine::Scope;
 
-/// Metadata of every machine of ours: the deployment that it belongs to.
+/// Metadata of every machine that we create: the deployment that it belongs to.
 pub(super) const DEPLOYMENT: &str = "agent_factory_deployment";
-/// Metadata of every machine of ours: the worker that it was made for.
+/// Metadata of every machine that we create: the worker that it was created for.
 pub(super) const WORKER: &str = "agent_factory_worker";
 
-/// Longest name of a volume; Fly takes `[a-z0-9_]` only.
-const NAME_LEN_MAX: usize = 30;
-/// Characters, of 5 bits each, that tell a deployment.
+/// The longest name of a volume. Fly accepts only `[a-z0-9_]`.
+const MAX_NAME_LEN: usize = 30;
+/// Characters of a deployment's hash, 5 bits each.
 const DEPLOYMENT_LEN: usize = 8;
-/// Characters that tell a worker: 50 bits, so that a thousand workers share one with a chance of 1 in 2 billion.
+/// Characters of a worker's hash: 50 bits, so that among a thousand workers two are equal with a chance of 1 in 2 billion.
 const WORKER_LEN: usize = 10;
-/// What is left for the operator's own word.
-const WORD_LEN_MAX: usize = NAME_LEN_MAX - DEPLOYMENT_LEN - WORKER_LEN - 2;
-/// The word where the operator's has no character that a name may have.
-const WORD: &str = "worker";
+/// What is left for the operator's prefix.
+const MAX_PREFIX_LEN: usize = MAX_NAME_LEN - DEPLOYMENT_LEN - WORKER_LEN - 2;
+/// The prefix when the operator's has no character that Fly accepts.
+const DEFAULT_PREFIX: &str = "worker";
 
-/// Whose a machine is, by its metadata.
+/// The worker that a machine belongs to, by its metadata.
 pub(super) fn worker_of(metadata: &BTreeMap<String, String>, deployment_id: &str) -> Option<WorkerId> {
     if metadata.get(DEPLOYMENT).map(String::as_str) != Some(deployment_id) {
         return None;
@@ -32,23 +32,23 @@ pub(super) fn worker_of(metadata: &BTreeMap<String, String>, deployment_id: &str
     WorkerId::parse(metadata.get(WORKER)?).ok()
 }
 
-/// The name of a worker's volume. Volumes carry no metadata, so the end of the name is their mark; its beginning is
-/// for people, and may change.
+/// The name of a worker's volume. Volumes carry no metadata, so the end of the name is the mark. The prefix is for
+/// people and may change.
 pub(super) fn volume_name(scope: &Scope, worker: &WorkerId) -> String {
-    let mut word: String = scope
+    let mut prefix: String = scope
         .volume_name
         .to_ascii_lowercase()
         .chars()
         .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_')
-        .take(WORD_LEN_MAX)
+        .take(MAX_PREFIX_LEN)
         .collect();
-    if word.is_empty() {
-        WORD.clone_into(&mut word);
+    if prefix.is_empty() {
+        DEFAULT_PREFIX.clone_into(&mut prefix);
     }
-    format!("{word}_{}", mark(&scope.deployment_id, worker))
+    format!("{prefix}_{}", mark(&scope.deployment_id, worker))
 }
 
-/// Whether a volume of this name is the worker's, whatever the operator called it when it was made.
+/// Whether a volume of this name is the worker's, whatever prefix the operator had at that time.
 pub(super) fn is_volume_of(name: &str, deployment_id: &str, worker: &WorkerId) -> bool {
     name.ends_with(&format!("_{}", mark(deployment_id, worker)))
 }
@@ -56,8 +56,8 @@ pub(super) fn is_volume_of(name: &str, deployment_id: &str, worker: &WorkerId) -
 /// Whether a volume of this name belongs to the deployment.
 pub(super) fn is_volume_of_deployment(name: &str, deployment_id: &str) -> bool {
     let mut parts = name.rsplitn(3, '_');
-    let (worker, deployment, word) = (parts.next(), parts.next(), parts.next());
-    word.is_some()
+    let (worker, deployment, prefix) = (parts.next(), parts.next(), parts.next());
+    prefix.is_some()
         && worker.is_some_and(|w| w.len() == WORKER_LEN)
         && deployment == Some(&hash(deployment_id, DEPLOYMENT_LEN))
 }
@@ -95,16 +95,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_such_as_fly_takes_whatever_the_operator_calls_them() {
-        for word in ["data", "", "Agent-Factory Volumes", "ünïcödé", "a_very_long_name_of_a_volume"] {
-            let name = volume_name(&scope(word, "prod"), &worker("w-01arz3ndektsv4rrffq69g5fav"));
+    fn a_volume_name_is_valid_for_fly_with_any_prefix() {
+        for prefix in ["data", "", "Agent-Factory Volumes", "ünïcödé", "a_very_long_name_of_a_volume"] {
+            let name = volume_name(&scope(prefix, "prod"), &worker("w-01arz3ndektsv4rrffq69g5fav"));
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-            assert!(name.len() <= NAME_LEN_MAX && name.chars().all(fits), "{name}");
+            assert!(name.len() <= MAX_NAME_LEN && name.chars().all(fits), "{name}");
         }
     }
 
     #[test]
-    fn a_worker_always_has_the_same_name_and_another_one_has_another() {
+    fn a_worker_always_has_the_same_volume_name_and_no_other_worker_has_it() {
         let first = volume_name(&scope("data", "prod"), &worker("w-1"));
         assert_eq!(first, "data_m5kk7frs_abs2xuajpa");
         assert_ne!(first, volume_name(&scope("data", "prod"), &worker("w-2")));
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_known_after_the_operator_has_renamed_volumes() {
-        let name = volume_name(&scope("old_word", "prod"), &worker("w-1"));
+    fn a_volume_keeps_its_mark_after_the_prefix_has_changed() {
+        let name = volume_name(&scope("old_prefix", "prod"), &worker("w-1"));
         assert!(is_volume_of(&name, "prod", &worker("w-1")) && is_volume_of_deployment(&name, "prod"));
         assert!(!is_volume_of(&name, "prod", &worker("w-2")) && !is_volume_of(&name, "dev", &worker("w-1")));
         assert!(!is_volume_of_deployment(&name, "dev"));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_ours_only_with_both_marks() {
+    fn a_machine_belongs_to_the_deployment_only_with_both_marks() {
         let marks = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };

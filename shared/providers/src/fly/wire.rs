@@ -1,14 +1,15 @@
-//! What travels, as Fly's OpenAPI document says (<https://docs.machines.dev>). Answers are read leniently: only what
-//! we use, so that a new field or state breaks nothing. Environments, which hold secrets, are never read back.
+//! Requests and answers of the Machines API, as its OpenAPI document says (<https://docs.machines.dev>). Only the fields
+//! that we use are read, so that a new field or state breaks nothing. Environments hold secrets and are never read back.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::marks;
-use crate::{MachineState, SpawnSpec};
+use crate::machine::{MachineState, SpawnSpec, VolumeRef};
 
-/// From SIGTERM to SIGKILL: a worker may have to end a message and upload its snapshot. Fly's default is 5 s.
+/// The time from SIGTERM to SIGKILL, in which a worker finishes its message and uploads its snapshot. Fly's default of
+/// 5 s is too short for that.
 const STOP_TIMEOUT: &str = "300s";
 const STOP_SIGNAL: &str = "SIGTERM";
 
@@ -53,7 +54,7 @@ struct Restart {
     policy: &'static str,
 }
 
-/// How a machine is stopped: the part of its configuration, and the body of a stop.
+/// How a machine is stopped, in its configuration and in the body of a stop.
 #[derive(Serialize)]
 pub(super) struct Stop {
     signal: &'static str,
@@ -61,19 +62,19 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    pub const ORDERLY: Self = Self { signal: STOP_SIGNAL, timeout: STOP_TIMEOUT };
+    pub const GRACEFUL: Self = Self { signal: STOP_SIGNAL, timeout: STOP_TIMEOUT };
 }
 
 impl<'a> CreateMachine<'a> {
-    /// The machine of a worker. It is named as its worker, which Fly takes only once in an app: a creation whose
-    /// answer was lost cannot happen twice.
+    /// The machine of a worker. Its name is the worker's id, and Fly accepts a name only once in an app. So a creation
+    /// whose answer was lost cannot happen twice.
     pub fn of(spec: &'a SpawnSpec) -> Self {
         let guest = spec.guest.as_ref().map(|g| Guest {
             cpu_kind: &g.cpu_kind,
             cpus: g.cpus,
             memory_mb: g.memory_mb,
         });
-        let mount = |v: &'a crate::VolumeRef| Mount { volume: &v.volume_id, path: &spec.volume_path };
+        let mount = |v: &'a VolumeRef| Mount { volume: &v.volume_id, path: &spec.volume_path };
         let config = MachineConfig {
             image: &spec.image,
             guest,
@@ -85,7 +86,7 @@ impl<'a> CreateMachine<'a> {
             ]),
             auto_destroy: false,
             restart: Restart { policy: "no" },
-            stop_config: Stop::ORDERLY,
+            stop_config: Stop::GRACEFUL,
         };
         Self { name: spec.worker_id.as_str(), region: &spec.region, skip_launch: false, config }
     }
@@ -144,7 +145,7 @@ impl Machine {
     }
 }
 
-/// Fly's states in our words.
+/// Our state for a state of Fly.
 fn state(name: &str) -> MachineState {
     match name {
         "started" => MachineState::Running,
@@ -152,8 +153,8 @@ fn state(name: &str) -> MachineState {
         "stopped" | "suspended" => MachineState::Stopped,
         "failed" | "launch_failed" => MachineState::Failed,
         "destroying" | "destroyed" | "replaced" | "migrated" => MachineState::Gone,
-        // created, creating, starting, restarting, updating, replacing. One that we do not know is taken for a
-        // machine that lives: whether its worker does is seen by its heartbeat.
+        // created, creating, starting, restarting, updating, replacing. A state that we do not know counts as running:
+        // the heartbeat shows whether the worker lives.
         _ => MachineState::Starting,
     }
 }
@@ -170,7 +171,7 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Whether it has been deleted and is only still shown.
+    /// Whether Fly has deleted the volume and only lists it still.
     pub fn is_gone(&self) -> bool {
         self.state.contains("destroy")
     }
@@ -185,15 +186,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_of_fly_has_its_place_in_ours() {
+    fn every_state_of_fly_is_mapped_to_a_state_of_ours() {
         for live in ["created", "creating", "starting", "started", "restarting", "updating", "replacing"] {
             assert!(state(live).is_running(), "{live}");
         }
         for stopping in ["stopping", "suspending"] {
             assert!(!state(stopping).is_running() && state(stopping).may_run(), "{stopping}");
         }
-        for over in ["stopped", "suspended", "failed", "launch_failed"] {
-            assert!(!state(over).may_run() && state(over) != MachineState::Gone, "{over}");
+        for ended in ["stopped", "suspended", "failed", "launch_failed"] {
+            assert!(!state(ended).may_run() && state(ended) != MachineState::Gone, "{ended}");
         }
         for gone in ["destroying", "destroyed", "replaced", "migrated"] {
             assert_eq!(state(gone), MachineState::Gone, "{gone}");
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_read_with_fields_missing_null_and_unknown() {
+    fn missing_null_and_unknown_fields_of_an_answer_are_accepted() {
         let machine: Machine =
             serde_json::from_str(r#"{"id": "m1", "config": {"metadata": null}, "nonce": 1}"#).unwrap();
         assert_eq!((machine.worker("prod"), machine.image()), (None, String::new()));

@@ -1,4 +1,4 @@
-//! The folders: one per worker, with the machine's record, its volume and its log.
+//! The folders: one for each worker, with the machine's record, its volume and its log.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -11,41 +11,42 @@ use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
 
-/// Logs and volumes may hold what users said: nobody but their owner reads them.
+/// Logs and volumes may hold users' messages, so only their owner may read them.
 const FOLDER_MODE: u32 = 0o700;
 
 /// `machine.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The image that the machine was asked for with.
+    /// The image in the request for the machine.
     pub image: String,
-    /// How far its life has come.
+    /// The state of its process.
     #[serde(flatten)]
     pub life: Life,
 }
 
-/// A machine's life as recorded; whether its process really runs is asked of the process table.
+/// The recorded state of a machine's process. The process table says whether the process really runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum Life {
-    /// Its process is about to be started, or was, by a parent that died before it could write which.
+    /// The process is about to start. Or it was started by a parent that died before it could record the pid.
     Intended,
-    /// Its process was started.
+    /// The process was started.
     Started(ProcessId),
-    /// Its process was told to end.
+    /// The process was asked to stop.
     Stopping(ProcessId),
-    /// Its process has ended and was reaped by us.
+    /// The process has ended, and we have waited for it.
     Ended {
-        /// Whether it was told to, or ended by itself without an error.
-        well: bool,
-        /// Its exit code; none after a signal.
+        /// Whether it was asked to stop, or ended by itself without an error.
+        #[serde(rename = "well")]
+        as_expected: bool,
+        /// Its exit code; `None` after a signal.
         code: Option<i32>,
     },
 }
 
 impl Life {
-    /// The process, while there may be one.
+    /// The process, while one may run.
     pub const fn process(self) -> Option<ProcessId> {
         match self {
             Self::Started(process) | Self::Stopping(process) => Some(process),
@@ -54,7 +55,7 @@ impl Life {
     }
 }
 
-/// `<data_dir>/workers` and what is in it.
+/// The folder `<data_dir>/workers`.
 #[derive(Clone, Debug)]
 pub struct Home {
     workers: PathBuf,
@@ -62,18 +63,17 @@ pub struct Home {
 }
 
 /// The right to read and change records, until dropped.
-pub struct Locked(#[expect(dead_code, reason = "held for its lock only")] File);
+pub struct Locked(#[expect(dead_code, reason = "the file is held only for its lock")] File);
 
 impl Home {
-    /// `data_dir` is absolute, so that a parent started elsewhere recognises the same marks.
+    /// `data_dir` is absolute, so that a parent in another folder finds the same marks.
     pub fn new(data_dir: &Path) -> Self {
         Self { workers: data_dir.join("workers"), lock: data_dir.join("workers.lock") }
     }
 
-    /// Waits for the lock on all records. It is a file lock, so it holds between threads, between two
-    /// providers and between two processes alike. Its descriptor is copied into a child by fork and closed by
-    /// exec: when a parent is killed while it starts a process, the next parent gets the lock only once that
-    /// process has either failed or carries its mark.
+    /// Waits for the lock on all records. It is a file lock, so it excludes other threads, other providers and other
+    /// processes. A fork copies its descriptor into the child, and exec closes it there. So when a parent is killed while
+    /// it starts a process, the next parent gets the lock only after that process has failed or carries its mark.
     pub fn lock(&self) -> io::Result<Locked> {
         folder(&self.workers)?;
         let file = OpenOptions::new().create(true).append(true).open(&self.lock)?;
@@ -85,7 +85,7 @@ impl Home {
         self.workers.join(worker.as_str())
     }
 
-    /// What a machine's processes carry: its folder, which is unique on this machine as worker ids are in it.
+    /// The mark of a machine's processes: its folder, which is unique on this machine.
     pub fn mark(&self, worker: &WorkerId) -> OsString {
         self.folder(worker).into_os_string()
     }
@@ -121,7 +121,7 @@ impl Home {
         self.folder(worker).join("machine.json")
     }
 
-    /// The worker's record. One that cannot be read is an intent: its process, if any, is found by its mark.
+    /// The worker's record. A record that cannot be read counts as an intent: its process is found by its mark.
     pub fn read(&self, worker: &WorkerId, _locked: &Locked) -> io::Result<Option<Record>> {
         let bytes = match fs::read(self.record_path(worker)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -134,7 +134,7 @@ impl Home {
         Ok(Some(record))
     }
 
-    /// Replaces the record in one step: a killed parent leaves the old or the new one, never half of one.
+    /// Replaces the record in one step, so that a killed parent leaves the old record or the new one, never a part.
     pub fn write(&self, worker: &WorkerId, record: &Record, _locked: &Locked) -> io::Result<()> {
         let new = self.folder(worker).join("machine.json.new");
         fs::write(&new, serde_json::to_vec(record)?)?;

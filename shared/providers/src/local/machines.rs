@@ -1,4 +1,4 @@
-//! What is done to the machines, step by step and synchronously: folders and the process table, under one lock.
+//! The steps on machines, all synchronous: folders and the process table, under one lock.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -9,61 +9,62 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use af_domain::ids::WorkerId;
 use rustix::process::Signal;
 
-use super::LocalConfig;
 use super::home::{Home, Life, Locked, Record};
+use super::options::LocalOptions;
 use super::process::{self, ProcessId, Processes, Start};
-use crate::{Machine, MachineRef, MachineState, ProviderError, SpawnSpec, Volume, VolumeRef};
+use crate::error::ProviderError;
+use crate::machine::{Machine, MachineRef, MachineState, SpawnSpec, Volume, VolumeRef};
 
-/// The region of every machine here.
+/// The region of every machine of this provider.
 const REGION: &str = "local";
 
-type Outcome<T> = Result<T, ProviderError>;
+type ProviderResult<T> = Result<T, ProviderError>;
 
 /// The machines of one folder.
 #[derive(Debug)]
 pub struct Machines {
-    pub config: LocalConfig,
+    pub options: LocalOptions,
     home: Home,
-    /// Workers whose kill at the limit is already arranged by this process.
+    /// Workers that this process has sent SIGTERM and kills at the time limit.
     stopping: Mutex<HashSet<WorkerId>>,
 }
 
-/// What a stop found.
-pub enum Told {
-    /// No process (any more).
-    Ended,
-    /// The process has just got its SIGTERM.
-    Newly,
-    /// It got it before, from this process, and its limit runs.
-    Before,
+/// The result of a request to stop a machine.
+pub enum StopRequest {
+    /// The machine has no process any more.
+    HasEnded,
+    /// SIGTERM is sent now.
+    Sent,
+    /// This process has sent SIGTERM before, and the time limit runs.
+    SentBefore,
 }
 
 impl Machines {
-    pub fn new(mut config: LocalConfig) -> Self {
-        // Workers start in their own folder: a relative path would mean another program there. A bare name is
-        // looked up in PATH and stays.
-        if config.program.components().nth(1).is_some() {
-            config.program = absolute(config.program);
+    pub fn new(mut options: LocalOptions) -> Self {
+        // Workers start in their own folder, where a relative path would name another program. A bare name is looked up
+        // in PATH and stays as it is.
+        if options.program.components().nth(1).is_some() {
+            options.program = absolute(options.program);
         }
-        config.data_dir = absolute(config.data_dir);
-        let home = Home::new(&config.data_dir);
-        Self { config, home, stopping: Mutex::default() }
+        options.data_dir = absolute(options.data_dir);
+        let home = Home::new(&options.data_dir);
+        Self { options, home, stopping: Mutex::default() }
     }
 
-    fn lock(&self) -> Outcome<Locked> {
+    fn lock(&self) -> ProviderResult<Locked> {
         self.home.lock().map_err(|e| failed("lock the machines' records", e))
     }
 
-    fn read(&self, worker: &WorkerId, locked: &Locked) -> Outcome<Option<Record>> {
+    fn read(&self, worker: &WorkerId, locked: &Locked) -> ProviderResult<Option<Record>> {
         self.home.read(worker, locked).map_err(|e| failed("read the machine's record", e))
     }
 
-    fn write(&self, worker: &WorkerId, record: &Record, locked: &Locked) -> Outcome<()> {
+    fn write(&self, worker: &WorkerId, record: &Record, locked: &Locked) -> ProviderResult<()> {
         self.home.write(worker, record, locked).map_err(|e| failed("write the machine's record", e))
     }
 
-    /// The worker's record, an intent resolved: its process, found by the mark, is written down.
-    fn settled(&self, worker: &WorkerId, locked: &Locked) -> Outcome<Record> {
+    /// The worker's record. When it is an intent, the process with the mark is written into it.
+    fn resolved(&self, worker: &WorkerId, locked: &Locked) -> ProviderResult<Record> {
         let mut record = self
             .read(worker, locked)?
             .ok_or_else(|| ProviderError::NotFound { what: format!("machine {worker}") })?;
@@ -76,7 +77,7 @@ impl Machines {
         Ok(record)
     }
 
-    /// The machine's process, if it runs.
+    /// The machine's process, when it runs.
     fn running(&self, worker: &WorkerId, life: Life) -> Option<ProcessId> {
         let mark = self.home.mark(worker);
         life.process().filter(|process| Processes::with(&[process.pid]).runs(*process, &mark))
@@ -86,8 +87,8 @@ impl Machines {
         match (life, self.running(worker, life)) {
             (Life::Started(_), Some(_)) => MachineState::Running,
             (Life::Stopping(_), Some(_)) => MachineState::Stopping,
-            (Life::Stopping(_), None) | (Life::Ended { well: true, .. }, _) => MachineState::Stopped,
-            (Life::Started(_), None) | (Life::Ended { well: false, .. } | Life::Intended, _) => {
+            (Life::Stopping(_), None) | (Life::Ended { as_expected: true, .. }, _) => MachineState::Stopped,
+            (Life::Started(_), None) | (Life::Ended { as_expected: false, .. } | Life::Intended, _) => {
                 MachineState::Failed
             }
         }
@@ -103,14 +104,14 @@ impl Machines {
         Machine { machine, worker_id: worker.clone(), state, image: record.image }
     }
 
-    /// What the worker's machine is doing.
-    pub fn state(&self, worker: &WorkerId) -> Outcome<MachineState> {
-        let record = self.settled(worker, &self.lock()?)?;
+    /// The state of the worker's machine.
+    pub fn state(&self, worker: &WorkerId) -> ProviderResult<MachineState> {
+        let record = self.resolved(worker, &self.lock()?)?;
         Ok(self.state_of(worker, record.life))
     }
 
     /// Whether nothing of the machine runs under its own process any more.
-    pub fn has_ended(&self, worker: &WorkerId) -> Outcome<bool> {
+    pub fn has_ended(&self, worker: &WorkerId) -> ProviderResult<bool> {
         match self.state(worker) {
             Err(error) if error.is_not_found() => Ok(true),
             state => state.map(|state| !state.may_run()),
@@ -118,13 +119,13 @@ impl Machines {
     }
 
     /// Starts the worker's process, unless the worker has a machine already.
-    pub fn spawn(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec) -> Outcome<Machine> {
+    pub fn spawn(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec) -> ProviderResult<Machine> {
         if spec.volume.as_ref().is_some_and(|volume| volume.volume_id != worker.as_str()) {
             return Err(ProviderError::Rejected { reason: "the volume is another worker's".to_owned() });
         }
         let locked = self.lock()?;
         self.home.create_volume(worker).map_err(|e| failed("create the volume", e))?;
-        let record = match self.settled(worker, &locked) {
+        let record = match self.resolved(worker, &locked) {
             Ok(record) if record.life != Life::Intended => record,
             Err(error) if !error.is_not_found() => return Err(error),
             Ok(_) | Err(_) => self.start(worker, spec, &locked)?,
@@ -132,17 +133,22 @@ impl Machines {
         Ok(self.machine(worker, record, &spec.scope.app_name))
     }
 
-    fn start(self: &Arc<Self>, worker: &WorkerId, spec: &SpawnSpec, locked: &Locked) -> Outcome<Record> {
+    fn start(
+        self: &Arc<Self>,
+        worker: &WorkerId,
+        spec: &SpawnSpec,
+        locked: &Locked,
+    ) -> ProviderResult<Record> {
         let mut record = Record { image: spec.image.clone(), life: Life::Intended };
         self.write(worker, &record, locked)?;
         let volume = self.home.volume(worker);
         let start = Start {
-            program: &self.config.program,
-            args: &self.config.args,
+            program: &self.options.program,
+            args: &self.options.args,
             env: spec
                 .env
                 .iter()
-                .map(|(name, value)| (name, placed(value, &spec.volume_path, &volume)))
+                .map(|(name, value)| (name, with_local_path(value, &spec.volume_path, &volume)))
                 .collect(),
             mark: &self.home.mark(worker),
             data: &volume,
@@ -151,8 +157,8 @@ impl Machines {
         let (child, process) = match process::start(start) {
             Ok(started) => started,
             Err(error) => {
-                self.home.remove_record(worker, locked).map_err(|e| failed("take the intent back", e))?;
-                let program = self.config.program.display();
+                self.home.remove_record(worker, locked).map_err(|e| failed("remove the intent", e))?;
+                let program = self.options.program.display();
                 return Err(ProviderError::Rejected {
                     reason: format!("{program} cannot be started: {error}"),
                 });
@@ -162,49 +168,51 @@ impl Machines {
         let written = self.write(worker, &record, locked);
         let (this, reaped) = (self.clone(), worker.clone());
         process::reap(child, move |status| this.record_end(&reaped, process, status.code()))
-            .map_err(|e| failed("start the thread that reaps the worker", e))?;
+            .map_err(|e| failed("start the thread that waits for the worker", e))?;
         written.map(|()| record)
     }
 
-    /// Called by the reaper. A record that is gone or names another process is left alone.
+    /// Called by the thread that waits for the process. Does nothing when the record is gone or names another process.
     fn record_end(&self, worker: &WorkerId, process: ProcessId, code: Option<i32>) {
         let recorded = self.lock().and_then(|locked| {
             let Some(mut record) = self.read(worker, &locked)? else {
                 return Ok(());
             };
             if record.life.process() == Some(process) {
-                let well = matches!(record.life, Life::Stopping(_)) || code == Some(0);
-                record.life = Life::Ended { well, code };
+                let as_expected = matches!(record.life, Life::Stopping(_)) || code == Some(0);
+                record.life = Life::Ended { as_expected, code };
                 self.write(worker, &record, &locked)?;
             }
             Ok(())
         });
         match recorded {
             Ok(()) => tracing::info!(worker_id = %worker, code, "worker process ended"),
-            Err(error) => tracing::warn!(worker_id = %worker, %error, "the end of a worker is not recorded"),
+            Err(error) => {
+                tracing::warn!(worker_id = %worker, %error, "the end of a worker could not be recorded")
+            }
         }
     }
 
     /// Every machine that has a record.
-    pub fn list(&self, app_name: &str) -> Outcome<Vec<Machine>> {
+    pub fn list(&self, app_name: &str) -> ProviderResult<Vec<Machine>> {
         let locked = self.lock()?;
         let mut machines = Vec::new();
         for worker in self.workers()? {
-            match self.settled(&worker, &locked) {
+            match self.resolved(&worker, &locked) {
                 Ok(record) => machines.push(self.machine(&worker, record, app_name)),
-                Err(error) if error.is_not_found() => {} // A volume whose machine is gone.
+                Err(error) if error.is_not_found() => {} // The folder has a volume and no machine.
                 Err(error) => return Err(error),
             }
         }
         Ok(machines)
     }
 
-    fn workers(&self) -> Outcome<Vec<WorkerId>> {
+    fn workers(&self) -> ProviderResult<Vec<WorkerId>> {
         self.home.workers().map_err(|e| failed("list the workers' folders", e))
     }
 
     /// Every worker folder that has a volume.
-    pub fn list_volumes(&self, app_name: &str) -> Outcome<Vec<Volume>> {
+    pub fn list_volumes(&self, app_name: &str) -> ProviderResult<Vec<Volume>> {
         let locked = self.lock()?;
         let mut volumes = Vec::new();
         for worker in self.workers()? {
@@ -216,15 +224,15 @@ impl Machines {
         Ok(volumes)
     }
 
-    /// Makes the worker's folder with its volume.
-    pub fn create_volume(&self, worker: &WorkerId, app_name: &str) -> Outcome<VolumeRef> {
+    /// Creates the worker's folder with its volume.
+    pub fn create_volume(&self, worker: &WorkerId, app_name: &str) -> ProviderResult<VolumeRef> {
         let _locked = self.lock()?;
         self.home.create_volume(worker).map_err(|e| failed("create the volume", e))?;
         Ok(volume_ref(worker, app_name))
     }
 
-    /// Removes the worker's folder, once its machine has no record.
-    pub fn remove_volume(&self, worker: &WorkerId) -> Outcome<()> {
+    /// Removes the worker's folder when its machine has no record.
+    pub fn remove_volume(&self, worker: &WorkerId) -> ProviderResult<()> {
         let locked = self.lock()?;
         if self.read(worker, &locked)?.is_some() {
             return Err(ProviderError::Precondition { reason: format!("machine {worker} has the volume") });
@@ -237,36 +245,36 @@ impl Machines {
         }
     }
 
-    /// Removes the machine's record; its volume and log stay.
-    pub fn remove_machine(&self, worker: &WorkerId) -> Outcome<()> {
+    /// Removes the machine's record. Its volume and log stay.
+    pub fn remove_machine(&self, worker: &WorkerId) -> ProviderResult<()> {
         let locked = self.lock()?;
-        self.settled(worker, &locked)?;
+        self.resolved(worker, &locked)?;
         self.home.remove_record(worker, &locked).map_err(|e| failed("remove the machine's record", e))
     }
 
-    /// Sends SIGTERM, unless this process did before.
-    pub fn tell_to_stop(&self, worker: &WorkerId) -> Outcome<Told> {
+    /// Sends SIGTERM, unless this process has sent it before.
+    pub fn request_stop(&self, worker: &WorkerId) -> ProviderResult<StopRequest> {
         let locked = self.lock()?;
-        let mut record = self.settled(worker, &locked)?;
+        let mut record = self.resolved(worker, &locked)?;
         let Some(process) = self.running(worker, record.life) else {
-            return Ok(Told::Ended);
+            return Ok(StopRequest::HasEnded);
         };
         if !self.stopping().insert(worker.clone()) {
-            return Ok(Told::Before);
+            return Ok(StopRequest::SentBefore);
         }
-        // Written first: a process that ends at once shall be found as one that was told to.
+        // Written first, so that a process that ends at once counts as one that was asked to stop.
         record.life = Life::Stopping(process);
-        let told = self.write(worker, &record, &locked).and_then(|()| {
+        let sent = self.write(worker, &record, &locked).and_then(|()| {
             process::signal_group(process, Signal::TERM).map_err(|e| failed("send SIGTERM", e))
         });
-        if told.is_err() {
-            self.limit_is_over(worker);
+        if sent.is_err() {
+            self.forget_stop(worker);
         }
-        told.map(|()| Told::Newly)
+        sent.map(|()| StopRequest::Sent)
     }
 
-    /// The arranged kill was done, or was not needed.
-    pub fn limit_is_over(&self, worker: &WorkerId) {
+    /// Ends the wait for a stop: the machine has ended or was killed.
+    pub fn forget_stop(&self, worker: &WorkerId) {
         self.stopping().remove(worker);
     }
 
@@ -274,10 +282,10 @@ impl Machines {
         self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One round of killing the machine's group and all that carries its mark; answers how many it still found.
-    pub fn kill_once(&self, worker: &WorkerId) -> Outcome<usize> {
+    /// Kills the machine's process group and every process that carries its mark. Answers how many it found.
+    pub fn kill_once(&self, worker: &WorkerId) -> ProviderResult<usize> {
         let locked = self.lock()?;
-        let record = self.settled(worker, &locked)?;
+        let record = self.resolved(worker, &locked)?;
         let own = self.running(worker, record.life);
         if let Some(process) = own {
             process::signal_group(process, Signal::KILL).map_err(|e| failed("send SIGKILL", e))?;
@@ -290,8 +298,8 @@ impl Machines {
     }
 }
 
-/// A variable's value. A process has no mounts: what lies on the volume lies in its folder.
-fn placed(value: &str, mounted_at: &str, volume: &Path) -> OsString {
+/// A variable's value. A process has no mounts, so a path on the volume becomes a path in the worker's folder.
+fn with_local_path(value: &str, mounted_at: &str, volume: &Path) -> OsString {
     match value.strip_prefix(mounted_at).filter(|_| !mounted_at.is_empty()) {
         Some("") => volume.into(),
         Some(rest) if rest.starts_with('/') => volume.join(rest.trim_start_matches('/')).into(),
@@ -303,7 +311,7 @@ fn volume_ref(worker: &WorkerId, app_name: &str) -> VolumeRef {
     VolumeRef { app_name: app_name.to_owned(), volume_id: worker.to_string(), name: worker.to_string() }
 }
 
-/// Only an empty path has no absolute form, and that one fails where it is used.
+/// An empty path has no absolute form. It stays as it is and fails where it is used.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
@@ -317,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_to_lie_on_the_volume_lies_in_its_folder() {
+    fn a_path_on_the_volume_becomes_a_path_in_the_workers_folder() {
         let folder = Path::new("/w/data");
         for (value, expected) in [
             ("/data", "/w/data"),
@@ -326,8 +334,8 @@ mod tests {
             ("http://127.0.0.1/data", "http://127.0.0.1/data"),
             ("node /data/x", "node /data/x"),
         ] {
-            assert_eq!(placed(value, "/data", folder), expected);
+            assert_eq!(with_local_path(value, "/data", folder), expected);
         }
-        assert_eq!(placed("/data", "", folder), "/data", "no volume");
+        assert_eq!(with_local_path("/data", "", folder), "/data", "no volume");
     }
 }

@@ -1,4 +1,4 @@
-//! The processes underneath: started in their own group, recognised again, signalled, reaped.
+//! Processes: start them in their own group, find them again, send signals, wait for their end.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,28 +11,28 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
-/// Carries the machine's folder into its process and, because it is inherited, into everything that the process
-/// starts: by it a machine is recognised again, and what a dead worker left running is found.
+/// The variable with the machine's folder. A process passes it on to every process that it starts, so that a machine is
+/// found again, and so are processes that a dead worker left running.
 pub const MACHINE_MARK_ENV: &str = "AGENT_FACTORY_MACHINE";
 
-/// What a worker inherits from us besides what it is given: enough to find programs and to log.
+/// What a worker inherits from us, beside its own variables: enough to find programs and to log.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_LOG"];
 
-/// sysinfo adds the boot time, which the kernel rounds, to a start time in whole seconds: two looks at one
-/// process may differ by this much.
+/// sysinfo adds the boot time, which the kernel rounds, to a start time in whole seconds. So two reads of the start time
+/// of one process may differ by this much.
 const START_TIME_SLACK_S: u64 = 1;
 
-/// A process, named so that a later process with the same pid is another one.
+/// A process. A later process with the same pid has another start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessId {
     /// The pid, which is also the id of its group.
     pub pid: u32,
-    /// When it started, in seconds since the epoch, by the kernel.
+    /// When it started, in seconds since the epoch, as the kernel says.
     pub started_at_s: u64,
 }
 
-/// What to start.
+/// A process to start.
 pub struct Start<'a> {
     pub program: &'a Path,
     pub args: &'a [String],
@@ -42,8 +42,8 @@ pub struct Start<'a> {
     pub log: File,
 }
 
-/// Starts the process in its own group, so that a signal reaches what it starts too and a Ctrl-C meant for us
-/// does not reach it.
+/// Starts the process in its own group. So a signal also reaches the processes that it starts, and a Ctrl-C for us does
+/// not reach it.
 pub fn start(start: Start<'_>) -> io::Result<(Child, ProcessId)> {
     let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let child = Command::new(start.program)
@@ -59,14 +59,14 @@ pub fn start(start: Start<'_>) -> io::Result<(Child, ProcessId)> {
         .stderr(start.log)
         .process_group(0)
         .spawn()?;
-    // Nobody has waited for the child yet, so its pid is taken even if it has ended already.
+    // The child was not waited for yet, so the kernel keeps its pid even when it has ended already.
     let pid = child.id();
     let started_at_s = Processes::with(&[pid]).start_time(pid).unwrap_or_default();
     Ok((child, ProcessId { pid, started_at_s }))
 }
 
-/// Waits for the child in a thread of its own. A thread and not a task: a child must be reaped also when
-/// nobody asks and when the runtime that started it is gone.
+/// Waits for the child in its own thread. It is not a task, because a child must be waited for even when the runtime that
+/// started it is gone.
 pub fn reap(mut child: Child, ended: impl FnOnce(ExitStatus) + Send + 'static) -> io::Result<()> {
     let name = format!("reap-{}", child.id());
     std::thread::Builder::new().name(name).spawn(move || {
@@ -77,12 +77,12 @@ pub fn reap(mut child: Child, ended: impl FnOnce(ExitStatus) + Send + 'static) -
     Ok(())
 }
 
-/// Sends the signal to the process's whole group. A group that is gone is no error.
+/// Sends the signal to the whole group of the process. A group that is gone is no error.
 pub fn signal_group(process: ProcessId, signal: Signal) -> io::Result<()> {
     signal_with(process, |pid| rustix::process::kill_process_group(pid, signal))
 }
 
-/// Kills one process. One that is gone is no error.
+/// Kills one process. A process that is gone is no error.
 pub fn kill(process: ProcessId) -> io::Result<()> {
     signal_with(process, |pid| rustix::process::kill_process(pid, Signal::KILL))
 }
@@ -95,22 +95,22 @@ fn signal_with(process: ProcessId, send: impl FnOnce(Pid) -> rustix::io::Result<
     }
 }
 
-/// One look at the process table.
+/// A snapshot of the process table.
 pub struct Processes(System);
 
 impl Processes {
-    /// A look at these processes.
+    /// A snapshot of these processes.
     pub fn with(pids: &[u32]) -> Self {
         let pids: Vec<_> = pids.iter().copied().map(sysinfo::Pid::from_u32).collect();
-        Self::look(ProcessesToUpdate::Some(&pids))
+        Self::take(ProcessesToUpdate::Some(&pids))
     }
 
-    /// A look at every process of the machine: tens of milliseconds, so only where a pid is not known.
+    /// A snapshot of every process of this machine. It takes tens of milliseconds, so it is for unknown pids only.
     pub fn all() -> Self {
-        Self::look(ProcessesToUpdate::All)
+        Self::take(ProcessesToUpdate::All)
     }
 
-    fn look(which: ProcessesToUpdate<'_>) -> Self {
+    fn take(which: ProcessesToUpdate<'_>) -> Self {
         let mut system = System::new();
         let what = ProcessRefreshKind::nothing().without_tasks().with_environ(UpdateKind::Always);
         system.refresh_processes_specifics(which, true, what);
@@ -121,8 +121,8 @@ impl Processes {
         self.0.process(sysinfo::Pid::from_u32(pid)).map(sysinfo::Process::start_time)
     }
 
-    /// Whether this very process runs. The mark proves it; the start time does where a system hides the
-    /// environment of other processes. A later process with the same pid has neither.
+    /// Whether this process runs. The mark proves it. The start time proves it where the system hides the environment of
+    /// other processes. A later process with the same pid has neither.
     pub fn runs(&self, process: ProcessId, mark: &OsStr) -> bool {
         self.0.process(sysinfo::Pid::from_u32(process.pid)).is_some_and(|found| {
             is_running(found)
@@ -131,8 +131,8 @@ impl Processes {
         })
     }
 
-    /// The running processes that carry the mark, the oldest first: that one is the machine's own, since
-    /// whatever else carries it was started by it.
+    /// The running processes that carry the mark, the oldest first. The oldest is the machine's own process, because it
+    /// has started the others.
     pub fn marked(&self, mark: &OsStr) -> Vec<ProcessId> {
         let mut found: Vec<_> = self
             .0

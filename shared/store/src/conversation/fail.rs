@@ -10,8 +10,19 @@ use crate::attempt::{failed_attempt, with_attempt};
 use crate::expression::Update;
 use crate::item::Writer;
 use crate::message::ended_message_ttl;
-use crate::write::{Commit, Committed, Transaction};
+use crate::write::{Committed, Transaction};
 use crate::{Store, StoreError, keys};
+
+/// The result of committing a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailOutcome {
+    /// The attempt has ended.
+    Done,
+    /// The conversation has changed in between. Nothing was written.
+    Stale,
+    /// The message does not exist, so there is no attempt to end. Nothing was written.
+    MessageMissing,
+}
 
 impl Store {
     /// Commits the end of a failed attempt, as decided on `before`. A recovery also requires that the lease
@@ -27,8 +38,8 @@ impl Store {
         recovered: bool,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
-        let Some(lease) = &before.lease else { return Ok(Commit::Stale) };
+    ) -> Result<FailOutcome, StoreError> {
+        let Some(lease) = &before.lease else { return Ok(FailOutcome::Stale) };
         let mut meta = change(before, &back.after, policies.queue.ready_shards)
             .when("#ls.#l = :lease")
             .bind(":lease", lease.id.as_str());
@@ -38,16 +49,12 @@ impl Store {
         let transaction =
             end_failed_attempt(self.transaction().update(meta), before, lease, back, now, policies);
         let committed = self.commit(transaction).await?;
-        if committed.is_done() {
-            return Ok(Commit::Done);
-        }
-        match &committed {
-            Committed::Refused(failed) if failed.iter().all(|r| r.index == 1) => Err(StoreError::malformed(
-                back.entry.message.as_str(),
-                "a conversation names this message, but it does not exist",
-            )),
-            _ => Ok(Commit::Stale),
-        }
+        Ok(match &committed {
+            Committed::Done => FailOutcome::Done,
+            // The second write is the message's.
+            Committed::Refused(failed) if failed.iter().all(|r| r.index == 1) => FailOutcome::MessageMissing,
+            Committed::Refused(_) => FailOutcome::Stale,
+        })
     }
 }
 

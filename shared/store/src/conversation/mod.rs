@@ -21,6 +21,7 @@ pub use attach::Attach;
 pub use complete::{CompleteWith, Completed};
 pub use consistency::{ScanPage, ScannedConversation, StoredConversation};
 pub use enqueue::{Enqueued, NewMessage};
+pub use fail::FailOutcome;
 pub use history::{Append, History, HistoryRange, ReadPosition};
 pub use lease_ref::LeaseRef;
 

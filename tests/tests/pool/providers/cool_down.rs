@@ -106,11 +106,13 @@ async fn a_missing_prerequisite_is_no_failure_of_the_provider() {
     let pool = Pool::with_work().await;
     let mut without = crate::providers::deployment::config("1");
     without.region = None;
-    af_app::pool::provider::configure(&pool.app, &without).await.unwrap();
+    af_app::pool::provider::configure(&pool.app, &without.into()).await.unwrap();
     for _ in 0..5 {
         assert_eq!(pool.run().await.errors, ["Missing providerConfig.region."]);
     }
-    af_app::pool::provider::configure(&pool.app, &crate::providers::deployment::config("1")).await.unwrap();
+    af_app::pool::provider::configure(&pool.app, &crate::providers::deployment::config("1").into())
+        .await
+        .unwrap();
     pool.run().await;
     assert_eq!(pool.machines().await.len(), 1, "at once");
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use af_app::App;
-use af_app::agents::profiles::{AgentSettings, configure};
+use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::enqueue;
-use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::provider;
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
-use af_providers::{FlyProvider, Machine, Provider, Providers, Volume};
+use af_providers::{FlyConfig, FlyProvider, Machine, Provider, Providers, Volume};
 use af_store::conversation::CompleteWith;
 use af_tests::bundle::Bundle;
 use af_tests::messages::hello;
+use af_tests::world::agent_settings;
 
 use crate::providers::fly::World;
 use crate::providers::suite::{machines, scope};
@@ -28,13 +29,12 @@ pub fn agent() -> AgentKey {
 }
 
 /// The config with which workers run `registry.fly.io/workers:<tag>`.
-pub fn config(tag: &str) -> ProviderConfig {
-    ProviderConfig {
-        kind: "fly".to_owned(),
+pub fn config(tag: &str) -> FlyConfig {
+    FlyConfig {
         app_name: Some("workers".to_owned()),
         image: Some(format!("registry.fly.io/workers:{tag}")),
         region: Some("fra".to_owned()),
-        ..ProviderConfig::default()
+        ..FlyConfig::default()
     }
 }
 
@@ -70,15 +70,9 @@ impl Pool {
         let provider = world.provider_of(&bundle.app("reconcile").deployment_id);
         bundle.providers = Providers::none().with(Arc::new(provider.clone()));
         let app = bundle.app("reconcile");
-        let settings = AgentSettings {
-            display_name: None,
-            version: "1".into(),
-            enabled: true,
-            secrets_ref: vec![],
-            bridge: None,
-        };
+        let settings = agent_settings();
         configure(&app, &agent(), settings).await.unwrap();
-        provider::configure(&app, &config("1")).await.unwrap();
+        provider::configure(&app, &config("1").into()).await.unwrap();
         Self { world, bundle, app, provider }
     }
 

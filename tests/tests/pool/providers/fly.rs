@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
 use af_emulator_fly::{Action, FakeFly, Fault, Options};
 use af_providers::{FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource};
@@ -21,7 +22,7 @@ struct Known(Option<&'static str>);
 
 #[async_trait]
 impl TokenSource for Known {
-    async fn token(&self) -> Result<Option<SecretString>, ProviderError> {
+    async fn token(&self, _: &SecretRef) -> Result<Option<SecretString>, ProviderError> {
         Ok(self.0.map(SecretString::from))
     }
 }
@@ -302,7 +303,7 @@ async fn without_a_token_the_error_names_the_fix_and_nothing_is_sent() {
     let world = World::new().await;
     let bare = provider(&world.url, DEPLOYMENT, None, &world.clock);
     let missing = "Missing Fly API token. Import an active 'fly.apiToken' secret.";
-    assert_eq!(bare.ready().await.unwrap_err().to_string(), missing);
+    assert_eq!(bare.check_credentials().await.unwrap_err().to_string(), missing);
     assert_eq!(bare.list(&scope()).await.unwrap_err().to_string(), missing);
     assert_eq!(world.fly.requests(), 0);
 }

@@ -16,7 +16,7 @@ mod suite;
 
 use std::time::Duration;
 
-use af_providers::{LocalConfig, LocalProvider, Provider};
+use af_providers::{LocalOptions, LocalProvider, Provider};
 use async_trait::async_trait;
 
 use suite::{Bench, conforms};
@@ -36,7 +36,7 @@ impl Bench for Local {
 #[tokio::test]
 async fn the_local_provider_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    let provider = LocalProvider::new(LocalConfig {
+    let provider = LocalProvider::new(LocalOptions {
         program: "sleep".into(),
         args: vec!["60".to_owned()],
         data_dir: folder.path().to_owned(),

@@ -149,12 +149,12 @@ async fn readiness_says_when_the_app_is_missing_or_in_another_organization() {
     let pool = Pool::new().await;
     let mut elsewhere = config("1");
     elsewhere.organization_slug = Some("acme".to_owned());
-    configure(&pool.app, &elsewhere).await.unwrap();
+    configure(&pool.app, &elsewhere.clone().into()).await.unwrap();
     let told = readiness(&pool.app, Some("https://factory.example")).await.unwrap();
     let words = "app workers belongs to organization org, and providerConfig.organizationSlug is acme";
     assert_eq!((told.ready, told.warnings), (true, vec![words.to_owned()]));
     elsewhere.app_name = Some("none".to_owned());
-    configure(&pool.app, &elsewhere).await.unwrap();
+    configure(&pool.app, &elsewhere.clone().into()).await.unwrap();
     let told = readiness(&pool.app, Some("https://factory.example")).await.unwrap();
     let words = "App none does not exist. Create it in organization acme, or correct providerConfig.appName.";
     assert_eq!((told.ready, told.missing), (false, vec![words.to_owned()]));

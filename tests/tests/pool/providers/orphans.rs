@@ -177,7 +177,7 @@ async fn a_removal_that_did_not_begin_in_time_is_the_next_runs_first() {
     // As many as work at the same time hold the run up for as long as it may begin anything.
     pool.world.fly.fault(fly::Action::GetVolume, &fly::Fault::Late { ms: 41_000 }, 1);
     let first = outcomes(&pool.run().await);
-    let left: Vec<_> = first.iter().filter(|o| o.ends_with("this one's time is up")).collect();
+    let left: Vec<_> = first.iter().filter(|o| o.ends_with("the time of this one is up")).collect();
     let tried = pool.app.store.reconcile_state().await.unwrap().tried.unwrap().to_string();
     assert!(!left.is_empty() && left.iter().all(|o| !o.contains(&tried)), "{tried} {first:?}");
     let next = outcomes(&pool.run().await);

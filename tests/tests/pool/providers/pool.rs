@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use af_app::agents::profiles::{AgentSettings, configure};
-use af_app::pool::provider::{self, ProviderConfig};
+use af_app::pool::provider;
 use af_domain::bridge::BridgeConfig;
 use af_domain::time::Millis;
 use af_emulator_fly::{Action, Fault};
-use af_providers::MachineState;
+use af_providers::{LocalConfig, MachineState};
+use af_tests::world::agent_settings;
 
 use crate::providers::deployment::{Pool, agent};
 use crate::providers::fly::TOKEN;
@@ -30,13 +31,7 @@ async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
 async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_agents_is() {
     let pool = Pool::with_work().await;
     let bridge = BridgeConfig { enabled: true, service_id: Some("crm".into()), ..BridgeConfig::default() };
-    let settings = AgentSettings {
-        display_name: None,
-        version: "1".into(),
-        enabled: true,
-        secrets_ref: vec![],
-        bridge: Some(bridge),
-    };
+    let settings = AgentSettings { bridge: Some(bridge), ..agent_settings() };
     configure(&pool.app, &agent(), settings).await.unwrap();
     pool.run().await;
     let request = reqwest::Client::new().get(format!("{}/apps/workers/machines", pool.world.url));
@@ -107,9 +102,8 @@ async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
     let mut pool = Pool::with_work().await;
     pool.run().await;
     let before = pool.live().await;
-    let elsewhere = ProviderConfig { kind: "local".to_owned(), ..ProviderConfig::default() };
     let folder = tempfile::tempdir().unwrap();
-    let local = af_providers::LocalProvider::new(af_providers::LocalConfig {
+    let local = af_providers::LocalProvider::new(af_providers::LocalOptions {
         program: "sleep".into(),
         args: vec!["60".to_owned()],
         data_dir: folder.path().to_owned(),
@@ -117,22 +111,19 @@ async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
     });
     pool.bundle.providers = pool.bundle.providers.clone().with(Arc::new(local));
     pool.app = pool.bundle.app("reconcile");
-    provider::configure(&pool.app, &elsewhere).await.unwrap();
+    provider::configure(&pool.app, &LocalConfig::default().into()).await.unwrap();
     pool.run().await;
     assert_eq!(pool.live().await, before, "it may go on");
     pool.until("it went where it was, since it never said anything", async |pool| {
         pool.machines().await.is_empty() && !pool.live().await.contains(&before[0])
     })
     .await;
-    for machine in af_providers::Provider::list(
-        pool.app.providers.get(af_providers::ProviderKind::Local).unwrap().as_ref(),
-        &scope(),
-    )
-    .await
-    .unwrap()
-    .ours
+    for machine in af_providers::Provider::list(pool.app.providers.get("local").unwrap().as_ref(), &scope())
+        .await
+        .unwrap()
+        .ours
     {
-        let local = pool.app.providers.get(af_providers::ProviderKind::Local).unwrap();
+        let local = pool.app.providers.get("local").unwrap();
         local.terminate(&machine.machine, af_providers::Teardown::Force).await.unwrap();
     }
 }

@@ -126,7 +126,7 @@ async fn one_list_that_lacks_a_machine_ends_no_worker() {
     pool.world.fly.fault(Action::ListMachines, &Fault::EmptyList, 1);
     let report = pool.run().await;
     assert_eq!(outcomes(&report), [""; 0]);
-    let words = "the provider's list, which lacks its machine although that runs";
+    let words = "the provider's list, which lacks its machine although the machine runs";
     assert!(report.waits.iter().any(|w| w.waits_for == words), "{report:?}");
 
     pool.world.fly.fault(Action::ListMachines, &Fault::EmptyList, 1);
@@ -134,7 +134,7 @@ async fn one_list_that_lacks_a_machine_ends_no_worker() {
     let report = pool.run().await;
     assert_eq!(outcomes(&report), [""; 0], "nobody knows");
     let id = &machine.machine.machine_id;
-    assert!(report.errors[0].starts_with(&format!("looking at machine {id} failed: ")), "{report:?}");
+    assert!(report.errors[0].starts_with(&format!("inspecting machine {id} failed: ")), "{report:?}");
     assert!(heartbeat(&pool.app, &machine.worker_id, message, &job.lease.id, None).await.unwrap().held);
 
     assert!(pool.world.fly.vanish("workers", id).await);

@@ -27,9 +27,9 @@ async fn a_new_image_replaces_quiet_workers_and_lets_busy_ones_finish() {
     assert_eq!(volume.id.as_ref(), Some(&pool.volumes().await[0].volume.volume_id));
     pool.serve(&first).await;
 
-    configure(&pool.app, &config("2")).await.unwrap();
+    configure(&pool.app, &config("2").into()).await.unwrap();
     let waits = pool.run().await.waits;
-    assert!(waits[0].waits_for.contains("a quiet moment to be replaced"), "{waits:?}");
+    assert!(waits[0].waits_for.contains("a quiet moment for its replacement"), "{waits:?}");
     pool.enqueue("other").await;
     pool.run().await;
     assert_eq!(images(&pool).await, ["registry.fly.io/workers:1", "registry.fly.io/workers:2"]);
@@ -67,7 +67,7 @@ async fn another_app_in_the_config_takes_its_workers_down_in_the_old_one() {
     pool.serve(&first).await;
     let mut moved = config("1");
     moved.app_name = Some("elsewhere".to_owned());
-    configure(&pool.app, &moved).await.unwrap();
+    configure(&pool.app, &moved.into()).await.unwrap();
     pool.run().await;
     assert_eq!(pool.machines().await.len(), 1, "its machine is not missing, it is elsewhere");
     pool.until("machine and volume are gone", async |pool| {

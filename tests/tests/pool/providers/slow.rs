@@ -78,7 +78,10 @@ async fn a_lease_that_expired_does_not_wait_for_a_slow_provider() {
     }
     let ran = outcomes(&pool.run().await);
     assert!(ran.contains(&"recover conversation talk: done".to_owned()), "{ran:#?}");
-    assert!(ran.iter().any(|o| o.ends_with("waiting: the next run, this one's time is up")), "{ran:#?}");
+    assert!(
+        ran.iter().any(|o| o.ends_with("waiting: the next run, because the time of this one is up")),
+        "{ran:#?}"
+    );
 }
 
 /// Holds up the first strong read of a conversation until the gate opens, and tells when it comes.

@@ -86,7 +86,7 @@ pub async fn conforms(bench: &dyn Bench) {
 
 async fn comes_up_once(bench: &dyn Bench) -> (VolumeRef, Machine) {
     let provider = bench.provider();
-    provider.ready().await.unwrap();
+    provider.check_credentials().await.unwrap();
     let worker = worker("w-conformance");
     assert!(machines(provider).await.is_empty());
     let spec = volume_spec(provider, &worker);
@@ -114,7 +114,7 @@ async fn is_found_again(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine
     assert_eq!(volumes.len(), 1);
     assert_eq!(&volumes[0].volume, volume);
     assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machine.machine.machine_id));
-    assert_eq!(provider.look(&machine.machine).await.unwrap(), MachineState::Running);
+    assert_eq!(provider.inspect(&machine.machine).await.unwrap(), MachineState::Running);
     let survey = provider.survey(&scope()).await.unwrap();
     assert_eq!((survey.machines.ours, survey.volumes.ours), (listed, volumes));
 }
@@ -134,7 +134,7 @@ async fn goes_step_by_step(bench: &dyn Bench, volume: &VolumeRef, machine: &Mach
     let again = provider.stop(&machine.machine).await.unwrap();
     assert_eq!(again, StopOutcome::Stopped, "stopping twice is no error");
     assert_eq!(machines(provider).await[0].state, MachineState::Stopped);
-    assert_eq!(provider.look(&machine.machine).await.unwrap(), MachineState::Stopped);
+    assert_eq!(provider.inspect(&machine.machine).await.unwrap(), MachineState::Stopped);
     provider.terminate(&machine.machine, Teardown::WhenStopped).await.unwrap();
     bench.pass(Duration::from_secs(1)).await;
     provider.delete_volume(volume).await.unwrap();
@@ -148,7 +148,7 @@ async fn is_not_found_any_more(bench: &dyn Bench, volume: &VolumeRef, machine: &
     assert!(provider.terminate(machine, Teardown::WhenStopped).await.unwrap_err().is_not_found());
     assert!(provider.terminate(machine, Teardown::Force).await.unwrap_err().is_not_found());
     assert!(provider.delete_volume(volume).await.unwrap_err().is_not_found());
-    assert!(provider.look(machine).await.unwrap_err().is_not_found());
+    assert!(provider.inspect(machine).await.unwrap_err().is_not_found());
     assert!(provider.cordon(machine).await.unwrap_err().is_not_found());
     assert!(provider.stop(machine).await.unwrap_err().is_not_found());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use af_app::App;
-use af_app::files::attachments::settle;
+use af_app::files::attachments::store_results;
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue as accept};
 use af_app::worker::attach;
 use af_domain::conversation::Failure;
@@ -119,7 +119,7 @@ pub async fn store_attachments_if_pending(world: &World, app: &App, times: usize
     let id = accept(&world.app, message).await.unwrap().message;
     let stored = world.app.store.message(&id, world.app.now(), true).await.unwrap().unwrap();
     let settled = [photo().failed("it is gone".into())];
-    send!(times, settle(app, &stored, &settled))
+    send!(times, store_results(app, &stored, &settled))
 }
 
 /// A message of 100 KB has ended.

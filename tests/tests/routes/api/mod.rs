@@ -24,18 +24,24 @@ mod users;
 mod why;
 mod workers;
 
+use std::ops::Deref;
+
 use af_domain::time::Millis;
 use af_tests::bundle::Bundle;
-use af_tests::calls::{Answer, Api};
+use af_tests::calls::Answer;
 use serde_json::{Value, json};
-
-/// Items that a test's table may hold: far more than any of these makes.
-const ITEMS_MAX: usize = 2_000;
 
 /// A deployment with one agent, `support`.
 struct World {
-    bundle: Bundle,
-    api: Api,
+    deployment: af_tests::world::World,
+}
+
+impl Deref for World {
+    type Target = af_tests::world::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.deployment
+    }
 }
 
 impl World {
@@ -44,20 +50,14 @@ impl World {
     }
 
     async fn over(bundle: Bundle) -> Self {
-        let api = Api::of(&bundle).await;
-        let world = Self { bundle, api };
-        world.agent("support").await;
-        world
-    }
-
-    async fn agent(&self, key: &str) -> Value {
-        self.api.put(&format!("/v1/agents/{key}"), json!({"version": "1"})).send().await.body_of(200)
+        let deployment = af_tests::world::World::over(bundle).await;
+        deployment.agent("support").await;
+        Self { deployment }
     }
 
     /// Enqueues `text` and answers the message's id.
     async fn enqueue(&self, conversation: &str, text: &str) -> String {
-        let answer = self.api.post("/v1/messages", message(conversation, text)).send().await.body_of(202);
-        answer["messageId"].as_str().unwrap().to_owned()
+        self.enqueue_body(message(conversation, text)).await
     }
 
     async fn bind(&self, user: &str, agent: &str) -> Value {
@@ -73,8 +73,7 @@ impl World {
 
     /// Registers a worker and answers its token.
     async fn worker(&self, id: &str) -> String {
-        let answer = self.api.post("/v1/workers", json!({"workerId": id})).send().await.body_of(201);
-        answer["token"].as_str().unwrap().to_owned()
+        self.worker_token(id).await
     }
 
     async fn poll(&self, token: &str, body: Value) -> Value {
@@ -97,21 +96,6 @@ impl World {
         let path = format!("/v1/worker/messages/{}/fail", job["messageId"].as_str().unwrap());
         let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no", "retryable": false});
         self.api.post(&path, body).key(token).send().await.body_of(200);
-    }
-
-    /// Every item of the table.
-    async fn items(&self) -> Vec<Value> {
-        let mut scan = json!({"TableName": self.bundle.template.tables[0].name});
-        let mut items = Vec::new();
-        loop {
-            let answer = self.bundle.aws.engine().call("Scan", scan.clone()).await.body;
-            items.extend(answer["Items"].as_array().unwrap().iter().cloned());
-            assert!(items.len() < ITEMS_MAX);
-            if answer["LastEvaluatedKey"].is_null() {
-                return items;
-            }
-            scan["ExclusiveStartKey"] = answer["LastEvaluatedKey"].clone();
-        }
     }
 
     /// Moves the clock past what functions keep of policies, profiles and keys.

@@ -33,13 +33,13 @@ async fn new_work_waits_for_the_snapshot_of_the_worker_that_leaves() {
     let told = leaving.poll(json!({"conversationId": TALK})).await;
     assert_eq!((&told["control"]["shouldStop"], told["job"].is_null()), (&json!(true), true));
     leaving.keep("drain", b"files").await;
-    let row = world.shown("leaving").await;
+    let row = world.worker_row("leaving").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
     assert!(row["assignment"].is_null() && row["lastClaimAt"].is_u64());
     other.work().await;
     assert_eq!(other.restored().await, b"files");
     assert_eq!(done(&world.reconcile().await), ["teardown"]);
-    assert_eq!(world.shown("leaving").await["status"], "stopped");
+    assert_eq!(world.worker_row("leaving").await["status"], "stopped");
 }
 
 #[tokio::test]
@@ -54,8 +54,8 @@ async fn a_worker_that_never_answers_goes_at_its_deadline_and_its_snapshot_is_mi
     world.advance(Millis::new(drain_timeout.as_millis() - 1));
     assert!(done(&world.reconcile().await).is_empty(), "it has its time");
     world.advance(Millis::new(1));
-    assert_eq!(done(&world.reconcile().await), ["settle", "teardown"]);
-    let row = world.shown("silent").await;
+    assert_eq!(done(&world.reconcile().await), ["finish_drain", "teardown"]);
+    let row = world.worker_row("silent").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopped"), &json!(true)));
     world.enqueue("hello again").await;
     assert_eq!(heir(&world).await.restored().await, b"earlier", "the last good one");
@@ -70,7 +70,7 @@ async fn a_final_snapshot_that_fails_frees_the_conversation_at_once() {
     for _ in 0..2 {
         leaving.post(&format!("snapshots/{}/fail", upload.id), json!({"error": "disk"})).await.body_of(200);
     }
-    let row = world.shown("leaving").await;
+    let row = world.worker_row("leaving").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(true)));
     world.enqueue("next").await;
     assert_eq!(heir(&world).await.latest().await.status.as_u16(), 204);
@@ -82,9 +82,13 @@ async fn a_worker_with_nothing_to_keep_says_so_and_nobody_waits() {
     let leaving = world.worker_after_one_message("leaving").await;
     drain_by_idleness(&world).await;
     leaving.poll(json!({"conversationId": TALK, "load": 1, "release": true})).await;
-    assert_eq!(world.shown("leaving").await["status"], "draining", "it has not said that it has nothing");
+    assert_eq!(
+        world.worker_row("leaving").await["status"],
+        "draining",
+        "it has not said that it has nothing"
+    );
     leaving.poll(json!({"conversationId": TALK, "load": 1, "release": true, "discard": true})).await;
-    let row = world.shown("leaving").await;
+    let row = world.worker_row("leaving").await;
     assert_eq!((&row["status"], &row["snapshotMissed"]), (&json!("stopping"), &json!(false)));
 }
 
@@ -93,8 +97,8 @@ async fn a_worker_that_never_claimed_owes_nothing() {
     let world = World::new().await;
     world.worker("idle").await;
     world.advance(Policies::default().scaling.idle_timeout);
-    assert_eq!(done(&world.reconcile().await), ["drain", "settle", "teardown"]);
-    assert_eq!(world.shown("idle").await["snapshotMissed"], false);
+    assert_eq!(done(&world.reconcile().await), ["drain", "finish_drain", "teardown"]);
+    assert_eq!(world.worker_row("idle").await["snapshotMissed"], false);
 }
 
 #[tokio::test]
@@ -102,8 +106,8 @@ async fn a_snapshot_that_was_made_before_the_drain_is_enough_when_nothing_was_cl
     let world = World::new().await;
     world.worker_after_one_message("w").await.keep("manual", b"files").await;
     world.advance(Policies::default().scaling.idle_timeout);
-    assert_eq!(done(&world.reconcile().await), ["drain", "settle", "teardown"]);
-    let row = world.shown("w").await;
+    assert_eq!(done(&world.reconcile().await), ["drain", "finish_drain", "teardown"]);
+    let row = world.worker_row("w").await;
     assert_eq!(row["snapshotMissed"], false);
     assert!(row["lastSnapshotId"].is_string());
 }
@@ -113,11 +117,11 @@ async fn a_worker_whose_machine_is_told_to_stop_drains_by_announcing_it() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
     let upload = worker.prepare("signal", b"files").await;
-    let row = world.shown("w").await;
+    let row = world.worker_row("w").await;
     assert_eq!((&row["status"], &row["drainReason"]), (&json!("draining"), &json!("signal")));
     assert_eq!(world.put(&upload, b"files").await, 200);
     worker.finalize(&upload).await.body_of(200);
-    assert_eq!(world.shown("w").await["status"], "stopping");
+    assert_eq!(world.worker_row("w").await["status"], "stopping");
 }
 
 #[tokio::test]
@@ -128,7 +132,7 @@ async fn an_upload_whose_finalization_never_comes_is_missed_at_the_deadline_and_
     let upload = worker.prepare("drain", b"files").await;
     assert_eq!(world.put(&upload, b"files").await, 200);
     world.advance(Policies::default().scaling.drain_timeout);
-    assert_eq!(done(&world.reconcile().await), ["settle", "teardown"]);
+    assert_eq!(done(&world.reconcile().await), ["finish_drain", "teardown"]);
     assert_eq!(worker.finalize(&upload).await.problem(), (409, "stale_snapshot"));
-    assert_eq!(world.shown("w").await["snapshotMissed"], true);
+    assert_eq!(world.worker_row("w").await["snapshotMissed"], true);
 }

@@ -7,26 +7,32 @@ mod expiry;
 mod uploads;
 mod users;
 
-use af_app::App;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use std::ops::Deref;
+
+use af_app::pool::reconcile::Report;
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
-use af_domain::time::Millis;
 use af_tests::bundle::Bundle;
-use af_tests::calls::{Answer, Api};
+use af_tests::calls::Answer;
+use af_tests::world::sha256;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// The conversation of user `ann` with the agent `demo`.
 const TALK: &str = "user-agent:demo:ann";
 
 /// A deployment whose bucket can be reached, as workers reach it.
 struct World {
-    bundle: Bundle,
-    api: Api,
-    app: App,
+    deployment: af_tests::world::World,
     objects: Objects,
     http: reqwest::Client,
+}
+
+impl Deref for World {
+    type Target = af_tests::world::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.deployment
+    }
 }
 
 /// A worker's side of things.
@@ -44,16 +50,11 @@ struct Upload {
 
 impl World {
     async fn new() -> Self {
-        let mut bundle = Bundle::fresh().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", listener.local_addr().unwrap()));
-        let router = bundle.aws.endpoint_router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let api = Api::of(&bundle).await;
-        api.put("/v1/agents/demo", json!({"version": "1"})).send().await.body_of(200);
-        let objects = bundle.boot("effects").objects().unwrap();
+        let deployment = af_tests::world::World::with_bucket_on_loopback(Bundle::fresh().await).await;
+        deployment.agent("demo").await;
+        let objects = deployment.bundle.boot("effects").objects().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app: bundle.app("reconcile"), objects, api, bundle, http }
+        Self { deployment, objects, http }
     }
 
     async fn enqueue(&self, text: &str) {
@@ -61,13 +62,12 @@ impl World {
             "conversationId": TALK, "agentKey": "demo",
             "payload": {"provider": "app", "providerUserId": "ann", "messageText": text},
         });
-        self.api.post("/v1/messages", body).send().await.body_of(202);
+        self.enqueue_body(body).await;
     }
 
     /// A worker started by hand, without a conversation.
     async fn worker(&self, id: &'static str) -> Hands<'_> {
-        let answer = self.api.post("/v1/workers", json!({"workerId": id})).send().await.body_of(201);
-        Hands { world: self, id, token: answer["token"].as_str().unwrap().to_owned() }
+        Hands { world: self, id, token: self.worker_token(id).await }
     }
 
     /// A worker that has claimed and answered one message.
@@ -76,21 +76,6 @@ impl World {
         let hands = self.worker(id).await;
         hands.work().await;
         hands
-    }
-
-    async fn shown(&self, worker: &str) -> Value {
-        self.api.get(&format!("/v1/workers/{worker}")).send().await.body_of(200)
-    }
-
-    async fn reconcile(&self) -> Report {
-        match Box::pin(reconcile(&self.app)).await.unwrap() {
-            Reconciled::Ran(report) => report,
-            Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
-        }
-    }
-
-    fn advance(&self, by: Millis) {
-        self.bundle.clock.advance(by);
     }
 
     async fn put(&self, upload: &Upload, bytes: &[u8]) -> u16 {
@@ -175,10 +160,6 @@ impl Hands<'_> {
         );
         bytes
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What was done, in order.

@@ -11,7 +11,7 @@ async fn what_one_worker_keeps_the_next_one_restores_byte_for_byte() {
     assert_eq!(first.latest().await.status.as_u16(), 204, "there is none yet");
     let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
     let id = first.keep("drain", &bytes).await;
-    assert_eq!(world.shown("first").await["lastSnapshotId"], id.as_str());
+    assert_eq!(world.worker_row("first").await["lastSnapshotId"], id.as_str());
 
     let released = first.poll(json!({"conversationId": TALK, "release": true})).await;
     assert_eq!(released["control"]["shouldStop"], false);
@@ -27,7 +27,7 @@ async fn what_one_worker_keeps_the_next_one_restores_byte_for_byte() {
 async fn a_conversation_is_kept_while_its_files_are_in_no_snapshot() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
-    let assigned = async || world.shown("w").await["assignment"].is_object();
+    let assigned = async || world.worker_row("w").await["assignment"].is_object();
     worker.poll(json!({"conversationId": TALK, "release": true})).await;
     assert!(assigned().await, "it owes a snapshot");
     worker.keep("manual", b"files").await;

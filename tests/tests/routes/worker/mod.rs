@@ -12,30 +12,33 @@ mod refusals;
 mod shards;
 mod tokens;
 
-use af_app::App;
-use af_app::pool::reconcile::{Reconciled, reconcile};
+use std::ops::Deref;
+
 use af_aws::objects::Objects;
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
-use af_domain::time::Millis;
 use af_domain::worker::DrainReason;
 use af_store::conversation::Commit;
 use af_tests::bundle::Bundle;
-use af_tests::calls::{Answer, Api};
+use af_tests::calls::Answer;
 use serde_json::{Value, json};
 
-/// Items that a test's table may hold: far more than any of these makes.
-const ITEMS_MAX: usize = 500;
 /// The conversation that most of this is about.
 const TALK: &str = "talk";
 
 /// A deployment with one agent, whose bucket can be reached as workers reach it.
 struct World {
-    bundle: Bundle,
-    api: Api,
-    app: App,
+    deployment: af_tests::world::World,
     objects: Objects,
     http: reqwest::Client,
+}
+
+impl Deref for World {
+    type Target = af_tests::world::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.deployment
+    }
 }
 
 /// A worker's side of things.
@@ -49,16 +52,12 @@ impl World {
         Self::over(Bundle::fresh().await).await
     }
 
-    async fn over(mut bundle: Bundle) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        bundle.aws = bundle.aws.with_endpoint_url(&format!("http://{}", listener.local_addr().unwrap()));
-        let router = bundle.aws.endpoint_router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let api = Api::of(&bundle).await;
-        api.put("/v1/agents/demo", json!({"version": "1"})).send().await.body_of(200);
-        let objects = bundle.boot("effects").objects().unwrap();
+    async fn over(bundle: Bundle) -> Self {
+        let deployment = af_tests::world::World::with_bucket_on_loopback(bundle).await;
+        deployment.agent("demo").await;
+        let objects = deployment.bundle.boot("effects").objects().unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app: bundle.app("reconcile"), objects, api, bundle, http }
+        Self { deployment, objects, http }
     }
 
     /// Enqueues a message and answers its id.
@@ -67,14 +66,12 @@ impl World {
             "conversationId": conversation, "agentKey": "demo",
             "payload": {"provider": "app", "providerUserId": "ann", "messageText": "hello"},
         });
-        let answer = self.api.post("/v1/messages", body).send().await.body_of(202);
-        answer["messageId"].as_str().unwrap().to_owned()
+        self.enqueue_body(body).await
     }
 
     /// A worker started by hand, without a conversation.
     async fn worker(&self, id: &str) -> Hands<'_> {
-        let answer = self.api.post("/v1/workers", json!({"workerId": id})).send().await.body_of(201);
-        Hands { world: self, token: answer["token"].as_str().unwrap().to_owned() }
+        Hands { world: self, token: self.worker_token(id).await }
     }
 
     /// A worker that runs a message of `conversation`, and that message.
@@ -83,10 +80,6 @@ impl World {
         let job = worker.claim(json!({})).await;
         assert_eq!(job["messageId"], message.as_str());
         (worker, job)
-    }
-
-    async fn message(&self, id: &Value) -> Value {
-        self.api.get(&format!("/v1/messages/{}", id.as_str().unwrap())).send().await.body_of(200)
     }
 
     /// Tells a worker to leave.
@@ -100,23 +93,6 @@ impl World {
         let drained = row.drain(reason, self.app.now(), &policies).unwrap();
         let commit = self.app.store.drain_if_active(&drained, conversation.as_ref(), &policies).await;
         assert!(matches!(commit.unwrap(), Commit::Done));
-    }
-
-    async fn reconcile(&self) {
-        let ran = Box::pin(reconcile(&self.app)).await.unwrap();
-        assert!(matches!(ran, Reconciled::Ran(_)), "nobody else reconciles here");
-    }
-
-    /// Every item of the table.
-    async fn items(&self) -> Vec<Value> {
-        let scan = json!({"TableName": self.bundle.template.tables[0].name, "Limit": ITEMS_MAX});
-        let answer = self.bundle.aws.engine().call("Scan", scan).await.body;
-        assert!(answer["LastEvaluatedKey"].is_null(), "these are not all");
-        answer["Items"].as_array().unwrap().clone()
-    }
-
-    fn advance(&self, by: Millis) {
-        self.bundle.clock.advance(by);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `POST /v1/provider/cleanup`: removes this deployment's machines and volumes from one app.
 
-use af_api::provider::{Cleanup, CleanupRequest, Count};
-use af_app::pool::provider::cleanup::{self, cleanup as clear};
+use af_api::provider::{Cleanup, CleanupCount, CleanupRequest};
+use af_app::pool::provider::cleanup;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -9,13 +9,14 @@ use axum::extract::State;
 use crate::caller::Operator;
 use crate::state::Shared;
 
-/// Clears the app as far as the time of one call allows. Sent again, it goes on with what remains.
+/// Removes this deployment's machines and volumes from the app, as far as the time of one call allows. Sent again, the call
+/// continues with what remains.
 ///
 /// # Errors
-/// 422 when `confirm` is not the app; what is missing or why the provider cannot be asked.
+/// 422 when `confirm` is not the app's name; otherwise what is missing or why the provider cannot answer.
 #[utoipa::path(
     post, path = "/v1/provider/cleanup", tag = "provider",
-    security(("apiKey" = ["admin"])), request_body = inline(CleanupRequest),
+    security(("apiKey" = ["admin"])), request_body = CleanupRequest,
     responses(
         (status = 200, body = Cleanup), (status = 404, description = "not_found"),
         (status = 409, description = "not_configured, conflict"),
@@ -27,7 +28,7 @@ pub async fn cleanup(
     _: Operator,
     ApiJson(request): ApiJson<CleanupRequest>,
 ) -> Result<Json<Cleanup>, Problem> {
-    let done = clear(&app, &request.app_name, &request.confirm).await?;
+    let done = cleanup::cleanup(&app, &request.app_name, &request.confirm).await?;
     Ok(Json(Cleanup {
         app_name: done.app_name,
         machines: count(done.machines),
@@ -37,6 +38,6 @@ pub async fn cleanup(
     }))
 }
 
-fn count(count: cleanup::Count) -> Count {
-    Count { found: count.found, deleted: count.deleted, remaining: count.remaining }
+fn count(count: cleanup::CleanupCount) -> CleanupCount {
+    CleanupCount { found: count.found, deleted: count.deleted, remaining: count.remaining }
 }

@@ -1,7 +1,7 @@
-//! `GET /v1/provider`: whether workers can run, and what is where they run.
+//! `GET /v1/provider`: whether workers can run, and what the provider has.
 
 use af_api::provider::Readiness;
-use af_app::pool::provider::readiness::readiness as look;
+use af_app::pool::provider::readiness::readiness as check;
 use af_http::{Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -9,10 +9,10 @@ use axum::extract::State;
 use crate::caller::Viewer;
 use crate::state::Shared;
 
-/// Looks at config, secrets and the provider itself.
+/// Checks the config, the secrets and the provider.
 ///
 /// # Errors
-/// When the table or Secrets Manager cannot answer; what the provider answers is part of the result.
+/// When the table or Secrets Manager cannot answer. A failure of the provider is part of the answer.
 #[utoipa::path(
     get, path = "/v1/provider", tag = "provider",
     security(("apiKey" = ["admin", "read"])),
@@ -23,14 +23,14 @@ pub async fn readiness(
     _: Viewer,
     PublicUrl(url): PublicUrl,
 ) -> Result<Json<Readiness>, Problem> {
-    let found = look(&app, url.as_deref()).await?;
+    let readiness = check(&app, url.as_deref()).await?;
     Ok(Json(Readiness {
-        kind: found.kind,
-        app_name: found.app_name,
-        ready: found.ready,
-        missing: found.missing,
-        machines: found.machines,
-        volumes: found.volumes,
-        warnings: found.warnings,
+        kind: readiness.kind,
+        app_name: readiness.app_name,
+        ready: readiness.ready,
+        missing: readiness.missing,
+        machines: readiness.machines,
+        volumes: readiness.volumes,
+        warnings: readiness.warnings,
     }))
 }

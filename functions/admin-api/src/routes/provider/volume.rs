@@ -1,4 +1,4 @@
-//! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that no machine has.
+//! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that is not attached to a machine.
 
 use af_app::pool::provider::volume::delete as remove;
 use af_domain::ids::VolumeId;
@@ -9,10 +9,10 @@ use http::StatusCode;
 use crate::caller::Operator;
 use crate::state::Shared;
 
-/// Deletes it, and everything on it.
+/// Deletes the volume and everything on it.
 ///
 /// # Errors
-/// 422 for what cannot be an id, 404 when this deployment has no such volume, 409 while a machine has it.
+/// 422 when the id is not valid, 404 when this deployment has no such volume, 409 while it is attached to a machine.
 #[utoipa::path(
     delete, path = "/v1/provider/volumes/{volumeId}", tag = "provider",
     security(("apiKey" = ["admin"])),

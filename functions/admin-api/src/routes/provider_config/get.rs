@@ -1,14 +1,16 @@
 //! `GET /v1/config/provider`: the config, and what may be a mistake in it.
 
-use af_app::pool::provider::config::{ProviderConfigView, show};
+use af_api::provider::ProviderConfigView;
+use af_app::pool::provider::config::show;
 use af_http::Problem;
 use axum::Json;
 use axum::extract::State;
 
 use crate::caller::Viewer;
+use crate::routes::provider_config::wire;
 use crate::state::Shared;
 
-/// Shows the config; null before the first.
+/// Shows the config; null while none is set.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -18,5 +20,5 @@ use crate::state::Shared;
     responses((status = 200, body = ProviderConfigView)),
 )]
 pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<ProviderConfigView>, Problem> {
-    Ok(Json(show(&app).await?))
+    Ok(Json(wire::view(show(&app).await?)))
 }

@@ -2,6 +2,7 @@
 
 mod get;
 mod put;
+mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -1,18 +1,20 @@
-//! `PUT /v1/config/provider`: sets the whole config; what is left out goes back to its default.
+//! `PUT /v1/config/provider`: sets the whole config. A field that is left out gets its default.
 
-use af_app::pool::provider::ProviderConfig;
-use af_app::pool::provider::config::{ProviderConfigView, set};
+use af_api::provider::{ProviderConfig, ProviderConfigView};
+use af_app::pool::provider::config::set;
 use af_http::{ApiJson, Problem};
 use axum::Json;
 use axum::extract::State;
+use serde_json::{Map, Value};
 
 use crate::caller::Operator;
+use crate::routes::provider_config::wire;
 use crate::state::Shared;
 
-/// Sets the config. Workers that run already go on with what they were started with.
+/// Sets the config. Workers that run already keep the settings of their start.
 ///
 /// # Errors
-/// 422 naming the field at fault; nothing is written then.
+/// 422 with the field at fault. Nothing is written then.
 #[utoipa::path(
     put, path = "/v1/config/provider", tag = "config",
     security(("apiKey" = ["admin"])), request_body = ProviderConfig,
@@ -21,7 +23,8 @@ use crate::state::Shared;
 pub async fn put(
     State(app): State<Shared>,
     _: Operator,
-    ApiJson(config): ApiJson<ProviderConfig>,
+    ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> Result<Json<ProviderConfigView>, Problem> {
-    Ok(Json(set(&app, config).await?))
+    let config: ProviderConfig = wire::read(&app, &body)?;
+    Ok(Json(wire::view(set(&app, wire::stored(config)).await?)))
 }

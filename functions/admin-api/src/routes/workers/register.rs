@@ -40,7 +40,7 @@ pub async fn register(
     Span::current().record("worker_id", request.worker_id.0.as_str());
     let conversation = request.conversation_id.as_ref().map(|id| &id.0);
     let agent = request.agent_key.as_ref().map(|key| &key.0);
-    let url = public_url::needed(&app, url.as_deref()).await?;
+    let url = public_url::required(&app, url.as_deref()).await?;
     let text = |id: Option<&str>| id.unwrap_or_default().to_owned();
     let (conversation_id, agent_key) =
         (text(conversation.map(ConversationId::as_str)), text(agent.map(AgentKey::as_str)));

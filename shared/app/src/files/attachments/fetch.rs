@@ -1,9 +1,9 @@
-//! Fetching: from Telegram into the bucket.
+//! Fetches attachments from Telegram into the bucket.
 //!
-//! The batch of the stream that brings a message waits for its files, and with it whatever comes behind in its lane. So
-//! the files of a message have `MAX_FETCH` for all their tries, a bot that must wait for long is not asked for again in the
-//! same batch, and no failure but that of the table fails the batch, which then comes again: an attachment that cannot be
-//! had is said to have failed.
+//! The stream batch with a message waits for its files, and later batches of the same shard wait for the
+//! batch. The files of a message therefore have `MAX_FETCH` for all attempts, and a bot that must wait for
+//! long is not called again in the same batch. Only a failure of the table fails the batch, which is then
+//! delivered again. Any other failure marks the attachment as failed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ use futures::{FutureExt, StreamExt};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
-use super::settle;
+use super::store_results;
 use crate::files::media;
 use crate::queue::counters::StreamRecord;
 use crate::settings::policies;
@@ -32,23 +32,25 @@ use crate::settings::policies::Settings;
 use crate::telegram::bots::telegram;
 use crate::{App, AppError};
 
-/// Messages whose files are fetched at the same time: of the largest that Telegram hands out, they take 160 MB.
+/// Most messages whose files are fetched at the same time. With the largest files of Telegram they take 160
+/// MB.
 const MAX_AT_ONCE: usize = 8;
-/// How long one message's files may take with all their tries: 20 MB at 1 MB a second.
+/// The time limit for all files and attempts of one message: 20 MB at 1 MB per second.
 const MAX_FETCH: Millis = Millis::from_secs(20);
-/// Times that one file is asked for.
+/// How often one file is requested.
 const MAX_TRIES: usize = 3;
-/// How long to wait before it is asked for again, where Telegram does not say; and at most, where it does.
+/// The wait before a file is requested again, if Telegram names none, and the longest wait that is accepted.
 const RETRY_WAIT: Millis = Millis::from_secs(1);
 const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
-/// What files are counted by that were not fetched.
+/// The metric for files that were not fetched.
 const FAILED_METRIC: &str = "attachment_failed";
 
-/// Fetches the attachments of the messages in `records`. One message's failure does not stop the others; a record that
-/// cannot be read is left out.
+/// Fetches the attachments of the messages in `records`. The failure of one message does not affect the
+/// others. A malformed record is skipped.
 ///
 /// # Errors
-/// When the table cannot answer; the records come again, and what was settled is left alone.
+/// Returns an error if the table does not answer. The batch is then delivered again, and stored results are
+/// kept.
 pub async fn fetch(
     app: &App,
     objects: &Objects,
@@ -63,7 +65,7 @@ pub async fn fetch(
     while let Some((end, message)) = ended.next().await {
         match end {
             Ok(()) => {}
-            // Coming again would not mend it; its message goes on without them.
+            // A repetition would fail again. The message runs without its attachments.
             Err(AppError::Store(error @ StoreError::Malformed { .. })) => {
                 tracing::error!(%error, %message, "a message's attachments are not fetched");
             }
@@ -81,12 +83,12 @@ fn wanted_by(record: &StreamRecord) -> Option<MessageId> {
     })
 }
 
-/// What the messages of one batch share.
+/// The state shared by the messages of one batch.
 struct Fetcher<'a> {
     app: &'a App,
     objects: &'a Objects,
     pause: &'a dyn Pause,
-    /// Bots that Telegram has asked to wait longer than a batch can, and until when.
+    /// Bots for which Telegram has requested a wait longer than the batch's limit, and the end of that wait.
     must_wait: Mutex<BTreeMap<BotIdentity, Timestamp>>,
 }
 
@@ -94,29 +96,29 @@ struct Fetcher<'a> {
 struct Job<'a> {
     message: &'a Message,
     bot: BotIdentity,
-    /// When it is given up.
+    /// When the fetch is abandoned.
     ends_at: Timestamp,
 }
 
-/// Why a try brought no file.
-enum Trouble {
-    /// Another try may, after this long.
-    Passing { reason: String, wait: Millis },
-    /// None will.
-    ForGood(String),
-    /// The table's: the batch will.
+/// The reason why an attempt did not fetch the file.
+enum FetchError {
+    /// Another attempt may succeed, after this wait.
+    Transient { reason: String, wait: Millis },
+    /// No further attempt will succeed.
+    Permanent(String),
+    /// The table failed, so the batch fails.
     Table(AppError),
 }
 
-impl From<AppError> for Trouble {
-    /// A failure of ours: the bucket's or that of the secrets is told to nobody but the log.
+impl From<AppError> for FetchError {
+    /// An internal failure of the bucket or the secrets is only logged.
     fn from(error: AppError) -> Self {
         match error {
             AppError::Store(_) => Self::Table(error),
             error => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "an attachment cannot be fetched or kept");
-                Self::Passing { reason: "it could not be fetched and kept".to_owned(), wait: RETRY_WAIT }
+                tracing::error!(error, "an attachment could not be fetched or stored");
+                Self::Transient { reason: "it could not be fetched and stored".to_owned(), wait: RETRY_WAIT }
             }
         }
     }
@@ -129,17 +131,17 @@ impl Fetcher<'_> {
         let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
         let ends_at = (message.enqueued_at + MAX_WAIT).min(now + MAX_FETCH);
         let job = Job { message: &message, bot, ends_at };
-        let mut settled = Vec::with_capacity(message.payload.attachments.len());
+        let mut fetched = Vec::with_capacity(message.payload.attachments.len());
         for (index, attachment) in message.payload.attachments.iter().cloned().enumerate() {
-            settled.push(match attachment.is_pending() {
+            fetched.push(match attachment.is_pending() {
                 true => self.fetched(&job, index, attachment).await?,
                 false => attachment,
             });
         }
-        settle(self.app, &message, &settled).await
+        store_results(self.app, &message, &fetched).await
     }
 
-    /// The attachment as it ends: in the bucket, or failed with the reason.
+    /// Returns the attachment after all attempts: in the bucket, or failed with the reason.
     async fn fetched(
         &self,
         job: &Job<'_>,
@@ -158,12 +160,12 @@ impl Fetcher<'_> {
             let trying = self.once(job, index, &attachment);
             let wait = match tokio::time::timeout(Duration::from_millis(left.as_millis()), trying).await {
                 Ok(Ok(fetched)) => return Ok(fetched),
-                Ok(Err(Trouble::Table(error))) => return Err(error),
-                Ok(Err(Trouble::Passing { reason: why, wait })) => {
+                Ok(Err(FetchError::Table(error))) => return Err(error),
+                Ok(Err(FetchError::Transient { reason: why, wait })) => {
                     reason = why;
                     wait
                 }
-                Ok(Err(Trouble::ForGood(why))) => {
+                Ok(Err(FetchError::Permanent(why))) => {
                     reason = why;
                     break;
                 }
@@ -189,7 +191,7 @@ impl Fetcher<'_> {
         job: &Job<'_>,
         index: usize,
         attachment: &Attachment,
-    ) -> Result<Attachment, Trouble> {
+    ) -> Result<Attachment, FetchError> {
         let (file, downloaded) = self.downloaded(job, attachment).await?;
         Ok(self.keep(job.message, index, attachment, &file, downloaded).await?)
     }
@@ -198,20 +200,20 @@ impl Fetcher<'_> {
         &self,
         job: &Job<'_>,
         attachment: &Attachment,
-    ) -> Result<(RemoteFile, Downloaded), Trouble> {
+    ) -> Result<(RemoteFile, Downloaded), FetchError> {
         let app = self.app;
         let until = self.waits().get(&job.bot).copied().filter(|until| *until > app.now());
         if let Some(until) = until {
-            return Err(Trouble::ForGood(format!("Telegram asks to wait until {until}")));
+            return Err(FetchError::Permanent(format!("Telegram asks to wait until {until}")));
         }
-        // The token of the agent that the bot is of; the message need not be for that one.
+        // The token belongs to the agent of the bot. The message may be for another agent.
         let agent = app.store.bot(&job.bot).await.map_err(AppError::from)?;
         let Some(name) = agent.map(|bot| bot_token_ref(&bot.agent)) else {
-            return Err(Trouble::ForGood(format!("there is no bot {} any more", job.bot)));
+            return Err(FetchError::Permanent(format!("bot {} no longer exists", job.bot)));
         };
         let token = app.secrets.get(&name, app.now()).await.map_err(AppError::from)?;
         let Some(token) = token else {
-            return Err(Trouble::ForGood(format!("bot {} has no token", job.bot)));
+            return Err(FetchError::Permanent(format!("bot {} has no token", job.bot)));
         };
         let bot = telegram(app)?.bot(&token);
         let download = async {
@@ -225,18 +227,20 @@ impl Fetcher<'_> {
         download.await.map_err(|error| {
             let reason = error.to_string();
             match error {
-                // It may have been replaced since it was read.
+                // The token may have been replaced since it was read.
                 TelegramError::Unauthorized => {
                     app.secrets.forget(&name);
-                    Trouble::Passing { reason, wait: Millis::default() }
+                    FetchError::Transient { reason, wait: Millis::default() }
                 }
                 TelegramError::RateLimited { retry_after } if retry_after > MAX_RETRY_WAIT => {
                     self.waits().insert(job.bot.clone(), app.now() + retry_after);
-                    Trouble::ForGood(reason)
+                    FetchError::Permanent(reason)
                 }
-                TelegramError::RateLimited { retry_after } => Trouble::Passing { reason, wait: retry_after },
-                error if error.is_transient() => Trouble::Passing { reason, wait: RETRY_WAIT },
-                _ => Trouble::ForGood(reason),
+                TelegramError::RateLimited { retry_after } => {
+                    FetchError::Transient { reason, wait: retry_after }
+                }
+                error if error.is_transient() => FetchError::Transient { reason, wait: RETRY_WAIT },
+                _ => FetchError::Permanent(reason),
             }
         })
     }
@@ -245,7 +249,8 @@ impl Fetcher<'_> {
         self.must_wait.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the file into the bucket, its item first: whoever dies in between leaves nothing that is forgotten.
+    /// Stores the file in the bucket, its item first. If the function fails in between, the item still
+    /// expires.
     async fn keep(
         &self,
         message: &Message,
@@ -271,7 +276,7 @@ impl Fetcher<'_> {
         self.app.store.put_media(&media).await?;
         let said = media.content_type.as_ref().map(ContentType::as_str);
         let key = media::object_key(&media.id);
-        // An earlier fetch may have put it there: its id says that it is the same.
+        // The object may exist from an earlier fetch. Its id shows that it is the same.
         self.objects.put_if_absent(&key, downloaded.content, &media.content, said).await?;
         Ok(Attachment {
             content_type: media.content_type,
@@ -282,7 +287,7 @@ impl Fetcher<'_> {
     }
 }
 
-/// What the file is: as its sender's Telegram said, else by its name, else as it was downloaded.
+/// Returns the media type: as reported by Telegram, otherwise by the file name, otherwise from the download.
 fn content_type(attachment: &Attachment, file: &RemoteFile, downloaded: &Downloaded) -> Option<ContentType> {
     let by_name = |name: &Option<String>| mime_guess::from_path(name.as_deref()?).first_raw();
     let guessed = by_name(&attachment.file_name).or_else(|| by_name(&file.file_path));
@@ -290,7 +295,7 @@ fn content_type(attachment: &Attachment, file: &RemoteFile, downloaded: &Downloa
     attachment.content_type.clone().or_else(|| ContentType::parse(said?).ok())
 }
 
-/// The id of a message's file with this content: the same whenever it is fetched again.
+/// Returns the storage id of a message's file with this content. A repeated fetch gets the same id.
 fn storage_id(message: &Message, index: usize, content: &Stored) -> StorageId {
     let hash = Sha256::new()
         .chain_update(message.id.as_str())

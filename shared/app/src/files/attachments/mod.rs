@@ -1,13 +1,14 @@
-//! Attachments: files that people send with their messages, fetched from Telegram into the bucket before the message is
-//! claimed.
+//! Attachments: files that people send with their messages. They are fetched from Telegram into the bucket
+//! before the message is claimed.
 //!
-//! A message is accepted with what Telegram says of its files, and waits for them (see `af_domain::attachment`). The table's
-//! stream brings it to `fetch`, which loads them and ends in `settle`: one transaction that writes what became of them
-//! and lets the message be claimed. Whoever dies in between leaves a message that goes on without them when its time
-//! has come; the batch of the stream comes again, and finds under the same ids what is there already.
+//! A message is accepted with Telegram's description of its files, and waits for them (see
+//! `af_domain::attachment`). The table's stream triggers `fetch`, which downloads the files and calls
+//! `store_results`: one transaction that stores the results and lets the message be claimed. If the function
+//! fails in between, the message runs without its attachments after a time limit. The batch is delivered
+//! again, and finds existing files under the same ids.
 
 mod fetch;
-mod settle;
+mod store_results;
 
 pub use fetch::fetch;
-pub use settle::settle;
+pub use store_results::store_results;

@@ -1,4 +1,4 @@
-//! Announcing a file: an item, and a URL that takes exactly the announced bytes.
+//! Announces a media file: creates its item, and presigns a URL that accepts exactly the announced bytes.
 
 use af_aws::objects::{Objects, Presigned};
 use af_domain::ids::{ContentType, StorageId, WorkerId};
@@ -9,7 +9,7 @@ use af_domain::time::Timestamp;
 use af_domain::worker::Assignment;
 use af_store::upload::Counted;
 
-use super::{no_conversation, object_key, too_much};
+use super::assignment::{no_conversation, object_key, too_much};
 use crate::settings::policies;
 use crate::worker::revoked;
 use crate::{App, AppError};
@@ -17,8 +17,8 @@ use crate::{App, AppError};
 /// Announces a file of `worker`'s conversation.
 ///
 /// # Errors
-/// 409 when the worker has no conversation, 429 when it has announced too much, 422 for a size that is not taken. An
-/// announcement that is sent again is another file; the first one is never uploaded, and expires.
+/// Returns 409 if the worker has no conversation, 429 if its upload allowance is used up, and 422 for an
+/// invalid size. A repeated announcement creates another file; the first one is never uploaded, and expires.
 pub async fn announce(
     app: &App,
     worker: &WorkerId,
@@ -45,7 +45,7 @@ pub async fn announce(
     Ok(media)
 }
 
-/// Counts the upload; answers what the worker is assigned to.
+/// Counts the upload, and returns the worker's assignment.
 async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Result<Assignment, AppError> {
     let (row, is_counted) = match app.store.count_upload_if_allowed(worker, bytes, now).await? {
         Counted::Done(row) => (Some(row), true),
@@ -56,10 +56,10 @@ async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Re
     Ok(is_counted.then_some(assignment).ok_or_else(|| too_much(bytes))?)
 }
 
-/// Where the file is uploaded, and until when the upload may begin.
+/// Returns the upload request, and until when the upload may begin.
 ///
 /// # Errors
-/// When the URL cannot be signed.
+/// Returns an error if the URL cannot be signed.
 pub async fn upload_url(
     app: &App,
     objects: &Objects,

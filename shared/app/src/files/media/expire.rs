@@ -1,20 +1,20 @@
-//! Expiry: the object goes first and then the item, so that a run that dies in between is finished by the next one.
+//! Expiry: the object is deleted before the item, so that the next run finishes an interrupted one.
 
 use af_aws::objects::Objects;
 use af_domain::ids::StorageId;
 
-use super::object_key;
-use crate::files::sweep::{Expired, PAGE, work_off};
+use super::assignment::object_key;
+use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 
-/// Works off what is due.
+/// Deletes the expired files.
 ///
 /// # Errors
-/// When the index cannot be read. One file's failure does not stop the others.
+/// Returns an error if the index cannot be read. The failure of one file does not affect the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
     let page = |after| app.store.expired_media(now, PAGE, after);
-    work_off("a file", page, |id| expire_one(app, objects, id)).await
+    expire_all("a file", page, |id| expire_one(app, objects, id)).await
 }
 
 async fn expire_one(app: &App, objects: &Objects, id: StorageId) -> Result<bool, AppError> {

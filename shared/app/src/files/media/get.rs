@@ -1,26 +1,27 @@
-//! A file, for the worker of the conversation that it belongs to.
+//! Downloads a media file for the worker of its conversation.
 
 use af_aws::objects::Objects;
 use af_domain::ids::{StorageId, WorkerId};
 use af_domain::media::Media;
 use af_domain::snapshot::URL_GOOD_FOR;
 
-use super::{assignment, object_key};
+use super::assignment::{assignment, object_key};
 use crate::{App, AppError};
 
 /// A file that can be downloaded now.
 #[derive(Debug)]
 pub struct Downloadable {
-    /// What is known of it.
+    /// The media item.
     pub media: Media,
-    /// A URL that answers it.
+    /// A presigned URL of the file.
     pub download_url: String,
 }
 
-/// The file; `None` when it is not of `worker`'s conversation, was never uploaded as it was announced, or is over.
+/// Returns the file; `None` if it belongs to another conversation, was not uploaded as announced, or has
+/// expired.
 ///
 /// # Errors
-/// 409 when the worker has no conversation.
+/// Returns 409 if the worker has no conversation.
 pub async fn get(
     app: &App,
     objects: &Objects,

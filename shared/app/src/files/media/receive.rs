@@ -1,15 +1,16 @@
-//! A file that comes through a function: published images know no presigned URL.
+//! Receives a media file through a function, because published images know no presigned URLs.
 
 use af_aws::objects::{Objects, measured};
 use af_domain::ids::{ContentType, StorageId, WorkerId};
 
-use super::{announce, object_key};
+use super::announce::announce;
+use super::assignment::object_key;
 use crate::{App, AppError};
 
-/// Announces what `file` is, and puts it into the bucket.
+/// Announces `file` and stores it in the bucket.
 ///
 /// # Errors
-/// As `announce`. A file that is sent again is another one.
+/// The same as `announce`. A repeated upload is another file.
 pub async fn receive(
     app: &App,
     objects: &Objects,
@@ -19,7 +20,7 @@ pub async fn receive(
 ) -> Result<StorageId, AppError> {
     let media = announce(app, worker, measured(&file), content_type).await?;
     let content_type = media.content_type.as_ref().map(ContentType::as_str);
-    // Nothing else can be there: its id is new.
+    // The object cannot exist yet, because its id is new.
     objects.put_if_absent(&object_key(&media.id), file, &media.content, content_type).await?;
     Ok(media.id)
 }

@@ -1,27 +1,29 @@
-//! Expiry: uploads that nobody finalized, failed ones, and what a newer snapshot has replaced for long enough.
+//! Expiry of snapshots: uploads that were never finalized, failed uploads, and replaced snapshots after their
+//! retention.
 //!
-//! Row, object, index, in this order, and each step can be repeated: a run that dies in between is finished by the
-//! next one, because the row stands in the index until its object is gone.
+//! The item is updated first, then the object is deleted, then the item leaves the index. Each step can be
+//! repeated. The next run finishes an interrupted one, because the item stays in the index until its object
+//! is deleted.
 
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
 use af_store::conversation::Commit;
 
-use super::object_key;
-use crate::files::sweep::{Expired, PAGE, work_off};
+use super::ownership::object_key;
+use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 
-/// Works off what is due.
+/// Deletes the expired snapshots.
 ///
 /// # Errors
-/// When the index cannot be read. One snapshot's failure does not stop the others.
+/// Returns an error if the index cannot be read. The failure of one snapshot does not affect the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
     let page = |after| app.store.expired_snapshots(now, PAGE, after);
-    work_off("a snapshot", page, |id| expire_one(app, objects, id)).await
+    expire_all("a snapshot", page, |id| expire_one(app, objects, id)).await
 }
 
-/// Whether the snapshot's object is gone now; not so when the index was out of date.
+/// Returns whether the object was deleted; `false` if the index was out of date.
 async fn expire_one(app: &App, objects: &Objects, id: SnapshotId) -> Result<bool, AppError> {
     let now = app.now();
     let Some(before) = app.store.snapshot(&id).await? else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! A snapshot that will not come.
+//! Fails a snapshot.
 
 use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::refusal::{Code, Refusal};
@@ -6,22 +6,23 @@ use af_domain::snapshot::SnapshotStatus;
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
-use super::{MAX_END_TRIES, leaving, own};
+use super::ownership::{MAX_END_TRIES, leaving, own};
 use crate::settings::policies;
-use crate::worker::{alive, in_words};
+use crate::worker::{alive, redact};
 use crate::{App, AppError};
 
-/// Most characters of an error that are kept.
+/// Most stored characters of an error.
 const MAX_ERROR_CHARS: usize = 2_000;
 
-/// Fails `worker`'s snapshot. When it was the final one of a draining worker, its conversation is free, and the next
-/// worker begins with the snapshot before.
+/// Fails `worker`'s snapshot. If it was the final snapshot of a draining worker, its conversation becomes
+/// free, and the next worker restores the previous snapshot.
 ///
 /// # Errors
-/// 401 when the worker has stopped; 404 when it is not the worker's; 409 when it is ready or has expired. A failure that is sent again answers the same.
+/// Returns 401 if the worker has stopped, 404 if the snapshot belongs to another worker, and 409 if it is
+/// ready or has expired. A repetition gets the same answer.
 pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
     let policies = policies::in_force(app).await?;
-    let error = in_words(error, MAX_ERROR_CHARS);
+    let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
@@ -29,10 +30,10 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
             return Ok(());
         }
         let Some(failed) = snapshot.fail(&error) else {
-            let detail = format!("the snapshot is {} and stays so", snapshot.status.name());
+            let detail = format!("the snapshot is {}, which is final", snapshot.status.name());
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
-        // A worker that has let go of the conversation may still say that nothing will come, one that has stopped not.
+        // A worker that has released the conversation may still report a failure; a stopped worker may not.
         if !snapshot.is_current(&before) {
             alive(app, worker).await?;
         }
@@ -43,7 +44,7 @@ pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) ->
         if let Commit::Done = app.store.fail_if_uploading(&failed, freed, &policies).await? {
             tracing::warn!(worker = %worker, conversation = %failed.conversation, snapshot = %id, "snapshot failed");
             if missed && freed.is_some() {
-                tracing::warn!(worker = %worker, metric = "snapshot_missed", "a worker leaves without its final snapshot");
+                tracing::warn!(worker = %worker, metric = "snapshot_missed", "a worker stops without its final snapshot");
             }
             return Ok(());
         }

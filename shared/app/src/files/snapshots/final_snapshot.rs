@@ -1,24 +1,27 @@
-//! The final snapshot of a published image. Such an image makes a snapshot only when it leaves: on a stop, when it is idle,
-//! or on a signal. Its row may still be `active` then, and the image makes no further call. So the end of the snapshot,
-//! good or bad, also takes the row through `draining` to `stopping`.
+//! The final snapshot of a published image. Such an image makes a snapshot only when it stops: on an order,
+//! when it is idle, or on a signal. Its row may still be `active` then, and the image makes no further call.
+//! Therefore the end of the snapshot, with success or failure, also moves the row through `draining` to
+//! `stopping`.
 
 use af_aws::objects::Objects;
 use af_domain::ids::{SnapshotId, WorkerId};
 use af_domain::snapshot::{FinalizeRefusal, Stored};
 
-use super::{fail, finalize, own, refused};
+use super::fail::fail;
+use super::finalize::finalize;
+use super::ownership::{own, refused};
 use crate::pool::lifecycle::{FinalSnapshot, drain_and_finish};
 use crate::{App, AppError};
 
-/// What a failure says when the gateway or Lambda refused the archive before our code ran.
+/// The error of a snapshot whose archive the gateway or Lambda refused.
 const TOO_LARGE: &str = "snapshotTooLarge";
-/// How images tell the status that an upload was answered with.
+/// The text by which images report the HTTP status of an upload.
 const STATUS_TOO_LARGE: &str = "[413]";
 
-/// Finalizes a snapshot of `worker`, which says what it has uploaded, and lets it leave.
+/// Finalizes a snapshot of `worker`, which reports what it has uploaded, and lets the worker stop.
 ///
 /// # Errors
-/// As `finalize`; 409 too when what it says is not what has come.
+/// The same as `finalize`; also 409 if the reported archive is not the uploaded one.
 pub async fn finalize_and_leave(
     app: &App,
     objects: &Objects,
@@ -34,10 +37,10 @@ pub async fn finalize_and_leave(
     drain_and_finish(app, worker, FinalSnapshot::Awaited).await
 }
 
-/// Fails a snapshot of `worker`, and lets it leave.
+/// Fails a snapshot of `worker`, and lets the worker stop.
 ///
 /// # Errors
-/// As `fail`.
+/// The same as `fail`.
 pub async fn fail_and_leave(
     app: &App,
     worker: &WorkerId,

@@ -1,4 +1,5 @@
-//! Finalizing a snapshot: what was uploaded is what was announced, and it is the conversation's latest from now on.
+//! Finalizes a snapshot: checks that the uploaded archive is the announced one, and makes it the latest of
+//! the conversation.
 
 use af_aws::objects::Objects;
 use af_domain::ids::{SnapshotId, WorkerId};
@@ -8,16 +9,16 @@ use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 use af_store::snapshot::Follows;
 
-use super::{MAX_END_TRIES, leaving, object_key, own, refused};
+use super::ownership::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Finalizes `worker`'s snapshot. With the final snapshot of a draining worker, its conversation is free.
+/// Finalizes `worker`'s snapshot. The final snapshot of a draining worker frees its conversation.
 ///
 /// # Errors
-/// 404 when it is not the worker's; 409 `stale_snapshot` when the conversation has moved on since; 409 `conflict` when
-/// nothing or something else was uploaded, or the snapshot has failed. A finalization that is sent again answers the
-/// same.
+/// Returns 404 if the snapshot belongs to another worker, 409 `stale_snapshot` if the conversation has
+/// changed since, and 409 `conflict` if nothing or another archive was uploaded, or the snapshot has failed.
+/// A repetition gets the same answer.
 pub async fn finalize(
     app: &App,
     objects: &Objects,
@@ -32,7 +33,8 @@ pub async fn finalize(
         if let SnapshotStatus::Ready { .. } = snapshot.status {
             return Ok(snapshot);
         }
-        // ReadPosition the bucket is asked: a zombie shall not be told to upload once more.
+        // This check comes before the call to the bucket, so that a superseded worker is not asked to upload
+        // again.
         if !snapshot.is_current(&before) {
             return Err(refused(FinalizeRefusal::Superseded).into());
         }

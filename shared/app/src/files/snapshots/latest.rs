@@ -1,4 +1,4 @@
-//! What a worker begins with: the latest good snapshot of its conversation.
+//! The snapshot that a worker restores: the latest ready snapshot of its conversation.
 
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, WorkerId};
@@ -6,7 +6,7 @@ use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
-use super::{object_key, snapshot_under};
+use super::ownership::{object_key, snapshot_under};
 use crate::{App, AppError};
 
 /// A snapshot that can be restored now.
@@ -14,14 +14,15 @@ use crate::{App, AppError};
 pub struct Restorable {
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// A URL that answers its archive.
+    /// A presigned URL of the archive.
     pub download_url: String,
 }
 
-/// The latest good snapshot of `worker`'s conversation; `None` when there is none yet.
+/// Returns the latest ready snapshot of `worker`'s conversation; `None` if there is none.
 ///
 /// # Errors
-/// 404 when the conversation is not the worker's: nobody restores another's files.
+/// Returns 404 if the worker does not own the conversation. A worker must not restore the files of another
+/// conversation.
 pub async fn latest(
     app: &App,
     objects: &Objects,
@@ -34,10 +35,10 @@ pub async fn latest(
     }
 }
 
-/// The same, without a URL.
+/// Returns the same snapshot without a URL.
 ///
 /// # Errors
-/// As `latest`.
+/// The same as `latest`.
 pub async fn to_restore(
     app: &App,
     worker: &WorkerId,
@@ -52,10 +53,10 @@ pub async fn to_restore(
     Ok(latest?)
 }
 
-/// Notes that whoever begins with a snapshot has fetched it, if `object_key` is one's.
+/// Records that the owner has fetched the snapshot to restore, if `object_key` is the key of a snapshot.
 ///
 /// # Errors
-/// When the table cannot answer.
+/// Returns an error if the table does not answer.
 pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError> {
     if let Some(id) = snapshot_under(object_key) {
         app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;

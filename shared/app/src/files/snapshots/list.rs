@@ -1,4 +1,4 @@
-//! A user's snapshots, as the user sees them.
+//! The snapshots of a user's conversation.
 
 use af_aws::objects::Objects;
 use af_domain::agent::conversation_of;
@@ -10,20 +10,20 @@ use af_store::conversation_key;
 use super::latest::restorable;
 use crate::{App, AppError};
 
-/// A snapshot, with a URL while it can be downloaded.
+/// A snapshot, with a presigned URL if it can be downloaded.
 #[derive(Debug)]
 pub struct SnapshotView {
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// A URL that answers its archive, while it is ready.
+    /// A presigned URL of the archive, if the snapshot is ready.
     pub download_url: Option<String>,
 }
 
-/// One page of the snapshots of `user`'s conversation with `agent`, newest first, after the one named `after`; the id
-/// of the last one when there are more.
+/// Returns one page of the snapshots of `user`'s conversation with `agent`, the newest first, starting after
+/// `after`, and the id of the last one if there are more.
 ///
 /// # Errors
-/// 404 when the two have no conversation.
+/// Returns 404 if there is no such conversation.
 pub async fn of_user(
     app: &App,
     objects: &Objects,
@@ -48,10 +48,10 @@ pub async fn of_user(
     Ok((views, next))
 }
 
-/// The latest good snapshot of `user`'s conversation with `agent`.
+/// Returns the latest ready snapshot of `user`'s conversation with `agent`.
 ///
 /// # Errors
-/// 404 when there is none.
+/// Returns 404 if there is none.
 pub async fn latest_of_user(
     app: &App,
     objects: &Objects,

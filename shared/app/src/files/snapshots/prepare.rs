@@ -1,4 +1,4 @@
-//! Preparing a snapshot: a row, and a URL that takes exactly the announced bytes.
+//! Prepares a snapshot: creates its item, and presigns a URL that accepts exactly the announced bytes.
 
 use af_aws::objects::{Objects, Presigned};
 use af_domain::conversation::OwnerState;
@@ -13,43 +13,43 @@ use af_domain::worker::DrainReason;
 use af_store::conversation_key;
 use af_store::upload::Prepare;
 
-use super::object_key;
+use super::ownership::object_key;
 use crate::files::media::too_much;
 use crate::pool::lifecycle::{FinalSnapshot, drain, drain_and_finish};
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// When to ask again while a message runs; a lease that the worker has given up ends within a minute or two.
+/// When to retry while a message runs. An abandoned lease ends within a minute or two.
 const BUSY_WAIT: Millis = Millis::from_secs(5);
 
-/// What a worker announces.
+/// The announcement of a snapshot.
 #[derive(Debug, Clone)]
 pub struct Announced {
-    /// Whose files they are.
+    /// The conversation.
     pub conversation: ConversationId,
-    /// Why it makes a snapshot.
+    /// The reason for the snapshot.
     pub reason: SnapshotReason,
     /// The archive.
     pub content: Stored,
 }
 
-/// What a worker is answered.
+/// The result of a preparation.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The snapshot's row.
+    /// The snapshot item.
     pub snapshot: Snapshot,
-    /// How to upload it.
+    /// The upload request.
     pub upload: Presigned,
     /// Until when the upload may begin.
     pub url_expires_at: Timestamp,
 }
 
-/// Prepares a snapshot of `worker`. Its reason `signal` says that the worker leaves: it drains from now on.
+/// Prepares a snapshot of `worker`. With the reason `signal` the worker stops, so it drains from now on.
 ///
 /// # Errors
-/// 404 when the conversation is not the worker's; 409 when nothing was claimed; 503 while a message runs; 429 when it has
-/// announced too much; 422 for a size that S3 does not take. A preparation that is sent again makes another snapshot; the
-/// first one fails by itself.
+/// Returns 404 if the worker does not own the conversation, 409 if it has claimed nothing, 503 while a
+/// message runs, 429 if its upload allowance is used up, and 422 for a size that S3 does not accept. A
+/// repeated preparation creates another snapshot; the first one fails when it expires.
 pub async fn prepare(
     app: &App,
     objects: &Objects,
@@ -68,12 +68,12 @@ pub async fn prepare(
     Ok(Prepared { snapshot, upload, url_expires_at })
 }
 
-/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot say yet what its archive will be;
-/// `receive` takes it. Such a worker does
-/// not ask twice: with the reason `signal`, what it runs is given back first.
+/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive
+/// yet; `receive` accepts the archive. Such a worker does not retry: with the reason `signal`, its running
+/// message is requeued first.
 ///
 /// # Errors
-/// As `prepare`. A worker that has claimed nothing has nothing to keep: it is refused, and may go.
+/// The same as `prepare`. A worker that has claimed nothing is refused and may stop.
 pub async fn prepare_unannounced(
     app: &App,
     worker: &WorkerId,
@@ -85,7 +85,7 @@ pub async fn prepare_unannounced(
         return Err(Refusal::new(Code::Conflict, SnapshotRefusal::NothingClaimed.to_string()).into());
     };
     if reason == SnapshotReason::Signal {
-        give_back_what_runs(app, worker, conversation).await?;
+        requeue_running_message(app, worker, conversation).await?;
     }
     match drafted(app, worker, conversation, reason).await {
         Ok(snapshot) => begun(app, snapshot).await,
@@ -97,7 +97,7 @@ pub async fn prepare_unannounced(
     }
 }
 
-async fn give_back_what_runs(
+async fn requeue_running_message(
     app: &App,
     worker: &WorkerId,
     conversation: &ConversationId,
@@ -106,13 +106,13 @@ async fn give_back_what_runs(
     let Some(lease) = found.and_then(|c| c.lease).filter(|l| &l.worker == worker) else { return Ok(()) };
     let why = "its worker was told to stop";
     match Box::pin(crate::worker::leave(app, worker, &lease.entry.message, &lease.id, why)).await {
-        // It has just ended.
+        // The attempt has just ended.
         Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(()),
         given_back => given_back.map(drop),
     }
 }
 
-/// The row of a new snapshot, of which nothing is announced yet.
+/// Builds the item of a new snapshot without an announced archive.
 async fn drafted(
     app: &App,
     worker: &WorkerId,

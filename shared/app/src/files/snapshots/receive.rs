@@ -1,4 +1,4 @@
-//! An archive that comes through a function: published images know no presigned URL.
+//! Receives an archive through a function, because published images know no presigned URLs.
 
 use af_aws::objects::{Objects, measured};
 use af_domain::ids::{SnapshotId, WorkerId};
@@ -6,18 +6,18 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::{FinalizeRefusal, SnapshotStatus, URL_GOOD_FOR};
 use af_store::conversation::Commit;
 
-use super::{object_key, own, refused};
+use super::ownership::{object_key, own, refused};
 use crate::{App, AppError};
 
-/// What archives are.
+/// The media type of archives.
 const CONTENT_TYPE: &str = "application/gzip";
 
-/// Puts the archive of `worker`'s snapshot into the bucket, and announces it as what it is. The first one counts: what
-/// comes late must not replace one that is ready.
+/// Stores the archive of `worker`'s snapshot in the bucket, and announces its size and digest. The first
+/// archive counts: a late upload must not replace a ready one.
 ///
 /// # Errors
-/// 404 when the snapshot is not the worker's; 409 when its time is over, it has ended or has another archive, or the
-/// conversation has moved on; 422 for an empty archive.
+/// Returns 404 if the snapshot belongs to another worker, 409 if it has expired, ended or has another
+/// archive, or the conversation has changed, and 422 for an empty archive.
 pub async fn receive(
     app: &App,
     objects: &Objects,
@@ -27,7 +27,7 @@ pub async fn receive(
 ) -> Result<(), AppError> {
     let (snapshot, conversation) = own(app, worker, id).await?;
     if archive.is_empty() {
-        return Err(Refusal::field("", "the archive is the body of this request, and there is none").into());
+        return Err(Refusal::field("", "the body must contain the archive, but is empty").into());
     }
     if !snapshot.is_current(&conversation) {
         return Err(refused(FinalizeRefusal::Superseded).into());
@@ -42,7 +42,7 @@ pub async fn receive(
     let key = object_key(id);
     let is_new = objects.put_if_absent(&key, archive, &content, Some(CONTENT_TYPE)).await?;
     if !is_new && objects.stored(&key).await?.as_ref() != Some(&content) {
-        let detail = "another archive has come for this snapshot; prepare another one";
+        let detail = "another archive was uploaded for this snapshot; prepare another one";
         return Err(Refusal::new(Code::Conflict, detail).into());
     }
     match app.store.announce_if_uploading(id, &content).await? {

@@ -1,79 +1,83 @@
-//! Clearing an app of this deployment's machines and volumes: everything that carries our mark, whatever it does.
-//! What carries no mark of ours is counted and left alone.
+//! An operator removes this deployment's machines and volumes from an app: everything that carries our mark, in any state.
+//! Machines and volumes without our mark are counted and left alone.
 
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
-use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown};
+use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown, survey_warnings};
 use futures::StreamExt;
 
-use super::{readiness, told, usable};
+use super::refusal::refused;
+use super::target::required_target;
 use crate::{App, AppError};
 
-/// Removals at the same time: enough to hide a provider's latency; its rate limits are kept by the provider.
-const AT_ONCE_MAX: usize = 4;
-/// Time after which no further removal begins: the API's limit is 29 s, and what is left is looked at once more.
-const ENDS_AFTER: Millis = Millis::from_secs(15);
-/// Failures that a report names; the rest are counted by what remains.
-const ERRORS_MAX: usize = 20;
+/// The most removals at the same time: enough to hide the provider's latency. The provider keeps its own rate limits.
+const MAX_CONCURRENT: usize = 4;
+/// The time after which no further removal begins. The API's limit is 29 s, and the rest is for the second survey.
+const REMOVAL_TIME: Millis = Millis::from_secs(15);
+/// The most failures in a report. The others are part of the number that remains.
+const MAX_ERRORS: usize = 20;
 
-/// What a cleanup found and did.
+/// What a cleanup found and removed.
 #[derive(Debug)]
 pub struct Cleanup {
-    /// The app that was cleared.
+    /// The app.
     pub app_name: String,
     /// Machines.
-    pub machines: Count,
+    pub machines: CleanupCount,
     /// Volumes.
-    pub volumes: Count,
-    /// What was left alone, and why.
+    pub volumes: CleanupCount,
+    /// What the cleanup left alone, and why.
     pub warnings: Vec<String>,
-    /// Removals that failed. Sent again, the call goes on with what remains.
+    /// Removals that failed. Called again, the cleanup continues with what remains.
     pub errors: Vec<String>,
 }
 
-/// How far a cleanup came.
+/// The numbers of a cleanup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// What there was.
+pub struct CleanupCount {
+    /// The number before the cleanup.
     pub found: usize,
-    /// What there is no more.
+    /// The number that is gone.
     pub deleted: usize,
-    /// What is still there.
+    /// The number that is still there.
     pub remaining: usize,
 }
 
-/// Removes the machines and then the volumes of this deployment from the app, and looks whether they are gone.
+/// Removes the machines and then the volumes of this deployment from the app, and counts what remains.
 ///
 /// # Errors
-/// Refused when `confirm` does not repeat the app's name, nothing is configured, or the provider cannot be asked.
+/// Refused when `confirm` is not the app's name, when nothing is configured, or when the provider cannot answer.
 pub async fn cleanup(app: &App, app_name: &str, confirm: &str) -> Result<Cleanup, AppError> {
     if confirm != app_name {
         let detail = "confirm must repeat appName: this removes machines and the files on their volumes";
         return Err(Refusal::field("/confirm", detail).into());
     }
-    let place = usable(app).await?;
-    let scope = Scope { app_name: app_name.to_owned(), ..place.scope.clone() };
-    let provider = place.provider.as_ref();
-    let deadline = app.now() + ENDS_AFTER;
-    let before = provider.survey(&scope).await.map_err(told)?;
-    tracing::warn!(app = app_name, machines = there(&before), "an operator clears the app");
+    let target = required_target(app).await?;
+    let scope = Scope { app_name: app_name.to_owned(), ..target.scope.clone() };
+    let provider = target.provider.as_ref();
+    let deadline = app.now() + REMOVAL_TIME;
+    let before = provider.survey(&scope).await.map_err(refused)?;
+    tracing::warn!(app = app_name, machines = existing(&before), "an operator clears the app");
     let mut errors = remove_machines(app, provider, &before, deadline).await;
     errors.extend(remove_volumes(app, provider, &before, deadline).await);
-    errors.truncate(ERRORS_MAX);
-    let after = provider.survey(&scope).await.map_err(told)?;
-    let count =
-        |found: usize, remaining: usize| Count { found, deleted: found.saturating_sub(remaining), remaining };
+    errors.truncate(MAX_ERRORS);
+    let after = provider.survey(&scope).await.map_err(refused)?;
+    let count = |found: usize, remaining: usize| CleanupCount {
+        found,
+        deleted: found.saturating_sub(remaining),
+        remaining,
+    };
     Ok(Cleanup {
         app_name: app_name.to_owned(),
-        machines: count(there(&before), there(&after)),
+        machines: count(existing(&before), existing(&after)),
         volumes: count(before.volumes.ours.len(), after.volumes.ours.len()),
-        warnings: readiness::warnings(&before),
+        warnings: survey_warnings(&before),
         errors,
     })
 }
 
-/// Machines that the provider has not removed yet.
-fn there(survey: &Survey) -> usize {
+/// The number of machines that the provider has not removed yet.
+fn existing(survey: &Survey) -> usize {
     survey.machines.ours.iter().filter(|m| m.state != MachineState::Gone).count()
 }
 
@@ -94,7 +98,7 @@ async fn remove_machines(
         })
         .collect();
     futures::stream::iter(removals)
-        .buffer_unordered(AT_ONCE_MAX)
+        .buffer_unordered(MAX_CONCURRENT)
         .filter_map(std::future::ready)
         .collect()
         .await
@@ -119,7 +123,7 @@ async fn remove_volumes(
         })
         .collect();
     futures::stream::iter(removals)
-        .buffer_unordered(AT_ONCE_MAX)
+        .buffer_unordered(MAX_CONCURRENT)
         .filter_map(std::future::ready)
         .collect()
         .await

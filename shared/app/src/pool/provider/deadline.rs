@@ -1,9 +1,9 @@
-//! Calls of a provider under a deadline.
+//! Calls to a provider with a deadline.
 
 use af_providers::ProviderError;
 use tokio::time::Instant;
 
-/// The answer of a call, or `Unavailable` when it does not come by `until`.
+/// The answer of a call, or `Unavailable` when there is none by `until`.
 ///
 /// # Errors
 /// The call's own error, or `Unavailable`.
@@ -11,6 +11,6 @@ pub(crate) async fn answer_by<T>(
     until: Instant,
     call: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
-    let late = || ProviderError::Unavailable { reason: "no answer in time".to_owned(), source: None };
-    tokio::time::timeout_at(until, call).await.unwrap_or_else(|_| Err(late()))
+    let no_answer = || ProviderError::Unavailable { reason: "no answer in time".to_owned(), source: None };
+    tokio::time::timeout_at(until, call).await.unwrap_or_else(|_| Err(no_answer()))
 }

@@ -1,21 +1,22 @@
-//! Deleting one volume, by an operator's hand.
+//! An operator deletes one volume.
 
 use af_domain::ids::VolumeId;
 use af_domain::refusal::Refusal;
 
-use super::{told, usable};
+use super::refusal::refused;
+use super::target::required_target;
 use crate::{App, AppError};
 
 /// Deletes a volume of this deployment and everything on it.
 ///
 /// # Errors
-/// Refused when there is no such volume of ours, or a machine has it.
+/// Refused when this deployment has no such volume, or a machine has it.
 pub async fn delete(app: &App, id: &VolumeId) -> Result<(), AppError> {
-    let place = usable(app).await?;
-    let listed = place.provider.list_volumes(&place.scope).await.map_err(told)?.ours;
+    let target = required_target(app).await?;
+    let listed = target.provider.list_volumes(&target.scope).await.map_err(refused)?.ours;
     let volume = listed.into_iter().find(|v| v.volume.volume_id == id.as_str());
     let volume = volume.ok_or_else(|| Refusal::not_found("volume of this deployment with that id"))?;
-    place.provider.delete_volume(&volume.volume).await.map_err(told)?;
-    tracing::info!(volume = %id, "volume deleted by an operator");
+    target.provider.delete_volume(&volume.volume).await.map_err(refused)?;
+    tracing::info!(volume = %id, "an operator deleted a volume");
     Ok(())
 }

@@ -3,24 +3,24 @@
 use af_domain::time::{Millis, Timestamp};
 use af_store::reconcile_lease::ReconcileHolder;
 
-/// How long an invocation may take, by what its function has.
+/// The time limits of one invocation, by the time limit of its function.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowed {
-    /// How long the provider's lists may take: of a thousand machines they take some ten seconds, and half of the time is
-    /// left for what does not need them.
+    /// How long the provider's lists may take. The lists of a thousand machines take about ten seconds. Half of the time
+    /// is left for actions that do not need them.
     pub(super) lists: Millis,
-    /// Time after which it begins nothing more, neither a run nor an action: one that was frozen, and wakes when its
-    /// lease is another's, shall leave the pool alone.
+    /// The time after which no run and no action begins. An invocation that was frozen may continue when another holds the
+    /// lease; then it must not change the pool.
     pub(super) begins: Millis,
-    /// Time after which what has begun is no longer waited for: what is left until the function's limit is for the report
-    /// and the lease. A provider that hangs would else take the lease with it.
+    /// The time after which actions are no longer waited for. The rest until the function's limit is for the report and the
+    /// lease. Otherwise a provider that hangs would keep the lease held.
     pub(super) ends: Millis,
 }
 
 impl Allowed {
-    /// For a function of 60 s, which nobody waits for.
+    /// For a function of 60 s, which no caller waits for.
     pub const BY_EVENT: Self = Self::secs(20, 40, 50);
-    /// For a function of 29 s, whose caller waits. The lists of the largest pools just fit.
+    /// For a function of 29 s, whose caller waits. The lists of the largest pools fit just in time.
     pub const BY_CALL: Self = Self::secs(12, 18, 23);
 
     const fn secs(lists: u64, begins: u64, ends: u64) -> Self {
@@ -29,24 +29,24 @@ impl Allowed {
         Self { lists, begins, ends }
     }
 
-    /// When it has ended, but for the report and the lease.
+    /// When all actions have ended; only the report and the lease follow.
     #[must_use]
     pub const fn ends(self) -> Millis {
         self.ends
     }
 }
 
-/// The right to run.
+/// The lease of a run and its time limits.
 pub(super) struct RunBudget<'a> {
-    /// The lease.
+    /// The reconcile lease.
     pub holder: &'a ReconcileHolder,
-    /// The moment after which nothing more begins.
+    /// The moment after which no action begins.
     pub begins_until: Timestamp,
-    /// The moment after which nothing is waited for.
+    /// The moment after which no action is waited for.
     pub ends_at: Timestamp,
     /// How long the provider's lists may take.
     pub lists: Millis,
-    /// Held while a worker is registered. Each registration checks the lease's item, and the table refuses
-    /// transactions that meet on an item.
+    /// Held while a worker is registered. Each registration checks the item of the lease, and DynamoDB refuses concurrent
+    /// transactions on one item.
     pub registering: tokio::sync::Mutex<()>,
 }

@@ -1,5 +1,5 @@
-//! Executing a plan: actions on one worker in order, different workers at the same time. Every action reads
-//! what it acts on once more and commits on a condition, so one that is out of date does nothing.
+//! Execute a plan: actions on one worker in order, different workers at the same time. Every action reads its subject again
+//! and commits on a condition, so an action that is out of date does nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use af_domain::conversation::RecoverCause;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_store::StoreError;
+use af_store::conversation::FailOutcome;
 use futures::StreamExt;
 
 use super::budget::RunBudget;
@@ -20,8 +20,8 @@ use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
 
-/// Subjects worked on at the same time: enough to hide a provider's latency, few enough for its rate limits.
-const AT_ONCE_MAX: usize = 8;
+/// The most subjects at the same time: enough to hide a provider's latency, few enough for its rate limits.
+const MAX_CONCURRENT: usize = 8;
 
 type Step = (usize, Planned);
 
@@ -40,8 +40,8 @@ pub(super) async fn execute(
     done.into_iter().map(|(_, planned, outcome)| (planned, Some(outcome))).collect()
 }
 
-/// In which order actions on different subjects begin. A provider may be slow, so that nothing more begins in this run:
-/// what needs the table only does not wait for it. It comes first on each worker, too.
+/// The order in which actions on different subjects begin. A slow provider may use up the time of the run, so actions that
+/// need only the table come first, on each worker too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Table,
@@ -57,7 +57,7 @@ const fn rank(action: &Action) -> Rank {
         | Action::Unassign { .. }
         | Action::Promote { .. }
         | Action::Drain { .. }
-        | Action::Settle { .. }
+        | Action::FinishDrain { .. }
         | Action::AskToSwitch { .. } => Rank::Table,
         Action::Spawn { .. } => Rank::Spawn,
         Action::Teardown { .. } => Rank::Teardown,
@@ -65,7 +65,7 @@ const fn rank(action: &Action) -> Rank {
     }
 }
 
-/// Carries out steps: those on one subject in order.
+/// Carries out the steps. Those on one subject are in order.
 async fn run(
     app: &App,
     budget: &RunBudget<'_>,
@@ -86,10 +86,10 @@ async fn run(
             let acting = carry_out(app, budget, observation, &planned.action, policies);
             let outcome = match tokio::time::timeout(left, acting).await {
                 Ok(Ok(outcome)) => outcome,
-                // It may have taken effect, as with a function that dies.
+                // It may have taken effect, as after the end of a function.
                 Err(_) => {
                     tracing::error!(action = ?planned.action, "an action of the plan did not end in time");
-                    Outcome::Failed("it did not end in the run's time".to_owned())
+                    Outcome::Failed("it did not end within the time of the run".to_owned())
                 }
                 Ok(Err(error)) => {
                     let why = with_causes(&error);
@@ -102,10 +102,10 @@ async fn run(
         done
     };
     let groups: Vec<_> = groups.into_iter().map(run).collect();
-    futures::stream::iter(groups).buffer_unordered(AT_ONCE_MAX).concat().await
+    futures::stream::iter(groups).buffer_unordered(MAX_CONCURRENT).concat().await
 }
 
-/// What an action acts on: the worker, where a conversation has one, so that the two never cross.
+/// The subject of an action. For a conversation with an owner it is the worker, so that actions on both stay in order.
 fn subject(observation: &Observation, action: &Action, index: usize) -> String {
     let of_conversation = |key: &ConversationKey| match observation.owner_of(key) {
         Some(worker) => format!("w {worker}"),
@@ -120,7 +120,7 @@ fn subject(observation: &Observation, action: &Action, index: usize) -> String {
         Action::Spawn { conversation: None } => format!("spare {index}"),
         Action::Remove { orphan, .. } => format!("o {orphan}"),
         Action::Drain { worker, .. }
-        | Action::Settle { worker, .. }
+        | Action::FinishDrain { worker, .. }
         | Action::Teardown { worker }
         | Action::Unassign { worker } => format!("w {worker}"),
     }
@@ -134,7 +134,7 @@ async fn carry_out(
     policies: &Policies,
 ) -> Result<Outcome, AppError> {
     if app.now() >= budget.begins_until {
-        return Ok(Outcome::NotBegun);
+        return Ok(Outcome::OutOfTime);
     }
     match action {
         Action::Recover { conversation, holder, cut } => {
@@ -150,7 +150,7 @@ async fn carry_out(
             Ok(app.store.ask_to_switch_if_owned(&conversation, true).await?.into())
         }
         Action::Drain { worker, reason } => drain(app, worker, *reason, policies).await,
-        Action::Settle { worker, gone } => {
+        Action::FinishDrain { worker, gone } => {
             let snapshot = if *gone { FinalSnapshot::Lost } else { FinalSnapshot::Awaited };
             finish_drain(app, worker, snapshot, policies).await
         }
@@ -178,10 +178,10 @@ async fn recover(
         return Ok(Outcome::Stale);
     };
     tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await {
-        // Its message does not exist: there is nothing to give back.
-        Err(StoreError::Malformed { .. }) => repair::repair(app, key, policies).await,
-        commit => Ok(commit?.into()),
+    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await? {
+        FailOutcome::Done => Ok(Outcome::Done),
+        FailOutcome::Stale => Ok(Outcome::Stale),
+        FailOutcome::MessageMissing => repair::repair(app, key, policies).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the provider says of each worker's machine.
+//! The state of each worker's machine at the provider.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,22 @@ use af_providers::{Machine, MachineRef, MachineState, ProviderError};
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use crate::pool::provider::ProviderTarget;
 use crate::pool::provider::deadline::answer_by;
+use crate::pool::provider::target::ProviderTarget;
 
-/// Machines looked at in one run that the list lacks. Of more that go at once, nobody counts as gone before its turn, or
-/// its silence.
-const LOOKS_MAX: usize = 50;
-/// Looks at the same time, which hide the provider's latency.
-const LOOKS_AT_ONCE_MAX: usize = 8;
+/// The most machines missing from the list that one run inspects. The others do not count as gone until a later run
+/// inspects them, or until their workers are stale.
+const MAX_INSPECTIONS: usize = 50;
+/// The most inspections at the same time: enough to hide the provider's latency.
+const MAX_CONCURRENT: usize = 8;
 
-/// How the machines of these workers are; `listed` is what `place` has. Those of another provider, or in another app, are
-/// not on this list, and so not among the answers.
+/// The states of these workers' machines. `listed` is the list of `target`. It has no machines of another provider or app,
+/// so the answer has none for their workers either.
 ///
-/// A machine that stands in a worker's row is looked at itself before it counts as missing: one list that lacks it would
-/// else end a worker that lives.
+/// A machine in a worker's row is inspected before it counts as missing. Otherwise one incomplete list would end a worker
+/// that lives.
 pub(super) async fn views(
-    place: &ProviderTarget,
+    target: &ProviderTarget,
     listed: &[Machine],
     workers: &[Worker],
     until: Instant,
@@ -33,49 +33,49 @@ pub(super) async fn views(
     let listed: HashMap<&WorkerId, &Machine> = listed.iter().map(|m| (&m.worker_id, m)).collect();
     let mut views = HashMap::new();
     let mut unlisted = Vec::new();
-    for worker in workers.iter().filter(|w| is_here(place, w)) {
-        match (listed.get(&worker.id), noted(worker)) {
+    for worker in workers.iter().filter(|w| runs_at(target, w)) {
+        match (listed.get(&worker.id), recorded(worker)) {
             (Some(machine), _) => drop(views.insert(worker.id.clone(), view(machine.state))),
             (None, Some(machine)) => unlisted.push((worker.id.clone(), machine)),
             (None, None) => drop(views.insert(worker.id.clone(), MachineView::Missing)),
         }
     }
-    let looks = unlisted.into_iter().take(LOOKS_MAX).map(|(worker, machine)| async move {
-        let answer = answer_by(until, place.provider.look(&machine)).await;
+    let inspections = unlisted.into_iter().take(MAX_INSPECTIONS).map(|(worker, machine)| async move {
+        let answer = answer_by(until, target.provider.inspect(&machine)).await;
         (worker, machine, answer)
     });
-    let looks: Vec<_> = looks.collect();
-    let looked: Vec<_> = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE_MAX).collect().await;
+    let inspections: Vec<_> = inspections.collect();
+    let answers: Vec<_> = futures::stream::iter(inspections).buffered(MAX_CONCURRENT).collect().await;
     let mut failed = Vec::new();
-    for (worker, machine, answer) in looked {
+    for (worker, machine, answer) in answers {
         let view = match answer {
             Ok(state) if state.is_running() => MachineView::Unlisted,
             Ok(state) => view(state),
-            // One that does not carry our mark any more is nobody's that we may count on.
+            // A machine that has lost our mark is not the worker's machine any more.
             Err(ProviderError::NotFound { .. } | ProviderError::Rejected { .. }) => MachineView::Missing,
             Err(error) => {
-                failed.push(format!("looking at machine {} failed: {error}", machine.machine_id));
+                failed.push(format!("inspecting machine {} failed: {error}", machine.machine_id));
                 MachineView::Unknown
             }
         };
         views.insert(worker, view);
     }
-    // They fail alike, as when the provider is down.
+    // Usually all fail for the same reason, for example when the provider is down.
     let more = failed.len().saturating_sub(1);
     errors.extend(failed.into_iter().next());
     if more > 0 {
-        errors.push(format!("looking at {more} more machines failed"));
+        errors.push(format!("inspecting {more} more machines failed"));
     }
     views
 }
 
-fn is_here(place: &ProviderTarget, worker: &Worker) -> bool {
-    worker.provider == place.provider.kind().as_str()
-        && worker.app().is_none_or(|app| app == place.scope.app_name)
+fn runs_at(target: &ProviderTarget, worker: &Worker) -> bool {
+    worker.provider == target.provider.kind().as_str()
+        && worker.app().is_none_or(|app| app == target.scope.app_name)
 }
 
-/// The machine in the row of a worker that is not torn down yet.
-fn noted(worker: &Worker) -> Option<MachineRef> {
+/// The machine in the row of a worker before its teardown.
+fn recorded(worker: &Worker) -> Option<MachineRef> {
     let lives = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining { .. });
     let machine = worker.machine.clone().filter(|_| lives)?;
     Some(MachineRef { app_name: machine.app, machine_id: machine.id, region: machine.region })

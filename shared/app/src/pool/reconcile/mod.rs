@@ -1,5 +1,5 @@
 //! Reconcile: observe, plan, execute. Only one run is active at a time. A trigger that finds a running one marks the lease
-//! dirty, and the running one goes round once more.
+//! dirty, and the running one runs again.
 
 mod budget;
 mod execute;

@@ -1,4 +1,4 @@
-//! Observing: workers, their conversations, the ready index, and what the provider says of the machines.
+//! Observe: workers, their conversations, the ready index, and the machines and volumes at the provider.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,56 +18,56 @@ use tokio::time::Instant;
 use super::{machines, waiting};
 use crate::error::with_causes;
 use crate::pool::provider::deadline::answer_by;
-use crate::pool::provider::{ProviderTarget, place};
+use crate::pool::provider::target::{Prerequisite, ProviderTarget, find_target};
 use crate::pool::workers::readable;
 use crate::settings::public_url;
 use crate::{App, AppError};
 
-/// Conversations that cannot be read and are named one by one in a report.
-const UNREADABLE_NAMED_MAX: usize = 10;
+/// The most unreadable conversations that a report names one by one.
+const MAX_UNREADABLE_NAMED: usize = 10;
 
-/// What a run sees.
+/// What a run has read.
 pub(super) struct Observation {
-    /// What the plan is made from.
+    /// The input of the plan.
     pub observed: Observed,
-    /// Where workers run, when that is configured.
-    pub place: Option<ProviderTarget>,
-    /// The URL that workers are told, when there is one.
+    /// The provider that runs workers, when everything that it needs is there.
+    pub target: Option<ProviderTarget>,
+    /// The URL that workers get, when there is one.
     pub public_url: Option<String>,
-    /// What the provider has of this deployment.
+    /// The machines and volumes of this deployment at the provider.
     pub inventory: ProviderInventory,
     /// What is missing or failed.
     pub errors: Vec<String>,
 }
 
-/// What the provider has of this deployment, as far as it was asked.
+/// The machines and volumes of this deployment at the provider. A list that was not requested or failed is `None`.
 #[derive(Default)]
 pub(super) struct ProviderInventory {
-    /// Its machines.
+    /// The machines.
     pub machines: Option<Vec<Machine>>,
-    /// Its volumes.
+    /// The volumes.
     pub volumes: Option<Vec<Volume>>,
-    /// Machines beside ours; only where it was asked for everything.
+    /// The number of machines of others; only after a full listing.
     pub foreign_machines: Option<usize>,
-    /// Volumes beside ours; likewise.
+    /// The number of volumes of others; only after a full listing.
     pub foreign_volumes: Option<usize>,
-    /// Whether it was asked for everything, whatever it answered.
-    pub looked: bool,
+    /// Whether this run requested the full lists, even if the provider did not answer.
+    pub is_full: bool,
 }
 
 impl Observation {
-    /// A conversation's id where it is known, else its key.
+    /// The id of a conversation where it is known, else its key.
     pub fn name_of(&self, key: &ConversationKey) -> String {
         let known = self.observed.workers.iter().filter_map(|w| w.conversation.as_ref());
         known.into_iter().find(|c| &c.key == key).map_or_else(|| key.to_string(), |c| c.id.to_string())
     }
 
-    /// The machine that was made for a worker.
+    /// The machine of a worker.
     pub fn machine_of(&self, worker: &WorkerId) -> Option<&Machine> {
         self.inventory.machines.iter().flatten().find(|m| &m.worker_id == worker)
     }
 
-    /// Machines and volumes beside ours, when last looked.
+    /// The numbers of machines and volumes of others, as of the last full listing.
     pub fn foreign(&self) -> (usize, usize) {
         let (machines, volumes) = self.observed.state.foreign;
         (
@@ -76,14 +76,14 @@ impl Observation {
         )
     }
 
-    /// The worker that owns a conversation, where that was observed.
+    /// The worker that owns a conversation, if it was observed.
     pub fn owner_of(&self, key: &ConversationKey) -> Option<&WorkerId> {
         let owns = |w: &&ObservedWorker| w.conversation.as_ref().is_some_and(|c| &c.key == key);
         self.observed.workers.iter().find(owns).map(|w| &w.worker.id)
     }
 }
 
-/// What the provider has is not waited for longer than `lists_for`.
+/// Reads everything that a plan needs. The lists of the provider get at most the time `lists_for`.
 pub(super) async fn observe(
     app: &App,
     policies: &Policies,
@@ -95,45 +95,46 @@ pub(super) async fn observe(
     let ((workers, unreadable), mut ready) = (workers?, waiting?);
     let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
     let by_key = conversations(app, &workers, &mut ready, policies, &mut errors).await?;
-    let place = found(place(app).await?, &mut errors);
-    // Told of one thing at a time: without a provider, a URL is of no use yet.
-    let public_url = match &place {
-        Some(_) => found(url(app, reached_at).await?, &mut errors),
+    let target = find_target(app).await?.or_note(&mut errors);
+    // Without a provider the URL is not needed yet, so the report names one missing prerequisite at a time.
+    let public_url = match &target {
+        Some(_) => public_url(app, reached_at).await?.or_note(&mut errors),
         None => None,
     };
     let until = Instant::now() + Duration::from_millis(lists_for.as_millis());
-    let inventory = match &place {
-        Some(place) => {
-            let everything = state.wants_look(policies, app.now());
-            inventory(place, &workers, everything, until, &mut errors).await
+    let inventory = match &target {
+        Some(target) => {
+            let is_full = state.wants_full_listing(policies, app.now());
+            inventory(target, &workers, is_full, until, &mut errors).await
         }
         None => ProviderInventory::default(),
     };
-    let views = match (&place, &inventory.machines) {
-        (Some(place), Some(listed)) => machines::views(place, listed, &workers, until, &mut errors).await,
+    let views = match (&target, &inventory.machines) {
+        (Some(target), Some(listed)) => machines::views(target, listed, &workers, until, &mut errors).await,
         _ => HashMap::new(),
     };
-    // Whose a machine is may stand in a row that cannot be read.
-    let (machines, volumes) = match unreadable.is_empty() {
-        true => listed(place.as_ref(), &inventory, &workers),
-        false => (None, None),
-    };
-    let image = place.as_ref().map(|place| Image {
-        provider: place.provider.kind().as_str().to_owned(),
-        app: place.scope.app_name.clone(),
-        name: place.image.clone(),
+    // A row that cannot be read may be the owner of any machine, so then no machine counts as an orphan.
+    let mut owned = OwnedInventory::default();
+    if unreadable.is_empty() {
+        owned = OwnedInventory::of(target.as_ref(), &inventory, &workers);
+    }
+    let image = target.as_ref().map(|target| Image {
+        provider: target.provider.kind().as_str().to_owned(),
+        app: target.scope.app_name.clone(),
+        name: target.settings.image.clone(),
     });
     let workers = workers.into_iter().map(|worker| {
         let machine = views.get(&worker.id).copied().unwrap_or(MachineView::Unknown);
         observed(worker, &by_key, machine)
     });
     let workers = workers.collect();
+    let OwnedInventory { machines, volumes } = owned;
     let observed = Observed { workers, ready, image, machines, volumes, state };
-    Ok(Observation { observed, place, public_url, inventory, errors })
+    Ok(Observation { observed, target, public_url, inventory, errors })
 }
 
-/// The conversations of all workers, and a look at those that workers may be started for. One that cannot be read must
-/// not stop the pool.
+/// The conversations of all workers, and those that workers may be started for. A conversation that cannot be read goes to
+/// `errors` and does not stop the pool.
 async fn conversations(
     app: &App,
     workers: &[Worker],
@@ -147,36 +148,39 @@ async fn conversations(
     let mut read = app.store.conversations_each(&wanted).await?;
     waiting::drop_unreadable(app, ready, step, &mut read).await?;
     let (found, unreadable): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, read)| read.is_ok());
-    let told = unreadable.iter().filter_map(|(_, read)| read.as_ref().err());
-    errors.extend(told.take(UNREADABLE_NAMED_MAX).map(ToString::to_string));
-    if let Some(more) = unreadable.len().checked_sub(UNREADABLE_NAMED_MAX).filter(|more| *more > 0) {
+    let reasons = unreadable.iter().filter_map(|(_, read)| read.as_ref().err());
+    errors.extend(reasons.take(MAX_UNREADABLE_NAMED).map(ToString::to_string));
+    if let Some(more) = unreadable.len().checked_sub(MAX_UNREADABLE_NAMED).filter(|more| *more > 0) {
         errors.push(format!("{more} more conversations cannot be read"));
     }
     Ok(found.into_iter().filter_map(|(key, read)| Some((key, read.ok()?))).collect())
 }
 
-/// The URL that workers are told. While Secrets Manager fails, there is none.
-async fn url(app: &App, reached_at: Option<&str>) -> Result<Result<String, String>, AppError> {
+/// The URL that workers get. It is missing while Secrets Manager fails.
+async fn public_url(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>, AppError> {
     match public_url::find(app, reached_at).await {
+        Ok(Ok(url)) => Ok(Prerequisite::Present(url)),
+        Ok(Err(missing)) => Ok(Prerequisite::Missing(missing)),
         Err(AppError::Secrets(error)) => {
-            Ok(Err(format!("the public URL cannot be read: {}", with_causes(&error))))
+            let text = format!("the public URL cannot be read: {}", with_causes(&error));
+            Ok(Prerequisite::Missing(text))
         }
-        found => found,
+        Err(error) => Err(error),
     }
 }
 
-/// What the provider has. With no worker of it, it is asked when it is time for `everything` only. A list that cannot be
-/// had takes no other with it, and without the one of all machines there is still the one of ours.
+/// The machines and volumes at the provider. If no worker runs there, only a full listing (`is_full`) sends requests. The
+/// lists fail independently of each other. When the full list of machines fails, the list of our machines is requested.
 async fn inventory(
-    place: &ProviderTarget,
+    target: &ProviderTarget,
     workers: &[Worker],
-    everything: bool,
+    is_full: bool,
     until: Instant,
     errors: &mut Vec<String>,
 ) -> ProviderInventory {
-    let (provider, scope) = (&place.provider, &place.scope);
-    let mut inventory = ProviderInventory { looked: everything, ..ProviderInventory::default() };
-    if everything {
+    let (provider, scope) = (&target.provider, &target.scope);
+    let mut inventory = ProviderInventory { is_full, ..ProviderInventory::default() };
+    if is_full {
         match answer_by(until, provider.list_all(scope)).await {
             Ok(all) => (inventory.machines, inventory.foreign_machines) = (Some(all.ours), Some(all.foreign)),
             Err(error) => errors.push(format!("listing all machines failed: {error}")),
@@ -187,7 +191,7 @@ async fn inventory(
         }
     }
     let is_used = workers.iter().any(|w| w.provider == provider.kind().as_str());
-    if inventory.machines.is_none() && (everything || is_used) {
+    if inventory.machines.is_none() && (is_full || is_used) {
         match answer_by(until, provider.list(scope)).await {
             Ok(ours) => inventory.machines = Some(ours.ours),
             Err(error) => errors.push(format!("listing machines failed: {error}")),
@@ -196,54 +200,54 @@ async fn inventory(
     inventory
 }
 
-/// The inventory in the planner's words, without what is being removed.
-fn listed(
-    place: Option<&ProviderTarget>,
-    inventory: &ProviderInventory,
-    workers: &[Worker],
-) -> (Option<Vec<ListedMachine>>, Option<Vec<ListedVolume>>) {
-    let there = |all: &Vec<Machine>| {
-        let there = all.iter().filter(|m| m.state != MachineState::Gone);
-        there
-            .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
-            .collect()
-    };
-    let volumes = place.zip(inventory.volumes.as_ref()).map(|(place, all)| {
-        let live = LiveVolumes::of(place, workers);
-        let volume = |v: &Volume| ListedVolume {
-            id: v.volume.volume_id.clone(),
-            is_of_live_worker: live.has(&v.volume.name),
-            attached_to: v.attached_to.clone(),
-        };
-        all.iter().map(volume).collect()
-    });
-    (inventory.machines.as_ref().map(there), volumes)
+/// The inventory as the plan reads it, without machines that the provider has removed.
+#[derive(Default)]
+struct OwnedInventory {
+    machines: Option<Vec<ListedMachine>>,
+    volumes: Option<Vec<ListedVolume>>,
 }
 
-/// Which volumes belong to workers that are not stopped.
+impl OwnedInventory {
+    fn of(target: Option<&ProviderTarget>, inventory: &ProviderInventory, workers: &[Worker]) -> Self {
+        let existing = |all: &Vec<Machine>| {
+            let existing = all.iter().filter(|m| m.state != MachineState::Gone);
+            existing
+                .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
+                .collect()
+        };
+        let volumes = target.zip(inventory.volumes.as_ref()).map(|(target, all)| {
+            let live = LiveVolumes::of(target, workers);
+            let volume = |v: &Volume| ListedVolume {
+                id: v.volume.volume_id.clone(),
+                is_of_live_worker: live.has(&v.volume.name),
+                attached_to: v.attached_to.clone(),
+            };
+            all.iter().map(volume).collect()
+        });
+        Self { machines: inventory.machines.as_ref().map(existing), volumes }
+    }
+}
+
+/// The volumes of workers that are not stopped.
 pub(super) struct LiveVolumes<'a> {
-    place: &'a ProviderTarget,
+    target: &'a ProviderTarget,
     workers: Vec<&'a WorkerId>,
     names: HashSet<String>,
 }
 
 impl<'a> LiveVolumes<'a> {
-    pub fn of(place: &'a ProviderTarget, workers: &'a [Worker]) -> Self {
+    pub fn of(target: &'a ProviderTarget, workers: &'a [Worker]) -> Self {
         let workers: Vec<_> = workers.iter().map(|w| &w.id).collect();
-        let names = workers.iter().map(|id| place.provider.volume_name(&place.scope, id)).collect();
-        Self { place, workers, names }
+        let names = workers.iter().map(|id| target.provider.volume_name(&target.scope, id)).collect();
+        Self { target, workers, names }
     }
 
-    /// Whether one has this name, or had it when volumes were called otherwise.
+    /// Whether one of them has this name, also under an earlier `volumeName`.
     pub fn has(&self, name: &str) -> bool {
-        let place = self.place;
+        let target = self.target;
         self.names.contains(name)
-            || self.workers.iter().any(|id| place.provider.is_volume_of(&place.scope, id, name))
+            || self.workers.iter().any(|id| target.provider.is_volume_of(&target.scope, id, name))
     }
-}
-
-fn found<T>(what: Result<T, String>, errors: &mut Vec<String>) -> Option<T> {
-    what.map_err(|missing| errors.push(missing)).ok()
 }
 
 fn observed(
@@ -251,7 +255,7 @@ fn observed(
     conversations: &HashMap<ConversationKey, Conversation>,
     machine: MachineView,
 ) -> ObservedWorker {
-    // Two rows may name one conversation; it names one of them.
+    // Two rows may name one conversation. The conversation names one of them as its owner.
     let named = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
     let owner = named.and_then(|c| c.owner.as_ref());
     let is_anothers = owner.is_some_and(|o| o.worker != worker.id);

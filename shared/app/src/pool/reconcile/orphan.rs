@@ -1,12 +1,12 @@
-//! Removing a machine or volume that carries our mark and belongs to no worker. The rows are read once more, strongly,
-//! before anything is touched: whoever has one by now keeps what is his.
+//! Removes an orphan: a machine or volume that carries our mark and belongs to no worker. The rows are read again, with a
+//! consistent read, before the removal: if a row of its worker exists by now, nothing is removed.
 
 use af_domain::pool::Orphan;
 use af_domain::time::Timestamp;
 use af_providers::ProviderError;
 
 use super::observe::{LiveVolumes, Observation};
-use super::teardown::{FORCE_AFTER, absent_is_fine, remove_machine};
+use super::teardown::{FORCE_AFTER, ignore_not_found, remove_machine};
 use crate::pool::outcome::Outcome;
 use crate::{App, AppError};
 
@@ -16,8 +16,8 @@ pub(super) async fn remove(
     orphan: &Orphan,
     since: Timestamp,
 ) -> Result<Outcome, AppError> {
-    let Some(place) = &observation.place else { return Ok(Outcome::Stale) };
-    let provider = place.provider.as_ref();
+    let Some(target) = &observation.target else { return Ok(Outcome::Stale) };
+    let provider = target.provider.as_ref();
     let removed = match orphan {
         Orphan::Machine(id) => {
             let machine =
@@ -32,22 +32,22 @@ pub(super) async fn remove(
         Orphan::Volume(id) => {
             let volume = observation.inventory.volumes.iter().flatten().find(|v| &v.volume.volume_id == id);
             let Some(volume) = volume else { return Ok(Outcome::Stale) };
-            // Its name is made of a hash: whose it is, only the rows tell.
+            // Its name contains a hash, so only a search through the rows finds its worker.
             let workers = app.store.workers().await?;
-            if LiveVolumes::of(place, &workers).has(&volume.volume.name) {
+            if LiveVolumes::of(target, &workers).has(&volume.volume.name) {
                 return Ok(Outcome::Stale);
             }
             match provider.delete_volume(&volume.volume).await {
                 Err(ProviderError::Precondition { reason }) => Outcome::Waiting(reason),
                 answer => {
-                    absent_is_fine(answer)?;
+                    ignore_not_found(answer)?;
                     Outcome::Done
                 }
             }
         }
     };
     if removed == Outcome::Done {
-        tracing::warn!(%orphan, metric = "orphan_removed", "what belonged to no worker is removed");
+        tracing::warn!(%orphan, metric = "orphan_removed", "an orphan is removed");
     }
     Ok(removed)
 }

@@ -4,35 +4,35 @@ use std::collections::BTreeMap;
 
 use af_domain::pool::{Action, Plan, Planned, Wait};
 use af_domain::time::Timestamp;
+use af_providers::{mixed_images_warning, shared_app_warning};
 use serde::{Deserialize, Serialize};
 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
-use crate::pool::provider::readiness;
 
-/// What a run found, did, and waits for.
+/// What a run did, what failed, and what it waits for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// When it observed, epoch ms.
+    /// When the run observed, epoch ms.
     pub at: u64,
-    /// Whether it only planned.
+    /// Whether the run only planned.
     pub dry_run: bool,
-    /// What it did, or would do.
+    /// What the run did, or would do.
     pub actions: Vec<ActionReport>,
-    /// How many more there were: the report that is kept names the first only.
+    /// The number of actions that the stored report leaves out.
     #[serde(default, skip_serializing_if = "is_none")]
     pub actions_omitted: usize,
-    /// What it leaves alone for now, and until when at the latest.
+    /// What the run leaves for later, what each item waits for, and until when at the latest.
     pub waits: Vec<WaitReport>,
-    /// Conversations that want a worker and got none.
+    /// The number of conversations that want a worker and got none.
     pub unserved: usize,
-    /// What is missing or failed; it stops nothing else.
+    /// What is missing or has failed. Errors do not stop the rest of a run.
     pub errors: Vec<String>,
-    /// What works and yet may be a mistake: an app that others use, machines of several images.
+    /// What works but may be a mistake: the app is shared, or machines run several images.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Workers by status.
+    /// The number of workers by status.
     pub workers: BTreeMap<String, usize>,
 }
 
@@ -45,17 +45,17 @@ const fn is_none(count: &usize) -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `finish_drain`, `teardown`, `remove`, `spawn` or `switch`.
     pub action: String,
-    /// Which worker or conversation.
+    /// The worker, conversation, machine or volume.
     pub subject: String,
     /// Why.
     pub reason: String,
-    /// `planned`, `done`, `stale` (somebody was faster), `waiting: …` or `failed: …`.
+    /// `planned`, `done`, `stale` (its condition no longer held), `waiting: …` or `failed: …`.
     pub outcome: String,
 }
 
-/// Something that a run leaves alone.
+/// Something that a run leaves for later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitReport {
@@ -96,8 +96,8 @@ pub(super) fn report(
 
 fn warnings(observation: &Observation) -> Vec<String> {
     let (machines, volumes) = observation.foreign();
-    let shared = readiness::shared(machines, volumes);
-    let images = observation.inventory.machines.as_deref().and_then(readiness::images);
+    let shared = shared_app_warning(machines, volumes);
+    let images = observation.inventory.machines.as_deref().and_then(mixed_images_warning);
     shared.into_iter().chain(images).collect()
 }
 
@@ -109,7 +109,7 @@ fn action_report(observation: &Observation, planned: Planned, done: Option<Outco
         Action::Unassign { worker } => ("unassign", format!("worker {worker}")),
         Action::Promote { conversation: key } => ("promote", conversation(key)),
         Action::Drain { worker, .. } => ("drain", format!("worker {worker}")),
-        Action::Settle { worker, .. } => ("settle", format!("worker {worker}")),
+        Action::FinishDrain { worker, .. } => ("finish_drain", format!("worker {worker}")),
         Action::Teardown { worker } => ("teardown", format!("worker {worker}")),
         Action::Remove { orphan, .. } => ("remove", orphan.to_string()),
         Action::Spawn { conversation: Some(key) } => ("spawn", format!("worker for {}", conversation(key))),
@@ -121,8 +121,8 @@ fn action_report(observation: &Observation, planned: Planned, done: Option<Outco
         Some(Outcome::Done) => "done".to_owned(),
         Some(Outcome::Stale) => "stale".to_owned(),
         Some(Outcome::Waiting(what)) => format!("waiting: {what}"),
-        Some(Outcome::NotBegun) => "waiting: the next run, this one's time is up".to_owned(),
-        Some(Outcome::Failed(why) | Outcome::NotStarted(why) | Outcome::HeldBack { why, .. }) => {
+        Some(Outcome::OutOfTime) => "waiting: the next run, because the time of this one is up".to_owned(),
+        Some(Outcome::Failed(why) | Outcome::SpawnFailed(why) | Outcome::RateLimited { why, .. }) => {
             format!("failed: {why}")
         }
     };

@@ -1,4 +1,4 @@
-//! One reconcile invocation: it takes the reconcile lease, and observes, plans and executes until nothing is left to do
+//! One reconcile invocation: it takes the reconcile lease, then observes, plans and executes until nothing more can be done
 //! at once.
 
 use af_domain::policy::Policies;
@@ -15,19 +15,19 @@ use crate::pool::outcome::Outcome;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Runs of one invocation, so that a pool grows by more than one step at once and yet a single invocation ends.
-const RUNS_MAX: usize = 20;
+/// The most runs of one invocation. A pool can grow by more than one step at once, and the invocation still ends.
+const MAX_RUNS: usize = 20;
 
-/// Whether this trigger's wish is fulfilled.
+/// What became of a trigger.
 #[derive(Debug)]
 pub enum Reconciled {
-    /// This call ran; the report of its last run.
+    /// This call has run. The report is of its last run.
     Ran(Report),
-    /// Another one runs and will run once more.
+    /// Another run is active, and will run again for this trigger.
     LeftToAnother,
 }
 
-/// Shows what a run would do. `reached_at` is the URL by which the caller has reached us.
+/// Shows what a run would do. `reached_at` is the URL at which the caller has reached us.
 ///
 /// # Errors
 /// When the table cannot be read.
@@ -40,16 +40,17 @@ pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppE
     Ok(Report { dry_run: true, ..report(&observation, plan, actions, app.now()) })
 }
 
-/// Runs until there is nothing more to do at once.
+/// Runs until nothing more can be done at once.
 ///
 /// # Errors
-/// When the table cannot be read or written. The lease is given up then, so that the next trigger need not wait
-/// for its end.
+/// When the table cannot be read or written. The lease is released then, so that the next trigger need not wait for its
+/// expiry.
 pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
     reconcile_within(app, Allowed::BY_EVENT, None).await
 }
 
-/// The same within this time, for a caller that has reached us at this URL: workers are told it where we know no other.
+/// The same within these time limits. `reached_at` is the URL at which the caller has reached us; workers get it when no
+/// other URL is known.
 ///
 /// # Errors
 /// As `reconcile`.
@@ -74,7 +75,7 @@ pub async fn reconcile_within(
     if ran.is_err()
         && let Err(error) = app.store.abandon_reconcile(&holder, &state).await
     {
-        tracing::warn!(%error, "the reconcile lease could not be given up; it ends by itself");
+        tracing::warn!(%error, "the reconcile lease could not be released; it expires");
     }
     ran.map(Reconciled::Ran)
 }
@@ -88,23 +89,23 @@ async fn run_until_quiet(
     let holder = budget.holder;
     let policies = policies::in_force(app).await?;
     let mut last = Report::default();
-    for run in 1..=RUNS_MAX {
+    for run in 1..=MAX_RUNS {
         let now = app.now();
         let lists_for = budget.ends_at.since(now).min(budget.lists);
         let observation = observe(app, &policies, state.clone(), reached_at, lists_for).await?;
         let plan = plan(&observation.observed, &policies, now);
         let actions = execute(app, budget, &observation, &plan, &policies).await;
-        *state = remembered(&observation, &plan, &actions, &policies, app.now());
+        *state = next_state(&observation, &plan, &actions, &policies, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));
         last = report(&observation, plan, actions, now);
-        let may_go_on = run < RUNS_MAX && app.now() < budget.begins_until;
+        let may_go_on = run < MAX_RUNS && app.now() < budget.begins_until;
         if last.unserved > 0 && progress && may_go_on {
             continue;
         }
         let json = stored_report(&last).map_err(|source| AppError::Unreadable { what: "report", source })?;
         match app.store.end_reconcile(holder, &json, state, app.now()).await? {
             Released::RunAgain if may_go_on => {}
-            // The schedule sees to what the last trigger wanted; held by nobody, the lease would stop it.
+            // The next tick of the schedule serves the last trigger. A lease that stays held would block that tick.
             Released::RunAgain => {
                 app.store.abandon_reconcile(holder, state).await?;
                 break;
@@ -115,8 +116,8 @@ async fn run_until_quiet(
     Ok(last)
 }
 
-/// What this run leaves for the next.
-fn remembered(
+/// The state that this run leaves for the next.
+fn next_state(
     observation: &Observation,
     plan: &Plan,
     actions: &[(Planned, Option<Outcome>)],
@@ -126,24 +127,24 @@ fn remembered(
     let mut state = observation.observed.state_now();
     state.orphans = plan.orphans.clone();
     let removals = actions.iter().filter_map(|(p, done)| match &p.action {
-        Action::Remove { orphan, since } if *done != Some(Outcome::NotBegun) => Some((orphan, *since)),
+        Action::Remove { orphan, since } if *done != Some(Outcome::OutOfTime) => Some((orphan, *since)),
         _ => None,
     });
     state.note_tried(&removals.collect::<Vec<_>>(), policies, now);
     state.foreign = observation.foreign();
-    if observation.inventory.looked {
+    if observation.inventory.is_full {
         state.looked_at = Some(now);
     }
     let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
     let started = spawns().any(|(_, done)| *done == Some(Outcome::Done));
-    let refused = spawns().filter(|(_, done)| matches!(done, Some(Outcome::NotStarted(_)))).count();
-    let gave_up = |(p, done): &&(Planned, Option<Outcome>)| {
-        *done == Some(Outcome::Done) && observation.observed.is_of_no_life(&p.action)
+    let refused = spawns().filter(|(_, done)| matches!(done, Some(Outcome::SpawnFailed(_)))).count();
+    let never_came_up = |(p, done): &&(Planned, Option<Outcome>)| {
+        *done == Some(Outcome::Done) && observation.observed.drains_silent_worker(&p.action)
     };
-    // A provider that starts some of them is not down.
-    let failed = actions.iter().filter(gave_up).count() + if started { 0 } else { refused };
+    // A provider that starts some workers is not down.
+    let failed = actions.iter().filter(never_came_up).count() + if started { 0 } else { refused };
     state.count_failures(failed, now);
-    state.rest(spawns().filter_map(|(_, done)| asked_pause(done.as_ref()?)).max(), now);
+    state.pause_spawns(spawns().filter_map(|(_, done)| requested_pause(done.as_ref()?)).max(), now);
     if let Some(end) = state.cool_down_ends().filter(|_| failed > 0) {
         let failures = state.failures;
         tracing::error!(metric = "spawn_cool_down", failures, until = %end, "the provider starts no workers");
@@ -151,12 +152,12 @@ fn remembered(
     state
 }
 
-fn asked_pause(outcome: &Outcome) -> Option<Millis> {
-    let Outcome::HeldBack { retry_after, .. } = outcome else { return None };
+fn requested_pause(outcome: &Outcome) -> Option<Millis> {
+    let Outcome::RateLimited { retry_after, .. } = outcome else { return None };
     Some(Millis::new(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// The report of the last run, as it was kept: waits of the same kind as one when there were many.
+/// The stored report of the last run. In a large report, waits of the same kind are one entry.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -165,7 +166,7 @@ pub async fn last_report(app: &App) -> Result<Option<Report>, AppError> {
     serde_json::from_str(&json).map(Some).map_err(|source| AppError::Unreadable { what: "report", source })
 }
 
-/// Whether another run may serve more conversations after this action.
+/// Whether a further run may serve more conversations after this action.
 const fn makes_room(action: &Action) -> bool {
     matches!(action, Action::Spawn { .. } | Action::Teardown { .. })
 }

@@ -1,34 +1,34 @@
-//! What is kept of a run's report. It stands in the lease's own item, which every tick writes twice: a tick with
-//! nothing to do must not cost more with every worker that waits for work.
+//! The stored form of a run's report. It is in the item of the lease, which every tick writes twice. So a tick with
+//! nothing to do must not cost more for every worker that waits for work.
 
 use std::collections::BTreeMap;
 
 use super::report::{Report, WaitReport};
 
-/// Bytes of a report, as JSON, that leave the lease's item within 1 KB.
-const BYTES_MAX: usize = 850;
-/// Actions that are kept: more than one run of a usual pool has, and far less than an item holds.
-const ACTIONS_MAX: usize = 200;
+/// The most bytes of a report as JSON, so that the item of the lease stays within 1 KB.
+const MAX_BYTES: usize = 850;
+/// The most actions that are stored: more than one run of a usual pool has, and far less than an item can hold.
+const MAX_ACTIONS: usize = 200;
 
-/// The report as it is kept. When it is large, those that wait for the same thing are told as one, by the first of
-/// them and their number, and the earliest of their times.
+/// The stored form of a report. In a large report, all entries that wait for the same thing become one entry with the first
+/// subject, the number of the others, and the earliest time.
 pub(super) fn stored_report(report: &Report) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(report)?;
-    if json.len() <= BYTES_MAX {
+    if json.len() <= MAX_BYTES {
         return Ok(json);
     }
     let mut actions = report.actions.clone();
-    actions.truncate(ACTIONS_MAX);
+    actions.truncate(MAX_ACTIONS);
     let actions_omitted = report.actions.len() - actions.len();
     serde_json::to_string(&Report {
         actions,
         actions_omitted,
-        waits: folded(&report.waits),
+        waits: grouped(&report.waits),
         ..report.clone()
     })
 }
 
-fn folded(waits: &[WaitReport]) -> Vec<WaitReport> {
+fn grouped(waits: &[WaitReport]) -> Vec<WaitReport> {
     let mut by_reason: BTreeMap<&str, Vec<&WaitReport>> = BTreeMap::new();
     for wait in waits {
         by_reason.entry(&wait.waits_for).or_default().push(wait);
@@ -69,15 +69,15 @@ mod tests {
     }
 
     #[test]
-    fn a_small_report_is_kept_as_it_is() {
+    fn a_small_report_is_stored_unchanged() {
         let small = report(3, 1);
         assert_eq!(stored_report(&small).unwrap(), serde_json::to_string(&small).unwrap());
     }
 
     #[test]
-    fn a_thousand_waiting_workers_take_no_more_than_one_kilobyte() {
+    fn the_stored_report_of_a_thousand_waiting_workers_fits_one_kilobyte() {
         let json = stored_report(&report(1_000, 0)).unwrap();
-        assert!(json.len() <= BYTES_MAX, "{json}");
+        assert!(json.len() <= MAX_BYTES, "{json}");
         let read: Report = serde_json::from_str(&json).unwrap();
         assert_eq!(read.waits.len(), 1);
         assert_eq!(read.waits[0].subject, format!("worker w-{:026} and 999 more", 0));
@@ -85,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_actions_the_first_are_kept_and_the_rest_counted() {
+    fn a_stored_report_has_the_first_actions_and_the_number_of_the_rest() {
         let read: Report = serde_json::from_str(&stored_report(&report(0, 4_000)).unwrap()).unwrap();
-        assert_eq!((read.actions.len(), read.actions_omitted), (ACTIONS_MAX, 4_000 - ACTIONS_MAX));
+        assert_eq!((read.actions.len(), read.actions_omitted), (MAX_ACTIONS, 4_000 - MAX_ACTIONS));
     }
 }

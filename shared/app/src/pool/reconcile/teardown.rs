@@ -1,5 +1,5 @@
-//! Teardown: stop, remove the machine, remove its volume, close the row. Repeated until done; what is not there
-//! any more is done.
+//! Teardown: stop the machine, remove it, remove its volume, close the row. The next runs repeat it until it is done. A
+//! machine or volume that does not exist counts as removed.
 
 use af_domain::ids::WorkerId;
 use af_domain::time::Millis;
@@ -8,11 +8,12 @@ use af_providers::{Inventory, MachineRef, Provider, ProviderError, StopOutcome, 
 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
+use crate::pool::provider::target::WorkerHome;
 use crate::pool::workers::MANUAL;
 use crate::{App, AppError};
 
-/// How long a machine may take to stop before it is ended by force: more than the five minutes in
-/// which a provider lets it end by itself.
+/// The time after which a machine that does not stop is removed by force. It is longer than the five minutes in which a
+/// provider lets a machine end by itself.
 pub(super) const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
 
 pub(super) async fn teardown(
@@ -23,14 +24,14 @@ pub(super) async fn teardown(
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let Ok(stopped) = worker.clone().gone(app.now()) else { return Ok(Outcome::Stale) };
     if worker.provider != MANUAL {
-        let Some(place) = &observation.place else {
+        let Some(target) = &observation.target else {
             return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
         };
-        let (provider, scope) = place.of_worker(app, &worker)?;
+        let WorkerHome { provider, scope } = target.of_worker(app, &worker)?;
         let overdue = matches!(worker.status, WorkerStatus::Stopping { since } if app.now().since(since) >= FORCE_AFTER);
         let known =
             worker.machine.map(|m| MachineRef { app_name: m.app, machine_id: m.id, region: m.region });
-        // A machine whose creation was never answered stands in no row, but in the provider's list.
+        // A machine whose creation had no answer is in no row, but in the provider's list.
         let machine = match known.or_else(|| observation.machine_of(id).map(|m| m.machine.clone())) {
             Some(machine) => Some(machine),
             None => {
@@ -48,7 +49,7 @@ pub(super) async fn teardown(
             if provider.is_volume_of(&scope, id, &volume.volume.name) {
                 match provider.delete_volume(&volume.volume).await {
                     Err(ProviderError::Precondition { reason }) => return Ok(Outcome::Waiting(reason)),
-                    other => absent_is_fine(other)?,
+                    other => ignore_not_found(other)?,
                 }
             }
         }
@@ -57,19 +58,19 @@ pub(super) async fn teardown(
     Ok(app.store.stopped_if_stopping(&stopped).await?.into())
 }
 
-/// Stops and removes a machine; one that is `overdue` by force, whatever it says of being cordoned and stopped.
+/// Stops and removes a machine. An `overdue` machine is removed by force, even if its cordon or stop fails.
 pub(super) async fn remove_machine(
     provider: &dyn Provider,
     machine: &MachineRef,
     overdue: bool,
 ) -> Result<Outcome, AppError> {
-    let told = match provider.cordon(machine).await {
+    let stop = match provider.cordon(machine).await {
         Err(error) if !overdue => Err(error),
         _ => provider.stop(machine).await,
     };
-    match told {
+    match stop {
         Err(error) if error.is_not_found() => return Ok(Outcome::Done),
-        Err(error @ (ProviderError::Auth { .. } | ProviderError::NoToken)) => return Err(error.into()),
+        Err(error @ (ProviderError::Auth { .. } | ProviderError::NoToken { .. })) => return Err(error.into()),
         _ if overdue => {}
         Ok(StopOutcome::Stopped) => {}
         Ok(StopOutcome::Stopping) => return Ok(Outcome::Waiting("its machine to stop".to_owned())),
@@ -80,13 +81,13 @@ pub(super) async fn remove_machine(
     match provider.terminate(machine, teardown).await {
         Err(ProviderError::Precondition { reason }) => Ok(Outcome::Waiting(reason)),
         answer => {
-            absent_is_fine(answer)?;
+            ignore_not_found(answer)?;
             Ok(Outcome::Done)
         }
     }
 }
 
-/// What was listed. In an app that is gone, there is nothing any more.
+/// The listed machines or volumes. An app that does not exist has none.
 fn ours<T>(answer: Result<Inventory<T>, ProviderError>) -> Result<Vec<T>, ProviderError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(Vec::new()),
@@ -94,7 +95,8 @@ fn ours<T>(answer: Result<Inventory<T>, ProviderError>) -> Result<Vec<T>, Provid
     }
 }
 
-pub(super) fn absent_is_fine(answer: Result<(), ProviderError>) -> Result<(), AppError> {
+/// Treats the removal of something that does not exist as success.
+pub(super) fn ignore_not_found(answer: Result<(), ProviderError>) -> Result<(), AppError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(()),
         other => Ok(other?),

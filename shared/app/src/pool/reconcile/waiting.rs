@@ -1,4 +1,4 @@
-//! Conversations that wait for a worker: what the ready index names, without what cannot be read.
+//! Conversations that wait for a worker: the entries of the ready index, without conversations that cannot be read.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use af_store::StoreError;
 
 use crate::{App, AppError};
 
-/// Entries of one page of a shard: far below the 1 MB that end a page anyway.
+/// Entries of one page of a shard: far below the 1 MB at which DynamoDB ends a page.
 const READY_PAGE: i32 = 2_000;
-/// Pages of one shard looked at: 10 000 conversations are ten times what the largest pool serves.
-const READY_PAGES_MAX: usize = 5;
-/// Conversations read at once, once one of the first cannot be: what one request takes.
-const READ_AT_ONCE: usize = 100;
-/// Such reads in one run. Behind five hundred that cannot be read, none is looked for.
-const READS_MAX: usize = 5;
+/// The most pages of one shard: 10 000 conversations are ten times what the largest pool serves.
+const MAX_READY_PAGES: usize = 5;
+/// Conversations in one further read, after one of the first cannot be read: the size of one batch request.
+const READ_BATCH: usize = 100;
+/// The most further reads in one run. After five hundred conversations that cannot be read, the search ends.
+const MAX_READS: usize = 5;
 
-/// Conversations as they were read.
+/// Conversations by key, each as it was read.
 pub(super) type Read = BTreeMap<ConversationKey, Result<Conversation, StoreError>>;
 
-/// What the ready index holds, up to `SPAWN_AHEAD` from now, those first that have waited longest.
+/// The entries of the ready index up to `SPAWN_AHEAD` from now, the longest wait first.
 pub(super) async fn listed(app: &App, policies: &Policies) -> Result<Vec<ReadyConversation>, AppError> {
     let shards = (0..policies.queue.ready_shards).map(|number| shard(app, number));
     let shards = futures::future::try_join_all(shards).await?;
@@ -35,7 +35,7 @@ async fn shard(app: &App, number: u64) -> Result<Vec<ReadyConversation>, AppErro
     let until = app.now() + SPAWN_AHEAD;
     let mut found = Vec::new();
     let mut after = None;
-    for _ in 0..READY_PAGES_MAX {
+    for _ in 0..MAX_READY_PAGES {
         let (page, next) = app.store.ready_page(number, until, READY_PAGE, after).await?;
         found.extend(page);
         after = next;
@@ -46,13 +46,14 @@ async fn shard(app: &App, number: u64) -> Result<Vec<ReadyConversation>, AppErro
     Ok(found)
 }
 
-/// The first of them, for which workers are started.
+/// The first `count` of them, for which workers are started.
 pub(super) fn first(waiting: &[ReadyConversation], count: usize) -> impl Iterator<Item = ConversationKey> {
     waiting.iter().take(count).map(|c| c.key.clone())
 }
 
-/// Takes those out that cannot be read, as those of a later version: no worker can be started for them, and each would
-/// take the place of another in every run. The first `count` have been read; where some cannot be, those behind them are.
+/// Removes conversations that cannot be read, for example because a later version has written them. No worker can be
+/// started for them, and each would take the place of another in every run. The first `count` are in `read` already; when
+/// some of them cannot be read, the next ones are read.
 pub(super) async fn drop_unreadable(
     app: &App,
     waiting: &mut Vec<ReadyConversation>,
@@ -60,12 +61,12 @@ pub(super) async fn drop_unreadable(
     read: &mut Read,
 ) -> Result<(), AppError> {
     let mut known = count.min(waiting.len());
-    for reads in 0..=READS_MAX {
+    for reads in 0..=MAX_READS {
         let before = waiting.len();
         waiting.retain(|c| !matches!(read.get(&c.key), Some(Err(_))));
         known = known.saturating_sub(before - waiting.len());
-        let next: Vec<_> = first(&waiting[known..], READ_AT_ONCE).collect();
-        if known >= count || next.is_empty() || reads == READS_MAX {
+        let next: Vec<_> = first(&waiting[known..], READ_BATCH).collect();
+        if known >= count || next.is_empty() || reads == MAX_READS {
             break;
         }
         known += next.len();

@@ -47,14 +47,14 @@ fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
     let policies = Policies::default();
     let (asked, ends) = (Millis::from_secs(90), NOW + Millis::from_secs(90));
     let mut state = ReconcileState::default();
-    state.rest(Some(asked), NOW);
+    state.pause_spawns(Some(asked), NOW);
     assert_eq!((state.failures, state.cool_down_ends()), (0, None));
     let early = plan(&waiting(2, state.clone()), &policies, ends - Millis::new(1));
     assert_eq!((spawns(&early), early.waits[0].until), (0, Some(ends)));
     assert_eq!(spawns(&plan(&waiting(2, state.clone()), &policies, ends)), 2);
-    state.rest(Some(Millis::new(1)), NOW);
+    state.pause_spawns(Some(Millis::new(1)), NOW);
     assert_eq!(state.rests_until, Some(ends), "the longer one counts");
-    state.rest(None, ends);
+    state.pause_spawns(None, ends);
     assert_eq!(state, ReconcileState::default());
 }
 
@@ -62,7 +62,7 @@ fn a_provider_that_asks_for_a_pause_gets_it_and_has_not_failed() {
 fn a_provider_that_wants_to_be_asked_again_in_a_second_is_left_in_peace_for_a_minute() {
     let policies = Policies::default();
     let mut state = ReconcileState::default();
-    state.rest(Some(Millis::from_secs(1)), NOW);
+    state.pause_spawns(Some(Millis::from_secs(1)), NOW);
     let ends = NOW + Millis::from_secs(MINUTE);
     assert_eq!(state.rests_until, Some(ends));
     assert_eq!(spawns(&plan(&waiting(1, state.clone()), &policies, ends - Millis::new(1))), 0);
@@ -117,11 +117,11 @@ fn a_worker_that_is_given_up_before_its_first_word_is_a_failed_spawn() {
     for (reason, counts) in
         [(DrainReason::Stale, true), (DrainReason::MachineGone, true), (DrainReason::Operator, false)]
     {
-        assert_eq!(with(None).is_of_no_life(&drain(reason)), counts, "{reason}");
-        assert!(!with(Some(NOW)).is_of_no_life(&drain(reason)), "{reason}");
+        assert_eq!(with(None).drains_silent_worker(&drain(reason)), counts, "{reason}");
+        assert!(!with(Some(NOW)).drains_silent_worker(&drain(reason)), "{reason}");
     }
     let teardown = Action::Teardown { worker: WorkerId::parse("w-new").unwrap() };
-    assert!(!with(None).is_of_no_life(&teardown), "it is counted once");
+    assert!(!with(None).drains_silent_worker(&teardown), "it is counted once");
 }
 
 #[test]

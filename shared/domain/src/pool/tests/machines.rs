@@ -10,7 +10,7 @@ fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
     let expected = [
         recovered(RecoverCause::WorkerGone),
         Action::Drain { worker: worker.clone(), reason: DrainReason::MachineGone },
-        Action::Settle { worker: worker.clone(), gone: true },
+        Action::FinishDrain { worker: worker.clone(), gone: true },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan), expected);
@@ -35,12 +35,14 @@ fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
     let uploads = plan(&observed(&owes), &policies, NOW + Millis::new(1));
     assert_eq!((uploads.actions.len(), &*uploads.waits[0].waits_for), (0, "its final snapshot"));
     let late = NOW + policies.scaling.drain_timeout;
-    let over =
-        [Action::Settle { worker: worker.clone(), gone: false }, Action::Teardown { worker: worker.clone() }];
+    let over = [
+        Action::FinishDrain { worker: worker.clone(), gone: false },
+        Action::Teardown { worker: worker.clone() },
+    ];
     assert_eq!(actions(&plan(&observed(&owes), &policies, late)), over);
     busy.machine = MachineView::NotRunning;
     let ended = actions(&plan(&observed(&busy), &policies, NOW + Millis::new(1)));
-    assert_eq!(ended[..2], [recovered(RecoverCause::WorkerGone), Action::Settle { worker, gone: true }]);
+    assert_eq!(ended[..2], [recovered(RecoverCause::WorkerGone), Action::FinishDrain { worker, gone: true }]);
 }
 
 #[test]

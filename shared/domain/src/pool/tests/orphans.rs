@@ -58,7 +58,7 @@ fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
 fn what_belongs_to_a_worker_is_no_orphan_whatever_its_worker_does() {
     let policies = Policies::default();
     let draining = assigned(1).worker.drain(DrainReason::Idle, NOW, &policies).unwrap();
-    let mut stopping = draining.clone().settle(NOW).unwrap();
+    let mut stopping = draining.clone().finish_drain(NOW).unwrap();
     stopping.assignment = None;
     for worker in [assigned(1).worker, draining, stopping] {
         let worker = ObservedWorker { worker, ..assigned(1) };
@@ -139,12 +139,12 @@ fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
     let stuck = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
     observed.state.looked_at = Some(stuck);
     observed.state.stuck_tried_at = Some(stuck);
-    assert!(observed.state.wants_look(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
-    assert!(!observed.state.wants_look(&policies, stuck));
+    assert!(observed.state.wants_full_listing(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
+    assert!(!observed.state.wants_full_listing(&policies, stuck));
     let left = plan(&observed, &policies, stuck);
     let next = stuck + Millis::from_secs(600);
     assert_eq!((removals(&left), left.waits[0].until), (vec![], Some(next)));
-    assert!(observed.state.wants_look(&policies, next));
+    assert!(observed.state.wants_full_listing(&policies, next));
     assert_eq!(removals(&plan(&observed, &policies, next)).len(), 1);
 }
 
@@ -159,7 +159,7 @@ fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones
         let young = format!("w-{minute}");
         observed.volumes.as_mut().unwrap().truncate(1);
         observed.volumes.as_mut().unwrap().push(volume(&young, false, None));
-        assert!(minute == 0 || observed.state.wants_look(&policies, now));
+        assert!(minute == 0 || observed.state.wants_full_listing(&policies, now));
         let plan = plan(&observed, &policies, now);
         if removals(&plan).contains(&old) {
             tried.push(minute);
@@ -201,10 +201,12 @@ fn what_is_remembered_of_removals_goes_with_the_last_orphan() {
 fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lies_there() {
     let policies = Policies::default();
     let mut state = ReconcileState::default();
-    assert!(state.wants_look(&policies, NOW), "nobody has ever looked");
+    assert!(state.wants_full_listing(&policies, NOW), "nobody has ever looked");
     state.looked_at = Some(NOW);
     let after = |secs| NOW + Millis::from_secs(secs);
-    assert!(!state.wants_look(&policies, after(599)) && state.wants_look(&policies, after(600)));
+    assert!(
+        !state.wants_full_listing(&policies, after(599)) && state.wants_full_listing(&policies, after(600))
+    );
     state.orphans = [(machine("m"), NOW)].into();
-    assert!(state.wants_look(&policies, NOW));
+    assert!(state.wants_full_listing(&policies, NOW));
 }

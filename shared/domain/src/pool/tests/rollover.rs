@@ -183,7 +183,7 @@ fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
     let worker = WorkerId::parse("w2").unwrap();
     let expected = [
         Action::Drain { worker: worker.clone(), reason: DrainReason::Duplicate },
-        Action::Settle { worker: worker.clone(), gone: false },
+        Action::FinishDrain { worker: worker.clone(), gone: false },
         Action::Teardown { worker },
     ];
     assert_eq!(actions(&plan(&observed, &policies, NOW + crate::time::MAX_REPLICATION_LAG)), expected);

@@ -1,4 +1,4 @@
-//! Settling: what became of a message's attachments is written, and the message may be claimed.
+//! Stores the results of fetching a message's attachments, and lets the message be claimed.
 
 use af_domain::attachment::Attachment;
 use af_domain::message::Message;
@@ -7,16 +7,16 @@ use af_store::attachment::AttachmentsStored;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Times that it is decided anew because others changed the conversation meanwhile: an album is a message for each of its
-/// pictures, and they settle at the same time.
+/// How often the result is decided again because the conversation changed. Each picture of an album is a
+/// message of its own, and all of them end at the same time.
 const MAX_TRIES: usize = 24;
 
-/// Writes what became of the attachments of `message`, none of which is pending any more. Sent again, it changes
-/// nothing.
+/// Stores the fetched or failed attachments of `message`, none of which is pending any more. A repetition
+/// changes nothing.
 ///
 /// # Errors
-/// When the table cannot answer.
-pub async fn settle(app: &App, message: &Message, attachments: &[Attachment]) -> Result<(), AppError> {
+/// Returns an error if the table does not answer.
+pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<(), AppError> {
     let policies = policies::for_agent(app, &message.agent).await?;
     for _ in 0..MAX_TRIES {
         let before = app.store.conversation(&message.key, true).await?;

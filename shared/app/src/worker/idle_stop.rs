@@ -1,4 +1,4 @@
-//! Whether a worker shall leave, as published images are told: they know nothing but yes and no.
+//! Whether a worker must leave, as published images ask it: the answer is yes or no.
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::WorkerId;
@@ -6,21 +6,22 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Worker, WorkerStatus};
 
-use super::Control;
-use super::poll::{is_wanted, still_here};
+use super::control::Control;
+use super::ready::is_needed_elsewhere;
+use super::signs_of_life::touch_worker;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Whether `worker` shall leave: it is unknown or not active, was silent for too long, or has had nothing to do for the
-/// idle timeout, unless some workers are kept although nobody talks: which ones, reconcile decides. Where others wait and
-/// its conversation is quiet, it leaves, too: it cannot let go of one and take another. Its silence is judged on what
-/// stood there before this call, which is a sign of life itself.
+/// Whether `worker` must leave: it is unknown or not active, it was silent for too long, or it was idle for the idle timeout
+/// while the pool keeps no idle workers. Where it does, reconcile decides which ones. A worker also leaves when others wait
+/// and its conversation is quiet, because a published image cannot release one conversation and take another. The worker's
+/// silence is judged on what was stored before this call, which is a sign of life itself.
 ///
 /// # Errors
 /// When the table cannot answer.
 pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
     let policies = policies::in_force(app).await?;
-    // Strongly: a worker that has just been registered must not be told to stop.
+    // Strongly consistent: a worker that was registered a moment ago must not be stopped.
     let row = app.store.worker_now(worker).await?;
     let Some(row) = row.filter(|row| row.status == WorkerStatus::Active) else { return Ok(true) };
     let conversation = match &row.assignment {
@@ -32,11 +33,11 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError>
     let stop = match &owned {
         owned if is_over(&row, owned.as_ref(), now, &policies) => true,
         Some(quiet) if Control::of_owner(quiet, worker, &policies, now).switch.is_some() => {
-            is_wanted(app, quiet, &policies).await?
+            is_needed_elsewhere(app, quiet, &policies).await?
         }
         _ => false,
     };
-    still_here(app, worker).await?;
+    touch_worker(app, worker).await?;
     Ok(stop)
 }
 

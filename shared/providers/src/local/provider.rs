@@ -1,77 +1,60 @@
-//! `local`: worker processes on this machine.
+//! The provider over processes of this machine.
 //!
 //! A machine is a folder `<data_dir>/workers/<workerId>/` with its record `machine.json`, its volume `data/` and
-//! its log `worker.log`; its id is the worker's id.
+//! its log `worker.log`. The id of the machine is the worker's id.
 //!
 //! ```text
 //! spawn: intended ─► started ─► (stop) stopping ─► ended ─► (terminate) no record ─► (delete_volume) no folder
 //! ```
 //!
-//! **Invariants**: a worker id has at most one process, and a record never names a process that is not its own.
-//! - The intent is written before the process is started, and the process carries its folder's path in its
-//!   environment (`MACHINE_MARK_ENV`). Whoever finds an intent without a process id looks for that mark in the
-//!   process table: found, it is the machine; not found, nothing was started. `local/home.rs` says why the lock on
-//!   the records leaves no gap between the two.
-//! - A process is known by pid *and* start time or mark, so a reused pid is never taken for ours.
+//! **Invariants**: a worker id has at most one process, and a record never names another worker's process.
+//! - The record is written as an intent before the process starts. The process carries the path of its folder in its
+//!   environment (`MACHINE_MARK_ENV`). When a reader finds an intent without a process id, it searches the process table
+//!   for that mark: a process with the mark is the machine; without one, no process was started. `home.rs` says why the
+//!   lock on the records leaves no gap between the two.
+//! - A process is identified by its pid *and* by its start time or mark, so that a reused pid is never mistaken for ours.
 //!
-//! **Failures**: a parent that dies loses nothing: the next one finds records and processes. A process that died
-//! meanwhile is shown as `Failed` (or `Stopped`, when it had been told to). A stop's time limit starts anew when
-//! the parent does.
+//! **Failures**: when the parent process dies, nothing is lost: the next parent finds records and processes. A process
+//! that died in the meantime is shown as `Failed`, or as `Stopped` if it was asked to stop. The time limit of a stop
+//! begins again with the new parent.
 
-mod home;
-mod machines;
-mod process;
-
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use af_domain::ids::WorkerId;
 use async_trait::async_trait;
 
-use self::machines::{Machines, Told};
-pub use self::process::MACHINE_MARK_ENV;
-use crate::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
-    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+use super::machines::{Machines, StopRequest};
+use super::options::LocalOptions;
+use crate::error::ProviderError;
+use crate::machine::{
+    Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec,
 };
+use crate::provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
 
-/// Between two looks at a process that is ending.
+/// The pause between two polls of a process that is ending.
 const POLL_EVERY: Duration = Duration::from_millis(20);
-/// How often `stop` looks before it answers `Stopping`: 2 s, in which an idle worker has long ended.
-const STOP_POLLS_MAX: u32 = 100;
-/// How often a kill is repeated and looked after: 2 s. What survives that hangs in the kernel.
-const KILL_POLLS_MAX: u32 = 100;
-
-/// What the machines of this provider run, and where.
-#[derive(Clone, Debug)]
-pub struct LocalConfig {
-    /// The worker program: a path, or a name to be found in PATH.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Where `workers/` lies.
-    pub data_dir: PathBuf,
-    /// From SIGTERM to SIGKILL, in real time.
-    pub stop_timeout: Duration,
-}
+/// The most polls of `stop` before it answers `Stopping`: 2 s, in which an idle worker ends.
+const MAX_STOP_POLLS: u32 = 100;
+/// The most repetitions of a kill: 2 s. A process that survives that hangs in the kernel.
+const MAX_KILL_POLLS: u32 = 100;
 
 /// Worker processes on this machine. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LocalProvider(Arc<Machines>);
 
 impl LocalProvider {
-    /// A provider over `config.data_dir`; nothing is touched before the first call.
+    /// A provider over `options.data_dir`. It changes nothing before the first call.
     #[must_use]
-    pub fn new(config: LocalConfig) -> Self {
-        Self(Arc::new(Machines::new(config)))
+    pub fn new(options: LocalOptions) -> Self {
+        Self(Arc::new(Machines::new(options)))
     }
 
-    /// Stops every machine at the same time and returns when all have ended, those that do not end within
-    /// `stop_timeout` by a kill. Records and volumes stay: the next start finds them.
+    /// Stops every machine at the same time and returns when all have ended. A machine that does not end within
+    /// `stop_timeout` is killed. Records and volumes stay for the next start.
     ///
     /// # Errors
-    /// `Unavailable` when the folder cannot be read or a process survives even the kill.
+    /// `Unavailable` when the folder cannot be read or a process survives the kill.
     pub async fn stop_all(&self) -> Result<(), ProviderError> {
         let machines = self.run(|machines| machines.list("")).await?;
         let mut stops = tokio::task::JoinSet::new();
@@ -80,7 +63,7 @@ impl LocalProvider {
             stops.spawn(async move { this.stop_and_wait(&machine).await });
         }
         while let Some(stop) = stops.join_next().await {
-            stop.map_err(|error| ProviderError::unavailable("a stop was cut off", error))??;
+            stop.map_err(|error| ProviderError::unavailable("a stop was aborted", error))??;
         }
         Ok(())
     }
@@ -94,7 +77,7 @@ impl LocalProvider {
         self.kill(&machine.worker_id).await
     }
 
-    /// Runs `work`, which reads files and the process table, where blocking is allowed.
+    /// Runs `work` on a thread that may block, because it reads files and the process table.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Machines>) -> Result<T, ProviderError> + Send + 'static,
@@ -102,7 +85,7 @@ impl LocalProvider {
         let machines = self.0.clone();
         tokio::task::spawn_blocking(move || work(&machines))
             .await
-            .map_err(|error| ProviderError::unavailable("the local provider was cut off", error))?
+            .map_err(|error| ProviderError::unavailable("a call of the local provider was aborted", error))?
     }
 
     async fn ended_within(&self, worker: &WorkerId, polls: u32) -> Result<bool, ProviderError> {
@@ -116,15 +99,15 @@ impl LocalProvider {
         Ok(false)
     }
 
-    /// How many polls the time limit of a stop has.
+    /// The number of polls within the time limit of a stop.
     fn limit_polls(&self) -> u32 {
-        let polls = self.0.config.stop_timeout.as_millis() / POLL_EVERY.as_millis();
+        let polls = self.0.options.stop_timeout.as_millis() / POLL_EVERY.as_millis();
         u32::try_from(polls).unwrap_or(u32::MAX)
     }
 
-    /// Kills the machine's process and everything that carries its mark, until none is left.
+    /// Kills the machine's process and every process that carries its mark, until none is left.
     async fn kill(&self, worker: &WorkerId) -> Result<(), ProviderError> {
-        for _ in 0..KILL_POLLS_MAX {
+        for _ in 0..MAX_KILL_POLLS {
             let worker = worker.clone();
             if self.run(move |machines| machines.kill_once(&worker)).await? == 0 {
                 return Ok(());
@@ -135,7 +118,7 @@ impl LocalProvider {
         Err(ProviderError::Unavailable { reason, source: None })
     }
 
-    /// Arranges that the machine is killed at the limit, unless it has ended by then.
+    /// Kills the machine at the time limit unless it has ended by then. Does not wait for it.
     fn kill_at_limit(&self, worker: WorkerId) {
         let this = self.clone();
         tokio::spawn(async move {
@@ -150,7 +133,7 @@ impl LocalProvider {
             if let Err(error) = outcome {
                 tracing::error!(worker_id = %worker, %error, "worker could not be stopped");
             }
-            this.0.limit_is_over(&worker);
+            this.0.forget_stop(&worker);
         });
     }
 }
@@ -158,11 +141,11 @@ impl LocalProvider {
 #[async_trait]
 impl Provider for LocalProvider {
     fn kind(&self) -> ProviderKind {
-        ProviderKind::Local
+        ProviderKind::LOCAL
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: true, cordon: false, required_config: &[] }
+        Capabilities { volumes: true }
     }
 
     fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
@@ -173,7 +156,7 @@ impl Provider for LocalProvider {
         let (worker, app_name) = (spec.worker_id.clone(), spec.scope.app_name.clone());
         if spec.name != worker.as_str() {
             return Err(ProviderError::Rejected {
-                reason: "a local volume is named as its worker".to_owned(),
+                reason: "the name of a local volume must be the worker's id".to_owned(),
             });
         }
         self.run(move |machines| machines.create_volume(&worker, &app_name)).await
@@ -190,7 +173,7 @@ impl Provider for LocalProvider {
         Ok(Inventory { ours, foreign: 0 })
     }
 
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
         let worker = worker_of("machine", &machine.machine_id)?;
         self.run(move |machines| machines.state(&worker)).await
     }
@@ -202,18 +185,19 @@ impl Provider for LocalProvider {
     }
 
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError> {
-        self.look(machine).await.map(drop)
+        // No load balancer sends work to a process, so a check is enough.
+        self.inspect(machine).await.map(drop)
     }
 
     async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
         let worker = worker_of("machine", &machine.machine_id)?;
-        let told = worker.clone();
-        match self.run(move |machines| machines.tell_to_stop(&told)).await? {
-            Told::Ended => return Ok(StopOutcome::Stopped),
-            Told::Newly => self.kill_at_limit(worker.clone()),
-            Told::Before => {}
+        let asked = worker.clone();
+        match self.run(move |machines| machines.request_stop(&asked)).await? {
+            StopRequest::HasEnded => return Ok(StopOutcome::Stopped),
+            StopRequest::Sent => self.kill_at_limit(worker.clone()),
+            StopRequest::SentBefore => {}
         }
-        let ended = self.ended_within(&worker, STOP_POLLS_MAX).await?;
+        let ended = self.ended_within(&worker, MAX_STOP_POLLS).await?;
         Ok(if ended { StopOutcome::Stopped } else { StopOutcome::Stopping })
     }
 
@@ -224,7 +208,7 @@ impl Provider for LocalProvider {
         if state.may_run() && teardown == Teardown::WhenStopped {
             return Err(ProviderError::Precondition { reason: format!("machine {worker} still runs") });
         }
-        // Also for one that has ended: what it started may have outlived it.
+        // Also for a machine that has ended, because processes that it started may still run.
         self.kill(&worker).await?;
         self.run(move |machines| machines.remove_machine(&worker)).await
     }
@@ -235,7 +219,7 @@ impl Provider for LocalProvider {
     }
 }
 
-/// The worker behind the id of a machine or volume; an id that no worker can have belongs to nothing here.
+/// The worker whose machine or volume has this id. An id that no worker can have does not exist here.
 fn worker_of(what: &str, id: &str) -> Result<WorkerId, ProviderError> {
     WorkerId::parse(id).ok().ok_or_else(|| ProviderError::NotFound { what: format!("{what} {id}") })
 }

@@ -1,50 +1,50 @@
-//! `fly`: Fly Machines, by their HTTP API (<https://docs.machines.dev>).
+//! The provider over the Machines API.
 //!
-//! A worker's machine is named as the worker, which Fly takes only once in an app, and carries two metadata marks:
-//! the deployment and the worker. Its volume carries no metadata; the end of its name is made of both.
+//! A worker's machine has the worker's id as its name, and Fly accepts a name only once in an app. The machine carries
+//! two metadata marks: the deployment and the worker. A volume carries no metadata; the end of its name is a hash of
+//! both.
 //!
 //! ```text
 //! spawn: creating ─► started ─► (stop) stopping ─► stopped ─► (terminate) destroyed ─► (delete_volume)
 //! ```
 //!
 //! **Invariants**
-//! - What does not carry this deployment's mark is not touched: each change of a machine looks at it first.
-//! - Requests keep Fly's rate limits by waiting for their turn (`fly/limits.rs`), within one process. Two processes
-//!   that talk to the same app get a 429 at times, which is waited for.
+//! - A machine or volume without this deployment's mark is never changed: each change reads the machine first.
+//! - Requests of one process keep Fly's rate limits, because each waits for its turn (`limits.rs`). Two processes that
+//!   use the same app sometimes get a 429, and wait as long as it says.
 //!
-//! **Failures**: a creation whose answer was lost is looked for at once, and found by the next `spawn` or
-//! `ensure_volume` otherwise. A volume is looked for by its name before it is created, since Fly takes a name twice.
-
-mod api;
-mod limits;
-mod marks;
-mod wire;
+//! **Failures**: after a creation without an answer, the provider searches for the new machine or volume at once.
+//! Otherwise the next `spawn` or `ensure_volume` finds it. The provider searches for a volume by name before it creates
+//! one, because Fly accepts the same name twice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use af_domain::ids::WorkerId;
+use af_runtime::time::Time;
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use self::api::{Api, Call};
-use self::limits::{Action, Limits};
-use crate::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
-    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+use super::api::{Api, Call};
+use super::limits::{Action, Limits};
+use super::{marks, wire};
+use crate::config::PoolSettings;
+use crate::error::ProviderError;
+use crate::machine::{
+    Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec,
 };
+use crate::ports::TokenSource;
+use crate::provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
+use crate::readiness::ProviderReadiness;
 
-pub use self::api::TokenSource;
-pub use af_runtime::time::{Time, TokioTime};
-
-/// Items of a page; Fly takes it for a wish and may answer fewer.
+/// Items that a page is asked for. Fly may answer fewer.
 const PAGE_LEN: u32 = 500;
-/// Pages of one list: 10 000 items are ten times the largest pool.
-const PAGES_MAX: usize = 20;
+/// The most pages of one list: 10 000 items are ten times the largest pool.
+const MAX_PAGES: usize = 20;
 /// The header that names the next page.
 const NEXT_CURSOR: &str = "fly-next-cursor";
-/// How long `stop` waits for the machine, in seconds: an idle worker ends sooner, a busy one is seen to later.
+/// How long `stop` waits for the machine, in seconds. An idle worker ends sooner; a busy one is checked again later.
 const STOP_WAIT_SECS: u64 = 5;
 
 /// Fly Machines. Cheap to clone.
@@ -55,17 +55,17 @@ pub struct FlyProvider {
 }
 
 impl FlyProvider {
-    /// The machines of `deployment_id` at the API of `base_url` (`https://api.machines.dev/v1`). Nothing is called.
+    /// The machines of `deployment_id` at the API of `base_url` (`https://api.machines.dev/v1`). Sends no request.
     ///
     /// # Errors
     /// `Rejected` when the URL cannot be used.
     pub fn new(
         base_url: &str,
         deployment_id: &str,
-        token: Arc<dyn TokenSource>,
+        tokens: Arc<dyn TokenSource>,
         time: Arc<dyn Time>,
     ) -> Result<Self, ProviderError> {
-        let api = Api::new(base_url, token, Limits::new(time))?;
+        let api = Api::new(base_url, tokens, Limits::new(time))?;
         Ok(Self { api: Arc::new(api), deployment_id: deployment_id.into() })
     }
 
@@ -79,7 +79,7 @@ impl FlyProvider {
     ) -> Result<Vec<T>, ProviderError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
-        for _ in 0..PAGES_MAX {
+        for _ in 0..MAX_PAGES {
             let path = [what];
             let mut call = Call::new(action, Method::GET, app, &path).query("limit", PAGE_LEN.to_string());
             for (name, value) in filters {
@@ -95,7 +95,7 @@ impl FlyProvider {
                 return Ok(items);
             }
         }
-        let reason = format!("app {app} has more than {PAGES_MAX} pages of {what}");
+        let reason = format!("app {app} has more than {MAX_PAGES} pages of {what}");
         Err(ProviderError::Unavailable { reason, source: None })
     }
 
@@ -109,7 +109,7 @@ impl FlyProvider {
         Some(Machine { machine, worker_id, state: shown.state(), image: shown.image() })
     }
 
-    /// The machine of `worker`, in whatever state.
+    /// The machine of `worker`, in any state but gone.
     async fn machine_of(&self, app: &str, worker: &WorkerId) -> Result<Option<Machine>, ProviderError> {
         let filters = [("metadata.agent_factory_worker", worker.as_str())];
         let shown: Vec<wire::Machine> = self.all(Action::ListMachines, app, "machines", &filters).await?;
@@ -117,8 +117,8 @@ impl FlyProvider {
         Ok(ours.into_iter().find(|m| &m.worker_id == worker && m.state != MachineState::Gone))
     }
 
-    /// Looks at a machine, and refuses one that is not ours. One that Fly is removing is no longer there.
-    async fn own(&self, machine: &MachineRef) -> Result<Machine, ProviderError> {
+    /// Reads a machine and refuses one without our mark. A machine that Fly is removing does not exist any more.
+    async fn read_own(&self, machine: &MachineRef) -> Result<Machine, ProviderError> {
         let path = ["machines", &machine.machine_id];
         let call = Call::new(Action::GetMachine, Method::GET, &machine.app_name, &path);
         let shown: wire::Machine = self.api.send(&call).await?.read()?;
@@ -130,6 +130,26 @@ impl FlyProvider {
             None => Err(ProviderError::Rejected {
                 reason: format!("machine {} does not carry this deployment's mark", machine.machine_id),
             }),
+        }
+    }
+
+    /// The organization that the app belongs to, where the token may read it.
+    async fn organization(&self, app: &str) -> Result<Option<String>, ProviderError> {
+        let call = Call::new(Action::GetApp, Method::GET, app, &[]);
+        let app: wire::App = self.api.send(&call).await?.read()?;
+        Ok(app.organization.map(|o| o.slug).filter(|slug| !slug.is_empty()))
+    }
+
+    /// The warning for an app that belongs to another organization than the operator expects.
+    async fn organization_warning(&self, scope: &Scope, settings: &PoolSettings) -> Option<String> {
+        let (app, expected) = (&scope.app_name, settings.organization.as_deref()?);
+        match self.organization(app).await {
+            Ok(Some(actual)) if actual != expected => Some(format!(
+                "app {app} belongs to organization {actual}, and providerConfig.organizationSlug is {expected}"
+            )),
+            Ok(_) => None,
+            // A token may read the machines of an app and not the app itself.
+            Err(error) => Some(format!("the organization of app {app} cannot be read: {error}")),
         }
     }
 
@@ -163,6 +183,15 @@ impl FlyProvider {
     }
 }
 
+fn no_such_app(scope: &Scope, settings: &PoolSettings) -> String {
+    let organization =
+        settings.organization.as_ref().map(|o| format!(" in organization {o}")).unwrap_or_default();
+    format!(
+        "App {} does not exist. Create it{organization}, or correct providerConfig.appName.",
+        scope.app_name
+    )
+}
+
 fn volume_ref(app: &str, volume: wire::Volume) -> VolumeRef {
     VolumeRef { app_name: app.to_owned(), volume_id: volume.id, name: volume.name }
 }
@@ -170,15 +199,15 @@ fn volume_ref(app: &str, volume: wire::Volume) -> VolumeRef {
 #[async_trait]
 impl Provider for FlyProvider {
     fn kind(&self) -> ProviderKind {
-        ProviderKind::Fly
+        ProviderKind::FLY
+    }
+
+    async fn check_credentials(&self) -> Result<(), ProviderError> {
+        self.api.token().await.map(drop)
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: true, cordon: true, required_config: &["appName", "image", "region"] }
-    }
-
-    async fn ready(&self) -> Result<(), ProviderError> {
-        self.api.token().await.map(drop)
+        Capabilities { volumes: true }
     }
 
     fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> String {
@@ -206,7 +235,7 @@ impl Provider for FlyProvider {
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
         let app = &spec.scope.app_name;
         match self.create_machine(spec).await {
-            // Its name is taken: by an earlier try, or by a machine that is not ours.
+            // An earlier attempt or a machine without our mark has the name.
             Err(ProviderError::Precondition { reason }) if reason.starts_with("already_exists") => {
                 let found = self.machine_of(app, &spec.worker_id).await?;
                 found.ok_or(ProviderError::Rejected { reason })
@@ -226,8 +255,8 @@ impl Provider for FlyProvider {
         Ok(Inventory { ours: shown.iter().filter_map(|m| self.machine(app, m)).collect(), foreign: 0 })
     }
 
-    async fn look(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
-        Ok(self.own(machine).await?.state)
+    async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
+        Ok(self.read_own(machine).await?.state)
     }
 
     async fn list_volumes(&self, scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
@@ -247,43 +276,50 @@ impl Provider for FlyProvider {
         Ok(Inventory { foreign: shown.len() - ours.len(), ours })
     }
 
-    async fn organization(&self, scope: &Scope) -> Result<Option<String>, ProviderError> {
-        let call = Call::new(Action::GetApp, Method::GET, &scope.app_name, &[]);
-        let app: wire::App = self.api.send(&call).await?.read()?;
-        Ok(app.organization.map(|o| o.slug).filter(|slug| !slug.is_empty()))
+    async fn readiness(&self, scope: &Scope, settings: &PoolSettings) -> ProviderReadiness {
+        let survey = match self.survey(scope).await {
+            Ok(survey) => survey,
+            Err(error) if error.is_not_found() => {
+                return ProviderReadiness::missing(no_such_app(scope, settings));
+            }
+            Err(error) => return ProviderReadiness::missing(error.to_string()),
+        };
+        let mut readiness = ProviderReadiness::of(&survey);
+        readiness.warnings.extend(self.organization_warning(scope, settings).await);
+        readiness
     }
 
     async fn cordon(&self, machine: &MachineRef) -> Result<(), ProviderError> {
-        self.own(machine).await?;
+        self.read_own(machine).await?;
         let path = ["machines", &machine.machine_id, "cordon"];
         let call = Call::new(Action::CordonMachine, Method::POST, &machine.app_name, &path);
         self.api.send(&call).await.map(drop)
     }
 
     async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
-        let found = self.own(machine).await?;
+        let found = self.read_own(machine).await?;
         if !found.state.may_run() {
             return Ok(StopOutcome::Stopped);
         }
         let path = ["machines", &machine.machine_id, "stop"];
         let call = Call::new(Action::StopMachine, Method::POST, &machine.app_name, &path)
-            .json(&wire::Stop::ORDERLY)?;
+            .json(&wire::Stop::GRACEFUL)?;
         self.api.send(&call).await?;
         let path = ["machines", &machine.machine_id, "wait"];
         let mut call = Call::new(Action::WaitForMachine, Method::GET, &machine.app_name, &path)
             .query("state", "stopped")
             .query("timeout", STOP_WAIT_SECS.to_string());
-        call.patience = Duration::from_secs(STOP_WAIT_SECS);
+        call.extra_time = Duration::from_secs(STOP_WAIT_SECS);
         match self.api.send(&call).await {
             Ok(_) => Ok(StopOutcome::Stopped),
             Err(error) if error.is_not_found() => Err(error),
-            // It was told, and that is what counts here: the next look says how far it is.
+            // The stop was accepted. The next `inspect` shows its progress.
             Err(_) => Ok(StopOutcome::Stopping),
         }
     }
 
     async fn terminate(&self, machine: &MachineRef, teardown: Teardown) -> Result<(), ProviderError> {
-        let found = self.own(machine).await?;
+        let found = self.read_own(machine).await?;
         if found.state.may_run() && teardown == Teardown::WhenStopped {
             let reason = format!("machine {} still runs", machine.machine_id);
             return Err(ProviderError::Precondition { reason });

@@ -1,0 +1,131 @@
+//! Fail: a worker ends an attempt without success and gives the message back.
+
+use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
+use af_domain::ids::{LeaseId, MessageId, WorkerId};
+use af_domain::time::Timestamp;
+use af_domain::worker::WorkerStatus;
+use af_store::conversation::FailOutcome;
+
+use super::redact::redact;
+use crate::conversations::repair::examine;
+use crate::error::stale_lease;
+use crate::settings::policies;
+use crate::{App, AppError};
+
+/// Times that a failure is decided again because the conversation has changed meanwhile. Enqueues and operators change it
+/// while the worker holds the lease.
+const MAX_FAIL_TRIES: usize = 5;
+/// Most characters of an error that are stored.
+const MAX_ERROR_CHARS: usize = 2_000;
+
+/// What became of a failed message. Both are `false` when it was cancelled and has ended as such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// It waits for its retry.
+    pub requeued: bool,
+    /// It is a dead letter.
+    pub dead_lettered: bool,
+    /// When the retry is due.
+    pub next_scheduled_for: Option<Timestamp>,
+}
+
+/// Gives `message` back after an attempt that failed.
+///
+/// # Errors
+/// 409 when the lease is not in force.
+pub async fn fail(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+    retryable: bool,
+) -> Result<Failed, AppError> {
+    give_back(app, worker, message, lease, error, Cause::Failure { retryable }).await
+}
+
+/// Gives `message` back because the worker leaves before it is done. When the system has drained the worker the attempt does
+/// not count, at most three times a message. Otherwise this is a failure.
+///
+/// # Errors
+/// 409 when the lease is not in force.
+pub async fn leave(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+) -> Result<Failed, AppError> {
+    let cause = leave_cause(app, worker).await?;
+    give_back(app, worker, message, lease, error, cause).await
+}
+
+/// Why a worker gives a message back.
+#[derive(Clone, Copy)]
+enum Cause {
+    Failure { retryable: bool },
+    Drain,
+}
+
+/// A worker that crashed or fell silent may have been brought down by its message, so that its drain is a failure.
+async fn leave_cause(app: &App, worker: &WorkerId) -> Result<Cause, AppError> {
+    Ok(match app.store.worker_now(worker).await?.map(|row| row.status) {
+        Some(WorkerStatus::Draining { reason, .. }) if reason.is_our_doing() => Cause::Drain,
+        _ => Cause::Failure { retryable: true },
+    })
+}
+
+async fn give_back(
+    app: &App,
+    worker: &WorkerId,
+    message: &MessageId,
+    lease: &LeaseId,
+    error: &str,
+    cause: Cause,
+) -> Result<Failed, AppError> {
+    let policies = policies::in_force(app).await?;
+    let key = lease.parts().conversation;
+    let error = redact(error, MAX_ERROR_CHARS);
+    for _ in 0..MAX_FAIL_TRIES {
+        let now = app.now();
+        let Some(conversation) = app.store.conversation(&key, true).await? else { return Err(stale_lease()) };
+        let is_foreign = |l: &Lease| &l.entry.message != message || &l.worker != worker;
+        if conversation.lease.as_ref().is_some_and(|l| &l.id == lease && is_foreign(l)) {
+            return Err(stale_lease());
+        }
+        let (error, jitter) = (error.clone(), app.entropy.unit());
+        let back = match cause {
+            Cause::Failure { retryable } => {
+                conversation.fail(lease, Failure { error, retryable }, jitter, now, &policies)
+            }
+            Cause::Drain => conversation.fail_drained(lease, error, jitter, now, &policies),
+        };
+        let back = match back {
+            Ok(back) => back,
+            Err(LeaseError::AlreadyEnded(outcome)) => return failed(outcome),
+            Err(LeaseError::Stale) => return Err(stale_lease()),
+        };
+        match app.store.fail_if_unchanged(&conversation, &back, false, now, &policies).await? {
+            FailOutcome::Done => return failed(back.outcome),
+            FailOutcome::Stale => {}
+            FailOutcome::MessageMissing => {
+                Box::pin(examine(app, &key, true, &policies)).await?;
+                return Err(stale_lease());
+            }
+        }
+    }
+    Err(AppError::Overtaken("fail"))
+}
+
+fn failed(outcome: Outcome) -> Result<Failed, AppError> {
+    match outcome {
+        Outcome::Requeued { not_before } => {
+            Ok(Failed { requeued: true, dead_lettered: false, next_scheduled_for: Some(not_before) })
+        }
+        Outcome::DeadLettered => {
+            Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None })
+        }
+        Outcome::Cancelled => Ok(Failed { requeued: false, dead_lettered: false, next_scheduled_for: None }),
+        Outcome::Done => Err(stale_lease()),
+    }
+}
