@@ -1,6 +1,6 @@
 //! Conversations, as operators and as users see them.
 
-use af_domain::conversation::{Conversation, Entry, Lease, Outcome, Owner, OwnerState, EndedLease};
+use af_domain::conversation::{Conversation, EndedLease, Entry, Lease, Outcome, Owner, OwnerState};
 use af_domain::message::{HistoryEntry, PendingToolCall};
 use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
