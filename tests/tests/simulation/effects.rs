@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use af_app::files::attachments::settle;
+use af_app::files::attachments::store_results;
 use af_app::queue::counters::{StreamRecord, count};
 use af_domain::ids::MessageId;
 use af_local::stream::filter::Pattern;
@@ -168,7 +168,7 @@ impl Stream {
             let Some(message) = message.filter(|m| m.fetched_by.is_some()) else { return Ok(()) };
             let attachments = message.payload.attachments.iter().cloned();
             let failed: Vec<_> = attachments.map(|a| a.failed("it is gone".to_owned())).collect();
-            settle(&app, &message, &failed).await
+            store_results(&app, &message, &failed).await
         };
         match function.call(Operation::SettleAttachments, settled).await {
             Some(Ok(())) => self.world.shared.tally.count(Event::AttachmentsSettled),
