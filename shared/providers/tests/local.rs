@@ -218,7 +218,7 @@ async fn a_restarted_parent_finds_its_processes_and_counts_the_dead_as_lost() {
     let pid = rustix::process::Pid::from_raw(bench.pid().cast_signed()).unwrap();
     rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
     eventually(async || (bench.state().await == Some(MachineState::Failed)).then_some(())).await;
-    // As if nobody had been there to see how it ended.
+    // The record of the end is removed, as if no parent had seen how the process ended.
     let mut lost = bench.record();
     eventually(async || {
         lost = bench.record();
@@ -309,7 +309,7 @@ async fn terminate_ends_what_a_dead_worker_left_running() {
 }
 
 #[tokio::test]
-async fn children_are_reaped_though_nobody_asks() {
+async fn children_are_reaped_without_a_call() {
     for (script, well) in [("exit 0", true), ("exit 7", false)] {
         let bench = Bench::new(script);
         bench.spawn().await;
