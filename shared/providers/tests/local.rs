@@ -240,7 +240,7 @@ async fn a_reused_pid_is_never_taken_for_ours() {
     );
     let machine = bench.provider.list(&scope()).await.unwrap().ours.remove(0);
     assert_eq!(machine.state, MachineState::Failed);
-    // Were it taken for ours, these would end the test.
+    // If the process counted as ours, these calls would end the test.
     assert_eq!(bench.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
     bench.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
     assert_eq!(bench.state().await, None);

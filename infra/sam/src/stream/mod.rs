@@ -6,7 +6,7 @@
 //! ```text
 //! read after checkpoint ──► filter ──► queue ──► batch (full, or its window is over)
 //!                                                  │ delivered ──► checkpoint ──► trim what all have passed
-//!                                                  └ failed ──► split, retry with backoff, at last drop and log
+//!                                                  └ failed ──► split, retry with backoff, finally drop and log
 //! ```
 
 use serde_json::Value;
