@@ -218,7 +218,7 @@ async fn a_restarted_parent_finds_its_processes_and_counts_the_dead_as_lost() {
     let pid = rustix::process::Pid::from_raw(bench.pid().cast_signed()).unwrap();
     rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
     eventually(async || (bench.state().await == Some(MachineState::Failed)).then_some(())).await;
-    // As if nobody had been there to see how it ended.
+    // The record of the end is removed, as if no parent had seen how the process ended.
     let mut lost = bench.record();
     eventually(async || {
         lost = bench.record();
@@ -240,7 +240,7 @@ async fn a_reused_pid_is_never_taken_for_ours() {
     );
     let machine = bench.provider.list(&scope()).await.unwrap().ours.remove(0);
     assert_eq!(machine.state, MachineState::Failed);
-    // Were it taken for ours, these would end the test.
+    // If the process counted as ours, these calls would end the test.
     assert_eq!(bench.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
     bench.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
     assert_eq!(bench.state().await, None);
@@ -309,7 +309,7 @@ async fn terminate_ends_what_a_dead_worker_left_running() {
 }
 
 #[tokio::test]
-async fn children_are_reaped_though_nobody_asks() {
+async fn children_are_reaped_without_a_call() {
     for (script, well) in [("exit 0", true), ("exit 7", false)] {
         let bench = Bench::new(script);
         bench.spawn().await;

@@ -221,7 +221,7 @@ async fn still_sees_a_machine_go(refused: fly::Action, times: usize, told: &str)
     assert_eq!(outcomes(&report)[0], format!("drain worker {}: done", machine.worker_id));
     // It was asked, whatever it said: not again at once.
     let memory = pool.app.store.reconcile_state().await.unwrap();
-    assert_eq!(memory.looked_at, Some(pool.app.now()));
+    assert_eq!(memory.last_full_listing_at, Some(pool.app.now()));
 }
 
 #[tokio::test]

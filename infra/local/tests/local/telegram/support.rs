@@ -1,4 +1,4 @@
-//! A served emulator, and a webhook whose answers a test sets.
+//! A served emulator, and a webhook with answers that a test sets.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -18,15 +18,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The moment at which every test's clock stands.
+/// The fixed time of the tests.
 pub const NOW: u64 = 1_700_000_000_123;
-/// Four pushes with next to no wait between them.
+/// Four pushes with very short waits.
 pub const RETRIES_AT_ONCE: Options =
     Options { max_attempts: 4, backoff: Millis::new(1), max_backoff: Millis::new(5) };
-/// The secret token that the tests' webhooks are set with.
+/// The secret token of the tests' webhooks.
 pub const SECRET: &str = "hook-secret_1";
 
-/// Serves a router on a port of this machine that was free.
+/// Serves a router on a free port.
 pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ impl Fixture {
         Self::with(None, RETRIES_AT_ONCE).await
     }
 
-    /// One whose journal is in `dir`: the bot of an earlier one there is used again.
+    /// A served emulator with its journal in `dir`. It uses the bot of an earlier emulator there.
     pub async fn at(dir: &Path) -> Self {
         Self::with(Some(dir), RETRIES_AT_ONCE).await
     }
@@ -79,7 +79,7 @@ impl Fixture {
         BotApi::new(http, &self.url).bot(&SecretString::from(token))
     }
 
-    /// Calls a method with JSON; the HTTP status and the answer.
+    /// Calls a method with JSON, and returns the HTTP status and the answer.
     pub async fn call(&self, method: &str, params: Value) -> (u16, Value) {
         let url = format!("{}/bot{}/{method}", self.url, self.bot.token);
         answer(http().post(url).json(&params)).await
@@ -90,7 +90,7 @@ impl Fixture {
         answer(http().post(format!("{}/_local/telegram/{path}", self.url)).json(&body)).await
     }
 
-    /// Has a user's message arrive in a private chat.
+    /// Sends the message of a user in a private chat.
     pub async fn write(&self, chat: i64, text: &str) -> Value {
         let body =
             json!({"botIdentity": self.bot.id.to_string(), "chatId": chat, "userId": chat, "text": text});
@@ -99,7 +99,7 @@ impl Fixture {
         pushed
     }
 
-    /// Has updates pushed to `hook`.
+    /// Sets `hook` as the webhook.
     pub async fn set_webhook(&self, hook: &Hook) {
         let secret_token = &SecretString::from(SECRET);
         let webhook = SetWebhook {
@@ -112,13 +112,13 @@ impl Fixture {
     }
 }
 
-/// Sends a request; the HTTP status and the JSON that came.
+/// Sends a request, and returns the HTTP status and the JSON of the response.
 pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// A webhook: passes on the pushed updates, and answers the statuses that a test sets (else 200).
+/// A webhook. It forwards the pushed updates and answers with the statuses that a test sets, otherwise with 200.
 pub struct Hook {
     pub url: String,
     answers: Arc<Mutex<VecDeque<StatusCode>>>,
@@ -135,7 +135,7 @@ impl Hook {
         Self { url: format!("{}/hook", serve(router).await), answers, pushed }
     }
 
-    /// The next pushes are answered so.
+    /// Sets the answers to the next pushes.
     pub fn will_answer(&self, statuses: &[u16]) {
         let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
         self.answers.lock().unwrap().extend(statuses);
@@ -146,12 +146,12 @@ impl Hook {
         self.pushed.recv().await.unwrap()
     }
 
-    /// The next push's text.
+    /// The text of the next push.
     pub async fn next_text(&mut self) -> String {
         self.next().await.1["message"]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Whether everything that was pushed has been looked at.
+    /// Whether the test has read all pushes.
     pub fn is_quiet(&mut self) -> bool {
         self.pushed.try_recv().is_err()
     }
