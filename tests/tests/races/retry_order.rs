@@ -1,7 +1,7 @@
-//! A message that waits for its retry holds back its own conversation, or not even that, and never another.
+//! A message that waits for its retry blocks at most its own conversation, as the policy says, and never another one.
 //!
-//! Workers that take one message after the other, whoever it is from, serve conversations to which everybody writes at
-//! the same moments. There are more messages than workers at each of these, so some wait, whatever happens.
+//! Free workers serve messages of all conversations. All users write at the same times. At each of these times there are
+//! more messages than workers, so some messages always wait.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,32 @@ use af_app::worker::{Ownership, Poll, fail, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 
-use crate::world::{Held, World, conversation};
+use crate::world::{RunningMessage, World, conversation_id};
 
 const WORKERS: usize = 4;
-/// Conversations that nothing goes wrong in. About half of them wait for a worker each time; with the troubled one and a
-/// retry, all have had one after two turns.
+/// Conversations without failures. About half of them wait for a worker each time. With the failing conversation and a
+/// retry, every conversation has had a worker after two rounds.
 const OTHERS: usize = 6;
-/// The conversation whose first message fails again and again.
-const TROUBLED: &str = "troubled";
-/// More than are made while the test runs.
+/// The conversation whose first message fails at each attempt.
+const FAILING: &str = "failing";
+/// More attempts than happen in the test.
 const ATTEMPTS: u32 = 50;
-/// Between two polls of a worker, and how long it takes over a message.
+/// The time between two polls of a worker.
 const STEP: Millis = Millis::new(500);
-const SERVICE: Millis = Millis::from_secs(1);
-/// Between two moments at which everybody writes, and how many there are.
+/// The time of an attempt.
+const ATTEMPT_TIME: Millis = Millis::from_secs(1);
+/// The steps between two times at which all users write, and the number of these times.
 const PERIOD_STEPS: usize = 6;
 const PERIODS: usize = 12;
-/// What a retry may change in the time that others wait.
+/// Limit of the change that a retry may cause in the waiting time of other conversations.
 const MAX_RATIO: f64 = 1.1;
 
-/// What happened.
+/// The measurements of one run.
 #[derive(Default)]
 struct Record {
-    /// How long each message of the other conversations waited for its first claim.
+    /// The waiting time of each message of the other conversations until its first claim.
     waits: Vec<Millis>,
-    /// Messages of the troubled conversation in the order of their arrival, and of their claims.
+    /// Messages of the failing conversation, in the order of arrival and in the order of claims.
     arrived: Vec<MessageId>,
     claimed: Vec<MessageId>,
 }
@@ -45,46 +46,46 @@ impl Record {
         waits[waits.len() * 99 / 100] as f64
     }
 
-    /// Claims of messages that came after the first.
+    /// Claims of all messages except the first.
     fn others_claimed(&self) -> Vec<&MessageId> {
         self.claimed.iter().filter(|m| **m != self.arrived[0]).collect()
     }
 }
 
-/// A worker, and what it does until when.
-struct Hand {
+/// A worker with its running message, its conversation and the end of the attempt.
+struct BusyWorker {
     worker: WorkerId,
-    busy: Option<(Held, ConversationId, Timestamp)>,
+    busy: Option<(RunningMessage, ConversationId, Timestamp)>,
 }
 
-struct Office {
+struct Run {
     world: World,
-    hands: Vec<Hand>,
-    /// Messages that nobody has claimed yet, and when they came.
+    workers: Vec<BusyWorker>,
+    /// Messages without a claim, with the time of their arrival.
     waiting: BTreeMap<MessageId, Timestamp>,
-    /// Whether the first message of the troubled conversation fails.
+    /// Whether the first message of the failing conversation fails.
     fails: bool,
     record: Record,
 }
 
-impl Office {
+impl Run {
     async fn new(on_retry: Option<&str>) -> Self {
         let world = World::new().await;
         let policies = format!(r#"{{"queue":{{"onRetry":"{}"}}}}"#, on_retry.unwrap_or("block"));
         world.app.store.put_config("policies", &policies).await.unwrap();
         world.bundle.clock.advance(Millis::from_secs(60));
-        let mut hands = Vec::new();
+        let mut workers = Vec::new();
         for n in 0..WORKERS {
-            hands.push(Hand { worker: world.worker(&format!("w-{n}"), None).await, busy: None });
+            workers.push(BusyWorker { worker: world.worker(&format!("w-{n}"), None).await, busy: None });
         }
         let fails = on_retry.is_some();
-        Self { world, hands, waiting: BTreeMap::new(), fails, record: Record::default() }
+        Self { world, workers, waiting: BTreeMap::new(), fails, record: Record::default() }
     }
 
     async fn run(mut self) -> Record {
         for step in 0..PERIODS * PERIOD_STEPS {
             if step % PERIOD_STEPS == 0 {
-                self.everybody_writes().await;
+                self.enqueue_for_all().await;
             }
             for n in 0..WORKERS {
                 self.work(n).await;
@@ -94,79 +95,83 @@ impl Office {
         self.record
     }
 
-    async fn everybody_writes(&mut self) {
-        let troubled = conversation(TROUBLED);
-        let message = self.world.enqueue(&troubled, Some(ATTEMPTS)).await;
+    async fn enqueue_for_all(&mut self) {
+        let failing = conversation_id(FAILING);
+        let message = self.world.enqueue(&failing, Some(ATTEMPTS)).await;
         self.record.arrived.push(message);
         for n in 0..OTHERS {
-            let message = self.world.enqueue(&conversation(&format!("talk-{n}")), None).await;
+            let message = self.world.enqueue(&conversation_id(&format!("talk-{n}")), None).await;
             self.waiting.insert(message, self.world.app.now());
         }
     }
 
-    /// Ends what the worker does when it is time, and has it take the next message, of any conversation.
+    /// Ends the worker's attempt when its time is over, and lets the worker claim the next message of any conversation.
     async fn work(&mut self, n: usize) {
         let now = self.world.app.now();
         let mut request = Poll::default();
-        match self.hands[n].busy.take() {
+        match self.workers[n].busy.take() {
             Some(busy) if busy.2 > now => {
-                self.hands[n].busy = Some(busy);
+                self.workers[n].busy = Some(busy);
                 return;
             }
-            Some((held, talk, _)) => {
-                self.end(&held).await;
-                request = Poll { conversation: Some(talk), ownership: Ownership::Discard, ..request };
+            Some((running, conversation, _)) => {
+                self.end(&running).await;
+                request = Poll { conversation: Some(conversation), ownership: Ownership::Discard, ..request };
             }
             None => {}
         }
-        let worker = self.hands[n].worker.clone();
+        let worker = self.workers[n].worker.clone();
         let Some(job) = poll(&self.world.app, &worker, &request).await.unwrap().job else { return };
-        let (message, talk) = (job.lease.entry.message, job.conversation.id);
+        let (message, conversation) = (job.lease.entry.message, job.conversation.id);
         match self.waiting.remove(&message) {
-            Some(came) => self.record.waits.push(now.since(came)),
+            Some(arrived_at) => self.record.waits.push(now.since(arrived_at)),
             None => self.record.claimed.push(message.clone()),
         }
-        let held = Held { worker, message, lease: job.lease.id };
-        self.hands[n].busy = Some((held, talk, now + SERVICE));
+        let running = RunningMessage { worker, message, lease: job.lease.id };
+        self.workers[n].busy = Some((running, conversation, now + ATTEMPT_TIME));
     }
 
-    async fn end(&self, held: &Held) {
-        if self.fails && held.message == self.record.arrived[0] {
-            let Held { worker, message, lease } = held;
+    async fn end(&self, running: &RunningMessage) {
+        if self.fails && running.message == self.record.arrived[0] {
+            let RunningMessage { worker, message, lease } = running;
             assert!(fail(&self.world.app, worker, message, lease, "no", true).await.unwrap().requeued);
         } else {
-            self.world.complete(held).await;
+            self.world.complete(running).await;
         }
     }
 }
 
-#[allow(clippy::print_stderr, reason = "figures for whoever runs this by hand")]
+#[allow(clippy::print_stderr, reason = "figures for a person who runs this by hand")]
 #[tokio::test]
-async fn a_retry_makes_nobody_wait_but_its_own_conversation_as_the_policy_says() {
-    let smooth = Office::new(None).await.run().await;
-    let blocked = Office::new(Some("block")).await.run().await;
-    let overtaken = Office::new(Some("overtake")).await.run().await;
-    for record in [&smooth, &blocked, &overtaken] {
+async fn a_waiting_retry_blocks_only_its_own_conversation_and_only_when_the_policy_says_so() {
+    let without_retries = Run::new(None).await.run().await;
+    let blocked = Run::new(Some("block")).await.run().await;
+    let overtaken = Run::new(Some("overtake")).await.run().await;
+    for record in [&without_retries, &blocked, &overtaken] {
         assert_eq!((record.waits.len(), record.arrived.len()), (OTHERS * PERIODS, PERIODS));
     }
-    assert_eq!(smooth.claimed, smooth.arrived);
+    assert_eq!(without_retries.claimed, without_retries.arrived);
 
-    // Its retries wait 1, 2, 4, 8 and 16 seconds: it is claimed about so many times.
+    // The retries wait 1, 2, 4, 8 and 16 seconds, which allows four to six claims.
     for record in [&blocked, &overtaken] {
         assert!((4..=6).contains(&(record.claimed.iter().filter(|m| **m == record.arrived[0]).count())));
     }
-    assert_eq!(blocked.others_claimed(), Vec::<&MessageId>::new(), "the first comes first until it ends");
+    assert_eq!(
+        blocked.others_claimed(),
+        Vec::<&MessageId>::new(),
+        "the first message blocks the others until it ends"
+    );
     assert_eq!(overtaken.others_claimed(), overtaken.arrived[1..].iter().collect::<Vec<_>>());
 
-    let [alone, block, overtake] = [&smooth, &blocked, &overtaken].map(Record::p99);
+    let [baseline, block, overtake] = [&without_retries, &blocked, &overtaken].map(Record::p99);
     eprintln!(
-        "others wait, 99 of 100: {alone} ms without retries, {block} ms with block, {overtake} ms with overtake"
+        "waiting time of other conversations, 99th percentile: {baseline} ms without retries, {block} ms with block, {overtake} ms with overtake"
     );
-    assert!(alone > 0.0, "nobody waits at all");
+    assert!(baseline > 0.0, "no message waits");
     for with_retries in [block, overtake] {
         assert!(
-            (with_retries / alone - 1.0).abs() <= MAX_RATIO - 1.0,
-            "{with_retries} ms, {alone} ms without"
+            (with_retries / baseline - 1.0).abs() <= MAX_RATIO - 1.0,
+            "{with_retries} ms, {baseline} ms without"
         );
     }
 }
