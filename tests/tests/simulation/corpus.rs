@@ -14,13 +14,23 @@ use crate::search::SearchResult;
 use crate::tally::Event;
 use crate::world::Verdict;
 
-/// Worlds that together have the coverage of the first 200 seeds.
-pub const CORPUS: [u64; 0] = [];
+/// The seeds that the tests run. No corpus has been chosen yet, so these are the first 200 seeds.
+pub const CORPUS: [u64; 200] = first_seeds();
 
 /// The number of pairs of fault and operation that the corpus covered when it was chosen.
 pub const PAIRS: usize = 0;
 /// The share of these pairs that must still happen. A change of the use cases moves the rare ones.
 pub const MIN_PERCENT_OF_PAIRS: usize = 85;
+
+const fn first_seeds() -> [u64; 200] {
+    let mut seeds = [0; 200];
+    let mut index = 0;
+    while index < seeds.len() {
+        seeds[index] = index as u64;
+        index += 1;
+    }
+    seeds
+}
 
 /// One thing that a world can cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
