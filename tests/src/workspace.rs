@@ -1,7 +1,7 @@
 //! The workspace for the architecture rules: its crates with their dependencies, and its files.
 //!
-//! A rule is a function from a [`Workspace`] to its violations. A test can therefore also call the rule with an invented
-//! workspace and check that the rule fails.
+//! A rule is a function from a [`Workspace`] to its violations. A test can therefore also call the rule with an
+//! invented workspace and check that the rule fails.
 
 use std::collections::BTreeSet;
 use std::fmt;

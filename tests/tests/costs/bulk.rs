@@ -107,8 +107,8 @@ fn stored(message: usize, conversation: usize) -> Names {
     Names { conversation, messages: vec![format!("{message:026}")], worker: None }
 }
 
-/// Extends a conversation with one message and two history entries to `messages` messages with `entries` history entries
-/// in total, in the order of real messages.
+/// Extends a conversation with one message and two history entries to `messages` messages with `entries` history
+/// entries in total, in the order of real messages.
 pub async fn extend_history(
     world: &World,
     conversation: &ConversationId,

@@ -1,7 +1,7 @@
 //! The CPU time of an enqueue does not grow with the stored messages or with the length of the table's stream.
 //!
-//! The test measures the CPU time of the thread that runs use case, SDK and engine, so other work of the machine does not
-//! count. A group is the messages of one conversation: the first, which creates it, and the next ones.
+//! The test measures the CPU time of the thread that runs use case, SDK and engine, so other work of the machine does
+//! not count. A group is the messages of one conversation: the first, which creates it, and the next ones.
 
 use std::time::Duration;
 

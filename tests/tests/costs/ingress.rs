@@ -57,7 +57,8 @@ async fn api(world: &World) -> Vec<Row> {
     ]
 }
 
-/// Enqueues that need a second try: the priority alone does not show the position in the queue, so the first guess fails.
+/// Enqueues that need a second try: the priority alone does not show the position in the queue, so the first guess
+/// fails.
 async fn second_tries(world: &World) -> Vec<Row> {
     let ceiling = at_most(2, 2).writes(7);
     let conversation = world.idle_conversation().await;

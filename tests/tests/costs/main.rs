@@ -49,10 +49,11 @@ design intends.
 
 Every figure is of a real use case on the embedded engine, with a message of 300 bytes (by Telegram: an update with a
 text of 300 bytes), warm caches and a bound user. *Requests* are calls of DynamoDB on the caller's path. The number in
-brackets counts sequential rounds: requests sent at the same time are one round. *Units* are the billed units of DynamoDB, as the engine
-reports them in `ReturnConsumedCapacity`: a write unit is 1 KB (twice in a transaction), a read unit 4 KB (half when
-eventually consistent), the writes of indexes are in the sum. A number in square brackets counts requests refused by a
-condition, for which the engine reports no units; DynamoDB bills them as if they had been carried out.
+brackets counts sequential rounds: requests sent at the same time are one round. *Units* are the billed
+units of DynamoDB, as the engine reports them in `ReturnConsumedCapacity`: a write unit is 1 KB (twice in a
+transaction), a read unit 4 KB (half when eventually consistent), the writes of indexes are in the sum. A number in
+square brackets counts requests refused by a condition, for which the engine reports no units; DynamoDB bills them like
+completed requests.
 
 All figures are the same at 10 and at 20 000 stored messages, and with 1 worker and with 500; the test measures all of
 these. The cost of a tick of reconcile grows with the pool, as its rows show. Another test finds that claim with

@@ -68,8 +68,8 @@ const LONGEST: (usize, usize) = (100_000, 2_000);
 /// Entries in each list of a conversation's view.
 const VIEW: u32 = 50;
 
-/// The costs in a conversation with this many entries and messages: claim with hydration, append 2, complete with 2, and
-/// two pages of its view.
+/// The costs in a conversation with this many entries and messages: claim with hydration, append 2, complete with 2,
+/// and two pages of its view.
 async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'static str, Figures)> {
     let conversation = world.new_conversation();
     let message = world.enqueue(world.message(&conversation)).await;

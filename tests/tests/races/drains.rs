@@ -1,5 +1,6 @@
 //! Attempts that end without a result of the message. A drain by the system does not count as an attempt, at most three
-//! times. A crash, a silent worker and a missing worker count, so a message that kills its workers becomes a dead letter.
+//! times. A crash, a silent worker and a missing worker count, so a message that kills its workers becomes a dead
+//! letter.
 
 use af_app::pool::provider::configure;
 use af_app::worker::{heartbeat, leave};

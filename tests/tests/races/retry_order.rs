@@ -1,7 +1,7 @@
 //! A message that waits for its retry blocks at most its own conversation, as the policy says, and never another one.
 //!
-//! Free workers serve messages of all conversations. All users write at the same times. At each of these times there are
-//! more messages than workers, so some messages always wait.
+//! Free workers serve messages of all conversations. All users write at the same times. At each of these times there
+//! are more messages than workers, so some messages always wait.
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,8 @@ pub struct ServerClock {
     seed: u64,
 }
 
-/// The clock of a worker. It is minutes off, it drifts, and nothing corrects it. Its time must not matter to the system.
+/// The clock of a worker. It is minutes off, it drifts, and nothing corrects it. Its time must not matter to the
+/// system.
 pub struct WorkerClock {
     true_clock: SimClock,
     offset_ms: i64,

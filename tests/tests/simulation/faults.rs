@@ -36,7 +36,8 @@ const KINDS: usize = 9;
 /// The kind that is a delay, and its chance in a thousand in a slow world.
 const DELAY: usize = 3;
 const DELAYS_OF_A_SLOW_WORLD: u32 = 300;
-/// Largest chance in a thousand of a concurrent write between a read of a conversation and the write that depends on it.
+/// Largest chance in a thousand of a concurrent write between a read of a conversation and the write that depends on
+/// it.
 const MAX_COLLISIONS: u32 = 200;
 /// Divisor of that chance for claims, because there are many claims.
 const CLAIM_COLLISION_DIVISOR: u32 = 8;

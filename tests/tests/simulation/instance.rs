@@ -35,8 +35,8 @@ impl Instance {
         self.app.clone()
     }
 
-    /// Runs `call` in this instance. `None` means that the instance died during the call: the caller gets no answer, and
-    /// completed writes remain.
+    /// Runs `call` in this instance. `None` means that the instance died during the call: the caller gets no answer,
+    /// and completed writes remain.
     pub async fn call<T>(&mut self, operation: Operation, call: impl Future<Output = T>) -> Option<T> {
         let (before, without_faults) = (self.faults.requests(), self.world.faults_are_off());
         self.faults.begin(operation);

@@ -1,5 +1,5 @@
-//! Seeded simulation: the real use cases on the embedded engine, in virtual time, under faults of the network, the table
-//! and the machines. A judge checks the invariants from the stream of the table.
+//! Seeded simulation: the real use cases on the embedded engine, in virtual time, under faults of the network, the
+//! table and the machines. A judge checks the invariants from the stream of the table.
 //!
 //! The tests run the worlds of a corpus of seeds. `SIMULATION_SEEDS=20000` runs that many seeds instead, from
 //! `SIMULATION_FROM` on. `SIMULATION_SEED=17` replays one seed and prints its trace.
@@ -69,7 +69,7 @@ fn no_fault_breaks_an_invariant() {
 }
 
 #[test]
-fn the_corpus_covers_every_event_and_every_operation() {
+fn every_event_and_every_operation_happens_in_some_world() {
     let is_partial = ["SIMULATION_SEED", "SIMULATION_SEEDS"].iter().any(|v| number(v).is_some());
     let tally = &seeds().tally;
     let never: Vec<_> = Event::ALL.into_iter().filter(|e| tally.of(*e) == 0).collect();

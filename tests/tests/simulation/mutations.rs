@@ -1,5 +1,5 @@
-//! Planted bugs. Each changes requests on their way to the table into the requests of code with this bug. The simulation
-//! must notice each planted bug; otherwise it would miss real bugs of this kind.
+//! Planted bugs. Each changes requests on their way to the table into the requests of code with this bug. The
+//! simulation must notice each planted bug; otherwise it would miss real bugs of this kind.
 
 use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};

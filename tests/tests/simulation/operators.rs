@@ -1,4 +1,5 @@
-//! Operators change policies while everything runs, reconcile by hand, repair the queue, and read the queue and messages.
+//! Operators change policies while everything runs, reconcile by hand, repair the queue, and read the queue and
+//! messages.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,8 +30,8 @@ const MAX_WORK_MS: u64 = 40_000;
 /// How often a worker sends a call about a message before it gives up.
 const MAX_SENDINGS: usize = 4;
 
-/// How often in sequence a worker may be asked to release its conversation without effect, because other actors write at
-/// the same time. No time passes between these polls, so a world without this limit could run forever.
+/// How often in sequence a worker may be asked to release its conversation without effect, because other actors write
+/// at the same time. No time passes between these polls, so a world without this limit could run forever.
 const MAX_RELEASES: u32 = 10;
 
 /// The state of a worker after a message.

@@ -74,7 +74,8 @@ impl Judge {
         Ok(())
     }
 
-    /// A worker gets a lease confirmed only while the lease is in force: it exists, and it had not ended before the call.
+    /// A worker gets a lease confirmed only while the lease is in force: it exists, and it had not ended before the
+    /// call.
     fn check_confirmed_lease(&self, lease: &LeaseId, asked: u64) -> Check {
         if let Some(end) = self.ended.get(lease.as_str()).filter(|e| e.by < asked) {
             return Err(format!(

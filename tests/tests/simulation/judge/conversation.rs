@@ -230,7 +230,8 @@ impl Judge {
         Ok(())
     }
 
-    /// A lease may be recovered when it has expired, its machine is gone, or the drain deadline of its worker has passed.
+    /// A lease may be recovered when it has expired, its machine is gone, or the drain deadline of its worker has
+    /// passed.
     fn may_be_recovered(&self, world: &World, lease: &Lease) -> bool {
         let has_passed = |at: u64| at <= self.now + MAX_SKEW_MS;
         let drained = |row: &crate::queue::Row| row.status != "active" && has_passed(row.drain_by);
@@ -240,8 +241,8 @@ impl Judge {
     }
 }
 
-/// Without a claim or the end of a lease, a queue may change in three ways: a new entry at its end, an entry removed by a
-/// cancellation, or an entry that no longer waits for attachments. The check of the message verifies the reason.
+/// Without a claim or the end of a lease, a queue may change in three ways: a new entry at its end, an entry removed by
+/// a cancellation, or an entry that no longer waits for attachments. The check of the message verifies the reason.
 fn changed_without_claim(change: &Change) -> Check {
     let (before, after) = (&change.before.pending, &change.after.pending);
     match after.strip_prefix(&before[..]) {

@@ -1,5 +1,5 @@
-//! The judge checks every change of the table, in order, from the table's stream. It checks the answers that actors got,
-//! and at the end the final state of every accepted message.
+//! The judge checks every change of the table, in order, from the table's stream. It checks the answers that actors
+//! got, and at the end the final state of every accepted message.
 
 mod answers;
 mod conversation;
