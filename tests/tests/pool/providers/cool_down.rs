@@ -26,7 +26,7 @@ async fn the_cool_down_doubles_while_spawns_fail_and_ends_when_the_provider_has_
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::status(503), 6);
     assert_eq!(spawns_tried(&pool, 3).await, [true, true, true]);
-    // A minute, two spawns_tried, four: each ends with one try.
+    // The cool-down lasts one minute, then two, then four. Each ends with one try.
     let expected = [true, false, true, false, false, false, true];
     assert_eq!(spawns_tried(&pool, expected.len()).await, expected);
 

@@ -29,7 +29,7 @@ impl TokenSource for FixedToken {
     }
 }
 
-/// The stand-in with one app, and the provider of one deployment in it.
+/// The Fly emulator with one app, and the provider of one deployment in it.
 pub struct World {
     pub fly: FakeFly,
     pub clock: VirtualClock,

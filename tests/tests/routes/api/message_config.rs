@@ -119,11 +119,11 @@ async fn an_appended_entry_may_be_as_long_as_the_text_that_the_worker_got() {
         body["fence"] = polled["job"]["fence"].clone();
         body
     };
-    let entry = json!([{"role": "user", "content": text_with_prompt}]);
-    let appended = lease(json!({"ordinal": 0, "messages": entry}));
+    let messages = json!([{"role": "user", "content": text_with_prompt}]);
+    let appended = lease(json!({"ordinal": 0, "messages": messages}));
     world.api.post("/v1/worker/conversations/c/history", appended).key(&token).send().await.body_of(200);
     let path = format!("/v1/worker/messages/{id}/complete");
-    let completed = lease(json!({"history": entry}));
+    let completed = lease(json!({"history": messages}));
     world.api.post(&path, completed).key(&token).send().await.body_of(200);
     let worker = af_domain::ids::WorkerId::parse("w").unwrap();
     world.enqueue("c", &longest).await;
@@ -132,6 +132,6 @@ async fn an_appended_entry_may_be_as_long_as_the_text_that_the_worker_got() {
         HistoryEntry { role: Role::User, content: text_with_prompt.to_owned(), at: Timestamp::default() };
     let conversation = af_domain::ids::ConversationId::parse("c").unwrap();
     let app = world.bundle.app("worker");
-    let entry = transcribe(&app, &worker, &conversation, &[text_with_prompt]).await.unwrap();
-    assert!(entry.updated, "a published image may also append it");
+    let appended = transcribe(&app, &worker, &conversation, &[text_with_prompt]).await.unwrap();
+    assert!(appended.updated, "a published image may also append it");
 }

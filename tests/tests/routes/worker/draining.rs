@@ -1,4 +1,4 @@
-//! What a worker may still do that was control to leave: end what it runs, and keep its files.
+//! The calls of a draining worker: it may finish its message and upload its final snapshot.
 
 use af_domain::ids::WorkerId;
 use af_domain::worker::DrainReason;
