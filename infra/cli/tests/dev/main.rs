@@ -1,6 +1,6 @@
 //! `agent-factory dev` with real processes: the program itself, its workers, kills and restarts.
 //!
-//! These tests stand beside the program because only its own package's tests are handed its path.
+//! These tests are in the package of the program, because cargo gives the path of a program only to tests of its package.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
