@@ -1,4 +1,4 @@
-//! The stack and what it is made of, put together.
+//! The local stack and its parts.
 #![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
 
 mod objects;

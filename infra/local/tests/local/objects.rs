@@ -13,7 +13,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
 
-/// 2026-01-01, in milliseconds: far from the machine's clock, which signatures go by.
+/// 2026-01-01, in milliseconds. The machine's clock, which signatures use, is far from it.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 #[tokio::test]

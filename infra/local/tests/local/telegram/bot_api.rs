@@ -1,4 +1,4 @@
-//! The emulator accepts and refuses what Telegram does.
+//! The emulator accepts and refuses the same calls as Telegram.
 
 use af_domain::time::Millis;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn unknown_tokens_methods_and_paths_are_refused_in_telegrams_form() {
 }
 
 #[tokio::test]
-async fn a_call_may_come_by_query_form_or_json_and_in_any_case() {
+async fn a_call_may_use_a_query_a_form_or_json_and_any_case() {
     let f = Fixture::new().await;
     let method = |name: &str| format!("{}/bot{}/{name}", f.url, f.bot.token);
     answer(http().get(method("sendmessage?chat_id=9&text=by+query%21"))).await;
@@ -40,7 +40,7 @@ async fn a_call_may_come_by_query_form_or_json_and_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
+async fn a_message_without_a_chat_or_with_an_invalid_text_is_refused() {
     let f = Fixture::new().await;
     for (params, words) in [
         (json!({"text": "x"}), "chat_id is empty"),
@@ -68,7 +68,7 @@ async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
 }
 
 #[tokio::test]
-async fn what_is_sent_carries_the_telegrams_time() {
+async fn a_sent_message_has_the_time_of_the_emulators_clock() {
     let f = Fixture::new().await;
     f.call("sendMessage", json!({"chat_id": 1, "text": "now"})).await;
     f.clock.advance(Millis::from_days(1));
@@ -101,7 +101,7 @@ async fn a_document_is_recorded_by_name_and_size() {
 }
 
 #[tokio::test]
-async fn a_chat_action_must_be_one_that_telegram_shows() {
+async fn an_unknown_chat_action_is_refused() {
     let f = Fixture::new().await;
     let (status, _) = f.call("sendChatAction", json!({"chat_id": 3, "action": "typing"})).await;
     assert_eq!(status, 200);
@@ -141,7 +141,7 @@ async fn a_file_that_is_too_large_for_bots_is_refused() {
 }
 
 #[tokio::test]
-async fn faults_can_be_ordered_over_http() {
+async fn faults_can_be_injected_over_http() {
     let f = Fixture::new().await;
     let order =
         json!({"method": "getMe", "times": 2, "errorCode": 429, "description": "slow down", "retryAfter": 1});
@@ -155,7 +155,7 @@ async fn faults_can_be_ordered_over_http() {
 }
 
 #[tokio::test]
-async fn bots_are_made_with_a_drawn_or_a_given_token() {
+async fn bots_are_created_with_a_random_or_a_given_token() {
     let f = Fixture::new().await;
     let (_, made) = f.post_local("bots", json!({"username": "helper_bot"})).await;
     let token = made["token"].as_str().unwrap();

@@ -25,7 +25,7 @@ fn outgoing(text: &str) -> Outgoing<'_> {
     Outgoing { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None, parts_sent: 0 }
 }
 
-/// Writes waits down instead of waiting.
+/// Records the waits instead of waiting.
 #[derive(Default)]
 struct Waits(Mutex<Vec<u64>>);
 
@@ -44,7 +44,7 @@ async fn get_me_names_the_bot() {
 }
 
 #[tokio::test]
-async fn a_file_is_downloaded_as_it_was_sent_and_no_larger_than_asked_for() {
+async fn a_file_is_downloaded_unchanged_up_to_a_size_limit() {
     let f = Fixture::new().await;
     let stored = f.telegram.add_file(f.bot.id, "notes.txt", "hello".into()).await.unwrap();
     let bot = f.client();
@@ -84,7 +84,7 @@ async fn a_webhook_that_was_set_is_shown() {
 }
 
 #[tokio::test]
-async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
+async fn a_webhook_outside_loopback_or_with_a_bad_secret_is_refused() {
     let f = Fixture::new().await;
     let bot = f.client();
     let too_long = "a".repeat(257);
@@ -108,7 +108,7 @@ async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_is_sent_and_a_chat_action_shown() {
+async fn a_message_and_a_chat_action_are_sent() {
     let f = Fixture::new().await;
     let bot = f.client();
     bot.send_chat_action(5, ChatAction::Typing, None).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_message_is_sent_and_a_chat_action_shown() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_message_that_is_gone_is_sent_all_the_same() {
+async fn a_reply_to_a_missing_message_is_sent_without_the_reference() {
     let f = Fixture::new().await;
     let reply = SendMessage { reply_to: Some(999), message_thread_id: Some(4), ..text("still here") };
     f.client().send_message(&reply).await.unwrap();
@@ -130,7 +130,7 @@ async fn an_answer_to_a_message_that_is_gone_is_sent_all_the_same() {
 }
 
 #[tokio::test]
-async fn refusals_come_back_typed() {
+async fn refusals_of_telegram_are_typed_errors() {
     let f = Fixture::new().await;
     let bot = f.client();
     f.telegram.fault("sendMessage", &Fault::rate_limited(3), 1);
@@ -150,7 +150,7 @@ async fn refusals_come_back_typed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_leaves_the_message_sent() {
+async fn a_message_with_a_lost_response_is_sent() {
     let f = Fixture::new().await;
     f.telegram.fault("sendmessage", &Fault::answer_lost(), 1);
     let error = f.client().send_message(&text("once")).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn an_answer_that_was_lost_leaves_the_message_sent() {
 }
 
 #[tokio::test]
-async fn a_delivery_waits_follows_and_falls_back_until_it_is_there() {
+async fn a_delivery_waits_follows_a_migration_and_falls_back_to_plain_text() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(2), 2);
     f.telegram.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
@@ -176,7 +176,7 @@ async fn a_delivery_waits_follows_and_falls_back_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn the_longest_texts_are_taken_part_by_part() {
+async fn the_longest_texts_are_sent_in_parts() {
     let f = Fixture::new().await;
     let long = "😀".repeat(10_000);
     let delivered =
@@ -187,7 +187,7 @@ async fn the_longest_texts_are_taken_part_by_part() {
 }
 
 #[tokio::test]
-async fn a_function_with_little_patience_gives_up_at_once() {
+async fn a_delivery_with_a_short_time_limit_fails_at_once() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
     let patience = Patience { max_waits: 1, max_wait: Millis::from_secs(5) };
@@ -195,7 +195,7 @@ async fn a_function_with_little_patience_gives_up_at_once() {
     assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }
 
-/// Every text that an error can show, its causes included.
+/// All texts that an error can show, with its causes.
 fn everything(error: &TelegramError) -> String {
     let mut shown = format!("{error} {error:?}");
     let mut cause = error.source();
@@ -220,7 +220,7 @@ async fn no_transport_error_shows_the_token() {
     assert!(!everything(&error).contains("TOPSECRET"), "{}", everything(&error));
 }
 
-/// A server that reads a request, answers `raw` and hangs up.
+/// A server that reads a request, responds with `raw` and closes the connection.
 async fn answers_raw(raw: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -233,7 +233,7 @@ async fn answers_raw(raw: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_or_is_not_telegrams_may_have_happened() {
+async fn a_truncated_or_foreign_response_counts_as_an_ambiguous_delivery() {
     let cases = [
         ("", "no answer"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"ok\":", "no answer"),

@@ -1,4 +1,4 @@
-//! Updates on their way to a webhook, or fetched where there is none.
+//! Updates: pushed to a webhook, or fetched by a bot without a webhook.
 
 use af_domain::ids::BotIdentity;
 use af_domain::time::Millis;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::support::{Fixture, Hook, NOW, SECRET, answer, http};
 
 #[tokio::test]
-async fn a_users_message_reaches_the_webhook_as_telegram_would_send_it() {
+async fn a_users_message_is_pushed_in_the_form_of_telegram() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -37,7 +37,7 @@ async fn a_users_message_reaches_the_webhook_as_telegram_would_send_it() {
 }
 
 #[tokio::test]
-async fn a_file_comes_as_telegram_would_send_it_with_the_text_as_its_caption() {
+async fn a_file_is_pushed_in_the_form_of_telegram_with_its_caption() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -86,7 +86,7 @@ async fn update_ids_count_per_bot_and_message_ids_per_chat() {
 }
 
 #[tokio::test]
-async fn an_update_id_can_be_sent_again_and_the_count_goes_on_behind_the_highest() {
+async fn an_update_id_can_be_repeated_and_the_next_id_follows_the_highest() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -100,7 +100,7 @@ async fn an_update_id_can_be_sent_again_and_the_count_goes_on_behind_the_highest
 }
 
 #[tokio::test]
-async fn a_whole_update_is_pushed_as_it_is() {
+async fn a_complete_update_is_pushed_unchanged() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -114,7 +114,7 @@ async fn a_whole_update_is_pushed_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_failed_push_is_repeated_in_order_and_the_first_answer_is_reported() {
+async fn a_failed_push_is_retried_in_order_and_the_first_response_is_reported() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -136,7 +136,7 @@ async fn a_failed_push_is_repeated_in_order_and_the_first_answer_is_reported() {
 }
 
 #[tokio::test]
-async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_goes() {
+async fn an_update_that_always_fails_is_dropped_and_the_next_one_is_pushed() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -152,8 +152,8 @@ async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_goes() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_update_at_once() {
-    // Waits of an hour: only the new webhook can be what ends them.
+async fn an_unreachable_webhook_is_reported_and_a_new_webhook_gets_the_update_at_once() {
+    // The backoff is an hour, so only the new webhook can end it.
     let hour = Millis::from_secs(3_600);
     let f = Fixture::with(None, Options { max_attempts: 4, backoff: hour, max_backoff: hour }).await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -171,7 +171,7 @@ async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_u
 }
 
 #[tokio::test]
-async fn what_waits_without_a_webhook_goes_to_the_first_one_set() {
+async fn updates_without_a_webhook_are_pushed_to_the_first_one_that_is_set() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     let pushed = f.write(1, "early").await;
@@ -212,7 +212,7 @@ async fn chats_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn updates_of_one_chat_arrive_in_the_order_of_their_ids_however_many_write_at_once() {
+async fn concurrent_updates_of_one_chat_arrive_in_the_order_of_their_ids() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -246,7 +246,7 @@ async fn a_bot_without_a_webhook_fetches_its_updates_and_confirms_them() {
 }
 
 #[tokio::test]
-async fn a_long_poll_answers_as_soon_as_something_arrives() {
+async fn a_long_poll_responds_when_an_update_arrives() {
     let f = Fixture::new().await;
     let poll = f.call("getUpdates", json!({"timeout": 50}));
     let write = f.write(1, "hello");
@@ -255,7 +255,7 @@ async fn a_long_poll_answers_as_soon_as_something_arrives() {
 }
 
 #[tokio::test]
-async fn a_bot_with_a_webhook_cannot_fetch() {
+async fn a_bot_with_a_webhook_cannot_fetch_updates() {
     let f = Fixture::new().await;
     f.set_webhook(&Hook::new().await).await;
     let (status, body) = f.call("getUpdates", json!({})).await;
@@ -264,7 +264,7 @@ async fn a_bot_with_a_webhook_cannot_fetch() {
 }
 
 #[tokio::test]
-async fn control_calls_that_make_no_sense_are_refused() {
+async fn invalid_control_calls_are_refused() {
     let f = Fixture::new().await;
     let bot = f.bot.id;
     for (body, expected) in [

@@ -1,4 +1,4 @@
-//! A served emulator, and a webhook whose answers a test sets.
+//! An emulator on loopback, and a webhook whose responses a test sets.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -18,15 +18,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The moment at which every test's clock stands.
+/// The time of every test's clock.
 pub const NOW: u64 = 1_700_000_000_123;
-/// Four pushes with next to no wait between them.
+/// Four pushes with almost no backoff between them.
 pub const RETRIES_AT_ONCE: Options =
     Options { max_attempts: 4, backoff: Millis::new(1), max_backoff: Millis::new(5) };
-/// The secret token that the tests' webhooks are set with.
+/// The secret token of the tests' webhooks.
 pub const SECRET: &str = "hook-secret_1";
 
-/// Serves a router on a port of this machine that was free.
+/// Serves a router on a free loopback port.
 pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ impl Fixture {
         Self::with(None, RETRIES_AT_ONCE).await
     }
 
-    /// One whose journal is in `dir`: the bot of an earlier one there is used again.
+    /// An emulator with its journal in `dir`; the bot of an earlier emulator is used again.
     pub async fn at(dir: &Path) -> Self {
         Self::with(Some(dir), RETRIES_AT_ONCE).await
     }
@@ -79,7 +79,7 @@ impl Fixture {
         BotApi::new(http, &self.url).bot(&SecretString::from(token))
     }
 
-    /// Calls a method with JSON; the HTTP status and the answer.
+    /// Calls a method with JSON; returns the HTTP status and the response.
     pub async fn call(&self, method: &str, params: Value) -> (u16, Value) {
         let url = format!("{}/bot{}/{method}", self.url, self.bot.token);
         answer(http().post(url).json(&params)).await
@@ -90,7 +90,7 @@ impl Fixture {
         answer(http().post(format!("{}/_local/telegram/{path}", self.url)).json(&body)).await
     }
 
-    /// Has a user's message arrive in a private chat.
+    /// Sends a user's message to a private chat.
     pub async fn write(&self, chat: i64, text: &str) -> Value {
         let body =
             json!({"botIdentity": self.bot.id.to_string(), "chatId": chat, "userId": chat, "text": text});
@@ -99,7 +99,7 @@ impl Fixture {
         pushed
     }
 
-    /// Has updates pushed to `hook`.
+    /// Sets `hook` as the webhook of the bot.
     pub async fn set_webhook(&self, hook: &Hook) {
         let secret_token = &SecretString::from(SECRET);
         let webhook = SetWebhook {
@@ -112,13 +112,13 @@ impl Fixture {
     }
 }
 
-/// Sends a request; the HTTP status and the JSON that came.
+/// Sends a request; returns the HTTP status and the JSON of the response.
 pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// A webhook: passes on the pushed updates, and answers the statuses that a test sets (else 200).
+/// A webhook that collects the pushed updates, and responds with the statuses that a test sets (otherwise 200).
 pub struct Hook {
     pub url: String,
     answers: Arc<Mutex<VecDeque<StatusCode>>>,
@@ -135,7 +135,7 @@ impl Hook {
         Self { url: format!("{}/hook", serve(router).await), answers, pushed }
     }
 
-    /// The next pushes are answered so.
+    /// Sets the statuses of the responses to the next pushes.
     pub fn will_answer(&self, statuses: &[u16]) {
         let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
         self.answers.lock().unwrap().extend(statuses);
@@ -151,7 +151,7 @@ impl Hook {
         self.next().await.1["message"]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Whether everything that was pushed has been looked at.
+    /// Whether the test has received all pushed updates.
     pub fn is_quiet(&mut self) -> bool {
         self.pushed.try_recv().is_err()
     }
