@@ -14,9 +14,9 @@ use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
-use crate::access::worker_token::{KEYS_GOOD_FOR, SigningKeys};
+use crate::access::signing_keys::{KEYS_GOOD_FOR, SigningKeys};
 use crate::pool::provider::token_source::SecretTokens;
-use crate::settings::policies::Settings;
+use crate::settings::message_settings::Settings;
 use af_runtime::cache::Cache;
 use af_runtime::clock::{SharedClock, SystemClock};
 use af_runtime::entropy::Entropy;

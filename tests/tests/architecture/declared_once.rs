@@ -11,7 +11,7 @@ use syn::{Attribute, Expr, Lit, Meta, Token};
 /// The crate of the wire types.
 const WIRE_TYPES: &str = "shared/api/";
 /// Wire types that are still declared elsewhere. The number only goes down; at zero the rule is complete.
-const WIRE_TYPES_LEFT: usize = 3;
+const WIRE_TYPES_LEFT: usize = 0;
 /// Routes that are still declared twice. The number only goes down; at zero the rule is complete.
 const ROUTES_LEFT: usize = 0;
 

@@ -5,29 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::module_graph::{self, Use};
 use af_tests::workspace::{Violation, Workspace};
 
-/// Cycles that are still there. A cycle within one of these groups of files is allowed.
-const KNOWN_CYCLES: [&[&str]; 4] = [
-    &["functions/worker/src/compatible/call.rs", "functions/worker/src/compatible/functions/mod.rs"],
-    &["infra/agent/src/config.rs", "infra/agent/src/skills.rs"],
-    &[
-        "shared/app/src/access/worker_token.rs",
-        "shared/app/src/boot.rs",
-        "shared/app/src/settings/message_config.rs",
-        "shared/app/src/settings/policies.rs",
-        "shared/app/src/worker/looking.rs",
-    ],
-    &["shared/providers/src/error.rs", "shared/providers/src/provider.rs"],
-];
-
 /// No file of a crate's sources uses a file that uses it, directly or through others.
-fn import_cycles(workspace: &Workspace, known: &[&[&str]]) -> Vec<Violation> {
+fn import_cycles(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for member in &workspace.crates {
         let uses = module_graph::uses(workspace, member);
         for cycle in cycles(&uses) {
-            if known.iter().any(|files| cycle.iter().all(|file| files.contains(file))) {
-                continue;
-            }
             let inside =
                 uses.iter().filter(|u| cycle.contains(&u.from.as_str()) && cycle.contains(&u.to.as_str()));
             let lines: Vec<String> = inside
@@ -76,12 +59,12 @@ mod tests {
         let paths: Vec<(String, &str)> =
             files.iter().map(|(path, text)| (format!("shared/app/src/{path}"), *text)).collect();
         all.extend(paths.iter().map(|(path, text)| (path.as_str(), *text)));
-        import_cycles(&Workspace::of(&all), &[])
+        import_cycles(&Workspace::of(&all))
     }
 
     #[test]
     fn files_of_this_workspace_use_each_other_in_one_direction() {
-        assert_none(&import_cycles(&Workspace::real(), &KNOWN_CYCLES));
+        assert_none(&import_cycles(&Workspace::real()));
     }
 
     #[test]
@@ -159,18 +142,5 @@ mod tests {
     #[test]
     fn modules_of_one_file_make_no_cycle() {
         assert_eq!(found(&[("lib.rs", "mod a { use super::b::B; }\nmod b { use super::a::A; }")]), []);
-    }
-
-    #[test]
-    fn a_known_cycle_is_allowed_and_no_larger_one() {
-        let files = [
-            ("shared/app/Cargo.toml", "[package]\nname = \"af-app\"\n"),
-            ("shared/app/src/lib.rs", "mod a;\nmod b;\n"),
-            ("shared/app/src/a.rs", "use crate::b::B;"),
-            ("shared/app/src/b.rs", "use crate::a::A;"),
-        ];
-        let workspace = Workspace::of(&files);
-        assert_eq!(import_cycles(&workspace, &[&["shared/app/src/a.rs", "shared/app/src/b.rs"]]), []);
-        assert_eq!(import_cycles(&workspace, &[&["shared/app/src/a.rs"]]).len(), 1);
     }
 }

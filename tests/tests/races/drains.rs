@@ -122,7 +122,7 @@ async fn a_message_that_is_drained_too_often_is_counted_and_ends() {
     }
     let dead = world.stored_message(&message).await;
     assert_eq!((dead.status, dead.attempts), (MessageStatus::DeadLetter, 1));
-    assert!(dead.last_error.unwrap().starts_with("drained more than 3 times, so it counts"));
+    assert!(dead.last_error.unwrap().starts_with("drained more than 3 times, so this attempt counts"));
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::access::worker_token::{current_key, key_id, key_named};
+use crate::access::signing_keys::key_id;
+use crate::access::worker_token::{current_key, key_named};
 use crate::files::snapshots;
 use crate::{App, AppError};
 

@@ -3,4 +3,5 @@
 pub mod api_keys;
 pub mod auth;
 pub mod file_token;
+pub(crate) mod signing_keys;
 pub mod worker_token;

@@ -15,15 +15,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
+use super::signing_keys::{SigningKeys, key_id};
 use crate::{App, AppError};
 
 /// The secret that contains the signing key.
 pub const SIGNING_KEY_REF: &str = "workerToken.signingKey";
 const PREFIX: &str = "afw_";
-/// How long the signing keys are cached.
-pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 /// A token with an unknown key id may be signed by a key that is newer than the cached ones. The keys are
 /// then read again, at most this often, because anyone can make up tokens with unknown key ids.
 const MIN_KEYS_READ_INTERVAL: Millis = Millis::from_secs(2);
@@ -35,20 +34,6 @@ pub enum Signed {
     Good(WorkerId),
     /// The token has expired. It allows nothing, but its worker receives the order to stop.
     Expired(WorkerId),
-}
-
-/// The current and the previous signing key.
-#[derive(Clone)]
-pub(crate) struct SigningKeys {
-    current: SecretString,
-    previous: Option<SecretString>,
-    read_at: Timestamp,
-}
-
-impl SigningKeys {
-    fn named(&self, id: &str) -> Option<&SecretString> {
-        [Some(&self.current), self.previous.as_ref()].into_iter().flatten().find(|key| key_id(key) == id)
-    }
 }
 
 /// Creates a token for `worker`.
@@ -166,8 +151,4 @@ fn signature(key: &SecretString, claims: &str) -> Hmac<Sha256> {
         Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(claims.as_bytes());
     mac
-}
-
-pub(crate) fn key_id(key: &SecretString) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(key.expose_secret().as_bytes())[..6])
 }

@@ -1,20 +1,15 @@
 //! The stored settings document: the overrides of policies and the message config.
 
-use std::collections::BTreeMap;
-
 use af_domain::refusal::Refusal;
 use af_store::conversation::Commit;
-use serde_json::Value;
 
+use crate::settings::overrides::Overrides;
 use crate::{App, AppError};
 
 /// The name of the document in the table.
 pub(crate) const DOCUMENT: &str = "policies";
 /// How often a change is decided again because another operator changed other fields at the same time.
 const MAX_CHANGE_TRIES: usize = 5;
-
-/// Overrides as they are stored and sent: group → field → value.
-pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
 
 /// Returns the stored document, strongly consistent.
 pub(crate) async fn stored(app: &App) -> Result<Overrides, AppError> {

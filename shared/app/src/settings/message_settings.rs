@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 
 use af_domain::message::{HistoryEntry, Payload, Role};
+use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::Value;
 
-use crate::settings::document::Overrides;
+use crate::settings::overrides::Overrides;
 
 /// The group of the config in the policies document. No group of policies has this name.
 pub(crate) const GROUP: &str = "message";
@@ -25,6 +26,15 @@ pub struct MessageConfig {
     pub system_prompt: Option<String>,
     /// How long files that people send are kept. Without it, the policy `retention.attachmentMs` applies.
     pub telegram_attachment_retention: Option<Millis>,
+}
+
+/// The content of the policies document.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The policies in force.
+    pub policies: Policies,
+    /// The settings of every message.
+    pub message: MessageConfig,
 }
 
 impl MessageConfig {

@@ -3,7 +3,8 @@
 pub(crate) mod base_url;
 pub(crate) mod document;
 pub mod message_config;
-mod message_settings;
+pub(crate) mod message_settings;
+pub(crate) mod overrides;
 pub mod policies;
 pub mod public_url;
 pub mod secrets;

@@ -7,9 +7,9 @@ use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
 use serde_json::Value;
 
-pub use crate::settings::document::Overrides;
 use crate::settings::document::{DOCUMENT, change, parsed, stored};
-use crate::settings::message_settings::{GROUP, MessageConfig};
+use crate::settings::message_settings::{GROUP, MessageConfig, Settings};
+pub use crate::settings::overrides::Overrides;
 use crate::{App, AppError};
 
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
@@ -27,15 +27,6 @@ pub struct FieldView {
 
 /// All fields, group by group.
 pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
-
-/// The content of the policies document.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The policies in force.
-    pub policies: Policies,
-    /// The settings of every message.
-    pub message: MessageConfig,
-}
 
 /// Returns the policies in force.
 ///

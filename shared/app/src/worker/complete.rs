@@ -7,8 +7,8 @@ use af_store::conversation::{CompleteWith, Completed};
 use super::history::{check_entries, check_tool_calls};
 use super::metadata;
 use crate::error::stale_lease;
+use crate::settings::message_settings::Settings;
 use crate::settings::policies;
-use crate::settings::policies::Settings;
 use crate::{App, AppError};
 
 /// Most bytes of a reply that are stored. The message's item holds it beside the payload.

@@ -9,8 +9,8 @@ use af_store::conversation_key;
 
 use super::complete::MAX_REPLY_BYTES;
 use super::history::{MAX_ENTRIES, check_entries};
+use crate::settings::message_settings::Settings;
 use crate::settings::policies;
-use crate::settings::policies::Settings;
 use crate::worker::bundle::context;
 use crate::{App, AppError};
 

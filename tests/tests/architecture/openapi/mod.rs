@@ -47,7 +47,7 @@ fn the_committed_document_equals_the_generated_one() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == text,
-        "{DOCUMENT} is out of date; run {UPDATE}=1 cargo test -p af-tests --test openapi"
+        "{DOCUMENT} is out of date; run {UPDATE}=1 cargo test -p af-tests --test architecture"
     );
 }
 

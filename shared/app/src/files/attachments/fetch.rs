@@ -27,8 +27,8 @@ use ulid::Ulid;
 use super::store_results;
 use crate::files::media;
 use crate::queue::counters::StreamRecord;
+use crate::settings::message_settings::Settings;
 use crate::settings::policies;
-use crate::settings::policies::Settings;
 use crate::telegram::bots::telegram;
 use crate::{App, AppError};
 
