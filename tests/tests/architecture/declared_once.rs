@@ -1,4 +1,4 @@
-//! What is declared in one place: the route of a handler, and the types that go over the wire.
+//! Routes of handlers and wire types are declared in one place.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const WIRE_TYPES_LEFT: usize = 0;
 /// Routes that are still declared twice. The number only goes down; at zero the rule is complete.
 const ROUTES_LEFT: usize = 0;
 
-/// A type that is read or written as JSON and stands in the OpenAPI document is declared with the other wire types.
+/// A type that is read or written as JSON and is part of the OpenAPI document is declared in the crate of wire types.
 fn wire_types(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in workspace.rust().filter(|f| !f.path.starts_with(WIRE_TYPES) && !f.is_test()) {
@@ -173,7 +173,7 @@ mod tests {
         }
         assert_eq!(found(path, "#[derive(Serialize, ToSchema)]\nenum Kind { A }\n"), 1);
         assert_eq!(found(path, "fn f() {\n#[derive(Serialize, ToSchema)]\nstruct Body {} }\n"), 1);
-        assert_eq!(found(path, &text("Serialize")), 0, "it is in no document");
+        assert_eq!(found(path, &text("Serialize")), 0, "the type is in no document");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Who may import whom: the dependency rule.
+//! The dependency rule: the crates that each crate may import.
 
 use af_tests::workspace::{Violation, Workspace};
 
-/// Where a crate stands in the house.
+/// The layer of a crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {
     /// Pure rules; imports no crate of this workspace.
@@ -17,15 +17,15 @@ enum Layer {
     Http,
     /// Use cases; import the domain, the runtime and adapters.
     App,
-    /// One deployed function each; imports what is shared.
+    /// One deployed function each; imports the shared crates.
     Function,
-    /// Stands in for one outside system on one machine; imports the domain and the runtime.
+    /// Replaces one outside system on one machine; imports the domain and the runtime.
     Emulator,
     /// Reads the template and runs it; imports the domain and the runtime.
     Sam,
-    /// The reference worker, a client of the API; imports what is shared but the use cases.
+    /// The reference worker, a client of the API; imports the shared crates except the use cases.
     Agent,
-    /// Puts it all together, or tests it; imports anything.
+    /// Combines or tests all other crates; imports anything.
     Top,
 }
 
@@ -63,12 +63,12 @@ impl Layer {
     }
 }
 
-/// Dependencies point inwards, in every kind of dependency: a unit test has no more reach than the code it tests.
+/// Dependencies of every kind point inwards: a unit test may import no more than the code that it tests.
 fn dependency_rule(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for importer in &workspace.crates {
         let Some(layer) = Layer::of(&importer.folder) else {
-            violations.push(Violation::new(&importer.folder, "no layer of the house is in this folder"));
+            violations.push(Violation::new(&importer.folder, "the folder belongs to no layer"));
             continue;
         };
         for dependency in &importer.dependencies {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layer_of_this_workspace_is_seen() {
+    fn every_layer_of_this_workspace_has_a_crate() {
         let workspace = Workspace::real();
         for folder in [
             "shared/domain",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_import_is_still_seen() {
+    fn a_renamed_import_is_recognized() {
         let workspace = Workspace::of(&[
             (
                 "shared/domain/Cargo.toml",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_outside_the_house_is_refused() {
+    fn a_crate_without_a_layer_is_refused() {
         for folder in ["tools", "infra/tools", "infra/emulators", "shared/store/deeper"] {
             let manifest = format!("{folder}/Cargo.toml");
             let workspace = Workspace::of(&[(&manifest, "[package]\nname = \"af-tools\"\n")]);

@@ -1,15 +1,15 @@
-//! What no file may hold: tests that are off, code that is not there yet, sleeping, paths of a machine.
+//! Forbidden content of files: ignored tests, unfinished code, sleeping tests, and paths of one machine.
 
 use std::ops::Range;
 
 use crate::tokens::{self, Token};
 use af_tests::workspace::{File, Violation, Workspace};
 
-/// Test files that may really wait, each with its reason. All others move the virtual clock.
+/// Test files that may wait in real time, each with its reason. All other tests advance the virtual clock.
 const SLEEPERS: [(&str, &str); 11] = [
-    ("infra/agent/tests/agent/command.rs", "drives real commands and looks for what they left in the system"),
-    ("infra/cli/tests/dev/support.rs", "drives the real program and its workers, and looks for what they do"),
-    ("shared/providers/tests/local.rs", "drives real processes, whose start and end no clock of ours moves"),
+    ("infra/agent/tests/agent/command.rs", "runs real commands and polls the processes that they started"),
+    ("infra/cli/tests/dev/support.rs", "runs the real program and its workers, and polls their state"),
+    ("shared/providers/tests/local.rs", "runs real processes, which no virtual clock controls"),
     ("tests/tests/simulation/clock.rs", PAUSED),
     ("tests/tests/simulation/effects.rs", PAUSED),
     ("tests/tests/simulation/queue_operations.rs", PAUSED),
@@ -23,17 +23,17 @@ const SLEEPERS: [(&str, &str); 11] = [
 /// Why the simulation's actors sleep: every world runs in a runtime whose clock is paused.
 const PAUSED: &str = "sleeps in paused time, which jumps to the next timer";
 
-/// Folders at the root of somebody's machine; a path below one works nowhere else.
+/// Folders at the root of one machine. A path below them works on no other machine.
 const MACHINE_FOLDERS: [&str; 3] = ["home", "root", "work"];
 
-/// No test is turned off: it is mended or removed.
+/// No test is ignored. A failing test is fixed or removed.
 fn no_ignored_tests(workspace: &Workspace) -> Vec<Violation> {
     let ignores = [["#", "[", "ignore"].as_slice(), &[",", "ignore", ")"], &[",", "ignore", "="]];
-    in_code(workspace, &ignores, "a test that is off proves nothing")
+    in_code(workspace, &ignores, "an ignored test proves nothing")
 }
 
-/// A crate whose manifest says that its sources hold no tests holds none: nobody would run them.
-fn no_tests_that_nobody_runs(workspace: &Workspace) -> Vec<Violation> {
+/// A crate with `test = false` in its manifest has no tests in its sources, because cargo would not run them.
+fn no_tests_in_untested_crates(workspace: &Workspace) -> Vec<Violation> {
     let untested = workspace.crates.iter().filter(|c| {
         let manifest = format!("{}/Cargo.toml", c.folder);
         workspace
@@ -45,16 +45,16 @@ fn no_tests_that_nobody_runs(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in workspace.rust().filter(|f| sources.iter().any(|folder| f.path.starts_with(folder))) {
         for line in tokens::find(&tokens::of(file), &["cfg", "(", "test", ")"]) {
-            let what = "nobody runs this: its manifest says `test = false`";
+            let what = "cargo does not run this test: the manifest says `test = false`";
             violations.push(Violation::new(format!("{}:{line}", file.path), what));
         }
     }
     violations
 }
 
-/// No code that only panics where its work should stand.
-fn nothing_left_to_do(workspace: &Workspace) -> Vec<Violation> {
-    in_code(workspace, &[&["todo", "!"], &["unimplemented", "!"]], "what is not built is not declared")
+/// No code panics in place of its implementation.
+fn no_unfinished_code(workspace: &Workspace) -> Vec<Violation> {
+    in_code(workspace, &[&["todo", "!"], &["unimplemented", "!"]], "unfinished code is not declared")
 }
 
 fn in_code(workspace: &Workspace, patterns: &[&[&str]], what: &str) -> Vec<Violation> {
@@ -66,18 +66,21 @@ fn in_code(workspace: &Workspace, patterns: &[&[&str]], what: &str) -> Vec<Viola
     workspace.rust().flat_map(in_file).collect()
 }
 
-/// Tests move time, they do not wait for it. `sleepers` may, and must still do so.
-fn no_sleeping_tests(workspace: &Workspace, sleepers: &[(&str, &str)]) -> Vec<Violation> {
+/// Tests advance the clock and do not sleep. Each of `allowed` may sleep, and leaves the list when it no longer does.
+fn no_sleeping_tests(workspace: &Workspace, allowed: &[(&str, &str)]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in workspace.rust() {
         let sleeps = sleeps_in_tests(file);
-        let excused = sleepers.iter().any(|(path, _)| *path == file.path);
-        match (excused, sleeps.is_empty()) {
+        let is_allowed = allowed.iter().any(|(path, _)| *path == file.path);
+        match (is_allowed, sleeps.is_empty()) {
             (true, true) => {
-                violations.push(Violation::new(&file.path, "no longer sleeps: strike it off the list"))
+                violations.push(Violation::new(&file.path, "no longer sleeps: remove it from the list"))
             }
             (false, false) => violations.extend(sleeps.iter().map(|line| {
-                Violation::new(format!("{}:{line}", file.path), "a test that sleeps: move the clock instead")
+                Violation::new(
+                    format!("{}:{line}", file.path),
+                    "a test that sleeps: advance the clock instead",
+                )
             })),
             _ => {}
         }
@@ -85,8 +88,8 @@ fn no_sleeping_tests(workspace: &Workspace, sleepers: &[(&str, &str)]) -> Vec<Vi
     violations
 }
 
-/// Lines of test code that name a `sleep`. Outside test files, test code is what follows `#[cfg(test)]`. A test that
-/// starts with Tokio's clock paused only moves that clock; the thread's own sleep is real there too.
+/// Lines of test code with a `sleep`. Outside test files, test code follows `#[cfg(test)]`. In a test with Tokio's paused
+/// clock, a sleep of Tokio advances that clock, and a sleep of the thread is real.
 fn sleeps_in_tests(file: &File) -> Vec<usize> {
     let tokens = tokens::of(file);
     let tests_from = if file.is_test() { 0 } else { file.lines_before_tests() };
@@ -124,22 +127,22 @@ fn body_after(texts: &[&str], at: usize) -> Option<Range<usize>> {
     None
 }
 
-/// No file names a place on one machine.
+/// No file contains a path of one machine.
 fn no_machine_paths(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in workspace.files.iter().filter(|f| f.path != "Cargo.lock") {
         for (at, line) in file.text.lines().enumerate() {
             let folders = MACHINE_FOLDERS.iter().map(|folder| format!("/{folder}/"));
             for folder in folders.filter(|folder| starts_a_path(line, folder)) {
-                let place = format!("{}:{}", file.path, at + 1);
-                violations.push(Violation::new(place, format!("a path below {folder}")));
+                let location = format!("{}:{}", file.path, at + 1);
+                violations.push(Violation::new(location, format!("a path below {folder}")));
             }
         }
     }
     violations
 }
 
-/// Whether `folder` stands in `line` as the start of a path, not inside a longer one such as a URL's.
+/// Whether `folder` is the start of a path in `line`, and not a part of a longer path such as that of a URL.
 fn starts_a_path(line: &str, folder: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || "_./-}".contains(c);
     line.match_indices(folder).any(|(at, _)| !line[..at].chars().next_back().is_some_and(inside))
@@ -154,18 +157,18 @@ mod tests {
     const SOURCE: &str = "shared/app/src/claim.rs";
 
     #[test]
-    fn no_test_of_this_workspace_is_off() {
+    fn no_test_of_this_workspace_is_ignored() {
         assert_none(&no_ignored_tests(&Workspace::real()));
     }
 
     #[test]
-    fn every_test_of_this_workspace_is_run() {
-        assert_none(&no_tests_that_nobody_runs(&Workspace::real()));
+    fn no_crate_of_this_workspace_has_tests_that_cargo_does_not_run() {
+        assert_none(&no_tests_in_untested_crates(&Workspace::real()));
     }
 
     #[test]
-    fn no_code_of_this_workspace_is_left_to_do() {
-        assert_none(&nothing_left_to_do(&Workspace::real()));
+    fn no_code_of_this_workspace_is_unfinished() {
+        assert_none(&no_unfinished_code(&Workspace::real()));
     }
 
     #[test]
@@ -174,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn no_file_of_this_workspace_names_a_machine() {
+    fn no_file_of_this_workspace_contains_a_path_of_one_machine() {
         assert_none(&no_machine_paths(&Workspace::real()));
     }
 
     #[test]
-    fn a_test_that_is_off_is_refused() {
+    fn an_ignored_test_is_refused() {
         let off = [
             "#[test]\n#[ignore]\nfn f() {}",
             "#[test]\n#[ignore = \"slow\"]\nfn f() {}",
@@ -194,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_nobody_runs_is_refused() {
+    fn a_test_in_a_crate_without_tests_is_refused() {
         let unrun = |manifest: &str| {
             let manifest = format!("[package]\nname = \"af-app\"\n{manifest}");
             let source = "fn f() {}\n#[cfg(test)]\nmod tests {}\n";
             let files = [("shared/app/Cargo.toml", manifest.as_str()), (SOURCE, source)];
-            no_tests_that_nobody_runs(&Workspace::of(&files)).len()
+            no_tests_in_untested_crates(&Workspace::of(&files)).len()
         };
         assert_eq!(unrun("[lib]\ntest = false\n"), 1);
         assert_eq!(unrun(""), 0);
@@ -207,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn code_left_to_do_is_refused() {
+    fn unfinished_code_is_refused() {
         for text in ["fn f() { todo!() }", "fn f() { unimplemented!(\"later\") }"] {
-            assert_eq!(nothing_left_to_do(&Workspace::of(&[(SOURCE, text)])).len(), 1, "{text}");
+            assert_eq!(no_unfinished_code(&Workspace::of(&[(SOURCE, text)])).len(), 1, "{text}");
         }
-        assert_eq!(nothing_left_to_do(&Workspace::of(&[(SOURCE, "// todo!()\nfn todo() {}")])), []);
+        assert_eq!(no_unfinished_code(&Workspace::of(&[(SOURCE, "// todo!()\nfn todo() {}")])), []);
     }
 
     #[test]
@@ -257,7 +260,7 @@ mod tests {
     #[test]
     fn a_machine_path_is_refused() {
         for folder in MACHINE_FOLDERS {
-            let text = format!("data = \"/{folder}/somebody/data\"\n");
+            let text = format!("data = \"/{folder}/user/data\"\n");
             assert_eq!(no_machine_paths(&Workspace::of(&[("README.md", &text)])).len(), 1, "{folder}");
         }
         let elsewhere =

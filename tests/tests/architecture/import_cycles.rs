@@ -1,4 +1,4 @@
-//! The files of a crate use each other in one direction: a cycle of files can only be read as a whole.
+//! The files of a crate use each other in one direction, because a reader must read a cycle of files as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ fn import_cycles(workspace: &Workspace) -> Vec<Violation> {
     violations
 }
 
-/// The groups of files each of which reaches every other of its group.
+/// The groups of files in which each file reaches every other file.
 fn cycles(uses: &[Use]) -> BTreeSet<BTreeSet<&str>> {
     let mut next: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for used in uses {
@@ -37,7 +37,7 @@ fn cycles(uses: &[Use]) -> BTreeSet<BTreeSet<&str>> {
     next.keys().filter(|file| reaches(file, file)).map(|file| group(file)).collect()
 }
 
-/// All files that are reached from `start`, itself only by way of another.
+/// All files that are reached from `start`; `start` itself only through another file.
 fn reach<'a>(start: &str, next: &BTreeMap<&'a str, Vec<&'a str>>) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut waiting: Vec<&str> = next.get(start).into_iter().flatten().copied().collect();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_by_way_of_others_is_refused() {
+    fn a_cycle_through_other_files_is_refused() {
         let files = [
             ("lib.rs", "mod a;\nmod b;\nmod c;\n"),
             ("a.rs", "use crate::b::B;"),

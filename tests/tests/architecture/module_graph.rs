@@ -20,7 +20,7 @@ pub struct Use {
     pub from: String,
     /// Path of the file that declares the target.
     pub to: String,
-    /// Where in `from`.
+    /// The line in `from`.
     pub line: usize,
     /// The path as it is written.
     pub path: String,
@@ -29,7 +29,7 @@ pub struct Use {
 /// The first use of each file by each other in the sources of `member`, without test code.
 ///
 /// # Panics
-/// When a file is no Rust: it would not have compiled either.
+/// When a file is not valid Rust, which cannot be compiled either.
 pub fn uses(workspace: &Workspace, member: &Crate) -> Vec<Use> {
     let roots = ["lib.rs", "main.rs"].map(|root| format!("{}/src/{root}", member.folder));
     let mut uses = BTreeMap::new();
@@ -53,18 +53,18 @@ struct Graph<'a> {
     modules: Vec<Module>,
 }
 
-/// A module, which is a file or is written out inside one.
+/// A module, which is a file or a block inside a file.
 struct Module {
     file: String,
     parent: Option<usize>,
     children: BTreeMap<String, usize>,
-    /// Names of what is declared here.
+    /// Names of the items that are declared here.
     declared: BTreeSet<String>,
-    /// Names that `use` brings here, each with its path.
+    /// Names that `use` imports here, each with its path.
     imports: BTreeMap<String, Vec<String>>,
-    /// The names among them that are brought for others too.
+    /// The imported names that are re-exported.
     reexports: BTreeSet<String>,
-    /// Paths whose whole content `use` brings here.
+    /// Paths whose whole content `use` imports here.
     globs: Vec<Vec<String>>,
     items: Vec<Item>,
 }
@@ -124,7 +124,7 @@ impl Graph<'_> {
         at
     }
 
-    /// The module that declares what `path` names when it is written in module `at`. `None` for another crate's.
+    /// The module that declares the target of `path` in module `at`. `None` for another crate.
     fn resolve(&self, at: usize, path: &[String], depth: usize) -> Option<usize> {
         let (first, mut rest) = path.split_first()?;
         let mut module = match first.as_str() {
@@ -212,8 +212,8 @@ impl Visitor<'_> {
         });
     }
 
-    /// A path in code. A name that a private `use` brings has been counted there; a single name is looked at only
-    /// where a re-export brings it, else it is declared here, or a variable.
+    /// A path in code. A name that a private `use` imports is already counted there. A single name counts only when it is
+    /// re-exported; otherwise it is declared here or is a variable.
     fn in_code(&mut self, path: &[String], line: usize) {
         let Some(first) = path.first() else { return };
         let module = &self.graph.modules[self.at];
@@ -224,7 +224,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// Paths among the tokens of a macro call, which nothing has parsed.
+    /// Paths among the tokens of a macro call, which are not parsed.
     fn in_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let (mut line, mut colons) = (0, 0);
@@ -264,7 +264,7 @@ impl Visitor<'_> {
 
 impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
-        // A module is visited on its own.
+        // Each module is visited separately.
         if !is_test(item) && !matches!(item, Item::Mod(_)) {
             visit::visit_item(self, item);
         }
@@ -293,7 +293,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }
 
-/// One path of a `use`, with the name that it brings; a glob brings none.
+/// One path of a `use`, with the name that it imports; a glob imports no name.
 struct Leaf {
     path: Vec<String>,
     name: Option<String>,

@@ -1,11 +1,11 @@
-//! The domain decides from what it is given: it knows no clock, no chance, no waiting and no outside world.
+//! The domain decides from its arguments only: it uses no clock, no randomness, no waiting and no outside system.
 
 use crate::tokens;
 use af_tests::workspace::{DependencyKind, Violation, Workspace};
 
 const DOMAIN: &str = "shared/domain";
 
-/// All that the domain may be built with. An entry needs a reason.
+/// The dependencies that the domain may have. Each entry needs a reason.
 const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 4] = [
     ("semver", DependencyKind::Normal),    // Only reads a text.
     ("sha2", DependencyKind::Normal),      // A function of its input; bundles of skills are named by it.
@@ -13,7 +13,7 @@ const DEPENDENCIES_ALLOWED: [(&str, DependencyKind); 4] = [
     ("proptest", DependencyKind::Dev),     // Finds inputs for the tests of the rules.
 ];
 
-/// Words that stand for what the domain must be given instead, and what to give.
+/// Words that the domain must not use, each with the argument that replaces it.
 const WORDS_BANNED: [(&str, &str); 12] = [
     ("SystemTime", "take `now` as a parameter"),
     ("Instant", "take `now` as a parameter"),
@@ -29,7 +29,7 @@ const WORDS_BANNED: [(&str, &str); 12] = [
     ("env", "configuration is a parameter"),
 ];
 
-/// The domain's manifest names only what is allowed.
+/// The domain's manifest has only allowed dependencies.
 fn domain_dependencies(workspace: &Workspace) -> Vec<Violation> {
     let domain = workspace.in_folder(DOMAIN);
     let dependencies = domain.into_iter().flat_map(|domain| &domain.dependencies);
@@ -62,14 +62,14 @@ mod tests {
     use af_tests::workspace::assert_none;
 
     #[test]
-    fn the_domain_depends_on_nothing_but_what_is_listed() {
+    fn the_domain_has_only_listed_dependencies() {
         let workspace = Workspace::real();
         assert!(workspace.in_folder(DOMAIN).is_some(), "the domain is not where this rule looks");
         assert_none(&domain_dependencies(&workspace));
     }
 
     #[test]
-    fn the_domain_knows_no_clock_chance_or_outside_world() {
+    fn the_domain_uses_no_clock_randomness_or_outside_system() {
         assert_none(&domain_words(&Workspace::real()));
     }
 

@@ -1,18 +1,18 @@
-//! How long files and functions may be.
+//! The size limits of files and functions.
 
 use af_tests::workspace::{Violation, Workspace};
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// A function's `main.rs` wires adapters and runs; what it does stands in `lib.rs`.
+/// The `main.rs` of a function connects the adapters and runs; its logic is in `lib.rs`.
 const MAX_MAIN_LINES: usize = 80;
-/// A file tells one story. Unit tests at its end are not counted; files that are tests are counted whole.
+/// The limit of a file. Unit tests at its end do not count; a test file counts as a whole.
 const MAX_FILE_LINES: usize = 400;
 /// From the line of `fn` to its closing brace.
 const MAX_FUNCTION_LINES: usize = 70;
 
-/// Every function crate has a `main.rs`, and a short one.
+/// Every function crate has a short `main.rs`.
 fn short_mains(workspace: &Workspace) -> Vec<Violation> {
     let functions = workspace.crates.iter().filter(|c| c.folder.starts_with("functions/"));
     functions
@@ -28,7 +28,7 @@ fn short_mains(workspace: &Workspace) -> Vec<Violation> {
         .collect()
 }
 
-/// No file is longer than a reader holds in mind.
+/// No file is longer than the limit.
 fn short_files(workspace: &Workspace) -> Vec<Violation> {
     let measured = workspace.rust().map(|file| {
         let lines = if file.is_test() { file.text.lines().count() } else { file.lines_before_tests() };
@@ -45,7 +45,7 @@ fn short_files(workspace: &Workspace) -> Vec<Violation> {
         .collect()
 }
 
-/// No function is longer than a screen or two, tests included.
+/// No function is longer than the limit, in tests too.
 fn short_functions(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in workspace.rust() {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_function_is_refused_wherever_it_stands() {
+    fn a_long_function_is_refused_in_every_position() {
         let frames = [
             ("", ""),
             ("impl S {", "}"),

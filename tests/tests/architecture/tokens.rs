@@ -3,7 +3,7 @@
 use af_tests::workspace::File;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A token with the line it stands on.
+/// A token with its line.
 pub struct Token {
     /// 1-based.
     pub line: usize,
@@ -14,7 +14,7 @@ pub struct Token {
 /// All tokens of the file, groups opened up. Doc comments and literals are left out.
 ///
 /// # Panics
-/// When the file is no Rust: it would not have compiled either.
+/// When the file is not valid Rust, which cannot be compiled either.
 pub fn of(file: &File) -> Vec<Token> {
     let stream: TokenStream = file.text.parse().unwrap_or_else(|e| panic!("{} is no Rust: {e}", file.path));
     let mut tokens = Vec::new();

@@ -1,18 +1,18 @@
-//! What single functions answer, beside the ordinary course of an image's life.
+//! The responses of single functions outside the usual lifecycle of an image.
 
 use af_app::access::worker_token::TOKEN_GOOD_FOR;
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::{Image, TALK, World};
+use crate::{CONVERSATION, Image, World};
 
 const MINUTE: Millis = Millis::from_secs(60);
 
 async fn should_stop(image: &Image<'_>) -> bool {
-    let answer = image.mine("workerControlState", json!({})).await;
+    let answer = image.own("workerControlState", json!({})).await;
     let stop = answer["shouldStop"].as_bool().unwrap();
-    assert_eq!(answer, json!({"shouldStop": stop}), "and nothing else");
+    assert_eq!(answer, json!({"shouldStop": stop}), "the response has no other field");
     stop
 }
 
@@ -22,7 +22,7 @@ async fn bundle_of(image: &Image<'_>, job: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn any_namespace_any_of_the_three_routes_and_unknown_fields_will_do() {
+async fn every_namespace_each_of_the_three_routes_and_unknown_fields_are_accepted() {
     let world = World::new().await;
     let image = world.image("w", None).await;
     let success = (200, json!({"status": "success", "value": {"shouldStop": false}}));
@@ -41,11 +41,11 @@ async fn any_namespace_any_of_the_three_routes_and_unknown_fields_will_do() {
         }
     }
     let (status, _) = image.send("subscription", &json!({"path": "a:workerControlState"})).await;
-    assert_eq!(status, 404, "the gateway knows these three");
+    assert_eq!(status, 404, "the gateway has only these three routes");
 }
 
 #[tokio::test]
-async fn a_worker_is_told_to_stop_when_it_is_not_active() {
+async fn the_control_state_stops_a_worker_that_is_not_active() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     assert!(!should_stop(&image).await);
@@ -53,8 +53,8 @@ async fn a_worker_is_told_to_stop_when_it_is_not_active() {
     let policies = Policies::default();
     let silence = policies.lease.stale_after;
     world.advance(silence);
-    assert!(should_stop(&image).await, "it was silent for too long before this call");
-    assert!(!should_stop(&image).await, "which was a sign of life");
+    assert!(should_stop(&image).await, "the worker was silent for too long before this call");
+    assert!(!should_stop(&image).await, "the call before was a sign of life");
     world.advance(policies.scaling.idle_timeout);
     world.reconcile().await;
     assert_eq!(world.worker_row("w").await["status"], "draining");
@@ -62,11 +62,11 @@ async fn a_worker_is_told_to_stop_when_it_is_not_active() {
     world.advance(policies.scaling.drain_timeout);
     world.reconcile().await;
     assert_eq!(world.worker_row("w").await["status"], "stopped");
-    assert!(should_stop(&image).await, "its row is history");
+    assert!(should_stop(&image).await, "the worker has stopped");
 }
 
 #[tokio::test]
-async fn a_worker_is_told_to_stop_when_it_was_idle_for_its_time_although_nobody_drained_it() {
+async fn the_control_state_stops_a_worker_after_the_idle_timeout_before_it_is_drained() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     image.of(&job, "workerComplete", json!({})).await;
@@ -77,13 +77,13 @@ async fn a_worker_is_told_to_stop_when_it_was_idle_for_its_time_although_nobody_
     }
     world.advance(MINUTE);
     assert!(should_stop(&image).await);
-    world.enqueue(TALK, "telegram", "wait").await;
-    assert!(!should_stop(&image).await, "there is work for it");
-    assert_eq!(world.worker_row("w").await["status"], "active", "a question changes nothing");
+    world.enqueue(CONVERSATION, "telegram", "wait").await;
+    assert!(!should_stop(&image).await, "a message waits for the worker");
+    assert_eq!(world.worker_row("w").await["status"], "active", "a read changes nothing");
 }
 
 #[tokio::test]
-async fn nobody_is_told_to_stop_for_being_idle_where_some_are_kept() {
+async fn the_control_state_stops_no_idle_worker_while_the_policies_ask_for_spare_workers() {
     let world = World::new().await;
     let kept = json!({"scaling": {"minIdleWorkers": 1}, "lease": {"staleAfterMs": 7_200_000}});
     world.api.put("/v1/config/policies", kept).send().await.body_of(200);
@@ -91,11 +91,11 @@ async fn nobody_is_told_to_stop_for_being_idle_where_some_are_kept() {
     let image = world.image("w", None).await;
     assert!(!should_stop(&image).await);
     world.advance(Policies::default().scaling.idle_timeout);
-    assert!(!should_stop(&image).await, "reconcile decides who goes");
+    assert!(!should_stop(&image).await, "reconcile decides which worker drains");
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_to_stop_and_opens_nothing_else() {
+async fn an_expired_token_gets_the_stop_of_the_control_state_and_no_other_access() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     world.advance(TOKEN_GOOD_FOR);
@@ -112,12 +112,12 @@ async fn an_expired_token_is_told_to_stop_and_opens_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_bundle_is_null_only_without_the_lease() {
+async fn a_bundle_is_null_without_the_lease() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     assert_eq!(bundle_of(&image, &job).await["messageId"], job["messageId"]);
     let other = world.image("other", None).await;
-    assert_eq!(bundle_of(&other, &job).await, Value::Null, "another's message");
+    assert_eq!(bundle_of(&other, &job).await, Value::Null, "a message of another worker");
     for unknown in ["m", "not/an/id"] {
         assert_eq!(bundle_of(&image, &json!({"messageId": unknown})).await, Value::Null, "{unknown}");
     }
@@ -126,17 +126,17 @@ async fn a_bundle_is_null_only_without_the_lease() {
 }
 
 #[tokio::test]
-async fn a_conversation_without_telegram_has_a_token_that_opens_nothing() {
+async fn a_conversation_without_telegram_has_an_invalid_bot_token() {
     let world = World::new().await;
-    world.enqueue(TALK, "app", "hello").await;
-    let image = world.image("w", Some(TALK)).await;
+    world.enqueue(CONVERSATION, "app", "hello").await;
+    let image = world.image("w", Some(CONVERSATION)).await;
     let bundle = bundle_of(&image, &image.claim().await).await;
     assert_eq!(bundle["payload"]["provider"], "app");
     assert_eq!(bundle["telegramBotToken"], "0:this-conversation-has-no-bot");
 }
 
 #[tokio::test]
-async fn a_telegram_conversation_whose_agent_has_no_token_is_given_none() {
+async fn a_telegram_conversation_whose_agent_has_no_bot_token_gets_null() {
     let world = World::new().await;
     world.api.put("/v1/agents/demo", json!({"version": "2", "secretsRef": []})).send().await.body_of(200);
     world.advance(MINUTE);
@@ -145,7 +145,7 @@ async fn a_telegram_conversation_whose_agent_has_no_token_is_given_none() {
 }
 
 #[tokio::test]
-async fn a_bundle_has_what_bridge_skills_need_and_null_for_what_nobody_set() {
+async fn a_bundle_has_the_bridge_config_and_null_for_each_missing_value() {
     let world = World::new().await;
     let key = json!({"plaintextValue": "k3y"});
     world.api.put("/v1/secrets/agent-bridge.serviceKey", key).send().await.body_of(200);
@@ -162,17 +162,17 @@ async fn a_bundle_has_what_bridge_skills_need_and_null_for_what_nobody_set() {
 }
 
 #[tokio::test]
-async fn the_payload_has_what_came_with_the_message() {
+async fn the_payload_has_all_fields_of_the_message() {
     let world = World::new().await;
     let body = json!({
-        "conversationId": TALK, "agentKey": "demo",
+        "conversationId": CONVERSATION, "agentKey": "demo",
         "payload": {
             "provider": "telegram", "providerUserId": "555", "messageText": "hello", "externalMessageId": "9",
             "rawUpdateJson": "{}", "metadata": {"colour": "red"},
         },
     });
     world.api.post("/v1/messages", body).send().await.body_of(202);
-    let image = world.image("w", Some(TALK)).await;
+    let image = world.image("w", Some(CONVERSATION)).await;
     let expected = json!({
         "provider": "telegram", "providerUserId": "555", "messageText": "hello", "externalMessageId": "9",
         "rawUpdateJson": "{}", "metadata": {"colour": "red", "providerUserId": "555"}, "attachments": [],
@@ -185,24 +185,24 @@ async fn the_payload_has_what_came_with_the_message() {
 async fn an_image_gets_messages_of_its_own_conversation_only() {
     let world = World::new().await;
     world.enqueue("another", "telegram", "first").await;
-    world.enqueue(TALK, "telegram", "second").await;
-    let image = world.image("w", Some(TALK)).await;
+    world.enqueue(CONVERSATION, "telegram", "second").await;
+    let image = world.image("w", Some(CONVERSATION)).await;
     let another = json!({"conversationId": "another"});
-    assert_eq!(image.mine("workerClaim", another).await, Value::Null);
+    assert_eq!(image.own("workerClaim", another).await, Value::Null);
     assert_eq!(
-        image.mine("workerClaim", json!({})).await["conversationId"],
-        TALK,
-        "it is pinned to this one"
+        image.own("workerClaim", json!({})).await["conversationId"],
+        CONVERSATION,
+        "the image is assigned to this conversation"
     );
     let free = world.image("free", None).await;
-    let taken = json!({"conversationId": TALK});
-    assert_eq!(free.mine("workerClaim", taken).await, Value::Null, "it has an owner");
-    assert_eq!(free.mine("workerClaim", json!({})).await["conversationId"], "another");
-    assert_eq!(free.mine("workerClaim", json!({"conversationId": TALK})).await, Value::Null);
+    let taken = json!({"conversationId": CONVERSATION});
+    assert_eq!(free.own("workerClaim", taken).await, Value::Null, "the conversation has an owner");
+    assert_eq!(free.own("workerClaim", json!({})).await["conversationId"], "another");
+    assert_eq!(free.own("workerClaim", json!({"conversationId": CONVERSATION})).await, Value::Null);
 }
 
 #[tokio::test]
-async fn a_dead_letter_says_so() {
+async fn a_failure_reports_that_its_message_is_a_dead_letter() {
     let world = World::new().await;
     world.api.put("/v1/config/policies", json!({"retry": {"maxAttempts": 1}})).send().await.body_of(200);
     world.advance(MINUTE);
@@ -213,23 +213,23 @@ async fn a_dead_letter_says_so() {
 }
 
 #[tokio::test]
-async fn the_first_calls_of_an_image_leave_it_the_time_to_boot() {
+async fn the_first_calls_of_an_image_do_not_end_its_boot_grace() {
     let world = World::new().await;
     let image = world.image("w", None).await;
-    image.mine("workerGlobalSkillsManifest", json!({})).await;
+    image.own("workerGlobalSkillsManifest", json!({})).await;
     let lease = Policies::default().lease;
     assert!(lease.stale_after < lease.boot_grace);
     world.advance(lease.stale_after);
     world.reconcile().await;
-    assert_eq!(world.worker_row("w").await["status"], "active", "its gateway starts");
+    assert_eq!(world.worker_row("w").await["status"], "active", "the image is still booting");
     assert!(!should_stop(&image).await);
     world.advance(lease.stale_after);
     world.reconcile().await;
-    assert_ne!(world.worker_row("w").await["status"], "active", "it has asked before, and is silent");
+    assert_ne!(world.worker_row("w").await["status"], "active", "the image has polled before, and is silent");
 }
 
 #[tokio::test]
-async fn a_message_ends_without_a_reply_that_cannot_be_read() {
+async fn a_message_with_an_unreadable_reply_is_completed_without_a_reply() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     image.append(json!([{"role": "assistant", "content": "good day"}])).await;
@@ -248,15 +248,15 @@ async fn a_message_ends_without_a_reply_that_cannot_be_read() {
 async fn a_reply_that_is_too_long_is_cut_between_two_characters() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
-    let said = format!("x{}", "é".repeat(40 * 1024));
-    image.append(json!([{"role": "assistant", "content": said}])).await;
+    let long_reply = format!("x{}", "é".repeat(40 * 1024));
+    image.append(json!([{"role": "assistant", "content": long_reply}])).await;
     assert_eq!(image.of(&job, "workerComplete", json!({})).await, true);
     let reply = world.message(&job["messageId"]).await["reply"].as_str().unwrap().to_owned();
-    assert!(said.starts_with(&reply) && reply.len() == 64 * 1024 - 1, "{}", reply.len());
+    assert!(long_reply.starts_with(&reply) && reply.len() == 64 * 1024 - 1, "{}", reply.len());
 }
 
 #[tokio::test]
-async fn an_error_that_names_the_callers_url_shows_nobody_its_token() {
+async fn an_error_with_the_callers_url_is_stored_without_its_token() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     let error = format!("POST {}/api/mutation answered 502", image.base);
@@ -265,26 +265,29 @@ async fn an_error_that_names_the_callers_url_shows_nobody_its_token() {
     assert_eq!(shown, format!("POST {}/w/afw_…/api/mutation answered 502", world.url));
     let prepared = image.prepare("manual").await;
     let args = json!({"snapshotId": prepared["snapshotId"], "error": error});
-    assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
+    assert_eq!(image.own("workerFailSnapshotUpload", args).await, true);
     let items = world.items().await;
-    assert!(!items.iter().any(|item| item.to_string().contains(&image.token)), "the table has it");
+    assert!(
+        !items.iter().any(|item| item.to_string().contains(&image.token)),
+        "the table contains the token"
+    );
 }
 
 #[tokio::test]
-async fn a_lease_that_has_ended_ends_no_other_message() {
+async fn a_lease_that_has_ended_completes_no_other_message() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
     image.of(&job, "workerComplete", json!({})).await;
-    let waiting = world.enqueue(TALK, "telegram", "another").await;
+    let waiting = world.enqueue(CONVERSATION, "telegram", "another").await;
     world.enqueue("elsewhere", "telegram", "hello").await;
     let other = world.image("other", Some("elsewhere")).await;
-    let foreign = other.mine("workerClaim", json!({})).await;
+    let foreign = other.own("workerClaim", json!({})).await;
     other.of(&foreign, "workerComplete", json!({})).await;
     for (message, lease) in [(json!(waiting), &job), (foreign["messageId"].clone(), &job)] {
         let args = json!({"messageId": message, "leaseId": lease["leaseId"]});
-        assert_eq!(image.mine("workerComplete", args).await, false, "{message}");
+        assert_eq!(image.own("workerComplete", args).await, false, "{message}");
     }
     let args = json!({"messageId": job["messageId"], "leaseId": job["leaseId"]});
-    assert_eq!(other.mine("workerComplete", args).await, false, "it was another's");
-    assert_eq!(image.of(&job, "workerComplete", json!({})).await, true, "this one it was for");
+    assert_eq!(other.own("workerComplete", args).await, false, "the lease was another worker's");
+    assert_eq!(image.of(&job, "workerComplete", json!({})).await, true, "the lease was for this message");
 }

@@ -1,4 +1,4 @@
-//! Files through a function: archives and media as raw bodies, and links that lead to the bucket.
+//! Files through a function: archives and media as raw bodies, and links to the bucket.
 
 use af_app::access::file_token::LINK_GOOD_FOR;
 use af_domain::snapshot::URL_GOOD_FOR;
@@ -6,7 +6,7 @@ use af_domain::time::Millis;
 use af_tests::telegram::{CHAT, PHOTO, Person, with_telegram};
 use serde_json::{Value, json};
 
-use crate::{Image, TALK, World, sha256, without_redirects};
+use crate::{CONVERSATION, Image, World, sha256, without_redirects};
 
 const MB: usize = 1024 * 1024;
 
@@ -21,22 +21,22 @@ async fn file_url(image: &Image<'_>, storage_id: &Value) -> Value {
     image.value("workerGetStorageFileUrl", json!({"storageId": storage_id})).await
 }
 
-async fn image_with_a_message_answered<'a>(world: &'a World, id: &str) -> Image<'a> {
+async fn image_that_has_answered<'a>(world: &'a World, id: &str) -> Image<'a> {
     let (image, job) = world.image_at_work(id).await;
     image.of(&job, "workerComplete", json!({})).await;
     image
 }
 
 #[tokio::test]
-async fn a_link_leads_to_the_bucket_holds_no_token_and_ends() {
+async fn a_link_leads_to_the_bucket_contains_no_worker_token_and_expires() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
-    image.keep("manual", b"files").await;
-    world.enqueue(TALK, "telegram", "next").await;
-    let heir = world.image("heir", Some(TALK)).await;
-    let link = heir.latest().await["downloadUrl"].as_str().unwrap().to_owned();
+    let image = image_that_has_answered(&world, "w").await;
+    image.upload_snapshot("manual", b"files").await;
+    world.enqueue(CONVERSATION, "telegram", "next").await;
+    let successor = world.image("successor", Some(CONVERSATION)).await;
+    let link = successor.latest().await["downloadUrl"].as_str().unwrap().to_owned();
     assert!(link.starts_with(&format!("{}/f/", world.url)), "{link}");
-    assert!(!link.contains(&heir.token) && !link.contains("/w/"), "{link}");
+    assert!(!link.contains(&successor.token) && !link.contains("/w/"), "{link}");
     let client = without_redirects();
     let followed = client.get(&link).send().await.unwrap();
     let location = followed.headers()["location"].to_str().unwrap();
@@ -45,14 +45,14 @@ async fn a_link_leads_to_the_bucket_holds_no_token_and_ends() {
         (302, &"no-store".parse().unwrap())
     );
     assert!(location.contains("/snapshots/") && location.contains("X-Amz-Expires=60"), "{location}");
-    assert_eq!(heir.fetch(&json!(link)).await, (200, b"files".to_vec()));
+    assert_eq!(successor.fetch(&json!(link)).await, (200, b"files".to_vec()));
 
     let altered = format!("{}A{}", &link[..link.len() - 1], "");
     let (claims, signature) = link.rsplit_once('.').unwrap();
     let unsigned = format!("{claims}.");
     let other_claims = format!("{claims}A.{signature}");
     let nonsense = format!("{}/f/nonsense", world.url);
-    let of_a_worker = format!("{}/f/{}", world.url, heir.token);
+    let of_a_worker = format!("{}/f/{}", world.url, successor.token);
     for wrong in [altered, unsigned, other_claims, nonsense, of_a_worker] {
         let answer = client.get(&wrong).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 404, "{wrong}");
@@ -63,37 +63,37 @@ async fn a_link_leads_to_the_bucket_holds_no_token_and_ends() {
 }
 
 #[tokio::test]
-async fn a_link_opens_nothing_of_a_worker() {
+async fn a_link_is_no_worker_token() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
-    image.keep("manual", b"files").await;
-    let link = image.left_behind("heir").await["downloadUrl"].as_str().unwrap().to_owned();
+    let image = image_that_has_answered(&world, "w").await;
+    image.upload_snapshot("manual", b"files").await;
+    let link = image.latest_for_successor("successor").await["downloadUrl"].as_str().unwrap().to_owned();
     let token = link.rsplit_once('/').unwrap().1.to_owned();
     for token in [token.clone(), format!("afw_{token}")] {
-        let thief = world.with_token("w", &token);
-        let (_, answer) = thief.call("workerControlState", json!({"workerId": "w"})).await;
+        let caller = world.with_token("w", &token);
+        let (_, answer) = caller.call("workerControlState", json!({"workerId": "w"})).await;
         assert_eq!(answer["status"], "error", "{answer}");
     }
 }
 
 #[tokio::test]
-async fn an_archive_may_be_larger_here_than_an_http_api_takes() {
+async fn an_archive_may_be_larger_than_the_limit_of_an_http_api() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
+    let image = image_that_has_answered(&world, "w").await;
     let archive: Vec<u8> = (0..=250).cycle().take(12 * MB).collect();
-    image.keep("manual", &archive).await;
-    let latest = image.left_behind("heir").await;
+    image.upload_snapshot("manual", &archive).await;
+    let latest = image.latest_for_successor("successor").await;
     assert_eq!((&latest["sizeBytes"], &latest["sha256"]), (&json!(archive.len()), &json!(sha256(&archive))));
     assert_eq!(image.fetch(&latest["downloadUrl"]).await, (200, archive));
 }
 
 #[tokio::test]
-async fn an_image_with_the_native_route_uploads_past_the_function_and_finalizes_as_before() {
+async fn an_image_can_upload_to_the_native_url_and_finalize_with_its_function() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
+    let image = image_that_has_answered(&world, "w").await;
     let bytes = b"files".to_vec();
     let announced = json!({
-        "conversationId": TALK, "reason": "manual", "sizeBytes": bytes.len(), "sha256": sha256(&bytes),
+        "conversationId": CONVERSATION, "reason": "manual", "sizeBytes": bytes.len(), "sha256": sha256(&bytes),
     });
     let prepared =
         world.api.post("/v1/worker/snapshots", announced).key(&image.token).send().await.body_of(201);
@@ -107,7 +107,7 @@ async fn an_image_with_the_native_route_uploads_past_the_function_and_finalizes_
 }
 
 #[tokio::test]
-async fn links_lead_to_the_url_that_the_operator_has_given_with_its_path() {
+async fn links_use_the_public_url_of_the_operator_with_its_path() {
     let world = World::new().await;
     let image = world.image("w", None).await;
     let own = json!({"plaintextValue": "https://agents.example.com/factory/"});
@@ -117,16 +117,16 @@ async fn links_lead_to_the_url_that_the_operator_has_given_with_its_path() {
 }
 
 #[tokio::test]
-async fn an_archive_that_is_too_large_is_refused_and_recorded_as_that() {
+async fn an_archive_that_is_too_large_is_refused_and_recorded_as_too_large() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
+    let image = image_that_has_answered(&world, "w").await;
     let prepared = image.prepare("manual").await;
-    // Who declares such a length is answered before it has sent anything.
+    // A request that declares such a length gets its response before it sends the body.
     let (status, _) = image.post(&prepared["uploadUrl"], vec![0; 64 * MB + 1]).await;
     assert_eq!(status, 413);
     let args =
         json!({"snapshotId": prepared["snapshotId"], "error": "snapshot upload failed [413]: too large"});
-    assert_eq!(image.mine("workerFailSnapshotUpload", args).await, true);
+    assert_eq!(image.own("workerFailSnapshotUpload", args).await, true);
     let rows = world.items().await;
     let row = rows.iter().find(|row| row["id"]["S"] == prepared["snapshotId"]).unwrap();
     assert_eq!(
@@ -136,9 +136,9 @@ async fn an_archive_that_is_too_large_is_refused_and_recorded_as_that() {
 }
 
 #[tokio::test]
-async fn an_archive_is_taken_by_its_own_snapshot_only_and_only_while_that_waits_for_it() {
+async fn an_archive_is_accepted_only_for_a_prepared_snapshot_of_its_worker() {
     let world = World::new().await;
-    let image = image_with_a_message_answered(&world, "w").await;
+    let image = image_that_has_answered(&world, "w").await;
     let other = world.image("other", None).await;
     let late = image.prepare("drain").await;
     world.advance(URL_GOOD_FOR);
@@ -150,25 +150,29 @@ async fn an_archive_is_taken_by_its_own_snapshot_only_and_only_while_that_waits_
     let code = |text: &str| json!(text);
     assert_eq!(refused(image.post(&url(&image), Vec::new()).await), (422, code("invalid_field")));
     assert_eq!(refused(image.post(&url(&other), b"x".to_vec()).await), (404, code("not_found")));
-    let stranger = world.with_token("w", "afw_x.y");
-    assert_eq!(refused(image.post(&url(&stranger), b"x".to_vec()).await), (401, code("unauthorized")));
+    let forger = world.with_token("w", "afw_x.y");
+    assert_eq!(refused(image.post(&url(&forger), b"x".to_vec()).await), (401, code("unauthorized")));
     for _ in 0..2 {
-        assert_eq!(image.post(&url(&image), b"first".to_vec()).await.0, 200, "also when it is sent again");
+        assert_eq!(
+            image.post(&url(&image), b"first".to_vec()).await.0,
+            200,
+            "also when the upload is repeated"
+        );
     }
     let posted = image.post(&url(&image), b"second".to_vec()).await;
-    assert_eq!(refused(posted), (409, code("conflict")), "the first one counts");
+    assert_eq!(refused(posted), (409, code("conflict")), "the first archive is kept");
     let posted = image.post(&late["uploadUrl"], b"late".to_vec()).await;
-    assert_eq!(refused(posted), (409, code("conflict")), "its URL has expired");
+    assert_eq!(refused(posted), (409, code("conflict")), "the upload URL has expired");
     assert_eq!(image.finalize(&prepared, b"second").await, false);
     assert_eq!(image.finalize(&prepared, b"first").await, true);
     let posted = image.post(&url(&image), b"third".to_vec()).await;
-    assert_eq!(refused(posted), (409, code("stale_snapshot")), "it has left");
-    let latest = image.left_behind("heir").await;
+    assert_eq!(refused(posted), (409, code("stale_snapshot")), "the worker has ended");
+    let latest = image.latest_for_successor("successor").await;
     assert_eq!(image.fetch(&latest["downloadUrl"]).await, (200, b"first".to_vec()));
 }
 
 #[tokio::test]
-async fn a_file_that_the_agent_made_comes_back_to_its_conversation_and_to_no_other() {
+async fn media_is_available_in_its_own_conversation_only() {
     let world = World::new().await;
     let (image, _) = world.image_at_work("w").await;
     let url = upload_url(&image).await;
@@ -191,26 +195,30 @@ async fn a_file_that_the_agent_made_comes_back_to_its_conversation_and_to_no_oth
 }
 
 #[tokio::test]
-async fn a_photo_that_somebody_sends_comes_with_a_link_that_opens_nothing_else() {
+async fn a_photo_has_a_link_that_leads_to_this_photo_only() {
     let (bundle, telegram) = with_telegram().await;
     let world = World::over(bundle).await;
     let ann = Person::writes_to(&world.bundle, world.api.clone(), telegram, "demo").await;
     ann.sends_photo(1).await;
-    let talk = json!({"conversationId": format!("telegram:{}:{CHAT}", ann.bot.id)});
-    let image = world.image("w", talk["conversationId"].as_str()).await;
-    assert_eq!(image.mine("workerClaim", talk.clone()).await, Value::Null, "its photo is still to come");
-    assert_eq!(image.value("workerConversationHasQueued", talk.clone()).await, true);
+    let conversation = json!({"conversationId": format!("telegram:{}:{CHAT}", ann.bot.id)});
+    let image = world.image("w", conversation["conversationId"].as_str()).await;
+    assert_eq!(
+        image.own("workerClaim", conversation.clone()).await,
+        Value::Null,
+        "the photo is not fetched yet"
+    );
+    assert_eq!(image.value("workerConversationHasQueued", conversation.clone()).await, true);
     ann.fetch(&world.bundle).await;
 
-    let job = image.mine("workerClaim", talk).await;
-    let handed = &job["payload"]["attachments"];
-    let file = &handed[0];
+    let job = image.own("workerClaim", conversation).await;
+    let attachments = &job["payload"]["attachments"];
+    let file = &attachments[0];
     let expected = json!([{
         "kind": "photo", "status": "ready", "storageId": file["storageId"],
         "telegramFileId": file["telegramFileId"], "mimeType": "image/jpeg", "sizeBytes": PHOTO.len(),
         "expiresAt": world.now() + Millis::from_days(7).as_millis(), "downloadUrl": file["downloadUrl"],
     }]);
-    assert_eq!(*handed, expected);
+    assert_eq!(*attachments, expected);
     let wanted = json!({"messageId": job["messageId"], "workspaceId": "default"});
     let bundle = image.value("workerHydrationBundle", wanted).await;
     assert_eq!(bundle["payload"], job["payload"]);
@@ -220,7 +228,11 @@ async fn a_photo_that_somebody_sends_comes_with_a_link_that_opens_nothing_else()
     assert_eq!(image.fetch(&json!(link)).await, (200, PHOTO.to_vec()));
     let url = file_url(&image, &file["storageId"]).await;
     assert_eq!(image.fetch(&url).await, (200, PHOTO.to_vec()));
-    world.enqueue(TALK, "telegram", "hello").await;
-    let other = world.image("other", Some(TALK)).await;
-    assert_eq!(file_url(&other, &file["storageId"]).await, Value::Null, "it is of another conversation");
+    world.enqueue(CONVERSATION, "telegram", "hello").await;
+    let other = world.image("other", Some(CONVERSATION)).await;
+    assert_eq!(
+        file_url(&other, &file["storageId"]).await,
+        Value::Null,
+        "the photo belongs to another conversation"
+    );
 }

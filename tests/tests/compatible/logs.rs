@@ -1,4 +1,4 @@
-//! What is logged of a call whose path is a secret.
+//! The log lines of calls whose path contains a secret.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use crate::{TALK, World};
+use crate::{CONVERSATION, World};
 
-/// All that is logged in this process, at the most talkative level that a deployment can have. The clients of these tests
-/// and the stand-in for S3 are no part of one.
+/// All log lines of this process, at the most verbose level of a deployment. The HTTP clients of these tests and the S3
+/// emulator are not part of a deployment.
 const FILTER: &str = "debug,hyper=off,hyper_util=off,reqwest=off,s3s=off";
 
-/// The lines of all tests; each looks for its own.
+/// The lines of all tests; each test looks for its own lines.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -39,10 +39,10 @@ impl io::Write for Lines {
     }
 }
 
-/// Listens to the whole process, from before its first call.
-pub fn listen() {
-    static LISTENING: OnceLock<()> = OnceLock::new();
-    LISTENING.get_or_init(|| {
+/// Captures the log of the whole process, before the first call.
+pub fn capture() {
+    static CAPTURING: OnceLock<()> = OnceLock::new();
+    CAPTURING.get_or_init(|| {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
         let subscriber = subscriber.with_env_filter(EnvFilter::new(FILTER)).with_writer(Lines::of_process);
         subscriber.init();
@@ -50,14 +50,14 @@ pub fn listen() {
 }
 
 #[tokio::test]
-async fn no_line_has_a_token_or_a_link_and_every_call_has_its_route() {
+async fn no_log_line_has_a_token_or_a_link_and_each_call_has_its_route() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w-of-the-log").await;
     image.of(&job, "workerComplete", json!({})).await;
-    image.mine("workerControlState", json!({})).await;
+    image.own("workerControlState", json!({})).await;
     image.post(&json!(format!("{}/media", image.base)), b"file".to_vec()).await;
-    image.keep("manual", b"files").await;
-    let link = image.left_behind("heir-of-the-log").await["downloadUrl"].clone();
+    image.upload_snapshot("manual", b"files").await;
+    let link = image.latest_for_successor("successor-of-the-log").await["downloadUrl"].clone();
     image.fetch(&link).await;
     image.post(&json!(format!("{}/nowhere", image.base)), b"file".to_vec()).await;
     let forged = world.with_token("w", &format!("{}A", image.token));
@@ -67,8 +67,8 @@ async fn no_line_has_a_token_or_a_link_and_every_call_has_its_route() {
     let log = Lines::of_process().text();
     let link_token = link.as_str().unwrap().rsplit_once('/').unwrap().1;
     for secret in [image.token.as_str(), link_token, image.token.split('.').nth(1).unwrap()] {
-        let told = log.lines().find(|line| line.contains(secret));
-        assert_eq!(told, None);
+        let leak = log.lines().find(|line| line.contains(secret));
+        assert_eq!(leak, None);
     }
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let own: Vec<_> = lines.filter(|line| line["span"]["worker_id"] == "w-of-the-log").collect();
@@ -77,5 +77,5 @@ async fn no_line_has_a_token_or_a_link_and_every_call_has_its_route() {
         has("/w/{token}/api/query") && has("/w/{token}/api/mutation") && has("/w/{token}/media"),
         "{own:?}"
     );
-    assert!(log.contains("/f/{fileToken}") && log.contains(TALK));
+    assert!(log.contains("/f/{fileToken}") && log.contains(CONVERSATION));
 }

@@ -1,12 +1,12 @@
-//! The compatible face of the worker contract, as published images use it: over a socket, by the names of its functions,
-//! with the answers compared as exact JSON.
+//! The compatible API of the worker contract, as published images use it: over a socket, by function name. The responses
+//! are compared as exact JSON.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod answers;
 mod files;
-mod leaving;
-mod life;
+mod final_snapshots;
+mod lifecycle;
 mod logs;
 mod refusals;
 mod retries;
@@ -19,12 +19,12 @@ use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The conversation that these tests talk in.
-const TALK: &str = "telegram:7:555";
+/// The conversation of these tests.
+const CONVERSATION: &str = "telegram:7:555";
 /// The token of the agent's bot.
 const BOT_TOKEN: &str = "7:the-token-of-the-bot";
 
-/// A deployment that images reach as they do: gateway and bucket listen on loopback.
+/// A deployment that images reach over HTTP: gateway and bucket listen on loopback.
 struct World {
     deployment: af_tests::world::World,
     url: String,
@@ -44,7 +44,7 @@ struct Image<'a> {
     world: &'a World,
     id: String,
     token: String,
-    /// `CONVEX_URL`, as it is given to it.
+    /// The value of `CONVEX_URL` in the image's environment.
     base: String,
 }
 
@@ -54,7 +54,7 @@ impl World {
     }
 
     async fn over(bundle: Bundle) -> Self {
-        logs::listen();
+        logs::capture();
         let deployment = af_tests::world::World::with_bucket_on_loopback(bundle).await;
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", gateway.local_addr().unwrap());
@@ -68,7 +68,7 @@ impl World {
         Self { deployment, url, http }
     }
 
-    /// Enqueues a message and answers its id.
+    /// Enqueues a message and returns its id.
     async fn enqueue(&self, conversation: &str, provider: &str, text: &str) -> String {
         let body = json!({
             "conversationId": conversation, "agentKey": "demo",
@@ -77,7 +77,7 @@ impl World {
         self.enqueue_body(body).await
     }
 
-    /// An image that is started by hand; with a conversation, it is that one's.
+    /// An image that an operator registers, with or without a conversation.
     async fn image(&self, id: &str, conversation: Option<&str>) -> Image<'_> {
         let mut body = json!({"workerId": id});
         if let Some(conversation) = conversation {
@@ -87,18 +87,18 @@ impl World {
         let answer = register.bearer_auth(self.bundle.admin_key()).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 201);
         let env = &answer.json::<Value>().await.unwrap()["env"];
-        let given = |name: &str| env[name].as_str().unwrap().to_owned();
+        let env_value = |name: &str| env[name].as_str().unwrap().to_owned();
         let image = Image {
             world: self,
             id: id.to_owned(),
-            token: given("AGENT_FACTORY_WORKER_TOKEN"),
-            base: given("CONVEX_URL"),
+            token: env_value("AGENT_FACTORY_WORKER_TOKEN"),
+            base: env_value("CONVEX_URL"),
         };
         assert_eq!(image.base, self.base(&image.token));
         image
     }
 
-    /// Somebody who says that he is this worker.
+    /// A caller that uses this worker id and this token.
     fn with_token(&self, id: &str, token: &str) -> Image<'_> {
         Image { world: self, id: id.to_owned(), token: token.to_owned(), base: self.base(token) }
     }
@@ -109,15 +109,15 @@ impl World {
 
     /// An image that owns the conversation, and a message that it has claimed.
     async fn image_at_work(&self, id: &str) -> (Image<'_>, Value) {
-        self.enqueue(TALK, "telegram", "hello").await;
-        let image = self.image(id, Some(TALK)).await;
+        self.enqueue(CONVERSATION, "telegram", "hello").await;
+        let image = self.image(id, Some(CONVERSATION)).await;
         let job = image.claim().await;
         (image, job)
     }
 
-    /// What the conversation holds, as role and content.
+    /// The history of the conversation, as role and content.
     async fn history(&self) -> Vec<(String, String)> {
-        let key = af_store::conversation_key(&af_domain::ids::ConversationId::parse(TALK).unwrap());
+        let key = af_store::conversation_key(&af_domain::ids::ConversationId::parse(CONVERSATION).unwrap());
         let budget = af_domain::context::ContextBudget::new(100, u64::MAX, u64::MAX);
         let history = self.app.store.history(&key, Default::default(), budget).await.unwrap();
         let entry = |e: af_domain::message::HistoryEntry| (e.role.as_str().to_owned(), e.content);
@@ -130,7 +130,7 @@ impl World {
 }
 
 impl Image<'_> {
-    /// Sends a body to one of the three routes; answers status and body.
+    /// Sends a body to one of the three routes; returns status and body.
     async fn send(&self, kind: &str, body: &Value) -> (u16, Value) {
         let url = format!("{}/api/{kind}", self.base);
         let answer = self.world.http.post(url).json(body).send().await.unwrap();
@@ -159,7 +159,7 @@ impl Image<'_> {
 
     /// The value of a call that names this worker.
     #[track_caller]
-    fn mine(&self, function: &'static str, mut args: Value) -> impl Future<Output = Value> {
+    fn own(&self, function: &'static str, mut args: Value) -> impl Future<Output = Value> {
         args["workerId"] = json!(self.id);
         self.value(function, args)
     }
@@ -169,29 +169,29 @@ impl Image<'_> {
     fn of(&self, job: &Value, function: &'static str, mut args: Value) -> impl Future<Output = Value> {
         args["messageId"] = job["messageId"].clone();
         args["leaseId"] = job["leaseId"].clone();
-        self.mine(function, args)
+        self.own(function, args)
     }
 
-    /// Claims in the conversation that it was started for.
+    /// Claims a message of the image's conversation.
     async fn claim(&self) -> Value {
-        let job = self.mine("workerClaim", json!({"conversationId": TALK})).await;
-        assert_eq!(job["conversationId"], TALK, "{job}");
+        let job = self.own("workerClaim", json!({"conversationId": CONVERSATION})).await;
+        assert_eq!(job["conversationId"], CONVERSATION, "{job}");
         job
     }
 
     async fn append(&self, messages: Value) -> Value {
-        let args = json!({"conversationId": TALK, "workspaceId": "default", "messages": messages});
+        let args = json!({"conversationId": CONVERSATION, "workspaceId": "default", "messages": messages});
         self.value("workerAppendConversationMessages", args).await
     }
 
     async fn prepare(&self, reason: &str) -> Value {
         let args = json!({
-            "workspaceId": "default", "agentKey": "demo", "conversationId": TALK, "reason": reason,
+            "workspaceId": "default", "agentKey": "demo", "conversationId": CONVERSATION, "reason": reason,
         });
-        self.mine("workerPrepareSnapshotUpload", args).await
+        self.own("workerPrepareSnapshotUpload", args).await
     }
 
-    /// Posts a file to where a call said; answers status and body.
+    /// Posts a file to the URL of an earlier response; returns status and body.
     async fn post(&self, url: &Value, bytes: Vec<u8>) -> (u16, Value) {
         let request = self.world.http.post(url.as_str().unwrap()).body(bytes);
         let answer = request.header("content-type", "application/gzip").send().await.unwrap();
@@ -203,11 +203,11 @@ impl Image<'_> {
             "snapshotId": prepared["snapshotId"], "storageId": prepared["snapshotId"],
             "sha256": sha256(bytes), "sizeBytes": bytes.len(),
         });
-        self.mine("workerFinalizeSnapshotUpload", args).await
+        self.own("workerFinalizeSnapshotUpload", args).await
     }
 
-    /// Prepares, uploads and finalizes.
-    async fn keep(&self, reason: &str, bytes: &[u8]) -> Value {
+    /// Prepares, uploads and finalizes a snapshot.
+    async fn upload_snapshot(&self, reason: &str, bytes: &[u8]) -> Value {
         let prepared = self.prepare(reason).await;
         let posted = self.post(&prepared["uploadUrl"], bytes.to_vec()).await;
         assert_eq!(posted, (200, json!({"storageId": prepared["snapshotId"]})));
@@ -215,18 +215,18 @@ impl Image<'_> {
         prepared
     }
 
-    /// What the next image of its conversation would restore.
-    async fn left_behind(&self, heir: &str) -> Value {
-        self.world.enqueue(TALK, "telegram", "next").await;
-        self.world.image(heir, Some(TALK)).await.latest().await
+    /// The latest snapshot, as the next image of the conversation gets it.
+    async fn latest_for_successor(&self, successor: &str) -> Value {
+        self.world.enqueue(CONVERSATION, "telegram", "next").await;
+        self.world.image(successor, Some(CONVERSATION)).await.latest().await
     }
 
     async fn latest(&self) -> Value {
-        let args = json!({"workspaceId": "default", "agentKey": "demo", "conversationId": TALK});
+        let args = json!({"workspaceId": "default", "agentKey": "demo", "conversationId": CONVERSATION});
         self.value("workerLatestSnapshotForRestore", args).await
     }
 
-    /// Fetches what it begins with, as an image does before anything else.
+    /// Downloads the latest snapshot, as an image does before its first claim.
     async fn restore(&self) -> Value {
         let latest = self.latest().await;
         if !latest.is_null() {
@@ -242,7 +242,7 @@ impl Image<'_> {
     }
 }
 
-/// A client that stays where it is.
+/// A client that follows no redirects.
 fn without_redirects() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
 }

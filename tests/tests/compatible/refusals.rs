@@ -1,34 +1,38 @@
-//! What every function answers to a call that it does not carry out. Nothing is written then.
+//! The response of every function to a refused call, which writes nothing.
 
 use af_app::access::worker_token::TOKEN_GOOD_FOR;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::{Image, TALK, World};
+use crate::{CONVERSATION, Image, World};
 
-/// Every function with arguments that are good for the image `w`, and which of them it needs.
+/// Every function with valid arguments for the image `w`, and the names of its required arguments.
 fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'static str>)> {
-    let held = json!({"workerId": "w", "messageId": job["messageId"], "leaseId": job["leaseId"]});
+    let leased = json!({"workerId": "w", "messageId": job["messageId"], "leaseId": job["leaseId"]});
     let with = |base: &Value, more: Value| {
         let mut args = base.clone();
         args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         args
     };
-    let talk = json!({"conversationId": TALK});
+    let conversation = json!({"conversationId": CONVERSATION});
     let worker = json!({"workerId": "w"});
     let of_snapshot = with(&worker, json!({"snapshotId": snapshot}));
-    let three = vec!["workerId", "messageId", "leaseId"];
+    let lease_arguments = vec!["workerId", "messageId", "leaseId"];
     vec![
         ("workerControlState", worker.clone(), vec!["workerId"]),
-        ("workerClaim", with(&worker, talk.clone()), vec!["workerId"]),
+        ("workerClaim", with(&worker, conversation.clone()), vec!["workerId"]),
         ("workerHydrationBundle", json!({"messageId": job["messageId"]}), vec!["messageId"]),
-        ("workerHeartbeat", held.clone(), three.clone()),
-        ("workerComplete", held.clone(), three.clone()),
-        ("workerFail", with(&held, json!({"errorMessage": "no"})), [three, vec!["errorMessage"]].concat()),
-        ("workerConversationHasQueued", talk.clone(), vec!["conversationId"]),
+        ("workerHeartbeat", leased.clone(), lease_arguments.clone()),
+        ("workerComplete", leased.clone(), lease_arguments.clone()),
+        (
+            "workerFail",
+            with(&leased, json!({"errorMessage": "no"})),
+            [lease_arguments, vec!["errorMessage"]].concat(),
+        ),
+        ("workerConversationHasQueued", conversation.clone(), vec!["conversationId"]),
         (
             "workerAppendConversationMessages",
-            with(&talk, json!({"messages": [{"role": "user", "content": "hi"}]})),
+            with(&conversation, json!({"messages": [{"role": "user", "content": "hi"}]})),
             vec!["conversationId", "messages"],
         ),
         (
@@ -38,7 +42,7 @@ fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'s
         ),
         (
             "workerPrepareSnapshotUpload",
-            with(&worker, with(&talk, json!({"reason": "drain"}))),
+            with(&worker, with(&conversation, json!({"reason": "drain"}))),
             vec!["workerId", "reason"],
         ),
         (
@@ -51,24 +55,24 @@ fn functions(job: &Value, snapshot: &Value) -> Vec<(&'static str, Value, Vec<&'s
             with(&of_snapshot, json!({"error": "no"})),
             vec!["workerId", "snapshotId", "error"],
         ),
-        ("workerLatestSnapshotForRestore", talk, vec![]),
+        ("workerLatestSnapshotForRestore", conversation, vec![]),
         ("workerGenerateMediaUploadUrl", json!({}), vec![]),
         ("workerGetStorageFileUrl", json!({"storageId": "s"}), vec!["storageId"]),
         ("workerGlobalSkillsManifest", json!({}), vec![]),
     ]
 }
 
-/// An image that holds a lease, and a snapshot of somebody else's.
-async fn scene(world: &World) -> (Image<'_>, Value, Value) {
+/// An image that holds a lease, and a snapshot of another worker.
+async fn leased_image_and_foreign_snapshot(world: &World) -> (Image<'_>, Value, Value) {
     world.enqueue("another", "telegram", "hello").await;
     let other = world.image("other", Some("another")).await;
-    let job = other.mine("workerClaim", json!({})).await;
+    let job = other.own("workerClaim", json!({})).await;
     other.of(&job, "workerComplete", json!({})).await;
     let args = json!({"conversationId": "another", "reason": "drain"});
-    let snapshot = other.mine("workerPrepareSnapshotUpload", args).await["snapshotId"].clone();
+    let snapshot = other.own("workerPrepareSnapshotUpload", args).await["snapshotId"].clone();
     let (image, job) = world.image_at_work("w").await;
-    // Its sign of life is written once a minute; it is not what these tests look for.
-    image.mine("workerControlState", json!({})).await;
+    // The sign of life is written once a minute. This call makes it, so that later calls write nothing.
+    image.own("workerControlState", json!({})).await;
     (image, job, snapshot)
 }
 
@@ -86,7 +90,7 @@ async fn refused(image: &Image<'_>, function: &str, args: &Value) -> String {
 #[tokio::test]
 async fn a_missing_argument_is_named() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     for (function, args, needed) in functions(&job, &snapshot) {
         for name in needed {
             let mut args = args.clone();
@@ -99,25 +103,25 @@ async fn a_missing_argument_is_named() {
 }
 
 #[tokio::test]
-async fn a_token_that_opens_nothing_is_refused_by_every_function() {
+async fn an_invalid_token_is_refused_by_every_function() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     let signed_by_another = world.image("signed", None).await.token;
     let (claims, signature) = (image.token.split('.').next(), signed_by_another.split('.').nth(1));
     let forged = format!("{}.{}", claims.unwrap(), signature.unwrap());
     for token in ["nonsense", "afw_", &image.token[..image.token.len() - 2], &forged] {
-        let stranger = world.with_token("w", token);
+        let forger = world.with_token("w", token);
         for (function, args, _) in functions(&job, &snapshot) {
-            let message = refused(&stranger, function, &args).await;
+            let message = refused(&forger, function, &args).await;
             assert!(message.contains("worker token") && !message.contains(token), "{function}: {message}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused_by_every_function_but_the_one_that_tells_to_stop() {
+async fn an_expired_token_is_refused_by_every_function_except_the_control_state() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     world.advance(TOKEN_GOOD_FOR);
     for (function, args, _) in functions(&job, &snapshot) {
         if function == "workerControlState" {
@@ -133,8 +137,8 @@ async fn an_expired_token_is_refused_by_every_function_but_the_one_that_tells_to
 #[tokio::test]
 async fn a_stopped_worker_gets_nothing_from_any_function() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
-    // Silent for so long, its message is given to another, and it to its end.
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
+    // The worker is silent until its message is recovered and its row is stopped.
     for _ in 0..3 {
         world.advance(Millis::from_secs(10 * 60));
         world.reconcile().await;
@@ -147,7 +151,7 @@ async fn a_stopped_worker_gets_nothing_from_any_function() {
         let value = &answer["value"];
         match function {
             "workerControlState" => assert_eq!(value, &json!({"shouldStop": true})),
-            // What images take for "it is no longer yours" is no error to them.
+            // Images read null as "no longer yours", which is not an error.
             "workerClaim" | "workerHydrationBundle" | "workerGetStorageFileUrl" => {
                 assert_eq!((&answer["status"], value), (&json!("success"), &Value::Null), "{function}");
             }
@@ -167,9 +171,9 @@ async fn a_stopped_worker_gets_nothing_from_any_function() {
 #[tokio::test]
 async fn another_workers_id_is_refused_by_every_function() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     for (function, mut args, _) in functions(&job, &snapshot) {
-        for named in [json!("other"), json!("nobody"), json!(7)] {
+        for named in [json!("other"), json!("unknown"), json!(7)] {
             args["workerId"] = named;
             let message = refused(&image, function, &args).await;
             assert_eq!(message, "workerId must be that of the token, w", "{function}");
@@ -178,9 +182,9 @@ async fn another_workers_id_is_refused_by_every_function() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_not_its_own_does_not_exist_for_a_worker() {
+async fn a_foreign_conversation_is_not_found() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     for foreign in ["another", "unknown"] {
         for (function, mut args, _) in functions(&job, &snapshot) {
             if args["conversationId"].is_null() || function == "workerClaim" {
@@ -194,9 +198,9 @@ async fn a_conversation_that_is_not_its_own_does_not_exist_for_a_worker() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_another_worker_does_not_exist_for_a_worker() {
+async fn a_snapshot_of_another_worker_is_not_found() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     for (function, args, _) in
         functions(&job, &snapshot).into_iter().filter(|(_, args, _)| !args["snapshotId"].is_null())
     {
@@ -210,9 +214,9 @@ async fn a_snapshot_of_another_worker_does_not_exist_for_a_worker() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_not_held_is_false_and_changes_nothing() {
+async fn a_call_without_the_lease_returns_false_and_changes_nothing() {
     let world = World::new().await;
-    let (image, job, _) = scene(&world).await;
+    let (image, job, _) = leased_image_and_foreign_snapshot(&world).await;
     let nothing = json!({"requeued": false, "deadLettered": false, "nextScheduledFor": null});
     let message = world.message(&job["messageId"]).await;
     let other = world.image("third", None).await;
@@ -229,17 +233,17 @@ async fn a_lease_that_is_not_held_is_false_and_changes_nothing() {
     ] {
         let before = world.items().await;
         for function in ["workerHeartbeat", "workerComplete"] {
-            assert_eq!(caller.mine(function, args.clone()).await, false, "{function} {args}");
+            assert_eq!(caller.own(function, args.clone()).await, false, "{function} {args}");
         }
         let mut failing = args.clone();
         failing["errorMessage"] = json!("no");
-        assert_eq!(caller.mine("workerFail", failing).await, nothing, "{args}");
+        assert_eq!(caller.own("workerFail", failing).await, nothing, "{args}");
         assert_eq!(world.items().await, before, "{args}");
     }
     let metadata = json!({"messageId": job["messageId"], "metadata": {"a": "1"}});
     assert_eq!(other.value("workerAttachMessageMetadata", metadata).await, false);
     assert_eq!(world.message(&job["messageId"]).await, message);
-    assert_eq!(image.of(&job, "workerHeartbeat", json!({})).await, true, "it is still held");
+    assert_eq!(image.of(&job, "workerHeartbeat", json!({})).await, true, "the lease is still held");
 }
 
 #[tokio::test]
@@ -264,17 +268,23 @@ async fn a_call_that_names_no_function_is_refused() {
 }
 
 #[tokio::test]
-async fn words_that_mean_nothing_here_are_refused_with_those_that_do() {
+async fn an_unknown_value_is_refused_with_the_allowed_values() {
     let world = World::new().await;
-    let (image, _, _) = scene(&world).await;
-    let talk = |more: Value| {
-        let mut args = json!({"workerId": "w", "conversationId": TALK});
+    let (image, _, _) = leased_image_and_foreign_snapshot(&world).await;
+    let in_conversation = |more: Value| {
+        let mut args = json!({"workerId": "w", "conversationId": CONVERSATION});
         args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         args
     };
-    let message = |role: &str, content: &str| talk(json!({"messages": [{"role": role, "content": content}]}));
+    let message = |role: &str, content: &str| {
+        in_conversation(json!({"messages": [{"role": role, "content": content}]}))
+    };
     for (function, args, expected) in [
-        ("workerPrepareSnapshotUpload", talk(json!({"reason": "boredom"})), "drain, signal, manual"),
+        (
+            "workerPrepareSnapshotUpload",
+            in_conversation(json!({"reason": "boredom"})),
+            "drain, signal, manual",
+        ),
         ("workerAppendConversationMessages", message("robot", "hi"), "user, assistant, system, tool"),
         ("workerAppendConversationMessages", message("user", &"x".repeat(256 * 1024 + 1)), "262144 bytes"),
         ("workerGlobalSkillsManifest", json!({"releaseChannel": "beta"}), "stable"),
@@ -285,18 +295,18 @@ async fn words_that_mean_nothing_here_are_refused_with_those_that_do() {
 }
 
 #[tokio::test]
-async fn files_that_change_are_not_archived() {
+async fn a_snapshot_is_refused_while_a_message_runs() {
     let world = World::new().await;
     let (image, _) = world.image_at_work("w").await;
-    let args = json!({"workerId": "w", "conversationId": TALK, "reason": "manual"});
+    let args = json!({"workerId": "w", "conversationId": CONVERSATION, "reason": "manual"});
     let (status, answer) = image.call("workerPrepareSnapshotUpload", args).await;
     assert_eq!((status, &answer["code"]), (503, &json!("unavailable")), "a message runs: {answer}");
 }
 
 #[tokio::test]
-async fn an_argument_that_is_null_is_not_given() {
+async fn an_argument_that_is_null_counts_as_missing() {
     let world = World::new().await;
-    let (image, job, snapshot) = scene(&world).await;
+    let (image, job, snapshot) = leased_image_and_foreign_snapshot(&world).await;
     for (function, mut args, needed) in functions(&job, &snapshot) {
         args["workerId"] = Value::Null;
         if needed.contains(&"workerId") {
@@ -308,14 +318,14 @@ async fn an_argument_that_is_null_is_not_given() {
 }
 
 #[tokio::test]
-async fn a_claim_in_a_conversation_that_cannot_be_is_null() {
+async fn a_claim_with_an_invalid_conversation_id_is_null() {
     let world = World::new().await;
     let image = world.image("w", None).await;
-    world.enqueue(TALK, "telegram", "hello").await;
+    world.enqueue(CONVERSATION, "telegram", "hello").await;
     for named in [json!(""), json!("a\nb"), json!("x".repeat(5_000)), json!(7), json!({})] {
         let args = json!({"conversationId": named});
-        assert_eq!(image.mine("workerClaim", args).await, Value::Null, "{named}");
+        assert_eq!(image.own("workerClaim", args).await, Value::Null, "{named}");
     }
     let args = json!({"conversationId": null});
-    assert_eq!(image.mine("workerClaim", args).await["conversationId"], TALK);
+    assert_eq!(image.own("workerClaim", args).await["conversationId"], CONVERSATION);
 }

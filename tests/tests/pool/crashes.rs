@@ -1,100 +1,100 @@
-//! A reconcile that dies at any step. Each story is told once without a death, and then once for each step of its run
-//! at which the function dies, before or after the step took effect. Its lease stays held until it expires, its memory
-//! is gone, and the next ticks must come to the same end.
+//! A reconcile run dies at any step. Each scenario runs once without a crash, and then once for each step at which the
+//! function dies, before or after the step took effect. The reconcile lease stays held until it expires, the memory of
+//! the function is lost, and the next ticks must have the same outcome.
 
 use std::sync::Arc;
 
 use af_app::pool::reconcile::reconcile;
 
-use crate::crew::Crew;
+use crate::fleet::Fleet;
 use crate::report;
+use crate::scenario::{CONVERSATIONS, Scenario};
 use crate::steps::{End, Steps};
-use crate::story::{Story, TALKS};
-use crate::world::{Ended, World};
+use crate::world::{Outcome, World};
 
-async fn tell(world: World, story: Story, steps: Arc<Steps>) -> Ended {
-    let mut crew = Crew::of(&world);
-    let messages = story.begin(&world, &mut crew).await;
+async fn run_scenario(world: World, scenario: Scenario, steps: Arc<Steps>) -> Outcome {
+    let mut fleet = Fleet::of(&world);
+    let messages = scenario.begin(&world, &mut fleet).await;
     let function = world.function(&steps).await;
     if steps.run(Box::pin(reconcile(&function))).await.is_none() {
         drop(function);
-        world.outlive_the_lease(&mut crew).await;
+        world.expire_the_reconcile_lease(&mut fleet).await;
     }
-    world.serve(&mut crew, &messages).await;
-    story.end(&world).await;
-    world.close(&mut crew).await;
-    world.ended(&crew, &messages, &TALKS).await
+    world.serve(&mut fleet, &messages).await;
+    scenario.end(&world).await;
+    world.scale_to_zero(&mut fleet).await;
+    world.outcome(&fleet, &messages, &CONVERSATIONS).await
 }
 
-async fn sweep(world: impl AsyncFn() -> World, story: Story) {
-    let calm = Arc::new(Steps::default());
-    let expected = tell(world().await, story, calm.clone()).await;
-    assert!(expected.messages.iter().all(|(_, _, answers)| *answers == 1), "{expected:?}");
-    let steps = calm.taken();
-    let mut deaths = 0;
+async fn crash_at_each_step(world: impl AsyncFn() -> World, scenario: Scenario) {
+    let undisturbed = Arc::new(Steps::default());
+    let expected = run_scenario(world().await, scenario, undisturbed.clone()).await;
+    assert!(expected.messages.iter().all(|(_, _, completions)| *completions == 1), "{expected:?}");
+    let steps = undisturbed.taken();
+    let mut crashes = 0;
     for (n, changes) in steps.iter().enumerate() {
-        // A step that changes nothing leaves the same behind, whether it was taken or not.
+        // A read has the same effect whether it was sent or not.
         let ends = if *changes { &[End::DiesBefore, End::DiesAfter][..] } else { &[End::DiesBefore][..] };
         for end in ends {
-            let ended = tell(world().await, story, Arc::new(Steps::ending(n, *end))).await;
-            assert_eq!(ended, expected, "{story:?}: {end:?} step {n} of {}", steps.len());
-            deaths += 1;
+            let outcome = run_scenario(world().await, scenario, Arc::new(Steps::ending(n, *end))).await;
+            assert_eq!(outcome, expected, "{scenario:?}: {end:?} step {n} of {}", steps.len());
+            crashes += 1;
         }
     }
-    report(&format!("{story:?}: {} steps swept, with {deaths} deaths", steps.len()));
+    report(&format!("{scenario:?}: {} steps, with {crashes} crashes", steps.len()));
 }
 
 #[tokio::test]
 async fn a_run_that_starts_workers_may_die_at_any_step() {
-    sweep(World::new, Story::Starts).await;
+    crash_at_each_step(World::new, Scenario::Starts).await;
 }
 
 #[tokio::test]
-async fn a_run_that_tells_an_idle_worker_to_leave_may_die_at_any_step() {
-    sweep(World::new, Story::Drains).await;
+async fn a_run_that_drains_an_idle_worker_may_die_at_any_step() {
+    crash_at_each_step(World::new, Scenario::Drains).await;
 }
 
 #[tokio::test]
-async fn a_run_that_drains_settles_and_tears_down_may_die_at_any_step() {
-    sweep(World::new, Story::DrainsSettlesAndTearsDown).await;
+async fn a_run_that_drains_and_tears_down_a_worker_may_die_at_any_step() {
+    crash_at_each_step(World::new, Scenario::DrainsAndTearsDown).await;
 }
 
 #[tokio::test]
-async fn a_run_that_tears_down_may_die_at_any_step() {
-    sweep(World::new, Story::TearsDown).await;
+async fn a_run_that_tears_a_worker_down_may_die_at_any_step() {
+    crash_at_each_step(World::new, Scenario::TearsDown).await;
 }
 
 #[tokio::test]
 async fn a_run_that_recovers_a_lease_may_die_at_any_step() {
-    sweep(World::new, Story::RecoversALease).await;
+    crash_at_each_step(World::new, Scenario::RecoversALease).await;
 }
 
 #[tokio::test]
-async fn a_run_that_has_lost_a_machine_may_die_at_any_step() {
-    sweep(World::new, Story::LosesAMachine).await;
+async fn a_run_that_replaces_a_vanished_machine_may_die_at_any_step() {
+    crash_at_each_step(World::new, Scenario::LosesAMachine).await;
 }
 
 #[tokio::test]
 async fn a_run_that_starts_a_spare_worker_may_die_at_any_step() {
-    sweep(World::new, Story::StartsASpareWorker).await;
+    crash_at_each_step(World::new, Scenario::StartsASpareWorker).await;
 }
 
 #[tokio::test]
 async fn a_run_that_removes_an_orphan_may_die_at_any_step() {
-    sweep(World::new, Story::RemovesAnOrphan).await;
+    crash_at_each_step(World::new, Scenario::RemovesAnOrphan).await;
 }
 
 #[tokio::test]
 async fn a_run_that_repairs_a_conversation_may_die_at_any_step() {
-    sweep(World::new, Story::Repairs).await;
+    crash_at_each_step(World::new, Scenario::Repairs).await;
 }
 
 #[tokio::test]
 async fn a_run_that_starts_processes_may_die_at_any_call_of_their_provider() {
-    sweep(World::local, Story::Starts).await;
+    crash_at_each_step(World::local, Scenario::Starts).await;
 }
 
 #[tokio::test]
 async fn a_run_that_ends_a_process_may_die_at_any_call_of_its_provider() {
-    sweep(World::local, Story::DrainsSettlesAndTearsDown).await;
+    crash_at_each_step(World::local, Scenario::DrainsAndTearsDown).await;
 }

@@ -1,15 +1,15 @@
-//! Everything that the Machines API may do wrong, to a pool that lives a whole life: two conversations are served, their
-//! workers leave with snapshots. Whatever happens, both are answered once, and nothing is left behind.
+//! All faults of the Machines API, in a pool that grows and scales to zero: two conversations are served, and their
+//! workers end with snapshots. In spite of every fault, both messages complete once, and no machine or volume is left.
 
 use af_domain::message::MessageStatus;
 use af_emulator_fly::{Action, Fault};
 
-use crate::crew::Crew;
+use crate::fleet::Fleet;
 use crate::report;
-use crate::story::TALKS;
-use crate::world::{Ended, World};
+use crate::scenario::CONVERSATIONS;
+use crate::world::{Outcome, World};
 
-/// What a life asks of the Machines API.
+/// The requests to the Machines API in these tests.
 const ACTIONS: [Action; 11] = [
     Action::ListMachines,
     Action::CreateMachine,
@@ -24,76 +24,76 @@ const ACTIONS: [Action; 11] = [
     Action::DestroyVolume,
 ];
 
-/// A life in which the next requests of these kinds go wrong in this way, so many times each.
-async fn live(orders: &[(Action, Fault, usize)]) -> Ended {
+/// Runs a pool from its first message until it is empty. Each fault applies to the next requests of its action.
+async fn run_with_faults(faults: &[(Action, Fault, usize)]) -> Outcome {
     let world = World::new().await;
-    let mut crew = Crew::of(&world);
-    let messages = [world.enqueue(TALKS[0]).await, world.enqueue(TALKS[1]).await];
-    for (action, fault, times) in orders {
-        world.stand.machines_api().fault(*action, fault, *times);
+    let mut fleet = Fleet::of(&world);
+    let messages = [world.enqueue(CONVERSATIONS[0]).await, world.enqueue(CONVERSATIONS[1]).await];
+    for (action, fault, times) in faults {
+        world.backend.machines_api().fault(*action, fault, *times);
     }
-    world.serve(&mut crew, &messages).await;
-    world.close(&mut crew).await;
-    let ended = world.ended(&crew, &messages, &TALKS).await;
-    assert!(ended.messages.iter().all(|m| *m == (MessageStatus::Done, 1, 1)), "{orders:?}: {ended:?}");
-    assert!(ended.files.iter().all(|f| !f.is_empty()) && ended.missed == 0, "{orders:?}: {ended:?}");
-    ended
+    world.serve(&mut fleet, &messages).await;
+    world.scale_to_zero(&mut fleet).await;
+    let outcome = world.outcome(&fleet, &messages, &CONVERSATIONS).await;
+    assert!(outcome.messages.iter().all(|m| *m == (MessageStatus::Done, 1, 1)), "{faults:?}: {outcome:?}");
+    assert!(outcome.files.iter().all(|f| !f.is_empty()) && outcome.missed == 0, "{faults:?}: {outcome:?}");
+    outcome
 }
 
 #[tokio::test]
-async fn answers_that_are_lost_cost_nothing_but_time() {
+async fn lost_responses_delay_messages_and_lose_none() {
     let all = ACTIONS.map(|action| (action, Fault::AnswerLost, 1));
-    let together = live(&all).await.machines;
+    let together = run_with_faults(&all).await.machines;
     let mut alone = Vec::new();
-    for order in all {
-        alone.push(live(&[order]).await.machines);
+    for fault in all {
+        alone.push(run_with_faults(&[fault]).await.machines);
     }
-    report(&format!("machines for two conversations: {together}; with one kind of answer lost: {alone:?}"));
+    report(&format!("machines for two conversations: {together}; with one kind of response lost: {alone:?}"));
 }
 
 #[tokio::test]
-async fn a_service_that_fails_for_a_while_costs_nothing_but_time() {
-    live(&ACTIONS.map(|action| (action, Fault::status(503), 3))).await;
+async fn failures_of_the_service_delay_messages_and_lose_none() {
+    run_with_faults(&ACTIONS.map(|action| (action, Fault::status(503), 3))).await;
 }
 
 #[tokio::test]
-async fn requests_that_are_too_many_come_later() {
+async fn rate_limited_requests_are_retried_after_their_retry_time() {
     for retry_after_secs in [Some(7), Some(60), None] {
         let refused = Fault::Refused { status: 429, error: "slow down".into(), retry_after_secs };
-        live(&ACTIONS.map(|action| (action, refused.clone(), 2))).await;
+        run_with_faults(&ACTIONS.map(|action| (action, refused.clone(), 2))).await;
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_late_are_waited_for() {
-    live(&ACTIONS.map(|action| (action, Fault::Late { ms: 9_000 }, 2))).await;
+async fn late_responses_are_awaited() {
+    run_with_faults(&ACTIONS.map(|action| (action, Fault::Late { ms: 9_000 }, 2))).await;
 }
 
 #[tokio::test]
-async fn a_machine_that_cannot_be_made_leaves_no_volume_and_another_serves() {
-    let ended = live(&[(Action::CreateMachine, Fault::status(422), 3)]).await;
-    assert_eq!(ended.machines, 2);
+async fn a_failed_creation_of_a_machine_leaves_no_volume_and_another_machine_serves() {
+    let outcome = run_with_faults(&[(Action::CreateMachine, Fault::status(422), 3)]).await;
+    assert_eq!(outcome.machines, 2);
 }
 
 #[tokio::test]
-async fn a_machine_that_nobody_could_confirm_is_removed_and_another_serves() {
-    // The lists: two before anything is planned, of all machines and then of ours, and one that looks for the machine.
+async fn a_machine_without_a_confirmed_creation_is_removed_and_another_machine_serves() {
+    // The three list requests: all machines and our machines before the plan, and one that looks for the machine.
     let unconfirmed =
         [(Action::CreateMachine, Fault::AnswerLost, 1), (Action::ListMachines, Fault::status(503), 3)];
-    assert_eq!(live(&unconfirmed).await.machines, 3);
+    assert_eq!(run_with_faults(&unconfirmed).await.machines, 3);
 }
 
 #[tokio::test]
 async fn a_machine_that_never_stops_is_ended_by_force() {
-    live(&[(Action::StopMachine, Fault::StuckStopping, 2)]).await;
+    run_with_faults(&[(Action::StopMachine, Fault::StuckStopping, 2)]).await;
 }
 
 #[tokio::test]
-async fn a_volume_that_fly_holds_on_to_goes_in_the_end() {
-    live(&[(Action::DestroyVolume, Fault::status(412), 5)]).await;
+async fn a_volume_whose_deletion_fly_refuses_at_first_is_deleted_later() {
+    run_with_faults(&[(Action::DestroyVolume, Fault::status(412), 5)]).await;
 }
 
 #[tokio::test]
-async fn a_machine_that_refuses_to_be_destroyed_goes_in_the_end() {
-    live(&[(Action::DestroyMachine, Fault::status(412), 5)]).await;
+async fn a_machine_whose_removal_fly_refuses_at_first_is_removed_later() {
+    run_with_faults(&[(Action::DestroyMachine, Fault::status(412), 5)]).await;
 }

@@ -1,6 +1,6 @@
-//! A holder of the reconcile lease that is frozen for longer than the lease lasts. Another takes over and does the work;
-//! the frozen one, thawed, changes nothing any more. A call of the provider cannot be fenced: one that was on its way is
-//! carried out late, and what it made must not stay.
+//! A holder of the reconcile lease is frozen for longer than the lease lasts. Another run takes the lease over and does
+//! the work; the frozen run changes nothing after it is thawed. A call of the provider has no fence: a call that was
+//! already sent takes effect late, and the machine or volume that it creates must be removed.
 
 use std::sync::Arc;
 
@@ -9,144 +9,148 @@ use af_app::settings::policies;
 use af_emulator_fly::{Action, Fault};
 use serde_json::json;
 
-use crate::crew::Crew;
+use crate::fleet::Fleet;
 use crate::report;
+use crate::scenario::{CONVERSATIONS, Scenario};
 use crate::steps::{End, Steps};
-use crate::story::{Story, TALKS};
-use crate::world::{Ended, TICK, World};
+use crate::world::{Outcome, TICK, World};
 
 /// The first step after the lease was taken.
-const HOLDS_SINCE: usize = 1;
+const FIRST_STEP_WITH_LEASE: usize = 1;
 
-async fn steps_of(story: Story) -> (usize, Ended) {
+async fn steps_of(scenario: Scenario) -> (usize, Outcome) {
     let world = World::new().await;
-    let mut crew = Crew::of(&world);
-    let messages = story.begin(&world, &mut crew).await;
+    let mut fleet = Fleet::of(&world);
+    let messages = scenario.begin(&world, &mut fleet).await;
     let steps = Arc::new(Steps::default());
     let function = world.function(&steps).await;
     Box::pin(reconcile(&function)).await.unwrap();
     let taken = steps.taken().len();
-    world.serve(&mut crew, &messages).await;
-    world.close(&mut crew).await;
-    (taken, world.ended(&crew, &messages, &TALKS).await)
+    world.serve(&mut fleet, &messages).await;
+    world.scale_to_zero(&mut fleet).await;
+    (taken, world.outcome(&fleet, &messages, &CONVERSATIONS).await)
 }
 
-/// The story with a function that is frozen before step `n`, and thawed when another has done its work.
-async fn tell(story: Story, n: usize) -> Ended {
+/// Runs the scenario with a function that is frozen before step `n` and thawed after another run has done its work.
+async fn run_scenario(scenario: Scenario, n: usize) -> Outcome {
     let world = World::new().await;
-    let mut crew = Crew::of(&world);
-    let messages = story.begin(&world, &mut crew).await;
+    let mut fleet = Fleet::of(&world);
+    let messages = scenario.begin(&world, &mut fleet).await;
     let steps = Arc::new(Steps::ending(n, End::Freezes));
     let function = world.function(&steps).await;
     let mut run = Box::pin(reconcile(&function));
-    assert!(steps.run(&mut run).await.is_none(), "{story:?} has no step {n}");
+    assert!(steps.run(&mut run).await.is_none(), "{scenario:?} has no step {n}");
 
-    world.outlive_the_lease(&mut crew).await;
-    world.serve(&mut crew, &messages).await;
-    world.come_to_rest().await;
-    let before = world.everything().await;
+    world.expire_the_reconcile_lease(&mut fleet).await;
+    world.serve(&mut fleet, &messages).await;
+    world.run_until_idle().await;
+    let before = world.full_state().await;
     steps.thaw();
     let late = run.await;
-    let after = world.everything().await;
+    let after = world.full_state().await;
     let changes: Vec<_> = before.symmetric_difference(&after).collect();
-    assert!(changes.is_empty(), "{story:?}: frozen before step {n}, it said {late:?}: {changes:#?}");
-    world.nothing_is_lost().await;
-    world.close(&mut crew).await;
-    world.ended(&crew, &messages, &TALKS).await
+    assert!(changes.is_empty(), "{scenario:?}: frozen before step {n}, it returned {late:?}: {changes:#?}");
+    world.assert_no_orphans().await;
+    world.scale_to_zero(&mut fleet).await;
+    world.outcome(&fleet, &messages, &CONVERSATIONS).await
 }
 
-async fn sweep(story: Story) {
-    let (steps, expected) = steps_of(story).await;
-    for n in HOLDS_SINCE..steps {
-        assert_eq!(tell(story, n).await, expected, "{story:?}: frozen before step {n} of {steps}");
+async fn freeze_before_each_step(scenario: Scenario) {
+    let (steps, expected) = steps_of(scenario).await;
+    for n in FIRST_STEP_WITH_LEASE..steps {
+        assert_eq!(
+            run_scenario(scenario, n).await,
+            expected,
+            "{scenario:?}: frozen before step {n} of {steps}"
+        );
     }
-    report(&format!("{story:?}: frozen before each of {} steps", steps - HOLDS_SINCE));
+    report(&format!("{scenario:?}: frozen before each of {} steps", steps - FIRST_STEP_WITH_LEASE));
 }
 
 #[tokio::test]
-async fn a_frozen_run_that_was_to_start_workers_changes_nothing_when_it_is_thawed() {
-    sweep(Story::Starts).await;
+async fn a_run_that_is_frozen_before_it_starts_workers_changes_nothing_after_it_is_thawed() {
+    freeze_before_each_step(Scenario::Starts).await;
 }
 
 #[tokio::test]
-async fn a_frozen_run_that_was_to_drain_settle_and_tear_down_changes_nothing_when_it_is_thawed() {
-    sweep(Story::DrainsSettlesAndTearsDown).await;
+async fn a_run_that_is_frozen_before_a_teardown_changes_nothing_after_it_is_thawed() {
+    freeze_before_each_step(Scenario::DrainsAndTearsDown).await;
 }
 
 #[tokio::test]
-async fn a_frozen_run_that_was_to_recover_a_lease_changes_nothing_when_it_is_thawed() {
-    sweep(Story::RecoversALease).await;
+async fn a_run_that_is_frozen_before_it_recovers_a_lease_changes_nothing_after_it_is_thawed() {
+    freeze_before_each_step(Scenario::RecoversALease).await;
 }
 
-/// The pool shall have one spare worker. What makes its row depends on nothing but the reconcile lease.
+/// The policies ask for one spare worker. The write of its row depends only on the reconcile lease.
 #[tokio::test]
-async fn a_frozen_run_makes_the_pool_no_larger_when_it_is_thawed() {
-    let spare =
+async fn a_frozen_run_does_not_grow_the_pool_after_it_is_thawed() {
+    let world_with_spare_worker =
         || World::with_policies(json!({"scaling": {"minIdleWorkers": 1}, "queue": {"readyShards": 1}}));
-    let calm = Arc::new(Steps::default());
-    let world = spare().await;
-    Box::pin(reconcile(&world.function(&calm).await)).await.unwrap();
-    for n in HOLDS_SINCE..calm.taken().len() {
-        let world = spare().await;
-        let mut crew = Crew::of(&world);
+    let undisturbed = Arc::new(Steps::default());
+    let world = world_with_spare_worker().await;
+    Box::pin(reconcile(&world.function(&undisturbed).await)).await.unwrap();
+    for n in FIRST_STEP_WITH_LEASE..undisturbed.taken().len() {
+        let world = world_with_spare_worker().await;
+        let mut fleet = Fleet::of(&world);
         let steps = Arc::new(Steps::ending(n, End::Freezes));
         let function = world.function(&steps).await;
         let mut run = Box::pin(reconcile(&function));
         assert!(steps.run(&mut run).await.is_none());
-        world.outlive_the_lease(&mut crew).await;
-        // The first closes a row without a machine that the frozen one may have left, the second makes another.
+        world.expire_the_reconcile_lease(&mut fleet).await;
+        // The first tick ends a row without a machine, which the frozen run may have left. The second tick spawns a worker.
         for _ in 0..2 {
             world.tick().await;
-            world.pass(TICK);
+            world.advance(TICK);
         }
         steps.thaw();
         let late = run.await;
-        assert_eq!(world.workers().await.len(), 1, "frozen before step {n}, it said {late:?}");
+        assert_eq!(world.workers().await.len(), 1, "frozen before step {n}, it returned {late:?}");
         let no_spare = serde_json::from_value(json!({"scaling": {"minIdleWorkers": null}})).unwrap();
         policies::set(&world.app, no_spare).await.unwrap();
-        world.close(&mut crew).await;
+        world.scale_to_zero(&mut fleet).await;
     }
 }
 
-/// The step of the story's only worker at which its machine is asked for.
-async fn step_that_makes_a_machine() -> usize {
+/// The step that requests the machine of the scenario's only worker.
+async fn step_that_creates_a_machine() -> usize {
     let steps_until = async |end: usize| {
         let world = World::new().await;
-        world.enqueue(TALKS[0]).await;
+        world.enqueue(CONVERSATIONS[0]).await;
         let steps = Arc::new(Steps::ending(end, End::DiesAfter));
         let function = world.function(&steps).await;
         steps.run(Box::pin(reconcile(&function))).await;
-        world.stand.machines().await.len()
+        world.backend.machines().await.len()
     };
-    for n in HOLDS_SINCE.. {
+    for n in FIRST_STEP_WITH_LEASE.. {
         if steps_until(n).await == 1 {
             return n;
         }
     }
-    unreachable!("some step makes it")
+    unreachable!("some step creates the machine")
 }
 
 #[tokio::test]
-async fn a_frozen_run_that_never_learns_of_its_machine_leaves_the_worker_at_work() {
-    let n = step_that_makes_a_machine().await;
+async fn a_frozen_run_that_gets_no_response_about_its_machine_does_not_stop_its_worker() {
+    let n = step_that_creates_a_machine().await;
     let world = World::new().await;
-    let mut crew = Crew::of(&world);
-    let messages = [world.enqueue(TALKS[0]).await];
+    let mut fleet = Fleet::of(&world);
+    let messages = [world.enqueue(CONVERSATIONS[0]).await];
     let steps = Arc::new(Steps::ending(n, End::FreezesAfter));
     let function = world.function(&steps).await;
     let mut run = Box::pin(reconcile(&function));
     assert!(steps.run(&mut run).await.is_none());
-    world.outlive_the_lease(&mut crew).await;
-    world.serve(&mut crew, &messages).await;
-    world.come_to_rest().await;
-    let before = world.everything().await;
-    // The list in which it looks for the machine.
-    world.stand.machines_api().fault(Action::ListMachines, &Fault::status(503), 1);
+    world.expire_the_reconcile_lease(&mut fleet).await;
+    world.serve(&mut fleet, &messages).await;
+    world.run_until_idle().await;
+    let before = world.full_state().await;
+    // The frozen run lists the machines to look for its own; that request fails.
+    world.backend.machines_api().fault(Action::ListMachines, &Fault::status(503), 1);
     steps.thaw();
     let late = run.await;
-    let after = world.everything().await;
+    let after = world.full_state().await;
     let changes: Vec<_> = before.symmetric_difference(&after).collect();
-    assert!(changes.is_empty(), "it said {late:?}: {changes:#?}");
-    world.close(&mut crew).await;
-    assert_eq!(world.ended(&crew, &messages, &TALKS).await.missed, 0);
+    assert!(changes.is_empty(), "it returned {late:?}: {changes:#?}");
+    world.scale_to_zero(&mut fleet).await;
+    assert_eq!(world.outcome(&fleet, &messages, &CONVERSATIONS).await.missed, 0);
 }

@@ -1,5 +1,5 @@
-//! The steps of one function: its requests to the table and to its provider. It may die at one of them, before or
-//! after it took effect, or freeze right before it and go on much later.
+//! The steps of one function: its requests to the table and to its provider. The function may die at one of them, before
+//! or after the step takes effect. It may also freeze right before a step and continue much later.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -10,34 +10,34 @@ use tokio::sync::Notify;
 /// How a function ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Before the step is taken.
+    /// The function dies before the step takes effect.
     DiesBefore,
-    /// After the step took effect, and before it is answered.
+    /// The function dies after the step took effect, and before it gets the response.
     DiesAfter,
-    /// Right before the step, which is taken when the function is thawed.
+    /// The function freezes right before the step, which takes effect when the function is thawed.
     Freezes,
-    /// While the provider's answer, that it has failed, is on its way.
+    /// The function freezes before it gets the provider's error response.
     FreezesAfter,
 }
 
-/// What becomes of a step.
-pub enum Turn {
-    /// It is taken.
+/// The outcome of a step.
+pub enum StepOutcome {
+    /// The step takes effect.
     Taken,
-    /// It is not taken, and nobody hears of it.
+    /// The step does not take effect and gets no response.
     Lost,
-    /// It is taken, and nobody hears of it.
+    /// The step takes effect and gets no response.
     Unanswered,
-    /// It is taken when the gate is opened.
+    /// The step takes effect when the gate is opened.
     HeldUp(Gate),
-    /// It is taken, and answered with a failure when the gate is opened.
+    /// The step takes effect, and gets an error response when the gate is opened.
     FailsLate(Gate),
 }
 
-/// The steps of a function. A function that has died takes none any more.
+/// The steps of a function. A function that has died takes no more steps.
 #[derive(Default)]
 pub struct Steps {
-    /// Which step is the last, and how.
+    /// The last step, and how the function ends there.
     end: Option<(usize, End)>,
     taken: Mutex<Vec<bool>>,
     ended: Notify,
@@ -45,43 +45,43 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Those of a function that ends at step `n`, counted from 0.
+    /// The steps of a function that ends at step `n`, counted from 0.
     pub fn ending(n: usize, end: End) -> Self {
         Self { end: Some((n, end)), ..Self::default() }
     }
 
-    /// The steps so far: for each, whether it changes anything.
+    /// The steps so far: for each, whether it is a write.
     pub fn taken(&self) -> Vec<bool> {
         self.taken.lock().unwrap().clone()
     }
 
     /// The next step.
-    pub fn next(&self, changes: bool) -> Turn {
+    pub fn next(&self, changes: bool) -> StepOutcome {
         let mut taken = self.taken.lock().unwrap();
         let n = taken.len();
         let Some((last, end)) = self.end.filter(|(last, _)| *last <= n) else {
             taken.push(changes);
-            return Turn::Taken;
+            return StepOutcome::Taken;
         };
         if n > last {
             let is_frozen = matches!(end, End::Freezes | End::FreezesAfter);
-            return if is_frozen { Turn::Taken } else { Turn::Lost };
+            return if is_frozen { StepOutcome::Taken } else { StepOutcome::Lost };
         }
         taken.push(changes);
         match end {
-            End::DiesAfter => return Turn::Unanswered,
-            End::FreezesAfter => return Turn::FailsLate(self.gate.clone()),
-            End::DiesBefore | End::Freezes => self.ends(),
+            End::DiesAfter => return StepOutcome::Unanswered,
+            End::FreezesAfter => return StepOutcome::FailsLate(self.gate.clone()),
+            End::DiesBefore | End::Freezes => self.mark_ended(),
         }
-        if end == End::DiesBefore { Turn::Lost } else { Turn::HeldUp(self.gate.clone()) }
+        if end == End::DiesBefore { StepOutcome::Lost } else { StepOutcome::HeldUp(self.gate.clone()) }
     }
 
-    /// The function ends now: the last step, after which it was to end, took effect.
-    pub fn ends(&self) {
+    /// The function ends now, because its last step took effect.
+    pub fn mark_ended(&self) {
         self.ended.notify_one();
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.end.is_some_and(|(last, _)| self.taken.lock().unwrap().len() > last)
     }
 
@@ -90,7 +90,7 @@ impl Steps {
         tokio::select! {
             biased;
             () = self.ended.notified() => None,
-            answer = call => (!self.is_over()).then_some(answer),
+            answer = call => (!self.has_ended()).then_some(answer),
         }
     }
 
@@ -107,14 +107,14 @@ impl Faults for Steps {
         }
         let reads = ["GetItem", "Query", "BatchGetItem"].contains(&request.operation.as_str());
         match self.next(!reads) {
-            Turn::Taken => Fault::None,
-            Turn::Lost => Fault::LoseRequest,
-            Turn::Unanswered => {
-                self.ends();
+            StepOutcome::Taken => Fault::None,
+            StepOutcome::Lost => Fault::LoseRequest,
+            StepOutcome::Unanswered => {
+                self.mark_ended();
                 Fault::LoseResponse
             }
-            Turn::HeldUp(gate) => Fault::HeldUp(gate),
-            Turn::FailsLate(_) => panic!("only the provider's answers come late"),
+            StepOutcome::HeldUp(gate) => Fault::HeldUp(gate),
+            StepOutcome::FailsLate(_) => panic!("only responses of the provider are late"),
         }
     }
 }

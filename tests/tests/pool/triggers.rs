@@ -1,4 +1,4 @@
-//! Many triggers at once: the stream, the schedule and operators all call reconcile, and one of them works.
+//! Many triggers at the same time: the stream, the schedule and operators all call reconcile, and only one call runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use crate::world::World;
 
 const TRIGGERS: usize = 50;
 
-/// Counts how often somebody looks at all workers, which every run does once.
+/// Counts the queries of all workers; each run makes one.
 #[derive(Default)]
-struct Looks(AtomicUsize);
+struct WorkerQueries(AtomicUsize);
 
-impl Faults for Looks {
+impl Faults for WorkerQueries {
     fn before(&self, request: &WireRequest) -> Fault {
-        let at_workers = request.body["ExpressionAttributeValues"][":pk"]["S"] == "W";
-        if request.operation == "Query" && at_workers {
+        let is_of_workers = request.body["ExpressionAttributeValues"][":pk"]["S"] == "W";
+        if request.operation == "Query" && is_of_workers {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
         Fault::None
@@ -29,15 +29,15 @@ impl Faults for Looks {
 }
 
 #[tokio::test]
-async fn of_fifty_triggers_one_runs_and_once_more_for_the_others() {
+async fn of_fifty_concurrent_triggers_one_reconciles_twice_and_the_others_do_nothing() {
     let world = World::with_policies(json!({})).await;
-    for talk in ["talk-0", "talk-1", "talk-2"] {
-        world.enqueue(talk).await;
+    for conversation in ["conversation-0", "conversation-1", "conversation-2"] {
+        world.enqueue(conversation).await;
     }
-    let looks = Arc::new(Looks::default());
+    let queries = Arc::new(WorkerQueries::default());
     let function = || {
         let mut boot = world.bundle.boot("reconcile");
-        boot.sdk = world.bundle.aws.clone().with_faults(looks.clone()).sdk_config(RetryConfig::disabled());
+        boot.sdk = world.bundle.aws.clone().with_faults(queries.clone()).sdk_config(RetryConfig::disabled());
         App::from_boot(&boot).unwrap()
     };
     let functions: Vec<App> = (0..TRIGGERS).map(|_| function()).collect();
@@ -46,12 +46,16 @@ async fn of_fifty_triggers_one_runs_and_once_more_for_the_others() {
     let ran = answers.iter().filter(|a| matches!(a, Ok(Reconciled::Ran(_)))).count();
     let left = answers.iter().filter(|a| matches!(a, Ok(Reconciled::LeftToAnother))).count();
     assert_eq!((ran, left), (1, TRIGGERS - 1));
-    assert_eq!(looks.0.load(Ordering::Relaxed), 2, "its own run, and one for all that came meanwhile");
-    world.holds().await;
-    assert_eq!(world.stand.ever().machines.len(), 3);
-    let mut talks: Vec<_> = world.stand.ever().conversations.into_values().flatten().collect();
-    talks.sort();
-    assert_eq!(talks, ["talk-0", "talk-1", "talk-2"]);
+    assert_eq!(
+        queries.0.load(Ordering::Relaxed),
+        2,
+        "one run for itself, and one for the triggers that came meanwhile"
+    );
+    world.assert_exclusive().await;
+    assert_eq!(world.backend.created().machines.len(), 3);
+    let mut conversations: Vec<_> = world.backend.created().conversations.into_values().flatten().collect();
+    conversations.sort();
+    assert_eq!(conversations, ["conversation-0", "conversation-1", "conversation-2"]);
     world.tick().await;
-    assert_eq!(world.stand.ever().machines.len(), 3, "nobody is left over");
+    assert_eq!(world.backend.created().machines.len(), 3, "no further machine is created");
 }

@@ -1,4 +1,4 @@
-//! A deployment whose workers run on the stand-in, and what must hold of it at any time and at its end.
+//! A deployment whose workers run on a test backend, and the conditions that hold at any time and at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,100 +22,100 @@ use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::{Value, json};
 
-use crate::crew::Crew;
-use crate::stand::{APP, Stand};
+use crate::backend::{APP, Backend};
+use crate::fleet::Fleet;
 use crate::steps::Steps;
 
-/// Between two ticks of the schedule.
+/// The time between two ticks of the schedule.
 pub const TICK: Millis = Millis::from_secs(60);
-/// Ticks until all is done: all that may follow a function's death or a provider's failures, after which it is left in
-/// peace for up to ten minutes each, and a few more.
+/// The largest number of ticks until all work is done. A crash of a function or a failure of a provider delays it by a
+/// cool-down of up to ten minutes each.
 const MAX_TICKS: usize = 60;
 
 pub struct World {
     pub bundle: Bundle,
-    pub stand: Stand,
-    /// A function that nothing happens to.
+    pub backend: Backend,
+    /// A function without faults.
     pub app: App,
     pub objects: Objects,
     deployment: String,
     provider: Arc<dyn Provider>,
 }
 
-/// How it ended.
+/// The outcome of a test.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The end of each message, its attempts, and how often a worker was told that it is done.
+pub struct Outcome {
+    /// The status of each message, its attempts, and the number of its accepted completions.
     pub messages: Vec<(MessageStatus, u32, usize)>,
-    /// Machines that were ever made.
+    /// The number of machines that were ever created.
     pub machines: usize,
-    /// Workers that left without the snapshot that they owed.
+    /// The number of workers that ended without their final snapshot.
     pub missed: usize,
-    /// The files of each conversation, as the next worker would find them.
+    /// The files of each conversation, as the next worker would restore them.
     pub files: Vec<String>,
 }
 
 impl World {
-    /// The ready index has one shard here, so that a tick takes no more steps than it must.
+    /// The ready index has one shard here, so that a tick takes as few steps as possible.
     pub async fn new() -> Self {
         Self::with_policies(json!({"queue": {"readyShards": 1}})).await
     }
 
     pub async fn with_policies(overrides: Value) -> Self {
         let bundle = Bundle::fresh().await;
-        let stand = Stand::fly(&bundle.clock);
-        Self::on(bundle, stand, overrides).await
+        let backend = Backend::fly(&bundle.clock);
+        Self::on(bundle, backend, overrides).await
     }
 
-    /// The same on this machine.
+    /// The same with processes of this machine.
     pub async fn local() -> Self {
         let bundle = Bundle::fresh().await;
-        let stand = Stand::local(&bundle.clock);
-        Self::on(bundle, stand, json!({"queue": {"readyShards": 1}})).await
+        let backend = Backend::local(&bundle.clock);
+        Self::on(bundle, backend, json!({"queue": {"readyShards": 1}})).await
     }
 
-    async fn on(mut bundle: Bundle, stand: Stand, overrides: Value) -> Self {
+    async fn on(mut bundle: Bundle, backend: Backend, overrides: Value) -> Self {
         let deployment = bundle.app("reconcile").deployment_id;
-        let provider = stand.provider(&deployment, None).await;
+        let provider = backend.provider(&deployment, None).await;
         bundle.providers = Providers::none().with(provider.clone());
         let app = bundle.app("reconcile");
         let settings = agent_settings();
         configure(&app, &agent(), settings).await.unwrap();
-        // Not by the use case, which takes no shard away.
+        // The use case refuses to remove a shard, so this writes the setting directly.
         app.store.put_config("policies", &overrides.to_string()).await.unwrap();
-        provider::configure(&app, &stand.config()).await.unwrap();
+        provider::configure(&app, &backend.config()).await.unwrap();
         let objects = bundle.boot("effects").objects().unwrap();
-        Self { bundle, stand, app, objects, deployment, provider }
+        Self { bundle, backend, app, objects, deployment, provider }
     }
 
     /// Another instance of the function, with its own network.
     pub async fn function(&self, steps: &Arc<Steps>) -> App {
         let mut boot = self.bundle.boot("reconcile");
-        if self.stand.counts_the_table() {
+        if self.backend.counts_table_requests() {
             boot.sdk = self.bundle.aws.clone().with_faults(steps.clone()).sdk_config(RetryConfig::disabled());
         }
-        let provider = self.stand.provider(&self.deployment, Some(steps.clone())).await;
+        let provider = self.backend.provider(&self.deployment, Some(steps.clone())).await;
         boot.providers = Providers::none().with(provider);
         App::from_boot(&boot).unwrap()
     }
 
-    pub async fn enqueue(&self, talk: &str) -> MessageId {
-        self.enqueue_for(talk, None).await
+    pub async fn enqueue(&self, conversation: &str) -> MessageId {
+        self.enqueue_for(conversation, None).await
     }
 
-    /// A message that is due then.
-    pub async fn enqueue_for(&self, talk: &str, due: Option<Timestamp>) -> MessageId {
-        let message = hello(agent(), ConversationId::parse(talk).unwrap());
+    /// Enqueues a message that is due at the given time.
+    pub async fn enqueue_for(&self, conversation: &str, due: Option<Timestamp>) -> MessageId {
+        let message = hello(agent(), ConversationId::parse(conversation).unwrap());
         let message = Enqueue { scheduled_for: due, ..message };
         enqueue(&self.app, message).await.unwrap().message
     }
 
-    /// A tick that finds nobody at work.
+    /// A tick while no other reconcile holds the lease.
     pub async fn tick(&self) -> Report {
-        self.tick_unless_held().await.expect("nobody else reconciles")
+        self.tick_unless_held().await.expect("no other reconcile runs")
     }
 
-    /// A tick; `None` when somebody else is, or was, at work.
+    /// A tick; `None` when another reconcile holds the lease or has done the work.
     pub async fn tick_unless_held(&self) -> Option<Report> {
         match Box::pin(reconcile(&self.app)).await.unwrap() {
             Reconciled::Ran(report) => Some(report),
@@ -123,15 +123,15 @@ impl World {
         }
     }
 
-    pub fn pass(&self, by: Millis) {
+    pub fn advance(&self, by: Millis) {
         self.bundle.clock.advance(by);
     }
 
-    /// Workers go on until the lease of a function that died, or was frozen, is over.
-    pub async fn outlive_the_lease(&self, crew: &mut Crew<'_>) {
+    /// Lets the workers run until the reconcile lease of a function that died or was frozen has expired.
+    pub async fn expire_the_reconcile_lease(&self, fleet: &mut Fleet<'_>) {
         for _ in 0..2 {
-            crew.work().await;
-            self.pass(Millis::new(RECONCILE_LEASE.as_millis() / 2));
+            fleet.work().await;
+            self.advance(Millis::new(RECONCILE_LEASE.as_millis() / 2));
         }
     }
 
@@ -139,73 +139,76 @@ impl World {
         self.app.store.workers().await.unwrap()
     }
 
-    /// Ticks, with workers at work between them, until all `messages` have ended.
-    pub async fn serve(&self, crew: &mut Crew<'_>, messages: &[MessageId]) {
+    /// Runs ticks, and the workers between them, until all `messages` have ended.
+    pub async fn serve(&self, fleet: &mut Fleet<'_>, messages: &[MessageId]) {
         for _ in 0..MAX_TICKS {
             self.tick_unless_held().await;
-            self.pass(Millis::from_secs(1));
-            crew.work().await;
-            self.holds().await;
-            let mut over = true;
+            self.advance(Millis::from_secs(1));
+            fleet.work().await;
+            self.assert_exclusive().await;
+            let mut all_ended = true;
             for message in messages {
-                over &= self.end_of(message).await.0 != MessageStatus::Queued;
+                all_ended &= self.status_and_attempts(message).await.0 != MessageStatus::Queued;
             }
-            if over {
+            if all_ended {
                 return;
             }
-            self.pass(TICK);
+            self.advance(TICK);
         }
         panic!("not done after {MAX_TICKS} ticks: {:#?}", self.workers().await);
     }
 
-    /// Nobody talks any more: ticks until no worker is left. Nothing else may be left then either.
-    pub async fn close(&self, crew: &mut Crew<'_>) {
-        self.pass(Policies::default().scaling.idle_timeout);
+    /// No user sends a message any more: runs ticks until no worker is left. Then no machine and no volume may be left.
+    pub async fn scale_to_zero(&self, fleet: &mut Fleet<'_>) {
+        self.advance(Policies::default().scaling.idle_timeout);
         for _ in 0..MAX_TICKS {
             self.tick_unless_held().await;
-            self.holds().await;
-            crew.work().await;
+            self.assert_exclusive().await;
+            fleet.work().await;
             if self.workers().await.is_empty() {
-                return self.leaves_nothing().await;
+                return self.assert_empty().await;
             }
-            self.pass(TICK);
+            self.advance(TICK);
         }
         panic!("workers after {MAX_TICKS} ticks: {:#?}", self.workers().await);
     }
 
-    /// No conversation has two workers, nor two machines whose workers may work for it.
-    pub async fn holds(&self) {
+    /// Checks that no conversation has two workers and no worker has two machines.
+    pub async fn assert_exclusive(&self) {
         let may_work = |w: &Worker| matches!(w.status, WorkerStatus::Active | WorkerStatus::Draining { .. });
         let workers: Vec<Worker> = self.workers().await.into_iter().filter(may_work).collect();
         let mut owned = BTreeSet::new();
         for worker in &workers {
             if let Some(assignment) = &worker.assignment {
-                assert!(owned.insert(&assignment.conversation), "two workers for one: {workers:#?}");
+                assert!(
+                    owned.insert(&assignment.conversation),
+                    "one conversation has two workers: {workers:#?}"
+                );
             }
         }
         let mut machines = BTreeMap::<WorkerId, usize>::new();
-        for machine in self.stand.machines().await {
+        for machine in self.backend.machines().await {
             *machines.entry(machine.worker).or_default() += 1;
         }
-        assert!(machines.values().all(|n| *n == 1), "two machines of one worker: {machines:?}");
+        assert!(machines.values().all(|n| *n == 1), "one worker has two machines: {machines:?}");
     }
 
-    /// No machine or volume without a live row.
-    pub async fn nothing_is_lost(&self) {
+    /// Checks that each machine and volume belongs to a worker with a live row.
+    pub async fn assert_no_orphans(&self) {
         let live: BTreeSet<WorkerId> = self.workers().await.into_iter().map(|w| w.id).collect();
-        for machine in self.stand.machines().await {
-            assert!(live.contains(&machine.worker), "nobody's: {machine:?}");
+        for machine in self.backend.machines().await {
+            assert!(live.contains(&machine.worker), "orphan: {machine:?}");
         }
         let names: BTreeSet<String> = live.iter().map(|w| self.volume_of(w)).collect();
-        for volume in self.stand.volumes().await {
-            assert!(names.contains(&volume), "nobody's: volume {volume}");
+        for volume in self.backend.volumes().await {
+            assert!(names.contains(&volume), "orphan: volume {volume}");
         }
     }
 
-    /// No machine and no volume is there, no row without its end, and nobody holds the reconcile lease.
-    pub async fn leaves_nothing(&self) {
-        assert_eq!((self.stand.machines().await, self.stand.volumes().await), (vec![], vec![]));
-        for worker in self.stand.ever().conversations.keys() {
+    /// Checks that no machine and no volume exists, that each row is stopped, and that the reconcile lease is free.
+    pub async fn assert_empty(&self) {
+        assert_eq!((self.backend.machines().await, self.backend.volumes().await), (vec![], vec![]));
+        for worker in self.backend.created().conversations.keys() {
             let row = self.app.store.stopped_worker(worker, self.app.now()).await.unwrap();
             assert!(row.is_some_and(|w| matches!(w.status, WorkerStatus::Stopped { .. })), "{worker}");
         }
@@ -220,8 +223,8 @@ impl World {
         self.provider.volume_name(&self.scope(), worker)
     }
 
-    /// A machine with its volume for a worker that has no row.
-    pub async fn stray(&self, worker: &str) {
+    /// Creates a machine and a volume for a worker that has no row.
+    pub async fn create_orphan(&self, worker: &str) {
         let worker_id = WorkerId::parse(worker).unwrap();
         let spec = VolumeSpec {
             scope: self.scope(),
@@ -234,7 +237,7 @@ impl World {
         let spec = SpawnSpec {
             scope: self.scope(),
             worker_id: worker_id.clone(),
-            image: "registry/stray:1".to_owned(),
+            image: "registry/orphan:1".to_owned(),
             region: "fra".to_owned(),
             guest: None,
             env: SpawnEnv::default(),
@@ -242,48 +245,53 @@ impl World {
             volume_path: "/data".to_owned(),
         };
         self.provider.spawn(&spec).await.unwrap();
-        self.stand.forget(&worker_id);
+        self.backend.forget(&worker_id);
     }
 
-    /// How a message stands, and its attempts.
-    pub async fn end_of(&self, message: &MessageId) -> (MessageStatus, u32) {
+    /// The status of a message and its attempts.
+    pub async fn status_and_attempts(&self, message: &MessageId) -> (MessageStatus, u32) {
         let stored = self.app.store.message(message, self.app.now(), true).await.unwrap().unwrap();
         (stored.status, stored.attempts)
     }
 
-    /// How it ended, for these messages of these conversations.
-    pub async fn ended(&self, crew: &Crew<'_>, messages: &[MessageId], talks: &[&str]) -> Ended {
-        let mut ended = Vec::new();
+    /// The outcome for these messages of these conversations.
+    pub async fn outcome(
+        &self,
+        fleet: &Fleet<'_>,
+        messages: &[MessageId],
+        conversations: &[&str],
+    ) -> Outcome {
+        let mut statuses = Vec::new();
         for message in messages {
-            let (status, attempts) = self.end_of(message).await;
-            ended.push((status, attempts, crew.answers_to(message)));
+            let (status, attempts) = self.status_and_attempts(message).await;
+            statuses.push((status, attempts, fleet.completions_of(message)));
         }
         let mut missed = 0;
-        for worker in self.stand.ever().conversations.keys() {
+        for worker in self.backend.created().conversations.keys() {
             let row = self.app.store.stopped_worker(worker, self.app.now()).await.unwrap().unwrap();
             missed += usize::from(row.snapshot_missed);
         }
         let mut files = Vec::new();
-        for talk in talks {
-            files.push(crew.kept(&ConversationId::parse(*talk).unwrap()).await);
+        for conversation in conversations {
+            files.push(fleet.latest_files(&ConversationId::parse(*conversation).unwrap()).await);
         }
-        Ended { messages: ended, machines: self.stand.ever().machines.len(), missed, files }
+        Outcome { messages: statuses, machines: self.backend.created().machines.len(), missed, files }
     }
 
-    /// Ticks until there is nothing to do.
-    pub async fn come_to_rest(&self) {
+    /// Runs ticks until a tick plans no action.
+    pub async fn run_until_idle(&self) {
         for _ in 0..MAX_TICKS {
             if self.tick().await.actions.is_empty() {
                 return;
             }
-            self.pass(TICK);
+            self.advance(TICK);
         }
-        panic!("no rest after {MAX_TICKS} ticks");
+        panic!("not idle after {MAX_TICKS} ticks");
     }
 
-    /// Every item of the table, every machine and every volume. Left out is which machine and volume a row names: that is
-    /// true whenever it is said.
-    pub async fn everything(&self) -> BTreeSet<String> {
+    /// Every item of the table, every machine and every volume. It leaves out the machine and volume that a row names,
+    /// because a late write of them is correct.
+    pub async fn full_state(&self) -> BTreeSet<String> {
         let name = &self.bundle.template.tables[0].name;
         let mut answer = self.bundle.aws.engine().call("Scan", json!({"TableName": name})).await;
         assert!(answer.body["LastEvaluatedKey"].is_null(), "one page");
@@ -294,8 +302,8 @@ impl World {
             }
         }
         let items = items.iter().map(ToString::to_string);
-        let machines = self.stand.machines().await.into_iter().map(|m| format!("{m:?}"));
-        items.chain(machines).chain(self.stand.volumes().await).collect()
+        let machines = self.backend.machines().await.into_iter().map(|m| format!("{m:?}"));
+        items.chain(machines).chain(self.backend.volumes().await).collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The routes as callers see them: over the gateway, with the template's routes; and the parts that every call needs.
+//! The routes as callers see them: over the gateway, with the routes of the template. Also the secrets and the template
+//! itself.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 

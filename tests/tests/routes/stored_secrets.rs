@@ -1,4 +1,4 @@
-//! Secrets against the embedded Secrets Manager: what is imported is read, cached, rotated, deleted and restored.
+//! Secrets on the emulated Secrets Manager: they are imported, read, cached, rotated, deleted and restored.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
@@ -15,21 +15,21 @@ use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// A Secrets Manager that notes what it is asked, and may be told to fail.
+/// A Secrets Manager that records its requests, and can inject faults.
 #[derive(Clone)]
 struct Aws {
     aws: LocalAws,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-struct Watch<F> {
-    asked: Arc<Mutex<Vec<String>>>,
+struct Recorder<F> {
+    requests: Arc<Mutex<Vec<String>>>,
     fault: F,
 }
 
-impl<F: Fn(&WireRequest) -> Fault + Send + Sync> Faults for Watch<F> {
+impl<F: Fn(&WireRequest) -> Fault + Send + Sync> Faults for Recorder<F> {
     fn before(&self, request: &WireRequest) -> Fault {
-        self.asked.lock().unwrap().push(request.operation.clone());
+        self.requests.lock().unwrap().push(request.operation.clone());
         (self.fault)(request)
     }
 }
@@ -38,23 +38,23 @@ impl Aws {
     fn new() -> Self {
         let clock = Arc::new(VirtualClock::frozen_at(NOW));
         let aws = LocalAws::new(Engine::memory(clock).unwrap(), Stored::memory());
-        Self { aws, asked: Arc::default() }.failing(|_| Fault::None)
+        Self { aws, requests: Arc::default() }.with_fault(|_| Fault::None)
     }
 
-    fn failing(&self, fault: impl Fn(&WireRequest) -> Fault + Send + Sync + 'static) -> Self {
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let watch = Watch { asked: asked.clone(), fault };
-        Self { aws: self.aws.clone().with_faults(Arc::new(watch)), asked }
+    fn with_fault(&self, fault: impl Fn(&WireRequest) -> Fault + Send + Sync + 'static) -> Self {
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let recorder = Recorder { requests: requests.clone(), fault };
+        Self { aws: self.aws.clone().with_faults(Arc::new(recorder)), requests }
     }
 
-    /// The secrets as a function that just came up sees them.
+    /// The secrets of a function that has just started, without cached values.
     fn function(&self) -> Secrets {
         let sdk = self.aws.sdk_config(RetryConfig::disabled());
         Secrets::new(aws_sdk_secretsmanager::Client::new(&sdk), "agent-factory/test")
     }
 
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
     }
 }
 
@@ -86,7 +86,7 @@ async fn an_imported_secret_is_read_and_shown_without_its_value() {
 }
 
 #[tokio::test]
-async fn a_rotation_is_seen_at_once_here_and_after_five_minutes_elsewhere() {
+async fn a_rotation_is_visible_at_once_to_its_function_and_after_five_minutes_to_others() {
     let aws = Aws::new();
     let (here, elsewhere) = (aws.function(), aws.function());
     let first = import(&here, "a", "one").await;
@@ -94,16 +94,16 @@ async fn a_rotation_is_seen_at_once_here_and_after_five_minutes_elsewhere() {
     let second = import(&here, "a", "two").await;
     assert!(!second.created);
     assert_ne!(first.version, second.version);
-    aws.asked();
+    aws.requests();
     assert_eq!(read(&here, "a", NOW).await.as_deref(), Some("two"));
     let later = NOW + Millis::from_secs(299);
     assert_eq!(read(&elsewhere, "a", later).await.as_deref(), Some("one"));
-    assert!(aws.asked().is_empty(), "both are cached");
+    assert!(aws.requests().is_empty(), "both functions use their caches");
     assert_eq!(read(&elsewhere, "a", NOW + Millis::from_secs(300)).await.as_deref(), Some("two"));
 }
 
 #[tokio::test]
-async fn the_value_before_the_present_one_can_be_read_and_no_older_one() {
+async fn the_current_and_the_previous_value_can_be_read() {
     let aws = Aws::new();
     let function = aws.function();
     let both = async || {
@@ -123,7 +123,7 @@ async fn the_value_before_the_present_one_can_be_read_and_no_older_one() {
 }
 
 #[tokio::test]
-async fn a_forgotten_value_is_asked_for_again() {
+async fn a_value_that_was_removed_from_the_cache_is_read_again() {
     let aws = Aws::new();
     let function = aws.function();
     import(&aws.function(), "a", "one").await;
@@ -134,7 +134,7 @@ async fn a_forgotten_value_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_absent_secret_is_noticed_within_thirty_seconds_of_its_import() {
+async fn the_absence_of_a_secret_is_cached_for_thirty_seconds() {
     let aws = Aws::new();
     let function = aws.function();
     assert_eq!(read(&function, "a", NOW).await, None);
@@ -144,7 +144,7 @@ async fn an_absent_secret_is_noticed_within_thirty_seconds_of_its_import() {
 }
 
 #[tokio::test]
-async fn many_secrets_are_read_in_batches_of_twenty_and_then_not_at_all() {
+async fn many_secrets_are_read_in_batches_of_twenty_and_then_from_the_cache() {
     let aws = Aws::new();
     let importer = aws.function();
     for n in 0..45 {
@@ -152,15 +152,19 @@ async fn many_secrets_are_read_in_batches_of_twenty_and_then_not_at_all() {
     }
     let function = aws.function();
     read(&function, "s0", NOW).await;
-    aws.asked();
+    aws.requests();
     let mut wanted: Vec<_> = (0..45).map(|n| name(&format!("s{n}"))).collect();
     wanted.extend([name("missing"), name("s1")]);
     let values = function.get_many(&wanted, NOW).await.unwrap();
     assert_eq!(values.len(), 45);
     assert_eq!(values[&name("s44")].expose_secret(), "value 44");
-    assert_eq!(aws.asked(), vec!["BatchGetSecretValue"; 3], "44 unknown and one missing; s0 is cached");
+    assert_eq!(
+        aws.requests(),
+        vec!["BatchGetSecretValue"; 3],
+        "44 uncached secrets and one missing secret; s0 is cached"
+    );
     assert_eq!(function.get_many(&wanted, NOW).await.unwrap().len(), 45);
-    assert!(aws.asked().is_empty());
+    assert!(aws.requests().is_empty());
 }
 
 #[tokio::test]
@@ -173,32 +177,32 @@ async fn a_deleted_secret_is_absent_until_an_import_restores_it() {
     assert_eq!(read(&function, "a", NOW).await, None);
     assert_eq!(function.get_many(&[name("a"), name("b")], NOW).await.unwrap().len(), 1);
     assert!(!function.status(&[name("a"), name("b")]).await.unwrap()[0].has_active);
-    assert!(!function.delete(&name("a")).await.unwrap(), "deleted already");
+    assert!(!function.delete(&name("a")).await.unwrap(), "the secret is already deleted");
     assert!(!function.delete(&name("missing")).await.unwrap());
-    aws.asked();
-    assert!(!import(&function, "a", "two").await.created, "restored, not made");
-    assert_eq!(aws.asked(), ["PutSecretValue", "RestoreSecret", "PutSecretValue"]);
+    aws.requests();
+    assert!(!import(&function, "a", "two").await.created, "the secret is restored, not created");
+    assert_eq!(aws.requests(), ["PutSecretValue", "RestoreSecret", "PutSecretValue"]);
     assert_eq!(read(&aws.function(), "a", NOW).await.as_deref(), Some("two"));
 }
 
 #[tokio::test]
-async fn what_a_batch_does_not_answer_is_asked_for_alone() {
+async fn a_secret_that_is_missing_in_a_batch_response_is_read_alone() {
     let aws = Aws::new();
     import(&aws.function(), "a", "one").await;
-    let silent = aws.failing(|request| match request.operation.as_str() {
+    let silent = aws.with_fault(|request| match request.operation.as_str() {
         "BatchGetSecretValue" => Fault::Respond { status: 200, body: json!({}) },
         _ => Fault::None,
     });
     let values = silent.function().get_many(&[name("a"), name("b")], NOW).await.unwrap();
     assert_eq!(values[&name("a")].expose_secret(), "one");
-    assert_eq!(silent.asked(), ["BatchGetSecretValue", "GetSecretValue", "GetSecretValue"]);
+    assert_eq!(silent.requests(), ["BatchGetSecretValue", "GetSecretValue", "GetSecretValue"]);
 }
 
 #[tokio::test]
-async fn a_secret_that_may_not_be_read_is_an_error_and_not_an_absence() {
+async fn a_secret_without_read_permission_is_an_error_and_not_absent() {
     let aws = Aws::new();
     import(&aws.function(), "a", "one").await;
-    let denied = aws.failing(|request| match request.operation.as_str() {
+    let denied = aws.with_fault(|request| match request.operation.as_str() {
         "BatchGetSecretValue" => {
             let ids = request.body["SecretIdList"].as_array().unwrap();
             let error = |id| json!({ "SecretId": id, "ErrorCode": "AccessDeniedException", "Message": "no" });
@@ -217,8 +221,8 @@ async fn a_secret_that_may_not_be_read_is_an_error_and_not_an_absence() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_does_not_show_in_the_error() {
-    let garbled = Aws::new().failing(|_| Fault::Respond {
+async fn an_unreadable_response_is_not_shown_in_the_error() {
+    let garbled = Aws::new().with_fault(|_| Fault::Respond {
         status: 200,
         body: json!({ "SecretString": ["s3cr3t"], "SecretValues": "s3cr3t" }),
     });
@@ -230,38 +234,38 @@ async fn an_answer_that_cannot_be_read_does_not_show_in_the_error() {
 }
 
 #[tokio::test]
-async fn throttling_and_silence_are_told_apart() {
-    let throttled = Aws::new().failing(|_| Fault::Respond {
+async fn throttling_and_a_lost_request_are_different_errors() {
+    let throttled = Aws::new().with_fault(|_| Fault::Respond {
         status: 400,
         body: json!({ "__type": "ThrottlingException", "message": "Rate exceeded" }),
     });
     let error = throttled.function().get(&name("a"), NOW).await.unwrap_err();
     assert!(matches!(error, SecretsError::Throttled { operation: "GetSecretValue" }), "{error}");
 
-    let silent = Aws::new().failing(|_| Fault::LoseRequest);
+    let silent = Aws::new().with_fault(|_| Fault::LoseRequest);
     let error = silent.function().put(&name("a"), "s3cr3t".into(), NOW).await.unwrap_err();
     assert!(error.to_string().starts_with("PutSecretValue failed for a: no answer"), "{error}");
     assert!(!format!("{error:?}").contains("s3cr3t"));
 }
 
 #[tokio::test]
-async fn a_failed_read_is_not_an_absence() {
+async fn a_failed_read_is_not_cached_as_absent() {
     let aws = Aws::new();
     import(&aws.function(), "a", "one").await;
-    let first = Mutex::new(true);
-    let shaky = aws.failing(move |_| match std::mem::take(&mut *first.lock().unwrap()) {
+    let is_first = Mutex::new(true);
+    let unreliable = aws.with_fault(move |_| match std::mem::take(&mut *is_first.lock().unwrap()) {
         true => Fault::LoseResponse,
         false => Fault::None,
     });
-    let function = shaky.function();
+    let function = unreliable.function();
     assert!(function.get(&name("a"), NOW).await.is_err());
     assert_eq!(read(&function, "a", NOW).await.as_deref(), Some("one"));
 }
 
 #[tokio::test]
-async fn an_import_whose_answer_was_lost_can_be_sent_again() {
+async fn an_import_whose_response_was_lost_can_be_repeated() {
     let aws = Aws::new();
-    let lossy = aws.failing(|request| match request.operation.as_str() {
+    let lossy = aws.with_fault(|request| match request.operation.as_str() {
         "CreateSecret" => Fault::LoseResponse,
         _ => Fault::None,
     });
@@ -272,8 +276,8 @@ async fn an_import_whose_answer_was_lost_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn an_import_gives_up_when_others_keep_changing_the_secret() {
-    let contended = Aws::new().failing(|request| {
+async fn an_import_fails_after_five_conflicts_with_other_writers() {
+    let contended = Aws::new().with_fault(|request| {
         let code = match request.operation.as_str() {
             "PutSecretValue" => "ResourceNotFoundException",
             _ => "ResourceExistsException",
@@ -282,5 +286,5 @@ async fn an_import_gives_up_when_others_keep_changing_the_secret() {
     });
     let error = contended.function().put(&name("a"), "one".into(), NOW).await.unwrap_err();
     assert!(matches!(error, SecretsError::Contended { .. }), "{error}");
-    assert_eq!(contended.asked().len(), 5);
+    assert_eq!(contended.requests().len(), 5);
 }

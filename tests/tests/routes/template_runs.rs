@@ -1,4 +1,4 @@
-//! The template is what runs: what is taken out of it is gone from the local stack.
+//! The local stack runs the template: a part that is removed from the template is also missing in the stack.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -27,18 +27,19 @@ async fn stack(template: String) -> Stack {
     Stack::start(options).await.unwrap()
 }
 
-/// The template without these things: each from the line that begins so to the next that is not indented deeper.
-fn without(things: &[&str]) -> String {
+/// The template without these parts. A part extends from the line with this prefix to the next line that is not indented
+/// deeper.
+fn without(parts: &[&str]) -> String {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let mut text = TEMPLATE.to_owned();
-    for thing in things {
+    for part in parts {
         let mut removing = None;
         let mut kept = String::new();
         for line in text.lines() {
             if removing.is_some_and(|depth| !line.trim().is_empty() && indentation(line) <= depth) {
                 removing = None;
             }
-            if line.trim_start().starts_with(thing) {
+            if line.trim_start().starts_with(part) {
                 removing = Some(indentation(line));
             }
             if removing.is_none() {
@@ -46,7 +47,7 @@ fn without(things: &[&str]) -> String {
                 kept.push('\n');
             }
         }
-        assert_ne!(kept, text, "the template has nothing that begins with {thing:?}");
+        assert_ne!(kept, text, "no line of the template begins with {part:?}");
         text = kept;
     }
     text
@@ -72,7 +73,7 @@ async fn indexes(stack: &Stack) -> Vec<String> {
     names
 }
 
-/// When reconcile ran last, by the report it leaves.
+/// The time of the last reconcile, from its report.
 async fn last_run(stack: &Stack) -> Value {
     get(stack, "/v1/workers").await.1["lastReconcile"]["at"].clone()
 }
@@ -83,7 +84,7 @@ async fn a_route_that_is_not_in_the_template_does_not_exist() {
     assert_eq!(get(&whole, "/v1/queue/stats").await.0, 200);
     let cut = stack(without(&["/v1/queue/stats:"])).await;
     assert_eq!(get(&cut, "/v1/queue/stats").await, (404, json!({"message": "Not Found"})));
-    assert_eq!(get(&cut, "/v1/workers").await.0, 200, "the others stay");
+    assert_eq!(get(&cut, "/v1/workers").await.0, 200, "the other routes stay");
 }
 
 #[tokio::test]
@@ -94,7 +95,7 @@ async fn a_schedule_that_is_not_in_the_template_never_fires() {
     assert!(last_run(&whole).await.is_u64(), "the schedule ran reconcile");
     let cut = stack(without(&["Tick:"])).await;
     cut.advance(minute).await;
-    assert!(last_run(&cut).await.is_null(), "nothing ran it");
+    assert!(last_run(&cut).await.is_null(), "no schedule ran reconcile");
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn a_stream_mapping_that_is_not_in_the_template_delivers_nothing() {
     assert_eq!(enqueue(&cut).await, 0);
 }
 
-/// The item of a message's payload, when there is one, and its time to live.
+/// The item of a message's payload, if it exists.
 async fn payload(stack: &Stack) -> Option<Value> {
     let tables = stack.aws().engine().call("ListTables", json!({})).await.body;
     let request = json!({
@@ -143,7 +144,7 @@ async fn payload(stack: &Stack) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn a_large_payload_expires_with_its_message_and_not_before() {
+async fn a_large_payload_expires_together_with_its_message() {
     let stack = stack(TEMPLATE.to_owned()).await;
     let call = async |method: reqwest::Method, path: &str, key: &str, body: Value| -> Value {
         let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url()));
@@ -160,7 +161,7 @@ async fn a_large_payload_expires_with_its_message_and_not_before() {
         call(reqwest::Method::POST, "/v1/workers", admin, json!({"workerId": "w"})).await["token"].clone();
     let token = token.as_str().unwrap();
     stack.settled().await;
-    assert!(payload(&stack).await.unwrap()["ttl"].is_null(), "it waits");
+    assert!(payload(&stack).await.unwrap()["ttl"].is_null(), "the message waits");
     let job = call(reqwest::Method::POST, "/v1/worker/poll", token, json!({})).await["job"].clone();
     assert_eq!(job["payload"]["messageText"].as_str().unwrap().len(), 100_000);
     let path = format!("/v1/worker/messages/{}/complete", id.as_str().unwrap());
@@ -174,10 +175,10 @@ async fn a_large_payload_expires_with_its_message_and_not_before() {
     assert_eq!(stack.aws().engine().sweep_ttl().await.unwrap(), 0);
     let path = format!("/v1/messages/{}", id.as_str().unwrap());
     let shown = get(&stack, &path).await.1["payload"]["messageText"].clone();
-    assert_eq!(shown.as_str().unwrap().len(), 100_000, "it is shown as long as its message is kept");
+    assert_eq!(shown.as_str().unwrap().len(), 100_000, "the payload is kept as long as its message");
     stack.advance(Millis::from_days(30)).await;
     assert_eq!(get(&stack, &path).await.0, 404);
-    // The engine deletes what has been expired for a second.
+    // The engine deletes an item one second after its expiry.
     stack.advance(Millis::from_secs(1)).await;
     stack.aws().engine().sweep_ttl().await.unwrap();
     assert!(payload(&stack).await.is_none());

@@ -54,7 +54,7 @@ fn beating(answer: Answer) -> Answer {
     Answer::Json(status, body)
 }
 
-/// More heartbeats than any test sends.
+/// More heartbeat responses than any test needs.
 fn held_for_long() -> impl Iterator<Item = Answer> {
     (0..1_000).map(|_| beating(held()))
 }

@@ -1,4 +1,4 @@
-//! Files that one worker leaves for the next. The tests run real programs, so they run in real time.
+//! Files that the next worker restores. The tests run real programs, so they run in real time.
 
 use std::path::Path;
 

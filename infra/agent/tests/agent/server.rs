@@ -247,13 +247,13 @@ async fn a_switch_releases_the_conversation_and_claims_another_in_the_same_call(
 #[tokio::test(start_paused = true)]
 async fn a_switch_releases_a_conversation_that_the_worker_did_not_know_of() {
     let fake = Fake::default();
-    fake.script("poll", [nothing(), switch_from("of a lost claim"), nothing()]);
+    fake.script("poll", [nothing(), switch_from("with-a-lost-claim"), nothing()]);
     run_to_the_end(&fake).await.unwrap();
     let polls = fake.bodies("poll");
     assert_eq!(polls[1].get("conversationId"), None);
     assert_eq!(
         (&polls[2]["conversationId"], &polls[2]["release"], &polls[2]["discard"]),
-        (&json!("of a lost claim"), &json!(true), &json!(true))
+        (&json!("with-a-lost-claim"), &json!(true), &json!(true))
     );
     assert_eq!(polls[3].get("conversationId"), None);
 }

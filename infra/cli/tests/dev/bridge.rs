@@ -1,4 +1,4 @@
-//! Bridge values from the command line to the program that answers.
+//! Bridge values from the command line to the program of the agent.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::process::Output;
 
 use crate::support::Dev;
 
-fn said(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -25,7 +25,7 @@ async fn a_program_finds_the_bridge_of_its_agent_in_its_environment() {
     let dev = Dev::start(&["--agent-command", program.to_str().unwrap()]).await;
     let key = own.path().join("key");
     fs::write(&key, "s3cr3t").unwrap();
-    said(&dev.cli(&["secrets", "set", "crm.key", "--file", key.to_str().unwrap()]));
+    stdout(&dev.cli(&["secrets", "set", "crm.key", "--file", key.to_str().unwrap()]));
     let set = [
         "agents",
         "set",
@@ -41,8 +41,8 @@ async fn a_program_finds_the_bridge_of_its_agent_in_its_environment() {
         "--bridge-service-key-ref",
         "crm.key",
     ];
-    said(&dev.cli(&set));
-    assert_eq!(said(&dev.cli(&["chat", "demo", "hello"])), "https://crm.example crm s3cr3t app no token\n");
+    stdout(&dev.cli(&set));
+    assert_eq!(stdout(&dev.cli(&["chat", "demo", "hello"])), "https://crm.example crm s3cr3t app no token\n");
     let alone = dev.cli(&["agents", "set", "demo", "--bridge-app-key", "app"]);
-    assert_eq!(alone.status.code(), Some(2), "without --bridge it would do nothing: {alone:?}");
+    assert_eq!(alone.status.code(), Some(2), "the command does nothing without --bridge: {alone:?}");
 }

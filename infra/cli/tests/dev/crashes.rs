@@ -1,4 +1,4 @@
-//! Crashes of real processes in the middle of a message.
+//! Crashes of real processes while they run a message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +10,10 @@ use serde_json::json;
 
 use crate::support::{Dev, eventually};
 
-/// Longer than a lease lasts, shorter than the silence that makes a worker stale.
+/// Longer than a lease, and shorter than the silence after which a worker is stale.
 const PAST_THE_LEASE: Duration = Duration::from_secs(95);
 
-/// An agent that hangs on its first message until it is killed or released, and answers every other.
+/// An agent that hangs on its first message until it is killed or released, and answers all other messages.
 fn agent_that_hangs_once(dir: &Path) -> PathBuf {
     let program = dir.join("agent.sh");
     let dir = dir.display();
@@ -32,21 +32,21 @@ async fn dev_with_hanging_agent() -> (tempfile::TempDir, Dev) {
     (dir, dev)
 }
 
-async fn hangs(dir: &tempfile::TempDir) {
+async fn until_it_hangs(dir: &tempfile::TempDir) {
     let mark = dir.path().join("hung");
-    eventually("the agent to hang", async || mark.exists().then_some(())).await;
+    eventually("the hang of the agent", async || mark.exists().then_some(())).await;
 }
 
 #[tokio::test]
-async fn a_killed_workers_message_is_finished_by_another_after_the_lease() {
+async fn a_message_of_a_killed_worker_is_completed_by_another_worker_after_the_lease() {
     let (dir, dev) = dev_with_hanging_agent().await;
     let id = dev.send("c", "work").await;
-    hangs(&dir).await;
+    until_it_hangs(&dir).await;
     let first = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
     kill_process(dev.pid_of(&first).unwrap(), Signal::KILL).unwrap();
     dev.advance(PAST_THE_LEASE).await;
-    eventually("the message to be done", async || {
-        // The retry waits for its time, and a worker for the conversation.
+    eventually("the end of the message", async || {
+        // The retry waits for its backoff, and the conversation waits for a worker.
         dev.advance(Duration::from_secs(5)).await;
         (dev.message(&id).await["status"] == "done").then_some(())
     })
@@ -58,29 +58,30 @@ async fn a_killed_workers_message_is_finished_by_another_after_the_lease() {
         "{message}"
     );
     assert!(message["lastError"].as_str().unwrap().contains(&first), "{message}");
-    assert!(dev.workers().await.iter().all(|w| w["workerId"] != first.as_str()), "the dead one is gone");
+    assert!(dev.workers().await.iter().all(|w| w["workerId"] != first.as_str()), "the killed worker is gone");
 }
 
 #[tokio::test]
-async fn a_zombies_late_calls_are_refused_by_the_fence() {
+async fn late_calls_of_a_frozen_worker_are_refused_by_the_fence() {
     let (dir, dev) = dev_with_hanging_agent().await;
     let id = dev.send("c", "work").await;
-    hangs(&dir).await;
-    let zombie = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
-    let pid = dev.pid_of(&zombie).unwrap();
+    until_it_hangs(&dir).await;
+    let frozen = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
+    let pid = dev.pid_of(&frozen).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
-    // Past the limit of silence as well: the frozen worker loses its conversation.
+    // The frozen worker also becomes stale, so it loses its conversation.
     dev.advance(Duration::from_secs(125)).await;
-    eventually("another worker to finish", async || {
+    eventually("the completion by another worker", async || {
         dev.advance(Duration::from_secs(5)).await;
         (dev.message(&id).await["status"] == "done").then_some(())
     })
     .await;
     let finished = dev.message(&id).await;
-    // The zombie resumes and its agent answers, but its lease is over.
+    // The frozen worker resumes and its agent answers, but its lease has ended.
     fs::write(dir.path().join("release"), "").unwrap();
     let _ = kill_process(pid, Signal::CONT);
-    eventually("the zombie to end", async || dev.pid_of(&zombie).is_none_or(gone).then_some(())).await;
+    eventually("the end of the frozen worker", async || dev.pid_of(&frozen).is_none_or(gone).then_some(()))
+        .await;
     let after = dev.message(&id).await;
     assert_eq!((&after["finishedAt"], &after["attempts"]), (&finished["finishedAt"], &finished["attempts"]));
     let next = dev.send("c", "next").await;
@@ -136,13 +137,13 @@ async fn a_late_call_under_an_old_lease_changes_nothing_and_gets_409() {
 }
 
 #[tokio::test]
-async fn dev_killed_in_the_middle_goes_on_where_it_was() {
+async fn a_killed_dev_continues_its_messages_after_a_restart() {
     let (dir, mut dev) = dev_with_hanging_agent().await;
     let demo = dev.file["demo"].clone();
     let chat = demo["chatId"].as_str().unwrap();
     let arrives = json!({"botIdentity": demo["botIdentity"], "chatId": chat, "userId": chat, "text": "work"});
     dev.call("POST", "/_local/telegram/messages", Some(arrives)).await;
-    hangs(&dir).await;
+    until_it_hangs(&dir).await;
     let queued = dev.send("other", "waits").await;
     let worker = dev.workers().await[0]["workerId"].clone();
     dev.crash_and_restart().await;
@@ -155,7 +156,7 @@ async fn dev_killed_in_the_middle_goes_on_where_it_was() {
     assert_eq!(messages["items"].as_array().unwrap().len(), 1, "{messages}");
     let id = message["messageId"].as_str().unwrap();
     let done = dev.message_in(id, "done").await;
-    assert_eq!(done["attempts"], 1, "the worker that ran it found the deployment again: {done}");
-    assert!(dev.workers().await.iter().any(|w| w["workerId"] == worker), "and is still there");
+    assert_eq!(done["attempts"], 1, "the same worker has completed it after the restart: {done}");
+    assert!(dev.workers().await.iter().any(|w| w["workerId"] == worker), "the worker is still active");
     assert_eq!(dev.outbox(chat).await, ["answered"]);
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::support::{Dev, eventually};
 
-/// Says what it finds in the data folder, and leaves a note there.
+/// Prints the content of the data folder, and writes a note there.
 const AGENT: &str =
     "#!/bin/sh\ncat \"$AGENT_FACTORY_DATA_DIR/notes\" 2>/dev/null || echo nothing\necho remembered >>notes\n";
 
 #[tokio::test]
-async fn what_an_agent_wrote_is_there_for_the_worker_after_its_own() {
+async fn the_next_worker_restores_the_files_of_an_agent() {
     let folder = tempfile::tempdir().unwrap();
     let agent = folder.path().join("agent.sh");
     fs::write(&agent, AGENT).unwrap();
@@ -22,7 +22,7 @@ async fn what_an_agent_wrote_is_there_for_the_worker_after_its_own() {
     assert_eq!(dev.message_in(&first, "done").await["reply"], "nothing");
     let old = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
     dev.advance(Duration::from_secs(30 * 60)).await;
-    eventually("the worker to be gone", async || {
+    eventually("the end of the worker", async || {
         dev.advance(Duration::from_secs(15)).await;
         dev.workers().await.is_empty().then_some(())
     })

@@ -1,4 +1,4 @@
-//! `dev --provider fly`: workers are machines of the stand-in, which run the reference worker.
+//! `dev --provider fly`: workers are machines of the Fly emulator, which run the reference worker.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_machine_answers_a_message_and_is_removed_after_the_idle_timeout() {
     assert_eq!(app["volumes"][0]["attachedMachineId"], machine["id"]);
 
     dev.advance(Duration::from_secs(31 * 60)).await;
-    eventually("the machine and its volume to go", async || {
+    eventually("the removal of the machine and its volume", async || {
         dev.advance(Duration::from_secs(60)).await;
         let app = dev.get(APP).await;
         (app["machines"] == json!([]) && app["volumes"] == json!([])).then_some(())
@@ -31,7 +31,7 @@ async fn a_machine_answers_a_message_and_is_removed_after_the_idle_timeout() {
 }
 
 #[tokio::test]
-async fn a_dev_that_was_killed_finds_its_machine_again() {
+async fn a_restarted_dev_finds_its_machine_after_a_crash() {
     let mut dev = Dev::start(&["--provider", "fly"]).await;
     let said = dev.cli(&["chat", "demo", "hello"]);
     assert_eq!(String::from_utf8_lossy(&said.stdout), "echo: hello\n", "{said:?}");
@@ -44,7 +44,7 @@ async fn a_dev_that_was_killed_finds_its_machine_again() {
 }
 
 #[tokio::test]
-async fn an_operator_clears_the_app_and_must_say_so() {
+async fn a_cleanup_of_the_app_needs_a_confirmation() {
     let dev = Dev::start(&["--provider", "fly"]).await;
     dev.cli(&["chat", "demo", "hello"]);
     let status = dev.cli(&["provider", "status", "--json"]);

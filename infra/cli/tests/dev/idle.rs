@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Dev, eventually};
 
 #[tokio::test]
-async fn after_thirty_quiet_minutes_the_worker_goes_and_the_next_message_gets_a_new_one() {
+async fn an_idle_worker_ends_after_thirty_minutes_and_the_next_message_gets_a_new_worker() {
     let dev = Dev::start(&[]).await;
     let first = dev.send("c", "hello").await;
     dev.message_in(&first, "done").await;
@@ -16,14 +16,14 @@ async fn after_thirty_quiet_minutes_the_worker_goes_and_the_next_message_gets_a_
     assert!(before.contains("nothing to do") && before.contains("work, or its idle timeout"), "{before}");
 
     dev.advance(Duration::from_secs(30 * 60)).await;
-    eventually("the worker to be gone", async || {
+    eventually("the end of the worker", async || {
         dev.advance(Duration::from_secs(60)).await;
         dev.workers().await.is_empty().then_some(())
     })
     .await;
     let stopped = dev.get(&format!("/v1/workers/{}", old.as_str().unwrap())).await;
     assert_eq!(stopped["status"], "stopped");
-    assert!(dev.pid_of(old.as_str().unwrap()).is_none(), "its process and folder are gone");
+    assert!(dev.pid_of(old.as_str().unwrap()).is_none(), "its process and folder are removed");
 
     let second = dev.send("c", "back again").await;
     assert_eq!(dev.message_in(&second, "done").await["reply"], "echo: back again");
@@ -31,18 +31,19 @@ async fn after_thirty_quiet_minutes_the_worker_goes_and_the_next_message_gets_a_
 }
 
 #[tokio::test]
-async fn the_list_of_workers_tells_what_the_last_reconcile_did_and_lacked() {
+async fn the_list_of_workers_shows_the_actions_and_errors_of_the_last_reconcile() {
     let dev = Dev::start(&["--no-workers"]).await;
     let before = dev.cli(&["workers", "list"]);
     assert!(before.status.success(), "{before:?}");
     dev.send("c", "hello").await;
-    let last = eventually("a reconcile that lacks something", async || {
+    let last = eventually("a reconcile with a missing prerequisite", async || {
         let last = dev.get("/v1/workers").await["lastReconcile"].clone();
         last["actions"].as_array().is_some_and(|actions| !actions.is_empty()).then_some(last)
     })
     .await;
-    let told = dev.cli(&["workers", "list"]);
-    let (words, errors) = (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
+    let output = dev.cli(&["workers", "list"]);
+    let (words, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(words.contains(&format!("the last reconcile, at {}:", last["at"])), "{words}");
     let action = &last["actions"][0];
     for part in ["action", "subject", "outcome"] {
@@ -56,7 +57,7 @@ async fn the_list_of_workers_tells_what_the_last_reconcile_did_and_lacked() {
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_what_a_run_would_do_and_changes_nothing() {
+async fn a_dry_run_shows_the_planned_actions_and_changes_nothing() {
     let dev = Dev::start(&["--no-workers"]).await;
     dev.send("c", "hello").await;
     let plan = dev.cli(&["workers", "reconcile", "--dry-run"]);

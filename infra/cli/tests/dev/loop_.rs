@@ -1,4 +1,4 @@
-//! The loop: a message comes in, an agent answers.
+//! The message loop: a message arrives, and an agent answers it.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::support::{Dev, eventually};
 
 #[tokio::test]
-async fn a_newcomer_gets_an_answer_and_the_next_one_from_the_warm_worker() {
+async fn the_first_message_gets_a_reply_and_the_next_one_is_answered_by_the_warm_worker() {
     let dev = Dev::start(&[]).await;
     let first = dev.cli(&["chat", "demo", "hello"]);
     assert_eq!(String::from_utf8_lossy(&first.stdout), "echo: hello\n", "{first:?}");
     let warm = dev.workers().await;
-    #[allow(clippy::disallowed_methods, reason = "the promise is about real time")]
+    #[allow(clippy::disallowed_methods, reason = "the limit is in real time")]
     let began = Instant::now();
     let second = dev.cli(&["chat", "demo", "again"]);
     assert_eq!(String::from_utf8_lossy(&second.stdout), "echo: again\n", "{second:?}");
@@ -22,7 +22,7 @@ async fn a_newcomer_gets_an_answer_and_the_next_one_from_the_warm_worker() {
 }
 
 #[tokio::test]
-async fn a_telegram_message_is_answered_once_however_often_it_arrives() {
+async fn a_repeated_telegram_update_is_answered_once() {
     let dev = Dev::start(&[]).await;
     let demo = &dev.file["demo"];
     let chat = demo["chatId"].as_str().unwrap();
@@ -37,10 +37,10 @@ async fn a_telegram_message_is_answered_once_however_often_it_arrives() {
     let list = "/v1/queue/messages?conversationId=user-agent%3Ademo%3Ademo-user";
     let messages = dev.get(list).await;
     assert_eq!(messages["items"].as_array().unwrap().len(), 1, "{messages}");
-    // A later message is answered after whatever the repetition would have caused.
+    // The reply to a later message comes after any effect of the repetition.
     let later = json!({"botIdentity": demo["botIdentity"], "chatId": chat, "userId": chat, "text": "bye"});
     dev.call("POST", "/_local/telegram/messages", Some(later)).await;
-    eventually("the second answer", async || (dev.outbox(chat).await.len() >= 2).then_some(())).await;
+    eventually("the second reply", async || (dev.outbox(chat).await.len() >= 2).then_some(())).await;
     assert_eq!(dev.outbox(chat).await, ["echo: hi", "echo: bye"]);
 }
 

@@ -1,4 +1,4 @@
-//! Many conversations, few workers.
+//! Many conversations with few workers.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use crate::support::{Dev, eventually};
 
 const CONVERSATIONS: usize = 100;
 const MESSAGES_EACH: usize = 10;
-/// Calls under way at once while the queue is filled.
-const CALLS_AT_ONCE: usize = 16;
+/// The number of concurrent calls that fill the queue.
+const CONCURRENT_CALLS: usize = 16;
 
 #[tokio::test]
-async fn a_thousand_messages_go_through_eight_workers_in_order_and_once() {
+async fn eight_workers_run_a_thousand_messages_in_order_and_once() {
     let dev = Dev::start(&[]).await;
-    // Workers leave a quiet conversation at once when others wait: every one of these is quiet after its messages.
+    // Workers release a quiet conversation at once when others wait. Each conversation is quiet after its messages.
     let policies = json!({"scaling": {"maxWorkers": 8, "spawnStep": 8, "switchAfterQuietMs": 0}});
     let (status, answer) = dev.call("PUT", "/v1/config/policies", Some(policies)).await;
     assert_eq!(status, 200, "{answer}");
-    // Functions trust what they have read of the policies for ten seconds.
+    // Functions cache the policies for ten seconds.
     dev.advance(std::time::Duration::from_secs(11)).await;
     #[allow(clippy::disallowed_methods, reason = "the run prints its rate")]
     let began = Instant::now();
@@ -35,9 +35,9 @@ async fn a_thousand_messages_go_through_eight_workers_in_order_and_once() {
             assert_eq!(status, 202, "{answer}");
         }
     });
-    futures::stream::iter(filled).buffer_unordered(CALLS_AT_ONCE).collect::<Vec<()>>().await;
+    futures::stream::iter(filled).buffer_unordered(CONCURRENT_CALLS).collect::<Vec<()>>().await;
     eprintln!("enqueued {} messages in {:.1?}", CONVERSATIONS * MESSAGES_EACH, began.elapsed());
-    eventually("everything to be done", async || {
+    eventually("the end of all messages", async || {
         let stats = dev.get("/v1/queue/stats").await;
         let open = ["queuedReady", "queuedScheduled", "processing"].map(|f| stats[f].as_i64().unwrap());
         (open == [0, 0, 0]).then_some(())
@@ -59,7 +59,7 @@ async fn a_thousand_messages_go_through_eight_workers_in_order_and_once() {
         let ended: Vec<_> = messages.iter().map(|m| m["finishedAt"].as_u64().unwrap()).collect();
         assert!(ended.is_sorted(), "conversation {c} ended out of order: {ended:?}");
         let replies: Vec<String> = expected.iter().map(|t| format!("echo: {t}")).collect();
-        assert_eq!(dev.outbox(&chat(c)).await, replies, "each answered once, in order");
+        assert_eq!(dev.outbox(&chat(c)).await, replies, "each message has one reply, in order");
     }
 }
 

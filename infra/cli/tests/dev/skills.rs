@@ -12,7 +12,7 @@ fn folder(at: &Path, script: &str) {
     fs::write(at.join("scripts/index.mjs"), script).unwrap();
 }
 
-fn said(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -25,26 +25,26 @@ async fn a_deployed_skill_is_on_the_disk_of_the_next_worker() {
     let path = skill.to_str().unwrap();
     folder(&skill, "one");
     assert!(
-        said(&dev.cli(&["skills", "deploy", path, "--version", "1.0.0"]))
+        stdout(&dev.cli(&["skills", "deploy", path, "--version", "1.0.0"]))
             .starts_with("hello 1.0.0 is active")
     );
     folder(&skill, "two");
     let changed = dev.cli(&["skills", "deploy", path, "--version", "1.0.0"]);
     assert_eq!(changed.status.code(), Some(1), "a version never changes: {changed:?}");
-    said(&dev.cli(&["skills", "deploy", path, "--version", "1.1.0", "--display-name", "Hello"]));
-    said(&dev.cli(&["skills", "deploy", path, "--version", "1.1.0", "--slug", "off"]));
-    said(&dev.cli(&["skills", "disable", "off"]));
-    said(&dev.cli(&["skills", "activate", "hello", "1.0.0", "--actor", "ann"]));
-    let listed = said(&dev.cli(&["skills", "list"]));
+    stdout(&dev.cli(&["skills", "deploy", path, "--version", "1.1.0", "--display-name", "Hello"]));
+    stdout(&dev.cli(&["skills", "deploy", path, "--version", "1.1.0", "--slug", "off"]));
+    stdout(&dev.cli(&["skills", "disable", "off"]));
+    stdout(&dev.cli(&["skills", "activate", "hello", "1.0.0", "--actor", "ann"]));
+    let listed = stdout(&dev.cli(&["skills", "list"]));
     assert!(listed.contains("hello") && listed.contains("1.0.0") && listed.contains("disabled"), "{listed}");
-    let shown = said(&dev.cli(&["skills", "show", "hello"]));
+    let shown = stdout(&dev.cli(&["skills", "show", "hello"]));
     assert!(shown.contains("active") && shown.contains("earlier"), "{shown}");
-    assert_eq!(said(&dev.cli(&["chat", "demo", "hello"])), "echo: hello\n");
+    assert_eq!(stdout(&dev.cli(&["chat", "demo", "hello"])), "echo: hello\n");
     let worker = dev.workers().await[0]["workerId"].as_str().unwrap().to_owned();
     let skills = dev.data().join("workers").join(worker).join("data/workspace/skills");
     assert_eq!(fs::read_to_string(skills.join("hello/scripts/index.mjs")).unwrap(), "one");
     assert!(skills.join("hello/.af-global-skill.json").exists() && !skills.join("off").exists());
-    said(&dev.cli(&["skills", "delete", "hello"]));
+    stdout(&dev.cli(&["skills", "delete", "hello"]));
     assert_eq!(dev.cli(&["skills", "show", "hello"]).status.code(), Some(3), "not found");
-    assert_eq!(fs::read_dir(&skills).unwrap().count(), 1, "the worker learns of it later");
+    assert_eq!(fs::read_dir(&skills).unwrap().count(), 1, "the worker fetches the change later");
 }

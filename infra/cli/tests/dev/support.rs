@@ -1,4 +1,4 @@
-//! A running `dev` of the test's own: its folder, its process, its API, and an end that leaves nothing behind.
+//! A running `dev` for one test: its folder, its process and its API. Its end leaves no process behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-factory");
-/// Between two looks at what another process does.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Looks before a test gives up: one minute.
-const MAX_LOOKS: usize = 1_200;
+/// The time between two polls of another process.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The largest number of polls before a test fails: one minute.
+const MAX_POLLS: usize = 1_200;
 
 pub struct Dev {
     dir: TempDir,
@@ -136,11 +136,11 @@ impl Drop for Dev {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 break;
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_INTERVAL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Workers that outlived a `dev` which was killed.
+        // Workers that are still running after their `dev` was killed.
         let workers = fs::read_dir(self.data().join("workers")).into_iter().flatten().flatten();
         for pid in workers.filter_map(|w| pid_in(&w.path().join("machine.json"))) {
             if test_kill_process(pid).is_ok() {
@@ -176,13 +176,13 @@ fn spawn(data: &Path, port: &str, args: &[String]) -> Child {
         .unwrap()
 }
 
-/// Looks until `what` is there.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..MAX_LOOKS {
-        if let Some(found) = look().await {
+/// Polls until `what` happens.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..MAX_POLLS {
+        if let Some(found) = poll().await {
             return found;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     panic!("waited a minute for {what}");
 }

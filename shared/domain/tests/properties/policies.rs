@@ -35,7 +35,7 @@ fn accepts(bounds: &Bounds, given: f64) -> bool {
 
 fn number_of(setting: &Setting) -> Option<f64> {
     match setting {
-        #[allow(clippy::cast_precision_loss, reason = "what was set was a whole number")]
+        #[allow(clippy::cast_precision_loss, reason = "the setting was a whole number")]
         Setting::Number(n) => Some(*n as f64),
         Setting::Ratio(r) => Some(*r),
         Setting::Word(_) => None,

@@ -12,7 +12,7 @@ use crate::config;
 const LATEST: u64 = 60;
 /// A moment after every due time.
 const END: Timestamp = Timestamp::from_millis(2 * LATEST);
-/// Most entries of one queue.
+/// The largest number of entries of one queue.
 const MAX_ENTRIES: usize = 8;
 
 fn entry() -> impl Strategy<Value = Entry> {
@@ -55,7 +55,7 @@ fn readiness(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Readiness 
 }
 
 /// The same entries at `now`, when all pending attachments have arrived.
-fn that_have_come(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
+fn with_arrived_attachments(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
     for entry in entries.iter_mut().filter(|e| !e.is_retry() && e.due > now) {
         entry.not_before = Timestamp::default();
     }
@@ -63,13 +63,13 @@ fn that_have_come(mut entries: Vec<Entry>, now: Timestamp) -> Vec<Entry> {
 }
 
 /// The earliest moment at which an entry may be claimed.
-fn opens(entry: &Entry) -> Timestamp {
+fn claimable_at(entry: &Entry) -> Timestamp {
     entry.due.max(entry.not_before)
 }
 
 /// The sort key of an entry among the due entries: priority, then time, then arrival. The time of an immediate message
 /// is not before that of an earlier immediate message. A retry is inserted in front and sorts by its own time.
-fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
+fn sort_key(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
     let entry = &entries[nth];
     let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
     let own_kind = entries[..=nth].iter().filter(is_of_now).map(|e| e.due).max();
@@ -79,9 +79,9 @@ fn place(entries: &[Entry], nth: usize) -> (u64, Timestamp, usize) {
 
 /// The head according to the documented order.
 fn first(entries: &[Entry], now: Timestamp, on_retry: OnRetry) -> Option<usize> {
-    let by_place = |those: Vec<usize>| those.into_iter().min_by_key(|&n| place(entries, n));
+    let by_place = |those: Vec<usize>| those.into_iter().min_by_key(|&n| sort_key(entries, n));
     let retries = (0..entries.len()).filter(|&n| entries[n].is_retry()).collect();
-    let may_run = |n: &usize| opens(&entries[*n]) <= now;
+    let may_run = |n: &usize| claimable_at(&entries[*n]) <= now;
     match by_place(retries).filter(|_| on_retry == OnRetry::Block) {
         Some(retry) => Some(retry).filter(may_run),
         None => {
@@ -106,7 +106,7 @@ proptest! {
         if entries.iter().any(Entry::is_retry) {
             prop_assert!(found.head.is_none_or(|n| entries[n].is_retry()));
             let best = OrderKey::of(Priority::new(Priority::MAX).unwrap(), Timestamp::default());
-            prop_assert!(found.behind.is_some_and(|behind| behind <= best), "an enqueue would take its place");
+            prop_assert!(found.behind.is_some_and(|behind| behind <= best), "an enqueue would overtake it");
         } else if !entries.iter().any(|e| e.awaits_attachments(now)) {
             prop_assert_eq!(found.behind, None);
         }
@@ -118,15 +118,15 @@ proptest! {
     ) {
         let found = readiness(&entries, now, on_retry);
         let waits = |n: &usize| entries[*n].awaits_attachments(now) && entries[*n].due <= now;
-        let Some(first) = (0..entries.len()).filter(waits).min_by_key(|&n| place(&entries, n)) else {
+        let Some(first) = (0..entries.len()).filter(waits).min_by_key(|&n| sort_key(&entries, n)) else {
             return Ok(());
         };
         let may_pass = |n: usize| {
-            entries[n].is_retry() && on_retry == OnRetry::Block || place(&entries, n) < place(&entries, first)
+            entries[n].is_retry() && on_retry == OnRetry::Block || sort_key(&entries, n) < sort_key(&entries, first)
         };
         prop_assert!(found.head.is_none_or(may_pass));
         let is_blocked = found.head.is_none();
-        prop_assert!(!is_blocked || found.behind.is_some(), "an enqueue behind it would change the key for nothing");
+        prop_assert!(!is_blocked || found.behind.is_some(), "an enqueue behind it would change the key without need");
     }
 
     #[test]
@@ -157,7 +157,7 @@ proptest! {
     fn a_future_ready_key_becomes_claimable_exactly_at_its_time(
         entries in entries(), now in moment(), on_retry in on_retry(), share in 0.0..1.0_f64,
     ) {
-        let entries = that_have_come(entries, now);
+        let entries = with_arrived_attachments(entries, now);
         let found = readiness(&entries, now, on_retry);
         let Some(key) = found.ready.clone().filter(|_| found.head.is_none()) else { return Ok(()) };
         prop_assert!(key.is_later());
@@ -173,7 +173,7 @@ proptest! {
     fn a_ready_conversation_stays_ready_until_it_is_claimed(
         entries in entries(), now in moment(), later in moment(), on_retry in on_retry(),
     ) {
-        let entries = that_have_come(entries, now);
+        let entries = with_arrived_attachments(entries, now);
         if readiness(&entries, now, on_retry).head.is_some() && later >= now {
             prop_assert!(readiness(&entries, later, on_retry).head.is_some());
         }

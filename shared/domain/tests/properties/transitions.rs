@@ -120,7 +120,7 @@ impl Life {
         let of_another = before.owner.as_ref().is_some_and(|owner| owner.worker != worker);
         let head = before.readiness(self.now, &self.policies).head;
         let Ok(claimed) = before.claim(&worker, self.claims, self.now, &self.policies) else {
-            prop_assert!(before.lease.is_some() || of_another || head.is_none(), "refused for nothing");
+            prop_assert!(before.lease.is_some() || of_another || head.is_none(), "refused without a reason");
             return Ok(());
         };
         prop_assert!(before.lease.is_none() && !of_another);
@@ -137,7 +137,7 @@ impl Life {
         );
         self.attempts.insert(entry.message.clone(), (entry.attempts, first));
         self.claims += 1;
-        prop_assert!(self.leases.insert(claimed.lease.id), "a lease id was there before");
+        prop_assert!(self.leases.insert(claimed.lease.id), "a lease id was used before");
         self.become_of(claimed.after)
     }
 
@@ -218,7 +218,10 @@ impl Life {
         prop_assert!(now.queue.entries().iter().all(|entry| entry.attempts < entry.max_attempts));
         for lease in self.leases.iter().filter(|lease| !now.holds(lease)) {
             let failure = Failure { error: "late".to_owned(), retryable: true };
-            prop_assert!(now.fail(lease, failure, 0.0, self.now, &self.policies).is_err(), "it ends once");
+            prop_assert!(
+                now.fail(lease, failure, 0.0, self.now, &self.policies).is_err(),
+                "an attempt ends once"
+            );
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ async fn refused(body: &'static str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_body_of_the_right_shape_is_taken() {
+async fn a_valid_body_is_accepted() {
     let answer = refused(r#"{"content": "hi", "priority": 3}"#).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["content"], "hi");
@@ -73,7 +73,7 @@ async fn json_with_parameters_or_a_suffix_is_json() {
 }
 
 #[tokio::test]
-async fn another_content_type_is_malformed_and_named() {
+async fn another_content_type_is_malformed_and_is_in_the_message() {
     let without = Request::post("/").body(Body::from("{}")).unwrap();
     let form = Request::post("/").header("content-type", "text/plain").body(Body::from("{}")).unwrap();
     for request in [without, form] {
@@ -84,7 +84,7 @@ async fn another_content_type_is_malformed_and_named() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_malformed_and_says_where() {
+async fn a_body_that_is_not_json_is_malformed_with_its_position() {
     for (body, place) in
         [("{\n  oops", "line 2 column 3"), ("", "line 1 column 0"), ("{\"content\":\"a\"} x", "line 1")]
     {
@@ -99,14 +99,14 @@ async fn what_is_not_json_is_malformed_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_missing_field_is_pointed_at() {
+async fn a_missing_field_is_refused_with_its_pointer() {
     let answer = refused("{}").await;
     assert_eq!(answer.problem(), (422, "invalid_field"));
     assert_eq!(answer.field(), ("/content", "content is needed"));
 }
 
 #[tokio::test]
-async fn an_unknown_field_is_pointed_at_wherever_it_is() {
+async fn an_unknown_field_is_refused_with_its_pointer_at_any_depth() {
     let answer = refused(r#"{"content": "hi", "prio": 1}"#).await;
     assert_eq!(answer.problem(), (422, "invalid_field"));
     assert_eq!(answer.field().0, "/prio");
@@ -119,21 +119,21 @@ async fn an_unknown_field_is_pointed_at_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_repeated_field_is_pointed_at() {
+async fn a_repeated_field_is_refused_with_its_pointer() {
     let answer = refused(r#"{"content": "a", "content": "b"}"#).await;
     assert_eq!(answer.problem(), (422, "invalid_field"));
     assert_eq!(answer.field(), ("/content", "content is given more than once"));
 }
 
 #[tokio::test]
-async fn a_long_name_is_not_repeated_in_full() {
+async fn a_long_name_is_shortened_in_the_message() {
     let answer = sent(post_json("/", format!(r#"{{"content": "a", "{}": 1}}"#, "ü".repeat(100_000)))).await;
     assert_eq!(answer.problem(), (422, "invalid_field"));
     assert!(answer.body.to_string().len() < 2_000);
 }
 
 #[tokio::test]
-async fn a_wrong_type_is_pointed_at_in_api_words() {
+async fn a_wrong_type_is_refused_with_its_pointer_in_terms_of_the_api() {
     let cases = [
         (r#"{"content": 7}"#, "/content", "must be a string"),
         (r#"{"content": "a", "priority": -1}"#, "/priority", "must be a whole number, zero or more"),
@@ -161,7 +161,7 @@ async fn a_wrong_type_is_pointed_at_in_api_words() {
 }
 
 #[tokio::test]
-async fn a_value_in_the_wrong_place_is_not_repeated() {
+async fn an_invalid_value_is_not_shown_in_the_message() {
     for body in [
         r#"{"content": "a", "priority": "s3cr3t"}"#,
         r#"{"content": "a", "kind": "s3cr3t"}"#,
@@ -175,7 +175,7 @@ async fn a_value_in_the_wrong_place_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_too_large() {
+async fn a_body_above_the_limit_is_too_large() {
     let filling = MAX_BODY_BYTES - r#"{"content":""}"#.len();
     let largest = format!(r#"{{"content":"{}"}}"#, "a".repeat(filling));
     assert_eq!(sent(post_json("/", largest.clone())).await.status, 200);
@@ -199,7 +199,7 @@ async fn read(ApiJson(profile): ApiJson<Profile>) -> String {
 }
 
 #[tokio::test]
-async fn an_id_in_a_body_is_checked_where_it_stands() {
+async fn an_invalid_id_in_a_body_is_refused_with_its_pointer() {
     let sent = |body: &'static str| ask(Router::new().route("/", post(read)), post_json("/", body));
     let answer = sent(r#"{"agentKey": "a", "secretsRef": ["x.y"], "fallback": null}"#).await;
     assert_eq!(answer.body, serde_json::json!(["a", ["x.y"], false]));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::support::listen;
+use crate::support::enable_logs;
 
 #[derive(Deserialize)]
 struct Query {
@@ -21,8 +21,8 @@ async fn show(
     json!([user.as_str(), message.as_str(), query.q]).to_string()
 }
 
-/// What the function answers to an event as an HTTP API sends it: `raw_path` and parameters decoded.
-async fn answered(route_key: &str, raw_path: &str, user: &str) -> (u16, Value) {
+/// The response of the function to an event of an HTTP API, with decoded `raw_path` and parameters.
+async fn response_to(route_key: &str, raw_path: &str, user: &str) -> (u16, Value) {
     let event = json!({
         "version": "2.0",
         "routeKey": route_key,
@@ -46,7 +46,7 @@ async fn answered(route_key: &str, raw_path: &str, user: &str) -> (u16, Value) {
     });
     let request = lambda_http::request::from_str(&event.to_string()).unwrap();
     let router = Router::new().route("/v1/users/{consumerUserId}/messages/{messageId}", on_get(show));
-    listen();
+    enable_logs();
     let response = af_http::lambda(af_http::service(router)).oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -57,18 +57,18 @@ const ROUTE: &str = "GET /v1/users/{consumerUserId}/messages/{messageId}";
 
 #[tokio::test]
 async fn an_id_that_the_gateway_decoded_is_not_decoded_again() {
-    let answer = answered(ROUTE, "/v1/users/a%41 ü/messages/tg:1:2", "a%41 ü").await;
+    let answer = response_to(ROUTE, "/v1/users/a%41 ü/messages/tg:1:2", "a%41 ü").await;
     assert_eq!(answer, (200, json!(["a%41 ü", "tg:1:2", "a b"])));
 }
 
 #[tokio::test]
 async fn an_id_with_a_slash_stays_one_segment() {
-    let answer = answered(ROUTE, "/v1/users/a/b/messages/tg:1:2", "a/b").await;
+    let answer = response_to(ROUTE, "/v1/users/a/b/messages/tg:1:2", "a/b").await;
     assert_eq!(answer, (200, json!(["a/b", "tg:1:2", "a b"])));
 }
 
 #[tokio::test]
 async fn an_event_without_a_route_keeps_its_path() {
-    let answer = answered("$default", "/v1/users/u%20v/messages/m", "ignored").await;
+    let answer = response_to("$default", "/v1/users/u%20v/messages/m", "ignored").await;
     assert_eq!(answer, (200, json!(["u v", "m", "a b"])));
 }

@@ -1,4 +1,4 @@
-//! The conventions of every API, asked over a router as a caller would.
+//! The conventions of every API, tested through a router.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 

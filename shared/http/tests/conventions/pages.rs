@@ -2,7 +2,7 @@ use af_api::pages::{Limit, Page};
 use af_http::CursorKey;
 
 #[test]
-fn a_page_names_the_next_only_when_there_is_one() {
+fn a_page_has_a_cursor_only_if_there_is_a_next_page() {
     let page = Page::new(vec![1, 2], Some("c".to_owned())).map(|n| n * 10);
     assert_eq!(serde_json::to_string(&page).unwrap(), r#"{"items":[10,20],"nextCursor":"c"}"#);
     let last = Page::<u8>::new(vec![], None);
@@ -19,7 +19,7 @@ fn a_limit_is_read_from_json_too() {
 }
 
 #[test]
-fn a_cursor_says_what_was_sealed() {
+fn an_opened_cursor_has_its_sealed_content() {
     let key = CursorKey::new(b"key");
     for position in ["", "messages|C#abc|M#1", "ünal\n\0"] {
         let cursor = key.seal(position);
@@ -29,7 +29,7 @@ fn a_cursor_says_what_was_sealed() {
 }
 
 #[test]
-fn a_cursor_of_another_key_or_changed_or_made_up_is_refused() {
+fn a_cursor_with_another_key_or_a_change_is_refused() {
     let key = CursorKey::new(b"key");
     let cursor = key.seal("messages|C#abc");
     assert!(CursorKey::new(b"another").open(&cursor).is_err());
@@ -37,7 +37,7 @@ fn a_cursor_of_another_key_or_changed_or_made_up_is_refused() {
         let mut changed = cursor.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        // The last character may carry bits that decoding ignores or refuses; it never opens as something else.
+        // The last character may have bits that decoding ignores or refuses. The cursor never opens with other content.
         if let Ok(position) = key.open(&changed) {
             assert_eq!(position, "messages|C#abc");
         }
@@ -50,7 +50,7 @@ fn a_cursor_of_another_key_or_changed_or_made_up_is_refused() {
 }
 
 #[test]
-fn a_cursor_is_of_one_listing() {
+fn a_cursor_is_valid_for_one_list_only() {
     let key = CursorKey::new(b"key");
     let cursor = key.seal_in("queue status=queued", "7");
     assert_eq!(key.open_in("queue status=queued", &cursor).unwrap(), "7");
@@ -61,6 +61,6 @@ fn a_cursor_is_of_one_listing() {
 }
 
 #[test]
-fn a_cursor_key_does_not_show_itself() {
+fn a_cursor_key_is_redacted() {
     assert_eq!(format!("{:?}", CursorKey::new(b"key")), "CursorKey(..)");
 }

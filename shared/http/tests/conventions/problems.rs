@@ -25,8 +25,8 @@ impl Refusable for AppError {
     }
 }
 
-/// A handler as functions have them: `?` on what a use case answers.
-async fn answered(error: fn() -> AppError) -> Answer {
+/// A handler like those of functions, with `?` on the result of a use case.
+async fn response_to(error: fn() -> AppError) -> Answer {
     let handler = move || async move {
         Err::<(), AppError>(error())?;
         Ok::<_, Problem>("fine")
@@ -35,8 +35,8 @@ async fn answered(error: fn() -> AppError) -> Answer {
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_the_caller_word_for_word() {
-    let answer = answered(|| Refusal::field("/priority", "must be 0 to 100").into()).await;
+async fn a_refusal_is_sent_to_the_caller_unchanged() {
+    let answer = response_to(|| Refusal::field("/priority", "must be 0 to 100").into()).await;
     assert_eq!(answer.problem(), (422, "invalid_field"));
     assert_eq!(answer.body["type"], "urn:agent-factory:problem:invalid_field");
     assert_eq!(answer.body["title"], "A field is not acceptable");
@@ -45,16 +45,16 @@ async fn a_refusal_reaches_the_caller_word_for_word() {
 }
 
 #[tokio::test]
-async fn a_problem_without_a_field_lists_none() {
-    let answer = answered(|| Refusal::new(Code::StaleLease, "gone").into()).await;
+async fn a_problem_without_a_field_has_no_list_of_fields() {
+    let answer = response_to(|| Refusal::new(Code::StaleLease, "gone").into()).await;
     assert_eq!(answer.problem(), (409, "stale_lease"));
     assert!(answer.body.get("errors").is_none());
     assert!(answer.header("retry-after").is_none());
 }
 
 #[tokio::test]
-async fn a_fault_of_ours_is_told_without_its_cause() {
-    let answer = answered(|| AppError::Store(io::Error::other("table agent-factory-prod"))).await;
+async fn an_internal_error_is_sent_without_its_cause() {
+    let answer = response_to(|| AppError::Store(io::Error::other("table agent-factory-prod"))).await;
     assert_eq!(answer.problem(), (500, "internal"));
     let body = answer.body.to_string();
     assert!(!body.contains("store") && !body.contains("agent-factory-prod"), "{body}");
@@ -62,24 +62,25 @@ async fn a_fault_of_ours_is_told_without_its_cause() {
 
 #[tokio::test]
 async fn retry_after_is_in_whole_seconds_rounded_up() {
-    let answer = answered(|| Refusal::new(Code::QueueFull, "full").after(Millis::new(1_001)).into()).await;
+    let answer = response_to(|| Refusal::new(Code::QueueFull, "full").after(Millis::new(1_001)).into()).await;
     assert_eq!(answer.problem(), (429, "queue_full"));
     assert_eq!(answer.header("retry-after"), Some("2"));
 
-    let answer = answered(|| Refusal::new(Code::Unavailable, "later").after(Millis::new(3_000)).into()).await;
+    let answer =
+        response_to(|| Refusal::new(Code::Unavailable, "later").after(Millis::new(3_000)).into()).await;
     assert_eq!(answer.problem(), (503, "unavailable"));
     assert_eq!(answer.header("retry-after"), Some("3"));
 }
 
 #[tokio::test]
-async fn too_many_requests_always_says_when_to_come_back() {
-    let answer = answered(|| Refusal::new(Code::RateLimited, "slow down").into()).await;
+async fn a_rate_limited_response_always_has_a_retry_time() {
+    let answer = response_to(|| Refusal::new(Code::RateLimited, "slow down").into()).await;
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
 #[tokio::test]
-async fn unauthorized_names_the_scheme() {
-    let answer = answered(|| Refusal::new(Code::Unauthorized, "who are you").into()).await;
+async fn an_unauthorized_response_has_the_scheme() {
+    let answer = response_to(|| Refusal::new(Code::Unauthorized, "who are you").into()).await;
     assert_eq!(answer.problem(), (401, "unauthorized"));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
 }

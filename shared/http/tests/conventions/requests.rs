@@ -33,7 +33,7 @@ fn with_id(id: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn a_callers_request_id_is_used_and_echoed() {
+async fn a_callers_request_id_is_used_and_returned() {
     let longest = "x".repeat(128);
     for id in ["req-1", &longest] {
         let answer = ask(router(), with_id(id)).await;
@@ -43,7 +43,7 @@ async fn a_callers_request_id_is_used_and_echoed() {
 }
 
 #[tokio::test]
-async fn an_unfit_request_id_is_replaced() {
+async fn an_invalid_request_id_is_replaced() {
     for id in ["", "two words", "ü", &"x".repeat(129)] {
         let answer = ask(router(), with_id(id)).await;
         let made = answer.header("x-request-id").unwrap();
@@ -55,7 +55,7 @@ async fn an_unfit_request_id_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_problem_names_its_request() {
+async fn a_problem_has_its_request_id() {
     let request = Request::get("/refused").header("x-request-id", "req-9").body(Body::empty()).unwrap();
     let answer = ask(router(), request).await;
     assert_eq!(answer.problem(), (404, "not_found"));
@@ -68,20 +68,20 @@ async fn an_unknown_path_is_a_problem() {
 }
 
 #[tokio::test]
-async fn another_method_is_a_problem_that_names_the_right_one() {
+async fn a_wrong_method_is_a_problem_with_the_allowed_method() {
     let answer = ask(router(), Request::delete("/id").body(Body::empty()).unwrap()).await;
     assert_eq!(answer.problem(), (405, "not_found"));
     assert_eq!(answer.header("allow"), Some("GET,HEAD"));
 }
 
 #[tokio::test]
-async fn a_panic_is_a_fault_of_ours() {
+async fn a_panic_is_an_internal_error() {
     let answer = ask(router(), get("/panic")).await;
     assert_eq!(answer.problem(), (500, "internal"));
     assert!(!answer.body.to_string().contains("something\""));
 }
 
-/// What was logged, line by line.
+/// The log lines.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -111,7 +111,7 @@ impl Log {
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
-async fn an_answer_is_logged_once_with_its_route_and_ids() {
+async fn a_response_is_logged_once_with_its_route_and_ids() {
     let request =
         Request::post("/w/s3cr3t/poll").header("x-request-id", "req-3").header("traceparent", TRACEPARENT);
     let (lines, _) = Log::of(request.body(Body::empty()).unwrap(), router()).await;
@@ -135,7 +135,7 @@ async fn a_path_without_a_route_is_not_logged() {
 }
 
 #[tokio::test]
-async fn a_strange_traceparent_is_not_logged() {
+async fn a_malformed_traceparent_is_not_logged() {
     let other_version = TRACEPARENT.replacen("00", "ff", 1);
     for strange in ["", "s3cr3t", &TRACEPARENT.to_uppercase(), &format!("{TRACEPARENT}-00"), &other_version] {
         let request = Request::get("/id").header("traceparent", strange).body(Body::empty()).unwrap();
@@ -155,7 +155,7 @@ impl af_domain::refusal::Refusable for Fault {
 }
 
 #[tokio::test]
-async fn a_fault_is_logged_once_with_its_causes() {
+async fn an_internal_error_is_logged_once_with_its_causes() {
     let handler = || async { Problem::from(Fault(io::Error::other("connection reset"))) };
     let (lines, answer) = Log::of(get("/"), Router::new().route("/", on_get(handler))).await;
     assert_eq!(answer.problem(), (500, "internal"));

@@ -1,4 +1,4 @@
-//! One request against a router, and the answer taken apart.
+//! One request to a router, and the parts of its response.
 
 use std::sync::Once;
 
@@ -20,7 +20,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The status and code of a problem, checked to be one and to name its request.
+    /// The status and code of a problem. Checks that the response is a problem and has the request id.
     pub fn problem(&self) -> (u16, &str) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
         assert_eq!(self.body["status"], self.status.as_u16());
@@ -28,7 +28,7 @@ impl Answer {
         (self.status.as_u16(), self.body["code"].as_str().unwrap())
     }
 
-    /// Pointer and message of the only field at fault.
+    /// The pointer and message of the only invalid field.
     pub fn field(&self) -> (&str, &str) {
         let errors = self.body["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 1, "{}", self.body);
@@ -39,14 +39,14 @@ impl Answer {
 /// Enables every log statement before the first test reaches it.
 ///
 /// Otherwise `tracing` disables a statement for the whole process when a test without a subscriber reaches it first.
-pub fn listen() {
+pub fn enable_logs() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
 }
 
-/// What `router`, made into a service, answers.
+/// The response of `router` as a service.
 pub async fn ask(router: Router, request: Request<Body>) -> Answer {
-    listen();
+    enable_logs();
     let response = af_http::service(router).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

@@ -1,8 +1,8 @@
-//! The documents say what the code does: `docs/data-model.md` its keys, indexes, conditional writes and attributes,
-//! `README.md` the two commands, and every link leads somewhere.
+//! The documents match the code: `docs/data-model.md` has its keys, indexes, conditional writes and attributes,
+//! `README.md` has the two commands, and the target of every link exists.
 //!
-//! Each rule is a function from texts to what is wrong with them. Beside it stand a test on the real documents and
-//! one with a text that breaks it.
+//! Each rule is a function from texts to their faults. It has a test with the real documents and a test with a text that
+//! breaks it.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
@@ -33,7 +33,7 @@ fn wrong(what: impl Into<String>) -> Violation {
     Violation::new(DATA_MODEL, what)
 }
 
-/// The cells of the first table under `heading`, without its two head lines. No cell of ours holds a `|`.
+/// The cells of the first table under `heading`, without its two head lines. No cell contains a `|`.
 fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let section = document.lines().skip_while(|line| *line != heading).skip(1);
     let table = section.take_while(|line| !line.starts_with("## ")).skip_while(|line| !line.starts_with('|'));
@@ -41,13 +41,13 @@ fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn spans(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// What constructors make out of samples, as the columns of the document's tables, and what stands for the samples
-/// in a shape.
+/// The results of constructors for sample arguments, as in the columns of the document's tables, and the placeholders of
+/// the samples in a shape.
 struct Samples {
     made: BTreeMap<&'static str, Vec<String>>,
     placeholders: Vec<(&'static str, String)>,
@@ -161,7 +161,7 @@ fn constructors(source: &str) -> BTreeSet<String> {
     file.items.iter().filter_map(name).collect()
 }
 
-/// Every constructor has its row, every row its constructor, and the row shows what the constructor makes.
+/// Every constructor has a row, every row has a constructor, and the row shows the result of the constructor.
 fn key_tables(document: &str, constructors: &BTreeSet<String>, samples: &Samples) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut listed = BTreeSet::new();
@@ -203,17 +203,17 @@ fn table_settings(document: &str, template: &Template) -> Vec<Violation> {
     let stream = request["StreamSpecification"]["StreamViewType"].as_str().map(str::to_owned);
     real.insert("stream".to_owned(), stream.into_iter().collect());
     real.insert("time to live".to_owned(), table.ttl_attribute.clone().into_iter().collect());
-    let told = rows(document, "## Table and indexes").into_iter().filter(|row| row.len() > 1);
+    let documented = rows(document, "## Table and indexes").into_iter().filter(|row| row.len() > 1);
     let names = |cell: &str| spans(cell).into_iter().map(str::to_owned).collect();
-    let told: BTreeMap<String, Vec<String>> =
-        told.map(|row| (row[0].trim_matches('`').to_owned(), names(&row[1]))).collect();
-    let both: BTreeSet<&String> = real.keys().chain(told.keys()).collect();
+    let documented: BTreeMap<String, Vec<String>> =
+        documented.map(|row| (row[0].trim_matches('`').to_owned(), names(&row[1]))).collect();
+    let both: BTreeSet<&String> = real.keys().chain(documented.keys()).collect();
     let differs =
-        both.into_iter().map(|name| (name, real.get(name), told.get(name))).filter(|(_, r, t)| r != t);
+        both.into_iter().map(|name| (name, real.get(name), documented.get(name))).filter(|(_, r, t)| r != t);
     differs.map(|(name, r, t)| wrong(format!("{name}: the template says {r:?}, this {t:?}"))).collect()
 }
 
-/// What the store writes: its public conditional writes, every condition in it, every attribute it sets.
+/// The writes of the store: its public conditional writes, their conditions, and the attributes that they set.
 #[derive(Default)]
 struct Writes {
     methods: BTreeSet<String>,
@@ -233,7 +233,7 @@ impl Writes {
 
 impl<'ast> Visit<'ast> for Writes {
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
-        // Unit tests write what nobody else does.
+        // Unit tests contain writes that no other code makes.
         if module.ident != "tests" {
             visit::visit_item_mod(self, module);
         }
@@ -271,21 +271,21 @@ impl<'ast> Visit<'ast> for Writes {
     }
 }
 
-/// Every conditional write has its entry with its conditions, every entry its method, every attribute its place.
-fn writes_told(document: &str, writes: &Writes) -> Vec<Violation> {
+/// The document has an entry for each conditional write, no entry without a method, and all conditions and attributes.
+fn undocumented_writes(document: &str, writes: &Writes) -> Vec<Violation> {
     let section = document.lines().skip_while(|line| *line != "## Conditional writes").skip(1);
     let section = section.take_while(|line| !line.starts_with("## "));
-    let told: BTreeSet<String> =
+    let documented: BTreeSet<String> =
         section.filter_map(|line| line.strip_prefix("### ")).flat_map(spans).map(str::to_owned).collect();
-    let no_entry = writes.methods.difference(&told).map(|name| wrong(format!("`{name}` has no entry")));
+    let no_entry = writes.methods.difference(&documented).map(|name| wrong(format!("`{name}` has no entry")));
     let no_method =
-        told.difference(&writes.methods).map(|name| wrong(format!("`{name}` is no conditional write")));
+        documented.difference(&writes.methods).map(|name| wrong(format!("`{name}` is no conditional write")));
     // Line by line: the fence of a code block is no span.
     let quoted: BTreeSet<&str> = document.lines().flat_map(spans).collect();
-    let is_told = |text: &&String| quoted.contains(text.as_str());
-    let conditions = writes.conditions.iter().filter(|c| !is_told(c));
+    let is_documented = |text: &&String| quoted.contains(text.as_str());
+    let conditions = writes.conditions.iter().filter(|c| !is_documented(c));
     let conditions = conditions.map(|c| wrong(format!("the condition `{c}` is not in the document")));
-    let attributes = writes.attributes.iter().filter(|a| !is_told(a));
+    let attributes = writes.attributes.iter().filter(|a| !is_documented(a));
     let attributes = attributes.map(|a| wrong(format!("the attribute `{a}` is not in the document")));
     no_entry.chain(no_method).chain(conditions).chain(attributes).collect()
 }
@@ -295,7 +295,7 @@ fn real_template() -> Template {
 }
 
 #[test]
-fn the_key_tables_show_what_every_constructor_makes() {
+fn the_key_tables_show_the_result_of_every_constructor() {
     let constructors = constructors(&read("shared/store/src/keys.rs"));
     assert_none(&key_tables(&read(DATA_MODEL), &constructors, &Samples::new()));
 }
@@ -313,7 +313,7 @@ fn a_key_table_that_differs_from_the_constructors_is_refused() {
     assert_eq!(judged("| bot | `BOT#<bot>` | `#` | `bot` |", source), 1, "an unknown placeholder");
     assert_eq!(judged("", source), 1, "no row");
     assert_eq!(judged("| bot | `BOT#<botIdentity>` | `#` | |", source), 2, "a row without constructor");
-    assert_eq!(judged(row, ""), 1, "a row whose constructor is gone");
+    assert_eq!(judged(row, ""), 1, "a row whose constructor no longer exists");
     assert_eq!(
         judged(row, &format!("{source}\npub const WORKERS: &str = \"W\";")),
         1,
@@ -334,13 +334,13 @@ fn indexes_that_differ_from_the_templates_are_refused() {
         table_settings(&document.replace(from, to), &real_template()).len()
     };
     assert_eq!(judged("| `ready` | `rp`, `rk` |", "| `ready` | `rp`, `rq` |"), 1, "another key");
-    assert_eq!(judged("| `ready` |", "| `prepared` |"), 2, "another name: one index too many, one too few");
+    assert_eq!(judged("| `ready` |", "| `prepared` |"), 2, "a renamed index: one surplus and one missing");
     assert_eq!(judged("| table | `pk`, `sk` |", "| table | `pk` |"), 1, "half a key");
     assert_eq!(judged("| stream | `NEW_AND_OLD_IMAGES` |", "| stream | `NEW_IMAGE` |"), 1, "another stream");
 }
 
 #[test]
-fn every_conditional_write_has_its_entry_and_every_attribute_its_place() {
+fn every_conditional_write_and_every_attribute_is_documented() {
     let workspace = Workspace::real();
     let sources = workspace.rust().filter(|f| f.path.starts_with("shared/store/src/"));
     let writes = Writes::of(sources.map(|f| f.text.as_str()));
@@ -348,17 +348,17 @@ fn every_conditional_write_has_its_entry_and_every_attribute_its_place() {
         writes.methods.len() > 10 && writes.conditions.len() > 10,
         "the store is not where this rule looks"
     );
-    assert_none(&writes_told(&read(DATA_MODEL), &writes));
+    assert_none(&undocumented_writes(&read(DATA_MODEL), &writes));
 }
 
 #[test]
-fn a_write_that_is_not_told_is_refused() {
+fn an_undocumented_write_is_refused() {
     let source = "impl Store {\n\
         pub async fn keep_if_new(&self) {}\n\
         pub async fn mark(&self) { Update::of(k).set(\"x.yy\", 1).when(\"#x = :x\") }\n\
         pub async fn plain(&self) {}\n}\n\
         mod tests { fn f() { Update::of(k).set(\"zz\", 1).when(\"#z = :z\") } }";
-    let judged = |document: &str| writes_told(document, &Writes::of([source].into_iter())).len();
+    let judged = |document: &str| undocumented_writes(document, &Writes::of([source].into_iter())).len();
     let document = "## Conditional writes\n### `keep_if_new`\n### `mark`\n`#x = :x`, sets `x` and `yy`\n";
     assert_eq!(judged(document), 0);
     assert_eq!(
@@ -369,5 +369,5 @@ fn a_write_that_is_not_told_is_refused() {
     assert_eq!(judged(&document.replace("### `keep_if_new`\n", "")), 1, "no entry");
     assert_eq!(judged(&format!("{document}### `plain`\n")), 1, "an entry of an unconditional write");
     assert_eq!(judged(&document.replace("#x = :x", "#x = :y")), 1, "another condition");
-    assert_eq!(judged(&document.replace("`yy`", "yy")), 1, "an attribute nobody explains");
+    assert_eq!(judged(&document.replace("`yy`", "yy")), 1, "an undocumented attribute");
 }

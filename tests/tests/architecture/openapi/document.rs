@@ -1,5 +1,5 @@
-//! Puts the functions' parts together and adds what follows from them: the parameters in paths, the problems that every
-//! call of a kind can answer, names, and examples.
+//! Merges the functions' parts and adds the derived content: the parameters in paths, the problems that every call of a
+//! kind can return, names, and examples.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const TAGS: [(&str, &str); 13] = [
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
     ("conversations", "Who has a conversation, what was said, what waits."),
-    ("deployment", "For whoever watches the deployment or writes a client."),
+    ("deployment", "For monitoring of the deployment and for authors of clients."),
     ("keys", "API keys."),
     ("messages", "Messages: sent, shown, cancelled."),
     ("provider", "The place where workers run."),
@@ -32,7 +32,7 @@ const TAGS: [(&str, &str); 13] = [
 const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
-/// What parameters in paths are.
+/// The descriptions of parameters in paths.
 const PARAMETERS: [(&str, &str); 16] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
@@ -61,7 +61,7 @@ pub fn document(parts: &[Value]) -> Value {
         }
         for (name, schema) in object(&part["components"]["schemas"]) {
             let before = schemas.insert(name.clone(), schema.clone());
-            assert!(before.is_none_or(|b| b == *schema), "two schemas are called {name}");
+            assert!(before.is_none_or(|b| b == *schema), "two schemas have the name {name}");
         }
     }
     for (path, item) in &mut paths {
@@ -106,7 +106,7 @@ pub fn document(parts: &[Value]) -> Value {
     document
 }
 
-/// The entries of an object; none where there is none.
+/// The entries of an object; no entries if it is not an object.
 pub fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
@@ -176,15 +176,15 @@ fn operation_id(method: &str, path: &str) -> String {
 
 fn parameter(segment: &str) -> Option<Value> {
     let name = name_in(segment)?;
-    let told = PARAMETERS.iter().find(|(known, _)| *known == name);
-    let (_, description) = told.unwrap_or_else(|| panic!("nothing is said of the parameter {name}"));
+    let described = PARAMETERS.iter().find(|(known, _)| *known == name);
+    let (_, description) = described.unwrap_or_else(|| panic!("the parameter {name} has no description"));
     Some(json!({
         "name": name, "in": "path", "required": true, "description": description,
         "schema": {"type": "string"}, "example": example_of(name, &Value::Null, &Value::Null),
     }))
 }
 
-/// The problems that the operation can answer, by status: those that it names, and those of every call of its kind.
+/// The problems that the operation can return, by status: its own and those of every call of its kind.
 fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
     let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     let mut add = |code: Code| {
@@ -201,7 +201,7 @@ fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
             add(code);
         }
     }
-    // Telegram would send again what is refused: what cannot be read is ignored.
+    // Telegram repeats a refused call, so an unreadable call is ignored instead.
     let is_webhook = !operation["security"][0]["webhookSecret"].is_null();
     let (body, parameters) = (&operation["requestBody"], &operation["parameters"]);
     if !body.is_null() && !is_webhook {
@@ -222,10 +222,10 @@ fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
 
 fn problem(codes: &[Code]) -> Value {
     let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
-    let told = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let description = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let only = json!({"type": "object", "properties": {"code": {"enum": names}}});
     let schema = json!({"allOf": [{"$ref": "#/components/schemas/Problem"}, only]});
-    json!({"description": told, "content": {(af_api::problem::PROBLEM_JSON): {"schema": schema}}})
+    json!({"description": description, "content": {(af_api::problem::PROBLEM_JSON): {"schema": schema}}})
 }
 
 fn meaning(status: &str) -> &'static str {
@@ -235,22 +235,22 @@ fn meaning(status: &str) -> &'static str {
         "202" => "Accepted; it goes on.",
         "204" => "Done; there is nothing to say.",
         "304" => "Nothing has changed.",
-        other => panic!("nothing is said of the status {other}"),
+        other => panic!("the status {other} has no description"),
     }
 }
 
-/// Gives a schema that stands in its operation a name of its own.
+/// Gives an inline schema of an operation its own name.
 fn hoist(name: &str, schema: &mut Value, schemas: &mut Map<String, Value>) {
     let is_object = !schema["properties"].is_null() || !schema["allOf"].is_null();
     if is_object {
         let name = name[..1].to_uppercase() + &name[1..];
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         let before = schemas.insert(name.clone(), std::mem::replace(schema, reference));
-        assert!(before.is_none(), "two schemas are called {name}");
+        assert!(before.is_none(), "two schemas have the name {name}");
     }
 }
 
-/// Names as clients want them: without the `Body` of our types, and `AgentPage` for a page of agents.
+/// Names for clients: without the `Body` of our types, and `AgentPage` for a page of agents.
 fn renamed(name: &str) -> String {
     if let Some(item) = name.strip_prefix("Page_") {
         return format!("{}Page", renamed(item));
@@ -267,7 +267,7 @@ fn rename(document: &mut Value) {
             schema["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
         }
         let before = named.insert(renamed(name), schema);
-        assert!(before.is_none(), "two schemas would be called {}", renamed(name));
+        assert!(before.is_none(), "two schemas would have the name {}", renamed(name));
     }
     document["components"]["schemas"] = named.into();
     rename_references(document);
@@ -289,7 +289,7 @@ fn rename_references(value: &mut Value) {
     }
 }
 
-/// A field's own words stand as an object beside an inlined type, which no value could be as well.
+/// Joins the description of a field with its inlined type. As two objects of `allOf`, no value would match both.
 fn join_descriptions(value: &mut Value) {
     let joined = match value.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
         Some([kind, words])

@@ -1,13 +1,13 @@
-//! Examples made from schemas: by the name of a field where it says what is in it, else by its type.
+//! Examples of schemas: by the name of a field if it is known, and otherwise by its type.
 
 use serde_json::{Map, Value, json};
 
 use crate::openapi::document::object;
 
-/// Schemas inside of schemas; ours are less deep, and none holds itself.
+/// The depth limit of nested schemas; real schemas are less deep and contain no cycle.
 const MAX_DEPTH: usize = 12;
 
-/// What stands in fields of these names.
+/// The example values of fields with these names.
 const KNOWN: [(&str, &str); 46] = [
     ("actor", "ann@example.com"),
     ("agentKey", "support"),
@@ -59,7 +59,7 @@ const KNOWN: [(&str, &str); 46] = [
 /// 2026-01-01, midnight in Greenwich.
 const NOON: u64 = 1_767_225_600_000;
 
-/// An example of `schema`, which stands in a field called `name`.
+/// An example of `schema` for a field with this name.
 pub fn example_of(name: &str, schema: &Value, schemas: &Value) -> Value {
     made(name, schema, schemas, 0)
 }
@@ -95,7 +95,7 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
         Some("array") => json!([inner(&singular(name), &schema["items"])]),
         Some("boolean") => json!(false),
         Some("integer" | "number") => number(name),
-        // A parameter comes without its schema.
+        // A parameter has no schema here.
         Some("string") | None if !schema.is_null() || !name.is_empty() => text(name, schema),
         _ => Value::Null,
     }

@@ -19,9 +19,9 @@ use syn::visit::{self, Visit};
 use document::{document, object};
 
 const DOCUMENT: &str = "docs/openapi.json";
-/// Set to `1`, the document is written anew.
+/// With the value `1`, the test writes the document again.
 const UPDATE: &str = "UPDATE_DOCS";
-/// Routes of another protocol, and of files by a token of their own.
+/// Routes of another protocol, and routes of files with their own tokens.
 const OTHERS: [&str; 2] = ["/w/", "/f/"];
 
 fn generated() -> Value {
@@ -37,7 +37,7 @@ fn operations(document: &Value) -> impl Iterator<Item = (String, &String, &Value
 }
 
 #[test]
-fn the_committed_document_is_the_one_that_the_routes_make() {
+fn the_committed_document_equals_the_generated_one() {
     let path = root().join(DOCUMENT);
     let text = serde_json::to_string_pretty(&generated()).unwrap() + "\n";
     if std::env::var(UPDATE).is_ok_and(|v| v == "1") {
@@ -63,13 +63,22 @@ fn every_route_of_the_template_is_in_the_document_and_the_reverse() {
     let declared: BTreeSet<_> =
         routes.filter(|(_, path)| !OTHERS.iter().any(|o| path.starts_with(o))).collect();
     let document = generated();
-    let told: BTreeSet<_> = operations(&document).map(|(method, path, _)| (method, path.clone())).collect();
-    assert_eq!(told.difference(&declared).collect::<Vec<_>>(), [] as [&(String, String); 0], "no such route");
-    assert_eq!(declared.difference(&told).collect::<Vec<_>>(), [] as [&(String, String); 0], "not told");
+    let documented: BTreeSet<_> =
+        operations(&document).map(|(method, path, _)| (method, path.clone())).collect();
+    assert_eq!(
+        documented.difference(&declared).collect::<Vec<_>>(),
+        [] as [&(String, String); 0],
+        "documented without a route"
+    );
+    assert_eq!(
+        declared.difference(&documented).collect::<Vec<_>>(),
+        [] as [&(String, String); 0],
+        "a route without documentation"
+    );
 }
 
 #[test]
-fn every_operation_says_what_it_is_for_and_what_it_answers() {
+fn every_operation_has_a_summary_and_its_responses() {
     let document = generated();
     let tags: BTreeSet<_> =
         document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
@@ -91,7 +100,7 @@ fn every_operation_says_what_it_is_for_and_what_it_answers() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_no_schema_is_left_over() {
+fn every_reference_has_a_schema_and_every_schema_is_referenced() {
     let document = generated();
     let mut referred = BTreeSet::new();
     let mut left = vec![&document];
@@ -114,9 +123,9 @@ fn every_reference_leads_somewhere_and_no_schema_is_left_over() {
     assert_eq!(referred, there);
 }
 
-/// Within a function, one schema of a name takes the place of another without a word.
+/// Within a function, a schema silently replaces another schema of the same name.
 #[test]
-fn no_two_wire_types_have_one_name_in_the_document() {
+fn no_two_wire_types_have_the_same_name_in_the_document() {
     #[derive(Default)]
     struct Types(Vec<String>);
     impl Visit<'_> for Types {
@@ -138,22 +147,25 @@ fn no_two_wire_types_have_one_name_in_the_document() {
     let sources = workspace.rust().filter(|f| f.path.contains("/src/") && f.text.contains("ToSchema"));
     sources.for_each(|file| types.visit_file(&syn::parse_file(&file.text).unwrap()));
     types.0.sort();
-    assert!(types.0.len() > 20, "the wire types are not where this rule looks");
+    assert!(types.0.len() > 20, "the rule finds too few wire types");
     let twice: Vec<_> = types.0.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert!(twice.is_empty(), "{twice:?}: name one of them with #[schema(as = …)]");
 }
 
 #[tokio::test]
-async fn the_document_is_served_to_everybody() {
+async fn the_document_is_served_without_a_key() {
     let api = Api::of(&Bundle::fresh().await).await;
     let served = api.get("/openapi.json").anonymous().send().await;
     assert_eq!(served.headers["content-type"], "application/json");
-    assert!(served.body_of(200) == generated(), "another one is served: was it written a moment ago?");
+    assert!(
+        served.body_of(200) == generated(),
+        "the served document differs: build again if the test has just written it"
+    );
 }
 
-/// The scopes that the document names are the ones that open.
+/// The documented scopes of an operation are those that may call it.
 #[tokio::test]
-async fn an_operation_opens_to_the_scopes_that_it_names_and_to_no_other() {
+async fn an_operation_can_be_called_with_its_documented_scopes_only() {
     let api = Api::of(&Bundle::fresh().await).await;
     let (read, app) = (api.new_key(&["read"]).await, api.new_key(&["app"]).await);
     let document = generated();

@@ -1,12 +1,12 @@
-//! What calls the functions besides routes: the table's stream.
+//! The triggers of functions besides routes: the table's stream.
 
 use crate::template::{Template, one_function};
 
-/// The function that knows a batch again only as a whole, so that its mapping must not split one.
+/// The function that recognizes a repeated batch only as a whole, so that its mapping must not split a batch.
 const OF_WHOLE_BATCHES: &str = "Effects";
 
-/// A stream mapping sees only the records it wants, splits a batch that fails unless its function needs it whole, gives up
-/// in the end, and leaves what it gave up somewhere.
+/// A stream mapping filters its records, splits a failed batch unless its function needs it whole, limits its retries, and
+/// sends failed events to a queue.
 fn mapping_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
@@ -33,7 +33,7 @@ fn mapping_mistakes(template: &Template) -> Vec<String> {
 }
 
 #[test]
-fn stream_mappings_filter_and_give_up_somewhere() {
+fn stream_mappings_filter_records_and_have_a_failure_queue() {
     let template = Template::real();
     assert_eq!(mapping_mistakes(&template), [""; 0]);
     let streamed: Vec<&str> =
@@ -55,5 +55,5 @@ fn a_stream_mapping_without_limits_is_noticed() {
     assert_eq!(mapping_mistakes(&mapping(&filter("{\"dynamodb\":{}}"))).len(), 1, "retries without end");
     assert_eq!(mapping_mistakes(&mapping(", MaximumRetryAttempts: 3")).len(), 1, "no filter");
     let broken = format!(", MaximumRetryAttempts: 3{}", filter("{no json"));
-    assert_eq!(mapping_mistakes(&mapping(&broken)).len(), 1, "a filter that is no JSON");
+    assert_eq!(mapping_mistakes(&mapping(&broken)).len(), 1, "a filter that is not JSON");
 }

@@ -1,4 +1,4 @@
-//! The functions: which are deployed, with which variables, limits and logs.
+//! The deployed functions with their variables, limits and logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ const ENVIRONMENT: [(&str, &[&str]); 6] = [
 /// Variables of every function, from the template's globals.
 const ENVIRONMENT_OF_ALL: [&str; 4] = ["DEPLOYMENT_ID", "RUST_LOG", "SECRETS_PREFIX", "TABLE_NAME"];
 
-/// Every crate under `functions/` is deployed, under its own name, and nothing else is.
+/// Every crate under `functions/` is deployed under its own name, and no other function is deployed.
 fn function_parity(template: &Template, crates: &BTreeSet<String>) -> Vec<String> {
     let functions = template.functions();
     let deployed: BTreeSet<String> = functions.iter().map(|f| f.binary.to_owned()).collect();
@@ -54,7 +54,7 @@ fn environment_parity(template: &Template) -> Vec<String> {
     wrong
 }
 
-/// Each function has its own logs and limits that fit what calls it.
+/// Each function has its own logs, and limits that fit its callers.
 fn limit_mistakes(template: &Template) -> Vec<String> {
     let mut logs = BTreeSet::new();
     let mut wrong = Vec::new();

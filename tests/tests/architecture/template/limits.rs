@@ -183,7 +183,7 @@ fn the_limits_look_at_every_function_role_permission_and_table() {
     assert_eq!(count("AWS::Lambda::Permission"), functions);
     assert_eq!((count("AWS::ApiGatewayV2::Api"), count("AWS::DynamoDB::Table")), (1, 1));
     for role in ["ReconcileRole", "EffectsRole"] {
-        let role = resources.iter().find(|resource| resource.id == role).expect("it is there");
+        let role = resources.iter().find(|resource| resource.id == role).expect("the resource exists");
         let policies = role.properties["Policies"].as_array().map(Vec::len);
         assert_eq!(policies, Some(2), "the declared policy and one for the failure queue");
     }

@@ -1,7 +1,7 @@
-//! Parity of `infra/template.yaml` with the functions and with what they may know and do.
+//! Parity of `infra/template.yaml` with the functions, their variables and their permissions.
 //!
-//! The linters judge the template's form; these tests judge what it says. Each rule is a function from a template to
-//! what is wrong with it, and beside it stand a test with a template that breaks it and one on the real template.
+//! The linters check the form of the template; these tests check its content. Each rule is a function from a template to
+//! its faults. It has a test with a template that breaks it and a test with the real template.
 
 mod events;
 mod expansion;
@@ -108,7 +108,7 @@ impl Template {
         &self.0["Resources"]["HttpApi"]["Properties"]["DefinitionBody"]
     }
 
-    /// The variables that a function is given, its own and those of all.
+    /// The variables of a function: its own and the global ones.
     fn environment_of(&self, function: &Function<'_>) -> BTreeSet<String> {
         let all = &self.0["Globals"]["Function"]["Environment"]["Variables"];
         let own = &function.properties["Environment"]["Variables"];
@@ -150,9 +150,9 @@ fn one_function_text(properties: &str) -> String {
     )
 }
 
-/// The path with `stand_in` for each of its parameters.
-fn without_parameters(path: &str, stand_in: &str) -> String {
-    let parts = path.split('/').map(|part| if part.starts_with('{') { stand_in } else { part });
+/// The path with `replacement` for each of its parameters.
+fn without_parameters(path: &str, replacement: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { replacement } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
 

@@ -1,4 +1,4 @@
-//! What the functions may do, and what the access log may tell.
+//! The permissions of the functions, and the content of the access log.
 
 use af_domain::media::MAX_KEPT;
 use af_domain::time::Millis;
@@ -6,10 +6,10 @@ use af_domain::time::Millis;
 use crate::template::{Template, one_function};
 use serde_norway::Value;
 
-/// Actions that know no resource in IAM and may therefore name all of them.
+/// Actions that have no resource in IAM and may therefore name all resources.
 const ACTIONS_WITHOUT_RESOURCE: [&str; 1] = ["secretsmanager:BatchGetSecretValue"];
 
-/// One text or a list of them; intrinsic functions are no text.
+/// One text or a list of texts; intrinsic functions do not count.
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Sequence(items) => items.iter().filter_map(Value::as_str).collect(),
@@ -34,7 +34,7 @@ fn allowing(value: &Value) -> Vec<&Value> {
     found
 }
 
-/// No statement allows a family of actions, and all resources only where IAM knows no narrower one.
+/// No statement allows a family of actions. A statement allows all resources only if IAM has no narrower one.
 fn broad_statements(template: &Template) -> Vec<String> {
     let mut broad = Vec::new();
     for statement in allowing(&template.0) {
@@ -51,8 +51,8 @@ fn broad_statements(template: &Template) -> Vec<String> {
     broad
 }
 
-/// Access logs name the route and nothing that a caller sent.
-fn talkative_access_logs(template: &Template) -> Vec<String> {
+/// Access logs contain the route and no data of the caller.
+fn access_logs_with_caller_data(template: &Template) -> Vec<String> {
     let apis = template.resources().filter(|(_, r)| r["Type"].as_str() == Some("AWS::Serverless::HttpApi"));
     apis.flat_map(|(id, api)| {
         let format = api["Properties"]["AccessLogSettings"]["Format"].as_str().unwrap_or_default();
@@ -71,15 +71,15 @@ fn talkative_access_logs(template: &Template) -> Vec<String> {
 #[test]
 fn no_policy_allows_a_family_of_actions() {
     assert_eq!(broad_statements(&Template::real()), [""; 0]);
-    assert!(!allowing(&Template::real().0).is_empty(), "the statements are not where this rule looks");
+    assert!(!allowing(&Template::real().0).is_empty(), "the rule finds no statements");
 }
 
 #[test]
-fn access_logs_name_the_route_and_nothing_that_was_sent() {
-    assert_eq!(talkative_access_logs(&Template::real()), [""; 0]);
+fn access_logs_contain_the_route_and_no_data_of_the_caller() {
+    assert_eq!(access_logs_with_caller_data(&Template::real()), [""; 0]);
 }
 
-/// Days after which the bucket removes what lies under `prefix`.
+/// The number of days after which the bucket removes objects under `prefix`.
 fn removed_after(template: &Template, prefix: &str) -> Option<u64> {
     let (_, bucket) = template.resources().find(|(id, _)| *id == "Bucket")?;
     let rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"].as_sequence()?;
@@ -88,8 +88,8 @@ fn removed_after(template: &Template, prefix: &str) -> Option<u64> {
 }
 
 #[test]
-fn the_bucket_removes_agents_files_by_itself_when_effects_must_have_and_never_snapshots() {
-    let days = removed_after(&Template::real(), "media/").expect("there is such a rule");
+fn the_bucket_expires_media_after_the_sweep_and_never_snapshots() {
+    let days = removed_after(&Template::real(), "media/").expect("media have a lifecycle rule");
     assert!(Millis::from_days(days) > MAX_KEPT);
     assert_eq!(removed_after(&Template::real(), "snapshots/"), None, "the latest snapshot never expires");
 }
@@ -111,14 +111,17 @@ fn a_broad_statement_is_noticed() {
 }
 
 #[test]
-fn a_talkative_access_log_is_noticed() {
+fn an_access_log_with_caller_data_is_noticed() {
     let format = |text: &str| {
         Template::of(&format!(
             "Resources:\n  Api:\n    Type: AWS::Serverless::HttpApi\n    \
              Properties: {{AccessLogSettings: {{Format: '{text}'}}}}\n"
         ))
     };
-    assert_eq!(talkative_access_logs(&format("$context.routeKey $context.status")), [""; 0]);
-    assert_eq!(talkative_access_logs(&format("$context.status")), ["Api does not log its route"]);
-    assert_eq!(talkative_access_logs(&format("$context.routeKey $context.path")), ["Api logs $context.path"]);
+    assert_eq!(access_logs_with_caller_data(&format("$context.routeKey $context.status")), [""; 0]);
+    assert_eq!(access_logs_with_caller_data(&format("$context.status")), ["Api does not log its route"]);
+    assert_eq!(
+        access_logs_with_caller_data(&format("$context.routeKey $context.path")),
+        ["Api logs $context.path"]
+    );
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::template::{Function, Route, Template, keys, without_parameters};
 use serde_norway::Value;
 
-/// Where API Gateway invokes a function, by its ARN.
+/// The URI by which API Gateway invokes a function.
 const URI: (&str, &str) = (
     "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${",
     ".Arn}/invocations",
@@ -38,7 +38,7 @@ fn route_mistakes(template: &Template) -> Vec<String> {
         let declared = operation["parameters"].as_sequence().map(Vec::as_slice).unwrap_or_default();
         let wanted = parameters(path).into_iter().map(|name| {
             let text = format!("{{name: {name}, in: path, required: true}}");
-            serde_norway::from_str::<Value>(&text).expect("it is YAML")
+            serde_norway::from_str::<Value>(&text).expect("the template is YAML")
         });
         if !declared.iter().cloned().eq(wanted) || !operation["responses"].is_mapping() {
             wrong.push(format!("{route} does not declare its parameters and responses as SAM does"));
@@ -89,7 +89,7 @@ fn permission_mistakes(template: &Template) -> Vec<String> {
 fn every_route_leads_to_a_function_and_is_declared_once() {
     let template = Template::real();
     assert_eq!(route_mistakes(&template), [""; 0]);
-    assert!(!template.routes().is_empty(), "no route is seen");
+    assert!(!template.routes().is_empty(), "the rule finds no routes");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn the_routes_of_a_function_share_one_permission() {
     assert_eq!(permission_mistakes(&Template::real()), [""; 0]);
 }
 
-/// The begin of an operation of AdminApi.
+/// The first lines of an operation of AdminApi.
 const OPERATION: &str = "{x-amazon-apigateway-integration: \
                          {$ref: '#/components/x-amazon-apigateway-integrations/AdminApi'}, ";
 

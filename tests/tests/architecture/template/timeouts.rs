@@ -11,7 +11,7 @@ use crate::template::{Template, one_function, one_function_behind_http};
 /// Whole calls to AWS that fit into one request. The first call without an answer fails the request, and the calls before
 /// it may have been slow.
 const WHOLE_CALLS: u32 = 2;
-/// API Gateway waits this long for a function. The timeout of the function does not change it.
+/// The time for which API Gateway waits for a function. The timeout of the function does not change it.
 const GATEWAY: Duration = Duration::from_secs(30);
 
 fn call() -> Duration {
@@ -19,7 +19,7 @@ fn call() -> Duration {
 }
 
 /// Functions that Lambda may end while they wait, or that run longer than API Gateway waits.
-fn ill_timed(template: &Template) -> Vec<String> {
+fn timeout_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {
         let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
@@ -35,25 +35,25 @@ fn ill_timed(template: &Template) -> Vec<String> {
 }
 
 #[test]
-fn every_function_outlives_its_calls_and_answers_before_api_gateway_gives_up() {
+fn every_function_times_out_after_its_calls_and_before_api_gateway() {
     let template = Template::real();
     assert!(!template.functions().is_empty());
-    assert_eq!(ill_timed(&template), [""; 0]);
+    assert_eq!(timeout_mistakes(&template), [""; 0]);
 }
 
 #[test]
-fn a_function_that_would_be_cut_off_is_noticed() {
-    assert_eq!(ill_timed(&one_function("{Timeout: 9}")).len(), 1);
-    assert_eq!(ill_timed(&one_function("{}")).len(), 1);
-    assert_eq!(ill_timed(&one_function_behind_http("{Timeout: 30}")).len(), 1);
-    assert_eq!(ill_timed(&one_function("{Timeout: 60}")), [""; 0]);
+fn a_function_with_a_short_timeout_is_noticed() {
+    assert_eq!(timeout_mistakes(&one_function("{Timeout: 9}")).len(), 1);
+    assert_eq!(timeout_mistakes(&one_function("{}")).len(), 1);
+    assert_eq!(timeout_mistakes(&one_function_behind_http("{Timeout: 30}")).len(), 1);
+    assert_eq!(timeout_mistakes(&one_function("{Timeout: 60}")), [""; 0]);
 }
 
 #[test]
 fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
     let template = Template::real();
     for (id, allowed) in [("Reconcile", Allowed::BY_EVENT), ("AdminApi", Allowed::BY_CALL)] {
-        let function = template.functions().into_iter().find(|f| f.id == id).expect("it is there");
+        let function = template.functions().into_iter().find(|f| f.id == id).expect("the resource exists");
         let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
         let ends = Duration::from_millis(allowed.ends().as_millis());
         assert!(ends + call() < Duration::from_secs(seconds), "{id} has {seconds} s");
@@ -73,7 +73,7 @@ fn the_documented_timeouts_are_those_of_the_code() {
         ("first wait between tries", Some(millis(retries.initial_backoff()))),
     ];
     for (what, value) in expected {
-        let row = format!("| {what} | {} |", value.expect("it is set"));
-        assert!(document.contains(&row), "no row says {row}");
+        let row = format!("| {what} | {} |", value.expect("the value is set"));
+        assert!(document.contains(&row), "the document has no row {row}");
     }
 }

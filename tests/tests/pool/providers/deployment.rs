@@ -1,4 +1,4 @@
-//! A deployment whose workers are machines of the Fly stand-in.
+//! A deployment whose workers are machines of the Fly emulator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use af_tests::world::agent_settings;
 use crate::providers::fly::World;
 use crate::providers::suite::{machines, scope};
 
-/// Runs until a machine that was told to go must be gone; each is a minute apart, as the schedule has it.
+/// The largest number of runs until a machine must be removed, with one run a minute, as in the schedule.
 const MAX_RUNS: usize = 20;
 
 pub fn agent() -> AgentKey {
@@ -46,7 +46,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A deployment with one agent, whose workers run on the stand-in.
+    /// A deployment with one agent, whose workers run on the Fly emulator.
     pub async fn new() -> Self {
         let bundle = Bundle::fresh().await;
         let deployment = bundle.app("reconcile").deployment_id;
@@ -54,14 +54,14 @@ impl Pool {
         Self::over(Arc::new(world), bundle).await
     }
 
-    /// The same, and a message waits for a worker.
+    /// The same with a message that waits for a worker.
     pub async fn with_work() -> Self {
         let pool = Self::new().await;
         pool.enqueue("talk").await;
         pool
     }
 
-    /// Another deployment, of this id, in the same app.
+    /// Another deployment with this id, in the same app.
     pub async fn neighbour(&self, deployment: &str) -> Self {
         Self::over(self.world.clone(), self.bundle.beside(deployment).await).await
     }
@@ -76,19 +76,19 @@ impl Pool {
         Self { world, bundle, app, provider }
     }
 
-    pub async fn enqueue(&self, talk: &str) -> MessageId {
-        let message = hello(agent(), ConversationId::parse(talk).unwrap());
+    pub async fn enqueue(&self, conversation: &str) -> MessageId {
+        let message = hello(agent(), ConversationId::parse(conversation).unwrap());
         enqueue(&self.app, message).await.unwrap().message
     }
 
     pub async fn run(&self) -> Report {
         match Box::pin(reconcile(&self.app)).await.unwrap() {
             Reconciled::Ran(report) => report,
-            Reconciled::LeftToAnother => panic!("nobody else runs"),
+            Reconciled::LeftToAnother => panic!("no other reconcile runs"),
         }
     }
 
-    pub fn pass(&self, by: Millis) {
+    pub fn advance(&self, by: Millis) {
         self.bundle.clock.advance(by);
     }
 
@@ -104,41 +104,41 @@ impl Pool {
         self.app.store.workers().await.unwrap()
     }
 
-    pub async fn live(&self) -> Vec<String> {
+    pub async fn worker_ids(&self) -> Vec<String> {
         self.rows().await.into_iter().map(|w| w.id.to_string()).collect()
     }
 
-    /// Runs a minute apart until `done`.
+    /// Runs reconcile once a minute until `done`.
     pub async fn until(&self, what: &str, done: impl AsyncFn(&Self) -> bool) {
         for _ in 0..MAX_RUNS {
             if done(self).await {
                 return;
             }
-            self.pass(Millis::from_secs(60));
+            self.advance(Millis::from_secs(60));
             self.run().await;
         }
-        panic!("after {MAX_RUNS} runs not yet: {what}");
+        panic!("not after {MAX_RUNS} runs: {what}");
     }
 
-    /// The worker of a machine gets its message, answers it and asks for more.
+    /// The worker of a machine claims its message, completes it and polls again.
     pub async fn serve(&self, worker: &WorkerId) {
         let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
         let conversation = row.assignment.map(|a| a.conversation);
         let request = Poll { conversation, ..Poll::default() };
         let job = poll(&self.app, worker, &request).await.unwrap().job.unwrap();
         let lease = job.lease;
-        let said = CompleteWith {
+        let completion = CompleteWith {
             history: vec![],
             pending_tool_calls: None,
             metadata: BTreeMap::new(),
             reply: None,
         };
-        complete(&self.app, worker, &lease.entry.message, &lease.id, said).await.unwrap();
-        self.alive(worker).await;
+        complete(&self.app, worker, &lease.entry.message, &lease.id, completion).await.unwrap();
+        self.sign_of_life(worker).await;
     }
 
-    /// A sign of life of a worker that has nothing to do.
-    pub async fn alive(&self, worker: &WorkerId) {
+    /// A poll of a worker without a due message.
+    pub async fn sign_of_life(&self, worker: &WorkerId) {
         let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
         let request = Poll { conversation: row.assignment.map(|a| a.conversation), ..Poll::default() };
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());

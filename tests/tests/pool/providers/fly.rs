@@ -1,4 +1,4 @@
-//! The `fly` provider against the stand-in, in virtual time.
+//! The `fly` provider against the Fly emulator, in virtual time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,22 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
-use crate::providers::suite::{Bench, DEPLOYMENT, machines, scope, spawn_spec, stop, volume_spec, worker};
+use crate::providers::suite::{
+    DEPLOYMENT, TestBench, machines, scope, spawn_spec, stop, volume_spec, worker,
+};
 
 pub const TOKEN: &str = "FlyV1 fm2_secret";
 
-struct Known(Option<&'static str>);
+struct FixedToken(Option<&'static str>);
 
 #[async_trait]
-impl TokenSource for Known {
+impl TokenSource for FixedToken {
     async fn token(&self, _: &SecretRef) -> Result<Option<SecretString>, ProviderError> {
         Ok(self.0.map(SecretString::from))
     }
 }
 
-/// The stand-in with one app, and the provider of one deployment in it.
+/// The Fly emulator with one app, and the provider of one deployment in it.
 pub struct World {
     pub fly: FakeFly,
     pub clock: VirtualClock,
@@ -41,7 +43,7 @@ impl World {
         Self::by(VirtualClock::frozen_at(Timestamp::from_millis(1_000_000)), DEPLOYMENT).await
     }
 
-    /// The same by this clock, for this deployment.
+    /// The same with this clock, for this deployment.
     pub async fn by(clock: VirtualClock, deployment: &str) -> Self {
         let fly = FakeFly::open(Options {
             data_dir: None,
@@ -62,7 +64,7 @@ impl World {
     }
 
     /// The provider of another deployment in the same app.
-    fn neighbour(&self) -> FlyProvider {
+    fn other_provider(&self) -> FlyProvider {
         self.provider_of("another")
     }
 
@@ -71,8 +73,8 @@ impl World {
         provider(&self.url, deployment, Some(TOKEN), &self.clock)
     }
 
-    /// A machine and a volume that somebody made by hand, without marks; their ids.
-    pub async fn by_hand(&self) -> (String, String) {
+    /// Creates a machine and a volume without our mark, as an operator does by hand. Returns their ids.
+    pub async fn create_unmarked(&self) -> (String, String) {
         let made = async |what: &str, body: serde_json::Value| {
             let url = format!("{}/apps/workers/{what}", self.url);
             let answer =
@@ -86,11 +88,11 @@ impl World {
         (machine, made("volumes", volume).await)
     }
 
-    async fn up(&self, id: &str) -> af_providers::Machine {
+    async fn start_worker(&self, id: &str) -> af_providers::Machine {
         let worker = worker(id);
         let volume = self.provider.ensure_volume(&volume_spec(&self.provider, &worker)).await.unwrap();
         let machine = self.provider.spawn(&spawn_spec(&worker, Some(volume))).await.unwrap();
-        self.pass(Duration::from_secs(1)).await;
+        self.advance(Duration::from_secs(1)).await;
         machine
     }
 }
@@ -102,35 +104,35 @@ impl Drop for World {
 }
 
 #[async_trait]
-impl Bench for World {
+impl TestBench for World {
     fn provider(&self) -> &dyn Provider {
         &self.provider
     }
 
-    async fn pass(&self, by: Duration) {
+    async fn advance(&self, by: Duration) {
         self.clock.advance(Millis::new(u64::try_from(by.as_millis()).unwrap()));
     }
 }
 
 fn provider(url: &str, deployment: &str, token: Option<&'static str>, clock: &VirtualClock) -> FlyProvider {
     let time = Arc::new(LeapingTime(clock.clone()));
-    FlyProvider::new(url, deployment, Arc::new(Known(token)), time).unwrap()
+    FlyProvider::new(url, deployment, Arc::new(FixedToken(token)), time).unwrap()
 }
 
 #[tokio::test]
-async fn a_machine_whose_creation_was_not_answered_is_the_only_one() {
+async fn a_creation_whose_response_was_lost_makes_no_second_machine() {
     let world = World::new().await;
     world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
     world.fly.fault(Action::CreateVolume, &Fault::AnswerLost, 1);
-    let first = world.up("w-1").await;
-    let again = world.up("w-1").await;
+    let first = world.start_worker("w-1").await;
+    let again = world.start_worker("w-1").await;
     assert_eq!(first.machine, again.machine);
     assert_eq!(machines(world.provider()).await.len(), 1);
     assert_eq!(world.provider.list_volumes(&scope()).await.unwrap().ours.len(), 1);
 }
 
 #[tokio::test]
-async fn a_creation_that_cannot_even_be_looked_for_is_found_by_the_next() {
+async fn an_unconfirmed_creation_is_found_by_the_next_spawn() {
     let world = World::new().await;
     world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
     world.fly.fault(Action::ListMachines, &Fault::status(503), 1);
@@ -145,7 +147,7 @@ async fn a_creation_that_cannot_even_be_looked_for_is_found_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_creation_that_fails_leaves_nothing() {
+async fn a_failed_creation_leaves_no_machine() {
     let world = World::new().await;
     world.fly.fault(Action::CreateMachine, &Fault::status(422), 1);
     let refused = world.provider.spawn(&spawn_spec(&worker("w-1"), None)).await;
@@ -154,7 +156,7 @@ async fn a_creation_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn failures_of_the_service_are_unavailable_and_over_when_they_are_over() {
+async fn a_failing_service_is_unavailable_until_it_recovers() {
     let world = World::new().await;
     world.fly.fault(Action::ListMachines, &Fault::status(500), 2);
     for _ in 0..2 {
@@ -165,7 +167,7 @@ async fn failures_of_the_service_are_unavailable_and_over_when_they_are_over() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_its_rate_is_waited_for_as_long_as_fly_asks() {
+async fn a_rate_limited_request_waits_for_the_retry_time_of_fly() {
     let world = World::new().await;
     let refused = Fault::Refused { status: 429, error: "slow down".into(), retry_after_secs: Some(7) };
     world.fly.fault(Action::ListMachines, &refused, 1);
@@ -179,11 +181,11 @@ async fn a_refusal_for_its_rate_is_waited_for_as_long_as_fly_asks() {
     assert_eq!(retry_after, Duration::from_secs(60));
     let requests = world.fly.requests();
     assert!(matches!(world.provider.list(&scope()).await, Err(ProviderError::RateLimited { .. })));
-    assert_eq!(world.fly.requests(), requests, "nobody asks before the time is over");
+    assert_eq!(world.fly.requests(), requests, "no request is sent before the retry time");
 }
 
 #[tokio::test]
-async fn growing_by_twenty_keeps_the_rate_and_takes_as_long_as_it_must() {
+async fn spawns_of_twenty_machines_keep_the_rate_limit() {
     let world = World::new().await;
     let began = world.clock.offset();
     for n in 0..20 {
@@ -195,24 +197,24 @@ async fn growing_by_twenty_keeps_the_rate_and_takes_as_long_as_it_must() {
 }
 
 #[tokio::test]
-async fn a_machine_that_does_not_stop_is_ended_by_force_only() {
+async fn a_machine_that_does_not_stop_is_removed_by_force_only() {
     let world = World::new().await;
-    let machine = world.up("w-1").await;
+    let machine = world.start_worker("w-1").await;
     world.fly.fault(Action::StopMachine, &Fault::StuckStopping, 1);
     assert_eq!(world.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopping);
-    world.pass(Duration::from_secs(3_600)).await;
+    world.advance(Duration::from_secs(3_600)).await;
     assert_eq!(world.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopping);
     let orderly = world.provider.terminate(&machine.machine, Teardown::WhenStopped).await;
     assert!(matches!(orderly, Err(ProviderError::Precondition { .. })));
     world.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
-    world.pass(Duration::from_secs(1)).await;
+    world.advance(Duration::from_secs(1)).await;
     assert!(machines(world.provider()).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_machine_that_vanished_is_not_listed_and_its_volume_can_go() {
+async fn a_vanished_machine_is_not_listed_and_its_volume_can_be_deleted() {
     let world = World::new().await;
-    let machine = world.up("w-1").await;
+    let machine = world.start_worker("w-1").await;
     assert!(world.fly.vanish("workers", &machine.machine.machine_id).await);
     assert!(machines(world.provider()).await.is_empty());
     assert!(world.provider.stop(&machine.machine).await.unwrap_err().is_not_found());
@@ -222,65 +224,65 @@ async fn a_machine_that_vanished_is_not_listed_and_its_volume_can_go() {
 }
 
 #[tokio::test]
-async fn a_volume_that_fly_holds_on_to_is_tried_again() {
+async fn a_refused_deletion_of_a_volume_can_be_repeated() {
     let world = World::new().await;
     let worker = worker("w-1");
     let volume = world.provider.ensure_volume(&volume_spec(&world.provider, &worker)).await.unwrap();
     world.fly.fault(Action::DestroyVolume, &Fault::status(412), 1);
-    let held = world.provider.delete_volume(&volume).await;
-    assert!(matches!(held, Err(ProviderError::Precondition { .. })), "{held:?}");
+    let refused = world.provider.delete_volume(&volume).await;
+    assert!(matches!(refused, Err(ProviderError::Precondition { .. })), "{refused:?}");
     world.provider.delete_volume(&volume).await.unwrap();
 }
 
 #[tokio::test]
-async fn machines_of_others_are_counted_and_never_touched() {
+async fn foreign_machines_are_counted_and_never_changed() {
     let world = World::new().await;
-    let ours = world.up("w-1").await;
-    let neighbour = world.neighbour();
+    let ours = world.start_worker("w-1").await;
+    let other_provider = world.other_provider();
     let mut spec = spawn_spec(&worker("w-2"), None);
     spec.scope.deployment_id = "another".to_owned();
-    let theirs = neighbour.spawn(&spec).await.unwrap();
-    let (unmarked, _) = world.by_hand().await;
+    let theirs = other_provider.spawn(&spec).await.unwrap();
+    let (unmarked, _) = world.create_unmarked().await;
 
     assert_eq!(
         machines(world.provider()).await.iter().map(|m| &m.machine).collect::<Vec<_>>(),
         [&ours.machine]
     );
     assert_eq!(world.provider.survey(&scope()).await.unwrap().machines.foreign, 2);
-    let mut strangers = vec![theirs.machine.clone()];
-    strangers.push(af_providers::MachineRef { machine_id: unmarked, ..theirs.machine });
-    for stranger in &strangers {
+    let mut foreign = vec![theirs.machine.clone()];
+    foreign.push(af_providers::MachineRef { machine_id: unmarked, ..theirs.machine });
+    for machine in &foreign {
         let refused = [
-            world.provider.cordon(stranger).await.unwrap_err(),
-            world.provider.stop(stranger).await.unwrap_err(),
-            world.provider.terminate(stranger, Teardown::Force).await.unwrap_err(),
+            world.provider.cordon(machine).await.unwrap_err(),
+            world.provider.stop(machine).await.unwrap_err(),
+            world.provider.terminate(machine, Teardown::Force).await.unwrap_err(),
         ];
         for error in refused {
             assert!(matches!(error, ProviderError::Rejected { .. }), "{error}");
         }
     }
-    world.pass(Duration::from_secs(1)).await;
-    let theirs = neighbour.list(&scope()).await.unwrap().ours;
+    world.advance(Duration::from_secs(1)).await;
+    let theirs = other_provider.list(&scope()).await.unwrap().ours;
     assert_eq!(theirs[0].state, MachineState::Running);
 }
 
 #[tokio::test]
-async fn a_worker_whose_name_a_stranger_has_gets_no_machine() {
+async fn a_spawn_is_refused_when_a_foreign_machine_has_the_workers_name() {
     let world = World::new().await;
     let mut spec = spawn_spec(&worker("w-1"), None);
     spec.scope.deployment_id = "another".to_owned();
-    world.neighbour().spawn(&spec).await.unwrap();
+    world.other_provider().spawn(&spec).await.unwrap();
     let refused = world.provider.spawn(&spawn_spec(&worker("w-1"), None)).await;
     assert!(matches!(refused, Err(ProviderError::Rejected { .. })), "{refused:?}");
 }
 
 #[tokio::test]
-async fn volumes_of_others_are_counted_and_never_deleted() {
+async fn foreign_volumes_are_counted_and_never_deleted() {
     let world = World::new().await;
     let mut spec = volume_spec(&world.provider, &worker("w-1"));
     spec.scope.deployment_id = "another".to_owned();
-    spec.name = world.neighbour().volume_name(&spec.scope, &spec.worker_id);
-    let theirs = world.neighbour().ensure_volume(&spec).await.unwrap();
+    spec.name = world.other_provider().volume_name(&spec.scope, &spec.worker_id);
+    let theirs = world.other_provider().ensure_volume(&spec).await.unwrap();
     let listed = world.provider.list_volumes(&scope()).await.unwrap();
     assert_eq!((listed.ours.len(), listed.foreign), (0, 1));
     let refused = world.provider.delete_volume(&theirs).await;
@@ -288,7 +290,7 @@ async fn volumes_of_others_are_counted_and_never_deleted() {
 }
 
 #[tokio::test]
-async fn more_machines_than_a_page_holds_are_all_listed() {
+async fn machines_of_several_pages_are_all_listed() {
     let world = World::new().await;
     for n in 0..5 {
         world.provider.spawn(&spawn_spec(&worker(&format!("w-{n}")), None)).await.unwrap();
@@ -299,17 +301,17 @@ async fn more_machines_than_a_page_holds_are_all_listed() {
 }
 
 #[tokio::test]
-async fn without_a_token_the_error_names_the_fix_and_nothing_is_sent() {
+async fn a_missing_token_is_an_error_with_its_fix_and_no_request_is_sent() {
     let world = World::new().await;
-    let bare = provider(&world.url, DEPLOYMENT, None, &world.clock);
+    let without_token = provider(&world.url, DEPLOYMENT, None, &world.clock);
     let missing = "Missing Fly API token. Import an active 'fly.apiToken' secret.";
-    assert_eq!(bare.check_credentials().await.unwrap_err().to_string(), missing);
-    assert_eq!(bare.list(&scope()).await.unwrap_err().to_string(), missing);
+    assert_eq!(without_token.check_credentials().await.unwrap_err().to_string(), missing);
+    assert_eq!(without_token.list(&scope()).await.unwrap_err().to_string(), missing);
     assert_eq!(world.fly.requests(), 0);
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_refused_and_shown_nowhere() {
+async fn a_wrong_token_is_refused_and_not_shown() {
     let world = World::new().await;
     let wrong = provider(&world.url, DEPLOYMENT, Some("fm2_wrong"), &world.clock);
     let error = wrong.list(&scope()).await.unwrap_err();
@@ -318,22 +320,22 @@ async fn a_wrong_token_is_refused_and_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_unavailable() {
+async fn a_service_that_refuses_connections_is_unavailable() {
     let clock = VirtualClock::frozen_at(Timestamp::default());
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     drop(listener);
-    let nowhere = provider(&url, DEPLOYMENT, Some(TOKEN), &clock);
-    let error = nowhere.list(&scope()).await.unwrap_err();
+    let unreachable = provider(&url, DEPLOYMENT, Some(TOKEN), &clock);
+    let error = unreachable.list(&scope()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unavailable { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_stopped_machine_is_stopped_once_for_all() {
+async fn a_stopped_machine_gets_no_second_stop_request() {
     let world = World::new().await;
-    let machine = world.up("w-1").await;
+    let machine = world.start_worker("w-1").await;
     stop(&world, &machine).await;
     let before = world.fly.requests();
     assert_eq!(world.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
-    assert_eq!(world.fly.requests() - before, 1, "one look, and no stop");
+    assert_eq!(world.fly.requests() - before, 1, "one read, and no stop");
 }

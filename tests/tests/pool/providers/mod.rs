@@ -1,17 +1,17 @@
-//! Providers: one suite for all of them, and what is particular to Fly, on its stand-in.
+//! Providers: one suite for all of them, and tests of the Fly provider on the Fly emulator.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod cool_down;
 mod deployment;
 mod fly;
+mod fly_emulator;
 mod neighbours;
 mod orphans;
 mod pool;
 mod refusals;
 mod rollover;
 mod slow;
-mod stand_in;
 mod suite;
 
 use std::time::Duration;
@@ -19,18 +19,18 @@ use std::time::Duration;
 use af_providers::{LocalOptions, LocalProvider, Provider};
 use async_trait::async_trait;
 
-use suite::{Bench, conforms};
+use suite::{TestBench, conforms};
 
 struct Local(LocalProvider);
 
 #[async_trait]
-impl Bench for Local {
+impl TestBench for Local {
     fn provider(&self) -> &dyn Provider {
         &self.0
     }
 
-    /// Processes need no time of ours: the provider waits for them itself.
-    async fn pass(&self, _by: Duration) {}
+    /// Processes do not use the virtual clock: the provider waits for them itself.
+    async fn advance(&self, _by: Duration) {}
 }
 
 #[tokio::test]
@@ -49,5 +49,5 @@ async fn the_local_provider_conforms() {
 async fn the_fly_provider_conforms() {
     let world = fly::World::new().await;
     conforms(&world).await;
-    assert_eq!(world.fly.refused_for_rate(), 0, "the limits are kept by waiting");
+    assert_eq!(world.fly.refused_for_rate(), 0, "the provider waits to keep the rate limits");
 }

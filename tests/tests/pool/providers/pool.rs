@@ -1,4 +1,4 @@
-//! Reconcile with machines of the Fly stand-in: what goes wrong there is put right by the next runs.
+//! Reconcile with machines of the Fly emulator: the next runs correct the effects of its faults.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::providers::fly::TOKEN;
 use crate::providers::suite::scope;
 
 #[tokio::test]
-async fn a_waiting_message_gets_a_machine_with_its_volume_and_only_one() {
+async fn a_waiting_message_gets_one_machine_with_its_volume() {
     let pool = Pool::with_work().await;
     let report = pool.run().await;
     assert!(report.errors.is_empty(), "{report:?}");
     pool.run().await;
     let machines = pool.machines().await;
     assert_eq!(machines.len(), 1);
-    assert_eq!(pool.live().await, [machines[0].worker_id.to_string()]);
+    assert_eq!(pool.worker_ids().await, [machines[0].worker_id.to_string()]);
     let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap().ours;
     assert_eq!(volumes[0].attached_to.as_deref(), Some(&*machines[0].machine.machine_id));
 }
 
 #[tokio::test]
-async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_agents_is() {
+async fn the_environment_of_a_machine_has_the_worker_token_the_url_and_the_bridge() {
     let pool = Pool::with_work().await;
     let bridge = BridgeConfig { enabled: true, service_id: Some("crm".into()), ..BridgeConfig::default() };
     let settings = AgentSettings { bridge: Some(bridge), ..agent_settings() };
@@ -49,27 +49,27 @@ async fn a_machine_is_told_who_it_is_where_to_report_and_what_the_bridge_of_all_
 }
 
 #[tokio::test]
-async fn a_machine_whose_creation_nobody_could_confirm_is_removed_and_another_serves() {
+async fn a_machine_without_a_confirmed_creation_is_removed_and_replaced() {
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::AnswerLost, 1);
-    // The list before anything is planned, and the one that looks for it.
+    // The list before the plan, and the list that looks for the machine.
     pool.world.fly.fault(Action::ListMachines, &Fault::status(503), 2);
     pool.run().await;
     let lost = pool.machines().await[0].worker_id.clone();
-    pool.until("one machine, and it is another", async |pool| {
+    pool.until("one machine exists, and it is another one", async |pool| {
         let machines = pool.machines().await;
-        machines.len() == 1 && machines[0].worker_id != lost && pool.live().await.len() == 1
+        machines.len() == 1 && machines[0].worker_id != lost && pool.worker_ids().await.len() == 1
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_worker_whose_machine_vanished_is_replaced_and_its_volume_goes() {
+async fn a_worker_whose_machine_vanished_is_replaced_and_its_volume_is_deleted() {
     let pool = Pool::with_work().await;
     pool.run().await;
     let first = pool.machines().await.remove(0);
     assert!(pool.world.fly.vanish("workers", &first.machine.machine_id).await);
-    pool.until("another machine, and one volume", async |pool| {
+    pool.until("another machine and one volume exist", async |pool| {
         let volumes = af_providers::Provider::list_volumes(&pool.world.provider, &scope()).await.unwrap();
         let machines = pool.machines().await;
         machines.len() == 1 && machines[0].worker_id != first.worker_id && volumes.ours.len() == 1
@@ -78,30 +78,37 @@ async fn a_worker_whose_machine_vanished_is_replaced_and_its_volume_goes() {
 }
 
 #[tokio::test]
-async fn a_machine_that_does_not_stop_is_ended_by_force_after_ten_minutes() {
+async fn a_machine_that_does_not_stop_is_removed_by_force_after_ten_minutes() {
     let pool = Pool::with_work().await;
     pool.run().await;
     let stuck = pool.machines().await.remove(0);
     pool.world.fly.fault(Action::StopMachine, &Fault::StuckStopping, 1);
-    let is_there = async |pool: &Pool| {
+    let state_of_machine = async |pool: &Pool| {
         let all = pool.machines().await;
         all.into_iter().find(|m| m.worker_id == stuck.worker_id).map(|m| m.state)
     };
-    // Its worker never says anything: stale, drained, told to stop.
-    pool.until("it is told to stop", async |pool| is_there(pool).await == Some(MachineState::Stopping)).await;
+    // Its worker is silent: it becomes stale and drains, and its machine gets a stop request.
+    pool.until("the machine gets a stop request", async |pool| {
+        state_of_machine(pool).await == Some(MachineState::Stopping)
+    })
+    .await;
     for _ in 0..8 {
         pool.bundle.clock.advance(Millis::from_secs(60));
         pool.run().await;
-        assert_eq!(is_there(&pool).await, Some(MachineState::Stopping), "it has ten minutes");
+        assert_eq!(
+            state_of_machine(&pool).await,
+            Some(MachineState::Stopping),
+            "the machine has ten minutes to stop"
+        );
     }
-    pool.until("it is gone", async |pool| is_there(pool).await.is_none()).await;
+    pool.until("the machine is gone", async |pool| state_of_machine(pool).await.is_none()).await;
 }
 
 #[tokio::test]
-async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
+async fn a_worker_of_another_provider_does_not_count_as_a_worker_without_a_machine() {
     let mut pool = Pool::with_work().await;
     pool.run().await;
-    let before = pool.live().await;
+    let before = pool.worker_ids().await;
     let folder = tempfile::tempdir().unwrap();
     let local = af_providers::LocalProvider::new(af_providers::LocalOptions {
         program: "sleep".into(),
@@ -113,9 +120,9 @@ async fn a_worker_of_another_provider_is_not_taken_for_one_without_a_machine() {
     pool.app = pool.bundle.app("reconcile");
     provider::configure(&pool.app, &LocalConfig::default().into()).await.unwrap();
     pool.run().await;
-    assert_eq!(pool.live().await, before, "it may go on");
-    pool.until("it went where it was, since it never said anything", async |pool| {
-        pool.machines().await.is_empty() && !pool.live().await.contains(&before[0])
+    assert_eq!(pool.worker_ids().await, before, "the worker stays active");
+    pool.until("the silent worker is torn down at its own provider", async |pool| {
+        pool.machines().await.is_empty() && !pool.worker_ids().await.contains(&before[0])
     })
     .await;
     for machine in af_providers::Provider::list(pool.app.providers.get("local").unwrap().as_ref(), &scope())

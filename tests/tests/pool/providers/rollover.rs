@@ -1,4 +1,4 @@
-//! Another image in the config: the old one's workers are replaced, those that nobody talks to first.
+//! A new image in the provider config: workers with the old image are replaced, idle workers first.
 
 use af_app::pool::provider::configure;
 use af_app::pool::provider::readiness::readiness;
@@ -9,7 +9,7 @@ use crate::providers::deployment::{Pool, config};
 
 const MINUTE: Millis = Millis::from_secs(60);
 
-/// Images of the machines that there are.
+/// The images of all existing machines.
 async fn images(pool: &Pool) -> Vec<String> {
     let mut images: Vec<_> = pool.machines().await.into_iter().map(|m| m.image).collect();
     images.sort();
@@ -17,7 +17,7 @@ async fn images(pool: &Pool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_new_image_replaces_quiet_workers_and_lets_busy_ones_finish() {
+async fn a_new_image_replaces_quiet_workers_and_lets_busy_workers_finish() {
     let pool = Pool::with_work().await;
     pool.run().await;
     let first = pool.machines().await[0].worker_id.clone();
@@ -39,16 +39,16 @@ async fn a_new_image_replaces_quiet_workers_and_lets_busy_ones_finish() {
     let second = pool.machines().await.into_iter().find(|m| m.worker_id != first).unwrap().worker_id;
     pool.serve(&second).await;
 
-    pool.pass(MINUTE);
-    pool.alive(&first).await;
+    pool.advance(MINUTE);
+    pool.sign_of_life(&first).await;
     pool.run().await;
     let rows = pool.rows().await;
     let status = |id| &rows.iter().find(|w| &w.id == id).unwrap().status;
     let is_outdated = matches!(status(&first), WorkerStatus::Draining { reason: DrainReason::Outdated, .. });
     assert!(is_outdated, "{:?}", status(&first));
     assert_eq!(status(&second), &WorkerStatus::Active);
-    pool.until("the old one is gone, without its snapshot", async |pool| {
-        pool.alive(&second).await;
+    pool.until("the old worker is gone, without a snapshot", async |pool| {
+        pool.sign_of_life(&second).await;
         images(pool).await == ["registry.fly.io/workers:2"]
     })
     .await;
@@ -59,7 +59,7 @@ async fn a_new_image_replaces_quiet_workers_and_lets_busy_ones_finish() {
 }
 
 #[tokio::test]
-async fn another_app_in_the_config_takes_its_workers_down_in_the_old_one() {
+async fn a_new_app_in_the_config_tears_workers_down_in_the_old_app() {
     let pool = Pool::with_work().await;
     pool.world.fly.add_app("elsewhere", "org");
     pool.run().await;
@@ -69,10 +69,10 @@ async fn another_app_in_the_config_takes_its_workers_down_in_the_old_one() {
     moved.app_name = Some("elsewhere".to_owned());
     configure(&pool.app, &moved.into()).await.unwrap();
     pool.run().await;
-    assert_eq!(pool.machines().await.len(), 1, "its machine is not missing, it is elsewhere");
+    assert_eq!(pool.machines().await.len(), 1, "the machine in the old app does not count as missing");
     pool.until("machine and volume are gone", async |pool| {
         pool.machines().await.is_empty() && pool.volumes().await.is_empty()
     })
     .await;
-    assert_eq!(pool.live().await, [] as [String; 0]);
+    assert_eq!(pool.worker_ids().await, [] as [String; 0]);
 }

@@ -1,5 +1,5 @@
-//! Machines that take their time to end, a provider that takes its time to answer, and runs that are interrupted: what
-//! runs on a worker is cut for none of them, and what has ended is given back in spite of them.
+//! Slow machines, a slow provider, and interrupted runs: no running message loses its lease because of them, and expired
+//! leases are recovered in spite of them.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,21 +20,21 @@ use tokio::sync::Notify;
 
 use crate::providers::deployment::{Pool, outcomes};
 
-/// Past the end of a lease, of the reconcile lease and of the grace for a machine, and before a worker is stale.
+/// After the end of a lease, of the reconcile lease and of the grace period of a machine; before a worker is stale.
 const PAST_A_LEASE: Millis = Millis::from_secs(91);
 
-fn talk() -> ConversationId {
+fn conversation() -> ConversationId {
     ConversationId::parse("talk").unwrap()
 }
 
 impl Pool {
-    /// A worker claims what waits in `talk`.
-    pub async fn claims(&self, worker: &WorkerId) -> af_app::worker::bundle::Job {
-        let request = Poll { conversation: Some(talk()), ..Poll::default() };
+    /// A worker claims the next message of the conversation.
+    pub async fn claim(&self, worker: &WorkerId) -> af_app::worker::bundle::Job {
+        let request = Poll { conversation: Some(conversation()), ..Poll::default() };
         poll(&self.app, worker, &request).await.unwrap().job.unwrap()
     }
 
-    /// Another instance of the function, with this between it and the table.
+    /// Another instance of the function, with these faults of the table.
     fn function(&self, faults: impl Faults + 'static) -> App {
         let mut boot = self.bundle.boot("reconcile");
         boot.sdk = self.bundle.aws.clone().with_faults(Arc::new(faults)).sdk_config(RetryConfig::disabled());
@@ -43,33 +43,36 @@ impl Pool {
 }
 
 #[tokio::test]
-async fn a_worker_whose_machine_is_stopping_ends_its_message_and_has_time_for_its_files() {
+async fn a_worker_whose_machine_is_stopping_finishes_its_message_and_makes_its_final_snapshot() {
     let pool = Pool::with_work().await;
     pool.run().await;
     let machine = pool.machines().await.remove(0);
     pool.world.fly.fault(Action::StopMachine, &Fault::StuckStopping, 1);
     assert_eq!(pool.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopping);
-    let job = pool.claims(&machine.worker_id).await;
+    let job = pool.claim(&machine.worker_id).await;
 
-    let told = pool.run().await;
-    assert_eq!(outcomes(&told), [format!("drain worker {}: done", machine.worker_id)]);
+    let report = pool.run().await;
+    assert_eq!(outcomes(&report), [format!("drain worker {}: done", machine.worker_id)]);
     let row = pool.rows().await.remove(0);
     assert!(matches!(row.status, WorkerStatus::Draining { reason: DrainReason::Signal, .. }), "{row:?}");
-    let said =
+    let completion =
         CompleteWith { history: vec![], pending_tool_calls: None, metadata: Default::default(), reply: None };
     let message = &job.lease.entry.message;
-    complete(&pool.app, &machine.worker_id, message, &job.lease.id, said).await.unwrap();
-    let waits = pool.run().await;
-    assert_eq!((outcomes(&waits), &*waits.waits[0].waits_for), (vec![], "its final snapshot"));
+    complete(&pool.app, &machine.worker_id, message, &job.lease.id, completion).await.unwrap();
+    let second_report = pool.run().await;
+    assert_eq!(
+        (outcomes(&second_report), &*second_report.waits[0].waits_for),
+        (vec![], "its final snapshot")
+    );
 }
 
 #[tokio::test]
-async fn a_lease_that_expired_does_not_wait_for_a_slow_provider() {
+async fn an_expired_lease_is_recovered_while_the_provider_is_slow() {
     let pool = Pool::with_work().await;
     pool.app.store.put_config("policies", &json!({"scaling": {"spawnStep": 9}}).to_string()).await.unwrap();
     pool.run().await;
-    pool.claims(&pool.machines().await[0].worker_id).await;
-    pool.pass(PAST_A_LEASE);
+    pool.claim(&pool.machines().await[0].worker_id).await;
+    pool.advance(PAST_A_LEASE);
     for n in 0..9 {
         pool.enqueue(&format!("other-{n}")).await;
     }
@@ -84,20 +87,20 @@ async fn a_lease_that_expired_does_not_wait_for_a_slow_provider() {
     );
 }
 
-/// Holds up the first strong read of a conversation until the gate opens, and tells when it comes.
-struct Freezes {
+/// Blocks the first strong read of a conversation until the gate opens, and notifies the test of it.
+struct FrozenRead {
     conversation: String,
-    first: Mutex<bool>,
-    comes: Arc<Notify>,
+    is_first: Mutex<bool>,
+    arrived: Arc<Notify>,
     gate: Gate,
 }
 
-impl Faults for Freezes {
+impl Faults for FrozenRead {
     fn before(&self, request: &WireRequest) -> TableFault {
         let reads = request.operation == "GetItem" && request.body["ConsistentRead"] == true;
         let of_it = request.body["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.contains(&self.conversation));
-        if reads && of_it && std::mem::take(&mut *self.first.lock().unwrap()) {
-            self.comes.notify_one();
+        if reads && of_it && std::mem::take(&mut *self.is_first.lock().unwrap()) {
+            self.arrived.notify_one();
             return TableFault::HeldUp(self.gate.clone());
         }
         TableFault::None
@@ -105,40 +108,41 @@ impl Faults for Freezes {
 }
 
 #[tokio::test]
-async fn a_frozen_run_that_would_cut_the_lease_of_a_worker_that_is_gone_cuts_nobody_elses() {
+async fn a_frozen_run_does_not_end_the_lease_of_the_next_worker_after_it_is_thawed() {
     let pool = Pool::with_work().await;
     pool.run().await;
     let machine = pool.machines().await.remove(0);
-    pool.claims(&machine.worker_id).await;
-    pool.pass(PAST_A_LEASE);
+    pool.claim(&machine.worker_id).await;
+    pool.advance(PAST_A_LEASE);
     assert!(pool.world.fly.vanish("workers", &machine.machine.machine_id).await);
-    let (comes, gate) = (Arc::new(Notify::new()), Gate::default());
-    let slow = pool.function(Freezes {
-        conversation: conversation_key(&talk()).to_string(),
-        first: Mutex::new(true),
-        comes: comes.clone(),
+    let (arrived, gate) = (Arc::new(Notify::new()), Gate::default());
+    let slow = pool.function(FrozenRead {
+        conversation: conversation_key(&conversation()).to_string(),
+        is_first: Mutex::new(true),
+        arrived: arrived.clone(),
         gate: gate.clone(),
     });
     let meanwhile = async {
-        comes.notified().await;
-        pool.pass(PAST_A_LEASE);
-        pool.until("another has its conversation", async |pool| !pool.machines().await.is_empty()).await;
-        pool.pass(Millis::from_secs(60));
+        arrived.notified().await;
+        pool.advance(PAST_A_LEASE);
+        pool.until("another worker owns the conversation", async |pool| !pool.machines().await.is_empty())
+            .await;
+        pool.advance(Millis::from_secs(60));
         let other = pool.machines().await.remove(0).worker_id;
-        let job = pool.claims(&other).await;
+        let job = pool.claim(&other).await;
         gate.open();
         (other, job.lease.id)
     };
     let (late, (other, lease)) = tokio::join!(Box::pin(reconcile(&slow)), Box::pin(meanwhile));
-    let key = conversation_key(&talk());
+    let key = conversation_key(&conversation());
     let held = pool.app.store.conversation(&key, true).await.unwrap().unwrap().lease;
     assert_eq!(held.map(|l| (l.worker, l.id)), Some((other, lease)), "{late:?}");
 }
 
-/// The report of a run is never written.
-struct LosesTheReport;
+/// Loses the write of a run's report.
+struct LostReport;
 
-impl Faults for LosesTheReport {
+impl Faults for LostReport {
     fn before(&self, request: &WireRequest) -> TableFault {
         let ends = request.operation == "UpdateItem" && request.body.to_string().contains("rp0");
         if ends { TableFault::LoseRequest } else { TableFault::None }
@@ -146,20 +150,20 @@ impl Faults for LosesTheReport {
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_end_leaves_to_the_next_what_it_knows() {
+async fn a_run_that_cannot_write_its_report_keeps_its_count_of_failures() {
     let pool = Pool::with_work().await;
     pool.world.fly.fault(Action::CreateMachine, &Fault::status(503), 1);
-    let function = pool.function(LosesTheReport);
+    let function = pool.function(LostReport);
     assert!(Box::pin(reconcile(&function)).await.is_err());
     assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, 1);
     pool.run().await;
-    assert_eq!(pool.machines().await.len(), 1, "nobody holds the lease");
+    assert_eq!(pool.machines().await.len(), 1, "the reconcile lease is free");
 }
 
-/// Reads of workers' rows that must be up to date are lost.
-struct LosesRows;
+/// Loses the strong reads of workers' rows.
+struct LostRowReads;
 
-impl Faults for LosesRows {
+impl Faults for LostRowReads {
     fn before(&self, request: &WireRequest) -> TableFault {
         let of_row = request.operation == "GetItem" && request.body["Key"]["pk"]["S"] == "W";
         let lost = of_row && request.body["ConsistentRead"] == true;
@@ -168,30 +172,36 @@ impl Faults for LosesRows {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_on_our_side_after_its_row_counts_as_failed_too_and_makes_a_pause() {
+async fn a_spawn_that_fails_after_its_row_was_written_counts_for_the_cool_down() {
     let pool = Pool::with_work().await;
-    let function = pool.function(LosesRows);
+    let function = pool.function(LostRowReads);
     for failures in 1..=3 {
         Box::pin(reconcile(&function)).await.unwrap();
         assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, failures);
     }
     let rows = pool.rows().await;
-    let paused = pool.run().await;
-    assert!(paused.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()), "{paused:?}");
-    assert!(pool.rows().await.len() <= rows.len(), "nothing is started, so nothing calls for the next run");
+    let in_cool_down = pool.run().await;
+    assert!(
+        in_cool_down.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()),
+        "{in_cool_down:?}"
+    );
+    assert!(pool.rows().await.len() <= rows.len(), "no spawn is tried, so no write triggers the next run");
 }
 
 #[tokio::test]
-async fn workers_that_never_come_up_are_failed_spawns_and_make_a_pause() {
+async fn workers_that_never_start_count_as_failed_spawns_for_the_cool_down() {
     let pool = Pool::with_work().await;
     for _ in 0..3 {
         pool.until("a worker is started", async |pool| !pool.machines().await.is_empty()).await;
         let machine = pool.machines().await.remove(0);
-        pool.pass(PAST_A_LEASE);
+        pool.advance(PAST_A_LEASE);
         assert!(pool.world.fly.vanish("workers", &machine.machine.machine_id).await);
         pool.run().await;
     }
     assert_eq!(pool.app.store.reconcile_state().await.unwrap().failures, 3);
-    let paused = pool.run().await;
-    assert!(paused.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()), "{paused:?}");
+    let in_cool_down = pool.run().await;
+    assert!(
+        in_cool_down.waits.iter().any(|w| w.subject == "spawning" && w.until.is_some()),
+        "{in_cool_down:?}"
+    );
 }

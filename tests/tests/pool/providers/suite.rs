@@ -1,4 +1,4 @@
-//! What every provider must do alike. A new provider gets its own bench and the same suite.
+//! The conformance suite of all providers. A new provider gets its own test bench and the same suite.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use async_trait::async_trait;
 
 pub const DEPLOYMENT: &str = "test";
 const IMAGE: &str = "registry/worker:1";
-/// Stops asked for until a machine has ended: each waits for a few seconds by itself.
+/// The largest number of stop requests until a machine has stopped; each request waits for a few seconds.
 const MAX_STOPS: usize = 20;
 
-/// A provider, and the hand of whoever tests it.
+/// A provider and the control of its time.
 #[async_trait]
-pub trait Bench: Send + Sync {
+pub trait TestBench: Send + Sync {
     fn provider(&self) -> &dyn Provider;
 
-    /// Lets time pass where a machine needs it.
-    async fn pass(&self, by: Duration);
+    /// Advances the time that machines need.
+    async fn advance(&self, by: Duration);
 }
 
 pub fn scope() -> Scope {
@@ -63,49 +63,49 @@ pub async fn machines(provider: &dyn Provider) -> Vec<Machine> {
     listed.into_iter().filter(|m| m.state != MachineState::Gone).collect()
 }
 
-/// Stops a machine as the pool does: asked again until it says that it has ended.
-pub async fn stop(bench: &dyn Bench, machine: &Machine) {
+/// Stops a machine as the pool does: it repeats the request until the machine has stopped.
+pub async fn stop(bench: &dyn TestBench, machine: &Machine) {
     for _ in 0..MAX_STOPS {
         if bench.provider().stop(&machine.machine).await.unwrap() == StopOutcome::Stopped {
             return;
         }
-        bench.pass(Duration::from_secs(1)).await;
+        bench.advance(Duration::from_secs(1)).await;
     }
     panic!("machine {} does not stop", machine.machine.machine_id);
 }
 
-pub async fn conforms(bench: &dyn Bench) {
-    let (volume, machine) = comes_up_once(bench).await;
-    is_found_again(bench, &volume, &machine).await;
-    is_not_removed_early(bench, &volume, &machine).await;
-    goes_step_by_step(bench, &volume, &machine).await;
-    is_not_found_any_more(bench, &volume, &machine).await;
-    goes_by_force(bench).await;
+pub async fn conforms(bench: &dyn TestBench) {
+    let (volume, machine) = spawns_once(bench).await;
+    lists_its_machine(bench, &volume, &machine).await;
+    refuses_early_removal(bench, &volume, &machine).await;
+    tears_down_in_steps(bench, &volume, &machine).await;
+    is_not_found_after_removal(bench, &volume, &machine).await;
+    removes_by_force(bench).await;
     keeps_workers_apart(bench).await;
 }
 
-async fn comes_up_once(bench: &dyn Bench) -> (VolumeRef, Machine) {
+async fn spawns_once(bench: &dyn TestBench) -> (VolumeRef, Machine) {
     let provider = bench.provider();
     provider.check_credentials().await.unwrap();
     let worker = worker("w-conformance");
     assert!(machines(provider).await.is_empty());
     let spec = volume_spec(provider, &worker);
     let volume = provider.ensure_volume(&spec).await.unwrap();
-    assert_eq!(volume.name, spec.name, "the name stands in the row before the volume exists");
+    assert_eq!(volume.name, spec.name, "the row has the name before the volume exists");
     assert!(provider.is_volume_of(&scope(), &worker, &volume.name));
-    assert_eq!(provider.ensure_volume(&spec).await.unwrap(), volume, "a repeated call finds it");
+    assert_eq!(provider.ensure_volume(&spec).await.unwrap(), volume, "a repeated call finds the volume");
     let spec = spawn_spec(&worker, Some(volume.clone()));
     let machine = provider.spawn(&spec).await.unwrap();
     assert!(machine.state.is_running());
-    assert_eq!(machine.machine.app_name, scope().app_name, "it is where it was asked for");
-    assert_eq!(provider.spawn(&spec).await.unwrap().machine, machine.machine, "one machine a worker");
+    assert_eq!(machine.machine.app_name, scope().app_name, "the machine is in the requested app");
+    assert_eq!(provider.spawn(&spec).await.unwrap().machine, machine.machine, "one worker has one machine");
     (volume, machine)
 }
 
-/// The answer of the spawn may have been lost: the lists name the worker.
-async fn is_found_again(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+/// The lists name the worker, because the response to the spawn may have been lost.
+async fn lists_its_machine(bench: &dyn TestBench, volume: &VolumeRef, machine: &Machine) {
     let provider = bench.provider();
-    bench.pass(Duration::from_secs(2)).await;
+    bench.advance(Duration::from_secs(2)).await;
     let listed = machines(provider).await;
     assert_eq!(listed.len(), 1);
     assert_eq!((&listed[0].worker_id, &listed[0].machine), (&machine.worker_id, &machine.machine));
@@ -119,30 +119,30 @@ async fn is_found_again(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine
     assert_eq!((survey.machines.ours, survey.volumes.ours), (listed, volumes));
 }
 
-async fn is_not_removed_early(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+async fn refuses_early_removal(bench: &dyn TestBench, volume: &VolumeRef, machine: &Machine) {
     let early = bench.provider().terminate(&machine.machine, Teardown::WhenStopped).await;
-    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "it still runs: {early:?}");
+    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "the machine still runs: {early:?}");
     let early = bench.provider().delete_volume(volume).await;
-    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "it is attached: {early:?}");
+    assert!(matches!(early, Err(ProviderError::Precondition { .. })), "the volume is attached: {early:?}");
 }
 
-async fn goes_step_by_step(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+async fn tears_down_in_steps(bench: &dyn TestBench, volume: &VolumeRef, machine: &Machine) {
     let provider = bench.provider();
     provider.cordon(&machine.machine).await.unwrap();
     provider.cordon(&machine.machine).await.unwrap();
     stop(bench, machine).await;
     let again = provider.stop(&machine.machine).await.unwrap();
-    assert_eq!(again, StopOutcome::Stopped, "stopping twice is no error");
+    assert_eq!(again, StopOutcome::Stopped, "a second stop is no error");
     assert_eq!(machines(provider).await[0].state, MachineState::Stopped);
     assert_eq!(provider.inspect(&machine.machine).await.unwrap(), MachineState::Stopped);
     provider.terminate(&machine.machine, Teardown::WhenStopped).await.unwrap();
-    bench.pass(Duration::from_secs(1)).await;
+    bench.advance(Duration::from_secs(1)).await;
     provider.delete_volume(volume).await.unwrap();
     assert!(machines(provider).await.is_empty());
     assert!(provider.list_volumes(&scope()).await.unwrap().ours.is_empty());
 }
 
-async fn is_not_found_any_more(bench: &dyn Bench, volume: &VolumeRef, machine: &Machine) {
+async fn is_not_found_after_removal(bench: &dyn TestBench, volume: &VolumeRef, machine: &Machine) {
     let provider = bench.provider();
     let machine = &machine.machine;
     assert!(provider.terminate(machine, Teardown::WhenStopped).await.unwrap_err().is_not_found());
@@ -153,18 +153,18 @@ async fn is_not_found_any_more(bench: &dyn Bench, volume: &VolumeRef, machine: &
     assert!(provider.stop(machine).await.unwrap_err().is_not_found());
 }
 
-async fn goes_by_force(bench: &dyn Bench) {
+async fn removes_by_force(bench: &dyn TestBench) {
     let provider = bench.provider();
     let worker = worker("w-forced");
     let volume = provider.ensure_volume(&volume_spec(provider, &worker)).await.unwrap();
     let machine = provider.spawn(&spawn_spec(&worker, Some(volume.clone()))).await.unwrap();
     provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
-    bench.pass(Duration::from_secs(1)).await;
+    bench.advance(Duration::from_secs(1)).await;
     assert!(machines(provider).await.is_empty());
     provider.delete_volume(&volume).await.unwrap();
 }
 
-async fn keeps_workers_apart(bench: &dyn Bench) {
+async fn keeps_workers_apart(bench: &dyn TestBench) {
     let provider = bench.provider();
     let ids = ["w-1", "w-2"].map(worker);
     let mut made = Vec::new();
@@ -175,11 +175,11 @@ async fn keeps_workers_apart(bench: &dyn Bench) {
     assert_ne!(made[0].1, made[1].1);
     assert!(!provider.is_volume_of(&scope(), &ids[0], &made[1].1.name));
     provider.terminate(&made[0].0.machine, Teardown::Force).await.unwrap();
-    bench.pass(Duration::from_secs(1)).await;
+    bench.advance(Duration::from_secs(1)).await;
     provider.delete_volume(&made[0].1).await.unwrap();
     let left = machines(provider).await;
     assert_eq!(left.iter().map(|m| &m.worker_id).collect::<Vec<_>>(), [&ids[1]]);
     provider.terminate(&made[1].0.machine, Teardown::Force).await.unwrap();
-    bench.pass(Duration::from_secs(1)).await;
+    bench.advance(Duration::from_secs(1)).await;
     provider.delete_volume(&made[1].1).await.unwrap();
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::api::{World, message};
 
-/// Every route with what it costs to open it: `a`dmin, or `r`ead as well, or a`p`p as well; `-` needs no key.
+/// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
 const ROUTES: [(&str, &str, char); 56] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
@@ -66,7 +66,7 @@ const ROUTES: [(&str, &str, char); 56] = [
 ];
 
 #[tokio::test]
-async fn every_route_of_the_two_functions_is_looked_at_here() {
+async fn every_route_of_the_two_functions_is_in_the_list() {
     let world = World::new().await;
     let functions = world.bundle.template.functions.iter();
     let ours = functions.filter(|f| matches!(f.binary.as_str(), "admin-api" | "user-api"));
@@ -75,11 +75,11 @@ async fn every_route_of_the_two_functions_is_looked_at_here() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
+async fn a_call_without_a_valid_key_is_unauthorized_before_its_body_is_checked() {
     let world = World::new().await;
     let admin = world.bundle.admin_key();
     let long_id = format!("afk_{}_x", "1".repeat(3_000));
-    let strange = [
+    let invalid_keys = [
         "afk_bootstrap_wrong",
         "afk_unknown_secret",
         "afk_",
@@ -89,7 +89,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
     ];
     for (method, path, scope) in ROUTES {
         let method: Method = method.parse().unwrap();
-        // The body is refused too, but who may not call does not learn that.
+        // The body is invalid too, but an unauthorized caller does not learn that.
         let call = || world.api.call(method.clone(), path).json(&json!({"unknown": 1}));
         if scope == '-' {
             call().anonymous().send().await.body_of(200);
@@ -98,7 +98,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
         let answer = call().anonymous().send().await;
         assert_eq!(answer.problem(), (401, "unauthorized"), "{method} {path}");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
-        for key in strange {
+        for key in invalid_keys {
             assert_eq!(
                 call().key(key).send().await.problem(),
                 (401, "unauthorized"),
@@ -109,7 +109,7 @@ async fn a_call_without_a_valid_key_is_unauthorized_whatever_it_sends() {
 }
 
 #[tokio::test]
-async fn a_key_opens_its_scopes_and_no_others() {
+async fn a_key_opens_the_routes_of_its_scopes_only() {
     let world = World::new().await;
     let (read, app) = (world.api.new_key(&["read"]).await, world.api.new_key(&["app"]).await);
     for (method, path, scope) in ROUTES {
@@ -127,7 +127,7 @@ async fn a_key_opens_its_scopes_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
+async fn a_key_is_shown_once_and_is_invalid_after_its_revocation() {
     let world = World::new().await;
     let body = json!({"name": "app one", "scopes": ["app", "read", "app"]});
     let made = world.api.post("/v1/keys", body).send().await.body_of(201);
@@ -147,7 +147,7 @@ async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_key_ends_at_its_time() {
+async fn a_key_is_invalid_after_its_expiry() {
     let world = World::new().await;
     let at = af_tests::bundle::START.as_millis();
     let made = json!({"name": "n", "scopes": ["read"], "expiresAt": at + 1_000});
@@ -159,7 +159,7 @@ async fn a_key_ends_at_its_time() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_made_names_the_field_at_fault() {
+async fn an_invalid_key_request_is_refused_with_its_field() {
     let world = World::new().await;
     for (body, pointer) in [
         (json!({"name": " ", "scopes": ["read"]}), "/name"),
@@ -175,7 +175,7 @@ async fn a_key_that_cannot_be_made_names_the_field_at_fault() {
 }
 
 #[tokio::test]
-async fn an_unknown_field_is_refused_and_pointed_at() {
+async fn an_unknown_field_is_refused_with_its_pointer() {
     let world = World::new().await;
     let mut nested = message("c", "hi");
     nested["payload"]["colour"] = json!("red");
@@ -204,7 +204,7 @@ async fn an_unknown_field_is_refused_and_pointed_at() {
 }
 
 #[tokio::test]
-async fn an_id_that_breaks_its_rule_is_pointed_at_where_it_stands() {
+async fn an_invalid_id_is_refused_with_its_pointer() {
     let world = World::new().await;
     let mut spaced = message("c", "hi");
     spaced["agentKey"] = json!("a b");

@@ -24,7 +24,7 @@ async fn an_agent_is_configured_shown_and_removed() {
 }
 
 #[tokio::test]
-async fn an_agent_that_cannot_be_names_the_field_at_fault() {
+async fn an_invalid_agent_is_refused_with_its_field() {
     let world = World::new().await;
     let names: Vec<_> = (0..51).map(|n| format!("s{n}")).collect();
     for (body, pointer) in [
@@ -41,7 +41,7 @@ async fn an_agent_that_cannot_be_names_the_field_at_fault() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_disabled_takes_no_messages_any_more() {
+async fn a_disabled_agent_refuses_messages() {
     let world = World::new().await;
     world.enqueue("c", "one").await;
     world.api.put("/v1/agents/support", json!({"version": "1", "enabled": false})).send().await.body_of(200);

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::api::{World, each, message};
 
-/// Every message on a list of the whole deployment, `limit` a page, in the order of the pages.
-async fn walked(world: &World, status: &str, limit: usize) -> Vec<String> {
+/// Every message of a list of the whole deployment, with `limit` items a page, in the order of the pages.
+async fn listed(world: &World, status: &str, limit: usize) -> Vec<String> {
     let mut found = Vec::new();
     let mut query = String::new();
     for _ in 0..200 {
@@ -27,7 +27,7 @@ async fn walked(world: &World, status: &str, limit: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn everything_that_waits_is_listed_once_whatever_the_page() {
+async fn each_queued_message_is_listed_once_with_any_page_size() {
     let world = World::new().await;
     let mut sent = BTreeSet::new();
     for conversation in 0..9 {
@@ -47,14 +47,14 @@ async fn everything_that_waits_is_listed_once_whatever_the_page() {
         assert!(sent.remove(job["messageId"].as_str().unwrap()));
     }
     for limit in [1, 2, 3, 7, 200] {
-        let found = walked(&world, "queued", limit).await;
-        assert_eq!(found.len(), sent.len(), "none comes twice with pages of {limit}");
+        let found = listed(&world, "queued", limit).await;
+        assert_eq!(found.len(), sent.len(), "no message is listed twice with pages of {limit}");
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), sent, "pages of {limit}");
     }
 }
 
 #[tokio::test]
-async fn a_conversations_messages_are_listed_as_they_will_run() {
+async fn the_messages_of_a_conversation_are_listed_in_the_order_in_which_they_run() {
     let world = World::new().await;
     let mut urgent = message("c", "urgent");
     let first = world.enqueue("c", "first").await;
@@ -63,11 +63,11 @@ async fn a_conversations_messages_are_listed_as_they_will_run() {
     urgent["priority"] = json!(90);
     let urgent = world.api.post("/v1/messages", urgent).send().await.body_of(202);
     let urgent = urgent["messageId"].as_str().unwrap().to_owned();
-    assert_eq!(walked(&world, "queued", 1).await, [urgent, first, second]);
+    assert_eq!(listed(&world, "queued", 1).await, [urgent, first, second]);
 }
 
 #[tokio::test]
-async fn a_page_goes_on_where_the_last_ended_although_the_queue_moved() {
+async fn a_page_continues_after_the_last_one_although_the_queue_has_changed() {
     let world = World::new().await;
     let mut sent = Vec::new();
     for n in 0..4 {
@@ -76,10 +76,10 @@ async fn a_page_goes_on_where_the_last_ended_although_the_queue_moved() {
     }
     let page = world.api.get("/v1/queue/messages?status=queued&limit=2").send().await.body_of(200);
     assert_eq!(each(&page, "messageId"), sent[..2]);
-    // The message on which the page ended is done when the next page is asked for.
+    // The last message of the page is done before the next page is requested.
     let token = world.worker("w").await;
     for conversation in [None, Some("c")] {
-        world.answer_one(&token, conversation, json!([])).await;
+        world.complete_one(&token, conversation, json!([])).await;
     }
     let cursor = page["nextCursor"].as_str().unwrap();
     let path = format!("/v1/queue/messages?status=queued&limit=2&cursor={cursor}");
@@ -88,7 +88,7 @@ async fn a_page_goes_on_where_the_last_ended_although_the_queue_moved() {
 }
 
 #[tokio::test]
-async fn what_runs_is_listed_by_worker() {
+async fn running_messages_are_listed_by_worker() {
     let world = World::new().await;
     let mut running = Vec::new();
     for n in 0..5 {
@@ -101,6 +101,6 @@ async fn what_runs_is_listed_by_worker() {
     }
     world.worker("idle").await;
     for limit in [1, 2, 200] {
-        assert_eq!(walked(&world, "processing", limit).await, running, "pages of {limit}");
+        assert_eq!(listed(&world, "processing", limit).await, running, "pages of {limit}");
     }
 }

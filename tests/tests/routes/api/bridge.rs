@@ -1,4 +1,4 @@
-//! Agent-bridge: what a profile says of it, what a bundle and a worker's environment have of it.
+//! Agent-bridge: its settings in a profile, a bundle and the environment of a worker.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ impl World {
         self.api.put(&format!("/v1/secrets/{name}"), body).send().await.body_of(200);
     }
 
-    async fn bridged(&self, agent: &str, config: Value) -> Value {
+    async fn set_bridge(&self, agent: &str, config: Value) -> Value {
         let body = json!({"version": "1", "bridgeConfig": config});
         self.api.put(&format!("/v1/agents/{agent}"), body).send().await.body_of(200)
     }
@@ -21,16 +21,16 @@ impl World {
         answer["env"].clone()
     }
 
-    /// The bundle of a new message, in a function that has kept nothing.
+    /// The bundle of a new message, from a function with expired caches.
     async fn bundle(&self, conversation: &str) -> Value {
-        self.forget();
+        self.expire_caches();
         self.enqueue(conversation, "hello").await;
         let token = self.worker(&format!("w-{conversation}")).await;
         self.poll(&token, json!({})).await["bundle"].clone()
     }
 }
 
-fn everything() -> Value {
+fn full_config() -> Value {
     json!({
         "enabled": true, "baseUrl": "https://crm.example/bridge", "serviceId": "crm", "appKey": "app",
         "serviceKeySecretRef": "crm.key", "appBaseUrlMapJsonSecretRef": "crm.urls",
@@ -38,21 +38,21 @@ fn everything() -> Value {
 }
 
 #[tokio::test]
-async fn a_bridge_is_set_shown_kept_while_it_is_off_and_removed() {
+async fn a_bridge_config_is_set_shown_kept_while_disabled_and_removed() {
     let world = World::new().await;
-    assert_eq!(world.bridged("support", everything()).await["bridgeConfig"], everything());
+    assert_eq!(world.set_bridge("support", full_config()).await["bridgeConfig"], full_config());
     let path = "/v1/agents/support";
-    assert_eq!(world.api.get(path).send().await.body_of(200)["bridgeConfig"], everything());
-    let mut off = everything();
+    assert_eq!(world.api.get(path).send().await.body_of(200)["bridgeConfig"], full_config());
+    let mut off = full_config();
     off["enabled"] = false.into();
-    assert_eq!(world.bridged("support", off.clone()).await["bridgeConfig"], off);
+    assert_eq!(world.set_bridge("support", off.clone()).await["bridgeConfig"], off);
     assert_eq!(world.bundle("c").await["bridgeRuntimeConfig"], json!(null));
     let without = world.api.put(path, json!({"version": "1"})).send().await.body_of(200);
     assert_eq!(without["bridgeConfig"], json!(null));
 }
 
 #[tokio::test]
-async fn a_bridge_that_cannot_be_names_the_field_at_fault() {
+async fn an_invalid_bridge_config_is_refused_with_its_field() {
     let world = World::new().await;
     for (field, value) in [
         ("baseUrl", json!("http://crm.example")),
@@ -70,7 +70,7 @@ async fn a_bridge_that_cannot_be_names_the_field_at_fault() {
         ("enabled", json!("yes")),
         ("serviceKey", json!("the key itself")),
     ] {
-        let mut config = everything();
+        let mut config = full_config();
         config[field] = value;
         let body = json!({"version": "1", "bridgeConfig": config});
         let answer = world.refused(world.api.put("/v1/agents/support", body)).await;
@@ -80,9 +80,9 @@ async fn a_bridge_that_cannot_be_names_the_field_at_fault() {
 }
 
 #[tokio::test]
-async fn a_bundle_brings_every_value_and_where_its_key_came_from() {
+async fn a_bundle_has_every_bridge_value_and_the_secret_ref_of_its_key() {
     let world = World::new().await;
-    world.bridged("support", everything()).await;
+    world.set_bridge("support", full_config()).await;
     let unset = world.bundle("a").await;
     let mut expected = json!({
         "baseUrl": "https://crm.example/bridge", "appBaseUrlMapJson": null, "serviceId": "crm", "appKey": "app",
@@ -101,9 +101,9 @@ async fn a_bundle_brings_every_value_and_where_its_key_came_from() {
 }
 
 #[tokio::test]
-async fn an_agent_without_settings_of_its_own_gets_the_agents_secrets_and_the_global_ones() {
+async fn an_agent_without_own_bridge_values_gets_its_agent_secrets_and_the_global_secrets() {
     let world = World::new().await;
-    world.bridged("support", json!({"enabled": true})).await;
+    world.set_bridge("support", json!({"enabled": true})).await;
     world.secret("agent-bridge.baseUrl", "https://all.example").await;
     world.secret("agent-bridge.serviceKey", "global").await;
     world.secret("agent-bridge.serviceKey.support", "own").await;
@@ -115,9 +115,9 @@ async fn an_agent_without_settings_of_its_own_gets_the_agents_secrets_and_the_gl
     assert_eq!(world.bundle("c").await["bridgeRuntimeConfig"], expected);
 }
 
-/// The first that has a value, of those that the profile names, in its order; no other, whatever its name.
+/// The first of the profile's secret refs that has a value; secrets outside the profile do not count.
 #[tokio::test]
-async fn the_bot_token_is_the_first_that_the_profile_names_and_that_is_there() {
+async fn the_bot_token_is_the_first_secret_ref_of_the_profile_that_has_a_value() {
     let world = World::new().await;
     world.secret("telegram.botToken", "global").await;
     world.secret("telegram.botToken.support", "implicit").await;
@@ -142,7 +142,7 @@ async fn the_bot_token_is_the_first_that_the_profile_names_and_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_worker_is_started_with_all_that_an_image_needs() {
+async fn the_environment_of_a_worker_has_every_variable_of_an_image() {
     let world = World::new().await;
     let config = json!({
         "kind": "fly", "appName": "agents", "image": "registry.fly.io/agents:7", "region": "fra", "volumePath": "/vol",
@@ -189,7 +189,7 @@ async fn a_worker_is_started_with_all_that_an_image_needs() {
     assert_eq!(answer["env"], expected);
 }
 
-/// Agents `support` and `sales`, secrets, and the service id and service key that a worker is started with.
+/// The bridge configs of the agents `support` and `sales`, secrets, and the resulting service id and service key.
 type Shared = (&'static str, [Value; 2], &'static [(&'static str, &'static str)], [Value; 2]);
 
 fn shared() -> Vec<Shared> {
@@ -204,22 +204,22 @@ fn shared() -> Vec<Shared> {
     vec![
         ("no bridges", [none.clone(), none.clone()], KEYS, [none.clone(), none.clone()]),
         ("one bridge", [on("a"), none.clone()], &[], [json!("a"), none.clone()]),
-        ("they agree", [on("a"), on("a")], KEYS, [json!("a"), json!("k")]),
-        ("they differ", [on("a"), on("b")], KEYS, [none.clone(), json!("k")]),
+        ("the bridges agree", [on("a"), on("a")], KEYS, [json!("a"), json!("k")]),
+        ("the bridges differ", [on("a"), on("b")], KEYS, [none.clone(), json!("k")]),
         ("one has no value", [on("a"), silent], &KEYS[..1], [none.clone(), none.clone()]),
-        ("a bridge that is off has no say", [on("a"), off], &KEYS[..1], [json!("a"), json!("k")]),
+        ("a disabled bridge is ignored", [on("a"), off], &KEYS[..1], [json!("a"), json!("k")]),
         ("the named secret comes first", [by_name, none.clone()], NAMED, [none.clone(), json!("named")]),
-        ("the global ones win", [on("a"), on("a")], GLOBAL, [json!("g"), json!("gk")]),
-        ("the global one serves all", [on("a"), on("b")], &GLOBAL[..1], [json!("g"), none]),
+        ("global secrets come before agent settings", [on("a"), on("a")], GLOBAL, [json!("g"), json!("gk")]),
+        ("a global secret is for all agents", [on("a"), on("b")], &GLOBAL[..1], [json!("g"), none]),
     ]
 }
 
 #[tokio::test]
-async fn a_worker_is_started_with_the_bridge_values_that_all_agents_share() {
+async fn the_environment_of_a_worker_has_the_bridge_values_that_all_agents_share() {
     for (what, agents, secrets, [id, key]) in shared() {
         let world = World::new().await;
         for (agent, config) in ["support", "sales"].into_iter().zip(agents) {
-            world.bridged(agent, config).await;
+            world.set_bridge(agent, config).await;
         }
         for (name, value) in secrets {
             world.secret(name, value).await;
@@ -231,14 +231,14 @@ async fn a_worker_is_started_with_the_bridge_values_that_all_agents_share() {
 }
 
 #[tokio::test]
-async fn a_disabled_agent_has_no_say_in_the_values_of_workers_and_what_links_accounts_is_global() {
+async fn a_disabled_agent_is_ignored_and_the_linking_secret_is_global() {
     let world = World::new().await;
-    world.bridged("support", json!({"enabled": true, "serviceId": "a"})).await;
+    world.set_bridge("support", json!({"enabled": true, "serviceId": "a"})).await;
     let off = json!({"version": "1", "enabled": false, "bridgeConfig": {"enabled": true, "serviceId": "b"}});
     world.api.put("/v1/agents/sales", off).send().await.body_of(200);
     world.secret("agent-bridge.linkingSharedSecret", "link").await;
     let env = world.env("w-1").await;
     assert_eq!(env["OPENCLAW_SERVICE_ID"], "a");
     assert_eq!(env["OPENCLAW_LINKING_SHARED_SECRET"], "link");
-    assert!(env.get("OPENCLAW_SERVICE_KEY").is_none(), "what has no value is left out");
+    assert!(env.get("OPENCLAW_SERVICE_KEY").is_none(), "a variable without a value is left out");
 }

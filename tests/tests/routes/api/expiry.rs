@@ -1,4 +1,4 @@
-//! What has expired is gone for every reader, whether DynamoDB has come to deleting it or not.
+//! No reader sees an expired item, also before DynamoDB has deleted it.
 
 use af_domain::time::Millis;
 use af_tests::calls::Answer;
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use crate::api::{World, each, message};
 
 const DAY: Millis = Millis::from_days(1);
-/// Runs of reconcile in which a silent worker is stopped: drained, settled, taken down.
+/// The largest number of reconcile runs in which a silent worker is drained, stopped and torn down.
 const MAX_RUNS: usize = 5;
 
-/// Runs `gone` on a deployment in which an item has expired that is still there, and on one from which it is deleted.
+/// Runs `assert_gone` on a deployment with an expired item, before and after DynamoDB has deleted the item.
 async fn before_and_after_the_deletion<F: Future<Output = (World, String)>>(
     expire: impl Fn() -> F,
-    gone: impl AsyncFn(&World, &str),
+    assert_gone: impl AsyncFn(&World, &str),
 ) {
     for deleted in [false, true] {
         let (world, id) = expire().await;
         if deleted {
-            // The engine deletes what has been expired for a second.
+            // The engine deletes an item one second after its expiry.
             world.bundle.clock.advance(Millis::from_secs(1));
-            assert!(world.bundle.aws.engine().sweep_ttl().await.unwrap() > 0, "nothing had expired");
+            assert!(world.bundle.aws.engine().sweep_ttl().await.unwrap() > 0, "no item had expired");
         }
-        gone(&world, &id).await;
+        assert_gone(&world, &id).await;
     }
 }
 
@@ -31,13 +31,13 @@ fn keyed(world: &World, text: &str) -> af_tests::calls::Call {
     world.api.post("/v1/messages", body).header("idempotency-key", "monthly")
 }
 
-/// A message that is done, moments before it expires, and its id.
+/// A done message, shortly before its expiry, and its id.
 async fn almost_expired() -> (World, String) {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let id = keyed(&world, "report").send().await.body_of(202)["messageId"].as_str().unwrap().to_owned();
     let token = world.worker("w").await;
-    world.answer_one(&token, None, json!([])).await;
+    world.complete_one(&token, None, json!([])).await;
     world.bundle.clock.advance(Millis::new(30 * DAY.as_millis() - 1));
     (world, id)
 }
@@ -55,7 +55,7 @@ const CONVERSATION: &str = "/v1/users/ann/agents/support/conversation";
 const LIST: &str = "/v1/queue/messages?conversationId=user-agent:support:ann";
 
 #[tokio::test]
-async fn a_message_is_kept_to_its_last_moment() {
+async fn a_message_is_kept_until_its_expiry() {
     let (world, id) = almost_expired().await;
     assert_eq!(world.bundle.aws.engine().sweep_ttl().await.unwrap(), 0);
     world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);
@@ -65,7 +65,7 @@ async fn a_message_is_kept_to_its_last_moment() {
 }
 
 #[tokio::test]
-async fn an_expired_message_is_gone_for_every_reader() {
+async fn no_reader_sees_an_expired_message() {
     let expired = || async {
         let (world, id) = almost_expired().await;
         world.bundle.clock.advance(Millis::new(1));
@@ -77,7 +77,7 @@ async fn an_expired_message_is_gone_for_every_reader() {
         assert!(listed(world, LIST).await.is_empty());
         let view = world.api.get(CONVERSATION).send().await.body_of(200);
         assert_eq!((&view["queueItems"], &view["latestMessageId"]), (&json!([]), &Value::Null));
-        // Its id is a new message's, which nothing of the old one shines through.
+        // A new message can have the same id and shows nothing of the old message.
         let again = keyed(world, "another report").send().await.body_of(202);
         assert_eq!(again, json!({"messageId": id, "duplicate": false}));
         let shown = world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);
@@ -86,13 +86,13 @@ async fn an_expired_message_is_gone_for_every_reader() {
             (&json!("queued"), &json!("another report"))
         );
         assert!(shown["reply"].is_null() && shown["finishedAt"].is_null());
-        assert_eq!(world.bundle.aws.engine().sweep_ttl().await.unwrap(), 0, "the new one stays");
+        assert_eq!(world.bundle.aws.engine().sweep_ttl().await.unwrap(), 0, "the new message stays");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_message_is_remembered_as_long_as_repetitions_must_be() {
+async fn the_idempotency_key_of_a_message_is_kept_for_the_dedupe_retention() {
     let world = World::new().await;
     let dedupe = 400 * DAY.as_millis();
     world
@@ -101,10 +101,10 @@ async fn a_message_is_remembered_as_long_as_repetitions_must_be() {
         .send()
         .await
         .body_of(200);
-    world.forget();
+    world.expire_caches();
     let first = keyed(&world, "report").send().await.body_of(202);
     let token = world.worker("w").await;
-    world.answer_one(&token, None, json!([])).await;
+    world.complete_one(&token, None, json!([])).await;
     world.bundle.clock.advance(Millis::new(dedupe - 1));
     assert_eq!(world.bundle.aws.engine().sweep_ttl().await.unwrap(), 0);
     let again = keyed(&world, "report").send().await.body_of(202);
@@ -112,7 +112,7 @@ async fn a_message_is_remembered_as_long_as_repetitions_must_be() {
 }
 
 #[tokio::test]
-async fn an_expired_key_opens_nothing_and_is_not_listed() {
+async fn an_expired_key_is_invalid_and_not_listed() {
     let expired = || async {
         let world = World::new().await;
         let end = af_tests::bundle::START + Millis::new(500);
@@ -141,13 +141,13 @@ async fn an_expired_key_opens_nothing_and_is_not_listed() {
                 None => break,
             }
         }
-        assert_eq!(pages, [2, 2], "the page is filled up with those that have not expired");
+        assert_eq!(pages, [2, 2], "the page is filled with keys that have not expired");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stopped_worker_is_forgotten_and_its_id_is_free_again() {
+async fn a_stopped_worker_expires_and_its_id_can_be_used_again() {
     let expired = || async {
         let world = World::new().await;
         world.worker("w").await;

@@ -1,4 +1,4 @@
-//! What a bundle holds of a conversation: as much as the policy lets through, or what has come since.
+//! The history in a bundle: as much as the policies allow, or only the entries after a cursor.
 
 use af_domain::time::Millis;
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use crate::api::World;
 
 const KB: usize = 1024;
-/// The largest answer of a function.
+/// The size limit of a function's response.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * KB;
-/// Past every backoff.
-const PAST_THE_BACKOFF: Millis = Millis::from_secs(150);
+/// Longer than every backoff.
+const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(150);
 
-/// A worker's polls of one conversation, and what it writes.
+/// A worker that polls one conversation and writes its history.
 struct Worker<'a> {
     world: &'a World,
     token: String,
@@ -19,7 +19,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// Who owns the conversation, in which nothing was said yet.
+    /// The owner of the conversation, whose history is empty.
     async fn of(world: &'a World, conversation: &'a str) -> Self {
         world.enqueue(conversation, "hello").await;
         let token = world.worker(&format!("w-{}", conversation.replace(':', "-"))).await;
@@ -35,7 +35,7 @@ impl<'a> Worker<'a> {
             body["since"] = since.clone();
         }
         let polled = self.world.poll(&self.token, body).await;
-        assert!(polled["job"].is_object(), "nothing to do: {polled}");
+        assert!(polled["job"].is_object(), "no job: {polled}");
         polled
     }
 
@@ -69,70 +69,70 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn said(content: &str) -> Value {
+fn entry(content: &str) -> Value {
     json!([{"role": "assistant", "content": content}])
 }
 
-/// What stands in a bundle's history, and whether that is only what came since.
-fn told(polled: &Value) -> (Vec<&str>, bool) {
+/// The history of a bundle, and whether it has only the entries after the cursor.
+fn history_of(polled: &Value) -> (Vec<&str>, bool) {
     let history = polled["bundle"]["conversationState"]["contextHistory"].as_array().unwrap();
     let contents = history.iter().map(|e| e["content"].as_str().unwrap()).collect();
     (contents, polled["bundle"]["delta"].as_bool().unwrap())
 }
 
 #[tokio::test]
-async fn a_cursor_brings_what_has_come_since() {
+async fn a_bundle_with_a_cursor_has_the_entries_after_it() {
     let world = World::new().await;
     let worker = Worker::of(&world, "c").await;
     let first = worker.next(None).await;
-    assert!(first["bundle"]["cursor"].is_null(), "nothing was said yet");
-    worker.append(&first, 0, said("one")).await;
-    worker.complete(&first, said("two")).await;
+    assert!(first["bundle"]["cursor"].is_null(), "the history is empty");
+    worker.append(&first, 0, entry("one")).await;
+    worker.complete(&first, entry("two")).await;
     let second = worker.next(None).await;
-    assert_eq!(told(&second), (vec!["one", "two"], false));
+    assert_eq!(history_of(&second), (vec!["one", "two"], false));
     let cursor = &second["bundle"]["cursor"];
-    worker.complete(&second, said("three")).await;
+    worker.complete(&second, entry("three")).await;
     let third = worker.next(Some(cursor)).await;
-    assert_eq!(told(&third), (vec!["three"], true));
+    assert_eq!(history_of(&third), (vec!["three"], true));
     worker.complete(&third, json!([])).await;
     let nothing = worker.next(Some(&third["bundle"]["cursor"])).await;
-    assert_eq!(told(&nothing), (vec![], true));
+    assert_eq!(history_of(&nothing), (vec![], true));
     assert_eq!(nothing["bundle"]["cursor"], third["bundle"]["cursor"]);
 }
 
-/// The retry's entries come after those of the message that overtook it, and so behind the cursor of its bundle.
+/// The entries of the retry come after those of the message that overtook it, and so after the cursor of its bundle.
 #[tokio::test]
-async fn a_delta_misses_nothing_of_a_retry_that_was_overtaken() {
+async fn a_delta_has_all_entries_of_a_retry_that_was_overtaken() {
     let world = World::new().await;
     world.api.put("/v1/config/policies", json!({"queue": {"onRetry": "overtake"}})).send().await.body_of(200);
-    world.forget();
+    world.expire_caches();
     let worker = Worker::of(&world, "c").await;
     let failing = worker.next(None).await;
-    worker.append(&failing, 0, said("first try")).await;
+    worker.append(&failing, 0, entry("first try")).await;
     worker.fail(&failing).await;
     let overtaking = worker.next(None).await;
-    assert_eq!(told(&overtaking), (vec!["first try"], false));
-    worker.complete(&overtaking, said("overtook")).await;
+    assert_eq!(history_of(&overtaking), (vec!["first try"], false));
+    worker.complete(&overtaking, entry("overtook")).await;
     let another = worker.next(None).await;
     let cursor = another["bundle"]["cursor"].clone();
     worker.complete(&another, json!([])).await;
-    world.bundle.clock.advance(PAST_THE_BACKOFF);
+    world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
     let retry = worker.poll(Some(&cursor)).await;
-    assert_eq!((retry["job"]["attempt"].as_u64(), told(&retry)), (Some(2), (vec![], true)));
-    worker.complete(&retry, said("second try")).await;
-    // What the cursor's bundle held is replaced: the whole context comes, and says so.
+    assert_eq!((retry["job"]["attempt"].as_u64(), history_of(&retry)), (Some(2), (vec![], true)));
+    worker.complete(&retry, entry("second try")).await;
+    // The retry has replaced entries of the cursor's bundle, so the next bundle has the whole context.
     let next = worker.next(Some(&cursor)).await;
-    assert_eq!(told(&next), (vec!["overtook", "second try"], false));
+    assert_eq!(history_of(&next), (vec!["overtook", "second try"], false));
     let cursor = next["bundle"]["cursor"].clone();
-    worker.complete(&next, said("later")).await;
-    assert_eq!(told(&worker.next(Some(&cursor)).await), (vec!["later"], true));
+    worker.complete(&next, entry("later")).await;
+    assert_eq!(history_of(&worker.next(Some(&cursor)).await), (vec!["later"], true));
 }
 
 #[tokio::test]
-async fn a_retry_replaces_on_every_page_of_the_view_what_its_failed_attempt_wrote() {
+async fn a_retry_replaces_the_entries_of_its_failed_attempt_on_every_page() {
     let world = World::new().await;
     world.api.put("/v1/config/policies", json!({"queue": {"onRetry": "overtake"}})).send().await.body_of(200);
-    world.forget();
+    world.expire_caches();
     let conversation = "user-agent:support:ann";
     world.bind("ann", "support").await;
     let worker = Worker::of(&world, conversation).await;
@@ -142,11 +142,11 @@ async fn a_retry_replaces_on_every_page_of_the_view_what_its_failed_attempt_wrot
     worker.fail(&failing).await;
     for overtaking in ["x", "y"] {
         let polled = worker.next(None).await;
-        worker.complete(&polled, said(overtaking)).await;
+        worker.complete(&polled, entry(overtaking)).await;
     }
-    world.bundle.clock.advance(PAST_THE_BACKOFF);
+    world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
     let retry = worker.poll(None).await;
-    worker.complete(&retry, said("z")).await;
+    worker.complete(&retry, entry("z")).await;
     for limit in 1..=5 {
         let (mut seen, mut query) = (Vec::new(), String::new());
         loop {
@@ -165,15 +165,15 @@ async fn a_retry_replaces_on_every_page_of_the_view_what_its_failed_attempt_wrot
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_conversation_brings_the_whole_context_and_nonsense_is_refused() {
+async fn a_foreign_cursor_gets_the_whole_context_and_an_invalid_one_is_refused() {
     let world = World::new().await;
     let (one, other) = (Worker::of(&world, "one").await, Worker::of(&world, "other").await);
     for worker in [&one, &other] {
         let polled = worker.next(None).await;
-        worker.complete(&polled, said(worker.conversation)).await;
+        worker.complete(&polled, entry(worker.conversation)).await;
     }
     let cursor = one.next(None).await["bundle"]["cursor"].clone();
-    assert_eq!(told(&other.next(Some(&cursor)).await), (vec!["other"], false));
+    assert_eq!(history_of(&other.next(Some(&cursor)).await), (vec!["other"], false));
     for nonsense in ["", "H~~", "zzz", "H#0000000001#000000"] {
         let call = world.api.post("/v1/worker/poll", json!({"conversationId": "one", "since": nonsense}));
         let answer = world.refused(call.key(&one.token)).await;
@@ -182,7 +182,7 @@ async fn a_cursor_of_another_conversation_brings_the_whole_context_and_nonsense_
 }
 
 #[tokio::test]
-async fn a_delta_that_is_cut_says_that_it_is_the_whole_context() {
+async fn a_delta_that_exceeds_the_budget_becomes_the_whole_context() {
     let world = World::new().await;
     world
         .api
@@ -190,19 +190,19 @@ async fn a_delta_that_is_cut_says_that_it_is_the_whole_context() {
         .send()
         .await
         .body_of(200);
-    world.forget();
+    world.expire_caches();
     let worker = Worker::of(&world, "c").await;
     let first = worker.next(None).await;
-    worker.complete(&first, said("0")).await;
+    worker.complete(&first, entry("0")).await;
     let second = worker.next(None).await;
     let entry = |n: usize| json!({"role": "user", "content": n.to_string()});
     worker.complete(&second, json!([entry(1), entry(2), entry(3)])).await;
     let cut = worker.next(Some(&second["bundle"]["cursor"])).await;
-    assert_eq!(told(&cut), (vec!["2", "3"], false));
+    assert_eq!(history_of(&cut), (vec!["2", "3"], false));
 }
 
 #[tokio::test]
-async fn entries_of_256_kb_are_taken_larger_ones_are_refused_and_the_newest_always_comes() {
+async fn entries_of_256_kb_are_accepted_larger_ones_are_refused_and_the_newest_is_always_sent() {
     let world = World::new().await;
     let worker = Worker::of(&world, "c").await;
     let polled = worker.next(None).await;
@@ -223,18 +223,18 @@ async fn entries_of_256_kb_are_taken_larger_ones_are_refused_and_the_newest_alwa
         assert_eq!(world.items().await, before);
     }
     worker.append(&polled, 0, json!(vec![entry(&largest); 8])).await;
-    worker.complete(&polled, said(&largest)).await;
+    worker.complete(&polled, entry(&largest)).await;
     let next = worker.next(None).await;
-    assert_eq!(told(&next), (vec![largest.as_str()], false), "16 000 tokens are a quarter of it");
+    assert_eq!(history_of(&next), (vec![largest.as_str()], false), "16 000 tokens are a quarter of it");
 }
 
-/// The answer leaves Lambda as JSON in JSON, which makes seven bytes of a control character.
+/// The response leaves Lambda as JSON in JSON, where a control character takes seven bytes.
 #[tokio::test]
-async fn no_policy_and_no_content_makes_an_answer_that_lambda_does_not_let_through() {
+async fn no_policy_and_no_content_makes_a_response_above_the_limit_of_lambda() {
     let world = World::new().await;
     let most = json!({"maxContextMessages": 500, "maxContextTokens": 2_000_000});
     world.api.put("/v1/config/policies", json!({"hydration": most})).send().await.body_of(200);
-    world.forget();
+    world.expire_caches();
     world.bind("ann", "support").await;
     let conversation = "user-agent:support:ann";
     let worker = Worker::of(&world, conversation).await;
@@ -249,7 +249,7 @@ async fn no_policy_and_no_content_makes_an_answer_that_lambda_does_not_let_throu
         let long = "\\".repeat(120 * KB);
         world.say("ann", &long).await;
         let next = worker.poll(None).await;
-        assert!(told(&next).0.len() >= 2, "more than the newest fits");
+        assert!(history_of(&next).0.len() >= 2, "more than the newest entry fits");
         let bytes = next.to_string();
         let wrapped = Value::from(bytes).to_string().len();
         assert!(wrapped < MAX_ANSWER_BYTES, "{wrapped} bytes");
@@ -261,7 +261,7 @@ async fn no_policy_and_no_content_makes_an_answer_that_lambda_does_not_let_throu
 }
 
 #[tokio::test]
-async fn a_list_of_large_messages_ends_its_pages_early_and_leaves_none_out() {
+async fn a_list_of_large_messages_has_shorter_pages_and_leaves_no_message_out() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let worker = Worker::of(&world, "user-agent:support:ann").await;

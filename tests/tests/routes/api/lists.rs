@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::api::{World, each};
 
-/// The values of `field` on every page of a list, two items a page, and how many pages there were.
+/// The values of `field` on every page of a list with two items a page, and the number of pages.
 async fn all(world: &World, path: &str, field: &str) -> (Vec<String>, usize) {
     let mut found = Vec::new();
     let mut query = "limit=2".to_owned();
@@ -20,7 +20,7 @@ async fn all(world: &World, path: &str, field: &str) -> (Vec<String>, usize) {
 }
 
 #[tokio::test]
-async fn agents_come_page_by_page() {
+async fn agents_are_listed_page_by_page() {
     let world = World::new().await;
     for key in ["b", "a", "a-b", "a.b", "z"] {
         world.agent(key).await;
@@ -30,7 +30,7 @@ async fn agents_come_page_by_page() {
 }
 
 #[tokio::test]
-async fn keys_come_page_by_page() {
+async fn keys_are_listed_page_by_page() {
     let world = World::new().await;
     for _ in 0..5 {
         world.api.new_key(&["read"]).await;
@@ -42,7 +42,7 @@ async fn keys_come_page_by_page() {
 }
 
 #[tokio::test]
-async fn workers_come_page_by_page() {
+async fn workers_are_listed_page_by_page() {
     let world = World::new().await;
     for id in ["w-3", "w-1", "w-5", "w-2", "w-4"] {
         world.worker(id).await;
@@ -52,7 +52,7 @@ async fn workers_come_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_messages_of_a_conversation_come_newest_first() {
+async fn the_messages_of_a_conversation_are_listed_newest_first() {
     let world = World::new().await;
     let mut sent = Vec::new();
     for n in 0..5 {
@@ -63,7 +63,7 @@ async fn the_messages_of_a_conversation_come_newest_first() {
     let (ids, pages) = all(&world, "/v1/queue/messages?conversationId=c%20d", "messageId").await;
     assert_eq!((ids, pages), (sent.clone(), 3));
     let token = world.worker("w").await;
-    world.answer_one(&token, None, json!([])).await;
+    world.complete_one(&token, None, json!([])).await;
     world.enqueue("another", "hello").await;
     let (done, _) = all(&world, "/v1/queue/messages?conversationId=c%20d&status=done", "messageId").await;
     assert_eq!(done, sent[4..]);
@@ -72,7 +72,7 @@ async fn the_messages_of_a_conversation_come_newest_first() {
 }
 
 #[tokio::test]
-async fn a_page_may_hold_two_hundred() {
+async fn a_page_has_at_most_two_hundred_items() {
     let world = World::new().await;
     for n in 0..150 {
         world.enqueue("c", &format!("{n}")).await;
@@ -87,14 +87,14 @@ async fn a_page_may_hold_two_hundred() {
 }
 
 #[tokio::test]
-async fn dead_letters_come_newest_first_wherever_they_are_kept() {
+async fn dead_letters_of_all_conversations_are_listed_newest_first() {
     let world = World::new().await;
     let mut dead = Vec::new();
     for n in 0..5 {
         let conversation = format!("c-{n}");
         dead.push(world.enqueue(&conversation, "poison").await);
         let token = world.worker(&format!("w-{n}")).await;
-        world.fail_one(&token, None).await;
+        world.dead_letter_one(&token, None).await;
         world.bundle.clock.advance(af_domain::time::Millis::new(1));
     }
     dead.reverse();
@@ -107,7 +107,7 @@ async fn dead_letters_come_newest_first_wherever_they_are_kept() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_list_only() {
+async fn a_cursor_is_valid_for_its_own_list_only() {
     let world = World::new().await;
     for key in ["a", "b", "c"] {
         world.agent(key).await;
@@ -136,7 +136,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn a_list_of_everything_is_by_a_state_that_is_not_over() {
+async fn a_list_of_the_whole_deployment_needs_a_status_that_is_not_final() {
     let world = World::new().await;
     for query in ["", "?status=done", "?status=cancelled"] {
         let answer = world.api.get(&format!("/v1/queue/messages{query}")).send().await;
@@ -144,12 +144,12 @@ async fn a_list_of_everything_is_by_a_state_that_is_not_over() {
     }
     let answer = world.api.get("/v1/queue/messages?status=lost").send().await;
     assert!(answer.detail().contains("`dead_letter`"), "{}", answer.detail());
-    let none = world.api.get("/v1/queue/messages?conversationId=nobody").send().await.body_of(200);
+    let none = world.api.get("/v1/queue/messages?conversationId=unknown").send().await.body_of(200);
     assert_eq!(none, json!({"items": []}));
 }
 
 #[tokio::test]
-async fn the_queue_in_figures_is_empty_before_anything_was_counted() {
+async fn the_queue_statistics_are_zero_before_the_first_count() {
     let world = World::new().await;
     let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
     let expected = json!({

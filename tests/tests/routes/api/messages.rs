@@ -30,7 +30,7 @@ async fn an_enqueued_message_is_shown_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_message_is_followed_through_its_life() {
+async fn a_message_shows_each_status_of_its_lifecycle() {
     let world = World::new().await;
     let id = world.enqueue("c", "hello").await;
     let path = format!("/v1/messages/{id}");
@@ -47,9 +47,9 @@ async fn a_message_is_followed_through_its_life() {
     world.api.post(&format!("/v1/worker/messages/{id}/fail"), fail).key(&token).send().await.body_of(200);
     let waiting = world.api.get(&path).send().await.body_of(200);
     assert_eq!((&waiting["status"], &waiting["lastError"]), (&json!("queued"), &json!("model is down")));
-    assert!(waiting["scheduledFor"].as_u64().unwrap() > START.as_millis(), "it waits for its retry");
+    assert!(waiting["scheduledFor"].as_u64().unwrap() > START.as_millis(), "the message waits for its retry");
     world.bundle.clock.advance(Millis::from_secs(5));
-    world.answer_one(&token, Some("c"), json!([])).await;
+    world.complete_one(&token, Some("c"), json!([])).await;
     let done = world.api.get(&path).send().await.body_of(200);
     assert_eq!((&done["status"], &done["attempts"]), (&json!("done"), &json!(2)));
     assert_eq!(done["reply"], "hi there");
@@ -57,12 +57,12 @@ async fn a_message_is_followed_through_its_life() {
 }
 
 #[tokio::test]
-async fn the_same_key_and_body_are_one_message() {
+async fn repeated_calls_with_one_idempotency_key_make_one_message() {
     let world = World::new().await;
     let post = |body| world.api.post("/v1/messages", body).header("idempotency-key", "order-7");
     let first = post(message("c", "hello")).send().await.body_of(202);
     let items = world.items().await;
-    world.forget();
+    world.expire_caches();
     let again = post(message("c", "hello")).send().await.body_of(202);
     assert_eq!(again, json!({"messageId": first["messageId"], "duplicate": true}));
     assert_eq!(world.items().await, items);
@@ -70,11 +70,11 @@ async fn the_same_key_and_body_are_one_message() {
     assert_eq!(other.problem(), (422, "idempotency_mismatch"));
     let app = world.api.new_key(&["app"]).await;
     let of_another = post(message("c", "hello")).key(&app).send().await.body_of(202);
-    assert_ne!(of_another["messageId"], first["messageId"], "each caller has keys of its own");
+    assert_ne!(of_another["messageId"], first["messageId"], "each caller has its own key space");
 }
 
 #[tokio::test]
-async fn two_calls_with_one_key_at_the_same_time_are_one_message() {
+async fn concurrent_calls_with_one_idempotency_key_make_one_message() {
     let world = World::new().await;
     let post = || world.api.post("/v1/messages", message("c", "hello")).header("idempotency-key", "k").send();
     let (one, other) = tokio::join!(post(), post());
@@ -86,7 +86,7 @@ async fn two_calls_with_one_key_at_the_same_time_are_one_message() {
 }
 
 #[tokio::test]
-async fn an_enqueue_that_is_refused_says_why() {
+async fn a_refused_enqueue_has_its_reason() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;
     world.agent("sales").await;
@@ -94,7 +94,7 @@ async fn an_enqueue_that_is_refused_says_why() {
     let year = Millis::from_days(365).as_millis();
     let too_large = "x".repeat(256 * 1024);
     for (pointer, value, problem) in [
-        ("/agentKey", json!("nobody"), (404, "not_found")),
+        ("/agentKey", json!("unknown"), (404, "not_found")),
         ("/agentKey", json!("asleep"), (409, "agent_disabled")),
         ("/agentKey", json!("sales"), (409, "agent_mismatch")),
         ("/payload/provider", json!(" "), (422, "invalid_field")),
@@ -122,7 +122,7 @@ async fn an_enqueue_that_is_refused_says_why() {
 }
 
 #[tokio::test]
-async fn a_full_queue_asks_to_come_back() {
+async fn a_full_queue_is_refused_with_a_retry_time() {
     let world = World::new().await;
     let policies = json!({"queue": {"maxPendingPerConversation": 2}});
     world.api.put("/v1/config/policies", policies).send().await.body_of(200);
@@ -138,7 +138,7 @@ async fn a_full_queue_asks_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_large_payload_is_kept_whole_and_no_refused_one_replaces_it() {
+async fn a_large_payload_is_stored_whole_and_a_refused_one_does_not_replace_it() {
     let world = World::new().await;
     let large = |c: &str| message("c", &c.repeat(100 * 1024));
     let post = |body| world.api.post("/v1/messages", body).header("idempotency-key", "k");
@@ -163,7 +163,7 @@ async fn a_large_payload_is_kept_whole_and_no_refused_one_replaces_it() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_there_is_not_found() {
+async fn an_unknown_message_is_not_found() {
     let world = World::new().await;
     let missing = world.api.get("/v1/messages/tg:1:2").send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
@@ -172,7 +172,7 @@ async fn a_message_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_message_for_later_waits_until_it_is_due() {
+async fn a_scheduled_message_waits_until_it_is_due() {
     let world = World::new().await;
     let at = START.as_millis() + 60_000;
     let mut body = message("c", "later");

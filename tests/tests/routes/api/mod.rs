@@ -1,4 +1,4 @@
-//! The operator's and the consumer app's API as their callers see them: over the gateway, with the template's routes.
+//! The APIs of operators and consumer apps, as their callers see them: over the gateway, with the routes of the template.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
@@ -55,7 +55,7 @@ impl World {
         Self { deployment }
     }
 
-    /// Enqueues `text` and answers the message's id.
+    /// Enqueues `text` and returns the message's id.
     async fn enqueue(&self, conversation: &str, text: &str) -> String {
         self.enqueue_body(message(conversation, text)).await
     }
@@ -71,7 +71,7 @@ impl World {
         answer["messageId"].as_str().unwrap().to_owned()
     }
 
-    /// Registers a worker and answers its token.
+    /// Registers a worker and returns its token.
     async fn worker(&self, id: &str) -> String {
         self.worker_token(id).await
     }
@@ -80,8 +80,8 @@ impl World {
         self.api.post("/v1/worker/poll", body).key(token).send().await.body_of(200)
     }
 
-    /// Has the worker claim a message and complete it with this history.
-    async fn answer_one(&self, token: &str, conversation: Option<&str>, history: Value) {
+    /// The worker claims a message and completes it with this history.
+    async fn complete_one(&self, token: &str, conversation: Option<&str>, history: Value) {
         let polled = self.poll(token, json!({"conversationId": conversation})).await;
         let job = &polled["job"];
         let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
@@ -89,8 +89,8 @@ impl World {
         self.api.post(&path, body).key(token).send().await.body_of(200);
     }
 
-    /// Has the worker claim a message and give it up for good.
-    async fn fail_one(&self, token: &str, conversation: Option<&str>) {
+    /// The worker claims a message and fails it without a retry.
+    async fn dead_letter_one(&self, token: &str, conversation: Option<&str>) {
         let polled = self.poll(token, json!({"conversationId": conversation})).await;
         let job = &polled["job"];
         let path = format!("/v1/worker/messages/{}/fail", job["messageId"].as_str().unwrap());
@@ -98,12 +98,12 @@ impl World {
         self.api.post(&path, body).key(token).send().await.body_of(200);
     }
 
-    /// Moves the clock past what functions keep of policies, profiles and keys.
-    fn forget(&self) {
+    /// Advances the clock until the functions' caches of policies, profiles and keys have expired.
+    fn expire_caches(&self) {
         self.bundle.clock.advance(Millis::from_secs(61));
     }
 
-    /// Sends what is said to be refused, and makes sure that nothing was written.
+    /// Sends a call that must be refused, and checks that it writes nothing.
     async fn refused(&self, call: af_tests::calls::Call) -> Answer {
         let before = self.items().await;
         let answer = call.send().await;
@@ -122,7 +122,7 @@ fn message(conversation: &str, text: &str) -> Value {
     })
 }
 
-/// The values of a field of a page's items.
+/// The values of a field in the items of a page.
 fn each<'a>(page: &'a Value, field: &str) -> Vec<&'a str> {
     page["items"].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Calls with an idempotency key that make a worker or a key, and show once what nobody else knows.
+//! Calls with an idempotency key that create a worker or an API key and return a secret.
 
 use af_domain::time::Millis;
 use af_tests::calls::{Answer, Call};
@@ -21,7 +21,7 @@ async fn make_key(world: &World, name: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_worker_is_registered_once_and_its_token_is_answered_again() {
+async fn a_repeated_registration_makes_one_worker_and_returns_its_token_again() {
     for body in [json!({"workerId": "w-1"}), json!({"workerId": "w-1", "conversationId": "c"})] {
         let world = World::new().await;
         world.enqueue("c", "hello").await;
@@ -35,7 +35,7 @@ async fn a_worker_is_registered_once_and_its_token_is_answered_again() {
 }
 
 #[tokio::test]
-async fn two_sendings_at_once_have_one_effect_and_one_answer() {
+async fn concurrent_calls_with_one_idempotency_key_have_one_effect_and_one_response() {
     let world = World::new().await;
     let body = json!({"workerId": "w-1"});
     let (one, other) = tokio::join!(register(&world, body.clone()), register(&world, body));
@@ -47,7 +47,7 @@ async fn two_sendings_at_once_have_one_effect_and_one_answer() {
 }
 
 #[tokio::test]
-async fn a_key_is_made_once_and_shown_again_although_it_is_not_stored() {
+async fn a_repeated_creation_makes_one_key_and_returns_it_although_only_its_hash_is_stored() {
     let world = World::new().await;
     let first = make_key(&world, "n").await.body_of(201);
     let key = first["key"].as_str().unwrap();
@@ -57,13 +57,17 @@ async fn a_key_is_made_once_and_shown_again_although_it_is_not_stored() {
     assert!(!format!("{:?}", world.items().await).contains(secret), "only a hash is stored");
     let others = world.api.new_key(&["admin"]).await;
     let by_another = keyed(&world, "/v1/keys", json!({"name": "n", "scopes": ["read"]})).key(&others);
-    assert_ne!(by_another.send().await.body_of(201)["keyId"], first["keyId"], "its key space is its own");
+    assert_ne!(
+        by_another.send().await.body_of(201)["keyId"],
+        first["keyId"],
+        "each caller has its own key space"
+    );
 
     let path = format!("/v1/keys/{}", first["keyId"].as_str().unwrap());
     world.api.delete(&path).send().await.body_of(204);
     let refused = keyed(&world, "/v1/keys", json!({"name": "n", "scopes": ["read", "app"]}));
     let refused = world.refused(refused).await;
-    assert_eq!(refused.problem(), (409, "conflict"), "what was revoked does not come back");
+    assert_eq!(refused.problem(), (409, "conflict"), "a repetition does not restore a revoked key");
 }
 
 #[tokio::test]
@@ -81,7 +85,7 @@ async fn an_idempotency_key_is_for_one_request() {
 }
 
 #[tokio::test]
-async fn a_call_is_remembered_for_a_day() {
+async fn an_idempotency_key_is_kept_for_a_day() {
     let world = World::new().await;
     let first = make_key(&world, "n").await.body_of(201);
     world.bundle.clock.advance(Millis::new(DAY.as_millis() - 1));

@@ -1,4 +1,4 @@
-//! Show with attempts, cancel, free.
+//! Operations on messages and conversations: show with attempts, cancel, free.
 
 use af_domain::time::Millis;
 use af_tests::bundle::START;
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::api::{World, message};
 
-/// Past every backoff.
-pub const PAST_THE_BACKOFF: Millis = Millis::from_secs(150);
+/// Longer than every backoff.
+pub const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(150);
 
 impl World {
     pub async fn shown(&self, id: &str) -> Value {
@@ -20,12 +20,12 @@ impl World {
 
     pub async fn dead_letter(&self, conversation: &str, token: &str) -> String {
         let id = self.enqueue(conversation, "poison").await;
-        self.fail_one(token, Some(conversation)).await;
+        self.dead_letter_one(token, Some(conversation)).await;
         self.bundle.clock.advance(Millis::new(1));
         id
     }
 
-    /// What the worker runs; it owns `conversation` afterwards.
+    /// The job that the worker claims; it owns `conversation` afterwards.
     pub async fn claim(&self, token: &str, conversation: Option<&str>) -> Value {
         self.poll(token, json!({"conversationId": conversation})).await["job"].clone()
     }
@@ -62,9 +62,9 @@ async fn a_message_is_shown_with_each_of_its_attempts() {
     assert_eq!(running["attemptLog"], json!([first]));
     world.bundle.clock.advance(Millis::new(500));
     world.fail(&token, &job, "model is down").await;
-    world.bundle.clock.advance(PAST_THE_BACKOFF);
-    world.answer_one(&token, Some("c"), json!([])).await;
-    let later = now + 500 + PAST_THE_BACKOFF.as_millis();
+    world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
+    world.complete_one(&token, Some("c"), json!([])).await;
+    let later = now + 500 + LONGER_THAN_EVERY_BACKOFF.as_millis();
     let expected = json!([
         {
             "number": 1, "fence": 1, "workerId": "w-1", "claimedAt": now, "endedAt": now + 500,
@@ -79,7 +79,7 @@ async fn a_message_is_shown_with_each_of_its_attempts() {
 }
 
 #[tokio::test]
-async fn a_user_does_not_see_workers() {
+async fn users_do_not_see_the_workers_of_their_messages() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let id = world.say("ann", "hello").await;
@@ -90,27 +90,27 @@ async fn a_user_does_not_see_workers() {
 }
 
 #[tokio::test]
-async fn a_waiting_message_is_cancelled_at_once_and_the_next_is_the_head() {
+async fn a_queued_message_is_cancelled_at_once_and_the_next_one_becomes_the_head() {
     let world = World::new().await;
     let (first, second) = (world.enqueue("c", "one").await, world.enqueue("c", "two").await);
     let cancel = || world.post(&format!("/v1/queue/{first}/cancel"));
     let expected = json!({"messageId": first, "status": "cancelled", "cancelling": false});
     assert_eq!(cancel().send().await.body_of(200), expected);
     let items = world.items().await;
-    assert_eq!(cancel().send().await.body_of(200), expected, "it can be sent again");
+    assert_eq!(cancel().send().await.body_of(200), expected, "the call can be repeated");
     assert_eq!(world.items().await, items);
     let shown = world.shown(&first).await;
     assert_eq!((&shown["status"], &shown["finishedAt"]), (&json!("cancelled"), &json!(START.as_millis())));
     let stored = items.iter().find(|i| i["pk"]["S"] == format!("M#{first}")).unwrap();
-    assert!(stored["ttl"]["N"].is_string(), "it is forgotten as one that is done");
+    assert!(stored["ttl"]["N"].is_string(), "a cancelled message expires like a done one");
     let token = world.worker("w").await;
     assert_eq!(world.claim(&token, None).await["messageId"], second);
-    world.answer_one(&token, Some("c"), json!([])).await;
+    world.complete_one(&token, Some("c"), json!([])).await;
     assert!(world.claim(&token, Some("c")).await.is_null());
 }
 
 #[tokio::test]
-async fn the_last_message_of_a_conversation_takes_its_place_in_the_index_along() {
+async fn the_cancellation_of_the_last_message_removes_the_conversation_from_the_ready_index() {
     let world = World::new().await;
     let id = world.enqueue("c", "one").await;
     world.post(&format!("/v1/queue/{id}/cancel")).send().await.body_of(200);
@@ -144,7 +144,7 @@ async fn a_running_message_is_cancelled_through_its_worker() {
 }
 
 #[tokio::test]
-async fn a_completion_after_a_cancellation_ends_cancelled_and_keeps_what_was_said() {
+async fn a_completion_after_a_cancellation_ends_as_cancelled_and_keeps_its_history() {
     let world = World::new().await;
     let id = world.enqueue("c", "one").await;
     let token = world.worker("w").await;
@@ -161,7 +161,7 @@ async fn a_completion_after_a_cancellation_ends_cancelled_and_keeps_what_was_sai
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_cancelled_and_what_is_done_is_not() {
+async fn a_dead_letter_can_be_cancelled_and_a_done_message_cannot() {
     let world = World::new().await;
     let token = world.worker("w").await;
     let dead = world.dead_letter("c", &token).await;
@@ -171,10 +171,10 @@ async fn a_dead_letter_is_cancelled_and_what_is_done_is_not() {
     let refused = world.refused(world.post(&format!("/v1/queue/{dead}/retry"))).await;
     assert_eq!(refused.problem(), (409, "conflict"));
     let done = world.enqueue("c", "hello").await;
-    world.answer_one(&token, Some("c"), json!([])).await;
+    world.complete_one(&token, Some("c"), json!([])).await;
     let refused = world.refused(world.post(&format!("/v1/queue/{done}/cancel"))).await;
     assert_eq!(refused.problem(), (409, "conflict"));
-    assert_eq!(world.post("/v1/queue/nobody/cancel").send().await.problem(), (404, "not_found"));
+    assert_eq!(world.post("/v1/queue/unknown/cancel").send().await.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn users_cancel_their_own_messages_only() {
 }
 
 #[tokio::test]
-async fn a_conversation_is_shown_with_what_runs_and_waits_but_without_its_lease_id() {
+async fn a_conversation_is_shown_with_its_running_and_queued_messages_without_the_lease_id() {
     let world = World::new().await;
     let first = world.enqueue("c d", "one").await;
     let later = world.enqueue("c d", "two").await;
@@ -226,12 +226,12 @@ async fn a_conversation_is_shown_with_what_runs_and_waits_but_without_its_lease_
     });
     assert_eq!(shown, expected);
     assert!(!shown.to_string().contains(job["leaseId"].as_str().unwrap()));
-    let missing = world.api.get("/v1/conversations/nobody").send().await;
+    let missing = world.api.get("/v1/conversations/unknown").send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
-async fn a_freed_conversation_goes_on_with_another_worker() {
+async fn a_freed_conversation_continues_with_another_worker() {
     let world = World::new().await;
     let id = world.enqueue("c", "one").await;
     let token = world.worker("w").await;
@@ -249,16 +249,16 @@ async fn a_freed_conversation_goes_on_with_another_worker() {
     let worker = world.api.get("/v1/workers/w").send().await.body_of(200);
     assert_eq!((&worker["status"], &worker["drainReason"]), (&json!("draining"), &json!("operator")));
     assert!(worker["assignment"].is_null());
-    world.bundle.clock.advance(PAST_THE_BACKOFF);
+    world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
     let next = world.worker("v").await;
     let again = world.claim(&next, None).await;
     assert_eq!((&again["messageId"], &again["attempt"]), (&json!(id), &json!(2)));
     let old = world.refused(free(json!({"reason": "it hangs", "fence": 1}))).await;
-    assert_eq!(old.problem(), (409, "conflict"), "the call cannot hit the next claim");
+    assert_eq!(old.problem(), (409, "conflict"), "the call cannot affect the next claim");
 }
 
 #[tokio::test]
-async fn freeing_needs_a_reason_and_somebody_to_take_it_from() {
+async fn freeing_a_conversation_needs_a_reason_and_an_owner() {
     let world = World::new().await;
     world.enqueue("c", "one").await;
     let free = |body| world.api.post("/v1/conversations/c/free", body);
@@ -270,7 +270,7 @@ async fn freeing_needs_a_reason_and_somebody_to_take_it_from() {
     }
     assert_eq!(world.refused(free(json!({}))).await.problem().0, 422);
     assert_eq!(world.refused(free(json!({"reason": "r", "force": true}))).await.problem().0, 422);
-    let missing = world.api.post("/v1/conversations/nobody/free", json!({"reason": "r"})).send().await;
+    let missing = world.api.post("/v1/conversations/unknown/free", json!({"reason": "r"})).send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
     let body = json!({"workerId": "w", "conversationId": "c"});
     world.api.post("/v1/workers", body).send().await.body_of(201);

@@ -5,7 +5,7 @@ use crate::api::World;
 const PATH: &str = "/v1/config/policies";
 
 #[tokio::test]
-async fn policies_show_value_default_and_what_they_accept() {
+async fn policies_are_shown_with_value_default_and_range() {
     let world = World::new().await;
     let shown = world.api.get(PATH).send().await.body_of(200);
     let priority = json!({"value": 50, "default": 50, "accepts": "a whole number from 0 to 100"});
@@ -14,7 +14,7 @@ async fn policies_show_value_default_and_what_they_accept() {
 }
 
 #[tokio::test]
-async fn a_policy_is_set_and_taken_back() {
+async fn a_policy_override_is_set_and_removed() {
     let world = World::new().await;
     let set = json!({"queue": {"defaultPriority": 60}, "retry": {"backoffFactor": 1.5}});
     let shown = world.api.put(PATH, set).send().await.body_of(200);
@@ -24,15 +24,15 @@ async fn a_policy_is_set_and_taken_back() {
     );
     let id = world.enqueue("c", "hello").await;
     let message = world.api.get(&format!("/v1/messages/{id}")).send().await.body_of(200);
-    assert_eq!(message["priority"], 60, "it is in force at once where it was set");
+    assert_eq!(message["priority"], 60, "the override takes effect at once in the function that set it");
     let back = world.api.put(PATH, json!({"queue": {"defaultPriority": null}})).send().await.body_of(200);
     assert_eq!(back["queue"]["defaultPriority"]["value"], 50);
-    assert_eq!(back["retry"]["backoffFactor"]["value"], 1.5, "what is not named stays");
+    assert_eq!(back["retry"]["backoffFactor"]["value"], 1.5, "other overrides stay");
     assert_eq!(world.api.get(PATH).send().await.body_of(200), back);
 }
 
 #[tokio::test]
-async fn a_policy_that_is_refused_names_field_and_bounds_and_writes_nothing() {
+async fn an_invalid_policy_is_refused_with_its_field_and_range() {
     let world = World::new().await;
     let long = "x".repeat(10_000);
     for (body, pointer, words) in [
@@ -52,11 +52,11 @@ async fn a_policy_that_is_refused_names_field_and_bounds_and_writes_nothing() {
         assert!(answer.detail().contains(words), "{}", answer.detail());
     }
     let shown = world.api.get(PATH).send().await.body_of(200);
-    assert_eq!(shown["scaling"]["spawnStep"]["value"], 3, "nothing of a refused change is in force");
+    assert_eq!(shown["scaling"]["spawnStep"]["value"], 3, "a refused change has no effect");
 }
 
 #[tokio::test]
-async fn changes_made_at_the_same_time_are_all_kept() {
+async fn concurrent_changes_of_policies_are_all_kept() {
     let world = World::new().await;
     let set = |body| world.api.put(PATH, body).send();
     let (one, other) = tokio::join!(

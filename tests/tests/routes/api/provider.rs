@@ -31,7 +31,7 @@ async fn the_provider_config_is_set_and_shown() {
 }
 
 #[tokio::test]
-async fn a_provider_config_that_is_refused_names_its_field_and_writes_nothing() {
+async fn an_invalid_provider_config_is_refused_with_its_field() {
     let world = World::new().await;
     for (field, value, pointer, words) in [
         ("kind", json!("ecs"), "/kind", "provider `ecs` is not available; available: fly"),
@@ -74,7 +74,7 @@ async fn a_provider_config_that_is_refused_names_its_field_and_writes_nothing() 
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_in_words_that_name_the_fix_and_stops_nothing_else() {
+async fn each_missing_prerequisite_is_reported_with_its_fix() {
     let world = World::new().await;
     world.api.put(CONFIG, fly()).send().await.body_of(200);
     world.enqueue("c", "hello").await;
@@ -89,7 +89,7 @@ async fn what_is_missing_is_said_in_words_that_name_the_fix_and_stops_nothing_el
 }
 
 #[tokio::test]
-async fn a_lease_is_recovered_although_the_provider_is_missing() {
+async fn an_expired_lease_is_recovered_without_a_provider_config() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let id = world.enqueue("c", "hello").await;
@@ -102,7 +102,7 @@ async fn a_lease_is_recovered_although_the_provider_is_missing() {
 }
 
 #[tokio::test]
-async fn clearing_an_app_wants_its_name_twice_and_a_volume_of_nobody_is_not_found() {
+async fn a_cleanup_needs_the_app_name_twice_and_an_unknown_volume_is_not_found() {
     let mut bundle = Bundle::fresh().await;
     let folder = tempfile::tempdir().unwrap();
     bundle.providers = Providers::none().with(Arc::new(LocalProvider::new(LocalOptions {

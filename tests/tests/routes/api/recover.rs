@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::World;
 
 impl World {
-    /// Deletes a worker's row behind everybody's back.
+    /// Deletes a worker's row directly in the table.
     async fn delete_row(&self, worker: &str) {
         let key = keys::worker(&WorkerId::parse(worker).unwrap());
         let request = json!({
@@ -24,7 +24,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_conversation_that_a_deleted_worker_held_is_found_repaired_and_goes_on() {
+async fn a_conversation_of_a_worker_without_a_row_is_found_and_repaired() {
     let world = World::new().await;
     world.enqueue("quiet", "hello").await;
     let message = world.enqueue("c", "hello").await;
@@ -51,10 +51,10 @@ async fn a_conversation_that_a_deleted_worker_held_is_found_repaired_and_goes_on
 }
 
 #[tokio::test]
-async fn a_walk_that_is_asked_for_wrongly_says_why() {
+async fn an_invalid_recover_request_is_refused_with_its_field() {
     let world = World::new().await;
     for (body, pointer) in [
-        (json!({"cursor": "of nobody"}), "/cursor"),
+        (json!({"cursor": "invalid"}), "/cursor"),
         (json!({"repair": "yes"}), "/repair"),
         (json!({"fix": true}), "/fix"),
     ] {
@@ -70,7 +70,7 @@ async fn a_walk_that_is_asked_for_wrongly_says_why() {
 }
 
 #[tokio::test]
-async fn a_worker_that_leaves_because_it_was_told_to_is_not_charged_for_it() {
+async fn a_message_that_a_draining_worker_hands_back_does_not_count_an_attempt() {
     let world = World::new().await;
     let message = world.enqueue("c", "hello").await;
     let body = json!({"workerId": "w-1", "conversationId": "c"});
@@ -86,12 +86,12 @@ async fn a_worker_that_leaves_because_it_was_told_to_is_not_charged_for_it() {
 
     world.bundle.clock.advance(Millis::from_secs(1));
     let body = json!({
-        "leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "told to go", "drained": true,
+        "leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "drain requested", "drained": true,
     });
     let path = format!("/v1/worker/messages/{message}/fail");
     let answer = world.api.post(&path, body).key(token).send().await.body_of(200);
     let now = app.now().as_millis();
     assert_eq!(answer, json!({"requeued": true, "deadLettered": false, "nextScheduledFor": now}));
     let shown = world.api.get(&format!("/v1/messages/{message}")).send().await.body_of(200);
-    assert_eq!((&shown["attempts"], &shown["lastError"]), (&json!(0), &json!("drained: told to go")));
+    assert_eq!((&shown["attempts"], &shown["lastError"]), (&json!(0), &json!("drained: drain requested")));
 }

@@ -1,14 +1,14 @@
-//! Dead letters get another life: one, or all of a conversation or an agent.
+//! The redrive of dead letters: of one, or of all of a conversation or an agent.
 
 use af_domain::attempt::ATTEMPTS_KEPT;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::api::operator::PAST_THE_BACKOFF;
+use crate::api::operator::LONGER_THAN_EVERY_BACKOFF;
 use crate::api::{World, each, message};
 
 #[tokio::test]
-async fn only_the_newest_attempts_are_kept_also_over_a_retry() {
+async fn only_the_newest_attempts_are_kept_also_after_a_redrive() {
     let world = World::new().await;
     let mut body = message("c", "poison");
     body["maxAttempts"] = json!(ATTEMPTS_KEPT + 3);
@@ -18,7 +18,7 @@ async fn only_the_newest_attempts_are_kept_also_over_a_retry() {
     for _ in 0..ATTEMPTS_KEPT + 3 {
         let job = world.claim(&token, Some("c")).await;
         world.fail(&token, &job, "no").await;
-        world.bundle.clock.advance(PAST_THE_BACKOFF);
+        world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
     }
     let fences = |shown: &Value| -> Vec<u64> {
         shown["attemptLog"].as_array().unwrap().iter().map(|a| a["fence"].as_u64().unwrap()).collect()
@@ -34,7 +34,7 @@ async fn only_the_newest_attempts_are_kept_also_over_a_retry() {
 }
 
 #[tokio::test]
-async fn a_retried_dead_letter_runs_once_more_and_keeps_what_happened() {
+async fn a_redriven_dead_letter_runs_again_and_keeps_its_attempts() {
     let world = World::new().await;
     let token = world.worker("w").await;
     let id = world.dead_letter("c", &token).await;
@@ -48,7 +48,7 @@ async fn a_retried_dead_letter_runs_once_more_and_keeps_what_happened() {
     assert_eq!(dead["items"], json!([]));
     for expected in [&other, &id] {
         let job = world.claim(&token, Some("c")).await;
-        assert_eq!(job["messageId"], **expected, "it re-enters at the end");
+        assert_eq!(job["messageId"], **expected, "the redriven message goes to the end of its queue");
         let path = format!("/v1/worker/messages/{expected}/complete");
         let body = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
         world.api.post(&path, body).key(&token).send().await.body_of(200);
@@ -62,7 +62,7 @@ async fn a_retried_dead_letter_runs_once_more_and_keeps_what_happened() {
 }
 
 #[tokio::test]
-async fn a_retry_keeps_how_often_its_sender_wanted_it_tried() {
+async fn a_redrive_keeps_the_max_attempts_of_the_message() {
     let world = World::new().await;
     let token = world.worker("w").await;
     let mut body = message("c", "once");
@@ -76,7 +76,7 @@ async fn a_retry_keeps_how_often_its_sender_wanted_it_tried() {
 }
 
 #[tokio::test]
-async fn only_a_dead_letter_is_retried_and_a_call_sent_again_is_answered_as_before() {
+async fn only_a_dead_letter_is_redriven_and_a_repeated_call_gets_the_same_response() {
     let world = World::new().await;
     let token = world.worker("w").await;
     let id = world.dead_letter("c", &token).await;
@@ -85,22 +85,26 @@ async fn only_a_dead_letter_is_retried_and_a_call_sent_again_is_answered_as_befo
     let first = with_key("k-1").send().await.body_of(200);
     let items = world.items().await;
     assert_eq!(with_key("k-1").send().await.body_of(200), first);
-    assert_eq!(world.items().await, items, "nothing happens twice");
+    assert_eq!(world.items().await, items, "a repeated call writes nothing");
     for again in [world.post(&path), with_key("k-2")] {
         let refused = world.refused(again).await;
         assert_eq!(refused.problem(), (409, "conflict"));
         assert!(refused.detail().contains("queued"), "{}", refused.detail());
     }
-    world.answer_one(&token, Some("c"), json!([])).await;
-    assert_eq!(with_key("k-1").send().await.body_of(200), first, "whatever has become of it since");
+    world.complete_one(&token, Some("c"), json!([])).await;
+    assert_eq!(
+        with_key("k-1").send().await.body_of(200),
+        first,
+        "the response stays the same after the message is done"
+    );
     let refused = world.refused(world.post(&path)).await;
     assert!(refused.detail().contains("done"), "{}", refused.detail());
-    let missing = world.post("/v1/queue/nobody/retry").send().await;
+    let missing = world.post("/v1/queue/unknown/retry").send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
-async fn a_retry_needs_room_and_an_agent_that_takes_messages() {
+async fn a_redrive_needs_room_in_the_queue_and_an_enabled_agent() {
     let world = World::new().await;
     let token = world.worker("w").await;
     let id = world.dead_letter("c", &token).await;
@@ -109,14 +113,14 @@ async fn a_retry_needs_room_and_an_agent_that_takes_messages() {
     world.api.put("/v1/config/policies", policies).send().await.body_of(200);
     world.enqueue("c", "waits").await;
     assert_eq!(world.refused(retry()).await.problem(), (429, "queue_full"));
-    let asleep = json!({"version": "1", "enabled": false});
-    world.api.put("/v1/agents/support", asleep).send().await.body_of(200);
-    world.forget();
+    let disabled = json!({"version": "1", "enabled": false});
+    world.api.put("/v1/agents/support", disabled).send().await.body_of(200);
+    world.expire_caches();
     assert_eq!(world.refused(retry()).await.problem(), (409, "agent_disabled"));
 }
 
 #[tokio::test]
-async fn all_dead_letters_of_a_conversation_are_retried_oldest_first_as_far_as_there_is_room() {
+async fn dead_letters_of_a_conversation_are_redriven_oldest_first_until_the_queue_is_full() {
     let world = World::new().await;
     let (token, other) = (world.worker("w").await, world.worker("v").await);
     let mut dead = Vec::new();
@@ -137,26 +141,26 @@ async fn all_dead_letters_of_a_conversation_are_retried_oldest_first_as_far_as_t
 }
 
 #[tokio::test]
-async fn all_dead_letters_of_an_agent_are_retried_in_bounded_calls() {
+async fn dead_letters_of_an_agent_are_redriven_in_bounded_calls() {
     let world = World::new().await;
     world.agent("sales").await;
     let token = world.worker("w").await;
     let mut foreign = message("s", "poison");
     foreign["agentKey"] = json!("sales");
     let foreign = world.api.post("/v1/messages", foreign).send().await.body_of(202)["messageId"].clone();
-    world.fail_one(&world.worker("v").await, None).await;
+    world.dead_letter_one(&world.worker("v").await, None).await;
     for _ in 0..130 {
         world.dead_letter("c", &token).await;
     }
     let all = |body| world.api.post("/v1/queue/retry", body);
     let first = all(json!({"agentKey": "support"})).send().await.body_of(200);
     let cursor = first["nextCursor"].clone();
-    assert!(cursor.is_string(), "one call is bounded: {first}");
+    assert!(cursor.is_string(), "one call has a limit: {first}");
     let other = world.refused(all(json!({"agentKey": "sales", "cursor": cursor}))).await;
     assert_eq!((other.problem(), other.pointer()), ((422, "invalid_field"), "/cursor"));
-    // It dies again behind the walk, which does not find it once more.
+    // A redriven message becomes a dead letter again behind the cursor, so the next call does not find it.
     world.bundle.clock.advance(Millis::new(1));
-    world.fail_one(&token, Some("c")).await;
+    world.dead_letter_one(&token, Some("c")).await;
     let rest = all(json!({"agentKey": "support", "cursor": cursor})).send().await.body_of(200);
     assert_eq!(first["retried"].as_u64().unwrap() + rest["retried"].as_u64().unwrap(), 130);
     assert!(rest["nextCursor"].is_null(), "{rest}");
@@ -165,7 +169,7 @@ async fn all_dead_letters_of_an_agent_are_retried_in_bounded_calls() {
 }
 
 #[tokio::test]
-async fn retrying_all_needs_to_know_of_whom() {
+async fn a_redrive_of_all_needs_a_conversation_or_an_agent() {
     let world = World::new().await;
     for body in [json!({}), json!({"conversationId": "c", "agentKey": "support"})] {
         let refused = world.refused(world.api.post("/v1/queue/retry", body)).await;
@@ -174,6 +178,6 @@ async fn retrying_all_needs_to_know_of_whom() {
     let unknown = world.refused(world.api.post("/v1/queue/retry", json!({"agent": "support"}))).await;
     assert_eq!(unknown.problem().0, 422);
     let none =
-        world.api.post("/v1/queue/retry", json!({"conversationId": "nobody"})).send().await.body_of(200);
+        world.api.post("/v1/queue/retry", json!({"conversationId": "unknown"})).send().await.body_of(200);
     assert_eq!(none, json!({"retried": 0, "full": [], "refused": []}));
 }

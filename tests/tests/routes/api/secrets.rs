@@ -5,34 +5,34 @@ use crate::api::World;
 const VALUE: &str = "s3cr3t-value";
 
 #[tokio::test]
-async fn a_secret_is_imported_rotated_and_deleted_and_never_comes_back() {
+async fn a_secret_is_imported_rotated_and_deleted_and_its_value_is_never_shown() {
     let world = World::new().await;
     let put =
         |value: &str| world.api.put("/v1/secrets/model.apiKey", json!({"plaintextValue": value})).send();
     let status = async || world.api.get("/v1/secrets?refs=model.apiKey,other").send().await.body_of(200);
     let nothing = |name: &str| json!({"secretRef": name, "hasActive": false, "version": null});
     assert_eq!(status().await["items"], json!([nothing("model.apiKey"), nothing("other")]));
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     let first = put(VALUE).await.body_of(200);
     assert_eq!(first["secretRef"], "model.apiKey");
     let second = put(&format!("{VALUE} 2")).await.body_of(200);
     assert_ne!(first["version"], second["version"]);
-    let there = status().await;
+    let active = status().await;
     let expected = json!({"secretRef": "model.apiKey", "hasActive": true, "version": second["version"]});
-    assert_eq!(there["items"], json!([expected, nothing("other")]));
-    said.extend([first, second, there]);
+    assert_eq!(active["items"], json!([expected, nothing("other")]));
+    outputs.extend([first, second, active]);
     for _ in 0..2 {
         world.api.delete("/v1/secrets/model.apiKey").send().await.body_of(204);
     }
     assert_eq!(status().await["items"][0], nothing("model.apiKey"));
-    said.push(put(VALUE).await.body_of(200));
-    assert_eq!(status().await["items"][0]["hasActive"], true, "an import restores what was deleted");
-    said.extend(world.items().await);
-    assert!(!Value::from(said).to_string().contains(VALUE));
+    outputs.push(put(VALUE).await.body_of(200));
+    assert_eq!(status().await["items"][0]["hasActive"], true, "an import restores a deleted secret");
+    outputs.extend(world.items().await);
+    assert!(!Value::from(outputs).to_string().contains(VALUE));
 }
 
 #[tokio::test]
-async fn a_refused_secret_is_not_repeated() {
+async fn a_refused_secret_is_not_shown_in_the_error() {
     let world = World::new().await;
     for body in [
         format!(r#"{{"plaintextValue": ["{VALUE}"]}}"#),
@@ -50,7 +50,7 @@ async fn a_refused_secret_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_status_is_asked_for_by_name_and_in_bounds() {
+async fn the_status_of_secrets_is_requested_by_name_with_a_limit() {
     let world = World::new().await;
     let many = vec!["a"; 101].join(",");
     for path in

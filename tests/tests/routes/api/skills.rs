@@ -7,7 +7,7 @@ use crate::api::World;
 
 const MANIFEST: &str = "/v1/worker/skills";
 
-/// SHA-256 in hex, by another hand than the code under test.
+/// SHA-256 in hex, computed without the code under test.
 fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -24,7 +24,7 @@ fn skill(slug: &str, version: &str, script: &str) -> Value {
     json!({"slug": slug, "version": version, "files": files(script), "actor": "ann"})
 }
 
-/// `body` with other values at these places.
+/// `body` with other values in these fields.
 fn with(mut body: Value, changes: &[(&str, Value)]) -> Value {
     for (field, value) in changes {
         body[*field] = value.clone();
@@ -32,7 +32,7 @@ fn with(mut body: Value, changes: &[(&str, Value)]) -> Value {
     body
 }
 
-/// What a bundle's hash must be, from the manifest's files.
+/// The expected hash of a bundle, from the files of the manifest.
 fn bundle_of(files: &[Value]) -> String {
     let mut files: Vec<[&str; 3]> =
         files.iter().map(|f| ["path", "sha256", "content"].map(|part| f[part].as_str().unwrap())).collect();
@@ -54,7 +54,7 @@ impl World {
         self.api.put(&path, json!({"status": status, "actor": "bob"})).send().await.body_of(200)
     }
 
-    /// What a worker of the channel is given: `slug version`.
+    /// The skills that a worker of the channel gets: `slug version`.
     async fn served(&self, token: &str, channel: &str) -> Vec<String> {
         let path = format!("{MANIFEST}?releaseChannel={channel}");
         let manifest = self.api.get(&path).key(token).send().await.body_of(200);
@@ -64,7 +64,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_manifest_says_everything_and_every_hash_in_it_is_right() {
+async fn a_manifest_is_complete_and_each_of_its_hashes_is_correct() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let text = "ü\n\"quoted\" \\ \u{1}";
@@ -98,7 +98,7 @@ async fn a_manifest_says_everything_and_every_hash_in_it_is_right() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_the_worker_has_is_not_sent_again() {
+async fn an_unchanged_manifest_is_not_sent_again() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let get = |etag: &str| world.api.get(MANIFEST).key(&token).header("if-none-match", etag).send();
@@ -106,7 +106,7 @@ async fn a_manifest_that_the_worker_has_is_not_sent_again() {
     assert_eq!((empty.status.as_u16(), &empty.body["skills"]), (200, &json!([])));
     world.deploy(skill("ab", "1.0.0", "one")).await;
     let first = get(empty.headers["etag"].to_str().unwrap()).await;
-    assert_eq!(first.status.as_u16(), 200, "what was deployed changes the tag");
+    assert_eq!(first.status.as_u16(), 200, "a deployment changes the entity tag");
     let etag = first.headers["etag"].to_str().unwrap();
     for known in [etag, &etag[2..], "*", &format!("\"x\", {etag}")] {
         let again = get(known).await;
@@ -125,12 +125,12 @@ async fn a_manifest_that_the_worker_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn the_manifest_is_for_workers_only() {
+async fn the_manifest_needs_a_worker_token() {
     let world = World::new().await;
     assert_eq!(
         world.api.get(MANIFEST).send().await.problem(),
         (401, "unauthorized"),
-        "an admin is no worker"
+        "an admin key is not a worker token"
     );
     let token = world.worker("w-1").await;
     let odd = world.api.get("/v1/worker/skills?releaseChannel=beta").key(&token).send().await;
@@ -143,7 +143,7 @@ async fn the_manifest_is_for_workers_only() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_deployed_names_its_field_and_writes_nothing() {
+async fn an_invalid_skill_is_refused_with_its_field() {
     let world = World::new().await;
     let at = |path: &str| json!([file(path, "x"), file("SKILL.md", ""), file("scripts/index.mjs", "")]);
     let changed = |field: &str, value: Value| with(skill("ab", "1.0.0", "x"), &[(field, value)]);
@@ -186,7 +186,7 @@ async fn what_cannot_be_deployed_names_its_field_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_version_is_deployed_once_and_never_changes() {
+async fn a_deployed_version_never_changes() {
     let world = World::new().await;
     let first = world.deploy(skill("ab", "1.0.0", "one")).await;
     let expected = json!({"slug": "ab", "status": "active", "releaseChannel": "stable", "version": "1.0.0",
@@ -196,8 +196,8 @@ async fn a_version_is_deployed_once_and_never_changes() {
     world.bundle.clock.advance(Millis::from_secs(5));
     let items = world.items().await;
     let again = with(skill("ab", "1.0.0", "one"), &[("actor", json!("bob"))]);
-    assert_eq!(world.deploy(again).await, first, "the same answer");
-    assert_eq!(world.items().await, items, "and no write");
+    assert_eq!(world.deploy(again).await, first, "a repetition gets the same response");
+    assert_eq!(world.items().await, items, "a repetition writes nothing");
     let mut moved = skill("ab", "1.0.0", "one");
     moved["entryPoint"] = json!("run");
     for other in [skill("ab", "1.0.0", "two"), moved] {
@@ -212,7 +212,7 @@ async fn a_version_is_deployed_once_and_never_changes() {
 }
 
 #[tokio::test]
-async fn canary_and_stable_are_apart_and_a_release_can_be_taken_back() {
+async fn channels_are_independent_and_a_release_can_be_rolled_back() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     world.deploy(skill("ab", "1.0.0", "one")).await;
@@ -244,7 +244,7 @@ async fn canary_and_stable_are_apart_and_a_release_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn a_disabled_skill_is_served_nowhere_and_keeps_its_releases() {
+async fn a_disabled_skill_is_not_served_and_keeps_its_releases() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     world.deploy(skill("ab", "1.0.0", "one")).await;
@@ -262,12 +262,12 @@ async fn a_disabled_skill_is_served_nowhere_and_keeps_its_releases() {
     let odd = json!({"status": "deleting", "actor": "bob"});
     let answer = world.refused(world.api.put("/v1/skills/ab/status", odd)).await;
     assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/status"));
-    let nobody = world.api.put("/v1/skills/cd/status", json!({"status": "active", "actor": "bob"}));
-    assert_eq!(world.refused(nobody).await.problem(), (404, "not_found"));
+    let unknown = world.api.put("/v1/skills/cd/status", json!({"status": "active", "actor": "bob"}));
+    assert_eq!(world.refused(unknown).await.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
-async fn a_deleted_skill_leaves_nothing_and_its_versions_are_free_again() {
+async fn a_deleted_skill_leaves_no_items_and_its_versions_can_be_deployed_again() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     world.served(&token, "stable").await;
@@ -306,15 +306,15 @@ async fn skills_and_versions_are_listed_page_by_page_and_shown() {
         path = format!("/v1/skills/ab/versions?limit=1&cursor={cursor}");
     }
     assert_eq!(seen, ["1.0.0", "1.0.0-rc.1", "1.1.0"]);
-    let stranger = path.replace("/ab/", "/ab-c/");
-    assert_eq!(world.api.get(&stranger).send().await.pointer(), "/cursor");
+    let foreign = path.replace("/ab/", "/ab-c/");
+    assert_eq!(world.api.get(&foreign).send().await.pointer(), "/cursor");
     let shown = world.api.get("/v1/skills/ab/versions/1.0.0-rc.1").send().await.body_of(200);
     assert_eq!((&shown["fileCount"], &shown["deployedBy"]), (&json!(2), &json!("ann")));
     assert_eq!(shown["files"][1], file("scripts/index.mjs", "1.0.0-rc.1"));
 }
 
 #[tokio::test]
-async fn a_channel_takes_no_more_than_it_can_answer() {
+async fn a_channel_has_a_size_limit() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let sized = |slug: String, content: String| {
@@ -333,7 +333,7 @@ async fn a_channel_takes_no_more_than_it_can_answer() {
     world.deploy(body).await;
     let promote = world.api.post("/v1/skills/more/activate", json!({"version": "1.0.0", "actor": "a"}));
     assert_eq!(world.refused(promote).await.problem(), (409, "conflict"));
-    assert_eq!(world.served(&token, "stable").await.len(), 21, "a full channel is answered");
+    assert_eq!(world.served(&token, "stable").await.len(), 21, "a full channel is served");
     world.status("last", "disabled").await;
     world.activate("more", json!({"version": "1.0.0", "actor": "a"})).await;
     let back = world.api.put("/v1/skills/last/status", json!({"status": "active", "actor": "a"}));
@@ -341,7 +341,7 @@ async fn a_channel_takes_no_more_than_it_can_answer() {
 }
 
 #[tokio::test]
-async fn text_that_grows_in_json_counts_as_large_as_it_is_answered() {
+async fn the_size_limit_of_a_channel_counts_bytes_of_json() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let noisy = |n: usize| {

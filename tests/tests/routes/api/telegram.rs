@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::World;
 
-/// A deployment whose Bot API is the stand-in, on loopback.
+/// A deployment whose Bot API is the Telegram emulator, on loopback.
 async fn with_telegram() -> (World, FakeTelegram) {
     let (bundle, telegram) = af_tests::telegram::with_telegram().await;
     (World::over(bundle).await, telegram)
@@ -14,7 +14,7 @@ fn token_of(bot: &FakeBot) -> Value {
     json!({"plaintextValue": bot.token})
 }
 
-/// The stand-in knows webhooks on loopback only, so the call comes from there. Nothing listens on that port.
+/// The emulator accepts webhooks on loopback only, so the call has such a host. Nothing listens on that port.
 fn configure(world: &World) -> Call {
     world.api.post("/v1/telegram/webhooks", json!({"agentKey": "support"})).header("host", "127.0.0.1:9")
 }
@@ -22,7 +22,7 @@ fn configure(world: &World) -> Call {
 const TOKEN: &str = "/v1/agents/support/telegram-token";
 
 #[tokio::test]
-async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
+async fn an_agent_gets_a_bot_and_the_bot_gets_a_webhook() {
     let (world, telegram) = with_telegram().await;
     let bot = telegram.add_bot(None, Some("support_bot")).unwrap();
     let answer = world.api.put(TOKEN, token_of(&bot)).send().await.body_of(200);
@@ -34,7 +34,11 @@ async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
     let names = (0..50).map(|n| format!("s{n}")).chain(["telegram.botToken.support".to_owned()]);
     let names: Vec<_> = names.collect();
     let full = world.api.put("/v1/agents/support", json!({"version": "1", "secretsRef": names}));
-    assert_eq!(full.send().await.body_of(200)["secretsRef"], json!(names), "the bot's is none of the fifty");
+    assert_eq!(
+        full.send().await.body_of(200)["secretsRef"],
+        json!(names),
+        "the secret ref of the bot does not count for the limit of fifty"
+    );
     let webhook = configure(&world).send().await.body_of(200);
     let url = format!("http://127.0.0.1:9/agent-factory/telegram/webhook/{}", bot.id);
     let expected = json!({
@@ -47,7 +51,7 @@ async fn an_agent_gets_its_bot_and_the_bot_its_webhook() {
 }
 
 #[tokio::test]
-async fn a_bot_belongs_to_one_agent_and_another_bot_needs_a_word() {
+async fn a_bot_belongs_to_one_agent_and_is_only_replaced_on_request() {
     let (world, telegram) = with_telegram().await;
     let (first, second) = (telegram.add_bot(None, None).unwrap(), telegram.add_bot(None, None).unwrap());
     world.agent("sales").await;
@@ -63,7 +67,7 @@ async fn a_bot_belongs_to_one_agent_and_another_bot_needs_a_word() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_refused_and_not_repeated() {
+async fn an_invalid_bot_token_is_refused_and_not_shown() {
     let (world, _telegram) = with_telegram().await;
     let unknown = "7000000001:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for token in ["nonsense", unknown] {
@@ -71,14 +75,14 @@ async fn a_token_that_is_none_is_refused_and_not_repeated() {
         assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), "/plaintextValue"));
         assert!(!answer.body.to_string().contains(token));
     }
-    let nobody = world
-        .refused(world.api.put("/v1/agents/nobody/telegram-token", json!({"plaintextValue": unknown})))
+    let unknown_agent = world
+        .refused(world.api.put("/v1/agents/unknown/telegram-token", json!({"plaintextValue": unknown})))
         .await;
-    assert_eq!(nobody.problem(), (404, "not_found"));
+    assert_eq!(unknown_agent.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
-async fn a_webhook_that_cannot_be_set_says_why() {
+async fn a_webhook_that_cannot_be_set_is_an_error_with_its_reason() {
     let (world, telegram) = with_telegram().await;
     let configure = || configure(&world);
     assert_eq!(world.refused(configure()).await.problem(), (409, "not_configured"));
@@ -96,7 +100,7 @@ async fn a_webhook_that_cannot_be_set_says_why() {
 }
 
 #[tokio::test]
-async fn a_telegram_that_cannot_be_reached_is_not_a_fault_of_ours() {
+async fn an_unreachable_telegram_is_reported_as_unavailable() {
     let world = World::new().await;
     let token = json!({"plaintextValue": "7000000001:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"});
     let answer = world.api.put(TOKEN, token).send().await;
@@ -104,11 +108,11 @@ async fn a_telegram_that_cannot_be_reached_is_not_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn a_user_bound_to_a_chat_is_answered_there() {
+async fn a_message_of_a_user_with_a_chat_is_answered_in_the_chat() {
     let (world, telegram) = with_telegram().await;
     let bot = telegram.add_bot(None, None).unwrap();
     world.api.put(TOKEN, token_of(&bot)).send().await.body_of(200);
-    world.forget();
+    world.expire_caches();
     let identity = json!({"botIdentity": bot.id.to_string(), "userId": "42", "chatId": "42"});
     let binding = json!({"agentKey": "support", "telegram": identity});
     let bound = world.api.put("/v1/users/ann/binding", binding).send().await.body_of(200);

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::api::World;
 
 #[tokio::test]
-async fn a_binding_is_made_shown_and_ended() {
+async fn a_binding_is_created_shown_and_deleted() {
     let world = World::new().await;
     let path = "/v1/users/ann%20b/binding";
     assert_eq!(world.api.get(path).send().await.problem(), (404, "not_found"));
@@ -20,12 +20,12 @@ async fn a_binding_is_made_shown_and_ended() {
 }
 
 #[tokio::test]
-async fn a_binding_that_cannot_be_made_says_why() {
+async fn an_invalid_binding_is_refused_with_its_reason() {
     let world = World::new().await;
     world.api.put("/v1/agents/asleep", json!({"version": "1", "enabled": false})).send().await.body_of(200);
     let telegram = |telegram| json!({"agentKey": "support", "telegram": telegram});
     for (body, problem) in [
-        (json!({"agentKey": "nobody"}), (404, "not_found")),
+        (json!({"agentKey": "unknown"}), (404, "not_found")),
         (json!({"agentKey": "asleep"}), (409, "agent_disabled")),
         (json!({"agentKey": "support", "source": "telegram_pairing"}), (422, "invalid_field")),
         (telegram(json!({"botIdentity": "7", "chatId": "1"})), (409, "bot_conflict")),
@@ -38,7 +38,7 @@ async fn a_binding_that_cannot_be_made_says_why() {
 }
 
 #[tokio::test]
-async fn a_user_says_something_to_the_agent_they_are_bound_to() {
+async fn a_user_sends_a_message_to_the_bound_agent() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let path = "/v1/users/ann/agents/support/messages";
@@ -78,7 +78,7 @@ async fn a_message_without_a_binding_to_that_agent_is_refused_with_the_fix() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_holds_for_what_the_user_sent() {
+async fn an_idempotency_key_is_for_one_message_of_one_user() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let path = "/v1/users/ann/agents/support/messages";
@@ -93,7 +93,7 @@ async fn an_idempotency_key_holds_for_what_the_user_sent() {
 }
 
 #[tokio::test]
-async fn somebody_elses_message_is_not_found() {
+async fn a_message_of_another_user_is_not_found() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     world.bind("bob", "support").await;
@@ -102,14 +102,18 @@ async fn somebody_elses_message_is_not_found() {
     let others = world.api.get(&format!("/v1/users/bob/messages/{id}")).send().await;
     let missing = world.api.get("/v1/users/bob/messages/tg:1:1").send().await;
     assert_eq!(others.problem(), (404, "not_found"));
-    assert_eq!(others.detail().replace(&id, "tg:1:1"), missing.detail(), "nothing tells the two apart");
-    let of_no_user = world.enqueue("their own", "hello").await;
+    assert_eq!(
+        others.detail().replace(&id, "tg:1:1"),
+        missing.detail(),
+        "a foreign message looks like a missing one"
+    );
+    let of_no_user = world.enqueue("without-user", "hello").await;
     let answer = world.api.get(&format!("/v1/users/ann/messages/{of_no_user}")).send().await;
     assert_eq!(answer.problem(), (404, "not_found"));
 }
 
 #[tokio::test]
-async fn a_conversation_shows_what_was_said_and_what_waits() {
+async fn a_conversation_shows_its_history_and_its_queue() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let path = "/v1/users/ann/agents/support/conversation";
@@ -119,7 +123,7 @@ async fn a_conversation_shows_what_was_said_and_what_waits() {
     let history = json!([
         {"role": "user", "content": "hello", "at": 5}, {"role": "assistant", "content": "hi there", "at": 6},
     ]);
-    world.answer_one(&token, None, history.clone()).await;
+    world.complete_one(&token, None, history.clone()).await;
     world.bundle.clock.advance(af_domain::time::Millis::new(1));
     let second = world.say("ann", "and now?").await;
     let view = world.api.get(path).send().await.body_of(200);
@@ -142,18 +146,18 @@ async fn both_lists_of_a_conversation_are_paged() {
     let conversation = "user-agent:support:ann";
     for n in 0..3 {
         world.say("ann", &format!("question {n}")).await;
-        let said = json!([
+        let history_entries = json!([
             {"role": "user", "content": format!("question {n}"), "at": 2 * n},
             {"role": "assistant", "content": format!("answer {n}"), "at": 2 * n + 1},
         ]);
-        world.answer_one(&token, (n > 0).then_some(conversation), said).await;
+        world.complete_one(&token, (n > 0).then_some(conversation), history_entries).await;
         world.bundle.clock.advance(af_domain::time::Millis::new(1));
     }
     let path = "/v1/users/ann/agents/support/conversation?limit=2";
     let (mut query, mut history, mut items) = (String::new(), Vec::new(), Vec::new());
     for _ in 0..4 {
         let page = world.api.get(&format!("{path}{query}")).send().await.body_of(200);
-        assert_eq!(page["lastAssistantMessageAt"], 5, "said of the newest, whichever page is asked for");
+        assert_eq!(page["lastAssistantMessageAt"], 5, "every page has the time of the newest entry");
         let entries = page["contextHistory"].as_array().unwrap().iter();
         history.splice(0..0, entries.map(|e| e["at"].as_u64().unwrap()));
         items.extend(

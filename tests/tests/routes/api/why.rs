@@ -1,4 +1,4 @@
-//! What a message waits for, each reason as it comes about.
+//! The reasons for which a message waits.
 
 use af_domain::time::Millis;
 use af_tests::bundle::START;
@@ -11,7 +11,7 @@ impl World {
         self.api.get(&format!("/v1/queue/{id}/why")).send().await.body_of(200)
     }
 
-    /// The word, and the time, which `Null` stands for when there is none.
+    /// The reason and its end; the end is `Null` if it is unknown.
     async fn waits_for(&self, id: &str) -> (String, Value) {
         let why = self.why(id).await;
         assert!(!why["reason"].as_str().unwrap().is_empty());
@@ -28,7 +28,7 @@ fn at(since_start: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn a_message_nobody_owns_waits_for_a_worker_to_come() {
+async fn a_message_without_an_owner_waits_for_a_new_worker() {
     let world = World::new().await;
     let id = world.enqueue("c", "hello").await;
     assert_eq!(world.waits_for(&id).await, waits("new_worker", Value::Null));
@@ -42,7 +42,7 @@ async fn a_message_nobody_owns_waits_for_a_worker_to_come() {
 }
 
 #[tokio::test]
-async fn a_free_worker_claims_with_its_next_poll() {
+async fn a_message_waits_for_the_next_poll_of_a_free_worker() {
     let world = World::new().await;
     let token = world.worker("w").await;
     world.poll(&token, json!({})).await;
@@ -51,7 +51,7 @@ async fn a_free_worker_claims_with_its_next_poll() {
 }
 
 #[tokio::test]
-async fn a_full_pool_says_how_full_it_is() {
+async fn a_message_waits_for_a_place_in_a_full_pool() {
     let world = World::new().await;
     let policies = json!({"scaling": {"maxWorkers": 1}});
     world.api.put("/v1/config/policies", policies).send().await.body_of(200);
@@ -65,7 +65,7 @@ async fn a_full_pool_says_how_full_it_is() {
 }
 
 #[tokio::test]
-async fn a_running_message_waits_for_its_worker_and_those_behind_it_for_that_one() {
+async fn a_running_message_waits_for_its_worker_and_later_messages_wait_behind_it() {
     let world = World::new().await;
     let (first, second) = (world.enqueue("c", "one").await, world.enqueue("c", "two").await);
     let token = world.worker("w").await;
@@ -83,7 +83,7 @@ async fn a_running_message_waits_for_its_worker_and_those_behind_it_for_that_one
     assert_eq!(world.waits_for(&second).await, waits("another_message", retry_at));
     world.bundle.clock.advance(Millis::from_secs(5));
     assert_eq!(world.waits_for(&first).await, waits("owners_poll", at(6_000)));
-    world.answer_one(&token, Some("c"), json!([])).await;
+    world.complete_one(&token, Some("c"), json!([])).await;
     let done = world.why(&first).await;
     assert_eq!((&done["status"], &done["waitsFor"]), (&json!("done"), &json!("nothing")));
     assert_eq!(world.waits_for(&second).await.0, "owners_poll");
@@ -99,14 +99,14 @@ async fn a_scheduled_message_waits_for_its_time() {
 }
 
 #[tokio::test]
-async fn an_owner_may_be_starting_or_silent() {
+async fn a_message_waits_for_an_owner_that_starts_or_is_silent() {
     let world = World::new().await;
     let id = world.enqueue("c", "hello").await;
     let body = json!({"workerId": "w", "conversationId": "c"});
     let made = world.api.post("/v1/workers", body).send().await.body_of(201);
     assert_eq!(world.waits_for(&id).await, waits("workers_start", at(600_000)));
     let token = made["token"].as_str().unwrap();
-    world.answer_one(token, Some("c"), json!([])).await;
+    world.complete_one(token, Some("c"), json!([])).await;
     let next = world.enqueue("c", "again").await;
     assert_eq!(world.waits_for(&next).await, waits("owners_poll", at(1_000)));
     world.bundle.clock.advance(Millis::from_secs(121));
@@ -115,8 +115,8 @@ async fn an_owner_may_be_starting_or_silent() {
 }
 
 #[tokio::test]
-async fn an_unknown_message_waits_for_nothing_that_we_know() {
+async fn the_reason_of_an_unknown_message_is_not_found() {
     let world = World::new().await;
-    let missing = world.api.get("/v1/queue/nobody/why").send().await;
+    let missing = world.api.get("/v1/queue/unknown/why").send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::api::World;
 
 #[tokio::test]
-async fn a_worker_registered_by_hand_gets_all_it_needs() {
+async fn a_registered_worker_gets_its_token_and_its_environment() {
     let world = World::new().await;
     let answer = world.api.post("/v1/workers", json!({"workerId": "w-1"})).send().await.body_of(201);
     assert_eq!(answer["workerId"], "w-1");
@@ -46,11 +46,11 @@ async fn a_worker_may_be_registered_for_a_conversation() {
     assert_eq!((&shown["load"], &shown["heartbeatAt"]), (&json!(1), &json!(START.as_millis())));
     let assignment = json!({"conversationId": "c", "agentKey": "support", "assignedAt": START.as_millis()});
     assert_eq!(shown["assignment"], assignment);
-    assert!(shown["scheduledShutdownAt"].is_null(), "it has work");
+    assert!(shown["scheduledShutdownAt"].is_null(), "the worker has a message to run");
 }
 
 #[tokio::test]
-async fn a_worker_that_cannot_be_registered_says_why() {
+async fn an_invalid_registration_is_refused_with_its_reason() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;
     world.enqueue("owned", "hello").await;
@@ -62,7 +62,7 @@ async fn a_worker_that_cannot_be_registered_says_why() {
         .body_of(201);
     for (body, problem) in [
         (json!({"workerId": "w-1"}), (409, "already_exists")),
-        (json!({"workerId": "w-2", "conversationId": "nobody's"}), (404, "not_found")),
+        (json!({"workerId": "w-2", "conversationId": "unknown"}), (404, "not_found")),
         (json!({"workerId": "w-2", "conversationId": "owned"}), (409, "conflict")),
         (json!({"workerId": "w-2", "conversationId": "c", "agentKey": "sales"}), (409, "agent_mismatch")),
         (json!({"workerId": "w-2", "agentKey": "support"}), (422, "invalid_field")),
@@ -74,7 +74,7 @@ async fn a_worker_that_cannot_be_registered_says_why() {
 }
 
 #[tokio::test]
-async fn a_worker_is_told_the_url_by_which_the_operator_came() {
+async fn the_url_of_a_worker_is_the_host_of_the_operators_call() {
     let world = World::new().await;
     let register = |id: &str| world.api.post("/v1/workers", json!({"workerId": id}));
     let local = register("w-1").header("host", "127.0.0.1:8787").send().await.body_of(201);
@@ -87,7 +87,7 @@ async fn a_worker_is_told_the_url_by_which_the_operator_came() {
 }
 
 #[tokio::test]
-async fn a_worker_is_told_the_operators_own_url_before_any_other() {
+async fn the_url_secret_comes_before_the_host_of_the_call() {
     let world = World::new().await;
     let own = |url: &str| world.api.put("/v1/secrets/factory.url", json!({"plaintextValue": url}));
     for bad in ["http://a.example", "a.example", "https://a.example/?b=1", "https://user@a.example"] {
@@ -120,7 +120,7 @@ async fn a_dry_run_reports_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_reports_what_is_missing_and_the_list_remembers_it() {
+async fn a_run_reports_missing_prerequisites_and_the_list_of_workers_shows_the_report() {
     let world = World::new().await;
     world.enqueue("c", "hello").await;
     let report = world.api.call(http::Method::POST, "/v1/workers/reconcile").send().await.body_of(200);
@@ -133,7 +133,7 @@ async fn a_run_reports_what_is_missing_and_the_list_remembers_it() {
 }
 
 #[tokio::test]
-async fn a_run_beside_another_is_left_to_it() {
+async fn a_concurrent_run_is_left_to_the_holder_of_the_reconcile_lease() {
     let world = World::new().await;
     let app = world.bundle.app("reconcile");
     let holder = app.store.begin_reconcile(1, app.now()).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_run_beside_another_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn a_worker_that_drains_and_stops_says_so() {
+async fn a_worker_shows_that_it_drains_and_has_stopped() {
     let world = World::new().await;
     world.worker("w-1").await;
     let (app, policies) = (world.bundle.app("reconcile"), Policies::default());

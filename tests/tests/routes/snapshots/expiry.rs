@@ -1,4 +1,4 @@
-//! What goes, when, and what stays.
+//! The retention of snapshots.
 
 use af_app::files::snapshots::expire;
 use af_app::files::sweep::Expired;
@@ -6,34 +6,38 @@ use af_domain::ids::SnapshotId;
 use af_domain::snapshot::ABANDONED_AFTER;
 use af_domain::time::Millis;
 
-use crate::snapshots::{Hands, World};
+use crate::snapshots::{TestWorker, World};
 
-async fn expired(world: &World) -> Expired {
+async fn run_expiry(world: &World) -> Expired {
     expire(&world.app, &world.objects).await.unwrap()
 }
 
-async fn keep_after_another_message(world: &World, worker: &Hands<'_>, bytes: &[u8]) -> String {
+async fn upload_after_another_message(world: &World, worker: &TestWorker<'_>, bytes: &[u8]) -> String {
     world.enqueue("more").await;
     worker.work().await;
-    worker.keep("manual", bytes).await
+    worker.upload_snapshot("manual", bytes).await
 }
 
 #[tokio::test]
-async fn whoever_comes_back_after_eight_days_gets_the_latest_one_and_only_the_replaced_ones_are_gone() {
+async fn after_eight_days_the_latest_snapshot_is_kept_and_replaced_ones_have_expired() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
-    let first = worker.keep("manual", b"first").await;
-    let second = keep_after_another_message(&world, &worker, b"second").await;
-    assert_eq!(expired(&world).await, Expired::default(), "their time has not come");
+    let first = worker.upload_snapshot("manual", b"first").await;
+    let second = upload_after_another_message(&world, &worker, b"second").await;
+    assert_eq!(run_expiry(&world).await, Expired::default(), "no snapshot has expired yet");
     world.advance(Millis::from_days(8));
-    assert_eq!(expired(&world).await, Expired { gone: 1, failed: 0 });
-    assert_eq!((world.status_of(&first).await, world.is_in_bucket(&first).await), ("expired", false));
+    assert_eq!(run_expiry(&world).await, Expired { gone: 1, failed: 0 });
+    assert_eq!((world.status_of(&first).await, world.is_in_bucket(&first).await), ("run_expiry", false));
     assert_eq!((world.status_of(&second).await, world.is_in_bucket(&second).await), ("ready", true));
     assert_eq!(worker.restored().await, b"second");
-    assert_eq!(expired(&world).await, Expired::default(), "nothing is left to do");
+    assert_eq!(run_expiry(&world).await, Expired::default(), "nothing is left to do");
 
-    let third = keep_after_another_message(&world, &worker, b"third").await;
-    assert_eq!(expired(&world).await, Expired { gone: 1, failed: 0 }, "replaced, and old enough already");
+    let third = upload_after_another_message(&world, &worker, b"third").await;
+    assert_eq!(
+        run_expiry(&world).await,
+        Expired { gone: 1, failed: 0 },
+        "the second snapshot is replaced and old enough"
+    );
     assert!(!world.is_in_bucket(&second).await && world.is_in_bucket(&third).await);
 }
 
@@ -48,9 +52,9 @@ async fn uploads_that_were_not_finalized_or_failed_are_cleaned_up() {
     let error = serde_json::json!({"error": "no"});
     worker.post(&format!("snapshots/{}/fail", failed.id), error).await.body_of(200);
     world.advance(Millis::new(ABANDONED_AFTER.as_millis() - 1));
-    assert_eq!(expired(&world).await, Expired::default(), "it may still come");
+    assert_eq!(run_expiry(&world).await, Expired::default(), "the upload may still be finalized");
     world.advance(Millis::new(1));
-    assert_eq!(expired(&world).await, Expired { gone: 2, failed: 0 });
+    assert_eq!(run_expiry(&world).await, Expired { gone: 2, failed: 0 });
     for upload in [abandoned, failed] {
         assert_eq!(
             (world.status_of(&upload.id).await, world.is_in_bucket(&upload.id).await),
@@ -61,17 +65,17 @@ async fn uploads_that_were_not_finalized_or_failed_are_cleaned_up() {
 }
 
 #[tokio::test]
-async fn a_run_that_died_between_row_and_object_is_finished_by_the_next() {
+async fn a_sweep_that_died_between_row_and_object_is_finished_by_the_next() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w").await;
-    let first = worker.keep("manual", b"first").await;
-    keep_after_another_message(&world, &worker, b"second").await;
+    let first = worker.upload_snapshot("manual", b"first").await;
+    upload_after_another_message(&world, &worker, b"second").await;
     world.advance(Millis::from_days(8));
     let now = world.app.now();
     let before = world.app.store.snapshot(&SnapshotId::parse(&*first).unwrap()).await.unwrap().unwrap();
     world.app.store.expire_if_unchanged(&before, &before.expire(), now).await.unwrap();
-    assert!(world.is_in_bucket(&first).await, "this is where it died");
-    assert_eq!(expired(&world).await, Expired { gone: 1, failed: 0 });
+    assert!(world.is_in_bucket(&first).await, "the sweep died before it deleted the object");
+    assert_eq!(run_expiry(&world).await, Expired { gone: 1, failed: 0 });
     assert!(!world.is_in_bucket(&first).await);
-    assert_eq!(expired(&world).await, Expired::default());
+    assert_eq!(run_expiry(&world).await, Expired::default());
 }

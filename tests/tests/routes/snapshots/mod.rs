@@ -18,9 +18,9 @@ use af_tests::world::sha256;
 use serde_json::{Value, json};
 
 /// The conversation of user `ann` with the agent `demo`.
-const TALK: &str = "user-agent:demo:ann";
+const CONVERSATION: &str = "user-agent:demo:ann";
 
-/// A deployment whose bucket can be reached, as workers reach it.
+/// A deployment whose bucket listens on loopback, so that workers reach it over HTTP.
 struct World {
     deployment: af_tests::world::World,
     objects: Objects,
@@ -35,8 +35,8 @@ impl Deref for World {
     }
 }
 
-/// A worker's side of things.
-struct Hands<'a> {
+/// A worker of a test, which calls the worker routes.
+struct TestWorker<'a> {
     world: &'a World,
     id: &'static str,
     token: String,
@@ -59,23 +59,23 @@ impl World {
 
     async fn enqueue(&self, text: &str) {
         let body = json!({
-            "conversationId": TALK, "agentKey": "demo",
+            "conversationId": CONVERSATION, "agentKey": "demo",
             "payload": {"provider": "app", "providerUserId": "ann", "messageText": text},
         });
         self.enqueue_body(body).await;
     }
 
-    /// A worker started by hand, without a conversation.
-    async fn worker(&self, id: &'static str) -> Hands<'_> {
-        Hands { world: self, id, token: self.worker_token(id).await }
+    /// A worker that an operator registers, without a conversation.
+    async fn worker(&self, id: &'static str) -> TestWorker<'_> {
+        TestWorker { world: self, id, token: self.worker_token(id).await }
     }
 
-    /// A worker that has claimed and answered one message.
-    async fn worker_after_one_message(&self, id: &'static str) -> Hands<'_> {
+    /// A worker that has claimed and completed one message.
+    async fn worker_after_one_message(&self, id: &'static str) -> TestWorker<'_> {
         self.enqueue("hello").await;
-        let hands = self.worker(id).await;
-        hands.work().await;
-        hands
+        let worker = self.worker(id).await;
+        worker.work().await;
+        worker
     }
 
     async fn put(&self, upload: &Upload, bytes: &[u8]) -> u16 {
@@ -103,7 +103,7 @@ impl World {
     }
 }
 
-impl Hands<'_> {
+impl TestWorker<'_> {
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.world.api.post(&format!("/v1/worker/{path}"), body).key(&self.token).send().await
     }
@@ -114,15 +114,15 @@ impl Hands<'_> {
 
     /// Claims a message and completes it.
     async fn work(&self) {
-        let job = self.poll(json!({"conversationId": TALK})).await["job"].clone();
-        assert_eq!(job["conversationId"], TALK, "{job}");
+        let job = self.poll(json!({"conversationId": CONVERSATION})).await["job"].clone();
+        assert_eq!(job["conversationId"], CONVERSATION, "{job}");
         let path = format!("messages/{}/complete", job["messageId"].as_str().unwrap());
         self.post(&path, json!({"leaseId": job["leaseId"], "fence": job["fence"]})).await.body_of(200);
     }
 
     async fn announce(&self, reason: &str, bytes: &[u8]) -> Answer {
         let body = json!({
-            "conversationId": TALK, "reason": reason, "sizeBytes": bytes.len(), "sha256": sha256(bytes),
+            "conversationId": CONVERSATION, "reason": reason, "sizeBytes": bytes.len(), "sha256": sha256(bytes),
         });
         self.post("snapshots", body).await
     }
@@ -136,8 +136,8 @@ impl Hands<'_> {
         self.post(&format!("snapshots/{}/finalize", upload.id), json!({})).await
     }
 
-    /// Prepares, uploads and finalizes.
-    async fn keep(&self, reason: &str, bytes: &[u8]) -> String {
+    /// Prepares, uploads and finalizes a snapshot.
+    async fn upload_snapshot(&self, reason: &str, bytes: &[u8]) -> String {
         let upload = self.prepare(reason, bytes).await;
         assert_eq!(self.world.put(&upload, bytes).await, 200);
         assert_eq!(self.finalize(&upload).await.body_of(200)["status"], "ready");
@@ -149,7 +149,7 @@ impl Hands<'_> {
         self.world.api.get(path).key(&self.token).send().await
     }
 
-    /// What it would restore.
+    /// The content of the latest snapshot.
     async fn restored(&self) -> Vec<u8> {
         let latest = self.latest().await.body_of(200);
         let (status, bytes) = self.world.fetch(&latest["downloadUrl"]).await;
@@ -162,7 +162,7 @@ impl Hands<'_> {
     }
 }
 
-/// What was done, in order.
-fn done(report: &Report) -> Vec<&str> {
+/// The actions that were done, in order.
+fn actions_done(report: &Report) -> Vec<&str> {
     report.actions.iter().filter(|a| a.outcome == "done").map(|a| &*a.action).collect()
 }

@@ -1,4 +1,4 @@
-//! Snapshots as the consumer app sees them.
+//! The snapshot routes of consumer apps.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::snapshots::World;
 const LIST: &str = "/v1/users/ann/agents/demo/snapshots";
 
 #[tokio::test]
-async fn a_users_snapshots_are_listed_newest_first_with_urls_where_there_is_something_to_get() {
+async fn a_users_snapshots_are_listed_newest_first_and_ready_ones_have_a_download_url() {
     let world = World::new().await;
     assert_eq!(world.api.get(LIST).send().await.problem(), (404, "not_found"), "no conversation yet");
     let worker = world.worker_after_one_message("w").await;
@@ -17,7 +17,7 @@ async fn a_users_snapshots_are_listed_newest_first_with_urls_where_there_is_some
     for bytes in [b"one", b"two"] {
         world.enqueue("more").await;
         worker.work().await;
-        ids.push(worker.keep("manual", bytes).await);
+        ids.push(worker.upload_snapshot("manual", bytes).await);
     }
     ids.push(worker.prepare("manual", b"coming").await.id);
     ids.reverse();

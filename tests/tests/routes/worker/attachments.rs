@@ -1,4 +1,4 @@
-//! Files that people send: fetched from Telegram before their message is claimed, and handed out by links.
+//! Attachments: they are fetched from Telegram before their message is claimed, and workers get links to them.
 
 use af_domain::attachment::MAX_WAIT;
 use af_domain::time::Millis;
@@ -6,9 +6,9 @@ use af_emulator_telegram::Fault;
 use af_tests::telegram::{PHOTO, Person, with_telegram};
 use serde_json::{Value, json};
 
-use crate::worker::{Hands, World};
+use crate::worker::{TestWorker, World};
 
-/// A deployment with a bot to which somebody sends files.
+/// A deployment with a bot, and a person who sends files to it.
 struct Chat {
     world: World,
     ann: Person,
@@ -35,7 +35,7 @@ impl Chat {
     }
 }
 
-async fn job(worker: &Hands<'_>) -> Value {
+async fn job(worker: &TestWorker<'_>) -> Value {
     worker.poll(json!({})).await
 }
 
@@ -45,7 +45,7 @@ async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_fo
     let world = &chat.world;
     let id = chat.ann.sends_photo(1).await;
     let worker = world.worker("w").await;
-    assert!(job(&worker).await["job"].is_null(), "its photo is still to come");
+    assert!(job(&worker).await["job"].is_null(), "the photo is not fetched yet");
     let why = chat.why(&id).await;
     let until = world.app.now() + MAX_WAIT;
     assert_eq!((&why["waitsFor"], &why["until"]), (&json!("attachments"), &json!(until.as_millis())));
@@ -53,15 +53,15 @@ async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_fo
     assert_eq!(chat.fetch().await, []);
 
     let polled = job(&worker).await;
-    let handed = &polled["job"]["payload"]["attachments"];
-    let file = &handed[0];
+    let attachments = &polled["job"]["payload"]["attachments"];
+    let file = &attachments[0];
     let expires_at = world.app.now() + Millis::from_days(7);
     let expected = json!([{
         "kind": "photo", "status": "ready", "telegramFileId": file["telegramFileId"],
         "mimeType": "image/jpeg", "sizeBytes": PHOTO.len(), "storageId": file["storageId"],
         "expiresAt": expires_at.as_millis(), "downloadUrl": file["downloadUrl"],
     }]);
-    assert_eq!(*handed, expected);
+    assert_eq!(*attachments, expected);
     assert_eq!(polled["bundle"]["payload"], polled["job"]["payload"]);
     assert_eq!(polled["job"]["payload"]["messageText"], "my cat");
     let link = file["downloadUrl"].as_str().unwrap();
@@ -72,11 +72,11 @@ async fn a_photo_is_fetched_before_its_message_is_claimed_and_downloaded_byte_fo
     let media = worker.get(&format!("media/{}", file["storageId"].as_str().unwrap())).await.body_of(200);
     assert_eq!(media["sizeBytes"], PHOTO.len());
     assert!(!format!("{:?}", world.items().await).contains(&chat.ann.bot.token));
-    assert_eq!(chat.fetch().await, [], "a batch that comes again finds nothing to do");
+    assert_eq!(chat.fetch().await, [], "a repeated batch has nothing to fetch");
 }
 
 #[tokio::test]
-async fn a_message_goes_on_without_a_file_that_does_not_come_in_time() {
+async fn a_message_is_claimed_without_an_attachment_that_is_not_fetched_in_time() {
     let chat = Chat::new().await;
     let id = chat.ann.sends_photo(1).await;
     let worker = chat.world.worker("w").await;
@@ -96,7 +96,7 @@ async fn a_message_goes_on_without_a_file_that_does_not_come_in_time() {
 }
 
 #[tokio::test]
-async fn what_comes_after_a_photo_waits_for_it_and_what_is_more_urgent_does_not() {
+async fn a_later_message_waits_behind_a_photo_and_a_message_with_higher_priority_does_not() {
     let chat = Chat::new().await;
     let (photo, text) =
         (chat.ann.sends_photo(1).await, chat.ann.says(2, json!({"text": "do you like it?"})).await);
@@ -125,18 +125,18 @@ async fn what_comes_after_a_photo_waits_for_it_and_what_is_more_urgent_does_not(
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_had_is_said_and_keeps_its_message_no_longer() {
+async fn an_attachment_that_cannot_be_fetched_is_failed_and_no_longer_delays_its_message() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
     let document = |id: &str, size: u64| json!({"document": {"file_id": id, "file_name": "report.pdf", "file_size": size}});
     let huge = chat.ann.says(1, document("huge", 30 << 20)).await;
     let polled = job(&worker).await;
-    assert_eq!(polled["job"]["messageId"], huge, "nobody tries to fetch what a bot cannot");
+    assert_eq!(polled["job"]["messageId"], huge, "a file above the limit of bots is not fetched");
     worker.complete(&polled["job"], json!({})).await.body_of(200);
     assert!(chat.shown(&huge).await[0]["error"].as_str().unwrap().contains("20971520"));
 
-    let unknown = chat.ann.says(2, document("nobody-knows-it", 7)).await;
-    assert_eq!(chat.fetch().await, [], "asking again would not help");
+    let unknown = chat.ann.says(2, document("unknown-file", 7)).await;
+    assert_eq!(chat.fetch().await, [], "a retry would not help");
     let polled = job(&worker).await;
     assert_eq!(
         (&polled["job"]["messageId"], &polled["job"]["payload"]["attachments"]),
@@ -148,7 +148,7 @@ async fn a_file_that_cannot_be_had_is_said_and_keeps_its_message_no_longer() {
 }
 
 #[tokio::test]
-async fn a_telegram_that_is_busy_is_asked_again_after_the_time_it_names_and_not_for_ever() {
+async fn a_fetch_is_retried_after_the_retry_time_of_telegram_and_a_limited_number_of_times() {
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
     chat.ann.sends_photo(1).await;
@@ -162,12 +162,12 @@ async fn a_telegram_that_is_busy_is_asked_again_after_the_time_it_names_and_not_
 
     let unfetched = chat.ann.sends_photo(11).await;
     chat.ann.telegram.fault("getFile", &Fault::new(502, "Bad Gateway"), 3);
-    assert_eq!(chat.fetch().await, [Millis::from_secs(1); 2], "nobody waits after the last try");
+    assert_eq!(chat.fetch().await, [Millis::from_secs(1); 2], "there is no backoff after the last try");
     let polled = job(&worker).await;
     assert_eq!(polled["job"]["messageId"], unfetched);
     worker.complete(&polled["job"], json!({})).await.body_of(200);
 
-    // Others wait behind a batch, so that nobody in it waits for long, and a bot that must wait is not asked for again.
+    // Other batches wait behind this one, so it has no long backoff and skips a bot that must wait.
     let mut photos = Vec::new();
     for update in 2..=10 {
         photos.push(chat.ann.sends_photo(update).await);
@@ -185,11 +185,11 @@ async fn a_telegram_that_is_busy_is_asked_again_after_the_time_it_names_and_not_
 }
 
 #[tokio::test]
-async fn a_token_that_was_replaced_is_read_anew() {
+async fn a_replaced_bot_token_is_read_again() {
     let chat = Chat::new().await;
     chat.ann.sends_photo(1).await;
     chat.fetch().await;
-    // The same bot under another token: what the function remembers opens nothing any more.
+    // The same bot gets another token, so the cached token of the function is invalid.
     let fresh = format!("{}:{}", chat.ann.bot.id, "B".repeat(35));
     chat.ann.telegram.add_bot(Some(&fresh), None).unwrap();
     let token = json!({"plaintextValue": fresh});
@@ -200,7 +200,7 @@ async fn a_token_that_was_replaced_is_read_anew() {
 }
 
 #[tokio::test]
-async fn a_file_whose_time_is_over_is_named_and_not_served() {
+async fn an_expired_attachment_is_listed_and_not_served() {
     let chat = Chat::new().await;
     let world = &chat.world;
     let hour = Millis::from_secs(3_600);
@@ -236,6 +236,6 @@ async fn a_message_that_is_cancelled_while_its_file_is_fetched_stays_cancelled()
     chat.world.api.post(&format!("/v1/queue/{id}/cancel"), json!({})).send().await.body_of(200);
     chat.fetch().await;
     assert_eq!(chat.world.message(&json!(id)).await["status"], "cancelled");
-    assert_eq!(chat.shown(&id).await[0]["status"], "failed", "nobody needs it");
+    assert_eq!(chat.shown(&id).await[0]["status"], "failed", "the cancelled message does not need it");
     assert!(job(&chat.world.worker("w").await).await["job"].is_null());
 }

@@ -1,35 +1,39 @@
-//! Claims, and what a claim that comes again is answered.
+//! Claims, and the responses to repeated claims.
 
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::worker::{TALK, World};
+use crate::worker::{CONVERSATION, World};
 
 #[tokio::test]
 async fn a_claim_is_a_poll_without_control_and_bundle() {
     let world = World::new().await;
     let worker = world.worker("w").await;
     assert!(worker.claim(json!({})).await.is_null());
-    let message = world.enqueue(TALK).await;
+    let message = world.enqueue(CONVERSATION).await;
     let job = worker.claim(json!({})).await;
     assert_eq!((&job["messageId"], &job["attempt"]), (&json!(message), &json!(1)));
     assert_eq!(job["payload"]["messageText"], "hello");
-    assert_eq!(worker.poll(json!({"conversationId": TALK})).await["job"], job, "the same, by its other name");
+    assert_eq!(
+        worker.poll(json!({"conversationId": CONVERSATION})).await["job"],
+        job,
+        "a poll returns the same job"
+    );
 }
 
 #[tokio::test]
-async fn what_a_waiting_worker_finds_is_claimed_under_the_policies_in_force() {
+async fn a_claim_of_a_waiting_worker_uses_the_current_policies() {
     let world = World::new().await;
     let worker = world.worker("w").await;
     assert!(worker.poll(json!({})).await["job"].is_null());
     world.api.put("/v1/config/policies", json!({"lease": {"leaseMs": 60_000}})).send().await.body_of(200);
     world.advance(Millis::from_secs(11));
-    world.enqueue(TALK).await;
-    let lasts = |job: &Value| job["leaseExpiresAt"].as_u64().unwrap() - world.app.now().as_millis();
+    world.enqueue(CONVERSATION).await;
+    let lease_millis = |job: &Value| job["leaseExpiresAt"].as_u64().unwrap() - world.app.now().as_millis();
     let job = worker.poll(json!({})).await["job"].clone();
-    assert_eq!(lasts(&job), 60_000, "{job}");
+    assert_eq!(lease_millis(&job), 60_000, "{job}");
 
-    // The same for one that found nothing, and has got a conversation by its name since.
+    // The same for a worker that found no message first, and then claimed a conversation by its id.
     let other = world.worker("other").await;
     assert!(other.poll(json!({})).await["job"].is_null());
     world.enqueue("other").await;
@@ -39,63 +43,67 @@ async fn what_a_waiting_worker_finds_is_claimed_under_the_policies_in_force() {
     world.advance(Millis::from_secs(11));
     world.enqueue("other").await;
     let job = other.poll(json!({"conversationId": "other"})).await["job"].clone();
-    assert_eq!(lasts(&job), 70_000, "{job}");
+    assert_eq!(lease_millis(&job), 70_000, "{job}");
 }
 
 #[tokio::test]
-async fn a_live_lease_is_answered_again_three_times_and_then_no_more() {
-    for (how, body) in [("claim", json!({})), ("claim", json!({"conversationId": TALK})), ("poll", json!({}))]
+async fn a_repeated_claim_returns_the_live_lease_three_times_and_then_nothing() {
+    for (route, body) in
+        [("claim", json!({})), ("claim", json!({"conversationId": CONVERSATION})), ("poll", json!({}))]
     {
         let world = World::new().await;
-        let (worker, job) = world.busy_worker("w", TALK).await;
-        world.enqueue(TALK).await;
-        for time in 1..=3 {
-            let again = worker.post(how, body.clone()).await.body_of(200)["job"].clone();
-            assert_eq!(again, job, "{how} for the {time}. time: the same lease, attempt and fence");
+        let (worker, job) = world.busy_worker("w", CONVERSATION).await;
+        world.enqueue(CONVERSATION).await;
+        for repetition in 1..=3 {
+            let again = worker.post(route, body.clone()).await.body_of(200)["job"].clone();
+            assert_eq!(again, job, "{route}, repetition {repetition}: the same lease, attempt and fence");
         }
-        let fourth = worker.post(how, body).await.body_of(200);
-        assert!(fourth["job"].is_null(), "{how}: {fourth}");
+        let fourth = worker.post(route, body).await.body_of(200);
+        assert!(fourth["job"].is_null(), "{route}: {fourth}");
         worker.complete(&job, json!({})).await.body_of(200);
         let next = worker.claim(json!({})).await;
-        assert_eq!((&next["attempt"], &next["fence"]), (&json!(1), &json!(2)), "the lease is still good");
+        assert_eq!((&next["attempt"], &next["fence"]), (&json!(1), &json!(2)), "the lease was still valid");
     }
 }
 
 #[tokio::test]
-async fn a_claim_that_names_a_conversation_gets_that_one_or_nothing() {
+async fn a_claim_with_a_conversation_id_gets_a_message_of_that_conversation_or_nothing() {
     let world = World::new().await;
     let other = world.enqueue("other").await;
     let (pinned, free) = (world.worker("pinned").await, world.worker("free").await);
-    let talk = json!({"conversationId": TALK});
-    assert!(pinned.claim(talk.clone()).await.is_null(), "there is none of that name");
-    let message = world.enqueue(TALK).await;
-    let job = pinned.claim(talk.clone()).await;
-    assert_eq!((&job["messageId"], &job["conversationId"]), (&json!(message), &json!(TALK)));
+    let named = json!({"conversationId": CONVERSATION});
+    assert!(pinned.claim(named.clone()).await.is_null(), "no such conversation exists");
+    let message = world.enqueue(CONVERSATION).await;
+    let job = pinned.claim(named.clone()).await;
+    assert_eq!((&job["messageId"], &job["conversationId"]), (&json!(message), &json!(CONVERSATION)));
     pinned.complete(&job, json!({})).await.body_of(200);
-    assert!(pinned.claim(talk.clone()).await.is_null(), "nothing waits there");
-    assert!(pinned.claim(json!({"conversationId": "other"})).await.is_null(), "it has a conversation");
+    assert!(pinned.claim(named.clone()).await.is_null(), "the conversation has no waiting message");
+    assert!(
+        pinned.claim(json!({"conversationId": "other"})).await.is_null(),
+        "the worker owns another conversation"
+    );
 
-    world.enqueue(TALK).await;
-    assert!(free.claim(talk.clone()).await.is_null(), "another worker has it");
+    world.enqueue(CONVERSATION).await;
+    assert!(free.claim(named.clone()).await.is_null(), "another worker owns the conversation");
     assert_eq!(free.claim(json!({})).await["messageId"], other.as_str());
-    assert!(!pinned.claim(talk).await.is_null());
+    assert!(!pinned.claim(named).await.is_null());
 }
 
 #[tokio::test]
-async fn what_waits_for_a_retry_in_time_is_worth_waiting_for() {
+async fn a_message_that_waits_for_its_retry_counts_as_queued() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let id = |text: &str| af_domain::ids::ConversationId::parse(text).unwrap();
     let w = af_domain::ids::WorkerId::parse("w").unwrap();
     let queued = async |conversation: &str| {
         let asked = af_app::worker::has_queued(&world.app, &w, &id(conversation)).await;
         asked.map_err(|refused| refused.to_string())
     };
-    assert_eq!(queued(TALK).await, Ok(false), "only what it runs itself");
+    assert_eq!(queued(CONVERSATION).await, Ok(false), "only the running message is there");
     let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "no"});
     worker.post(&format!("messages/{}/fail", job["messageId"].as_str().unwrap()), body).await.body_of(200);
-    assert!(worker.claim(json!({})).await.is_null(), "it is not due");
-    assert_eq!(queued(TALK).await, Ok(true));
+    assert!(worker.claim(json!({})).await.is_null(), "the retry is not due");
+    assert_eq!(queued(CONVERSATION).await, Ok(true));
     world.enqueue("foreign").await;
     let foreign = queued("foreign").await.unwrap_err();
     assert_eq!(foreign, "there is no conversation foreign of this worker");
@@ -103,23 +111,23 @@ async fn what_waits_for_a_retry_in_time_is_worth_waiting_for() {
 }
 
 #[tokio::test]
-async fn control_says_what_a_poll_would_say_and_claims_nothing() {
+async fn control_returns_the_control_state_of_a_poll_and_claims_nothing() {
     let world = World::new().await;
-    world.enqueue(TALK).await;
+    world.enqueue(CONVERSATION).await;
     let worker = world.worker("w").await;
-    let told = worker.get("control").await.body_of(200);
-    assert_eq!(told["control"], json!({"shouldStop": false, "reasons": [], "switch": false}));
-    assert!(told["nextPollMs"].is_u64());
-    assert!(!worker.claim(json!({})).await.is_null(), "it is still there");
+    let control = worker.get("control").await.body_of(200);
+    assert_eq!(control["control"], json!({"shouldStop": false, "reasons": [], "switch": false}));
+    assert!(control["nextPollMs"].is_u64());
+    assert!(!worker.claim(json!({})).await.is_null(), "the message still waits");
     for path in ["control", "control?conversationId=talk", "control?conversationId=foreign"] {
         assert_eq!(worker.get(path).await.body_of(200)["control"]["shouldStop"], false, "{path}");
     }
 }
 
 #[tokio::test]
-async fn of_two_appends_that_have_seen_the_same_count_the_slower_one_is_not_taken_for_a_repetition() {
+async fn a_concurrent_append_with_the_same_ordinal_is_not_taken_for_a_repetition() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let append = async |ordinal: usize, texts: &[&str]| {
         let messages: Vec<_> = texts.iter().map(|text| json!({"role": "tool", "content": text})).collect();
         let calls = json!([{"toolName": texts[0], "callId": "1", "status": "open"}]);
@@ -132,13 +140,18 @@ async fn of_two_appends_that_have_seen_the_same_count_the_slower_one_is_not_take
     append(0, &["fast"]).await.body_of(200);
     let slow = append(0, &["slow"]).await;
     assert_eq!((slow.problem(), slow.pointer()), ((409, "out_of_order"), "/ordinal"));
-    assert_eq!(append(0, &["fast"]).await.body_of(200), json!({"appended": 1}), "its answer was lost");
+    assert_eq!(
+        append(0, &["fast"]).await.body_of(200),
+        json!({"appended": 1}),
+        "a repetition gets the same response"
+    );
     append(1, &["slow", "slower"]).await.body_of(200);
     append(1, &["slow", "slower"]).await.body_of(200);
     assert_eq!(append(1, &["slow", "slow"]).await.problem(), (409, "out_of_order"));
     let path = format!("messages/{}/bundle", job["messageId"].as_str().unwrap());
     let state = worker.get(&path).await.body_of(200)["conversationState"].clone();
-    let said: Vec<_> = state["contextHistory"].as_array().unwrap().iter().map(|e| &e["content"]).collect();
-    assert_eq!(said, ["fast", "slow", "slower"]);
+    let contents: Vec<_> =
+        state["contextHistory"].as_array().unwrap().iter().map(|e| &e["content"]).collect();
+    assert_eq!(contents, ["fast", "slow", "slower"]);
     assert_eq!(state["pendingToolCalls"][0]["toolName"], "slow");
 }

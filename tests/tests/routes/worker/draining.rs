@@ -1,28 +1,27 @@
-//! What a worker may still do that was told to leave: end what it runs, and keep its files.
+//! The calls of a draining worker: it may finish its message and upload its final snapshot.
 
 use af_domain::ids::WorkerId;
 use af_domain::worker::DrainReason;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::worker::{Hands, TALK, World};
+use crate::worker::{CONVERSATION, TestWorker, World};
 
 const ARCHIVE: &[u8] = b"an archive";
 
-fn path(job: &Value, what: &str) -> String {
-    format!("messages/{}/{what}", job["messageId"].as_str().unwrap())
+fn path(job: &Value, action: &str) -> String {
+    format!("messages/{}/{action}", job["messageId"].as_str().unwrap())
 }
 
-async fn draining(world: &World) -> (Hands<'_>, Value) {
-    let (worker, job) = world.busy_worker("w", TALK).await;
+async fn draining_worker(world: &World) -> (TestWorker<'_>, Value) {
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     world.drain(&WorkerId::parse("w").unwrap(), DrainReason::Operator).await;
     (worker, job)
 }
 
-async fn keep(worker: &Hands<'_>) -> String {
+async fn upload(worker: &TestWorker<'_>) -> String {
     let sha256: String = Sha256::digest(ARCHIVE).iter().map(|byte| format!("{byte:02x}")).collect();
-    let body =
-        json!({"conversationId": TALK, "reason": "drain", "sizeBytes": ARCHIVE.len(), "sha256": sha256});
+    let body = json!({"conversationId": CONVERSATION, "reason": "drain", "sizeBytes": ARCHIVE.len(), "sha256": sha256});
     let prepared = worker.post("snapshots", body).await.body_of(201);
     let mut request = worker.world.http.put(prepared["uploadUrl"].as_str().unwrap()).body(ARCHIVE);
     for (name, value) in prepared["headers"].as_object().unwrap() {
@@ -35,10 +34,10 @@ async fn keep(worker: &Hands<'_>) -> String {
 }
 
 #[tokio::test]
-async fn a_draining_worker_ends_its_message_and_gets_no_other() {
+async fn a_draining_worker_completes_its_message_and_claims_no_other() {
     let world = World::new().await;
-    let (worker, job) = draining(&world).await;
-    world.enqueue(TALK).await;
+    let (worker, job) = draining_worker(&world).await;
+    world.enqueue(CONVERSATION).await;
     world.enqueue("another").await;
     let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
     let with = |more: Value| {
@@ -57,7 +56,7 @@ async fn a_draining_worker_ends_its_message_and_gets_no_other() {
     worker.get("skills").await.body_of(200);
     worker.complete(&job, json!({"reply": "bye"})).await.body_of(200);
     assert_eq!(world.message(&job["messageId"]).await["status"], "done");
-    for body in [json!({}), json!({"conversationId": TALK}), json!({"conversationId": "another"})] {
+    for body in [json!({}), json!({"conversationId": CONVERSATION}), json!({"conversationId": "another"})] {
         assert!(worker.claim(body.clone()).await.is_null(), "{body}");
         let polled = worker.poll(body).await;
         assert_eq!((&polled["control"]["shouldStop"], &polled["job"]), (&json!(true), &json!(null)));
@@ -65,20 +64,20 @@ async fn a_draining_worker_ends_its_message_and_gets_no_other() {
 }
 
 #[tokio::test]
-async fn a_draining_worker_gives_its_message_back() {
+async fn a_draining_worker_hands_its_message_back() {
     let world = World::new().await;
-    let (worker, job) = draining(&world).await;
+    let (worker, job) = draining_worker(&world).await;
     let body =
         json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "I leave", "drained": true});
     assert_eq!(worker.post(&path(&job, "fail"), body).await.body_of(200)["requeued"], true);
 }
 
 #[tokio::test]
-async fn with_its_final_snapshot_a_draining_worker_is_stopping_and_has_nothing_left_to_do() {
+async fn a_worker_is_stopping_after_its_final_snapshot() {
     let world = World::new().await;
-    let (worker, job) = draining(&world).await;
+    let (worker, job) = draining_worker(&world).await;
     worker.complete(&job, json!({})).await.body_of(200);
-    let snapshot = keep(&worker).await;
+    let snapshot = upload(&worker).await;
     let finalize = format!("snapshots/{snapshot}/finalize");
     worker.post(&finalize, json!({})).await.body_of(200);
     let shown = world.api.get("/v1/workers/w").send().await.body_of(200);
@@ -86,32 +85,32 @@ async fn with_its_final_snapshot_a_draining_worker_is_stopping_and_has_nothing_l
     assert_eq!(
         worker.post(&finalize, json!({})).await.body_of(200)["status"],
         "ready",
-        "its answer was lost"
+        "a repetition gets the same response"
     );
     let control = worker.get("control").await.body_of(200)["control"].clone();
     assert_eq!((&control["shouldStop"], &control["reasons"]), (&json!(true), &json!(["unknown_worker"])));
     let latest = worker.get("snapshots/latest?conversationId=talk").await;
-    assert_eq!(latest.problem(), (404, "not_found"), "it is not its conversation any more");
+    assert_eq!(latest.problem(), (404, "not_found"), "the worker no longer owns the conversation");
     assert_eq!(worker.get("skills").await.problem(), (401, "unauthorized"));
 }
 
 #[tokio::test]
-async fn a_draining_worker_is_told_until_when_whichever_way_it_asks() {
+async fn each_control_state_of_a_draining_worker_has_its_deadline() {
     let world = World::new().await;
-    let (worker, job) = draining(&world).await;
-    let told = worker.poll(json!({})).await["control"].clone();
+    let (worker, job) = draining_worker(&world).await;
+    let control = worker.poll(json!({})).await["control"].clone();
     let row = world.api.get("/v1/workers/w").send().await.body_of(200);
-    assert_eq!((&told["drainBy"], told["drainBy"].is_u64()), (&row["drainBy"], true), "{row}");
-    assert_eq!(worker.poll(json!({"conversationId": TALK})).await["control"], told);
-    assert_eq!(worker.get("control?conversationId=talk").await.body_of(200)["control"], told);
+    assert_eq!((&control["drainBy"], control["drainBy"].is_u64()), (&row["drainBy"], true), "{row}");
+    assert_eq!(worker.poll(json!({"conversationId": CONVERSATION})).await["control"], control);
+    assert_eq!(worker.get("control?conversationId=talk").await.body_of(200)["control"], control);
     let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
-    assert_eq!(worker.post(&path(&job, "heartbeat"), lease).await.body_of(200)["control"], told);
+    assert_eq!(worker.post(&path(&job, "heartbeat"), lease).await.body_of(200)["control"], control);
 }
 
 #[tokio::test]
-async fn a_heartbeat_of_a_lease_that_is_lost_says_what_its_worker_shall_do() {
+async fn a_heartbeat_without_a_lease_returns_the_control_state() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     worker.complete(&job, json!({})).await.body_of(200);
     let beat = async || {
         let lease = json!({"leaseId": job["leaseId"], "fence": job["fence"]});
@@ -121,10 +120,10 @@ async fn a_heartbeat_of_a_lease_that_is_lost_says_what_its_worker_shall_do() {
     };
     assert_eq!(beat().await, json!({"shouldStop": false, "reasons": [], "switch": false}));
     world.drain(&WorkerId::parse("w").unwrap(), DrainReason::Operator).await;
-    let told = beat().await;
-    assert_eq!(told, worker.poll(json!({})).await["control"]);
-    assert_eq!((&told["reasons"], told["drainBy"].is_u64()), (&json!(["draining"]), true));
-    let snapshot = keep(&worker).await;
+    let control = beat().await;
+    assert_eq!(control, worker.poll(json!({})).await["control"]);
+    assert_eq!((&control["reasons"], control["drainBy"].is_u64()), (&json!(["draining"]), true));
+    let snapshot = upload(&worker).await;
     worker.post(&format!("snapshots/{snapshot}/finalize"), json!({})).await.body_of(200);
     assert_eq!(beat().await, json!({"shouldStop": true, "reasons": ["unknown_worker"], "switch": false}));
 }

@@ -1,22 +1,22 @@
-//! The bundle of a message that its worker has claimed before.
+//! The hydration bundle of a claimed message.
 
 use af_domain::time::Millis;
 use serde_json::json;
 
-use crate::worker::{TALK, World};
+use crate::worker::{CONVERSATION, World};
 
 fn path(job: &serde_json::Value) -> String {
     format!("messages/{}/bundle", job["messageId"].as_str().unwrap())
 }
 
 #[tokio::test]
-async fn a_bundle_that_is_asked_for_is_the_one_that_comes_with_a_poll() {
+async fn a_requested_bundle_equals_the_bundle_of_the_poll() {
     let world = World::new().await;
-    let (worker, first) = world.busy_worker("w", TALK).await;
-    let said = json!({"history": [{"role": "assistant", "content": "hi", "at": 5}]});
-    worker.complete(&first, said).await.body_of(200);
-    world.enqueue(TALK).await;
-    let polled = worker.poll(json!({"conversationId": TALK})).await;
+    let (worker, first) = world.busy_worker("w", CONVERSATION).await;
+    let completion = json!({"history": [{"role": "assistant", "content": "hi", "at": 5}]});
+    worker.complete(&first, completion).await.body_of(200);
+    world.enqueue(CONVERSATION).await;
+    let polled = worker.poll(json!({"conversationId": CONVERSATION})).await;
     let bundle = worker.get(&path(&polled["job"])).await.body_of(200);
     assert_eq!(bundle, polled["bundle"]);
     assert_eq!(bundle["conversationState"]["contextHistory"][0]["content"], "hi");
@@ -29,9 +29,9 @@ async fn a_bundle_that_is_asked_for_is_the_one_that_comes_with_a_poll() {
 }
 
 #[tokio::test]
-async fn a_bundle_is_for_whoever_holds_the_lease() {
+async fn a_bundle_is_only_for_the_worker_with_the_lease() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let (other, theirs) = world.busy_worker("other", "another").await;
     worker.get(&path(&job)).await.body_of(200);
     for message in [path(&theirs), "messages/unknown/bundle".to_owned()] {
@@ -39,11 +39,11 @@ async fn a_bundle_is_for_whoever_holds_the_lease() {
     }
     other.get(&path(&theirs)).await.body_of(200);
     worker.complete(&job, json!({})).await.body_of(200);
-    assert_eq!(worker.get(&path(&job)).await.problem(), (404, "not_found"), "it has ended");
+    assert_eq!(worker.get(&path(&job)).await.problem(), (404, "not_found"), "the message has ended");
 }
 
 #[tokio::test]
-async fn a_message_that_has_failed_is_handed_the_secrets_as_they_are_now() {
+async fn the_retry_of_a_message_gets_the_current_secrets() {
     let world = World::new().await;
     let token = async |value: &str| {
         let body = json!({"plaintextValue": value});
@@ -52,17 +52,21 @@ async fn a_message_that_has_failed_is_handed_the_secrets_as_they_are_now() {
     token("1:before").await;
     let profile = json!({"version": "1", "secretsRef": ["telegram.botToken.demo"]});
     world.api.put("/v1/agents/demo", profile).send().await.body_of(200);
-    world.enqueue(TALK).await;
+    world.enqueue(CONVERSATION).await;
     let worker = world.worker("w").await;
     let first = worker.poll(json!({})).await;
     assert_eq!(first["bundle"]["telegramBotToken"], "1:before");
     token("1:after").await;
     let job = &first["job"];
-    assert_eq!(worker.get(&path(job)).await.body_of(200)["telegramBotToken"], "1:before", "it is remembered");
+    assert_eq!(
+        worker.get(&path(job)).await.body_of(200)["telegramBotToken"],
+        "1:before",
+        "the secret is cached"
+    );
     let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "errorMessage": "refused"});
     worker.post(&format!("messages/{}/fail", job["messageId"].as_str().unwrap()), body).await.body_of(200);
     world.advance(Millis::from_secs(5));
-    let again = worker.poll(json!({"conversationId": TALK})).await;
+    let again = worker.poll(json!({"conversationId": CONVERSATION})).await;
     assert_eq!(
         (&again["job"]["attempt"], &again["bundle"]["telegramBotToken"]),
         (&json!(2), &json!("1:after"))

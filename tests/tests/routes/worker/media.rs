@@ -1,4 +1,4 @@
-//! Files that an agent makes or fetches: with real bytes in the bucket.
+//! Media: files that an agent created, with real bytes in the bucket.
 
 use af_app::files::media::expire;
 use af_app::files::sweep::Expired;
@@ -7,7 +7,7 @@ use af_domain::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::worker::{Hands, TALK, World};
+use crate::worker::{CONVERSATION, TestWorker, World};
 
 const PNG: &[u8] = b"not really a picture";
 
@@ -16,7 +16,7 @@ fn announcement(bytes: &[u8]) -> Value {
     json!({"sizeBytes": bytes.len(), "sha256": sha256, "contentType": "image/png"})
 }
 
-async fn announce(worker: &Hands<'_>, bytes: &[u8]) -> Value {
+async fn announce(worker: &TestWorker<'_>, bytes: &[u8]) -> Value {
     worker.post("media", announcement(bytes)).await.body_of(201)
 }
 
@@ -35,8 +35,8 @@ fn path(announced: &Value) -> String {
     format!("media/{}", announced["storageId"].as_str().unwrap())
 }
 
-/// Uploads a file and answers its path.
-async fn keep(worker: &Hands<'_>, bytes: &[u8]) -> String {
+/// Uploads a file and returns its path.
+async fn upload(worker: &TestWorker<'_>, bytes: &[u8]) -> String {
     let announced = announce(worker, bytes).await;
     assert_eq!(put(worker.world, &announced, bytes).await, 200);
     path(&announced)
@@ -49,9 +49,9 @@ async fn is_in_bucket(world: &World, path: &str) -> bool {
 #[tokio::test]
 async fn a_file_that_was_uploaded_is_downloaded_byte_for_byte() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let announced = announce(&worker, PNG).await;
-    assert_eq!(worker.get(&path(&announced)).await.problem(), (404, "not_found"), "nothing is there yet");
+    assert_eq!(worker.get(&path(&announced)).await.problem(), (404, "not_found"), "nothing is uploaded yet");
     assert_eq!(put(&world, &announced, PNG).await, 200);
     worker.complete(&job, json!({})).await.body_of(200);
 
@@ -64,9 +64,9 @@ async fn a_file_that_was_uploaded_is_downloaded_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_those_announced_are_never_served() {
+async fn bytes_that_differ_from_the_announcement_are_never_served() {
     let world = World::new().await;
-    let (worker, _) = world.busy_worker("w", TALK).await;
+    let (worker, _) = world.busy_worker("w", CONVERSATION).await;
     let announced = announce(&worker, PNG).await;
     assert_eq!(put(&world, &announced, b"something else......").await, 400);
     assert_eq!(worker.get(&path(&announced)).await.problem(), (404, "not_found"));
@@ -77,32 +77,40 @@ async fn other_bytes_than_those_announced_are_never_served() {
 #[tokio::test]
 async fn a_file_belongs_to_its_conversation_and_not_to_its_worker() {
     let world = World::new().await;
-    let (first, job) = world.busy_worker("first", TALK).await;
-    let file = keep(&first, PNG).await;
+    let (first, job) = world.busy_worker("first", CONVERSATION).await;
+    let file = upload(&first, PNG).await;
     let (other, _) = world.busy_worker("other", "another").await;
     let idle = world.worker("idle").await;
     assert_eq!(other.get(&file).await.problem(), (404, "not_found"));
-    assert_eq!(idle.get(&file).await.problem(), (409, "conflict"), "it has no conversation");
+    assert_eq!(idle.get(&file).await.problem(), (409, "conflict"), "the worker has no conversation");
     assert_eq!(idle.post("media", announcement(PNG)).await.problem(), (409, "conflict"));
 
     first.complete(&job, json!({})).await.body_of(200);
-    first.poll(json!({"conversationId": TALK, "release": true, "discard": true})).await;
-    assert_eq!(first.get(&file).await.problem(), (409, "conflict"), "it is not its conversation any more");
-    world.enqueue(TALK).await;
-    assert_eq!(idle.claim(json!({})).await["conversationId"], TALK);
+    first.poll(json!({"conversationId": CONVERSATION, "release": true, "discard": true})).await;
+    assert_eq!(
+        first.get(&file).await.problem(),
+        (409, "conflict"),
+        "the worker no longer owns the conversation"
+    );
+    world.enqueue(CONVERSATION).await;
+    assert_eq!(idle.claim(json!({})).await["conversationId"], CONVERSATION);
     idle.get(&file).await.body_of(200);
 }
 
 #[tokio::test]
-async fn a_file_goes_when_its_time_is_over() {
+async fn media_expire_after_seven_days() {
     let world = World::new().await;
-    let (worker, _) = world.busy_worker("w", TALK).await;
-    let (file, never) = (keep(&worker, PNG).await, path(&announce(&worker, PNG).await));
+    let (worker, _) = world.busy_worker("w", CONVERSATION).await;
+    let (file, never) = (upload(&worker, PNG).await, path(&announce(&worker, PNG).await));
     world.advance(Millis::new(Millis::from_days(7).as_millis() - 1));
     worker.get(&file).await.body_of(200);
     assert_eq!(expire(&world.app, &world.objects).await.unwrap(), Expired::default());
     world.advance(Millis::new(1));
-    assert_eq!(worker.get(&file).await.problem(), (404, "not_found"), "although it is still there");
+    assert_eq!(
+        worker.get(&file).await.problem(),
+        (404, "not_found"),
+        "the expired file is not served before the sweep"
+    );
     assert!(is_in_bucket(&world, &file).await);
     assert_eq!(expire(&world.app, &world.objects).await.unwrap(), Expired { gone: 2, failed: 0 });
     assert!(!is_in_bucket(&world, &file).await && !is_in_bucket(&world, &never).await);
@@ -110,9 +118,9 @@ async fn a_file_goes_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_announced_is_refused_with_the_field_at_fault() {
+async fn an_invalid_announcement_of_media_is_refused_with_its_field() {
     let world = World::new().await;
-    let (worker, _) = world.busy_worker("w", TALK).await;
+    let (worker, _) = world.busy_worker("w", CONVERSATION).await;
     for (field, value) in [
         ("sizeBytes", json!(0)),
         ("sizeBytes", json!(MAX_SIZE_BYTES + 1)),
@@ -130,13 +138,13 @@ async fn what_cannot_be_announced_is_refused_with_the_field_at_fault() {
 }
 
 #[tokio::test]
-async fn what_a_worker_announces_is_bounded_by_the_day() {
+async fn announcements_of_a_worker_have_a_daily_limit() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let (other, _) = world.busy_worker("other", "another").await;
     worker.complete(&job, json!({})).await.body_of(200);
     let archive = json!({
-        "conversationId": TALK, "reason": "manual", "sizeBytes": 5_u64 << 30, "sha256": "a".repeat(64),
+        "conversationId": CONVERSATION, "reason": "manual", "sizeBytes": 5_u64 << 30, "sha256": "a".repeat(64),
     });
     let largest = json!({"sizeBytes": MAX_SIZE_BYTES, "sha256": "a".repeat(64)});
     for _ in 0..25 {
@@ -151,7 +159,7 @@ async fn what_a_worker_announces_is_bounded_by_the_day() {
     }
     assert_eq!(world.items().await, before);
     other.post("media", largest.clone()).await.body_of(201);
-    // What a file is worth: the 512th part of a day.
+    // One file costs the 512th part of the daily limit.
     world.advance(Millis::new(24 * 60 * 60 * 1_000 / 512));
     worker.post("media", largest.clone()).await.body_of(201);
     assert_eq!(worker.post("media", largest).await.problem(), (429, "rate_limited"));

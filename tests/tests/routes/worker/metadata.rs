@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::worker::{Hands, TALK, World};
+use crate::worker::{CONVERSATION, TestWorker, World};
 
-async fn attach(worker: &Hands<'_>, job: &Value, metadata: Value) -> af_tests::calls::Answer {
+async fn attach(worker: &TestWorker<'_>, job: &Value, metadata: Value) -> af_tests::calls::Answer {
     let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "metadata": metadata});
     worker.post(&format!("messages/{}/metadata", job["messageId"].as_str().unwrap()), body).await
 }
@@ -16,7 +16,7 @@ async fn shown(world: &World, job: &Value) -> Value {
 #[tokio::test]
 async fn metadata_is_merged_and_survives_the_completion() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     for metadata in [json!({"model": "m-1", "odd name.#:": "x"}), json!({"model": "m-2"}), json!({})] {
         let attached = attach(&worker, &job, metadata).await.body_of(200);
         assert_eq!(attached, json!({"attached": true}));
@@ -29,21 +29,21 @@ async fn metadata_is_merged_and_survives_the_completion() {
 }
 
 #[tokio::test]
-async fn metadata_under_a_lease_that_is_over_is_refused() {
+async fn metadata_without_a_live_lease_is_refused() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let other = world.worker("other").await;
     let refused = attach(&other, &job, json!({"a": "b"})).await;
-    assert_eq!(refused.problem(), (409, "stale_lease"), "it is another's");
+    assert_eq!(refused.problem(), (409, "stale_lease"), "another worker holds the lease");
     worker.complete(&job, json!({})).await.body_of(200);
     assert_eq!(attach(&worker, &job, json!({"a": "b"})).await.problem(), (409, "stale_lease"));
     assert_eq!(shown(&world, &job).await, json!({"providerUserId": "ann"}));
 }
 
 #[tokio::test]
-async fn too_much_metadata_is_refused_also_when_it_comes_bit_by_bit() {
+async fn too_much_metadata_is_refused_also_over_several_calls() {
     let world = World::new().await;
-    let (worker, job) = world.busy_worker("w", TALK).await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
     let many = |from: usize, to: usize| -> Value {
         (from..to).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
     };

@@ -1,4 +1,4 @@
-//! The worker contract, native face, as workers see it: over the gateway, with the template's routes.
+//! The native API of the worker contract, as workers see it: over the gateway, with the routes of the template.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
@@ -23,10 +23,10 @@ use af_tests::bundle::Bundle;
 use af_tests::calls::Answer;
 use serde_json::{Value, json};
 
-/// The conversation that most of this is about.
-const TALK: &str = "talk";
+/// The conversation of most tests.
+const CONVERSATION: &str = "talk";
 
-/// A deployment with one agent, whose bucket can be reached as workers reach it.
+/// A deployment with one agent, whose bucket listens on loopback, so that workers reach it over HTTP.
 struct World {
     deployment: af_tests::world::World,
     objects: Objects,
@@ -41,8 +41,8 @@ impl Deref for World {
     }
 }
 
-/// A worker's side of things.
-struct Hands<'a> {
+/// A worker of a test, which calls the worker routes.
+struct TestWorker<'a> {
     world: &'a World,
     token: String,
 }
@@ -60,7 +60,7 @@ impl World {
         Self { deployment, objects, http }
     }
 
-    /// Enqueues a message and answers its id.
+    /// Enqueues a message and returns its id.
     async fn enqueue(&self, conversation: &str) -> String {
         let body = json!({
             "conversationId": conversation, "agentKey": "demo",
@@ -69,20 +69,20 @@ impl World {
         self.enqueue_body(body).await
     }
 
-    /// A worker started by hand, without a conversation.
-    async fn worker(&self, id: &str) -> Hands<'_> {
-        Hands { world: self, token: self.worker_token(id).await }
+    /// A worker that an operator registers, without a conversation.
+    async fn worker(&self, id: &str) -> TestWorker<'_> {
+        TestWorker { world: self, token: self.worker_token(id).await }
     }
 
     /// A worker that runs a message of `conversation`, and that message.
-    async fn busy_worker(&self, id: &str, conversation: &str) -> (Hands<'_>, Value) {
+    async fn busy_worker(&self, id: &str, conversation: &str) -> (TestWorker<'_>, Value) {
         let (message, worker) = (self.enqueue(conversation).await, self.worker(id).await);
         let job = worker.claim(json!({})).await;
         assert_eq!(job["messageId"], message.as_str());
         (worker, job)
     }
 
-    /// Tells a worker to leave.
+    /// Starts the drain of a worker.
     async fn drain(&self, worker: &WorkerId, reason: DrainReason) {
         let policies = Policies::default();
         let row = self.app.store.worker_now(worker).await.unwrap().unwrap();
@@ -96,7 +96,7 @@ impl World {
     }
 }
 
-impl Hands<'_> {
+impl TestWorker<'_> {
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.world.api.post(&format!("/v1/worker/{path}"), body).key(&self.token).send().await
     }
@@ -105,7 +105,7 @@ impl Hands<'_> {
         self.world.api.get(&format!("/v1/worker/{path}")).key(&self.token).send().await
     }
 
-    /// The job that a claim is answered.
+    /// The job in the response to a claim.
     async fn claim(&self, body: Value) -> Value {
         self.post("claim", body).await.body_of(200)["job"].clone()
     }

@@ -1,4 +1,4 @@
-//! What is refused, on every route that the template gives workers, and that a refusal writes nothing.
+//! Refused calls on every worker route of the template. A refusal writes nothing.
 
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
@@ -12,15 +12,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::worker::{Hands, World};
+use crate::worker::{TestWorker, World};
 
-/// The native face begins so; the compatible one, whose tokens stand in the path, has tests of its own.
+/// The prefix of the native API. The compatible API has the token in the path, and has its own tests.
 const NATIVE: &str = "/v1/worker/";
-/// What is signed by nobody, or not by us.
+/// An invalid signature.
 const FORGED: &str = "bm9ib2R5";
 const SHA256: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// What a worker names in its calls.
+/// The ids that a worker sends in its calls.
 #[derive(Clone)]
 struct Names {
     conversation: String,
@@ -32,22 +32,22 @@ struct Names {
 }
 
 impl Names {
-    /// Of things that there are not.
+    /// Ids of objects that do not exist.
     fn unknown(like: &Names) -> Self {
         let key = "abcdefghijklmnopqrstuvwx23";
-        let place = "01KE3N4AZ0000000000000000A";
+        let ulid = "01KE3N4AZ0000000000000000A";
         Self {
             conversation: "unknown".into(),
             message: "unknown".into(),
             lease: format!("{key}.{}.1.1.1.00000000000000ff", like.fence),
             fence: like.fence,
-            snapshot: format!("{key}.1.{place}"),
-            file: format!("{key}.{place}"),
+            snapshot: format!("{key}.1.{ulid}"),
+            file: format!("{key}.{ulid}"),
         }
     }
 }
 
-/// The routes of the native face, as the template has them.
+/// The routes of the native API in the template.
 fn routes(world: &World) -> Vec<(Method, String)> {
     let function = world.bundle.template.functions.iter().find(|f| f.binary == "worker").unwrap();
     let routes = function.events.iter().filter_map(|event| match event {
@@ -56,11 +56,11 @@ fn routes(world: &World) -> Vec<(Method, String)> {
     });
     let (native, others): (Vec<_>, Vec<_>) = routes.partition(|(_, path)| path.starts_with(NATIVE));
     assert!(others.iter().all(|(_, path)| path.starts_with("/w/") || path.starts_with("/f/")), "{others:?}");
-    assert!(native.len() >= 16, "the routes are not where this looks");
+    assert!(native.len() >= 16, "the template has too few native routes");
     native
 }
 
-/// A well-formed call of a route that names these things.
+/// A well-formed call of a route with these ids.
 async fn call(
     world: &World,
     token: Option<&str>,
@@ -112,8 +112,8 @@ async fn call(
     }
 }
 
-/// A worker that runs a message, has a file, and has begun a snapshot before that.
-async fn busy<'a>(world: &'a World, id: &str, conversation: &str) -> (Hands<'a>, Names) {
+/// A worker that runs a message and has announced a file and a snapshot before.
+async fn busy<'a>(world: &'a World, id: &str, conversation: &str) -> (TestWorker<'a>, Names) {
     let (worker, first) = world.busy_worker(id, conversation).await;
     let file = worker.post("media", json!({"sizeBytes": 1, "sha256": SHA256})).await.body_of(201);
     worker.complete(&first, json!({})).await.body_of(200);
@@ -133,7 +133,7 @@ async fn busy<'a>(world: &'a World, id: &str, conversation: &str) -> (Hands<'a>,
     (worker, names)
 }
 
-/// Makes sure that `call` writes nothing.
+/// Checks that `call` writes nothing.
 async fn without_writing<T>(world: &World, call: impl Future<Output = T>) -> T {
     let before = world.items().await;
     let answer = call.await;
@@ -141,8 +141,8 @@ async fn without_writing<T>(world: &World, call: impl Future<Output = T>) -> T {
     answer
 }
 
-/// Tokens that open nothing, and why.
-async fn forged(world: &World, token: &str) -> Vec<(&'static str, Option<String>)> {
+/// Invalid tokens, each with its fault.
+async fn invalid_tokens(world: &World, token: &str) -> Vec<(&'static str, Option<String>)> {
     let (claims, signature) = token.strip_prefix("afw_").unwrap().split_once('.').unwrap();
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
     let (_, rest) = text.split_once('|').unwrap();
@@ -161,10 +161,10 @@ async fn forged(world: &World, token: &str) -> Vec<(&'static str, Option<String>
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_of_ours_is_unauthorized_on_every_route() {
+async fn a_call_without_a_valid_token_is_unauthorized_on_every_route() {
     let world = World::new().await;
     let (worker, names) = busy(&world, "w", "talk").await;
-    for (why, token) in forged(&world, &worker.token).await {
+    for (why, token) in invalid_tokens(&world, &worker.token).await {
         for route in routes(&world) {
             let answer = without_writing(&world, call(&world, token.as_deref(), &route, &names)).await;
             assert_eq!(answer.problem(), (401, "unauthorized"), "{route:?} with {why}");
@@ -174,7 +174,7 @@ async fn whoever_has_no_token_of_ours_is_unauthorized_on_every_route() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_of_ours_does_not_learn_what_a_call_must_look_like() {
+async fn a_call_without_a_valid_token_is_unauthorized_before_its_input_is_checked() {
     let world = World::new().await;
     for (method, route) in routes(&world) {
         let path = route.replace(['{', '}'], "%00") + "?colour=red";
@@ -184,7 +184,7 @@ async fn whoever_has_no_token_of_ours_does_not_learn_what_a_call_must_look_like(
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_to_stop_where_it_asks_and_refused_elsewhere() {
+async fn an_expired_token_gets_a_stop_in_the_control_state_and_is_unauthorized_elsewhere() {
     let world = World::new().await;
     let (worker, names) = busy(&world, "w", "talk").await;
     world.advance(Millis::from_days(30));
@@ -202,13 +202,13 @@ async fn an_expired_token_is_told_to_stop_where_it_asks_and_refused_elsewhere() 
     }
 }
 
-/// What a route says to a worker that names something it has no part in.
+/// Checks the response of a route to a worker that sends an id of another worker.
 fn assert_refused(route: &str, answer: &Answer) {
     match route.strip_prefix(NATIVE).unwrap() {
-        // It is told of its own state, and of nothing else.
+        // The response has only the worker's own control state.
         "poll" | "claim" | "control" => assert!(answer.body["job"].is_null(), "{route}: {}", answer.body),
         "messages/{messageId}/heartbeat" => assert_eq!(answer.body["held"], false, "{}", answer.body),
-        // It names nothing.
+        // These calls send no id.
         "skills" | "media" => {}
         "messages/{messageId}/bundle" | "media/{storageId}" => {
             assert_eq!(answer.problem(), (404, "not_found"))
@@ -221,33 +221,33 @@ fn assert_refused(route: &str, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn what_is_anothers_is_answered_as_if_there_were_no_such_thing() {
+async fn an_object_of_another_worker_gets_the_same_response_as_an_unknown_id() {
     let world = World::new().await;
     let (worker, own) = busy(&world, "w", "talk").await;
-    let (_, theirs) = busy(&world, "other", "another").await;
+    let (_, foreign) = busy(&world, "other", "another").await;
     let own_lease = |names: Names| Names { lease: own.lease.clone(), fence: own.fence, ..names };
     let unknown = Names::unknown(&own);
-    let kinds = [(theirs.clone(), unknown.clone()), (own_lease(theirs), own_lease(unknown))];
+    let kinds = [(foreign.clone(), unknown.clone()), (own_lease(foreign), own_lease(unknown))];
     for route in routes(&world) {
         if matches!(route.1.as_str(), "/v1/worker/poll" | "/v1/worker/media" | "/v1/worker/skills") {
-            continue; // A poll that names what the worker does not own is one of its own, and claims; the others name nothing.
+            continue; // A poll with a foreign conversation id claims a message of its own; the other two send no id.
         }
-        for (theirs, unknown) in &kinds {
+        for (foreign, unknown) in &kinds {
             let token = Some(worker.token.as_str());
-            let answer = without_writing(&world, call(&world, token, &route, theirs)).await;
+            let answer = without_writing(&world, call(&world, token, &route, foreign)).await;
             assert_refused(&route.1, &answer);
             let nothing = without_writing(&world, call(&world, token, &route, unknown)).await;
             let shape = |answer: &Answer| match answer.body.get("code") {
                 Some(code) => (answer.status, code.clone()),
                 None => (answer.status, answer.body.clone()),
             };
-            assert_eq!(shape(&answer), shape(&nothing), "{route:?} tells that it exists");
+            assert_eq!(shape(&answer), shape(&nothing), "{route:?} shows that the object exists");
         }
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_has_stopped_can_do_nothing_any_more() {
+async fn a_stopped_worker_is_refused_on_every_route() {
     let world = World::new().await;
     let (worker, names) = busy(&world, "w", "talk").await;
     let id = WorkerId::parse("w").unwrap();

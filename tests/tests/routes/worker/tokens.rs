@@ -1,23 +1,23 @@
-//! Tokens: what they are signed with, and how long they are good.
+//! Worker tokens: their signing keys and their lifetime.
 
 use af_domain::time::Millis;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use crate::worker::{Hands, World};
+use crate::worker::{TestWorker, World};
 
-/// After this, a function that meets a token under a key it does not know reads the keys anew.
-const KEYS_READ_EVERY: Millis = Millis::from_secs(2);
-const KEYS_GOOD_FOR: Millis = Millis::from_secs(300);
-const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
+/// The interval after which a function reads the keys again when it meets an unknown key id.
+const KEY_READ_INTERVAL: Millis = Millis::from_secs(2);
+const KEY_LIFETIME: Millis = Millis::from_secs(300);
+const TOKEN_LIFETIME: Millis = Millis::from_days(30);
 
 async fn rotate(world: &World, key: &str) {
     let body = json!({"plaintextValue": key});
     world.api.put("/v1/secrets/workerToken.signingKey", body).send().await.body_of(200);
 }
 
-async fn is_let_in(worker: &Hands<'_>) -> bool {
+async fn is_authorized(worker: &TestWorker<'_>) -> bool {
     match worker.get("skills").await.status.as_u16() {
         200 => true,
         401 => false,
@@ -26,41 +26,44 @@ async fn is_let_in(worker: &Hands<'_>) -> bool {
 }
 
 #[tokio::test]
-async fn a_rotation_leaves_tokens_under_the_key_before_good_and_new_ones_are_under_the_new_key() {
+async fn after_a_rotation_tokens_of_the_previous_key_stay_valid() {
     let world = World::new().await;
     let first = world.worker("first").await;
-    assert!(is_let_in(&first).await);
+    assert!(is_authorized(&first).await);
     rotate(&world, "the-second-key").await;
-    world.advance(KEYS_READ_EVERY);
+    world.advance(KEY_READ_INTERVAL);
     let second = world.worker("second").await;
-    assert!(is_let_in(&second).await, "at once, and not when the keys in memory are old");
-    assert!(is_let_in(&first).await);
-    world.advance(KEYS_GOOD_FOR);
-    assert!(is_let_in(&first).await && is_let_in(&second).await, "also by a function that reads them anew");
+    assert!(is_authorized(&second).await, "the new key is read before the cached keys expire");
+    assert!(is_authorized(&first).await);
+    world.advance(KEY_LIFETIME);
+    assert!(
+        is_authorized(&first).await && is_authorized(&second).await,
+        "also after the function has read the keys again"
+    );
 
     rotate(&world, "the-third-key").await;
-    world.advance(KEYS_GOOD_FOR);
-    assert!(!is_let_in(&first).await, "two rotations ago");
-    assert!(is_let_in(&second).await && is_let_in(&world.worker("third").await).await);
+    world.advance(KEY_LIFETIME);
+    assert!(!is_authorized(&first).await, "two rotations ago");
+    assert!(is_authorized(&second).await && is_authorized(&world.worker("third").await).await);
 }
 
 #[tokio::test]
-async fn made_up_key_ids_have_the_keys_read_once_in_a_while_at_most() {
+async fn unknown_key_ids_cause_at_most_one_read_of_the_keys_per_interval() {
     let world = World::new().await;
     let worker = world.worker("w").await;
-    assert!(is_let_in(&worker).await);
+    assert!(is_authorized(&worker).await);
     rotate(&world, "the-second-key").await;
     let second = world.worker("second").await;
-    assert!(!is_let_in(&second).await, "the keys were read this very moment");
-    world.advance(KEYS_READ_EVERY);
-    assert!(is_let_in(&second).await);
+    assert!(!is_authorized(&second).await, "the keys were read just before");
+    world.advance(KEY_READ_INTERVAL);
+    assert!(is_authorized(&second).await);
 }
 
 #[tokio::test]
-async fn a_token_ends_at_its_time_and_its_worker_is_told_so_where_it_asks() {
+async fn an_expired_token_gets_a_stop_with_the_reason_token_expired() {
     let world = World::new().await;
     let worker = world.worker("w").await;
-    world.advance(Millis::new(TOKEN_GOOD_FOR.as_millis() - 1));
+    world.advance(Millis::new(TOKEN_LIFETIME.as_millis() - 1));
     assert_eq!(worker.get("control").await.body_of(200)["control"]["shouldStop"], false);
     world.advance(Millis::new(1));
     let stop = json!({"shouldStop": true, "reasons": ["token_expired"], "switch": false});
@@ -73,7 +76,7 @@ async fn a_token_ends_at_its_time_and_its_worker_is_told_so_where_it_asks() {
 }
 
 #[tokio::test]
-async fn nothing_in_a_token_can_be_changed() {
+async fn a_token_with_any_change_is_refused() {
     let world = World::new().await;
     let token = world.worker("w").await.token;
     let (claims, signature) = token.strip_prefix("afw_").unwrap().split_once('.').unwrap();
@@ -92,7 +95,7 @@ async fn nothing_in_a_token_can_be_changed() {
         token[..token.len() - 4].to_owned(),
         token.replacen("afw_", "afk_", 1),
     ] {
-        let hands = Hands { world: &world, token: changed };
-        assert!(!is_let_in(&hands).await, "{}", hands.token);
+        let worker = TestWorker { world: &world, token: changed };
+        assert!(!is_authorized(&worker).await, "{}", worker.token);
     }
 }

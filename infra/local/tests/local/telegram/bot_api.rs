@@ -40,7 +40,7 @@ async fn parameters_may_be_a_query_a_form_or_json_and_method_names_have_any_case
 }
 
 #[tokio::test]
-async fn a_message_must_have_a_chat_and_a_text_of_the_right_length() {
+async fn a_message_without_a_chat_or_with_an_invalid_text_is_refused() {
     let f = Fixture::new().await;
     for (params, words) in [
         (json!({"text": "x"}), "chat_id is empty"),

@@ -84,7 +84,7 @@ async fn get_webhook_info_shows_the_webhook() {
 }
 
 #[tokio::test]
-async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
+async fn a_webhook_outside_loopback_or_with_a_bad_secret_is_refused() {
     let f = Fixture::new().await;
     let bot = f.client();
     let too_long = "a".repeat(257);
@@ -108,7 +108,7 @@ async fn a_webhook_elsewhere_or_a_bad_secret_is_refused() {
 }
 
 #[tokio::test]
-async fn a_message_is_sent_and_a_chat_action_shown() {
+async fn a_message_and_a_chat_action_are_sent() {
     let f = Fixture::new().await;
     let bot = f.client();
     bot.send_chat_action(5, ChatAction::Typing, None).await.unwrap();

@@ -1,5 +1,5 @@
-//! The workers on the stand-in's machines. Each does what the reference worker does, when it is its turn: it restores
-//! its conversation's files, polls, works, and on leaving uploads them. A message's work is a line in the files.
+//! The workers on the machines of a test. In its turn, each acts like the reference worker: it restores the files of its
+//! conversation, polls, runs messages, and uploads the files before it ends. A message adds one line to the files.
 
 use std::collections::BTreeMap;
 
@@ -19,33 +19,33 @@ use tower::ServiceExt;
 
 use crate::world::World;
 
-/// Messages that one worker runs in one turn at most.
+/// The largest number of messages that one worker runs in one turn.
 const MAX_MESSAGES: usize = 50;
-/// The largest archive here.
+/// The size limit of an archive in these tests.
 const MAX_FILES_BYTES: usize = 1 << 20;
 
-pub struct Crew<'a> {
+pub struct Fleet<'a> {
     world: &'a World,
-    hands: BTreeMap<WorkerId, Hands>,
-    answered: BTreeMap<MessageId, usize>,
-    /// Whether they claim and never end what they claimed.
-    pub idles: bool,
-    /// Whether they say nothing at all.
-    pub silent: bool,
+    workers: BTreeMap<WorkerId, WorkerState>,
+    completions: BTreeMap<MessageId, usize>,
+    /// Whether workers claim messages and never complete them.
+    pub is_stalled: bool,
+    /// Whether workers send no calls at all.
+    pub is_silent: bool,
 }
 
 /// One worker.
 #[derive(Default)]
-struct Hands {
+struct WorkerState {
     conversation: Option<ConversationId>,
     /// The files of its conversation.
     files: String,
-    /// Whether the next poll lets the conversation go.
+    /// Whether the next poll releases the conversation.
     release: bool,
-    left: bool,
+    has_left: bool,
 }
 
-impl Hands {
+impl WorkerState {
     fn ownership(&self) -> Ownership {
         if !self.release {
             Ownership::Keep
@@ -57,82 +57,88 @@ impl Hands {
     }
 }
 
-impl<'a> Crew<'a> {
+impl<'a> Fleet<'a> {
     pub fn of(world: &'a World) -> Self {
-        Self { world, hands: BTreeMap::new(), answered: BTreeMap::new(), idles: false, silent: false }
+        Self {
+            world,
+            workers: BTreeMap::new(),
+            completions: BTreeMap::new(),
+            is_stalled: false,
+            is_silent: false,
+        }
     }
 
-    /// How often a worker was told that this message is done.
-    pub fn answers_to(&self, message: &MessageId) -> usize {
-        self.answered.get(message).copied().unwrap_or_default()
+    /// How often the completion of this message was accepted.
+    pub fn completions_of(&self, message: &MessageId) -> usize {
+        self.completions.get(message).copied().unwrap_or_default()
     }
 
-    /// Every worker whose machine runs has its turn.
+    /// Runs one turn of each worker whose machine runs.
     pub async fn work(&mut self) {
-        for machine in self.world.stand.machines().await {
-            if machine.state != "started" || self.silent {
+        for machine in self.world.backend.machines().await {
+            if machine.state != "started" || self.is_silent {
                 continue;
             }
-            let mut hands = match self.hands.remove(&machine.worker) {
-                Some(hands) => hands,
+            let mut state = match self.workers.remove(&machine.worker) {
+                Some(state) => state,
                 None => self.boot(&machine.worker).await,
             };
-            if !hands.left {
-                self.turn(&machine.worker, &mut hands).await;
+            if !state.has_left {
+                self.turn(&machine.worker, &mut state).await;
             }
-            self.hands.insert(machine.worker, hands);
+            self.workers.insert(machine.worker, state);
         }
     }
 
-    /// Every worker uploads its files, and stays.
-    pub async fn keep_all(&mut self) {
-        for (worker, hands) in &self.hands {
-            self.keep(worker, hands).await;
+    /// Each worker uploads its files and stays active.
+    pub async fn upload_all(&mut self) {
+        for (worker, state) in &self.workers {
+            self.upload(worker, state).await;
         }
     }
 
-    async fn boot(&self, worker: &WorkerId) -> Hands {
-        let conversation = self.world.stand.ever().conversations[worker].clone();
+    async fn boot(&self, worker: &WorkerId) -> WorkerState {
+        let conversation = self.world.backend.created().conversations[worker].clone();
         let conversation = conversation.map(|c| ConversationId::parse(c).unwrap());
-        let mut hands = Hands { conversation: conversation.clone(), ..Hands::default() };
+        let mut state = WorkerState { conversation: conversation.clone(), ..WorkerState::default() };
         if let Some(conversation) = &conversation {
-            hands.files = self.restore(worker, conversation).await;
+            state.files = self.restore(worker, conversation).await;
         }
-        hands
+        state
     }
 
-    async fn turn(&mut self, worker: &WorkerId, hands: &mut Hands) {
+    async fn turn(&mut self, worker: &WorkerId, state: &mut WorkerState) {
         for _ in 0..MAX_MESSAGES {
             let request = Poll {
-                conversation: hands.conversation.clone(),
-                ownership: hands.ownership(),
+                conversation: state.conversation.clone(),
+                ownership: state.ownership(),
                 ..Poll::default()
             };
             let polled = poll(&self.world.app, worker, &request).await.unwrap();
-            if std::mem::take(&mut hands.release) {
-                *hands = Hands::default();
+            if std::mem::take(&mut state.release) {
+                *state = WorkerState::default();
             }
             match polled.job {
-                Some(_) if self.idles => return,
-                Some(job) => self.run(worker, hands, &job).await,
-                None if polled.control.should_stop => return self.leave(worker, hands).await,
+                Some(_) if self.is_stalled => return,
+                Some(job) => self.run(worker, state, &job).await,
+                None if polled.control.should_stop => return self.leave(worker, state).await,
                 None if polled.control.switch.is_some() => {
-                    self.keep(worker, hands).await;
-                    hands.release = true;
+                    self.upload(worker, state).await;
+                    state.release = true;
                 }
                 None => return,
             }
         }
-        panic!("{worker} never has enough");
+        panic!("{worker} gets more than {MAX_MESSAGES} messages in one turn");
     }
 
-    async fn run(&mut self, worker: &WorkerId, hands: &mut Hands, job: &Job) {
-        if hands.conversation.as_ref() != Some(&job.conversation.id) {
-            hands.files = self.restore(worker, &job.conversation.id).await;
-            hands.conversation = Some(job.conversation.id.clone());
+    async fn run(&mut self, worker: &WorkerId, state: &mut WorkerState, job: &Job) {
+        if state.conversation.as_ref() != Some(&job.conversation.id) {
+            state.files = self.restore(worker, &job.conversation.id).await;
+            state.conversation = Some(job.conversation.id.clone());
         }
         let message = &job.lease.entry.message;
-        hands.files.push_str(&format!("{message}\n"));
+        state.files.push_str(&format!("{message}\n"));
         let with = CompleteWith {
             history: vec![],
             pending_tool_calls: None,
@@ -140,32 +146,32 @@ impl<'a> Crew<'a> {
             reply: Some("answer".to_owned()),
         };
         complete(&self.world.app, worker, message, &job.lease.id, with).await.unwrap();
-        *self.answered.entry(message.clone()).or_default() += 1;
+        *self.completions.entry(message.clone()).or_default() += 1;
     }
 
-    async fn leave(&self, worker: &WorkerId, hands: &mut Hands) {
-        hands.left = true;
-        let Some(conversation) = hands.conversation.clone() else { return };
-        if hands.files.is_empty() {
+    async fn leave(&self, worker: &WorkerId, state: &mut WorkerState) {
+        state.has_left = true;
+        let Some(conversation) = state.conversation.clone() else { return };
+        if state.files.is_empty() {
             let conversation = Some(conversation);
             let (wants, ownership) = (Wants::ControlOnly, Ownership::Discard);
-            let farewell = Poll { conversation, wants, ownership, ..Poll::default() };
-            poll(&self.world.app, worker, &farewell).await.unwrap();
+            let last_poll = Poll { conversation, wants, ownership, ..Poll::default() };
+            poll(&self.world.app, worker, &last_poll).await.unwrap();
         } else {
-            self.keep(worker, hands).await;
+            self.upload(worker, state).await;
         }
     }
 
-    /// Uploads the files, if anything was done in them. One that is not its conversation's owner any more does not.
-    async fn keep(&self, worker: &WorkerId, hands: &Hands) {
-        let Some(conversation) = hands.conversation.clone().filter(|_| !hands.files.is_empty()) else {
+    /// Uploads the files, unless they are empty. The upload is refused when the worker no longer owns its conversation.
+    async fn upload(&self, worker: &WorkerId, state: &WorkerState) {
+        let Some(conversation) = state.conversation.clone().filter(|_| !state.files.is_empty()) else {
             return;
         };
         let (app, objects) = (&self.world.app, &self.world.objects);
-        let digest = Sha256::digest(hands.files.as_bytes());
+        let digest = Sha256::digest(state.files.as_bytes());
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let content =
-            Stored { size_bytes: hands.files.len() as u64, sha256: Sha256Hex::parse(sha256).unwrap() };
+            Stored { size_bytes: state.files.len() as u64, sha256: Sha256Hex::parse(sha256).unwrap() };
         let announced = Announced { conversation, reason: SnapshotReason::Drain, content };
         let prepared = match snapshots::prepare(app, objects, worker, announced).await {
             Ok(prepared) => prepared,
@@ -173,7 +179,7 @@ impl<'a> Crew<'a> {
             Err(error) => panic!("{error}"),
         };
         let headers: Vec<_> = prepared.upload.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let put = self.transfer(Method::PUT, &prepared.upload.url, &headers, hands.files.clone()).await;
+        let put = self.transfer(Method::PUT, &prepared.upload.url, &headers, state.files.clone()).await;
         assert_eq!(put.0, StatusCode::OK);
         snapshots::finalize(app, objects, worker, &prepared.snapshot.id).await.unwrap();
     }
@@ -187,8 +193,8 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// What the latest snapshot of a conversation holds; nothing when there is none.
-    pub async fn kept(&self, conversation: &ConversationId) -> String {
+    /// The content of the latest snapshot of a conversation; empty when it has none.
+    pub async fn latest_files(&self, conversation: &ConversationId) -> String {
         let latest = self.world.app.store.latest_snapshot(&conversation_key(conversation)).await.unwrap();
         let Some(snapshot) = latest else { return String::new() };
         let key = format!("snapshots/{}", snapshot.id);

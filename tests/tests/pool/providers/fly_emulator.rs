@@ -1,10 +1,10 @@
-//! The stand-in itself: what it refuses, as Fly does.
+//! The Fly emulator refuses the same requests as Fly.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::providers::fly::{TOKEN, World};
-use crate::providers::suite::Bench;
+use crate::providers::suite::TestBench;
 
 async fn call(world: &World, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
     let url = format!("{}/apps/workers/{path}", world.url);
@@ -28,7 +28,7 @@ fn machine(name: &str, volume: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_body_against_the_document_is_refused_with_its_field() {
+async fn a_body_that_violates_the_api_document_is_refused_with_its_field() {
     let world = World::new().await;
     let body = json!({"name": "w", "config": {"image": "i", "restart": {"policy": "never"}}});
     let (status, refused) = call(&world, Method::POST, "machines", Some(body)).await;
@@ -37,17 +37,17 @@ async fn a_body_against_the_document_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn a_volume_is_mounted_by_one_machine_that_is_in_its_region() {
+async fn a_volume_is_mounted_by_one_machine_in_its_region_only() {
     let world = World::new().await;
     let volume = volume(&world, "data").await;
     let (unknown, _) = call(&world, Method::POST, "machines", Some(machine("a", "vol_none"))).await;
     let mut elsewhere = machine("b", &volume);
     elsewhere["region"] = "ams".into();
-    let (far, _) = call(&world, Method::POST, "machines", Some(elsewhere)).await;
+    let (other_region, _) = call(&world, Method::POST, "machines", Some(elsewhere)).await;
     let (first, made) = call(&world, Method::POST, "machines", Some(machine("c", &volume))).await;
-    world.pass(std::time::Duration::from_secs(1)).await;
+    world.advance(std::time::Duration::from_secs(1)).await;
     let (second, why) = call(&world, Method::POST, "machines", Some(machine("d", &volume))).await;
-    assert_eq!([unknown, far, first, second].map(|s| s.as_u16()), [422, 422, 200, 412], "{why}");
+    assert_eq!([unknown, other_region, first, second].map(|s| s.as_u16()), [422, 422, 200, 412], "{why}");
     let path = format!("volumes/{volume}");
     let (bound, why) = call(&world, Method::DELETE, &path, None).await;
     let words = format!(
@@ -58,7 +58,7 @@ async fn a_volume_is_mounted_by_one_machine_that_is_in_its_region() {
 }
 
 #[tokio::test]
-async fn a_fourth_creation_within_a_second_is_refused_with_a_time_to_come_back() {
+async fn a_fourth_creation_within_a_second_is_rate_limited() {
     let world = World::new().await;
     for name in ["a", "b", "c"] {
         volume(&world, name).await;
@@ -68,26 +68,26 @@ async fn a_fourth_creation_within_a_second_is_refused_with_a_time_to_come_back()
 }
 
 #[tokio::test]
-async fn a_leased_machine_is_changed_by_its_holder_only() {
+async fn a_leased_machine_can_be_changed_by_the_lease_holder_only() {
     let world = World::new().await;
     let body = json!({"name": "w", "config": {"image": "i"}});
     let (_, made) = call(&world, Method::POST, "machines", Some(body)).await;
     let machine = format!("machines/{}", made["id"].as_str().unwrap());
     let (_, lease) = call(&world, Method::POST, &format!("{machine}/lease"), Some(json!({"ttl": 10}))).await;
-    let (held, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
+    let (leased, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
     let url = format!("{}/apps/workers/{machine}/cordon", world.url);
     let holder = reqwest::Client::new()
         .post(url)
         .bearer_auth(TOKEN)
         .header("fly-machine-lease-nonce", lease["data"]["nonce"].as_str().unwrap());
     let by_holder = holder.send().await.unwrap().status();
-    world.pass(std::time::Duration::from_secs(11)).await;
-    let (over, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
-    assert_eq!([held, by_holder, over].map(|s| s.as_u16()), [409, 200, 200]);
+    world.advance(std::time::Duration::from_secs(11)).await;
+    let (expired, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
+    assert_eq!([leased, by_holder, expired].map(|s| s.as_u16()), [409, 200, 200]);
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_state_or_with_its_time() {
+async fn a_wait_ends_at_its_state_or_at_its_timeout() {
     let world = World::new().await;
     let body = json!({"name": "w", "config": {"image": "i"}});
     let (_, made) = call(&world, Method::POST, "machines", Some(body)).await;

@@ -1,5 +1,5 @@
-//! Workers as processes of this machine, and a function that dies at a call of their provider. Its requests to the
-//! table are those of the stories on Fly.
+//! Workers as processes of this machine, and a function that dies at a call of their provider. The scenarios on Fly cover
+//! the requests to the table.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,17 +11,17 @@ use af_providers::{
 };
 use async_trait::async_trait;
 
-use crate::stand::Ever;
-use crate::steps::{Steps, Turn};
+use crate::backend::Created;
+use crate::steps::{StepOutcome, Steps};
 
-/// A process that does nothing, and ends by itself if nobody ends it.
+/// A process that does nothing and ends by itself after a minute.
 const PROGRAM: (&str, &str) = ("sleep", "60");
 
 /// The local provider; each call is a step of the function that makes it.
-pub struct Watched {
+pub struct StepProvider {
     provider: LocalProvider,
     steps: Option<Arc<Steps>>,
-    ever: Arc<Mutex<Ever>>,
+    created: Arc<Mutex<Created>>,
 }
 
 pub fn provider(folder: &Path) -> LocalProvider {
@@ -33,22 +33,22 @@ pub fn provider(folder: &Path) -> LocalProvider {
     })
 }
 
-impl Watched {
-    pub fn new(provider: LocalProvider, steps: Option<Arc<Steps>>, ever: Arc<Mutex<Ever>>) -> Self {
-        Self { provider, steps, ever }
+impl StepProvider {
+    pub fn new(provider: LocalProvider, steps: Option<Arc<Steps>>, created: Arc<Mutex<Created>>) -> Self {
+        Self { provider, steps, created }
     }
 
     async fn step<T>(&self, changes: bool, call: impl Future<Output = T> + Send) -> T {
         let Some(steps) = &self.steps else { return call.await };
         match steps.next(changes) {
-            Turn::Taken => call.await,
-            Turn::Lost => std::future::pending().await,
-            Turn::Unanswered => {
+            StepOutcome::Taken => call.await,
+            StepOutcome::Lost => std::future::pending().await,
+            StepOutcome::Unanswered => {
                 call.await;
-                steps.ends();
+                steps.mark_ended();
                 std::future::pending().await
             }
-            Turn::HeldUp(gate) | Turn::FailsLate(gate) => {
+            StepOutcome::HeldUp(gate) | StepOutcome::FailsLate(gate) => {
                 gate.passed().await;
                 call.await
             }
@@ -57,7 +57,7 @@ impl Watched {
 }
 
 #[async_trait]
-impl Provider for Watched {
+impl Provider for StepProvider {
     fn kind(&self) -> ProviderKind {
         self.provider.kind()
     }
@@ -76,12 +76,12 @@ impl Provider for Watched {
 
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
         let spawn = async {
-            // Noted first: the process is started also when nobody waits for it any more.
+            // The record comes first, because the process also starts after the caller has been dropped.
             {
-                let mut ever = self.ever.lock().unwrap();
-                ever.machines.insert(spec.worker_id.to_string());
+                let mut created = self.created.lock().unwrap();
+                created.machines.insert(spec.worker_id.to_string());
                 let conversation = spec.env.get("OPENCLAW_CONVERSATION_ID").map(str::to_owned);
-                ever.conversations.insert(spec.worker_id.clone(), conversation);
+                created.conversations.insert(spec.worker_id.clone(), conversation);
             }
             self.provider.spawn(spec).await
         };

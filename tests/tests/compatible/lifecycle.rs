@@ -1,12 +1,12 @@
-//! The life of a published image, in the order of its documentation, with every answer compared whole.
+//! The lifecycle of a published image, in the order of its documentation. Each response is compared as a whole.
 
 use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
-use crate::{BOT_TOKEN, Image, TALK, World, sha256};
+use crate::{BOT_TOKEN, CONVERSATION, Image, World, sha256};
 
-/// Deploys a skill and answers its files.
+/// Deploys a skill and returns its files.
 async fn deploy_skill(world: &World) -> Vec<(&'static str, &'static str)> {
     let files = [("scripts/index.mjs", "export default () => 1;\n"), ("SKILL.md", "# Hello\n")];
     let sent: Vec<_> = files
@@ -20,7 +20,7 @@ async fn deploy_skill(world: &World) -> Vec<(&'static str, &'static str)> {
     files.to_vec()
 }
 
-/// The manifest's only skill, recomputed from its files as the contract says, not as our code does.
+/// The manifest's only skill, computed from its files by the rules of the contract, without our code.
 fn skill(files: &[(&str, &str)]) -> Value {
     let mut sorted = files.to_vec();
     sorted.sort_unstable();
@@ -42,19 +42,19 @@ fn skill(files: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test]
-async fn a_published_image_lives_its_whole_life_unchanged() {
+async fn a_published_image_completes_its_lifecycle_unchanged() {
     let world = World::new().await;
     let files = deploy_skill(&world).await;
-    world.enqueue(TALK, "telegram", "hello").await;
-    let image = world.image("one", Some(TALK)).await;
-    boots(&image, &files).await;
-    let said = answers(&image).await;
-    fails_and_tries_again(&image, &said).await;
-    leaves(&image).await;
+    world.enqueue(CONVERSATION, "telegram", "hello").await;
+    let image = world.image("one", Some(CONVERSATION)).await;
+    boot(&image, &files).await;
+    let history = answer_message(&image).await;
+    fail_and_retry(&image, &history).await;
+    upload_and_end(&image).await;
 }
 
-/// It looks for files to restore, and fetches its skills.
-async fn boots(image: &Image<'_>, files: &[(&str, &str)]) {
+/// The image looks for a snapshot to restore, and fetches its skills.
+async fn boot(image: &Image<'_>, files: &[(&str, &str)]) {
     assert_eq!(image.latest().await, Value::Null);
     let args = json!({"workspaceId": "default", "workerId": "one", "releaseChannel": "stable"});
     let manifest = image.value("workerGlobalSkillsManifest", args).await;
@@ -67,11 +67,11 @@ async fn boots(image: &Image<'_>, files: &[(&str, &str)]) {
     assert_eq!(manifest["manifestVersion"].as_str().unwrap().len(), 64);
 }
 
-/// Its loop: control state, claim and bundle; heartbeats beside the work, metadata, history, and the end. Answers what
-/// was said.
-async fn answers(image: &Image<'_>) -> Value {
+/// The loop of the image: control state, claim and bundle; then heartbeats, metadata, history and completion. Returns the
+/// appended history.
+async fn answer_message(image: &Image<'_>) -> Value {
     let world = image.world;
-    assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": false}));
+    assert_eq!(image.own("workerControlState", json!({})).await, json!({"shouldStop": false}));
     let job = image.claim().await;
     let payload = json!({
         "provider": "telegram", "providerUserId": "555", "messageText": "hello",
@@ -79,14 +79,14 @@ async fn answers(image: &Image<'_>) -> Value {
     });
     let lease = Policies::default().lease.lease.as_millis();
     let expected = json!({
-        "messageId": job["messageId"], "conversationId": TALK, "agentKey": "demo", "leaseId": job["leaseId"],
+        "messageId": job["messageId"], "conversationId": CONVERSATION, "agentKey": "demo", "leaseId": job["leaseId"],
         "leaseExpiresAt": world.now() + lease, "payload": payload,
     });
     assert_eq!(job, expected);
     let wanted = json!({"messageId": job["messageId"], "workspaceId": "default"});
     let bundle = image.value("workerHydrationBundle", wanted).await;
     let expected = json!({
-        "messageId": job["messageId"], "conversationId": TALK, "agentKey": "demo", "payload": payload,
+        "messageId": job["messageId"], "conversationId": CONVERSATION, "agentKey": "demo", "payload": payload,
         "conversationState": {"contextHistory": [], "pendingToolCalls": []},
         "telegramBotToken": BOT_TOKEN, "bridgeRuntimeConfig": null,
     });
@@ -97,39 +97,39 @@ async fn answers(image: &Image<'_>) -> Value {
     let metadata = json!({"messageId": job["messageId"], "metadata": {"model": "m"}});
     assert_eq!(image.value("workerAttachMessageMetadata", metadata).await, true);
     let (asked, answered) = (world.now() - 5_000, world.now());
-    let said = json!([
+    let history = json!([
         {"role": "user", "content": "hello", "at": asked}, {"role": "assistant", "content": "good day", "at": answered},
     ]);
-    assert_eq!(image.append(said.clone()).await, json!({"updated": true, "messageCount": 2}));
+    assert_eq!(image.append(history.clone()).await, json!({"updated": true, "messageCount": 2}));
     assert_eq!(image.of(&job, "workerComplete", json!({})).await, true);
     let message = world.message(&job["messageId"]).await;
     assert_eq!((&message["status"], &message["reply"]), (&json!("done"), &json!("good day")));
-    said
+    history
 }
 
-/// The next message comes with what was said. Its attempt fails, and its retry is worth waiting for.
-async fn fails_and_tries_again(image: &Image<'_>, said: &Value) {
+/// The bundle of the next message has the history. Its first attempt fails, and its retry is completed.
+async fn fail_and_retry(image: &Image<'_>, history: &Value) {
     let world = image.world;
-    world.enqueue(TALK, "telegram", "again").await;
+    world.enqueue(CONVERSATION, "telegram", "again").await;
     let job = image.claim().await;
     let wanted = json!({"messageId": job["messageId"], "workspaceId": "default"});
     let bundle = image.value("workerHydrationBundle", wanted).await;
-    assert_eq!(bundle["conversationState"], json!({"contextHistory": said, "pendingToolCalls": []}));
+    assert_eq!(bundle["conversationState"], json!({"contextHistory": history, "pendingToolCalls": []}));
     let failed = image.of(&job, "workerFail", json!({"errorMessage": "the model is down"})).await;
     let next = failed["nextScheduledFor"].as_u64().unwrap();
     assert_eq!(failed, json!({"requeued": true, "deadLettered": false, "nextScheduledFor": next}));
     assert!(next > world.now());
-    let conversation = json!({"conversationId": TALK});
+    let conversation = json!({"conversationId": CONVERSATION});
     assert_eq!(image.value("workerConversationHasQueued", conversation.clone()).await, true);
-    assert_eq!(image.mine("workerClaim", conversation.clone()).await, Value::Null);
+    assert_eq!(image.own("workerClaim", conversation.clone()).await, Value::Null);
     world.advance(Millis::new(next - world.now()));
     let job = image.claim().await;
     assert_eq!(image.of(&job, "workerComplete", json!({})).await, true);
     assert_eq!(image.value("workerConversationHasQueued", conversation).await, false);
 }
 
-/// It keeps its files and goes, and the next one begins with them.
-async fn leaves(image: &Image<'_>) {
+/// The image uploads its files and ends, and the next image restores them.
+async fn upload_and_end(image: &Image<'_>) {
     let world = image.world;
     let archive: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let prepared = image.prepare("signal").await;
@@ -143,15 +143,15 @@ async fn leaves(image: &Image<'_>) {
     assert_eq!(posted, (200, json!({"storageId": prepared["snapshotId"]})));
     assert_eq!(image.finalize(&prepared, &archive).await, true);
     assert_eq!(world.worker_row("one").await["status"], "stopping");
-    assert_eq!(image.mine("workerControlState", json!({})).await, json!({"shouldStop": true}));
+    assert_eq!(image.own("workerControlState", json!({})).await, json!({"shouldStop": true}));
 
-    world.enqueue(TALK, "telegram", "are you there?").await;
-    let heir = world.image("two", Some(TALK)).await;
-    let latest = heir.latest().await;
+    world.enqueue(CONVERSATION, "telegram", "are you there?").await;
+    let successor = world.image("two", Some(CONVERSATION)).await;
+    let latest = successor.latest().await;
     let expected = json!({
         "snapshotId": prepared["snapshotId"], "downloadUrl": latest["downloadUrl"], "sha256": sha256(&archive),
         "sizeBytes": archive.len(), "createdAt": created_at,
     });
     assert_eq!(latest, expected);
-    assert_eq!(heir.fetch(&latest["downloadUrl"]).await, (200, archive));
+    assert_eq!(successor.fetch(&latest["downloadUrl"]).await, (200, archive));
 }

@@ -1,5 +1,5 @@
-//! Where workers run, as a test sees it: what is there now, and what was ever made there. It is the Fly stand-in, or this
-//! machine.
+//! The backend on which the workers of a test run: the Fly emulator, or processes of this machine. It shows the
+//! machines that exist now, and everything that was ever created.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -26,24 +26,24 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::local::{self, Watched};
-use crate::steps::{Steps, Turn};
+use crate::local_provider::{self, StepProvider};
+use crate::steps::{StepOutcome, Steps};
 
 pub const APP: &str = "workers";
 const TOKEN: &str = "FlyV1 fm2_secret";
 /// The largest body of a request or an answer: a list of a hundred machines.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-struct Known;
+struct FixedToken;
 
 #[async_trait]
-impl TokenSource for Known {
+impl TokenSource for FixedToken {
     async fn token(&self, _: &SecretRef) -> Result<Option<SecretString>, ProviderError> {
         Ok(Some(SecretString::from(TOKEN)))
     }
 }
 
-/// A machine that is there.
+/// A machine that exists now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub id: String,
@@ -51,45 +51,45 @@ pub struct Machine {
     pub state: String,
 }
 
-/// Where workers run.
-pub struct Stand {
-    place: Place,
+/// The backend on which workers run.
+pub struct Backend {
+    host: Host,
     clock: VirtualClock,
-    ever: Arc<Mutex<Ever>>,
+    created: Arc<Mutex<Created>>,
     servers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-enum Place {
-    /// The stand-in, with one app.
+enum Host {
+    /// The Fly emulator, with one app.
     Fly(FakeFly),
-    /// Processes, in a folder that goes with the test.
+    /// Processes of this machine, with a folder that is removed after the test.
     Local { provider: LocalProvider, _folder: TempDir },
 }
 
-/// What was ever made.
+/// Everything that was ever created.
 #[derive(Clone, Debug, Default)]
-pub struct Ever {
+pub struct Created {
     /// Ids of machines.
     pub machines: BTreeSet<String>,
     /// Ids of volumes.
     pub volumes: BTreeSet<String>,
-    /// For which conversation each worker's machine was asked for.
+    /// The conversation for which each worker's machine was requested.
     pub conversations: BTreeMap<WorkerId, Option<String>>,
 }
 
-/// What stands between a function and the stand-in.
+/// Records the requests of a function to the Fly emulator.
 #[derive(Clone)]
-struct Watch {
+struct Recorder {
     fly: FakeFly,
     steps: Option<Arc<Steps>>,
-    ever: Arc<Mutex<Ever>>,
+    created: Arc<Mutex<Created>>,
 }
 
-impl Stand {
+impl Backend {
     pub fn local(clock: &VirtualClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Local { provider: local::provider(folder.path()), _folder: folder };
-        Self { place, clock: clock.clone(), ever: Arc::default(), servers: Mutex::default() }
+        let host = Host::Local { provider: local_provider::provider(folder.path()), _folder: folder };
+        Self { host, clock: clock.clone(), created: Arc::default(), servers: Mutex::default() }
     }
 
     pub fn fly(clock: &VirtualClock) -> Self {
@@ -103,52 +103,52 @@ impl Stand {
         });
         let fly = fly.unwrap();
         fly.add_app(APP, "org");
-        let place = Place::Fly(fly);
-        Self { place, clock: clock.clone(), ever: Arc::default(), servers: Mutex::default() }
+        let host = Host::Fly(fly);
+        Self { host, clock: clock.clone(), created: Arc::default(), servers: Mutex::default() }
     }
 
-    /// The stand-in.
+    /// The Fly emulator.
     pub fn machines_api(&self) -> &FakeFly {
-        match &self.place {
-            Place::Fly(fly) => fly,
-            Place::Local { .. } => panic!("this one is local"),
+        match &self.host {
+            Host::Fly(fly) => fly,
+            Host::Local { .. } => panic!("this backend is local"),
         }
     }
 
     /// A function's provider, whose requests are among its `steps`.
     pub async fn provider(&self, deployment: &str, steps: Option<Arc<Steps>>) -> Arc<dyn Provider> {
-        let fly = match &self.place {
-            Place::Fly(fly) => fly.clone(),
-            Place::Local { provider: local, .. } => {
-                return Arc::new(Watched::new(local.clone(), steps, self.ever.clone()));
+        let fly = match &self.host {
+            Host::Fly(fly) => fly.clone(),
+            Host::Local { provider: local, .. } => {
+                return Arc::new(StepProvider::new(local.clone(), steps, self.created.clone()));
             }
         };
-        let watch = Watch { fly: fly.clone(), steps, ever: self.ever.clone() };
-        let api = fly.api().layer(from_fn_with_state(watch, watched));
+        let recorder = Recorder { fly: fly.clone(), steps, created: self.created.clone() };
+        let api = fly.api().layer(from_fn_with_state(recorder, record_request));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, api).await.unwrap() });
         self.servers.lock().unwrap().push(server);
         let time = Arc::new(LeapingTime(self.clock.clone()));
-        Arc::new(FlyProvider::new(&url, deployment, Arc::new(Known), time).unwrap())
+        Arc::new(FlyProvider::new(&url, deployment, Arc::new(FixedToken), time).unwrap())
     }
 
-    /// What the deployment must be told of this place.
+    /// The provider config of this backend.
     pub fn config(&self) -> ProviderConfig {
-        match &self.place {
-            Place::Fly(_) => ProviderConfig::Fly(FlyConfig {
+        match &self.host {
+            Host::Fly(_) => ProviderConfig::Fly(FlyConfig {
                 app_name: Some(APP.to_owned()),
                 image: Some(format!("registry.fly.io/{APP}:1")),
                 region: Some("fra".to_owned()),
                 ..FlyConfig::default()
             }),
-            Place::Local { .. } => ProviderConfig::Local(LocalConfig::default()),
+            Host::Local { .. } => ProviderConfig::Local(LocalConfig::default()),
         }
     }
 
-    /// Whether requests to the table are steps of a function, too: on this machine only what is particular to it is.
-    pub const fn counts_the_table(&self) -> bool {
-        matches!(self.place, Place::Fly(_))
+    /// Whether requests to the table are also steps of a function. On the local backend, only calls of the provider are.
+    pub const fn counts_table_requests(&self) -> bool {
+        matches!(self.host, Host::Fly(_))
     }
 
     /// A machine disappears, as when its host is lost.
@@ -156,25 +156,25 @@ impl Stand {
         self.machines_api().vanish(APP, &machine.id).await
     }
 
-    pub fn ever(&self) -> Ever {
-        self.ever.lock().unwrap().clone()
+    pub fn created(&self) -> Created {
+        self.created.lock().unwrap().clone()
     }
 
-    /// A machine was made for nobody, as far as a story is concerned.
+    /// Forgets the worker of a machine, so that the scenario expects no row for it.
     pub fn forget(&self, worker: &WorkerId) {
-        self.ever.lock().unwrap().conversations.remove(worker);
+        self.created.lock().unwrap().conversations.remove(worker);
     }
 
-    /// The machines that are there.
+    /// The machines that exist now.
     pub async fn machines(&self) -> Vec<Machine> {
-        let fly = match &self.place {
-            Place::Fly(fly) => fly,
-            Place::Local { provider: local, .. } => {
-                let listed = local.list(&here()).await.unwrap().ours;
+        let fly = match &self.host {
+            Host::Fly(fly) => fly,
+            Host::Local { provider: local, .. } => {
+                let listed = local.list(&local_scope()).await.unwrap().ours;
                 return listed.into_iter().map(Machine::from).collect();
             }
         };
-        let shown = shown(fly).await;
+        let shown = state_of(fly).await;
         let machine = |m: &Value| Machine {
             id: text(&m["id"]),
             worker: WorkerId::parse(text(&m["name"])).unwrap(),
@@ -183,21 +183,21 @@ impl Stand {
         shown["machines"].as_array().unwrap().iter().map(machine).collect()
     }
 
-    /// The names of the volumes that are there.
+    /// The names of the volumes that exist now.
     pub async fn volumes(&self) -> Vec<String> {
-        let fly = match &self.place {
-            Place::Fly(fly) => fly,
-            Place::Local { provider: local, .. } => {
-                let listed = local.list_volumes(&here()).await.unwrap().ours;
+        let fly = match &self.host {
+            Host::Fly(fly) => fly,
+            Host::Local { provider: local, .. } => {
+                let listed = local.list_volumes(&local_scope()).await.unwrap().ours;
                 return listed.into_iter().map(|v| v.volume.name).collect();
             }
         };
-        let shown = shown(fly).await;
+        let shown = state_of(fly).await;
         shown["volumes"].as_array().unwrap().iter().map(|v| text(&v["name"])).collect()
     }
 }
 
-impl Drop for Stand {
+impl Drop for Backend {
     fn drop(&mut self) {
         self.servers.lock().unwrap().iter().for_each(JoinHandle::abort);
     }
@@ -210,7 +210,7 @@ impl From<af_providers::Machine> for Machine {
     }
 }
 
-fn here() -> Scope {
+fn local_scope() -> Scope {
     Scope { app_name: "local".to_owned(), deployment_id: String::new(), volume_name: String::new() }
 }
 
@@ -218,37 +218,37 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-async fn shown(fly: &FakeFly) -> Value {
+async fn state_of(fly: &FakeFly) -> Value {
     let request = Request::get(format!("/fly/apps/{APP}")).body(Body::empty()).unwrap();
     let answer = fly.control().oneshot(request).await.unwrap();
     serde_json::from_slice(&to_bytes(answer.into_body(), MAX_BODY_BYTES).await.unwrap()).unwrap()
 }
 
-async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Response {
+async fn record_request(State(recorder): State<Recorder>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let makes =
+    let creates =
         request.method() == Method::POST && (path.ends_with("/machines") || path.ends_with("/volumes"));
     let changes = request.method() != Method::GET;
-    let turn = watch.steps.as_ref().map_or(Turn::Taken, |steps| steps.next(changes));
+    let turn = recorder.steps.as_ref().map_or(StepOutcome::Taken, |steps| steps.next(changes));
     match &turn {
-        Turn::Lost => return pending().await,
-        Turn::HeldUp(gate) => gate.passed().await,
-        Turn::Taken | Turn::Unanswered | Turn::FailsLate(_) => {}
+        StepOutcome::Lost => return pending().await,
+        StepOutcome::HeldUp(gate) => gate.passed().await,
+        StepOutcome::Taken | StepOutcome::Unanswered | StepOutcome::FailsLate(_) => {}
     }
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap();
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let requested: Value = serde_json::from_slice(&body).unwrap_or_default();
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if makes {
-        watch.note(&asked).await;
+    if creates {
+        recorder.record_created(&requested).await;
     }
-    match (turn, &watch.steps) {
-        (Turn::Unanswered, Some(steps)) => {
-            steps.ends();
+    match (turn, &recorder.steps) {
+        (StepOutcome::Unanswered, Some(steps)) => {
+            steps.mark_ended();
             pending().await
         }
-        (Turn::FailsLate(gate), Some(steps)) => {
-            steps.ends();
+        (StepOutcome::FailsLate(gate), Some(steps)) => {
+            steps.mark_ended();
             gate.passed().await;
             StatusCode::BAD_GATEWAY.into_response()
         }
@@ -256,19 +256,19 @@ async fn watched(State(watch): State<Watch>, request: Request, next: Next) -> Re
     }
 }
 
-impl Watch {
-    /// Notes what is there after something was to be made, also where the answer says that it was not.
-    async fn note(&self, asked: &Value) {
-        let shown = shown(&self.fly).await;
+impl Recorder {
+    /// Records what exists after a request to create something, also when the response reports a failure.
+    async fn record_created(&self, requested: &Value) {
+        let shown = state_of(&self.fly).await;
         let ids =
             |what: &str| shown[what].as_array().unwrap().iter().map(|v| text(&v["id"])).collect::<Vec<_>>();
-        let mut ever = self.ever.lock().unwrap();
-        ever.machines.extend(ids("machines"));
-        ever.volumes.extend(ids("volumes"));
-        if let Some(env) = asked["config"]["env"].as_object() {
-            let worker = WorkerId::parse(text(&asked["name"])).unwrap();
+        let mut created = self.created.lock().unwrap();
+        created.machines.extend(ids("machines"));
+        created.volumes.extend(ids("volumes"));
+        if let Some(env) = requested["config"]["env"].as_object() {
+            let worker = WorkerId::parse(text(&requested["name"])).unwrap();
             let conversation = env.get("OPENCLAW_CONVERSATION_ID").and_then(Value::as_str).map(str::to_owned);
-            ever.conversations.insert(worker, conversation);
+            created.conversations.insert(worker, conversation);
         }
     }
 }
