@@ -158,7 +158,7 @@ async fn a_spawn_that_gets_no_response_does_not_block_the_run() {
     let world = World::local().await;
     world.enqueue(CONVERSATIONS[0]).await;
     let report = reconcile_within_the_limit(&world, &hanging(&world, true)).await;
-    assert_eq!(outcomes(&report, "spawn"), ["failed: it did not end in the run's time"]);
+    assert_eq!(outcomes(&report, "spawn"), ["failed: it did not end within the time of the run"]);
     let failures = async || world.app.store.reconcile_state().await.unwrap().failures;
     assert_eq!(failures().await, 0, "its worker may still start");
     world.advance(Policies::default().scaling.provider_grace);
@@ -390,5 +390,5 @@ async fn a_list_of_workers_that_is_too_long_is_an_error() {
         register(n).await;
     }
     let error = world.app.store.workers().await.unwrap_err();
-    assert_eq!(error.to_string(), "there are more workers than can be read at once");
+    assert_eq!(error.to_string(), "there are more workers than one read may return");
 }

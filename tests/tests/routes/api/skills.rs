@@ -162,7 +162,7 @@ async fn an_invalid_skill_is_refused_with_its_field() {
         (changed("files", at("a\u{0}")), "/files/0/path", "control"),
         (changed("files", at("skill.md")), "/files/1/path", "lower case"),
         (changed("files", at("scripts")), "/files/2/path", "is a file"),
-        (changed("files", at(".af-global-skill.json")), "/files/0/path", "ours"),
+        (changed("files", at(".af-global-skill.json")), "/files/0/path", "reserved"),
         (changed("files", json!(wrong)), "/files/1/sha256", "content"),
         (changed("files", json!(unknown)), "/files/0/mode", "no field"),
         (changed("files", json!([file("scripts/index.mjs", "")])), "/files", "SKILL.md is needed"),
@@ -328,7 +328,7 @@ async fn a_channel_has_a_size_limit() {
     world.deploy(sized("last".into(), "x".repeat(last))).await;
     let answer = world.refused(world.api.post("/v1/skills", sized("more".into(), "x".into()))).await;
     assert_eq!(answer.problem(), (409, "conflict"));
-    assert!(answer.detail().contains("4194305 bytes of files, at most 4194304"), "{}", answer.detail());
+    assert!(answer.detail().contains("4194305 bytes of files, but at most 4194304"), "{}", answer.detail());
     let body = with(sized("more".into(), "x".into()), &[("releaseChannel", json!("canary"))]);
     world.deploy(body).await;
     let promote = world.api.post("/v1/skills/more/activate", json!({"version": "1.0.0", "actor": "a"}));
