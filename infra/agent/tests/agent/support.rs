@@ -1,4 +1,5 @@
-//! A fake of the worker routes, the bucket, the Bot API and a model's server on loopback. Each test scripts its answers.
+//! A fake of the worker routes, the bucket, the Bot API and a model's server on loopback. Each test scripts its
+//! answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
