@@ -1,7 +1,7 @@
 """Check the limits of AWS that no linter checks, on the template as SAM expands it: the output of transform.py.
 
 Every name is as long as it can be: a stack name of 128 characters in the longest region. The limits are those of
-tests/tests/template/limits.rs, which checks them without Python on an expansion of its own.
+tests/tests/architecture/template/limits.rs, which checks them without Python on its own expansion.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 
 STACK_NAME_LEN = 128
-# The longest of each. They belong to different places, so every real ARN is shorter.
+# The longest value of each. They belong to different regions, so every real ARN is shorter.
 PSEUDO_PARAMETERS = {
     "AWS::StackName": "s" * STACK_NAME_LEN,
     "AWS::Region": "us-isof-south-1",
@@ -39,7 +39,7 @@ MAX_DESCRIPTION_LENS = {
     "AWS::Lambda::Function": ("Description", 256),
     "AWS::SecretsManager::Secret": ("Description", 2048),
 }
-# Half of Lambda's 20 480 bytes, so that the next permissions have room.
+# Half of Lambda's 20 480 bytes, which leaves room for further permissions.
 MAX_RESOURCE_POLICY_BYTES = 10 * 1024
 MAX_INLINE_POLICY_CHARS = 10240
 MAX_RESOURCES = 500
@@ -61,7 +61,7 @@ def generated_name(resource_id, max_len):
 
 
 class Names:
-    """Replaces intrinsic functions by the longest text that they can be."""
+    """Replaces intrinsic functions by the longest text that they can produce."""
 
     def __init__(self, template):
         self.parameters = template["Parameters"]

@@ -1,7 +1,7 @@
-"""Expand the SAM template as CloudFormation's own transform would, and print what comes out as JSON.
+"""Expand the SAM template as CloudFormation's own transform does, and print the result as JSON.
 
-cfn-lint reads a SAM template without expanding it, so it misses what only shows afterwards: a path that is no literal,
-resources that refer to each other in a circle. No account and no network is needed: the code's place is made up.
+cfn-lint reads a SAM template without expanding it, so it misses errors that only the expansion shows: a path that is no
+literal, or a circular dependency of resources. It needs no account and no network: the location of the code is a dummy.
 """
 
 import json
@@ -19,7 +19,7 @@ def main(path):
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://code-of-the-functions/function.zip"
     defaults = {name: value["Default"] for name, value in template["Parameters"].items() if "Default" in value}
-    # The template names no managed policy, so none is asked of IAM.
+    # The template names no managed policy, so IAM is not called.
     expanded = Translator({}, Parser()).translate(template, parameter_values=defaults)
     print(json.dumps(expanded, indent=1))
 

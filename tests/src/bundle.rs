@@ -1,8 +1,8 @@
-//! A fresh deployment in memory: the tables of the real template, secrets, a clock that stands still until it is
-//! moved, and randomness that repeats itself.
+//! A fresh deployment in memory: the tables of the real template, secrets, a clock that only the test moves, and
+//! randomness from a seed.
 //!
-//! Each actor of a test (a function, a worker's side of it) comes up from a [`Boot`] of its own, as on Lambda, and
-//! may have its requests counted apart.
+//! Each actor of a test (a function, or a worker's side of it) starts from its own [`Boot`], as on Lambda. A test can
+//! count the requests of each actor separately.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,13 +24,13 @@ use secrecy::SecretString;
 
 use crate::workspace::root;
 
-/// When every bundle begins: 2026-01-01, midnight in Greenwich.
+/// The start time of every bundle: 2026-01-01, midnight UTC.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// Where neither a Bot API nor Fly is: the discard port, which nothing listens on.
+/// An address without a Bot API and without Fly: the discard port, on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 /// The secret part of the first admin key.
 const ADMIN_SECRET: &str = "the-admin-key-of-a-test";
-/// The key that worker tokens are signed with.
+/// The key that signs worker tokens.
 const SIGNING_KEY: &str = "the-signing-key-of-a-test";
 
 /// A deployment.
@@ -41,17 +41,17 @@ pub struct Bundle {
     pub clock: VirtualClock,
     /// The randomness.
     pub entropy: Arc<Entropy>,
-    /// What the template declares.
+    /// The parsed template.
     pub template: Template,
-    /// Where workers can run: nowhere, unless a test sets something else before it brings an actor up.
+    /// The providers for workers: none, unless a test sets some before it starts an actor.
     pub providers: Providers,
 }
 
 impl Bundle {
-    /// A deployment that nobody has used.
+    /// An unused deployment.
     ///
     /// # Panics
-    /// When the template or the engine cannot be used: nothing could be tested then.
+    /// When the template or the engine cannot be used, because then no test can run.
     pub async fn fresh() -> Self {
         Self::with_telegram_at(NOWHERE).await
     }
@@ -65,7 +65,7 @@ impl Bundle {
         Self::deploy(VirtualClock::frozen_at(START), parameters, 1).await
     }
 
-    /// Another deployment that nobody has used, of this id, by the same clock.
+    /// Another unused deployment with this id and the same clock.
     ///
     /// # Panics
     /// As `fresh`.
@@ -75,7 +75,7 @@ impl Bundle {
             ("FlyApiUrl", NOWHERE),
             ("DeploymentId", deployment),
         ]);
-        // Of another chance, too: two deployments give no two workers the same id.
+        // Its randomness differs, too, so that workers of two deployments never have the same id.
         let seed = deployment.bytes().map(u64::from).sum();
         Self::deploy(self.clock.clone(), parameters, seed).await
     }
@@ -106,7 +106,7 @@ impl Bundle {
         bundle
     }
 
-    /// What the function built from `binary` comes up with: its environment is what the template declares.
+    /// The boot of the function with this `binary`, with the environment that the template declares.
     ///
     /// # Panics
     /// When the template has no such function.
@@ -115,7 +115,7 @@ impl Bundle {
         self.boot_over(&self.aws, binary)
     }
 
-    /// The same, with its requests to DynamoDB counted.
+    /// The same, with a meter for its requests to DynamoDB.
     ///
     /// # Panics
     /// When the template has no such function.
@@ -137,33 +137,33 @@ impl Bundle {
         }
     }
 
-    /// The use cases as the function built from `binary` has them.
+    /// The use cases of the function with this `binary`.
     ///
     /// # Panics
-    /// When the template lacks a variable that they need.
+    /// When the template lacks a variable that the use cases need.
     #[must_use]
     pub fn app(&self, binary: &str) -> App {
         App::from_boot(&self.boot(binary)).expect("the template declares every variable")
     }
 
-    /// The first admin key, which opens everything.
+    /// The first admin key, which has every scope.
     #[must_use]
     pub fn admin_key(&self) -> String {
         format!("afk_{BOOTSTRAP_KEY_ID}_{ADMIN_SECRET}")
     }
 
-    /// What CloudFormation generates on AWS.
+    /// Stores the secrets that CloudFormation generates on AWS.
     async fn import_secrets(&self) {
         let app = self.app("admin-api");
         for (name, value) in [(BOOTSTRAP_KEY_REF, ADMIN_SECRET), (SIGNING_KEY_REF, SIGNING_KEY)] {
-            let name = SecretRef::parse(name).expect("it is one of ours");
+            let name = SecretRef::parse(name).expect("the name is valid");
             let stored = app.secrets.put(&name, SecretString::from(value), app.now()).await;
             stored.expect("Secrets Manager is in memory");
         }
     }
 }
 
-/// The template with these parameters, which is parsed once in a process.
+/// The template with these parameters, which is parsed once per process.
 fn parsed(parameters: BTreeMap<String, String>) -> Template {
     static PARSED: Mutex<BTreeMap<BTreeMap<String, String>, Template>> = Mutex::new(BTreeMap::new());
     let mut templates = PARSED.lock().expect("parsing panics only when no test can run");

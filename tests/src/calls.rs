@@ -1,4 +1,4 @@
-//! HTTP calls to a bundle's functions, in process, through the gateway: only the template's routes exist.
+//! HTTP calls to a bundle's functions, in process, through the gateway. The gateway has only the template's routes.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,7 +11,7 @@ use af_sam::template::EventDef;
 
 use crate::bundle::Bundle;
 
-/// The largest answer that is read: what Lambda may answer.
+/// Limit of an answer: the limit of Lambda.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024;
 
 /// The functions of a bundle behind its HTTP API.
@@ -21,7 +21,7 @@ pub struct Api {
     admin_key: String,
 }
 
-/// A call that is being put together.
+/// A call under construction.
 pub struct Call {
     router: Router,
     method: Method,
@@ -30,7 +30,7 @@ pub struct Call {
     body: Option<String>,
 }
 
-/// What was answered.
+/// The answer to a call.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -42,10 +42,10 @@ pub struct Answer {
 }
 
 impl Api {
-    /// Brings up every function that the template puts behind the HTTP API.
+    /// Starts every function that the template puts behind the HTTP API.
     ///
     /// # Panics
-    /// When one does not come up, or the template's routes cannot be served.
+    /// When a function does not start, or the template's routes cannot be served.
     pub async fn of(bundle: &Bundle) -> Self {
         let mut routes = Vec::new();
         for function in &bundle.template.functions {
@@ -57,7 +57,7 @@ impl Api {
                 "admin-api" => af_admin_api::build(&boot).await,
                 _ => continue,
             };
-            let built = built.unwrap_or_else(|e| panic!("{} does not come up: {e}", function.binary));
+            let built = built.unwrap_or_else(|e| panic!("{} does not start: {e}", function.binary));
             for event in &function.events {
                 if let EventDef::HttpApi { method, path } = event {
                     let (method, path) = (method.clone(), path.clone());
@@ -69,12 +69,12 @@ impl Api {
         Self { router, admin_key: bundle.admin_key() }
     }
 
-    /// What answers all of it, for who comes by a socket.
+    /// The router of all functions, for calls over a socket.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// A call with the admin key; `path` is percent-encoded already.
+    /// A call with the admin key. `path` must be percent-encoded.
     #[must_use]
     pub fn call(&self, method: Method, path: &str) -> Call {
         let call = Call {
@@ -114,7 +114,7 @@ impl Api {
     /// A new API key with these scopes.
     ///
     /// # Panics
-    /// When none is made.
+    /// When the API creates none.
     pub async fn new_key(&self, scopes: &[&str]) -> String {
         let answer =
             self.post("/v1/keys", serde_json::json!({"name": "test", "scopes": scopes})).send().await;
@@ -123,7 +123,7 @@ impl Api {
 }
 
 impl Call {
-    /// With this header, in place of one of that name.
+    /// Sets this header and replaces one with the same name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(n, _)| n != name);
@@ -131,42 +131,44 @@ impl Call {
         self
     }
 
-    /// With this key or token.
+    /// Sets this key or token.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
-    /// Without a key.
+    /// Removes the key.
     #[must_use]
     pub fn anonymous(mut self) -> Self {
         self.headers.retain(|(n, _)| n != "authorization");
         self
     }
 
-    /// With this body.
+    /// Sets this body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.text(&body.to_string())
     }
 
-    /// With this text for a body, said to be JSON.
+    /// Sets this text as the body, with the content type of JSON.
     #[must_use]
     pub fn text(mut self, body: &str) -> Self {
         self.body = Some(body.to_owned());
         self.header("content-type", "application/json")
     }
 
-    /// Sends it.
+    /// Sends the call.
     ///
     /// # Panics
-    /// When the call is none that HTTP knows, or the answer is no JSON.
+    /// When the call is no valid HTTP request, or the answer is no JSON.
     pub async fn send(self) -> Answer {
         let mut request = Request::builder().method(self.method).uri(&self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(self.body.map_or_else(Body::empty, Body::from)).expect("a call is HTTP");
+        let request = request
+            .body(self.body.map_or_else(Body::empty, Body::from))
+            .expect("a call is a valid HTTP request");
         let Ok(response) = self.router.oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, MAX_ANSWER_BYTES).await.expect("an answer has a body");
@@ -182,7 +184,7 @@ impl Answer {
     /// The body of an answer with this status.
     ///
     /// # Panics
-    /// When it has another.
+    /// When the answer has another status.
     #[track_caller]
     pub fn body_of(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -192,7 +194,7 @@ impl Answer {
     /// Status and code of a problem.
     ///
     /// # Panics
-    /// When it is none, or does not name its request.
+    /// When the answer is no problem, or does not name its request.
     #[track_caller]
     #[must_use]
     pub fn problem(&self) -> (u16, &str) {
@@ -202,19 +204,19 @@ impl Answer {
         (self.status.as_u16(), self.body["code"].as_str().expect("a problem has a code"))
     }
 
-    /// Where the only field at fault is.
+    /// The pointer to the first invalid field.
     ///
     /// # Panics
-    /// When the answer names none.
+    /// When the answer names no field.
     #[track_caller]
     #[must_use]
     pub fn pointer(&self) -> &str {
         self.body["errors"][0]["pointer"]
             .as_str()
-            .unwrap_or_else(|| panic!("no field at fault: {}", self.body))
+            .unwrap_or_else(|| panic!("the answer names no invalid field: {}", self.body))
     }
 
-    /// Its explanation.
+    /// The explanation of a problem.
     #[must_use]
     pub fn detail(&self) -> &str {
         self.body["detail"].as_str().unwrap_or_default()

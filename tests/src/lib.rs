@@ -1,4 +1,5 @@
-//! End to end, contract, simulation, costs, template parity and architecture rules.
+//! Helpers of the tests: a deployment in memory, calls to its functions, a Telegram emulator, and the workspace's
+//! files.
 
 pub mod bundle;
 pub mod calls;

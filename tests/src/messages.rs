@@ -5,7 +5,7 @@ use af_domain::attachment::{Attachment, AttachmentKind, AttachmentState};
 use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::Payload;
 
-/// A word of a person in the app, of the default priority, due at once.
+/// A message of a person in the app, with the default priority, due at once.
 #[must_use]
 pub fn hello(agent: AgentKey, conversation: ConversationId) -> Enqueue {
     Enqueue {
@@ -24,7 +24,7 @@ pub fn hello(agent: AgentKey, conversation: ConversationId) -> Enqueue {
     }
 }
 
-/// A photo that is still to be fetched.
+/// A photo whose fetch is pending.
 #[must_use]
 pub fn photo() -> Attachment {
     Attachment {

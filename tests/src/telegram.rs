@@ -1,4 +1,4 @@
-//! A deployment whose Bot API is the stand-in, on loopback, and a person who writes to its bot.
+//! A deployment whose Bot API is the emulator on loopback, and a person who writes to its bot.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -22,15 +22,15 @@ use tokio::net::TcpListener;
 use crate::bundle::{Bundle, START};
 use crate::calls::Api;
 
-/// Records of the stream that are read at once: more than a test makes.
+/// Limit of the records in one read of the stream: more than a test creates.
 const MAX_RECORDS: usize = 1_000;
 const WEBHOOK_SECRET: &str = "the-secret-of-the-webhook";
-/// What is in the files that a person sends.
+/// The content of the files that a person sends.
 pub const PHOTO: &[u8] = b"a cat, as a picture";
 /// The private chat in which the person writes.
 pub const CHAT: i64 = 555;
 
-/// A deployment that nobody has used, and the Telegram that it talks to.
+/// An unused deployment, and its Telegram emulator.
 ///
 /// # Panics
 /// When loopback cannot be listened on, and as `Bundle::fresh`.
@@ -45,9 +45,9 @@ pub async fn with_telegram() -> (Bundle, FakeTelegram) {
     (Bundle::with_telegram_at(&url).await, telegram)
 }
 
-/// A person who writes to an agent's bot, and the function that fetches what they send.
+/// A person who writes to an agent's bot, and the function that fetches the person's attachments.
 pub struct Person {
-    /// Where the bot is.
+    /// The emulator that hosts the bot.
     pub telegram: FakeTelegram,
     /// The bot.
     pub bot: FakeBot,
@@ -58,28 +58,28 @@ pub struct Person {
     clock: VirtualClock,
 }
 
-/// Waits by moving the clock, and remembers for how long.
+/// Waits by moving the clock, and records the length of each wait.
 struct Waits<'a>(&'a VirtualClock, Mutex<Vec<Millis>>);
 
 impl Pause for Waits<'_> {
     fn pause(&self, length: Millis) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.0.advance(length);
-        self.1.lock().expect("nobody panics with it").push(length);
+        self.1.lock().expect("no thread panics while it has the lock").push(length);
         Box::pin(async {})
     }
 }
 
 impl Person {
-    /// Gives `agent` a bot, to which the person writes.
+    /// Gives `agent` a bot for the person's messages.
     ///
     /// # Panics
-    /// When the agent cannot have it.
+    /// When the API refuses the bot.
     pub async fn writes_to(bundle: &Bundle, api: Api, telegram: FakeTelegram, agent: &str) -> Self {
         let bot = telegram.add_bot(None, None).expect("it keeps nothing on disk");
         let token = json!({"plaintextValue": bot.token});
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
         let effects = bundle.app("effects");
-        let identity = BotIdentity::parse(bot.id.to_string()).expect("a number is one");
+        let identity = BotIdentity::parse(bot.id.to_string()).expect("a number is a bot identity");
         let stored =
             effects.store.bot(&identity).await.expect("the table answers").expect("it is the agent's");
         let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
@@ -97,18 +97,18 @@ impl Person {
         Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
     }
 
-    /// A file that the person has.
+    /// Stores a file of the person in the emulator.
     ///
     /// # Panics
-    /// When the stand-in does not take it.
+    /// When the emulator refuses the file.
     pub async fn file(&self, name: &str) -> StoredFile {
         self.telegram.add_file(self.bot.id, name, PHOTO.into()).await.expect("it keeps nothing on disk")
     }
 
-    /// Update number `update`: a message with these fields. Answers its id.
+    /// Sends update number `update`, a message with these fields, and returns the message id.
     ///
     /// # Panics
-    /// When the webhook does not take it.
+    /// When the webhook refuses the update.
     pub async fn says(&self, update: u64, fields: Value) -> String {
         let mut message = json!({
             "message_id": update, "date": 1, "chat": {"id": CHAT, "type": "private"},
@@ -123,7 +123,7 @@ impl Person {
         answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
-    /// A photo with a caption, in two sizes; answers the message's id.
+    /// Sends a photo with a caption, in two sizes, and returns the message id.
     ///
     /// # Panics
     /// As `says`.
@@ -136,7 +136,7 @@ impl Person {
         self.says(update, json!({"photo": sizes, "caption": "my cat"})).await
     }
 
-    /// Lets the function see all that the template lets through to it; answers for how long it waited.
+    /// Runs the function with all records that pass the template's filters, and returns the lengths of its waits.
     ///
     /// # Panics
     /// When the function fails.
@@ -149,6 +149,6 @@ impl Person {
         let waits = Waits(&self.clock, Mutex::default());
         let fetched = fetch(&self.effects, &self.objects, &records, &waits).await;
         fetched.expect("table, bucket and secrets answer");
-        waits.1.into_inner().expect("nobody panics with it")
+        waits.1.into_inner().expect("no thread panics while it has the lock")
     }
 }

@@ -1,7 +1,7 @@
-//! The workspace as the architecture rules see it: its crates with what they depend on, and its files.
+//! The workspace for the architecture rules: its crates with their dependencies, and its files.
 //!
-//! A rule is a function from a [`Workspace`] to the places that break it, so a test can also feed it a workspace
-//! that exists nowhere and see the rule fail.
+//! A rule is a function from a [`Workspace`] to its violations. A test can therefore also call the rule with an
+//! invented workspace and check that the rule fails.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// All that the rules look at.
+/// The input of the rules.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// Every member.
     pub crates: Vec<Crate>,
-    /// Every file that git tracks, or would track once added.
+    /// Every file that git tracks, and every new file that git does not ignore.
     pub files: Vec<File>,
 }
 
@@ -25,23 +25,23 @@ pub struct Crate {
     pub folder: String,
     /// Its package name.
     pub name: String,
-    /// The packages it names in its manifest.
+    /// The packages that its manifest names.
     pub dependencies: Vec<Dependency>,
 }
 
 /// One line of a manifest's dependency tables.
 #[derive(Debug)]
 pub struct Dependency {
-    /// The package's name, also where the manifest renames it.
+    /// The name of the package, even when the manifest renames it.
     pub package: String,
-    /// Which build it is for.
+    /// The kind of build that needs it.
     pub kind: DependencyKind,
 }
 
 /// The three dependency tables of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependencyKind {
-    /// `[dependencies]`, also those of one target only.
+    /// `[dependencies]`, including those of a single target.
     Normal,
     /// `[dev-dependencies]`.
     Dev,
@@ -54,16 +54,16 @@ pub enum DependencyKind {
 pub struct File {
     /// Its path from the workspace's root, with `/` between the parts.
     pub path: String,
-    /// What it holds; bytes that are no UTF-8 are replaced.
+    /// Its content. Bytes that are no UTF-8 are replaced.
     pub text: String,
 }
 
-/// A place where a rule is broken.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The file or folder, with a line where there is one.
     pub place: String,
-    /// What is wrong there.
+    /// The description of the violation.
     pub what: String,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Violation {
 }
 
 impl Violation {
-    /// `what` is wrong at `place`.
+    /// A violation `what` at `place`.
     pub fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self { place: place.into(), what: what.into() }
     }
@@ -101,7 +101,7 @@ impl Workspace {
     /// Reads the real workspace.
     ///
     /// # Panics
-    /// When git cannot list the files or a manifest is no TOML: nothing could be judged then.
+    /// When git cannot list the files or a manifest is no TOML, because then no rule can be checked.
     #[must_use]
     pub fn real() -> Self {
         let root = root();
@@ -110,7 +110,7 @@ impl Workspace {
         Self { crates, files }
     }
 
-    /// A made-up workspace of these files; manifests among them become crates.
+    /// An invented workspace of these files. Each manifest among them becomes a crate.
     #[must_use]
     pub fn of(files: &[(&str, &str)]) -> Self {
         let files: Vec<File> =
@@ -131,7 +131,8 @@ impl Workspace {
     }
 }
 
-/// Paths of the files that are tracked or would be; those deleted but still in the index are left out on reading.
+/// The paths of tracked files and of new files that git does not ignore. Files that are deleted but still in the index
+/// are left out when they are read.
 fn listed(root: &Path) -> BTreeSet<String> {
     let listing = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
@@ -150,7 +151,7 @@ impl File {
         Some(Self { path, text })
     }
 
-    /// The lines before the file's unit tests: all lines when it has none.
+    /// The number of lines before the file's unit tests, or of all lines when it has none.
     #[must_use]
     pub fn lines_before_tests(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().collect();
@@ -162,7 +163,7 @@ impl File {
         (0..lines.len()).find(|at| starts_tests(*at)).unwrap_or(lines.len())
     }
 
-    /// Whether all of the file is test code: an integration test, a helper of those, or a `tests` module.
+    /// Whether the whole file is test code: an integration test, a helper of integration tests, or a `tests` module.
     #[must_use]
     pub fn is_test(&self) -> bool {
         let path = &self.path;
@@ -171,7 +172,7 @@ impl File {
 }
 
 impl Crate {
-    /// The crate whose manifest this is; `None` for other files and for a manifest without a package.
+    /// The crate of this manifest; `None` for other files and for a manifest without a package.
     fn from_manifest(path: &str, text: &str) -> Option<Self> {
         let folder = path.strip_suffix("/Cargo.toml")?;
         let manifest: toml::Table = text.parse().unwrap_or_else(|e| panic!("{path} is no TOML: {e}"));

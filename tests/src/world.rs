@@ -1,6 +1,6 @@
-//! A deployment that is called over the gateway, and what tests of its routes do again and again.
+//! A deployment behind its gateway, with the common calls of tests of its routes.
 //!
-//! A folder of tests that needs more puts its own `World` around this one. Tests of use cases take a [`Bundle`] alone.
+//! A folder of tests that needs more wraps this `World` in its own. Tests of use cases use only a [`Bundle`].
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::bundle::Bundle;
 use crate::calls::Api;
 
-/// Items that a test's table may hold: far more than any test makes.
+/// Limit of the items of a test's table: far more than any test creates.
 const MAX_ITEMS: usize = 2_000;
 
 /// A deployment and its API.
@@ -24,21 +24,21 @@ pub struct World {
     pub bundle: Bundle,
     /// The gateway.
     pub api: Api,
-    /// The use cases, as the function reconcile has them.
+    /// The use cases with the environment of the function reconcile.
     pub app: App,
 }
 
 impl World {
-    /// Brings up the API over `bundle`.
+    /// Starts the API over `bundle`.
     ///
     /// # Panics
-    /// When a function does not come up.
+    /// When a function does not start.
     pub async fn over(bundle: Bundle) -> Self {
         let api = Api::of(&bundle).await;
         Self { app: bundle.app("reconcile"), api, bundle }
     }
 
-    /// The same, with a bucket that listens on loopback: workers can use the URLs that they are given.
+    /// The same, with a bucket that listens on loopback, so that workers can use its presigned URLs.
     ///
     /// # Panics
     /// When loopback cannot be listened on, and as `over`.
@@ -51,7 +51,7 @@ impl World {
         Self::over(bundle).await
     }
 
-    /// Configures an agent and answers its profile.
+    /// Configures an agent and returns its profile.
     ///
     /// # Panics
     /// When the API refuses it.
@@ -59,7 +59,7 @@ impl World {
         self.api.put(&format!("/v1/agents/{key}"), json!({"version": "1"})).send().await.body_of(200)
     }
 
-    /// Enqueues a message with this body and answers its id.
+    /// Enqueues a message with this body and returns its id.
     ///
     /// # Panics
     /// When the API refuses it.
@@ -68,7 +68,7 @@ impl World {
         answer["messageId"].as_str().expect("an id").to_owned()
     }
 
-    /// Registers a worker without a conversation and answers its token.
+    /// Registers a worker without a conversation and returns its token.
     ///
     /// # Panics
     /// When the API refuses it.
@@ -80,7 +80,7 @@ impl World {
     /// A worker as operators see it.
     ///
     /// # Panics
-    /// When there is none of this id.
+    /// When this id does not exist.
     pub async fn worker_row(&self, id: &str) -> Value {
         self.api.get(&format!("/v1/workers/{id}")).send().await.body_of(200)
     }
@@ -88,7 +88,7 @@ impl World {
     /// A message as operators see it; `id` is a string.
     ///
     /// # Panics
-    /// When there is none of this id.
+    /// When this id does not exist.
     pub async fn message(&self, id: &Value) -> Value {
         self.api.get(&format!("/v1/messages/{}", id.as_str().expect("an id"))).send().await.body_of(200)
     }
@@ -107,14 +107,14 @@ impl World {
     /// Every item of the table.
     ///
     /// # Panics
-    /// When the table cannot be read, or holds more than a test makes.
+    /// When the table cannot be read, or has more items than a test creates.
     pub async fn items(&self) -> Vec<Value> {
         let mut scan = json!({"TableName": self.bundle.template.tables[0].name});
         let mut items = Vec::new();
         loop {
             let answer = self.bundle.aws.engine().call("Scan", scan.clone()).await.body;
             items.extend(answer["Items"].as_array().expect("a page").iter().cloned());
-            assert!(items.len() < MAX_ITEMS, "more items than a test makes");
+            assert!(items.len() < MAX_ITEMS, "more items than a test creates");
             if answer["LastEvaluatedKey"].is_null() {
                 return items;
             }

@@ -17,13 +17,13 @@ struct Tasks {
 }
 
 impl Background {
-    /// Takes over the tasks.
+    /// Stores the running tasks.
     pub async fn start(&self, pump: Pump, schedules: ScheduleRunner) {
         *self.0.pump.lock().await = Some(pump);
         *self.0.schedules.lock().await = Some(schedules);
     }
 
-    /// Resolves when everything written and due so far has been handed to its functions.
+    /// Resolves when all records and schedules up to now have been delivered to their functions.
     pub async fn settled(&self) {
         if let Some(schedules) = self.0.schedules.lock().await.as_ref() {
             schedules.settled().await;
@@ -33,7 +33,7 @@ impl Background {
         }
     }
 
-    /// Stops the tasks; invocations under way are waited for.
+    /// Stops the tasks and waits for running invocations.
     pub async fn stop(&self) {
         if let Some(schedules) = self.0.schedules.lock().await.take() {
             schedules.stop().await;

@@ -17,7 +17,7 @@ struct Control {
     background: Background,
 }
 
-/// How far to move the clock.
+/// The distance by which the clock is moved.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Advance {
@@ -30,7 +30,7 @@ struct Advance {
 struct Now {
     /// Epoch ms by the virtual clock.
     now: u64,
-    /// How far it has been moved, ms.
+    /// The total distance by which it has been moved, ms.
     offset_ms: u64,
 }
 
@@ -42,7 +42,7 @@ async fn show(State(control): State<Control>) -> Json<Now> {
     Json(now(&control.clock))
 }
 
-/// Moves the clock and answers when everything that fell due has been handed to its functions.
+/// Moves the clock. It answers when all records and schedules that are due have been delivered to their functions.
 async fn advance(
     State(control): State<Control>,
     ApiJson(request): ApiJson<Advance>,

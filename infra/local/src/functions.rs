@@ -1,4 +1,4 @@
-//! The template's functions, built as on Lambda and wired to what the template says calls them.
+//! The functions of the template, built as on Lambda and connected to the events that the template declares for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use af_sam::stream::Mapping;
 use af_sam::stream::filter::Pattern;
 use af_sam::template::{EventDef, FunctionDef, Template};
 
-/// What every function comes up with here.
+/// The parts that all functions share.
 pub(crate) struct Boots {
     pub sdk: aws_types::SdkConfig,
     pub clock: SharedClock,
@@ -28,7 +28,7 @@ pub(crate) struct Boots {
     pub url: String,
 }
 
-/// The functions, by what calls them.
+/// The functions, by the kind of their events.
 pub(crate) struct Functions {
     pub gateway: Router,
     pub mappings: Vec<Mapping>,
@@ -43,8 +43,8 @@ enum Built {
 }
 
 impl Boots {
-    /// What `function` comes up with: its environment is exactly what the template declares, but for the public
-    /// URL, which only this machine knows.
+    /// The boot parts of `function`. Its environment is that of the template, except for the public URL, which
+    /// depends on this machine.
     pub fn of(&self, function: &FunctionDef) -> Boot {
         let mut environment = function.environment.clone();
         if let Some(url) = environment.get_mut("PUBLIC_URL") {
@@ -53,7 +53,8 @@ impl Boots {
         self.with(Env::from(environment))
     }
 
-    /// What an operator's hand has: the variables of all functions, the first one's where they differ.
+    /// The boot parts of operator tasks: the variables of all functions. If they differ, the first function has
+    /// precedence.
     pub fn operator(&self, template: &Template) -> Boot {
         let mut environment = BTreeMap::new();
         for function in template.functions.iter().rev() {
@@ -73,7 +74,7 @@ impl Boots {
     }
 }
 
-/// No functions: only what the stack itself serves.
+/// No functions, for a stack that serves only its own routes.
 pub(crate) fn none() -> Functions {
     Functions { gateway: Router::new(), mappings: Vec::new(), schedules: Vec::new(), scheduled: Vec::new() }
 }

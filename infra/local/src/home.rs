@@ -1,4 +1,5 @@
-//! The data folder: one `dev` at a time, and the file that tells others how to reach it.
+//! The data folder of `dev`: the lock that allows one `dev` at a time, and the file with its URLs for other
+//! processes.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,24 +10,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::stack::Stack;
 
-/// Name of the file that tells others how to reach a running `dev`.
+/// The name of the file with the URLs of a running `dev`.
 pub const DEV_FILE: &str = "dev.json";
 
-/// What `dev.json` says.
+/// The content of `dev.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevFile {
     /// The public URL.
     pub url: String,
-    /// A key that opens everything.
+    /// An admin key.
     pub admin_key: String,
     /// The Bot API of the emulator.
     pub telegram_url: String,
-    /// The AWS endpoint, for functions that run alone.
+    /// The AWS endpoint, for functions that run in their own process.
     pub aws_endpoint_url: String,
-    /// The process.
+    /// The process id of `dev`.
     pub pid: u32,
-    /// The demo, unless there is none.
+    /// The demo, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demo: Option<DemoFile>,
 }
@@ -37,7 +38,7 @@ pub struct DevFile {
 pub struct DemoFile {
     /// The agent.
     pub agent_key: String,
-    /// The user who is paired with it.
+    /// The user who is bound to it.
     pub consumer_user_id: String,
     /// Its bot's token in the emulator.
     pub bot_token: String,
@@ -47,26 +48,26 @@ pub struct DemoFile {
     pub chat_id: String,
 }
 
-/// A data folder that this process holds.
+/// A data folder that this process has locked.
 pub struct Home {
     dir: PathBuf,
     _lock: File,
 }
 
 impl Home {
-    /// Takes the folder `dir`, made if it is not there.
+    /// Locks the folder `dir`, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When another process holds it, or it cannot be used.
+    /// Returns an error if another process has locked the folder, or if it cannot be used.
     pub fn take(dir: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)
-            .with_context(|| format!("the data folder {} cannot be made", dir.display()))?;
+            .with_context(|| format!("the data folder {} cannot be created", dir.display()))?;
         let lock = File::create(dir.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 bail!(
-                    "another `agent-factory dev` runs on {}; stop it, or take another --data-dir",
+                    "another `agent-factory dev` uses {}; stop it, or choose another --data-dir",
                     dir.display()
                 );
             }
@@ -75,10 +76,10 @@ impl Home {
         Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
-    /// Empties the folder, but for the lock that this process holds.
+    /// Removes the content of the folder, except for the lock file.
     ///
     /// # Errors
-    /// When something in it cannot be removed.
+    /// Returns an error if a file in it cannot be removed.
     pub fn reset(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
@@ -99,10 +100,10 @@ impl Home {
         &self.dir
     }
 
-    /// Tells others how to reach `stack`.
+    /// Writes `dev.json` for `stack`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn announce(&self, stack: &Stack) -> anyhow::Result<DevFile> {
         let file = DevFile {
             url: stack.url().to_owned(),
@@ -123,18 +124,18 @@ impl Home {
         Ok(file)
     }
 
-    /// Takes back what [`announce`](Self::announce) told.
+    /// Removes the file that [`announce`](Self::announce) has written.
     pub fn withdraw(&self) {
-        // A file that is gone already says as much as one that is removed.
+        // A missing file is fine.
         let _ = std::fs::remove_file(self.dir.join(DEV_FILE));
     }
 }
 
 impl DevFile {
-    /// Reads the file of the `dev` that runs on `dir`.
+    /// Reads the file of the `dev` that uses `dir`.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if there is none.
     pub fn read(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join(DEV_FILE);
         let text = std::fs::read(&path).with_context(|| {

@@ -26,7 +26,7 @@ fn volume(name: &str) -> VolumeRef {
     VolumeRef { app_name: "fly".to_owned(), volume_id: name.to_owned(), name: name.to_owned() }
 }
 
-/// Takes the absence of a machine or volume for a success.
+/// Treats an absent machine or volume as a success.
 fn absent_is_fine(answer: Result<(), ProviderError>) -> anyhow::Result<()> {
     match answer {
         Err(error) if !error.is_not_found() => Err(error.into()),

@@ -1,4 +1,4 @@
-//! What a stack is started with.
+//! The options of a stack.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,36 +8,36 @@ use af_emulator_fly::Runner;
 use af_providers::Providers;
 use af_runtime::virtual_clock::VirtualClock;
 
-/// How a stack comes up.
+/// The options of a stack.
 pub struct StackOptions {
-    /// The template's text.
+    /// The text of the template.
     pub template: String,
-    /// Where everything is kept; `None` keeps nothing.
+    /// The data folder; with `None`, all data is in memory.
     pub data_dir: Option<PathBuf>,
-    /// The port of the public URL on loopback; 0 takes a free one.
+    /// The port of the public URL on loopback; 0 means a free one.
     pub port: u16,
     /// The clock.
     pub clock: VirtualClock,
-    /// Where workers can run.
+    /// The available providers.
     pub providers: Providers,
-    /// Which of them the deployment is configured for.
+    /// The configured provider.
     pub workers_on: WorkersOn,
-    /// Non-secret variables for every worker.
+    /// Variables of all workers, without secrets.
     pub worker_env: BTreeMap<String, String>,
-    /// Whether the template's functions run here; otherwise only the AWS endpoint and the emulators do.
+    /// Whether the functions of the template run in the stack; otherwise only the AWS endpoint and the emulators do.
     pub functions: bool,
-    /// Whether a demo agent with its bot and user is there.
+    /// Whether the stack has a demo agent with a bot and a user.
     pub demo: bool,
 }
 
-/// The provider that a deployment on this machine is configured for.
+/// The configured provider of a local deployment.
 #[derive(Clone)]
 pub enum WorkersOn {
     /// Processes of this machine.
     Local,
     /// Machines of the Fly emulator.
     Fly {
-        /// What they run; without one, they run nothing.
+        /// Runs the processes of the machines; without it, machines run nothing.
         runner: Option<Arc<dyn Runner>>,
     },
 }

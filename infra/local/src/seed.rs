@@ -1,4 +1,4 @@
-//! What a new deployment needs: its first key, its signing key, and for newcomers a demo that answers.
+//! The initial data of a new deployment: its first admin key, its signing key, and a demo agent that answers.
 
 use af_app::App;
 use af_app::access::auth::{BOOTSTRAP_KEY_ID, BOOTSTRAP_KEY_REF};
@@ -18,17 +18,17 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::options::{StackOptions, WorkersOn};
 
-/// The app of the Fly emulator that workers run in, and its organization.
+/// The app of the Fly emulator in which workers run, and its organization.
 pub(crate) const FLY_APP: &str = "agent-factory";
 pub(crate) const FLY_ORGANIZATION: &str = "personal";
 const FLY_IMAGE: &str = "registry.fly.io/agent-factory:worker";
 const FLY_REGION: &str = "fra";
 const AGENT: &str = "demo";
 const USER: &str = "demo-user";
-/// The demo user's Telegram id; in a private chat it is the chat's id too.
+/// The Telegram id of the demo user. In a private chat it is also the id of the chat.
 const TELEGRAM_USER: &str = "1001";
 
-/// The demo: an agent with a bot, and a user who is paired with it.
+/// The demo: an agent with a bot, and a user who is bound to it.
 #[derive(Debug, Clone)]
 pub struct Demo {
     /// The agent.
@@ -43,7 +43,7 @@ pub struct Demo {
     pub chat: String,
 }
 
-/// Generates the secrets that a deployment generates, unless they are there; answers the first admin key.
+/// Generates the missing secrets of a deployment and returns the first admin key.
 pub(crate) async fn secrets(app: &App) -> anyhow::Result<String> {
     let mut admin = String::new();
     for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
@@ -65,12 +65,12 @@ async fn generated(app: &App, secret: &SecretRef) -> anyhow::Result<SecretString
     Ok(value)
 }
 
-/// The token that opens the Fly emulator.
+/// The token of the Fly emulator.
 pub(crate) async fn fly_token(app: &App) -> anyhow::Result<String> {
     Ok(generated(app, &SecretRef::parse(FLY_TOKEN_REF)?).await?.expose_secret().to_owned())
 }
 
-/// Says where workers run, and with which variables.
+/// Configures the provider and the variables of workers.
 pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Result<()> {
     let env = options.worker_env.clone();
     let config = match options.workers_on {
@@ -89,7 +89,8 @@ pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Resul
     Ok(provider::configure(app, &config).await?)
 }
 
-/// Seeds the demo, or finds the one of an earlier start. The webhook is set each time: the port may be another.
+/// Creates the demo, or finds the one of an earlier start. The webhook is set with each start, because the port may
+/// differ.
 pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -> anyhow::Result<Demo> {
     let agent = AgentKey::parse(AGENT)?;
     let user = ConsumerUserId::parse(USER)?;
@@ -117,7 +118,7 @@ pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -
             chat: Some(TELEGRAM_USER.to_owned()),
         };
         let bound = bindings::bind(app, &user, &agent, Some(telegram), BindingSource::Manual).await;
-        bound.context("the demo user could not be paired")?;
+        bound.context("the demo user could not be bound")?;
     }
     Ok(Demo { agent, user, bot: name.identity, bot_token: bot.token, chat: TELEGRAM_USER.to_owned() })
 }

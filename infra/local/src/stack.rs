@@ -1,7 +1,7 @@
-//! The stack: everything that the template declares, running in one process.
+//! The stack: all resources of the template, running in one process.
 //!
-//! It comes up in an order that leaves nothing half there: folder and clock, tables and secrets, functions, the
-//! listener, then what calls functions by itself (streams, schedules, Telegram).
+//! It starts in an order in which each part finds the parts that it needs: folder and clock, tables and secrets,
+//! functions, the listener, and finally the sources of events (streams, schedules, Telegram).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,14 +34,14 @@ use crate::seed::Demo;
 use crate::table_streams::TableStreams;
 use crate::{control, functions, seed};
 
-/// Where the Machines API of the emulator is.
+/// The path of the emulator's Machines API.
 const FLY_API_PATH: &str = "/_local/fly/v1";
-/// Name of the one deployment on this machine.
+/// The name of the local deployment.
 const DEPLOYMENT_ID: &str = "dev";
-/// Attempts of an SDK call: the engine is in this process, so a second one only helps against injected faults.
+/// Attempts of an SDK call. The engine is in this process, so a second attempt helps only against injected faults.
 const MAX_SDK_ATTEMPTS: u32 = 3;
 
-/// A running stack. Dropping it ends what it runs without waiting.
+/// A running stack. Dropping it stops its parts without waiting.
 pub struct Stack {
     url: String,
     aws_url: String,
@@ -57,10 +57,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Brings the stack up; when this returns, it answers.
+    /// Starts the stack. When this returns, the stack answers requests.
     ///
     /// # Errors
-    /// When the template, the folder or the port cannot be used.
+    /// Returns an error if the template, the folder or the port cannot be used.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", options.port))
             .await
@@ -108,7 +108,7 @@ impl Stack {
         };
         let streams = Arc::new(TableStreams(aws.engine().clone()));
         let pump = Pump::start(streams, checkpoints(&options)?, functions.mappings)?;
-        // As if they had not fired for long: what an earlier process left behind is looked at right away.
+        // The schedules start as overdue, so that they handle the state of an earlier process at once.
         let schedules = Schedules::new(functions.schedules, Timestamp::default());
         let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
         background.start(pump, schedules).await;
@@ -133,17 +133,17 @@ impl Stack {
         &self.url
     }
 
-    /// The AWS endpoint, for functions that run alone.
+    /// The AWS endpoint, for functions that run in their own process.
     pub fn aws_url(&self) -> &str {
         &self.aws_url
     }
 
-    /// A key that opens everything.
+    /// An admin key.
     pub fn admin_key(&self) -> &str {
         &self.admin_key
     }
 
-    /// The demo agent, its bot and its user, when they were asked for.
+    /// The demo agent, its bot and its user, if the options ask for them.
     pub const fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
     }
@@ -163,19 +163,19 @@ impl Stack {
         &self.fly
     }
 
-    /// Moves the clock and waits until what fell due has been handed to its functions.
+    /// Moves the clock and waits until all records and schedules that are due have been delivered to their functions.
     pub async fn advance(&self, by: af_domain::time::Millis) -> Timestamp {
         let now = self.clock.advance(by);
         self.background.settled().await;
         now
     }
 
-    /// Resolves when everything written and due so far has been handed to its functions.
+    /// Resolves when all records and schedules up to now have been delivered to their functions.
     pub async fn settled(&self) {
         self.background.settled().await;
     }
 
-    /// Stops what calls functions by itself, then the servers.
+    /// Stops the sources of events, then the servers.
     pub async fn stop(self) {
         self.background.stop().await;
         self.stop.send_replace(true);
@@ -201,12 +201,12 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
         .iter()
         .map(|t| TableDefinition { create: t.create_table.clone(), ttl_attribute: t.ttl_attribute.clone() });
     for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
-        tracing::debug!(table = change.table, steps = ?change.steps, "table brought to what the template says");
+        tracing::debug!(table = change.table, steps = ?change.steps, "table changed to its definition");
     }
     Ok(LocalAws::new(engine, secrets).with_objects(objects))
 }
 
-/// The Fly emulator. It is there whatever workers run on, so that nothing on this machine ever calls Fly itself.
+/// The Fly emulator. It runs with every provider, so that the local stack never calls the real Fly.
 async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
     let (runner, token) = match &options.workers_on {
         WorkersOn::Local => (None, None),
@@ -231,8 +231,8 @@ fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {
     })
 }
 
-/// One port for both: the Bot API has paths of its own, `/bot<token>/…` and `/file/bot<token>/…`, and workers that
-/// outlive a crash find it again where the deployment is.
+/// Both share one port. The paths of the Bot API, `/bot<token>/…` and `/file/bot<token>/…`, do not overlap with
+/// others. So workers that survive a crash find the Bot API at the URL of the deployment.
 fn front(gateway: Router, bot_api: Router) -> Router {
     Router::new().fallback(move |request: Request| {
         let path = request.uri().path();
@@ -246,7 +246,7 @@ fn serve(listener: TcpListener, router: Router, stop: &watch::Sender<bool>) -> J
     let mut stopping = stop.subscribe();
     tokio::spawn(async move {
         let stopped = async move {
-            // An error means that the stack was dropped: the end as well.
+            // An error means that the stack was dropped, which is a stop as well.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {

@@ -1,8 +1,8 @@
-//! API Gateway's HTTP API on one machine: exactly the routes of the template, each to its function's router.
+//! The HTTP API of API Gateway on one machine: exactly the routes of the template, each with its function's router.
 //!
-//! Requests are matched here and not by axum: the functions' routers must see the whole request untouched (axum
-//! adds the outer route's path parameters to the inner one's), an unknown method is a 404 for API Gateway, and its
-//! order of precedence is its own.
+//! This module matches requests itself, without axum, for three reasons: the routers of the functions must see the
+//! whole request unchanged, but axum adds the path parameters of the outer route to those of the inner one; API
+//! Gateway answers an unknown method with 404; and API Gateway has its own order of precedence.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -22,20 +22,20 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tower::ServiceExt;
 
-/// Bytes of a request's body: the quota of HTTP APIs.
+/// The largest request body in bytes: the quota of HTTP APIs.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// Bytes of a file that a published image uploads through a function (`/w/{token}/…`). A deployment takes less than the
-/// quota, for the function is given an event of 6 MB at most; here nothing stands in the way of a real image's files.
+/// The largest file in bytes that a published image uploads through a function (`/w/{token}/…`). A deployment accepts
+/// less than the quota, because an event of a function has at most 6 MB. The local stack does not have this limit.
 const MAX_UPLOAD_BYTES: usize = 64 * 1024 * 1024;
-/// How long an integration may take: the quota of HTTP APIs.
+/// The time limit of an integration: the quota of HTTP APIs.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The method of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteMethod {
-    /// Every method that no other route of the path names.
+    /// All methods that no other route of the path names.
     Any,
-    /// This one.
+    /// One method.
     One(Method),
 }
 
@@ -46,25 +46,25 @@ pub struct Route {
     pub method: RouteMethod,
     /// Its path in API Gateway's syntax: `/v1/agents/{agentKey}`, `/files/{proxy+}`.
     pub path: String,
-    /// Who answers.
+    /// The router that answers.
     pub function: Router,
 }
 
-/// Why routes cannot be served.
+/// The reason why routes cannot be served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// The path is not one that API Gateway accepts.
+    /// API Gateway does not accept the path.
     #[error("`{path}` is no path for a route: {reason}")]
     Path {
         /// The path.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// The method is none that HTTP knows.
+    /// HTTP has no such method.
     #[error("`{0}` is no method for a route")]
     Method(String),
-    /// Two routes would get the same requests.
+    /// Two routes match the same requests.
     #[error("`{0}` is declared twice")]
     Duplicate(String),
 }
@@ -72,7 +72,7 @@ pub enum GatewayError {
 impl FromStr for RouteMethod {
     type Err = GatewayError;
 
-    /// Reads a method in any case, `ANY` for all.
+    /// Parses a method in any case; `ANY` stands for all methods.
     fn from_str(method: &str) -> Result<Self, GatewayError> {
         const METHODS: [Method; 7] = [
             Method::GET,
@@ -100,7 +100,7 @@ impl fmt::Display for RouteMethod {
     }
 }
 
-/// A segment of a route's path. The order is the precedence: the earlier kind wins.
+/// A segment of a route's path. The order of the variants is the precedence: an earlier one wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Literal(String),
@@ -137,7 +137,7 @@ pub fn check_path(path: &str) -> Result<(), GatewayError> {
     segments(path).map(drop)
 }
 
-/// A router with exactly these routes. A request that fits none is answered as API Gateway does it: 404
+/// Returns a router with exactly these routes. A request that matches no route gets the answer of API Gateway: 404
 /// `{"message":"Not Found"}`, whether the path or only the method is unknown.
 pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
     let mut seen = BTreeSet::new();
@@ -149,7 +149,7 @@ pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
         }
         targets.push(Target { method, segments, function });
     }
-    // The first that matches wins: a full match before `{proxy+}`, literals before variables, a method before ANY.
+    // The first match wins: a full match before `{proxy+}`, literals before variables, a method before ANY.
     targets.sort_by_key(|target| {
         (target.is_greedy(), target.segments.clone(), Reverse(target.method != RouteMethod::Any))
     });
@@ -197,7 +197,7 @@ async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
     }
 }
 
-/// The request with its whole body, which API Gateway has too before it calls a function.
+/// Reads the whole body of the request, as API Gateway does before it calls a function.
 async fn whole(request: Request, max_body_bytes: usize) -> Result<Request, Response> {
     let too_large = || message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     let (parts, body) = request.into_parts();
@@ -213,8 +213,8 @@ async fn whole(request: Request, max_body_bytes: usize) -> Result<Request, Respo
     }
 }
 
-/// Calls the function in a task of its own: a panic is a 500, and a client that goes away does not stop it half-way,
-/// as neither does on Lambda.
+/// Calls the function in its own task, as on Lambda: a panic becomes a 500, and a client that disconnects does not
+/// cancel the call.
 async fn call(function: Router, request: Request) -> Response {
     let invocation = tokio::spawn(async move {
         let Ok(response) = function.oneshot(request).await;
@@ -225,7 +225,7 @@ async fn call(function: Router, request: Request) -> Response {
     match tokio::time::timeout(INTEGRATION_TIMEOUT, invocation).await {
         Ok(Ok(Ok((parts, body)))) => Response::from_parts(parts, Body::from(body)),
         Ok(Ok(Err(error))) => {
-            tracing::error!(%error, "a function's answer broke off");
+            tracing::error!(%error, "the response of a function broke off");
             message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
         Ok(Err(error)) => {

@@ -1,4 +1,4 @@
-//! One deployed function as an event source calls it: a payload in, an answer or an error out, within its timeout.
+//! One function as an event source calls it: it takes a payload and returns an answer or an error within its timeout.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 type Handler = Arc<dyn Fn(Value) -> BoxFuture<'static, anyhow::Result<Value>> + Send + Sync>;
 
-/// A function that takes events (not HTTP requests). Clones are the same function.
+/// A function that takes events and no HTTP requests. Clones share the same function.
 #[derive(Clone)]
 pub struct EventFunction {
     name: String,
@@ -19,13 +19,14 @@ pub struct EventFunction {
     handler: Handler,
 }
 
-/// Why an invocation gave no answer. Lambda's event sources treat all of these alike: the invocation failed.
+/// The reason why an invocation returned no answer. The event sources of Lambda treat all of them as a failed
+/// invocation.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// The function answered with an error.
+    /// The function returned an error.
     #[error("{0:#}")]
     Failed(anyhow::Error),
-    /// The function took longer than its timeout in the template, and was stopped as Lambda stops it.
+    /// The function exceeded its timeout from the template and was stopped, as on Lambda.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The function panicked.
@@ -40,7 +41,7 @@ impl fmt::Debug for EventFunction {
 }
 
 impl EventFunction {
-    /// The function `name` (its logical id in the template), which may take `timeout` of real time.
+    /// Wraps the function with the logical id `name`. `timeout` is in real time.
     pub fn new<F, Answer, E>(name: impl Into<String>, timeout: Millis, handler: F) -> Self
     where
         F: Fn(Value) -> Answer + Send + Sync + 'static,
@@ -61,8 +62,8 @@ impl EventFunction {
         &self.name
     }
 
-    /// Calls the function. It runs in a task of its own, so that a panic is an answer and not the end of its event
-    /// source; dropping this future stops it.
+    /// Calls the function. It runs in its own task, so that a panic becomes an error and does not end the event
+    /// source. Dropping this future stops the function.
     pub async fn invoke(&self, payload: Value) -> Result<Value, InvokeError> {
         let mut task = tokio::task::JoinSet::new();
         task.spawn((self.handler)(payload));
@@ -83,7 +84,7 @@ mod tests {
     const TIMEOUT: Millis = Millis::from_secs(3);
 
     #[tokio::test]
-    async fn an_answer_and_an_error_come_back() {
+    async fn an_answer_and_an_error_are_returned() {
         let function = EventFunction::new("Echo", TIMEOUT, |payload: Value| async move {
             if payload.is_null() { Err(anyhow::anyhow!("nothing came")) } else { Ok(payload) }
         });

@@ -1,15 +1,15 @@
 //! Reads `infra/template.yaml` and runs what it declares: routes, table streams and schedules.
 //!
-//! | module | what it does |
+//! | module | content |
 //! |---|---|
 //! | [`template`] | the template as a value, with parameters and intrinsic functions resolved |
-//! | [`gateway`] | API Gateway's HTTP API: the routes of the template and nothing else |
+//! | [`gateway`] | API Gateway's HTTP API: exactly the routes of the template |
 //! | [`stream`] | event source mappings: filter, batch, retry and split the records of a table stream |
 //! | [`schedule`] | EventBridge schedules by the virtual clock |
 //! | [`invoke`] | one invocation of a function, with its timeout |
 //!
-//! It knows neither the functions nor the emulators: a function is a router or a closure, and a table stream is a
-//! [`stream::StreamSource`].
+//! The crate depends neither on the functions nor on the emulators: a function is a router or a closure, and a table
+//! stream is a [`stream::StreamSource`].
 
 pub mod gateway;
 pub mod invoke;

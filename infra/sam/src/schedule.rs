@@ -1,5 +1,5 @@
-//! EventBridge schedules by the virtual clock: a minute that was skipped with `dev clock` fires what the minute
-//! would have fired.
+//! EventBridge schedules by the virtual clock: when `dev clock` skips a minute, the schedules of that minute still
+//! fire.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 use crate::invoke::EventFunction;
 use af_runtime::virtual_clock::VirtualClock;
 
-/// The longest real sleep between two looks at the clock. A machine that was suspended comes back with its clock
-/// ahead while its timers stood still.
+/// The longest real sleep between two reads of the clock. After a suspend, the clock of a machine is ahead, but its
+/// timers have not advanced.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
-/// A schedule as the template declares it.
+/// A schedule of the template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleDef {
     /// The rule's name.
@@ -30,7 +30,7 @@ pub struct ScheduleDef {
     pub function: String,
     /// The time between two firings.
     pub every: Millis,
-    /// A schedule that is not enabled never fires.
+    /// Whether the schedule fires.
     pub enabled: bool,
     /// The payload; `None` means EventBridge's own event.
     pub input: Option<Value>,
@@ -43,11 +43,11 @@ pub struct Firing {
     pub schedule: String,
     /// The logical id of the function to call.
     pub function: String,
-    /// What to call it with.
+    /// The payload of the call.
     pub payload: Value,
 }
 
-/// When each schedule fires next.
+/// The schedules, each with its next time.
 #[derive(Clone, Debug)]
 pub struct Schedules(Vec<Entry>);
 
@@ -58,13 +58,14 @@ struct Entry {
 }
 
 impl Schedules {
-    /// Schedules that begin at `start`: the first firing comes one period later, as EventBridge does it.
+    /// Starts the schedules at `start`. As with EventBridge, the first firing comes one period later.
     pub fn new(schedules: Vec<ScheduleDef>, start: Timestamp) -> Self {
         let enabled = schedules.into_iter().filter(|def| def.enabled);
         Self(enabled.map(|def| Entry { next: start + period(&def), def }).collect())
     }
 
-    /// What is due at `now`. A schedule whose period passed several times fires once, and goes on in its rhythm.
+    /// Returns the schedules that are due at `now`. A schedule whose period has passed several times fires once and
+    /// keeps its rhythm.
     pub fn due(&mut self, now: Timestamp) -> Vec<Firing> {
         let due = self.0.iter_mut().filter(|entry| entry.next <= now);
         due.map(|entry| {
@@ -78,24 +79,24 @@ impl Schedules {
         .collect()
     }
 
-    /// When something is due next; `None` when nothing ever is.
+    /// The time of the next firing; `None` if there is none.
     pub fn next(&self) -> Option<Timestamp> {
         self.0.iter().map(|entry| entry.next).min()
     }
 }
 
-/// A schedule without a period would fire without end.
+/// The period. A period of zero would fire without end.
 fn period(def: &ScheduleDef) -> Millis {
     def.every.max(Millis::new(1))
 }
 
-/// The event that EventBridge sends when a rule declares no input. Its id depends on the rule and the slot only, so
-/// that the same firing is the same event.
+/// The event that EventBridge sends for a rule without an input. Its id depends only on the rule and the slot, so
+/// that a repeated firing has the same event.
 fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
     let digest = HEXLOWER.encode(&Sha256::digest(format!("{rule}@{slot}")));
     let id = [&digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32]].join("-");
     let secs = i64::try_from(slot.as_secs()).unwrap_or(i64::MAX);
-    // Fails only for years that no four digits can show; the functions then get the epoch's raw seconds.
+    // It fails only for years with more than four digits. Then the functions get the seconds since the epoch.
     let time = DateTime::from_secs(secs).fmt(Format::DateTime).unwrap_or_else(|_| secs.to_string());
     json!({
         "version": "0",
@@ -110,10 +111,10 @@ fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
     })
 }
 
-/// Why schedules cannot run.
+/// The reason why schedules cannot run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// The schedule fires a function that was not handed over.
+    /// The schedule fires a function that is not among the functions.
     #[error("the schedule `{schedule}` fires `{function}`, which does not take events")]
     UnknownFunction {
         /// The rule's name.
@@ -123,7 +124,7 @@ pub enum ScheduleError {
     },
 }
 
-/// Fires schedules as the clock goes and jumps. Dropping it stops it where it stands.
+/// Fires schedules by a clock that may jump. Dropping it stops it at once.
 pub struct ScheduleRunner {
     task: JoinSet<()>,
     asks: watch::Sender<u64>,
@@ -132,10 +133,10 @@ pub struct ScheduleRunner {
 }
 
 impl ScheduleRunner {
-    /// Starts firing `schedules` by `clock`, each to its function among `functions`. Must be called within a Tokio
-    /// runtime.
+    /// Starts to fire `schedules` by `clock`; each calls its function among `functions`. It must be called within a
+    /// Tokio runtime.
     ///
-    /// An invocation that fails is logged and not repeated: the next period fires again.
+    /// A failed invocation is logged and not repeated, because the next period fires again.
     pub fn start(
         schedules: Schedules,
         clock: VirtualClock,
@@ -155,23 +156,23 @@ impl ScheduleRunner {
         Ok(Self { task, asks, answered, stop })
     }
 
-    /// Resolves when everything that was due by the clock at this call has been fired and its functions are done.
+    /// Resolves when all schedules that were due at this call have fired and their functions have returned.
     pub async fn settled(&self) {
         let mut ask = 0;
         self.asks.send_modify(|asks| {
             *asks += 1;
             ask = *asks;
         });
-        // An error means that the runner has ended: nothing more will fire.
+        // An error means that the runner has ended and fires no more.
         let _ = self.answered.clone().wait_for(|answered| *answered >= ask).await;
     }
 
-    /// Stops; invocations under way are waited for (at most their timeout).
+    /// Stops the schedules and waits for running invocations, at most for their timeout.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.task.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "the schedules ended by themselves");
+                tracing::error!(%error, "the schedules ended unexpectedly");
             }
         }
     }
@@ -186,7 +187,7 @@ async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     while !*stop.borrow_and_update() {
-        // Taken before the clock is read: a move from here on ends the sleep below.
+        // This is taken before the clock is read, so that a later move of the clock ends the sleep below.
         let moved = clock.moved();
         let ask = *asks.borrow_and_update();
         let firings = schedules.due(clock.now());
@@ -255,7 +256,7 @@ mod tests {
         let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
         let firings = schedules.due(START + Millis::from_secs(30 * 60 + 20));
         assert_eq!(firings.len(), 1);
-        assert_eq!(firings[0].payload["time"], "2026-03-01T12:30:00Z", "the last slot that passed");
+        assert_eq!(firings[0].payload["time"], "2026-03-01T12:30:00Z", "the latest slot that has passed");
         assert_eq!(schedules.next(), Some(START + Millis::from_secs(31 * 60)));
     }
 
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_moved_clock_fires_what_became_due() {
+    async fn a_moved_clock_fires_the_schedules_that_became_due() {
         let clock = VirtualClock::frozen_at(START);
         let (function, mut called) = counted();
         let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn settling_waits_for_the_function_and_a_failure_stops_nothing() {
+    async fn settled_waits_for_the_function_and_a_failure_does_not_stop_the_schedule() {
         let clock = VirtualClock::frozen_at(START);
         let (calls, mut called) = mpsc::unbounded_channel();
         let function = EventFunction::new("Reconcile", MINUTE, move |_| {

@@ -217,9 +217,9 @@ async fn a_restarted_parent_finds_its_processes_and_counts_ended_ones_as_lost() 
 
     let pid = rustix::process::Pid::from_raw(fixture.pid().cast_signed()).unwrap();
     rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
-    eventually(async || (fixture.state().await == Some(MachineState::Failed)).then_some(())).await;
-    // The process ended while no parent was running.
-    let mut lost = fixture.record();
+    eventually(async || (bench.state().await == Some(MachineState::Failed)).then_some(())).await;
+    // The record of the end is removed, as if no parent had seen how the process ended.
+    let mut lost = bench.record();
     eventually(async || {
         lost = fixture.record();
         (lost["state"] == "ended").then_some(())
@@ -240,10 +240,10 @@ async fn a_reused_pid_is_not_taken_for_the_worker() {
     );
     let machine = fixture.provider.list(&scope()).await.unwrap().ours.remove(0);
     assert_eq!(machine.state, MachineState::Failed);
-    // If the provider took it for the worker, these calls would end the test process.
-    assert_eq!(fixture.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
-    fixture.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
-    assert_eq!(fixture.state().await, None);
+    // If the process counted as ours, these calls would end the test.
+    assert_eq!(bench.provider.stop(&machine.machine).await.unwrap(), StopOutcome::Stopped);
+    bench.provider.terminate(&machine.machine, Teardown::Force).await.unwrap();
+    assert_eq!(bench.state().await, None);
 }
 
 #[tokio::test]

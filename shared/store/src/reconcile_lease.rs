@@ -197,8 +197,8 @@ fn state_item(state: &ReconcileState) -> Item {
     Writer::default()
         .put_some("sf", count(state.failures))
         .put_some("sa", state.failed_at)
-        .put_some("su", state.rests_until)
-        .put_some("la", state.looked_at)
+        .put_some("su", state.paused_until)
+        .put_some("la", state.last_full_listing_at)
         .put_some("tm", tried(true))
         .put_some("tv", tried(false))
         .put_some("ta", state.stuck_tried_at)
@@ -217,8 +217,8 @@ fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
     let mut state = ReconcileState {
         failures: reader.number_if("sf")?.unwrap_or_default(),
         failed_at: reader.time_if("sa")?,
-        rests_until: reader.time_if("su")?,
-        looked_at: reader.time_if("la")?,
+        paused_until: reader.time_if("su")?,
+        last_full_listing_at: reader.time_if("la")?,
         stuck_tried_at: reader.time_if("ta")?,
         foreign: (count("fm")?, count("fv")?),
         ..ReconcileState::default()
@@ -247,8 +247,8 @@ mod tests {
         let state = ReconcileState {
             failures: 4,
             failed_at: Some(at),
-            rests_until: Some(at),
-            looked_at: Some(at),
+            paused_until: Some(at),
+            last_full_listing_at: Some(at),
             orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
             tried: Some(Orphan::Machine("m1".into())),
             stuck_tried_at: Some(at),

@@ -12,7 +12,7 @@ const SLEEPERS: [(&str, &str); 11] = [
     ("shared/providers/tests/local.rs", "runs real processes, which no virtual clock controls"),
     ("tests/tests/simulation/clock.rs", PAUSED),
     ("tests/tests/simulation/effects.rs", PAUSED),
-    ("tests/tests/simulation/mending.rs", PAUSED),
+    ("tests/tests/simulation/queue_operations.rs", PAUSED),
     ("tests/tests/simulation/operators.rs", PAUSED),
     ("tests/tests/simulation/reconciler.rs", PAUSED),
     ("tests/tests/simulation/users.rs", PAUSED),

@@ -1,11 +1,11 @@
-//! What an operation costs, what it may cost, and the table of both.
+//! The cost of an operation, its ceiling, and the table of both.
 
 use std::fmt::Write as _;
 use std::ops::{Add, Sub};
 
 use af_emulator_aws::Usage;
 
-/// What an operation cost.
+/// The measured cost of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
     pub requests: u32,
@@ -15,7 +15,7 @@ pub struct Figures {
     pub failed_conditions: u32,
 }
 
-/// What an operation may cost; `None` is not limited.
+/// The limit of an operation's cost; `None` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Ceiling {
     requests: Option<u32>,
@@ -24,7 +24,7 @@ pub struct Ceiling {
     read_units: Option<f64>,
 }
 
-/// One operation.
+/// One operation with its cost and its ceiling.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub operation: String,
@@ -51,11 +51,12 @@ impl Ceiling {
         Self { read_units: Some(read_units), ..self }
     }
 
-    /// Its rounds or reads are limited by nothing but the number of requests.
+    /// The same ceiling without a limit for rounds.
     pub fn any_rounds(self) -> Self {
         Self { rounds: None, ..self }
     }
 
+    /// The same ceiling without a limit for read units.
     pub fn any_reads(self) -> Self {
         Self { read_units: None, ..self }
     }
@@ -86,7 +87,7 @@ impl Add for Figures {
     }
 }
 
-/// What one call costs more than another.
+/// The additional cost of one call over another.
 impl Sub for Figures {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
@@ -105,45 +106,48 @@ impl Row {
         Self { operation: operation.into(), measured, ceiling }
     }
 
-    /// What is above its ceiling, one line each.
+    /// One line for each figure above its ceiling.
     pub fn excesses(&self) -> Vec<String> {
-        let (is, may) = (self.measured, self.ceiling);
+        let (measured, ceiling) = (self.measured, self.ceiling);
         let figures = [
-            ("requests", f64::from(is.requests), may.requests.map(f64::from)),
-            ("sequential rounds", f64::from(is.rounds), may.rounds.map(f64::from)),
-            ("write units", is.write_units, Some(may.write_units)),
-            ("read units", is.read_units, may.read_units),
+            ("requests", f64::from(measured.requests), ceiling.requests.map(f64::from)),
+            ("sequential rounds", f64::from(measured.rounds), ceiling.rounds.map(f64::from)),
+            ("write units", measured.write_units, Some(ceiling.write_units)),
+            ("read units", measured.read_units, ceiling.read_units),
         ];
-        let above = figures.into_iter().filter(|(_, is, may)| may.is_some_and(|may| *is > may));
+        let above =
+            figures.into_iter().filter(|(_, measured, limit)| limit.is_some_and(|limit| *measured > limit));
         above
-            .map(|(what, is, may)| format!("{}: {is} {what}, at most {}", self.operation, some(may)))
+            .map(|(name, measured, limit)| {
+                format!("{}: {measured} {name}, the ceiling is {}", self.operation, limit_text(limit))
+            })
             .collect()
     }
 
     fn line(&self) -> String {
-        let (is, may) = (self.measured, self.ceiling);
-        let failed = match is.failed_conditions {
+        let (measured, ceiling) = (self.measured, self.ceiling);
+        let failed = match measured.failed_conditions {
             0 => String::new(),
             n => format!(" [{n}]"),
         };
-        let limit = match (may.requests, may.rounds) {
+        let limit = match (ceiling.requests, ceiling.rounds) {
             (Some(requests), Some(rounds)) => format!("{requests} ({rounds})"),
-            (requests, _) => some(requests.map(f64::from)),
+            (requests, _) => limit_text(requests.map(f64::from)),
         };
         format!(
             "| {}{failed} | {} ({}) | {limit} | {} | {} | {} | {} |",
             self.operation,
-            is.requests,
-            is.rounds,
-            is.write_units,
-            may.write_units,
-            is.read_units,
-            some(may.read_units),
+            measured.requests,
+            measured.rounds,
+            measured.write_units,
+            ceiling.write_units,
+            measured.read_units,
+            limit_text(ceiling.read_units),
         )
     }
 }
 
-fn some(limit: Option<f64>) -> String {
+fn limit_text(limit: Option<f64>) -> String {
     limit.map_or_else(|| "–".to_owned(), |limit| limit.to_string())
 }
 

@@ -1,24 +1,24 @@
-//! Getting messages in: by Telegram and by the API.
+//! The costs of an enqueue by Telegram and by the API.
 
 use af_app::intake::enqueue::{Enqueue, Identity};
 
 use crate::figures::{Figures, Row, at_most};
 use crate::world::World;
 
-/// A day ahead: nobody claims it while this test runs.
+/// The delay of a scheduled message: no worker claims it while this test runs.
 const LATER_MS: u64 = 86_400_000;
 
 pub async fn rows(world: &World) -> Vec<Row> {
     let mut rows = telegram(world).await;
     rows.extend(api(world).await);
-    rows.extend(guesses(world).await);
+    rows.extend(second_tries(world).await);
     world.clear().await;
     rows
 }
 
 async fn telegram(world: &World) -> Vec<Row> {
     let (_, chat) = world.bound_user().await;
-    let may = at_most(2, 2).writes(7).reads(1.0);
+    let ceiling = at_most(2, 2).writes(7).reads(1.0);
     let (new, created) = world.measure(world.push(1, chat)).await;
     world.clear().await;
     let (newer, accepted) = world.measure(world.push(2, chat)).await;
@@ -26,14 +26,14 @@ async fn telegram(world: &World) -> Vec<Row> {
     world.clear().await;
     assert!(new && newer && !again);
     vec![
-        Row::new("Telegram update → enqueued, bound user", accepted, may),
+        Row::new("Telegram update → enqueued, bound user", accepted, ceiling),
         Row::new("… the first of a new conversation", created, at_most(3, 3).writes(7).reads(1.0)),
-        Row::new("… the same update again", repeated, may),
+        Row::new("… the same update again", repeated, ceiling),
     ]
 }
 
 async fn api(world: &World) -> Vec<Row> {
-    let may = at_most(1, 1).writes(7);
+    let ceiling = at_most(1, 1).writes(7);
     let conversation = world.idle_conversation().await;
     let key = Identity::Key { caller: "test".to_owned(), key: "the same".to_owned() };
     let keyed = Enqueue { identity: key, ..world.message(&conversation) };
@@ -44,22 +44,23 @@ async fn api(world: &World) -> Vec<Row> {
     let scheduled = accept(world, Enqueue { scheduled_for: later, ..world.message(&conversation) }).await;
     let repeated = accept(world, keyed).await;
     let created = accept(world, world.message(&world.new_conversation())).await;
-    let (_, owned) = world.settled_owner().await;
+    let (_, owned) = world.idle_owner().await;
     let in_owned = accept(world, world.message(&owned)).await;
     vec![
-        Row::new("API enqueue, the first to wait", first, may),
-        Row::new("… the second, same priority", second, may),
-        Row::new("… a higher priority than the head's", higher, may),
-        Row::new("… scheduled for later", scheduled, may),
-        Row::new("… the same Idempotency-Key again", repeated, may),
+        Row::new("API enqueue, the first to wait", first, ceiling),
+        Row::new("… the second, same priority", second, ceiling),
+        Row::new("… a higher priority than the head's", higher, ceiling),
+        Row::new("… scheduled for later", scheduled, ceiling),
+        Row::new("… the same Idempotency-Key again", repeated, ceiling),
         Row::new("… the first of a new conversation", created, at_most(2, 2).writes(7)),
-        Row::new("… in a conversation that a worker owns", in_owned, may),
+        Row::new("… in a conversation that a worker owns", in_owned, ceiling),
     ]
 }
 
-/// What the priority alone does not tell: the first guess fails, the second is right.
-async fn guesses(world: &World) -> Vec<Row> {
-    let may = at_most(2, 2).writes(7);
+/// Enqueues that need a second try: the priority alone does not show the position in the queue, so the first guess
+/// fails.
+async fn second_tries(world: &World) -> Vec<Row> {
+    let ceiling = at_most(2, 2).writes(7);
     let conversation = world.idle_conversation().await;
     let later = Some(world.app.now() + af_domain::time::Millis::new(LATER_MS));
     world.enqueue(Enqueue { scheduled_for: later, ..world.message(&conversation) }).await;
@@ -68,8 +69,8 @@ async fn guesses(world: &World) -> Vec<Row> {
     world.enqueue(high.clone()).await;
     let behind_its_equal = accept(world, high).await;
     vec![
-        Row::new("… due now, before what is scheduled for later", before_later, may),
-        Row::new("… a high priority behind its equal", behind_its_equal, may),
+        Row::new("… due now, before a scheduled message", before_later, ceiling),
+        Row::new("… a high priority behind its equal", behind_its_equal, ceiling),
     ]
 }
 

@@ -1,12 +1,12 @@
-//! What operators ask for: retry, cancel, free; and a sender who cancels.
+//! The costs of operators' calls (retry, cancel, free) and of a sender's cancellation.
 
 use af_app::conversations::free;
 use af_app::queue::{Cancelled, cancel, cancel_of_user, retry};
 use af_domain::ids::{ConsumerUserId, MessageId};
 
 use crate::figures::{Ceiling, Row, at_most};
-use crate::serving::give_back;
-use crate::world::{Held, World};
+use crate::serving::report_failure;
+use crate::world::{RunningMessage, World};
 
 pub async fn rows(world: &World) -> Vec<Row> {
     let mut rows = retries(world).await;
@@ -16,32 +16,32 @@ pub async fn rows(world: &World) -> Vec<Row> {
     rows
 }
 
-/// Read what it is about and the conversation or its owner, decide, commit: the ceilings are what that takes.
-fn three() -> Ceiling {
+/// The ceiling of a call that reads a message, reads its conversation or owner, and writes.
+fn three_requests() -> Ceiling {
     at_most(3, 3)
 }
 
-async fn dead_letter(world: &World) -> Held {
-    let held = world.busy_owner(Some(1)).await;
-    give_back(world, &held, false).await;
-    held
+async fn dead_letter(world: &World) -> RunningMessage {
+    let running = world.busy_owner(Some(1)).await;
+    report_failure(world, &running, false).await;
+    running
 }
 
 async fn retries(world: &World) -> Vec<Row> {
     let dead = dead_letter(world).await;
-    let named = Some(("operator", dead.message.as_str()));
-    let (retried, cost) = world.measure(retry(&world.app, &dead.message, named)).await;
+    let idempotency = Some(("operator", dead.message.as_str()));
+    let (retried, cost) = world.measure(retry(&world.app, &dead.message, idempotency)).await;
     retried.unwrap();
-    let (again, known) = world.measure(retry(&world.app, &dead.message, named)).await;
+    let (again, known) = world.measure(retry(&world.app, &dead.message, idempotency)).await;
     again.unwrap();
     vec![
-        Row::new("retry a dead letter", cost, three().writes(6).reads(2.0)),
+        Row::new("retry a dead letter", cost, three_requests().writes(6).reads(2.0)),
         Row::new("… the same Idempotency-Key again", known, at_most(1, 1).reads(1.0)),
     ]
 }
 
 async fn cancellations(world: &World) -> Vec<Row> {
-    let (_, conversation) = world.settled_owner().await;
+    let (_, conversation) = world.idle_owner().await;
     let waiting = world.enqueue(world.message(&conversation)).await;
     let (cancelled, of_waiting) = world.measure(cancel(&world.app, &waiting)).await;
     assert_eq!(cancelled.unwrap(), Cancelled::AtOnce);
@@ -59,15 +59,15 @@ async fn cancellations(world: &World) -> Vec<Row> {
     let (cancelled, by_sender) = world.measure(cancel_of_user(&world.app, &user, &own)).await;
     assert_eq!(cancelled.unwrap(), Cancelled::AtOnce);
     vec![
-        Row::new("cancel a message that waits", of_waiting, three().writes(4).reads(2.0)),
-        Row::new("… one that runs", of_running, three().writes(1).reads(2.0)),
+        Row::new("cancel a message that waits", of_waiting, three_requests().writes(4).reads(2.0)),
+        Row::new("… one that runs", of_running, three_requests().writes(1).reads(2.0)),
         Row::new("… and its completion then", completed, at_most(2, 2).writes(4)),
         Row::new("… a dead letter", of_dead, at_most(2, 2).writes(4).reads(1.0)),
         Row::new("… as its sender", by_sender, at_most(5, 5).writes(5).reads(4.0)),
     ]
 }
 
-/// A message that waits, and whose it is.
+/// A waiting message and its sender.
 async fn own_message(world: &World) -> (ConsumerUserId, MessageId) {
     let user = ConsumerUserId::parse(format!("user-{}", world.number())).unwrap();
     let message = world.enqueue(world.message(&world.conversation_of_user(user.as_str()))).await;
@@ -78,11 +78,11 @@ async fn frees(world: &World) -> Vec<Row> {
     let running = world.busy_owner(None).await;
     let (freed, cost) = world.measure(free(&world.app, &running.conversation, "it hangs", None)).await;
     assert_eq!(freed.unwrap().message.map(|(id, _)| id), Some(running.message));
-    let (_, conversation) = world.settled_owner().await;
-    let (freed, of_quiet) = world.measure(free(&world.app, &conversation, "it hangs", None)).await;
+    let (_, conversation) = world.idle_owner().await;
+    let (freed, without_message) = world.measure(free(&world.app, &conversation, "it hangs", None)).await;
     assert_eq!(freed.unwrap().message, None);
     vec![
-        Row::new("free a conversation in which a message runs", cost, three().writes(7).reads(2.0)),
-        Row::new("… in which nothing runs", of_quiet, three().writes(4).reads(2.0)),
+        Row::new("free a conversation in which a message runs", cost, three_requests().writes(7).reads(2.0)),
+        Row::new("… in which nothing runs", without_message, three_requests().writes(4).reads(2.0)),
     ]
 }

@@ -1,23 +1,23 @@
-//! Reconcile ticks, and what a tick costs more when it recovers a lease.
+//! The costs of reconcile ticks, and the additional cost of a tick that recovers a lease.
 
 use af_app::pool::reconcile::{Reconciled, Report, reconcile};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
 
-use crate::crowd;
+use crate::bulk;
 use crate::figures::{Ceiling, Figures, Row, at_most};
 use crate::world::{SHARDS, World};
 
-/// Conversations that one batch read takes.
+/// Conversations in one batch read.
 const BATCH: u32 = 100;
-/// Pages of 1 MB that these pools' rows take.
+/// Pages of 1 MB for the rows of these pools.
 const PAGES: u32 = 1;
-/// Past the end of a lease, and before its worker counts as stale.
+/// A time after the end of a lease and before its worker is stale.
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 
 pub async fn rows(world: &World) -> Vec<Row> {
     let empty = tick(world).await;
-    let (worker, conversation) = world.settled_owner().await;
+    let (worker, conversation) = world.idle_owner().await;
     let one = tick(world).await;
     let recovered = recover(world, &worker, &conversation).await;
     vec![
@@ -27,19 +27,19 @@ pub async fn rows(world: &World) -> Vec<Row> {
     ]
 }
 
-/// A tick in a pool that has grown to so many workers, all of them assigned.
+/// A tick in a pool that has grown to this many workers, all of them assigned.
 pub async fn grown_to(world: &World, workers: u32) -> Row {
     let (before, wanted) =
         (world.app.store.workers().await.unwrap().len(), usize::try_from(workers).unwrap());
-    crowd::employ(world, wanted - before).await;
-    // The second tick also replaces the report of one like itself.
+    bulk::add_owners(world, wanted - before).await;
+    // The second tick replaces the report of an equal tick.
     tick(world).await;
     let many = tick(world).await;
     assert_eq!(world.app.store.workers().await.unwrap().len(), wanted);
     Row::new(format!("… {workers} assigned workers ³"), many, idle(workers))
 }
 
-/// What a tick that recovers a lease costs more than one that finds it in force.
+/// The additional cost of a tick that recovers a lease, compared with a tick that finds the lease in force.
 async fn recover(world: &World, worker: &WorkerId, conversation: &ConversationId) -> Figures {
     world.enqueue(world.message(conversation)).await;
     world.claim(worker, conversation).await;
@@ -66,7 +66,7 @@ async fn run(world: &World) -> (Report, Figures) {
     let (ran, figures) = world.measure(reconcile(&world.app)).await;
     match ran.unwrap() {
         Reconciled::Ran(report) => (report, figures),
-        Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
+        Reconciled::LeftToAnother => panic!("another reconcile runs"),
     }
 }
 

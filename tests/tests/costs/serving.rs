@@ -1,18 +1,18 @@
-//! What workers ask for: polls, claims, heartbeats, history, the ends of a message.
+//! The costs of workers' calls: polls, claims, heartbeats, history, and the ends of a message.
 
 use af_app::worker::{append, fail, heartbeat};
 use af_domain::ids::WorkerId;
 
 use crate::figures::{Figures, Row, any_requests, at_most};
-use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, Held, TEXT, World, entries_of};
+use crate::world::{A_MINUTE, A_SECOND, ALMOST_A_MINUTE, RunningMessage, TEXT, World, entries_of};
 
-/// History entries that a bundle holds by default.
+/// History entries of a bundle by default.
 const CONTEXT_ENTRIES: usize = 64;
-/// Bytes of each.
+/// Bytes of each of these entries.
 const CONTEXT_ENTRY_BYTES: usize = 400;
-/// Entries that one append takes.
+/// Limit of the entries of one append.
 const MAX_APPEND_ENTRIES: usize = 50;
-/// Number of the first update here; those of other rows are lower.
+/// The number of the first update in this file. Other rows use lower numbers.
 const FIRST_UPDATE: u64 = 100;
 
 pub async fn rows(world: &World) -> Vec<Row> {
@@ -20,15 +20,15 @@ pub async fn rows(world: &World) -> Vec<Row> {
     rows.extend(idle_polls(world).await);
     rows.extend(lease(world).await);
     rows.extend(ends(world).await);
-    rows.extend(lives(world).await);
+    rows.extend(whole_lives(world).await);
     rows
 }
 
 async fn claims(world: &World) -> Vec<Row> {
-    let (owner, conversation) = world.settled_owner().await;
+    let (owner, conversation) = world.idle_owner().await;
     world.enqueue(world.message(&conversation)).await;
     let (polled, owned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
-    world.complete(&Held::of(&owner, &polled), 0).await;
+    world.complete(&RunningMessage::of(&owner, &polled), 0).await;
     world.bundle.clock.advance(A_MINUTE);
     world.enqueue(world.message(&conversation)).await;
     let (polled, owned_alive) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
@@ -51,13 +51,13 @@ async fn claims(world: &World) -> Vec<Row> {
     ]
 }
 
-/// Claims of workers without a conversation: one whose sign of life is a moment old, and one whose sign of life is due.
+/// Claims of workers without a conversation: one with a recent sign of life, and one whose next sign of life is due.
 async fn free_claims(world: &World) -> [Figures; 2] {
     let free = [living_worker(world).await, living_worker(world).await];
     let claim = async |worker: &WorkerId| {
         world.enqueue(world.message(&world.new_conversation())).await;
         let (polled, figures) = world.measure(world.poll_free(worker, false)).await;
-        world.complete(&Held::of(worker, &polled), 0).await;
+        world.complete(&RunningMessage::of(worker, &polled), 0).await;
         figures
     };
     world.bundle.clock.advance(ALMOST_A_MINUTE);
@@ -66,7 +66,7 @@ async fn free_claims(world: &World) -> [Figures; 2] {
     [alive, claim(&free[1]).await]
 }
 
-/// A worker without a conversation whose last poll, a moment ago, found nothing and was its sign of life.
+/// A worker without a conversation. Its last poll was just before, found no message, and was its sign of life.
 pub async fn living_worker(world: &World) -> WorkerId {
     let worker = world.worker().await;
     assert!(world.poll_free(&worker, false).await.job.is_none());
@@ -74,7 +74,7 @@ pub async fn living_worker(world: &World) -> WorkerId {
 }
 
 async fn idle_polls(world: &World) -> Vec<Row> {
-    let (owner, conversation) = world.settled_owner().await;
+    let (owner, conversation) = world.idle_owner().await;
     let (_, assigned) = world.measure(world.poll_owned(&owner, &conversation, false)).await;
     let free = living_worker(world).await;
     let (polled, unassigned) = world.measure(world.poll_free(&free, false)).await;
@@ -103,11 +103,11 @@ async fn idle_polls(world: &World) -> Vec<Row> {
 }
 
 async fn lease(world: &World) -> Vec<Row> {
-    let held = world.busy_owner(None).await;
-    let (_, beat) = world.measure(beat(world, &held)).await;
-    let (_, appended) = world.measure(append_to(world, &held, 0, 2, TEXT)).await;
+    let running = world.busy_owner(None).await;
+    let (_, heartbeat) = world.measure(send_heartbeat(world, &running)).await;
+    let (_, appended) = world.measure(append_to(world, &running, 0, 2, TEXT)).await;
     vec![
-        Row::new("heartbeat", beat, at_most(1, 1).writes(1)),
+        Row::new("heartbeat", heartbeat, at_most(1, 1).writes(1)),
         Row::new(
             "hydrate, 64 history entries of 400 B, beside the claim",
             hydrate(world).await,
@@ -117,69 +117,71 @@ async fn lease(world: &World) -> Vec<Row> {
     ]
 }
 
-/// What a poll costs more for the bundle.
+/// The additional cost of the bundle in a poll.
 async fn hydrate(world: &World) -> Figures {
-    let held = world.busy_owner(None).await;
+    let running = world.busy_owner(None).await;
     let content = "h".repeat(CONTEXT_ENTRY_BYTES);
-    append_to(world, &held, 0, MAX_APPEND_ENTRIES, &content).await;
-    append_to(world, &held, MAX_APPEND_ENTRIES as u64, CONTEXT_ENTRIES - MAX_APPEND_ENTRIES, &content).await;
-    world.complete(&held, 0).await;
-    let Held { worker, conversation, .. } = held;
+    append_to(world, &running, 0, MAX_APPEND_ENTRIES, &content).await;
+    append_to(world, &running, MAX_APPEND_ENTRIES as u64, CONTEXT_ENTRIES - MAX_APPEND_ENTRIES, &content)
+        .await;
+    world.complete(&running, 0).await;
+    let RunningMessage { worker, conversation, .. } = running;
     let mut costs = Vec::new();
     for hydrate in [false, true] {
         world.enqueue(world.message(&conversation)).await;
         let (polled, cost) = world.measure(world.poll_owned(&worker, &conversation, hydrate)).await;
         let entries = polled.bundle.as_ref().map_or(0, |b| b.context_history.len());
         assert_eq!(entries, if hydrate { CONTEXT_ENTRIES } else { 0 });
-        world.complete(&Held::of(&worker, &polled), 0).await;
+        world.complete(&RunningMessage::of(&worker, &polled), 0).await;
         costs.push(cost);
     }
     costs[1] - costs[0]
 }
 
-pub async fn beat(world: &World, held: &Held) {
-    let beat = heartbeat(&world.app, &held.worker, &held.message, &held.lease, Some("thinking")).await;
-    assert!(beat.unwrap().held);
+pub async fn send_heartbeat(world: &World, running: &RunningMessage) {
+    let answer =
+        heartbeat(&world.app, &running.worker, &running.message, &running.lease, Some("thinking")).await;
+    assert!(answer.unwrap().held);
 }
 
-pub async fn append_to(world: &World, held: &Held, ordinal: u64, count: usize, content: &str) {
+pub async fn append_to(world: &World, running: &RunningMessage, ordinal: u64, count: usize, content: &str) {
     let entries = entries_of(count, content, world);
-    let Held { worker, conversation, lease, .. } = held;
+    let RunningMessage { worker, conversation, lease, .. } = running;
     append(&world.app, worker, conversation, lease, ordinal, &entries, None).await.unwrap();
 }
 
 async fn ends(world: &World) -> Vec<Row> {
-    let held = world.busy_owner(None).await;
-    let (_, completed) = world.measure(world.complete(&held, 0)).await;
-    let held = world.busy_owner(None).await;
-    let (_, with_history) = world.measure(world.complete(&held, 2)).await;
-    let held = world.busy_owner(None).await;
-    let requeued = give_back(world, &held, true).await;
-    let held = world.busy_owner(Some(1)).await;
-    let dead = give_back(world, &held, false).await;
-    let may_fail = at_most(2, 2).writes(6).reads(1.0);
+    let running = world.busy_owner(None).await;
+    let (_, completed) = world.measure(world.complete(&running, 0)).await;
+    let running = world.busy_owner(None).await;
+    let (_, with_history) = world.measure(world.complete(&running, 2)).await;
+    let running = world.busy_owner(None).await;
+    let requeued = report_failure(world, &running, true).await;
+    let running = world.busy_owner(Some(1)).await;
+    let dead = report_failure(world, &running, false).await;
+    let fail_ceiling = at_most(2, 2).writes(6).reads(1.0);
     vec![
         Row::new("complete", completed, at_most(1, 1).writes(4)),
         Row::new("complete with 2 history entries", with_history, at_most(1, 1).writes(8)),
-        Row::new("fail → waits for its retry", requeued, may_fail),
-        Row::new("fail → dead letter, with its mark", dead, may_fail),
+        Row::new("fail → waits for its retry", requeued, fail_ceiling),
+        Row::new("fail → dead letter, with its mark", dead, fail_ceiling),
     ]
 }
 
-pub async fn give_back(world: &World, held: &Held, requeued: bool) -> Figures {
-    let Held { worker, message, lease, .. } = held;
+pub async fn report_failure(world: &World, running: &RunningMessage, requeued: bool) -> Figures {
+    let RunningMessage { worker, message, lease, .. } = running;
     let call = fail(&world.app, worker, message, lease, "the engine answered nothing", true);
     let (failed, figures) = world.measure(call).await;
     assert_eq!(failed.unwrap().requeued, requeued);
     figures
 }
 
-/// From the enqueue to the end.
-async fn lives(world: &World) -> Vec<Row> {
-    let (worker, conversation) = world.settled_owner().await;
+/// The costs of a message from the enqueue to its end.
+async fn whole_lives(world: &World) -> Vec<Row> {
+    let (worker, conversation) = world.idle_owner().await;
     let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
     let (polled, claimed) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
-    let owned = accepted + claimed + work(world, &Held::of(&worker, &polled)).await;
+    let owned = accepted + claimed + work(world, &RunningMessage::of(&worker, &polled)).await;
 
     let unowned = life_without_owner(world).await;
     vec![
@@ -193,23 +195,23 @@ async fn life_without_owner(world: &World) -> Figures {
     let (worker, conversation) = (living_worker(world).await, world.idle_conversation().await);
     let (_, accepted) = world.measure(world.enqueue(world.message(&conversation))).await;
     let (polled, claimed) = world.measure(world.poll_free(&worker, true)).await;
-    accepted + claimed + work(world, &Held::of(&worker, &polled)).await
+    accepted + claimed + work(world, &RunningMessage::of(&worker, &polled)).await
 }
 
 async fn life_by_telegram(world: &World) -> Figures {
     let (conversation, chat) = world.bound_user().await;
     world.push(FIRST_UPDATE, chat).await;
     let worker = world.owner(&conversation).await;
-    let held = world.claim(&worker, &conversation).await;
-    world.complete(&held, 0).await;
+    let running = world.claim(&worker, &conversation).await;
+    world.complete(&running, 0).await;
     let (_, accepted) = world.measure(world.push(FIRST_UPDATE + 1, chat)).await;
     let (polled, claimed) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
-    accepted + claimed + work(world, &Held::of(&worker, &polled)).await
+    accepted + claimed + work(world, &RunningMessage::of(&worker, &polled)).await
 }
 
-async fn work(world: &World, held: &Held) -> Figures {
-    let (_, beat) = world.measure(beat(world, held)).await;
-    let (_, appended) = world.measure(append_to(world, held, 0, 2, TEXT)).await;
-    let (_, completed) = world.measure(world.complete(held, 0)).await;
-    beat + appended + completed
+async fn work(world: &World, running: &RunningMessage) -> Figures {
+    let (_, heartbeat) = world.measure(send_heartbeat(world, running)).await;
+    let (_, appended) = world.measure(append_to(world, running, 0, 2, TEXT)).await;
+    let (_, completed) = world.measure(world.complete(running, 0)).await;
+    heartbeat + appended + completed
 }

@@ -1,4 +1,4 @@
-//! A ready index with several shards: what a poll and a claim cost, and that a claim finds a message in any of them.
+//! A ready index with several shards: the costs of a poll and of a claim. A claim finds a message in any shard.
 
 use af_app::settings::policies;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::figures::{Figures, at_most};
 use crate::on_a_large_stack;
 use crate::serving::living_worker;
-use crate::world::{Held, World};
+use crate::world::{RunningMessage, World};
 
 const SHARDS: u64 = 4;
 
@@ -34,10 +34,11 @@ fn a_claim_finds_a_message_in_any_shard_in_three_rounds() {
     on_a_large_stack(async || {
         let world = with_four_shards().await;
         for shard in 0..SHARDS {
-            let (worker, talk) = (living_worker(&world).await, world.new_conversation_in(shard, SHARDS));
-            world.enqueue(world.message(&talk)).await;
+            let (worker, conversation) =
+                (living_worker(&world).await, world.new_conversation_in(shard, SHARDS));
+            world.enqueue(world.message(&conversation)).await;
             let (polled, cost) = world.measure(world.poll_free(&worker, false)).await;
-            assert_eq!(Held::of(&worker, &polled).conversation, talk);
+            assert_eq!(RunningMessage::of(&worker, &polled).conversation, conversation);
             let row = crate::figures::Row::new("claim", cost, at_most(8, 3).writes(5).reads(4.5));
             assert_eq!(row.excesses(), [""; 0], "in shard {shard}");
         }

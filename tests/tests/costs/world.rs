@@ -1,4 +1,4 @@
-//! A deployment in use, and the counter of what its use cases cost.
+//! A deployment in use, with a meter for the costs of its use cases.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -29,26 +29,26 @@ use sha2::{Digest, Sha256};
 
 use crate::figures::Figures;
 
-/// What a person writes: 300 bytes.
+/// The text of a message: 300 bytes.
 pub const TEXT: &str = "Could you have a look at my order from last Tuesday? I was told that the parcel would arrive \
     before the weekend, but the tracking page still says that it waits in the warehouse. If it cannot be here by \
     Friday, please send it to my office instead: the address is on file. Thank you and a good day! Ada";
 const _: () = assert!(TEXT.len() == 300);
-/// Shards of the ready index, by default.
+/// Shards of the ready index by default.
 pub const SHARDS: u64 = 1;
-/// Longer than any cache of a function, and than a sign of life stays good.
+/// After this time every cache of a function has expired, and the next sign of life is due.
 pub const A_MINUTE: Millis = Millis::from_secs(60);
-/// What is missing to a minute.
+/// A minute, split into two parts.
 pub const A_SECOND: Millis = Millis::from_secs(1);
 pub const ALMOST_A_MINUTE: Millis = Millis::from_secs(59);
 
 const AGENT: &str = "demo";
 const BOT: &str = "7000000001";
 const WEBHOOK_SECRET: &str = "webhook-secret";
-/// Polls that clear what one row leaves behind.
+/// Limit of the polls that complete the messages of one row.
 const MAX_CLEARING_POLLS: usize = 64;
 
-/// A deployment with an agent, its bot, and whoever a row needs.
+/// A deployment with an agent, its bot, and the users and workers of a row.
 pub struct World {
     pub bundle: Bundle,
     pub app: App,
@@ -57,8 +57,8 @@ pub struct World {
     names: Cell<u64>,
 }
 
-/// A message in a worker's hands.
-pub struct Held {
+/// A running message with its worker and its lease.
+pub struct RunningMessage {
     pub worker: WorkerId,
     pub conversation: ConversationId,
     pub message: MessageId,
@@ -68,7 +68,7 @@ pub struct Held {
 impl World {
     pub async fn new() -> Self {
         let bundle = Bundle::fresh().await;
-        // One set of use cases for all: a budget is of an operation, whichever function runs it.
+        // One instance runs all use cases: a budget belongs to an operation, not to a function.
         let (boot, meter) = bundle.metered_boot("reconcile");
         let app = App::from_boot(&boot).unwrap();
         let agent = AgentKey::parse(AGENT).unwrap();
@@ -94,33 +94,33 @@ impl World {
         app.store.rotate_webhook_secret(&bot, hash, now).await.unwrap();
     }
 
-    /// Has another instance of the function take over, which has seen no worker yet.
-    pub fn take_over(&mut self) {
+    /// Replaces the instance of the function with a new one, which knows no worker yet.
+    pub fn start_new_instance(&mut self) {
         let (boot, meter) = self.bundle.metered_boot("reconcile");
         (self.app, self.meter) = (App::from_boot(&boot).unwrap(), meter);
     }
 
-    /// A number that was not given before.
+    /// A number that has not been used before.
     pub fn number(&self) -> u64 {
         self.names.set(self.names.get() + 1);
         self.names.get()
     }
 
-    /// Runs `call` with warm caches and counts what it costs.
+    /// Runs `call` with warm caches and counts its cost.
     pub async fn measure<T>(&self, call: impl Future<Output = T>) -> (T, Figures) {
         self.warm().await;
         self.count(call).await
     }
 
-    /// The same, with the caches as they are.
+    /// Runs `call` with the caches as they are and counts its cost.
     pub async fn count<T>(&self, call: impl Future<Output = T>) -> (T, Figures) {
         self.meter.take();
         let answer = call.await;
         (answer, Figures::from(&self.meter.take()))
     }
 
-    /// Fills every cache of the use cases: policies, the agent, the bot. The same message each time, which is
-    /// stored once.
+    /// Fills every cache of the use cases: policies, agent and bot. The message is the same each time, so it is stored
+    /// once.
     pub async fn warm(&self) {
         policies::in_force(&self.app).await.unwrap();
         let identity = Identity::Key { caller: "test".to_owned(), key: "warm".to_owned() };
@@ -132,7 +132,7 @@ impl World {
         assert!(matches!(ignored, Ok(Handled::Ignored { .. })), "{ignored:?}");
     }
 
-    /// Has every message answered that a worker without a conversation may claim.
+    /// Completes every message that a worker without a conversation may claim.
     pub async fn clear(&self) {
         let worker = self.worker().await;
         let (mut last, mut found_nothing) = (None::<ConversationId>, 0);
@@ -141,25 +141,25 @@ impl World {
             let request = Poll { ownership, conversation: last.take(), ..Poll::default() };
             let polled = poll(&self.app, &worker, &request).await.unwrap();
             if polled.job.is_some() {
-                let held = Held::of(&worker, &polled);
-                self.complete(&held, 0).await;
-                (last, found_nothing) = (Some(held.conversation), 0);
+                let running = RunningMessage::of(&worker, &polled);
+                self.complete(&running, 0).await;
+                (last, found_nothing) = (Some(running.conversation), 0);
                 continue;
             }
-            // What it has let go of itself is seen by the next poll only.
+            // A poll that releases a conversation does not see it as free. The next poll does.
             found_nothing += 1;
             if found_nothing == 2 {
                 return;
             }
         }
-        panic!("something waits after {MAX_CLEARING_POLLS} polls");
+        panic!("a message still waits after {MAX_CLEARING_POLLS} polls");
     }
 
     pub fn conversation_of_user(&self, user: &str) -> ConversationId {
         conversation_of(&self.agent, &ConsumerUserId::parse(user).unwrap()).unwrap()
     }
 
-    /// A conversation that nobody has used.
+    /// An unused conversation.
     pub fn new_conversation(&self) -> ConversationId {
         self.conversation_of_user(&format!("user-{}", self.number()))
     }
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// A conversation that has had one message, which was answered; nobody owns it.
+    /// A conversation without an owner, in which one message was completed.
     pub async fn idle_conversation(&self) -> ConversationId {
         let conversation = self.new_conversation();
         self.enqueue(self.message(&conversation)).await;
@@ -210,7 +210,7 @@ impl World {
         enqueue(&self.app, message).await.unwrap().message
     }
 
-    /// Binds a new user to a new person on Telegram, and answers who they are: the conversation and the chat.
+    /// Binds a new user to a new person on Telegram. Returns the conversation and the chat.
     pub async fn bound_user(&self) -> (ConversationId, u64) {
         let number = self.number();
         let (user, chat) = (ConsumerUserId::parse(format!("user-{number}")).unwrap(), 1_000_000 + number);
@@ -224,7 +224,7 @@ impl World {
         (bound.unwrap().conversation, chat)
     }
 
-    /// Telegram pushes an update with a message of 300 bytes in this chat; answers whether it was new.
+    /// Pushes a Telegram update with a message of 300 bytes in this chat. Returns whether the update was new.
     pub async fn push(&self, update: u64, chat: u64) -> bool {
         let person = json!({"id": chat, "is_bot": false, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "language_code": "en"});
         let in_chat = json!({"id": chat, "first_name": "Ada", "last_name": "Lovelace", "username": "ada", "type": "private"});
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// A worker without a conversation, known to be alive.
+    /// A new worker without a conversation.
     pub async fn worker(&self) -> WorkerId {
         self.register(None).await
     }
@@ -258,19 +258,19 @@ impl World {
         id
     }
 
-    /// A worker that owns a new conversation, in which it has answered one message.
-    pub async fn settled_owner(&self) -> (WorkerId, ConversationId) {
+    /// A worker that owns a new conversation, in which it has completed one message.
+    pub async fn idle_owner(&self) -> (WorkerId, ConversationId) {
         let conversation = self.new_conversation();
         self.enqueue(self.message(&conversation)).await;
         let worker = self.owner(&conversation).await;
-        let held = self.claim(&worker, &conversation).await;
-        self.complete(&held, 0).await;
+        let running = self.claim(&worker, &conversation).await;
+        self.complete(&running, 0).await;
         (worker, conversation)
     }
 
     /// A worker that runs a message of a conversation it owns.
-    pub async fn busy_owner(&self, max_attempts: Option<u32>) -> Held {
-        let (worker, conversation) = self.settled_owner().await;
+    pub async fn busy_owner(&self, max_attempts: Option<u32>) -> RunningMessage {
+        let (worker, conversation) = self.idle_owner().await;
         self.enqueue(Enqueue { max_attempts, ..self.message(&conversation) }).await;
         self.claim(&worker, &conversation).await
     }
@@ -292,34 +292,34 @@ impl World {
         poll(&self.app, worker, &Poll { wants: wants(hydrate), ..Poll::default() }).await.unwrap()
     }
 
-    pub async fn claim(&self, worker: &WorkerId, conversation: &ConversationId) -> Held {
-        Held::of(worker, &self.poll_owned(worker, conversation, false).await)
+    pub async fn claim(&self, worker: &WorkerId, conversation: &ConversationId) -> RunningMessage {
+        RunningMessage::of(worker, &self.poll_owned(worker, conversation, false).await)
     }
 
-    /// Lets go of the conversation of a message that has ended.
-    pub async fn let_go(&self, held: &Held) {
+    /// Releases the conversation of a message that has ended.
+    pub async fn release(&self, running: &RunningMessage) {
         let request = Poll {
             ownership: Ownership::Discard,
-            conversation: Some(held.conversation.clone()),
+            conversation: Some(running.conversation.clone()),
             ..Poll::default()
         };
-        let polled = poll(&self.app, &held.worker, &request).await.unwrap();
+        let polled = poll(&self.app, &running.worker, &request).await.unwrap();
         assert!(polled.job.is_none());
     }
 
     /// Completes with this many history entries.
-    pub async fn complete(&self, held: &Held, entries: usize) {
+    pub async fn complete(&self, running: &RunningMessage, entries: usize) {
         let with = CompleteWith {
             history: entries_of(entries, TEXT, self),
             pending_tool_calls: None,
             metadata: Default::default(),
             reply: None,
         };
-        complete(&self.app, &held.worker, &held.message, &held.lease, with).await.unwrap();
+        complete(&self.app, &running.worker, &running.message, &running.lease, with).await.unwrap();
     }
 }
 
-impl Held {
+impl RunningMessage {
     pub fn of(worker: &WorkerId, polled: &Polled) -> Self {
         let job = polled.job.as_ref().unwrap();
         Self {

@@ -1,6 +1,5 @@
-//! Answers that are lost: whoever sends a conditional write again finds the table, and gets the answer, as if the
-//! first sending had been the only one. One line for each write that the data model lists; where a caller that starts
-//! over is answered otherwise, the line says how.
+//! Ambiguous writes: a conditional write that is sent again leaves the same table and gets the same answer as a single
+//! write. `writes` has one line for each write of the data model. Where the second answer differs, the line says how.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -15,55 +14,55 @@ use serde_json::{Value, json};
 use crate::world::World;
 use crate::writes;
 
-/// Makes its own scene in the world, then sends one write so many times, the same each time; what it was answered.
-pub type Sending = for<'a> fn(&'a World, &'a App, usize) -> LocalBoxFuture<'a, Vec<String>>;
+/// Sets up the world, sends the same write this many times, and returns the answers.
+pub type SendWrite = for<'a> fn(&'a World, &'a App, usize) -> LocalBoxFuture<'a, Vec<String>>;
 
-/// What the second of two sendings is answered when the first was carried out.
+/// The answer to the second of two equal writes when the first took effect.
 #[derive(Clone, Copy, Debug)]
-pub enum Again {
-    /// The same.
+pub enum SecondAnswer {
+    /// The same answer.
     Same,
-    /// Something that has this in it.
-    Says(&'static str),
+    /// An answer that contains this text.
+    Contains(&'static str),
 }
 
-/// Writes whose second sending leaves something behind on purpose.
-const NOT_ONCE: [&str; 3] = [
-    // The version moves once more: whoever decided in between decides again.
+/// Writes whose repetition changes the table on purpose.
+const NOT_REPEATABLE: [&str; 3] = [
+    // The version grows again, so a call that decided in between must decide again.
     "cancel_if_leased",
-    // An allowance that has room for half a thousand is used by one more.
+    // The repetition counts one more of about five hundred allowed uploads.
     "count_upload_if_allowed",
-    // One of three redeliveries is spent.
+    // The repetition uses one of three redeliveries.
     "redeliver_if_leased",
 ];
 
-/// Lets the first write go wrong.
-struct FirstWrite(Mutex<Option<Trouble>>);
+/// Gives the first write a fault.
+struct FirstWrite(Mutex<Option<WriteFault>>);
 
-/// What goes wrong; the service's words depend on the operation.
+/// A fault of a write. The error of the service depends on the operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Trouble {
+enum WriteFault {
     RequestLost,
     ResponseLost,
     Doubled,
     Throttled,
     OutOfOrder,
     Conflict,
-    /// Throttled within a transaction.
+    /// Throttling within a transaction.
     ReasonThrottled,
 }
 
-const TROUBLES: [Trouble; 7] = [
-    Trouble::RequestLost,
-    Trouble::ResponseLost,
-    Trouble::Doubled,
-    Trouble::Throttled,
-    Trouble::OutOfOrder,
-    Trouble::Conflict,
-    Trouble::ReasonThrottled,
+const WRITE_FAULTS: [WriteFault; 7] = [
+    WriteFault::RequestLost,
+    WriteFault::ResponseLost,
+    WriteFault::Doubled,
+    WriteFault::Throttled,
+    WriteFault::OutOfOrder,
+    WriteFault::Conflict,
+    WriteFault::ReasonThrottled,
 ];
 
-impl Trouble {
+impl WriteFault {
     fn of(self, operation: &str) -> Fault {
         let in_transaction = operation == "TransactWriteItems";
         let cancelled = |code: &str| {
@@ -92,28 +91,28 @@ fn refusal(status: u16, kind: &str, mut body: Value) -> Fault {
 impl Faults for FirstWrite {
     fn before(&self, request: &WireRequest) -> Fault {
         let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
-        let concerns = writes.contains(&request.operation.as_str());
-        let trouble = self.0.lock().unwrap().take_if(|_| concerns);
-        trouble.map_or(Fault::None, |trouble| trouble.of(&request.operation))
+        let is_write = writes.contains(&request.operation.as_str());
+        let fault = self.0.lock().unwrap().take_if(|_| is_write);
+        fault.map_or(Fault::None, |fault| fault.of(&request.operation))
     }
 }
 
-/// The answers and what the table holds at the end.
-async fn carried_out(
-    sending: Sending,
+/// Runs the writes. Returns the answers and the final content of the table.
+async fn run_writes(
+    send_write: SendWrite,
     times: usize,
-    trouble: Option<(Trouble, RetryConfig)>,
+    fault: Option<(WriteFault, RetryConfig)>,
 ) -> (Vec<String>, Value) {
     let world = World::new().await;
-    let faults = Arc::new(FirstWrite(Mutex::new(trouble.as_ref().map(|(trouble, _)| *trouble))));
-    let retries = trouble.map_or_else(RetryConfig::disabled, |(_, retries)| retries);
-    let app = world.retrying(faults.clone(), retries);
-    let answers = sending(&world, &app, times).await;
-    assert_eq!(*faults.0.lock().unwrap(), None, "nothing went wrong");
+    let faults = Arc::new(FirstWrite(Mutex::new(fault.as_ref().map(|(fault, _)| *fault))));
+    let retries = fault.map_or_else(RetryConfig::disabled, |(_, retries)| retries);
+    let app = world.with_faults_and_retries(faults.clone(), retries);
+    let answers = send_write(&world, &app, times).await;
+    assert_eq!(*faults.0.lock().unwrap(), None, "the fault did not happen");
     (answers, table(&world).await)
 }
 
-/// All items, in the order of their keys.
+/// All items in the order of their keys.
 async fn table(world: &World) -> Value {
     let name = &world.bundle.template.tables[0].name;
     let scanned = world.bundle.aws.engine().call("Scan", json!({"TableName": name})).await.body;
@@ -123,38 +122,40 @@ async fn table(world: &World) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_meets_trouble_ends_as_if_there_had_been_none() {
-    for (name, _, sending) in writes::ALL {
-        let (_, scene) = carried_out(*sending, 0, None).await;
-        let expected = carried_out(*sending, 1, None).await;
+async fn a_write_with_a_fault_and_retries_ends_like_a_write_without_a_fault() {
+    for (name, _, send_write) in writes::ALL {
+        let (_, setup) = run_writes(*send_write, 0, None).await;
+        let expected = run_writes(*send_write, 1, None).await;
         assert!(expected.0[0].starts_with("Ok("), "{name}: {:?}", expected.0);
-        assert_ne!(scene, expected.1, "{name} has written nothing");
-        for trouble in TROUBLES {
-            let found = carried_out(*sending, 1, Some((trouble, af_aws::retries()))).await;
-            assert_eq!(found, expected, "{name}, {trouble:?}");
+        assert_ne!(setup, expected.1, "{name} wrote nothing");
+        for fault in WRITE_FAULTS {
+            let found = run_writes(*send_write, 1, Some((fault, af_aws::retries()))).await;
+            assert_eq!(found, expected, "{name}, {fault:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_got_no_answer_may_start_over() {
-    for (name, again, sending) in writes::ALL {
-        let (answers, expected) = carried_out(*sending, 1, None).await;
-        let lost = |trouble| Some((trouble, RetryConfig::disabled()));
-        let (not_done, found) = carried_out(*sending, 2, lost(Trouble::RequestLost)).await;
+async fn a_caller_without_an_answer_may_send_the_write_again() {
+    for (name, second_answer, send_write) in writes::ALL {
+        let (answers, expected) = run_writes(*send_write, 1, None).await;
+        let lost = |fault| Some((fault, RetryConfig::disabled()));
+        let (not_done, found) = run_writes(*send_write, 2, lost(WriteFault::RequestLost)).await;
         assert!(not_done[0].starts_with("Err("), "{name}: {not_done:?}");
-        assert_eq!((&not_done[1], found), (&answers[0], expected.clone()), "{name}, its request lost");
-        let (done, found) = carried_out(*sending, 2, lost(Trouble::ResponseLost)).await;
+        assert_eq!((&not_done[1], found), (&answers[0], expected.clone()), "{name}, the request was lost");
+        let (done, found) = run_writes(*send_write, 2, lost(WriteFault::ResponseLost)).await;
         assert!(done[0].starts_with("Err("), "{name}: {done:?}");
-        match again {
-            Again::Same => assert_eq!(done[1], answers[0], "{name}, its answer lost"),
-            Again::Says(words) => assert!(done[1].contains(words), "{name}, its answer lost: {}", done[1]),
+        match second_answer {
+            SecondAnswer::Same => assert_eq!(done[1], answers[0], "{name}, the answer was lost"),
+            SecondAnswer::Contains(text) => {
+                assert!(done[1].contains(text), "{name}, the answer was lost: {}", done[1])
+            }
         }
-        assert_eq!(found, expected, "{name}, its answer lost");
+        assert_eq!(found, expected, "{name}, the answer was lost");
     }
 }
 
-/// The names in the data model, one heading each.
+/// The names of the writes in the data model: each has a heading.
 fn documented() -> BTreeSet<String> {
     let document = std::fs::read_to_string(root().join("docs/data-model.md")).unwrap();
     let writes = document.split("\n## Conditional writes").nth(1).unwrap();
@@ -167,8 +168,8 @@ fn documented() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_conditional_write_of_the_data_model_has_its_line() {
-    let named = writes::ALL.iter().map(|(name, ..)| *name).chain(NOT_ONCE);
+fn every_conditional_write_of_the_data_model_has_a_test() {
+    let named = writes::ALL.iter().map(|(name, ..)| *name).chain(NOT_REPEATABLE);
     let known: BTreeSet<String> = named.map(str::to_owned).collect();
     assert!(!known.is_empty());
     assert_eq!(documented(), known);

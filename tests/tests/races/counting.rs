@@ -1,4 +1,4 @@
-//! Batches of the table's stream that come again: the counters know them by their records.
+//! Batches of the table's stream that Lambda delivers again: the counters recognise them by their records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,15 @@ use af_app::queue::counters::{StreamRecord, count};
 use af_domain::time::Millis;
 use af_emulator_aws::{Fault, Faults, WireRequest};
 
-use crate::world::{World, conversation};
+use crate::world::{World, conversation_id};
 
 const MAX_RECORDS: usize = 100;
-/// A waiting message as no version has ever written one.
+/// A queue entry in a format that no version has written.
 const UNREADABLE: &str = r#"{"L": [{"S": "later"}]}"#;
-/// As long as Lambda may wait before it brings a batch again; less than a transaction's token is good for.
+/// A delay before Lambda delivers a batch again. It is shorter than the validity of a transaction's token.
 const LATER: Millis = Millis::from_secs(300);
 
-/// The first transaction is carried out, and its answer is lost.
+/// Loses the answer of the first transaction, which takes effect.
 struct FirstAnswerLost(AtomicBool);
 
 impl Faults for FirstAnswerLost {
@@ -37,35 +37,35 @@ fn changes_of_conversations(world: &World) -> Vec<StreamRecord> {
 }
 
 #[tokio::test]
-async fn a_batch_that_was_counted_without_an_answer_counts_once_when_it_comes_again() {
+async fn a_batch_whose_answer_was_lost_is_counted_once_after_redelivery() {
     let world = World::new().await;
     for name in ["one", "two"] {
-        world.enqueue(&conversation(name), None).await;
+        world.enqueue(&conversation_id(name), None).await;
     }
     let batch = changes_of_conversations(&world);
     assert_eq!(batch.len(), 2);
-    let troubled = world.troubled(Arc::new(FirstAnswerLost(AtomicBool::new(false))));
-    count(&troubled, &batch).await.unwrap_err();
+    let faulty = world.with_faults(Arc::new(FirstAnswerLost(AtomicBool::new(false))));
+    count(&faulty, &batch).await.unwrap_err();
     world.bundle.clock.advance(LATER);
-    count(&troubled, &batch).await.unwrap();
+    count(&faulty, &batch).await.unwrap();
     let stats = queue::stats(&world.app).await.unwrap();
     assert_eq!(stats.queued_ready, 2);
     assert_eq!(
         stats.as_of.map(|at| world.app.now().since(at)),
         Some(LATER),
-        "they are as old as their records"
+        "the counters are as old as their records"
     );
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_keeps_no_other_from_being_counted() {
+async fn an_unreadable_record_does_not_stop_the_counting_of_others() {
     let world = World::new().await;
     for name in ["one", "two", "three"] {
-        world.enqueue(&conversation(name), None).await;
+        world.enqueue(&conversation_id(name), None).await;
     }
     let mut batch = changes_of_conversations(&world);
-    let spoilt = batch[1].dynamodb.new_image.as_mut().unwrap();
-    spoilt.insert("pe".into(), serde_json::from_str(UNREADABLE).unwrap());
+    let malformed = batch[1].dynamodb.new_image.as_mut().unwrap();
+    malformed.insert("pe".into(), serde_json::from_str(UNREADABLE).unwrap());
     count(&world.app, &batch).await.unwrap();
     assert_eq!(queue::stats(&world.app).await.unwrap().queued_ready, 2);
 }

@@ -1,5 +1,6 @@
-//! What ends a message's attempt and does not come from the message: a drain that we ordered does not count, at most
-//! three times; a crash, silence and a worker that vanished do, and so a poisonous message ends.
+//! Attempts that end without a result of the message. A drain by the system does not count as an attempt, at most three
+//! times. A crash, a silent worker and a missing worker count, so a message that kills its workers becomes a dead
+//! letter.
 
 use af_app::pool::provider::configure;
 use af_app::worker::{heartbeat, leave};
@@ -13,8 +14,8 @@ use af_providers::{LocalConfig, Providers};
 use af_store::conversation::Commit;
 use af_tests::bundle::Bundle;
 
-use crate::provider::Names;
-use crate::world::{Held, World, conversation, outcomes};
+use crate::provider::ListedProvider;
+use crate::world::{RunningMessage, World, conversation_id, outcomes};
 
 const ATTEMPTS: u32 = 5;
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
@@ -33,23 +34,26 @@ impl World {
         assert!(matches!(commit, Commit::Done));
     }
 
-    /// Lives through the time that a drain may take, with a heartbeat wherever one is due.
-    async fn beat_until_the_drain_is_over(&self, held: &Held) {
+    /// Advances the clock to the drain deadline, with all due heartbeats.
+    async fn heartbeat_until_the_drain_deadline(&self, running: &RunningMessage) {
         let timeout = Policies::default().scaling.drain_timeout.as_millis();
         for _ in 0..timeout.div_ceil(HEARTBEAT_EVERY.as_millis()) {
             self.bundle.clock.advance(HEARTBEAT_EVERY);
-            let beat = heartbeat(&self.app, &held.worker, &held.message, &held.lease, None).await.unwrap();
-            assert!(beat.held && beat.control.should_stop);
+            let answer =
+                heartbeat(&self.app, &running.worker, &running.message, &running.lease, None).await.unwrap();
+            assert!(answer.held && answer.control.should_stop);
         }
     }
 
-    async fn leave(&self, held: &Held) {
-        let left = leave(&self.app, &held.worker, &held.message, &held.lease, "had to go").await.unwrap();
+    async fn leave(&self, running: &RunningMessage) {
+        let left = leave(&self.app, &running.worker, &running.message, &running.lease, "the worker leaves")
+            .await
+            .unwrap();
         assert!(left.requeued != left.dead_lettered);
     }
 
-    /// A worker that owes a snapshot and never brings it is done with when its time is up.
-    async fn outwait_the_drain(&self) {
+    /// Advances the clock past the drain deadline and reconciles. The worker never uploads its snapshot.
+    async fn pass_the_drain_deadline(&self) {
         self.bundle.clock.advance(PAST_THE_DRAIN);
         self.reconcile(&self.app).await;
     }
@@ -64,15 +68,15 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_message_that_outlasts_a_drain_of_ours_goes_on_elsewhere_at_once_and_uncounted() {
+async fn a_message_that_runs_past_a_drain_deadline_is_requeued_at_once_without_counting_the_attempt() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, Some(1)).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
-    world.drain(&worker, &talk, DrainReason::Operator).await;
-    assert_eq!(outcomes(&world.reconcile(&world.app).await), [""; 0], "it has its time");
-    world.beat_until_the_drain_is_over(&held).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, Some(1)).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
+    world.drain(&worker, &conversation, DrainReason::Operator).await;
+    assert_eq!(outcomes(&world.reconcile(&world.app).await), [""; 0], "the drain deadline has not passed");
+    world.heartbeat_until_the_drain_deadline(&running).await;
     let report = world.reconcile(&world.app).await;
     assert_eq!(outcomes(&report), ["recover done", "finish_drain done", "teardown done"]);
 
@@ -81,7 +85,7 @@ async fn a_message_that_outlasts_a_drain_of_ours_goes_on_elsewhere_at_once_and_u
     let next = world.worker("next", None).await;
     let again = world.claim(&next, None).await;
     assert_eq!(again.message, message);
-    let late = heartbeat(&world.app, &worker, &message, &held.lease, None).await.unwrap();
+    let late = heartbeat(&world.app, &worker, &message, &running.lease, None).await.unwrap();
     assert!(!late.held);
     world.complete(&again).await;
     let done = world.stored_message(&message).await;
@@ -89,35 +93,35 @@ async fn a_message_that_outlasts_a_drain_of_ours_goes_on_elsewhere_at_once_and_u
 }
 
 #[tokio::test]
-async fn a_message_keeps_its_place_when_a_drain_cuts_it_off() {
+async fn a_message_that_a_drain_interrupts_keeps_its_place_in_the_queue() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (first, _) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
-    world.drain(&worker, &talk, DrainReason::Operator).await;
-    world.leave(&held).await;
-    world.outwait_the_drain().await;
+    let conversation = conversation_id("talk");
+    let (first, _) = (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
+    world.drain(&worker, &conversation, DrainReason::Operator).await;
+    world.leave(&running).await;
+    world.pass_the_drain_deadline().await;
     let next = world.worker("next", None).await;
     assert_eq!(world.claim(&next, None).await.message, first);
 }
 
 #[tokio::test]
-async fn a_message_that_is_drained_too_often_is_counted_and_ends() {
+async fn a_message_that_is_drained_too_often_becomes_a_dead_letter() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, Some(1)).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, Some(1)).await;
     for drain in 0..=MAX_UNCOUNTED_DRAINS {
         assert_eq!(world.stored_message(&message).await.status, MessageStatus::Queued, "drain {drain}");
         let worker = world.worker(&format!("w{drain}"), None).await;
-        let held = world.claim(&worker, None).await;
-        world.drain(&worker, &talk, DrainReason::Operator).await;
+        let running = world.claim(&worker, None).await;
+        world.drain(&worker, &conversation, DrainReason::Operator).await;
         if drain % 2 == 0 {
-            world.beat_until_the_drain_is_over(&held).await;
+            world.heartbeat_until_the_drain_deadline(&running).await;
             world.reconcile(&world.app).await;
         } else {
-            world.leave(&held).await;
-            world.outwait_the_drain().await;
+            world.leave(&running).await;
+            world.pass_the_drain_deadline().await;
         }
     }
     let dead = world.stored_message(&message).await;
@@ -126,50 +130,50 @@ async fn a_message_that_is_drained_too_often_is_counted_and_ends() {
 }
 
 #[tokio::test]
-async fn a_worker_that_only_says_that_it_was_drained_is_counted() {
+async fn leaving_without_a_drain_by_the_system_counts_the_attempt() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
-    world.leave(&held).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
+    world.leave(&running).await;
     assert_eq!(
         (world.error_of(&message).await.as_str(), world.stored_message(&message).await.attempts),
-        ("had to go", 1)
+        ("the worker leaves", 1)
     );
     world.bundle.clock.advance(PAST_THE_BACKOFF);
-    let held = world.claim(&worker, Some(&talk)).await;
-    world.drain(&worker, &talk, DrainReason::Stale).await;
-    world.leave(&held).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
+    world.drain(&worker, &conversation, DrainReason::Stale).await;
+    world.leave(&running).await;
     assert_eq!(
         (world.error_of(&message).await.as_str(), world.stored_message(&message).await.attempts),
-        ("had to go", 2)
+        ("the worker leaves", 2)
     );
 }
 
 #[tokio::test]
-async fn a_message_given_back_twice_because_of_a_drain_was_given_back_once() {
+async fn leaving_twice_because_of_a_drain_requeues_the_message_once() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
-    world.drain(&worker, &talk, DrainReason::Operator).await;
-    world.leave(&held).await;
-    let after = world.stored(&talk).await;
-    world.leave(&held).await;
-    assert_eq!(world.stored(&talk).await, after);
+    let conversation = conversation_id("talk");
+    world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
+    world.drain(&worker, &conversation, DrainReason::Operator).await;
+    world.leave(&running).await;
+    let after = world.stored(&conversation).await;
+    world.leave(&running).await;
+    assert_eq!(world.stored(&conversation).await, after);
     assert_eq!(after.queue.entries()[0].drained, 1);
 }
 
 #[tokio::test]
-async fn a_worker_that_falls_silent_while_it_drains_is_counted() {
+async fn a_lease_that_expires_during_a_drain_counts_the_attempt() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    world.claim(&worker, Some(&talk)).await;
-    world.drain(&worker, &talk, DrainReason::Operator).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    world.claim(&worker, Some(&conversation)).await;
+    world.drain(&worker, &conversation, DrainReason::Operator).await;
     world.bundle.clock.advance(PAST_THE_LEASE);
     world.reconcile(&world.app).await;
     assert!(world.error_of(&message).await.starts_with("lease expired"));
@@ -179,44 +183,45 @@ async fn a_worker_that_falls_silent_while_it_drains_is_counted() {
 #[tokio::test]
 async fn a_message_that_silences_each_of_its_workers_becomes_a_dead_letter() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (poison, next) = (world.enqueue(&talk, Some(ATTEMPTS)).await, world.enqueue(&talk, None).await);
+    let conversation = conversation_id("talk");
+    let (poison, next) =
+        (world.enqueue(&conversation, Some(ATTEMPTS)).await, world.enqueue(&conversation, None).await);
     for attempt in 1..=ATTEMPTS {
         let worker = world.worker(&format!("w{attempt}"), None).await;
         assert_eq!(world.claim(&worker, None).await.message, poison, "attempt {attempt}");
         world.bundle.clock.advance(PAST_STALENESS);
         world.reconcile(&world.app).await;
         assert_eq!(world.stored_message(&poison).await.attempts, attempt);
-        world.outwait_the_drain().await;
+        world.pass_the_drain_deadline().await;
     }
     let dead = world.stored_message(&poison).await;
     assert_eq!(dead.status, MessageStatus::DeadLetter);
     let error = dead.last_error.unwrap();
     assert_eq!(error, format!("lease expired: worker w{ATTEMPTS} sent no heartbeat"));
     let worker = world.worker("last", None).await;
-    assert_eq!(world.claim(&worker, None).await.message, next, "it holds nobody back any more");
+    assert_eq!(world.claim(&worker, None).await.message, next, "the dead letter does not block the queue");
 }
 
 #[tokio::test]
-async fn a_message_that_brings_each_machine_down_becomes_a_dead_letter() {
+async fn a_message_that_crashes_each_machine_becomes_a_dead_letter() {
     let mut bundle = Bundle::fresh().await;
-    let names = Names::new();
-    bundle.providers = Providers::none().with(names.clone());
+    let provider = ListedProvider::new();
+    bundle.providers = Providers::none().with(provider.clone());
     let world = World::in_bundle(bundle).await;
     configure(&world.app, &LocalConfig::default().into()).await.unwrap();
-    let talk = conversation("talk");
-    let poison = world.enqueue(&talk, Some(ATTEMPTS)).await;
+    let conversation = conversation_id("talk");
+    let poison = world.enqueue(&conversation, Some(ATTEMPTS)).await;
     for attempt in 1..=ATTEMPTS {
         world.reconcile(&world.app).await;
-        let worker = names.all().pop().unwrap();
-        let held = world.claim(&worker, Some(&talk)).await;
-        assert_eq!(held.message, poison, "attempt {attempt}");
-        // It lives past the grace in which a machine may be missing.
+        let worker = provider.all().pop().unwrap();
+        let running = world.claim(&worker, Some(&conversation)).await;
+        assert_eq!(running.message, poison, "attempt {attempt}");
+        // The worker lives longer than the grace period in which its machine may be missing.
         for _ in 0..2 {
             world.bundle.clock.advance(Millis::from_secs(60));
-            assert!(heartbeat(&world.app, &worker, &poison, &held.lease, None).await.unwrap().held);
+            assert!(heartbeat(&world.app, &worker, &poison, &running.lease, None).await.unwrap().held);
         }
-        names.crash(&worker);
+        provider.crash(&worker);
         world.reconcile(&world.app).await;
         assert_eq!(world.error_of(&poison).await, format!("worker {worker} is gone"));
         let row = world.app.store.stopped_worker(&worker, world.app.now()).await.unwrap().unwrap();

@@ -1,23 +1,23 @@
-//! Two that come at the same moment, answers that come late, and reads that are out of date: each race by hand, in
-//! the order that hurts. The seeded simulation looks for those that nobody has thought of.
+//! Races: concurrent calls, late answers and stale reads. Each test forces one race in its harmful order. The seeded
+//! simulation searches for races that no test here covers.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod ambiguous;
 mod claims;
+mod concurrent_claims;
 mod counting;
-mod crowds;
+mod direct_writes;
 mod drains;
-mod ends;
 mod malformed;
-mod meddling;
+mod message_ends;
 mod operator;
-mod order;
 mod owners;
 mod provider;
 mod reconciling;
 mod repairs;
 mod replica;
+mod retry_order;
 mod skills;
 mod transcripts;
 mod world;

@@ -1,5 +1,5 @@
-//! States that no write of ours leaves behind, put straight into the table: the audit finds each and mends it, what is
-//! passed on the way is mended at once, and the work goes on.
+//! Malformed states, which the tests write directly into the table. The audit finds and repairs each of them. Polls and
+//! reconcile repair the malformed states that they meet, and the work continues.
 
 use af_app::conversations::consistency::audit;
 use af_app::worker::fail;
@@ -8,28 +8,28 @@ use af_domain::time::Millis;
 use af_store::{conversation_key, keys};
 use serde_json::json;
 
-use crate::meddling::meta;
-use crate::world::{World, conversation, outcomes};
+use crate::direct_writes::meta;
+use crate::world::{World, conversation_id, outcomes};
 
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 /// More items than one call of the audit reads.
 const MORE_THAN_A_CALL: usize = 2_100;
 
 #[tokio::test]
-async fn nothing_is_wrong_with_a_deployment_that_nobody_has_meddled_with() {
+async fn the_audit_finds_nothing_in_a_deployment_without_direct_writes() {
     let world = World::new().await;
-    let [owned, running, waiting, retrying] = ["owned", "running", "waiting", "retrying"].map(conversation);
-    for talk in [&running, &retrying, &owned] {
-        world.enqueue(talk, None).await;
+    let [owned, leased, waiting, retrying] = ["owned", "running", "waiting", "retrying"].map(conversation_id);
+    for conversation in [&leased, &retrying, &owned] {
+        world.enqueue(conversation, None).await;
     }
     let quiet = world.worker("quiet", Some(&owned)).await;
-    let held = world.claim(&quiet, Some(&owned)).await;
-    world.complete(&held).await;
-    let busy = world.worker("busy", Some(&running)).await;
-    world.claim(&busy, Some(&running)).await;
+    let running = world.claim(&quiet, Some(&owned)).await;
+    world.complete(&running).await;
+    let busy = world.worker("busy", Some(&leased)).await;
+    world.claim(&busy, Some(&leased)).await;
     let failing = world.worker("failing", Some(&retrying)).await;
-    let held = world.claim(&failing, Some(&retrying)).await;
-    fail(&world.app, &failing, &held.message, &held.lease, "no", true).await.unwrap();
+    let running = world.claim(&failing, Some(&retrying)).await;
+    fail(&world.app, &failing, &running.message, &running.lease, "no", true).await.unwrap();
     world.release(&failing, &retrying).await;
     world.enqueue(&waiting, None).await;
 
@@ -38,48 +38,48 @@ async fn nothing_is_wrong_with_a_deployment_that_nobody_has_meddled_with() {
 }
 
 #[tokio::test]
-async fn a_message_whose_workers_row_was_deleted_is_given_to_another() {
+async fn a_message_whose_workers_row_was_deleted_goes_to_another_worker() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    world.claim(&worker, Some(&talk)).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    world.claim(&worker, Some(&conversation)).await;
     world.delete(keys::worker(&worker)).await;
 
-    world.healed(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
-    let stored = world.stored(&talk).await;
+    world.assert_audit_repairs(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
+    let stored = world.stored(&conversation).await;
     assert_eq!((stored.lease, stored.owner), (None, None));
     assert_eq!(stored.queue.entries()[0].attempts_counted(), 1);
     let shown = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!((shown.last_error.as_deref(), shown.attempts), (Some("worker w is gone"), 1));
-    world.finished(&message).await;
+    world.assert_claimable(&message).await;
 }
 
 #[tokio::test]
-async fn the_last_attempt_of_a_deleted_worker_is_a_dead_letter() {
+async fn a_message_whose_last_worker_was_deleted_becomes_a_dead_letter() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, Some(1)).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    world.claim(&worker, Some(&talk)).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, Some(1)).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    world.claim(&worker, Some(&conversation)).await;
     world.delete(keys::worker(&worker)).await;
-    world.healed(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
+    world.assert_audit_repairs(&["its lease is held by worker w", "its owner, worker w, has no row"]).await;
     let dead = world.app.store.message(&message, world.app.now(), true).await.unwrap().unwrap();
     assert_eq!(dead.status, MessageStatus::DeadLetter);
     assert_eq!(dead.last_error.as_deref(), Some("worker w is gone"));
-    let next = world.enqueue(&talk, None).await;
-    world.finished(&next).await;
+    let next = world.enqueue(&conversation, None).await;
+    world.assert_claimable(&next).await;
 }
 
 #[tokio::test]
-async fn an_owner_whose_row_names_no_conversation_or_another_one_is_none() {
-    for elsewhere in [false, true] {
+async fn an_owner_whose_row_does_not_name_the_conversation_loses_it() {
+    for names_another in [false, true] {
         let world = World::new().await;
-        let talk = conversation("talk");
-        let message = world.enqueue(&talk, None).await;
-        let worker = world.worker("w", Some(&talk)).await;
-        if elsewhere {
-            let other = conversation("other");
+        let conversation = conversation_id("talk");
+        let message = world.enqueue(&conversation, None).await;
+        let worker = world.worker("w", Some(&conversation)).await;
+        if names_another {
+            let other = conversation_id("other");
             let key = conversation_key(&other).to_string();
             let assignment = json!({"M": {
                 "cid": {"S": "other"}, "ck": {"S": key}, "ag": {"S": "demo"}, "at": {"N": "1"},
@@ -88,158 +88,159 @@ async fn an_owner_whose_row_names_no_conversation_or_another_one_is_none() {
         } else {
             world.remove(keys::worker(&worker), "as").await;
         }
-        world.healed(&["its owner, worker w, has no row that names it"]).await;
-        world.finished(&message).await;
+        world.assert_audit_repairs(&["its owner, worker w, has no row that names it"]).await;
+        world.assert_claimable(&message).await;
     }
 }
 
 #[tokio::test]
-async fn a_lease_without_its_owner_ends_and_the_conversation_is_found_again() {
+async fn a_lease_without_an_owner_ends_and_the_conversation_is_claimable_again() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let message = world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    world.claim(&worker, Some(&talk)).await;
-    world.remove(meta(&talk), "ow").await;
-    world.healed(&["its lease is held by worker w, which does not own it"]).await;
-    world.finished(&message).await;
+    let conversation = conversation_id("talk");
+    let message = world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    world.claim(&worker, Some(&conversation)).await;
+    world.remove(meta(&conversation), "ow").await;
+    world.assert_audit_repairs(&["its lease is held by worker w, which does not own it"]).await;
+    world.assert_claimable(&message).await;
 }
 
 #[tokio::test]
-async fn a_lease_that_names_no_message_is_forgotten_by_the_audit() {
+async fn the_audit_removes_a_lease_whose_message_does_not_exist() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (lost, next) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
+    let conversation = conversation_id("talk");
+    let (lost, next) = (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
     world.delete(keys::message(&lost)).await;
-    world.healed(&["its lease names message"]).await;
-    let late = fail(&world.app, &worker, &held.message, &held.lease, "no", true).await;
+    world.assert_audit_repairs(&["its lease names message"]).await;
+    let late = fail(&world.app, &worker, &running.message, &running.lease, "no", true).await;
     assert!(late.is_err(), "{late:?}");
-    world.finished_by(&worker, Some(&talk), &next).await;
+    world.assert_claimable_by(&worker, Some(&conversation), &next).await;
 }
 
 #[tokio::test]
-async fn a_lease_that_names_no_message_is_forgotten_when_it_ends() {
-    for by_holder in [false, true] {
+async fn a_lease_whose_message_does_not_exist_is_removed_at_its_end() {
+    for by_worker in [false, true] {
         let world = World::new().await;
-        let talk = conversation("talk");
-        let (lost, next) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
-        let worker = world.worker("w", Some(&talk)).await;
-        let held = world.claim(&worker, Some(&talk)).await;
+        let conversation = conversation_id("talk");
+        let (lost, next) =
+            (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
+        let worker = world.worker("w", Some(&conversation)).await;
+        let running = world.claim(&worker, Some(&conversation)).await;
         world.delete(keys::message(&lost)).await;
-        if by_holder {
-            fail(&world.app, &worker, &held.message, &held.lease, "no", true).await.unwrap_err();
+        if by_worker {
+            fail(&world.app, &worker, &running.message, &running.lease, "no", true).await.unwrap_err();
         } else {
             world.bundle.clock.advance(PAST_THE_LEASE);
             assert_eq!(outcomes(&world.reconcile(&world.app).await), ["recover done"]);
         }
-        assert_eq!(world.stored(&talk).await.lease, None);
-        world.finished_by(&worker, Some(&talk), &next).await;
+        assert_eq!(world.stored(&conversation).await.lease, None);
+        world.assert_claimable_by(&worker, Some(&conversation), &next).await;
     }
 }
 
 #[tokio::test]
-async fn what_waits_without_a_message_is_dropped_by_the_audit() {
+async fn the_audit_removes_a_queue_entry_whose_message_does_not_exist() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (first, lost) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
+    let conversation = conversation_id("talk");
+    let (first, lost) = (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
     world.delete(keys::message(&lost)).await;
-    world.healed(&[lost.as_str()]).await;
-    assert_eq!(world.stored(&talk).await.queue.len(), 1);
-    world.finished(&first).await;
+    world.assert_audit_repairs(&[lost.as_str()]).await;
+    assert_eq!(world.stored(&conversation).await.queue.len(), 1);
+    world.assert_claimable(&first).await;
 }
 
 #[tokio::test]
-async fn what_waits_without_a_message_is_dropped_when_its_turn_comes() {
+async fn a_claim_removes_a_queue_entry_whose_message_does_not_exist() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (lost, next) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
+    let conversation = conversation_id("talk");
+    let (lost, next) = (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
     world.delete(keys::message(&lost)).await;
-    world.finished(&next).await;
+    world.assert_claimable(&next).await;
     assert_eq!(world.audit(false).await.found, []);
 }
 
 #[tokio::test]
-async fn a_message_that_has_ended_does_not_wait_a_second_time() {
+async fn the_audit_removes_a_queue_entry_whose_message_has_ended() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    let (over, next) = (world.enqueue(&talk, None).await, world.enqueue(&talk, None).await);
-    world.set(keys::message(&over), "st", json!({"S": "done"})).await;
-    world.healed(&[over.as_str()]).await;
-    world.finished(&next).await;
+    let conversation = conversation_id("talk");
+    let (ended, next) = (world.enqueue(&conversation, None).await, world.enqueue(&conversation, None).await);
+    world.set(keys::message(&ended), "st", json!({"S": "done"})).await;
+    world.assert_audit_repairs(&[ended.as_str()]).await;
+    world.assert_claimable(&next).await;
 }
 
 #[tokio::test]
-async fn work_that_the_ready_index_hides_is_found() {
+async fn the_audit_finds_a_waiting_message_with_a_wrong_index_entry() {
     let later = json!({"S": "1#9999999999998"});
     for (name, value) in [("rk", None), ("rp", None), ("rk", Some(later)), ("rk", Some(json!({"S": "zzz"})))]
     {
         let world = World::new().await;
-        let talk = conversation("talk");
-        let message = world.enqueue(&talk, None).await;
+        let conversation = conversation_id("talk");
+        let message = world.enqueue(&conversation, None).await;
         match value {
-            Some(value) => world.set(meta(&talk), name, value).await,
-            None => world.remove(meta(&talk), name).await,
+            Some(value) => world.set(meta(&conversation), name, value).await,
+            None => world.remove(meta(&conversation), name).await,
         }
-        world.healed(&["its entry in the ready index is missing or wrong"]).await;
-        world.finished(&message).await;
+        world.assert_audit_repairs(&["its entry in the ready index is missing or wrong"]).await;
+        world.assert_claimable(&message).await;
     }
 }
 
 #[tokio::test]
-async fn a_conversation_at_rest_that_is_listed_or_that_the_next_message_could_not_list_is_found() {
+async fn the_audit_finds_an_idle_conversation_with_a_wrong_index_entry() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    world.enqueue(&talk, None).await;
+    let conversation = conversation_id("talk");
+    world.enqueue(&conversation, None).await;
     let worker = world.worker("w", None).await;
-    let held = world.claim(&worker, None).await;
-    world.complete(&held).await;
-    world.release(&worker, &talk).await;
-    world.set(meta(&talk), "rk", json!({"S": "0#050#1"})).await;
-    world.healed(&["its entry in the ready index is missing or wrong"]).await;
-    world.remove(meta(&talk), "rp").await;
-    world.healed(&["its entry in the ready index is missing or wrong"]).await;
-    let message = world.enqueue(&talk, None).await;
-    world.finished(&message).await;
+    let running = world.claim(&worker, None).await;
+    world.complete(&running).await;
+    world.release(&worker, &conversation).await;
+    world.set(meta(&conversation), "rk", json!({"S": "0#050#1"})).await;
+    world.assert_audit_repairs(&["its entry in the ready index is missing or wrong"]).await;
+    world.remove(meta(&conversation), "rp").await;
+    world.assert_audit_repairs(&["its entry in the ready index is missing or wrong"]).await;
+    let message = world.enqueue(&conversation, None).await;
+    world.assert_claimable(&message).await;
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_told_and_hides_no_other() {
+async fn an_unreadable_conversation_is_reported_and_does_not_hide_others() {
     let world = World::new().await;
-    let [broken, talk] = ["broken", "talk"].map(conversation);
-    let message = world.enqueue(&talk, None).await;
+    let [broken, conversation] = ["broken", "talk"].map(conversation_id);
+    let message = world.enqueue(&conversation, None).await;
     world.enqueue(&broken, None).await;
     world.set(meta(&broken), "pe", json!({"L": [{"S": "no entry"}]})).await;
-    world.remove(meta(&talk), "rk").await;
+    world.remove(meta(&conversation), "rk").await;
     let found = world.audit(true).await.found;
     let of = |name: &str| found.iter().find(|f| f.conversation == name).unwrap();
     assert!(of("broken").problem.contains("not a pending entry") && !of("broken").repaired);
     assert!(of("talk").repaired);
-    world.finished(&message).await;
+    world.assert_claimable(&message).await;
 }
 
 #[tokio::test]
-async fn a_free_worker_claims_beside_what_cannot_be_read() {
+async fn a_free_worker_claims_a_message_among_unreadable_conversations() {
     let world = World::new().await;
     let worker = world.worker("w", None).await;
     let found_nothing = world.poll(&world.app, &worker, None).await.job.is_none();
-    assert!(found_nothing, "it looks at the whole index from now on");
-    for broken in (0..9).map(|n| conversation(&format!("broken-{n}"))) {
+    assert!(found_nothing, "after an empty poll the worker reads the whole index");
+    for broken in (0..9).map(|n| conversation_id(&format!("broken-{n}"))) {
         world.enqueue(&broken, None).await;
         world.set(meta(&broken), "pe", json!({"L": [{"S": "no entry"}]})).await;
     }
-    let message = world.enqueue(&conversation("talk"), None).await;
+    let message = world.enqueue(&conversation_id("talk"), None).await;
     assert_eq!(world.claim(&worker, None).await.message, message);
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_where_the_call_before_ended_and_finds_each_conversation_once() {
+async fn an_audit_in_several_calls_finds_each_conversation_once() {
     let world = World::new().await;
-    let talks: Vec<_> = (0..12).map(|i| conversation(&format!("talk-{i}"))).collect();
-    for talk in &talks {
-        world.enqueue(talk, None).await;
-        world.remove(meta(talk), "rk").await;
+    let conversations: Vec<_> = (0..12).map(|i| conversation_id(&format!("talk-{i}"))).collect();
+    for conversation in &conversations {
+        world.enqueue(conversation, None).await;
+        world.remove(meta(conversation), "rk").await;
     }
     let table = &world.bundle.template.tables[0].name;
     let items: Vec<_> = (0..MORE_THAN_A_CALL)
@@ -262,5 +263,5 @@ async fn a_walk_goes_on_where_the_call_before_ended_and_finds_each_conversation_
     }
     found.sort();
     found.dedup();
-    assert_eq!((calls, checked, found.len()), (2, talks.len(), talks.len()));
+    assert_eq!((calls, checked, found.len()), (2, conversations.len(), conversations.len()));
 }

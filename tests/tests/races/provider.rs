@@ -1,4 +1,4 @@
-//! A provider whose machines are names on a list.
+//! A provider whose machines are entries of a list.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,11 +9,11 @@ use af_providers::{
 };
 use async_trait::async_trait;
 
-/// Machines that run as soon as they are asked for.
+/// A provider whose machines run from their spawn on.
 #[derive(Default)]
-pub struct Names(Mutex<Vec<WorkerId>>);
+pub struct ListedProvider(Mutex<Vec<WorkerId>>);
 
-impl Names {
+impl ListedProvider {
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -23,7 +23,7 @@ impl Names {
         self.0.lock().unwrap().clone()
     }
 
-    /// The machine of this worker is no more.
+    /// Removes the machine of this worker, as a crash does.
     pub fn crash(&self, worker: &WorkerId) {
         self.0.lock().unwrap().retain(|w| w != worker);
     }
@@ -36,7 +36,7 @@ fn running(worker: &WorkerId) -> Machine {
 }
 
 #[async_trait]
-impl Provider for Names {
+impl Provider for ListedProvider {
     fn kind(&self) -> ProviderKind {
         ProviderKind::LOCAL
     }
@@ -50,7 +50,7 @@ impl Provider for Names {
     }
 
     async fn ensure_volume(&self, _spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
-        Err(ProviderError::Rejected { reason: "no volumes here".into() })
+        Err(ProviderError::Rejected { reason: "this provider has no volumes".into() })
     }
 
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
@@ -64,8 +64,8 @@ impl Provider for Names {
 
     async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
         let running = self.all().iter().any(|w| w.as_str() == machine.machine_id);
-        let gone = || ProviderError::NotFound { what: format!("machine {}", machine.machine_id) };
-        running.then_some(MachineState::Running).ok_or_else(gone)
+        let not_found = || ProviderError::NotFound { what: format!("machine {}", machine.machine_id) };
+        running.then_some(MachineState::Running).ok_or_else(not_found)
     }
 
     async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {

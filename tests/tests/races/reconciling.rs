@@ -1,4 +1,4 @@
-//! What changes between reconcile's look and its hand.
+//! Changes between the observation and the actions of reconcile.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,109 +16,113 @@ use af_tests::bundle::Bundle;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::provider::Names;
+use crate::provider::ListedProvider;
 use crate::replica::Replica;
-use crate::world::{World, conversation, outcomes};
+use crate::world::{World, conversation_id, outcomes};
 
-/// Silence after which a worker is stale, and its lease long over.
+/// A silence after which a worker is stale and its lease has expired.
 const PAST_STALENESS: Millis = Millis::from_secs(121);
 const PAST_THE_DRAIN: Millis = Millis::from_secs(301);
-/// Records of the stream that are read: more than a test makes.
+/// Limit of the records in one read of the stream: more than a test makes.
 const MAX_RECORDS: usize = 1_000;
-/// Real time in which a request is held up, so that others come first.
-const HELD_UP: Millis = Millis::new(300);
+/// The real time of a delay, in which other requests run first.
+const DELAY: Millis = Millis::new(300);
 
-/// Holds up the first read of one conversation, and tells when it comes.
-struct HoldUp {
+/// Delays the first read of one conversation, and notifies the test of this read.
+struct DelayFirstRead {
     partition: String,
     first: Mutex<bool>,
-    comes: Arc<Notify>,
+    read_started: Arc<Notify>,
 }
 
-impl Faults for HoldUp {
+impl Faults for DelayFirstRead {
     fn before(&self, request: &WireRequest) -> Fault {
         let reads = request.operation == "GetItem" && request.body["Key"]["pk"]["S"] == self.partition;
         if reads && std::mem::take(&mut *self.first.lock().unwrap()) {
-            self.comes.notify_one();
-            return Fault::Delay(HELD_UP);
+            self.read_started.notify_one();
+            return Fault::Delay(DELAY);
         }
         Fault::None
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_back_before_it_is_given_up_keeps_its_message() {
+async fn a_stale_worker_whose_heartbeat_comes_before_the_drain_keeps_its_message() {
     let world = World::new().await;
-    let talk = conversation("talk");
-    world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    let held = world.claim(&worker, Some(&talk)).await;
+    let conversation = conversation_id("talk");
+    world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    let running = world.claim(&worker, Some(&conversation)).await;
     world.bundle.clock.advance(PAST_STALENESS);
-    let comes = Arc::new(Notify::new());
-    let partition = keys::conversation(&conversation_key(&talk)).pk;
-    let late = world.troubled(Arc::new(HoldUp { partition, first: Mutex::new(true), comes: comes.clone() }));
-    let come_back = async {
-        comes.notified().await;
-        heartbeat(&world.app, &worker, &held.message, &held.lease, None).await.unwrap()
+    let read_started = Arc::new(Notify::new());
+    let partition = keys::conversation(&conversation_key(&conversation)).pk;
+    let faulty = world.with_faults(Arc::new(DelayFirstRead {
+        partition,
+        first: Mutex::new(true),
+        read_started: read_started.clone(),
+    }));
+    let send_heartbeat = async {
+        read_started.notified().await;
+        heartbeat(&world.app, &worker, &running.message, &running.lease, None).await.unwrap()
     };
-    let (report, beat) = tokio::join!(world.reconcile(&late), come_back);
+    let (report, answer) = tokio::join!(world.reconcile(&faulty), send_heartbeat);
 
-    assert!(beat.held);
-    let kept = world.stored(&talk).await;
-    assert!(kept.holds(&held.lease), "{:?}", outcomes(&report));
+    assert!(answer.held);
+    let kept = world.stored(&conversation).await;
+    assert!(kept.holds(&running.lease), "{:?}", outcomes(&report));
     assert!(outcomes(&report).iter().all(|o| o.ends_with(" stale")), "{:?}", outcomes(&report));
-    world.complete(&held).await;
+    world.complete(&running).await;
 }
 
 #[tokio::test]
-async fn no_worker_is_started_for_a_conversation_whose_work_is_done() {
+async fn reconcile_spawns_no_worker_for_a_conversation_whose_messages_are_done() {
     let mut bundle = Bundle::fresh().await;
-    let names = Names::new();
-    bundle.providers = Providers::none().with(names.clone());
+    let provider = ListedProvider::new();
+    bundle.providers = Providers::none().with(provider.clone());
     let world = World::in_bundle(bundle).await;
     let config = LocalConfig::default().into();
     configure(&world.app, &config).await.unwrap();
     let replica = Replica::new();
-    let behind = world.troubled(replica.clone());
-    let talks = [conversation("talk"), conversation("other")];
-    for talk in &talks {
-        world.enqueue(talk, None).await;
+    let behind = world.with_faults(replica.clone());
+    let conversations = [conversation_id("talk"), conversation_id("other")];
+    for conversation in &conversations {
+        world.enqueue(conversation, None).await;
     }
     dry_run(&behind, None).await.unwrap();
     replica.fall_behind();
     let worker = world.worker("w", None).await;
     let first = world.claim(&worker, None).await;
     world.complete(&first).await;
-    let second = world.let_go_and_claim(&worker, &first).await;
+    let second = world.release_and_claim(&worker, &first).await;
     world.complete(&second).await;
 
     let report = world.reconcile(&behind).await;
     assert_eq!(outcomes(&report), ["spawn stale", "spawn stale"]);
-    assert_eq!(names.all(), []);
+    assert_eq!(provider.all(), []);
     assert_eq!(world.app.store.workers().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another() {
+async fn a_requeued_message_of_a_stale_worker_triggers_a_reconcile_that_spawns_another() {
     let mut bundle = Bundle::fresh().await;
-    let names = Names::new();
-    bundle.providers = Providers::none().with(names.clone());
+    let provider = ListedProvider::new();
+    bundle.providers = Providers::none().with(provider.clone());
     let world = World::in_bundle(bundle).await;
     let config = LocalConfig::default().into();
     configure(&world.app, &config).await.unwrap();
-    let talk = conversation("talk");
-    world.enqueue(&talk, None).await;
-    let worker = world.worker("w", Some(&talk)).await;
-    world.claim(&worker, Some(&talk)).await;
+    let conversation = conversation_id("talk");
+    world.enqueue(&conversation, None).await;
+    let worker = world.worker("w", Some(&conversation)).await;
+    world.claim(&worker, Some(&conversation)).await;
     let table = &world.bundle.template.tables[0].name;
     let engine = world.bundle.aws.engine();
     let seen = engine.records(table, None, MAX_RECORDS).unwrap().len();
-    // The tick that gives the silent worker up frees its conversation; the plan was made before that.
+    // The tick that drains the stale worker frees its conversation, but only after its plan.
     world.bundle.clock.advance(PAST_STALENESS);
     assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["recover done"]);
     world.bundle.clock.advance(PAST_THE_DRAIN);
     assert_eq!(outcomes(&world.reconcile(&world.app).await)[..1], ["finish_drain done"]);
-    assert_eq!(names.all(), []);
+    assert_eq!(provider.all(), []);
 
     let functions = world.bundle.template.functions.iter().filter(|f| f.binary == "reconcile");
     let filters: Vec<_> = functions
@@ -128,12 +132,15 @@ async fn a_retry_whose_worker_is_given_up_calls_reconcile_which_starts_another()
         .map(|pattern| Pattern::compile(pattern).unwrap())
         .collect();
     let records = engine.records(table, None, MAX_RECORDS).unwrap();
-    assert!(records[seen..].iter().any(|r| filters.iter().any(|f| f.matches(r))), "nobody is called");
-    let called = world.reconcile(&world.app).await;
-    assert!(outcomes(&called).contains(&"spawn done".to_owned()), "{called:?}");
+    assert!(
+        records[seen..].iter().any(|r| filters.iter().any(|f| f.matches(r))),
+        "no record triggers reconcile"
+    );
+    let triggered = world.reconcile(&world.app).await;
+    assert!(outcomes(&triggered).contains(&"spawn done".to_owned()), "{triggered:?}");
 }
 
-/// Another trigger has come whenever a run wants to end.
+/// Makes every run find another trigger at its end.
 struct AlwaysDirty;
 
 impl Faults for AlwaysDirty {
@@ -151,18 +158,18 @@ impl Faults for AlwaysDirty {
 }
 
 #[tokio::test]
-async fn a_reconcile_that_stops_running_again_leaves_no_lease_behind() {
+async fn a_reconcile_that_reaches_its_limit_of_runs_releases_its_lease() {
     let world = World::new().await;
-    world.reconcile(&world.troubled(Arc::new(AlwaysDirty))).await;
+    world.reconcile(&world.with_faults(Arc::new(AlwaysDirty))).await;
     assert!(world.app.store.begin_reconcile(1, world.app.now()).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn a_reconcile_lease_whose_answer_was_lost_is_recognised_as_ours() {
+async fn a_repeated_begin_of_reconcile_recognises_its_own_lease() {
     let world = World::new().await;
     let (store, now) = (&world.app.store, world.app.now());
     let first = store.begin_reconcile(7, now).await.unwrap();
     assert!(first.is_some());
-    assert_eq!(store.begin_reconcile(7, now).await.unwrap(), first, "the same sending once more");
-    assert_eq!(store.begin_reconcile(8, now).await.unwrap(), None, "another's");
+    assert_eq!(store.begin_reconcile(7, now).await.unwrap(), first, "the same call again");
+    assert_eq!(store.begin_reconcile(8, now).await.unwrap(), None, "another caller");
 }

@@ -1,4 +1,4 @@
-//! A replica that falls behind: eventually consistent reads are answered as they were before.
+//! A replica that falls behind: eventually consistent reads get their earlier answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use af_emulator_aws::{Fault, Faults, Reply, WireRequest};
 
-/// Answers that reads had before the replica fell behind.
+/// The answers of reads before the replica fell behind.
 #[derive(Default)]
 pub struct Replica {
     behind: AtomicBool,
@@ -18,7 +18,7 @@ impl Replica {
         Arc::default()
     }
 
-    /// From now on every read that it has answered before gets the same answer again.
+    /// From now on every repeated read gets its earlier answer.
     pub fn fall_behind(&self) {
         self.behind.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Operators who deploy at the same moment, and answers that are lost.
+//! Concurrent deployments of skills, and lost answers.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ fn slug(text: &str) -> SkillSlug {
     SkillSlug::parse(text).unwrap()
 }
 
-fn wanted(name: &str, version: &str, content: &str) -> Deploy {
+fn deployment(name: &str, version: &str, content: &str) -> Deploy {
     let file = |path: &str, content: &str| {
         let sha256 = sha256(content.as_bytes()).to_string();
         GivenFile { path: path.into(), content: content.into(), sha256 }
@@ -41,17 +41,17 @@ fn is_conflict<T>(result: &Result<T, AppError>) -> bool {
 
 async fn served(app: &App) -> Vec<(String, String)> {
     let Fetched::Manifest(manifest) = manifest(app, ReleaseChannel::Stable, |_| false).await.unwrap() else {
-        panic!("nothing is known")
+        panic!("there is no manifest")
     };
     manifest.skills.into_iter().map(|skill| (skill.slug, skill.files[0].content.clone())).collect()
 }
 
 #[tokio::test]
-async fn of_two_bundles_under_one_version_one_wins_and_is_whole() {
+async fn of_concurrent_deployments_of_one_version_one_takes_effect_completely() {
     let world = World::new().await;
     let apps: Vec<_> = (0..8).map(|_| world.bundle.app("admin-api")).collect();
     let contents: Vec<_> = (0..8).map(|n| format!("content {n}")).collect();
-    let deploys = apps.iter().zip(&contents).map(|(app, c)| deploy(app, wanted("ab", "1.0.0", c)));
+    let deploys = apps.iter().zip(&contents).map(|(app, c)| deploy(app, deployment("ab", "1.0.0", c)));
     let results = join_all(deploys).await;
     let winners: Vec<_> = (0..8).filter(|n| results[*n].is_ok()).collect();
     assert_eq!(winners.len(), 1, "{results:?}");
@@ -63,17 +63,17 @@ async fn of_two_bundles_under_one_version_one_wins_and_is_whole() {
 }
 
 #[tokio::test]
-async fn of_two_releases_at_the_limit_one_fits() {
+async fn of_two_concurrent_releases_at_the_limit_one_is_refused() {
     let world = World::new().await;
     let large = "x".repeat(200 * 1024);
     for n in 0..20 {
-        deploy(&world.app, wanted(&format!("s{n:02}"), "1.0.0", &large)).await.unwrap();
+        deploy(&world.app, deployment(&format!("s{n:02}"), "1.0.0", &large)).await.unwrap();
     }
     let (one, other) = (world.bundle.app("admin-api"), world.bundle.app("admin-api"));
     let rest = "y".repeat(90 * 1024);
     let (first, second) = tokio::join!(
-        deploy(&one, wanted("one", "1.0.0", &rest)),
-        deploy(&other, wanted("other", "1.0.0", &rest))
+        deploy(&one, deployment("one", "1.0.0", &rest)),
+        deploy(&other, deployment("other", "1.0.0", &rest))
     );
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     assert!(is_conflict(&first) || is_conflict(&second));
@@ -81,33 +81,34 @@ async fn of_two_releases_at_the_limit_one_fits() {
 }
 
 #[tokio::test]
-async fn many_skills_deployed_to_one_channel_at_once_are_all_there() {
+async fn concurrent_deployments_of_different_skills_all_take_effect() {
     let world = World::new().await;
     let apps: Vec<_> = (0..6).map(|_| world.bundle.app("admin-api")).collect();
-    let deploys = apps.iter().enumerate().map(|(n, app)| deploy(app, wanted(&format!("s{n}"), "1.0.0", "x")));
+    let deploys =
+        apps.iter().enumerate().map(|(n, app)| deploy(app, deployment(&format!("s{n}"), "1.0.0", "x")));
     assert!(join_all(deploys).await.iter().all(Result::is_ok));
     assert_eq!(served(&world.app).await.len(), 6);
 }
 
 #[tokio::test]
-async fn a_release_beside_a_status_change_ends_as_one_after_the_other() {
+async fn a_concurrent_release_and_status_change_both_take_effect() {
     let world = World::new().await;
-    deploy(&world.app, wanted("ab", "1.0.0", "old")).await.unwrap();
+    deploy(&world.app, deployment("ab", "1.0.0", "old")).await.unwrap();
     let (one, other, name) = (world.bundle.app("admin-api"), world.bundle.app("admin-api"), slug("ab"));
     let (deployed, disabled) =
-        tokio::join!(deploy(&one, wanted("ab", "2.0.0", "new")), set_status(&other, &name, false, "bob"));
+        tokio::join!(deploy(&one, deployment("ab", "2.0.0", "new")), set_status(&other, &name, false, "bob"));
     deployed.unwrap();
     disabled.unwrap();
-    assert_eq!(served(&world.app).await, [], "disabled, whichever came first");
+    assert_eq!(served(&world.app).await, [], "the skill is disabled in either order");
     let skill = set_status(&world.app, &slug("ab"), true, "bob").await.unwrap();
     assert_eq!(skill.status, SkillStatus::Active);
     assert_eq!(served(&world.app).await, [("ab".to_owned(), "new".to_owned())]);
 }
 
-/// Loses one request of an operation, or its answer.
+/// Gives one request of an operation a fault.
 struct LoseOne {
     operation: &'static str,
-    /// How many of them get through before.
+    /// The number of requests of this operation before the fault.
     after: Mutex<Option<u32>>,
     fault: Fault,
 }
@@ -131,14 +132,14 @@ impl Faults for LoseOne {
 }
 
 #[tokio::test]
-async fn a_deployment_whose_answer_was_lost_is_answered_when_it_comes_again() {
+async fn a_repeated_deployment_gets_the_answer_that_was_lost() {
     let world = World::new().await;
     for (n, fault) in [Fault::LoseResponse, Fault::LoseRequest].into_iter().enumerate() {
-        let troubled = world.troubled(LoseOne::new("TransactWriteItems", 0, fault));
+        let faulty = world.with_faults(LoseOne::new("TransactWriteItems", 0, fault));
         let (name, content) = (format!("s{n}"), format!("content {n}"));
-        let first = deploy(&troubled, wanted(&name, "1.0.0", &content)).await;
+        let first = deploy(&faulty, deployment(&name, "1.0.0", &content)).await;
         assert!(matches!(first, Err(AppError::Store(_))), "{first:?}");
-        let (skill, release) = deploy(&world.app, wanted(&name, "1.0.0", &content)).await.unwrap();
+        let (skill, release) = deploy(&world.app, deployment(&name, "1.0.0", &content)).await.unwrap();
         assert_eq!(skill.active[&ReleaseChannel::Stable], release);
         assert_eq!(versions(&world.app, &slug(&name), 10, None).await.unwrap().len(), 1);
     }
@@ -146,21 +147,25 @@ async fn a_deployment_whose_answer_was_lost_is_answered_when_it_comes_again() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_died_on_the_way_serves_nothing_and_is_finished_by_the_next() {
+async fn an_interrupted_deletion_serves_nothing_and_the_next_one_finishes_it() {
     let world = World::new().await;
     let name = slug("ab");
     for n in 0..3 {
-        deploy(&world.app, wanted("ab", &format!("1.0.{n}"), &format!("{n}"))).await.unwrap();
+        deploy(&world.app, deployment("ab", &format!("1.0.{n}"), &format!("{n}"))).await.unwrap();
     }
-    let troubled = world.troubled(LoseOne::new("DeleteItem", 2, Fault::LoseRequest));
-    assert!(matches!(delete(&troubled, &name).await, Err(AppError::Store(_))));
+    let faulty = world.with_faults(LoseOne::new("DeleteItem", 2, Fault::LoseRequest));
+    assert!(matches!(delete(&faulty, &name).await, Err(AppError::Store(_))));
     assert_eq!(get(&world.app, &name).await.unwrap().status, SkillStatus::Deleting);
     assert_eq!(served(&world.app).await, []);
-    assert!(!versions(&world.app, &name, 10, None).await.unwrap().is_empty(), "it died on the way");
-    assert!(is_conflict(&deploy(&world.app, wanted("ab", "1.0.0", "new")).await));
+    assert!(!versions(&world.app, &name, 10, None).await.unwrap().is_empty(), "the deletion was interrupted");
+    assert!(is_conflict(&deploy(&world.app, deployment("ab", "1.0.0", "new")).await));
     assert!(is_conflict(&set_status(&world.app, &name, true, "bob").await));
     delete(&world.app, &name).await.unwrap();
     assert!(get(&world.app, &name).await.is_err());
-    deploy(&world.app, wanted("ab", "1.0.0", "new")).await.unwrap();
-    assert_eq!(versions(&world.app, &name, 10, None).await.unwrap().len(), 1, "nothing of its first life");
+    deploy(&world.app, deployment("ab", "1.0.0", "new")).await.unwrap();
+    assert_eq!(
+        versions(&world.app, &name, 10, None).await.unwrap().len(),
+        1,
+        "the deleted versions do not reappear"
+    );
 }

@@ -1,4 +1,4 @@
-//! A deployment with one agent, and whoever races in it.
+//! A deployment with one agent, for the races of workers and callers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ pub const AGENT: &str = "demo";
 /// A deployment.
 pub struct World {
     pub bundle: Bundle,
-    /// A function that nothing goes wrong for.
+    /// A function without faults.
     pub app: App,
 }
 
-/// A message in a worker's hands.
-pub struct Held {
+/// A running message with its worker and its lease.
+pub struct RunningMessage {
     pub worker: WorkerId,
     pub message: MessageId,
     pub lease: LeaseId,
@@ -50,13 +50,13 @@ impl World {
         Self { bundle, app }
     }
 
-    /// Another instance of the function, whose requests meet `faults`.
-    pub fn troubled(&self, faults: Arc<dyn Faults>) -> App {
-        self.retrying(faults, RetryConfig::disabled())
+    /// Another instance of the function, whose requests have `faults`.
+    pub fn with_faults(&self, faults: Arc<dyn Faults>) -> App {
+        self.with_faults_and_retries(faults, RetryConfig::disabled())
     }
 
-    /// The same, which sends requests again.
-    pub fn retrying(&self, faults: Arc<dyn Faults>, retries: RetryConfig) -> App {
+    /// The same, with retries of the SDK.
+    pub fn with_faults_and_retries(&self, faults: Arc<dyn Faults>, retries: RetryConfig) -> App {
         let mut boot = self.bundle.boot("reconcile");
         boot.sdk = self.bundle.aws.clone().with_faults(faults).sdk_config(retries);
         App::from_boot(&boot).unwrap()
@@ -70,7 +70,7 @@ impl World {
         enqueue(&self.app, self.message(conversation, max_attempts)).await.unwrap().message
     }
 
-    /// A worker that owns `conversation`, or nothing.
+    /// A worker that owns `conversation`, or none.
     pub async fn worker(&self, name: &str, conversation: Option<&ConversationId>) -> WorkerId {
         let id = WorkerId::parse(name).unwrap();
         workers::register(&self.app, id.clone(), conversation, None, "http://127.0.0.1:9", None)
@@ -79,9 +79,9 @@ impl World {
         id
     }
 
-    /// What the worker runs after a poll that names `conversation`.
-    pub async fn claim(&self, worker: &WorkerId, conversation: Option<&ConversationId>) -> Held {
-        held(worker, self.poll(&self.app, worker, conversation).await)
+    /// The message that the worker runs after a poll that names `conversation`.
+    pub async fn claim(&self, worker: &WorkerId, conversation: Option<&ConversationId>) -> RunningMessage {
+        running_message(worker, self.poll(&self.app, worker, conversation).await)
     }
 
     pub async fn poll(&self, app: &App, worker: &WorkerId, conversation: Option<&ConversationId>) -> Polled {
@@ -89,11 +89,13 @@ impl World {
         poll(app, worker, &request).await.unwrap()
     }
 
-    pub async fn complete(&self, held: &Held) {
-        complete(&self.app, &held.worker, &held.message, &held.lease, without_words()).await.unwrap();
+    pub async fn complete(&self, running: &RunningMessage) {
+        complete(&self.app, &running.worker, &running.message, &running.lease, empty_completion())
+            .await
+            .unwrap();
     }
 
-    /// The worker lets go of `conversation`, in which nothing waits.
+    /// The worker releases `conversation`, in which no message waits.
     pub async fn release(&self, worker: &WorkerId, conversation: &ConversationId) {
         let request = Poll {
             conversation: Some(conversation.clone()),
@@ -103,23 +105,23 @@ impl World {
         assert!(poll(&self.app, worker, &request).await.unwrap().job.is_none());
     }
 
-    /// The worker lets go of the conversation of a message that has ended, and claims another.
-    pub async fn let_go_and_claim(&self, worker: &WorkerId, ended: &Held) -> Held {
+    /// The worker releases the conversation of a message that has ended, and claims another message.
+    pub async fn release_and_claim(&self, worker: &WorkerId, ended: &RunningMessage) -> RunningMessage {
         let message = self.app.store.message(&ended.message, self.app.now(), true).await.unwrap().unwrap();
         let request = Poll {
             conversation: Some(message.conversation),
             ownership: Ownership::Discard,
             ..Poll::default()
         };
-        held(worker, poll(&self.app, worker, &request).await.unwrap())
+        running_message(worker, poll(&self.app, worker, &request).await.unwrap())
     }
 
     pub async fn stored(&self, conversation: &ConversationId) -> Conversation {
         self.app.store.conversation(&conversation_key(conversation), true).await.unwrap().unwrap()
     }
 
-    /// Drains and settles a worker that runs nothing, as reconcile does with one that is stale.
-    pub async fn dismiss(&self, worker: &WorkerId, conversation: Option<&ConversationId>) {
+    /// Drains a worker without a running message and finishes the drain, as reconcile does with a stale worker.
+    pub async fn drain_completely(&self, worker: &WorkerId, conversation: Option<&ConversationId>) {
         let (now, policies) = (self.app.now(), Policies::default());
         let row = self.app.store.worker(worker).await.unwrap().unwrap();
         let drained = row.drain(DrainReason::Stale, now, &policies).unwrap();
@@ -134,31 +136,32 @@ impl World {
             None => None,
         };
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
-        let settled = drained.finish_drain(now).unwrap();
+        let finished = drained.finish_drain(now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
-        let commit = self.app.store.finish_drain_if_draining(&settled, freed, &policies).await.unwrap();
+        let commit = self.app.store.finish_drain_if_draining(&finished, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));
     }
 
     pub async fn reconcile(&self, app: &App) -> Report {
         match reconcile(app).await.unwrap() {
             Reconciled::Ran(report) => report,
-            Reconciled::LeftToAnother => panic!("nobody else reconciles here"),
+            Reconciled::LeftToAnother => panic!("another reconcile runs"),
         }
     }
 }
 
-fn held(worker: &WorkerId, polled: Polled) -> Held {
+fn running_message(worker: &WorkerId, polled: Polled) -> RunningMessage {
     let lease = polled.job.unwrap().lease;
-    Held { worker: worker.clone(), message: lease.entry.message, lease: lease.id }
+    RunningMessage { worker: worker.clone(), message: lease.entry.message, lease: lease.id }
 }
 
-/// A completion that says nothing.
-pub fn without_words() -> CompleteWith {
+/// A completion without history and without a reply.
+pub fn empty_completion() -> CompleteWith {
     CompleteWith { history: vec![], pending_tool_calls: None, metadata: BTreeMap::new(), reply: None }
 }
 
-pub fn conversation(name: &str) -> ConversationId {
+/// The conversation id `name`.
+pub fn conversation_id(name: &str) -> ConversationId {
     ConversationId::parse(name).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! What actors were answered, for the judge to compare with the table.
+//! The answers that actors got. The judge compares them with the table.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 pub struct Answers {
     /// Messages whose acceptance was answered.
     pub accepted: Mutex<BTreeMap<String, Accepted>>,
-    /// Messages whose completion was answered, with the fence it was answered to.
+    /// Messages whose completion was answered, with the fence of the completing lease.
     pub completed: Mutex<BTreeMap<String, u64>>,
-    /// Leases that workers were handed or whose heartbeat was held, with the moment before which they asked.
-    pub held: Mutex<Vec<(LeaseId, Timestamp)>>,
-    /// Leases whose failure was answered, with what became of the message.
+    /// Leases that a claim or a heartbeat confirmed, with a time before the call.
+    pub confirmed_leases: Mutex<Vec<(LeaseId, Timestamp)>>,
+    /// Leases whose failure was answered, with the outcome for the message.
     pub failed: Mutex<Vec<(LeaseId, &'static str)>>,
-    /// Leases to which an append was answered.
+    /// Leases under which an append was answered.
     pub appended: Mutex<Vec<LeaseId>>,
     /// Messages whose cancellation was answered.
     pub cancelled: Mutex<Vec<(String, Cancelled)>>,
@@ -28,34 +28,34 @@ pub struct Answers {
     pub done: Mutex<Vec<String>>,
     /// Dead letters whose retry was answered.
     pub retried: Mutex<Vec<String>>,
-    /// What operators asked to be freed, before they asked.
+    /// The requests of operators to free a conversation, noted before each call.
     pub freeing: Mutex<Vec<Freeing>>,
-    /// What was answered to them, with the conversation's partition.
+    /// The answers to these requests, with the partition of the conversation.
     pub freed: Mutex<Vec<(String, Freed)>>,
-    /// What actors saw that must not be.
-    pub complaints: Mutex<Vec<String>>,
+    /// Answers that break an invariant, as actors report them.
+    pub violations: Mutex<Vec<String>>,
 }
 
 /// A message that was accepted.
 pub struct Accepted {
-    /// When that was answered first.
+    /// When the acceptance was first answered.
     pub at: Instant,
     pub conversation: ConversationId,
 }
 
-/// An operator's wish to have a conversation freed.
+/// An operator's request to free a conversation.
 pub struct Freeing {
     /// The conversation's partition.
     pub conversation: String,
-    /// Only from the claim with this fence.
+    /// The request applies only to the claim with this fence.
     pub fence: Option<u64>,
-    /// When it was asked for, ms.
+    /// The time of the request, ms.
     pub at: u64,
 }
 
 impl Answers {
-    pub fn complain(&self, complaint: String) {
-        self.complaints.lock().unwrap().push(complaint);
+    pub fn add_violation(&self, violation: String) {
+        self.violations.lock().unwrap().push(violation);
     }
 
     pub fn accept(&self, message: String, conversation: &ConversationId) {
@@ -63,12 +63,12 @@ impl Answers {
         self.accepted.lock().unwrap().entry(message).or_insert_with(accepted);
     }
 
-    /// What was accepted at least so long ago.
+    /// The messages that were accepted at least `ago` before now.
     pub fn accepted_before(&self, ago: Duration) -> Vec<String> {
         self.accepted_where(|accepted| accepted.at.elapsed() >= ago)
     }
 
-    /// What was accepted and is wanted, in the order of ids.
+    /// The accepted messages that match `wanted`, in the order of ids.
     pub fn accepted_where(&self, wanted: impl Fn(&Accepted) -> bool) -> Vec<String> {
         let accepted = self.accepted.lock().unwrap();
         accepted.iter().filter(|(_, accepted)| wanted(accepted)).map(|(id, _)| id.clone()).collect()

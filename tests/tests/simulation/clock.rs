@@ -1,5 +1,5 @@
-//! The simulation's time: Tokio's paused clock, which jumps from one timer to the next. Sleeping costs nothing,
-//! and waits of the code under test (backoffs, timeouts) are part of the same time.
+//! The simulation's time: Tokio's paused clock, which jumps from one timer to the next. A sleep takes no real time.
+//! The waits of the code under test (backoffs, timeouts) use the same clock.
 
 use std::time::Duration;
 
@@ -9,53 +9,54 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
-/// The most that a server's clock is ahead of the true time, ms.
+/// The largest offset of a server's clock ahead of the true time, ms.
 pub const MAX_SKEW_MS: u64 = 400;
-/// How long a server's clock keeps its error before it is set anew: forward, or back.
-const STEADY_MS: u64 = 30_000;
-/// The most that a worker's clock is wrong at first, ms.
-const MAX_WRONG_MS: i64 = 300_000;
-/// How fast a worker's clock may go.
+/// How long a server's clock keeps its offset before the clock is set again, forward or back.
+const OFFSET_PERIOD_MS: u64 = 30_000;
+/// The largest initial offset of a worker's clock, ms.
+const MAX_OFFSET_MS: i64 = 300_000;
+/// The rate of a worker's clock relative to the true clock.
 const RATE: std::ops::Range<f64> = 0.8..1.25;
-/// When every simulation begins.
+/// The start time of every simulation.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// The true clock.
 #[derive(Clone)]
 pub struct SimClock {
-    began: Instant,
+    started_at: Instant,
 }
 
-/// The clock of a function instance: nearly right, and set right from time to time.
+/// The clock of a function instance. Its offset is small and changes from time to time.
 pub struct ServerClock {
-    truth: SimClock,
+    true_clock: SimClock,
     seed: u64,
 }
 
-/// The clock of a worker, which nobody sets: minutes off, and drifting. What it says must not matter.
+/// The clock of a worker. It is minutes off, it drifts, and nothing corrects it. Its time must not matter to the
+/// system.
 pub struct WorkerClock {
-    truth: SimClock,
-    wrong_ms: i64,
+    true_clock: SimClock,
+    offset_ms: i64,
     rate: f64,
 }
 
 impl SimClock {
-    /// The simulation begins now.
+    /// Starts the simulation's time now.
     pub fn begin() -> Self {
-        Self { began: Instant::now() }
+        Self { started_at: Instant::now() }
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub fn server(&self, seed: u64) -> ServerClock {
-        ServerClock { truth: self.clone(), seed }
+        ServerClock { true_clock: self.clone(), seed }
     }
 
     pub fn worker(&self, rng: &mut StdRng) -> WorkerClock {
-        let wrong_ms = rng.random_range(-MAX_WRONG_MS..MAX_WRONG_MS);
-        WorkerClock { truth: self.clone(), wrong_ms, rate: rng.random_range(RATE) }
+        let offset_ms = rng.random_range(-MAX_OFFSET_MS..MAX_OFFSET_MS);
+        WorkerClock { true_clock: self.clone(), offset_ms, rate: rng.random_range(RATE) }
     }
 }
 
@@ -66,40 +67,40 @@ impl Clock for SimClock {
 }
 
 impl ServerClock {
-    fn ahead_in(&self, period: u64) -> u64 {
-        // A clock is looked at too often to make a generator each time: this is SplitMix64.
+    fn offset_in(&self, period: u64) -> u64 {
+        // A clock is read too often to create a random generator for each read. This is SplitMix64.
         let mut mixed = self.seed.wrapping_add((period + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % MAX_SKEW_MS
     }
 
-    /// Whether it was set back at the last setting.
+    /// Whether the last change of the offset moved the clock back.
     pub fn was_set_back(&self) -> bool {
-        let period = self.truth.elapsed_ms() / STEADY_MS;
-        period > 0 && self.ahead_in(period) < self.ahead_in(period - 1)
+        let period = self.true_clock.elapsed_ms() / OFFSET_PERIOD_MS;
+        period > 0 && self.offset_in(period) < self.offset_in(period - 1)
     }
 }
 
 impl Clock for ServerClock {
     fn now(&self) -> Timestamp {
-        let period = self.truth.elapsed_ms() / STEADY_MS;
-        self.truth.now() + Millis::new(self.ahead_in(period))
+        let period = self.true_clock.elapsed_ms() / OFFSET_PERIOD_MS;
+        self.true_clock.now() + Millis::new(self.offset_in(period))
     }
 }
 
 impl WorkerClock {
     pub fn is_ahead(&self) -> bool {
-        self.wrong_ms > 0
+        self.offset_ms > 0
     }
 
     pub fn now(&self) -> Timestamp {
         #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "minutes, in ms")]
-        let since_start = (self.truth.elapsed_ms() as f64 * self.rate) as i64 + self.wrong_ms;
+        let since_start = (self.true_clock.elapsed_ms() as f64 * self.rate) as i64 + self.offset_ms;
         Timestamp::from_millis(START.as_millis().saturating_add_signed(since_start))
     }
 
-    /// Sleeps for what this clock takes for `length`.
+    /// Sleeps until this clock has advanced by `length`.
     pub async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length.div_f64(self.rate)).await;
     }

@@ -1,7 +1,7 @@
-//! The seeds that every run of the tests tries: few worlds that together show everything that can happen.
+//! The seeds that every run of the tests tries: a few worlds that together cover every event.
 //!
-//! A change of the use cases or of the simulation changes what a world shows. When a kind no longer happens, choose the
-//! corpus again and put what is printed into `CORPUS` and `PAIRS`:
+//! A change of the use cases or of the simulation changes the coverage of a world. When an event no longer happens,
+//! choose the corpus again and put the printed values into `CORPUS` and `PAIRS`:
 //!
 //! ```sh
 //! SIMULATION_CORPUS=200 cargo test -p af-tests --test simulation corpus -- --nocapture   # out of seeds 0 to 199
@@ -10,60 +10,61 @@
 use std::collections::BTreeSet;
 
 use crate::costs::Operation;
-use crate::search::Found;
+use crate::search::SearchResult;
 use crate::tally::Event;
 use crate::world::Verdict;
 
-/// The seeds. No corpus has been chosen yet: these are all of the first 200.
-pub const CORPUS: [u64; 200] = first();
+/// The seeds that the tests run. No corpus has been chosen yet, so these are the first 200 seeds.
+pub const CORPUS: [u64; 200] = first_seeds();
 
-/// Faults in calls of operations that the corpus showed when it was chosen.
+/// The number of pairs of fault and operation that the corpus covered when it was chosen.
 pub const PAIRS: usize = 0;
-/// Of a hundred of these, as many must still happen. A change of the use cases moves the rare ones.
-pub const PERCENT_OF_PAIRS: usize = 85;
+/// The share of these pairs that must still happen. A change of the use cases moves the rare ones.
+pub const MIN_PERCENT_OF_PAIRS: usize = 85;
 
-const fn first() -> [u64; 200] {
+const fn first_seeds() -> [u64; 200] {
     let mut seeds = [0; 200];
-    let mut at = 0;
-    while at < seeds.len() {
-        seeds[at] = at as u64;
-        at += 1;
+    let mut index = 0;
+    while index < seeds.len() {
+        seeds[index] = index as u64;
+        index += 1;
     }
     seeds
 }
 
-/// What a world can show.
+/// One thing that a world can cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shown {
-    /// It happened.
+pub enum Covered {
+    /// The event happened.
     Event(Event),
     /// A fault happened in a call of the operation.
     Pair(Event, Operation),
-    /// The operation was measured while nothing went wrong.
+    /// The operation was measured while faults were off.
     Measured(Operation),
-    /// The operation was measured in a world in which nothing ever goes wrong.
-    MeasuredInCalm(Operation),
+    /// The operation was measured in a world without any faults.
+    MeasuredWithoutFaults(Operation),
 }
 
-/// All that a world has shown.
-pub fn shown(verdict: &Verdict) -> BTreeSet<Shown> {
-    let happened = Event::ALL.into_iter().filter(|event| verdict.tally.of(*event) > 0).map(Shown::Event);
-    let pairs = verdict.tally.pairs().into_iter().map(|(event, operation)| Shown::Pair(event, operation));
-    let measured = verdict.dearest.keys().map(|operation| Shown::Measured(*operation));
-    let in_calm = verdict.dearest.keys().map(|operation| Shown::MeasuredInCalm(*operation));
-    let in_calm = in_calm.filter(|_| crate::faults::is_always_calm(verdict.seed));
-    happened.chain(pairs).chain(measured).chain(in_calm).collect()
+/// The coverage of a world.
+pub fn coverage_of(verdict: &Verdict) -> BTreeSet<Covered> {
+    let happened = Event::ALL.into_iter().filter(|event| verdict.tally.of(*event) > 0).map(Covered::Event);
+    let pairs = verdict.tally.pairs().into_iter().map(|(event, operation)| Covered::Pair(event, operation));
+    let measured = verdict.peak_requests.keys().map(|operation| Covered::Measured(*operation));
+    let without_faults =
+        verdict.peak_requests.keys().map(|operation| Covered::MeasuredWithoutFaults(*operation));
+    let without_faults = without_faults.filter(|_| crate::faults::is_fault_free_seed(verdict.seed));
+    happened.chain(pairs).chain(measured).chain(without_faults).collect()
 }
 
-/// Chooses seeds that together show all that all of `found` show: each time the one that adds most, the lowest of
-/// several.
-pub fn choose(found: &Found) -> Vec<u64> {
-    let mut missing: BTreeSet<Shown> = found.shown.values().flatten().copied().collect();
+/// Chooses seeds whose worlds together have the coverage of all worlds of `search`. Each step takes the seed that adds
+/// the most, and the lowest of several such seeds.
+pub fn choose(search: &SearchResult) -> Vec<u64> {
+    let mut missing: BTreeSet<Covered> = search.coverage.values().flatten().copied().collect();
     let mut chosen = BTreeSet::new();
     while !missing.is_empty() {
-        let adds = |seed: &&u64| found.shown[*seed].intersection(&missing).count();
-        let Some(best) = found.shown.keys().rev().max_by_key(adds) else { break };
-        missing = missing.difference(&found.shown[best]).copied().collect();
+        let added = |seed: &&u64| search.coverage[*seed].intersection(&missing).count();
+        let Some(best) = search.coverage.keys().rev().max_by_key(added) else { break };
+        missing = missing.difference(&search.coverage[best]).copied().collect();
         chosen.insert(*best);
     }
     chosen.into_iter().collect()

@@ -1,9 +1,9 @@
-//! What an operation may cost in requests, whoever else is there: invariant 11, in worlds where nothing goes wrong.
+//! The limit of requests for each operation under concurrent calls: invariant 11, measured while faults are off.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// What an actor asks a function for.
+/// An operation of a function that an actor calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     Enqueue,
@@ -25,7 +25,7 @@ pub enum Operation {
     RetryAll,
     Free,
     Count,
-    SettleAttachments,
+    StoreAttachmentResults,
 }
 
 impl Operation {
@@ -49,73 +49,73 @@ impl Operation {
         Self::RetryAll,
         Self::Free,
         Self::Count,
-        Self::SettleAttachments,
+        Self::StoreAttachmentResults,
     ];
 
-    /// The most requests, in a function that has just come up and so reads policies and profile first, when others
-    /// change the same conversation all the time; `None` where it grows with what there is to do.
+    /// The limit of requests of one call. The function has just started, so it reads policies and profile first, and
+    /// other actors change the same conversation all the time. `None` where the number grows with the amount of work.
     pub const fn max_requests(self) -> Option<u64> {
         Some(match self {
-            // Policies, profile; the transaction, and again with the other variant or as a new conversation.
+            // Policies and profile; the transaction, then a retry with the other variant or as a new conversation.
             Self::Enqueue => 2 + 3,
-            // Policies; conversation, row and shards; claim, message, history, profile; a candidate lost or repaired.
+            // Policies; conversation, row and shards; claim, message, history, profile; one lost or repaired candidate.
             Self::Poll => 1 + 2 + 6 + 4 + 6,
-            // Policies and write; the worker's row, when it is to leave; what stands there, when an append comes again.
+            // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
             Self::Heartbeat | Self::Append => 1 + 2,
-            // The message itself is asked when the lease is gone.
+            // The message is read when the lease is gone.
             Self::Complete => 1 + 2,
-            // Read and write, thrice when others enqueue meanwhile.
+            // Read and write, three times when other actors enqueue at the same time.
             Self::Fail => 1 + 3 * 2,
             Self::Reconcile | Self::RetryAll => return None,
-            // Read and write, once more when another operator was faster.
+            // Read and write, twice when another operator was faster.
             Self::Configure => 2 * 2,
             // Policies, counters and a page of each shard.
             Self::Stats => 2 + 6,
-            // A page of each shard, and the messages.
+            // A page of each shard, then the messages.
             Self::ListDeadLetters => 4 + 1,
             Self::ListConversation => 3,
-            // The message once more when it has ended meanwhile.
+            // The message is read again when it has ended in between.
             Self::ShowMessage => 3,
             Self::ShowConversation | Self::Count => 1,
-            // Policies; message, conversation and write, thrice when others write meanwhile.
+            // Policies; message, conversation and write, three times when other actors write at the same time.
             Self::Cancel => 1 + 3 * 3,
-            // The message is looked at first.
+            // The message is read first.
             Self::CancelOfUser => 3 + 1 + 3 * 3,
-            // Policies and profile; as a cancellation; how the message is when somebody else was faster.
+            // Policies and profile; the requests of a cancellation; the message when another actor was faster.
             Self::Retry => 2 + 3 * 3 + 1,
-            // Message, policies; conversation and write, as often as it is tried when others write meanwhile.
-            Self::SettleAttachments => 2 + 8 * 2,
-            // Policies; conversation, owner's row and write, thrice when others write meanwhile.
+            // Message, policies; conversation and write, once for each try when other actors write at the same time.
+            Self::StoreAttachmentResults => 2 + 8 * 2,
+            // Policies; conversation, owner's row and write, three times when other actors write at the same time.
             Self::Free => 1 + 3 * 3,
         })
     }
 }
 
-/// The most requests that each operation took.
-pub type Dearest = BTreeMap<Operation, u64>;
+/// The largest number of requests of each operation.
+pub type PeakRequests = BTreeMap<Operation, u64>;
 
-/// What operations took.
+/// The request counts of operations.
 #[derive(Default)]
-pub struct Costs(Mutex<Dearest>);
+pub struct Costs(Mutex<PeakRequests>);
 
 impl Costs {
-    pub fn spent(&self, operation: Operation, requests: u64) {
-        let mut dearest = self.0.lock().unwrap();
-        let most = dearest.entry(operation).or_default();
-        *most = requests.max(*most);
+    pub fn record(&self, operation: Operation, requests: u64) {
+        let mut peak_requests = self.0.lock().unwrap();
+        let peak = peak_requests.entry(operation).or_default();
+        *peak = requests.max(*peak);
     }
 
-    pub fn dearest(&self) -> Dearest {
+    pub fn peak_requests(&self) -> PeakRequests {
         self.0.lock().unwrap().clone()
     }
 
-    /// The first operation that took more than it may.
+    /// The first operation with more requests than its limit.
     pub fn excess(&self) -> Option<String> {
-        let dearest = self.0.lock().unwrap();
-        let too_dear = |(operation, took): (&Operation, &u64)| {
-            let most = operation.max_requests().filter(|most| took > most)?;
-            Some(format!("{operation:?} took {took} requests, at most {most}"))
+        let peak_requests = self.0.lock().unwrap();
+        let over_limit = |(operation, requests): (&Operation, &u64)| {
+            let limit = operation.max_requests().filter(|limit| requests > limit)?;
+            Some(format!("{operation:?} took {requests} requests, the limit is {limit}"))
         };
-        dearest.iter().find_map(too_dear)
+        peak_requests.iter().find_map(over_limit)
     }
 }

@@ -1,5 +1,5 @@
-//! Effects: what it counts from the table's stream, as Lambda brings it. Each shard in its order and the shards in any,
-//! in batches that come until they are taken, and some of them once more.
+//! The function effects, which counts messages from the table's stream. Records arrive as on Lambda: each shard in its
+//! order, the shards in any order, in batches. A failed batch is sent again, and some delivered batches arrive again.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
@@ -23,38 +23,38 @@ use crate::world::{World, effects_filters};
 
 /// Shards of the stream: all records of one partition are in one of them.
 const SHARDS: usize = 2;
-/// Most records of a batch.
+/// The largest number of records in a batch.
 const MAX_RECORDS: usize = 20;
-/// Longest wait between two looks at the stream, ms; and in the end, when everybody waits for it.
+/// Longest wait between two reads of the stream, ms; shorter in the final phase, in which the world waits for effects.
 const MAX_PAUSE_MS: u64 = 20_000;
-const MAX_PAUSE_AT_REST_MS: u64 = 1_000;
-/// Batches that may come once more; the oldest is some minutes old, and a token is good for ten.
+const MAX_FINAL_PAUSE_MS: u64 = 1_000;
+/// Delivered batches that may arrive again. The oldest is some minutes old; a request token is valid for ten minutes.
 const MAX_REMEMBERED: usize = 6;
 
-/// What the counters must show.
+/// The expected values of the counters.
 #[derive(Default)]
 pub struct Ledger {
-    /// What all batches come to that were taken.
+    /// The sum of all delivered batches.
     pub counted: Counts,
-    /// The same with the batch that is on its way.
-    pub coming: Option<Counts>,
-    /// Records that nobody has come for yet, in their order.
+    /// The same sum with the batch in flight.
+    pub in_flight: Option<Counts>,
+    /// Records that effects has not fetched yet, in their order.
     pub stream: VecDeque<Value>,
-    /// Whether some that count were fetched and not all taken.
-    busy: bool,
+    /// Whether fetched records may still be undelivered.
+    is_delivering: bool,
 }
 
 impl Ledger {
-    /// Whether everything that counts is counted.
+    /// Whether every record of the stream is counted.
     pub fn is_balanced(&self) -> bool {
-        !self.busy && self.stream.is_empty()
+        !self.is_delivering && self.stream.is_empty()
     }
 }
 
 struct Batch {
     records: Vec<StreamRecord>,
     change: Counts,
-    /// Its place among all batches.
+    /// Its position among all batches.
     number: u64,
 }
 
@@ -64,7 +64,7 @@ struct Stream {
     functions: [Instance; 2],
     filters: Vec<Pattern>,
     shards: [VecDeque<Value>; SHARDS],
-    taken: VecDeque<Batch>,
+    delivered: VecDeque<Batch>,
 }
 
 pub async fn effects(world: Arc<World>, actor: u64) {
@@ -74,30 +74,30 @@ pub async fn effects(world: Arc<World>, actor: u64) {
         functions,
         filters: effects_filters(),
         shards: Default::default(),
-        taken: VecDeque::new(),
+        delivered: VecDeque::new(),
         world,
     };
     loop {
-        let pause = if stream.world.resting() { MAX_PAUSE_AT_REST_MS } else { MAX_PAUSE_MS };
+        let pause = if stream.world.is_in_final_phase() { MAX_FINAL_PAUSE_MS } else { MAX_PAUSE_MS };
         stream.wait(pause).await;
         stream.fetch();
         stream.deliver_all().await;
-        stream.world.ledger.lock().unwrap().busy = false;
-        if !stream.world.resting() && stream.rng.random_bool(0.2) {
-            stream.deliver_again().await;
+        stream.world.ledger.lock().unwrap().is_delivering = false;
+        if !stream.world.is_in_final_phase() && stream.rng.random_bool(0.2) {
+            stream.redeliver().await;
         }
     }
 }
 
 impl Stream {
-    async fn wait(&mut self, most_ms: u64) {
-        tokio::time::sleep(Duration::from_millis(self.rng.random_range(1..most_ms))).await;
+    async fn wait(&mut self, max_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(self.rng.random_range(1..max_ms))).await;
     }
 
-    /// Puts everything that is new and wanted into its shard.
+    /// Puts each new record that a filter matches into its shard.
     fn fetch(&mut self) {
         let mut ledger = self.world.ledger.lock().unwrap();
-        ledger.busy = true;
+        ledger.is_delivering = true;
         for record in ledger.stream.drain(..) {
             if self.filters.iter().any(|filter| filter.matches(&record)) {
                 let mut hash = DefaultHasher::new();
@@ -121,41 +121,41 @@ impl Stream {
         }
     }
 
-    /// Brings a batch until it is taken.
+    /// Sends a batch until the function accepts it.
     async fn deliver(&mut self, records: Vec<Value>) {
         let mut change = Counts::default();
         for record in &records {
             change += Counts::of(&record["dynamodb"]["NewImage"]);
             change -= Counts::of(&record["dynamodb"]["OldImage"]);
         }
-        let number = self.taken.back().map_or(0, |last| last.number + 1);
+        let number = self.delivered.back().map_or(0, |last| last.number + 1);
         for record in &records {
-            self.settle_attachments(&record["dynamodb"]["NewImage"]).await;
+            self.store_attachment_results(&record["dynamodb"]["NewImage"]).await;
         }
         let records = records.into_iter().map(|r| serde_json::from_value(r).unwrap()).collect();
         let batch = Batch { records, change, number };
         {
             let mut ledger = self.world.ledger.lock().unwrap();
-            let mut coming = ledger.counted;
-            coming += batch.change;
-            ledger.coming = Some(coming);
+            let mut in_flight = ledger.counted;
+            in_flight += batch.change;
+            ledger.in_flight = Some(in_flight);
         }
         while !self.send(&batch.records).await {
-            self.wait(MAX_PAUSE_AT_REST_MS).await;
+            self.wait(MAX_FINAL_PAUSE_MS).await;
         }
         {
             let mut ledger = self.world.ledger.lock().unwrap();
             ledger.counted += batch.change;
-            ledger.coming = None;
+            ledger.in_flight = None;
         }
-        self.taken.push_back(batch);
-        if self.taken.len() > MAX_REMEMBERED {
-            self.taken.pop_front();
+        self.delivered.push_back(batch);
+        if self.delivered.len() > MAX_REMEMBERED {
+            self.delivered.pop_front();
         }
     }
 
-    /// Ends the fetching of a message's attachments, mostly: sometimes the function dies before, or is late.
-    async fn settle_attachments(&mut self, image: &Value) {
+    /// Stores the results of a message's attachments in most cases. Sometimes the function dies before, or is late.
+    async fn store_attachment_results(&mut self, image: &Value) {
         if image["fb"].is_null() || self.rng.random_bool(0.2) {
             return;
         }
@@ -163,31 +163,31 @@ impl Stream {
         let id = MessageId::parse(image["pk"]["S"].as_str().unwrap().trim_start_matches("M#")).unwrap();
         let function = &mut self.functions[self.rng.random_range(0..2)];
         let app = function.app();
-        let settled = async {
+        let stored = async {
             let message = app.store.message(&id, app.now(), true).await?;
             let Some(message) = message.filter(|m| m.fetched_by.is_some()) else { return Ok(()) };
             let attachments = message.payload.attachments.iter().cloned();
             let failed: Vec<_> = attachments.map(|a| a.failed("it is gone".to_owned())).collect();
             store_results(&app, &message, &failed).await
         };
-        match function.call(Operation::SettleAttachments, settled).await {
-            Some(Ok(())) => self.world.shared.tally.count(Event::AttachmentsSettled),
-            failed => self.world.note(|| format!("attachments were not settled: {failed:?}")),
+        match function.call(Operation::StoreAttachmentResults, stored).await {
+            Some(Ok(())) => self.world.shared.tally.count(Event::AttachmentResultsStored),
+            failed => self.world.note(|| format!("attachment results were not stored: {failed:?}")),
         }
     }
 
-    /// Brings a batch that was taken before, and perhaps others since.
-    async fn deliver_again(&mut self) {
-        if self.taken.is_empty() {
+    /// Sends a delivered batch again, perhaps after newer batches.
+    async fn redeliver(&mut self) {
+        if self.delivered.is_empty() {
             return;
         }
-        let place = self.rng.random_range(0..self.taken.len());
-        let batch = self.taken.remove(place).unwrap();
-        let is_latest = place == self.taken.len();
+        let index = self.rng.random_range(0..self.delivered.len());
+        let batch = self.delivered.remove(index).unwrap();
+        let is_latest = index == self.delivered.len();
         let event = if is_latest { Event::StreamBatchAgain } else { Event::StreamBatchOvertaken };
         self.world.shared.tally.count(event);
         self.send(&batch.records).await;
-        self.taken.insert(place, batch);
+        self.delivered.insert(index, batch);
     }
 
     async fn send(&mut self, records: &[StreamRecord]) -> bool {

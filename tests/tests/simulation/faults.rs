@@ -1,6 +1,6 @@
-//! What goes wrong between the use cases and the table: requests and answers that are lost, doubled, delayed or late,
-//! throttling, transaction conflicts, batches that are cut short, reads of indexes and replicas that are out of date,
-//! functions that die, and others who come between a read and the write that was decided on it.
+//! Faults between the use cases and the table: lost, duplicated, delayed and late requests, lost answers, throttling,
+//! transaction conflicts, partly processed batches, stale reads of indexes and replicas, functions that die, and
+//! concurrent writes between a read and the write that depends on it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,136 +19,140 @@ use crate::costs::{Costs, Operation};
 use crate::mutations::Mutation;
 use crate::tally::{Event, Tally};
 
-/// Longest time that a request is held up, ms: far less than a lease, far more than a usual answer.
+/// Longest delay of a request, ms: far shorter than a lease, far longer than a usual answer.
 const MAX_DELAY_MS: u64 = 2_000;
-/// How far behind a replica or an index may be.
+/// The largest age of a stale read from a replica or an index.
 pub const MAX_BEHIND: Duration = Duration::from_secs(3);
-/// Answers that are remembered, to be given again when they are out of date.
+/// Answers that are stored for later stale reads.
 const MAX_REMEMBERED: usize = 200;
 
-/// Longest time that a request whose sender has given up still takes to arrive, ms.
+/// Longest time until a request arrives whose sender has already given up, ms.
 const MAX_LATE_MS: u64 = 5_000;
-/// Most requests that an instance still makes in a call in which it dies: as many as a worker's call takes, or a
+/// Limit of the requests that an instance makes in the call in which it dies: the number of a worker's call, or of a
 /// reconcile run.
 const MAX_REQUESTS_BEFORE_DEATH: [u32; 2] = [3, 16];
 /// Kinds of faults of a request.
 const KINDS: usize = 9;
-/// Which of them is a delay, and its chance in a thousand in a world that is slow.
+/// The kind that is a delay, and its chance in a thousand in a slow world.
 const DELAY: usize = 3;
 const DELAYS_OF_A_SLOW_WORLD: u32 = 300;
-/// Most chances in a thousand that somebody comes between a read of a conversation and the write that it led to.
+/// Largest chance in a thousand of a concurrent write between a read of a conversation and the write that depends on
+/// it.
 const MAX_COLLISIONS: u32 = 200;
-/// Of claims, which are many, so much less often.
-const CLAIMS_LESS: u32 = 8;
-/// How long such a write is held up at least, ms: by then the other one has written, if nothing goes wrong.
+/// Divisor of that chance for claims, because there are many claims.
+const CLAIM_COLLISION_DIVISOR: u32 = 8;
+/// How long such a write is delayed, ms. The concurrent write happens in this time unless it has a fault.
 const COLLISION_MS: std::ops::Range<u64> = 50..500;
-/// One world in so many has no faults: what operations cost there is what they cost.
-const CALM_ONE_IN: u64 = 10;
+/// One world in this many has no faults. It shows the request counts of operations without retries.
+const FAULT_FREE_ONE_IN: u64 = 10;
 
-/// The network and the table, as one function instance meets them.
-pub struct Troubles {
+/// The faults that one function instance gets from the network and the table.
+pub struct InstanceFaults {
     rng: Mutex<StdRng>,
     /// Shared by all instances: replicas of one table.
     shared: Arc<Shared>,
     requests: AtomicU64,
-    /// What the instance runs, or ran last.
+    /// The operation that the instance runs, or ran last.
     operation: Mutex<Option<Operation>>,
-    /// The death of the instance, if it is to come.
-    doom: Mutex<Option<Doom>>,
+    /// The planned death of the instance, if there is one.
+    planned_death: Mutex<Option<PlannedDeath>>,
     dead: AtomicBool,
     death: Notify,
 }
 
-/// When an instance dies: after so many requests, and whether the last of them is still carried out.
-struct Doom {
+/// When an instance dies: after this many requests. `carried_out` says whether the last request still takes effect.
+struct PlannedDeath {
     after: u32,
     carried_out: bool,
 }
 
-/// What all instances of one world have in common.
+/// The state that all instances of one world share.
 pub struct Shared {
-    /// Whether anything goes wrong at all; off at the end, when everything must come to rest.
-    pub on: AtomicBool,
-    /// What happened.
+    /// Whether faults happen. They are off in the final phase, in which all work must end.
+    pub faults_on: AtomicBool,
+    /// The events so far.
     pub tally: Tally,
-    /// What operations cost.
+    /// The request counts of operations.
     pub costs: Costs,
-    /// A fault of the code, put into its requests.
+    /// The planted bug, which changes requests.
     pub mutation: Mutation,
-    /// Whether nothing goes wrong in this world, ever.
-    pub always_calm: bool,
-    /// Chances of each fault in a thousand; differ from seed to seed.
+    /// Whether this world never has faults.
+    pub is_fault_free: bool,
+    /// The chance of each kind of fault in a thousand; it depends on the seed.
     chances: [u32; KINDS],
     /// The chance that an instance dies during a call, in a thousand.
     deaths: u32,
-    /// The chance that somebody comes between a read and its write, in a thousand.
+    /// The chance of a concurrent write between a read and its write, in a thousand.
     collisions: u32,
-    /// Hears of each conversation to which somebody shall come now.
-    meddlers: mpsc::UnboundedSender<String>,
+    /// Gets each conversation that needs a concurrent write now.
+    collision_requests: mpsc::UnboundedSender<String>,
     remembered: Mutex<HashMap<String, (Instant, Reply)>>,
 }
 
 impl Shared {
-    pub fn new(seed: u64, mutation: Mutation, meddlers: mpsc::UnboundedSender<String>) -> Self {
+    pub fn new(seed: u64, mutation: Mutation, collision_requests: mpsc::UnboundedSender<String>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ 0xfa17);
-        // Some worlds are calm in some respect: a fault that is always there hides what another one shows.
-        let mut chance = |most: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..most) };
+        // Some worlds lack some kinds of faults: a fault that is always there can hide the effect of another fault.
+        let mut chance = |max: u32| if rng.random_bool(0.3) { 0 } else { rng.random_range(1..max) };
         let mut chances: [u32; KINDS] = std::array::from_fn(|_| chance(25));
         let deaths = chance(100);
         let collisions = chance(MAX_COLLISIONS);
-        // In some worlds everything comes between everything.
+        // In some worlds most requests are delayed, so that all actors interleave.
         if rng.random_bool(0.25) {
             chances[DELAY] = DELAYS_OF_A_SLOW_WORLD;
         }
         Self {
-            on: AtomicBool::new(false),
+            faults_on: AtomicBool::new(false),
             tally: Tally::default(),
             costs: Costs::default(),
             mutation,
-            always_calm: is_always_calm(seed),
+            is_fault_free: is_fault_free_seed(seed),
             chances,
             deaths,
             collisions,
-            meddlers,
+            collision_requests,
             remembered: Mutex::default(),
         }
     }
 }
 
-/// Whether nothing ever goes wrong in the world of `seed`.
-pub fn is_always_calm(seed: u64) -> bool {
-    seed % CALM_ONE_IN == CALM_ONE_IN - 1
+/// Whether the world of `seed` never has faults.
+pub fn is_fault_free_seed(seed: u64) -> bool {
+    seed % FAULT_FREE_ONE_IN == FAULT_FREE_ONE_IN - 1
 }
 
-impl Troubles {
+impl InstanceFaults {
     pub fn new(seed: u64, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             shared,
             requests: AtomicU64::new(0),
             operation: Mutex::default(),
-            doom: Mutex::default(),
+            planned_death: Mutex::default(),
             dead: AtomicBool::new(false),
             death: Notify::new(),
         })
     }
 
-    /// Requests of this instance so far.
+    /// The number of requests of this instance so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// A call begins: perhaps the one in which this instance dies.
+    /// Starts a call, in which this instance may die.
     pub fn begin(&self, operation: Operation) {
         *self.operation.lock().unwrap() = Some(operation);
         let mut rng = self.rng.lock().unwrap();
-        let dies = self.shared.on.load(Ordering::Relaxed) && rng.random_range(0..1_000) < self.shared.deaths;
+        let dies =
+            self.shared.faults_on.load(Ordering::Relaxed) && rng.random_range(0..1_000) < self.shared.deaths;
         let max_requests = MAX_REQUESTS_BEFORE_DEATH[usize::from(rng.random_bool(0.5))];
-        *self.doom.lock().unwrap() = dies
-            .then(|| Doom { after: rng.random_range(0..max_requests), carried_out: rng.random_bool(0.5) });
+        *self.planned_death.lock().unwrap() = dies.then(|| PlannedDeath {
+            after: rng.random_range(0..max_requests),
+            carried_out: rng.random_bool(0.5),
+        });
     }
 
-    /// Counts a fault of the call that runs.
+    /// Counts a fault of the running call.
     pub fn count(&self, event: Event) {
         self.shared.tally.count(event);
         if let Some(operation) = *self.operation.lock().unwrap() {
@@ -165,29 +169,29 @@ impl Troubles {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// The last thing that becomes of a request of an instance that dies with it.
-    fn doomed(&self) -> Option<Fault> {
-        let mut doom = self.doom.lock().unwrap();
-        let doom = doom.as_mut()?;
-        if doom.after > 0 {
-            doom.after -= 1;
+    /// The fault of the request with which this instance dies.
+    fn fault_at_death(&self) -> Option<Fault> {
+        let mut planned_death = self.planned_death.lock().unwrap();
+        let planned_death = planned_death.as_mut()?;
+        if planned_death.after > 0 {
+            planned_death.after -= 1;
             return None;
         }
         self.dead.store(true, Ordering::Relaxed);
         self.death.notify_one();
-        Some(if doom.carried_out { Fault::LoseResponse } else { Fault::LoseRequest })
+        Some(if planned_death.carried_out { Fault::LoseResponse } else { Fault::LoseRequest })
     }
 
-    /// Holds up a write that was decided on what was read of a conversation, and lets somebody else write there.
+    /// Delays a write that depends on a read of a conversation, and requests a concurrent write there.
     fn collision(&self, request: &WireRequest) -> Option<Fault> {
-        let (conversation, is_claim) = decided_on(request)?;
-        let chance = self.shared.collisions / if is_claim { CLAIMS_LESS } else { 1 };
+        let (conversation, is_claim) = depends_on(request)?;
+        let chance = self.shared.collisions / if is_claim { CLAIM_COLLISION_DIVISOR } else { 1 };
         let mut rng = self.rng.lock().unwrap();
         if rng.random_range(0..1_000) >= chance {
             return None;
         }
-        // The world has ended when nobody listens.
-        let _ = self.shared.meddlers.send(conversation.to_owned());
+        // Sending fails only after the world has ended.
+        let _ = self.shared.collision_requests.send(conversation.to_owned());
         Some(Fault::Delay(Millis::new(rng.random_range(COLLISION_MS))))
     }
 
@@ -199,7 +203,7 @@ impl Troubles {
             below += chance;
             roll < below
         });
-        let mut within = |most| Millis::new(rng.random_range(1..most));
+        let mut within = |max| Millis::new(rng.random_range(1..max));
         let (fault, event) = match kind {
             Some(0) => (Fault::LoseRequest, Event::RequestLost),
             Some(1) => (Fault::LoseResponse, Event::AnswerLost),
@@ -209,14 +213,14 @@ impl Troubles {
             Some(5) if request.operation == "TransactWriteItems" && roll % 2 == 0 => {
                 (cancelled(request, "ThrottlingError"), Event::TransactionThrottled)
             }
-            Some(5) => (refusal("ThrottlingException", &request.operation), Event::Throttled),
+            Some(5) => (error_reply("ThrottlingException", &request.operation), Event::Throttled),
             Some(6) if request.operation == "TransactWriteItems" => {
                 (cancelled(request, "TransactionConflict"), Event::TransactionConflict)
             }
             Some(6) if request.operation == "UpdateItem" => {
-                (refusal("TransactionConflictException", "UpdateItem"), Event::ConflictOnUpdate)
+                (error_reply("TransactionConflictException", "UpdateItem"), Event::ConflictOnUpdate)
             }
-            Some(7) => match self.out_of_date(request) {
+            Some(7) => match self.stale_answer(request) {
                 Some(fault) if request.body["IndexName"].is_null() => (fault, Event::ReplicaBehind),
                 Some(fault) => (fault, Event::IndexBehind),
                 None => return (Fault::None, None),
@@ -230,8 +234,8 @@ impl Troubles {
         (fault, Some(event))
     }
 
-    /// An earlier answer to the same read, where the read allows for one.
-    fn out_of_date(&self, request: &WireRequest) -> Option<Fault> {
+    /// An earlier answer to the same read, where the read is eventually consistent.
+    fn stale_answer(&self, request: &WireRequest) -> Option<Fault> {
         let remembered = self.shared.remembered.lock().unwrap();
         let (answered, reply) = remembered.get(&eventual_read(request)?)?;
         if answered.elapsed() >= MAX_BEHIND {
@@ -241,20 +245,20 @@ impl Troubles {
     }
 }
 
-impl Faults for Troubles {
+impl Faults for InstanceFaults {
     fn before(&self, request: &WireRequest) -> Fault {
         if request.service != Service::DynamoDb {
             return Fault::None;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.shared.on.load(Ordering::Relaxed) {
+        if !self.shared.faults_on.load(Ordering::Relaxed) {
             return Fault::None;
         }
-        if let Some(last) = self.doomed() {
-            return last;
+        if let Some(fault) = self.fault_at_death() {
+            return fault;
         }
-        if let Some(held_up) = self.collision(request) {
-            return held_up;
+        if let Some(delay) = self.collision(request) {
+            return delay;
         }
         let (fault, event) = self.draw(request);
         if let Some(event) = event {
@@ -268,8 +272,8 @@ impl Faults for Troubles {
     }
 
     fn answered(&self, request: &WireRequest, reply: &Reply) {
-        if reply.status == 400 && decided_on(request).is_some() && condition_failed(reply) {
-            self.count(Event::Overtaken);
+        if reply.status == 400 && depends_on(request).is_some() && condition_failed(reply) {
+            self.count(Event::ConditionFailed);
         }
         if let Some(read) = eventual_read(request)
             && reply.status == 200
@@ -278,7 +282,7 @@ impl Faults for Troubles {
             if remembered.len() >= MAX_REMEMBERED {
                 remembered.clear();
             }
-            // The oldest that may still be given: a replica that is behind stays so for a while.
+            // An answer stays until it is too old for a stale read: a replica that is behind stays so for a while.
             remembered
                 .entry(read)
                 .and_modify(|kept| {
@@ -291,8 +295,8 @@ impl Faults for Troubles {
     }
 }
 
-/// What names a read that may be out of date: one of an index, or one that does not ask for consistency. The
-/// moment up to which the ready index is read is left out, or no read would ever come twice.
+/// The key of an eventually consistent read: a read of an index, or a read without `ConsistentRead`. The key leaves out
+/// the time up to which the ready index is read, because otherwise no read would have the same key twice.
 fn eventual_read(request: &WireRequest) -> Option<String> {
     let body = &request.body;
     if !matches!(request.operation.as_str(), "GetItem" | "Query" | "Scan") || body["ConsistentRead"] == true {
@@ -305,9 +309,9 @@ fn eventual_read(request: &WireRequest) -> Option<String> {
     Some(format!("{} {named}", request.operation))
 }
 
-/// The conversation on whose version the write `request` was decided, if there is one, and whether it is a claim.
-fn decided_on(request: &WireRequest) -> Option<(&str, bool)> {
-    // By what it writes: a bug may have taken the condition away.
+/// The conversation on whose version the write `request` depends, if there is one, and whether the write is a claim.
+fn depends_on(request: &WireRequest) -> Option<(&str, bool)> {
+    // The update expression decides, because a planted bug may have removed the condition.
     fn of_version(update: &Value) -> Option<(&str, bool)> {
         let writes = update["UpdateExpression"].as_str().filter(|writes| writes.contains("#v = :set_v"))?;
         let pk = update["Key"]["pk"]["S"].as_str().filter(|pk| pk.starts_with("C#"))?;
@@ -334,7 +338,7 @@ fn keys_of_batch(request: &WireRequest) -> usize {
     tables.and_then(|t| t.values().next()?["Keys"].as_array()).map_or(0, Vec::len)
 }
 
-fn refusal(kind: &str, operation: &str) -> Fault {
+fn error_reply(kind: &str, operation: &str) -> Fault {
     let kind = format!("com.amazonaws.dynamodb.v20120810#{kind}");
     Fault::Respond { status: 400, body: json!({"__type": kind, "message": format!("{operation} refused")}) }
 }

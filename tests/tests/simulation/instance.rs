@@ -1,5 +1,5 @@
-//! One running instance of a function: its caches, its clock, its network. It may die between any two requests; the
-//! next call finds a new one.
+//! One running instance of a function: its caches, its clock, its network. It may die between any two requests. After
+//! its death the next call gets a new instance.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,56 +7,56 @@ use std::sync::Arc;
 use af_app::App;
 
 use crate::costs::Operation;
-use crate::faults::Troubles;
+use crate::faults::InstanceFaults;
 use crate::tally::Event;
 use crate::world::World;
 
-/// Lives of one function: more than any world has deaths.
-const MAX_LIVES: u64 = 10_000;
+/// Limit of the instances of one function: more than the deaths in any world.
+const MAX_INSTANCES: u64 = 10_000;
 
 pub struct Instance {
     world: Arc<World>,
-    /// Which function; the base of everything random here.
+    /// The number of the function, which seeds its randomness.
     function: u64,
-    life: u64,
+    instance: u64,
     app: Arc<App>,
-    troubles: Arc<Troubles>,
-    /// What its deaths are counted as.
+    faults: Arc<InstanceFaults>,
+    /// The event that counts its deaths.
     death: Event,
 }
 
 impl Instance {
     pub fn new(world: &Arc<World>, function: u64, death: Event) -> Self {
-        let (app, troubles) = world.app(function * MAX_LIVES);
-        Self { world: world.clone(), function, life: 0, app: Arc::new(app), troubles, death }
+        let (app, faults) = world.app(function * MAX_INSTANCES);
+        Self { world: world.clone(), function, instance: 0, app: Arc::new(app), faults, death }
     }
 
     pub fn app(&self) -> Arc<App> {
         self.app.clone()
     }
 
-    /// Runs `call` here. `None` when the function died meanwhile: the caller knows nothing, and what was written
-    /// stands.
+    /// Runs `call` in this instance. `None` means that the instance died during the call: the caller gets no answer,
+    /// and completed writes remain.
     pub async fn call<T>(&mut self, operation: Operation, call: impl Future<Output = T>) -> Option<T> {
-        let (before, quiet) = (self.troubles.requests(), self.world.calm());
-        self.troubles.begin(operation);
+        let (before, without_faults) = (self.faults.requests(), self.world.faults_are_off());
+        self.faults.begin(operation);
         let mut call = Box::pin(call);
         let answer = tokio::select! {
             biased;
-            () = self.troubles.death() => None,
+            () = self.faults.death() => None,
             answer = &mut call => Some(answer),
         };
         drop(call);
-        if self.troubles.is_dead() {
-            self.troubles.count(self.death);
+        if self.faults.is_dead() {
+            self.faults.count(self.death);
             self.world.note(|| format!("{:?} in {operation:?}", self.death));
-            self.life += 1;
-            let (app, troubles) = self.world.app(self.function * MAX_LIVES + self.life);
-            (self.app, self.troubles) = (Arc::new(app), troubles);
+            self.instance += 1;
+            let (app, faults) = self.world.app(self.function * MAX_INSTANCES + self.instance);
+            (self.app, self.faults) = (Arc::new(app), faults);
             return None;
         }
-        if quiet {
-            self.world.shared.costs.spent(operation, self.troubles.requests() - before);
+        if without_faults {
+            self.world.shared.costs.record(operation, self.faults.requests() - before);
         }
         answer
     }

@@ -1,10 +1,10 @@
-//! Seeded simulation: the real use cases on the embedded engine, in virtual time, under every fault that a network,
-//! a table and a machine can make. A judge checks the invariants from the table's own stream of changes.
+//! Seeded simulation: the real use cases on the embedded engine, in virtual time, under faults of the network, the
+//! table and the machines. A judge checks the invariants from the stream of the table.
 //!
 //! The tests run the worlds of a corpus of seeds. `SIMULATION_SEEDS=20000` runs that many seeds instead, from
-//! `SIMULATION_FROM` on; `SIMULATION_SEED=17` replays one and prints its trace.
+//! `SIMULATION_FROM` on. `SIMULATION_SEED=17` replays one seed and prints its trace.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod answers;
 mod clock;
@@ -14,11 +14,11 @@ mod effects;
 mod faults;
 mod instance;
 mod judge;
-mod mending;
 mod mutations;
 mod operators;
 mod pool;
 mod queue;
+mod queue_operations;
 mod reconciler;
 mod search;
 mod tally;
@@ -28,19 +28,19 @@ mod world;
 
 use std::sync::OnceLock;
 
-use corpus::{CORPUS, PAIRS, PERCENT_OF_PAIRS};
+use corpus::{CORPUS, MIN_PERCENT_OF_PAIRS, PAIRS};
 use costs::Operation;
 use mutations::Mutation;
-use search::{Found, number, replay, report, search};
+use search::{SearchResult, number, replay, report, search};
 use tally::Event;
 
-/// Seeds within which each mutation must be noticed.
+/// Limit of the seeds that may run until the judge notices a mutation.
 const MAX_MUTATION_SEEDS: u64 = 60;
 
-/// The seeds that were asked for, run once for the tests that look at them.
-fn seeds() -> &'static Found {
-    static FOUND: OnceLock<Found> = OnceLock::new();
-    FOUND.get_or_init(|| {
+/// The result of the requested seeds, which run once for all tests.
+fn seeds() -> &'static SearchResult {
+    static RESULT: OnceLock<SearchResult> = OnceLock::new();
+    RESULT.get_or_init(|| {
         let from = number("SIMULATION_FROM").unwrap_or(0);
         let seeds = match (number("SIMULATION_SEED"), number("SIMULATION_SEEDS")) {
             (Some(seed), _) => vec![seed],
@@ -57,37 +57,40 @@ fn no_fault_breaks_an_invariant() {
     for event in Event::ALL {
         report(&format!("{:>8} {event:?}", found.tally.of(event)));
     }
-    for (operation, took) in &found.dearest {
-        report(&format!("{took:>8} requests for {operation:?} at most"));
+    for (operation, requests) in &found.peak_requests {
+        report(&format!("{requests:>8} requests for {operation:?} at most"));
     }
-    let wanted = number("SIMULATION_SEED").or(found.broken.as_ref().map(|b| b.seed));
-    let Some(seed) = wanted else { return };
+    let replayed = number("SIMULATION_SEED").or(found.failed.as_ref().map(|failed| failed.seed));
+    let Some(seed) = replayed else { return };
     replay(seed);
-    if let Some(broken) = &found.broken {
-        panic!("seed {seed}: {} (SIMULATION_SEED={seed} replays it)", broken.broken.as_ref().unwrap());
+    if let Some(failed) = &found.failed {
+        panic!("seed {seed}: {} (SIMULATION_SEED={seed} replays it)", failed.violation.as_ref().unwrap());
     }
 }
 
 #[test]
-fn everything_that_can_happen_does() {
-    let few = ["SIMULATION_SEED", "SIMULATION_SEEDS"].iter().any(|v| number(v).is_some());
+fn every_event_and_every_operation_happens_in_some_world() {
+    let is_partial = ["SIMULATION_SEED", "SIMULATION_SEEDS"].iter().any(|v| number(v).is_some());
     let tally = &seeds().tally;
     let never: Vec<_> = Event::ALL.into_iter().filter(|e| tally.of(*e) == 0).collect();
-    assert!(never.is_empty() || few, "in the corpus these never happened: {never:?}");
-    let dearest = &seeds().dearest;
-    let unmeasured: Vec<_> = Operation::ALL.into_iter().filter(|o| !dearest.contains_key(o)).collect();
-    assert!(unmeasured.is_empty() || few, "in the corpus these were not measured: {unmeasured:?}");
-    let pairs = tally.pairs().len();
-    let enough = pairs * 100 >= PAIRS * PERCENT_OF_PAIRS;
+    assert!(never.is_empty() || is_partial, "events that never happened in the corpus: {never:?}");
+    let peak_requests = &seeds().peak_requests;
+    let unmeasured: Vec<_> = Operation::ALL.into_iter().filter(|o| !peak_requests.contains_key(o)).collect();
     assert!(
-        enough || few,
-        "{pairs} faults in calls of operations happened, of {PAIRS} when the corpus was chosen"
+        unmeasured.is_empty() || is_partial,
+        "operations that were not measured in the corpus: {unmeasured:?}"
+    );
+    let pairs = tally.pairs().len();
+    let enough = pairs * 100 >= PAIRS * MIN_PERCENT_OF_PAIRS;
+    assert!(
+        enough || is_partial,
+        "{pairs} pairs of fault and operation happened; {PAIRS} happened when the corpus was chosen"
     );
 }
 
-/// Chooses the corpus again, where that is asked for.
+/// Chooses the corpus again when `SIMULATION_CORPUS` is set.
 #[test]
-fn the_corpus_is_chosen_where_it_is_asked_for() {
+fn the_corpus_is_chosen_on_request() {
     let Some(seeds) = number("SIMULATION_CORPUS") else { return };
     let found = search(&(0..seeds).collect::<Vec<_>>(), Mutation::None);
     let chosen = corpus::choose(&found);
@@ -96,7 +99,7 @@ fn the_corpus_is_chosen_where_it_is_asked_for() {
 }
 
 #[test]
-fn the_same_seed_runs_the_same_way() {
+fn the_same_seed_gives_the_same_history() {
     for seed in [3, 7, 11] {
         let run = || world::run(seed, Mutation::None, false);
         let (first, second) = (run(), run());
@@ -106,7 +109,7 @@ fn the_same_seed_runs_the_same_way() {
 }
 
 #[test]
-fn skipping_the_fence_check_in_complete_is_noticed() {
+fn completing_without_the_fence_check_is_noticed() {
     notices(Mutation::CompleteWithoutLease);
 }
 
@@ -121,7 +124,7 @@ fn dropping_the_dedupe_condition_is_noticed() {
 }
 
 #[test]
-fn forgetting_to_repair_the_ready_index_is_noticed() {
+fn a_ready_index_without_repair_is_noticed() {
     notices(Mutation::ReadyKeyKept);
 }
 
@@ -141,7 +144,7 @@ fn appending_under_a_lease_that_was_taken_over_is_noticed() {
 }
 
 #[test]
-fn enqueueing_in_front_of_what_waits_is_noticed() {
+fn enqueueing_at_the_front_of_the_queue_is_noticed() {
     notices(Mutation::EnqueueInFront);
 }
 
@@ -151,8 +154,8 @@ fn a_dead_letter_without_its_mark_is_noticed() {
 }
 
 #[test]
-fn giving_back_what_has_changed_meanwhile_is_noticed() {
-    notices(Mutation::GiveBackOnAnyVersion);
+fn requeueing_over_a_concurrent_change_is_noticed() {
+    notices(Mutation::RequeueOnAnyVersion);
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn a_claim_that_is_not_in_the_workers_row_is_noticed() {
 }
 
 #[test]
-fn completing_what_was_cancelled_is_noticed() {
+fn completing_a_cancelled_message_is_noticed() {
     notices(Mutation::CompleteThoughCancelled);
 }
 
@@ -176,16 +179,16 @@ fn freeing_a_conversation_that_stays_in_its_workers_row_is_noticed() {
 }
 
 #[test]
-fn counting_a_batch_each_time_it_comes_is_noticed() {
+fn counting_a_redelivered_batch_again_is_noticed() {
     notices(Mutation::CountEachTime);
 }
 
-/// Tries the seed that is known to find the bug, then all others.
+/// Tries the seed that is known to show the bug, then all others.
 fn notices(mutation: Mutation) {
     let known = mutation.known_seed();
     let others = (0..MAX_MUTATION_SEEDS).filter(|seed| *seed != known).collect::<Vec<_>>();
-    let broken = search(&[known], mutation).broken.or_else(|| search(&others, mutation).broken);
-    let broken =
-        broken.unwrap_or_else(|| panic!("{mutation:?} went unnoticed for {MAX_MUTATION_SEEDS} seeds"));
-    report(&format!("{mutation:?} noticed at seed {}: {}", broken.seed, broken.broken.unwrap()));
+    let failed = search(&[known], mutation).failed.or_else(|| search(&others, mutation).failed);
+    let failed = failed
+        .unwrap_or_else(|| panic!("the judge did not notice {mutation:?} in {MAX_MUTATION_SEEDS} seeds"));
+    report(&format!("{mutation:?} noticed at seed {}: {}", failed.seed, failed.violation.unwrap()));
 }

@@ -1,50 +1,49 @@
-//! Deliberate bugs, put into the requests on their way to the table: what the code would send if it had them. The
-//! simulation must notice each, or it would not notice the real ones.
+//! Planted bugs. Each changes requests on their way to the table into the requests of code with this bug. The
+//! simulation must notice each planted bug; otherwise it would miss real bugs of this kind.
 
 use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};
 
-/// A deliberate bug.
+/// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// None.
+    /// No bug.
     None,
     /// Complete does not require that its lease is in force.
     CompleteWithoutLease,
-    /// A message that comes back from an expired lease has its attempt uncounted.
+    /// A message whose lease expired is requeued without counting the attempt.
     ExpiryCountsNothing,
-    /// A message is put whether or not one with its id is there.
+    /// A message is stored even when a message with its id exists.
     NoDedupe,
-    /// A message that is enqueued before all that waits does not change its conversation's ready key, and nobody
-    /// repairs it.
+    /// A message that becomes the head of the queue does not change the ready key, and no call repairs the key.
     ReadyKeyKept,
-    /// A heartbeat extends whatever lease is there.
+    /// A heartbeat extends any stored lease.
     HeartbeatExtendsAnyLease,
-    /// A heartbeat leaves the lease's end where it was.
+    /// A heartbeat leaves the end of the lease unchanged.
     HeartbeatExtendsNothing,
-    /// History is appended whoever holds the lease by now.
+    /// History is appended under any stored lease.
     AppendUnderAnyLease,
-    /// A new message is put before all that waits.
+    /// A new message is put at the front of the queue.
     EnqueueInFront,
     /// A dead letter gets no mark.
     NoDeadLetterMark,
-    /// A message is given back to a queue that has changed since it was read.
-    GiveBackOnAnyVersion,
-    /// A worker claims a free conversation and does not note it in its row.
+    /// A message is requeued into a queue that has changed since the read.
+    RequeueOnAnyVersion,
+    /// A worker claims a free conversation, but its row does not name the conversation.
     ClaimLeavesRowAlone,
-    /// A message that was cancelled while it ran is completed all the same.
+    /// A message is completed although it was cancelled while it ran.
     CompleteThoughCancelled,
     /// A dead letter that is retried keeps its mark.
     RetryKeepsMark,
-    /// A conversation is freed and stays in its worker's row.
+    /// A conversation is freed, but its worker's row still names it.
     FreeLeavesRowAlone,
-    /// A batch of the stream counts whenever it comes.
+    /// A batch of the stream is counted at each delivery.
     CountEachTime,
 }
 
 impl Mutation {
-    /// The seed of a world that notices this bug. The tests try it first; where a change of the use cases has made it
-    /// useless, they print the seed that took its place.
+    /// The seed of a world that shows this bug. The tests try it first. When the world no longer shows the bug after a
+    /// change of the use cases, the tests print the seed that replaces it.
     pub fn known_seed(self) -> u64 {
         match self {
             Mutation::None
@@ -57,7 +56,7 @@ impl Mutation {
             | Mutation::AppendUnderAnyLease
             | Mutation::EnqueueInFront
             | Mutation::NoDeadLetterMark
-            | Mutation::GiveBackOnAnyVersion
+            | Mutation::RequeueOnAnyVersion
             | Mutation::ClaimLeavesRowAlone
             | Mutation::CompleteThoughCancelled
             | Mutation::RetryKeepsMark
@@ -66,7 +65,7 @@ impl Mutation {
         }
     }
 
-    /// What becomes of `request` under this bug; `None` where it changes nothing.
+    /// The body of `request` under this bug; `None` where the bug changes nothing.
     pub fn applied_to(self, request: &WireRequest) -> Option<Value> {
         let in_transaction: fn(&mut Vec<Value>) -> bool = match self {
             Mutation::None => return None,
@@ -80,7 +79,7 @@ impl Mutation {
             Mutation::AppendUnderAnyLease => |writes| append_under_any_lease(writes),
             Mutation::EnqueueInFront => |writes| enqueue_in_front(writes),
             Mutation::NoDeadLetterMark => no_dead_letter_mark,
-            Mutation::GiveBackOnAnyVersion => |writes| give_back_on_any_version(writes),
+            Mutation::RequeueOnAnyVersion => |writes| requeue_on_any_version(writes),
             Mutation::ClaimLeavesRowAlone => claim_leaves_row_alone,
             Mutation::CompleteThoughCancelled => |writes| complete_though_cancelled(writes),
             Mutation::RetryKeepsMark => retry_keeps_mark,
@@ -104,9 +103,9 @@ fn heartbeat(request: &WireRequest, change: fn(&mut Value)) -> Option<Value> {
     Some(body)
 }
 
-/// Puts `condition` in the place of the update's own, and takes away the names and values that nothing uses any
-/// more: the table refuses what it does not need.
-fn condition(update: &mut Value, condition: &str) {
+/// Replaces the condition of the update, and removes the names and values that are no longer used: the table refuses
+/// unused names and values.
+fn replace_condition(update: &mut Value, condition: &str) {
     let used = format!("{} {condition}", update["UpdateExpression"].as_str().unwrap_or_default());
     update["ConditionExpression"] = json!(condition);
     for (map, prefix) in [("ExpressionAttributeNames", '#'), ("ExpressionAttributeValues", ':')] {
@@ -116,8 +115,8 @@ fn condition(update: &mut Value, condition: &str) {
     }
 }
 
-fn updates(write: &Value, what: &str) -> bool {
-    write["Update"]["UpdateExpression"].as_str().is_some_and(|e| e.contains(what))
+fn updates(write: &Value, part: &str) -> bool {
+    write["Update"]["UpdateExpression"].as_str().is_some_and(|e| e.contains(part))
 }
 
 fn complete_without_lease(writes: &mut [Value]) -> bool {
@@ -125,7 +124,7 @@ fn complete_without_lease(writes: &mut [Value]) -> bool {
     if outcome != "done" {
         return false;
     }
-    condition(&mut writes[0]["Update"], "attribute_exists(#la) OR attribute_not_exists(#la)");
+    replace_condition(&mut writes[0]["Update"], "attribute_exists(#la) OR attribute_not_exists(#la)");
     true
 }
 
@@ -170,21 +169,21 @@ fn ready_key_kept(writes: &mut [Value]) -> bool {
 }
 
 fn heartbeat_extends_any_lease(update: &mut Value) {
-    condition(update, "attribute_exists(#ls)");
+    replace_condition(update, "attribute_exists(#ls)");
 }
 
 fn heartbeat_extends_nothing(update: &mut Value) {
     let expression = update["UpdateExpression"].as_str().unwrap_or_default();
     update["UpdateExpression"] = json!(expression.replace("#ls.#ex = :set_ls_ex", "#ls.#ex = #ls.#ex"));
     let same = update["ConditionExpression"].as_str().unwrap_or_default().to_owned();
-    condition(update, &same);
+    replace_condition(update, &same);
 }
 
 fn append_under_any_lease(writes: &mut [Value]) -> bool {
     if !updates(&writes[0], "#ls.#h") {
         return false;
     }
-    condition(&mut writes[0]["Update"], "attribute_exists(#ls)");
+    replace_condition(&mut writes[0]["Update"], "attribute_exists(#ls)");
     true
 }
 
@@ -205,11 +204,11 @@ fn no_dead_letter_mark(writes: &mut Vec<Value>) -> bool {
     writes.len() < before
 }
 
-fn give_back_on_any_version(writes: &mut [Value]) -> bool {
+fn requeue_on_any_version(writes: &mut [Value]) -> bool {
     if !updates(&writes[0], "#la = ") || !updates(&writes[0], "#pe = ") {
         return false;
     }
-    condition(&mut writes[0]["Update"], "#ls.#l = :lease");
+    replace_condition(&mut writes[0]["Update"], "#ls.#l = :lease");
     true
 }
 
@@ -224,7 +223,7 @@ fn complete_though_cancelled(writes: &mut [Value]) -> bool {
     if outcome != "done" {
         return false;
     }
-    condition(&mut writes[0]["Update"], "#ls.#l = :lease");
+    replace_condition(&mut writes[0]["Update"], "#ls.#l = :lease");
     true
 }
 

@@ -1,4 +1,4 @@
-//! Operators: they change policies while everything runs, reconcile by hand, mend the queue, and look at it and at
+//! Operators change policies while everything runs, reconcile by hand, repair the queue, and read the queue and
 //! messages.
 
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use serde_json::{Value, json};
 
 use crate::costs::Operation;
 use crate::instance::Instance;
-use crate::mending;
+use crate::queue_operations;
 use crate::tally::Event;
 use crate::world::World;
 
-/// Longest pause between two things that an operator does, ms.
+/// Longest pause between two actions of an operator, ms.
 const MAX_PAUSE_MS: u64 = 45_000;
-/// Entries of a page that an operator looks at.
+/// Entries of a page that an operator reads.
 pub const PAGE: u32 = 5;
-/// As many shards as a world gets at most.
+/// Limit of the shards of a world.
 const MAX_SHARDS: u64 = 6;
-/// After this time every replica has what was accepted.
-const EVERYWHERE_AFTER: Duration = Duration::from_secs(5);
+/// After this time every replica has an accepted message.
+const REPLICATED_AFTER: Duration = Duration::from_secs(5);
 
 pub async fn operator(world: Arc<World>, actor: u64) {
     let mut rng = world.rng(actor);
     let mut function = Instance::new(&world, actor, Event::OperatorDied);
-    while !world.resting() {
+    while !world.is_in_final_phase() {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..MAX_PAUSE_MS))).await;
         match rng.random_range(0..20) {
             0..6 => change_policies(&world, &mut function, &mut rng).await,
             6 | 7 => reconcile_by_hand(&world, &mut function, &mut rng).await,
-            8 | 9 => look_at_a_message(&world, &mut function, &mut rng).await,
-            10 | 11 => look_at_the_queue(&world, &mut function, &mut rng).await,
-            12..15 => mending::retry_one(&world, &mut function, &mut rng).await,
-            15 => mending::retry_all_of(&world, &mut function, &mut rng).await,
-            16 => mending::cancel_any(&world, &mut function, &mut rng).await,
+            8 | 9 => read_a_message(&world, &mut function, &mut rng).await,
+            10 | 11 => read_the_queue(&world, &mut function, &mut rng).await,
+            12..15 => queue_operations::retry_one(&world, &mut function, &mut rng).await,
+            15 => queue_operations::retry_all_of(&world, &mut function, &mut rng).await,
+            16 => queue_operations::cancel_any(&world, &mut function, &mut rng).await,
             17 => {
-                let place = rng.random_range(0..world.conversations.len());
-                mending::cancel_own(&world, &mut function, &mut rng, place).await;
+                let conversation = rng.random_range(0..world.conversations.len());
+                queue_operations::cancel_own(&world, &mut function, &mut rng, conversation).await;
             }
-            _ => mending::free_one(&world, &mut function, &mut rng).await,
+            _ => queue_operations::free_one(&world, &mut function, &mut rng).await,
         }
     }
 }
@@ -76,23 +76,23 @@ async fn set(world: &World, function: &mut Instance, changes: Value) {
         // Shards are never taken away.
         Some(Err(AppError::Refused(_))) if !changes["queue"]["readyShards"].is_null() => {}
         None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => {}
-        Some(Err(other)) => world.complain(format!("{changes} was refused: {other}")),
+        Some(Err(other)) => world.add_violation(format!("{changes} was refused: {other}")),
     }
 }
 
 async fn reconcile_by_hand(world: &World, function: &mut Instance, rng: &mut StdRng) {
     let app = function.app();
     if rng.random_bool(0.5) {
-        // What it shows is for people; that it writes nothing is what the judge sees.
+        // The content of a dry run is for people. The judge sees that a dry run writes nothing.
         let _ = function.call(Operation::Reconcile, dry_run(&app, None)).await;
     } else if let Some(Err(error)) = function.call(Operation::Reconcile, reconcile(&app)).await {
         world.note(|| format!("reconcile by hand failed: {error}"));
     }
 }
 
-/// What was accepted is there, for whoever asks.
-async fn look_at_a_message(world: &World, function: &mut Instance, rng: &mut StdRng) {
-    let known = world.answers.accepted_before(EVERYWHERE_AFTER);
+/// An accepted message is visible.
+async fn read_a_message(world: &World, function: &mut Instance, rng: &mut StdRng) {
+    let known = world.answers.accepted_before(REPLICATED_AFTER);
     if known.is_empty() {
         return;
     }
@@ -101,11 +101,11 @@ async fn look_at_a_message(world: &World, function: &mut Instance, rng: &mut Std
     match function.call(Operation::ShowMessage, read_models::message(&app, &id)).await {
         Some(Ok(shown)) if shown.message.id == id => {}
         None | Some(Err(AppError::Store(_))) => {}
-        Some(other) => world.complain(format!("{id} was accepted, but is shown as {other:?}")),
+        Some(other) => world.add_violation(format!("{id} was accepted, but its read gives {other:?}")),
     }
 }
 
-async fn look_at_the_queue(world: &World, function: &mut Instance, rng: &mut StdRng) {
+async fn read_the_queue(world: &World, function: &mut Instance, rng: &mut StdRng) {
     let app = function.app();
     let refused = match rng.random_range(0..3) {
         0 => function.call(Operation::Stats, queue::stats(&app)).await.and_then(Result::err),
@@ -120,6 +120,6 @@ async fn look_at_the_queue(world: &World, function: &mut Instance, rng: &mut Std
         }
     };
     if let Some(error) = refused.filter(|e| !matches!(e, AppError::Store(_))) {
-        world.complain(format!("the queue cannot be shown: {error}"));
+        world.add_violation(format!("the queue cannot be shown: {error}"));
     }
 }

@@ -18,34 +18,34 @@ pub struct SimProvider {
 }
 
 impl SimProvider {
-    /// No machines; `started` is told of each new one.
+    /// A provider without machines. `started` gets the worker of each new machine.
     pub fn new(started: mpsc::UnboundedSender<WorkerId>) -> Arc<Self> {
         Arc::new(Self { machines: Mutex::default(), started })
     }
 
-    /// Whether the machine may go on.
+    /// Whether the machine of this worker runs.
     pub fn runs(&self, worker: &WorkerId) -> bool {
         self.machines.lock().unwrap().get(worker) == Some(&MachineState::Running)
     }
 
-    /// The machine has ended by itself.
+    /// Notes that the machine has ended without a call of the provider.
     pub fn ended(&self, worker: &WorkerId, state: MachineState) {
         if let Some(known) = self.machines.lock().unwrap().get_mut(worker) {
             *known = state;
         }
     }
 
-    /// Whether the worker's machine runs.
+    /// Whether the machine of the worker with this id runs.
     pub fn has(&self, worker: &str) -> bool {
         WorkerId::parse(worker).is_ok_and(|w| self.runs(&w))
     }
 
-    /// Workers whose machines there are.
+    /// The workers that have a machine.
     pub fn started(&self) -> Vec<String> {
         self.machines.lock().unwrap().keys().map(ToString::to_string).collect()
     }
 
-    /// Machines that there are.
+    /// The number of machines.
     pub fn count(&self) -> usize {
         self.machines.lock().unwrap().len()
     }
@@ -55,7 +55,7 @@ fn machine_ref(worker: &WorkerId) -> MachineRef {
     MachineRef { app_name: "local".into(), machine_id: worker.to_string(), region: "here".into() }
 }
 
-fn gone(machine: &MachineRef) -> ProviderError {
+fn not_found(machine: &MachineRef) -> ProviderError {
     ProviderError::NotFound { what: format!("machine {}", machine.machine_id) }
 }
 
@@ -74,7 +74,9 @@ impl Provider for SimProvider {
     }
 
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {
-        Err(ProviderError::Rejected { reason: format!("no volumes here, not for {}", spec.worker_id) })
+        Err(ProviderError::Rejected {
+            reason: format!("this provider has no volumes, {} asked for one", spec.worker_id),
+        })
     }
 
     async fn spawn(&self, spec: &SpawnSpec) -> Result<Machine, ProviderError> {
@@ -82,7 +84,7 @@ impl Provider for SimProvider {
         let mut machines = self.machines.lock().unwrap();
         if !machines.contains_key(&worker_id) {
             machines.insert(worker_id.clone(), MachineState::Running);
-            // The world has ended when nobody listens.
+            // Sending fails only after the world has ended.
             let _ = self.started.send(worker_id.clone());
         }
         let state = machines[&worker_id];
@@ -102,7 +104,7 @@ impl Provider for SimProvider {
 
     async fn inspect(&self, machine: &MachineRef) -> Result<MachineState, ProviderError> {
         let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
-        self.machines.lock().unwrap().get(&worker).copied().ok_or_else(|| gone(machine))
+        self.machines.lock().unwrap().get(&worker).copied().ok_or_else(|| not_found(machine))
     }
 
     async fn list_volumes(&self, _scope: &Scope) -> Result<Inventory<Volume>, ProviderError> {
@@ -116,13 +118,13 @@ impl Provider for SimProvider {
     async fn stop(&self, machine: &MachineRef) -> Result<StopOutcome, ProviderError> {
         let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
         let mut machines = self.machines.lock().unwrap();
-        *machines.get_mut(&worker).ok_or_else(|| gone(machine))? = MachineState::Stopped;
+        *machines.get_mut(&worker).ok_or_else(|| not_found(machine))? = MachineState::Stopped;
         Ok(StopOutcome::Stopped)
     }
 
     async fn terminate(&self, machine: &MachineRef, _teardown: Teardown) -> Result<(), ProviderError> {
         let worker = WorkerId::parse(machine.machine_id.clone()).unwrap();
-        self.machines.lock().unwrap().remove(&worker).map(drop).ok_or_else(|| gone(machine))
+        self.machines.lock().unwrap().remove(&worker).map(drop).ok_or_else(|| not_found(machine))
     }
 
     async fn delete_volume(&self, volume: &VolumeRef) -> Result<(), ProviderError> {

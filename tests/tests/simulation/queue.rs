@@ -1,17 +1,17 @@
-//! A conversation and a message as the table's stream shows them, read without the code under test.
+//! Conversations and messages in the table's stream. This module decodes them without the code under test.
 
 use std::ops::{AddAssign, SubAssign};
 
 use serde_json::Value;
 
-/// A waiting message, as it stands encoded in its conversation.
+/// A waiting message, decoded from its conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub priority: u64,
     pub due: u64,
     pub scheduled: bool,
     pub attempts: u64,
-    /// Of these, the ones that do not count: cut off by a drain.
+    /// The attempts that a drain interrupted, which do not count.
     pub drained: u64,
     pub max_attempts: u64,
     pub not_before: u64,
@@ -41,7 +41,7 @@ pub struct Lease {
     pub claimed_at: u64,
     pub expires_at: u64,
     pub redeliveries: u64,
-    /// Whether its message was cancelled meanwhile.
+    /// Whether the message was cancelled while it ran.
     pub cancelled: bool,
 }
 
@@ -120,7 +120,7 @@ pub struct Message {
     pub error: Option<String>,
     /// The call that last retried it.
     pub retried_by: Option<String>,
-    /// Whether its attachments are still to be fetched.
+    /// Whether the fetch of its attachments is pending.
     pub awaits_attachments: bool,
 }
 
@@ -140,7 +140,7 @@ pub fn message(image: &Value) -> Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub status: String,
-    /// Key of the conversation it has, as that conversation's partition.
+    /// The partition of its conversation.
     pub conversation: Option<String>,
     pub drain_by: u64,
 }
@@ -153,7 +153,7 @@ pub fn row(image: &Value) -> Row {
     }
 }
 
-/// What an item counts for, or the counters: how many messages may run now, wait for a time, run, and are dead.
+/// The contribution of an item to the counters, or the counters: ready, scheduled, processing and dead-letter messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([i64; 4]);
 
@@ -162,7 +162,7 @@ impl Counts {
         Self([ready, scheduled, processing, dead])
     }
 
-    /// What a conversation or a dead-letter mark counts for.
+    /// The contribution of a conversation or of a dead-letter mark.
     pub fn of(image: &Value) -> Self {
         if text(image, "pk").is_some_and(|pk| pk.starts_with("DL#")) {
             return Self::new(0, 0, 0, 1);
@@ -195,28 +195,29 @@ impl SubAssign for Counts {
 }
 
 impl Entry {
-    /// Whether it waits for its attachments, or has waited in vain.
+    /// Whether the message waits for its attachments, or has waited until the time limit.
     pub fn has_awaited_attachments(&self) -> bool {
         self.attempts == 0 && self.not_before > 0
     }
 }
 
 impl Meta {
-    /// How often a message waits or runs here.
+    /// The number of entries and leases of this conversation that name the message.
     pub fn holds(&self, message: &str) -> usize {
         let waiting = self.pending.iter().filter(|e| e.message == message).count();
         waiting + usize::from(self.lease.as_ref().is_some_and(|l| l.entry.message == message))
     }
 
-    /// The messages that wait or run here.
+    /// The messages that wait or run in this conversation.
     pub fn messages(&self) -> impl Iterator<Item = &String> {
         self.pending.iter().chain(self.lease.iter().map(|l| &l.entry)).map(|e| &e.message)
     }
 
-    /// Which entry must be claimed next at `now`, by the rule in words: a retry that waits is the head whatever
-    /// priority arrives (when retries block); else priority, then due time, then arrival, among the due. Messages
-    /// sent for "now" keep their order of arrival whatever the clocks of their functions said; one that came back was
-    /// due when it was due. One that was never claimed and awaits its attachments holds its place, for its time.
+    /// The entry that must be claimed next at `now`. When retries block, a waiting retry is the head, whatever the
+    /// priority of other messages. Otherwise the due entries are ordered by priority, then due time, then arrival.
+    /// Messages that were sent for "now" keep their order of arrival, whatever the clocks of their functions say. A
+    /// requeued message keeps its due time. A message that waits for attachments, and was never claimed, blocks the
+    /// entries after it until its time limit.
     pub fn head(&self, now: u64, retries_block: bool) -> Option<&Entry> {
         let due = |e: &&Entry| e.due.max(e.not_before) <= now;
         match self.first(|e| e.attempts > 0).filter(|_| retries_block) {
@@ -225,14 +226,14 @@ impl Meta {
         }
     }
 
-    /// Of the entries that `may`, the one that the order puts first.
+    /// The first entry of the order among the entries that match `may`.
     fn first(&self, may: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let those = (0..self.pending.len()).filter(|&i| may(&self.pending[i]));
-        those.min_by_key(|&i| self.place(i)).map(|i| &self.pending[i])
+        let candidates = (0..self.pending.len()).filter(|&i| may(&self.pending[i]));
+        candidates.min_by_key(|&i| self.order_key(i)).map(|i| &self.pending[i])
     }
 
-    /// Where an entry stands in the order.
-    fn place(&self, i: usize) -> (u64, u64, usize) {
+    /// The sort key of an entry in the order.
+    fn order_key(&self, i: usize) -> (u64, u64, usize) {
         let entry = &self.pending[i];
         let is_of_now = |e: &&Entry| !e.scheduled && e.attempts == 0;
         let earlier = self.pending[..=i].iter().filter(is_of_now).map(|e| e.due).max();
@@ -240,13 +241,13 @@ impl Meta {
         (100 - entry.priority, due, i)
     }
 
-    /// The first moment at which something here may be claimed.
+    /// The first time at which a message of this conversation may be claimed.
     pub fn claimable_from(&self, retries_block: bool) -> Option<u64> {
         let from = |e: &Entry| e.due.max(e.not_before);
         let retry = self.first(|e| e.attempts > 0).filter(|_| retries_block);
-        // Nothing counts that comes after one that awaits its attachments.
+        // Entries after one that waits for its attachments do not count.
         let mut in_order: Vec<usize> = (0..self.pending.len()).collect();
-        in_order.sort_by_key(|&i| self.place(i));
+        in_order.sort_by_key(|&i| self.order_key(i));
         let last = in_order.iter().position(|&i| self.pending[i].has_awaited_attachments());
         in_order.truncate(last.map_or(in_order.len(), |last| last + 1));
         retry.map(from).or_else(|| in_order.into_iter().map(|i| from(&self.pending[i])).min())

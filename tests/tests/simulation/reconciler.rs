@@ -1,4 +1,4 @@
-//! Reconcile: on its schedule and whenever the stream would call it, sometimes two at once; each run may die.
+//! Reconcile runs at random times, as its schedule and the stream trigger it, sometimes two at once. Each run may die.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::instance::Instance;
 use crate::tally::Event;
 use crate::world::World;
 
-/// Longest pause between two triggers, ms: the schedule's minute, often less.
+/// Longest pause between two triggers, ms: the interval of the schedule.
 const MAX_PAUSE_MS: u64 = 60_000;
 
 pub async fn reconciler(world: Arc<World>, actor: u64) {

@@ -1,4 +1,4 @@
-//! What happened in a world, counted: a trouble that never comes proves nothing.
+//! The counts of events in a world. A fault that never happens tests nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -8,14 +8,14 @@ use crate::costs::Operation;
 
 macro_rules! events {
     ($($event:ident)*) => {
-        /// What can happen.
+        /// An event of the simulation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Event {
             $($event,)*
         }
 
         impl Event {
-            /// All of it.
+            /// All events.
             pub const ALL: [Self; KINDS] = [$(Self::$event,)*];
         }
 
@@ -36,7 +36,7 @@ events! {
     ReplicaBehind
     IndexBehind
     BatchCutShort
-    Overtaken
+    ConditionFailed
     UserFunctionDied
     WorkerFunctionDied
     ReconcileDied
@@ -50,7 +50,7 @@ events! {
     SentAgain
     SentTwiceAtOnce
     SentWithAnotherBody
-    SentInBetween
+    ConcurrentWrite
     StreamBatchAgain
     StreamBatchOvertaken
     PolicyChanged
@@ -70,8 +70,8 @@ events! {
     CancelledDead
     EndedCancelled
     Freed
-    AttachmentsSettled
-    WentOnWithoutAttachments
+    AttachmentResultsStored
+    ClaimedWithoutAttachments
     Switched
     WorkerDrained
     WorkerStopped
@@ -81,7 +81,7 @@ events! {
 /// A fault in a call of an operation.
 pub type Pair = (Event, Operation);
 
-/// How often each happened.
+/// The count of each event.
 pub struct Tally {
     counts: [AtomicU64; KINDS],
     /// The operations in whose calls each fault happened.
@@ -99,7 +99,7 @@ impl Tally {
         self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a fault, which is counted apart, happened in a call of `operation`.
+    /// Notes that a fault happened in a call of `operation`. `count` counts the fault.
     pub fn count_in(&self, event: Event, operation: Operation) {
         self.pairs.lock().unwrap().insert((event, operation));
     }
@@ -109,7 +109,7 @@ impl Tally {
         self.pairs.lock().unwrap().clone()
     }
 
-    /// Adds what happened in another world.
+    /// Adds the events of another world.
     pub fn add(&self, other: &Tally) {
         for (mine, theirs) in self.counts.iter().zip(&other.counts) {
             mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Users: they send, lose answers, send again, at once or long after it was answered, mix up their keys, and write or
-//! cancel at the very moment at which it hurts.
+//! Users send messages, lose answers, repeat calls at once or long after the answer, reuse keys for other texts, and
+//! write or cancel between the read and the write of another actor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use tokio::sync::mpsc;
 
 use crate::costs::Operation;
 use crate::instance::Instance;
-use crate::mending;
+use crate::queue_operations;
 use crate::tally::Event;
 use crate::world::{AGENT, World};
 
 /// Longest pause between two messages of a user, ms.
 const MAX_PAUSE_MS: u64 = 40_000;
-/// The same in a burst.
+/// Longest pause between two messages in a burst, ms.
 const MAX_BURST_PAUSE_MS: u64 = 1_000;
-/// How often a user sends the same message before giving up on an answer.
+/// How often a user sends the same message before the user gives up.
 const MAX_SENDINGS: usize = 4;
 
 /// Instances that serve one user.
@@ -37,8 +37,8 @@ pub async fn user(world: Arc<World>, user: u64) {
     let mut functions = [0, 1].map(|n| Instance::new(&world, 20 + user + 10 * n, Event::UserFunctionDied));
     let mut sent: Vec<Enqueue> = Vec::new();
     let mut number = 0;
-    while !world.resting() {
-        // Sometimes several in a row.
+    while !world.is_in_final_phase() {
+        // Sometimes a user sends a burst.
         let pause = if rng.random_bool(0.2) { MAX_BURST_PAUSE_MS } else { MAX_PAUSE_MS };
         tokio::time::sleep(Duration::from_millis(rng.random_range(1..pause))).await;
         let repeated = !sent.is_empty() && rng.random_bool(0.15);
@@ -63,34 +63,39 @@ pub async fn user(world: Arc<World>, user: u64) {
     }
 }
 
-/// Comes between the reads and the writes of others: each of `collisions` names a conversation in which somebody is about
-/// to write what they decided on its state a moment ago.
-pub async fn meddler(world: Arc<World>, mut collisions: mpsc::UnboundedReceiver<String>, actor: u64) {
+/// Writes between the reads and the writes of other actors. Each of `collisions` names a conversation for which another
+/// actor has read the state and has not written yet.
+pub async fn concurrent_writer(
+    world: Arc<World>,
+    mut collisions: mpsc::UnboundedReceiver<String>,
+    actor: u64,
+) {
     let mut rng = world.rng(actor);
     let clock = world.clock.worker(&mut rng);
     let mut functions = [0, 1].map(|n| Instance::new(&world, actor + n, Event::UserFunctionDied));
     let mut number = 0;
     while let Some(key) = collisions.recv().await {
-        let place = world.conversations.iter().position(|(_, id)| mending::partition(id) == key);
-        let Some(place) = place.filter(|_| !world.resting()) else { continue };
-        world.shared.tally.count(Event::SentInBetween);
+        let conversation =
+            world.conversations.iter().position(|(_, id)| queue_operations::partition(id) == key);
+        let Some(conversation) = conversation.filter(|_| !world.is_in_final_phase()) else { continue };
+        world.shared.tally.count(Event::ConcurrentWrite);
         if rng.random_bool(0.3) {
-            mending::cancel_own(&world, &mut functions[0], &mut rng, place).await;
+            queue_operations::cancel_own(&world, &mut functions[0], &mut rng, conversation).await;
         } else {
             number += 1;
-            let request = message(&world, &mut rng, (actor, number), place, clock.now());
+            let request = message(&world, &mut rng, (actor, number), conversation, clock.now());
             send(&world, &mut functions, &request, &mut rng).await;
         }
     }
 }
 
-/// Sends until there is an answer; `false` when there was none.
+/// Sends until there is an answer; `false` when no call got an answer.
 async fn send(world: &World, functions: &mut Functions, request: &Enqueue, rng: &mut StdRng) -> bool {
     for _ in 0..MAX_SENDINGS {
         let function = &mut functions[rng.random_range(0..2)];
         let app = function.app();
         let answer = function.call(Operation::Enqueue, enqueue(&app, request.clone())).await;
-        if heard(world, request, answer) {
+        if was_accepted(world, request, answer) {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(rng.random_range(1..3_000))).await;
@@ -98,7 +103,7 @@ async fn send(world: &World, functions: &mut Functions, request: &Enqueue, rng: 
     false
 }
 
-/// Sends the same to two instances at once, as a webhook that is impatient does.
+/// Sends the same message to two instances at once, as a webhook does after an early timeout.
 async fn send_twice(world: &World, functions: &mut Functions, request: &Enqueue) -> bool {
     let [one, other] = functions;
     let apps = (one.app(), other.app());
@@ -106,12 +111,12 @@ async fn send_twice(world: &World, functions: &mut Functions, request: &Enqueue)
         one.call(Operation::Enqueue, enqueue(&apps.0, request.clone())),
         other.call(Operation::Enqueue, enqueue(&apps.1, request.clone())),
     );
-    let first = heard(world, request, first);
-    heard(world, request, second) || first
+    let first = was_accepted(world, request, first);
+    was_accepted(world, request, second) || first
 }
 
-/// Whether the message was accepted; what is none of the answers that may be is a complaint.
-fn heard(world: &World, request: &Enqueue, answer: Option<Result<Accepted, AppError>>) -> bool {
+/// Whether the message was accepted. An answer that is not allowed is a violation.
+fn was_accepted(world: &World, request: &Enqueue, answer: Option<Result<Accepted, AppError>>) -> bool {
     match answer {
         Some(Ok(accepted)) => {
             world.note(|| format!("{} accepted in {}", accepted.message, request.conversation));
@@ -120,14 +125,14 @@ fn heard(world: &World, request: &Enqueue, answer: Option<Result<Accepted, AppEr
         }
         None | Some(Err(AppError::Store(_))) => false,
         Some(Err(other)) => {
-            world.complain(format!("a message was refused: {other}"));
+            world.add_violation(format!("a message was refused: {other}"));
             false
         }
     }
 }
 
-/// Sends another text under the same identity. Under an idempotency key it must be refused; under the number of an
-/// update it is the same message, whatever it says.
+/// Sends another text under the same identity. With an idempotency key the call must be refused. With the number of an
+/// update it is a repetition of the same message, whatever its text.
 async fn send_another(world: &World, function: &mut Instance, request: &Enqueue) {
     world.shared.tally.count(Event::SentWithAnotherBody);
     let mut another = request.clone();
@@ -135,14 +140,16 @@ async fn send_another(world: &World, function: &mut Instance, request: &Enqueue)
     let app = function.app();
     match function.call(Operation::Enqueue, enqueue(&app, another)).await {
         Some(Ok(accepted)) if matches!(request.identity, Identity::Update { .. }) && accepted.duplicate => {}
-        Some(Ok(accepted)) => world.complain(format!("{} was accepted with another body", accepted.message)),
+        Some(Ok(accepted)) => {
+            world.add_violation(format!("{} was accepted with another body", accepted.message))
+        }
         Some(Err(AppError::Refused(refusal))) if refusal.code == Code::IdempotencyMismatch => {}
         None | Some(Err(AppError::Store(_))) => {}
-        Some(Err(other)) => world.complain(format!("another body was refused as {other}")),
+        Some(Err(other)) => world.add_violation(format!("another body was refused as {other}")),
     }
 }
 
-/// Message `number` of a user who writes for the user of conversation number `conversation`, by whose clock it is `now`.
+/// Message `number` of a user for conversation number `conversation`. `now` is the time of the user's clock.
 fn message(
     world: &World,
     rng: &mut StdRng,
@@ -156,14 +163,14 @@ fn message(
         Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: user * 1_000_000 + number }
     };
     let in_ms = |rng: &mut StdRng| Millis::new(rng.random_range(0..60_000));
-    // Sometimes by the user's own clock, which is minutes off.
+    // Sometimes the time comes from the user's own clock, which is minutes off.
     let scheduled_for = match rng.random_range(0..20) {
         0..4 => Some(world.now() + in_ms(rng)),
         4 => Some(now + in_ms(rng)),
         _ => None,
     };
     let attachments = match &identity {
-        // Nobody schedules an update.
+        // An update cannot be scheduled.
         Identity::Update { .. } if scheduled_for.is_none() && rng.random_bool(0.1) => vec![photo()],
         _ => Vec::new(),
     };

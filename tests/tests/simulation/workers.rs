@@ -1,4 +1,4 @@
-//! Workers: they poll, work, fail, crash, freeze and come back when it is too late.
+//! Workers poll, work, fail, crash, freeze, and continue after their lease has expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,27 +21,27 @@ use crate::instance::Instance;
 use crate::tally::Event;
 use crate::world::World;
 
-/// Wait between heartbeats, as the policies have it.
+/// Wait between heartbeats: the policy default.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long a lease lasts, as the policies have it.
+/// The length of a lease: the policy default.
 const LEASE: Millis = Millis::from_secs(90);
 /// Longest work on one message, ms.
 const MAX_WORK_MS: u64 = 40_000;
-/// How often a call about a message is sent before the worker gives it up.
+/// How often a worker sends a call about a message before it gives up.
 const MAX_SENDINGS: usize = 4;
 
-/// How often one right after the other a worker is asked to let go and lets go in vain: others may come between. Time does
-/// not pass meanwhile, so without this a world would never end.
-const MAX_LETS_GO: u32 = 10;
+/// How often in sequence a worker may be asked to release its conversation without effect, because other actors write
+/// at the same time. No time passes between these polls, so a world without this limit could run forever.
+const MAX_RELEASES: u32 = 10;
 
-/// How a worker goes on after a message.
+/// The state of a worker after a message.
 #[derive(PartialEq)]
 enum After {
-    Polls,
+    Continues,
     Crashed,
 }
 
-/// One worker: its machine's clock, and the function instances that its calls meet.
+/// One worker: its machine's clock, and the function instances that answer its calls.
 struct Worker {
     world: Arc<World>,
     id: WorkerId,
@@ -53,20 +53,20 @@ struct Worker {
 pub async fn worker(world: Arc<World>, id: WorkerId, actor: u64) {
     let mut rng = world.rng(actor);
     let clock = world.clock.worker(&mut rng);
-    let wrong = if clock.is_ahead() { Event::WorkerClockAhead } else { Event::WorkerClockBehind };
-    world.shared.tally.count(wrong);
+    let offset = if clock.is_ahead() { Event::WorkerClockAhead } else { Event::WorkerClockBehind };
+    world.shared.tally.count(offset);
     let functions = [0, 1].map(|n| Instance::new(&world, actor + n, Event::WorkerFunctionDied));
     let worker = Worker { world: world.clone(), id: id.clone(), clock, rng, functions };
-    world.provider.ended(&id, worker.live().await);
+    world.provider.ended(&id, worker.run().await);
 }
 
 impl Worker {
-    /// Lives until it is told to leave or breaks down.
-    async fn live(mut self) -> MachineState {
+    /// Runs until the worker is asked to stop or its machine fails.
+    async fn run(mut self) -> MachineState {
         let mut conversation: Option<ConversationId> = None;
         let mut release = false;
-        let mut let_go = 0;
-        // Image, restore, gateway.
+        let mut releases = 0;
+        // Start of the image, restore of the snapshot, start of the gateway.
         tokio::time::sleep(self.within(20_000)).await;
         while self.world.provider.runs(&self.id) {
             let request = Poll {
@@ -80,7 +80,7 @@ impl Worker {
             let polled = self.functions[0].call(Operation::Poll, poll(&app, &id, &request)).await;
             let polled = match polled {
                 Some(Ok(polled)) => polled,
-                None if self.breaks_down(5) => return MachineState::Failed,
+                None if self.fails_now(5) => return MachineState::Failed,
                 _ => {
                     tokio::time::sleep(self.within(5_000)).await;
                     continue;
@@ -95,17 +95,19 @@ impl Worker {
                 break;
             }
             let Some(job) = polled.job else {
-                let_go = if release { let_go + 1 } else { 0 };
-                if let_go > MAX_LETS_GO {
-                    world.complain(format!("{id} was asked {let_go} times to let go, and could not"));
+                releases = if release { releases + 1 } else { 0 };
+                if releases > MAX_RELEASES {
+                    world.add_violation(format!(
+                        "{id} was asked {releases} times to release its conversation and could not"
+                    ));
                 }
-                if !release || let_go > MAX_LETS_GO {
+                if !release || releases > MAX_RELEASES {
                     self.clock.sleep(Duration::from_millis(polled.next_poll.as_millis())).await;
                 }
                 continue;
             };
-            let_go = 0;
-            world.answers.held.lock().unwrap().push((job.lease.id.clone(), asked));
+            releases = 0;
+            world.answers.confirmed_leases.lock().unwrap().push((job.lease.id.clone(), asked));
             conversation = Some(job.conversation.id.clone());
             world.note(|| format!("{id}: {} attempt {}", job.lease.entry.message, job.lease.entry.attempts));
             if self.work(&job).await == After::Crashed {
@@ -117,11 +119,11 @@ impl Worker {
         MachineState::Stopped
     }
 
-    fn within(&mut self, most_ms: u64) -> Duration {
-        Duration::from_millis(self.rng.random_range(0..most_ms))
+    fn within(&mut self, max_ms: u64) -> Duration {
+        Duration::from_millis(self.rng.random_range(0..max_ms))
     }
 
-    /// One of the instances, by chance; it is the first from now on.
+    /// One of the instances at random, which becomes the first one.
     fn function(&mut self) -> &mut Instance {
         if self.rng.random_bool(0.3) {
             self.functions.swap(0, 1);
@@ -129,47 +131,47 @@ impl Worker {
         &mut self.functions[0]
     }
 
-    /// Whether the machine fails here, with so many chances in a hundred.
-    fn breaks_down(&mut self, percent: u32) -> bool {
-        !self.world.resting() && self.rng.random_range(0..100) < percent
+    /// Whether the machine fails now, with this chance in a hundred.
+    fn fails_now(&mut self, percent: u32) -> bool {
+        !self.world.is_in_final_phase() && self.rng.random_range(0..100) < percent
     }
 
     async fn work(&mut self, job: &Job) -> After {
-        if self.breaks_down(6) {
+        if self.fails_now(6) {
             return After::Crashed;
         }
-        let freezes = self.breaks_down(self.world.freezes);
+        let freezes = self.fails_now(self.world.freezes);
         if freezes {
-            // For longer than the lease lasts, mostly; then it goes on as if nothing had been.
+            // The worker freezes, mostly for longer than its lease, and then continues without noticing it.
             self.world.shared.tally.count(Event::WorkerFroze);
             tokio::time::sleep(Duration::from_secs(self.rng.random_range(80..300))).await;
-            if self.rng.random_bool(0.5) && !self.beat(job).await {
-                return After::Polls;
+            if self.rng.random_bool(0.5) && !self.send_heartbeat(job).await {
+                return After::Continues;
             }
-        } else if !self.keep_alive(job).await {
-            return After::Polls;
+        } else if !self.work_with_heartbeats(job).await {
+            return After::Continues;
         }
-        if self.breaks_down(5) {
+        if self.fails_now(5) {
             return After::Crashed;
         }
         if self.rng.random_bool(if freezes { 0.6 } else { 0.3 }) {
             self.append(job).await;
         }
         if self.rng.random_range(0..100) < 20 {
-            self.give_up(job).await;
+            self.report_failure(job).await;
         } else {
-            self.finish(job).await;
+            self.complete_message(job).await;
         }
-        After::Polls
+        After::Continues
     }
 
-    /// Works with heartbeats; `false` when the lease is lost meanwhile.
-    async fn keep_alive(&mut self, job: &Job) -> bool {
+    /// Works with heartbeats; `false` when the lease is lost.
+    async fn work_with_heartbeats(&mut self, job: &Job) -> bool {
         let mut left = self.within(MAX_WORK_MS);
         while left > HEARTBEAT {
             self.clock.sleep(HEARTBEAT).await;
             left -= HEARTBEAT;
-            if !self.beat(job).await {
+            if !self.send_heartbeat(job).await {
                 return false;
             }
         }
@@ -177,16 +179,18 @@ impl Worker {
         true
     }
 
-    /// One heartbeat; `false` when it says that the lease is lost.
-    async fn beat(&mut self, job: &Job) -> bool {
+    /// Sends one heartbeat; `false` when its answer says that the lease is lost.
+    async fn send_heartbeat(&mut self, job: &Job) -> bool {
         let (app, id, sent) = (self.function().app(), self.id.clone(), self.world.now());
         let beat = heartbeat(&app, &id, &job.lease.entry.message, &job.lease.id, None);
         match self.functions[0].call(Operation::Heartbeat, beat).await {
             Some(Ok(beat)) if beat.held => {
-                self.world.answers.held.lock().unwrap().push((job.lease.id.clone(), sent));
+                self.world.answers.confirmed_leases.lock().unwrap().push((job.lease.id.clone(), sent));
                 if beat.lease_expires_at.is_none_or(|at| at < sent + LEASE) {
                     let until = beat.lease_expires_at;
-                    self.world.complain(format!("a heartbeat at {sent} was held, but only until {until:?}"));
+                    self.world.add_violation(format!(
+                        "a heartbeat at {sent} extended the lease only until {until:?}"
+                    ));
                 }
                 true
             }
@@ -198,7 +202,7 @@ impl Worker {
         }
     }
 
-    /// Whatever becomes of it: what is judged is what the table holds.
+    /// Appends an entry. The worker ignores a failure: the judge checks the table.
     async fn append(&mut self, job: &Job) {
         let entries = [self.entry("thinking")];
         let (app, id) = (self.function().app(), self.id.clone());
@@ -208,12 +212,12 @@ impl Worker {
         }
     }
 
-    /// By the worker's own clock.
+    /// A history entry with the time of the worker's own clock.
     fn entry(&self, text: &str) -> HistoryEntry {
         HistoryEntry { role: Role::Assistant, content: text.to_owned(), at: self.clock.now() }
     }
 
-    async fn finish(&mut self, job: &Job) {
+    async fn complete_message(&mut self, job: &Job) {
         let message = &job.lease.entry.message;
         let world = self.world.clone();
         for _ in 0..MAX_SENDINGS {
@@ -231,8 +235,8 @@ impl Worker {
                     world.note(|| format!("{id}: {message} done under fence {fence}"));
                     let before = world.answers.completed.lock().unwrap().insert(message.to_string(), fence);
                     if before.is_some_and(|b| b != fence) {
-                        world.complain(format!(
-                            "{message} was answered done under fences {before:?} and {fence}"
+                        world.add_violation(format!(
+                            "the completion of {message} was answered under fences {before:?} and {fence}"
                         ));
                     }
                     return;
@@ -245,7 +249,7 @@ impl Worker {
         }
     }
 
-    async fn give_up(&mut self, job: &Job) {
+    async fn report_failure(&mut self, job: &Job) {
         let retryable = self.rng.random_bool(0.85);
         for _ in 0..MAX_SENDINGS {
             let (app, id) = (self.function().app(), self.id.clone());

@@ -1,4 +1,4 @@
-//! One world: a table, users, workers, reconcile, and an end at which everything accepted must have ended.
+//! One world: a table, users, operators, workers and reconcile. At its end every accepted message must have ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -25,9 +25,9 @@ use tokio::sync::mpsc;
 
 use crate::answers::Answers;
 use crate::clock::SimClock;
-use crate::costs::Dearest;
+use crate::costs::PeakRequests;
 use crate::effects::{self, Ledger};
-use crate::faults::{Shared, Troubles};
+use crate::faults::{InstanceFaults, Shared};
 use crate::judge::Judge;
 use crate::mutations::Mutation;
 use crate::pool::SimProvider;
@@ -36,47 +36,55 @@ use crate::{operators, reconciler, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
-/// The most conversations, users and operators of a world.
+/// Limits of the conversations, users and operators of a world.
 const MAX_CONVERSATIONS: usize = 6;
 const MAX_USERS: u64 = 4;
 const MAX_OPERATORS: u64 = 2;
-/// How long users send and everything goes wrong, in virtual time.
-const TROUBLED: Duration = Duration::from_secs(240);
-/// How long the world has to come to rest, in virtual time: all retries of a poison message, and leases between.
-const MAX_REST: Duration = Duration::from_secs(3_600);
-/// Between two looks of the judge.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long users send and faults happen, in virtual time.
+const FAULT_PHASE: Duration = Duration::from_secs(240);
+/// Longest final phase, in virtual time: it includes all retries and leases of a message that always fails.
+const MAX_FINAL_PHASE: Duration = Duration::from_secs(3_600);
+/// Time between two checks of the judge.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Lines of a trace that are kept.
 const MAX_TRACE_LINES: usize = 400;
 
-/// What every world is deployed from.
+/// The template from which every world is deployed.
 static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     let yaml = fs::read_to_string(af_tests::workspace::root().join("infra/template.yaml")).unwrap();
     Template::parse(&yaml, &BTreeMap::new()).unwrap()
 });
 
-/// How a world went.
+/// The result of a world.
 pub struct Verdict {
     pub seed: u64,
-    pub broken: Option<String>,
+    /// The first violation of an invariant.
+    pub violation: Option<String>,
     pub tally: Tally,
-    /// What operations took while nothing went wrong.
-    pub dearest: Dearest,
+    /// The largest request counts of operations while faults were off.
+    pub peak_requests: PeakRequests,
     /// A hash of every change of the table, in order.
     pub history: u64,
-    /// The last of what happened, where it was asked for.
+    /// The last lines of the trace, if a trace was requested.
     pub trace: VecDeque<String>,
 }
 
 impl Verdict {
-    /// A world that broke down before it could be judged.
-    pub fn broken(seed: u64, how: String) -> Self {
+    /// The result of a world that panicked.
+    pub fn of_panic(seed: u64, violation: String) -> Self {
         let (tally, trace) = (Tally::default(), VecDeque::new());
-        Self { seed, broken: Some(how), tally, dearest: Dearest::new(), history: 0, trace }
+        Self {
+            seed,
+            violation: Some(violation),
+            tally,
+            peak_requests: PeakRequests::new(),
+            history: 0,
+            trace,
+        }
     }
 }
 
-/// What actors share.
+/// The state that all actors share.
 pub struct World {
     pub seed: u64,
     pub clock: SimClock,
@@ -84,22 +92,22 @@ pub struct World {
     pub provider: Arc<SimProvider>,
     /// The conversations of this world, each with its user.
     pub conversations: Vec<(ConsumerUserId, ConversationId)>,
-    /// Chances in a hundred that a worker freezes over a message.
+    /// The chance in a hundred that a worker freezes during a message.
     pub freezes: u32,
     pub answers: Answers,
-    /// What has been counted from the stream, and what the judge has seen there and effects have not.
+    /// The counts of the delivered records, and the records that the judge has read and effects has not.
     pub ledger: Mutex<Ledger>,
     aws: LocalAws,
-    /// Whether nothing new happens any more.
-    resting: AtomicBool,
+    /// Whether the final phase has begun, in which users and operators do nothing new.
+    is_in_final_phase: AtomicBool,
     trace: Option<Mutex<VecDeque<String>>>,
 }
 
 impl World {
-    /// What a function instance comes up with: its network, its randomness, its clock.
-    pub fn app(&self, instance: u64) -> (App, Arc<Troubles>) {
+    /// The use cases of a function instance with its own network, randomness and clock.
+    pub fn app(&self, instance: u64) -> (App, Arc<InstanceFaults>) {
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(instance);
-        let troubles = Troubles::new(seed, self.shared.clone());
+        let faults = InstanceFaults::new(seed, self.shared.clone());
         let clock = self.clock.server(seed);
         if clock.was_set_back() {
             self.shared.tally.count(Event::ServerClockBack);
@@ -112,22 +120,22 @@ impl World {
         environment.remove("TELEGRAM_API_URL");
         let boot = Boot {
             env: Env::from(environment),
-            sdk: self.aws.clone().with_faults(troubles.clone()).sdk_config(RetryConfig::disabled()),
+            sdk: self.aws.clone().with_faults(faults.clone()).sdk_config(RetryConfig::disabled()),
             clock: Arc::new(clock),
             entropy: Arc::new(Entropy::seeded(seed)),
             providers: Providers::none().with(self.provider.clone()),
         };
-        (App::from_boot(&boot).unwrap(), troubles)
+        (App::from_boot(&boot).unwrap(), faults)
     }
 
-    /// Whether nothing goes wrong at the moment.
-    pub fn calm(&self) -> bool {
-        !self.shared.on.load(Ordering::Relaxed)
+    /// Whether faults are off at the moment.
+    pub fn faults_are_off(&self) -> bool {
+        !self.shared.faults_on.load(Ordering::Relaxed)
     }
 
-    /// Whether users and operators have gone home and machines are sound.
-    pub fn resting(&self) -> bool {
-        self.resting.load(Ordering::Relaxed)
+    /// Whether the final phase has begun: users and operators no longer act, and machines no longer fail.
+    pub fn is_in_final_phase(&self) -> bool {
+        self.is_in_final_phase.load(Ordering::Relaxed)
     }
 
     /// The true time.
@@ -157,12 +165,12 @@ impl World {
         trace.push_back(format!("{} {}", self.now().as_millis() % 10_000_000, line()));
     }
 
-    pub fn complain(&self, complaint: String) {
-        self.answers.complain(complaint);
+    pub fn add_violation(&self, violation: String) {
+        self.answers.add_violation(violation);
     }
 }
 
-/// What the stream brings to the function effects, as the template has it.
+/// The filters between the stream and the function effects, from the template.
 pub fn effects_filters() -> Vec<Pattern> {
     let effects = TEMPLATE.functions.iter().find(|f| f.binary == "effects").unwrap();
     let filters = effects.events.iter().find_map(|event| match event {
@@ -181,20 +189,20 @@ pub fn run(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
 
 async fn live(seed: u64, mutation: Mutation, trace: bool) -> Verdict {
     let (started, new_machines) = mpsc::unbounded_channel();
-    let (meddlers, collisions) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::new(seed, mutation, meddlers));
+    let (collision_requests, collisions) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(seed, mutation, collision_requests));
     let world = Arc::new(begin(seed, shared, trace, SimProvider::new(started)).await);
     prepare(&world).await;
     let mut judge = Judge::new(&world);
-    let broken = act(&world, &mut judge, new_machines, collisions).await.err();
+    let violation = act(&world, &mut judge, new_machines, collisions).await.err();
     let tally = Tally::default();
     tally.add(&world.shared.tally);
     let trace = world.trace.as_ref().map(|t| t.lock().unwrap().clone()).unwrap_or_default();
-    let dearest = world.shared.costs.dearest();
-    Verdict { seed, broken, tally, dearest, history: judge.history(), trace }
+    let peak_requests = world.shared.costs.peak_requests();
+    Verdict { seed, violation, tally, peak_requests, history: judge.history(), trace }
 }
 
-/// Lets actors act until everything accepted has ended, or something is broken.
+/// Runs the actors until every accepted message has ended, or until the judge finds a violation.
 async fn act(
     world: &Arc<World>,
     judge: &mut Judge,
@@ -206,7 +214,7 @@ async fn act(
     for user in 0..rng.random_range(1..=MAX_USERS) {
         actors.spawn(users::user(world.clone(), user));
     }
-    actors.spawn(users::meddler(world.clone(), collisions, 50));
+    actors.spawn(users::concurrent_writer(world.clone(), collisions, 50));
     for operator in 0..rng.random_range(1..=MAX_OPERATORS) {
         actors.spawn(operators::operator(world.clone(), 60 + operator));
     }
@@ -214,32 +222,32 @@ async fn act(
     actors.spawn(reconciler::reconciler(world.clone(), 101));
     actors.spawn(effects::effects(world.clone(), 70));
     let mut machines = 10_000;
-    let mut lived = Duration::ZERO;
-    let judged = loop {
+    let mut elapsed = Duration::ZERO;
+    let result = loop {
         while let Ok(worker) = new_machines.try_recv() {
             machines += 10;
             actors.spawn(workers::worker(world.clone(), worker, machines));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
-        lived += LOOK_EVERY;
-        if lived == TROUBLED {
-            world.shared.on.store(false, Ordering::Relaxed);
-            world.resting.store(true, Ordering::Relaxed);
-            world.note(|| "no more troubles".to_owned());
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        elapsed += CHECK_INTERVAL;
+        if elapsed == FAULT_PHASE {
+            world.shared.faults_on.store(false, Ordering::Relaxed);
+            world.is_in_final_phase.store(true, Ordering::Relaxed);
+            world.note(|| "no more faults".to_owned());
         }
-        let looked = judge.look(world);
-        if looked.is_err() {
-            break looked;
+        let checked = judge.check(world);
+        if checked.is_err() {
+            break checked;
         }
-        if lived > TROUBLED && judge.is_at_rest(world) {
-            break judge.judge_the_end(world);
+        if elapsed > FAULT_PHASE && judge.is_everything_done(world) {
+            break judge.check_final_state(world);
         }
-        if lived > TROUBLED + MAX_REST {
-            break Err(judge.unfinished(world));
+        if elapsed > FAULT_PHASE + MAX_FINAL_PHASE {
+            break Err(judge.unfinished_work(world));
         }
     };
     actors.shutdown().await;
-    judged
+    result
 }
 
 async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimProvider>) -> World {
@@ -261,7 +269,7 @@ async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimPro
         answers: Answers::default(),
         ledger: Mutex::default(),
         aws: LocalAws::new(engine, Secrets::memory()),
-        resting: AtomicBool::new(false),
+        is_in_final_phase: AtomicBool::new(false),
         trace: trace.then(Mutex::default),
     }
 }
@@ -272,7 +280,7 @@ fn conversation(number: usize) -> (ConsumerUserId, ConversationId) {
     (user, conversation)
 }
 
-/// An agent, a provider, and the first policies of this world, while nothing goes wrong yet.
+/// Stores an agent, a provider and the first policies of this world. Faults are still off.
 async fn prepare(world: &World) {
     let (app, _) = world.app(0);
     let settings = agent_settings();
@@ -284,7 +292,7 @@ async fn prepare(world: &World) {
     let mut rng = world.rng(1);
     let switch_after = [0, 5_000, 60_000][rng.random_range(0..3)];
     let drain_timeout = [1_000, 10_000, 60_000][rng.random_range(0..3)];
-    // Most of what a world costs is workers who find nothing.
+    // Most of a world's run time goes into polls without a message.
     let poll_every = [1_000, 5_000, 10_000][rng.random_range(0..3)];
     let overrides = serde_json::json!({
         "scaling": {
@@ -298,7 +306,7 @@ async fn prepare(world: &World) {
     });
     let overrides = serde_json::from_value(overrides).unwrap();
     af_app::settings::policies::set(&app, overrides).await.unwrap();
-    // Until every replica has it.
+    // The world begins when every replica has the policies.
     tokio::time::sleep(crate::faults::MAX_BEHIND).await;
-    world.shared.on.store(!world.shared.always_calm, Ordering::Relaxed);
+    world.shared.faults_on.store(!world.shared.is_fault_free, Ordering::Relaxed);
 }

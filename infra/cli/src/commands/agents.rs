@@ -95,7 +95,7 @@ pub enum Switch {
 }
 
 impl Given {
-    /// The settings of the agent: what is given, over what is known.
+    /// The settings of the agent: the given values replace the stored ones.
     fn over(self, known: Option<AgentBody>) -> AgentRequest {
         let mut settings = match known {
             Some(known) => AgentRequest {
@@ -131,7 +131,7 @@ impl Given {
 }
 
 impl Bridge {
-    /// The bridge of the agent: what is given, over what is known.
+    /// The bridge of the agent: the given values replace the stored ones.
     fn over(self, known: Option<BridgeConfigBody>) -> Option<BridgeConfigBody> {
         let Some(switch) = self.bridge else { return known };
         let known = known.unwrap_or_default();

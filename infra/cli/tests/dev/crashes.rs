@@ -93,7 +93,7 @@ fn gone(pid: rustix::process::Pid) -> bool {
 }
 
 #[tokio::test]
-async fn a_late_call_with_an_old_lease_is_refused_and_changes_nothing() {
+async fn a_late_call_under_an_old_lease_changes_nothing_and_gets_409() {
     let dev = Dev::start(&["--no-workers"]).await;
     let id = dev.send("c", "work").await;
     let worker = async |name: &str| {

@@ -62,6 +62,6 @@ async fn a_dry_run_shows_the_planned_actions_and_changes_nothing() {
     dev.send("c", "hello").await;
     let plan = dev.cli(&["workers", "reconcile", "--dry-run"]);
     let plan = String::from_utf8(plan.stdout).unwrap();
-    assert!(plan.contains("spawn") && plan.contains("planned") && plan.contains("nobody owns it"), "{plan}");
+    assert!(plan.contains("spawn") && plan.contains("planned") && plan.contains("has no owner"), "{plan}");
     assert!(dev.workers().await.is_empty());
 }

@@ -1,7 +1,6 @@
 //! `agent-factory dev` with real processes: the program itself, its workers, kills and restarts.
 //!
-//! These tests are in the package of the program, because cargo gives the path of a program only to tests of its
-//! package.
+//! These tests are in the package of the program, because only they get the path of the binary from cargo.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 

@@ -1,4 +1,4 @@
-//! The embedded AWS as the SDK sees it: an HTTP client without a socket, and the configuration to go with it.
+//! SDK clients of the embedded AWS: an HTTP client without a socket, and its configuration.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use s3s::Body;
 
 use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
 
-/// The address of in-process requests when no endpoint is served; nothing ever connects to it. For an IP address the S3
+/// The address of in-process requests when no endpoint is served; no client connects to it. For an IP address the S3
 /// client writes the bucket into the path; for another host it would write the bucket into the host name.
 const IN_PROCESS_URL: &str = "http://127.0.0.1";
 
@@ -32,13 +32,13 @@ pub struct LocalHttpClient {
 }
 
 impl LocalAws {
-    /// The HTTP client to give to an SDK client.
+    /// The HTTP client for an SDK client.
     pub fn http_client(&self) -> LocalHttpClient {
         LocalHttpClient { aws: self.clone(), read_timeout: None }
     }
 
-    /// The configuration for SDK clients that talk to this AWS: region `local`, made-up credentials, nothing taken
-    /// from the environment.
+    /// The configuration for SDK clients of this AWS: region `local` and dummy credentials. It reads no environment
+    /// variable.
     pub fn sdk_config(&self, retry: RetryConfig) -> SdkConfig {
         let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "af-local");
         SdkConfig::builder()
@@ -88,7 +88,7 @@ async fn within<T>(
     answered.map_err(|lost| ConnectorError::io(lost.into()))
 }
 
-/// A body that is in memory as a whole stays so, because the SDK reads it without waiting. An object is streamed.
+/// A body that is in memory stays in memory, because the SDK then reads it without waiting. An object is streamed.
 fn sdk_body(body: Body) -> SdkBody {
     match body.bytes() {
         Some(bytes) => SdkBody::from(bytes),

@@ -1,5 +1,5 @@
-//! The embedded AWS over loopback HTTP, for functions that run in processes of their own against
-//! `AWS_ENDPOINT_URL`, and for clients with a presigned URL.
+//! The embedded AWS over loopback HTTP, for functions that run in their own process with `AWS_ENDPOINT_URL`, and for
+//! clients with a presigned URL.
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::{LocalAws, empty};
 
 impl LocalAws {
-    /// The routes of an endpoint for every service here. Bodies of objects are streamed both ways.
+    /// The routes of an endpoint for all services. Bodies of objects are streamed in both directions.
     pub fn endpoint_router(&self) -> Router {
         Router::new().fallback(any(answer)).with_state(self.clone())
     }
@@ -19,6 +19,6 @@ impl LocalAws {
 
 async fn answer(State(aws): State<LocalAws>, request: http::Request<Body>) -> Response {
     let answered = aws.handle(request.map(s3s::Body::http_body_unsync)).await;
-    // A handler cannot break the connection. For an SDK this status is as transient.
+    // A handler cannot break the connection. An SDK treats this status as transient too.
     answered.unwrap_or_else(|_lost| empty(StatusCode::SERVICE_UNAVAILABLE)).map(Body::new)
 }

@@ -1,4 +1,4 @@
-//! Faults: a simulation or a test lets a request fail as the network and the service do.
+//! Faults: a simulation or a test makes requests fail like the network and the service.
 
 use std::sync::Arc;
 
@@ -8,66 +8,71 @@ use tokio::sync::watch;
 
 use super::wire::{Reply, WireRequest};
 
-/// Decides what goes wrong with each request. It is asked once for each request, right before the service gets it; a
-/// retry of the SDK is a request of its own.
+/// Selects the fault of each request. It is called once for each request, right before the service gets it. A retry
+/// of the SDK is a separate request.
 pub trait Faults: Send + Sync {
-    /// What goes wrong with `request`.
+    /// Returns the fault of `request`.
     fn before(&self, request: &WireRequest) -> Fault;
 
-    /// The body that a bug in the caller would have sent instead; the rewritten request is subject to faults as well.
+    /// Returns the body that a bug in the caller would send instead. The rewritten request is subject to faults as
+    /// well.
     fn rewritten(&self, request: &WireRequest) -> Option<Value> {
         let _ = request;
         None
     }
 
-    /// `request` was carried out and got this reply. An implementation that gives out-of-date answers remembers it.
+    /// Reports that `request` was carried out with this reply. An implementation that returns outdated answers stores
+    /// it.
     fn answered(&self, request: &WireRequest, reply: &Reply) {
         let _ = (request, reply);
     }
 }
 
-/// What goes wrong with one request.
+/// The fault of one request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// Nothing.
     None,
-    /// It never arrives: nothing is done, the caller sees a broken connection.
+    /// The request is lost: it is not carried out, and the caller sees a broken connection.
     LoseRequest,
-    /// It is done, but its answer never arrives: the caller sees a broken connection.
+    /// The response is lost: the request is carried out, and the caller sees a broken connection.
     LoseResponse,
-    /// It arrives twice; the caller sees the second answer.
+    /// The request is carried out twice, and the caller gets the second response.
     Duplicate,
-    /// The service answers this instead of doing it: throttling, or a transaction conflict.
+    /// The request is not carried out, and the service answers with this error: throttling, or a transaction
+    /// conflict.
     Respond {
         /// The HTTP status.
         status: u16,
         /// The error in the API's JSON (`__type`, `message`, …).
         body: Value,
     },
-    /// The caller sees a broken connection; the service gets the request after this time, as one that was on its way.
+    /// The caller sees a broken connection, and the service gets the request after this time, because it was still in
+    /// transit.
     Late(Millis),
-    /// It is delayed by this much real (not virtual) time, then done.
+    /// The request is carried out after this delay, in real time.
     Delay(Millis),
-    /// Of each table's keys in a `BatchGetItem`, only the first so many are read, at least one; the answer names the
-    /// others as unprocessed, as it does when the service throttles. Nothing to another request.
+    /// A `BatchGetItem` reads only this number of keys of each table, at least one. The response lists the others as
+    /// unprocessed, as when the service throttles. Other requests are not affected.
     Unprocessed(usize),
-    /// It waits until the gate is opened, then it is done, as when its sender is frozen right before it.
+    /// The request waits until the gate is opened, and is then carried out, as when its sender is frozen before it
+    /// sends.
     HeldUp(Gate),
 }
 
-/// Holds requests back until it is opened; it never closes again. Clones are the same gate.
+/// Holds requests back until it is opened. It never closes again. Clones share the same gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<watch::Sender<bool>>);
 
 impl Gate {
-    /// Lets through all requests that wait, and all later ones.
+    /// Releases all waiting requests, and all later ones.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
 
     /// Resolves when the gate is open.
     pub async fn passed(&self) {
-        // An error would say that the sender is gone, and the sender is this gate.
+        // There is no error, because the sender is a part of this gate.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
@@ -78,8 +83,8 @@ impl PartialEq for Gate {
     }
 }
 
-/// Removes all keys of each table but the first `processed` from the batch read `body`, and returns the removed keys as
-/// the `UnprocessedKeys` of the answer.
+/// Keeps the first `processed` keys of each table in the batch read `body`, and returns the other keys as the
+/// `UnprocessedKeys` of the response.
 pub(super) fn take_unprocessed(body: &mut Value, processed: usize) -> Value {
     let mut unprocessed = json!({});
     for (table, wanted) in body["RequestItems"].as_object_mut().into_iter().flatten() {

@@ -1,9 +1,9 @@
 //! AWS on one machine: an embedded DynamoDB, Secrets Manager and S3 behind the wire protocols that the SDK speaks.
 //!
-//! [`LocalAws`] answers one request; SDK clients reach it through [`LocalHttpClient`] without a socket, other
-//! processes through [`LocalAws::endpoint_router`]. A handle may carry a [`Meter`], which counts what its requests
-//! cost, and [`Faults`], which let them fail. Both belong to that handle and its clones only, so that each of several
-//! actors on one engine has its own. Requests for objects have neither.
+//! [`LocalAws`] answers requests. SDK clients reach it through [`LocalHttpClient`] without a socket, other processes
+//! through [`LocalAws::endpoint_router`]. A handle may have a [`Meter`], which counts the cost of its requests, and
+//! [`Faults`], which make them fail. Both belong to that handle and its clones only, so that each of several actors
+//! on one engine can have its own. They do not apply to requests for objects.
 
 mod client;
 mod dynamodb;
@@ -30,7 +30,7 @@ pub use objects::{Objects, ObjectsError};
 pub use secrets::{Secrets, SecretsError};
 pub use wire::{Reply, Service, WireRequest};
 
-/// The region of everything here.
+/// The region of all services.
 pub const REGION: &str = "local";
 
 /// The key id of the only credentials here. S3 checks it and its secret; the other services accept any.
@@ -42,15 +42,15 @@ pub const SECRET_ACCESS_KEY: &str = "local";
 /// The largest request body that DynamoDB accepts; bodies for Secrets Manager are far smaller. Objects are streamed.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-/// How often a request lets other tasks run before it is carried out. The engine answers at once, which a network does
-/// not: without this, the requests of two tasks on one thread would never interleave.
+/// How often a request yields to other tasks before it is carried out. Unlike a network, the engine answers at once.
+/// Without this, the requests of two tasks on one thread would never interleave.
 const YIELDS: usize = 1;
 
 /// The same for a metered request, between its start and its execution. The first of two concurrent requests must not
 /// end before the second one starts, and the SDK may need a few turns to start it.
 const METERED_YIELDS: usize = 16;
 
-/// The services of one machine, as a handle that is cheap to clone.
+/// A handle of the services. It is cheap to clone.
 #[derive(Clone)]
 pub struct LocalAws {
     engine: Engine,
@@ -61,34 +61,34 @@ pub struct LocalAws {
     faults: Option<Arc<dyn Faults>>,
 }
 
-/// The connection broke before an answer arrived, because a [`Fault`] said so.
+/// A [`Fault`] broke the connection before a response arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was lost")]
 pub struct ConnectionLost;
 
 impl LocalAws {
-    /// The services over these stores, unmetered and without faults; no S3.
+    /// Creates the services over these stores, without a meter, faults and S3.
     pub fn new(engine: Engine, secrets: Secrets) -> Self {
         Self { engine, secrets, objects: None, endpoint_url: None, meter: None, faults: None }
     }
 
-    /// The same services, and S3 over `objects`.
+    /// Adds S3 over `objects`.
     pub fn with_objects(self, objects: Objects) -> Self {
         Self { objects: Some(objects), ..self }
     }
 
-    /// The same services; `url` is where [`LocalAws::endpoint_router`] is served. In-process requests are addressed to
-    /// it, so that a URL presigned by an in-process client works. Without it, presigned URLs lead nowhere.
+    /// Sets the URL at which [`LocalAws::endpoint_router`] is served. In-process requests are addressed to it, so
+    /// that a URL that an in-process client has presigned works. Without it, presigned URLs do not work.
     pub fn with_endpoint_url(self, url: &str) -> Self {
         Self { endpoint_url: Some(url.into()), ..self }
     }
 
-    /// The same services; what goes through this handle is counted by `meter`.
+    /// Counts the requests of this handle with `meter`.
     pub fn with_meter(self, meter: Meter) -> Self {
         Self { meter: Some(meter), ..self }
     }
 
-    /// The same services; what goes through this handle is subject to `faults`.
+    /// Applies `faults` to the requests of this handle.
     pub fn with_faults(self, faults: Arc<dyn Faults>) -> Self {
         Self { faults: Some(faults), ..self }
     }
@@ -98,7 +98,7 @@ impl LocalAws {
         &self.engine
     }
 
-    /// Answers one HTTP request: by its `x-amz-target`, or without one as S3 does.
+    /// Answers one HTTP request: by its `x-amz-target`, or as S3 if it has none.
     pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
         if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
             return Ok(objects.call(request).await);
@@ -114,9 +114,9 @@ impl LocalAws {
         Ok(response.map(Body::from))
     }
 
-    /// Answers one request that was taken apart: metered and subject to faults like any other.
+    /// Answers one parsed request, with meter and faults.
     pub async fn call(&self, mut request: WireRequest) -> Result<Reply, ConnectionLost> {
-        // Budgets count requests to DynamoDB; the readers of secrets cache them.
+        // Only requests to DynamoDB are metered, because secrets are cached by their readers.
         let meter = self.meter.as_ref().filter(|_| request.service == Service::DynamoDb);
         let metered = meter.map(|meter| {
             meter::ask_for_capacity(&request.operation, &mut request.body);

@@ -1,4 +1,4 @@
-//! Counting what an operation costs at DynamoDB: requests, sequential rounds, capacity.
+//! Counts the cost of an operation at DynamoDB: requests, sequential rounds and capacity.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,33 +6,33 @@ use serde_json::{Value, json};
 
 use super::wire::Reply;
 
-/// Calls kept in detail between two [`Meter::take`]s; the sums go on counting beyond it.
+/// The most calls that are stored in detail between two [`Meter::take`]s. The sums count all calls.
 const MAX_CALLS_KEPT: usize = 1_000;
 
-/// Counts the DynamoDB requests of the clients it is given to. Clones count together.
+/// Counts the DynamoDB requests of its clients. Clones share their counts.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     counts: Arc<Mutex<Counts>>,
 }
 
-/// What was used since the meter was last taken. Units are DynamoDB's, as it bills them.
+/// The usage since the last [`Meter::take`]. Units are those that DynamoDB bills.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Requests to DynamoDB.
     pub requests: u32,
-    /// The longest chain of requests of which each began after the one before had been answered: what the caller
-    /// waits for. Requests sent side by side are one round.
+    /// The longest chain of requests in which each began after the response to the previous one. Parallel requests
+    /// are one round.
     pub rounds: u32,
-    /// Write units, those of indexes included.
+    /// Write units, including those of indexes.
     pub write_units: f64,
-    /// The part of the write units that went into indexes.
+    /// The write units of indexes.
     pub index_write_units: f64,
     /// Read units.
     pub read_units: f64,
-    /// Requests refused because a condition did not hold. The engine reports no units for them (DynamoDB bills
-    /// such a write like one that holds).
+    /// Requests that a failed condition refused. The engine reports no units for them, although DynamoDB bills them
+    /// like successful writes.
     pub failed_conditions: u32,
-    /// The first thousand requests one by one, in the order of their answers: to see where a sum comes from.
+    /// The first thousand requests in the order of their responses, which explain the sums.
     pub calls: Vec<Call>,
 }
 
@@ -45,9 +45,9 @@ pub struct Call {
     pub round: u32,
     /// Its HTTP status.
     pub status: u16,
-    /// Write units, those of indexes included.
+    /// Write units, including those of indexes.
     pub write_units: f64,
-    /// The part of the write units that went into indexes.
+    /// The write units of indexes.
     pub index_write_units: f64,
     /// Read units.
     pub read_units: f64,
@@ -56,13 +56,13 @@ pub struct Call {
 #[derive(Debug, Default)]
 struct Counts {
     usage: Usage,
-    /// The highest round that a request has already ended in.
+    /// The highest round with a finished request.
     ended: u32,
-    /// How often the meter was taken: what began before the last time is not counted after it.
+    /// The number of takes. A request that began before the last take is not counted after it.
     taken: u64,
 }
 
-/// A request that is under way. Dropped without an answer (a caller that gave up), it still was a request.
+/// A running request. When it is dropped without a response, because its caller gave up, it still counts.
 #[derive(Debug)]
 pub(super) struct Metered {
     meter: Meter,
@@ -72,20 +72,20 @@ pub(super) struct Metered {
 }
 
 impl Meter {
-    /// A meter at zero.
+    /// Creates a meter at zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What was used since the last time, and sets the meter to zero. The answers to requests that are still under
-    /// way are not counted any more.
+    /// Returns the usage since the last call and sets the meter to zero. Responses to requests that still run are not
+    /// counted.
     pub fn take(&self) -> Usage {
         let mut counts = self.counts();
         let next = Counts { taken: counts.taken + 1, ..Counts::default() };
         std::mem::replace(&mut *counts, next).usage
     }
 
-    /// Notes that a request begins.
+    /// Counts the start of a request.
     pub(super) fn start(&self, operation: &str) -> Metered {
         let mut counts = self.counts();
         let round = counts.ended + 1;
@@ -100,7 +100,7 @@ impl Meter {
 }
 
 impl Metered {
-    /// Notes what the service did for the request: once each time that it was carried out.
+    /// Counts the cost of the request, once for each time that it was carried out.
     pub(super) fn answered(&self, reply: &Reply) {
         let call = self.call(reply);
         let mut counts = self.meter.counts();
@@ -143,7 +143,7 @@ impl Drop for Metered {
     }
 }
 
-/// Makes the request ask for its capacity, index by index, where the operation can tell it.
+/// Adds to the request that the response reports its capacity for each index, if the operation supports it.
 pub(super) fn ask_for_capacity(operation: &str, body: &mut Value) {
     let reads = matches!(operation, "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems");
     if reads || is_write(operation) {

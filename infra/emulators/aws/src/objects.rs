@@ -1,20 +1,22 @@
-//! The embedded S3: `s3s` takes requests apart and checks their signatures, `s3s-fs` keeps a bucket as a folder and an
+//! The embedded S3: `s3s` parses requests and checks their signatures; `s3s-fs` stores a bucket as a folder and an
 //! object as a file in it.
 //!
-//! The buckets are those that the template declares: a request for another one is refused, and so is making or
-//! deleting one. A bucket that the template no longer declares is out of reach; its folder stays.
+//! The template declares the buckets. A request for another bucket is refused, and so is the creation or deletion of
+//! a bucket. A bucket that the template no longer declares is not accessible, but its folder stays.
 //!
-//! A request must be signed with [`ACCESS_KEY_ID`] (SigV4, by header or presigned URL). **Signatures age by the
-//! machine's clock**, the only one that `s3s` knows: moving the virtual clock lets no presigned URL expire, and one
-//! whose start is set from a virtual clock over 15 minutes ahead is refused. Sign with the SDK's own time.
+//! A request must be signed with [`ACCESS_KEY_ID`] (SigV4, by header or presigned URL). **Signatures expire by the
+//! machine's clock**, because `s3s` uses no other. A move of the virtual clock expires no presigned URL, and a URL
+//! whose start is over 15 minutes ahead, because it comes from a virtual clock, is refused. Sign with the SDK's own
+//! time.
 //!
-//! Bodies are streamed both ways, so that the disk is all that bounds an object. `s3s-fs` differs from S3 in this:
+//! Bodies are streamed in both directions, so that only the disk limits the size of an object. `s3s-fs` differs from
+//! S3 in these points:
 //!
 //! - A key cannot be both an object and the prefix of others (`a` and `a/b`), and is shorter: [`key_fits`].
-//! - A body that contradicts its checksum is refused (400), but the object has it already: with the attributes and
-//!   checksums of the object before it, or none.
-//! - `If-None-Match` and `If-Match` are looked at before the write, not together with it.
-//! - Lifecycle rules, versions, tags, encryption and policies do nothing or are not implemented.
+//! - A body that contradicts its checksum is refused (400), but is already stored in the object, with the attributes
+//! and checksums of the previous object, or none.
+//! - `If-None-Match` and `If-Match` are checked before the write, not atomically with it.
+//! - Lifecycle rules, versions, tags, encryption and policies have no effect or are not implemented.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -34,45 +36,45 @@ use tempfile::TempDir;
 
 use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, empty};
 
-/// The longest name that a file has on the systems we run on.
+/// The longest name of a file on the supported systems.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// An embedded S3. Clones share the same objects.
 #[derive(Clone)]
 pub struct Objects {
     service: S3Service,
-    /// Goes with the last clone.
+    /// The temporary folder, which is removed with the last clone.
     _temporary: Option<Arc<TempDir>>,
 }
 
-/// Why the objects could not be opened.
+/// The reason why the objects cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectsError {
-    /// S3 has no bucket of this name.
+    /// S3 does not accept this name of a bucket.
     #[error("{0} cannot be the name of a bucket")]
     BucketName(String),
-    /// A folder cannot be made.
-    #[error("cannot make the folder {path}")]
+    /// A folder cannot be created.
+    #[error("cannot create the folder {path}")]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
     /// The service cannot use its folder.
-    #[error("cannot keep objects in {path}")]
+    #[error("cannot store objects in {path}")]
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the service said.
+        /// The error of the service.
         #[source]
         source: S3Error,
     },
 }
 
 impl Objects {
-    /// Empty `buckets` in a folder of the system's for temporary files, which is removed with the last clone.
+    /// Opens empty `buckets` in a temporary folder, which is removed with the last clone.
     ///
     /// # Errors
     /// As [`Objects::open`].
@@ -83,11 +85,11 @@ impl Objects {
         Ok(Self { _temporary: Some(Arc::new(dir)), ..objects })
     }
 
-    /// These `buckets` with what was kept in the folder `dir`. Folders that are not there are made. One process at a
-    /// time may use the folder.
+    /// Opens `buckets` with the objects stored in the folder `dir`. Missing folders are created. Only one process at
+    /// a time may use the folder.
     ///
     /// # Errors
-    /// When a bucket's name is none, or the folder cannot be used.
+    /// Returns an error if the name of a bucket is invalid or the folder cannot be used.
     pub fn open(dir: &Path, buckets: &[&str]) -> Result<Self, ObjectsError> {
         for bucket in buckets {
             if !check_bucket_name(bucket) {
@@ -109,7 +111,7 @@ impl Objects {
     /// Answers one request as S3 does, path-style.
     pub(super) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
         name_host(&mut request);
-        // HTTP sends no body in answer to HEAD; without a connection, no server has dropped it.
+        // A response to HEAD has no body. In process, no server removes it.
         let has_body = request.method() != Method::HEAD;
         match self.service.call(request).await {
             Ok(response) if has_body => response,
@@ -128,7 +130,7 @@ impl std::fmt::Debug for Objects {
     }
 }
 
-/// The host is part of the signature, but without a connection no client has written its header.
+/// The host is part of the signature, but without a connection no client sets its header.
 fn name_host(request: &mut Request<Body>) {
     let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
     if let Some(Ok(host)) = authority {
@@ -136,8 +138,8 @@ fn name_host(request: &mut Request<Body>) {
     }
 }
 
-/// Lets signed requests for the template's buckets through, nothing else. `s3s-fs` itself would make a bucket that
-/// an object is put into.
+/// Accepts only signed requests for buckets of the template. `s3s-fs` itself would create a missing bucket when an
+/// object is put.
 struct Declared {
     buckets: BTreeSet<String>,
 }
@@ -149,7 +151,7 @@ impl S3Access for Declared {
             return Err(s3_error!(AccessDenied, "the request is not signed"));
         }
         if matches!(context.s3_op().name(), "CreateBucket" | "DeleteBucket") {
-            return Err(s3_error!(AccessDenied, "the template says which buckets there are"));
+            return Err(s3_error!(AccessDenied, "the template declares the buckets"));
         }
         let Some(bucket) = context.s3_path().get_bucket_name() else { return Ok(()) };
         if !self.buckets.contains(bucket) {
@@ -162,8 +164,9 @@ impl S3Access for Declared {
     }
 }
 
-/// Whether `s3s-fs` can keep this key. It writes what it knows of an object into files beside the buckets, the names
-/// of which hold bucket and key in Base64: that leaves a key about 150 bytes, in one upload of many parts about 115.
+/// Whether `s3s-fs` can store this key. It stores the attributes of an object in files beside the buckets, and the
+/// names of these files contain bucket and key in Base64. So a key can have about 150 bytes, and about 115 in a
+/// multipart upload.
 fn key_fits(bucket: &str, key: &str) -> bool {
     const AROUND_BYTES: usize = ".bucket-.object-.metadata.json".len();
     let in_base64 = |name: &str| (name.len() * 4).div_ceil(3);
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_folder_goes_with_the_last_clone() {
+    fn a_temporary_folder_is_removed_with_the_last_clone() {
         let objects = Objects::temporary(&["a-bucket"]).unwrap();
         let dir = objects._temporary.as_ref().map(|dir| dir.path().to_owned()).unwrap();
         let clone = objects.clone();
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_s3_would_not_name_so_is_refused() {
+    fn an_invalid_name_of_a_bucket_is_refused() {
         for name in ["", "ab", "Upper", "../up", "with/slash"] {
             assert!(
                 matches!(Objects::temporary(&[name]), Err(ObjectsError::BucketName(refused)) if refused == name)

@@ -1,8 +1,8 @@
-//! The embedded Secrets Manager: the six operations that this project calls, on state that a file may keep.
+//! The embedded Secrets Manager: the six operations that this project calls, with state in memory or in a file.
 //!
-//! A secret is text and is named by its name, not by its ARN. A request with a parameter that is not known here is
-//! refused, so that a new use of the service shows up at once. Answers hold no dates, and a secret that is scheduled
-//! for deletion stays so: nothing in this project reads the one or waits for the other.
+//! A secret is text and is identified by its name, not by its ARN. A request with an unknown parameter is refused, so
+//! that a new use of the service is noticed at once. Responses contain no dates, and a secret that is scheduled for
+//! deletion is never deleted, because no code of this project depends on either.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,19 +19,19 @@ use tokio::sync::Mutex;
 use super::REGION;
 use super::wire::Reply;
 
-/// The stage of the version in force.
+/// The stage of the current version.
 const CURRENT: &str = "AWSCURRENT";
 
-/// The stage of the version that was in force before it. At most one version has it.
+/// The stage of the previous version. At most one version has it.
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// How many secrets one BatchGetSecretValue names: the limit of the service.
+/// The most secrets in one BatchGetSecretValue: the limit of the service.
 const MAX_BATCH: usize = 20;
 
-/// How many bytes of a hash make the suffix of an ARN. The service appends six characters; two of them show a byte.
+/// The bytes of a hash in the suffix of an ARN. The service appends six characters, and two characters encode a byte.
 const ARN_SUFFIX_BYTES: usize = 3;
 
-/// The account in ARNs. No account exists here; AWS uses this number in its examples.
+/// The account in ARNs. AWS uses this number in its examples.
 const ACCOUNT: &str = "123456789012";
 
 /// An embedded Secrets Manager. Clones share the same secrets.
@@ -42,11 +42,11 @@ pub struct Secrets {
 
 struct Shared {
     file: Option<PathBuf>,
-    /// A change holds the lock until the file is written, so that the file never goes back to an older state.
+    /// A change holds the lock until the file is written, so that the file never returns to an older state.
     state: Mutex<State>,
 }
 
-/// Why the secrets could not be opened.
+/// The reason why the secrets cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// The file exists and cannot be read.
@@ -54,32 +54,32 @@ pub enum SecretsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The file was not written by this emulator.
+    /// This emulator did not write the file.
     #[error("{path} does not hold secrets")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: serde_json::Error,
     },
 }
 
 impl Secrets {
-    /// No secrets at first; they are gone with the last clone.
+    /// Creates an empty store in memory. It is deleted with the last clone.
     pub fn memory() -> Self {
         Self::over(None, State::default())
     }
 
-    /// The secrets kept in the file at `path`; there are none when the file does not exist. Every change is written to
-    /// it, readable by its owner only, before the change is answered.
+    /// Opens the secrets in the file at `path`; a missing file contains none. Each change is written to the file
+    /// before it is answered. Only the owner can read the file.
     ///
     /// # Errors
-    /// When the file exists and cannot be read, or does not hold secrets.
+    /// Returns an error if the file exists and cannot be read, or does not contain secrets.
     pub fn open(path: &Path) -> Result<Self, SecretsError> {
         let contents = af_runtime::atomic_file::read(path)
             .map_err(|source| SecretsError::Unreadable { path: path.to_owned(), source })?;
@@ -95,7 +95,7 @@ impl Secrets {
         Self { shared: Arc::new(Shared { file, state: Mutex::new(state) }) }
     }
 
-    /// Answers one operation of the Secrets Manager API, as the service would.
+    /// Executes one operation of the Secrets Manager API, as the service does.
     pub async fn call(&self, operation: &str, body: &Value) -> Reply {
         let mut state = self.shared.state.lock().await;
         let mut changed = state.clone();
@@ -106,7 +106,7 @@ impl Secrets {
         if changed != *state {
             if let Err(error) = self.keep(&changed).await {
                 tracing::error!(%error, operation, "a change of secrets cannot be written to the file");
-                return Reply::internal_error("the change cannot be kept");
+                return Reply::internal_error("the change cannot be stored");
             }
             *state = changed;
         }
@@ -133,7 +133,7 @@ fn read<R: DeserializeOwned>(body: &Value) -> Result<R, Failure> {
     R::deserialize(body).map_err(|error| Failure::new("InvalidParameterException", error.to_string()))
 }
 
-/// An error of the service that is the caller's fault.
+/// An error of the service that the caller has caused.
 struct Failure {
     kind: &'static str,
     message: String,
@@ -200,7 +200,7 @@ struct RestoreSecret {
     secret_id: String,
 }
 
-/// All secrets by name, in the form of the file.
+/// All secrets by name, as stored in the file.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 struct State {
     secrets: BTreeMap<String, Secret>,
@@ -209,9 +209,9 @@ struct State {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Secret {
     arn: String,
-    /// By id, which is the `ClientRequestToken` of the request that made the version.
+    /// The versions by id, which is the `ClientRequestToken` of the request that created the version.
     versions: BTreeMap<String, Version>,
-    /// Whether the secret is scheduled for deletion. Earlier files hold the date of the request, or null.
+    /// Whether the secret is scheduled for deletion. Earlier files contain the date of the request, or null.
     #[serde(default, alias = "deleted_date", deserialize_with = "is_set")]
     deleted: bool,
 }
@@ -355,8 +355,8 @@ impl Secret {
     }
 }
 
-/// The ARN of a secret. The service ends it with random characters, so that a secret which replaces a deleted one of
-/// the same name has another ARN; here the request token, which the SDK draws at random, decides them.
+/// The ARN of a secret. In the service it ends with random characters, so that a secret that replaces a deleted one
+/// of the same name has another ARN. Here they are derived from the request token, which the SDK chooses at random.
 fn arn(name: &str, token: &str) -> String {
     let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(token).finalize();
     let suffix = HEXLOWER.encode(&hash[..ARN_SUFFIX_BYTES]);

@@ -1,4 +1,4 @@
-//! One request to an AWS endpoint of the JSON protocols, taken apart, and its reply.
+//! A parsed request of the AWS JSON protocols, and its reply.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-/// The services that answer here.
+/// The services with a JSON protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// DynamoDB, its streams included.
@@ -15,7 +15,7 @@ pub enum Service {
     SecretsManager,
 }
 
-/// The header that names service and operation in the JSON protocols. Requests of S3 have none.
+/// The header with service and operation in the JSON protocols. S3 requests do not have it.
 const TARGET: &str = "x-amz-target";
 
 /// Whether the request is one of the JSON protocols.
@@ -23,10 +23,10 @@ pub(super) fn is_targeted<B>(request: &http::Request<B>) -> bool {
     request.headers().contains_key(TARGET)
 }
 
-/// A request as it goes over the wire: `x-amz-target` taken apart, the body parsed.
+/// A request with parsed `x-amz-target` and body.
 #[derive(Clone, PartialEq)]
 pub struct WireRequest {
-    /// Which service it is for.
+    /// The service.
     pub service: Service,
     /// The operation's name in the service's API, such as `UpdateItem`.
     pub operation: String,
@@ -44,10 +44,10 @@ impl fmt::Debug for WireRequest {
     }
 }
 
-/// What the service answers.
+/// The response of the service.
 #[derive(Clone, PartialEq)]
 pub struct Reply {
-    /// The HTTP status: 200, 400 for what the caller did wrong, 500 for what we did.
+    /// The HTTP status: 200, 400 for errors of the caller, 500 for errors of the emulator.
     pub status: u16,
     /// The response or the error, in the API's JSON.
     pub body: Value,
@@ -64,7 +64,7 @@ impl fmt::Debug for Reply {
 }
 
 impl WireRequest {
-    /// Takes a request apart.
+    /// Parses a request.
     pub(super) fn parse(request: &http::Request<Bytes>) -> Result<Self, Unanswerable> {
         const TARGETS: [(&str, Service); 3] = [
             ("DynamoDB_20120810.", Service::DynamoDb),
@@ -82,10 +82,10 @@ impl WireRequest {
     }
 }
 
-/// Why a request gets no answer of a service.
+/// The reason why no service answers a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswerable {
-    #[error("this machine runs DynamoDB, Secrets Manager and S3, not what the request is for")]
+    #[error("the emulator has DynamoDB, Secrets Manager and S3, but not the service of this request")]
     OtherService,
     #[error("the request is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
@@ -114,7 +114,7 @@ impl Unanswerable {
 }
 
 impl Reply {
-    /// An error that the service would call its own fault.
+    /// An internal error of the service.
     pub(super) fn internal_error(message: &str) -> Self {
         Self { status: 500, body: json!({"__type": "InternalServiceError", "Message": message}) }
     }

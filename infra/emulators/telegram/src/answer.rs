@@ -1,4 +1,4 @@
-//! What a method of the Bot API answers: a result, or a refusal.
+//! The answer of a Bot API method: a result or a refusal.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -29,7 +29,7 @@ impl ApiError {
 }
 
 impl From<FakeTelegramError> for ApiError {
-    /// An event that is not in the journal did not happen; the caller may try again.
+    /// An event that is not in the journal has not happened, so the caller may try again.
     fn from(error: FakeTelegramError) -> Self {
         tracing::error!(%error, "the Telegram emulator cannot write its journal");
         Self::new(500, "Internal Server Error")

@@ -65,7 +65,7 @@ async fn dispatch(
 }
 
 impl FakeTelegram {
-    /// The bot whose token this is.
+    /// Returns the bot with this token.
     pub(super) fn authenticate(&self, token: &str) -> Result<i64, ApiError> {
         if token::id_of(token).is_none() {
             return Err(ApiError::new(404, "Not Found"));

@@ -1,4 +1,4 @@
-//! The message of a user, and the update that Telegram would make of it.
+//! The message of a user, and its update in the form of Telegram.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,15 +16,16 @@ pub struct Arrival {
     pub user_id: i64,
     /// The text.
     pub text: String,
-    /// Their name without `@`.
+    /// The name of the user, without `@`.
     pub username: Option<String>,
-    /// `private`, `group` or `supergroup`; by the chat's id when `None`.
+    /// `private`, `group` or `supergroup`; `None` derives it from the id of the chat.
     pub chat_type: Option<String>,
-    /// The id of the update; the next id of the bot when `None`. An earlier id makes a duplicate, as Telegram may.
+    /// The id of the update; the next id of the bot when `None`. An earlier id makes a duplicate, which Telegram may
+    /// send as well.
     pub update_id: Option<u64>,
     /// An attached file, whose caption is `text`.
     pub file: Option<SentFile>,
-    /// A whole update to push as it is instead (with an `update_id` put in where it has none).
+    /// A raw update, which is pushed instead. A missing `update_id` is added.
     pub raw: Option<Value>,
 }
 
@@ -34,7 +35,7 @@ pub struct Arrival {
 pub struct SentFile {
     /// Its kind.
     pub kind: FileKind,
-    /// Its id, from the answer that stored the file.
+    /// Its id, from the response to the upload of the file.
     pub file_id: String,
     /// The name that the user gave it; a photo has none.
     pub file_name: Option<String>,
@@ -92,12 +93,12 @@ pub struct Pushed {
     pub status: Option<u16>,
     /// The body of the answer, as JSON where it is JSON.
     pub body: Value,
-    /// Why there is no status.
+    /// The reason why there is no status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// The update's JSON and the message id that it uses up.
+/// Returns the JSON of the update, and the message id that it uses.
 pub(super) fn body_of(arrival: Arrival, update_id: u64, message_id: i64, date: u64) -> (Value, Option<i64>) {
     if let Some(mut raw) = arrival.raw {
         if raw.is_object() && raw.get("update_id").is_none() {

@@ -17,7 +17,7 @@ use super::{FakeBot, FakeTelegram, FakeTelegramError, Fault, StoredFile};
 /// Entries of a list at most, and entries of a list whose request names no `limit`.
 const MAX_LIST: usize = 1_000;
 const LIST_DEFAULT: usize = 100;
-/// Largest file of a user: larger than what a bot can download, so that this limit can be tried.
+/// The largest file of a user. It is larger than a bot can download, so that tests can exceed that limit.
 const MAX_FILE_BYTES: usize = 50 << 20;
 
 pub(super) fn router(telegram: FakeTelegram) -> Router {
@@ -32,7 +32,7 @@ pub(super) fn router(telegram: FakeTelegram) -> Router {
         .with_state(telegram)
 }
 
-/// Why a control call was refused.
+/// The refusal of a control call.
 #[derive(Debug)]
 struct Refused(StatusCode, String);
 
@@ -67,7 +67,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A body, or why there is none to work with.
+/// A parsed body, or the reason for its refusal.
 type Body<T> = Result<Json<T>, JsonRejection>;
 
 #[derive(Debug, Deserialize)]
@@ -107,7 +107,7 @@ impl MessageBody {
                 return Err(Refused::invalid("raw must be an update, an object"));
             }
             Some(raw) => {
-                // Only for the order within a chat; an update of no chat has an order of its own.
+                // This is used only for the order within a chat. Updates without a chat have their own order.
                 let named =
                     ["message", "edited_message"].iter().find_map(|kind| raw[kind]["chat"]["id"].as_i64());
                 (chat.or(named).unwrap_or_default(), user_id.unwrap_or_default())

@@ -7,7 +7,7 @@ use super::answer::ApiError;
 /// Faults that are queued for one method at most.
 const MAX_FAULTS: usize = 1_000;
 
-/// A failure that a call is answered with.
+/// A failure as the answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The HTTP status and `error_code`.
@@ -18,7 +18,7 @@ pub struct Fault {
     pub retry_after: Option<u64>,
     /// `parameters.migrate_to_chat_id`
     pub migrate_to_chat_id: Option<i64>,
-    /// Whether the call takes effect all the same, as when only its answer was lost.
+    /// Whether the call still takes effect, as when only its response is lost.
     pub applied: bool,
 }
 
@@ -46,7 +46,7 @@ impl Fault {
         Self { migrate_to_chat_id: Some(to), ..Self::new(400, description) }
     }
 
-    /// The call takes effect, but its answer is the error of a gateway.
+    /// The call takes effect, but the answer is the error of a gateway.
     pub fn answer_lost() -> Self {
         Self { applied: true, ..Self::new(502, "Bad Gateway") }
     }
@@ -66,14 +66,14 @@ impl Fault {
 pub(super) struct Faults(HashMap<String, VecDeque<Fault>>);
 
 impl Faults {
-    /// Lets the next `times` calls of `method` fail.
+    /// Makes the next `times` calls of `method` fail.
     pub fn queue(&mut self, method: &str, fault: &Fault, times: usize) {
         let waiting = self.0.entry(method.to_ascii_lowercase()).or_default();
         let room = MAX_FAULTS.saturating_sub(waiting.len());
         waiting.extend(std::iter::repeat_n(fault, times.min(room)).cloned());
     }
 
-    /// The failure for this call of `method` (in lower case), if there is one.
+    /// Takes the failure for this call of `method` (in lower case), if there is one.
     pub fn take(&mut self, method: &str) -> Option<Fault> {
         self.0.get_mut(method).and_then(VecDeque::pop_front)
     }

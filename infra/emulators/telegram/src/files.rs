@@ -1,4 +1,4 @@
-//! getFile, and the download that follows it.
+//! getFile and the download of files.
 
 use std::io;
 use std::sync::PoisonError;
@@ -17,9 +17,9 @@ use super::{FakeTelegram, FakeTelegramError, Inner};
 
 /// Largest file that a bot can download from Telegram.
 const MAX_DOWNLOAD_BYTES: u64 = 20 << 20;
-/// Letters of a file id, about as many as real ones have.
+/// The length of a file id, which is about that of real ones.
 const FILE_ID_CHARS: usize = 60;
-/// Letters of a file's extension that are kept.
+/// The most letters of a stored file extension.
 const MAX_EXTENSION_CHARS: usize = 10;
 
 /// A stored file of a user; an update names it by its id.
@@ -28,7 +28,7 @@ const MAX_EXTENSION_CHARS: usize = 10;
 pub struct StoredFile {
     /// Its id.
     pub file_id: String,
-    /// Where it is downloaded from, after `/file/bot<token>/`.
+    /// The path of its download, after `/file/bot<token>/`.
     pub file_path: String,
     /// Its size.
     pub size_bytes: u64,
@@ -88,7 +88,7 @@ impl FakeTelegram {
 }
 
 impl Inner {
-    /// Keeps a file's content: in the data folder, under its id, or in memory where there is none.
+    /// Stores the content of a file under its id: in the data folder, or in memory if there is none.
     async fn keep_content(&self, file_id: &str, content: Bytes) -> Result<(), FakeTelegramError> {
         let Some(dir) = &self.files_dir else {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,7 @@ impl Inner {
     }
 }
 
-/// `.pdf` of `report.pdf`; nothing where the name has no plain extension.
+/// Returns `.pdf` of `report.pdf`, and an empty text if the name has no simple extension.
 fn extension(name: &str) -> String {
     let plain = |ext: &&str| {
         (1..=MAX_EXTENSION_CHARS).contains(&ext.len()) && ext.bytes().all(|b| b.is_ascii_alphanumeric())

@@ -11,7 +11,7 @@ use super::{FakeTelegramError, Inner};
 
 /// Longest `secret_token`.
 const MAX_SECRET_CHARS: usize = 256;
-/// Connections at once: Telegram's default and bounds.
+/// Concurrent connections: the default and the bounds of Telegram.
 const CONNECTIONS: (i64, i64, i64) = (40, 1, 100);
 /// Kinds in `allowed_updates`; Telegram knows about two dozen.
 const MAX_KINDS: usize = 100;
@@ -66,7 +66,7 @@ pub(super) fn info(inner: &Inner, bot: i64) -> Success {
     info.into()
 }
 
-/// Sets or deletes the webhook, and returns whether that changed it.
+/// Sets or deletes the webhook, and returns whether it has changed.
 fn replace(
     inner: &Arc<Inner>,
     bot: i64,

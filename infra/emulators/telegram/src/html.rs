@@ -20,10 +20,10 @@ const TAGS: &[&str] = &[
     "code",
     "blockquote",
 ];
-/// Longest named or numeric entity looked for after an `&`.
+/// The longest named or numeric entity after an `&`.
 const MAX_ENTITY_BYTES: usize = 12;
 
-/// The text that a reader sees, or why Telegram would refuse it.
+/// Returns the visible text, or the reason why Telegram refuses it.
 pub(super) fn visible(html: &str) -> Result<String, String> {
     let mut text = String::with_capacity(html.len());
     let mut open: Vec<&str> = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn visible(html: &str) -> Result<String, String> {
     }
 }
 
-/// Where the tag that starts at `at` ends: its `>`, not one within a quoted value.
+/// Returns the end of the tag that starts at `at`: its `>` outside quoted values.
 fn tag_end(html: &str, at: usize) -> Option<usize> {
     let mut quote = None;
     for (offset, byte) in html.as_bytes()[at..].iter().enumerate() {
@@ -112,14 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_and_entities_do_not_count() {
+    fn tags_and_entities_are_not_visible() {
         assert_eq!(visible("<b>a</b> &lt;c&gt; &#228;&#xe4; & &nope; ü").unwrap(), "a <c> ää & &nope; ü");
         assert_eq!(visible(r#"<a href="x>y">link</a>"#).unwrap(), "link");
         assert_eq!(visible("<PRE><code class=\"language-rust\">x</></PRE>").unwrap(), "x");
     }
 
     #[test]
-    fn what_telegram_does_not_take_is_refused_in_its_words() {
+    fn html_that_telegram_refuses_is_refused_with_its_error_texts() {
         for (html, words) in [
             ("<x>", "Unsupported start tag \"x\" at byte offset 0"),
             ("1 < 2", "Unclosed start tag at byte offset 2"),

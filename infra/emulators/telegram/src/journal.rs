@@ -1,7 +1,7 @@
-//! The journal: one JSON line for everything that happened, appended before it takes effect.
+//! The journal: one JSON line for each event, appended before the event takes effect.
 //!
-//! Rewriting the file for each message would cost more with every message; a line always costs the same. A process
-//! that is killed leaves at most half a line at the end. No caller got an answer for it, so that it is cut off.
+//! Rewriting the file for each message would cost more with every message; a line always costs the same. A killed
+//! process leaves at most half a line at the end. No caller has got an answer for it, so it is cut off.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,8 +11,8 @@ use super::FakeTelegramError;
 use super::records::Event;
 use super::state::State;
 
-/// Lines after which the journal is rewritten in short, so that it does not grow without a limit. Well above what the
-/// state itself needs (its outbox alone may take 20 000).
+/// The number of lines after which the journal is rewritten, so that it does not grow without a limit. It is well
+/// above the lines of the state itself, whose outbox alone may have 20 000.
 const MAX_LINES: usize = 100_000;
 
 /// An open journal.
@@ -24,7 +24,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal at `path` (none the first time) into `state` and leaves a short one behind.
+    /// Reads the journal at `path`, if it exists, into `state`, and rewrites it.
     pub fn open(path: &Path, state: &mut State) -> Result<Self, FakeTelegramError> {
         let failed = |source| FakeTelegramError::Storage { path: path.to_owned(), source };
         if let Some(dir) = path.parent() {
@@ -63,7 +63,7 @@ impl Journal {
 }
 
 fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), FakeTelegramError> {
-    // What follows the last line break was being written when the process died.
+    // The text after the last line break is incomplete, because the process died while it was written.
     let whole = contents.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &contents[..end]);
     for (index, line) in whole.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let event = serde_json::from_slice(line).map_err(|source| FakeTelegramError::Malformed {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_there_again() {
+    fn appended_events_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deeper").join("telegram.jsonl");
         let mut journal = Journal::open(&path, &mut State::default()).unwrap();

@@ -56,24 +56,24 @@ use state::State;
 const JOURNAL_FILE: &str = "telegram.jsonl";
 /// The folder for uploaded files in the data folder.
 const FILES_DIR: &str = "telegram-files";
-/// The lowest drawn bot id: ten digits, as real ids have.
+/// The lowest random bot id: ten digits, like real ids.
 const BOT_ID_MIN: usize = 1_000_000_000;
-/// How many bot ids there are to draw from.
+/// The number of random bot ids.
 const BOT_IDS: usize = 8_000_000_000;
-/// Letters of a bot token's secret half, as real ones have.
+/// The length of the secret part of a bot token, like real ones.
 const TOKEN_CHARS: usize = 35;
 /// The lowest first update id of a new bot.
 const UPDATE_ID_MIN: usize = 100_000_000;
-/// How many first update ids there are to draw from.
+/// The number of random first update ids.
 const UPDATE_IDS: usize = 800_000_000;
-/// Time that a webhook may take to answer one update.
+/// The time limit of a webhook for one update.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How updates are pushed again after a webhook failed.
+/// The retries of updates after a webhook has failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Pushes of one update before it is given up. Telegram goes on for a day; ten pushes take about five
-    /// minutes, long enough for a `dev` that is started again.
+    /// Pushes of one update before it is given up. Telegram retries for a day. Ten pushes take about five minutes,
+    /// which is enough for a restart of `dev`.
     pub max_attempts: u32,
     /// The first retry follows at once, the second one after twice this, and the wait doubles from there.
     pub backoff: Millis,
@@ -87,7 +87,7 @@ impl Default for Options {
     }
 }
 
-/// Why the emulator cannot be set up, or cannot write its journal.
+/// The reason why the emulator cannot start or cannot write its journal.
 #[derive(Debug, thiserror::Error)]
 pub enum FakeTelegramError {
     /// The data folder cannot be read or written.
@@ -95,18 +95,18 @@ pub enum FakeTelegramError {
     Storage {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The journal holds a line that is not an event.
+    /// A line of the journal is not an event.
     #[error("line {line} of {path} is not an event of the Telegram emulator")]
     Malformed {
         /// The journal.
         path: PathBuf,
-        /// Which line, from one.
+        /// The number of the line, from one.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: serde_json::Error,
     },
@@ -124,7 +124,7 @@ pub enum FakeTelegramError {
 /// A bot of the emulator.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FakeBot {
-    /// Its token; worthless outside the emulator.
+    /// Its token, which has no use outside the emulator.
     pub token: String,
     /// Its bot identity.
     pub id: i64,
@@ -163,13 +163,13 @@ struct Inner {
     /// The folder of file contents; without it, they are kept in `contents`.
     files_dir: Option<PathBuf>,
     contents: Mutex<HashMap<String, Bytes>>,
-    /// Changes when a webhook was set or deleted: pushes that wait for their retry look again.
+    /// Changes when a webhook is set or deleted, so that pushes that wait for their retry check again.
     hooks_changed: watch::Sender<()>,
     /// Changes when an update arrives, which wakes the calls of `getUpdates` that wait.
     arrived: watch::Sender<()>,
 }
 
-/// What has to change together.
+/// The state that changes atomically.
 struct Core {
     state: State,
     journal: Option<Journal>,
@@ -177,7 +177,7 @@ struct Core {
 }
 
 impl Core {
-    /// Writes `events` down, then lets them happen. Nothing happens when they cannot be written.
+    /// Appends `events` to the journal, then applies them. If they cannot be written, the state does not change.
     fn commit(&mut self, events: Vec<Event>) -> Result<(), FakeTelegramError> {
         if let Some(journal) = &mut self.journal {
             journal.append(&events)?;
@@ -193,11 +193,11 @@ impl Core {
 }
 
 impl FakeTelegram {
-    /// Opens the emulator whose journal is in `dir`, or a fresh one in memory. Nothing is pushed yet: see
+    /// Opens the emulator with its journal in `dir`, or an empty one in memory. It pushes no updates yet: see
     /// [`resume`](Self::resume).
     ///
     /// # Errors
-    /// When the folder cannot be used or the journal is not ours.
+    /// Returns an error if the folder cannot be used or the file is not a journal of this emulator.
     pub fn open(
         dir: Option<&Path>,
         clock: SharedClock,
@@ -206,7 +206,8 @@ impl FakeTelegram {
     ) -> Result<Self, FakeTelegramError> {
         let mut state = State::default();
         let journal = dir.map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state)).transpose()?;
-        // No proxy: it only ever calls this machine. No redirect: one might lead elsewhere.
+        // It uses no proxy, because it calls only this machine. It follows no redirect, because it might lead to
+        // another machine.
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -238,8 +239,8 @@ impl FakeTelegram {
         control::router(self.clone())
     }
 
-    /// Goes on pushing what an earlier process left pending. `setWebhook` does the same for its bot, so that a
-    /// `dev` on another port than before first sets its webhooks.
+    /// Pushes the updates that an earlier process has left pending. `setWebhook` does the same for its bot, so a
+    /// `dev` with another port than before sets its webhooks first.
     pub fn resume(&self) {
         let mut core = self.inner.lock();
         for bot in core.state.bot_ids() {
@@ -247,18 +248,18 @@ impl FakeTelegram {
         }
     }
 
-    /// Makes a bot; a token is drawn when none is given. A token with an existing bot's id replaces that bot's
-    /// token, as a rotation does.
+    /// Creates a bot, with a random token if none is given. A token with the id of an existing bot replaces the token
+    /// of that bot, like a rotation.
     ///
     /// # Errors
-    /// `NotAToken`, or when it cannot be written down.
+    /// Returns `NotAToken`, or an error if the journal cannot be written.
     pub fn add_bot(&self, token: Option<&str>, username: Option<&str>) -> Result<FakeBot, FakeTelegramError> {
         let token = token.map_or_else(|| self.inner.fresh_token(), str::to_owned);
         let id = token::id_of(&token).ok_or(FakeTelegramError::NotAToken)?;
         let mut core = self.inner.lock();
         let known = core.state.bot(id).map(|bot| bot.username.clone());
         let username = username.map(str::to_owned).or(known).unwrap_or_else(|| format!("agent_{id}_bot"));
-        // Update ids begin anywhere: one who counts on 1 would be surprised by the real Telegram.
+        // Update ids start at a random number, because those of Telegram do not start at 1 either.
         let last_update_id = (UPDATE_ID_MIN + self.inner.entropy.below(UPDATE_IDS)) as u64;
         core.commit(vec![Event::Bot {
             id,
@@ -269,27 +270,27 @@ impl FakeTelegram {
         Ok(FakeBot { token, id, username })
     }
 
-    /// The bots there are.
+    /// All bots.
     pub fn bots(&self) -> Vec<FakeBot> {
         self.inner.lock().state.bots()
     }
 
-    /// What bots sent, oldest first: the newest `limit` messages of one chat and of one bot, or of all.
+    /// The messages that bots sent, oldest first: the newest `limit` messages of one chat and of one bot, or of all.
     pub fn outbox(&self, bot: Option<i64>, chat: Option<i64>, limit: usize) -> Vec<OutboxMessage> {
         self.inner.lock().state.outbox(bot, chat, limit)
     }
 
-    /// What users wrote and what became of it, oldest first: the newest `limit` updates of one bot, or of all.
+    /// The updates of users with their outcome, oldest first: the newest `limit` updates of one bot, or of all.
     pub fn updates(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
         self.inner.lock().state.update_views(bot, limit)
     }
 
-    /// The latest chat actions ("typing"), oldest first. Kept in memory only.
+    /// The latest chat actions ("typing"), oldest first. They are in memory only.
     pub fn chat_actions(&self) -> Vec<ChatActionRecord> {
         self.inner.lock().state.chat_actions()
     }
 
-    /// Has the next `times` calls of `method` answered with `fault`. Kept in memory only.
+    /// Answers the next `times` calls of `method` with `fault`. Faults are in memory only.
     pub fn fault(&self, method: &str, fault: &Fault, times: usize) {
         self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner).queue(method, fault, times);
     }

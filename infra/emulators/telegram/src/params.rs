@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::answer::ApiError;
 
-/// Fields that one call may have; real ones have a dozen.
+/// The most fields of one call. Real calls have a dozen.
 const MAX_FIELDS: usize = 100;
 
 /// An uploaded file. Its content is counted and dropped.
@@ -28,7 +28,7 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// Reads them off a request whose body is bounded by the router.
+    /// Reads the parameters of a request. The router limits the size of its body.
     pub async fn read(request: Request) -> Result<Self, ApiError> {
         let mut params = Self::default();
         params.take_pairs(pairs(request.uri())?)?;
@@ -43,7 +43,7 @@ impl Params {
                 params.take_pairs(pairs)?;
             }
             "multipart/form-data" => params.take_multipart(request).await?,
-            // Telegram reads nothing from a body of another kind.
+            // Telegram ignores a body of another type.
             _ => {}
         }
         Ok(params)
@@ -93,7 +93,7 @@ impl Params {
         Ok(())
     }
 
-    /// A text, also of a number or a boolean.
+    /// The parameter as text; numbers and booleans are converted.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
             Value::String(text) => Some(text.clone()),
@@ -102,12 +102,12 @@ impl Params {
         }
     }
 
-    /// A whole number, as itself or as text.
+    /// A whole number, as a number or as text.
     pub fn integer(&self, name: &str) -> Option<i64> {
         as_integer(self.values.get(name)?)
     }
 
-    /// `true`, also as `"true"`, `"1"` or the like.
+    /// Whether the parameter is `true`, `"true"`, `"1"` or similar.
     pub fn flag(&self, name: &str) -> bool {
         matches!(
             self.text(name).map(|text| text.to_ascii_lowercase()).as_deref(),
@@ -115,7 +115,7 @@ impl Params {
         )
     }
 
-    /// An object or array, as itself or as JSON text.
+    /// An object or array, as JSON or as JSON text.
     pub fn json(&self, name: &str) -> Option<Value> {
         match self.values.get(name)? {
             Value::String(text) => serde_json::from_str(text).ok(),
@@ -128,12 +128,12 @@ impl Params {
         self.files.get(name)
     }
 
-    /// The chat that a call is about.
+    /// The chat of the call.
     pub fn chat_id(&self) -> Result<i64, ApiError> {
         match self.text("chat_id") {
             None => Err(ApiError::bad_request("chat_id is empty")),
             Some(text) if text.is_empty() => Err(ApiError::bad_request("chat_id is empty")),
-            // A name ("@channel") would have to be known; no chat of the emulator has one.
+            // Names such as "@channel" are refused, because no chat of the emulator has a name.
             Some(text) => {
                 text.parse().ok().filter(|id| *id != 0).ok_or(ApiError::bad_request("chat not found"))
             }
@@ -141,7 +141,7 @@ impl Params {
     }
 }
 
-/// A whole number, as itself or as text.
+/// A whole number, as a number or as text.
 pub(super) fn as_integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),

@@ -1,7 +1,7 @@
 //! Pushes updates to webhooks, as the server of Telegram does: within a chat one at a time and in order, chats
 //! concurrently, and again with growing waits after an answer that is not 2xx. Source: the Bot API server's `WebhookActor`.
 //!
-//! Each chat that has updates on their way is a lane: a queue, and one task that empties it and then ends.
+//! Each chat with undelivered updates is a lane: a queue, and one task that empties the queue and then ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -15,21 +15,21 @@ use super::arrival::{Arrival, Pushed, body_of};
 use super::records::{Event, Outcome, UpdateRecord};
 use super::{Core, FakeTelegram, FakeTelegramError, Inner};
 
-/// The header that proves an update to be Telegram's.
+/// The header that proves that an update comes from Telegram.
 const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";
-/// How much of a webhook's answer is kept.
+/// The stored length of a webhook's answer.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-/// How long a caller waits for the first answer of the webhook. It takes longer only while earlier updates of the same
-/// chat are being retried; the push goes on without the caller.
+/// How long a caller waits for the first answer of the webhook. It takes longer only while earlier updates of the
+/// same chat are retried; the push then continues without the caller.
 const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(30);
-/// Doublings of the wait at most; the longest wait is reached far earlier.
+/// The most doublings of the wait. The longest wait is reached earlier.
 const MAX_DOUBLINGS: u32 = 20;
 
-/// The lanes that have something on its way, by bot and chat.
+/// The lanes with undelivered updates, by bot and chat.
 pub(super) type Lanes = HashMap<Lane, VecDeque<Job>>;
 type Lane = (i64, i64);
 
-/// An update on its way.
+/// An update in a lane.
 pub(super) struct Job {
     serial: u64,
     /// Gets the first answer.
@@ -51,7 +51,7 @@ impl Attempt {
     }
 }
 
-/// What the lane's task is to do next.
+/// The next step of the lane's task.
 struct Work {
     serial: u64,
     url: String,
@@ -59,22 +59,22 @@ struct Work {
     body: Value,
 }
 
-/// What a lane does after a push.
+/// The step of a lane after a push.
 enum Then {
-    /// The update is settled: on to the next.
+    /// The update is finished, and the next one follows.
     Next,
-    /// The same again, after this long.
+    /// The same update is pushed again after this time.
     Wait(Millis),
     /// The lane is gone.
     Stop,
 }
 
 impl FakeTelegram {
-    /// Makes a user's message arrive: writes the update down, pushes it to the bot's webhook and returns the
-    /// first answer of the webhook. Retries go on after that.
+    /// Accepts the message of a user: writes the update to the journal, pushes it to the bot's webhook and returns
+    /// the first answer of the webhook. Retries continue after that.
     ///
     /// # Errors
-    /// `UnknownBot`, or when the journal cannot be written.
+    /// Returns `UnknownBot`, or an error if the journal cannot be written.
     pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, FakeTelegramError> {
         let inner = &self.inner;
         let (update_id, first) = inner.accept(arrival)?;
@@ -98,8 +98,8 @@ impl FakeTelegram {
 type Accepted = (u64, Option<oneshot::Receiver<Attempt>>);
 
 impl Inner {
-    /// Writes an arrival down and starts its push. One lock over both, so that the order of the update ids is the
-    /// order of the pushes.
+    /// Writes an arrival to the journal and starts its push. One lock covers both, so that the pushes have the order
+    /// of the update ids.
     fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, FakeTelegramError> {
         let date = self.clock.now().as_secs();
         let mut core = self.lock();
@@ -134,8 +134,8 @@ impl Inner {
         Ok((update_id, Some(answer)))
     }
 
-    /// Starts the push of everything that waits for this bot's webhook and is not on its way yet. It takes the
-    /// lock's content, so that a webhook is set and its backlog queued before anything newer can arrive.
+    /// Starts the push of all pending updates of this bot that are not in a lane yet. It takes the locked state, so
+    /// that a webhook is set and its backlog queued before a newer update can arrive.
     pub(super) fn push_pending(self: &Arc<Self>, core: &mut Core, bot: i64) {
         if core.state.bot(bot).is_none_or(|bot| bot.webhook.is_none()) {
             return;
@@ -160,8 +160,8 @@ impl Inner {
         jobs.push_back(job);
     }
 
-    /// The lane's first update and where it goes. `None` ends the lane: nothing is left, or the webhook is gone
-    /// (its updates then wait for the next webhook, or for `getUpdates`).
+    /// The first update of the lane and its webhook. `None` ends the lane: no update is left, or the webhook is
+    /// deleted, and the updates wait for the next webhook or for `getUpdates`.
     fn next_work(&self, lane: Lane) -> Option<Work> {
         let mut core = self.lock();
         let core = &mut *core;
@@ -176,7 +176,7 @@ impl Inner {
                     break Some(Work { serial: job.serial, url, secret, body: update.body.clone() });
                 }
                 (_, None) => break None,
-                // Settled meanwhile: dropped with `drop_pending_updates`, or given up.
+                // The update is finished meanwhile: dropped with `drop_pending_updates`, or given up.
                 (None, Some(_)) => {
                     core.lanes.get_mut(&lane).and_then(VecDeque::pop_front);
                 }
@@ -209,7 +209,7 @@ impl Inner {
         }
     }
 
-    /// Records the outcome of a push, and decides what follows.
+    /// Records the outcome of a push, and decides the next step.
     fn record(&self, lane: Lane, serial: u64, attempts: u32, attempt: Attempt) -> Then {
         let at = self.clock.now().as_secs();
         let mut core = self.lock();
@@ -236,7 +236,8 @@ impl Inner {
             return Then::Wait(wait);
         };
         if let Err(error) = core.commit(vec![Event::Settled { serial, outcome }]) {
-            // It stays pending, and is pushed again after the next start: a duplicate is allowed, a loss is not.
+            // The update stays pending and is pushed again after the next start. A duplicate is allowed, a loss is
+            // not.
             tracing::error!(%error, "the Telegram emulator cannot write its journal");
             core.lanes.remove(&lane);
             return Then::Stop;
@@ -253,8 +254,8 @@ impl Inner {
     }
 }
 
-/// Empties a lane, then ends. It holds the emulator only while it works, so that the lanes of a dropped emulator end.
-/// Bounded by the attempts of each update.
+/// Empties a lane, then ends. It keeps the emulator alive only while it works, so that the lanes of a dropped
+/// emulator end. The attempts of each update limit the loop.
 async fn work_off(telegram: Weak<Inner>, lane: Lane) {
     let mut current = (0, 0);
     loop {

@@ -3,27 +3,27 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Something that happened: one line of the journal.
+/// An event: one line of the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Event {
-    /// A bot was made, or got another token or name.
+    /// A bot was created, or its token or name was changed.
     Bot { id: i64, token: String, username: String, last_update_id: u64 },
     /// A bot's webhook was set or deleted.
     Webhook { bot_id: i64, webhook: Option<Webhook> },
-    /// A chat's message ids went up to here (kept when the messages themselves are not).
+    /// The highest message id of a chat. It is stored even when its messages are not.
     Chat { bot_id: i64, chat_id: i64, last_message_id: i64 },
-    /// A user wrote.
+    /// A user sent a message.
     Update(UpdateRecord),
     /// An update was delivered or given up.
     Settled { serial: u64, outcome: Outcome },
-    /// A bot sent something.
+    /// A bot sent a message.
     Sent(OutboxMessage),
     /// A file can be downloaded.
     File(FileRecord),
 }
 
-/// Where a bot's updates go.
+/// The webhook of a bot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Webhook {
@@ -41,7 +41,8 @@ pub(super) enum Outcome {
     GivenUp,
 }
 
-/// An update: what a user did, in order of arrival (`serial`). Its `update_id` may repeat, as Telegram's may.
+/// An update, with its number in the order of arrival (`serial`). Its `update_id` may repeat, as those of Telegram
+/// may.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateRecord {
@@ -65,9 +66,9 @@ pub(super) struct UpdateRecord {
 pub struct UpdateView {
     /// Its id, sequential per bot.
     pub update_id: u64,
-    /// Which bot it is for.
+    /// The bot.
     pub bot_identity: String,
-    /// Which chat it is of.
+    /// The chat.
     pub chat_id: i64,
     /// `pending`, `delivered` or `given_up`.
     pub state: &'static str,
@@ -77,7 +78,7 @@ pub struct UpdateView {
     pub last_status: Option<u16>,
 }
 
-/// What a bot sent.
+/// The kind of a bot's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SentKind {
@@ -95,21 +96,21 @@ pub enum SentKind {
 pub struct OutboxMessage {
     /// Its id within its chat.
     pub message_id: i64,
-    /// Who sent it.
+    /// The bot that sent it.
     pub bot_identity: String,
-    /// Where to.
+    /// The chat.
     pub chat_id: i64,
-    /// What kind of message.
+    /// The kind of the message.
     pub kind: SentKind,
-    /// The text (or caption) as it was sent, markup and all.
+    /// The text or caption as it was sent, including markup.
     pub text: String,
-    /// How the text is marked up.
+    /// The markup of the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<String>,
-    /// The message that it answers.
+    /// The message to which it replies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to_message_id: Option<i64>,
-    /// The forum topic it is in.
+    /// The forum topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_thread_id: Option<i64>,
     /// An uploaded file's name.
@@ -118,7 +119,7 @@ pub struct OutboxMessage {
     /// An uploaded file's size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// When, in milliseconds since the epoch by the clock of the emulator.
+    /// The time in milliseconds since the epoch, by the clock of the emulator.
     pub at: u64,
 }
 
@@ -126,17 +127,17 @@ pub struct OutboxMessage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatActionRecord {
-    /// Which bot.
+    /// The bot.
     pub bot_identity: String,
-    /// In which chat.
+    /// The chat.
     pub chat_id: i64,
-    /// `typing` and the like.
+    /// The action, such as `typing`.
     pub action: String,
-    /// When, in milliseconds since the epoch by the clock of the emulator.
+    /// The time in milliseconds since the epoch, by the clock of the emulator.
     pub at: u64,
 }
 
-/// A file that `getFile` finds.
+/// A file for `getFile`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileRecord {
@@ -148,7 +149,7 @@ pub(super) struct FileRecord {
 }
 
 impl UpdateView {
-    /// How an update looks from outside.
+    /// The view of an update.
     pub(super) fn of(update: &UpdateRecord) -> Self {
         Self {
             update_id: update.update_id,

@@ -11,7 +11,7 @@ use super::{Inner, html};
 const MAX_TEXT_CHARS: usize = 4_096;
 /// Longest caption, in characters after entity parsing.
 const MAX_CAPTION_CHARS: usize = 1_024;
-/// What `sendChatAction` may show.
+/// The actions of `sendChatAction`.
 const ACTIONS: &[&str] = &[
     "typing",
     "upload_photo",
@@ -25,7 +25,7 @@ const ACTIONS: &[&str] = &[
     "record_video_note",
     "upload_video_note",
 ];
-/// Letters of a made-up file id, about as many as real ones have.
+/// The length of a generated file id, which is about that of real ones.
 const FILE_ID_CHARS: usize = 60;
 /// Supergroups and channels have ids below this.
 const MAX_SUPERGROUP_ID: i64 = -1_000_000_000_000;
@@ -54,7 +54,7 @@ pub(super) fn message(inner: &Inner, bot: i64, params: &Params) -> Result<Succes
 pub(super) fn file(inner: &Inner, bot: i64, params: &Params, kind: FileKind) -> Result<Success, ApiError> {
     let (kind, field) = kind;
     let chat_id = params.chat_id()?;
-    // An upload, or the id or URL of a file that is already somewhere.
+    // The file is an upload, or the id or URL of an existing file.
     let upload = params.file(field).cloned();
     if upload.is_none() && params.text(field).is_none_or(|text| text.is_empty()) {
         return Err(ApiError::bad_request(format!("there is no {field} in the request")));
@@ -97,7 +97,7 @@ pub(super) fn chat_action(inner: &Inner, bot: i64, params: &Params) -> Result<Su
     Ok(Value::Bool(true).into())
 }
 
-/// A checked message that is about to be sent.
+/// A checked message before it is sent.
 struct Draft {
     chat_id: i64,
     kind: SentKind,
@@ -105,7 +105,7 @@ struct Draft {
     file: Option<(String, u64)>,
 }
 
-/// Writes the message down and answers it as Telegram does, with `content` merged in.
+/// Writes the message to the journal and returns it in the form of Telegram, merged with `content`.
 fn send(inner: &Inner, bot: i64, params: &Params, draft: Draft, content: Value) -> Result<Success, ApiError> {
     let now = inner.clock.now();
     let user = inner.user(bot);
@@ -145,20 +145,20 @@ fn send(inner: &Inner, bot: i64, params: &Params, draft: Draft, content: Value) 
     Ok(message.into())
 }
 
-/// What a reader sees of a text: parsed as its mode says, without white space at its ends.
+/// The visible text: parsed by its mode, without white space at its ends.
 fn visible(params: &Params, text: &str) -> Result<String, ApiError> {
     let mode = params.text("parse_mode").unwrap_or_default();
     let parsed = match mode.to_ascii_lowercase().as_str() {
         "html" => html::visible(text)
             .map_err(|why| ApiError::bad_request(format!("can't parse entities: {why}")))?,
-        // The rules of Markdown are not checked; nothing in this project sends it.
+        // The rules of Markdown are not checked, because no code of this project sends Markdown.
         "" | "markdown" | "markdownv2" => text.to_owned(),
         _ => return Err(ApiError::bad_request("unsupported parse_mode")),
     };
     Ok(parsed.trim().to_owned())
 }
 
-/// The message that the new one answers, if it (still) exists.
+/// The message to which the new one replies, if it exists.
 fn reply_to(params: &Params, last_message_id: i64) -> Result<Option<i64>, ApiError> {
     let reply = params.json("reply_parameters");
     let id = reply.as_ref().and_then(|reply| as_integer(&reply["message_id"]));
@@ -176,7 +176,7 @@ fn reply_to(params: &Params, last_message_id: i64) -> Result<Option<i64>, ApiErr
     }
 }
 
-/// A chat's type, which its id tells.
+/// The type of a chat, derived from its id.
 pub(super) fn chat_type(chat_id: i64) -> &'static str {
     match chat_id {
         1.. => "private",

@@ -1,4 +1,4 @@
-//! The state of the emulator, as a fold over its events. It neither waits nor does I/O.
+//! The state of the emulator, as a fold over its events. It is pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,14 +7,14 @@ use super::records::{
     ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, UpdateView, Webhook,
 };
 
-/// Messages kept in the outbox; the oldest go first. A trial run of many thousand messages still fits.
+/// The most messages in the outbox; the oldest are removed first. A test run of many thousand messages fits.
 const MAX_OUTBOX: usize = 20_000;
-/// Settled updates that lists can show; pending updates are never dropped.
+/// The most finished updates in lists. Pending updates are never dropped.
 const MAX_SETTLED_UPDATES: usize = 1_000;
-/// Chat actions that lists can show.
+/// The most chat actions in lists.
 const MAX_CHAT_ACTIONS: usize = 1_000;
 
-/// A bot and what belongs to it.
+/// A bot with its webhook, chats and files.
 #[derive(Debug)]
 pub(super) struct Bot {
     pub token: String,
@@ -68,7 +68,7 @@ impl State {
         }
     }
 
-    /// The events that make this state out of nothing: a short journal in place of a long one.
+    /// The events that create this state from an empty one, for a short journal.
     pub fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         for (&id, bot) in &self.bots {
@@ -141,7 +141,7 @@ impl State {
         self.bots.get(&id)
     }
 
-    /// The id of the bot whose token this is.
+    /// The id of the bot with this token.
     pub fn bot_by_token(&self, token: &str) -> Option<i64> {
         self.bots.iter().find(|(_, bot)| bot.token == token).map(|(&id, _)| id)
     }
@@ -161,7 +161,7 @@ impl State {
         self.bots.iter().map(of).collect()
     }
 
-    /// The id that the next update gets in the order of arrival.
+    /// The serial number of the next update.
     pub fn next_serial(&self) -> u64 {
         self.last_serial + 1
     }
@@ -171,17 +171,17 @@ impl State {
         self.last_message_ids.get(&(bot_id, chat_id)).copied().unwrap_or_default()
     }
 
-    /// An update that is still to be delivered.
+    /// A pending update.
     pub fn pending(&self, serial: u64) -> Option<&UpdateRecord> {
         self.updates.get(&serial).filter(|update| update.outcome.is_none())
     }
 
-    /// A bot's updates that are still to be delivered, in order of arrival.
+    /// The pending updates of a bot, in order of arrival.
     pub fn pending_of(&self, bot_id: i64) -> impl Iterator<Item = &UpdateRecord> {
         self.updates.values().filter(move |update| update.bot_id == bot_id && update.outcome.is_none())
     }
 
-    /// Notes a push and its answer. Not journaled: a new process starts with new attempts.
+    /// Records a push and its answer. It is not in the journal, because a new process starts with new attempts.
     pub fn note_push(&mut self, serial: u64, attempts: u32, status: Option<u16>) {
         if let Some(update) = self.updates.get_mut(&serial) {
             update.attempts = attempts;
@@ -189,14 +189,14 @@ impl State {
         }
     }
 
-    /// Notes why a push failed, for `getWebhookInfo`.
+    /// Records why a push failed, for `getWebhookInfo`.
     pub fn note_hook_error(&mut self, bot_id: i64, at_secs: u64, message: String) {
         if let Some(bot) = self.bots.get_mut(&bot_id) {
             bot.last_error = Some((at_secs, message));
         }
     }
 
-    /// Notes a chat action.
+    /// Records a chat action.
     pub fn note_chat_action(&mut self, action: ChatActionRecord) {
         self.chat_actions.push_back(action);
         if self.chat_actions.len() > MAX_CHAT_ACTIONS {
@@ -239,7 +239,7 @@ impl State {
         self.files.values().find(|file| file.bot_id == bot_id && file.path == path)
     }
 
-    /// How many files there are.
+    /// The number of files.
     pub fn file_count(&self) -> usize {
         self.files.len()
     }

@@ -9,9 +9,9 @@ use super::params::Params;
 use super::records::{Event, Outcome};
 use super::{FakeTelegramError, Inner};
 
-/// Updates in one answer: Telegram's default and most.
+/// Updates in one answer: the default and the maximum of Telegram.
 const MAX_UPDATES: i64 = 100;
-/// Longest wait for an update that an answer takes, in seconds, as Telegram's.
+/// The longest wait for an update, in seconds, as in Telegram.
 const MAX_WAIT_SECS: i64 = 50;
 
 pub(super) async fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, ApiError> {
@@ -35,7 +35,7 @@ pub(super) async fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Succ
     }
 }
 
-/// Confirms what lies before `offset` and answers what follows; a negative offset counts from the newest.
+/// Confirms the updates before `offset` and returns the following ones. A negative offset counts from the newest.
 fn take(inner: &Inner, bot: i64, offset: i64, limit: usize) -> Result<Vec<Value>, ApiError> {
     let mut core = inner.lock();
     if core.state.bot(bot).is_some_and(|bot| bot.webhook.is_some()) {

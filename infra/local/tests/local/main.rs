@@ -1,5 +1,5 @@
-//! The local stack and its parts.
-#![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
+//! The stack and its parts together.
+#![allow(clippy::unwrap_used, reason = "all of this is tests and their helpers")]
 
 mod objects;
 mod streams;

@@ -13,11 +13,11 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
 
-/// 2026-01-01, in milliseconds. The machine's clock, which signatures use, is far from it.
+/// 2026-01-01, in milliseconds: far from the machine's clock, which signatures use.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 #[tokio::test]
-async fn a_stack_has_the_buckets_of_its_template_and_its_presigned_urls_lead_to_it() {
+async fn a_stack_has_the_buckets_of_its_template_and_serves_presigned_urls() {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let [bucket] = <[_; 1]>::try_from(Template::parse(&template, &BTreeMap::new()).unwrap().buckets).unwrap();
     let options = StackOptions {

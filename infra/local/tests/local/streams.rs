@@ -1,4 +1,4 @@
-//! The table of a template in the embedded engine, and the records that its stream mapping delivers.
+//! The table of a template in the embedded engine, and the delivery by its stream mapping.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,7 +44,7 @@ Resources:
 /// 2026-01-01, in milliseconds.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// Forwards the `pk` of every record that the function gets.
+/// A function that forwards the `pk` of each record.
 fn recorder() -> (EventFunction, mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let function = EventFunction::new("Reconcile", Millis::from_secs(3), move |event: Value| {
@@ -86,7 +86,7 @@ fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunc
         report_batch_item_failures,
     } = template.functions[0].events[0].clone()
     else {
-        panic!("the template declares a stream mapping");
+        panic!("expected a stream mapping");
     };
     let mapping = Mapping {
         id: format!("{}{name}", function.name()),
@@ -113,7 +113,7 @@ async fn put_ready(engine: &Engine, pk: &str) {
 }
 
 #[tokio::test]
-async fn the_function_gets_the_records_that_match_the_filter_of_the_template() {
+async fn the_function_gets_the_records_that_the_templates_filter_matches() {
     let engine = Engine::memory(Arc::new(VirtualClock::frozen_at(START))).unwrap();
     create(&engine).await;
     let (function, mut calls) = recorder();
@@ -125,7 +125,7 @@ async fn the_function_gets_the_records_that_match_the_filter_of_the_template() {
     pump.settled().await;
     assert_eq!(received(&mut calls), ["C#1", "C#3"]);
     put_ready(&engine, "C#2").await;
-    assert_eq!(calls.recv().await.unwrap(), "C#2", "a later write is delivered in its own batch");
+    assert_eq!(calls.recv().await.unwrap(), "C#2", "a later write is delivered too");
 }
 
 async fn open(dir: &Path) -> (Engine, Pump, mpsc::UnboundedReceiver<String>) {
@@ -139,7 +139,7 @@ async fn open(dir: &Path) -> (Engine, Pump, mpsc::UnboundedReceiver<String>) {
 }
 
 #[tokio::test]
-async fn no_record_is_lost_or_repeated_after_a_stop_and_a_crash() {
+async fn no_record_is_lost_or_repeated_over_a_stop_and_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, pump, mut calls) = open(dir.path()).await;
     for n in 0..600 {
@@ -148,7 +148,7 @@ async fn no_record_is_lost_or_repeated_after_a_stop_and_a_crash() {
     pump.settled().await;
     assert_eq!(received(&mut calls).len(), 600);
     pump.stop().await;
-    // The stream is trimmed now. A write before the next start must still get a higher sequence number.
+    // All records are trimmed now. A write before the next start must still get a higher number.
     put_ready(&engine, "C#stopped").await;
     drop(engine);
 

@@ -1,4 +1,4 @@
-//! The gateway in front of small functions.
+//! The gateway with small functions behind it.
 
 use axum::extract::{Path, RawQuery};
 use axum::routing::{any, get, post};
@@ -91,14 +91,14 @@ async fn the_most_specific_route_wins() {
     assert_eq!(answer(&router, "GET", "/v1/workers").await, "variable");
     assert_eq!(answer(&router, "PUT", "/v1/workers").await, "greedy");
     assert_eq!(answer(&router, "GET", "/v1/workers/7").await, "two");
-    assert_eq!(answer(&router, "GET", "/v1/agents/7").await, "two", "a full match is before a greedy one");
+    assert_eq!(answer(&router, "GET", "/v1/agents/7").await, "two", "a full match wins over a greedy one");
     assert_eq!(answer(&router, "GET", "/v1/agents/a/b/c").await, "long");
     assert_eq!(answer(&router, "GET", "/v1/x/a/b/c").await, "greedy");
     assert_eq!(answer(&router, "GET", "/").await, NOT_FOUND);
 }
 
 #[tokio::test]
-async fn routes_with_differently_named_variables_live_together() {
+async fn routes_with_differently_named_variables_are_served_together() {
     let router = router(vec![
         route("GET", "/v1/{a}", named("read")),
         route("PUT", "/v1/{b}", named("write")),
@@ -127,7 +127,7 @@ async fn a_body_over_ten_megabytes_is_refused_before_the_function() {
 #[tokio::test]
 async fn a_panicking_function_answers_500() {
     async fn broken() -> String {
-        panic!("the test wants one")
+        panic!("a panic for the test")
     }
     let router = router(vec![route("GET", "/", Router::new().route("/", get(broken)))]).unwrap();
     let (status, body) = send(&router, request("GET", "/")).await;

@@ -1,10 +1,10 @@
-//! Records that a mapping wants and has not delivered yet.
+//! The queue of a mapping: matching records that are not delivered yet.
 
 use std::collections::VecDeque;
 
 use serde_json::Value;
 
-/// Bytes of one batch: Lambda's limit for a payload. A single larger record still goes, alone.
+/// The most bytes of one batch: Lambda's limit for a payload. A single larger record is sent alone.
 const MAX_BATCH_BYTES: usize = 6 * 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -24,12 +24,12 @@ impl Queue {
         self.records.is_empty()
     }
 
-    /// Whether waiting longer could not make the next batch larger.
+    /// Whether the next batch cannot grow any more.
     pub(super) fn is_full(&self, batch_size: usize) -> bool {
         self.records.len() >= batch_size || self.bytes >= MAX_BATCH_BYTES
     }
 
-    /// The next batch: the oldest records, at least one (when there is one), at most `batch_size`.
+    /// Takes the next batch: the oldest records, at most `batch_size`, and at least one if there is one.
     pub(super) fn take(&mut self, batch_size: usize) -> Vec<Value> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_stays_below_lambdas_payload_but_never_empty() {
+    fn a_batch_stays_below_lambdas_payload_limit_and_is_never_empty() {
         let mut queue = Queue::default();
         let half = json!("x".repeat(MAX_BATCH_BYTES / 2));
         let huge = json!("x".repeat(MAX_BATCH_BYTES + 1));

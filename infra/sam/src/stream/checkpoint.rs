@@ -1,27 +1,28 @@
-//! How far each mapping has come in its table's stream.
+//! Checkpoints: the position of each mapping in the stream of its table.
 //!
-//! A checkpoint that is too old only means that records come again (delivery is at least once), so a file that was
-//! torn by a power cut, or never written, is read as "from the oldest record" and nothing is flushed to disk.
+//! A checkpoint that is too old only means that records are delivered again, because delivery is at least once. So a
+//! file that a power cut has damaged, or that is missing, is read as "from the oldest record", and no write is
+//! flushed to disk.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// Keeps the sequence number through which each mapping has passed all records.
+/// Stores, for each mapping, the sequence number up to which it has passed all records.
 pub trait Checkpoints: Send + Sync + 'static {
-    /// Where `mapping` was; `None` before its first record.
+    /// The checkpoint of `mapping`; `None` before its first record.
     fn load(&self, mapping: &str) -> io::Result<Option<String>>;
 
-    /// `mapping` has passed every record up to and with `sequence`.
+    /// Records that `mapping` has passed every record up to and including `sequence`.
     fn save(&self, mapping: &str, sequence: &str) -> io::Result<()>;
 }
 
-/// Checkpoints that live as long as the process: for `--ephemeral` and tests.
+/// Checkpoints in memory, for `--ephemeral` and tests.
 #[derive(Debug, Default)]
 pub struct MemoryCheckpoints(Mutex<BTreeMap<String, String>>);
 
-/// Checkpoints as one small file per mapping in a folder.
+/// Checkpoints in a folder, one small file per mapping.
 #[derive(Debug)]
 pub struct CheckpointDir(PathBuf);
 
@@ -38,7 +39,7 @@ impl Checkpoints for MemoryCheckpoints {
 }
 
 impl CheckpointDir {
-    /// Checkpoints in the folder `dir`, which is made when it does not exist.
+    /// Opens the folder `dir`, and creates it if it does not exist.
     pub fn open(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
         std::fs::create_dir_all(&dir)?;
@@ -46,7 +47,8 @@ impl CheckpointDir {
     }
 
     fn path(&self, mapping: &str, extension: &str) -> PathBuf {
-        // Ids are made of a template's logical ids (letters and digits); anything else must not leave the folder.
+        // Ids consist of logical ids of a template, which are letters and digits. No other id may lead out of the
+        // folder.
         let name: String = mapping.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         self.0.join(format!("{name}.{extension}"))
     }
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_outlives_the_process() {
+    fn a_checkpoint_survives_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointDir::open(dir.path().join("streams")).unwrap();
         assert_eq!(checkpoints.load("ReconcileReady").unwrap(), None);
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_file_means_from_the_oldest_record() {
+    fn a_damaged_file_means_from_the_oldest_record() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointDir::open(dir.path()).unwrap();
         std::fs::write(dir.path().join("A.checkpoint"), "").unwrap();
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_cannot_leave_the_folder() {
+    fn an_id_cannot_lead_out_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointDir::open(dir.path().join("streams")).unwrap();
         checkpoints.save("../escape", "1").unwrap();

@@ -1,12 +1,12 @@
-//! One batch from a mapping to its function: retried, split, at last given up, as Lambda does it.
+//! The delivery of one batch to its function. As on Lambda, a failed batch is retried, split and finally given up.
 //!
-//! | outcome | what follows (Lambda guide, "Error handling … batches") |
+//! | outcome | next step (Lambda guide, "Error handling … batches") |
 //! |---|---|
 //! | success | the checkpoint moves behind the batch |
 //! | `batchItemFailures` | the checkpoint moves before the first failed record, the rest is sent again |
 //! | failure, bisect on, several records | the batch is split in two at once; splitting is no retry |
 //! | failure | the same records again after a backoff, `max_retries` times |
-//! | retries used up | the records are dropped and that is logged; the next ones go on |
+//! | retries used up | the records are dropped and logged; the next records are delivered |
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,31 +18,31 @@ use super::mapping::Mapping;
 use super::position::Position;
 use super::sequence_number;
 
-/// Retries of a batch when its mapping names none. AWS retries until the record expires (24 h); on one machine
-/// a developer wants to see the error and go on.
+/// Retries of a batch whose mapping sets no limit. AWS retries until the record expires after 24 hours. In the local
+/// stack, a developer wants to see the error and continue.
 const RETRIES_DEFAULT: u32 = 10;
-/// The wait before the first retry; it doubles with every further one.
+/// The wait before the first retry. It doubles with each further retry.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// The longest wait between two retries: all ten together take about 13 s.
+/// The longest wait between two retries. All ten together take about 13 s.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// How the delivery of a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
-    /// Every record was delivered or given up.
+    /// All records were delivered or given up.
     Through,
-    /// The pump stops; the checkpoint stands behind the last record that was delivered.
+    /// The pump stops. The checkpoint is behind the last delivered record.
     Stopped,
 }
 
-/// A batch, or its end, that the function did not take.
+/// A batch, or the rest of a batch, that the function did not accept.
 struct Failure {
-    /// The first record that failed; those before it are done.
+    /// The first failed record; the records before it are done.
     from: usize,
     reason: String,
 }
 
-/// Delivers `batch` and moves `position` along.
+/// Delivers `batch` and moves `position` behind the delivered records.
 pub(super) async fn deliver(
     mapping: &Mapping,
     batch: Vec<Value>,
@@ -52,7 +52,7 @@ pub(super) async fn deliver(
     let max_retries = mapping.max_retries.unwrap_or(RETRIES_DEFAULT);
     let mut parts = VecDeque::from([batch]);
     let mut retries = 0;
-    // Ends: every round delivers records, drops them, makes parts smaller, or uses up one of `max_retries`.
+    // The loop ends, because each round delivers records, drops records, splits a part, or uses one of `max_retries`.
     while let Some(mut part) = parts.pop_front() {
         if *stop.borrow() {
             return Delivered::Stopped;
@@ -108,8 +108,8 @@ async fn invoke(mapping: &Mapping, part: &[Value]) -> Result<(), Failure> {
     }
 }
 
-/// The first record that the answer's `batchItemFailures` name. No list or an empty one is a success; an item that
-/// names no record of the batch fails all of it.
+/// Returns the first record in `batchItemFailures` of the answer. A missing or empty list is a success. An item that
+/// names no record of the batch fails the whole batch.
 fn first_failed(answer: &Value, part: &[Value]) -> Option<usize> {
     let failures = match answer.get("batchItemFailures") {
         None | Some(Value::Null) => return None,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_list_is_a_success_and_a_bad_one_a_failure_of_all() {
+    fn a_missing_list_is_a_success_and_an_invalid_one_fails_the_whole_batch() {
         for answer in
             [json!(null), json!({}), json!({"batchItemFailures": null}), json!({"batchItemFailures": []})]
         {

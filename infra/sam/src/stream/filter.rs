@@ -1,41 +1,42 @@
-//! Event filters of stream mappings: which records a function wants to see.
+//! Event filters of stream mappings: they select the records for a function.
 //!
-//! The language is EventBridge's event pattern as Lambda offers it for DynamoDB streams (Lambda guide, "Control
-//! which events Lambda sends to your function"). A pattern is an object that mirrors the record; every field it
-//! names must match (and), a list holds alternatives (or), and `"$or"` joins whole patterns. An operator that
-//! is not known here is an error when the template is read: a filter that silently passes everything, or
-//! nothing, would only be noticed in production.
+//! The language is the event pattern of EventBridge, as Lambda supports it for DynamoDB streams (Lambda guide,
+//! "Control which events Lambda sends to your function"). A pattern is an object with the structure of the record.
+//! Each of its fields must match (and), a list contains alternatives (or), and `"$or"` joins whole patterns. An
+//! unsupported operator is an error when the template is read. Otherwise a filter that silently passes all records,
+//! or none, would be noticed only in production.
 
 use serde_json::{Map, Number, Value};
 
-/// Nesting of a pattern; Lambda itself limits a pattern to 4 096 characters, which cannot nest deeper in earnest.
+/// The deepest nesting of a pattern. Lambda limits a pattern to 4 096 characters, so a real pattern does not nest
+/// deeper.
 const MAX_PATTERN_DEPTH: usize = 64;
 
-/// A filter pattern, checked and ready to be matched against many records.
+/// A checked filter pattern, which can match many records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(Fields);
 
-/// Why a pattern cannot be used.
+/// The reason why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The pattern, or an alternative of `$or`, is not an object.
     #[error("a pattern must be an object: {0}")]
     NotAnObject(String),
-    /// An object or list without content matches nothing on AWS, and is refused there.
+    /// The object or list is empty. AWS refuses it, because it matches no record.
     #[error("the pattern for `{0}` is empty")]
     Empty(String),
     /// A field's pattern is neither an object nor a list of alternatives.
     #[error("the pattern for `{0}` must be a list of alternatives or an object")]
     NotAList(String),
-    /// A list holds something that is neither a literal nor an operator.
-    #[error("the pattern for `{field}` holds {value}, which is neither a literal nor an operator")]
+    /// A list contains a value that is neither a literal nor an operator.
+    #[error("the pattern for `{field}` contains {value}, which is neither a literal nor an operator")]
     NotAnAlternative {
         /// The field's path.
         field: String,
-        /// What was found.
+        /// The value.
         value: String,
     },
-    /// The operator is not one of those that Lambda documents for streams.
+    /// Lambda does not document the operator for streams.
     #[error("the pattern for `{field}` uses the unsupported operator `{operator}`")]
     UnsupportedOperator {
         /// The field's path.
@@ -50,7 +51,7 @@ pub enum PatternError {
         field: String,
         /// The operator's name.
         operator: String,
-        /// What it was given.
+        /// Its argument.
         argument: String,
     },
     /// The pattern nests deeper than any pattern that Lambda accepts.
@@ -73,8 +74,8 @@ enum Node {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
-    /// A literal string, number, true, false or null. Numbers are compared as they are written (300 is not
-    /// 300.0), which is EventBridge's rule too.
+    /// A literal string, number, true, false or null. Numbers are compared as they are written, as in EventBridge:
+    /// 300 is not 300.0.
     Literal(Value),
     Prefix(String),
     Suffix(String),
@@ -99,7 +100,7 @@ impl Pattern {
         fields(pattern, "", 0).map(Self)
     }
 
-    /// Whether `record` is wanted.
+    /// Whether `record` matches.
     pub fn matches(&self, record: &Value) -> bool {
         record.as_object().is_some_and(|object| self.0.matches(object))
     }
@@ -206,7 +207,7 @@ impl Fields {
             && self.any.iter().all(|patterns| patterns.iter().any(|pattern| pattern.matches(object)))
     }
 
-    /// Whether a record without this object matches: only `exists: false` can say so.
+    /// Whether a record without this object matches. This is only possible with `exists: false`.
     fn matches_absence(&self) -> bool {
         self.matches(&Map::new())
     }
@@ -227,7 +228,7 @@ impl Node {
 
 impl Test {
     fn matches(&self, value: Option<&Value>) -> bool {
-        // `exists` sees leaves only: an object in this place does not "exist" for it, a list does.
+        // `exists` refers to leaves only. An object in this place does not "exist", a list does.
         let leaf = value.filter(|value| !value.is_object());
         match (self, leaf) {
             (Test::Exists(wanted), leaf) => leaf.is_some() == *wanted,
@@ -248,7 +249,8 @@ impl Test {
             Test::AnythingBut(unwanted) => {
                 !value.is_object() && !value.is_array() && !unwanted.contains(value)
             }
-            // Only JSON numbers: DynamoDB's `{"N": "12"}` is a string, which Lambda does not compare either.
+            // Only JSON numbers are compared. DynamoDB's `{"N": "12"}` is a string, which Lambda does not compare
+            // either.
             Test::Numeric(comparisons) => value
                 .as_number()
                 .and_then(Number::as_f64)
@@ -310,12 +312,12 @@ mod tests {
         assert!(matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}, "rk": {"S": "1#7"}}))));
         assert!(!matches(pattern.clone(), record(json!({"rp": {"S": "R#1"}}))));
         assert!(!matches(pattern.clone(), record(json!({"rk": {"S": "0#7"}}))));
-        // A removal has no new image at all.
+        // A removal has no new image.
         assert!(!matches(pattern, json!({"dynamodb": {"Keys": {"pk": {"S": "C#x"}, "sk": {"S": "#"}}}})));
     }
 
     #[test]
-    fn a_list_holds_alternatives_of_every_literal_kind() {
+    fn a_list_contains_alternatives_of_every_literal_kind() {
         let pattern = json!({"a": ["x", 3, true, null]});
         for value in [json!("x"), json!(3), json!(true), json!(null)] {
             assert!(matches(pattern.clone(), json!({"a": value})));
@@ -323,7 +325,7 @@ mod tests {
         for value in [json!("y"), json!(4), json!(3.0), json!(false), json!("3"), json!({"b": "x"})] {
             assert!(!matches(pattern.clone(), json!({"a": value})), "{value}");
         }
-        assert!(!matches(json!({"a": [null]}), json!({})), "null is a value, not an absence");
+        assert!(!matches(json!({"a": [null]}), json!({})), "null is a value and not an absent field");
     }
 
     #[test]
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_wants_a_value_outside_its_list() {
+    fn anything_but_matches_a_value_outside_its_list() {
         let pattern = json!({"a": [{"anything-but": ["x", "y"]}]});
         assert!(matches(pattern.clone(), json!({"a": "z"})));
         assert!(!matches(pattern.clone(), json!({"a": "x"})));
@@ -355,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn exists_sees_leaves_only() {
+    fn exists_refers_to_leaves_only() {
         let present = json!({"n": {"rp": {"S": [{"exists": true}]}}});
         let absent = json!({"n": {"rp": {"S": [{"exists": false}]}}});
         assert!(matches(present.clone(), json!({"n": {"rp": {"S": "r"}}})));
         assert!(!matches(present.clone(), json!({"n": {}})));
         assert!(!matches(present, json!({})));
         assert!(matches(absent.clone(), json!({"n": {}})));
-        assert!(matches(absent.clone(), json!({})), "what lies under nothing is absent");
+        assert!(matches(absent.clone(), json!({})), "a field of an absent object is absent");
         assert!(!matches(absent, json!({"n": {"rp": {"S": "r"}}})));
         assert!(!matches(json!({"rp": [{"exists": true}]}), json!({"rp": {"S": "r"}})));
         assert!(matches(json!({"tags": {"L": [{"exists": true}]}}), json!({"tags": {"L": [{"S": "a"}]}})));
@@ -390,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn an_unsupported_pattern_is_refused() {
         let unsupported = |operator: &str| PatternError::UnsupportedOperator {
             field: "a.b".to_owned(),
             operator: operator.to_owned(),

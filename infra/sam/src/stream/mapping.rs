@@ -1,4 +1,4 @@
-//! One event source mapping: a table's stream, and what of it a function wants.
+//! One event source mapping: the stream of a table, and the filter for a function.
 
 use af_domain::time::Millis;
 use serde_json::Value;
@@ -6,26 +6,26 @@ use serde_json::Value;
 use super::filter::Pattern;
 use crate::invoke::EventFunction;
 
-/// An event source mapping as the template declares it.
+/// An event source mapping of the template.
 #[derive(Debug)]
 pub struct Mapping {
-    /// Names the mapping and its checkpoint: the function's logical id and the event's.
+    /// The id of the mapping and of its checkpoint: the logical ids of the function and of the event.
     pub id: String,
     /// The table's DynamoDB name.
     pub table: String,
-    /// Who gets the records.
+    /// The function that gets the records.
     pub function: EventFunction,
-    /// A record is wanted when one of these matches; all are when there are none.
+    /// A record is delivered if one of these patterns matches, or if there are none.
     pub filters: Vec<Pattern>,
-    /// Records of one invocation at most.
+    /// The most records of one invocation.
     pub batch_size: usize,
-    /// How long (real time) an incomplete batch waits for more.
+    /// How long an incomplete batch waits for further records, in real time.
     pub window: Millis,
     /// Retries before a failing batch is given up; `None` means the local default of ten.
     pub max_retries: Option<u32>,
     /// Whether a failing batch is split to find the record that fails.
     pub bisect: bool,
-    /// Whether the function's `batchItemFailures` are heeded.
+    /// Whether `batchItemFailures` of the function's answer are respected.
     pub report_batch_item_failures: bool,
 }
 

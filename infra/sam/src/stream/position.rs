@@ -1,4 +1,4 @@
-//! How far a mapping has come.
+//! The position of a mapping in its stream.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::checkpoint::Checkpoints;
 use super::sequence_number;
 use super::trim::Trims;
 
-/// How far a mapping has come: everything through `passed` was delivered, given up, or not wanted.
+/// The position of a mapping: all records up to `passed` were delivered, given up or filtered out.
 pub(super) struct Position {
     pub(super) mapping: String,
     pub(super) table: String,
@@ -18,7 +18,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Moves behind `last`, the last of `records` records that are done.
+    /// Moves behind `last`, the last of `records` finished records.
     pub(super) fn pass(&mut self, last: Option<&Value>, records: usize) {
         if let Some(sequence) = last.and_then(sequence_number) {
             self.pass_through(sequence.to_owned(), records);
@@ -27,7 +27,8 @@ impl Position {
 
     pub(super) fn pass_through(&mut self, sequence: String, records: usize) {
         if let Err(error) = self.checkpoints.save(&self.mapping, &sequence) {
-            // Delivery goes on: after a restart these records would come again, which every function must bear.
+            // Delivery continues. After a restart these records would be delivered again, which every function must
+            // accept.
             tracing::warn!(mapping = self.mapping, %error, "the checkpoint was not saved");
         }
         self.trims.passed(&self.table, &self.mapping, &sequence, records);

@@ -1,4 +1,4 @@
-//! Runs every mapping of the template, each in a task of its own.
+//! Runs all mappings of the template, each in its own task.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::position::Position;
 use super::task::{Signals, Task};
 use super::trim::Trims;
 
-/// The running mappings. Dropping it stops them where they stand, as a crash would: nothing is lost by that.
+/// The running mappings. Dropping it stops them at once, like a crash, and no record is lost.
 pub struct Pump {
     tasks: JoinSet<()>,
     asks: watch::Sender<u64>,
@@ -22,29 +22,29 @@ pub struct Pump {
     trims: Arc<Trims>,
 }
 
-/// Why the mappings cannot run.
+/// The reason why the mappings cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum PumpError {
     /// Two mappings would share one checkpoint.
     #[error("two stream mappings are called `{0}`")]
     Duplicate(String),
-    /// A mapping that takes no records would wait for ever.
+    /// The mapping would never deliver a record.
     #[error("the stream mapping `{0}` has a batch size of 0")]
     EmptyBatches(String),
-    /// A checkpoint cannot be read; starting from the oldest record instead would hide a broken data folder.
+    /// A checkpoint cannot be read. A start from the oldest record would hide a broken data folder.
     #[error("the checkpoint of the stream mapping `{mapping}` cannot be read")]
     Checkpoint {
         /// The mapping's id.
         mapping: String,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl Pump {
-    /// Starts delivering what `source` has and gets, each mapping from its checkpoint on (from the oldest record
-    /// when it has none). Must be called within a Tokio runtime.
+    /// Starts to deliver the present and future records of `source`, for each mapping from its checkpoint on, or from
+    /// the oldest record if it has none. It must be called within a Tokio runtime.
     pub fn start(
         source: Arc<dyn StreamSource>,
         checkpoints: Arc<dyn Checkpoints>,
@@ -81,9 +81,9 @@ impl Pump {
         Ok(pump)
     }
 
-    /// Resolves when every mapping is through with everything that was written before this call: delivered, given
-    /// up after its retries, or filtered out. Open windows are cut short. What the functions write meanwhile is
-    /// not waited for.
+    /// Resolves when every mapping has finished all records that were written before this call: delivered, given up
+    /// after their retries, or filtered out. Open windows are cut short. It does not wait for records that the
+    /// functions write meanwhile.
     pub async fn settled(&self) {
         let mut ask = 0;
         self.asks.send_modify(|asks| {
@@ -91,17 +91,18 @@ impl Pump {
             ask = *asks;
         });
         for answered in &self.answered {
-            // An error means that the mapping's task has ended: nothing more will be delivered.
+            // An error means that the task of the mapping has ended and delivers no more.
             let _ = answered.clone().wait_for(|answered| *answered >= ask).await;
         }
     }
 
-    /// Stops: invocations under way are waited for (at most their timeout), retries and windows are not.
+    /// Stops the mappings. It waits for running invocations, at most for their timeout, but not for retries and
+    /// windows.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a stream mapping ended by itself");
+                tracing::error!(%error, "a stream mapping ended unexpectedly");
             }
         }
         self.trims.finish();

@@ -1,4 +1,4 @@
-//! The task of one mapping: it reads the stream, queues what the function wants, and delivers it in batches.
+//! The task of one mapping: it reads the stream, queues the matching records, and delivers them in batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,20 @@ use super::mapping::Mapping;
 use super::position::Position;
 use super::{StreamSource, sequence_number};
 
-/// Records of one read. Enough to go through a backlog quickly, few enough to keep in memory at any record size.
+/// The most records of one read: enough to work off a backlog quickly, and few enough for the memory at any record
+/// size.
 const MAX_READ_RECORDS: usize = 500;
-/// How long a mapping lets writes gather after the first one, so that a burst is one read and not hundreds.
-/// Lambda itself looks four times a second.
+/// How long a mapping collects writes after the first one, so that a burst needs one read and not hundreds. Lambda
+/// polls four times a second.
 const GATHER: Duration = Duration::from_millis(10);
-/// The wait after the source could not be read.
+/// The wait after a failed read of the source.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// What the pump and a mapping's task tell each other.
+/// The signals between the pump and the task of a mapping.
 pub(super) struct Signals {
     /// Counts the calls of `Pump::settled`.
     pub(super) asks: watch::Receiver<u64>,
-    /// The last of those calls for which everything has been delivered.
+    /// The last of those calls whose records are all finished.
     pub(super) answered: watch::Sender<u64>,
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -38,12 +39,12 @@ pub(super) struct Task {
     position: Position,
     signals: Signals,
     queue: Queue,
-    /// Everything through here was read and is queued, passed, or not wanted.
+    /// All records up to this one were read. Each is queued, passed or filtered out.
     read_through: Option<String>,
-    /// Records read and not wanted since the position last moved.
+    /// The number of records that were filtered out since the position last moved.
     unwanted: usize,
     window_ends: Instant,
-    /// A call of `Pump::settled` and the last record that was there when it was noticed.
+    /// A call of `Pump::settled`, and the last record at that time.
     goal: Option<(u64, Option<String>)>,
 }
 
@@ -71,7 +72,7 @@ impl Task {
     /// Delivers until the pump stops.
     pub(super) async fn run(mut self) {
         while !*self.signals.stop.borrow() {
-            // Marked as seen before the read: what is written or asked from here on wakes the task again.
+            // Both are marked as seen before the read, so that a later write or call wakes the task again.
             let ask = *self.signals.asks.borrow_and_update();
             self.writes.borrow_and_update();
             let caught_up = match self.read() {
@@ -106,7 +107,7 @@ impl Task {
         }
     }
 
-    /// Reads one page, unless a batch is complete already. Answers whether there was nothing more to read.
+    /// Reads one page, unless a batch is complete already. Returns whether there was no further record.
     fn read(&mut self) -> anyhow::Result<bool> {
         if self.queue.is_full(self.mapping.batch_size) {
             return Ok(false);
@@ -136,12 +137,12 @@ impl Task {
     async fn deliver(&mut self) -> Delivered {
         let batch = self.queue.take(self.mapping.batch_size);
         let delivered = deliver(&self.mapping, batch, &mut self.position, &mut self.signals.stop).await;
-        // As on Lambda, the next window begins when the invocation is over.
+        // As on Lambda, the next window begins after the invocation.
         self.open_window();
         delivered
     }
 
-    /// With nothing queued, everything that was read is done.
+    /// When the queue is empty, all read records are finished.
     fn pass_unwanted(&mut self) {
         if self.queue.is_empty()
             && let Some(through) = &self.read_through
@@ -161,7 +162,7 @@ impl Task {
         }
     }
 
-    /// Until there may be something to do: a write, the end of the window, a question, the stop.
+    /// Waits for the next event: a write, the end of the window, a call of `settled`, or the stop.
     async fn wait(&mut self) {
         let window_open = !self.queue.is_empty();
         let Signals { asks, stop, .. } = &mut self.signals;
@@ -185,7 +186,7 @@ impl Task {
     }
 }
 
-/// Resolves at the next change; never when the sender is gone.
+/// Resolves at the next change, and never if the sender is gone.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;

@@ -1,12 +1,12 @@
-//! Trims the records that every mapping of a table has passed: a stream that is never trimmed grows without a limit.
+//! Removes the records that all mappings of a table have passed. Without this, a stream would grow without a limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StreamSource;
 
-/// Records passed (by any mapping of the table) between two trims: a trim is a write to the engine's file, and
-/// keeping a few hundred records costs nothing.
+/// The number of records that the mappings of a table pass between two trims. A trim is a write to the engine's file,
+/// and a few hundred stored records cost little.
 const TRIM_EVERY_RECORDS: usize = 256;
 
 pub(super) struct Trims {
@@ -16,16 +16,16 @@ pub(super) struct Trims {
 
 #[derive(Default)]
 struct TableTrim {
-    /// Per mapping, through which record it has come.
+    /// The last passed record of each mapping.
     passed: BTreeMap<String, Option<String>>,
     trimmed: Option<String>,
     records_since: usize,
 }
 
 impl TableTrim {
-    /// Through where the table may be trimmed, when that is news.
+    /// The record up to which the table may be trimmed, if it has changed.
     fn due(&mut self) -> Option<String> {
-        // `None` sorts first: one mapping that has passed nothing holds everything back.
+        // `None` sorts first, so a mapping that has passed no record prevents the trim.
         let through = self.passed.values().min().cloned().flatten();
         if through <= self.trimmed {
             return None;
@@ -37,7 +37,7 @@ impl TableTrim {
 }
 
 impl Trims {
-    /// Trims for mappings given as (table, mapping id, where it was).
+    /// Creates the state for mappings, each given as table, mapping id and position.
     pub(super) fn new<'a>(
         source: Arc<dyn StreamSource>,
         mappings: impl Iterator<Item = (&'a str, &'a str, Option<String>)>,
@@ -49,7 +49,7 @@ impl Trims {
         Self { source, tables: Mutex::new(tables) }
     }
 
-    /// `mapping` has passed everything through `sequence`, `records` more than before.
+    /// Records that `mapping` has passed all records up to `sequence`, `records` more than before.
     pub(super) fn passed(&self, table: &str, mapping: &str, sequence: &str, records: usize) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = tables.get_mut(table) else {
@@ -64,7 +64,7 @@ impl Trims {
         }
     }
 
-    /// Trims whatever is left: the pump stops.
+    /// Trims the remaining records, because the pump stops.
     pub(super) fn finish(&self) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         for (table, entry) in tables.iter_mut() {
@@ -76,7 +76,7 @@ impl Trims {
 
     fn trim(&self, table: &str, through: &str) {
         if let Err(error) = self.source.trim(table, through) {
-            // The next trim goes further and takes these records along.
+            // The next trim goes further and removes these records too.
             tracing::warn!(table, through, error = format!("{error:#}"), "stream records were not trimmed");
         }
     }

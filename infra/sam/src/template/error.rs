@@ -1,11 +1,11 @@
-//! What can be wrong with a template, and where.
+//! The errors of a template, each with its place.
 
 use std::fmt;
 
 use crate::gateway::GatewayError;
 use crate::stream::filter::PatternError;
 
-/// A place in the template: a resource (or section) and the path of a property in it.
+/// A place in the template: a resource or section, and the path of a property in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     resource: String,
@@ -13,7 +13,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The resource, or the section, of this name.
+    /// The resource or section with this name.
     pub(super) fn resource(name: &str) -> Self {
         Self { resource: name.to_owned(), property: String::new() }
     }
@@ -24,12 +24,12 @@ impl Place {
         Self { resource: self.resource.clone(), property: format!("{}{separator}{name}", self.property) }
     }
 
-    /// This place has this problem.
+    /// The error that this place has this problem.
     pub(super) fn problem(&self, problem: Problem) -> TemplateError {
         TemplateError::At { place: self.clone(), problem }
     }
 
-    /// Something of another kind was wanted here.
+    /// The error that the value at this place has the wrong kind.
     pub(super) fn expected(&self, wanted: &'static str, found: &serde_json::Value) -> TemplateError {
         self.problem(Problem::Expected { wanted, found: found.to_string() })
     }
@@ -44,26 +44,26 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a template cannot be run on one machine.
+/// The reason why a template cannot be run on one machine.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The text is not YAML.
     #[error("the template is not YAML")]
     Yaml(#[source] serde_norway::Error),
-    /// A parameter was given that the template does not declare.
+    /// The template does not declare a given parameter.
     #[error("the template has no parameter `{0}`")]
     UnknownParameter(String),
-    /// A place in the template cannot be understood.
+    /// A place in the template has a problem.
     #[error("{place}: {problem}")]
     At {
         /// The resource and property.
         place: Place,
-        /// What is wrong there.
+        /// The problem.
         problem: Problem,
     },
 }
 
-/// What is wrong with one place of a template.
+/// The problem of one place in a template.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// A required property is absent.
@@ -72,25 +72,25 @@ pub enum Problem {
     /// The value is of the wrong kind.
     #[error("expected {wanted}, found {found}")]
     Expected {
-        /// What was wanted.
+        /// The expected kind.
         wanted: &'static str,
-        /// What is there.
+        /// The value.
         found: String,
     },
-    /// A number lies outside what AWS accepts.
+    /// A number is outside the range that AWS accepts.
     #[error("{found} is not within {min}..={max}")]
     OutOfRange {
         /// The value.
         found: u64,
-        /// The least.
+        /// The lowest accepted value.
         min: u64,
-        /// The most.
+        /// The highest accepted value.
         max: u64,
     },
-    /// Nothing in the template has this name.
+    /// The template contains no such name.
     #[error("unknown reference `{0}`")]
     UnknownReference(String),
-    /// The resource exists, but nothing on one machine stands for it.
+    /// The resource exists, but the local stack has no counterpart of it.
     #[error("`{name}` is a {kind}, which has no local value")]
     NoLocalValue {
         /// The resource's logical id.
@@ -109,7 +109,7 @@ pub enum Problem {
         /// The attribute.
         attribute: String,
     },
-    /// The intrinsic function is not one that this reader evaluates.
+    /// This reader does not evaluate the intrinsic function.
     #[error("unsupported intrinsic function `{0}`")]
     UnsupportedIntrinsic(String),
     /// The intrinsic function has wrong arguments.
@@ -117,14 +117,14 @@ pub enum Problem {
     BadIntrinsic {
         /// Its name.
         intrinsic: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// No condition has this name.
+    /// The template has no condition with this name.
     #[error("unknown condition `{0}`")]
     UnknownCondition(String),
-    /// References or conditions go round in a circle, or deeper than any real template.
-    #[error("nested deeper than {0} levels, or a circle")]
+    /// References or conditions are circular, or nest deeper than any real template.
+    #[error("nested deeper than {0} levels, or circular")]
     TooDeep(usize),
     /// The parameter has neither a default nor a given value.
     #[error("the parameter `{0}` has no value")]
@@ -132,18 +132,18 @@ pub enum Problem {
     /// The value is not among the parameter's `AllowedValues`.
     #[error("`{0}` is not an allowed value")]
     NotAllowed(String),
-    /// A resource type that runs something on AWS and that nothing here runs: leaving it out silently would lie.
+    /// The resource type runs on AWS but not in the local stack. Ignoring it would hide the difference.
     #[error("resources of type {0} are not run locally")]
     UnsupportedResource(String),
-    /// An event type of a function that nothing here delivers.
+    /// The local stack does not deliver events of this type.
     #[error("events of type {0} are not delivered locally")]
     UnsupportedEvent(String),
-    /// A schedule expression that is no `rate(…)`.
+    /// The schedule expression is not a `rate(…)`.
     #[error(
         "`{0}` is not a schedule that runs locally: write rate(n minutes), rate(n hours) or rate(n days)"
     )]
     UnsupportedSchedule(String),
-    /// The stream of an event is none of the template's tables'.
+    /// The stream of an event belongs to no table of the template.
     #[error("`{0}` is not the stream of a table in this template")]
     UnknownStream(String),
     /// The URI of an integration names no function of the template.
@@ -152,13 +152,13 @@ pub enum Problem {
     /// The table has no stream.
     #[error("the table `{0}` has no StreamSpecification")]
     NoStream(String),
-    /// Text that must be JSON is not.
+    /// The text is not JSON.
     #[error("it is not JSON: {0}")]
     Json(serde_json::Error),
-    /// A filter pattern that cannot be compiled.
+    /// The filter pattern cannot be compiled.
     #[error("it is no filter pattern: {0}")]
     Pattern(PatternError),
-    /// A method or path that is not one.
+    /// The method or path is invalid.
     #[error("it is no route: {0}")]
     Route(GatewayError),
 }

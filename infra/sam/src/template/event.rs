@@ -9,7 +9,7 @@ use super::property::Properties;
 use super::scope::{Resource, Scope, stream_arn};
 use crate::stream::filter::Pattern;
 
-/// Lambda's batch size of a DynamoDB mapping that declares none, and the largest (AWS::Lambda::EventSourceMapping).
+/// The default and the largest batch size of a DynamoDB mapping (AWS::Lambda::EventSourceMapping).
 const BATCH_SIZE_DEFAULT: u64 = 100;
 const MAX_BATCH_SIZE: u64 = 10_000;
 /// Lambda's longest batching window.
@@ -17,7 +17,7 @@ const WINDOW_MAX_SECS: u64 = 300;
 /// Lambda's highest number of retries.
 const MAX_RETRIES: u64 = 10_000;
 
-/// Reads one event. `None` is a stream mapping that is disabled: it delivers nothing.
+/// Reads one event. `None` is a disabled stream mapping, which delivers no records.
 pub(super) fn event<'t>(
     scope: &'t Scope<'t>,
     resource: &Resource<'t>,
@@ -30,7 +30,7 @@ pub(super) fn event<'t>(
     let properties = body.required("Properties", properties)?;
     match kind.as_str() {
         "Schedule" | "ScheduleV2" => {
-            // SAM names a rule without a name after the function and the event.
+            // SAM names such a rule after the function and the event.
             schedule(&properties, format!("{}{name}", resource.logical_id)).map(Some)
         }
         "DynamoDB" => stream(scope, name, &properties),
@@ -63,7 +63,7 @@ fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDe
     Ok(EventDef::Schedule { name, every, enabled, input })
 }
 
-/// `rate(5 minutes)`. As EventBridge has it, one is singular and more are plural.
+/// Parses `rate(5 minutes)`. As in EventBridge, the unit is singular for one and plural for more.
 fn rate(expression: &str) -> Option<Millis> {
     let (number, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let number: u64 = number.parse().ok()?;
@@ -88,7 +88,7 @@ fn stream<'t>(
     }
     let position = properties.text("StartingPosition")?;
     let position = properties.required("StartingPosition", position)?;
-    // Both begin at the oldest record here: a table on one machine is made together with its mappings.
+    // In the local stack both start at the oldest record, because a table is created together with its mappings.
     if !matches!(position.as_str(), "TRIM_HORIZON" | "LATEST") {
         let found = Value::String(position);
         return Err(properties.at("StartingPosition").expected("TRIM_HORIZON or LATEST", &found));
@@ -111,7 +111,7 @@ fn stream<'t>(
     }))
 }
 
-/// The logical id of the table whose stream is named.
+/// The logical id of the table with this stream.
 fn table_of<'t>(scope: &'t Scope<'t>, properties: &Properties<'t>) -> Result<String, TemplateError> {
     let arn = properties.text("Stream")?;
     let arn = properties.required("Stream", arn)?;
@@ -139,7 +139,7 @@ fn filters(properties: &Properties<'_>) -> Result<Vec<Value>, TemplateError> {
     Ok(patterns)
 }
 
-/// `-1` is Lambda's way to write that there is no limit.
+/// In Lambda, `-1` means that there is no limit.
 fn max_retries(properties: &Properties<'_>) -> Result<Option<u32>, TemplateError> {
     const PROPERTY: &str = "MaximumRetryAttempts";
     if properties.text(PROPERTY)?.as_deref() == Some("-1") {

@@ -11,7 +11,7 @@ use super::event::event;
 use super::property::Properties;
 use super::scope::{Resource, Scope};
 
-/// Lambda's timeout of a function that declares none.
+/// Lambda's default timeout.
 const TIMEOUT_DEFAULT_SECS: u64 = 3;
 /// Lambda's longest timeout.
 const TIMEOUT_MAX_SECS: u64 = 900;
@@ -61,8 +61,8 @@ fn binary<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<String, T
     build.required("Binary", binary)
 }
 
-/// The variables of all functions, under those of this one. The two are joined before anything is resolved, as SAM
-/// does it: a variable that the function sets to `AWS::NoValue` is absent.
+/// The variables of all functions, overridden by those of this function. As in SAM, both are joined before they are
+/// resolved, so a variable that the function sets to `AWS::NoValue` is absent.
 fn environment<'t>(
     scope: &'t Scope<'t>,
     resource: &Resource<'t>,

@@ -1,4 +1,4 @@
-//! `AWS::Serverless::HttpApi`: its routes, each with the function that it calls.
+//! `AWS::Serverless::HttpApi`: its routes, each with its function.
 //!
 //! The routes are the operations of `DefinitionBody`, an OpenAPI document. As on AWS, an operation refers to an
 //! integration of the document, and the URI of the integration names the function.
@@ -11,12 +11,12 @@ use super::property::Properties;
 use super::scope::{Resource, Scope, invocation_uri};
 use crate::gateway::{GatewayError, RouteMethod, check_path};
 
-/// The key of an operation that answers every method.
+/// The key of an operation that serves all methods.
 const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
 /// The key of the integration in an operation, and of all integrations in the components.
 const INTEGRATION: &str = "x-amazon-apigateway-integration";
 const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
-/// The only type of integration that runs here: the function gets the whole request.
+/// The only supported type of integration: the function gets the whole request.
 const LAMBDA_PROXY: &str = "aws_proxy";
 
 /// A route and the logical id of its function.
@@ -89,7 +89,7 @@ fn function_of<'t>(scope: &'t Scope<'t>, integration: &Properties<'t>) -> Result
     Err(at.problem(Problem::UnknownFunction(uri)))
 }
 
-/// OpenAPI writes a method in lower case.
+/// Parses a method, which OpenAPI writes in lower case.
 fn method(key: &str) -> Result<RouteMethod, GatewayError> {
     match key.parse() {
         _ if key == ANY_METHOD => Ok(RouteMethod::Any),

@@ -1,5 +1,5 @@
 //! CloudFormation's intrinsic functions (Template reference, "Intrinsic function reference"), as far as the
-//! properties that we interpret may use them.
+//! interpreted properties use them.
 
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ impl Scope<'_> {
 
     /// Whether a rule of the `Conditions` section holds.
     pub(super) fn truth(&self, rule: &Value, at: &Place, depth: usize) -> Result<bool, TemplateError> {
-        /// How many conditions CloudFormation lets And and Or take.
+        /// The most conditions that And and Or take in CloudFormation.
         const MAX_OPERANDS: usize = 10;
         guard_depth(at, depth)?;
         let rules = rule.as_object().filter(|rules| rules.len() == 1).and_then(|rules| rules.iter().next());
@@ -85,7 +85,7 @@ impl Scope<'_> {
                 let [operand] = arguments("Fn::Not", argument, at)?;
                 Ok(!self.truth(operand, at, depth + 1)?)
             }
-            // Without short cuts: a mistake in any operand shows.
+            // All operands are evaluated, so that an error in any of them is reported.
             "Fn::And" => operands()?
                 .iter()
                 .try_fold(true, |all, operand| Ok(all & self.truth(operand, at, depth + 1)?)),
@@ -102,13 +102,13 @@ impl Scope<'_> {
             Value::String(pattern) => (pattern, &no_variables),
             Value::Array(parts) => match parts.as_slice() {
                 [Value::String(pattern), Value::Object(variables)] => (pattern, variables),
-                _ => return Err(bad("Fn::Sub", "wants a text and a mapping", at)),
+                _ => return Err(bad("Fn::Sub", "needs a text and a mapping", at)),
             },
-            _ => return Err(bad("Fn::Sub", "wants a text", at)),
+            _ => return Err(bad("Fn::Sub", "needs a text", at)),
         };
         let mut result = String::new();
         let mut rest = pattern.as_str();
-        // Ends: every round consumes at least the two characters of `${`.
+        // The loop ends, because each round consumes at least the two characters of `${`.
         while let Some((before, after)) = rest.split_once("${") {
             result.push_str(before);
             let (name, after) =
@@ -142,10 +142,10 @@ impl Scope<'_> {
         found.cloned().ok_or_else(|| bad("Fn::FindInMap", format!("no {map}.{first}.{second}"), at))
     }
 
-    /// A name that may not be computed.
+    /// A name, which must be a literal.
     fn literal(&self, intrinsic: &'static str, value: &Value, at: &Place) -> Result<String, TemplateError> {
         let literal = value.as_str().map(str::to_owned);
-        literal.ok_or_else(|| bad(intrinsic, format!("wants a name, found {value}"), at))
+        literal.ok_or_else(|| bad(intrinsic, format!("needs a name, found {value}"), at))
     }
 
     fn text_of(
@@ -157,7 +157,7 @@ impl Scope<'_> {
     ) -> Result<String, TemplateError> {
         let resolved = self.resolve(value, at, depth + 1)?;
         let found = resolved.as_ref().and_then(text);
-        found.ok_or_else(|| bad(intrinsic, format!("wants a text, found {value}"), at))
+        found.ok_or_else(|| bad(intrinsic, format!("needs a text, found {value}"), at))
     }
 
     fn texts_of(
@@ -170,7 +170,7 @@ impl Scope<'_> {
         let resolved = self.resolve(value, at, depth + 1)?;
         let items = resolved.as_ref().and_then(Value::as_array);
         let texts = items.and_then(|items| items.iter().map(text).collect());
-        texts.ok_or_else(|| bad(intrinsic, format!("wants a list of texts, found {value}"), at))
+        texts.ok_or_else(|| bad(intrinsic, format!("needs a list of texts, found {value}"), at))
     }
 }
 
@@ -182,7 +182,7 @@ fn arguments<'v, const N: usize>(
 ) -> Result<[&'v Value; N], TemplateError> {
     let list = argument.as_array().map(|list| list.iter().collect::<Vec<_>>());
     let exact = list.and_then(|list| <[&Value; N]>::try_from(list).ok());
-    exact.ok_or_else(|| bad(intrinsic, format!("wants a list of {N}, found {argument}"), at))
+    exact.ok_or_else(|| bad(intrinsic, format!("needs a list of {N}, found {argument}"), at))
 }
 
 /// `Table.Arn`, or the list of both.
@@ -198,7 +198,7 @@ fn attribute_name(argument: &Value, at: &Place) -> Result<(String, String), Temp
         _ => None,
     };
     let owned = parts.map(|(resource, attribute)| (resource.to_owned(), attribute.to_owned()));
-    owned.ok_or_else(|| bad("Fn::GetAtt", format!("wants a resource and an attribute, found {argument}"), at))
+    owned.ok_or_else(|| bad("Fn::GetAtt", format!("needs a resource and an attribute, found {argument}"), at))
 }
 
 fn bad(intrinsic: &'static str, reason: impl Into<String>, at: &Place) -> TemplateError {

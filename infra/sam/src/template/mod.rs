@@ -1,9 +1,10 @@
-//! `infra/template.yaml` as a value: the tables, buckets and functions with their events that it declares, with
-//! every parameter, condition and intrinsic function in them resolved.
+//! `infra/template.yaml` as a value: its tables, buckets and functions with their events. All parameters, conditions
+//! and intrinsic functions in them are resolved.
 //!
-//! This is what runs on one machine, so what is not in the template does not exist here either. Only the properties
-//! below are interpreted; policies, alarms, dashboards and the like are not even evaluated. What would run on AWS
-//! and cannot run here, and what cannot be understood in an interpreted place, is an error that names the place.
+//! The local stack runs exactly this, so resources that are not in the template do not exist in it. Only the
+//! properties below are interpreted; policies, alarms and dashboards are not evaluated. A resource that runs on AWS
+//! but cannot run in the local stack is an error, and so is an invalid value in an interpreted place. The error names
+//! the place.
 //!
 //! | resource | interpreted |
 //! |---|---|
@@ -33,7 +34,7 @@ pub use error::{Place, Problem, TemplateError};
 use crate::gateway::RouteMethod;
 use scope::{Resource, Scope};
 
-/// Resource types that would run or store something which this reader does not know how to run here.
+/// Resource types that run or store something on AWS and that the local stack does not support.
 const UNSUPPORTED: [&str; 15] = [
     "AWS::ApiGateway::RestApi",
     "AWS::ApiGatewayV2::Api",
@@ -52,7 +53,7 @@ const UNSUPPORTED: [&str; 15] = [
     "AWS::StepFunctions::StateMachine",
 ];
 
-/// What a template declares.
+/// The interpreted content of a template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     /// Its tables.
@@ -90,17 +91,17 @@ pub struct BucketDef {
 pub struct FunctionDef {
     /// Its name in the template.
     pub logical_id: String,
-    /// The binary of the workspace that it is built from.
+    /// The binary of the workspace from which it is built.
     pub binary: String,
     /// Its environment variables.
     pub environment: BTreeMap<String, String>,
-    /// How long one invocation may take.
+    /// The time limit of one invocation.
     pub timeout: Millis,
-    /// What calls it.
+    /// Its events.
     pub events: Vec<EventDef>,
 }
 
-/// Something that calls a function.
+/// An event that calls a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventDef {
     /// A route that the HTTP API declares for the function.
@@ -116,7 +117,7 @@ pub enum EventDef {
         name: String,
         /// The time between two firings.
         every: Millis,
-        /// A schedule that is not enabled never fires.
+        /// Whether the schedule fires.
         enabled: bool,
         /// The payload; `None` means EventBridge's own event.
         input: Option<Value>,
@@ -127,12 +128,12 @@ pub enum EventDef {
         name: String,
         /// The logical id of the table.
         table: String,
-        /// Records of one invocation at most.
+        /// The most records of one invocation.
         batch_size: usize,
-        /// How long an incomplete batch waits for more.
+        /// How long an incomplete batch waits for further records.
         window: Millis,
         /// Filter patterns, each of which [`Pattern::compile`](crate::stream::filter::Pattern::compile) accepts; a
-        /// record is wanted when one matches, or when there are none.
+        /// record is delivered if one of them matches, or if there are none.
         filters: Vec<Value>,
         /// Retries before a failing batch is given up; `None` when the template sets no limit.
         max_retries: Option<u32>,
@@ -144,9 +145,9 @@ pub enum EventDef {
 }
 
 impl Template {
-    /// Reads a template, with `parameters` in place of its parameters' defaults.
+    /// Reads a template. `parameters` replace the defaults of its parameters.
     ///
-    /// A parameter without a value is an error only where an interpreted property refers to it.
+    /// A parameter without a value is an error only if an interpreted property refers to it.
     pub fn parse(yaml: &str, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let document = yaml::read(yaml)?;
         let scope = Scope::new(&document, parameters)?;

@@ -1,4 +1,4 @@
-//! Properties of the resources that we interpret, resolved when they are asked for and not before.
+//! Properties of the interpreted resources. They are resolved when they are read, and not before.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::error::{Place, Problem, TemplateError};
 use super::scope::{Resource, Scope, intrinsic, text};
 
-/// A mapping in the template, with its place for errors.
+/// A mapping in the template, with its place for error messages.
 pub(super) struct Properties<'t> {
     scope: &'t Scope<'t>,
     place: Place,
@@ -22,7 +22,7 @@ impl<'t> Properties<'t> {
         resource: &Resource<'t>,
         part: &str,
     ) -> Result<Self, TemplateError> {
-        // The part's own name is left out of error messages for `Properties`: everything is in there.
+        // Error messages omit the name `Properties`, because it contains almost all values.
         let place = if part == "Properties" { resource.place() } else { resource.place().property(part) };
         let entries = match resource.body.get(part) {
             None | Some(Value::Null) => Cow::Owned(Map::new()),
@@ -41,7 +41,7 @@ impl<'t> Properties<'t> {
         self.place.property(name)
     }
 
-    /// The names of everything that is declared here.
+    /// The declared names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -94,7 +94,7 @@ impl<'t> Properties<'t> {
         }
     }
 
-    /// The mapping `name`, not resolved yet (unless all of it is one intrinsic).
+    /// The mapping `name`. It is not resolved yet, unless it is one intrinsic as a whole.
     pub(super) fn mapping(&self, name: &str) -> Result<Option<Properties<'t>>, TemplateError> {
         let entries = match self.entries.get(name) {
             None | Some(Value::Null) => return Ok(None),
@@ -122,7 +122,7 @@ impl<'t> Properties<'t> {
         items.collect::<Result<_, _>>().map(Some)
     }
 
-    /// The value, or that it is missing.
+    /// The value, or the error that it is missing.
     pub(super) fn required<T>(&self, name: &str, value: Option<T>) -> Result<T, TemplateError> {
         value.ok_or_else(|| self.at(name).problem(Problem::Missing))
     }

@@ -1,4 +1,4 @@
-//! What a name in the template stands for: parameters, pseudo parameters, conditions and resources.
+//! The names of a template: parameters, pseudo parameters, conditions and resources.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use super::error::{Place, Problem, TemplateError};
 
-/// `AWS::Region`, `AWS::AccountId` and `AWS::StackName` of one machine.
+/// `AWS::Region`, `AWS::AccountId` and `AWS::StackName` of the local stack.
 pub(super) const REGION: &str = "local";
 pub(super) const ACCOUNT: &str = "000000000000";
 pub(super) const STACK: &str = "agent-factory";
 
-/// How deep values, references and conditions may nest before they are called a circle.
+/// The deepest nesting of values, references and conditions. Deeper ones count as circular.
 const MAX_DEPTH: usize = 64;
 
-/// The names of one template. Nothing is evaluated before something that is interpreted asks for it.
+/// The names of one template. A value is evaluated only when an interpreted property refers to it.
 pub(super) struct Scope<'t> {
     template: &'t Map<String, Value>,
     /// `None` is a parameter without a value.
@@ -63,7 +63,7 @@ impl<'t> Scope<'t> {
         section(self.template, name)
     }
 
-    /// Every resource whose condition holds.
+    /// All resources whose conditions hold.
     pub(super) fn resources(&self) -> Result<Vec<Resource<'t>>, TemplateError> {
         let mut active = Vec::new();
         for (logical_id, body) in section(self.template, "Resources")? {
@@ -104,7 +104,7 @@ impl<'t> Scope<'t> {
         self.truth(rule, &Place::resource("Conditions").property(name), depth + 1)
     }
 
-    /// The value of `value` with every intrinsic in it evaluated; `None` is `AWS::NoValue`.
+    /// Returns `value` with all its intrinsics evaluated; `None` is `AWS::NoValue`.
     pub(super) fn resolve(
         &self,
         value: &Value,
@@ -139,7 +139,7 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// What `!Ref name` is; `None` is `AWS::NoValue`.
+    /// Returns the value of `!Ref name`; `None` is `AWS::NoValue`.
     pub(super) fn reference(
         &self,
         name: &str,
@@ -162,7 +162,7 @@ impl<'t> Scope<'t> {
         Ok(Some(Value::String(text)))
     }
 
-    /// What `!GetAtt name.attribute` is.
+    /// Returns the value of `!GetAtt name.attribute`.
     pub(super) fn attribute(
         &self,
         name: &str,
@@ -189,7 +189,7 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// The physical name of a resource: the declared one, or one made of the stack's and its own.
+    /// The physical name of a resource: the declared name, or the names of the stack and the resource combined.
     pub(super) fn name_of(
         &self,
         resource: &Resource<'_>,
@@ -199,7 +199,7 @@ impl<'t> Scope<'t> {
         let made = format!("{STACK}-{}", resource.logical_id);
         let (property, made) = match resource.kind {
             "AWS::DynamoDB::Table" => ("TableName", made),
-            // A bucket's name has no capitals.
+            // The name of a bucket has no capital letters.
             "AWS::S3::Bucket" => ("BucketName", made.to_lowercase()),
             "AWS::Serverless::Function" => ("FunctionName", made),
             "AWS::Serverless::HttpApi" => return Ok(made),
@@ -266,7 +266,7 @@ fn parameter(
     Ok(Some(Value::String(value)))
 }
 
-/// Ends the recursion through values, references and conditions.
+/// Limits the recursion through values, references and conditions.
 pub(super) fn guard_depth(at: &Place, depth: usize) -> Result<(), TemplateError> {
     if depth > MAX_DEPTH {
         return Err(at.problem(Problem::TooDeep(MAX_DEPTH)));
@@ -280,7 +280,7 @@ pub(super) fn intrinsic(object: &Map<String, Value>) -> Option<(&str, &Value)> {
     (name == "Ref" || name.starts_with("Fn::")).then_some((name.as_str(), argument))
 }
 
-/// A scalar as CloudFormation writes it where text is wanted.
+/// A scalar as CloudFormation writes it in a text.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -39,7 +39,7 @@ pub(super) fn table<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result
     })
 }
 
-/// CloudFormation's index has more properties than CreateTable takes; these are the ones that both know.
+/// Copies the properties that both CloudFormation and CreateTable have.
 fn index(properties: &Properties<'_>) -> Result<Value, TemplateError> {
     let name = properties.text("IndexName")?;
     let name = properties.required("IndexName", name)?;

@@ -7,7 +7,8 @@ use super::*;
 mod intrinsics;
 mod resources;
 
-/// A template of the same shape as ours: parameters, globals, a table with a stream and an index, three functions.
+/// A template with the structure of the real one: parameters, globals, a table with a stream and an index, three
+/// functions.
 const TEMPLATE: &str = r##"
 AWSTemplateFormatVersion: '2010-09-09'
 Transform: AWS::Serverless-2016-10-31
@@ -109,7 +110,7 @@ fn function<'t>(template: &'t Template, logical_id: &str) -> &'t FunctionDef {
     template.functions.iter().find(|function| function.logical_id == logical_id).unwrap()
 }
 
-/// The template without the lines of the block that begins with `first` (and is indented deeper than it).
+/// The template without the block that begins with the line `first`.
 fn without(first: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut lines = Vec::new();
@@ -215,7 +216,7 @@ fn a_function_has_its_binary_timeout_and_environment_over_the_globals() {
 }
 
 #[test]
-fn events_are_read_with_everything_they_declare() {
+fn events_are_read_with_all_their_properties() {
     let template = parse(TEMPLATE).unwrap();
     let routes = [route("GET", "/healthz"), route("POST", "/{pathPrefix}/telegram/webhook/{botIdentity}")];
     assert_eq!(function(&template, "WebhookFunction").events, routes);
@@ -239,7 +240,7 @@ fn events_are_read_with_everything_they_declare() {
 }
 
 #[test]
-fn what_is_removed_from_the_text_is_gone() {
+fn a_resource_that_is_removed_from_the_text_is_not_declared() {
     let no_route = parse(&without("/{pathPrefix}/telegram/webhook/{botIdentity}:")).unwrap();
     assert_eq!(function(&no_route, "WebhookFunction").events, [route("GET", "/healthz")]);
     let no_schedule = parse(&without("Tick:")).unwrap();

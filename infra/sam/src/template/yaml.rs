@@ -1,11 +1,12 @@
-//! YAML with CloudFormation's tags, brought into one form: `!Sub x` and `Fn::Sub: x` are both `{"Fn::Sub": x}`.
+//! YAML with the tags of CloudFormation, converted into one form: `!Sub x` and `Fn::Sub: x` are both
+//! `{"Fn::Sub": x}`.
 
 use serde_json::{Map, Value};
 use serde_norway::Value as Yaml;
 
 use super::error::{Place, TemplateError};
 
-/// Reads a template. What it means is not looked at.
+/// Reads a template without interpreting it.
 pub(super) fn read(text: &str) -> Result<Map<String, Value>, TemplateError> {
     let yaml: Yaml = serde_norway::from_str(text).map_err(TemplateError::Yaml)?;
     match plain(yaml) {
@@ -21,7 +22,7 @@ fn plain(yaml: Yaml) -> Value {
         Yaml::Bool(flag) => Value::Bool(flag),
         Yaml::Number(number) => {
             let exact = number.as_i64().map(Value::from).or_else(|| number.as_u64().map(Value::from));
-            // Infinity and NaN are no JSON numbers; as text they fail where a number is wanted.
+            // Infinity and NaN are no JSON numbers. As text they fail where a number is required.
             exact
                 .or_else(|| number.as_f64().and_then(serde_json::Number::from_f64).map(Value::Number))
                 .unwrap_or_else(|| Value::String(number.to_string()))

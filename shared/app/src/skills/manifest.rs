@@ -32,7 +32,7 @@ pub enum Fetched {
 pub struct Manifest {
     /// How the skills lie on a worker.
     pub layout_version: &'static str,
-    /// Hash of what is in it: the same as long as the channel serves the same.
+    /// Hash of its content. It stays the same while the content of the channel stays the same.
     pub manifest_version: String,
     /// When the channel was last changed, epoch ms.
     pub generated_at: u64,

@@ -20,15 +20,15 @@ use crate::{App, AppError};
 pub struct Bundle {
     /// The conversation's history, oldest first, cut to the hydration policy.
     pub context_history: Vec<HistoryEntry>,
-    /// Whether that is only what has come since the cursor that was sent. It is the whole context instead when the
-    /// cursor is of another conversation, when more has come than the policy lets through, or when a retry has replaced
-    /// what its failed attempt had written before the cursor.
+    /// Whether these are only the entries since the cursor of the request. The bundle contains the whole context
+    /// instead when the cursor belongs to another conversation, when there are more new entries than the policy
+    /// allows, or when a retry has replaced entries of its failed attempt before the cursor.
     pub is_delta: bool,
     /// Tool calls that the agent made and that have not been answered.
     pub pending_tool_calls: Vec<PendingToolCall>,
     /// Changes when history, tool calls or the agent's version change.
     pub context_fingerprint: String,
-    /// Where the history ends; sent as `since`, it brings only what came after.
+    /// The end of the history. As `since` of a request, it limits the bundle to later entries.
     pub cursor: Option<HistoryCursor>,
     /// The token of the agent's bot.
     pub telegram_bot_token: Option<SecretString>,
@@ -61,7 +61,7 @@ impl Context {
     }
 }
 
-/// Reads what a bundle holds of a conversation: what has come since the cursor, or as much as the policy lets through.
+/// Reads the history for a bundle: the entries since the cursor, or the newest entries within the policy.
 pub(crate) async fn context(
     app: &App,
     key: &ConversationKey,

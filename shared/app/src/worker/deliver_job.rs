@@ -22,7 +22,7 @@ pub(super) struct Loaded {
     context: Option<Context>,
 }
 
-/// Reads what is delivered with `claimed`.
+/// Reads the data that is delivered with `claimed`.
 pub(super) async fn load(
     app: &App,
     request: &ClaimRequest<'_>,

@@ -1,4 +1,5 @@
-//! The conversation: its queue, its lease and its owner. Everything that decides who may run what is here.
+//! The conversation: its queue, its lease and its owner. All decisions about which worker may run which message are
+//! here.
 //!
 //! ```text
 //!            enqueue            claim (fence + 1, attempt + 1)

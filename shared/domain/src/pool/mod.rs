@@ -47,7 +47,7 @@ pub struct ObservedWorker {
     /// Its conversation, if the conversation names the worker as its owner.
     pub conversation: Option<Conversation>,
     /// Whether its conversation has another owner.
-    pub is_anothers: bool,
+    pub has_other_owner: bool,
     /// Its machine.
     pub machine: MachineView,
 }

@@ -72,9 +72,9 @@ impl ObservedWorker {
         (!conversation.is_busy(now, policies)).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
-    /// Whether its row names a conversation that another worker owns, for so long that every reader sees it.
-    fn is_double(&self, now: Timestamp) -> bool {
-        self.is_anothers && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
+    /// Whether another worker owns the conversation in its row, for so long that every reader sees it.
+    fn is_duplicate(&self, now: Timestamp) -> bool {
+        self.has_other_owner && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
     }
 
     fn owes_snapshot(&self) -> bool {
@@ -206,7 +206,7 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
         let silence = now.since(seen.unwrap_or(worker.registered_at));
         return Some((DrainReason::Stale, format!("no sign of life for {silence}")));
     }
-    if observed.is_double(now) {
+    if observed.is_duplicate(now) {
         return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
     }
     if worker.must_leave_for_its_token(now, policies) {
@@ -293,7 +293,7 @@ fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
         }
         let is_foreign = owned.is_none() && assignment.is_seen_by_all(now);
         // The drain of a duplicate worker removes its assignment too.
-        let is_drained = observed.worker.status == WorkerStatus::Active && observed.is_double(now);
+        let is_drained = observed.worker.status == WorkerStatus::Active && observed.is_duplicate(now);
         if stopping || (is_foreign && !is_drained) {
             let action = Action::Unassign { worker: worker.clone() };
             plan.act(action, "its conversation does not name it".to_owned());

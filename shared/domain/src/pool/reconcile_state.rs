@@ -37,14 +37,14 @@ pub struct ReconcileState {
     /// When the last of them failed.
     pub failed_at: Option<Timestamp>,
     /// Until when the provider has asked us to start no worker.
-    pub rests_until: Option<Timestamp>,
+    pub paused_until: Option<Timestamp>,
     /// The time of the last full listing.
-    pub looked_at: Option<Timestamp>,
+    pub last_full_listing_at: Option<Timestamp>,
     /// The known orphans, each with the time since when it is known.
     pub orphans: BTreeMap<Orphan, Timestamp>,
     /// The orphan whose removal was tried last.
     pub tried: Option<Orphan>,
-    /// When the removal of an orphan was tried last that is past its retry time.
+    /// When the removal of an orphan past its retry time was tried last.
     pub stuck_tried_at: Option<Timestamp>,
     /// The numbers of machines and volumes of others, as of the last full listing.
     pub foreign: (usize, usize),
@@ -66,7 +66,7 @@ impl ReconcileState {
     pub(super) fn pause(&self, now: Timestamp) -> Option<(String, Timestamp)> {
         let failed = format!("the provider, which failed {} times in a row", self.failures);
         let cool_down = self.cool_down_ends().map(|end| (failed, end));
-        let rest = self.rests_until.map(|end| ("the provider, which has asked for a pause".to_owned(), end));
+        let rest = self.paused_until.map(|end| ("the provider, which has asked for a pause".to_owned(), end));
         cool_down.into_iter().chain(rest).filter(|(_, end)| *end > now).max_by_key(|(_, end)| *end)
     }
 
@@ -92,8 +92,8 @@ impl ReconcileState {
     /// Notes how long the provider has asked us to start no worker. The pause has a minimum, because every spawn asks again
     /// and creates a row and a volume for nothing before the answer. A pause is no failure.
     pub fn pause_spawns(&mut self, asked: Option<Millis>, now: Timestamp) {
-        let before = self.rests_until.filter(|end| *end > now);
-        self.rests_until = before.max(asked.map(|time| now + time.max(COOL_DOWN)));
+        let before = self.paused_until.filter(|end| *end > now);
+        self.paused_until = before.max(asked.map(|time| now + time.max(COOL_DOWN)));
     }
 
     /// Whether this run requests the full lists. An orphan within its retry time is checked in every run.
@@ -104,7 +104,7 @@ impl ReconcileState {
 
     /// The latest time of the next full listing.
     fn next_full_listing(&self) -> Timestamp {
-        self.looked_at.map_or(Timestamp::default(), |at| at + FULL_LISTING_INTERVAL)
+        self.last_full_listing_at.map_or(Timestamp::default(), |at| at + FULL_LISTING_INTERVAL)
     }
 
     /// Until when an orphan past its retry time is not tried. Newer orphans may cause a full listing in every run meanwhile.

@@ -58,7 +58,7 @@ fn assigned(n: usize) -> ObservedWorker {
     ObservedWorker {
         worker,
         conversation: Some(conversation),
-        is_anothers: false,
+        has_other_owner: false,
         machine: MachineView::Running,
     }
 }
@@ -80,7 +80,7 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
     observed
 }
 
-/// The message of worker 1 goes back.
+/// The recovery of the message that worker 1 runs.
 fn recovered(cut: RecoverCause) -> Action {
     Action::Recover { conversation: key(1), holder: WorkerId::parse("w1").unwrap(), cut }
 }
@@ -90,12 +90,12 @@ fn actions(plan: &Plan) -> Vec<Action> {
 }
 
 #[test]
-fn nothing_observed_is_nothing_to_do() {
+fn an_empty_observation_gives_an_empty_plan() {
     assert_eq!(plan(&Observed::default(), &Policies::default(), NOW), Plan::default());
 }
 
 #[test]
-fn waiting_conversations_get_workers_oldest_first_within_step_and_maximum() {
+fn waiting_conversations_get_workers_longest_wait_first_within_step_and_maximum() {
     let policies = Policies::default();
     let ready = (0..5).map(|n| ready(n, NOW - Millis::new(n as u64))).collect();
     let plan = plan(&Observed { ready, ..Observed::default() }, &policies, NOW);
@@ -110,7 +110,7 @@ fn a_free_worker_covers_a_waiting_conversation() {
     let free = ObservedWorker {
         worker: Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW),
         conversation: None,
-        is_anothers: false,
+        has_other_owner: false,
         machine: MachineView::Running,
     };
     let plan = plan(
@@ -122,7 +122,7 @@ fn a_free_worker_covers_a_waiting_conversation() {
 }
 
 #[test]
-fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
+fn a_full_pool_asks_one_owner_per_waiting_conversation_to_release_and_asks_it_once() {
     let mut policies = Policies::default();
     policies.scaling.max_workers = 2;
     let busy = running(assigned(1), &policies);
@@ -130,9 +130,16 @@ fn a_full_pool_asks_one_owner_per_waiting_conversation_to_let_go_once() {
         Observed { workers: vec![busy, assigned(2)], ready: vec![ready(3, NOW)], ..Observed::default() };
     observed.workers[1].conversation.as_mut().unwrap().active_at = NOW - Millis::new(5);
     let ask = Action::AskToSwitch { conversation: key(2) };
-    assert_eq!(actions(&plan(&observed, &policies, NOW + Millis::new(1))), [ask], "the quiet one first");
+    assert_eq!(
+        actions(&plan(&observed, &policies, NOW + Millis::new(1))),
+        [ask],
+        "the worker that has been quiet longest is asked first"
+    );
     observed.workers[1].conversation.as_mut().unwrap().owner.as_mut().unwrap().wanted_elsewhere = true;
-    assert!(actions(&plan(&observed, &policies, NOW + Millis::new(1))).is_empty(), "it has been asked");
+    assert!(
+        actions(&plan(&observed, &policies, NOW + Millis::new(1))).is_empty(),
+        "it has been asked already"
+    );
 }
 
 #[test]
@@ -181,7 +188,7 @@ fn a_running_message_keeps_its_worker_and_an_expired_lease_is_recovered() {
 }
 
 #[test]
-fn a_free_worker_that_is_told_to_leave_covers_nobody() {
+fn a_free_worker_that_is_drained_covers_no_conversation() {
     let policies = Policies::default();
     let mut free = assigned(1);
     (free.worker.assignment, free.conversation) = (None, None);
@@ -205,27 +212,27 @@ fn a_draining_worker_finishes_its_message_until_its_deadline() {
     assert!(waiting.actions.is_empty());
     assert!(waiting.waits[0].waits_for.contains("message m"));
     let late = NOW + policies.scaling.drain_timeout;
-    let settle = Action::FinishDrain { worker, gone: false };
-    assert!(actions(&plan(&observed, &policies, late)).contains(&settle));
+    let finish = Action::FinishDrain { worker, gone: false };
+    assert!(actions(&plan(&observed, &policies, late)).contains(&finish));
 }
 
-/// Has claimed, and has no snapshot of it.
-fn owing(mut observed: ObservedWorker) -> ObservedWorker {
+/// The worker after a claim of which it has no snapshot yet.
+fn owing_snapshot(mut observed: ObservedWorker) -> ObservedWorker {
     let owner = observed.conversation.as_mut().and_then(|c| c.owner.as_mut()).unwrap();
     owner.claimed_at = Some(NOW);
     observed
 }
 
 #[test]
-fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its_deadline() {
+fn an_idle_worker_that_owes_a_snapshot_drains_and_has_until_its_deadline() {
     let policies = Policies::default();
     let due = NOW + policies.scaling.idle_timeout;
-    let mut idle = owing(assigned(1));
+    let mut idle = owing_snapshot(assigned(1));
     idle.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(due);
     let worker = idle.worker.id.clone();
     let observed = |worker| Observed { workers: vec![worker], ..Observed::default() };
-    let told = plan(&observed(idle.clone()), &policies, due);
-    assert_eq!(actions(&told), [Action::Drain { worker: worker.clone(), reason: DrainReason::Idle }]);
+    let drained = plan(&observed(idle.clone()), &policies, due);
+    assert_eq!(actions(&drained), [Action::Drain { worker: worker.clone(), reason: DrainReason::Idle }]);
 
     idle.worker = idle.worker.drain(DrainReason::Idle, due, &policies).unwrap();
     let late = due + policies.scaling.drain_timeout;
@@ -233,41 +240,49 @@ fn an_idle_worker_that_owes_a_snapshot_is_told_to_leave_and_waited_for_until_its
     assert!(waiting.actions.is_empty());
     assert_eq!((&*waiting.waits[0].waits_for, waiting.waits[0].until), ("its final snapshot", Some(late)));
 
-    let settle = |gone| {
+    let finish = |gone| {
         [Action::FinishDrain { worker: worker.clone(), gone }, Action::Teardown { worker: worker.clone() }]
     };
-    assert_eq!(actions(&plan(&observed(idle.clone()), &policies, late)), settle(false), "its time is up");
-    let mut kept = idle.clone();
-    kept.conversation = kept.conversation.map(|c| c.with_snapshot());
-    assert_eq!(actions(&plan(&observed(kept), &policies, due)), settle(false), "it owes nothing any more");
+    assert_eq!(
+        actions(&plan(&observed(idle.clone()), &policies, late)),
+        finish(false),
+        "its deadline has passed"
+    );
+    let mut with_snapshot = idle.clone();
+    with_snapshot.conversation = with_snapshot.conversation.map(|c| c.with_snapshot());
+    assert_eq!(
+        actions(&plan(&observed(with_snapshot), &policies, due)),
+        finish(false),
+        "it owes no snapshot any more"
+    );
     idle.machine = MachineView::NotRunning;
-    assert_eq!(actions(&plan(&observed(idle), &policies, due)), settle(true), "nobody is there to upload it");
+    assert_eq!(actions(&plan(&observed(idle), &policies, due)), finish(true), "no worker can upload it");
 }
 
 #[test]
-fn a_silent_worker_that_owes_a_snapshot_has_until_its_deadline_and_a_dead_one_has_not() {
+fn a_silent_worker_that_owes_a_snapshot_has_until_its_deadline_but_a_dead_one_is_torn_down_at_once() {
     let policies = Policies::default();
     let silent = NOW + policies.lease.stale_after;
-    let worker = owing(assigned(1));
-    let drains = |worker, now| {
+    let worker = owing_snapshot(assigned(1));
+    let planned = |worker, now| {
         let observed = Observed { workers: vec![worker], ..Observed::default() };
         actions(&plan(&observed, &policies, now)).len()
     };
-    assert_eq!(drains(worker.clone(), silent), 1, "only told");
+    assert_eq!(planned(worker.clone(), silent), 1, "it drains");
     let dead = ObservedWorker { machine: MachineView::NotRunning, ..worker };
-    assert_eq!(drains(dead, NOW), 3, "told, settled and torn down");
+    assert_eq!(planned(dead, NOW), 3, "it drains, its drain finishes and it is torn down");
 }
 
 #[test]
-fn work_that_waited_for_its_time_is_promoted() {
+fn a_scheduled_entry_whose_time_has_come_is_promoted() {
     let policies = Policies::default();
-    let matured = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
-    let plan = plan(&Observed { ready: vec![matured], ..Observed::default() }, &policies, NOW);
+    let now_due = ReadyConversation { key: key(1), ready: ReadyKey::at(NOW) };
+    let plan = plan(&Observed { ready: vec![now_due], ..Observed::default() }, &policies, NOW);
     assert_eq!(plan.actions[0].action, Action::Promote { conversation: key(1) });
 }
 
 #[test]
-fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_machine_that_runs() {
+fn a_message_that_outlasts_a_drain_counts_as_drained_only_if_we_ordered_it_and_the_machine_runs() {
     let policies = Policies::default();
     for (reason, machine, cut) in [
         (DrainReason::Operator, MachineView::Running, RecoverCause::Drained),
@@ -284,7 +299,7 @@ fn a_message_that_outlasts_a_drain_is_drained_only_by_our_own_doing_and_on_a_mac
 }
 
 #[test]
-fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must_have_seen_them() {
+fn rows_and_conversations_that_contradict_each_other_are_repaired_after_the_replication_lag() {
     let policies = Policies::default();
     let mut foreign = assigned(1);
     foreign.conversation = None;
@@ -292,28 +307,28 @@ fn rows_and_conversations_that_contradict_each_other_are_looked_at_when_all_must
     listed.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = Some(NOW);
     let observed =
         Observed { workers: vec![foreign, listed], ready: vec![ready(2, NOW)], ..Observed::default() };
-    let of_repair = |at| -> Vec<Action> {
+    let repairs_at = |at| -> Vec<Action> {
         let planned = actions(&plan(&observed, &policies, at));
         let is_repair = |a: &Action| matches!(a, Action::Repair { .. } | Action::Unassign { .. });
         planned.into_iter().filter(is_repair).collect()
     };
-    assert_eq!(of_repair(NOW), [], "a replica may be behind");
+    assert_eq!(repairs_at(NOW), [], "a replica may lag");
     let expected = [
         Action::Unassign { worker: WorkerId::parse("w1").unwrap() },
         Action::Repair { conversation: key(2) },
     ];
-    assert_eq!(of_repair(NOW + crate::time::MAX_REPLICATION_LAG), expected);
+    assert_eq!(repairs_at(NOW + crate::time::MAX_REPLICATION_LAG), expected);
 }
 
 #[test]
-fn a_row_does_not_go_while_it_names_a_conversation() {
+fn a_row_that_names_a_conversation_is_not_removed() {
     let policies = Policies::default();
     let mut stopping = assigned(1);
     stopping.worker.status = WorkerStatus::Stopping { since: NOW };
     let worker = stopping.worker.id.clone();
     let mut observed = Observed { workers: vec![stopping], ..Observed::default() };
-    let repaired = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
-    assert_eq!(actions(&plan(&observed, &policies, NOW)), repaired);
+    let repairs = [Action::Repair { conversation: key(1) }, Action::Unassign { worker: worker.clone() }];
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), repairs);
     observed.workers[0].worker.assignment = None;
     observed.workers[0].conversation = None;
     assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Teardown { worker }]);

@@ -15,7 +15,8 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Upda
 /// found again, and so are processes that a dead worker left running.
 pub const MACHINE_MARK_ENV: &str = "AGENT_FACTORY_MACHINE";
 
-/// What a worker inherits from us, beside its own variables: enough to find programs and to log.
+/// The variables that a worker inherits from this process, in addition to its own: enough to find programs and to
+/// log.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_LOG"];
 
 /// sysinfo adds the boot time, which the kernel rounds, to a start time in whole seconds. So two reads of the start time

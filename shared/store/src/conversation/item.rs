@@ -23,7 +23,7 @@ const SCHEDULED: char = 's';
 /// The flag of an attempt that was cut off by a drain. It is repeated once per drain.
 const DRAINED: &str = "d";
 
-/// Encodes an entry as one string: `priority|due|flags|attempts|attemptsMax|notBefore|firstFence|messageId`.
+/// Encodes an entry as one string: `priority|due|flags|attempts|maxAttempts|notBefore|firstFence|messageId`.
 pub(crate) fn encode_entry(entry: &Entry) -> String {
     format!(
         "{}|{}|{}{}|{}|{}|{}|{}|{}",

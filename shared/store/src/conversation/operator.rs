@@ -74,8 +74,8 @@ impl Store {
     /// Queues a dead letter again as `entry`, which is part of `after`, and deletes its dead-letter mark.
     /// `token` identifies the call, so that a repetition recognises that an earlier attempt succeeded.
     ///
+    /// # Errors
     /// Returns an error if the table does not answer. The caller then reads and decides again.
-    /// When the table cannot answer; read again and decide again.
     pub async fn retry_if_dead(
         &self,
         before: &Conversation,

@@ -81,7 +81,7 @@ async fn a_rate_limited_provider_gets_a_cool_down_of_a_minute() {
     let refused = Fault::Refused { status: 429, error: "slow down".into(), retry_after_secs: None };
     pool.world.fly.fault(Action::CreateMachine, &refused, 1_000);
     pool.run().await;
-    let until = pool.app.store.reconcile_state().await.unwrap().rests_until.unwrap();
+    let until = pool.app.store.reconcile_state().await.unwrap().paused_until.unwrap();
     for _ in 0..5 {
         pool.advance(Millis::from_secs(2));
         let report = pool.run().await;

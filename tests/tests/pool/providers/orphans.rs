@@ -224,7 +224,7 @@ async fn notices_a_vanished_machine(refused: fly::Action, times: usize, reported
     assert_eq!(outcomes(&report)[0], format!("drain worker {}: done", machine.worker_id));
     // The search counts as done, so the next run does not repeat it at once.
     let memory = pool.app.store.reconcile_state().await.unwrap();
-    assert_eq!(memory.looked_at, Some(pool.app.now()));
+    assert_eq!(memory.last_full_listing_at, Some(pool.app.now()));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! An agent's bot and its webhook.
+//! Writes of an agent's bot and its webhook.
 
 use af_app::App;
 use af_domain::agent::BotName;

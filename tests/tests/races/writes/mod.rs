@@ -1,14 +1,14 @@
-//! Every conditional write, with the scene that it needs.
+//! Every conditional write, with its setup.
 
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::worker::Worker;
 
-use crate::ambiguous::Again::{self, Same, Says};
-use crate::ambiguous::Sending;
-use crate::world::{Held, World, conversation};
+use crate::ambiguous::SecondAnswer::{self, Contains, Same};
+use crate::ambiguous::SendWrite;
+use crate::world::{RunningMessage, World, conversation_id};
 
-/// Sends `$call` so many times and collects what it was answered.
+/// Sends `$call` this many times and collects the answers.
 macro_rules! send {
     ($times:expr, $call:expr) => {{
         let mut answers = Vec::new();
@@ -28,27 +28,26 @@ mod snapshots;
 mod system;
 mod workers;
 
-/// The table's lines, by the module of their scenes: a write, what its second sending is answered, and the write
-/// itself.
+/// The list of writes, grouped by module: the name of a write and the answer to its repetition.
 macro_rules! writes {
-    ($( $scenes:ident { $( $name:ident => $again:expr; )* } )*) => {
-        pub const ALL: &[(&str, Again, Sending)] = &[$($(
-            (stringify!($name), $again, |world, app, times| Box::pin($scenes::$name(world, app, times))),
+    ($( $module:ident { $( $name:ident => $second_answer:expr; )* } )*) => {
+        pub const ALL: &[(&str, SecondAnswer, SendWrite)] = &[$($(
+            (stringify!($name), $second_answer, |world, app, times| Box::pin($module::$name(world, app, times))),
         )*)*];
     };
 }
 
 writes! {
     queue {
-        enqueue_if_absent => Says("duplicate: true");
+        enqueue_if_absent => Contains("duplicate: true");
         claim_if_owned => Same;
         claim_if_free => Same;
         heartbeat_if_leased => Same;
         append_if_leased => Same;
         attach_if_leased => Same;
-        rewrite_if_leased => Says("OutOfOrder");
+        rewrite_if_leased => Contains("OutOfOrder");
         complete_if_leased => Same;
-        fail_if_unchanged => Says("Stale");
+        fail_if_unchanged => Contains("Stale");
         store_attachments_if_pending => Same;
         expire_payload_if_present => Same;
         seen_if_owner => Same;
@@ -56,32 +55,32 @@ writes! {
         restored_if_unclaimed => Same;
     }
     operator {
-        cancel_if_waiting => Says("Stale");
-        cancel_if_dead => Says("Stale");
-        retry_if_dead => Says("Stale");
-        free_if_unchanged => Says("Stale");
+        cancel_if_waiting => Contains("Stale");
+        cancel_if_dead => Contains("Stale");
+        retry_if_dead => Contains("Stale");
+        free_if_unchanged => Contains("Stale");
     }
     repairs {
         repair_if_unchanged => Same;
-        forget_if_ended => Says("Stale");
-        free_if_not_assigned => Says("Stale");
-        unassign_if_not_owner => Says("Stale");
+        forget_if_ended => Contains("Stale");
+        free_if_not_assigned => Contains("Stale");
+        unassign_if_not_owner => Contains("Stale");
     }
     workers {
-        register_if_new => Says("Stale");
-        register_if_free => Says("Stale");
-        release_if_quiet => Says("Stale");
-        drain_if_active => Says("Stale");
-        finish_drain_if_draining => Says("Stale");
-        stopped_if_stopping => Says("Stale");
+        register_if_new => Contains("Stale");
+        register_if_free => Contains("Stale");
+        release_if_quiet => Contains("Stale");
+        drain_if_active => Contains("Stale");
+        finish_drain_if_draining => Contains("Stale");
+        stopped_if_stopping => Contains("Stale");
         machine_if_registered => Same;
         seen_if_registered => Same;
     }
     snapshots {
-        prepare_if_absent => Says("Stale");
+        prepare_if_absent => Contains("Stale");
         announce_if_uploading => Same;
-        finalize_if_current => Says("Stale");
-        fail_if_uploading => Says("Stale");
+        finalize_if_current => Contains("Stale");
+        fail_if_uploading => Contains("Stale");
         expire_if_unchanged => Same;
         object_deleted_if_ended => Same;
     }
@@ -91,45 +90,45 @@ writes! {
         webhook_ready => Same;
     }
     skills {
-        change_skill_if_unchanged => Says("Stale");
-        delete_skill_if_deleting => Says("Stale");
+        change_skill_if_unchanged => Contains("Stale");
+        delete_skill_if_deleting => Contains("Stale");
     }
     system {
         change_config_if_unchanged => Same;
-        put_api_key_if_first => Says("Stale");
+        put_api_key_if_first => Contains("Stale");
         begin_reconcile => Same;
         end_reconcile => Same;
         abandon_reconcile => Same;
     }
 }
 
-/// A number that nobody guesses.
+/// The nonce of a call.
 const NONCE: u64 = 7;
 
-fn talk() -> ConversationId {
-    conversation("talk")
+fn conversation() -> ConversationId {
+    conversation_id("talk")
 }
 
 fn policies() -> Policies {
     Policies::default()
 }
 
-/// A worker that owns `talk`, in which this many messages wait.
+/// A worker that owns the conversation, in which this many messages wait.
 async fn owner(world: &World, waiting: usize) -> WorkerId {
-    world.enqueue(&talk(), None).await;
-    let worker = world.worker("w", Some(&talk())).await;
-    let first = world.claim(&worker, Some(&talk())).await;
+    world.enqueue(&conversation(), None).await;
+    let worker = world.worker("w", Some(&conversation())).await;
+    let first = world.claim(&worker, Some(&conversation())).await;
     world.complete(&first).await;
     for _ in 0..waiting {
-        world.enqueue(&talk(), None).await;
+        world.enqueue(&conversation(), None).await;
     }
     worker
 }
 
-/// A message in its owner's hands.
-async fn held(world: &World) -> Held {
+/// A message that its owner runs.
+async fn running_message(world: &World) -> RunningMessage {
     let worker = owner(world, 1).await;
-    world.claim(&worker, Some(&talk())).await
+    world.claim(&worker, Some(&conversation())).await
 }
 
 async fn row(world: &World, worker: &WorkerId) -> Worker {

@@ -1,4 +1,4 @@
-//! What an operator does to messages and conversations.
+//! Writes of operators to messages and conversations.
 
 use af_app::App;
 use af_app::worker::fail;
@@ -7,20 +7,20 @@ use af_domain::message::Message;
 use af_domain::time::Timestamp;
 use af_domain::worker::{DrainReason, Worker};
 
-use super::{held, policies, row, talk};
+use super::{conversation, policies, row, running_message};
 use crate::world::World;
 
 pub async fn cancel_if_waiting(world: &World, app: &App, times: usize) -> Vec<String> {
-    let message = world.enqueue(&talk(), None).await;
-    let (before, now) = (world.stored(&talk()).await, app.now());
+    let message = world.enqueue(&conversation(), None).await;
+    let (before, now) = (world.stored(&conversation()).await, app.now());
     let after = before.without(&message, now, &policies()).unwrap();
     send!(times, app.store.cancel_if_waiting(&before, &after, &message, now, &policies()))
 }
 
 async fn dead_letter(world: &World) -> Message {
-    let held = held(world).await;
-    fail(&world.app, &held.worker, &held.message, &held.lease, "no", false).await.unwrap();
-    world.app.store.message(&held.message, world.app.now(), true).await.unwrap().unwrap()
+    let running = running_message(world).await;
+    fail(&world.app, &running.worker, &running.message, &running.lease, "no", false).await.unwrap();
+    world.app.store.message(&running.message, world.app.now(), true).await.unwrap().unwrap()
 }
 
 pub async fn cancel_if_dead(world: &World, app: &App, times: usize) -> Vec<String> {
@@ -30,7 +30,7 @@ pub async fn cancel_if_dead(world: &World, app: &App, times: usize) -> Vec<Strin
 
 pub async fn retry_if_dead(world: &World, app: &App, times: usize) -> Vec<String> {
     let dead = dead_letter(world).await;
-    let (before, now, policies) = (world.stored(&talk()).await, app.now(), policies());
+    let (before, now, policies) = (world.stored(&conversation()).await, app.now(), policies());
     let entry = Entry {
         message: dead.id.clone(),
         priority: Priority::new(50).unwrap(),
@@ -47,10 +47,10 @@ pub async fn retry_if_dead(world: &World, app: &App, times: usize) -> Vec<String
 }
 
 pub async fn free_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
-    let held = held(world).await;
-    let (before, now, policies) = (world.stored(&talk()).await, app.now(), policies());
+    let running = running_message(world).await;
+    let (before, now, policies) = (world.stored(&conversation()).await, app.now(), policies());
     let freed = before.freed("it hangs", 0.0, now, &policies).unwrap();
-    let owner = row(world, &held.worker).await;
+    let owner = row(world, &running.worker).await;
     let drained = owner.clone().drain(DrainReason::Operator, now, &policies).unwrap();
     let taken = Worker { assignment: None, quiet_since: now, ..drained };
     send!(times, app.store.free_if_unchanged(&before, &freed, Some((&owner, &taken)), now, &policies))

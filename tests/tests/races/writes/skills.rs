@@ -1,4 +1,4 @@
-//! Skills and the channels that follow them.
+//! Writes of skills and channels.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn bundle() -> Bundle {
     Bundle::of(vec![file("SKILL.md"), file("scripts/index.mjs")], ModuleFormat::Esm).unwrap()
 }
 
-/// A skill that is deployed and released for the first time: all that one change can write.
+/// Deploys and releases a new skill, which writes every item that one change can write.
 pub async fn change_skill_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let (bundle, stamp) = (bundle(), Stamp { at: app.now(), by: "ann".into() });
     let edition = Edition {
@@ -45,7 +45,7 @@ pub async fn change_skill_if_unchanged(world: &World, app: &App, times: usize) -
     send!(times, app.store.change_skill_if_unchanged(&change))
 }
 
-/// Its versions are gone.
+/// Deletes a skill without versions.
 pub async fn delete_skill_if_deleting(world: &World, app: &App, times: usize) -> Vec<String> {
     let stamp = Stamp { at: app.now(), by: "ann".into() };
     let mut skill = Skill::new(SkillSlug::parse("ab").unwrap(), stamp);

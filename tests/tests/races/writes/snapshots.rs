@@ -1,4 +1,4 @@
-//! Snapshots from their preparation to their end.
+//! Writes of snapshots.
 
 use af_app::App;
 use af_domain::conversation::Conversation;
@@ -6,22 +6,26 @@ use af_domain::ids::{Sha256Hex, SnapshotId, SnapshotParts};
 use af_domain::snapshot::{ABANDONED_AFTER, Snapshot, SnapshotReason, SnapshotStatus, Stored};
 use af_store::snapshot::Follows;
 
-use super::{owner, policies, talk};
+use super::{conversation, owner, policies};
 use crate::world::World;
 
 fn content() -> Stored {
     Stored { size_bytes: 1, sha256: Sha256Hex::parse("a".repeat(64)).unwrap() }
 }
 
-/// A snapshot that the owner of `talk` is uploading, and the conversation.
+/// A snapshot that the owner of the conversation is uploading, and the conversation.
 async fn uploading(world: &World) -> (Snapshot, Conversation) {
     let worker = owner(world, 0).await;
-    let (talk, now) = (world.stored(&talk()).await, world.app.now());
-    let parts = SnapshotParts { conversation: talk.key.clone(), fence: talk.fence, place: "0".repeat(26) };
+    let (conversation, now) = (world.stored(&conversation()).await, world.app.now());
+    let parts = SnapshotParts {
+        conversation: conversation.key.clone(),
+        fence: conversation.fence,
+        place: "0".repeat(26),
+    };
     let snapshot = Snapshot {
         id: SnapshotId::of(&parts).unwrap(),
-        conversation: talk.id.clone(),
-        agent: talk.agent.clone(),
+        conversation: conversation.id.clone(),
+        agent: conversation.agent.clone(),
         worker,
         reason: SnapshotReason::Manual,
         content: Some(content()),
@@ -29,13 +33,13 @@ async fn uploading(world: &World) -> (Snapshot, Conversation) {
         created_at: now,
         expires_at: now + ABANDONED_AFTER,
     };
-    (snapshot, talk)
+    (snapshot, conversation)
 }
 
 async fn prepared(world: &World) -> (Snapshot, Conversation) {
-    let (snapshot, talk) = uploading(world).await;
+    let (snapshot, conversation) = uploading(world).await;
     world.app.store.prepare_if_absent(&snapshot).await.unwrap();
-    (snapshot, talk)
+    (snapshot, conversation)
 }
 
 pub async fn prepare_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {

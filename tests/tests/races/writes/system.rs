@@ -1,4 +1,4 @@
-//! Configuration, and the lease of reconcile.
+//! Writes of configuration, API keys and the lease of reconcile.
 
 use af_app::App;
 use af_domain::time::Timestamp;

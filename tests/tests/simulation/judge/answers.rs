@@ -1,77 +1,85 @@
-//! What actors were answered, held against what the table shows.
+//! Compares the answers that actors got with the table.
 
 use af_app::queue::Cancelled;
 use af_domain::ids::LeaseId;
 
-use super::{Broken, Judge};
+use super::{Check, Judge};
 use crate::answers::Answers;
 use crate::world::World;
 
 /// How a lease ended.
 pub struct End {
-    /// The moment by which it had, ms.
+    /// A time at which the lease had ended, ms.
     pub by: u64,
     pub outcome: String,
 }
 
 impl Judge {
-    pub(super) fn answers(&mut self, world: &World) -> Broken {
+    pub(super) fn answers(&mut self, world: &World) -> Check {
         let answers = &world.answers;
-        self.mended(answers)?;
-        for (lease, asked) in answers.held.lock().unwrap().drain(..) {
-            self.was_held(&lease, asked.as_millis())?;
+        self.check_operator_answers(answers)?;
+        for (lease, asked) in answers.confirmed_leases.lock().unwrap().drain(..) {
+            self.check_confirmed_lease(&lease, asked.as_millis())?;
         }
         for (lease, answered) in answers.failed.lock().unwrap().drain(..) {
             let outcome = self.ended.get(lease.as_str()).map(|e| e.outcome.as_str());
             if outcome != Some(answered) {
-                return Err(format!("{lease} was answered {answered}, but ended as {outcome:?}"));
+                return Err(format!(
+                    "the failure of {lease} was answered with {answered}, but the lease ended as {outcome:?}"
+                ));
             }
         }
         for lease in answers.appended.lock().unwrap().drain(..) {
             if !self.appended.contains(lease.as_str()) {
-                return Err(format!("an append under {lease} was answered, and is not there"));
+                return Err(format!("an append under {lease} was answered, but its entries are missing"));
             }
         }
         Ok(())
     }
 
-    /// What operators were answered is so; nothing that can follow undoes it, but that a message is retried.
-    fn mended(&mut self, answers: &Answers) -> Broken {
+    /// The table agrees with the answers of operators. Later calls cannot undo them, except that a message is retried.
+    fn check_operator_answers(&mut self, answers: &Answers) -> Check {
         for (id, cancelled) in answers.cancelled.lock().unwrap().drain(..) {
             let message = &self.messages[&id];
             let meta = self.conversations.get(&message.conversation);
             let lease = meta.and_then(|m| m.lease.as_ref()).filter(|l| l.entry.message == id);
-            let is_told = cancelled == Cancelled::WhenItsAttemptEnds && lease.is_some_and(|l| l.cancelled);
-            if message.status != "cancelled" && !is_told {
-                return Err(format!("{id} was answered cancelled ({cancelled:?}), but is {message:?}"));
+            let is_pending = cancelled == Cancelled::WhenItsAttemptEnds && lease.is_some_and(|l| l.cancelled);
+            if message.status != "cancelled" && !is_pending {
+                return Err(format!(
+                    "a cancellation of {id} was answered ({cancelled:?}), but the message is {message:?}"
+                ));
             }
         }
         for id in answers.done.lock().unwrap().drain(..) {
             if self.messages[&id].status != "done" {
-                return Err(format!("{id} was answered done, but is {:?}", self.messages[&id]));
+                return Err(format!(
+                    "the answer says that {id} is done, but the message is {:?}",
+                    self.messages[&id]
+                ));
             }
         }
         for id in answers.retried.lock().unwrap().drain(..) {
             if !self.retried.contains(&id) {
-                return Err(format!("{id} was answered retried, and never was"));
+                return Err(format!("a retry of {id} was answered, but {id} was never retried"));
             }
         }
         for (conversation, freed) in answers.freed.lock().unwrap().drain(..) {
             let Some((message, outcome)) = freed.message else { continue };
             let ended = (conversation, message.to_string(), outcome.as_str().to_owned());
-            let Some(place) = self.freed.iter().position(|f| *f == ended) else {
-                return Err(format!("{ended:?} was answered freed, and was not"));
+            let Some(index) = self.freed.iter().position(|f| *f == ended) else {
+                return Err(format!("freeing {ended:?} was answered, but it was not freed"));
             };
-            self.freed.swap_remove(place);
+            self.freed.swap_remove(index);
         }
         Ok(())
     }
 
-    /// Whoever is told that it holds a lease does: the lease was made, and had not ended when it was asked for.
-    fn was_held(&self, lease: &LeaseId, asked: u64) -> Broken {
+    /// A worker gets a lease confirmed only while the lease is in force: it exists, and it had not ended before the
+    /// call.
+    fn check_confirmed_lease(&self, lease: &LeaseId, asked: u64) -> Check {
         if let Some(end) = self.ended.get(lease.as_str()).filter(|e| e.by < asked) {
             return Err(format!(
-                "{lease} had ended by {}, but was held for whoever asked at {asked}",
+                "{lease} had ended by {}, but was confirmed to a worker that called at {asked}",
                 end.by
             ));
         }
@@ -80,6 +88,6 @@ impl Judge {
         if running || self.ended.contains_key(lease.as_str()) {
             return Ok(());
         }
-        Err(format!("{lease} was handed out and was never made"))
+        Err(format!("{lease} was handed out, but was never created"))
     }
 }

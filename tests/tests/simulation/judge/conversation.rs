@@ -1,20 +1,20 @@
-//! What may become of a conversation's meta item.
+//! The allowed changes of a conversation's meta item.
 
 use serde_json::Value;
 
 use super::answers::End;
-use super::{Broken, Judge};
+use super::{Check, Judge};
 use crate::clock::MAX_SKEW_MS;
 use crate::queue::{Entry, Lease, Meta, meta};
 use crate::tally::Event;
 use crate::world::World;
 
-/// A lease that is extended is decided a little before it is committed: by as much as clocks differ and requests are
-/// held up.
-const MAX_DECIDED_MS_BEFORE: u64 = 10_000;
-/// How long after it was asked for a conversation may still be freed, ms: each of its tries may be held up and late.
-const MAX_FREED_MS_AFTER: u64 = 60_000;
-/// How often a claim may be answered again.
+/// Longest time between the decision to extend a lease and the write of the extension: clocks differ, and requests are
+/// delayed.
+const MAX_EXTENSION_DELAY_MS: u64 = 10_000;
+/// How long after an operator's request a conversation may still be freed, ms: each try may be delayed or late.
+const MAX_FREEING_DELAY_MS: u64 = 60_000;
+/// Limit of the redeliveries of one claim.
 const MAX_REDELIVERIES: u64 = 3;
 
 /// The latest claim of a conversation.
@@ -30,25 +30,25 @@ struct Change {
 }
 
 impl Change {
-    fn wrong<T>(&self, what: impl Into<String>) -> Result<T, String> {
-        Err(format!("{}\n  before {:?}\n  after  {:?}", what.into(), self.before, self.after))
+    fn violation<T>(&self, text: impl Into<String>) -> Result<T, String> {
+        Err(format!("{}\n  before {:?}\n  after  {:?}", text.into(), self.before, self.after))
     }
 
-    /// Whether something changed that decisions are made on; signs of life are not.
-    fn is_of_substance(&self) -> bool {
+    /// Whether queue, lease or owner changed. Calls decide on these, and not on signs of life.
+    fn needs_a_new_version(&self) -> bool {
         let of = |meta: &Meta| meta.lease.as_ref().map(|l| (l.id.clone(), l.cancelled));
         let Change { before, after } = self;
         before.pending != after.pending || of(before) != of(after) || before.owner != after.owner
     }
 
-    /// Whether the conversation was taken from its owner while a message ran: only an operator does that.
+    /// Whether the conversation lost its owner while a message ran. Only an operator can do that.
     fn is_freed(&self) -> bool {
         self.before.lease.is_some() && self.before.owner.is_some() && self.after.owner.is_none()
     }
 }
 
 impl Judge {
-    pub(super) fn conversation(&mut self, world: &World, change: &Value) -> Broken {
+    pub(super) fn conversation(&mut self, world: &World, change: &Value) -> Check {
         let after = meta(&change["NewImage"]);
         let before = self.conversations.insert(after.key.clone(), after.clone()).unwrap_or_default();
         let change = Change { before, after };
@@ -57,41 +57,42 @@ impl Judge {
         match change.after.fence.checked_sub(change.before.fence) {
             Some(0) => self.no_claim(world, &change),
             Some(1) => self.claim(&change),
-            _ => change.wrong("a fence that fell or jumped"),
+            _ => change.violation("a fence that fell or jumped"),
         }
     }
 
-    /// What holds of every conversation at all times.
-    fn state(&self, change: &Change) -> Broken {
+    /// The rules for every conversation at all times.
+    fn state(&self, change: &Change) -> Check {
         let after = &change.after;
         if let Some(lease) = &after.lease {
             if after.owner.as_ref().is_none_or(|(worker, _)| *worker != lease.worker) {
-                return change.wrong("a lease whose holder does not own the conversation");
+                return change.violation("a lease whose holder does not own the conversation");
             }
             if lease.entry.attempts - lease.entry.drained > lease.entry.max_attempts {
-                return change.wrong("more attempts than allowed");
+                return change.violation("more attempts than allowed");
             }
             if lease.redeliveries > MAX_REDELIVERIES {
-                return change.wrong("a claim that was answered too often");
+                return change.violation("a claim with too many redeliveries");
             }
         }
         if after.owner.is_some() == after.in_index {
-            return change.wrong("owned conversations, and only they, stand outside the ready index");
+            return change
+                .violation("a conversation must be in the ready index exactly when it has no owner");
         }
         if after.pending.is_empty() != after.ready.is_none() {
-            return change.wrong("a ready key without work, or work without a ready key");
+            return change.violation("a ready key without work, or work without a ready key");
         }
         if after.version < change.before.version {
-            return change.wrong("a version that fell");
+            return change.violation("a version that fell");
         }
-        if after.version == change.before.version && change.is_of_substance() {
-            return change.wrong("a change of queue, lease or owner under the same version");
+        if after.version == change.before.version && change.needs_a_new_version() {
+            return change.violation("a change of queue, lease or owner under the same version");
         }
-        // Written by whoever changed the queue last, under the policies that it knew.
+        // The last change of the queue wrote the ready key, under the policies that the writer knew.
         let shown_from = after.ready.as_ref().map(|r| r.strip_prefix("1#").map_or(0, |t| t.parse().unwrap()));
         let may_be_shown_from = |block: &bool| shown_from <= after.claimable_from(*block);
-        if after.ready.is_some() && !self.policies.believed_ever().iter().any(may_be_shown_from) {
-            return change.wrong("claimable before its ready key shows it");
+        if after.ready.is_some() && !self.policies.known_ever().iter().any(may_be_shown_from) {
+            return change.violation("a message is claimable before the time of the ready key");
         }
         Ok(())
     }
@@ -101,21 +102,22 @@ impl Judge {
         self.moved.extend(moved.map(|m| (m.clone(), after.key.clone())));
     }
 
-    fn claim(&mut self, change: &Change) -> Broken {
+    fn claim(&mut self, change: &Change) -> Check {
         let Change { before, after } = change;
-        let Some(lease) = &after.lease else { return change.wrong("a new fence without a lease") };
+        let Some(lease) = &after.lease else { return change.violation("a new fence without a lease") };
         if before.lease.is_some() {
-            return change.wrong("a claim over a lease that was in force");
+            return change.violation("a claim while a lease was in force");
         }
         if before.owner.as_ref().is_some_and(|(worker, active)| *worker != lease.worker || !active) {
-            return change.wrong("a claim of what belongs to another, or to one who is leaving");
+            return change
+                .violation("a claim of a conversation that another worker or a draining worker owns");
         }
-        let beliefs = self.policies.believed_at(lease.claimed_at);
+        let known = self.policies.known_at(lease.claimed_at);
         let is_head = |block: &bool| {
             before.head(lease.claimed_at, *block).is_some_and(|h| h.message == lease.entry.message)
         };
-        let Some(block) = beliefs.iter().find(|block| is_head(block)) else {
-            return change.wrong(format!(
+        let Some(block) = known.iter().find(|block| is_head(block)) else {
+            return change.violation(format!(
                 "claimed out of order: the head was {:?}",
                 before.head(lease.claimed_at, self.policies.retries_block())
             ));
@@ -124,16 +126,17 @@ impl Judge {
         let rest: Vec<_> =
             before.pending.iter().filter(|e| e.message != lease.entry.message).cloned().collect();
         if after.pending != rest {
-            return change.wrong("a claim that changed more of the queue than its head");
+            return change.violation("a claim that changed more than the head of the queue");
         }
         self.count(Event::Claimed);
         if before.pending.iter().any(|e| e.message == lease.entry.message && e.has_awaited_attachments()) {
-            self.count(Event::WentOnWithoutAttachments);
+            self.count(Event::ClaimedWithoutAttachments);
         }
         let claims = self.claimed.entry(lease.entry.message.clone()).or_default();
         *claims += 1;
         if *claims != lease.entry.attempts {
-            return change.wrong(format!("{claims} claims, but {} attempts counted", lease.entry.attempts));
+            return change
+                .violation(format!("{claims} claims, but {} attempts counted", lease.entry.attempts));
         }
         if *claims > 1 {
             self.count(Event::Retried);
@@ -144,17 +147,17 @@ impl Judge {
         Ok(())
     }
 
-    fn no_claim(&mut self, world: &World, change: &Change) -> Broken {
+    fn no_claim(&mut self, world: &World, change: &Change) -> Check {
         match (&change.before.lease, &change.after.lease) {
-            (None, Some(_)) => change.wrong("a lease without a new fence"),
+            (None, Some(_)) => change.violation("a lease without a new fence"),
             (Some(old), Some(new)) if old.id != new.id || old.entry != new.entry => {
-                change.wrong("a lease that became another")
+                change.violation("a lease that changed into another lease")
             }
             (Some(old), Some(new)) if old.cancelled && !new.cancelled => {
-                change.wrong("a cancellation that was taken back")
+                change.violation("a cancellation that was undone")
             }
-            (Some(old), Some(new)) if new.expires_at + MAX_DECIDED_MS_BEFORE < old.expires_at => {
-                change.wrong("a lease cut short")
+            (Some(old), Some(new)) if new.expires_at + MAX_EXTENSION_DELAY_MS < old.expires_at => {
+                change.violation("a lease that was shortened")
             }
             (Some(old), None) => self.end(world, change, old),
             (old, new) => {
@@ -169,26 +172,27 @@ impl Judge {
         }
     }
 
-    /// A lease ends: its message is gone from the conversation, or back in front of all that waits.
-    fn end(&mut self, world: &World, change: &Change, old: &Lease) -> Broken {
+    /// A lease ends: its message has left the conversation, or is the first entry of the queue again.
+    fn end(&mut self, world: &World, change: &Change, old: &Lease) -> Check {
         let Change { before, after } = change;
         let Some(last) = after.last.as_ref().filter(|l| l.lease == old.id) else {
-            return change.wrong("a lease that ended without a trace");
+            return change.violation("a lease that ended without a recorded outcome");
         };
         let (front, rest) = match last.outcome.as_str() {
             "requeued" => (after.pending.first(), after.pending.get(1..).unwrap_or_default()),
             _ => (None, &after.pending[..]),
         };
         if rest != &before.pending[..] {
-            return change.wrong("an end that changed what waits");
+            return change.violation("the end of a lease changed the waiting messages");
         }
         if last.outcome == "requeued"
             && front.is_none_or(|e| e.message != old.entry.message || e.attempts != old.entry.attempts)
         {
-            return change.wrong("a message that came back with another count of attempts");
+            return change.violation("a requeued message with another count of attempts");
         }
         if old.cancelled != (last.outcome == "cancelled") {
-            return change.wrong("an end that did not heed that its message was cancelled, or made it up");
+            return change
+                .violation("the outcome of a lease does not agree with the cancellation of its message");
         }
         if let Some(front) = front {
             self.drained.insert(front.message.clone(), front.drained);
@@ -198,44 +202,48 @@ impl Judge {
         } else if last.recovered {
             self.count(Event::Recovered);
             if !self.may_be_recovered(world, old) {
-                return change.wrong(format!("a lease in force was recovered at {}", self.now));
+                return change.violation(format!("a lease in force was recovered at {}", self.now));
             }
         }
         self.ended.insert(old.id.clone(), End { by: self.now, outcome: last.outcome.clone() });
         Ok(())
     }
 
-    /// A lease is ended together with its ownership when an operator has asked for that, of this claim or of any.
-    fn freed(&mut self, world: &World, change: &Change, old: &Lease) -> Broken {
+    /// A lease ends together with the assignment only after an operator's request for this claim or for any claim.
+    fn freed(&mut self, world: &World, change: &Change, old: &Lease) -> Check {
         let Change { before, after } = change;
         let last = after.last.as_ref().filter(|l| l.recovered);
-        let Some(last) = last else { return change.wrong("a lease that was freed in its holder's name") };
+        let Some(last) = last else {
+            return change.violation("a freed lease that is not recorded as recovered");
+        };
         let asked = world.answers.freeing.lock().unwrap().iter().any(|asked| {
             asked.conversation == after.key
                 && asked.fence.is_none_or(|fence| fence == before.fence)
-                && (asked.at..asked.at + MAX_FREED_MS_AFTER).contains(&self.now)
+                && (asked.at..asked.at + MAX_FREEING_DELAY_MS).contains(&self.now)
         });
         if !asked {
-            return change.wrong(format!("a lease was freed at {}, and nobody had asked for it", self.now));
+            return change
+                .violation(format!("a lease was freed at {} without a request of an operator", self.now));
         }
         self.count(Event::Freed);
         self.freed.push((after.key.clone(), old.entry.message.clone(), last.outcome.clone()));
         Ok(())
     }
 
-    /// A lease may be taken away when it has expired, its machine is gone, or its time to drain is over.
+    /// A lease may be recovered when it has expired, its machine is gone, or the drain deadline of its worker has
+    /// passed.
     fn may_be_recovered(&self, world: &World, lease: &Lease) -> bool {
-        let over = |at: u64| at <= self.now + MAX_SKEW_MS;
-        let drained = |row: &crate::queue::Row| row.status != "active" && over(row.drain_by);
-        over(lease.expires_at)
+        let has_passed = |at: u64| at <= self.now + MAX_SKEW_MS;
+        let drained = |row: &crate::queue::Row| row.status != "active" && has_passed(row.drain_by);
+        has_passed(lease.expires_at)
             || !world.provider.has(&lease.worker)
             || self.workers.get(&lease.worker).is_none_or(drained)
     }
 }
 
-/// Without a claim or an end, a queue does not change, takes one more at its end, loses one that is cancelled, or has one
-/// that waits for its attachments no more; that this is what became of it is judged with its message.
-fn changed_without_claim(change: &Change) -> Broken {
+/// Without a claim or the end of a lease, a queue may change in three ways: a new entry at its end, an entry removed by
+/// a cancellation, or an entry that no longer waits for attachments. The check of the message verifies the reason.
+fn changed_without_claim(change: &Change) -> Check {
     let (before, after) = (&change.before.pending, &change.after.pending);
     match after.strip_prefix(&before[..]) {
         Some([]) => return Ok(()),
@@ -256,5 +264,5 @@ fn changed_without_claim(change: &Change) -> Broken {
             return Ok(());
         }
     }
-    change.wrong("a queue that changed without a claim")
+    change.violation("a queue that changed without a claim")
 }

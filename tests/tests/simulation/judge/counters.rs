@@ -1,26 +1,26 @@
-//! The counters of the queue, held against what was brought from the stream, and in the end against the table.
+//! Compares the counters of the queue with the delivered records of the stream, and at the end with the table.
 
-use super::{Broken, Judge};
+use super::{Check, Judge};
 use crate::queue::Counts;
 use crate::world::World;
 
 impl Judge {
-    /// The counters show every batch that was taken once, and the one that is on its way at most once.
-    pub(super) fn counted(&self, world: &World) -> Broken {
+    /// The counters contain every delivered batch once, and the batch in flight at most once.
+    pub(super) fn counted(&self, world: &World) -> Check {
         let ledger = world.ledger.lock().unwrap();
-        if self.counters == ledger.counted || Some(self.counters) == ledger.coming {
+        if self.counters == ledger.counted || Some(self.counters) == ledger.in_flight {
             return Ok(());
         }
-        let (counted, coming) = (ledger.counted, ledger.coming);
-        Err(format!("counted are {:?}, but it should be {counted:?}, or {coming:?} soon", self.counters))
+        let (counted, in_flight) = (ledger.counted, ledger.in_flight);
+        Err(format!("the counters are {:?}, expected are {counted:?} or {in_flight:?}", self.counters))
     }
 
-    /// When the whole stream was taken, the counters are what is in the table.
-    pub(super) fn all_counted(&self) -> Broken {
+    /// When the whole stream has been delivered, the counters agree with the table.
+    pub(super) fn all_counted(&self) -> Check {
         let stored = Counts::new(0, 0, 0, self.marked.len() as i64);
         if self.counters == stored {
             return Ok(());
         }
-        Err(format!("counted are {:?}, but in the table are {stored:?}", self.counters))
+        Err(format!("the counters are {:?}, but the table contains {stored:?}", self.counters))
     }
 }

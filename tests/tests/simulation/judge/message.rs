@@ -1,13 +1,13 @@
-//! What may become of a message, its dead-letter mark, and the history that its attempts leave.
+//! The allowed changes of a message, of its dead-letter mark, and of the history that its attempts write.
 
 use serde_json::Value;
 
-use super::{Broken, Judge};
+use super::{Check, Judge};
 use crate::queue::{Message, message};
 use crate::tally::Event;
 
 impl Judge {
-    pub(super) fn message(&mut self, change: &Value) -> Broken {
+    pub(super) fn message(&mut self, change: &Value) -> Check {
         let id = change["Keys"]["pk"]["S"].as_str().unwrap().trim_start_matches("M#").to_owned();
         let after = message(&change["NewImage"]);
         self.moved.insert((id.clone(), after.conversation.clone()));
@@ -15,25 +15,25 @@ impl Judge {
         if let Some(before) = &before
             && before.awaits_attachments != after.awaits_attachments
         {
-            let settled = Message { awaits_attachments: false, ..before.clone() };
-            return match settled == after {
+            let expected = Message { awaits_attachments: false, ..before.clone() };
+            return match expected == after {
                 true => Ok(()),
-                false => Err(format!("the attachments of {id} were settled with something else")),
+                false => Err(format!("storing the attachments of {id} changed another field")),
             };
         }
         if let Some(before) = &before {
             self.step(&id, before, &after)?;
             if change["OldImage"].is_null() || (after.status == "queued" && after.error.is_none()) {
-                return Err(format!("{id} was accepted again over itself"));
+                return Err(format!("{id} was accepted again and replaced the stored message"));
             }
             let claims = self.claimed.get(&id).copied().unwrap_or_default();
             let drained = self.drained.get(&id).copied().unwrap_or_default();
-            // One that a drain cuts off and that ends so, because it was cancelled, does not count either.
+            // When a drain interrupts the attempt of a cancelled message, this attempt does not count either.
             let uncounted =
                 if after.status == "cancelled" { drained..=drained + 1 } else { drained..=drained };
             if !uncounted.contains(&claims.saturating_sub(after.attempts)) || after.attempts > claims {
                 return Err(format!(
-                    "{id} counts {} attempts after {claims} claims, {drained} of them cut off",
+                    "{id} counts {} attempts after {claims} claims, a drain interrupted {drained} of them",
                     after.attempts
                 ));
             }
@@ -51,9 +51,9 @@ impl Judge {
         }
     }
 
-    /// The steps of a message: what is queued waits, runs or ends; a dead letter is retried or cancelled; nothing else
-    /// comes after an end.
-    fn step(&mut self, id: &str, before: &Message, after: &Message) -> Broken {
+    /// The allowed status changes: a queued message may get any status, a dead letter is retried or cancelled, and no
+    /// other final status changes.
+    fn step(&mut self, id: &str, before: &Message, after: &Message) -> Check {
         match (before.status.as_str(), after.status.as_str()) {
             ("queued", "cancelled") if after.fence > 0 => {
                 self.count(Event::EndedCancelled);
@@ -79,43 +79,43 @@ impl Judge {
                     false => Err(format!("{id} was retried twice by one call")),
                 }
             }
-            (before, after) => Err(format!("{id} was {before} and became {after}")),
+            (before, after) => Err(format!("the status of {id} changed from {before} to {after}")),
         }
     }
 
-    /// What is queued waits or runs, once; nothing else does; and a dead letter has its mark. Judged when all of a
-    /// transaction has been seen.
-    pub(super) fn places(&mut self) -> Broken {
+    /// A queued message waits or runs in exactly one place, other messages in none, and exactly the dead letters have a
+    /// mark. The check runs after all records of a transaction have been read.
+    pub(super) fn check_locations(&mut self) -> Check {
         for (id, conversation) in std::mem::take(&mut self.moved) {
             let Some(message) = self.messages.get(&id) else {
                 return Err(format!("{conversation} names {id}, which does not exist"));
             };
-            let places = self.conversations.get(&message.conversation).map_or(0, |c| c.holds(&id));
+            let locations = self.conversations.get(&message.conversation).map_or(0, |c| c.holds(&id));
             let is_queued = message.status == "queued";
-            if message.conversation != conversation || places != usize::from(is_queued) {
-                return Err(format!(
-                    "{id} is {} and stands {places} times in {conversation}",
-                    message.status
-                ));
+            if message.conversation != conversation || locations != usize::from(is_queued) {
+                return Err(format!("{id} is {} and is {locations} times in {conversation}", message.status));
             }
             if (message.status == "dead_letter") != self.marked.contains(&id) {
-                return Err(format!("{id} is {}, its dead-letter mark says otherwise", message.status));
+                return Err(format!(
+                    "{id} is {}, which does not agree with its dead-letter mark",
+                    message.status
+                ));
             }
         }
         Ok(())
     }
 
-    fn ended_by_its_lease(&self, id: &str, after: &Message) -> Broken {
+    fn ended_by_its_lease(&self, id: &str, after: &Message) -> Check {
         let (latest, fence) = (self.latest.get(&after.conversation), after.fence);
         if latest.is_some_and(|c| c.fence == fence && c.lease.entry.message == id) {
             return Ok(());
         }
         let leased = latest.map(|c| (&c.lease, c.fence));
-        Err(format!("{id} ended under fence {fence}, but leased was {leased:?}"))
+        Err(format!("{id} ended under fence {fence}, but the latest lease was {leased:?}"))
     }
 
-    /// A mark is written with what it marks; the message's own change comes just before it.
-    pub(super) fn dead_letter_mark(&mut self, mark: &str, change: &Value) -> Broken {
+    /// A mark is written in the same transaction as its message. The record of the message comes just before it.
+    pub(super) fn dead_letter_mark(&mut self, mark: &str, change: &Value) -> Check {
         let id = mark.split_once('#').map(|(_, id)| id.to_owned()).unwrap();
         if let Some(message) = self.messages.get(&id) {
             self.moved.insert((id.clone(), message.conversation.clone()));
@@ -125,16 +125,18 @@ impl Judge {
             return Ok(());
         }
         if self.messages.get(&id).is_none_or(|m| m.status != "dead_letter") {
-            return Err(format!("{id} is marked as a dead letter and is none"));
+            return Err(format!("{id} has a dead-letter mark, but is no dead letter"));
         }
         self.marked.insert(id);
         Ok(())
     }
 
-    /// History is written by the attempt that runs, or with its end, and stands under the fence of its claim.
-    pub(super) fn history_entry(&mut self, conversation: &str, place: &str, image: &Value) -> Broken {
-        let Some(fence) = place.strip_prefix("H#").and_then(|p| p.split('#').next()) else { return Ok(()) };
-        let fence: u64 = fence.parse().map_err(|_| format!("{conversation} got {place}"))?;
+    /// A running attempt writes history, also with its end. The entries have the fence of its claim.
+    pub(super) fn history_entry(&mut self, conversation: &str, sort_key: &str, image: &Value) -> Check {
+        let Some(fence) = sort_key.strip_prefix("H#").and_then(|p| p.split('#').next()) else {
+            return Ok(());
+        };
+        let fence: u64 = fence.parse().map_err(|_| format!("{conversation} got {sort_key}"))?;
         let first = image["ff"]["N"].as_str().map_or(fence, |first| first.parse().unwrap());
         let meta = &self.conversations[conversation];
         let claim = self.latest.get(conversation).filter(|c| {
@@ -150,7 +152,7 @@ impl Judge {
             }
             claim => {
                 let lease = claim.map(|c| &c.lease);
-                Err(format!("{conversation} got {place} of {first}, but what ran was {lease:?}"))
+                Err(format!("{conversation} got {sort_key} of {first}, but the running lease was {lease:?}"))
             }
         }
     }

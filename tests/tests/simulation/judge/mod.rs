@@ -1,5 +1,5 @@
-//! The judge: every change of the table, in order, from its own stream; what actors were answered meanwhile; and at
-//! the end what became of everything that was accepted.
+//! The judge checks every change of the table, in order, from the table's stream. It checks the answers that actors
+//! got, and at the end the final state of every accepted message.
 
 mod answers;
 mod conversation;
@@ -21,27 +21,29 @@ use crate::queue::{Counts, Message, Meta, Row};
 use crate::tally::Event;
 use crate::world::World;
 
-/// Records read at a time.
+/// Limit of the records in one read of the stream.
 const MAX_RECORDS: usize = 1_000;
 
-type Broken = Result<(), String>;
+/// The result of a check: `Err` describes the violation.
+type Check = Result<(), String>;
 
 pub struct Judge {
     engine: Engine,
     writes: watch::Receiver<u64>,
-    /// Whether there may be changes that it has not seen.
-    unseen: bool,
+    /// Whether the stream may have unread records.
+    has_unread_records: bool,
     table: String,
     after: Option<String>,
     history: DefaultHasher,
     shared: Arc<Shared>,
-    /// The true time of this look, ms.
+    /// The true time of this check, ms.
     now: u64,
     conversations: BTreeMap<String, Meta>,
     messages: BTreeMap<String, Message>,
     /// Messages that a dead-letter mark names.
     marked: BTreeSet<String>,
-    /// Claims of each message, since it was accepted or retried, and how many of them do not count: cut off by a drain.
+    /// Claims of each message since it was accepted or retried, and the number of them that a drain interrupted. The
+    /// latter do not count as attempts.
     claimed: BTreeMap<String, u64>,
     drained: BTreeMap<String, u64>,
     /// Messages that a change may have moved, each with its conversation.
@@ -50,7 +52,7 @@ pub struct Judge {
     retries: BTreeSet<(String, String)>,
     /// Messages that were retried.
     retried: BTreeSet<String>,
-    /// Leases that were ended by freeing their conversations: partition, message and what became of it.
+    /// Leases that ended because an operator freed the conversation: partition, message and outcome.
     freed: Vec<(String, String, String)>,
     /// The counters as they are stored.
     counters: Counts,
@@ -58,7 +60,7 @@ pub struct Judge {
     latest: BTreeMap<String, conversation::Claim>,
     /// How each lease ended, and by when.
     ended: BTreeMap<String, answers::End>,
-    /// Leases of whose attempt history entries were written while it ran.
+    /// Leases under which history entries were written while the attempt ran.
     appended: BTreeSet<String>,
     workers: BTreeMap<String, Row>,
     /// Workers that ever had a row.
@@ -71,7 +73,7 @@ impl Judge {
         Self {
             engine: world.engine().clone(),
             writes: world.engine().writes(),
-            unseen: true,
+            has_unread_records: true,
             table: world.table(),
             after: None,
             history: DefaultHasher::new(),
@@ -96,7 +98,7 @@ impl Judge {
         }
     }
 
-    /// A hash of everything that it has seen.
+    /// A hash of all records that the judge has read.
     pub fn history(&self) -> u64 {
         self.history.finish()
     }
@@ -105,36 +107,36 @@ impl Judge {
         self.shared.tally.count(event);
     }
 
-    /// Judges everything that changed since the last look.
-    pub fn look(&mut self, world: &World) -> Broken {
+    /// Checks everything that changed since the last call.
+    pub fn check(&mut self, world: &World) -> Check {
         self.now = world.now().as_millis();
-        self.unseen |= self.writes.has_changed().unwrap_or(true);
+        self.has_unread_records |= self.writes.has_changed().unwrap_or(true);
         self.writes.mark_unchanged();
-        if let Some(complaint) = world.answers.complaints.lock().unwrap().first() {
-            return Err(complaint.clone());
+        if let Some(violation) = world.answers.violations.lock().unwrap().first() {
+            return Err(violation.clone());
         }
         if let Some(excess) = self.shared.costs.excess() {
             return Err(excess);
         }
-        // Most looks see nothing new, which need not be asked of the table.
-        if !self.unseen {
+        // Most calls have no new records. Then the table needs no read.
+        if !self.has_unread_records {
             return self.answers(world);
         }
-        while self.unseen {
+        while self.has_unread_records {
             let records = self.engine.records(&self.table, self.after.as_deref(), MAX_RECORDS).unwrap();
             for record in &records {
                 self.change(world, &record["dynamodb"])?;
             }
-            self.unseen = records.len() == MAX_RECORDS;
+            self.has_unread_records = records.len() == MAX_RECORDS;
             world.ledger.lock().unwrap().stream.extend(records);
         }
-        self.places()?;
+        self.check_locations()?;
         self.ownership(world)?;
         self.counted(world)?;
         self.answers(world)
     }
 
-    fn change(&mut self, world: &World, change: &Value) -> Broken {
+    fn change(&mut self, world: &World, change: &Value) -> Check {
         let pk = change["Keys"]["pk"]["S"].as_str().unwrap();
         let sk = change["Keys"]["sk"]["S"].as_str().unwrap();
         self.after = change["SequenceNumber"].as_str().map(str::to_owned);
@@ -159,8 +161,8 @@ impl Judge {
         }
     }
 
-    /// Whether nothing waits, nothing runs, and everything is counted.
-    pub fn is_at_rest(&self, world: &World) -> bool {
+    /// Whether no message waits or runs, and every record is counted.
+    pub fn is_everything_done(&self, world: &World) -> bool {
         let accepted = world.answers.accepted.lock().unwrap();
         let ended = |id: &String| self.messages.get(id).is_some_and(|m| m.status != "queued");
         accepted.keys().all(ended)
@@ -168,15 +170,15 @@ impl Judge {
             && self.conversations.values().all(|c| c.lease.is_none() && c.pending.is_empty())
     }
 
-    pub fn unfinished(&self, world: &World) -> String {
+    pub fn unfinished_work(&self, world: &World) -> String {
         let waiting: Vec<_> =
             self.conversations.values().filter(|c| c.lease.is_some() || !c.pending.is_empty()).collect();
         let machines = world.provider.count();
-        format!("not at rest an hour after the last fault, with {machines} machines: {waiting:?}")
+        format!("unfinished work an hour after the last fault, with {machines} machines: {waiting:?}")
     }
 
-    /// Judges what became of everything.
-    pub fn judge_the_end(&self, world: &World) -> Broken {
+    /// Checks the final state of every accepted message.
+    pub fn check_final_state(&self, world: &World) -> Check {
         for id in world.answers.accepted.lock().unwrap().keys() {
             if !self.messages.contains_key(id) {
                 return Err(format!("{id} was accepted and is lost"));
@@ -184,14 +186,16 @@ impl Judge {
         }
         for (id, message) in &self.messages {
             if message.status == "queued" {
-                return Err(format!("{id} is queued, but no conversation has it"));
+                return Err(format!("{id} is queued, but is in no conversation"));
             }
         }
         self.all_counted()?;
         for (id, fence) in world.answers.completed.lock().unwrap().iter() {
             let message = &self.messages[id];
             if !matches!(message.status.as_str(), "done" | "cancelled") || message.fence != *fence {
-                return Err(format!("{id} was answered done under fence {fence}, but is {message:?}"));
+                return Err(format!(
+                    "the completion of {id} was answered under fence {fence}, but the message is {message:?}"
+                ));
             }
         }
         Ok(())

@@ -1,17 +1,17 @@
-//! Which policies may have been in force when something was decided: functions remember them for a while.
+//! The policies that a function may have used for a decision. Functions keep a copy of the policies for a while.
 
 use serde_json::Value;
 
-/// How long a function may go on with policies that were replaced, ms: it remembers them for ten seconds, has read
-/// them from a replica that was behind, and its requests were held up and sent again.
-const MAX_REMEMBERED_MS: u64 = 30_000;
+/// How long a function may use replaced policies, ms: it keeps its copy for ten seconds, it may have read them from a
+/// replica that was behind, and its requests may be delayed and sent again.
+const MAX_COPY_AGE_MS: u64 = 30_000;
 
-/// Whether retries block, from when on.
+/// Each change of the policy `onRetry`: its time, and whether retries block from then on.
 #[derive(Default)]
 pub struct Policies(Vec<(u64, bool)>);
 
 impl Policies {
-    /// The document changed, at `now` at the latest.
+    /// Notes a change of the policy document, which happened at `now` or before.
     pub fn changed(&mut self, now: u64, image: &Value) {
         let document: Value = serde_json::from_str(image["js"]["S"].as_str().unwrap()).unwrap();
         self.0.push((now, document["queue"]["onRetry"] != "overtake"));
@@ -22,17 +22,17 @@ impl Policies {
         self.0.last().is_none_or(|(_, block)| *block)
     }
 
-    /// What whoever decided something at `at` may have believed: that retries block, or that they do not.
-    pub fn believed_at(&self, at: u64) -> Vec<bool> {
+    /// The values of "retries block" that a function may have known at `at`.
+    pub fn known_at(&self, at: u64) -> Vec<bool> {
         let replaced_at = |i: usize| self.0.get(i + 1).map_or(u64::MAX, |(at, _)| *at);
-        let still_known = |i: &usize| replaced_at(*i).saturating_add(MAX_REMEMBERED_MS) >= at;
-        let mut beliefs: Vec<bool> = (0..self.0.len()).filter(still_known).map(|i| self.0[i].1).collect();
-        beliefs.dedup();
-        beliefs
+        let still_known = |i: &usize| replaced_at(*i).saturating_add(MAX_COPY_AGE_MS) >= at;
+        let mut values: Vec<bool> = (0..self.0.len()).filter(still_known).map(|i| self.0[i].1).collect();
+        values.dedup();
+        values
     }
 
-    /// Whatever anybody believed so far.
-    pub fn believed_ever(&self) -> Vec<bool> {
-        self.believed_at(0)
+    /// All values of "retries block" that any function may have known so far.
+    pub fn known_ever(&self) -> Vec<bool> {
+        self.known_at(0)
     }
 }

@@ -1,17 +1,17 @@
-//! What may become of workers, and what they own.
+//! The allowed changes of workers and of their assignments.
 
 use serde_json::Value;
 
-use super::{Broken, Judge};
+use super::{Check, Judge};
 use crate::queue::{Row, row};
 use crate::tally::Event;
 use crate::world::World;
 
-/// The states of a worker's row, in their order; without a row it has stopped.
+/// The states of a worker's row, in their order. A worker without a row has stopped.
 const STATES: [&str; 3] = ["active", "draining", "stopping"];
 
 impl Judge {
-    pub(super) fn worker(&mut self, worker: &str, change: &Value) -> Broken {
+    pub(super) fn worker(&mut self, worker: &str, change: &Value) -> Check {
         let before = self.workers.remove(worker);
         if change["NewImage"].is_null() {
             self.count(Event::WorkerStopped);
@@ -21,14 +21,14 @@ impl Judge {
             };
         }
         let after = row(&change["NewImage"]);
-        let place = |row: &Row| STATES.iter().position(|s| *s == row.status);
+        let state_index = |row: &Row| STATES.iter().position(|s| *s == row.status);
         match &before {
             None if !self.registered.insert(worker.to_owned()) => {
-                return Err(format!("{worker} has stopped and came back as {after:?}"));
+                return Err(format!("{worker} had stopped, but has a row again: {after:?}"));
             }
             None => {}
             Some(before) => {
-                let steps = place(&after).zip(place(before)).and_then(|(a, b)| a.checked_sub(b));
+                let steps = state_index(&after).zip(state_index(before)).and_then(|(a, b)| a.checked_sub(b));
                 if steps.is_none_or(|steps| steps > 1) {
                     return Err(format!("{worker} went from {before:?} to {after:?}"));
                 }
@@ -41,8 +41,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Workers and conversations name each other, and a machine has had its row before it came.
-    pub(super) fn ownership(&self, world: &World) -> Broken {
+    /// Workers and conversations name each other, and each machine had a row before its start.
+    pub(super) fn ownership(&self, world: &World) -> Check {
         for (worker, row) in &self.workers {
             let Some(key) = &row.conversation else { continue };
             let owner = self.conversations.get(key).and_then(|c| c.owner.as_ref());
@@ -60,7 +60,7 @@ impl Judge {
             }
         }
         match world.provider.started().into_iter().find(|w| !self.registered.contains(w)) {
-            Some(worker) => Err(format!("{worker} has a machine and never had a row")),
+            Some(worker) => Err(format!("{worker} has a machine, but never had a row")),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Storing many items at once, as a test does that asks what a full table changes.
+//! Import of many items at once, for tests with a full table.
 
 use dynoxide::ImportOptions;
 use dynoxide::actions::import_items;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{Engine, EngineError, finish, operations};
 
 impl Engine {
-    /// Puts `items` into `table` in one transaction, each given as in a `PutItem` request, whatever stands in their
-    /// places: all or none. This is what as many `PutItem`s leave behind, in a tenth of the time. They are in the
-    /// table's stream only when they are to be `recorded`.
+    /// Puts `items` into `table` in one transaction, all or none, and replaces existing items. Each item is given as
+    /// in a `PutItem` request. The result is that of as many `PutItem`s, in a tenth of the time. The items are in the
+    /// table's stream only if `recorded` is set.
     ///
     /// # Errors
     /// When the table is missing, or an item could not be put.

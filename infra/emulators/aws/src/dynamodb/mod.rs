@@ -1,12 +1,12 @@
 //! The embedded DynamoDB engine: dynoxide on SQLite, file-backed for `agent-factory dev`, in memory for tests.
 //!
-//! The engine is driven through its storage and its actions, not through `dynoxide::Database`, for two things
-//! that type keeps to itself: the SQLite connection (for the index without which every write to a stream-enabled
-//! table walks over all its records, and for trimming them), and the clock (time to live, stream times and the
-//! window of idempotency tokens follow the virtual clock).
+//! This module uses the storage and the actions of the engine, not `dynoxide::Database`, because that type does not
+//! expose two things. The first is the SQLite connection, which is needed to trim stream records, and for the index
+//! without which every write to a stream-enabled table scans all its records. The second is the clock: time to live,
+//! stream times and the window of idempotency tokens follow the virtual clock.
 //!
-//! One call at a time holds the engine. Against a file it runs on a thread that may block; in memory it runs in
-//! place, so that a seeded simulation on one thread repeats itself exactly.
+//! The engine runs one call at a time. With a file, the call runs on a thread that may block. In memory it runs in
+//! place, so that a seeded simulation on one thread is reproducible.
 
 mod import;
 mod operations;
@@ -37,20 +37,20 @@ pub struct Engine {
 struct Shared {
     state: Mutex<State>,
     clock: SharedClock,
-    /// Whether a call waits for a disk and must not run on the runtime's own threads.
+    /// Whether a call waits for the disk and must not run on the threads of the runtime.
     blocking: bool,
     writes: watch::Sender<u64>,
 }
 
-/// What one call at a time holds.
+/// The state that one call at a time uses.
 struct State {
     storage: Storage,
     tokens: tokens::Tokens,
-    /// The engine asks for this in its table actions; tables here have no vector index.
+    /// The table actions of the engine require it. Our tables have no vector index.
     vectors: VectorIndexLifecycle,
 }
 
-/// Why the engine could not be opened, or not be brought to what the template declares.
+/// The reason why the engine cannot be opened, or cannot create the tables of the template.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The database file cannot be opened.
@@ -58,37 +58,37 @@ pub enum EngineError {
     Open {
         /// The file, or `memory`.
         path: PathBuf,
-        /// What the engine said.
+        /// The error of the engine.
         #[source]
         source: DynoxideError,
     },
-    /// A table's definition is refused.
+    /// The definition of a table is refused.
     #[error("table {table}: {reason}")]
     Definition {
         /// The table's name.
         table: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The engine failed while it did something on its own.
+    /// The engine failed in a task of its own.
     #[error("the engine failed to {doing}")]
     Failed {
-        /// What it was doing.
+        /// The task.
         doing: &'static str,
-        /// What it said.
+        /// The error of the engine.
         #[source]
         source: DynoxideError,
     },
 }
 
 impl Engine {
-    /// Opens the database file at `path`, or makes it. What was committed survives a killed process.
+    /// Opens the database file at `path`, or creates it. Commits survive a killed process.
     pub fn open(path: &Path, clock: SharedClock) -> Result<Self, EngineError> {
         let opened = || -> Result<Storage, DynoxideError> {
             let storage = Storage::new(&path.to_string_lossy())?;
-            // Every commit is in the system's hands before it is answered, which a killed process survives. Only a
-            // power cut may take back the last ones, and never half a transaction: enough for a developer's machine,
-            // where waiting for the disk on every write would cost milliseconds each.
+            // Before a commit is answered, the operating system has its data, so it survives a killed process. Only a
+            // power cut can lose the last commits, and never a part of a transaction. This is enough for a
+            // developer's machine, where a wait for the disk would cost milliseconds with each write.
             storage.conn().execute_batch("PRAGMA synchronous = NORMAL")?;
             Ok(storage)
         };
@@ -96,7 +96,7 @@ impl Engine {
         Self::over(storage, clock, true)
     }
 
-    /// An empty database that is gone with its last clone.
+    /// Opens an empty database in memory. It is deleted with its last clone.
     pub fn memory(clock: SharedClock) -> Result<Self, EngineError> {
         let storage =
             Storage::memory().map_err(|source| EngineError::Open { path: "memory".into(), source })?;
@@ -113,7 +113,7 @@ impl Engine {
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, blocking, writes }) })
     }
 
-    /// Answers one operation of the DynamoDB or DynamoDB Streams API, as the service would.
+    /// Executes one operation of the DynamoDB or DynamoDB Streams API, as the service does.
     pub async fn call(&self, operation: &str, body: Value) -> Reply {
         let operation = operation.to_owned();
         match self.run(move |engine| engine.execute(&operation, body)).await {
@@ -139,19 +139,19 @@ impl Engine {
         self.shared.writes.send_modify(|count| *count += 1);
     }
 
-    /// Creates the tables that are missing and brings the others to their definitions: indexes, stream and time to
-    /// live. A table whose keys or local indexes differ is refused, as they cannot be changed; tables that are not
-    /// named here stay as they are.
+    /// Creates missing tables, and changes the indexes, streams and times to live of existing tables to their
+    /// definitions. A table whose keys or local indexes differ is refused, because these cannot be changed. Other
+    /// tables stay unchanged.
     pub async fn create_tables(&self, tables: &[TableDefinition]) -> Result<Vec<TableChange>, EngineError> {
         let tables = tables.to_vec();
         self.run(move |engine| tables.iter().map(|table| tables::apply(&engine, table)).collect()).await
     }
 
-    /// Deletes the items whose time to live has passed by the virtual clock, as DynamoDB does some time later: each
-    /// leaves a REMOVE record of the service's own. Answers how many there were.
+    /// Deletes the items whose time to live has passed by the virtual clock, as DynamoDB does after some time. Each
+    /// deletion leaves a REMOVE record of the service. Returns the number of deleted items.
     ///
-    /// Every item of the tables is looked at while other calls wait (about 5 ms a thousand): call it seldom, as
-    /// readers do not count on it.
+    /// It reads all items of the tables while other calls wait, which takes about 5 ms for a thousand items. Call it
+    /// seldom; readers do not depend on it.
     pub async fn sweep_ttl(&self) -> Result<usize, EngineError> {
         let swept = self
             .run(|engine| finish(dynoxide::ttl::sweep_expired_items(&engine.state().storage)))
@@ -172,7 +172,7 @@ impl Engine {
             Ok(answer) => answer,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down: the caller is not polled again.
+                // The runtime is shutting down, so the caller is not polled again.
                 Err(_cancelled) => std::future::pending().await,
             },
         }
@@ -189,7 +189,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// The engine's view of our clock.
+/// Our clock, as the clock of the engine.
 struct EngineClock(SharedClock);
 
 impl dynoxide::storage_backend::Clock for EngineClock {
@@ -202,8 +202,8 @@ impl dynoxide::storage_backend::Clock for EngineClock {
     }
 }
 
-/// Finishes one of the engine's actions at once. They are `async` for its browser build only: the native storage
-/// answers every step in place, so the first poll is the last.
+/// Runs an action of the engine to its end. Actions are `async` only for the browser build. The native storage
+/// completes every step in place, so one poll is enough.
 fn finish<T>(action: impl Future<Output = dynoxide::Result<T>>) -> dynoxide::Result<T> {
     futures::FutureExt::now_or_never(action).unwrap_or_else(|| {
         Err(DynoxideError::InternalServerError("the native engine suspended an action".to_owned()))

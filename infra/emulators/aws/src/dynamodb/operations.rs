@@ -1,4 +1,4 @@
-//! Operations of the DynamoDB API, by name, onto the engine's actions.
+//! Maps the operations of the DynamoDB API to the actions of the engine, by name.
 
 use af_domain::time::Timestamp;
 use dynoxide::{DynoxideError, actions};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{State, finish};
 
-/// Runs `operation` with the request `body` and answers the response body.
+/// Runs `operation` with the request `body` and returns the response body.
 pub(super) fn execute(
     state: &mut State,
     now: Timestamp,
@@ -55,11 +55,11 @@ pub(super) fn writes(operation: &str) -> bool {
     )
 }
 
-/// Reads a request. The engine's own readers mark their refusals with the class of error they stand for.
+/// Parses a request. The parsers of the engine mark each error with its class.
 pub(super) fn read<T: DeserializeOwned>(body: Value) -> Result<T, DynoxideError> {
     const VALIDATION_MARKS: [&str; 3] = ["VALIDATION_REQUEST:", "VALIDATION_AS_READ:", "VALIDATION:"];
     const SERIALIZATION_MARKS: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
-    /// Faults of the request that DynamoDB itself calls invalid, not unreadable.
+    /// Errors in a request that DynamoDB reports as invalid and not as unreadable.
     const INVALID: [&str; 4] = ["missing field", "unknown variant", "invalid type: null", "AttributeValue"];
     serde_json::from_value(body).map_err(|error| {
         let text = error.to_string();

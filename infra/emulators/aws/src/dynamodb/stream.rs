@@ -1,9 +1,9 @@
 //! The stream records of the engine: reading and trimming them.
 //!
-//! The engine finds a record's sequence number by the highest one so far, without an index: every write would walk
-//! over all records. [`index_records`] gives it the index. It also takes that number from the records that are
-//! still there, so trimming leaves the newest one behind as a tombstone (in no shard: no reader sees it), and the
-//! numbers go on growing after everything was trimmed.
+//! The engine derives a new sequence number from the highest existing one. Without an index, every write would scan
+//! all records; [`index_records`] creates the index. Because the number comes from the existing records, a trim keeps
+//! the newest record as a tombstone, which is in no shard and therefore invisible. So the numbers keep growing after
+//! all records were trimmed.
 
 use anyhow::Context;
 use dynoxide::actions::get_records::{self, GetRecordsRequest};
@@ -18,10 +18,10 @@ use super::{Engine, finish};
 /// The first of the 21-digit numbers that the engine shows for its own 1, 2, 3, …
 const SEQUENCE_ZERO: u128 = 100_000_000_000_000_000_000;
 
-/// Records in one of the engine's pages at most (DynamoDB's own limit).
+/// The most records in one page of the engine, which is the limit of DynamoDB.
 const MAX_RECORDS_PAGE: usize = 1_000;
 
-/// Makes the index that keeps writes to a stream-enabled table as quick as the first.
+/// Creates the index that keeps writes to a stream-enabled table as fast as the first one.
 pub(super) fn index_records(storage: &Storage) -> dynoxide::Result<()> {
     storage.conn().execute_batch(
         "CREATE INDEX IF NOT EXISTS agent_factory_stream_sequence \
@@ -31,8 +31,8 @@ pub(super) fn index_records(storage: &Storage) -> dynoxide::Result<()> {
 }
 
 impl Engine {
-    /// Up to `limit` stream records of `table` after the sequence number `after` (from the oldest when `None`), oldest
-    /// first, each as Lambda delivers it. Fewer than `limit` means that these were all.
+    /// Returns up to `limit` stream records of `table` after the sequence number `after` (from the oldest if `None`),
+    /// oldest first, each as Lambda delivers it. Fewer than `limit` records means that there are no more.
     ///
     /// # Errors
     /// When `after` is not a sequence number, or the engine fails.
@@ -67,7 +67,7 @@ impl Engine {
         Ok(records)
     }
 
-    /// Forgets the records of `table` up to and with the sequence number `through`.
+    /// Removes the records of `table` up to and including the sequence number `through`.
     ///
     /// # Errors
     /// When `through` is not a sequence number, or the engine fails.
@@ -79,14 +79,15 @@ impl Engine {
         match forget(storage, table, through).and_then(|()| storage.commit()) {
             Ok(()) => Ok(()),
             Err(failed) => {
-                // The failure itself is what matters; a transaction that SQLite ended already has nothing to undo.
+                // Only the first error is returned. If SQLite has already ended the transaction, there is nothing to
+                // roll back.
                 let _ = storage.rollback();
                 Err(failed).with_context(|| format!("cannot trim the stream of {table}"))
             }
         }
     }
 
-    /// A counter that changes soon after every write to any table.
+    /// Returns a counter that changes soon after every write to a table.
     pub fn writes(&self) -> watch::Receiver<u64> {
         self.shared.writes.subscribe()
     }
@@ -113,7 +114,7 @@ fn forget(storage: &Storage, table: &str, through: i64) -> dynoxide::Result<()> 
     Ok(())
 }
 
-/// The engine's own number behind a public sequence number.
+/// The internal number of a public sequence number.
 fn stored(public: &str) -> anyhow::Result<i64> {
     public
         .parse::<u128>()

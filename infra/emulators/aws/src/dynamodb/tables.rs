@@ -1,6 +1,5 @@
-//! Bringing a table to its definition, as a deployment would: created when it is missing, its global indexes,
-//! stream and time to live changed in place when they differ. Started again after a crash in the middle, it goes
-//! on where it was.
+//! Changes a table to its definition, as a deployment does: a missing table is created, and global indexes, stream
+//! and time to live that differ are changed in place. After a crash, a repetition continues from the reached state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Engine, EngineError};
 
-/// What a table must be.
+/// The definition of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableDefinition {
     /// The body of a `CreateTable` request, with its stream and indexes.
@@ -18,22 +17,22 @@ pub struct TableDefinition {
     pub ttl_attribute: Option<String>,
 }
 
-/// What was done to one table.
+/// The changes to one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableChange {
     /// The table's name.
     pub table: String,
-    /// The steps taken, in words; none when the table was as it must be.
+    /// The steps as text; none if the table already had its definition.
     pub steps: Vec<String>,
 }
 
-/// What of a table can differ, read from a `CreateTable` request or from a table's description alike.
+/// The properties of a table that can differ, from a `CreateTable` request or from the description of a table.
 #[derive(Debug, PartialEq, Eq)]
 struct Shape {
     keys: Vec<Key>,
     local: BTreeMap<String, Index>,
     global: BTreeMap<String, Index>,
-    /// The view type of the stream; `None` when there is none.
+    /// The view type of the stream; `None` if there is no stream.
     stream: Option<String>,
 }
 
@@ -51,7 +50,7 @@ struct Key {
     kind: String,
 }
 
-/// Brings one table to its definition.
+/// Changes one table to its definition.
 pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<TableChange, EngineError> {
     let Some(table) = definition.create["TableName"].as_str().map(str::to_owned) else {
         return Err(EngineError::Definition {
@@ -88,8 +87,8 @@ pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<Tab
     Ok(TableChange { table, steps })
 }
 
-/// Removes the global indexes that are gone or differ, then makes those that are missing, one a request as
-/// DynamoDB wants it; the engine fills a new index from the items at once.
+/// Removes the global indexes that are no longer declared or differ, then creates the missing ones, one with each
+/// request as DynamoDB requires. The engine fills a new index from the items at once.
 fn reindex(
     engine: &Engine,
     definition: &TableDefinition,
@@ -129,7 +128,7 @@ fn reindex(
     Ok(())
 }
 
-/// Ends, begins or changes the stream; a change of its view is an end and a beginning.
+/// Disables, enables or changes the stream. To change the view, the stream is disabled and enabled again.
 fn restream(
     engine: &Engine,
     table: &str,

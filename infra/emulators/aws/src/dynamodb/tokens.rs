@@ -1,7 +1,7 @@
 //! Idempotency of `TransactWriteItems`: the same client token with the same items writes once.
 //!
-//! Like the service, the engine remembers a token for ten minutes (here of virtual time). Tokens do not outlive
-//! the process: a client that waits for an answer does not either.
+//! Like the service, the engine stores a token for ten minutes, in virtual time. Tokens do not survive a restart,
+//! because no client waits for its answer over a restart.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,11 +9,11 @@ use af_domain::time::{Millis, Timestamp};
 use dynoxide::DynoxideError;
 use serde_json::Value;
 
-/// How long the service remembers a token.
+/// How long the service stores a token.
 const TOKEN_WINDOW: Millis = Millis::from_secs(600);
 
-/// How many tokens are remembered at most, the oldest going first: a clock that stands still expires none, and a
-/// retry follows its first try within a few requests.
+/// The most stored tokens; the oldest one is removed first. A clock that does not advance expires no token. A retry
+/// follows its first try within a few requests.
 const MAX_TOKENS: usize = 4_096;
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct Tokens {
     in_order: VecDeque<String>,
 }
 
-/// A transaction that was committed.
+/// A committed transaction.
 struct Done {
     at: Timestamp,
     items: Value,
@@ -30,7 +30,7 @@ struct Done {
 }
 
 impl Tokens {
-    /// Runs the transaction `request`, unless its token was committed before: then answers that outcome again.
+    /// Runs the transaction `request`. If its token was committed before, it returns the stored outcome instead.
     pub(super) fn once(
         &mut self,
         now: Timestamp,
@@ -49,7 +49,7 @@ impl Tokens {
             )),
             None => {
                 let response = run(request)?;
-                // A replay writes nothing. What the service bills for it (a read of each item) is left out.
+                // A replay writes nothing. The read of each item that the service bills for it is not counted.
                 let mut replay = response.clone();
                 if let Some(fields) = replay.as_object_mut() {
                     fields.remove("ConsumedCapacity");
@@ -116,12 +116,12 @@ mod tests {
             tokens.once(at(0), request("t", 1), |_| Err(DynoxideError::ValidationException("no".to_owned())));
         assert!(failed.is_err());
         tokens.once(at(0), request("t", 2), |_| Ok(json!({}))).unwrap();
-        let other = tokens.once(at(0), request("t", 1), |_| unreachable!("the token is taken"));
+        let other = tokens.once(at(0), request("t", 1), |_| unreachable!("the token exists already"));
         assert!(matches!(other, Err(DynoxideError::IdempotentParameterMismatchException(_))));
     }
 
     #[test]
-    fn the_number_of_remembered_tokens_is_bounded() {
+    fn the_number_of_stored_tokens_is_bounded() {
         let mut tokens = Tokens::default();
         for n in 0..MAX_TOKENS + 10 {
             tokens.once(at(0), request(&n.to_string(), 1), |_| Ok(json!({}))).unwrap();

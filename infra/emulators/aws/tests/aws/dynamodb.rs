@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{START, TABLE, add_one, clock, count, definition, dynamodb, memory, n, put, s};
 
 #[tokio::test]
-async fn an_item_put_is_got_and_found_by_its_index() {
+async fn a_stored_item_is_read_and_found_by_its_index() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     for pk in ["b", "a", "c"] {
@@ -28,11 +28,11 @@ async fn an_item_put_is_got_and_found_by_its_index() {
         .unwrap();
     let keys: Vec<_> = found.items().iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect();
     assert_eq!(keys, ["a", "b"]);
-    assert!(found.items().iter().all(|item| !item.contains_key("count")), "the index holds keys only");
+    assert!(found.items().iter().all(|item| !item.contains_key("count")), "the index contains keys only");
 }
 
 #[tokio::test]
-async fn imported_items_are_as_if_they_had_been_put() {
+async fn imported_items_are_like_items_that_were_put() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     put(&client, "b", 7).await;
@@ -61,7 +61,7 @@ async fn imported_items_are_as_if_they_had_been_put() {
 }
 
 #[tokio::test]
-async fn a_failed_condition_shows_the_item_that_failed_it() {
+async fn a_failed_condition_returns_the_stored_item() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     put(&client, "a", 7).await;
@@ -77,14 +77,14 @@ async fn a_failed_condition_shows_the_item_that_failed_it() {
     let aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(failed) =
         refused
     else {
-        panic!("a failed condition")
+        panic!("expected a failed condition")
     };
     assert_eq!(failed.item().unwrap()["count"], n(7));
     assert_eq!(count(&client, "a").await, Some(n(7)));
 }
 
 #[tokio::test]
-async fn a_transaction_is_all_or_nothing_and_tells_which_condition_failed() {
+async fn a_transaction_is_atomic_and_reports_which_condition_failed() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     put(&client, "a", 7).await;
@@ -111,7 +111,7 @@ async fn a_transaction_is_all_or_nothing_and_tells_which_condition_failed() {
         cancelled,
     ) = refused
     else {
-        panic!("a cancelled transaction")
+        panic!("expected a cancelled transaction")
     };
     let codes: Vec<_> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
     assert_eq!(codes, ["None", "ConditionalCheckFailed"]);
@@ -122,7 +122,7 @@ async fn a_transaction_is_all_or_nothing_and_tells_which_condition_failed() {
 }
 
 #[tokio::test]
-async fn what_was_committed_to_a_file_is_there_after_a_restart() {
+async fn commits_to_a_file_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let open = async || {
         let engine = Engine::open(&dir.path().join("tables.sqlite"), clock().1).unwrap();
@@ -139,7 +139,7 @@ async fn what_was_committed_to_a_file_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn an_index_that_the_template_lost_is_gone_and_a_new_one_holds_the_old_items() {
+async fn an_index_that_is_no_longer_declared_is_removed_and_a_new_one_contains_the_old_items() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     put(&client, "a", 5).await;
@@ -169,7 +169,7 @@ async fn an_index_that_the_template_lost_is_gone_and_a_new_one_holds_the_old_ite
 }
 
 #[tokio::test]
-async fn an_index_with_other_keys_under_the_same_name_is_made_anew() {
+async fn an_index_with_changed_keys_is_recreated() {
     let aws = memory().await;
     put(&dynamodb(&aws), "a", 5).await;
     let mut changed = definition();
@@ -203,7 +203,7 @@ async fn a_table_whose_keys_changed_is_refused_and_keeps_its_items() {
 }
 
 #[tokio::test]
-async fn expired_items_go_when_virtual_time_passes_and_leave_the_services_record() {
+async fn expired_items_are_deleted_by_the_virtual_clock_and_leave_a_record_of_the_service() {
     let (clock, shared) = clock();
     let engine = Engine::memory(shared).unwrap();
     engine.create_tables(&[definition()]).await.unwrap();
@@ -227,7 +227,7 @@ async fn expired_items_go_when_virtual_time_passes_and_leave_the_services_record
 }
 
 #[tokio::test]
-async fn of_many_who_race_for_one_item_one_wins() {
+async fn one_of_many_concurrent_claims_of_an_item_succeeds() {
     let aws = memory().await;
     let client = dynamodb(&aws);
     let claims = (0..32).map(|_| async {
@@ -238,5 +238,5 @@ async fn of_many_who_race_for_one_item_one_wins() {
     let outcomes = futures::future::join_all(claims).await;
     assert_eq!(outcomes.iter().filter(|(_, won)| *won).count(), 1);
     let saw_nothing = outcomes.iter().filter(|(seen, _)| seen.is_none()).count();
-    assert!(saw_nothing > 1, "the claims came between each other");
+    assert!(saw_nothing > 1, "the claims interleaved");
 }

@@ -1,4 +1,4 @@
-//! Requests that go wrong.
+//! Requests with faults.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{TABLE, add_one, count, dynamodb, dynamodb_retrying, memory, n, s};
 
-/// Lets the first `UpdateItem` go wrong.
+/// Applies a fault to the first `UpdateItem`.
 struct Once(Mutex<Option<Fault>>);
 
 impl Once {
@@ -28,7 +28,7 @@ impl Faults for Once {
 }
 
 #[tokio::test]
-async fn a_lost_request_did_nothing_and_a_lost_response_did_everything() {
+async fn a_lost_request_has_no_effect_and_a_lost_response_has_its_full_effect() {
     for (fault, expected) in [(Fault::LoseRequest, None), (Fault::LoseResponse, Some(n(1)))] {
         let aws = memory().await;
         let troubled = dynamodb(&aws.clone().with_faults(Once::new(fault)));
@@ -39,14 +39,14 @@ async fn a_lost_request_did_nothing_and_a_lost_response_did_everything() {
 }
 
 #[tokio::test]
-async fn a_duplicated_request_is_done_twice() {
+async fn a_duplicated_request_is_carried_out_twice() {
     let aws = memory().await;
     add_one(&dynamodb(&aws.clone().with_faults(Once::new(Fault::Duplicate))), "a").send().await.unwrap();
     assert_eq!(count(&dynamodb(&aws), "a").await, Some(n(2)));
 }
 
 #[tokio::test]
-async fn an_answer_put_in_the_services_mouth_is_the_sdks_own_error() {
+async fn an_injected_error_becomes_the_typed_error_of_the_sdk() {
     let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
         "message": "Transaction is ongoing for the item",
@@ -59,7 +59,7 @@ async fn an_answer_put_in_the_services_mouth_is_the_sdks_own_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sdk_tries_again_after_a_lost_response_and_a_transaction_then_counts_once() {
+async fn the_sdk_retries_after_a_lost_response_and_a_transaction_takes_effect_once() {
     struct LoseFirstTransaction(Mutex<bool>);
     impl Faults for LoseFirstTransaction {
         fn before(&self, request: &WireRequest) -> Fault {
@@ -95,7 +95,7 @@ async fn the_sdk_tries_again_after_a_lost_response_and_a_transaction_then_counts
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_request_is_done_after_its_delay() {
+async fn a_delayed_request_is_carried_out_after_its_delay() {
     let aws = memory().await;
     let delayed = dynamodb(&aws.clone().with_faults(Once::new(Fault::Delay(Millis::from_secs(2)))));
     let begun = tokio::time::Instant::now();
@@ -104,7 +104,7 @@ async fn a_delayed_request_is_done_after_its_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_request_is_done_after_its_sender_has_given_up() {
+async fn a_late_request_is_carried_out_after_its_sender_has_given_up() {
     let aws = memory().await;
     let late = dynamodb(&aws.clone().with_faults(Once::new(Fault::Late(Millis::from_secs(2)))));
     add_one(&late, "a").send().await.unwrap_err();
@@ -114,7 +114,7 @@ async fn a_late_request_is_done_after_its_sender_has_given_up() {
 }
 
 #[tokio::test]
-async fn of_a_batch_that_is_cut_short_the_rest_is_named_and_can_be_asked_for() {
+async fn a_partial_batch_read_returns_the_unprocessed_keys_which_can_be_read_again() {
     struct CutShort;
     impl Faults for CutShort {
         fn before(&self, request: &WireRequest) -> Fault {
@@ -136,6 +136,6 @@ async fn of_a_batch_that_is_cut_short_the_rest_is_named_and_can_be_asked_for() {
         let rest = read.unprocessed_keys.unwrap_or_default().remove(TABLE);
         assert_eq!(rest.as_ref().map_or(0, |rest| rest.keys.len()), left);
         wanted = rest.unwrap_or(wanted);
-        assert_eq!(wanted.consistent_read, Some(true), "what is left is asked for as before");
+        assert_eq!(wanted.consistent_read, Some(true), "the unprocessed keys keep their consistency");
     }
 }

@@ -1,5 +1,5 @@
-//! The embedded AWS as its users see it: through the real SDK clients, without a socket and over loopback.
-#![allow(clippy::unwrap_used, reason = "all of this is tests, their helpers included")]
+//! The embedded AWS through the real SDK clients, without a socket and over loopback.
+#![allow(clippy::unwrap_used, reason = "all of this is tests and their helpers")]
 
 mod dynamodb;
 mod faults;

@@ -1,11 +1,11 @@
-//! What is counted, and what counts as one round.
+//! The counted requests, and the definition of a round.
 
 use af_emulator_aws::{Engine, LocalAws, Meter, Secrets};
 
 use super::{add_one, clock, count, definition, dynamodb, memory, put};
 
 #[tokio::test]
-async fn requests_side_by_side_are_one_round_and_one_after_the_other_are_two() {
+async fn parallel_requests_are_one_round_and_sequential_ones_are_two() {
     let meter = Meter::new();
     let aws = memory().await;
     let client = dynamodb(&aws.with_meter(meter.clone()));
@@ -26,7 +26,7 @@ async fn requests_side_by_side_are_one_round_and_one_after_the_other_are_two() {
 }
 
 #[tokio::test]
-async fn a_chain_beside_a_single_request_counts_its_length() {
+async fn a_chain_parallel_to_a_single_request_counts_its_length() {
     let meter = Meter::new();
     let client = dynamodb(&memory().await.with_meter(meter.clone()));
     let chain = async {
@@ -51,7 +51,7 @@ async fn rounds_are_the_same_on_several_threads_against_a_file() {
 }
 
 #[tokio::test]
-async fn failed_conditions_are_counted_apart() {
+async fn failed_conditions_are_counted_separately() {
     let meter = Meter::new();
     let client = dynamodb(&memory().await.with_meter(meter.clone()));
     let refused = add_one(&client, "a").condition_expression("attribute_exists(pk)").send().await;

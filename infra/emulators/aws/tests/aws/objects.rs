@@ -1,5 +1,4 @@
-//! The embedded S3 as its users see it: through the real SDK client without a socket, and by presigned URLs over
-//! loopback.
+//! The embedded S3 through the real SDK client without a socket, and by presigned URLs over loopback.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::START;
 pub(crate) const BUCKET: &str = "objects-of-tests";
 /// A bucket that is not declared.
 pub(crate) const UNDECLARED: &str = "undeclared";
-/// More than the JSON protocols take in one request.
+/// More than one request of the JSON protocols may have.
 pub(crate) const MANY_BYTES: usize = 17 * 1024 * 1024;
 
 fn aws_over(objects: Objects) -> LocalAws {
@@ -46,7 +45,7 @@ pub(crate) fn bytes(text: &'static str) -> ByteStream {
 }
 
 #[tokio::test]
-async fn what_was_put_is_got_headed_and_listed() {
+async fn a_stored_object_is_returned_by_get_head_and_list() {
     let client = s3(&aws());
     let request = client.put_object().bucket(BUCKET).key("notes/a.txt").body(bytes("hello"));
     request.content_type("text/plain").metadata("kind", "note").send().await.unwrap();
@@ -71,7 +70,7 @@ async fn what_was_put_is_got_headed_and_listed() {
 }
 
 #[tokio::test]
-async fn a_file_of_many_megabytes_arrives_as_it_is() {
+async fn a_file_of_many_megabytes_arrives_unchanged() {
     let client = s3(&aws());
     let many: Vec<u8> = (0..MANY_BYTES).map(|at| (at % 251) as u8).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -81,7 +80,7 @@ async fn a_file_of_many_megabytes_arrives_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_undeclared_bucket_is_refused_and_not_made() {
+async fn an_undeclared_bucket_is_refused_and_not_created() {
     let dir = tempfile::tempdir().unwrap();
     let client = s3(&aws_over(Objects::open(dir.path(), &[BUCKET]).unwrap()));
     let put = client.put_object().bucket(UNDECLARED).key("a").body(bytes("a")).send().await.unwrap_err();
@@ -98,7 +97,7 @@ async fn an_undeclared_bucket_is_refused_and_not_made() {
 }
 
 #[tokio::test]
-async fn the_longest_key_that_fits_is_kept_and_a_longer_one_refused() {
+async fn the_longest_key_that_fits_is_stored_and_a_longer_one_is_refused() {
     let client = s3(&aws());
     let mut key = "folder/".to_owned();
     let refused = loop {

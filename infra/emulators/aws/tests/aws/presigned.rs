@@ -1,4 +1,4 @@
-//! Presigned URLs, used by a client that knows nothing of AWS.
+//! Presigned URLs, used by a client without AWS code.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +34,7 @@ async fn send(method: Method, url: &str, body: impl Into<reqwest::Body>) -> (u16
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// What a GET without any header of ours answers.
+/// The response to a GET without additional headers.
 async fn fetch(url: &str) -> (u16, String) {
     send(Method::GET, url, "").await
 }
@@ -48,7 +48,7 @@ async fn send_signed(signed: &PresignedRequest, body: &'static str) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-/// The AWS of a test, with its endpoint served, and that endpoint's URL.
+/// An AWS with a served endpoint, and the URL of the endpoint.
 async fn served() -> (LocalAws, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -87,7 +87,7 @@ async fn a_body_of_many_megabytes_passes_the_endpoint() {
 }
 
 #[tokio::test]
-async fn a_url_opens_only_what_it_was_signed_for() {
+async fn a_presigned_url_allows_only_the_signed_request() {
     let (aws, _) = served().await;
     let client = s3(&aws);
     put(&client, "a", bytes("a")).await;
@@ -122,7 +122,7 @@ async fn a_url_that_has_expired_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_contradicts_the_checksum_that_was_signed_is_refused() {
+async fn a_body_that_contradicts_the_signed_checksum_is_refused() {
     let (aws, _) = served().await;
     let client = s3(&aws);
     let request = client.put_object().bucket(BUCKET).key("a").checksum_sha256(SHA256_OF_RIGHT);
@@ -134,7 +134,7 @@ async fn a_body_that_contradicts_the_checksum_that_was_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn the_other_services_answer_beside_it() {
+async fn the_endpoint_also_serves_the_other_services() {
     let (_aws, url) = served().await;
     let ask = async |target: &str, body: &str| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

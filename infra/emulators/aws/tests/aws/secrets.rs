@@ -1,4 +1,4 @@
-//! Secrets, and the file that keeps them.
+//! Secrets, and the file in which they are stored.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ async fn secrets_survive_a_restart_in_a_file_that_only_the_owner_reads() {
 }
 
 #[tokio::test]
-async fn a_change_of_secrets_that_cannot_be_kept_is_not_acknowledged() {
+async fn a_change_of_secrets_that_cannot_be_stored_is_not_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let client = secrets_manager(&with_secrets(&dir.path().join("secrets.json")));
     drop(dir);
@@ -55,7 +55,7 @@ async fn a_change_of_secrets_that_cannot_be_kept_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_shown_by_a_debug_print() {
+async fn debug_output_does_not_show_a_secret() {
     struct Printer(Mutex<String>);
     impl Faults for Printer {
         fn before(&self, request: &WireRequest) -> Fault {
@@ -71,7 +71,7 @@ async fn a_secret_is_not_shown_by_a_debug_print() {
 }
 
 #[tokio::test]
-async fn a_repeated_client_request_token_makes_no_second_version() {
+async fn a_repeated_client_request_token_creates_no_second_version() {
     let client = secrets_manager(&memory().await);
     let create = async |token: &str, value: &str| {
         let create = client.create_secret().name("a").client_request_token(token).secret_string(value);
@@ -149,7 +149,7 @@ async fn a_parameter_that_is_not_emulated_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_emulator_before_this_one_is_read() {
+async fn a_file_of_an_earlier_version_is_read() {
     let secret = |deleted: Option<&str>| {
         json!({
             "name": "ignored", "arn": "arn:aws:secretsmanager:local:123456789012:secret:a-AbCdEf",

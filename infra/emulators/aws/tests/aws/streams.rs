@@ -1,4 +1,4 @@
-//! The embedded DynamoDB as a source of stream records, and its speed while they pile up.
+//! The embedded DynamoDB as a source of stream records, and its speed with many records.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn number(record: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_record_looks_as_lambda_gets_it() {
+async fn a_record_has_the_form_that_lambda_gets() {
     let engine = memory().await;
     put(&engine, 1).await;
     let delete = json!({"TableName": TABLE, "Key": {"pk": {"S": "k000001"}}});
@@ -60,7 +60,7 @@ async fn a_record_looks_as_lambda_gets_it() {
 }
 
 #[tokio::test]
-async fn reading_goes_on_after_a_number_and_stops_at_a_limit() {
+async fn a_read_starts_after_a_sequence_number_and_stops_at_a_limit() {
     let engine = memory().await;
     for n in 0..1_500 {
         put(&engine, n).await;
@@ -76,7 +76,7 @@ async fn reading_goes_on_after_a_number_and_stops_at_a_limit() {
 }
 
 #[tokio::test]
-async fn trimmed_records_are_gone_and_numbers_go_on_growing() {
+async fn trimmed_records_are_gone_and_sequence_numbers_keep_growing() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Engine::open(&dir.path().join("tables.sqlite"), clock().1).unwrap();
     let engine = with_table(open()).await;
@@ -92,7 +92,7 @@ async fn trimmed_records_are_gone_and_numbers_go_on_growing() {
     assert!(engine.records(TABLE, None, 10).unwrap().is_empty());
     drop(engine);
 
-    // The clock of the second run stands where that of the first did.
+    // Both runs have the same clock.
     let engine = open();
     put(&engine, 3).await;
     let records = engine.records(TABLE, Some(&last), 10).unwrap();
@@ -102,7 +102,7 @@ async fn trimmed_records_are_gone_and_numbers_go_on_growing() {
 }
 
 #[tokio::test]
-async fn every_write_is_announced_and_a_refused_one_is_not() {
+async fn every_write_is_signalled_and_a_refused_one_is_not() {
     let engine = memory().await;
     let mut writes = engine.writes();
     writes.mark_unchanged();
@@ -118,13 +118,13 @@ async fn every_write_is_announced_and_a_refused_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_twenty_thousandth_write_costs_about_what_the_first_did() {
+async fn the_twenty_thousandth_write_takes_about_as_long_as_the_first() {
     let full = memory().await;
     for n in 0..20_000 {
         put(&full, n).await;
     }
-    // The first and the last hundred are timed in turns, on two engines: whatever else the machine is doing slows
-    // both, and a median does not mind the few writes that were interrupted.
+    // The first and the last hundred writes are timed alternately on two engines. So other load of the machine slows
+    // both, and the median ignores the few interrupted writes.
     let fresh = memory().await;
     let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
     for n in 0..100 {

@@ -23,7 +23,7 @@ async fn unknown_tokens_methods_and_paths_are_refused_in_telegrams_form() {
 }
 
 #[tokio::test]
-async fn a_call_may_use_a_query_a_form_or_json_and_any_case() {
+async fn parameters_may_be_a_query_a_form_or_json_and_method_names_have_any_case() {
     let f = Fixture::new().await;
     let method = |name: &str| format!("{}/bot{}/{name}", f.url, f.bot.token);
     answer(http().get(method("sendmessage?chat_id=9&text=by+query%21"))).await;
@@ -141,7 +141,7 @@ async fn a_file_that_is_too_large_for_bots_is_refused() {
 }
 
 #[tokio::test]
-async fn faults_can_be_injected_over_http() {
+async fn faults_can_be_queued_over_http() {
     let f = Fixture::new().await;
     let order =
         json!({"method": "getMe", "times": 2, "errorCode": 429, "description": "slow down", "retryAfter": 1});

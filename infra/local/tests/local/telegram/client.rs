@@ -1,4 +1,4 @@
-//! Our client and delivery against the emulator.
+//! Our client and our delivery with the emulator.
 
 use std::error::Error;
 use std::future::Future;
@@ -25,7 +25,7 @@ fn outgoing(text: &str) -> Outgoing<'_> {
     Outgoing { chat_id: 5, text, parse_mode: None, reply_to: None, message_thread_id: None, parts_sent: 0 }
 }
 
-/// Records the waits instead of waiting.
+/// Records waits instead of waiting.
 #[derive(Default)]
 struct Waits(Mutex<Vec<u64>>);
 
@@ -37,14 +37,14 @@ impl Pause for Waits {
 }
 
 #[tokio::test]
-async fn get_me_names_the_bot() {
+async fn get_me_returns_the_bot() {
     let f = Fixture::new().await;
     let me = f.client().get_me().await.unwrap();
     assert_eq!((me.id, me.username.as_deref()), (f.bot.id, Some("demo_bot")));
 }
 
 #[tokio::test]
-async fn a_file_is_downloaded_unchanged_up_to_a_size_limit() {
+async fn a_file_is_downloaded_unchanged_and_only_up_to_the_requested_size() {
     let f = Fixture::new().await;
     let stored = f.telegram.add_file(f.bot.id, "notes.txt", "hello".into()).await.unwrap();
     let bot = f.client();
@@ -70,7 +70,7 @@ async fn an_unknown_token_is_unauthorized() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_was_set_is_shown() {
+async fn get_webhook_info_shows_the_webhook() {
     let f = Fixture::new().await;
     let bot = f.client();
     assert_eq!(bot.get_webhook_info().await.unwrap().url, "");
@@ -121,7 +121,7 @@ async fn a_message_and_a_chat_action_are_sent() {
 }
 
 #[tokio::test]
-async fn a_reply_to_a_missing_message_is_sent_without_the_reference() {
+async fn a_reply_to_a_deleted_message_is_sent() {
     let f = Fixture::new().await;
     let reply = SendMessage { reply_to: Some(999), message_thread_id: Some(4), ..text("still here") };
     f.client().send_message(&reply).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_reply_to_a_missing_message_is_sent_without_the_reference() {
 }
 
 #[tokio::test]
-async fn refusals_of_telegram_are_typed_errors() {
+async fn refusals_become_typed_errors() {
     let f = Fixture::new().await;
     let bot = f.client();
     f.telegram.fault("sendMessage", &Fault::rate_limited(3), 1);
@@ -150,7 +150,7 @@ async fn refusals_of_telegram_are_typed_errors() {
 }
 
 #[tokio::test]
-async fn a_message_with_a_lost_response_is_sent() {
+async fn a_message_is_sent_even_if_the_response_is_lost() {
     let f = Fixture::new().await;
     f.telegram.fault("sendmessage", &Fault::answer_lost(), 1);
     let error = f.client().send_message(&text("once")).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn a_message_with_a_lost_response_is_sent() {
 }
 
 #[tokio::test]
-async fn a_delivery_waits_follows_a_migration_and_falls_back_to_plain_text() {
+async fn a_delivery_waits_for_the_rate_limit_follows_a_migration_and_falls_back_to_plain_text() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(2), 2);
     f.telegram.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
@@ -187,7 +187,7 @@ async fn the_longest_texts_are_sent_in_parts() {
 }
 
 #[tokio::test]
-async fn a_delivery_with_a_short_time_limit_fails_at_once() {
+async fn a_delivery_without_time_for_waits_gives_up_at_once() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
     let patience = Patience { max_waits: 1, max_wait: Millis::from_secs(5) };
@@ -195,7 +195,7 @@ async fn a_delivery_with_a_short_time_limit_fails_at_once() {
     assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }
 
-/// All texts that an error can show, with its causes.
+/// All texts of an error, including its causes.
 fn everything(error: &TelegramError) -> String {
     let mut shown = format!("{error} {error:?}");
     let mut cause = error.source();
@@ -220,7 +220,7 @@ async fn no_transport_error_shows_the_token() {
     assert!(!everything(&error).contains("TOPSECRET"), "{}", everything(&error));
 }
 
-/// A server that reads a request, responds with `raw` and closes the connection.
+/// A server that reads a request, answers with `raw` and closes the connection.
 async fn answers_raw(raw: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -233,7 +233,7 @@ async fn answers_raw(raw: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn a_truncated_or_foreign_response_counts_as_an_ambiguous_delivery() {
+async fn after_an_incomplete_or_foreign_response_the_outcome_is_unknown() {
     let cases = [
         ("", "no answer"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"ok\":", "no answer"),

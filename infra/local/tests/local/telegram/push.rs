@@ -1,4 +1,4 @@
-//! Updates: pushed to a webhook, or fetched by a bot without a webhook.
+//! The delivery of updates to a webhook, or by getUpdates without a webhook.
 
 use af_domain::ids::BotIdentity;
 use af_domain::time::Millis;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::support::{Fixture, Hook, NOW, SECRET, answer, http};
 
 #[tokio::test]
-async fn a_users_message_is_pushed_in_the_form_of_telegram() {
+async fn a_users_message_reaches_the_webhook_in_telegrams_form() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -37,7 +37,7 @@ async fn a_users_message_is_pushed_in_the_form_of_telegram() {
 }
 
 #[tokio::test]
-async fn a_file_is_pushed_in_the_form_of_telegram_with_its_caption() {
+async fn a_file_is_delivered_in_telegrams_form_with_the_text_as_its_caption() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -100,7 +100,7 @@ async fn an_update_id_can_be_repeated_and_the_next_id_follows_the_highest() {
 }
 
 #[tokio::test]
-async fn a_complete_update_is_pushed_unchanged() {
+async fn a_raw_update_is_pushed_unchanged() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -114,7 +114,7 @@ async fn a_complete_update_is_pushed_unchanged() {
 }
 
 #[tokio::test]
-async fn a_failed_push_is_retried_in_order_and_the_first_response_is_reported() {
+async fn a_failed_push_is_retried_in_order_and_the_first_answer_is_reported() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -136,7 +136,7 @@ async fn a_failed_push_is_retried_in_order_and_the_first_response_is_reported() 
 }
 
 #[tokio::test]
-async fn an_update_that_always_fails_is_dropped_and_the_next_one_is_pushed() {
+async fn an_update_that_never_succeeds_is_given_up_and_the_next_one_is_pushed() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     f.set_webhook(&hook).await;
@@ -152,8 +152,8 @@ async fn an_update_that_always_fails_is_dropped_and_the_next_one_is_pushed() {
 }
 
 #[tokio::test]
-async fn an_unreachable_webhook_is_reported_and_a_new_webhook_gets_the_update_at_once() {
-    // The backoff is an hour, so only the new webhook can end it.
+async fn a_webhook_that_cannot_be_reached_is_reported_and_another_one_gets_the_update_at_once() {
+    // The waits are one hour long, so only the new webhook can end them.
     let hour = Millis::from_secs(3_600);
     let f = Fixture::with(None, Options { max_attempts: 4, backoff: hour, max_backoff: hour }).await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -171,7 +171,7 @@ async fn an_unreachable_webhook_is_reported_and_a_new_webhook_gets_the_update_at
 }
 
 #[tokio::test]
-async fn updates_without_a_webhook_are_pushed_to_the_first_one_that_is_set() {
+async fn updates_that_wait_without_a_webhook_go_to_the_first_webhook() {
     let f = Fixture::new().await;
     let mut hook = Hook::new().await;
     let pushed = f.write(1, "early").await;
@@ -246,7 +246,7 @@ async fn a_bot_without_a_webhook_fetches_its_updates_and_confirms_them() {
 }
 
 #[tokio::test]
-async fn a_long_poll_responds_when_an_update_arrives() {
+async fn a_long_poll_answers_when_an_update_arrives() {
     let f = Fixture::new().await;
     let poll = f.call("getUpdates", json!({"timeout": 50}));
     let write = f.write(1, "hello");

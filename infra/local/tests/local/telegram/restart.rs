@@ -1,11 +1,11 @@
-//! The state of the emulator after a restart.
+//! The state that survives a restart.
 
 use serde_json::json;
 
 use super::support::{Fixture, Hook, answer, http};
 
 #[tokio::test]
-async fn bots_webhooks_outbox_and_counters_are_restored_after_a_restart() {
+async fn bots_webhooks_outbox_and_counters_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let hook = Hook::new().await;
     let first = Fixture::at(dir.path()).await;
@@ -15,7 +15,7 @@ async fn bots_webhooks_outbox_and_counters_are_restored_after_a_restart() {
     let sent = first.telegram.outbox(None, None, 10);
     drop(first);
 
-    // Two restarts, so that the compacted journal is read too.
+    // The emulator restarts twice, so that the rewritten journal is read as well.
     drop(Fixture::at(dir.path()).await);
     let second = Fixture::at(dir.path()).await;
     assert_eq!(second.telegram.outbox(None, None, 10), sent);
@@ -41,7 +41,7 @@ async fn a_pending_update_is_pushed_after_the_restart() {
 }
 
 #[tokio::test]
-async fn resume_pushes_to_the_restored_webhook() {
+async fn resume_pushes_to_the_stored_webhook() {
     let dir = tempfile::tempdir().unwrap();
     let mut hook = Hook::new().await;
     let first = Fixture::at(dir.path()).await;
@@ -49,7 +49,7 @@ async fn resume_pushes_to_the_restored_webhook() {
     first.write(1, "waits").await;
     let mut written = std::fs::read_to_string(&journal).unwrap();
     drop(first);
-    // The state after a crash between the setting of the webhook and the push.
+    // This is the state after a kill between the setting of the webhook and the push.
     let bot = written.lines().find_map(|line| {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         (event["event"] == "bot").then(|| event["id"].as_i64().unwrap())
@@ -67,7 +67,7 @@ async fn resume_pushes_to_the_restored_webhook() {
 }
 
 #[tokio::test]
-async fn files_are_restored_after_a_restart() {
+async fn files_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = Fixture::at(dir.path()).await;
     let stored = first.telegram.add_file(first.bot.id, "a.b/c", "content".into()).await.unwrap();

@@ -1,4 +1,4 @@
-//! An emulator on loopback, and a webhook whose responses a test sets.
+//! A served emulator, and a webhook with answers that a test sets.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -18,15 +18,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The time of every test's clock.
+/// The fixed time of the tests.
 pub const NOW: u64 = 1_700_000_000_123;
-/// Four pushes with almost no backoff between them.
+/// Four pushes with very short waits.
 pub const RETRIES_AT_ONCE: Options =
     Options { max_attempts: 4, backoff: Millis::new(1), max_backoff: Millis::new(5) };
 /// The secret token of the tests' webhooks.
 pub const SECRET: &str = "hook-secret_1";
 
-/// Serves a router on a free loopback port.
+/// Serves a router on a free port.
 pub async fn serve(router: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ impl Fixture {
         Self::with(None, RETRIES_AT_ONCE).await
     }
 
-    /// An emulator with its journal in `dir`; the bot of an earlier emulator is used again.
+    /// A served emulator with its journal in `dir`. It uses the bot of an earlier emulator there.
     pub async fn at(dir: &Path) -> Self {
         Self::with(Some(dir), RETRIES_AT_ONCE).await
     }
@@ -79,7 +79,7 @@ impl Fixture {
         BotApi::new(http, &self.url).bot(&SecretString::from(token))
     }
 
-    /// Calls a method with JSON; returns the HTTP status and the response.
+    /// Calls a method with JSON, and returns the HTTP status and the answer.
     pub async fn call(&self, method: &str, params: Value) -> (u16, Value) {
         let url = format!("{}/bot{}/{method}", self.url, self.bot.token);
         answer(http().post(url).json(&params)).await
@@ -90,7 +90,7 @@ impl Fixture {
         answer(http().post(format!("{}/_local/telegram/{path}", self.url)).json(&body)).await
     }
 
-    /// Sends a user's message to a private chat.
+    /// Sends the message of a user in a private chat.
     pub async fn write(&self, chat: i64, text: &str) -> Value {
         let body =
             json!({"botIdentity": self.bot.id.to_string(), "chatId": chat, "userId": chat, "text": text});
@@ -99,7 +99,7 @@ impl Fixture {
         pushed
     }
 
-    /// Sets `hook` as the webhook of the bot.
+    /// Sets `hook` as the webhook.
     pub async fn set_webhook(&self, hook: &Hook) {
         let secret_token = &SecretString::from(SECRET);
         let webhook = SetWebhook {
@@ -112,13 +112,13 @@ impl Fixture {
     }
 }
 
-/// Sends a request; returns the HTTP status and the JSON of the response.
+/// Sends a request, and returns the HTTP status and the JSON of the response.
 pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// A webhook that collects the pushed updates, and responds with the statuses that a test sets (otherwise 200).
+/// A webhook. It forwards the pushed updates and answers with the statuses that a test sets, otherwise with 200.
 pub struct Hook {
     pub url: String,
     answers: Arc<Mutex<VecDeque<StatusCode>>>,
@@ -135,7 +135,7 @@ impl Hook {
         Self { url: format!("{}/hook", serve(router).await), answers, pushed }
     }
 
-    /// Sets the statuses of the responses to the next pushes.
+    /// Sets the answers to the next pushes.
     pub fn will_answer(&self, statuses: &[u16]) {
         let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
         self.answers.lock().unwrap().extend(statuses);
@@ -146,12 +146,12 @@ impl Hook {
         self.pushed.recv().await.unwrap()
     }
 
-    /// The next push's text.
+    /// The text of the next push.
     pub async fn next_text(&mut self) -> String {
         self.next().await.1["message"]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Whether the test has received all pushed updates.
+    /// Whether the test has read all pushes.
     pub fn is_quiet(&mut self) -> bool {
         self.pushed.try_recv().is_err()
     }

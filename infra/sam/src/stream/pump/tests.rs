@@ -1,5 +1,5 @@
-//! What the mappings deliver, against a stream that is a list. Time is Tokio's paused one: it moves by itself when
-//! all tasks wait.
+//! Delivery by the mappings, with a list as the stream. The time of Tokio is paused: it advances by itself when all
+//! tasks wait.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -72,7 +72,7 @@ fn pks(event: &Value) -> Vec<String> {
     records.iter().map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A function that notes every batch it is called with, and answers what `answer` says.
+/// A function that records each batch and returns the result of `answer`.
 fn recorder(
     answer: impl Fn(&Value) -> anyhow::Result<Value> + Send + Sync + 'static,
 ) -> (EventFunction, mpsc::UnboundedReceiver<Vec<String>>) {
@@ -112,7 +112,7 @@ fn calls(called: &mut mpsc::UnboundedReceiver<Vec<String>>) -> Vec<Vec<String>> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn wanted_records_arrive_in_order_in_batches_of_the_declared_size() {
+async fn matching_records_arrive_in_order_in_batches_of_the_declared_size() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let filters =
@@ -124,7 +124,7 @@ async fn wanted_records_arrive_in_order_in_batches_of_the_declared_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_written_later_is_delivered_without_being_asked_for() {
+async fn a_record_that_is_written_later_is_delivered() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let _pump = start(&source, vec![mapping("A", function)]);
@@ -154,7 +154,7 @@ async fn an_incomplete_batch_waits_for_its_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settling_does_not_wait_for_an_open_window() {
+async fn settled_does_not_wait_for_an_open_window() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let pump = start(&source, vec![Mapping { window: Millis::from_secs(300), ..mapping("A", function) }]);
@@ -166,7 +166,7 @@ async fn settling_does_not_wait_for_an_open_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn settling_does_not_wait_for_what_is_written_meanwhile() {
+async fn settled_does_not_wait_for_records_that_are_written_meanwhile() {
     let source = ListStream::new();
     let echo = Arc::clone(&source);
     let (function, mut called) = recorder(move |_| {
@@ -180,7 +180,7 @@ async fn settling_does_not_wait_for_what_is_written_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restarted_pump_goes_on_behind_the_last_delivered_batch() {
+async fn a_restarted_pump_continues_behind_the_last_delivered_batch() {
     let dir = tempfile::tempdir().unwrap();
     let source = ListStream::new();
     let begin = |function| {
@@ -188,7 +188,7 @@ async fn a_restarted_pump_goes_on_behind_the_last_delivered_batch() {
         Pump::start(Arc::clone(&source) as _, checkpoints, vec![mapping("A", function)]).unwrap()
     };
     let (function, mut called) = recorder(|event| {
-        anyhow::ensure!(pks(event) == ["1"], "the second one is not taken");
+        anyhow::ensure!(pks(event) == ["1"], "the second record is refused");
         Ok(Value::Null)
     });
     let first = begin(function);
@@ -233,7 +233,7 @@ async fn records_are_trimmed_only_when_every_mapping_has_passed_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_no_filter_matches_are_passed_and_trimmed_too() {
+async fn records_that_no_filter_matches_are_trimmed_too() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let filters = vec![Pattern::compile(&json!({"eventName": ["REMOVE"]})).unwrap()];

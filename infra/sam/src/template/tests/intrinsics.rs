@@ -44,7 +44,7 @@ Conditions:
 }
 
 #[test]
-fn what_cannot_be_evaluated_names_its_place() {
+fn an_intrinsic_that_cannot_be_evaluated_is_an_error_with_its_place() {
     let sections = "Parameters: {Empty: {Type: String}}\nConditions: {Odd: !Contains [a, b]}";
     let (place, unknown) = problem(variable("!Ref Nothing", sections));
     assert_eq!(place, "Fn: Environment.Variables.A");
@@ -56,12 +56,12 @@ fn what_cannot_be_evaluated_names_its_place() {
         ("!GetAtt Topic.TopicName", "`Topic` is a AWS::SNS::Topic, which has no local value"),
         ("!GetAtt Bucket.DomainName", "`Bucket` has no attribute `DomainName` here"),
         ("!GetAtt Table.StreamArn", "the table `Table` has no StreamSpecification"),
-        ("!GetAtt Table", "`Fn::GetAtt`: wants a resource and an attribute, found \"Table\""),
+        ("!GetAtt Table", "`Fn::GetAtt`: needs a resource and an attribute, found \"Table\""),
         ("!ImportValue X", "unsupported intrinsic function `Fn::ImportValue`"),
         ("!Equals [a, a]", "unsupported intrinsic function `Fn::Equals outside of a condition`"),
         ("'{{resolve:ssm:x}}'", "unsupported intrinsic function `{{resolve:…}}`"),
         ("!If [Missing, a, b]", "unknown condition `Missing`"),
-        ("!If [a, b]", "`Fn::If`: wants a list of 3, found [\"a\",\"b\"]"),
+        ("!If [a, b]", "`Fn::If`: needs a list of 3, found [\"a\",\"b\"]"),
         ("!Sub '${P'", "`Fn::Sub`: `${` without `}`"),
         ("!Select [2, [a, b]]", "`Fn::Select`: no item 2 in a list of 2"),
         ("!FindInMap [M, a, b]", "`Fn::FindInMap`: no M.a.b"),
@@ -75,7 +75,7 @@ fn what_cannot_be_evaluated_names_its_place() {
 }
 
 #[test]
-fn a_circle_is_an_error_and_not_the_end_of_the_stack() {
+fn a_circular_reference_is_an_error_and_no_stack_overflow() {
     let (_, round) =
         problem(variable("!If [A, a, b]", "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}"));
     assert!(matches!(round, Problem::TooDeep(_)));

@@ -1,11 +1,11 @@
-//! What single resources and events may and may not declare.
+//! Valid and invalid properties of single resources and events.
 
 use super::*;
 use crate::gateway::GatewayError;
 use crate::stream::filter::PatternError;
 
 #[test]
-fn resources_that_would_silently_be_left_out_are_refused() {
+fn resources_that_the_local_stack_does_not_support_are_refused() {
     for kind in UNSUPPORTED {
         let (place, refused) = problem(parse(&resource(&format!("{{Type: '{kind}'}}"))));
         assert_eq!(place, "Thing");
@@ -37,7 +37,7 @@ fn a_table_needs_keys_and_provisioned_units_are_numbers() {
 }
 
 #[test]
-fn a_function_needs_its_binary_and_a_possible_timeout() {
+fn a_function_needs_a_binary_and_a_valid_timeout() {
     let (place, missing) = problem(parse(&resource("{Type: AWS::Serverless::Function}")));
     assert_eq!(place, "Thing: Metadata.BuildProperties");
     assert!(matches!(missing, Problem::Missing));

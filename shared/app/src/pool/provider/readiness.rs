@@ -32,7 +32,7 @@ pub struct Readiness {
 /// When the table or Secrets Manager cannot answer.
 pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness, AppError> {
     let view = match config::show(app).await {
-        // `find_target` reports it with what is missing.
+        // `find_target` reports it among the missing settings.
         Err(AppError::Unreadable { .. }) => ProviderConfigView::default(),
         view => view?,
     };

@@ -19,7 +19,7 @@ pub(crate) enum Prerequisite<T> {
 }
 
 impl<T> Prerequisite<T> {
-    /// The value. A text about what is missing goes to `errors`.
+    /// The value. If it is missing, the text goes to `errors`.
     pub(crate) fn or_note(self, errors: &mut Vec<String>) -> Option<T> {
         match self {
             Self::Present(value) => Some(value),

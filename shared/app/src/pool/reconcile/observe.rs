@@ -258,7 +258,7 @@ fn observed(
     // Two rows may name one conversation. The conversation names one of them as its owner.
     let named = worker.assignment.as_ref().and_then(|a| conversations.get(&a.key));
     let owner = named.and_then(|c| c.owner.as_ref());
-    let is_anothers = owner.is_some_and(|o| o.worker != worker.id);
+    let has_other_owner = owner.is_some_and(|o| o.worker != worker.id);
     let conversation = named.filter(|_| owner.is_some_and(|o| o.worker == worker.id)).cloned();
-    ObservedWorker { worker, conversation, is_anothers, machine }
+    ObservedWorker { worker, conversation, has_other_owner, machine }
 }

@@ -133,7 +133,7 @@ fn next_state(
     state.note_tried(&removals.collect::<Vec<_>>(), policies, now);
     state.foreign = observation.foreign();
     if observation.inventory.is_full {
-        state.looked_at = Some(now);
+        state.last_full_listing_at = Some(now);
     }
     let spawns = || actions.iter().filter(|(p, _)| matches!(p.action, Action::Spawn { .. }));
     let started = spawns().any(|(_, done)| *done == Some(Outcome::Done));

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_dead_machine_gives_back_its_message_and_goes_in_one_run() {
+fn the_worker_of_a_dead_machine_is_recovered_and_torn_down_in_one_run() {
     let policies = Policies::default();
     let mut dead = running(assigned(1), &policies);
     dead.machine = MachineView::NotRunning;
@@ -24,8 +24,8 @@ fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
     let worker = busy.worker.id.clone();
     let observed =
         |worker: &ObservedWorker| Observed { workers: vec![worker.clone()], ..Observed::default() };
-    let told = [Action::Drain { worker: worker.clone(), reason: DrainReason::Signal }];
-    assert_eq!(actions(&plan(&observed(&busy), &policies, NOW)), told);
+    let drained = [Action::Drain { worker: worker.clone(), reason: DrainReason::Signal }];
+    assert_eq!(actions(&plan(&observed(&busy), &policies, NOW)), drained);
 
     busy.worker = busy.worker.drain(DrainReason::Signal, NOW, &policies).unwrap();
     let finishes = plan(&observed(&busy), &policies, NOW + Millis::new(1));
@@ -46,7 +46,7 @@ fn a_worker_whose_machine_is_stopping_finishes_its_message_and_its_files() {
 }
 
 #[test]
-fn a_worker_on_a_machine_that_is_stopping_covers_nobody() {
+fn a_worker_on_a_stopping_machine_covers_no_conversation() {
     let policies = Policies::default();
     let mut free = assigned(1);
     (free.worker.assignment, free.conversation) = (None, None);
@@ -58,7 +58,7 @@ fn a_worker_on_a_machine_that_is_stopping_covers_nobody() {
 }
 
 #[test]
-fn a_machine_that_is_not_listed_yet_has_its_grace() {
+fn a_machine_that_is_not_listed_yet_has_a_grace_time() {
     let policies = Policies::default();
     let mut new = assigned(1);
     new.machine = MachineView::Missing;
@@ -68,7 +68,7 @@ fn a_machine_that_is_not_listed_yet_has_its_grace() {
 }
 
 #[test]
-fn within_the_grace_of_its_machine_an_expired_lease_is_recovered() {
+fn an_expired_lease_is_recovered_within_the_grace_time_of_its_machine() {
     let mut policies = Policies::default();
     policies.scaling.provider_grace = Millis::from_secs(600);
     let mut busy = running(assigned(1), &policies);
@@ -80,24 +80,24 @@ fn within_the_grace_of_its_machine_an_expired_lease_is_recovered() {
 }
 
 #[test]
-fn a_machine_that_does_not_run_yet_has_its_grace_and_one_that_ended_under_its_worker_has_none() {
+fn a_machine_that_does_not_run_yet_has_a_grace_time_and_one_that_ended_after_its_worker_came_up_has_none() {
     let policies = Policies::default();
     let mut new = assigned(1);
     new.machine = MachineView::NotRunning;
     new.conversation.as_mut().unwrap().owner.as_mut().unwrap().seen_at = None;
-    let goes = |worker: &ObservedWorker, now| {
+    let is_drained = |worker: &ObservedWorker, now| {
         let plan = plan(&Observed { workers: vec![worker.clone()], ..Observed::default() }, &policies, now);
         let drain = Action::Drain { worker: worker.worker.id.clone(), reason: DrainReason::MachineGone };
         actions(&plan).contains(&drain)
     };
     let grace_ends = NOW + policies.scaling.provider_grace;
-    assert!(!goes(&new, grace_ends - Millis::new(1)) && goes(&new, grace_ends));
+    assert!(!is_drained(&new, grace_ends - Millis::new(1)) && is_drained(&new, grace_ends));
     new.worker.seen_at = Some(NOW);
-    assert!(goes(&new, NOW + Millis::new(1)), "it had come up");
+    assert!(is_drained(&new, NOW + Millis::new(1)), "its worker had come up");
 }
 
 #[test]
-fn a_worker_whose_machine_runs_although_the_list_lacks_it_stays_and_is_told_of() {
+fn a_worker_whose_running_machine_is_not_listed_stays_and_the_plan_shows_it() {
     let policies = Policies::default();
     let mut busy = running(assigned(1), &policies);
     busy.machine = MachineView::Unlisted;
@@ -107,9 +107,12 @@ fn a_worker_whose_machine_runs_although_the_list_lacks_it_stays_and_is_told_of()
     let observed =
         |worker: &ObservedWorker| Observed { workers: vec![worker.clone()], ..Observed::default() };
     let plan_of = |worker: &ObservedWorker| plan(&observed(worker), &policies, later);
-    let told = plan_of(&busy);
-    assert_eq!(actions(&told), []);
-    assert_eq!(told.waits[0].waits_for, "the provider's list, which lacks its machine although that runs");
+    let unlisted = plan_of(&busy);
+    assert_eq!(actions(&unlisted), []);
+    assert_eq!(
+        unlisted.waits[0].waits_for,
+        "the provider's list, which lacks its machine although the machine runs"
+    );
     busy.worker = busy.worker.drain(DrainReason::Operator, later, &policies).unwrap();
-    assert_eq!(actions(&plan_of(&busy)), [], "a draining one finishes its message");
+    assert_eq!(actions(&plan_of(&busy)), [], "a draining worker finishes its message");
 }

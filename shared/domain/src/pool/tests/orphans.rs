@@ -10,7 +10,7 @@ fn volume(id: &str, is_of_live_worker: bool, attached_to: Option<&str>) -> Liste
     ListedVolume { id: id.to_owned(), is_of_live_worker, attached_to: attached_to.map(str::to_owned) }
 }
 
-/// A live worker and one whose row is gone, each with machine and volume.
+/// A live worker and a worker without a row, each with a machine and a volume.
 fn with_a_lost_row() -> Observed {
     let workers = vec![assigned(1), assigned(2)];
     let machines = listed(&workers);
@@ -32,7 +32,7 @@ fn machine(id: &str) -> Orphan {
 }
 
 #[test]
-fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
+fn a_machine_without_a_row_is_removed_after_the_grace_time_and_then_its_volume() {
     let policies = Policies::default();
     let mut observed = with_a_lost_row();
     let first = plan(&observed, &policies, NOW);
@@ -45,8 +45,8 @@ fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
     let just_before = plan(&observed, &policies, ends - Millis::new(1));
     assert_eq!(removals(&just_before), []);
     let after = plan(&observed, &policies, ends);
-    assert_eq!(removals(&after), [machine("m-w2")], "the volume has to wait for its machine");
-    assert!(after.actions.iter().any(|p| p.reason.contains("worker w2 has no row")), "{after:?}");
+    assert_eq!(removals(&after), [machine("m-w2")], "the volume waits for the removal of its machine");
+    assert!(after.actions.iter().any(|p| p.reason.contains("worker w2 has had no row")), "{after:?}");
 
     observed.machines.as_mut().unwrap().pop();
     observed.volumes.as_mut().unwrap()[1].attached_to = None;
@@ -55,7 +55,7 @@ fn a_machine_without_a_row_is_removed_after_the_grace_and_then_its_volume() {
 }
 
 #[test]
-fn what_belongs_to_a_worker_is_no_orphan_whatever_its_worker_does() {
+fn machine_and_volume_of_a_worker_with_a_row_are_no_orphans_in_any_status() {
     let policies = Policies::default();
     let draining = assigned(1).worker.drain(DrainReason::Idle, NOW, &policies).unwrap();
     let mut stopping = draining.clone().finish_drain(NOW).unwrap();
@@ -74,7 +74,7 @@ fn what_belongs_to_a_worker_is_no_orphan_whatever_its_worker_does() {
 }
 
 #[test]
-fn a_row_that_appears_within_the_grace_ends_it() {
+fn a_row_that_appears_within_the_grace_time_prevents_the_removal() {
     let policies = Policies::default();
     let mut observed = with_a_lost_row();
     observed.state.orphans = plan(&observed, &policies, NOW).orphans;
@@ -85,7 +85,7 @@ fn a_row_that_appears_within_the_grace_ends_it() {
 }
 
 #[test]
-fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() {
+fn without_a_response_of_the_provider_no_orphan_is_removed_or_forgotten() {
     let policies = Policies::default();
     let mut observed = with_a_lost_row();
     let known = plan(&observed, &policies, NOW).orphans;
@@ -99,8 +99,8 @@ fn without_an_answer_of_the_provider_nothing_is_removed_and_nothing_forgotten() 
     assert_eq!(half.orphans.keys().collect::<Vec<_>>(), [&Orphan::Volume("v-2".to_owned())]);
 }
 
-/// So many volumes of nobody, remembered since `NOW`.
-fn volumes_of_nobody(count: usize) -> Observed {
+/// `count` volumes without a worker, known as orphans since `NOW`.
+fn orphan_volumes(count: usize) -> Observed {
     let volumes = (0..count).map(|n| volume(&format!("v-{n:03}"), false, None)).collect();
     let mut observed = Observed { volumes: Some(volumes), ..Observed::default() };
     observed.state.orphans = plan(&observed, &Policies::default(), NOW).orphans;
@@ -108,9 +108,9 @@ fn volumes_of_nobody(count: usize) -> Observed {
 }
 
 #[test]
-fn of_very_many_orphans_some_go_in_each_run_and_those_that_do_not_go_keep_no_other_waiting() {
+fn each_run_removes_some_of_many_orphans_and_a_failed_removal_does_not_delay_the_others() {
     let policies = Policies::default();
-    let mut observed = volumes_of_nobody(50);
+    let mut observed = orphan_volumes(50);
     let due = NOW + policies.scaling.provider_grace;
     let mut tried = Vec::new();
     for _ in 0..3 {
@@ -120,24 +120,28 @@ fn of_very_many_orphans_some_go_in_each_run_and_those_that_do_not_go_keep_no_oth
         tried.extend(removed);
     }
     let volume = |n: usize| Orphan::Volume(format!("v-{:03}", n % 50));
-    assert_eq!(tried, (0..60).map(volume).collect::<Vec<_>>(), "none of them has gone");
+    assert_eq!(
+        tried,
+        (0..60).map(volume).collect::<Vec<_>>(),
+        "none of them is gone, so the removals start again"
+    );
 }
 
 #[test]
-fn of_endless_orphans_no_more_are_remembered_than_the_leases_item_should_hold() {
-    let mut observed = volumes_of_nobody(1_000);
+fn at_most_200_orphans_are_stored() {
+    let mut observed = orphan_volumes(1_000);
     assert_eq!(observed.state.orphans.len(), 200);
     let known = observed.state.orphans.clone();
     observed.volumes.as_mut().unwrap().reverse();
-    assert_eq!(plan(&observed, &Policies::default(), NOW).orphans, known, "the first go first");
+    assert_eq!(plan(&observed, &Policies::default(), NOW).orphans, known, "known orphans keep their places");
 }
 
 #[test]
-fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
+fn an_orphan_past_its_retry_time_is_tried_with_each_full_listing() {
     let policies = Policies::default();
-    let mut observed = volumes_of_nobody(1);
+    let mut observed = orphan_volumes(1);
     let stuck = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
-    observed.state.looked_at = Some(stuck);
+    observed.state.last_full_listing_at = Some(stuck);
     observed.state.stuck_tried_at = Some(stuck);
     assert!(observed.state.wants_full_listing(&policies, Timestamp::from_millis(stuck.as_millis() - 1)));
     assert!(!observed.state.wants_full_listing(&policies, stuck));
@@ -149,9 +153,9 @@ fn an_orphan_that_does_not_go_is_looked_at_at_the_surveys_own_pace() {
 }
 
 #[test]
-fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones_make_every_run_look() {
+fn an_orphan_past_its_retry_time_is_tried_every_ten_minutes_even_when_every_run_lists_for_a_newer_one() {
     let policies = Policies::default();
-    let mut observed = volumes_of_nobody(1);
+    let mut observed = orphan_volumes(1);
     let old = Orphan::Volume("v-000".to_owned());
     let mut now = NOW + policies.scaling.provider_grace + Millis::from_secs(1_800);
     let mut tried = Vec::new();
@@ -164,9 +168,9 @@ fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones
         if removals(&plan).contains(&old) {
             tried.push(minute);
         }
-        // What a run leaves that has looked.
+        // The state that a run with a full listing leaves.
         observed.state.orphans = plan.orphans.clone();
-        observed.state.looked_at = Some(now);
+        observed.state.last_full_listing_at = Some(now);
         let removals = plan.actions.iter().filter_map(|p| match &p.action {
             Action::Remove { orphan, since } => Some((orphan, *since)),
             _ => None,
@@ -178,7 +182,7 @@ fn an_orphan_that_does_not_go_is_tried_every_ten_minutes_also_while_younger_ones
 }
 
 #[test]
-fn what_is_remembered_of_removals_goes_with_the_last_orphan() {
+fn the_record_of_removals_is_cleared_when_no_orphan_is_left() {
     let policies = Policies::default();
     let (young, old) = (machine("m-young"), machine("m-old"));
     let now = NOW + Millis::from_days(1);
@@ -198,11 +202,11 @@ fn what_is_remembered_of_removals_goes_with_the_last_orphan() {
 }
 
 #[test]
-fn the_provider_is_asked_for_everything_every_ten_minutes_or_while_something_lies_there() {
+fn full_lists_are_requested_every_ten_minutes_and_while_an_orphan_is_known() {
     let policies = Policies::default();
     let mut state = ReconcileState::default();
-    assert!(state.wants_full_listing(&policies, NOW), "nobody has ever looked");
-    state.looked_at = Some(NOW);
+    assert!(state.wants_full_listing(&policies, NOW), "there was no full listing yet");
+    state.last_full_listing_at = Some(NOW);
     let after = |secs| NOW + Millis::from_secs(secs);
     assert!(
         !state.wants_full_listing(&policies, after(599)) && state.wants_full_listing(&policies, after(600))

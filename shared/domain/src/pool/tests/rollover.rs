@@ -4,7 +4,7 @@ fn image(name: &str) -> Image {
     Image { provider: "local".to_owned(), app: "app".to_owned(), name: name.to_owned() }
 }
 
-/// A worker of this image that has been quiet since `NOW`.
+/// A worker of the image `name` that has been quiet since `NOW`.
 fn of_image(n: usize, name: Option<&str>) -> ObservedWorker {
     let mut observed = assigned(n);
     observed.worker.image = name.map(str::to_owned);
@@ -24,7 +24,7 @@ fn outdated(workers: &[&str]) -> Vec<(String, DrainReason)> {
 }
 
 #[test]
-fn a_quiet_worker_of_another_image_is_replaced_and_a_busy_one_finishes_first() {
+fn a_quiet_worker_of_another_image_is_replaced_and_a_busy_one_stays() {
     let policies = Policies::default();
     let quiet_at = NOW + policies.scaling.switch_after_quiet;
     let workers = vec![
@@ -34,7 +34,7 @@ fn a_quiet_worker_of_another_image_is_replaced_and_a_busy_one_finishes_first() {
     ];
     let observed = Observed { workers, image: Some(image("new")), ..Observed::default() };
     let early = plan(&observed, &policies, quiet_at - Millis::new(1));
-    assert_eq!(drains(&early), [], "somebody has just talked to it");
+    assert_eq!(drains(&early), [], "it has just had work");
     let wait = early.waits.iter().find(|w| w.subject == "worker w1").unwrap();
     assert_eq!(wait.until, Some(quiet_at));
     assert!(wait.waits_for.contains("it runs old, the config names new"), "{wait:?}");
@@ -42,7 +42,7 @@ fn a_quiet_worker_of_another_image_is_replaced_and_a_busy_one_finishes_first() {
 }
 
 #[test]
-fn no_more_of_another_image_leave_at_once_than_come_in_a_step() {
+fn at_most_one_spawn_step_of_workers_of_another_image_leave_at_once() {
     let policies = Policies::default();
     let now = NOW + policies.scaling.switch_after_quiet;
     let mut workers: Vec<_> = (1..=5).map(|n| of_image(n, Some("old"))).collect();
@@ -55,14 +55,14 @@ fn no_more_of_another_image_leave_at_once_than_come_in_a_step() {
     for leaving in &mut workers[..2] {
         leaving.worker = leaving.worker.clone().drain(DrainReason::Outdated, now, &policies).unwrap();
     }
-    assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w3"]), "two are on their way");
+    assert_eq!(drains(&plan(&of(&workers), &policies, now)), outdated(&["w3"]), "two are draining already");
     let mut cooling = of(&workers);
     cooling.state.count_failures(3, now);
-    assert_eq!(drains(&plan(&cooling, &policies, now)), [], "nobody would come in their place");
+    assert_eq!(drains(&plan(&cooling, &policies, now)), [], "no worker would replace them");
 }
 
 #[test]
-fn workers_of_another_provider_or_of_no_known_image_are_left_alone() {
+fn workers_of_another_provider_or_without_a_known_image_stay() {
     let policies = Policies::default();
     let mut by_hand = of_image(1, None);
     by_hand.worker.provider = "manual".to_owned();
@@ -73,7 +73,11 @@ fn workers_of_another_provider_or_of_no_known_image_are_left_alone() {
     let with = |image| Observed { workers: workers.clone(), image, ..Observed::default() };
     assert_eq!(drains(&plan(&with(Some(image("new"))), &policies, now)), []);
     let old = Observed { workers: vec![of_image(4, Some("old"))], ..Observed::default() };
-    assert_eq!(drains(&plan(&old, &policies, now)), [], "where nothing can be started, nothing is replaced");
+    assert_eq!(
+        drains(&plan(&old, &policies, now)),
+        [],
+        "without an image for new workers, no worker is replaced"
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn a_worker_in_an_app_that_the_config_no_longer_names_is_replaced() {
 }
 
 #[test]
-fn none_of_another_image_leave_beyond_those_that_have_not_come_up_yet() {
+fn workers_that_have_not_come_up_count_towards_the_replacements_of_one_step() {
     let policies = Policies::default();
     let now = NOW + policies.scaling.switch_after_quiet;
     let new = |n, seen_at| {
@@ -107,7 +111,7 @@ fn none_of_another_image_leave_beyond_those_that_have_not_come_up_yet() {
 }
 
 #[test]
-fn after_a_cool_down_none_of_another_image_leaves_while_somebody_waits_for_a_worker() {
+fn after_a_cool_down_no_worker_of_another_image_leaves_while_a_conversation_waits() {
     let policies = Policies::default();
     let mut observed = Observed {
         workers: vec![of_image(1, Some("old")), of_image(2, Some("old"))],
@@ -122,10 +126,10 @@ fn after_a_cool_down_none_of_another_image_leaves_while_somebody_waits_for_a_wor
     assert_eq!(drains(&plan(&observed, &policies, over)), outdated(&["w1"]));
 }
 
-/// Workers with so much of their tokens left, to whom somebody talked so long ago.
+/// Workers whose tokens are valid for `left`, and that have been quiet for `quiet`; and the time at which this is so.
 fn with_token_left(workers: Vec<ObservedWorker>, left: Millis, quiet: Millis) -> (Observed, Timestamp) {
     let now = workers[0].worker.token_ends_at() - left;
-    let talked_to = |mut worker: ObservedWorker| {
+    let quiet_for = |mut worker: ObservedWorker| {
         let conversation = worker.conversation.as_mut().unwrap();
         conversation.active_at = now - quiet;
         conversation.owner.as_mut().unwrap().seen_at = Some(now);
@@ -134,11 +138,11 @@ fn with_token_left(workers: Vec<ObservedWorker>, left: Millis, quiet: Millis) ->
         }
         worker
     };
-    (Observed { workers: workers.into_iter().map(talked_to).collect(), ..Observed::default() }, now)
+    (Observed { workers: workers.into_iter().map(quiet_for).collect(), ..Observed::default() }, now)
 }
 
 #[test]
-fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_before_its_last_hour_anyway() {
+fn a_quiet_worker_leaves_on_the_last_day_of_its_token_and_a_busy_one_before_the_last_hour() {
     let policies = Policies::default();
     let quiet = policies.scaling.switch_after_quiet;
     let at = |worker: &ObservedWorker, left: Millis, quiet: Millis| {
@@ -150,7 +154,7 @@ fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_before_its_last_hour_an
     let last = Millis::new(3_600_000 + policies.scaling.drain_timeout.as_millis());
     let less = |time: Millis| Millis::new(time.as_millis() - 1);
     assert_eq!(at(&assigned(1), day, quiet), []);
-    assert_eq!(at(&assigned(1), less(day), less(quiet)), [], "somebody has just talked to it");
+    assert_eq!(at(&assigned(1), less(day), less(quiet)), [], "it has just had work");
     assert_eq!(at(&assigned(1), less(day), quiet), leaves);
     let busy = running(assigned(1), &policies);
     assert_eq!(at(&busy, less(day), quiet), []);
@@ -159,7 +163,7 @@ fn a_worker_leaves_in_its_tokens_last_day_when_quiet_and_before_its_last_hour_an
 }
 
 #[test]
-fn of_many_workers_of_the_same_age_some_leave_at_a_time() {
+fn of_many_workers_whose_tokens_end_together_one_step_leaves_at_a_time() {
     let policies = Policies::default();
     let workers =
         |left| with_token_left((1..=5).map(assigned).collect(), left, policies.scaling.switch_after_quiet);
@@ -170,16 +174,16 @@ fn of_many_workers_of_the_same_age_some_leave_at_a_time() {
 }
 
 #[test]
-fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
+fn of_two_workers_with_the_same_conversation_the_owner_stays_and_the_other_one_drains() {
     let policies = Policies::default();
     let owner = running(assigned(1), &policies);
     let mut other = assigned(2);
     other.worker.assignment = owner.worker.assignment.clone();
     other.worker.seen_at = Some(NOW);
     other.conversation = None;
-    other.is_anothers = true;
+    other.has_other_owner = true;
     let observed = Observed { workers: vec![other, owner], ..Observed::default() };
-    assert_eq!(actions(&plan(&observed, &policies, NOW)), [], "a replica may be behind");
+    assert_eq!(actions(&plan(&observed, &policies, NOW)), [], "a replica may lag");
     let worker = WorkerId::parse("w2").unwrap();
     let expected = [
         Action::Drain { worker: worker.clone(), reason: DrainReason::Duplicate },
@@ -190,12 +194,12 @@ fn of_two_workers_on_one_conversation_the_owner_stays_and_the_other_leaves() {
 }
 
 #[test]
-fn a_spare_worker_that_leaves_is_replaced_before_it_has_left() {
+fn a_spare_worker_that_drains_is_replaced_before_it_has_left() {
     let mut policies = Policies::default();
     policies.scaling.min_idle_workers = 1;
     let mut leaving = assigned(1);
     leaving.worker = leaving.worker.drain(DrainReason::Operator, NOW, &policies).unwrap();
-    let leaving = owing(leaving);
+    let leaving = owing_snapshot(leaving);
     let mut observed = Observed { workers: vec![leaving], ..Observed::default() };
     assert_eq!(actions(&plan(&observed, &policies, NOW)), [Action::Spawn { conversation: None }]);
     policies.scaling.max_workers = 1;

@@ -1,4 +1,4 @@
-//! What happens to records that a function does not take, and to a pump that cannot go on.
+//! Records that a function refuses, and a pump that cannot continue.
 
 use super::*;
 
@@ -61,12 +61,16 @@ async fn bisecting_loses_only_the_record_that_fails() {
     pump.settled().await;
     let calls = calls(&mut called);
     let delivered = calls.iter().filter(|call| !call.contains(&"poison".to_owned())).flatten();
-    assert_eq!(delivered.collect::<Vec<_>>(), ["1", "2", "3", "4"], "each once, in order: {calls:?}");
-    assert_eq!(calls.iter().filter(|call| **call == ["poison"]).count(), 2, "once and one retry");
+    assert_eq!(
+        delivered.collect::<Vec<_>>(),
+        ["1", "2", "3", "4"],
+        "each record once and in order: {calls:?}"
+    );
+    assert_eq!(calls.iter().filter(|call| **call == ["poison"]).count(), 2, "one delivery and one retry");
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_the_function_reports_as_failed_is_sent_again() {
+async fn only_records_that_the_function_reports_as_failed_are_sent_again() {
     let source = ListStream::new();
     let failures = Mutex::new(1);
     let (function, mut called) = recorder(move |event| {

@@ -1,4 +1,4 @@
-//! What operators do to the queue: retry, cancel, free. A sender cancels, too.
+//! Operations on the queue: operators retry, cancel and free, and senders cancel their own messages.
 
 use std::time::Duration;
 
@@ -17,32 +17,32 @@ use crate::instance::Instance;
 use crate::operators::PAGE;
 use crate::world::{AGENT, World};
 
-/// How often the same is sent before somebody gives up on an answer.
+/// How often a caller sends the same call before it gives up.
 const MAX_SENDINGS: usize = 4;
-/// Longest wait before it is sent again, ms.
+/// Longest wait before a call is sent again, ms.
 const MAX_AGAIN_AFTER_MS: u64 = 3_000;
-/// Pages of one walk along the dead letters.
+/// Limit of the pages in one retry of all dead letters.
 const MAX_PAGES: usize = 3;
-/// A message that is younger is likely to wait or run still.
+/// A younger message probably still waits or runs.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// What a call was answered.
+/// The answer to a call.
 enum Answer<T> {
     Yes(T),
-    /// It does not fit the state that it met.
+    /// The call conflicts with the state.
     Conflict,
-    /// Nobody knows what has become of it, or others were faster all the time.
+    /// The outcome is unknown, or other actors were faster at every try.
     Unknown,
 }
 
-/// Takes an answer; one that must not be given is a complaint.
-fn heard<T>(world: &World, what: &str, answer: Option<Result<T, AppError>>) -> Option<Answer<T>> {
+/// Classifies an answer. An answer that is not allowed is a violation.
+fn classified<T>(world: &World, what: &str, answer: Option<Result<T, AppError>>) -> Option<Answer<T>> {
     match answer {
         Some(Ok(answer)) => Some(Answer::Yes(answer)),
         Some(Err(AppError::Refused(refusal))) if refusal.code == Code::Conflict => Some(Answer::Conflict),
         None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => Some(Answer::Unknown),
         Some(Err(other)) => {
-            world.complain(format!("{what} was refused: {other}"));
+            world.add_violation(format!("{what} was refused: {other}"));
             None
         }
     }
@@ -69,13 +69,14 @@ pub async fn cancel_any(world: &World, function: &mut Instance, rng: &mut StdRng
     cancel(world, function, rng, &message, None).await;
 }
 
-/// The user of conversation number `place` cancels one of their messages; sometimes somebody else tries to.
-pub async fn cancel_own(world: &World, function: &mut Instance, rng: &mut StdRng, place: usize) {
-    let (sender, conversation) = &world.conversations[place];
-    let theirs = world.answers.accepted_where(|a| a.conversation == *conversation && a.at.elapsed() < YOUNG);
-    let Some(message) = any(rng, &theirs) else { return };
+/// The user of conversation number `conversation` cancels one of their messages. Sometimes a stranger tries this, too.
+pub async fn cancel_own(world: &World, function: &mut Instance, rng: &mut StdRng, conversation: usize) {
+    let (sender, conversation) = &world.conversations[conversation];
+    let own_messages =
+        world.answers.accepted_where(|a| a.conversation == *conversation && a.at.elapsed() < YOUNG);
+    let Some(message) = any(rng, &own_messages) else { return };
     if rng.random_bool(0.1) {
-        let stranger = ConsumerUserId::parse("somebody-else").unwrap();
+        let stranger = ConsumerUserId::parse("a-stranger").unwrap();
         let id = MessageId::parse(message.clone()).unwrap();
         let app = function.app();
         let answer =
@@ -83,7 +84,7 @@ pub async fn cancel_own(world: &World, function: &mut Instance, rng: &mut StdRng
         match answer {
             Some(Err(AppError::Refused(refusal))) if refusal.code == Code::NotFound => {}
             None | Some(Err(AppError::Store(_))) => {}
-            other => world.complain(format!("a stranger who cancelled {id} was answered {other:?}")),
+            other => world.add_violation(format!("a stranger cancelled {id} and got the answer {other:?}")),
         }
     }
     cancel(world, function, rng, &message, Some(sender)).await;
@@ -107,7 +108,7 @@ async fn cancel(
             }
             None => function.call(Operation::Cancel, queue::cancel(&app, &id)).await,
         };
-        match heard(world, &format!("cancelling {id}"), answer) {
+        match classified(world, &format!("cancelling {id}"), answer) {
             Some(Answer::Yes(cancelled)) => return note_cancelled(world, message, cancelled),
             Some(Answer::Conflict) => return world.answers.done.lock().unwrap().push(message.to_owned()),
             Some(Answer::Unknown) => wait(rng).await,
@@ -121,7 +122,7 @@ fn note_cancelled(world: &World, message: &str, cancelled: Cancelled) {
     world.answers.cancelled.lock().unwrap().push((message.to_owned(), cancelled));
 }
 
-/// An operator retries one of the newest dead letters, under a key sometimes, and then sometimes twice; or cancels it.
+/// An operator retries one of the newest dead letters, sometimes with a key and sometimes twice with it, or cancels it.
 pub async fn retry_one(world: &World, function: &mut Instance, rng: &mut StdRng) {
     let app = function.app();
     let listed = function.call(Operation::ListDeadLetters, queue::dead_letters(&app, PAGE, None)).await;
@@ -134,9 +135,9 @@ pub async fn retry_one(world: &World, function: &mut Instance, rng: &mut StdRng)
     let key = rng.random_bool(0.6).then(|| rng.random::<u64>().to_string());
     let mut again = key.is_some() && rng.random_bool(0.3);
     for _ in 0..MAX_SENDINGS {
-        let (app, named) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
-        let answer = function.call(Operation::Retry, queue::retry(&app, &id, named)).await;
-        match heard(world, &format!("retrying {id}"), answer) {
+        let (app, idempotency) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
+        let answer = function.call(Operation::Retry, queue::retry(&app, &id, idempotency)).await;
+        match classified(world, &format!("retrying {id}"), answer) {
             Some(Answer::Yes(())) => {
                 world.note(|| format!("{id} retried under {key:?}"));
                 world.answers.retried.lock().unwrap().push(id.to_string());
@@ -158,30 +159,32 @@ pub async fn retry_all_of(world: &World, function: &mut Instance, rng: &mut StdR
         false => Which::Agent(AgentKey::parse(AGENT).unwrap()),
     };
     let key = rng.random_bool(0.5).then(|| rng.random::<u64>().to_string());
-    let mut place = None::<String>;
+    let mut next_page = None::<String>;
     let (mut pages, mut sendings) = (0, 0);
     while pages < MAX_PAGES && sendings < MAX_SENDINGS {
-        let (app, named) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
-        let call = queue::retry_all(&app, &which, place.as_deref(), named);
-        match heard(world, "retrying all", function.call(Operation::RetryAll, call).await) {
+        let (app, idempotency) = (function.app(), key.as_deref().map(|key| ("an operator", key)));
+        let call = queue::retry_all(&app, &which, next_page.as_deref(), idempotency);
+        match classified(world, "retrying all", function.call(Operation::RetryAll, call).await) {
             Some(Answer::Yes(done)) => {
                 world.note(|| format!("all retried: {done:?}"));
                 if !done.full.is_empty() || !done.refused.is_empty() {
-                    world.complain(format!("not all could be retried: {done:?}"));
+                    world.add_violation(format!("not all could be retried: {done:?}"));
                 }
                 let Some(next) = done.next else { return };
-                (place, pages, sendings) = (Some(next), pages + 1, 0);
+                (next_page, pages, sendings) = (Some(next), pages + 1, 0);
             }
             Some(Answer::Unknown) => {
                 sendings += 1;
                 wait(rng).await;
             }
-            Some(Answer::Conflict) | None => return world.complain("retrying all was refused".to_owned()),
+            Some(Answer::Conflict) | None => {
+                return world.add_violation("retrying all was refused".to_owned());
+            }
         }
     }
 }
 
-/// An operator frees a conversation: whatever claim it has, or only the one that was seen.
+/// An operator frees a conversation: from any claim, or only from the claim that the operator saw.
 pub async fn free_one(world: &World, function: &mut Instance, rng: &mut StdRng) {
     let (_, conversation) = &world.conversations[rng.random_range(0..world.conversations.len())];
     let app = function.app();
@@ -190,15 +193,19 @@ pub async fn free_one(world: &World, function: &mut Instance, rng: &mut StdRng) 
     let fence = rng.random_bool(0.5).then_some(shown.fence);
     let partition = partition(conversation);
     for _ in 0..MAX_SENDINGS {
-        let asked = Freeing {
+        let request = Freeing {
             conversation: partition.clone(),
             fence: fence.map(|f| f.0),
             at: world.now().as_millis(),
         };
-        world.answers.freeing.lock().unwrap().push(asked);
+        world.answers.freeing.lock().unwrap().push(request);
         let app = function.app();
         let call = conversations::free(&app, conversation, "it hangs", fence);
-        match heard(world, &format!("freeing {conversation}"), function.call(Operation::Free, call).await) {
+        match classified(
+            world,
+            &format!("freeing {conversation}"),
+            function.call(Operation::Free, call).await,
+        ) {
             Some(Answer::Yes(freed)) => {
                 world.note(|| format!("{conversation} freed: {freed:?}"));
                 return world.answers.freed.lock().unwrap().push((partition, freed));

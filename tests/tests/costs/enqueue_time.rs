@@ -1,14 +1,14 @@
-//! An enqueue costs the embedded engine the same however much is stored and however long the table's stream is.
+//! The CPU time of an enqueue does not grow with the stored messages or with the length of the table's stream.
 //!
-//! Measured as CPU time of the thread that does all of it, use case, SDK and engine: what else the machine does is
-//! not in it. A group is what one conversation gets: its first message, which makes it, and those that follow.
+//! The test measures the CPU time of the thread that runs use case, SDK and engine, so other work of the machine does
+//! not count. A group is the messages of one conversation: the first, which creates it, and the next ones.
 
 use std::time::Duration;
 
 use af_domain::ids::ConversationId;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::crowd::Crowd;
+use crate::bulk::BulkMessages;
 use crate::world::World;
 
 /// Messages of one group.
@@ -17,20 +17,20 @@ const GROUP: usize = 5;
 const WINDOW: usize = 20;
 /// Messages stored between the windows, whose records are in the stream.
 const STORED: usize = 20_000;
-/// What the last hundred may cost of the first.
+/// Limit of the time of the last hundred messages relative to the first hundred.
 const MAX_RATIO: f64 = 1.5;
-/// Stream records read at once.
+/// Records in one read of the stream.
 const RECORDS_PAGE: usize = 1_000;
 
-#[allow(clippy::print_stdout, reason = "the figures are what this test is run for")]
+#[allow(clippy::print_stdout, reason = "a reader of this test wants the figures")]
 #[tokio::test]
-async fn the_20_000th_enqueue_costs_at_most_one_and_a_half_of_the_first_hundred() {
+async fn the_20_000th_enqueue_takes_at_most_one_and_a_half_times_the_first_hundred() {
     let world = World::new().await;
-    let crowd = Crowd::of(&world).await;
-    // What happens once in a process is over before the first window begins.
+    let bulk = BulkMessages::of(&world).await;
+    // This warm-up runs all initialisation of the process before the first window.
     windows(&World::new().await, &world).await;
     let world = World::new().await;
-    crowd.store(&world, STORED, true).await;
+    bulk.store(&world, STORED, true).await;
     let unread = windows(&World::new().await, &world).await;
     let records = read_stream(&world);
     let read = windows(&World::new().await, &world).await;
@@ -45,7 +45,7 @@ async fn the_20_000th_enqueue_costs_at_most_one_and_a_half_of_the_first_hundred(
     }
 }
 
-/// The medians of a window in each of two worlds. Their groups take turns: what slows the machine down slows both.
+/// The medians of a window in each of two worlds. Their groups alternate, so a slow machine slows both.
 async fn windows(empty: &World, full: &World) -> (Duration, Duration) {
     let (mut first, mut last) = (Vec::with_capacity(WINDOW), Vec::with_capacity(WINDOW));
     for _ in 0..WINDOW {
@@ -74,7 +74,7 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// Reads the table's stream to its end and trims it, as the mappings of `dev` do; answers how long it was.
+/// Reads the table's stream to its end and trims it, as the mappings of `dev` do. Returns the number of records.
 fn read_stream(world: &World) -> usize {
     let (engine, table) = (world.bundle.aws.engine(), &world.bundle.template.tables[0].name);
     let (mut after, mut count) = (None::<String>, 0);

@@ -1,24 +1,24 @@
-//! How many messages wait in a conversation, and how long its history is, changes no number of requests.
+//! The depth of a queue and the length of a history change no number of requests.
 
 use af_app::conversations::read_models::{self, Part};
 use af_domain::ids::{ConsumerUserId, ConversationId, WorkerId};
 
-use crate::crowd;
+use crate::bulk;
 use crate::figures::Figures;
-use crate::serving::{append_to, beat, give_back};
-use crate::world::{Held, TEXT, World};
+use crate::serving::{append_to, report_failure, send_heartbeat};
+use crate::world::{RunningMessage, TEXT, World};
 use crate::{has_large_tables, on_a_large_stack};
 
-/// The most that may wait in one conversation, by default.
+/// The policy default for the depth of one queue.
 const DEEP: usize = 200;
-/// Appends that make a long history, and entries of each.
+/// The number of appends for a long history, and the entries of each append.
 const APPENDS: usize = 10;
 const ENTRIES: usize = 50;
 
 /// Requests and rounds of: enqueue, claim with hydration, heartbeat, append 2, complete with 2, fail.
 const EXPECTED: [(u32, u32); 6] = [(1, 1), (4, 2), (1, 1), (1, 1), (1, 1), (2, 2)];
 
-/// What these operations take once `waiting` messages wait.
+/// The requests and rounds of these operations when `waiting` messages wait.
 async fn requests(
     world: &World,
     worker: &WorkerId,
@@ -31,59 +31,59 @@ async fn requests(
     let (_, accepted) = world.measure(world.enqueue(world.message(conversation))).await;
     assert_eq!(world.stored(conversation).await.queue.len(), waiting);
     let (polled, claimed) = world.measure(world.poll_owned(worker, conversation, true)).await;
-    let held = Held::of(worker, &polled);
-    let (_, beat) = world.measure(beat(world, &held)).await;
-    let (_, appended) = world.measure(append_to(world, &held, 0, 2, TEXT)).await;
-    let (_, completed) = world.measure(world.complete(&held, 2)).await;
+    let running = RunningMessage::of(worker, &polled);
+    let (_, heartbeat) = world.measure(send_heartbeat(world, &running)).await;
+    let (_, appended) = world.measure(append_to(world, &running, 0, 2, TEXT)).await;
+    let (_, completed) = world.measure(world.complete(&running, 2)).await;
     world.enqueue(world.message(conversation)).await;
-    let held = world.claim(worker, conversation).await;
-    let failed = give_back(world, &held, true).await;
-    [accepted, claimed, beat, appended, completed, failed].map(|f: Figures| (f.requests, f.rounds))
+    let running = world.claim(worker, conversation).await;
+    let failed = report_failure(world, &running, true).await;
+    [accepted, claimed, heartbeat, appended, completed, failed].map(|f: Figures| (f.requests, f.rounds))
 }
 
 #[tokio::test]
-async fn queue_depth_changes_no_number_of_requests() {
+async fn the_depth_of_a_queue_changes_no_number_of_requests() {
     let world = World::new().await;
     for waiting in [1, DEEP] {
-        let (worker, conversation) = world.settled_owner().await;
+        let (worker, conversation) = world.idle_owner().await;
         assert_eq!(requests(&world, &worker, &conversation, waiting).await, EXPECTED, "{waiting} wait");
     }
 }
 
 #[tokio::test]
-async fn history_length_changes_no_number_of_requests() {
+async fn the_length_of_a_history_changes_no_number_of_requests() {
     let world = World::new().await;
-    let held = world.busy_owner(None).await;
+    let running = world.busy_owner(None).await;
     for nth in 0..APPENDS {
-        append_to(&world, &held, (nth * ENTRIES) as u64, ENTRIES, TEXT).await;
+        append_to(&world, &running, (nth * ENTRIES) as u64, ENTRIES, TEXT).await;
     }
-    world.complete(&held, 0).await;
-    assert_eq!(requests(&world, &held.worker, &held.conversation, 1).await, EXPECTED);
+    world.complete(&running, 0).await;
+    assert_eq!(requests(&world, &running.worker, &running.conversation, 1).await, EXPECTED);
 }
 
-/// Entries of a short history, of a long one, and of one where `LARGE_TABLES` is set; and messages that wrote them.
+/// Entries of a short history, a long one, and a longer one for `LARGE_TABLES`, each with its number of messages.
 const SHORT: (usize, usize) = (200, 200);
 const LONG: (usize, usize) = (20_000, 2_000);
 const LONGEST: (usize, usize) = (100_000, 2_000);
 /// Entries in each list of a conversation's view.
 const VIEW: u32 = 50;
 
-/// What these cost in a conversation with so many entries and messages: hydrate beside a claim, append 2, complete
-/// with 2, and two pages of its view.
+/// The costs in a conversation with this many entries and messages: claim with hydration, append 2, complete with 2,
+/// and two pages of its view.
 async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'static str, Figures)> {
     let conversation = world.new_conversation();
     let message = world.enqueue(world.message(&conversation)).await;
     let worker = world.owner(&conversation).await;
-    let held = world.claim(&worker, &conversation).await;
-    world.complete(&held, 2).await;
-    crowd::prolong(world, &conversation, &message, messages, entries).await;
+    let running = world.claim(&worker, &conversation).await;
+    world.complete(&running, 2).await;
+    bulk::extend_history(world, &conversation, &message, messages, entries).await;
 
     world.enqueue(world.message(&conversation)).await;
     let (polled, claim) = world.measure(world.poll_owned(&worker, &conversation, true)).await;
     assert_eq!(polled.bundle.as_ref().unwrap().context_history.len(), 64);
-    let held = Held::of(&worker, &polled);
-    let (_, append) = world.measure(append_to(world, &held, 0, 2, TEXT)).await;
-    let (_, complete) = world.measure(world.complete(&held, 2)).await;
+    let running = RunningMessage::of(&worker, &polled);
+    let (_, append) = world.measure(append_to(world, &running, 0, 2, TEXT)).await;
+    let (_, complete) = world.measure(world.complete(&running, 2)).await;
 
     let user = ConsumerUserId::parse(conversation.as_str().rsplit(':').next().unwrap()).unwrap();
     let first = Part { limit: VIEW, ..Part::default() };
@@ -100,7 +100,7 @@ async fn costs(world: &World, (entries, messages): (usize, usize)) -> Vec<(&'sta
 }
 
 #[test]
-fn history_length_changes_no_cost() {
+fn the_length_of_a_history_changes_no_cost() {
     let [short, long] = on_a_large_stack(async || {
         let world = World::new().await;
         let long = if has_large_tables() { LONGEST } else { LONG };
@@ -109,9 +109,9 @@ fn history_length_changes_no_cost() {
     assert_eq!(short, long);
 }
 
-/// 16 000 tokens are 64 KB: one page of DynamoDB, of which these 16 MB are sixteen, has more than that.
+/// The budget of 16 000 tokens is 64 KB. One page of DynamoDB is larger than that, and these 16 MB are sixteen pages.
 #[test]
-fn what_is_read_of_large_entries_follows_the_budget_and_not_their_number() {
+fn a_claim_reads_large_entries_only_up_to_the_budget() {
     on_a_large_stack(large_entries);
 }
 
@@ -119,19 +119,20 @@ async fn large_entries() {
     const ENTRIES: usize = 64;
     const ENTRY_BYTES: usize = 256 * 1024;
     const PER_APPEND: usize = 8;
-    /// Strongly consistent, a unit is 4 KB.
+    /// The units of a strongly consistent read of one page: a unit is 4 KB.
     const UNITS_OF_A_PAGE: f64 = 256.0;
     let world = World::new().await;
-    let held = world.busy_owner(None).await;
+    let running = world.busy_owner(None).await;
     let content = "x".repeat(ENTRY_BYTES);
     for nth in 0..ENTRIES / PER_APPEND {
-        append_to(&world, &held, (nth * PER_APPEND) as u64, PER_APPEND, &content).await;
+        append_to(&world, &running, (nth * PER_APPEND) as u64, PER_APPEND, &content).await;
     }
-    world.complete(&held, 0).await;
-    world.enqueue(world.message(&held.conversation)).await;
-    let (polled, figures) = world.measure(world.poll_owned(&held.worker, &held.conversation, true)).await;
+    world.complete(&running, 0).await;
+    world.enqueue(world.message(&running.conversation)).await;
+    let (polled, figures) =
+        world.measure(world.poll_owned(&running.worker, &running.conversation, true)).await;
     let history = polled.bundle.unwrap().context_history;
-    assert_eq!(history.len(), 1, "the newest comes although it is four times the budget");
+    assert_eq!(history.len(), 1, "the bundle contains the newest entry although it is four times the budget");
     assert_eq!((figures.requests, figures.rounds), (4, 2));
     assert!(figures.read_units <= UNITS_OF_A_PAGE + 9.0, "{figures:?}");
 }

@@ -1,4 +1,4 @@
-//! Messages and workers of other people, stored in bulk: copies of what the use cases have written once.
+//! Messages and workers of other people, stored in bulk: copies of items that the use cases have written once.
 
 use af_app::intake::enqueue::Enqueue;
 use af_domain::ids::{ConversationId, ConversationKey, MessageId, WorkerId};
@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 
 use crate::world::{SHARDS, World};
 
-/// One message in so many waits for a later time, in a conversation of its own; the others are done.
+/// One message in this many waits for a later time, in a conversation of its own. The others are done.
 const SCHEDULED_ONE_IN: usize = 10;
-/// Done messages of one conversation. The first of them has left two history entries; what a long history costs is
-/// measured apart.
+/// Done messages of one conversation. The first of them has two history entries. Another test measures the cost of a
+/// long history.
 const DONE_PER_CONVERSATION: usize = 30;
-/// When those that wait are due: not while this test runs.
+/// The delay until the waiting messages are due: longer than this test runs.
 const LATER: Millis = Millis::from_days(300);
-/// Where the history entries of a conversation's first message stand.
+/// The prefix of the sort keys of the history entries of a conversation's first message.
 const FIRST_FENCE: &str = "H#0000000001#";
-/// Items that are stored at once: so many are in memory twice.
+/// Items that are stored at once. Each batch is in memory twice.
 const BATCH: usize = 20_000;
 
-/// What use cases have left in the table, to be copied under other names.
+/// Items that use cases have written, as a pattern for copies under other names.
 pub struct Pattern {
     names: Names,
-    items: Vec<(Value, Vec<Hole>)>,
+    items: Vec<(Value, Vec<NamedText>)>,
 }
 
-/// Whose items they are.
+/// The names in the items of a pattern or of a copy.
 #[derive(Clone)]
 pub struct Names {
     pub conversation: ConversationId,
@@ -35,8 +35,8 @@ pub struct Names {
     pub worker: Option<WorkerId>,
 }
 
-/// A text of an item that names somebody: where it stands, and its parts.
-struct Hole {
+/// A text of an item that contains a name: its JSON pointer and its parts.
+struct NamedText {
     pointer: String,
     parts: Vec<Part>,
 }
@@ -47,23 +47,23 @@ enum Part {
     Key,
     Message(usize),
     Worker,
-    /// The partition of the ready index, which follows from the conversation.
+    /// The partition of the ready index, which depends on the conversation.
     Shard,
 }
 
-/// Messages of other people: one that waits for a later time, and one that is done.
-pub struct Crowd {
+/// Patterns for messages of other people: one that waits for a later time, and one that is done.
+pub struct BulkMessages {
     waiting: Pattern,
     done: Pattern,
 }
 
-impl Crowd {
-    /// Made in a world in which nothing waits.
+impl BulkMessages {
+    /// Creates the patterns in a world in which no message waits.
     pub async fn of(world: &World) -> Self {
         Self { waiting: waiting(world).await, done: done(world).await }
     }
 
-    /// Stores `count` messages; if they are to be `recorded`, the table's stream has them, too.
+    /// Stores `count` messages. With `recorded` the table's stream contains them, too.
     pub async fn store(&self, world: &World, count: usize, recorded: bool) {
         let scheduled = count / SCHEDULED_ONE_IN;
         let copies = (0..count).flat_map(|message| match message.checked_sub(scheduled) {
@@ -77,13 +77,13 @@ impl Crowd {
             }
         });
         write(world, copies, recorded).await;
-        dismiss_workers(world).await;
+        delete_worker_rows(world).await;
     }
 }
 
-/// Has `count` workers more, each the owner of a conversation in which one message was answered a moment ago.
-pub async fn employ(world: &World, count: usize) {
-    let (worker, conversation) = world.settled_owner().await;
+/// Adds `count` workers. Each owns a conversation in which one message was completed just before.
+pub async fn add_owners(world: &World, count: usize) {
+    let (worker, conversation) = world.idle_owner().await;
     let names = Names { conversation, messages: Vec::new(), worker: Some(worker) };
     let pattern = Pattern::of(world, names).await;
     let copies = (1..count).flat_map(|nth| {
@@ -94,7 +94,7 @@ pub async fn employ(world: &World, count: usize) {
     write(world, copies, false).await;
 }
 
-/// Stores items in bulk; `recorded` are also in the table's stream.
+/// Stores items in bulk. With `recorded` the table's stream contains them, too.
 pub async fn write(world: &World, items: impl Iterator<Item = Value>, recorded: bool) {
     let (engine, mut items) = (world.bundle.aws.engine(), items.peekable());
     while items.peek().is_some() {
@@ -107,9 +107,9 @@ fn stored(message: usize, conversation: usize) -> Names {
     Names { conversation, messages: vec![format!("{message:026}")], worker: None }
 }
 
-/// Makes a conversation that has had one message, with two history entries, into one that has had many: `messages` with
-/// `entries` of history together, in the order in which they would have come.
-pub async fn prolong(
+/// Extends a conversation with one message and two history entries to `messages` messages with `entries` history
+/// entries in total, in the order of real messages.
+pub async fn extend_history(
     world: &World,
     conversation: &ConversationId,
     message: &MessageId,
@@ -143,8 +143,8 @@ pub async fn prolong(
     write(world, batch.into_iter(), false).await;
 }
 
-/// Takes the rows of all workers away, which own nothing: those that a row measures are the only ones then.
-async fn dismiss_workers(world: &World) {
+/// Deletes the rows of all workers, which own nothing. Then the workers of a measurement are the only ones.
+async fn delete_worker_rows(world: &World) {
     for worker in world.app.store.workers().await.unwrap() {
         assert_eq!(worker.assignment, None);
         let key = keys::worker(&worker.id);
@@ -164,14 +164,14 @@ async fn done(world: &World) -> Pattern {
     let conversation = world.new_conversation();
     let message = world.enqueue(world.message(&conversation)).await;
     let worker = world.owner(&conversation).await;
-    let held = world.claim(&worker, &conversation).await;
-    world.complete(&held, 2).await;
-    world.let_go(&held).await;
+    let running = world.claim(&worker, &conversation).await;
+    world.complete(&running, 2).await;
+    world.release(&running).await;
     Pattern::of(world, Names { conversation, messages: vec![message.to_string()], worker: None }).await
 }
 
 impl Pattern {
-    /// All that is stored under these names: the messages first.
+    /// The pattern of all items that are stored under these names, the messages first.
     pub async fn of(world: &World, names: Names) -> Self {
         let key = conversation_key(&names.conversation);
         let mut items = Vec::new();
@@ -182,12 +182,12 @@ impl Pattern {
         if let Some(worker) = &names.worker {
             items.push(item(world, keys::worker(worker)).await);
         }
-        let with_holes = |item: Value| {
-            let mut holes = Vec::new();
-            find_holes(&item, String::new(), &names, &key, &mut holes);
-            (item, holes)
+        let with_named_texts = |item: Value| {
+            let mut named_texts = Vec::new();
+            find_named_texts(&item, String::new(), &names, &key, &mut named_texts);
+            (item, named_texts)
         };
-        Self { items: items.into_iter().map(with_holes).collect(), names }
+        Self { items: items.into_iter().map(with_named_texts).collect(), names }
     }
 
     /// The same items under other names.
@@ -195,17 +195,17 @@ impl Pattern {
         self.items.iter().map(|item| copy(item, names)).collect()
     }
 
-    /// The messages' items alone.
+    /// Copies of the message items only.
     fn copy_message(&self, names: &Names) -> Vec<Value> {
         self.items[..self.names.messages.len()].iter().map(|item| copy(item, names)).collect()
     }
 }
 
-fn copy((item, holes): &(Value, Vec<Hole>), names: &Names) -> Value {
+fn copy((item, named_texts): &(Value, Vec<NamedText>), names: &Names) -> Value {
     let (mut item, key) = (item.clone(), conversation_key(&names.conversation));
-    for hole in holes {
+    for named_text in named_texts {
         let mut text = String::new();
-        for part in &hole.parts {
+        for part in &named_text.parts {
             match part {
                 Part::Text(same) => text.push_str(same),
                 Part::Conversation => text.push_str(names.conversation.as_str()),
@@ -215,35 +215,43 @@ fn copy((item, holes): &(Value, Vec<Hole>), names: &Names) -> Value {
                 Part::Shard => text.push_str(&keys::ready_partition(&key, SHARDS)),
             }
         }
-        *item.pointer_mut(&hole.pointer).unwrap() = Value::String(text);
+        *item.pointer_mut(&named_text.pointer).unwrap() = Value::String(text);
     }
     item
 }
 
-fn find_holes(value: &Value, pointer: String, names: &Names, key: &ConversationKey, holes: &mut Vec<Hole>) {
+fn find_named_texts(
+    value: &Value,
+    pointer: String,
+    names: &Names,
+    key: &ConversationKey,
+    named_texts: &mut Vec<NamedText>,
+) {
     match value {
-        Value::String(_) if pointer == "/rp/S" => holes.push(Hole { pointer, parts: vec![Part::Shard] }),
+        Value::String(_) if pointer == "/rp/S" => {
+            named_texts.push(NamedText { pointer, parts: vec![Part::Shard] })
+        }
         Value::String(text) => {
             let parts = parts(text, names, key);
             if parts.iter().any(|p| !matches!(p, Part::Text(_))) {
-                holes.push(Hole { pointer, parts });
+                named_texts.push(NamedText { pointer, parts });
             }
         }
         Value::Array(values) => {
             for (nth, value) in values.iter().enumerate() {
-                find_holes(value, format!("{pointer}/{nth}"), names, key, holes);
+                find_named_texts(value, format!("{pointer}/{nth}"), names, key, named_texts);
             }
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                find_holes(value, format!("{pointer}/{name}"), names, key, holes);
+                find_named_texts(value, format!("{pointer}/{name}"), names, key, named_texts);
             }
         }
         _ => {}
     }
 }
 
-/// `text`, cut where it names somebody.
+/// `text`, split at the names in it.
 fn parts(text: &str, names: &Names, key: &ConversationKey) -> Vec<Part> {
     let mut named = vec![(names.conversation.as_str(), Part::Conversation), (key.as_str(), Part::Key)];
     named.extend(names.messages.iter().enumerate().map(|(nth, id)| (id.as_str(), Part::Message(nth))));
@@ -252,9 +260,9 @@ fn parts(text: &str, names: &Names, key: &ConversationKey) -> Vec<Part> {
     let Some((at, name, part)) = found.min_by_key(|(at, ..)| *at) else {
         return vec![Part::Text(text.to_owned())];
     };
-    let mut cut = vec![Part::Text(text[..at].to_owned()), part];
-    cut.extend(parts(&text[at + name.len()..], names, key));
-    cut
+    let mut split = vec![Part::Text(text[..at].to_owned()), part];
+    split.extend(parts(&text[at + name.len()..], names, key));
+    split
 }
 
 async fn partition(world: &World, pk: String) -> Vec<Value> {

@@ -1,4 +1,4 @@
-//! What nobody should do: writes that our code does not make, straight into the table; and what must come of them.
+//! Direct writes to the table, which the system does not make, and checks of their repair.
 
 use af_app::conversations::consistency::{Audited, audit};
 use af_app::worker::{Poll, poll};
@@ -9,16 +9,16 @@ use af_store::conversation_key;
 use af_store::keys::{self, Key};
 use serde_json::{Value, json};
 
-use crate::world::{Held, World};
+use crate::world::{RunningMessage, World};
 
-/// Past the first retry's wait, and the time after which a contradiction is no mere delay.
-pub const A_WHILE: Millis = Millis::from_secs(11);
-/// Polls in which a worker must have got what waits.
+/// A time after the first backoff, and after the time in which a stale read can explain a contradiction.
+pub const PAST_THE_DELAYS: Millis = Millis::from_secs(11);
+/// Limit of the polls until a worker has claimed the message.
 const MAX_POLLS: usize = 5;
 
 impl World {
-    /// One write that our code does not make.
-    async fn meddle(&self, operation: &str, key: &Key, more: Value) {
+    /// One direct write to the table.
+    async fn write_directly(&self, operation: &str, key: &Key, more: Value) {
         let table = &self.bundle.template.tables[0].name;
         let mut request = json!({"TableName": table, "Key": {"pk": {"S": key.pk}, "sk": {"S": key.sk}}});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -27,7 +27,7 @@ impl World {
     }
 
     pub async fn delete(&self, key: Key) {
-        self.meddle("DeleteItem", &key, json!({})).await;
+        self.write_directly("DeleteItem", &key, json!({})).await;
     }
 
     pub async fn set(&self, key: Key, name: &str, value: Value) {
@@ -36,7 +36,7 @@ impl World {
             "ExpressionAttributeNames": {"#name": name},
             "ExpressionAttributeValues": {":value": value},
         });
-        self.meddle("UpdateItem", &key, more).await;
+        self.write_directly("UpdateItem", &key, more).await;
     }
 
     pub async fn remove(&self, key: Key, name: &str) {
@@ -44,36 +44,41 @@ impl World {
             "UpdateExpression": "REMOVE #name",
             "ExpressionAttributeNames": {"#name": name},
         });
-        self.meddle("UpdateItem", &key, more).await;
+        self.write_directly("UpdateItem", &key, more).await;
     }
 
     pub async fn audit(&self, repair: bool) -> Audited {
         audit(&self.app, None, repair).await.unwrap()
     }
 
-    /// The audit finds `problems`, mends them, and finds nothing the next time.
-    pub async fn healed(&self, problems: &[&str]) {
-        let told = self.audit(false).await;
-        assert_eq!(told.found.len(), problems.len(), "{:?}", told.found);
-        for (found, expected) in told.found.iter().zip(problems) {
+    /// The audit finds `problems`, repairs them, and finds nothing in the next call.
+    pub async fn assert_audit_repairs(&self, problems: &[&str]) {
+        let reported = self.audit(false).await;
+        assert_eq!(reported.found.len(), problems.len(), "{:?}", reported.found);
+        for (found, expected) in reported.found.iter().zip(problems) {
             assert!(found.problem.contains(expected) && !found.repaired, "{found:?}");
         }
-        assert_eq!(self.audit(false).await, told, "what is only told is not mended");
-        let mended = self.audit(true).await;
-        assert!(!mended.found.is_empty() && mended.found.iter().all(|f| f.repaired), "{:?}", mended.found);
+        assert_eq!(self.audit(false).await, reported, "an audit without repair changes nothing");
+        let repaired = self.audit(true).await;
+        assert!(
+            !repaired.found.is_empty() && repaired.found.iter().all(|f| f.repaired),
+            "{:?}",
+            repaired.found
+        );
         let after = self.items().await;
-        assert_eq!(self.audit(true).await.found, [], "the second time nothing is wrong");
-        assert_eq!(self.items().await, after, "and nothing is written");
+        assert_eq!(self.audit(true).await.found, [], "the second audit finds nothing");
+        assert_eq!(self.items().await, after, "the second audit writes nothing");
     }
 
-    /// A worker that comes new gets `message` and completes it.
-    pub async fn finished(&self, message: &MessageId) {
-        self.bundle.clock.advance(A_WHILE);
-        let worker = self.worker("rescuer", None).await;
-        self.finished_by(&worker, None, message).await;
+    /// A new worker claims and completes `message`.
+    pub async fn assert_claimable(&self, message: &MessageId) {
+        self.bundle.clock.advance(PAST_THE_DELAYS);
+        let worker = self.worker("new-worker", None).await;
+        self.assert_claimable_by(&worker, None, message).await;
     }
 
-    pub async fn finished_by(
+    /// The worker claims and completes `message`.
+    pub async fn assert_claimable_by(
         &self,
         worker: &WorkerId,
         conversation: Option<&ConversationId>,
@@ -82,9 +87,12 @@ impl World {
         for _ in 0..MAX_POLLS {
             let request = Poll { conversation: conversation.cloned(), ..Poll::default() };
             if let Some(job) = poll(&self.app, worker, &request).await.unwrap().job {
-                let held =
-                    Held { worker: worker.clone(), message: job.lease.entry.message, lease: job.lease.id };
-                self.complete(&held).await;
+                let running = RunningMessage {
+                    worker: worker.clone(),
+                    message: job.lease.entry.message,
+                    lease: job.lease.id,
+                };
+                self.complete(&running).await;
             }
         }
         let message = self.app.store.message(message, self.app.now(), true).await.unwrap().unwrap();
@@ -98,6 +106,6 @@ impl World {
     }
 }
 
-pub fn meta(talk: &ConversationId) -> Key {
-    keys::conversation(&conversation_key(talk))
+pub fn meta(conversation: &ConversationId) -> Key {
+    keys::conversation(&conversation_key(conversation))
 }

@@ -1,4 +1,4 @@
-//! A free conversation is found behind any number of others that are locked, or listed although nothing is due.
+//! A poll finds a free conversation behind any number of others that are locked, or listed although nothing is due.
 
 use af_app::intake::enqueue::Enqueue;
 use af_app::worker::Polled;
@@ -7,27 +7,27 @@ use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;
 use serde_json::json;
 
-use crate::crowd::{Names, Pattern, write};
+use crate::bulk::{Names, Pattern, write};
 use crate::figures::Figures;
 use crate::world::{SHARDS, World};
 
-/// Conversations that stand in front, and messages that wait in each of the locked ones.
+/// Conversations in front of the free one, and waiting messages in each of the locked ones.
 const IN_FRONT: usize = 1_000;
 const WAITING_IN_EACH: usize = 5;
-/// Their priority; the free one has the default.
+/// The priority of these conversations. The free one has the default.
 const URGENT: u64 = 90;
-/// Requests of one claim.
+/// Requests of one poll that claims.
 const CLAIM_REQUESTS: u32 = 5;
-/// Entries of the ready index that a poll reads, of each shard.
+/// Entries of the ready index that a poll reads from each shard.
 const PAGE: usize = 64;
-/// Polls until an index full of entries that are out of date is right again: each repairs a page, and the last one claims.
+/// Polls until an index full of stale entries is repaired: each poll repairs a page, and the last one claims.
 const MAX_POLLS: usize = IN_FRONT.div_ceil(PAGE) + 1;
-/// Requests of one such poll: its worker's row, the page, a repair of each entry, and the three reads that lead to these.
+/// Requests of one such poll: its worker's row, the page, a repair of each entry, and three reads before the repairs.
 const MAX_POLL_REQUESTS: u32 = 2 + PAGE as u32 + 3;
-/// When the messages of the conversations that are listed too early are due.
+/// The delay until the messages of the stale entries are due.
 const LATER: Millis = Millis::from_days(1);
 
-/// What one poll costs, and what it got.
+/// Polls and returns the result with its cost.
 async fn poll(world: &World, worker: &WorkerId) -> (Polled, Figures) {
     world.measure(world.poll_free(worker, false)).await
 }
@@ -37,13 +37,13 @@ async fn free_message(world: &World) -> MessageId {
     world.enqueue(world.message(&world.new_conversation())).await
 }
 
-fn won(polled: &Polled) -> Option<&MessageId> {
+fn claimed_message(polled: &Polled) -> Option<&MessageId> {
     polled.job.as_ref().map(|job| &job.lease.entry.message)
 }
 
-/// Copies under other names of a conversation in which messages wait and one runs, in its owner's hands.
-async fn lock(world: &World) {
-    let (worker, conversation) = world.settled_owner().await;
+/// Stores copies of a conversation in which one message runs and others wait. Each copy has other names.
+async fn store_locked_conversations(world: &World) {
+    let (worker, conversation) = world.idle_owner().await;
     let urgent = || Enqueue { priority: Some(URGENT), ..world.message(&conversation) };
     world.enqueue(urgent()).await;
     world.claim(&worker, &conversation).await;
@@ -64,18 +64,17 @@ async fn lock(world: &World) {
 }
 
 #[tokio::test]
-async fn five_thousand_messages_of_locked_conversations_hide_no_free_one() {
+async fn a_poll_finds_a_free_conversation_behind_five_thousand_locked_messages() {
     let world = World::new().await;
-    lock(&world).await;
+    store_locked_conversations(&world).await;
     let (free, worker) = (free_message(&world).await, world.worker().await);
     let (polled, cost) = poll(&world, &worker).await;
-    assert_eq!(won(&polled), Some(&free));
+    assert_eq!(claimed_message(&polled), Some(&free));
     assert_eq!((cost.requests, cost.rounds), (CLAIM_REQUESTS, 3));
 }
 
-/// Copies of a conversation that is listed as due with a high priority, although its message is not due before
-/// tomorrow.
-async fn list_too_early(world: &World) {
+/// Stores copies of a conversation that is listed as due with a high priority, although its message is due tomorrow.
+async fn store_stale_entries(world: &World) {
     let conversation = world.new_conversation();
     let scheduled_for = Some(world.app.now() + LATER);
     let message = world.enqueue(Enqueue { scheduled_for, ..world.message(&conversation) }).await;
@@ -96,7 +95,7 @@ async fn list_too_early(world: &World) {
     write(world, early, false).await;
 }
 
-/// Entries of the ready index that are due by now.
+/// The number of entries of the ready index that are listed as due.
 async fn listed(world: &World) -> usize {
     let mut count = 0;
     for shard in 0..SHARDS {
@@ -106,9 +105,9 @@ async fn listed(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_thousand_entries_that_are_out_of_date_hide_no_free_one_for_long() {
+async fn polls_repair_a_thousand_stale_entries_and_find_the_free_conversation() {
     let world = World::new().await;
-    list_too_early(&world).await;
+    store_stale_entries(&world).await;
     assert_eq!(listed(&world).await, IN_FRONT);
     let (free, worker) = (free_message(&world).await, world.worker().await);
     let mut polls = 0;
@@ -117,10 +116,10 @@ async fn a_thousand_entries_that_are_out_of_date_hide_no_free_one_for_long() {
         let (polled, cost) = poll(&world, &worker).await;
         polls += 1;
         assert!(cost.requests <= MAX_POLL_REQUESTS, "{cost:?}");
-        if won(&polled) == Some(&free) {
+        if claimed_message(&polled) == Some(&free) {
             break;
         }
         assert!(polled.job.is_none() && polls < MAX_POLLS, "{polls} polls");
-        assert!(listed(&world).await < before, "what a poll has found out of date is right after it");
+        assert!(listed(&world).await < before, "a poll repairs the stale entries that it finds");
     }
 }
