@@ -88,8 +88,8 @@ fn no_sleeping_tests(workspace: &Workspace, allowed: &[(&str, &str)]) -> Vec<Vio
     violations
 }
 
-/// Lines of test code with a `sleep`. Outside test files, test code follows `#[cfg(test)]`. In a test with Tokio's paused
-/// clock, a sleep of Tokio advances that clock, and a sleep of the thread is real.
+/// Lines of test code with a `sleep`. Outside test files, test code follows `#[cfg(test)]`. In a test with Tokio's
+/// paused clock, a sleep of Tokio advances that clock, and a sleep of the thread is real.
 fn sleeps_in_tests(file: &File) -> Vec<usize> {
     let tokens = tokens::of(file);
     let tests_from = if file.is_test() { 0 } else { file.lines_before_tests() };

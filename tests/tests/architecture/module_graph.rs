@@ -212,8 +212,8 @@ impl Visitor<'_> {
         });
     }
 
-    /// A path in code. A name that a private `use` imports is already counted there. A single name counts only when it is
-    /// re-exported; otherwise it is declared here or is a variable.
+    /// A path in code. A name that a private `use` imports is already counted there. A single name counts only when it
+    /// is re-exported; otherwise it is declared here or is a variable.
     fn in_code(&mut self, path: &[String], line: usize) {
         let Some(first) = path.first() else { return };
         let module = &self.graph.modules[self.at];

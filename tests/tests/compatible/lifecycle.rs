@@ -67,8 +67,8 @@ async fn boot(image: &Image<'_>, files: &[(&str, &str)]) {
     assert_eq!(manifest["manifestVersion"].as_str().unwrap().len(), 64);
 }
 
-/// The loop of the image: control state, claim and bundle; then heartbeats, metadata, history and completion. Returns the
-/// appended history.
+/// The loop of the image: control state, claim and bundle; then heartbeats, metadata, history and completion. Returns
+/// the appended history.
 async fn answer_message(image: &Image<'_>) -> Value {
     let world = image.world;
     assert_eq!(image.own("workerControlState", json!({})).await, json!({"shouldStop": false}));

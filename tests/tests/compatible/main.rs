@@ -1,5 +1,5 @@
-//! The compatible API of the worker contract, as published images use it: over a socket, by function name. The responses
-//! are compared as exact JSON.
+//! The compatible API of the worker contract, as published images use it: over a socket, by function name. The
+//! responses are compared as exact JSON.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 

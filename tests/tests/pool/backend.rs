@@ -146,7 +146,8 @@ impl Backend {
         }
     }
 
-    /// Whether requests to the table are also steps of a function. On the local backend, only calls of the provider are.
+    /// Whether requests to the table are also steps of a function. On the local backend, only calls of the provider
+    /// are.
     pub const fn counts_table_requests(&self) -> bool {
         matches!(self.host, Host::Fly(_))
     }

@@ -1,5 +1,5 @@
-//! Fault isolation of the pool: a provider that hangs or has lost its app, malformed rows, and wrong entries of the ready
-//! index. Each fault affects only its own worker or conversation.
+//! Fault isolation of the pool: a provider that hangs or has lost its app, malformed rows, and wrong entries of the
+//! ready index. Each fault affects only its own worker or conversation.
 
 use std::collections::BTreeSet;
 use std::future::pending;

@@ -1,5 +1,5 @@
-//! The workers on the machines of a test. In its turn, each acts like the reference worker: it restores the files of its
-//! conversation, polls, runs messages, and uploads the files before it ends. A message adds one line to the files.
+//! The workers on the machines of a test. In its turn, each acts like the reference worker: it restores the files of
+//! its conversation, polls, runs messages, and uploads the files before it ends. A message adds one line to the files.
 
 use std::collections::BTreeMap;
 

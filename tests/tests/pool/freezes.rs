@@ -98,7 +98,8 @@ async fn a_frozen_run_does_not_grow_the_pool_after_it_is_thawed() {
         let mut run = Box::pin(reconcile(&function));
         assert!(steps.run(&mut run).await.is_none());
         world.expire_the_reconcile_lease(&mut fleet).await;
-        // The first tick ends a row without a machine, which the frozen run may have left. The second tick spawns a worker.
+        // The first tick ends a row without a machine, which the frozen run may have left. The second tick spawns a
+        // worker.
         for _ in 0..2 {
             world.tick().await;
             world.advance(TICK);

@@ -1,5 +1,5 @@
-//! Workers as processes of this machine, and a function that dies at a call of their provider. The scenarios on Fly cover
-//! the requests to the table.
+//! Workers as processes of this machine, and a function that dies at a call of their provider. The scenarios on Fly
+//! cover the requests to the table.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! Prerequisites of a pool. Reconcile reports each missing prerequisite with its fix, and does all other work: a lease is
-//! recovered, and no row is written for a machine that cannot be created.
+//! Prerequisites of a pool. Reconcile reports each missing prerequisite with its fix, and does all other work: a lease
+//! is recovered, and no row is written for a machine that cannot be created.
 
 use std::sync::Arc;
 
@@ -54,7 +54,8 @@ pub async fn loses_its_lease(world: &World, app: &App) -> (WorkerId, MessageId) 
     (by_hand, message)
 }
 
-/// Checks the error of a run in which a registered worker's lease has expired and another conversation waits for a worker.
+/// Checks the error of a run in which a registered worker's lease has expired and another conversation waits for a
+/// worker.
 async fn assert_missing(world: &World, app: &App, missing: &str) {
     assert_eq!(missing_prerequisite(world, app).await, missing);
 }

@@ -1,5 +1,5 @@
-//! The steps of one function: its requests to the table and to its provider. The function may die at one of them, before
-//! or after the step takes effect. It may also freeze right before a step and continue much later.
+//! The steps of one function: its requests to the table and to its provider. The function may die at one of them,
+//! before or after the step takes effect. It may also freeze right before a step and continue much later.
 
 use std::future::Future;
 use std::sync::Mutex;

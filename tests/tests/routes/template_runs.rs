@@ -27,8 +27,8 @@ async fn stack(template: String) -> Stack {
     Stack::start(options).await.unwrap()
 }
 
-/// The template without these parts. A part extends from the line with this prefix to the next line that is not indented
-/// deeper.
+/// The template without these parts. A part extends from the line with this prefix to the next line that is not
+/// indented deeper.
 fn without(parts: &[&str]) -> String {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let mut text = TEMPLATE.to_owned();

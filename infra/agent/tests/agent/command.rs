@@ -26,8 +26,8 @@ pub fn script(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// Runs a worker with this script as its engine until the fake tells it to stop. Answers the parent of the folder in which
-/// the script runs.
+/// Runs a worker with this script as its engine until the fake stops it. Returns the parent of the folder in
+/// which the script runs.
 async fn work(fake: &Fake, text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), text);

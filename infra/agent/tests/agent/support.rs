@@ -1,4 +1,5 @@
-//! A fake of the worker routes, the bucket, the Bot API and a model's server on loopback. Each test scripts its answers.
+//! A fake of the worker routes, the bucket, the Bot API and a model's server on loopback. Each test scripts its
+//! answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -73,7 +74,7 @@ struct Bucket {
 }
 
 impl Fake {
-    /// Serves on a free port. Answers the base URL.
+    /// Serves on a free port. Returns the base URL.
     pub async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

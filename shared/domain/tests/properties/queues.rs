@@ -26,7 +26,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             attempts,
             drained: 0,
             max_attempts: 5,
-            // A claimed entry waits for its retry. An entry that was not claimed or scheduled waits for its attachments.
+            // A claimed entry waits for its retry. An entry that was not claimed or scheduled waits for its
+            // attachments.
             not_before: Timestamp::from_millis(if attempts == 0 && scheduled { 0 } else { not_before }),
             first_fence: None,
         },

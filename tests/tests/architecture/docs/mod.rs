@@ -1,8 +1,8 @@
 //! The documents match the code: `docs/data-model.md` has its keys, indexes, conditional writes and attributes,
 //! `README.md` has the two commands, and the target of every link exists.
 //!
-//! Each rule is a function from texts to their faults. It has a test with the real documents and a test with a text that
-//! breaks it.
+//! Each rule is a function from texts to their faults. It has a test with the real documents and a test with a text
+//! that breaks it.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
@@ -46,8 +46,8 @@ fn spans(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The results of constructors for sample arguments, as in the columns of the document's tables, and the placeholders of
-/// the samples in a shape.
+/// The results of constructors for sample arguments, as in the columns of the document's tables, and the placeholders
+/// of the samples in a shape.
 struct Samples {
     made: BTreeMap<&'static str, Vec<String>>,
     placeholders: Vec<(&'static str, String)>,

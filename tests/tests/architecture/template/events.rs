@@ -5,8 +5,8 @@ use crate::template::{Template, one_function};
 /// The function that recognizes a repeated batch only as a whole, so that its mapping must not split a batch.
 const OF_WHOLE_BATCHES: &str = "Effects";
 
-/// A stream mapping filters its records, splits a failed batch unless its function needs it whole, limits its retries, and
-/// sends failed events to a queue.
+/// A stream mapping filters its records, splits a failed batch unless its function needs it whole, limits its retries,
+/// and sends failed events to a queue.
 fn mapping_mistakes(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in template.functions() {

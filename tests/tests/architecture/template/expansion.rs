@@ -20,8 +20,8 @@ const SUFFIX_LEN: usize = 13;
 /// Characters that Secrets Manager appends to a name in an ARN, with the hyphen before them.
 const SECRET_SUFFIX: &str = "-AbCdEf";
 
-/// Parameters without `AllowedValues`: name, `AllowedPattern`, characters of the longest value. The pattern of a URL has
-/// no limit, so the longest host name sets it.
+/// Parameters without `AllowedValues`: name, `AllowedPattern`, characters of the longest value. The pattern of a URL
+/// has no limit, so the longest host name sets it.
 const LONGEST_PARAMETERS: [(&str, &str, usize); 4] = [
     ("DeploymentId", "^[a-z][a-z0-9-]{0,30}[a-z0-9]$", 32),
     ("WebhookPathPrefix", "^/[A-Za-z0-9_-]{1,64}$", 65),

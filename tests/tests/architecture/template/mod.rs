@@ -1,7 +1,7 @@
 //! Parity of `infra/template.yaml` with the functions, their variables and their permissions.
 //!
-//! The linters check the form of the template; these tests check its content. Each rule is a function from a template to
-//! its faults. It has a test with a template that breaks it and a test with the real template.
+//! The linters check the form of the template; these tests check its content. Each rule is a function from a template
+//! to its faults. It has a test with a template that breaks it and a test with the real template.
 
 mod events;
 mod expansion;

@@ -8,8 +8,8 @@ use af_tests::workspace::root;
 
 use crate::template::{Template, one_function, one_function_behind_http};
 
-/// Whole calls to AWS that fit into one request. The first call without an answer fails the request, and the calls before
-/// it may have been slow.
+/// Whole calls to AWS that fit into one request. The first call without an answer fails the request, and the calls
+/// before it may have been slow.
 const WHOLE_CALLS: u32 = 2;
 /// The time for which API Gateway waits for a function. The timeout of the function does not change it.
 const GATEWAY: Duration = Duration::from_secs(30);

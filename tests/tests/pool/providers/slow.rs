@@ -1,5 +1,5 @@
-//! Slow machines, a slow provider, and interrupted runs: no running message loses its lease because of them, and expired
-//! leases are recovered in spite of them.
+//! Slow machines, a slow provider, and interrupted runs: no running message loses its lease because of them, and
+//! expired leases are recovered in spite of them.
 
 use std::sync::{Arc, Mutex};
 

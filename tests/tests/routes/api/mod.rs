@@ -1,4 +1,5 @@
-//! The APIs of operators and consumer apps, as their callers see them: over the gateway, with the routes of the template.
+//! The APIs of operators and consumer apps, as their callers see them: over the gateway, with the routes of the
+//! template.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 

@@ -1,5 +1,5 @@
-//! A worker without a conversation claims due messages in every shard of the ready index, while many messages wait for a
-//! later time.
+//! A worker without a conversation claims due messages in every shard of the ready index, while many messages wait for
+//! a later time.
 
 use af_domain::ids::ConversationId;
 use af_domain::policy::Policies;
