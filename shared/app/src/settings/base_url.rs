@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn a_base_url_is_https_or_loopback() {
-        for good in [
+        for valid in [
             "https://crm.example",
             "https://crm.example:8443/bridge/v1/",
             "https://[2001:db8::1]/x",
@@ -41,7 +41,7 @@ mod tests {
             "http://[::1]:9/",
             "https://CRM.example",
         ] {
-            assert!(is_base_url(good), "{good}");
+            assert!(is_base_url(valid), "{valid}");
         }
         for bad in [
             "",

@@ -232,8 +232,8 @@ mod tests {
             assert_eq!(refusal.pointer, Some(format!("/files/{at}/path")), "{path:?}");
             assert!(refusal.detail.contains(words), "{path:?}: {}", refusal.detail);
         }
-        for good in ["a b.md", "..a", "a..b/c", ".hidden", "übersicht.md", "scripts2", "a/SKILL.md"] {
-            assert!(with(&[good]).is_ok(), "{good}");
+        for valid in ["a b.md", "..a", "a..b/c", ".hidden", "übersicht.md", "scripts2", "a/SKILL.md"] {
+            assert!(with(&[valid]).is_ok(), "{valid}");
         }
     }
 

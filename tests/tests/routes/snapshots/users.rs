@@ -1,5 +1,6 @@
 //! The snapshot routes of consumer apps.
 
+use af_domain::time::Millis;
 use serde_json::{Value, json};
 
 use crate::snapshots::World;
@@ -18,6 +19,8 @@ async fn a_users_snapshots_are_listed_newest_first_and_ready_ones_have_a_downloa
         world.enqueue("more").await;
         worker.work().await;
         ids.push(worker.upload_snapshot("manual", bytes).await);
+        // Snapshots of the same millisecond have no order.
+        world.advance(Millis::new(1));
     }
     ids.push(worker.prepare("manual", b"coming").await.id);
     ids.reverse();
