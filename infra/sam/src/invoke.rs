@@ -1,4 +1,4 @@
-//! One function as an event source calls it: it takes a payload and returns an answer or an error within its timeout.
+//! The call of a function by an event source: it takes a payload and returns an answer or an error within its timeout.
 
 use std::fmt;
 use std::future::Future;

@@ -42,7 +42,7 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// The header in the OpenAPI document.
+/// The header `Idempotency-Key`, as the OpenAPI document describes it.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {

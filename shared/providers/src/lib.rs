@@ -26,13 +26,13 @@
 //!    - `mod.rs`: declares these files and adds the constant `ProviderKind::ACME`.
 //! 2. Add one line to the list in `kinds.rs`: `Acme("acme", acme::AcmeConfig, acme::from_env),`. The list makes the variant of
 //!    [`ProviderConfig`], and [`Providers::from_env`] uses it.
-//! 3. Run the conformance suite on it: add the provider to `tests/tests/providers/main.rs`, which calls the suite once
+//! 3. Run the conformance suite on it: add the provider to `tests/tests/pool/providers/mod.rs`, which calls the suite once
 //!    for each provider.
 //! 4. Add the wire type of the config to `shared/api/src/provider.rs` and its conversion to
 //!    `functions/admin-api/src/routes/provider_config/wire.rs`, so that the HTTP API accepts and shows it. The compiler
 //!    names the places.
 //!
-//! No other crate knows the kinds apart.
+//! CONTRIBUTING.md lists the other places that know the kinds.
 
 mod checks;
 mod config;

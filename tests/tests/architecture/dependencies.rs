@@ -85,6 +85,16 @@ fn dependency_rule(workspace: &Workspace) -> Vec<Violation> {
     violations
 }
 
+/// A package that may not come in by any way: it brings over a million lines of C into each clean build.
+const BANNED_PACKAGE: &str = "aws-lc-sys";
+
+/// The lock file does not have the banned package.
+fn banned_package(workspace: &Workspace) -> Vec<Violation> {
+    let name = format!("name = \"{BANNED_PACKAGE}\"");
+    let locks = workspace.files.iter().filter(|f| f.path == "Cargo.lock" && f.text.contains(&name));
+    locks.map(|lock| Violation::new(&lock.path, format!("has {BANNED_PACKAGE}"))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +106,20 @@ mod tests {
         let imported = manifest("af-imported", "");
         let paths = folders.map(|folder| format!("{folder}/Cargo.toml"));
         Workspace::of(&[(&paths[0], &importer), (&paths[1], &imported)])
+    }
+
+    #[test]
+    fn the_banned_package_is_not_in_the_lock_file() {
+        let workspace = Workspace::real();
+        assert!(workspace.files.iter().any(|f| f.path == "Cargo.lock"), "the rule sees no lock file");
+        assert_none(&banned_package(&workspace));
+    }
+
+    #[test]
+    fn the_banned_package_in_the_lock_file_is_refused() {
+        let lock = |name: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+        let found = |name: &str| banned_package(&Workspace::of(&[("Cargo.lock", &lock(name))])).len();
+        assert_eq!((found(BANNED_PACKAGE), found("aws-runtime")), (1, 0));
     }
 
     #[test]

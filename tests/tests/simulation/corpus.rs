@@ -14,23 +14,13 @@ use crate::search::SearchResult;
 use crate::tally::Event;
 use crate::world::Verdict;
 
-/// The seeds that the tests run. No corpus has been chosen yet, so these are the first 200 seeds.
-pub const CORPUS: [u64; 200] = first_seeds();
+/// The seeds that the tests run: chosen out of seeds 0 to 199, they cover everything that those 200 cover.
+pub const CORPUS: [u64; 41] = [2, 5, 8, 13, 18, 20, 21, 24, 26, 32, 33, 35, 37, 39, 40, 43, 45, 47, 54, 56, 64, 67, 75, 76, 80, 87, 97, 98, 99, 103, 112, 115, 118, 140, 150, 152, 154, 156, 158, 171, 198];
 
 /// The number of pairs of fault and operation that the corpus covered when it was chosen.
-pub const PAIRS: usize = 0;
+pub const PAIRS: usize = 181;
 /// The share of these pairs that must still happen. A change of the use cases moves the rare ones.
 pub const MIN_PERCENT_OF_PAIRS: usize = 85;
-
-const fn first_seeds() -> [u64; 200] {
-    let mut seeds = [0; 200];
-    let mut index = 0;
-    while index < seeds.len() {
-        seeds[index] = index as u64;
-        index += 1;
-    }
-    seeds
-}
 
 /// One thing that a world can cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! The effects, one a file. A new effect is a file here and an entry in one list.
+//! The effects, one per file. A new effect is a file here and an entry in one list.
 
 mod attachments;
 mod counters;

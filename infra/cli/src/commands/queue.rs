@@ -48,7 +48,7 @@ pub enum Queue {
     },
     /// Show a message with its attempts
     Show {
-        /// Its id
+        /// The id of the message
         message: String,
     },
     /// Show what a message waits for

@@ -6,15 +6,14 @@
 //!
 //! A request must be signed with [`ACCESS_KEY_ID`] (SigV4, by header or presigned URL). **Signatures expire by the
 //! machine's clock**, because `s3s` uses no other. A move of the virtual clock expires no presigned URL, and a URL
-//! whose start is over 15 minutes ahead, because it comes from a virtual clock, is refused. Sign with the SDK's own
-//! time.
+//! that was signed by a virtual clock more than 15 minutes ahead is refused. Sign with the SDK's own time.
 //!
 //! Bodies are streamed in both directions, so that only the disk limits the size of an object. `s3s-fs` differs from
 //! S3 in these points:
 //!
 //! - A key cannot be both an object and the prefix of others (`a` and `a/b`), and is shorter: [`key_fits`].
 //! - A body that contradicts its checksum is refused (400), but is already stored in the object, with the attributes
-//! and checksums of the previous object, or none.
+//!   and checksums of the previous object, or none.
 //! - `If-None-Match` and `If-Match` are checked before the write, not atomically with it.
 //! - Lifecycle rules, versions, tags, encryption and policies have no effect or are not implemented.
 

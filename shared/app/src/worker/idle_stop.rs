@@ -1,4 +1,4 @@
-//! Whether a worker must leave, as published images ask it: the answer is yes or no.
+//! Answers the question of a published image whether its worker must leave.
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::WorkerId;

@@ -1,4 +1,4 @@
-//! What workers ask for: the use cases behind both faces of the worker contract.
+//! The use cases that workers call, through the native or the compatible contract.
 
 mod assignment;
 pub mod bundle;

@@ -1,4 +1,4 @@
-//! What is due in the ready index: conversations with work and without an owner.
+//! The due entries of the ready index: conversations with work and without an owner.
 
 use af_domain::conversation::Conversation;
 use af_domain::policy::Policies;

@@ -275,7 +275,7 @@ fn draining(
 }
 
 /// Plans repairs of rows and conversations that contradict each other. The reads of a run may be outdated, so each action
-/// reads its subject again. A pool without faults has none.
+/// reads its subject again. A pool without faults needs no repairs.
 fn repair(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     let listed: BTreeSet<_> = observed.ready.iter().map(|c| &c.key).collect();
     for observed in &observed.workers {

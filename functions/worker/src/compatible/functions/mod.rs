@@ -1,4 +1,4 @@
-//! The functions of the compatible contract, one a file.
+//! The functions of the compatible contract, one per file.
 
 mod append;
 mod attach_metadata;

@@ -9,7 +9,7 @@ use super::{Engine, EngineError, finish, operations};
 
 impl Engine {
     /// Puts `items` into `table` in one transaction, all or none, and replaces existing items. Each item is given as
-    /// in a `PutItem` request. The result is that of as many `PutItem`s, in a tenth of the time. The items are in the
+    /// in a `PutItem` request. The result is the same as with one `PutItem` per item, but ten times faster. The items are in the
     /// table's stream only if `recorded` is set.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const MAX_ERRORS: usize = 20;
 /// What a cleanup found and removed.
 #[derive(Debug)]
 pub struct Cleanup {
-    /// The app.
+    /// The provider app that was cleaned up.
     pub app_name: String,
     /// Machines.
     pub machines: CleanupCount,
