@@ -1,6 +1,6 @@
 //! The dependency rule: the crates that each crate may import.
 
-use af_tests::workspace::{Violation, Workspace};
+use af_tests::workspace::{Violation, Workspace, assert_none};
 
 /// The layer of a crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn dependencies_of_this_workspace_point_inwards() {
-        af_tests::workspace::assert_none(&dependency_rule(&Workspace::real()));
+        assert_none(&dependency_rule(&Workspace::real()));
     }
 
     #[test]

@@ -15,7 +15,10 @@ use crate::tally::Event;
 use crate::world::Verdict;
 
 /// The seeds that the tests run: chosen out of seeds 0 to 199, they cover everything that those 200 cover.
-pub const CORPUS: [u64; 41] = [2, 5, 8, 13, 18, 20, 21, 24, 26, 32, 33, 35, 37, 39, 40, 43, 45, 47, 54, 56, 64, 67, 75, 76, 80, 87, 97, 98, 99, 103, 112, 115, 118, 140, 150, 152, 154, 156, 158, 171, 198];
+pub const CORPUS: [u64; 41] = [
+    2, 5, 8, 13, 18, 20, 21, 24, 26, 32, 33, 35, 37, 39, 40, 43, 45, 47, 54, 56, 64, 67, 75, 76, 80, 87, 97,
+    98, 99, 103, 112, 115, 118, 140, 150, 152, 154, 156, 158, 171, 198,
+];
 
 /// The number of pairs of fault and operation that the corpus covered when it was chosen.
 pub const PAIRS: usize = 181;

@@ -52,7 +52,6 @@ impl Mutation {
             _ => 0,
         }
     }
-    }
 
     /// The body of `request` under this bug; `None` where the bug changes nothing.
     pub fn applied_to(self, request: &WireRequest) -> Option<Value> {

@@ -207,22 +207,22 @@ async fn entries_of_256_kb_are_accepted_larger_ones_are_refused_and_the_newest_i
     let worker = Worker::of(&world, "c").await;
     let polled = worker.next(None).await;
     let largest = "x".repeat(256 * KB);
-    let entry = |content: &str| json!({"role": "tool", "content": content});
-    let too_large = json!([entry("fits"), entry(&format!("{largest}x"))]);
+    let tool_entry = |content: &str| json!({"role": "tool", "content": content});
+    let too_large = json!([tool_entry("fits"), tool_entry(&format!("{largest}x"))]);
     for (what, body, pointer) in [
         ("history", json!({"ordinal": 0, "messages": too_large}), "/messages/1/content"),
         ("complete", json!({"history": too_large}), "/history/1/content"),
-        ("history", json!({"ordinal": 0, "messages": vec![entry(&largest); 9]}), "/messages"),
-        ("history", json!({"ordinal": 0, "messages": vec![entry("x"); 51]}), "/messages"),
-        ("history", json!({"ordinal": u64::MAX, "messages": [entry("x")]}), "/ordinal"),
-        ("history", json!({"ordinal": 999_951, "messages": [entry("x")]}), "/ordinal"),
+        ("history", json!({"ordinal": 0, "messages": vec![tool_entry(&largest); 9]}), "/messages"),
+        ("history", json!({"ordinal": 0, "messages": vec![tool_entry("x"); 51]}), "/messages"),
+        ("history", json!({"ordinal": u64::MAX, "messages": [tool_entry("x")]}), "/ordinal"),
+        ("history", json!({"ordinal": 999_951, "messages": [tool_entry("x")]}), "/ordinal"),
     ] {
         let before = world.items().await;
         let answer = worker.call(&polled, what, body).await;
         assert_eq!((answer.problem(), answer.pointer()), ((422, "invalid_field"), pointer));
         assert_eq!(world.items().await, before);
     }
-    worker.append(&polled, 0, json!(vec![entry(&largest); 8])).await;
+    worker.append(&polled, 0, json!(vec![tool_entry(&largest); 8])).await;
     worker.complete(&polled, entry(&largest)).await;
     let next = worker.next(None).await;
     assert_eq!(history_of(&next), (vec![largest.as_str()], false), "16 000 tokens are a quarter of it");

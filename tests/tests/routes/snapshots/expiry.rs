@@ -27,7 +27,7 @@ async fn after_eight_days_the_latest_snapshot_is_kept_and_replaced_ones_have_exp
     assert_eq!(run_expiry(&world).await, Expired::default(), "no snapshot has expired yet");
     world.advance(Millis::from_days(8));
     assert_eq!(run_expiry(&world).await, Expired { gone: 1, failed: 0 });
-    assert_eq!((world.status_of(&first).await, world.is_in_bucket(&first).await), ("run_expiry", false));
+    assert_eq!((world.status_of(&first).await, world.is_in_bucket(&first).await), ("expired", false));
     assert_eq!((world.status_of(&second).await, world.is_in_bucket(&second).await), ("ready", true));
     assert_eq!(worker.restored().await, b"second");
     assert_eq!(run_expiry(&world).await, Expired::default(), "nothing is left to do");
