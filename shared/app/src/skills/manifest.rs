@@ -44,7 +44,7 @@ pub struct Manifest {
     pub skills: Vec<ManifestSkill>,
 }
 
-/// A skill in a manifest. It serializes to the same JSON as the wire type, so that [`answer_bytes`] can measure it.
+/// A skill in a manifest. It serializes to the same JSON as the wire type, so that `answer_bytes` can measure it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestSkill {
