@@ -115,6 +115,7 @@ pub struct SkillFileBody {
 }
 
 /// A version to deploy.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeployRequest {
@@ -122,10 +123,8 @@ pub struct DeployRequest {
     #[schema(value_type = String)]
     pub slug: Id<SkillSlug>,
     /// The name that people see; unchanged when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The purpose of the skill; unchanged when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A semantic version.
     #[schema(value_type = String)]
@@ -136,11 +135,9 @@ pub struct DeployRequest {
     #[serde(default = "default_export")]
     pub entry_point: String,
     /// `esm`, when left out, or `cjs`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub module_format: Option<Id<ModuleFormat>>,
     /// `stable`, when left out, or `canary`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub release_channel: Option<Id<ReleaseChannel>>,
     /// Who deploys it.
@@ -179,6 +176,7 @@ pub struct DeployAnswer {
 }
 
 /// Which version to release, and where.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ActivateRequest {
@@ -186,7 +184,6 @@ pub struct ActivateRequest {
     #[schema(value_type = String)]
     pub version: Id<SkillVersion>,
     /// `stable`, when left out, or `canary`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub release_channel: Option<Id<ReleaseChannel>>,
     /// Who releases it.

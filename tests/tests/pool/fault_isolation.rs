@@ -6,9 +6,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::pool::provider;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_domain::conversation::{Priority, ReadyKey};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::MessageStatus;

@@ -4,8 +4,9 @@
 //! heartbeat or append finds the lease gone, its next poll returns stop, and reconcile tears its machine
 //! down.
 
-use af_domain::conversation::{Conversation, Outcome};
-use af_domain::ids::{ConversationId, Fence, MessageId, WorkerId};
+use af_api::conversations::FreeAnswer;
+use af_domain::conversation::Conversation;
+use af_domain::ids::{ConversationId, Fence};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
@@ -20,15 +21,6 @@ const MAX_TRIES: usize = 5;
 /// Most characters of a reason, so that the error fits into the attempt record.
 const MAX_REASON_CHARS: usize = 150;
 
-/// The result of freeing a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Freed {
-    /// The worker that had the conversation.
-    pub worker: Option<WorkerId>,
-    /// The message that ran, and its outcome.
-    pub message: Option<(MessageId, Outcome)>,
-}
-
 /// Ends the lease of conversation `id` for `reason`, and removes its owner. With `fence`, only the claim with
 /// this fence is ended, so that a repeated call cannot end the next claim.
 ///
@@ -40,7 +32,7 @@ pub async fn free(
     id: &ConversationId,
     reason: &str,
     fence: Option<Fence>,
-) -> Result<Freed, AppError> {
+) -> Result<FreeAnswer, AppError> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > MAX_REASON_CHARS {
         let detail = format!("reason must be 1 to {MAX_REASON_CHARS} characters and not blank");
@@ -64,8 +56,12 @@ pub async fn free(
         if let Commit::Done = app.store.free_if_unchanged(&before, &freed, owner, now, &policies).await? {
             tracing::warn!(conversation = %id, fence = %before.fence, reason, "conversation freed by an operator");
             let worker = before.owner.map(|o| o.worker).or_else(|| before.lease.map(|l| l.worker));
-            let message = freed.back.map(|back| (back.entry.message, back.outcome));
-            return Ok(Freed { worker, message });
+            return Ok(FreeAnswer {
+                conversation_id: id.to_string(),
+                worker_id: worker.map(|worker| worker.to_string()),
+                message_id: freed.back.as_ref().map(|back| back.entry.message.to_string()),
+                outcome: freed.back.map(|back| back.outcome.as_str().to_owned()),
+            });
         }
     }
     Err(AppError::Overtaken("free"))

@@ -1,6 +1,7 @@
 //! Why a message has not ended: what it waits for, and until when. The answer comes from its conversation,
 //! then from the owner of the conversation, then from the pool and the last reconcile report.
 
+use af_api::reconcile::Report;
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
 use af_domain::ids::{MessageId, WorkerId};
 use af_domain::message::MessageStatus;
@@ -9,7 +10,7 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
 use crate::conversations::read_models;
-use crate::pool::reconcile::{Report, last_report};
+use crate::pool::reconcile::last_report;
 use crate::pool::workers;
 use crate::settings::policies;
 use crate::{App, AppError};

@@ -1,7 +1,6 @@
 //! Policies: stored overrides of the defaults in the code.
 
-use std::collections::BTreeMap;
-
+use af_api::policies::{FieldView, PoliciesView};
 use af_domain::ids::AgentKey;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
@@ -14,20 +13,6 @@ use crate::{App, AppError};
 
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
 const MAX_NAME_CHARS: usize = 64;
-/// One field, as it is shown.
-#[derive(Debug)]
-pub struct FieldView {
-    /// The value in force.
-    pub value: Setting,
-    /// The value when nothing overrides it.
-    pub default: Setting,
-    /// What it accepts.
-    pub accepts: String,
-}
-
-/// All fields, group by group.
-pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
-
 /// Returns the policies in force.
 ///
 /// # Errors
@@ -155,13 +140,21 @@ fn view_of(policies: &Policies) -> PoliciesView {
     let mut view = PoliciesView::new();
     for field in FIELDS {
         let shown = FieldView {
-            value: (field.get)(policies),
-            default: (field.get)(&defaults),
+            value: json((field.get)(policies)),
+            default: json((field.get)(&defaults)),
             accepts: field.bounds.describe(),
         };
-        view.entry(field.group).or_default().insert(field.name, shown);
+        view.entry(field.group.to_owned()).or_default().insert(field.name.to_owned(), shown);
     }
     view
+}
+
+fn json(setting: Setting) -> Value {
+    match setting {
+        Setting::Number(number) => number.into(),
+        Setting::Ratio(ratio) => ratio.into(),
+        Setting::Word(word) => word.into(),
+    }
 }
 
 #[cfg(test)]
@@ -176,8 +169,8 @@ mod tests {
         assert_eq!(policies.scaling.max_workers, 8);
         assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);
         let view = view_of(&policies);
-        assert_eq!(view["queue"]["onRetry"].value, Setting::Word("overtake"));
-        assert_eq!(view["queue"]["onRetry"].default, Setting::Word("block"));
+        assert_eq!(view["queue"]["onRetry"].value, "overtake");
+        assert_eq!(view["queue"]["onRetry"].default, "block");
     }
 
     #[test]

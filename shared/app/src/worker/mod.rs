@@ -29,7 +29,7 @@ pub use claim::claim;
 pub use claim_request::Wants;
 pub use complete::complete;
 pub use control::Control;
-pub use fail::{Failed, fail, leave};
+pub use fail::{fail, leave};
 pub use get_control::{ControlState, control};
 pub use heartbeat::{Beat, heartbeat};
 pub use history::append;

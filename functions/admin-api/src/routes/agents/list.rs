@@ -3,13 +3,10 @@
 use af_api::agents::AgentBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::agents::profiles;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "agents";
 
@@ -23,8 +20,7 @@ const LISTING: &str = "agents";
     responses((status = 200, body = Page<AgentBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AgentBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;

@@ -1,5 +1,3 @@
-//! `POST /v1/keys`: makes an API key.
-
 use af_api::keys::{KeyRequest, NewKey};
 use af_api::problem::IdempotencyHeader;
 use std::collections::BTreeSet;
@@ -8,15 +6,11 @@ use af_app::access::api_keys;
 use af_app::access::auth::Scope;
 use af_app::intake::idempotency;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::conversions::{body, scope};
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Makes a key. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
@@ -32,8 +26,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn create(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<KeyRequest>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {

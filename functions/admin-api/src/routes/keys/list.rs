@@ -3,14 +3,11 @@
 use af_api::keys::KeyBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::access::api_keys;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use super::conversions::body;
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "keys";
 
@@ -24,8 +21,7 @@ const LISTING: &str = "keys";
     responses((status = 200, body = Page<KeyBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<KeyBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;

@@ -1,16 +1,10 @@
-//! `POST /v1/queue/{messageId}/cancel`.
-
 use af_api::messages::CancelBody;
 use af_app::queue::{Cancelled, cancel as use_case};
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Json, Problem, StatusCode};
 use tracing::Span;
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs; its worker learns of the cancellation
 /// with its next heartbeat. The answer is the same for a message that was cancelled before.
@@ -26,8 +20,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn cancel(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
     Span::current().record("message_id", id.as_str());

@@ -9,13 +9,10 @@ use af_app::queue::backlog;
 use af_app::{App, AppError, queue};
 use af_domain::message::MessageView;
 use af_domain::refusal::Refusal;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 /// The name of the listing: all filters that decide its content.
 fn listing(query: &QueueQuery) -> String {
@@ -36,8 +33,7 @@ fn listing(query: &QueueQuery) -> String {
     responses((status = 200, body = Page<MessageBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<QueueQuery>,
 ) -> Result<Json<Page<MessageBody>>, Problem> {
     let listing = listing(&query);

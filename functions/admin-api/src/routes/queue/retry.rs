@@ -1,16 +1,11 @@
-//! `POST /v1/queue/{messageId}/retry`: queues a dead letter again.
-
 use af_api::problem::IdempotencyHeader;
 use af_api::queue::RetryAnswer;
 use af_app::queue::retry as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, IdempotencyKey, Json, Problem};
 use tracing::Span;
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Queues a dead letter again, behind all messages that wait in its conversation. A repeated call with the same
 /// `Idempotency-Key` gets the same answer, whatever happened to the message meanwhile.
@@ -27,8 +22,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn retry(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     ApiPath(id): ApiPath<MessageId>,
     key: Option<IdempotencyKey>,
 ) -> Result<Json<RetryAnswer>, Problem> {

@@ -4,12 +4,9 @@ use af_api::skills::{ActivateRequest, SkillBody};
 use af_app::skills;
 use af_domain::ids::SkillSlug;
 use af_domain::skill::ReleaseChannel;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Makes a version that is deployed the channel's active release.
 ///
@@ -25,8 +22,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn activate(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiJson(request): ApiJson<ActivateRequest>,
 ) -> Result<Json<SkillBody>, Problem> {

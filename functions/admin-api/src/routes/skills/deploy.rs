@@ -1,15 +1,9 @@
-//! `POST /v1/skills`: deploys a version of a skill and releases it.
-
 use af_api::skills::{DeployAnswer, DeployRequest};
 use af_app::skills;
 use af_domain::skill::{ModuleFormat, ReleaseChannel};
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, Json, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deploys a version and makes it the channel's active release. Sent again with the same files, it is answered the same.
 ///
@@ -25,8 +19,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn deploy(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(request): ApiJson<DeployRequest>,
 ) -> Result<(StatusCode, Json<DeployAnswer>), Problem> {
     let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);

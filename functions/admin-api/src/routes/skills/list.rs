@@ -3,13 +3,10 @@
 use af_api::pages::{Page, PageQuery};
 use af_api::skills::SkillBody;
 use af_app::skills;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "skills";
 
@@ -23,8 +20,7 @@ const LISTING: &str = "skills";
     responses((status = 200, body = Page<SkillBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<SkillBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;

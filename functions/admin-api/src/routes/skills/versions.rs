@@ -4,14 +4,11 @@ use af_api::pages::{Page, PageQuery};
 use af_api::skills::VersionBody;
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiPath, ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, Json, Problem};
 
 use super::conversions::version_body;
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 /// Lists versions with their releases, without their files.
 ///
@@ -23,8 +20,7 @@ use crate::state::Shared;
     responses((status = 200, body = Page<VersionBody>), (status = 404, description = "not_found")),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<VersionBody>>, Problem> {

@@ -1,8 +1,6 @@
-//! Workers and reports as wire types.
+//! Workers as wire types.
 
-use af_api::reconcile::{ActionReport, Report, WaitReport};
 use af_api::workers::WorkerBody;
-use af_app::pool::reconcile as app;
 use af_app::pool::workers::WorkerView;
 use af_domain::time::Timestamp;
 use af_domain::worker::WorkerStatus;
@@ -38,30 +36,4 @@ pub fn body(view: WorkerView) -> WorkerBody {
         WorkerStatus::Active | WorkerStatus::Stopping { .. } => {}
     }
     body
-}
-
-/// A report as it is shown.
-pub fn report_body(report: app::Report) -> Report {
-    let action = |action: app::ActionReport| ActionReport {
-        action: action.action,
-        subject: action.subject,
-        reason: action.reason,
-        outcome: action.outcome,
-    };
-    let wait = |wait: app::WaitReport| WaitReport {
-        subject: wait.subject,
-        waits_for: wait.waits_for,
-        until: wait.until,
-    };
-    Report {
-        at: report.at,
-        dry_run: report.dry_run,
-        actions: report.actions.into_iter().map(action).collect(),
-        actions_omitted: report.actions_omitted,
-        waits: report.waits.into_iter().map(wait).collect(),
-        unserved: report.unserved,
-        errors: report.errors,
-        warnings: report.warnings,
-        workers: report.workers,
-    }
 }

@@ -6,15 +6,11 @@ use af_app::intake::idempotency;
 use af_app::pool::workers;
 use af_app::settings::public_url;
 use af_domain::ids::{AgentKey, ConversationId};
-use af_http::{ApiJson, IdempotencyKey, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem, PublicUrl, StatusCode};
 use secrecy::ExposeSecret;
 use tracing::Span;
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Registers a worker. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
@@ -31,8 +27,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn register(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     PublicUrl(url): PublicUrl,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<RegisterRequest>,

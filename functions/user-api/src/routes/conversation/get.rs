@@ -1,5 +1,3 @@
-//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/conversation`: its history and its messages.
-
 use af_api::conversations::{UserConversation, UserConversationQuery};
 use af_api::pages::Limit;
 use af_app::access::auth::cursor_secret;
@@ -8,12 +6,9 @@ use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
-use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Shows a conversation.
 ///
@@ -25,8 +20,7 @@ use crate::state::Shared;
     responses((status = 200, body = inline(UserConversation)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     ApiQuery(query): ApiQuery<UserConversationQuery>,
 ) -> Result<Json<UserConversation>, Problem> {

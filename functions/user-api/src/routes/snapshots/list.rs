@@ -5,14 +5,10 @@ use af_api::snapshots::{SnapshotBody, SnapshotsQuery};
 use af_app::AppError;
 use af_app::access::auth::cursor_secret;
 use af_app::files::snapshots::of_user;
-use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
-use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Lists snapshots.
 ///
@@ -24,9 +20,7 @@ use crate::state::Shared;
     responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    State(objects): State<Objects>,
-    _: ConsumerApp,
+    ConsumerApp { app, objects, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     ApiQuery(query): ApiQuery<SnapshotsQuery>,
 ) -> Result<Json<Page<SnapshotBody>>, Problem> {

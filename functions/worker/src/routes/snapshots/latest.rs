@@ -2,18 +2,14 @@
 
 use af_api::worker::snapshots::{LatestSnapshot, LatestSnapshotQuery};
 use af_app::files::snapshots::{Restorable, latest as use_case};
-use af_aws::objects::Objects;
 use af_domain::ids::ConversationId;
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::FORMAT_VERSION;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Answers the latest ready snapshot of the caller's conversation, or 204 when there is none.
 ///
@@ -28,9 +24,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn latest(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiQuery(query): ApiQuery<LatestSnapshotQuery>,
 ) -> Result<Response, Problem> {
     let conversation = ConversationId::parse(query.conversation_id).map_err(Refusal::from)?;

@@ -2,17 +2,13 @@
 
 use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
 use af_app::files::snapshots::{Announced, prepare as use_case};
-use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, Stored};
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 use http::{Method, StatusCode};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Prepares a snapshot.
 ///
@@ -29,9 +25,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn prepare(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiJson(request): ApiJson<PrepareSnapshotRequest>,
 ) -> Result<(StatusCode, Json<PreparedSnapshot>), Problem> {
     let reason = SnapshotReason::parse(&request.reason)

@@ -1,6 +1,7 @@
 //! An operator removes this deployment's machines and volumes from an app: everything that carries our mark, in any state.
 //! Machines and volumes without our mark are counted and left alone.
 
+use af_api::provider::{Cleanup, CleanupCount};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown, survey_warnings};
@@ -16,32 +17,6 @@ const MAX_CONCURRENT: usize = 4;
 const REMOVAL_TIME: Millis = Millis::from_secs(15);
 /// The most failures in a report. The others are part of the number that remains.
 const MAX_ERRORS: usize = 20;
-
-/// What a cleanup found and removed.
-#[derive(Debug)]
-pub struct Cleanup {
-    /// The provider app that was cleaned up.
-    pub app_name: String,
-    /// Machines.
-    pub machines: CleanupCount,
-    /// Volumes.
-    pub volumes: CleanupCount,
-    /// What the cleanup left alone, and why.
-    pub warnings: Vec<String>,
-    /// Removals that failed. Called again, the cleanup continues with what remains.
-    pub errors: Vec<String>,
-}
-
-/// The numbers of a cleanup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CleanupCount {
-    /// The number before the cleanup.
-    pub found: usize,
-    /// The number that is gone.
-    pub deleted: usize,
-    /// The number that is still there.
-    pub remaining: usize,
-}
 
 /// Removes the machines and then the volumes of this deployment from the app, and counts what remains.
 ///

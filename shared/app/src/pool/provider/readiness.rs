@@ -1,30 +1,12 @@
 //! Whether workers can run: the config, the secrets and the provider.
 
+use af_api::provider::Readiness;
 use af_providers::PoolConfig;
 
 use super::config::{self, ProviderConfigView};
 use super::target::{Prerequisite, find_target};
 use crate::settings::public_url;
 use crate::{App, AppError};
-
-/// Whether workers can run.
-#[derive(Debug)]
-pub struct Readiness {
-    /// The kind of the provider; `None` while no config is set.
-    pub kind: Option<String>,
-    /// The app that machines are in.
-    pub app_name: Option<String>,
-    /// Whether a worker can be started.
-    pub ready: bool,
-    /// What is missing or failed, in words that name the fix.
-    pub missing: Vec<String>,
-    /// The number of this deployment's machines.
-    pub machines: usize,
-    /// The number of this deployment's volumes.
-    pub volumes: usize,
-    /// What works but may be a mistake.
-    pub warnings: Vec<String>,
-}
 
 /// Checks the config, the secrets and the provider. `reached_at` is the URL by which the caller has reached us.
 ///

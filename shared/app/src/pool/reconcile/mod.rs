@@ -14,5 +14,4 @@ mod teardown;
 mod waiting;
 
 pub use budget::Allowed;
-pub use report::{ActionReport, Report, WaitReport};
 pub use run::{Reconciled, dry_run, last_report, reconcile, reconcile_within};

@@ -1,6 +1,7 @@
 //! One reconcile invocation: it takes the reconcile lease, then observes, plans and executes until nothing more can be done
 //! at once.
 
+use af_api::reconcile::Report;
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned, ReconcileState, plan};
 use af_domain::time::{Millis, Timestamp};
@@ -9,7 +10,7 @@ use af_store::reconcile_lease::Released;
 use super::budget::{Allowed, RunBudget};
 use super::execute::execute;
 use super::observe::{Observation, observe};
-use super::report::{Report, report};
+use super::report::report;
 use super::stored_report::stored_report;
 use crate::pool::outcome::Outcome;
 use crate::settings::policies;
