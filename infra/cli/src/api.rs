@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::output;
 use crate::target::Target;
 
 const NO_DEPLOYMENT: &str =
@@ -55,6 +56,15 @@ pub struct Answer<T> {
     pub json: Value,
     /// The same, typed.
     pub body: T,
+    /// Whether the command prints JSON.
+    as_json: bool,
+}
+
+impl<T> Answer<T> {
+    /// Prints the JSON of the answer if the command line asks for JSON. If not, `print` prints it for people.
+    pub fn print(self, print: impl FnOnce(T)) {
+        if self.as_json { output::json(&self.json) } else { print(self.body) }
+    }
 }
 
 /// A deployment and a key to it.
@@ -121,7 +131,7 @@ impl Api {
         let unreadable = |source| ApiError::Unreadable { url: self.url.clone(), source };
         let json: Value = serde_json::from_str(&text).map_err(unreadable)?;
         let body = T::deserialize(&json).map_err(unreadable)?;
-        Ok(Answer { json, body })
+        Ok(Answer { json, body, as_json: self.json })
     }
 
     /// The body of the answer, when the deployment carried the request out.
