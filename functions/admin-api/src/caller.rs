@@ -1,8 +1,9 @@
 //! The caller. An argument of one of these types limits a handler to certain scopes and gives it the use cases. It comes
 //! before the body, so that a caller without the scope learns nothing from a refused body.
 
+use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::{Caller, Scope, admit};
+use af_app::access::auth::{Caller, admit};
 use af_http::{Bearer, Problem};
 use axum::extract::FromRequestParts;
 use http::request::Parts;

@@ -33,8 +33,8 @@ impl Effects {
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
         let Self(context) = self;
         if event["detail-type"] == SCHEDULED {
-            let removed = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
-            return Ok(json!({"gone": removed.gone, "failed": removed.failed}));
+            let expired = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
+            return Ok(json!({"gone": expired.gone, "failed": expired.failed}));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::{Caller, Scope, admit};
+use af_app::access::auth::{Caller, admit};
 use af_aws::objects::Objects;
 use af_http::{Bearer, Problem};
 use axum::extract::FromRequestParts;

@@ -21,15 +21,31 @@ pub struct KeyBody {
 }
 
 /// What a key opens.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ScopeName {
+pub enum Scope {
     /// The whole API of operators and of users.
     Admin,
     /// The user API and enqueueing.
     App,
     /// Reading the operator API.
     Read,
+}
+
+impl Scope {
+    /// The scope as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::App => "app",
+            Self::Read => "read",
+        }
+    }
+
+    /// Parses a stored scope.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Admin, Self::App, Self::Read].into_iter().find(|scope| scope.as_str() == text)
+    }
 }
 
 /// A key to make.
@@ -39,7 +55,7 @@ pub struct KeyRequest {
     /// The key's purpose.
     pub name: String,
     /// What the key opens.
-    pub scopes: Vec<ScopeName>,
+    pub scopes: Vec<Scope>,
     /// When the key expires, epoch ms. A key without it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,

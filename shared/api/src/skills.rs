@@ -35,7 +35,7 @@ pub struct SkillBody {
 }
 
 /// A version on a channel.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBody {
     /// The version.
@@ -48,7 +48,7 @@ pub struct ReleaseBody {
 }
 
 /// What a version is.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditionBody {
     /// The semantic version.

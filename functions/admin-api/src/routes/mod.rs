@@ -22,7 +22,6 @@ mod deployment {
     pub mod openapi;
 }
 mod keys {
-    pub mod conversions;
     pub mod create;
     pub mod list;
     pub mod revoke;
@@ -65,7 +64,6 @@ mod secrets {
 }
 mod skills {
     pub mod activate;
-    pub mod conversions;
     pub mod delete;
     pub mod deploy;
     pub mod get;

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use af_api::keys::{KeyBody, NewKey, Scope};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-pub use af_store::api_key::ApiKey;
+use af_store::api_key::ApiKey;
 use af_store::conversation::Commit;
 use af_store::idempotency::IdempotentCall;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::SecretString;
 use sha2::Sha256;
 
-use crate::access::auth::{PREFIX, Scope, derived, hash, is_key_id};
+use crate::access::auth::{PREFIX, derived, hash, is_key_id};
 use crate::intake::idempotency;
 use crate::{App, AppError};
 
@@ -34,7 +34,7 @@ pub async fn create(
     scopes: &[Scope],
     expires_at: Option<Timestamp>,
     once: Option<&IdempotentCall>,
-) -> Result<(ApiKey, SecretString), AppError> {
+) -> Result<NewKey, AppError> {
     if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err(Refusal::field("/name", format!("name must be 1 to {MAX_NAME_CHARS} characters")).into());
     }
@@ -76,11 +76,7 @@ pub async fn create(
 }
 
 /// Returns the key that an earlier attempt of the same call has created.
-async fn created_before(
-    app: &App,
-    once: &IdempotentCall,
-    id: &str,
-) -> Result<(ApiKey, SecretString), AppError> {
+async fn created_before(app: &App, once: &IdempotentCall, id: &str) -> Result<NewKey, AppError> {
     let secret = secret_of(app, once, id).await?;
     let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
     let gone = || {
@@ -100,17 +96,28 @@ async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String,
     Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-fn shown(key: ApiKey, secret: &str) -> (ApiKey, SecretString) {
+fn shown(key: ApiKey, secret: &str) -> NewKey {
     let shown = format!("{PREFIX}{}_{secret}", key.id);
-    (key, SecretString::from(shown))
+    NewKey { body: body(key), key: shown }
+}
+
+fn body(key: ApiKey) -> KeyBody {
+    KeyBody {
+        key_id: key.id,
+        name: key.name,
+        scopes: key.scopes,
+        created_at: key.created_at.as_millis(),
+        expires_at: key.expires_at.map(Timestamp::as_millis),
+    }
 }
 
 /// Returns one page of keys without their secrets.
 ///
 /// # Errors
 /// Returns an error if the keys cannot be read.
-pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
-    Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<KeyBody>, AppError> {
+    let keys = app.store.api_keys(limit as usize, after, app.now()).await?;
+    Ok(keys.into_iter().map(body).collect())
 }
 
 /// Revokes a key. Functions that have cached it accept it for up to a minute.

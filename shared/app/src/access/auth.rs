@@ -3,6 +3,7 @@
 //! A key is `afk_<id>_<secret>`. Only the SHA-256 of the secret is stored. The key with the id `bootstrap` is
 //! the one that the deployment generated in Secrets Manager.
 
+use af_api::keys::Scope;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
 use secrecy::ExposeSecret;
@@ -20,33 +21,6 @@ pub(crate) const PREFIX: &str = "afk_";
 pub(crate) const MAX_ID_CHARS: usize = 64;
 /// Separates the cursor secret from other secrets derived from the first admin key.
 const CURSOR_PURPOSE: &[u8] = b"cursor";
-
-/// A scope of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The operator API.
-    Admin,
-    /// The user API and enqueueing.
-    App,
-    /// Reading the operator API.
-    Read,
-}
-
-impl Scope {
-    /// The scope as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scope::Admin => "admin",
-            Scope::App => "app",
-            Scope::Read => "read",
-        }
-    }
-
-    /// Parses a scope.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Scope::Admin, Scope::App, Scope::Read].into_iter().find(|s| s.as_str() == text)
-    }
-}
 
 /// A caller with a valid key.
 #[derive(Clone, Debug)]

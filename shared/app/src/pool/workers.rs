@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af_api::workers::RegisterAnswer;
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
@@ -13,7 +14,7 @@ use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 use af_store::idempotency::IdempotentCall;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::access::worker_token;
 use crate::agents::bridge;
@@ -43,18 +44,6 @@ pub struct WorkerView {
     pub conversation: Option<Conversation>,
 }
 
-/// A registered worker, with everything that it must be started with. It holds secrets, so it has no `Debug`.
-pub struct Registered {
-    /// Its row.
-    pub worker: Worker,
-    /// Its token.
-    pub token: SecretString,
-    /// When the token ends.
-    pub expires_at: Timestamp,
-    /// The environment it must be started with.
-    pub env: BTreeMap<String, String>,
-}
-
 /// Registers a worker that an operator starts by hand. With `once`, a call that is sent again gets the same answer.
 ///
 /// # Errors
@@ -68,7 +57,7 @@ pub async fn register(
     agent: Option<&AgentKey>,
     public_url: &str,
     once: Option<&IdempotentCall>,
-) -> Result<Registered, AppError> {
+) -> Result<RegisterAnswer, AppError> {
     if agent.is_some() && conversation.is_none() {
         let detail =
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
@@ -111,7 +100,7 @@ pub async fn register(
 }
 
 /// The worker that an earlier call with the same idempotency key has registered.
-async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<Registered, AppError> {
+async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<RegisterAnswer, AppError> {
     let stopped =
         || Refusal::new(Code::Conflict, format!("this call has registered worker {id}, which has stopped"));
     let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(stopped)?;
@@ -135,7 +124,7 @@ async fn started(app: &App, worker: &Worker) -> Result<Started, AppError> {
 }
 
 impl Started {
-    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> Registered {
+    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> RegisterAnswer {
         let env = environment(EnvironmentInputs {
             worker: &worker,
             token: &self.token,
@@ -146,7 +135,12 @@ impl Started {
             operator_env: &self.settings.env,
             bridge: self.bridge,
         });
-        Registered { worker, token: self.token, expires_at: self.expires_at, env }
+        RegisterAnswer {
+            worker_id: worker.id.to_string(),
+            token: self.token.expose_secret().to_owned(),
+            expires_at: self.expires_at.as_millis(),
+            env,
+        }
     }
 }
 

@@ -15,5 +15,5 @@ use crate::routes::provider_config::wire;
     responses((status = 200, body = ProviderConfigView)),
 )]
 pub async fn get(Viewer(app): Viewer) -> Result<Json<ProviderConfigView>, Problem> {
-    Ok(Json(wire::view(show(&app).await?)))
+    Ok(Json(wire::view(show(&app).await?)?))
 }

@@ -22,5 +22,5 @@ pub async fn put(
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> Result<Json<ProviderConfigView>, Problem> {
     let config: ProviderConfig = wire::read(&app, &body)?;
-    Ok(Json(wire::view(set(&app, wire::stored(config)).await?)))
+    Ok(Json(wire::view(set(&app, wire::stored(&config)?).await?)?))
 }

@@ -41,7 +41,7 @@ pub async fn list(
     let (mut found, next) = find(&app, &query, after.as_deref()).await?;
     found.retain(|view| query.agent_key.as_ref().is_none_or(|key| key.0 == view.message.agent));
     let items = found.into_iter().map(Into::into).collect();
-    Ok(Json(paging::page(&app, &listing, items, next).await?))
+    Ok(Json(Page::new(items, paging::seal(&app, &listing, next).await?)))
 }
 
 async fn find(
@@ -49,7 +49,7 @@ async fn find(
     query: &QueueQuery,
     after: Option<&str>,
 ) -> Result<(Vec<MessageView>, Option<String>), AppError> {
-    let limit = paging::count(query.limit);
+    let limit = query.limit.get();
     match (&query.conversation_id, query.status) {
         (Some(Id(conversation)), status) => {
             queue::of_conversation(app, conversation, status.map(QueueStatus::as_str), limit, after).await

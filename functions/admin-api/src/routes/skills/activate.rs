@@ -3,7 +3,6 @@
 use af_api::skills::{ActivateRequest, SkillBody};
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_domain::skill::ReleaseChannel;
 use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
@@ -26,7 +25,7 @@ pub async fn activate(
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiJson(request): ApiJson<ActivateRequest>,
 ) -> Result<Json<SkillBody>, Problem> {
-    let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
+    let channel = request.release_channel.map(|channel| channel.0).unwrap_or_default();
     let skill = skills::activate(&app, &slug, &request.version.0, channel, &request.actor).await?;
     Ok(Json(skill.into()))
 }

@@ -24,8 +24,7 @@ pub async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<SkillBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = skills::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |skill| skill.slug.to_string());
-    let items = found.into_iter().map(Into::into).collect();
-    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+    let found = skills::list(&app, query.limit.get() + 1, after.as_deref()).await?;
+    let page = paging::page(&app, LISTING, query.limit, found, |skill| skill.slug.to_string()).await?;
+    Ok(Json(page.map(Into::into)))
 }

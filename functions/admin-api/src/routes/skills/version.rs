@@ -3,7 +3,6 @@ use af_app::skills;
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_http::{ApiPath, Json, Problem};
 
-use super::conversions::version_body;
 use crate::caller::Viewer;
 
 /// Shows a version with its files.
@@ -19,7 +18,5 @@ pub async fn get(
     Viewer(app): Viewer,
     ApiPath((slug, version)): ApiPath<(SkillSlug, SkillVersion)>,
 ) -> Result<Json<VersionWithFiles>, Problem> {
-    let (view, files) = skills::version(&app, &slug, &version).await?;
-    let files = files.into_iter().map(Into::into).collect();
-    Ok(Json(VersionWithFiles { version: version_body(view), files }))
+    Ok(Json(skills::version(&app, &slug, &version).await?))
 }

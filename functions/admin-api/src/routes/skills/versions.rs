@@ -6,7 +6,6 @@ use af_app::skills;
 use af_domain::ids::SkillSlug;
 use af_http::{ApiPath, ApiQuery, Json, Problem};
 
-use super::conversions::version_body;
 use crate::caller::Viewer;
 use crate::paging;
 
@@ -26,8 +25,8 @@ pub async fn list(
 ) -> Result<Json<Page<VersionBody>>, Problem> {
     let listing = format!("versions of skill {slug}");
     let after = paging::after(&app, &listing, query.cursor.as_deref()).await?;
-    let mut found = skills::versions(&app, &slug, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |view| view.deployed.edition.version.to_string());
-    let items = found.into_iter().map(version_body).collect();
-    Ok(Json(paging::page(&app, &listing, items, next).await?))
+    let found = skills::versions(&app, &slug, query.limit.get() + 1, after.as_deref()).await?;
+    let page =
+        paging::page(&app, &listing, query.limit, found, |version| version.edition.version.clone()).await?;
+    Ok(Json(page))
 }

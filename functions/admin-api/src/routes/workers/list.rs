@@ -1,6 +1,6 @@
 //! `GET /v1/workers`: the workers that have not stopped, and the report of the last reconcile.
 
-use af_api::pages::PageQuery;
+use af_api::pages::{Page, PageQuery};
 use af_api::workers::WorkersAnswer;
 use af_app::pool::reconcile::last_report;
 use af_app::pool::workers;
@@ -26,8 +26,8 @@ pub async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<WorkersAnswer>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let (found, next) = workers::list(&app, paging::count(query.limit), after.as_deref()).await?;
+    let (found, next) = workers::list(&app, query.limit.get(), after.as_deref()).await?;
     let items = found.into_iter().map(body).collect();
-    let page = paging::page(&app, LISTING, items, next).await?;
+    let page = Page::new(items, paging::seal(&app, LISTING, next).await?);
     Ok(Json(WorkersAnswer { page, last_reconcile: last_report(&app).await? }))
 }

@@ -7,7 +7,6 @@ use af_app::pool::workers;
 use af_app::settings::public_url;
 use af_domain::ids::{AgentKey, ConversationId};
 use af_http::{ApiJson, IdempotencyKey, Json, Problem, PublicUrl, StatusCode};
-use secrecy::ExposeSecret;
 use tracing::Span;
 
 use crate::caller::Operator;
@@ -45,11 +44,5 @@ pub async fn register(
     });
     let id = request.worker_id.0;
     let registered = workers::register(&app, id, conversation, agent, &url, once.as_ref()).await?;
-    let answer = RegisterAnswer {
-        worker_id: registered.worker.id.to_string(),
-        token: registered.token.expose_secret().to_owned(),
-        expires_at: registered.expires_at.as_millis(),
-        env: registered.env,
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(registered)))
 }

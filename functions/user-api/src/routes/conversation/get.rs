@@ -1,11 +1,9 @@
 use af_api::conversations::{UserConversation, UserConversationQuery};
-use af_api::pages::Limit;
 use af_app::access::auth::cursor_secret;
-use af_app::conversations::read_models::{ConversationView, Part, ReadPosition, conversation as use_case};
+use af_app::conversations::read_models::{Part, ReadPosition, conversation as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::refusal::Refusal;
-use af_domain::time::Timestamp;
 use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
@@ -26,12 +24,14 @@ pub async fn get(
 ) -> Result<Json<UserConversation>, Problem> {
     let cursors = Cursors::of(&app, &user, &agent).await?;
     let part = Part {
-        limit: u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX)),
+        limit: query.limit.get(),
         history_before: cursors.open_history(query.history_cursor.as_deref())?,
         items_before: cursors.open("/queueCursor", QUEUE, query.queue_cursor.as_deref())?,
     };
-    let view = use_case(&app, &user, &agent, &part).await?;
-    Ok(Json(answer(view, &cursors)))
+    let mut answer = use_case(&app, &user, &agent, &part).await?;
+    answer.next_history_cursor = answer.next_history_cursor.map(|place| cursors.seal(HISTORY, &place));
+    answer.next_queue_cursor = answer.next_queue_cursor.map(|place| cursors.seal(QUEUE, &place));
+    Ok(Json(answer))
 }
 
 /// The two lists of one conversation.
@@ -69,22 +69,7 @@ impl Cursors {
         Ok(Some(before))
     }
 
-    fn seal(&self, list: &str, place: Option<&str>) -> Option<String> {
-        place.map(|place| self.key.seal_in(&self.listing(list), place))
-    }
-}
-
-fn answer(view: ConversationView, cursors: &Cursors) -> UserConversation {
-    UserConversation {
-        conversation_id: view.conversation.to_string(),
-        context_history: view.history.into_iter().map(Into::into).collect(),
-        next_history_cursor: cursors.seal(HISTORY, view.older_history.map(|b| b.to_string()).as_deref()),
-        pending_tool_calls: view.pending_tool_calls.into_iter().map(Into::into).collect(),
-        queue_items: view.queue_items.into_iter().map(Into::into).collect(),
-        next_queue_cursor: cursors.seal(QUEUE, view.older_items.as_deref()),
-        has_queued_jobs: view.has_queued_jobs,
-        latest_message_id: view.latest_message.map(|id| id.to_string()),
-        last_user_message_at: view.last_user_message_at.map(Timestamp::as_millis),
-        last_assistant_message_at: view.last_assistant_message_at.map(Timestamp::as_millis),
+    fn seal(&self, list: &str, place: &str) -> String {
+        self.key.seal_in(&self.listing(list), place)
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
 
-use af_api::pages::{Limit, Page};
+use af_api::pages::Page;
 use af_api::snapshots::{SnapshotBody, SnapshotsQuery};
 use af_app::AppError;
 use af_app::access::auth::cursor_secret;
@@ -28,8 +28,7 @@ pub async fn list(
     let listing = format!("snapshots {agent} {user}");
     let after = query.cursor.as_deref().map(|cursor| key.open_in(&listing, cursor)).transpose()?;
     let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
-    let limit = u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX));
-    let (items, next) = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
+    let (items, next) = of_user(&app, &objects, &user, &agent, query.limit.get(), after.as_ref()).await?;
     let next = next.map(|id| key.seal_in(&listing, id.as_str()));
     let items = items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
     Ok(Json(Page::new(items.collect(), next)))
