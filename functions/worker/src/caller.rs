@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tracing::Span;
 
-use crate::state::{SharedApp, WorkerState};
+use crate::{SharedApp, WorkerState};
 
 /// The worker that the token was made for, with the use cases and the bucket.
 pub struct Caller {

@@ -286,14 +286,10 @@ impl From<MessageView> for MessageBody {
 }
 
 impl CancelBody {
-    /// The answer for a message that has ended.
-    pub fn cancelled(id: &MessageId) -> Self {
-        Self { message_id: id.to_string(), status: "cancelled".to_owned(), cancelling: false }
-    }
-
-    /// The answer for a message that still runs.
-    pub fn cancelling(id: &MessageId) -> Self {
-        Self { message_id: id.to_string(), status: "processing".to_owned(), cancelling: true }
+    /// The answer for a message that has ended, or that still runs while it is `cancelling`.
+    pub fn new(id: &MessageId, cancelling: bool) -> Self {
+        let status = if cancelling { "processing" } else { "cancelled" };
+        Self { message_id: id.to_string(), status: status.to_owned(), cancelling }
     }
 }
 

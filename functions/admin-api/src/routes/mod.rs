@@ -74,7 +74,6 @@ mod skills {
 }
 mod telegram_webhooks;
 mod workers {
-    pub mod conversions;
     pub mod get;
     pub mod list;
     pub mod reconcile;

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::token::PathToken;
+use crate::SharedApp;
 use crate::download_links;
-use crate::state::SharedApp;
 
 /// A call of a function by a known worker.
 pub struct Call {

@@ -1,5 +1,3 @@
-//! `POST /v1/worker/poll`: control state, claim and hydration in one request.
-
 use af_api::worker::poll::{PollAnswer, PollRequest};
 use af_app::worker::{Ownership, Poll, Polled, Wants, expired, poll as use_case};
 use af_app::{App, AppError};

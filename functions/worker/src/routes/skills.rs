@@ -1,5 +1,3 @@
-//! `GET /v1/worker/skills?releaseChannel=`: the global skills, which a worker writes to its disk.
-
 use af_api::worker::skills::{Manifest, SkillsQuery};
 use af_app::skills::{Fetched, manifest};
 use af_app::worker::alive;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use af_api::workers::RegisterAnswer;
+use af_api::workers::{RegisterAnswer, WorkerBody};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, Worker};
+use af_domain::worker::{Assignment, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
@@ -26,23 +26,6 @@ use crate::{App, AppError};
 
 /// The provider of a worker that an operator starts by hand. No provider manages its machine.
 pub const MANUAL: &str = "manual";
-
-/// A worker as the API shows it.
-#[derive(Debug, Clone)]
-pub struct WorkerView {
-    /// Its row.
-    pub worker: Worker,
-    /// Its newest sign of life.
-    pub seen_at: Option<Timestamp>,
-    /// Whether it runs a message.
-    pub load: u32,
-    /// When it is drained if no work comes; `None` while it has work or is not active.
-    pub scheduled_shutdown_at: Option<Timestamp>,
-    /// When it claimed last.
-    pub last_claim_at: Option<Timestamp>,
-    /// The conversation that it owns.
-    pub conversation: Option<Conversation>,
-}
 
 /// Registers a worker that an operator starts by hand. With `once`, a call that is sent again gets the same answer.
 ///
@@ -180,7 +163,7 @@ pub async fn list(
     app: &App,
     limit: u32,
     after: Option<&str>,
-) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
+) -> Result<(Vec<WorkerBody>, Option<String>), AppError> {
     let policies = policies::in_force(app).await?;
     let (workers, next) = page(readable(app).await?.0, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
@@ -210,7 +193,7 @@ pub(crate) fn page(
 ///
 /// # Errors
 /// 404 when no worker has or had this id.
-pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
+pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerBody, AppError> {
     let policies = policies::in_force(app).await?;
     let worker = match app.store.worker(id).await? {
         Some(worker) => Some(worker),
@@ -224,19 +207,41 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
     Ok(view(conversation, worker, &policies))
 }
 
-fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
+fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerBody {
     let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
-    let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
-    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
-    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
+    let owner = owned.as_ref().and_then(|c| c.owner.as_ref());
+    let seen_at = worker.seen_at.max(owner.and_then(|o| o.seen_at));
+    let last_claim_at = worker.last_claim_at.max(owner.and_then(|o| o.claimed_at));
+    let is_busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
     let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
-    let is_active = worker.status == af_domain::worker::WorkerStatus::Active;
-    WorkerView {
-        seen_at: worker.seen_at.max(on_conversation),
-        load: u32::from(busy),
-        last_claim_at: worker.last_claim_at.max(claimed_at),
-        scheduled_shutdown_at: (is_active && !busy).then(|| quiet_since + policies.scaling.idle_timeout),
-        conversation: owned,
-        worker,
+    let idles_until = quiet_since + policies.scaling.idle_timeout;
+    let (drain_by, drain_reason) = match worker.status {
+        WorkerStatus::Draining { drain_by, reason } => {
+            (Some(drain_by.as_millis()), Some(reason.as_str().to_owned()))
+        }
+        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => (None, None),
+    };
+    WorkerBody {
+        worker_id: worker.id.to_string(),
+        provider: worker.provider,
+        status: worker.status.name().to_owned(),
+        load: u32::from(is_busy),
+        heartbeat_at: seen_at.map(Timestamp::as_millis),
+        registered_at: worker.registered_at.as_millis(),
+        last_claim_at: last_claim_at.map(Timestamp::as_millis),
+        last_snapshot_id: worker.last_snapshot.map(|id| id.to_string()),
+        snapshot_missed: worker.snapshot_missed,
+        scheduled_shutdown_at: (worker.status == WorkerStatus::Active && !is_busy)
+            .then(|| idles_until.as_millis()),
+        drain_by,
+        drain_reason,
+        stopped_at: match worker.status {
+            WorkerStatus::Stopped { at } => Some(at.as_millis()),
+            WorkerStatus::Active | WorkerStatus::Draining { .. } | WorkerStatus::Stopping { .. } => None,
+        },
+        assignment: worker.assignment.map(Into::into),
+        image: worker.image,
+        machine: worker.machine.map(Into::into),
+        volume: worker.volume.map(Into::into),
     }
 }

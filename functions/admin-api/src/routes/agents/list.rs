@@ -1,5 +1,3 @@
-//! `GET /v1/agents`: the agent profiles by key, page by page.
-
 use af_api::agents::AgentBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::agents::profiles;

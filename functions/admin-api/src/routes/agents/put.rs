@@ -1,5 +1,3 @@
-//! `PUT /v1/agents/{agentKey}`: makes or changes a profile.
-
 use af_api::agents::{AgentBody, AgentRequest};
 use af_app::agents::profiles::{AgentSettings, configure};
 use af_domain::ids::AgentKey;

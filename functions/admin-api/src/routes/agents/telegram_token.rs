@@ -1,5 +1,3 @@
-//! `PUT /v1/agents/{agentKey}/telegram-token`: gives an agent its bot.
-
 use af_api::agents::{BotBody, TelegramTokenRequest};
 use af_app::telegram::bots::set_token;
 use af_domain::ids::AgentKey;

@@ -1,5 +1,3 @@
-//! `GET /v1/conversations/{conversationId}`: the owner of a conversation, the message that runs and those that wait.
-
 use af_api::conversations::ConversationBody;
 use af_app::conversations::get as use_case;
 use af_app::settings::policies;

@@ -1,5 +1,3 @@
-//! `GET /v1/keys`: the API keys, oldest first, page by page.
-
 use af_api::keys::KeyBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::access::api_keys;

@@ -1,5 +1,3 @@
-//! `PUT /v1/config/message`: replaces the whole config; a field that is left out is removed.
-
 use af_api::message_config::MessageConfig;
 use af_app::settings::message_config::{self, set};
 use af_domain::time::Millis;

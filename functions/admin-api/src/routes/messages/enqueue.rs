@@ -1,5 +1,3 @@
-//! `POST /v1/messages`: enqueues a message into any conversation.
-
 use af_api::messages::{EnqueueAnswer, EnqueueRequest};
 use af_api::problem::IdempotencyHeader;
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue as use_case};

@@ -1,5 +1,3 @@
-//! `PUT /v1/config/policies`: group → field → value; `null` removes an override, other fields stay.
-
 use af_api::policies::{PoliciesView, PolicyChanges};
 use af_app::settings::policies::set;
 use af_http::{ApiJson, Json, Problem};

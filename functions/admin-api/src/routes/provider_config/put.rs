@@ -1,5 +1,3 @@
-//! `PUT /v1/config/provider`: sets the whole config. A field that is left out gets its default.
-
 use af_api::provider::{ProviderConfig, ProviderConfigView};
 use af_app::pool::provider::config::set;
 use af_http::{ApiJson, Json, Problem};

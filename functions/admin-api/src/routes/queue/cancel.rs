@@ -24,8 +24,7 @@ pub async fn cancel(
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
     Span::current().record("message_id", id.as_str());
-    Ok(match use_case(&app, &id).await? {
-        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
-        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
-    })
+    let cancelling = use_case(&app, &id).await? == Cancelled::WhenItsAttemptEnds;
+    let status = if cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(CancelBody::new(&id, cancelling))))
 }

@@ -1,5 +1,3 @@
-//! `GET /v1/secrets?refs=a,b`: which secrets exist.
-
 use af_api::pages::Page;
 use af_api::secrets::{SecretBody, SecretsQuery};
 use af_app::settings::secrets;

@@ -1,5 +1,3 @@
-//! `GET /v1/skills`: the global skills by slug, page by page.
-
 use af_api::pages::{Page, PageQuery};
 use af_api::skills::SkillBody;
 use af_app::skills;

@@ -1,5 +1,3 @@
-//! `GET /v1/skills/{slug}/versions`: a skill's versions, by version as a text, page by page.
-
 use af_api::pages::{Page, PageQuery};
 use af_api::skills::VersionBody;
 use af_app::skills;

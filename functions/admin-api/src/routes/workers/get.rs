@@ -3,7 +3,6 @@ use af_app::pool::workers;
 use af_domain::ids::WorkerId;
 use af_http::{ApiPath, Json, Problem};
 
-use super::conversions::body;
 use crate::caller::Viewer;
 
 /// Shows a worker, also one that has stopped.
@@ -19,5 +18,5 @@ pub async fn get(
     Viewer(app): Viewer,
     ApiPath(worker): ApiPath<WorkerId>,
 ) -> Result<Json<WorkerBody>, Problem> {
-    Ok(Json(body(workers::get(&app, &worker).await?)))
+    Ok(Json(workers::get(&app, &worker).await?))
 }

@@ -1,12 +1,9 @@
-//! `GET /v1/workers`: the workers that have not stopped, and the report of the last reconcile.
-
 use af_api::pages::{Page, PageQuery};
 use af_api::workers::WorkersAnswer;
 use af_app::pool::reconcile::last_report;
 use af_app::pool::workers;
 use af_http::{ApiQuery, Json, Problem};
 
-use super::conversions::body;
 use crate::caller::Viewer;
 use crate::paging;
 
@@ -26,8 +23,7 @@ pub async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<WorkersAnswer>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let (found, next) = workers::list(&app, query.limit.get(), after.as_deref()).await?;
-    let items = found.into_iter().map(body).collect();
+    let (items, next) = workers::list(&app, query.limit.get(), after.as_deref()).await?;
     let page = Page::new(items, paging::seal(&app, LISTING, next).await?);
     Ok(Json(WorkersAnswer { page, last_reconcile: last_report(&app).await? }))
 }

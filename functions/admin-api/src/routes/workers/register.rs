@@ -1,5 +1,3 @@
-//! `POST /v1/workers`: registers a worker that is started by hand.
-
 use af_api::problem::IdempotencyHeader;
 use af_api::workers::{RegisterAnswer, RegisterRequest};
 use af_app::intake::idempotency;

@@ -1,5 +1,3 @@
-//! `POST /v1/users/{consumerUserId}/agents/{agentKey}/messages`: a user's message to the agent they are bound to.
-
 use af_api::messages::{SendAnswer, SendRequest};
 use af_api::problem::IdempotencyHeader;
 use af_app::intake::send::{UserMessage, send as use_case};

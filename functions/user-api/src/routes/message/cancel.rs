@@ -22,8 +22,7 @@ pub async fn cancel(
     ConsumerApp { app, .. }: ConsumerApp,
     ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
-    Ok(match cancel_of_user(&app, &user, &id).await? {
-        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
-        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
-    })
+    let cancelling = cancel_of_user(&app, &user, &id).await? == Cancelled::WhenItsAttemptEnds;
+    let status = if cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(CancelBody::new(&id, cancelling))))
 }

@@ -1,5 +1,3 @@
-//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
-
 use af_api::pages::Page;
 use af_api::snapshots::{SnapshotBody, SnapshotsQuery};
 use af_app::AppError;

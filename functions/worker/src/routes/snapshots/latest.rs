@@ -1,5 +1,3 @@
-//! `GET /v1/worker/snapshots/latest?conversationId=`: the snapshot that a worker restores.
-
 use af_api::worker::snapshots::{LatestSnapshot, LatestSnapshotQuery};
 use af_app::files::snapshots::{Restorable, latest as use_case};
 use af_domain::ids::ConversationId;

@@ -1,5 +1,3 @@
-//! `POST /v1/worker/snapshots`: announces a snapshot and answers where to upload it.
-
 use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
 use af_app::files::snapshots::{Announced, prepare as use_case};
 use af_domain::ids::{ConversationId, Sha256Hex};
