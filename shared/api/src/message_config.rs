@@ -1,4 +1,4 @@
-//! The message config: what every message is handed to its worker with.
+//! The message config: settings of every message that a worker gets.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

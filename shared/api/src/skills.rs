@@ -59,7 +59,7 @@ pub struct EditionBody {
     pub size_bytes: u64,
     /// `esm` or `cjs`.
     pub module_format: String,
-    /// The export of its script that is called.
+    /// The export of its script that workers call.
     pub entry_point: String,
 }
 
@@ -131,7 +131,7 @@ pub struct DeployRequest {
     pub version: Id<SkillVersion>,
     /// Its files: `SKILL.md` and `scripts/index.mjs` (`.cjs`) must be among them.
     pub files: Vec<DeployedFile>,
-    /// The export of its script that is called.
+    /// The export of its script that workers call.
     #[serde(default = "default_export")]
     pub entry_point: String,
     /// `esm`, when left out, or `cjs`.

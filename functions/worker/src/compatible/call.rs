@@ -77,9 +77,6 @@ impl Call {
     }
 
     /// A URL for an upload by the caller.
-    ///
-    /// # Errors
-    /// As `link`.
     pub async fn upload_url(&self, path: &str) -> Result<String, AppError> {
         let base = public_url::required(&self.app, self.url.0.as_deref()).await?;
         Ok(format!("{base}/w/{}/{path}", self.token.expose()))

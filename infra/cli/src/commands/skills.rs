@@ -40,7 +40,7 @@ pub enum Skills {
         /// Its purpose
         #[arg(long)]
         description: Option<String>,
-        /// The export of its script that is called
+        /// The export of its script that workers call
         #[arg(long, default_value = "default")]
         entry_point: String,
         #[command(flatten)]

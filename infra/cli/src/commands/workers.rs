@@ -101,15 +101,15 @@ async fn register(api: &Api, request: &RegisterRequest) -> anyhow::Result<()> {
 
 /// All workers, as one page. A pool has a thousand workers at most, and a page two hundred.
 async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
-    let mut all: Answer<WorkersAnswer> = api.get(&format!("/v1/workers?limit={}", Limit::MAX)).await?;
+    let path = format!("/v1/workers?limit={}", Limit::MAX);
+    let mut all: Answer<WorkersAnswer> = api.get(&path).await?;
     while let Some(next) = all.body.page.next_cursor.take() {
-        let path = format!("/v1/workers?limit={}&cursor={}", Limit::MAX, segment(&next));
-        let mut page: Answer<WorkersAnswer> = api.get(&path).await?;
-        all.body.page.items.append(&mut page.body.page.items);
-        all.body.page.next_cursor = page.body.page.next_cursor;
-        all.json["nextCursor"] = page.json["nextCursor"].take();
-        if let (Some(all), Some(more)) = (all.json["items"].as_array_mut(), page.json["items"].as_array_mut())
-        {
+        let Answer { mut json, body, .. } =
+            api.get::<WorkersAnswer>(&format!("{path}&cursor={}", segment(&next))).await?;
+        all.body.page.items.extend(body.page.items);
+        all.body.page.next_cursor = body.page.next_cursor;
+        all.json["nextCursor"] = json["nextCursor"].take();
+        if let (Some(all), Some(more)) = (all.json["items"].as_array_mut(), json["items"].as_array_mut()) {
             all.append(more);
         }
     }

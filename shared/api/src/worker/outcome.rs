@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use super::history::{HistoryEntry, PendingToolCall};
-use super::{is_clear, yes};
+use super::yes;
 
 /// A heartbeat.
 #[serde_with::skip_serializing_none]
@@ -100,7 +100,7 @@ pub struct FailRequest {
     pub retryable: bool,
     /// Whether the worker had to stop before the message was done. If the deployment told it to stop, the attempt does
     /// not count, at most three times for each message.
-    #[serde(default, skip_serializing_if = "is_clear")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
 }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use super::hydration::Bundle;
-use super::{is_clear, yes};
+use super::yes;
 use crate::id::Id;
 use crate::messages::PayloadBody;
 
@@ -29,7 +29,7 @@ pub struct PollRequest {
     #[serde(default)]
     pub release: bool,
     /// With `release`: the worker has no files of the conversation to keep, and owes no snapshot.
-    #[serde(default, skip_serializing_if = "is_clear")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discard: bool,
 }
 

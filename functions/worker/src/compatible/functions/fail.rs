@@ -13,9 +13,6 @@ const NOTHING_CHANGED: FailAnswer =
     FailAnswer { requeued: false, dead_lettered: false, next_scheduled_for: None };
 
 /// What happens to the message; nothing when the caller does not hold its lease.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn run(mut call: Call) -> Result<FailAnswer, AppError> {
     let args: FailArgs = call.args()?;
     let Some(LeaseIds { message, lease }) = args.lease.ids() else { return Ok(NOTHING_CHANGED) };
