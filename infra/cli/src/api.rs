@@ -23,30 +23,18 @@ const TIMEOUT: Duration = Duration::from_secs(35);
 /// A call that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The deployment refused.
     #[error("{detail}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// The cause, with the fields at fault.
         detail: String,
     },
     /// The deployment could not be reached.
     #[error("{url} cannot be reached")]
-    Unreachable {
-        /// The URL that was called.
-        url: String,
-        /// The cause.
-        source: reqwest::Error,
-    },
+    Unreachable { url: String, source: reqwest::Error },
     /// The deployment's answer has another shape than this program expects.
     #[error("the answer of {url} cannot be read: is the deployment of another version?")]
-    Unreadable {
-        /// The URL that was called.
-        url: String,
-        /// The cause.
-        source: serde_json::Error,
-    },
+    Unreadable { url: String, source: serde_json::Error },
 }
 
 /// An answer of the deployment.

@@ -19,13 +19,9 @@ use crate::download_links;
 
 /// A call of a function by a known worker.
 pub struct Call {
-    /// The use cases.
     pub app: SharedApp,
-    /// The bucket.
     pub objects: Objects,
-    /// The calling worker.
     pub worker: WorkerId,
-    /// The worker's token.
     pub token: PathToken,
     /// The URL at which the caller reaches this API.
     pub url: PublicUrl,

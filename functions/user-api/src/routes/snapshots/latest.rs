@@ -18,6 +18,5 @@ pub async fn latest(
     ConsumerApp { app, objects, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
 ) -> Result<Json<SnapshotBody>, Problem> {
-    let found = latest_of_user(&app, &objects, &user, &agent).await?;
-    Ok(Json(SnapshotBody::new(found.snapshot, found.download_url)))
+    Ok(Json(latest_of_user(&app, &objects, &user, &agent).await?))
 }

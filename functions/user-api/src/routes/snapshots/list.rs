@@ -28,6 +28,5 @@ pub async fn list(
     let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
     let (items, next) = of_user(&app, &objects, &user, &agent, query.limit.get(), after.as_ref()).await?;
     let next = next.map(|id| key.seal_in(&listing, id.as_str()));
-    let items = items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
-    Ok(Json(Page::new(items.collect(), next)))
+    Ok(Json(Page::new(items, next)))
 }

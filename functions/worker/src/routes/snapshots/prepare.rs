@@ -3,8 +3,7 @@ use af_app::files::snapshots::{Announced, prepare as use_case};
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, Stored};
-use af_http::{ApiJson, Json, Problem};
-use http::{Method, StatusCode};
+use af_http::{ApiJson, Json, Problem, StatusCode};
 
 use crate::caller::Caller;
 
@@ -34,13 +33,5 @@ pub async fn prepare(
         reason,
         content: Stored { size_bytes: request.size_bytes, sha256 },
     };
-    let prepared = use_case(&app, &objects, &worker, announced).await?;
-    let answer = PreparedSnapshot {
-        snapshot_id: prepared.snapshot.id.to_string(),
-        upload_url: prepared.upload.url,
-        method: Method::PUT.to_string(),
-        headers: prepared.upload.headers.into_iter().collect(),
-        expires_at: prepared.url_expires_at.as_millis(),
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(use_case(&app, &objects, &worker, announced).await?)))
 }

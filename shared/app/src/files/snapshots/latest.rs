@@ -1,22 +1,14 @@
 //! The snapshot that a worker restores: the latest ready snapshot of its conversation.
 
+use af_api::worker::snapshots::LatestSnapshot;
 use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::refusal::Refusal;
-use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
+use af_domain::snapshot::{FORMAT_VERSION, Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
 use super::ownership::{object_key, snapshot_under};
 use crate::{App, AppError};
-
-/// A snapshot that can be restored now.
-#[derive(Debug)]
-pub struct Restorable {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// A presigned URL of the archive.
-    pub download_url: String,
-}
 
 /// Returns the latest ready snapshot of `worker`'s conversation; `None` if there is none.
 ///
@@ -28,11 +20,16 @@ pub async fn latest(
     objects: &Objects,
     worker: &WorkerId,
     conversation: &ConversationId,
-) -> Result<Option<Restorable>, AppError> {
-    match to_restore(app, worker, conversation).await? {
-        Some(snapshot) => restorable(objects, snapshot).await.map(Some),
-        None => Ok(None),
-    }
+) -> Result<Option<LatestSnapshot>, AppError> {
+    let Some(snapshot) = to_restore(app, worker, conversation).await? else { return Ok(None) };
+    Ok(Some(LatestSnapshot {
+        snapshot_id: snapshot.id.to_string(),
+        download_url: download_url(objects, &snapshot).await?,
+        sha256: snapshot.content.as_ref().map(|content| content.sha256.to_string()),
+        size_bytes: snapshot.content.map(|content| content.size_bytes),
+        created_at: snapshot.created_at.as_millis(),
+        format_version: FORMAT_VERSION,
+    }))
 }
 
 /// Returns the same snapshot without a URL.
@@ -64,7 +61,7 @@ pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError>
     Ok(())
 }
 
-pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable, AppError> {
-    let download_url = objects.get_url(&object_key(&snapshot.id), URL_GOOD_FOR).await?;
-    Ok(Restorable { snapshot, download_url })
+/// A presigned URL of the snapshot's archive.
+pub(super) async fn download_url(objects: &Objects, snapshot: &Snapshot) -> Result<String, AppError> {
+    Ok(objects.get_url(&object_key(&snapshot.id), URL_GOOD_FOR).await?)
 }

@@ -1,6 +1,7 @@
 //! Prepares a snapshot: creates its item, and presigns a URL that accepts exactly the announced bytes.
 
-use af_aws::objects::{Objects, Presigned};
+use af_api::worker::snapshots::PreparedSnapshot;
+use af_aws::objects::Objects;
 use af_domain::conversation::OwnerState;
 use af_domain::ids::{ConversationId, SnapshotId, SnapshotParts, WorkerId};
 use af_domain::refusal::{Code, Refusal};
@@ -8,7 +9,7 @@ use af_domain::snapshot::{
     ABANDONED_AFTER, MAX_SIZE_BYTES, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
     URL_GOOD_FOR,
 };
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use af_domain::worker::DrainReason;
 use af_store::conversation_key;
 use af_store::upload::Prepare;
@@ -33,17 +34,6 @@ pub struct Announced {
     pub content: Stored,
 }
 
-/// The result of a preparation.
-#[derive(Debug)]
-pub struct Prepared {
-    /// The snapshot item.
-    pub snapshot: Snapshot,
-    /// The upload request.
-    pub upload: Presigned,
-    /// Until when the upload may begin.
-    pub url_expires_at: Timestamp,
-}
-
 /// Prepares a snapshot of `worker`. With the reason `signal` the worker stops, so it drains from now on.
 ///
 /// # Errors
@@ -55,7 +45,7 @@ pub async fn prepare(
     objects: &Objects,
     worker: &WorkerId,
     announced: Announced,
-) -> Result<Prepared, AppError> {
+) -> Result<PreparedSnapshot, AppError> {
     let Announced { conversation, reason, content } = announced;
     if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
         let detail = format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}");
@@ -64,8 +54,13 @@ pub async fn prepare(
     let snapshot = drafted(app, worker, &conversation, reason).await?;
     let upload = objects.put_url(&object_key(&snapshot.id), &content, None, URL_GOOD_FOR).await?;
     let snapshot = begun(app, Snapshot { content: Some(content), ..snapshot }).await?;
-    let url_expires_at = snapshot.created_at + URL_GOOD_FOR;
-    Ok(Prepared { snapshot, upload, url_expires_at })
+    Ok(PreparedSnapshot {
+        snapshot_id: snapshot.id.to_string(),
+        upload_url: upload.url,
+        method: "PUT".to_owned(),
+        headers: upload.headers.into_iter().collect(),
+        expires_at: (snapshot.created_at + URL_GOOD_FOR).as_millis(),
+    })
 }
 
 /// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive
