@@ -41,7 +41,7 @@ pub struct Boot {
     pub clock: SharedClock,
     /// The source of randomness.
     pub entropy: Arc<Entropy>,
-    /// Providers that the function gets beside those of its environment. A provider here replaces one of the same kind.
+    /// Providers that the function gets besides those of its environment. A provider here replaces one of the same kind.
     pub providers: Providers,
 }
 

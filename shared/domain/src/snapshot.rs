@@ -20,6 +20,7 @@
 
 use crate::conversation::{Conversation, OwnerState};
 use crate::ids::{AgentKey, ConversationId, Fence, Sha256Hex, SnapshotId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 
@@ -35,32 +36,19 @@ pub const FORMAT_VERSION: u64 = 1;
 /// Most characters of an upload's failure reason.
 const MAX_ERROR_CHARS: usize = 2_000;
 
-/// The reason for a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotReason {
-    /// The worker is drained, or must release the conversation.
-    Drain,
-    /// The machine of the worker is being stopped.
-    Signal,
-    /// The worker requested a snapshot.
-    Manual,
+named_enum! {
+    /// The reason for a snapshot.
+    pub enum SnapshotReason {
+        /// The worker is drained, or must release the conversation.
+        Drain = "drain",
+        /// The machine of the worker is being stopped.
+        Signal = "signal",
+        /// The worker requested a snapshot.
+        Manual = "manual",
+    }
 }
 
 impl SnapshotReason {
-    /// The reason as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            SnapshotReason::Drain => "drain",
-            SnapshotReason::Signal => "signal",
-            SnapshotReason::Manual => "manual",
-        }
-    }
-
-    /// Parses a reason.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Drain, Self::Signal, Self::Manual].into_iter().find(|r| r.as_str() == text)
-    }
-
     /// Whether this is the last snapshot of its worker. It frees the conversation of a draining worker.
     pub const fn is_final(self) -> bool {
         matches!(self, SnapshotReason::Drain | SnapshotReason::Signal)

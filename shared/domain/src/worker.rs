@@ -10,7 +10,9 @@
 
 use std::fmt;
 
+use crate::conversation::Conversation;
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
@@ -43,53 +45,29 @@ pub enum WorkerStatus {
     },
 }
 
-/// Why a worker is drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainReason {
-    /// It had no work for the idle timeout.
-    Idle,
-    /// It gave no sign of life for the stale limit.
-    Stale,
-    /// Its machine does not exist or does not run.
-    MachineGone,
-    /// An operator asked for it, or the whole pool is shut down.
-    Operator,
-    /// The worker asked for it, or its machine was asked to stop and the worker reported it.
-    Signal,
-    /// The provider config has another image or app than the worker was started with.
-    Outdated,
-    /// Its token is about to end.
-    TokenEnds,
-    /// Its row names a conversation whose owner is another worker.
-    Duplicate,
+named_enum! {
+    /// Why a worker is drained.
+    pub enum DrainReason {
+        /// It had no work for the idle timeout.
+        Idle = "idle",
+        /// It gave no sign of life for the stale limit.
+        Stale = "stale",
+        /// Its machine does not exist or does not run.
+        MachineGone = "machine_gone",
+        /// An operator asked for it, or the whole pool is shut down.
+        Operator = "operator",
+        /// The worker asked for it, or its machine was asked to stop and the worker reported it.
+        Signal = "signal",
+        /// The provider config has another image or app than the worker was started with.
+        Outdated = "outdated",
+        /// Its token is about to end.
+        TokenEnds = "token_ends",
+        /// Its row names a conversation whose owner is another worker.
+        Duplicate = "duplicate",
+    }
 }
 
 impl DrainReason {
-    const ALL: [Self; 8] = [
-        Self::Idle,
-        Self::Stale,
-        Self::MachineGone,
-        Self::Operator,
-        Self::Signal,
-        Self::Outdated,
-        Self::TokenEnds,
-        Self::Duplicate,
-    ];
-
-    /// The reason as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DrainReason::Idle => "idle",
-            DrainReason::Stale => "stale",
-            DrainReason::MachineGone => "machine_gone",
-            DrainReason::Operator => "operator",
-            DrainReason::Signal => "signal",
-            DrainReason::Outdated => "outdated",
-            DrainReason::TokenEnds => "token_ends",
-            DrainReason::Duplicate => "duplicate",
-        }
-    }
-
     /// Whether the drain is our own decision. Then the message that it interrupts is not at fault. The message of a worker
     /// that fell silent or whose machine ended may have caused that.
     pub const fn is_our_doing(self) -> bool {
@@ -106,11 +84,6 @@ impl DrainReason {
     /// Whether only a worker without work is drained for this reason.
     pub const fn wants_quiet(self) -> bool {
         matches!(self, DrainReason::Idle | DrainReason::Outdated)
-    }
-
-    /// Reads a stored reason.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
 }
 
@@ -151,6 +124,16 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The assignment to `conversation` at `now`.
+    pub fn to(conversation: &Conversation, now: Timestamp) -> Self {
+        Self {
+            conversation: conversation.id.clone(),
+            key: conversation.key.clone(),
+            agent: conversation.agent.clone(),
+            assigned_at: now,
+        }
+    }
+
     /// Whether it is old enough for every reader to see it in the conversation too.
     pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
         now.since(self.assigned_at) >= MAX_REPLICATION_LAG

@@ -22,8 +22,8 @@ impl Providers {
         Self::default()
     }
 
-    /// The providers in `given`, and those that `env` has the settings for. A kind that is in `given` is not made from
-    /// the environment: a test passes its own provider, with its own time.
+    /// The providers in `given`, and one for every other kind that has settings in `env`. A test passes its own
+    /// provider, with its own time, in `given`.
     ///
     /// # Errors
     /// When the environment has settings for a provider that cannot be used.

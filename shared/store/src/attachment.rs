@@ -108,9 +108,6 @@ pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>, StoreError>
 }
 
 /// Returns the message of a stream record whose attachments must be fetched, if it is one.
-///
-/// # Errors
-/// Returns an error if the item is malformed.
 pub fn to_be_fetched(
     image: Option<&BTreeMap<String, serde_json::Value>>,
 ) -> Result<Option<MessageId>, StoreError> {
@@ -122,12 +119,9 @@ pub fn to_be_fetched(
 }
 
 impl Store {
-    /// Stores the fetched or failed attachments of a message, none of which is pending any more. `waiting` is
-    /// the conversation before and after, if the message waits for its attachments there. The message may be
-    /// claimed from then on.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
+    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the
+    /// conversation before and after, if the message waits for its attachments there. After this write the
+    /// message may be claimed.
     pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,

@@ -70,9 +70,7 @@ impl StoreError {
     pub(crate) fn malformed(key: impl Into<String>, problem: impl Into<String>) -> Self {
         StoreError::Malformed { key: key.into(), problem: problem.into() }
     }
-}
 
-impl StoreError {
     pub(crate) fn from_service<E>(operation: &'static str, error: E) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -33,9 +33,6 @@ pub struct IdempotencyRecord {
 impl Store {
     /// Returns the record of the call with this hash, strongly consistent; `None` if the call was not carried
     /// out or its record has expired.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn idempotency_record(
         &self,
         call: &str,
@@ -53,10 +50,7 @@ impl Store {
 
 /// Builds the item that records that the call created `id`.
 pub(crate) fn idempotency_item(once: &IdempotentCall, id: &str) -> Item {
-    let key = keys::call(&once.call);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::call(&once.call))
         .put("bh", once.body.as_str())
         .put("id", id)
         .put("at", once.at)

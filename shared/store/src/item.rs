@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use af_domain::ids::InvalidId;
 use af_domain::time::Timestamp;
 
 use crate::StoreError;
+use crate::keys::Key;
 
 /// An item, as the SDK represents it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -52,6 +54,12 @@ impl From<Timestamp> for Value {
     }
 }
 
+impl From<[u8; 32]> for Value {
+    fn from(hash: [u8; 32]) -> Self {
+        Value(AttributeValue::B(Blob::new(hash)))
+    }
+}
+
 impl From<Vec<String>> for Value {
     fn from(texts: Vec<String>) -> Self {
         Value(AttributeValue::L(texts.into_iter().map(AttributeValue::S).collect()))
@@ -81,6 +89,11 @@ impl From<Item> for Writer {
 }
 
 impl Writer {
+    /// Begins the item at `key`.
+    pub fn at(key: Key) -> Self {
+        Self::default().put("pk", key.pk).put("sk", key.sk)
+    }
+
     pub fn put(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into().0);
         self
@@ -153,6 +166,11 @@ impl<'a> Reader<'a> {
         self.item.get(name).and_then(|v| v.as_bool().ok()).copied().unwrap_or_default()
     }
 
+    /// Reads a SHA-256 digest; `None` if it is missing or malformed.
+    pub fn hash_if(&self, name: &str) -> Option<[u8; 32]> {
+        self.item.get(name)?.as_b().ok()?.as_ref().try_into().ok()
+    }
+
     pub fn texts(&self, name: &str) -> Result<Vec<&'a str>, StoreError> {
         let Some(value) = self.item.get(name) else { return Ok(Vec::new()) };
         let list = value.as_l().map_err(|_| self.malformed(name, "not a list"))?;
@@ -169,6 +187,13 @@ impl<'a> Reader<'a> {
         Ok(Some(Reader { item, within: format!("{} {name}", self.within) }))
     }
 
+    /// Reads a list of maps.
+    pub fn maps(&self, name: &str) -> Result<Vec<Reader<'a>>, StoreError> {
+        let malformed = || self.malformed(name, "not a list of maps");
+        let list = self.item.get(name).and_then(|v| v.as_l().ok()).ok_or_else(malformed)?;
+        list.iter().map(|map| map.as_m().map(Reader::of).map_err(|_| malformed())).collect()
+    }
+
     /// The names of the attributes.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.item.keys().map(String::as_str)
@@ -182,6 +207,17 @@ impl<'a> Reader<'a> {
     /// Parses an id attribute.
     pub fn id<T>(&self, name: &str, parse: fn(String) -> Result<T, InvalidId>) -> Result<T, StoreError> {
         parse(self.text(name)?.to_owned()).map_err(|e| self.malformed(name, &e.to_string()))
+    }
+
+    /// Parses an id attribute that begins with `prefix`.
+    pub fn id_after<T>(
+        &self,
+        prefix: &str,
+        name: &str,
+        parse: fn(String) -> Result<T, InvalidId>,
+    ) -> Result<T, StoreError> {
+        let id = self.text(name)?.trim_start_matches(prefix).to_owned();
+        parse(id).map_err(|e| self.malformed(name, &e.to_string()))
     }
 
     /// Parses an id attribute that may be missing.

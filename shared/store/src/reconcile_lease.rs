@@ -2,7 +2,7 @@
 //! and returns; the holder then runs once more. The item also contains the report of the last run and the
 //! state for the next run.
 
-use af_domain::pool::{Orphan, ReconcileState};
+use af_domain::pool::{ForeignCounts, Orphan, ReconcileState};
 use af_domain::time::{Millis, Timestamp};
 
 use crate::expression::Update;
@@ -49,9 +49,6 @@ impl ReconcileHolder {
 impl Store {
     /// Takes the lease. If another run holds it, the lease is marked dirty instead. `nonce` is random and
     /// distinguishes a repeated attempt from another run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn begin_reconcile(
         &self,
         nonce: u64,
@@ -98,9 +95,6 @@ impl Store {
 
     /// Releases the lease and stores the report of the run and the state for the next run, unless a trigger
     /// came in between.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn end_reconcile(
         &self,
         holder: &ReconcileHolder,
@@ -133,9 +127,6 @@ impl Store {
     }
 
     /// Releases the lease after a failed run, and stores the state for the next run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn abandon_reconcile(
         &self,
         holder: &ReconcileHolder,
@@ -151,18 +142,12 @@ impl Store {
     }
 
     /// Returns the state left by the last run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn reconcile_state(&self) -> Result<ReconcileState, StoreError> {
         let item = self.get(keys::reconcile(), false).await?;
         item.as_ref().map(state_from).transpose().map(Option::unwrap_or_default)
     }
 
     /// Returns the report of the last run and when the run ended.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
         let Some(item) = self.get(keys::reconcile(), false).await? else { return Ok(None) };
         let Some(report) = Reader::of(&item).map_if("rp0")? else { return Ok(None) };
@@ -175,37 +160,32 @@ fn holder_from(item: &Item) -> Result<ReconcileHolder, StoreError> {
 }
 
 fn state_item(state: &ReconcileState) -> Item {
-    let of_kind = |machine: bool| {
-        let mut since = Writer::default();
-        let mut any = false;
-        for (orphan, at) in &state.orphans {
-            since = match orphan {
-                Orphan::Machine(id) if machine => since.put(id, *at),
-                Orphan::Volume(id) if !machine => since.put(id, *at),
-                Orphan::Machine(_) | Orphan::Volume(_) => continue,
-            };
-            any = true;
+    let (mut machines, mut volumes) = (Writer::default(), Writer::default());
+    for (orphan, since) in &state.orphans {
+        match orphan {
+            Orphan::Machine(id) => machines = machines.put(id, *since),
+            Orphan::Volume(id) => volumes = volumes.put(id, *since),
         }
-        any.then(|| since.build())
+    }
+    let (machine, volume) = match &state.tried {
+        Some(Orphan::Machine(id)) => (Some(id.as_str()), None),
+        Some(Orphan::Volume(id)) => (None, Some(id.as_str())),
+        None => (None, None),
     };
-    let tried = |machine: bool| match &state.tried {
-        Some(Orphan::Machine(id)) if machine => Some(id.as_str()),
-        Some(Orphan::Volume(id)) if !machine => Some(id.as_str()),
-        _ => None,
-    };
+    let some = |item: Item| (!item.is_empty()).then_some(item);
     let count = |number: u64| (number > 0).then_some(number);
     Writer::default()
         .put_some("sf", count(state.failures))
         .put_some("sa", state.failed_at)
         .put_some("su", state.paused_until)
         .put_some("la", state.last_full_listing_at)
-        .put_some("tm", tried(true))
-        .put_some("tv", tried(false))
+        .put_some("tm", machine)
+        .put_some("tv", volume)
         .put_some("ta", state.stuck_tried_at)
-        .put_some("om", of_kind(true))
-        .put_some("ov", of_kind(false))
-        .put_some("fm", count(state.foreign.0 as u64))
-        .put_some("fv", count(state.foreign.1 as u64))
+        .put_some("om", some(machines.build()))
+        .put_some("ov", some(volumes.build()))
+        .put_some("fm", count(state.foreign.machines as u64))
+        .put_some("fv", count(state.foreign.volumes as u64))
         .build()
 }
 
@@ -220,7 +200,7 @@ fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
         paused_until: reader.time_if("su")?,
         last_full_listing_at: reader.time_if("la")?,
         stuck_tried_at: reader.time_if("ta")?,
-        foreign: (count("fm")?, count("fv")?),
+        foreign: ForeignCounts { machines: count("fm")?, volumes: count("fv")? },
         ..ReconcileState::default()
     };
     for (name, last, orphan) in

@@ -11,6 +11,15 @@ use crate::keys;
 /// Returns a random number in `0.0..1.0`.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T, Cursor> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Cursor>,
+}
+
 /// The table.
 #[derive(Clone)]
 pub struct Store {
@@ -32,9 +41,6 @@ impl Store {
     }
 
     /// Checks that the table answers, with one eventually consistent read of a key that may not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.get(keys::config("policies"), false).await.map(drop)
     }

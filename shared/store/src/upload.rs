@@ -32,10 +32,7 @@ pub enum Prepare {
 }
 
 impl Store {
-    /// Counts an upload of a worker that has a conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated call counts the upload twice.
+    /// Counts an upload of a worker that has a conversation. A repeated call counts the upload twice.
     pub async fn count_upload_if_allowed(
         &self,
         worker: &WorkerId,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
@@ -13,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 use af_domain::time::Timestamp;
 
 use crate::expression::{Update, names_in};
-use crate::item::Item;
+use crate::item::{Item, Value};
 use crate::keys::Key;
 use crate::{Store, StoreError};
 
@@ -25,10 +27,6 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 
 /// The condition that an item does not exist, or has expired and was not deleted yet.
 const ABSENT: &str = "attribute_not_exists(#pk) OR #ttl <= :now";
-
-fn now_of(now: Timestamp) -> Item {
-    Item::from([(":now".to_owned(), AttributeValue::N(now.as_secs().to_string()))])
-}
 
 /// The result of a conditional update.
 #[derive(Debug)]
@@ -66,6 +64,11 @@ impl Committed {
         }
     }
 
+    /// Returns the current item of write number `index`, if its condition failed and the item exists.
+    pub fn old_item(&self, index: usize) -> Option<&Item> {
+        self.failed_condition(index)?.old.as_ref()
+    }
+
     pub const fn is_done(&self) -> bool {
         matches!(self, Committed::Done)
     }
@@ -78,11 +81,6 @@ pub enum Commit {
     Done,
     /// Another writer was faster. Nothing was written.
     Stale,
-}
-
-/// Converts the result of a transaction whose failed conditions mean that another writer was faster.
-pub(crate) const fn as_commit(committed: &Committed) -> Commit {
-    if committed.is_done() { Commit::Done } else { Commit::Stale }
 }
 
 /// Writes that are carried out together or not at all.
@@ -101,7 +99,8 @@ impl Transaction {
 
     /// Puts an item that must not exist. An expired item does not count as existing.
     pub fn put_new_at(self, item: Item, now: Timestamp) -> Self {
-        self.put_if(item, Some(ABSENT), Some(now_of(now)))
+        let now = Item::from([(":now".to_owned(), Value::from(now.as_secs()).0)]);
+        self.put_if(item, Some(ABSENT), Some(now))
     }
 
     /// Puts an item unconditionally.
@@ -149,16 +148,8 @@ impl Transaction {
     }
 
     /// Requires that an item does not exist. An expired item does not count as existing.
-    pub fn check_absent(mut self, key: &Key, now: Timestamp) -> Self {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .condition_expression(ABSENT)
-            .set_expression_attribute_names(Some(names_in(ABSENT)))
-            .set_expression_attribute_values(Some(now_of(now)))
-            .build();
-        self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
-        self
+    pub fn check_absent(self, key: Key, now: Timestamp) -> Self {
+        self.require(&Update::of(key).when(ABSENT).bind(":now", now.as_secs()))
     }
 
     /// Requires the conditions of `update` without writing anything.
@@ -203,6 +194,21 @@ impl Store {
         sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
     }
 
+    /// Returns a query of the items that satisfy a key condition, with the values of its placeholders.
+    pub(crate) fn query<const N: usize>(
+        &self,
+        key_condition: &str,
+        values: [(&str, Value); N],
+    ) -> QueryFluentBuilder {
+        let values = values.into_iter().map(|(placeholder, value)| (placeholder.to_owned(), value.0));
+        self.client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(key_condition)
+            .set_expression_attribute_names(Some(names_in(key_condition)))
+            .set_expression_attribute_values(Some(values.collect()))
+    }
+
     /// Sends one conditional update.
     pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
         for attempt in 0..MAX_CONFLICT_TRIES {
@@ -232,6 +238,19 @@ impl Store {
             }
         }
         Err(StoreError::Contention { operation: "UpdateItem" })
+    }
+
+    /// Sends one conditional update. If its condition does not hold, another writer was faster.
+    pub(crate) async fn update_or_stale(&self, update: Update) -> Result<Commit, StoreError> {
+        Ok(match self.update(update).await? {
+            Updated::Done(_) => Commit::Done,
+            Updated::Refused(_) => Commit::Stale,
+        })
+    }
+
+    /// Sends a transaction. If one of its conditions does not hold, another writer was faster.
+    pub(crate) async fn commit_or_stale(&self, transaction: Transaction) -> Result<Commit, StoreError> {
+        Ok(if self.commit(transaction).await?.is_done() { Commit::Done } else { Commit::Stale })
     }
 
     /// Sends a transaction.
@@ -281,6 +300,11 @@ impl Store {
         let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
         tokio::time::sleep(wait.mul_f64(0.5 + (self.jitter)())).await;
     }
+}
+
+/// Sends a query.
+pub(crate) async fn queried(query: QueryFluentBuilder) -> Result<QueryOutput, StoreError> {
+    query.send().await.map_err(|e| StoreError::from_sdk("Query", &e))
 }
 
 fn failed_conditions(reasons: &[CancellationReason]) -> Vec<FailedCondition> {

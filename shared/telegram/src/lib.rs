@@ -16,7 +16,7 @@ pub use client::{
     Bot, BotApi, BotUser, ChatAction, ParseMode, SendMessage, SentMessage, SetWebhook, WebhookInfo,
     http_client, is_token,
 };
-pub use delivery::{Delivered, DeliveryError, Outgoing, Patience, Pause, TokioPause, deliver};
+pub use delivery::{Delivered, DeliveryError, Outgoing, Pause, TokioPause, WaitLimits, deliver};
 pub use error::TelegramError;
 pub use files::{Downloaded, RemoteFile};
 pub use split::split;

@@ -106,9 +106,6 @@ fn shown(key: ApiKey, secret: &str) -> (ApiKey, SecretString) {
 }
 
 /// Returns one page of keys without their secrets.
-///
-/// # Errors
-/// Returns an error if the keys cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
     Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
 }

@@ -4,6 +4,7 @@
 //! the one that the deployment generated in Secrets Manager.
 
 use af_domain::ids::SecretRef;
+use af_domain::named_enum;
 use af_domain::refusal::{Code, Refusal};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -21,30 +22,15 @@ pub(crate) const MAX_ID_CHARS: usize = 64;
 /// Separates the cursor secret from other secrets derived from the first admin key.
 const CURSOR_PURPOSE: &[u8] = b"cursor";
 
-/// A scope of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The operator API.
-    Admin,
-    /// The user API and enqueueing.
-    App,
-    /// Reading the operator API.
-    Read,
-}
-
-impl Scope {
-    /// The scope as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scope::Admin => "admin",
-            Scope::App => "app",
-            Scope::Read => "read",
-        }
-    }
-
-    /// Parses a scope.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Scope::Admin, Scope::App, Scope::Read].into_iter().find(|s| s.as_str() == text)
+named_enum! {
+    /// A scope of a key.
+    pub enum Scope {
+        /// The operator API.
+        Admin = "admin",
+        /// The user API and enqueueing.
+        App = "app",
+        /// Reading the operator API.
+        Read = "read",
     }
 }
 
@@ -91,9 +77,6 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
 
 /// Returns the secret for signing cursors. It is derived from the first admin key, which every listing
 /// function can read.
-///
-/// # Errors
-/// Returns an error if the deployment has no first admin key, or it cannot be read.
 pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
     derived(app, CURSOR_PURPOSE).await
 }
@@ -138,10 +121,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
             read
         }
     };
-    if key.expires_at.is_some_and(|e| e <= now) {
-        return Err(refused());
-    }
-    if !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
+    if !key.is_valid(now) || !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
         return Err(refused());
     }
     Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })

@@ -26,9 +26,6 @@ const URL_GOOD_FOR: Millis = Millis::from_secs(60);
 const PURPOSE: &[u8] = b"agent-factory file 1\0";
 
 /// Creates the token of a link to the object `object_key`.
-///
-/// # Errors
-/// Returns an error if the deployment has no signing key.
 pub async fn mint(app: &App, object_key: &str) -> Result<String, AppError> {
     let key = current_key(app).await?;
     let expires_at = app.now() + LINK_GOOD_FOR;

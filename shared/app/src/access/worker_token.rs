@@ -37,17 +37,11 @@ pub enum Signed {
 }
 
 /// Creates a token for `worker`.
-///
-/// # Errors
-/// Returns an error if the deployment has no signing key.
 pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp), AppError> {
     mint_as_of(app, worker, app.now()).await
 }
 
 /// Creates the same token that `worker` received at `at`, unless the signing key was rotated since.
-///
-/// # Errors
-/// The same as `mint`.
 pub(crate) async fn mint_as_of(
     app: &App,
     worker: &WorkerId,

@@ -139,9 +139,6 @@ fn is_blank(text: &str) -> bool {
 /// Returns the bridge variables of every new worker. They come from the global secrets. If one is missing,
 /// the value is used that all agents with a bridge have in common. A worker may serve any agent, so values
 /// that differ are not used.
-///
-/// Returns an error if the table or Secrets Manager does not answer.
-/// When the table or Secrets Manager cannot answer.
 pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>, AppError> {
     let globals = VARIABLES.map(|(field, _)| field.global_ref());
     let secrets = app.secrets.get_many(&globals, app.now()).await?;

@@ -88,9 +88,6 @@ pub async fn get(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
 }
 
 /// Returns one page of profiles ordered by key.
-///
-/// # Errors
-/// Returns an error if the profiles cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<AgentProfile>, AppError> {
     Ok(app.store.agents(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }

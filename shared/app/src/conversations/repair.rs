@@ -26,9 +26,6 @@ pub struct FoundProblem {
 }
 
 /// The problems of the conversation at `key`. With `repair`, they are repaired. A conversation in order has none.
-///
-/// # Errors
-/// When the table cannot answer, or an item is malformed.
 pub(crate) async fn examine(
     app: &App,
     key: &ConversationKey,

@@ -14,9 +14,6 @@ use crate::{App, AppError};
 const MAX_LEAVE_ATTEMPTS: usize = 5;
 
 /// Drains a worker if it is still active and `reason` still holds.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub(crate) async fn drain(
     app: &App,
     id: &WorkerId,
@@ -54,9 +51,6 @@ pub(crate) enum FinalSnapshot {
 
 /// Ends the drain of a worker: its row goes to `stopping` and its conversation is released. Waits for a running message,
 /// and for the final snapshot until the worker's deadline.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub(crate) async fn finish_drain(
     app: &App,
     id: &WorkerId,
@@ -98,9 +92,6 @@ async fn owned_by(app: &App, worker: &Worker) -> Result<Option<Conversation>, Ap
 
 /// Drains a worker on its own request and finishes the drain where nothing is left to wait for. Reconcile does the rest,
 /// also when this process dies in between.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub(crate) async fn drain_and_finish(
     app: &App,
     worker: &WorkerId,

@@ -9,17 +9,18 @@ use std::collections::HashMap;
 
 use af_domain::conversation::{Conversation, Entry, OrderKey, ReadyKey};
 use af_domain::ids::{ConversationKey, MessageId};
+use af_domain::message::MessageView;
 use af_domain::pool::ReadyConversation;
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
+use af_store::Page;
 use af_store::conversation::ReadyCursor;
 
 use crate::conversations::read_models::of_message;
 use crate::pool::workers::{self, page};
 use crate::settings::policies;
 use crate::{App, AppError};
-use af_domain::message::MessageView;
 
 /// Most queries of the ready index and of workers' conversations for one page. Each query but the last of a
 /// shard returns as many conversations as the page has room for. A page with many stale entries ends early
@@ -84,9 +85,6 @@ pub async fn waiting(
 }
 
 /// Returns one page of the running messages ordered by worker id, and the cursor of the next page.
-///
-/// # Errors
-/// Returns an error if the messages cannot be read.
 pub async fn running(
     app: &App,
     limit: u32,
@@ -129,8 +127,8 @@ async fn step(
         Stage::Ready { shard, at } => {
             let cursor = at.as_ref().map(|at| ReadyCursor::at(shard, at));
             let page = i32::try_from(room).unwrap_or(i32::MAX);
-            let (ready, more) = app.store.ready_page(shard, END_OF_TIME, page, cursor).await?;
-            let next = match (more, ready.last()) {
+            let Page { items: ready, next } = app.store.ready_page(shard, END_OF_TIME, page, cursor).await?;
+            let next = match (next, ready.last()) {
                 (Some(_), Some(last)) => Stage::Ready { shard, at: Some(last.clone()) },
                 _ if shard + 1 < shards => Stage::Ready { shard: shard + 1, at: None },
                 _ => Stage::Owned { at: None },

@@ -45,9 +45,6 @@ impl StreamChange {
 ///
 /// The written values, including the time, depend only on the records: DynamoDB refuses a client token that
 /// is repeated with another write.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
 pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     let mut change = Counters::default();
     for StreamRecord { dynamodb: record } in records {

@@ -7,9 +7,6 @@ use crate::{App, AppError};
 
 /// Gives the large payloads of ended messages the TTL of their message. A repeated batch sets the same TTL. A
 /// malformed record is skipped and does not affect the others.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
 pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
     for record in records {
         match ended_payload(record.dynamodb.new_image.as_ref()) {

@@ -13,7 +13,7 @@ const MAX_CHANGE_TRIES: usize = 5;
 
 /// Returns the stored document, strongly consistent.
 pub(crate) async fn stored(app: &App) -> Result<Overrides, AppError> {
-    parsed(app.store.config_to_change(DOCUMENT).await?.as_deref())
+    parsed(app.store.config(DOCUMENT, true).await?.as_deref())
 }
 
 /// Changes the document. The change is decided again if another change was faster.
@@ -22,7 +22,7 @@ pub(crate) async fn change<T>(
     decide: impl Fn(Overrides) -> Result<(Overrides, T), Refusal>,
 ) -> Result<T, AppError> {
     for _ in 0..MAX_CHANGE_TRIES {
-        let before = app.store.config_to_change(DOCUMENT).await?;
+        let before = app.store.config(DOCUMENT, true).await?;
         let (after, decided) = decide(parsed(before.as_deref())?)?;
         let json = serde_json::to_string(&after)
             .map_err(|source| AppError::Unreadable { what: "policies", source })?;

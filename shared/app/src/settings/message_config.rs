@@ -18,17 +18,11 @@ const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
 const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
 
 /// Returns the config in force.
-///
-/// # Errors
-/// Returns an error if the config cannot be read.
 pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
     Ok(policies::settings(app).await?.message)
 }
 
 /// Returns the stored config.
-///
-/// # Errors
-/// Returns an error if the config cannot be read.
 pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
     Ok(MessageConfig::of(&document::stored(app).await?))
 }

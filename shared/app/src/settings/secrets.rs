@@ -26,17 +26,11 @@ pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<
 }
 
 /// Returns which of these secrets exist.
-///
-/// # Errors
-/// Returns an error if Secrets Manager does not answer.
 pub async fn status(app: &App, names: &[SecretRef]) -> Result<Vec<SecretStatus>, AppError> {
     Ok(app.secrets.status(names).await?)
 }
 
 /// Deletes a secret. It can be restored until AWS's recovery window ends.
-///
-/// # Errors
-/// Returns an error if Secrets Manager does not answer.
 pub async fn delete(app: &App, name: &SecretRef) -> Result<(), AppError> {
     app.secrets.delete(name).await?;
     Ok(())

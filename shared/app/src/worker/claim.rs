@@ -11,12 +11,10 @@ use crate::settings::policies;
 use crate::worker::bundle::Job;
 use crate::{App, AppError};
 
-/// A message for `worker`, if there is one: of its own conversation, or of one without an owner. When the worker names a
-/// conversation, of that one only. A message that it runs already is delivered again. A worker that restores files only
-/// when it boots does not become the owner of a conversation that has files.
-///
-/// # Errors
-/// When the table cannot be read or written. A claim that is sent again is answered the same message.
+/// A message for `worker`, if there is one: of its own conversation, or of one without an owner. When the worker
+/// names a conversation, of that one only. A message that it runs already is delivered again. A worker that restores
+/// files only when it boots does not become the owner of a conversation that has files. A claim that is sent again is
+/// answered the same message.
 pub async fn claim(
     app: &App,
     worker: &WorkerId,

@@ -1,11 +1,11 @@
-//! Delivery: a claimed message, with all that the worker wants with it.
+//! Delivery of a claimed message to its worker, with its bundle if the worker wants it.
 
 use af_domain::conversation::{Claimed, Conversation};
 use af_domain::message::Message;
 
 use super::claim_request::{ClaimRequest, Wants};
 use crate::conversations::repair::examine;
-use crate::settings::message_config;
+use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
 use crate::{App, AppError};
 
@@ -30,9 +30,10 @@ pub(super) async fn load(
 ) -> Result<Loaded, AppError> {
     let context = async {
         let Wants::JobWithBundle { since } = request.wants else { return Ok(None) };
+        let policies = policies::for_agent(app, &claimed.after.agent).await?;
         // On the heap: every path to a claim has room for this future.
-        let context = Box::pin(context(app, &claimed.after.key, since.as_ref(), request.policies));
-        context.await.map(Some)
+        let context = Box::pin(context(app, &claimed.after.key, since.as_ref(), &policies));
+        Ok::<_, AppError>(Some(context.await?))
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
     let (message, context) = tokio::join!(message, context);

@@ -24,9 +24,6 @@ impl From<Polled> for ControlState {
 }
 
 /// The control state of `worker`. With the conversation that the worker believes it owns, this takes one request.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub async fn control(
     app: &App,
     worker: &WorkerId,

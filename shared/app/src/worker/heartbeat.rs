@@ -27,10 +27,7 @@ pub struct Beat {
     pub next_heartbeat: Millis,
 }
 
-/// Extends lease `lease` of `worker` on `message`.
-///
-/// # Errors
-/// When the table cannot answer; a heartbeat may be sent again.
+/// Extends lease `lease` of `worker` on `message`. A heartbeat may be sent again.
 pub async fn heartbeat(
     app: &App,
     worker: &WorkerId,
@@ -42,22 +39,22 @@ pub async fn heartbeat(
     let now = app.now();
     let progress = progress.map(|p| redact(p, MAX_PROGRESS_CHARS));
     let leased = LeaseRef { lease, message: Some(message), worker };
-    let next_heartbeat = policies.lease.heartbeat_interval;
     let extended = app.store.heartbeat_if_leased(&leased, progress.as_deref(), now, &policies).await?;
-    Ok(match extended {
-        Some(conversation) => Beat {
-            held: true,
-            cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
-            lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
-            control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
-            next_heartbeat,
-        },
-        None => Beat {
+    let Some(conversation) = extended else {
+        return Ok(Beat {
             held: false,
             cancelled: false,
             lease_expires_at: None,
             control: Control::of_row(app.store.worker_now(worker).await?.as_ref()),
-            next_heartbeat,
-        },
+            next_heartbeat: policies.lease.heartbeat_interval,
+        });
+    };
+    let policies = policies::for_agent(app, &conversation.agent).await?;
+    Ok(Beat {
+        held: true,
+        cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
+        lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
+        control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
+        next_heartbeat: policies.lease.heartbeat_interval,
     })
 }

@@ -18,9 +18,6 @@ pub struct Hydrated {
 }
 
 /// The message with its bundle; `None` unless `worker` holds its lease.
-///
-/// # Errors
-/// When the table or a secret cannot be read.
 pub async fn hydrate(
     app: &App,
     worker: &WorkerId,

@@ -12,13 +12,10 @@ use super::signs_of_life::touch_worker;
 use crate::settings::policies;
 use crate::{App, AppError};
 
-/// Whether `worker` must leave: it is unknown or not active, it was silent for too long, or it was idle for the idle timeout
-/// while the pool keeps no idle workers. Where it does, reconcile decides which ones. A worker also leaves when others wait
-/// and its conversation is quiet, because a published image cannot release one conversation and take another. The worker's
-/// silence is judged on what was stored before this call, which is a sign of life itself.
-///
-/// # Errors
-/// When the table cannot answer.
+/// Whether `worker` must leave. It must leave if it is unknown or not active, or was silent for too long. This call is a
+/// sign of life itself, so only earlier ones count. It must leave after the idle timeout, unless the pool keeps idle
+/// workers; then reconcile decides which ones. It must also leave if other conversations wait while its own is quiet,
+/// because a published image cannot release one conversation and take another.
 pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
     let policies = policies::in_force(app).await?;
     // Strongly consistent: a worker that was registered a moment ago must not be stopped.

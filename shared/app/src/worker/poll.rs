@@ -52,10 +52,7 @@ pub struct Polled {
     pub next_heartbeat: Millis,
 }
 
-/// Answers a poll of `worker`.
-///
-/// # Errors
-/// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
+/// Answers a poll of `worker`. A poll that is sent again is answered the same message.
 pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
     let policies = policies::in_force(app).await?;
     let claim = ClaimRequest {
@@ -150,9 +147,6 @@ async fn poll_while_draining(
 }
 
 /// The answer to any call of a worker whose token has expired.
-///
-/// # Errors
-/// When the policies cannot be read.
 pub async fn expired(app: &App) -> Result<Polled, AppError> {
     Ok(stopped("token_expired", &policies::in_force(app).await?))
 }

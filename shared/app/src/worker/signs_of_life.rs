@@ -27,9 +27,6 @@ pub async fn may_still_ask(app: &App, worker: &WorkerId) -> Result<(), AppError>
 }
 
 /// Writes the worker's sign of life when one is due.
-///
-/// # Errors
-/// When it cannot be written.
 pub(super) async fn touch_worker(app: &App, worker: &WorkerId) -> Result<(), AppError> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_none() {

@@ -146,11 +146,8 @@ impl Secrets {
     }
 
     /// Imports or rotates a secret: creates a new version and keeps the earlier one as previous. Creates the
-    /// secret if it does not exist, and restores it first if it is scheduled for deletion.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer. The value may have been stored; a repetition is
-    /// safe.
+    /// secret if it does not exist, and restores it first if it is scheduled for deletion. After an error
+    /// the value may have been stored; a repetition is safe.
     pub async fn put(
         &self,
         secret: &SecretRef,
@@ -187,9 +184,6 @@ impl Secrets {
 
     /// Schedules the secret for deletion at the end of AWS's recovery window (30 days). Returns whether it
     /// existed: a missing or deleted secret is not an error.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer.
     pub async fn delete(&self, secret: &SecretRef) -> Result<bool, SecretsError> {
         let deleted = self.client.delete_secret().secret_id(self.name(secret)).send().await;
         self.forget(secret);

@@ -23,9 +23,6 @@ pub enum Attach {
 
 impl Store {
     /// Returns the metadata attached to a message, strongly consistent; `None` if the message does not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn attached(
         &self,
         message: &MessageId,
@@ -36,9 +33,6 @@ impl Store {
 
     /// Replaces the metadata attached to the message of a lease, in one transaction on the message and its
     /// conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and merges again.
     pub async fn attach_if_leased(
         &self,
         held: &LeaseRef<'_>,

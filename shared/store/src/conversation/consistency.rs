@@ -9,7 +9,6 @@ use af_domain::message::MessageStatus;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
-use crate::batch::MAX_BATCH_GET_KEYS;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value};
 use crate::keys::Key;
@@ -38,7 +37,7 @@ impl StoredConversation {
     }
 }
 
-/// A conversation that a scan end_failed_attempt.
+/// A conversation that a scan found.
 #[derive(Debug)]
 pub struct ScannedConversation {
     /// The conversation id, or the partition key if the item contains no id.
@@ -58,9 +57,6 @@ pub struct ScanPage {
 
 impl Store {
     /// Returns the conversation in this partition with its index partition, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn stored_conversation(
         &self,
         key: &ConversationKey,
@@ -69,25 +65,17 @@ impl Store {
         item.as_ref().map(stored_from).transpose()
     }
 
-    /// Returns the states of those of these messages that exist, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
+    /// Returns the states of the messages that exist, strongly consistent.
     pub async fn message_states(
         &self,
         messages: &[MessageId],
     ) -> Result<BTreeMap<MessageId, MessageStatus>, StoreError> {
         let mut states = BTreeMap::new();
-        for batch in messages.chunks(MAX_BATCH_GET_KEYS) {
-            let batch = batch.iter().map(|id| keys::message(id).attributes()).collect();
-            for item in self.batch_get_consistent(batch).await? {
-                let reader = Reader::of(&item);
-                let id = reader.text("pk")?.trim_start_matches("M#").to_owned();
-                let id = MessageId::parse(id).map_err(|e| reader.malformed("pk", &e.to_string()))?;
-                let state = MessageStatus::parse(reader.text("st")?)
-                    .ok_or_else(|| reader.malformed("st", "not a status"))?;
-                states.insert(id, state);
-            }
+        for item in self.batch_get(messages.iter().map(keys::message), true).await? {
+            let reader = Reader::of(&item);
+            let state = MessageStatus::parse(reader.text("st")?)
+                .ok_or_else(|| reader.malformed("st", "not a status"))?;
+            states.insert(reader.id_after("M#", "pk", MessageId::parse)?, state);
         }
         Ok(states)
     }
@@ -95,9 +83,6 @@ impl Store {
     /// Scans one page of the whole table. It reads `items` items of any kind and returns the conversations
     /// among them that may be malformed. The read is eventually consistent. Only operator calls use it,
     /// because it is billed for all items that it reads.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage, StoreError> {
         let answer = self
             .client

@@ -28,9 +28,6 @@ impl Store {
     /// Commits the end of a failed attempt, as decided on `before`. A recovery also requires that the lease
     /// was not extended in between. A failure is reported by the holder itself, so it needs no such
     /// condition.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn fail_if_unchanged(
         &self,
         before: &Conversation,
@@ -78,8 +75,7 @@ pub(super) fn end_failed_attempt(
     };
     match back.outcome {
         Outcome::DeadLettered => {
-            let key = keys::dead_letter(id, now);
-            let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
+            let mark = Writer::at(keys::dead_letter(id, now)).put("cid", before.id.as_str());
             let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.max_attempts);
             transaction.update(dead).put(mark.build())
         }

@@ -77,10 +77,7 @@ pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
 
 /// Builds the item of a new conversation.
 pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Item {
-    let key = keys::conversation(&conversation.key);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::conversation(&conversation.key))
         .put("cid", conversation.id.as_str())
         .put("ag", conversation.agent.as_str())
         .put("fn", conversation.fence.0)
@@ -155,8 +152,7 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError>
 
 /// Parses the conversation key of an item.
 pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey, StoreError> {
-    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
-    ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))
+    reader.id_after("C#", "pk", ConversationKey::parse)
 }
 
 fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, StoreError> {

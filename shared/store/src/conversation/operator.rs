@@ -13,14 +13,11 @@ use crate::attempt::rotated;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
 use crate::worker::freed_row;
-use crate::write::{Commit, Updated, as_commit};
+use crate::write::Commit;
 use crate::{Store, StoreError, keys};
 
 impl Store {
     /// Cancels a waiting message. `after` is the conversation without it.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_waiting(
         &self,
         before: &Conversation,
@@ -31,14 +28,11 @@ impl Store {
     ) -> Result<Commit, StoreError> {
         let cancelled = cancelled(message, MessageStatus::Queued, now, policies);
         let meta = change(before, after, policies.queue.ready_shards);
-        Ok(as_commit(&self.commit(self.transaction().update(meta).update(cancelled)).await?))
+        self.commit_or_stale(self.transaction().update(meta).update(cancelled)).await
     }
 
     /// Marks the running message as cancelled. Its worker learns it with the next heartbeat. The version is
-    /// incremented, so that no decision made without the mark can commit.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The mark may be set twice.
+    /// incremented, so that no decision made without the mark can commit. The mark may be set twice.
     pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit, StoreError> {
         let Some(lease) = &running.lease else { return Ok(Commit::Stale) };
         let mark = Update::of(keys::conversation(&running.key))
@@ -47,16 +41,10 @@ impl Store {
             .bind(":one", 1_u64)
             .when("#ls.#l = :lease")
             .bind(":lease", lease.id.as_str());
-        match self.update(mark).await? {
-            Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
-        }
+        self.update_or_stale(mark).await
     }
 
     /// Cancels a dead letter and deletes its dead-letter mark.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_dead(
         &self,
         dead: &Message,
@@ -68,14 +56,11 @@ impl Store {
             .when("#da = :died")
             .bind(":died", died_at);
         let transaction = self.transaction().update(cancelled).delete(&keys::dead_letter(&dead.id, died_at));
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Queues a dead letter again as `entry`, which is part of `after`, and deletes its dead-letter mark.
     /// `token` identifies the call, so that a repetition recognises that an earlier attempt succeeded.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn retry_if_dead(
         &self,
         before: &Conversation,
@@ -100,19 +85,16 @@ impl Store {
         let meta = change(before, after, policies.queue.ready_shards);
         let transaction = self.transaction().update(meta).update(queued);
         let transaction = transaction.delete(&keys::dead_letter(&dead.id, died_at));
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
-    /// Frees a conversation from its owner and ends its running attempt. `owner` is the owner's row before
-    /// and after, if it has a row that names this conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
+    /// Frees a conversation from its owner and ends its running attempt. `owner` is the owner's row, if it names
+    /// this conversation; the owner drains.
     pub async fn free_if_unchanged(
         &self,
         before: &Conversation,
         freed: &Freed,
-        owner: Option<(&Worker, &Worker)>,
+        owner: Option<&Worker>,
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
@@ -121,10 +103,10 @@ impl Store {
         if let Some((lease, back)) = before.lease.as_ref().zip(freed.back.as_ref()) {
             transaction = end_failed_attempt(transaction, before, lease, back, now, policies);
         }
-        if let Some((row, taken)) = owner {
-            transaction = transaction.update(freed_row(row, taken, &before.key));
+        if let Some(owner) = owner {
+            transaction = transaction.update(freed_row(owner, &before.key, now, policies));
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 }
 

@@ -8,15 +8,14 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 
 use super::item::{change, conversation_from};
+use super::owner::freed_meta;
 use crate::expression::Update;
-use crate::write::{Commit, Updated, as_commit};
+use crate::write::{Commit, Updated};
 use crate::{Store, StoreError, keys};
 
 impl Store {
-    /// Corrects the keys of a conversation in the ready index, and its partition if it has no owner.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated repair finds the keys that it would write.
+    /// Corrects the keys of a conversation in the ready index, and its partition if it has no owner. A
+    /// repeated repair finds the keys that it would write.
     pub async fn repair_if_unchanged(
         &self,
         before: &Conversation,
@@ -39,9 +38,6 @@ impl Store {
 
     /// Removes messages from the lease or the queue of a conversation, on condition that they do not exist or
     /// have ended.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn forget_if_ended(
         &self,
         before: &Conversation,
@@ -56,14 +52,11 @@ impl Store {
                 .bind(":queued", "queued");
             transaction = transaction.require(&over);
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Frees a conversation that runs no message, on condition that the owner has no row, or that its row
     /// does not name the conversation or is stopping.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn free_if_not_assigned(
         &self,
         before: &Conversation,
@@ -71,21 +64,16 @@ impl Store {
         worker: &WorkerId,
         policies: &Policies,
     ) -> Result<Commit, StoreError> {
-        let meta = change(before, after, policies.queue.ready_shards)
-            .when("attribute_not_exists(#ls) AND #ow.#w = :worker")
-            .bind(":worker", worker.as_str());
+        let meta = freed_meta(worker, before, after, policies);
         let row = Update::of(keys::worker(worker))
             .when("attribute_not_exists(#as) OR #as.#ck <> :ck OR #st = :stopping")
             .bind(":ck", before.key.as_str())
             .bind(":stopping", "stopping");
-        Ok(as_commit(&self.commit(self.transaction().update(meta).require(&row)).await?))
+        self.commit_or_stale(self.transaction().update(meta).require(&row)).await
     }
 
     /// Removes the conversation at `key` from a worker's row, on condition that the conversation does not
     /// name the worker as its owner.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn unassign_if_not_owner(
         &self,
         worker: &WorkerId,
@@ -100,6 +88,6 @@ impl Store {
         let meta = Update::of(keys::conversation(key))
             .when("attribute_not_exists(#ow) OR #ow.#w <> :worker")
             .bind(":worker", worker.as_str());
-        Ok(as_commit(&self.commit(self.transaction().update(row).require(&meta)).await?))
+        self.commit_or_stale(self.transaction().update(row).require(&meta)).await
     }
 }

@@ -36,11 +36,8 @@ pub enum VersionChange<'a> {
 }
 
 impl Store {
-    /// Changes a skill, the channels that follow it, and a version, in one transaction.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated change may find its own result and return
-    /// `Stale`.
+    /// Changes a skill, the channels that follow it, and a version, in one transaction. A repeated change may
+    /// find its own result and return `Stale`.
     pub async fn change_skill_if_unchanged(&self, change: &SkillChange<'_>) -> Result<Commit, StoreError> {
         let slug = &change.skill.slug;
         let mut transaction = self.transaction().update(skill_update(change.before, change.skill));
@@ -60,14 +57,10 @@ impl Store {
                 transaction.update(update)
             }
         };
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        self.commit_or_stale(transaction).await
     }
 
     /// Deletes a version and its files. The version is deleted last, so that the deletion can be repeated.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn delete_skill_version(
         &self,
         slug: &SkillSlug,
@@ -78,13 +71,9 @@ impl Store {
     }
 
     /// Deletes a skill whose versions are gone.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn delete_skill_if_deleting(&self, slug: &SkillSlug) -> Result<Commit, StoreError> {
         let transaction = self.transaction().delete_in_status(&keys::skill(slug), "deleting");
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        self.commit_or_stale(transaction).await
     }
 }
 

@@ -51,7 +51,5 @@ pub async fn free_if_unchanged(world: &World, app: &App, times: usize) -> Vec<St
     let (before, now, policies) = (world.stored(&conversation()).await, app.now(), policies());
     let freed = before.freed("it hangs", 0.0, now, &policies).unwrap();
     let owner = row(world, &running.worker).await;
-    let drained = owner.clone().drain(DrainReason::Operator, now, &policies).unwrap();
-    let taken = Worker { assignment: None, quiet_since: now, ..drained };
-    send!(times, app.store.free_if_unchanged(&before, &freed, Some((&owner, &taken)), now, &policies))
+    send!(times, app.store.free_if_unchanged(&before, &freed, Some(&owner), now, &policies))
 }

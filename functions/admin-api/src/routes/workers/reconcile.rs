@@ -1,7 +1,7 @@
 //! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
 
 use af_api::reconcile::{LeftToAnother, ReconcileQuery, Report};
-use af_app::pool::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
+use af_app::pool::reconcile::{InvocationLimits, Reconciled, dry_run, reconcile_within};
 use af_http::{ApiQuery, Problem, PublicUrl};
 use axum::Json;
 use axum::extract::State;
@@ -30,7 +30,7 @@ pub async fn reconcile(
     if query.dry_run {
         return Ok(Json(report_body(dry_run(&app, url.as_deref()).await?)).into_response());
     }
-    Ok(match reconcile_within(&app, Allowed::BY_CALL, url.as_deref()).await? {
+    Ok(match reconcile_within(&app, InvocationLimits::BY_CALL, url.as_deref()).await? {
         Reconciled::Ran(report) => Json(report_body(report)).into_response(),
         Reconciled::LeftToAnother => {
             (StatusCode::ACCEPTED, Json(LeftToAnother { left_to_another: true })).into_response()

@@ -35,8 +35,8 @@ pub async fn list(
     let after = query.cursor.as_deref().map(|cursor| key.open_in(&listing, cursor)).transpose()?;
     let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
     let limit = u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX));
-    let (items, next) = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
-    let next = next.map(|id| key.seal_in(&listing, id.as_str()));
-    let items = items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
+    let found = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
+    let next = found.next.map(|id| key.seal_in(&listing, id.as_str()));
+    let items = found.items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
     Ok(Json(Page::new(items.collect(), next)))
 }

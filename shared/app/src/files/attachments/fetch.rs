@@ -45,12 +45,8 @@ const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
 /// The metric for files that were not fetched.
 const FAILED_METRIC: &str = "attachment_failed";
 
-/// Fetches the attachments of the messages in `records`. The failure of one message does not affect the
-/// others. A malformed record is skipped.
-///
-/// # Errors
-/// Returns an error if the table does not answer. The batch is then delivered again, and stored results are
-/// kept.
+/// Fetches the attachments of the messages in `records`. The failure of one message does not affect the others. A
+/// malformed record is skipped. After an error the batch is delivered again, and stored results are kept.
 pub async fn fetch(
     app: &App,
     objects: &Objects,

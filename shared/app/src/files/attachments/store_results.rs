@@ -13,9 +13,6 @@ const MAX_TRIES: usize = 24;
 
 /// Stores the fetched or failed attachments of `message`, none of which is pending any more. A repetition
 /// changes nothing.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
 pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<(), AppError> {
     let policies = policies::for_agent(app, &message.agent).await?;
     for _ in 0..MAX_TRIES {

@@ -28,9 +28,9 @@ pub async fn announce(
     if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
         return Err(Refusal::field("/sizeBytes", format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}")).into());
     }
-    let policies = policies::in_force(app).await?;
     let now = app.now();
     let assignment = counted(app, worker, content.size_bytes, now).await?;
+    let policies = policies::for_agent(app, &assignment.agent).await?;
     let id = StorageId::of(&assignment.key, &app.entropy.ulid(now)).expect("its place is a ULID");
     let media = Media {
         id,
@@ -57,9 +57,6 @@ async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Re
 }
 
 /// Returns the upload request, and until when the upload may begin.
-///
-/// # Errors
-/// Returns an error if the URL cannot be signed.
 pub async fn upload_url(
     app: &App,
     objects: &Objects,

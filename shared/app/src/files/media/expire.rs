@@ -7,10 +7,7 @@ use super::assignment::object_key;
 use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 
-/// Deletes the expired files.
-///
-/// # Errors
-/// Returns an error if the index cannot be read. The failure of one file does not affect the others.
+/// Deletes the expired files. The failure of one file does not affect the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
     let page = |after| app.store.expired_media(now, PAGE, after);

@@ -13,10 +13,7 @@ use super::ownership::object_key;
 use crate::files::sweep::{Expired, PAGE, expire_all};
 use crate::{App, AppError};
 
-/// Deletes the expired snapshots.
-///
-/// # Errors
-/// Returns an error if the index cannot be read. The failure of one snapshot does not affect the others.
+/// Deletes the expired snapshots. The failure of one snapshot does not affect the others.
 pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
     let now = app.now();
     let page = |after| app.store.expired_snapshots(now, PAGE, after);

@@ -7,7 +7,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::{FinalizeRefusal, Snapshot, SnapshotStatus};
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
-use af_store::snapshot::Follows;
+use af_store::snapshot::SnapshotChange;
 
 use super::ownership::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
@@ -25,11 +25,11 @@ pub async fn finalize(
     worker: &WorkerId,
     id: &SnapshotId,
 ) -> Result<Snapshot, AppError> {
-    let policies = policies::in_force(app).await?;
     let mut uploaded = None;
     for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
+        let policies = policies::for_agent(app, &snapshot.agent).await?;
         if let SnapshotStatus::Ready { .. } = snapshot.status {
             return Ok(snapshot);
         }
@@ -49,19 +49,13 @@ pub async fn finalize(
         let latest = app.store.latest_snapshot(&before.key);
         let (replaced, left) = tokio::join!(latest, leaving(app, &snapshot, &before, now, &policies));
         let replaced = replaced?;
-        let commit = match left? {
-            Some((settled, after)) => {
-                let settled = Worker { last_snapshot: Some(id.clone()), ..settled };
-                let follows = Follows::Freed { before: &before, after: &after, settled: &settled };
-                app.store.finalize_if_current(&ready, replaced.as_ref(), &follows, &policies).await?
-            }
-            None => {
-                let after = before.with_snapshot();
-                let follows = Follows::Kept { before: &before, after: &after };
-                app.store.finalize_if_current(&ready, replaced.as_ref(), &follows, &policies).await?
-            }
+        let (leaving, after) = match left? {
+            Some((row, after)) => (Some(Worker { last_snapshot: Some(id.clone()), ..row }), after),
+            None => (None, before.with_snapshot()),
         };
-        if let Commit::Done = commit {
+        let change = SnapshotChange { before: &before, after: &after, leaving: leaving.as_ref() };
+        let commit = app.store.finalize_if_current(&ready, replaced.as_ref(), &change, &policies);
+        if let Commit::Done = commit.await? {
             tracing::info!(worker = %worker, conversation = %ready.conversation, snapshot = %id, "snapshot ready");
             return Ok(ready);
         }

@@ -54,9 +54,6 @@ pub async fn to_restore(
 }
 
 /// Records that the owner has fetched the snapshot to restore, if `object_key` is the key of a snapshot.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
 pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError> {
     if let Some(id) = snapshot_under(object_key) {
         app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;

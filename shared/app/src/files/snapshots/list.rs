@@ -5,7 +5,7 @@ use af_domain::agent::conversation_of;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Snapshot, SnapshotStatus};
-use af_store::conversation_key;
+use af_store::{Page, conversation_key};
 
 use super::latest::restorable;
 use crate::{App, AppError};
@@ -20,7 +20,7 @@ pub struct SnapshotView {
 }
 
 /// Returns one page of the snapshots of `user`'s conversation with `agent`, the newest first, starting after
-/// `after`, and the id of the last one if there are more.
+/// `after`. The cursor is the id of the last one.
 ///
 /// # Errors
 /// Returns 404 if there is no such conversation.
@@ -31,7 +31,7 @@ pub async fn of_user(
     agent: &AgentKey,
     limit: u32,
     after: Option<&SnapshotId>,
-) -> Result<(Vec<SnapshotView>, Option<SnapshotId>), AppError> {
+) -> Result<Page<SnapshotView, SnapshotId>, AppError> {
     let key = conversation_key(&conversation_of(agent, user)?);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let (meta, page) =
@@ -40,12 +40,9 @@ pub async fn of_user(
         let what = format!("conversation of user {user} with agent {agent}");
         return Err(Refusal::not_found(what).into());
     }
-    let (snapshots, next) = page?;
-    let mut views = Vec::with_capacity(snapshots.len());
-    for snapshot in snapshots {
-        views.push(view(objects, snapshot).await?);
-    }
-    Ok((views, next))
+    let Page { items, next } = page?;
+    let views = futures::future::try_join_all(items.into_iter().map(|snapshot| view(objects, snapshot)));
+    Ok(Page { items: views.await?, next })
 }
 
 /// Returns the latest ready snapshot of `user`'s conversation with `agent`.

@@ -18,9 +18,6 @@ pub struct ProviderConfigView {
 }
 
 /// Writes the config without a check, for a caller that knows that it is valid.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn configure(app: &App, config: &ProviderConfig) -> Result<(), AppError> {
     let json = serde_json::to_string(config).map_err(unreadable)?;
     Ok(app.store.put_config(DOCUMENT, &json).await?)
@@ -51,15 +48,12 @@ pub async fn set(app: &App, config: ProviderConfig) -> Result<ProviderConfigView
 }
 
 /// Shows the config.
-///
-/// # Errors
-/// When the table cannot answer, or the config cannot be read.
 pub async fn show(app: &App) -> Result<ProviderConfigView, AppError> {
     Ok(view(stored(app).await?))
 }
 
 pub(crate) async fn stored(app: &App) -> Result<Option<ProviderConfig>, AppError> {
-    let json = app.store.config(DOCUMENT).await?;
+    let json = app.store.config(DOCUMENT, false).await?;
     json.map(|json| serde_json::from_str(&json).map_err(unreadable)).transpose()
 }
 

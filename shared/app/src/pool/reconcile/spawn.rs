@@ -6,7 +6,7 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
-use af_domain::worker::{DrainReason, Machine, Volume, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 use af_providers::{MachineRef, ProviderError, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
 use af_store::conversation::Commit;
 use secrecy::SecretString;
@@ -22,7 +22,6 @@ use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::target::ProviderTarget;
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
-use crate::pool::workers::assignment;
 use crate::{App, AppError};
 
 pub(super) async fn spawn(
@@ -122,16 +121,12 @@ async fn register(
                 unlist(app, &before, policies).await?;
                 return Ok(None);
             };
-            worker.assignment = Some(assignment(&before, now));
-            app.store
-                .register_if_free(&worker, &before, &after, (Some(budget.holder), None), policies)
-                .await?
+            worker.assignment = Some(Assignment::to(&before, now));
+            let holder = Some(budget.holder);
+            app.store.register_if_free(&worker, &before, &after, holder, None, policies).await?
         }
     };
-    Ok(match commit {
-        Commit::Done => Some(worker),
-        Commit::Stale => None,
-    })
+    Ok(matches!(commit, Commit::Done).then_some(worker))
 }
 
 /// Repairs a conversation that the index lists although it wants no worker, unless this is only a delay of the index.

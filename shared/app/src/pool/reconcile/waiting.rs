@@ -36,9 +36,9 @@ async fn shard(app: &App, number: u64) -> Result<Vec<ReadyConversation>, AppErro
     let mut found = Vec::new();
     let mut after = None;
     for _ in 0..MAX_READY_PAGES {
-        let (page, next) = app.store.ready_page(number, until, READY_PAGE, after).await?;
-        found.extend(page);
-        after = next;
+        let page = app.store.ready_page(number, until, READY_PAGE, after).await?;
+        found.extend(page.items);
+        after = page.next;
         if after.is_none() {
             break;
         }

@@ -1,4 +1,4 @@
-//! Whether a worker's conversation has more work, so that it is worth waiting for it.
+//! Answers the question of a published image whether it should wait for more work of its conversation.
 
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::{App, AppError};
 ///
 /// # Errors
 /// 404 when the conversation is not the worker's.
-pub async fn has_queued(
+pub async fn has_work_soon(
     app: &App,
     worker: &WorkerId,
     conversation: &ConversationId,
