@@ -10,7 +10,6 @@ use af_api::worker::skills::{Manifest, ManifestFile, ManifestSkill};
 use af_app::agents::bridge::BridgeRuntime;
 use af_app::settings::policies;
 use af_app::{App, AppError, skills, worker};
-use af_domain::conversation::Outcome;
 use af_domain::ids::LeaseId;
 use af_domain::message::{self, Role};
 use af_domain::refusal::Refusal;
@@ -105,14 +104,11 @@ pub fn bridge(bridge: BridgeRuntime) -> Bridge {
 }
 
 /// What happens to a message after a failed attempt.
-pub fn failed(outcome: Outcome) -> FailAnswer {
+pub fn failed(failed: &worker::Failed) -> FailAnswer {
     FailAnswer {
-        requeued: matches!(outcome, Outcome::Requeued { .. }),
-        dead_lettered: outcome == Outcome::DeadLettered,
-        next_scheduled_for: match outcome {
-            Outcome::Requeued { not_before } => Some(not_before.as_millis()),
-            Outcome::Done | Outcome::DeadLettered | Outcome::Cancelled => None,
-        },
+        requeued: failed.requeued,
+        dead_lettered: failed.dead_lettered,
+        next_scheduled_for: failed.next_scheduled_for.map(Timestamp::as_millis),
     }
 }
 

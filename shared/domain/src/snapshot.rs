@@ -195,8 +195,7 @@ impl Snapshot {
 
     /// Whether the fence is still the newest of the conversation and the worker still owns it.
     pub fn is_current(&self, conversation: &Conversation) -> bool {
-        let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == self.worker);
-        owns && conversation.fence == self.id.parts().fence
+        conversation.is_owned_by(&self.worker) && conversation.fence == self.id.parts().fence
     }
 }
 

@@ -235,50 +235,36 @@ impl Worker {
     /// # Errors
     /// `StepRefused` unless it is active.
     pub fn drain(
-        mut self,
+        self,
         reason: DrainReason,
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Active => {
-                self.status =
-                    WorkerStatus::Draining { drain_by: now + policies.scaling.drain_timeout, reason };
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "draining" }),
-        }
+        let WorkerStatus::Active = self.status else { return Err(self.refused("draining")) };
+        let drain_by = now + policies.scaling.drain_timeout;
+        Ok(Self { status: WorkerStatus::Draining { drain_by, reason }, ..self })
     }
 
     /// Ends the drain: its message has ended and its final snapshot is there or given up.
     ///
     /// # Errors
     /// `StepRefused` unless it is draining.
-    pub fn finish_drain(mut self, now: Timestamp) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Draining { .. } => {
-                self.status = WorkerStatus::Stopping { since: now };
-                self.assignment = None;
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "stopping" }),
-        }
+    pub fn finish_drain(self, now: Timestamp) -> Result<Self, StepRefused> {
+        let WorkerStatus::Draining { .. } = self.status else { return Err(self.refused("stopping")) };
+        Ok(Self { status: WorkerStatus::Stopping { since: now }, assignment: None, ..self })
     }
 
     /// Ends the teardown: its machine and volume are removed.
     ///
     /// # Errors
     /// `StepRefused` unless it is stopping.
-    pub fn gone(mut self, now: Timestamp) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Stopping { .. } => {
-                self.status = WorkerStatus::Stopped { at: now };
-                self.machine = None;
-                self.volume = None;
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "stopped" }),
-        }
+    pub fn gone(self, now: Timestamp) -> Result<Self, StepRefused> {
+        let WorkerStatus::Stopping { .. } = self.status else { return Err(self.refused("stopped")) };
+        Ok(Self { status: WorkerStatus::Stopped { at: now }, machine: None, volume: None, ..self })
+    }
+
+    const fn refused(&self, to: &'static str) -> StepRefused {
+        StepRefused { from: self.status.name(), to }
     }
 
     /// When its token expires.

@@ -8,7 +8,7 @@ use af_domain::time::Timestamp;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Writer};
 use crate::write::{Updated, queried};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// Pages of 1 MB that are read to find all profiles with a bridge. This is enough for a thousand of the
 /// largest profiles.
@@ -27,17 +27,17 @@ pub enum BotAssigned {
 
 impl Store {
     /// Returns an agent profile, eventually consistent.
-    pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+    pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>> {
         self.get(keys::agent(key), false).await?.as_ref().map(agent_from).transpose()
     }
 
     /// Returns an agent profile, strongly consistent, for a change of the profile.
-    pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+    pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>> {
         self.get(keys::agent(key), true).await?.as_ref().map(agent_from).transpose()
     }
 
     /// Writes the fields of an agent profile except its bot.
-    pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile, StoreError> {
+    pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile> {
         let refs = agent.secrets_ref.iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
         let update = Update::of(keys::agent(&agent.key))
             .set_or_remove("dn", agent.display_name.as_deref())
@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Deletes an agent profile and its bot. The conversations and messages of the agent are kept.
-    pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<(), StoreError> {
+    pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<()> {
         let mut transaction = self.transaction().delete(&keys::agent(&agent.key));
         if let Some(bot) = &agent.bot {
             transaction = transaction.delete(&keys::bot(&bot.identity));
@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// Returns one page of agent profiles ordered by key, starting after `after`.
-    pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>, StoreError> {
+    pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>> {
         // A space sorts before every character of a key, so `after` followed by a space is the first position
         // after that key.
         let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
@@ -75,7 +75,7 @@ impl Store {
 
     /// Returns the enabled agents with a bridge; `None` if there are more profiles than the page limit allows
     /// to read.
-    pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>, StoreError> {
+    pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>> {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
             let query = self
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Returns a bot, eventually consistent.
-    pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>, StoreError> {
+    pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>> {
         self.get(keys::bot(identity), false).await?.as_ref().map(bot_from).transpose()
     }
 
@@ -108,7 +108,7 @@ impl Store {
         bot: &BotName,
         previous: Option<&BotIdentity>,
         now: Timestamp,
-    ) -> Result<BotAssigned, StoreError> {
+    ) -> Result<BotAssigned> {
         let row = Update::of(keys::bot(&bot.identity))
             .set("ag", agent.as_str())
             .set("un", bot.username.as_str())
@@ -139,7 +139,7 @@ impl Store {
         bot: &Bot,
         hash: [u8; 32],
         previous_until: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut update = Update::of(keys::bot(&bot.identity)).set("sh", hash).when("attribute_exists(#ag)");
         if let Some(old) = bot.secret_hash {
             update = update.set("ph", old).set("pu", previous_until);
@@ -149,17 +149,13 @@ impl Store {
 
     /// Records when the webhook was last confirmed to point to this deployment's URL; `None` records that it
     /// does not.
-    pub async fn webhook_ready(
-        &self,
-        identity: &BotIdentity,
-        at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    pub async fn webhook_ready(&self, identity: &BotIdentity, at: Option<Timestamp>) -> Result<()> {
         let update = Update::of(keys::bot(identity)).set_or_remove("ra", at).when("attribute_exists(#ag)");
         self.update(update).await.map(drop)
     }
 }
 
-fn agent_from(item: &Item) -> Result<AgentProfile, StoreError> {
+fn agent_from(item: &Item) -> Result<AgentProfile> {
     let reader = Reader::of(item);
     let parse_ref = |r: &str| SecretRef::parse(r).map_err(|e| reader.malformed("sr", &e.to_string()));
     let bot = reader.id_if("bi", BotIdentity::parse)?.zip(reader.text_if("bu")?);
@@ -186,7 +182,7 @@ fn bridge_item(bridge: &BridgeConfig) -> Item {
         .build()
 }
 
-fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig, StoreError> {
+fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig> {
     let text = |name| Ok::<_, StoreError>(reader.text_if(name)?.map(str::to_owned));
     Ok(BridgeConfig {
         enabled: reader.flag("en"),
@@ -198,7 +194,7 @@ fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig, StoreError> {
     })
 }
 
-fn bot_from(item: &Item) -> Result<Bot, StoreError> {
+fn bot_from(item: &Item) -> Result<Bot> {
     let reader = Reader::of(item);
     Ok(Bot {
         identity: reader.id_after("BOT#", "pk", BotIdentity::parse)?,

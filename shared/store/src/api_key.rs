@@ -5,7 +5,7 @@ use af_domain::time::Timestamp;
 use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Writer};
 use crate::write::{Commit, queried};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// Queries for one page of keys. Expired keys are omitted from the page until DynamoDB deletes them within
 /// days. Each further query fills the gaps.
@@ -37,44 +37,35 @@ impl ApiKey {
 
 impl Store {
     /// Returns an API key that has not expired, eventually consistent.
-    pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>> {
         let item = self.get(keys::api_key(id), false).await?;
         Ok(item.as_ref().map(key_from).transpose()?.filter(|key| key.is_valid(now)))
     }
 
     /// Returns an API key that has not expired, strongly consistent.
-    pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>> {
         let item = self.get(keys::api_key(id), true).await?;
         Ok(item.as_ref().map(key_from).transpose()?.filter(|key| key.is_valid(now)))
     }
 
     /// Stores an API key.
-    pub async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+    pub async fn put_api_key(&self, key: &ApiKey) -> Result<()> {
         self.put(key_item(key)).await
     }
 
     /// Stores an API key, on condition that the call has not created one before, in one transaction.
-    pub async fn put_api_key_if_first(
-        &self,
-        key: &ApiKey,
-        once: &IdempotentCall,
-    ) -> Result<Commit, StoreError> {
+    pub async fn put_api_key_if_first(&self, key: &ApiKey, once: &IdempotentCall) -> Result<Commit> {
         let transaction = self.transaction().put_new_at(idempotency_item(once, &key.id), once.at);
         self.commit_or_stale(transaction.put(key_item(key))).await
     }
 
     /// Revokes an API key.
-    pub async fn delete_api_key(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn delete_api_key(&self, id: &str) -> Result<()> {
         self.delete(&keys::api_key(id)).await
     }
 
     /// Returns the first `limit` API keys after `after` that have not expired, ordered by id.
-    pub async fn api_keys(
-        &self,
-        limit: usize,
-        after: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<ApiKey>, StoreError> {
+    pub async fn api_keys(&self, limit: usize, after: Option<&str>, now: Timestamp) -> Result<Vec<ApiKey>> {
         let mut found = Vec::new();
         let mut start = None;
         for _ in 0..MAX_PAGES {
@@ -105,7 +96,7 @@ fn key_item(key: &ApiKey) -> Item {
         .build()
 }
 
-fn key_from(item: &Item) -> Result<ApiKey, StoreError> {
+fn key_from(item: &Item) -> Result<ApiKey> {
     let reader = Reader::of(item);
     Ok(ApiKey {
         id: reader.text("sk")?.to_owned(),

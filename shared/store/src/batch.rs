@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use crate::item::Item;
 use crate::keys::Key;
-use crate::{Store, StoreError};
+use crate::{Result, Store, StoreError};
 
 /// The maximum number of keys of one BatchGetItem.
 const MAX_BATCH_GET_KEYS: usize = 100;
@@ -20,7 +20,7 @@ impl Store {
         &self,
         keys: impl Iterator<Item = Key>,
         consistent: bool,
-    ) -> Result<Vec<Item>, StoreError> {
+    ) -> Result<Vec<Item>> {
         // DynamoDB refuses a batch that names an item twice. Two rows may name the same conversation.
         let mut seen = HashSet::new();
         let wanted: Vec<_> = keys.filter(|key| seen.insert(key.clone())).collect();
@@ -31,12 +31,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn one_batch(
-        &self,
-        mut wanted: Vec<Item>,
-        consistent: bool,
-        found: &mut Vec<Item>,
-    ) -> Result<(), StoreError> {
+    async fn one_batch(&self, mut wanted: Vec<Item>, consistent: bool, found: &mut Vec<Item>) -> Result<()> {
         for _ in 0..MAX_BATCH_GET_TRIES {
             let request =
                 KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();

@@ -12,15 +12,11 @@ use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
 use crate::write::Commit;
-use crate::{Store, StoreError};
+use crate::{Result, Store, StoreError};
 
 impl Store {
     /// Returns the active binding of a user.
-    pub async fn binding(
-        &self,
-        user: &ConsumerUserId,
-        consistent: bool,
-    ) -> Result<Option<Binding>, StoreError> {
+    pub async fn binding(&self, user: &ConsumerUserId, consistent: bool) -> Result<Option<Binding>> {
         self.get(keys::binding(user), consistent).await?.as_ref().map(binding_from).transpose()
     }
 
@@ -31,7 +27,7 @@ impl Store {
         bot: &BotIdentity,
         user: &str,
         chat: &str,
-    ) -> Result<Vec<Binding>, StoreError> {
+    ) -> Result<Vec<Binding>> {
         let by_user = keys::binding_of_telegram_user(bot, user);
         let by_chat = keys::binding_of_chat(bot, chat);
         let items = self.batch_get([by_user, by_chat.clone()].into_iter(), false).await?;
@@ -45,7 +41,7 @@ impl Store {
 
     /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
     /// the bindings that had these keys when they were read.
-    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit, StoreError> {
+    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
         let new = keys_of(binding);
         let mut transaction = self.transaction();
         let mut gone: Vec<Key> = Vec::new();
@@ -62,7 +58,7 @@ impl Store {
     }
 
     /// Deletes a binding.
-    pub async fn unbind(&self, binding: &Binding) -> Result<(), StoreError> {
+    pub async fn unbind(&self, binding: &Binding) -> Result<()> {
         let mut transaction = self.transaction();
         for key in keys_of(binding) {
             transaction = transaction.delete(&key);
@@ -95,7 +91,7 @@ fn binding_item(key: Key, binding: &Binding) -> Item {
         .build()
 }
 
-fn binding_from(item: &Item) -> Result<Binding, StoreError> {
+fn binding_from(item: &Item) -> Result<Binding> {
     let reader = Reader::of(item);
     let source =
         BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;

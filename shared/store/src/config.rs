@@ -3,17 +3,17 @@
 use crate::expression::Update;
 use crate::item::{Reader, Writer};
 use crate::write::{Commit, Updated};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Returns the document `name`. A read for a change is `consistent`.
-    pub async fn config(&self, name: &str, consistent: bool) -> Result<Option<String>, StoreError> {
+    pub async fn config(&self, name: &str, consistent: bool) -> Result<Option<String>> {
         let item = self.get(keys::config(name), consistent).await?;
         item.as_ref().map(|i| Reader::of(i).text("js").map(str::to_owned)).transpose()
     }
 
     /// Writes the document `name`.
-    pub async fn put_config(&self, name: &str, json: &str) -> Result<(), StoreError> {
+    pub async fn put_config(&self, name: &str, json: &str) -> Result<()> {
         self.put(Writer::at(keys::config(name)).put("js", json).build()).await
     }
 
@@ -24,7 +24,7 @@ impl Store {
         name: &str,
         before: Option<&str>,
         json: &str,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = Update::of(keys::config(name)).set("js", json);
         let update = match before {
             Some(before) => update.when("#js = :before").bind(":before", before),

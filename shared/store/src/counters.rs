@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::expression::Update;
 use crate::item::{Reader, Value};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// The counters, or a change of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,10 +54,7 @@ impl Counters {
 }
 
 /// Returns the counter values of a conversation or dead-letter mark in a stream record.
-pub fn counted(
-    image: Option<&BTreeMap<String, serde_json::Value>>,
-    at: Timestamp,
-) -> Result<Counters, StoreError> {
+pub fn counted(image: Option<&BTreeMap<String, serde_json::Value>>, at: Timestamp) -> Result<Counters> {
     let mut counters = Counters { as_of: Some(at), ..Counters::default() };
     let Some(image) = image else { return Ok(counters) };
     let text = |name: &str| image.get(name).and_then(|v| v.get("S")).and_then(|v| v.as_str());
@@ -80,7 +77,7 @@ pub fn counted(
 
 impl Store {
     /// Returns the current counters.
-    pub async fn counters(&self) -> Result<Counters, StoreError> {
+    pub async fn counters(&self) -> Result<Counters> {
         let Some(item) = self.get(keys::counters(), false).await? else { return Ok(Counters::default()) };
         let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
         Ok(Counters {
@@ -94,7 +91,7 @@ impl Store {
 
     /// Adds `change`, once per `token` (at most 36 characters) within ten minutes. The same token must always
     /// have the same change.
-    pub async fn count(&self, change: &Counters, token: String) -> Result<(), StoreError> {
+    pub async fn count(&self, change: &Counters, token: String) -> Result<()> {
         let mut update = Update::of(keys::counters()).bind(":zero", 0_u64).set_or_remove("as", change.as_of);
         for (name, delta) in change.fields() {
             let placeholder = format!(":{name}");

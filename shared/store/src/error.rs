@@ -4,6 +4,9 @@ use std::fmt::Debug;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+/// The result of a call to the table.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// A failed call to the table. The result of a failed write is unknown: the write may have been carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

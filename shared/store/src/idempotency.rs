@@ -3,7 +3,7 @@
 use af_domain::time::{Millis, Timestamp};
 
 use crate::item::{Item, Reader, Writer};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// How long a record is kept.
 const RETENTION: Millis = Millis::from_days(1);
@@ -33,11 +33,7 @@ pub struct IdempotencyRecord {
 impl Store {
     /// Returns the record of the call with this hash, strongly consistent; `None` if the call was not carried
     /// out or its record has expired.
-    pub async fn idempotency_record(
-        &self,
-        call: &str,
-        now: Timestamp,
-    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+    pub async fn idempotency_record(&self, call: &str, now: Timestamp) -> Result<Option<IdempotencyRecord>> {
         let Some(item) = self.get(keys::call(call), true).await? else { return Ok(None) };
         let reader = Reader::of(&item);
         if reader.is_expired(now)? {

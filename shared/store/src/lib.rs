@@ -36,6 +36,6 @@ pub mod upload;
 pub mod worker;
 mod write;
 
-pub use error::StoreError;
+pub use error::{Result, StoreError};
 pub use keys::conversation_key;
 pub use table::{Jitter, Page, Store};

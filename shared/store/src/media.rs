@@ -10,16 +10,16 @@ use af_domain::time::Timestamp;
 use crate::conversation::key_from;
 use crate::item::{Item, Reader, Writer};
 use crate::sweep::SweepCursor;
-use crate::{Page, Store, StoreError, keys};
+use crate::{Page, Result, Store, keys};
 
 impl Store {
     /// Returns the media file, strongly consistent.
-    pub async fn media(&self, id: &StorageId) -> Result<Option<Media>, StoreError> {
+    pub async fn media(&self, id: &StorageId) -> Result<Option<Media>> {
         self.get(keys::media(id), true).await?.as_ref().map(media_from).transpose()
     }
 
     /// Stores an announced or fetched file. Its id is new, or the id of the same file from an earlier fetch.
-    pub async fn put_media(&self, media: &Media) -> Result<(), StoreError> {
+    pub async fn put_media(&self, media: &Media) -> Result<()> {
         let item = Writer::at(keys::media(&media.id))
             .put("cid", media.conversation.as_str())
             .put_some("w", media.worker.as_ref().map(WorkerId::as_str))
@@ -39,17 +39,17 @@ impl Store {
         now: Timestamp,
         limit: i32,
         after: Option<SweepCursor>,
-    ) -> Result<Page<StorageId, SweepCursor>, StoreError> {
+    ) -> Result<Page<StorageId, SweepCursor>> {
         self.expired_page(keys::EXPIRING_MEDIA, now, limit, after, id_in_key).await
     }
 
     /// Deletes the item of a file whose object was deleted.
-    pub async fn delete_media(&self, id: &StorageId) -> Result<(), StoreError> {
+    pub async fn delete_media(&self, id: &StorageId) -> Result<()> {
         self.delete(&keys::media(id)).await
     }
 }
 
-fn media_from(item: &Item) -> Result<Media, StoreError> {
+fn media_from(item: &Item) -> Result<Media> {
     let reader = Reader::of(item);
     let content = Stored { size_bytes: reader.number("sz")?, sha256: reader.id("sha", Sha256Hex::parse)? };
     Ok(Media {
@@ -63,7 +63,7 @@ fn media_from(item: &Item) -> Result<Media, StoreError> {
     })
 }
 
-fn id_in_key(reader: &Reader<'_>) -> Result<StorageId, StoreError> {
+fn id_in_key(reader: &Reader<'_>) -> Result<StorageId> {
     let conversation = key_from(reader)?;
     let id = reader.text("sk")?.strip_prefix("F#").and_then(|place| StorageId::of(&conversation, place));
     id.ok_or_else(|| reader.malformed("sk", "not a file's"))

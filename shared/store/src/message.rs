@@ -18,7 +18,7 @@ use crate::item::{Item, Reader, Writer};
 use crate::keys::ONLY;
 use crate::payload::{Encoded, decode, encode};
 use crate::write::{Updated, queried};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// Largest payload that is stored in the message's item. Transactions are billed twice per KB. A larger
 /// payload is a separate item, written once outside the transaction.
@@ -85,7 +85,7 @@ impl MessageItem {
         Some(item.put("pl", self.payload.value.clone()).build())
     }
 
-    pub(crate) fn is_same_body(&self, old: Option<&Item>) -> Result<bool, StoreError> {
+    pub(crate) fn is_same_body(&self, old: Option<&Item>) -> Result<bool> {
         let Some(old) = old else { return Ok(false) };
         Ok(Reader::of(old).text("bh")? == self.body_hash)
     }
@@ -106,9 +106,7 @@ pub struct EndedPayload {
 
 /// Returns the payload that must expire together with the message of a stream record; `None` if the message
 /// has no separate payload or does not expire.
-pub fn ended_payload(
-    image: Option<&BTreeMap<String, serde_json::Value>>,
-) -> Result<Option<EndedPayload>, StoreError> {
+pub fn ended_payload(image: Option<&BTreeMap<String, serde_json::Value>>) -> Result<Option<EndedPayload>> {
     let Some(image) = image else { return Ok(None) };
     let value = |name: &str, kind: &str| image.get(name).and_then(|v| v.get(kind)).and_then(|v| v.as_str());
     let (Some(pk), Some(ONLY)) = (value("pk", "S"), value("sk", "S")) else { return Ok(None) };
@@ -153,12 +151,7 @@ pub fn body_hash(parts: &[&str]) -> String {
 impl Store {
     /// Returns a message with its payload, in one query of its partition. Returns `None` if it does not exist
     /// or has expired.
-    pub async fn message(
-        &self,
-        id: &MessageId,
-        now: Timestamp,
-        consistent: bool,
-    ) -> Result<Option<Message>, StoreError> {
+    pub async fn message(&self, id: &MessageId, now: Timestamp, consistent: bool) -> Result<Option<Message>> {
         let query = self.query("#pk = :pk", [(":pk", keys::message(id).pk.into())]);
         let items = queried(query.consistent_read(consistent)).await?.items.unwrap_or_default();
         let sorted_as =
@@ -182,7 +175,7 @@ impl Store {
 
     /// Returns the messages of `ids` that exist and have not expired, in the order of `ids` and without large
     /// payloads.
-    pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>, StoreError> {
+    pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
         let mut found = Vec::with_capacity(ids.len());
         for item in self.batch_get(ids.iter().map(keys::message), false).await? {
             if !Reader::of(&item).is_expired(now)? {
@@ -195,7 +188,7 @@ impl Store {
 
     /// Sets the TTL of a message's separate payload to that of the message. Returns `false` if the payload
     /// does not exist.
-    pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool, StoreError> {
+    pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool> {
         let update = Update::of(keys::message_payload(&payload.message, &payload.body_hash))
             .set("ttl", payload.ttl)
             .when("attribute_exists(#pk)");
@@ -208,7 +201,7 @@ impl Store {
         shard: u64,
         limit: i32,
         before: Option<&str>,
-    ) -> Result<Vec<DeadLetterMark>, StoreError> {
+    ) -> Result<Vec<DeadLetterMark>> {
         let pk = keys::dead_letter_partition(shard);
         let values = [(":pk", pk.into()), (":before", before.unwrap_or("~").into())];
         let query = self.query("#pk = :pk AND #sk < :before", values).scan_index_forward(false);
@@ -224,7 +217,7 @@ impl Store {
         limit: i32,
         from: &str,
         to: &str,
-    ) -> Result<Vec<DeadLetterMark>, StoreError> {
+    ) -> Result<Vec<DeadLetterMark>> {
         // DynamoDB accepts no empty key. A space sorts before every mark.
         let from = if from.is_empty() { " " } else { from };
         let pk = keys::dead_letter_partition(shard);
@@ -234,7 +227,7 @@ impl Store {
     }
 }
 
-async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>, StoreError> {
+async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>> {
     let mark = |item: &Item| {
         let reader = Reader::of(item);
         let place = reader.text("sk")?;
@@ -248,7 +241,7 @@ async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>, StoreEr
     queried(query).await?.items().iter().map(mark).collect()
 }
 
-fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message, StoreError> {
+fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
     let reader = Reader::of(item);
     let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
     let mut payload = match stored {

@@ -8,7 +8,7 @@ use af_domain::time::{Millis, Timestamp};
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// How long a reconcile may hold the lease. It is longer than the time limit of its function, so that a live
 /// holder never loses it, and short enough that a dead holder does not block the pool.
@@ -49,11 +49,7 @@ impl ReconcileHolder {
 impl Store {
     /// Takes the lease. If another run holds it, the lease is marked dirty instead. `nonce` is random and
     /// distinguishes a repeated attempt from another run.
-    pub async fn begin_reconcile(
-        &self,
-        nonce: u64,
-        now: Timestamp,
-    ) -> Result<Option<ReconcileHolder>, StoreError> {
+    pub async fn begin_reconcile(&self, nonce: u64, now: Timestamp) -> Result<Option<ReconcileHolder>> {
         for _ in 0..MAX_TAKE_TRIES {
             if let Some(taken) = self.take_reconcile(nonce, now).await? {
                 return Ok(Some(taken));
@@ -67,11 +63,7 @@ impl Store {
         Err(StoreError::Contention { operation: "begin_reconcile" })
     }
 
-    async fn take_reconcile(
-        &self,
-        nonce: u64,
-        now: Timestamp,
-    ) -> Result<Option<ReconcileHolder>, StoreError> {
+    async fn take_reconcile(&self, nonce: u64, now: Timestamp) -> Result<Option<ReconcileHolder>> {
         let take = Update::of(keys::reconcile())
             .set_to("fn", "if_not_exists(#fn, :zero) + :one")
             .set("ex", now + RECONCILE_LEASE)
@@ -101,7 +93,7 @@ impl Store {
         report: &str,
         state: &ReconcileState,
         now: Timestamp,
-    ) -> Result<Released, StoreError> {
+    ) -> Result<Released> {
         let report = Writer::default().put("at", now).put("js", report).build();
         let state = state_item(state);
         let release = Update::of(keys::reconcile())
@@ -127,11 +119,7 @@ impl Store {
     }
 
     /// Releases the lease after a failed run, and stores the state for the next run.
-    pub async fn abandon_reconcile(
-        &self,
-        holder: &ReconcileHolder,
-        state: &ReconcileState,
-    ) -> Result<(), StoreError> {
+    pub async fn abandon_reconcile(&self, holder: &ReconcileHolder, state: &ReconcileState) -> Result<()> {
         let free = Update::of(keys::reconcile())
             .set("me", state_item(state))
             .remove("ex")
@@ -142,20 +130,20 @@ impl Store {
     }
 
     /// Returns the state left by the last run.
-    pub async fn reconcile_state(&self) -> Result<ReconcileState, StoreError> {
+    pub async fn reconcile_state(&self) -> Result<ReconcileState> {
         let item = self.get(keys::reconcile(), false).await?;
         item.as_ref().map(state_from).transpose().map(Option::unwrap_or_default)
     }
 
     /// Returns the report of the last run and when the run ended.
-    pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
+    pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>> {
         let Some(item) = self.get(keys::reconcile(), false).await? else { return Ok(None) };
         let Some(report) = Reader::of(&item).map_if("rp0")? else { return Ok(None) };
         Ok(Some((report.time("at")?, report.text("js")?.to_owned())))
     }
 }
 
-fn holder_from(item: &Item) -> Result<ReconcileHolder, StoreError> {
+fn holder_from(item: &Item) -> Result<ReconcileHolder> {
     Ok(ReconcileHolder { fence: Reader::of(item).number("fn")?, state: state_from(item)? })
 }
 
@@ -189,9 +177,9 @@ fn state_item(state: &ReconcileState) -> Item {
         .build()
 }
 
-fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
+fn state_from(item: &Item) -> Result<ReconcileState> {
     let Some(reader) = Reader::of(item).map_if("me")? else { return Ok(ReconcileState::default()) };
-    let count = |name: &str| -> Result<usize, StoreError> {
+    let count = |name: &str| -> Result<usize> {
         Ok(usize::try_from(reader.number_if(name)?.unwrap_or_default()).unwrap_or(usize::MAX))
     };
     let mut state = ReconcileState {

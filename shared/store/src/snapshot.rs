@@ -21,7 +21,7 @@ use crate::sweep::SweepCursor;
 use crate::upload::{Prepare, counted};
 use crate::worker::finish_drain_row;
 use crate::write::{Commit, Updated, queried};
-use crate::{Page, Store, StoreError, keys};
+use crate::{Page, Result, Store, keys};
 
 /// How long the item of a snapshot stays readable after its object was deleted.
 const ITEM_RETENTION: Millis = Millis::from_days(30);
@@ -43,20 +43,17 @@ pub struct SnapshotChange<'a> {
 
 impl Store {
     /// Returns a snapshot, strongly consistent.
-    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>> {
         self.get(keys::snapshot(id), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
     /// Returns the latest ready snapshot of a conversation, strongly consistent.
-    pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
+    pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>> {
         self.get(keys::latest_snapshot(key), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
     /// Returns the conversations of `wanted` that have a ready snapshot, strongly consistent.
-    pub async fn with_snapshot(
-        &self,
-        wanted: &[ConversationKey],
-    ) -> Result<Vec<ConversationKey>, StoreError> {
+    pub async fn with_snapshot(&self, wanted: &[ConversationKey]) -> Result<Vec<ConversationKey>> {
         let found = self.batch_get(wanted.iter().map(keys::latest_snapshot), true).await?;
         found.iter().map(|item| key_from(&Reader::of(item))).collect()
     }
@@ -68,7 +65,7 @@ impl Store {
         key: &ConversationKey,
         limit: i32,
         after: Option<&SnapshotId>,
-    ) -> Result<Page<Snapshot, SnapshotId>, StoreError> {
+    ) -> Result<Page<Snapshot, SnapshotId>> {
         let pk = keys::conversation(key).pk;
         let values = [(":pk", pk.into()), (":from", "S#".into()), (":to", "S#~".into())];
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to", values);
@@ -87,12 +84,12 @@ impl Store {
         now: Timestamp,
         limit: i32,
         after: Option<SweepCursor>,
-    ) -> Result<Page<SnapshotId, SweepCursor>, StoreError> {
+    ) -> Result<Page<SnapshotId, SweepCursor>> {
         self.expired_page(keys::EXPIRING_SNAPSHOTS, now, limit, after, id_in_key).await
     }
 
     /// Creates the item of a snapshot before its upload, and counts its bytes in the worker's row.
-    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare, StoreError> {
+    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare> {
         let row = with_attributes(Writer::at(keys::snapshot(&snapshot.id)), snapshot)
             .put("xp", keys::EXPIRING_SNAPSHOTS)
             .put("xk", snapshot.expires_at);
@@ -107,11 +104,7 @@ impl Store {
     }
 
     /// Records the size and digest of a snapshot whose worker announces them with the upload.
-    pub async fn announce_if_uploading(
-        &self,
-        id: &SnapshotId,
-        content: &Stored,
-    ) -> Result<Commit, StoreError> {
+    pub async fn announce_if_uploading(&self, id: &SnapshotId, content: &Stored) -> Result<Commit> {
         let update = Update::of(keys::snapshot(id))
             .set("sz", content.size_bytes)
             .set("sha", content.sha256.as_str())
@@ -128,7 +121,7 @@ impl Store {
         replaced: Option<&Snapshot>,
         change: &SnapshotChange<'_>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let SnapshotStatus::Ready { completed_at } = ready.status else { return Ok(Commit::Stale) };
         let parts = ready.id.parts();
         let row = Update::of(keys::snapshot(&ready.id))
@@ -185,7 +178,7 @@ impl Store {
         failed: &Snapshot,
         freed: Option<(&Worker, &Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let SnapshotStatus::Failed { error } = &failed.status else { return Ok(Commit::Stale) };
         let row = Update::of(keys::snapshot(&failed.id))
             .set("st", "failed")
@@ -207,7 +200,7 @@ impl Store {
         before: &Snapshot,
         after: &Snapshot,
         now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = Update::of(keys::snapshot(&before.id))
             .set("st", after.status.name())
             .when("#st = :before AND #xk <= :now")
@@ -230,11 +223,7 @@ impl Store {
     }
 
     /// Removes a snapshot whose object was deleted from the expiry index.
-    pub async fn object_deleted_if_ended(
-        &self,
-        id: &SnapshotId,
-        now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    pub async fn object_deleted_if_ended(&self, id: &SnapshotId, now: Timestamp) -> Result<Commit> {
         let update = Update::of(keys::snapshot(id))
             .set("ttl", (now + ITEM_RETENTION).as_secs())
             .remove("xp")
@@ -266,7 +255,7 @@ fn with_attributes(writer: Writer, snapshot: &Snapshot) -> Writer {
     }
 }
 
-fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
+fn snapshot_from(item: &Item) -> Result<Snapshot> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
         "uploading" => SnapshotStatus::Uploading,
@@ -294,7 +283,7 @@ fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
 }
 
 /// Parses the snapshot id in an item's key.
-fn id_in_key(reader: &Reader<'_>) -> Result<SnapshotId, StoreError> {
+fn id_in_key(reader: &Reader<'_>) -> Result<SnapshotId> {
     let conversation = key_from(reader)?;
     let place = reader.text("sk")?.trim_start_matches("S#").split_once('#');
     let id = place.and_then(|(fence, place)| {

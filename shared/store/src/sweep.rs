@@ -4,7 +4,7 @@ use af_domain::time::Timestamp;
 
 use crate::item::{Item, Reader};
 use crate::write::queried;
-use crate::{Page, Store, StoreError, keys};
+use crate::{Page, Result, Store, keys};
 
 /// The position after a page of expired items.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ impl Store {
         now: Timestamp,
         limit: i32,
         after: Option<SweepCursor>,
-        id: fn(&Reader<'_>) -> Result<Id, StoreError>,
-    ) -> Result<Page<Id, SweepCursor>, StoreError> {
+        id: fn(&Reader<'_>) -> Result<Id>,
+    ) -> Result<Page<Id, SweepCursor>> {
         let values = [(":xp", partition.into()), (":now", now.into())];
         let query = self.query("#xp = :xp AND #xk <= :now", values).index_name(keys::EXPIRY_INDEX);
         let answer = queried(query.limit(limit).set_exclusive_start_key(after.map(|c| c.0))).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
-use crate::error::StoreError;
+use crate::error::Result;
 use crate::keys;
 
 /// Returns a random number in `0.0..1.0`.
@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Checks that the table answers, with one eventually consistent read of a key that may not exist.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<()> {
         self.get(keys::config("policies"), false).await.map(drop)
     }
 }

@@ -8,7 +8,7 @@ use af_domain::worker::Worker;
 use crate::expression::Update;
 use crate::worker::worker_from;
 use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The result of counting an upload.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Store {
         worker: &WorkerId,
         bytes: u64,
         now: Timestamp,
-    ) -> Result<Counted, StoreError> {
+    ) -> Result<Counted> {
         let update = counted(worker, bytes, now)
             .when("attribute_exists(#as) AND (#st = :active OR #st = :draining)")
             .bind(":active", "active")

@@ -12,7 +12,7 @@ use crate::idempotency::{IdempotentCall, idempotency_item};
 use crate::item::{Item, Reader, Writer};
 use crate::reconcile_lease::ReconcileHolder;
 use crate::write::{Commit, Transaction, Updated, queried};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// How long the row of a stopped worker stays readable.
 const STOPPED_RETENTION: Millis = Millis::from_days(30);
@@ -22,17 +22,17 @@ const MAX_PAGES: usize = 4;
 
 impl Store {
     /// Returns the row of a worker that has not stopped, eventually consistent.
-    pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+    pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>> {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
     /// Returns the row of a worker that has not stopped, strongly consistent.
-    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>> {
         self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
     }
 
     /// Returns the row of a stopped worker, until it expires.
-    pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
+    pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>> {
         let Some(row) = self.get(keys::stopped_worker(id), false).await? else { return Ok(None) };
         if Reader::of(&row).is_expired(now)? {
             return Ok(None);
@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns an error if the table does not answer, there are too many workers, or a row is malformed.
-    pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
+    pub async fn workers(&self) -> Result<Vec<Worker>> {
         self.workers_each().await?.into_iter().collect()
     }
 
@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns an error if the table does not answer or there are too many workers.
-    pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
+    pub async fn workers_each(&self) -> Result<Vec<Result<Worker>>> {
         let mut workers = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {
@@ -76,7 +76,7 @@ impl Store {
         worker: &Worker,
         holder: Option<&ReconcileHolder>,
         once: Option<&IdempotentCall>,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         self.commit_or_stale(registration(self.transaction(), worker, holder, once)).await
     }
 
@@ -87,7 +87,7 @@ impl Store {
         id: &WorkerId,
         machine: &Machine,
         volume: Option<&Volume>,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = Update::of(keys::worker(id))
             .set("mc", machine_item(machine))
             .set_some("vo", volume.map(volume_item))
@@ -97,11 +97,7 @@ impl Store {
     }
 
     /// Records a sign of life of a worker. Returns its row, or `None` if there is none.
-    pub async fn seen_if_registered(
-        &self,
-        id: &WorkerId,
-        now: Timestamp,
-    ) -> Result<Option<Worker>, StoreError> {
+    pub async fn seen_if_registered(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>> {
         let update = Update::of(keys::worker(id)).set("sn", now).when("attribute_exists(#pk)");
         match self.update(update).await? {
             Updated::Done(item) => worker_from(&item).map(Some),
@@ -110,7 +106,7 @@ impl Store {
     }
 
     /// Moves the row of a stopping worker to the partition of stopped workers.
-    pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit, StoreError> {
+    pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit> {
         let WorkerStatus::Stopped { at } = stopped.status else { return Ok(Commit::Stale) };
         let ttl = (at + STOPPED_RETENTION).as_ttl();
         let row = with_attributes(Writer::at(keys::stopped_worker(&stopped.id)), stopped).put("ttl", ttl);
@@ -244,7 +240,7 @@ fn volume_item(volume: &Volume) -> Item {
     Writer::default().put("nm", volume.name.as_str()).put_some("id", volume.id.as_deref()).build()
 }
 
-pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
+pub(crate) fn worker_from(item: &Item) -> Result<Worker> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
         "active" => WorkerStatus::Active,
@@ -258,7 +254,7 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },
         _ => return Err(reader.malformed("st", "not a status")),
     };
-    let assignment = |r: Reader<'_>| -> Result<Assignment, StoreError> {
+    let assignment = |r: Reader<'_>| -> Result<Assignment> {
         Ok(Assignment {
             conversation: r.id("cid", ConversationId::parse)?,
             key: r.id("ck", ConversationKey::parse)?,
@@ -266,10 +262,10 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
             assigned_at: r.time("at")?,
         })
     };
-    let machine = |r: Reader<'_>| -> Result<Machine, StoreError> {
+    let machine = |r: Reader<'_>| -> Result<Machine> {
         Ok(Machine { app: r.text("app")?.into(), id: r.text("id")?.into(), region: r.text("rgn")?.into() })
     };
-    let volume = |r: Reader<'_>| -> Result<Volume, StoreError> {
+    let volume = |r: Reader<'_>| -> Result<Volume> {
         Ok(Volume { name: r.text("nm")?.into(), id: r.text_if("id")?.map(str::to_owned) })
     };
     Ok(Worker {

@@ -17,7 +17,7 @@ use af_domain::time::Timestamp;
 use crate::expression::{Update, names_in};
 use crate::item::{Item, Value};
 use crate::keys::Key;
-use crate::{Store, StoreError};
+use crate::{Result, Store, StoreError};
 
 /// How often a write is sent when it conflicts with other transactions. Each wait is about twice as long as
 /// the previous one, so five attempts outlast any burst of writes to one conversation.
@@ -177,18 +177,18 @@ impl Store {
         Transaction { table: self.table.clone(), writes: Vec::new(), token: None }
     }
 
-    pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>> {
         let sent = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
         let answer = sent.consistent_read(consistent).send().await;
         answer.map(|a| a.item).map_err(|e| StoreError::from_sdk("GetItem", &e))
     }
 
-    pub(crate) async fn put(&self, item: Item) -> Result<(), StoreError> {
+    pub(crate) async fn put(&self, item: Item) -> Result<()> {
         let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
         sent.map(drop).map_err(|e| StoreError::from_sdk("PutItem", &e))
     }
 
-    pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, key: &Key) -> Result<()> {
         let sent =
             self.client.delete_item().table_name(&self.table).set_key(Some(key.attributes())).send().await;
         sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// Sends one conditional update.
-    pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
+    pub(crate) async fn update(&self, update: Update) -> Result<Updated> {
         for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
@@ -241,7 +241,7 @@ impl Store {
     }
 
     /// Sends one conditional update. If its condition does not hold, another writer was faster.
-    pub(crate) async fn update_or_stale(&self, update: Update) -> Result<Commit, StoreError> {
+    pub(crate) async fn update_or_stale(&self, update: Update) -> Result<Commit> {
         Ok(match self.update(update).await? {
             Updated::Done(_) => Commit::Done,
             Updated::Refused(_) => Commit::Stale,
@@ -249,12 +249,12 @@ impl Store {
     }
 
     /// Sends a transaction. If one of its conditions does not hold, another writer was faster.
-    pub(crate) async fn commit_or_stale(&self, transaction: Transaction) -> Result<Commit, StoreError> {
+    pub(crate) async fn commit_or_stale(&self, transaction: Transaction) -> Result<Commit> {
         Ok(if self.commit(transaction).await?.is_done() { Commit::Done } else { Commit::Stale })
     }
 
     /// Sends a transaction.
-    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed> {
         const OPERATION: &str = "TransactWriteItems";
         for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
@@ -303,7 +303,7 @@ impl Store {
 }
 
 /// Sends a query.
-pub(crate) async fn queried(query: QueryFluentBuilder) -> Result<QueryOutput, StoreError> {
+pub(crate) async fn queried(query: QueryFluentBuilder) -> Result<QueryOutput> {
     query.send().await.map_err(|e| StoreError::from_sdk("Query", &e))
 }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use af_app::worker::{Ownership, Poll, fail, poll};
-use af_domain::conversation::Outcome;
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 
@@ -135,8 +134,7 @@ impl Run {
     async fn end(&self, running: &RunningMessage) {
         if self.fails && running.message == self.record.arrived[0] {
             let RunningMessage { worker, message, lease } = running;
-            let outcome = fail(&self.world.app, worker, message, lease, "no", true).await.unwrap();
-            assert!(matches!(outcome, Outcome::Requeued { .. }));
+            assert!(fail(&self.world.app, worker, message, lease, "no", true).await.unwrap().requeued);
         } else {
             self.world.complete(running).await;
         }

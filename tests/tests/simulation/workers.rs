@@ -257,8 +257,12 @@ impl Worker {
             match self.functions[0].call(Operation::Fail, failed).await {
                 Some(Ok(failed)) => {
                     self.world.shared.tally.count(Event::Failed);
-                    let ended = (job.lease.id.clone(), failed.as_str());
-                    return self.world.answers.failed.lock().unwrap().push(ended);
+                    let outcome = match (failed.requeued, failed.dead_lettered) {
+                        (true, _) => "requeued",
+                        (_, true) => "dead_letter",
+                        _ => "cancelled",
+                    };
+                    return self.world.answers.failed.lock().unwrap().push((job.lease.id.clone(), outcome));
                 }
                 None | Some(Err(AppError::Store(_) | AppError::Overtaken(_))) => {
                     tokio::time::sleep(self.within(3_000)).await;

@@ -1,7 +1,7 @@
 //! `GET /v1/worker/control?conversationId=`: the caller's control state.
 
 use af_api::worker::control::{ControlAnswer, ControlQuery};
-use af_app::worker::{ControlState, control as use_case, expired};
+use af_app::worker::{control as use_case, expired};
 use af_http::{ApiQuery, Problem};
 use axum::Json;
 use axum::extract::State;
@@ -25,10 +25,10 @@ pub async fn control(
     ApiQuery(query): ApiQuery<ControlQuery>,
 ) -> Result<Json<ControlAnswer>, Problem> {
     let conversation = query.conversation_id.as_ref().map(|id| &id.0);
-    let state: ControlState = match worker {
+    let polled = match worker {
         Some(worker) => use_case(&app, &worker, conversation).await?,
-        None => expired(&app).await?.into(),
+        None => expired(&app).await?,
     };
-    let control = conversions::control(state.control);
-    Ok(Json(ControlAnswer { control, next_poll_ms: state.next_poll.as_millis() }))
+    let control = conversions::control(polled.control);
+    Ok(Json(ControlAnswer { control, next_poll_ms: polled.next_poll.as_millis() }))
 }

@@ -33,5 +33,5 @@ pub async fn fail(
     } else {
         use_case::fail(&app, &worker, &message, &lease, error, request.retryable).await?
     };
-    Ok(Json(failed(outcome)))
+    Ok(Json(failed(&outcome)))
 }

@@ -87,7 +87,7 @@ pub(crate) async fn finish_drain(
 async fn owned_by(app: &App, worker: &Worker) -> Result<Option<Conversation>, AppError> {
     let Some(assignment) = &worker.assignment else { return Ok(None) };
     let conversation = app.store.conversation(&assignment.key, true).await?;
-    Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)))
+    Ok(conversation.filter(|c| c.is_owned_by(&worker.id)))
 }
 
 /// Drains a worker on its own request and finishes the drain where nothing is left to wait for. Reconcile does the rest,

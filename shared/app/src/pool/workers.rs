@@ -216,7 +216,7 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
 }
 
 fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    let owned = conversation.filter(|c| c.is_owned_by(&worker.id));
     let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
     let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
     let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());

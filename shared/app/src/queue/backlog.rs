@@ -164,8 +164,9 @@ async fn owned(
     let mut by_key = by_key(app.store.conversations(&keys).await?);
     let listed_at = |worker: Worker| {
         let conversation = by_key.remove(&worker.assignment.as_ref()?.key)?;
-        let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == worker.id);
-        owns.then(|| (Stage::Owned { at: Some(worker.id.to_string()) }, conversation))
+        conversation
+            .is_owned_by(&worker.id)
+            .then(|| (Stage::Owned { at: Some(worker.id.to_string()) }, conversation))
     };
     let listed = workers.into_iter().filter_map(listed_at).collect();
     Ok((listed, next.map(|id| Stage::Owned { at: Some(id) })))

@@ -2,6 +2,7 @@
 
 use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
+use af_domain::time::Timestamp;
 use af_domain::worker::WorkerStatus;
 use af_store::conversation::FailOutcome;
 
@@ -17,7 +18,18 @@ const MAX_FAIL_TRIES: usize = 5;
 /// Most characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 2_000;
 
-/// Gives `message` back after an attempt that failed. Returns what happens to the message.
+/// What became of a failed message. Both are `false` when it was cancelled and has ended as such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// It waits for its retry.
+    pub requeued: bool,
+    /// It is a dead letter.
+    pub dead_lettered: bool,
+    /// When the retry is due.
+    pub next_scheduled_for: Option<Timestamp>,
+}
+
+/// Gives `message` back after an attempt that failed.
 ///
 /// # Errors
 /// 409 when the lease is not in force.
@@ -28,7 +40,7 @@ pub async fn fail(
     lease: &LeaseId,
     error: &str,
     retryable: bool,
-) -> Result<Outcome, AppError> {
+) -> Result<Failed, AppError> {
     give_back(app, worker, message, lease, error, Cause::Failure { retryable }).await
 }
 
@@ -43,7 +55,7 @@ pub async fn leave(
     message: &MessageId,
     lease: &LeaseId,
     error: &str,
-) -> Result<Outcome, AppError> {
+) -> Result<Failed, AppError> {
     let cause = leave_cause(app, worker).await?;
     give_back(app, worker, message, lease, error, cause).await
 }
@@ -70,7 +82,7 @@ async fn give_back(
     lease: &LeaseId,
     error: &str,
     cause: Cause,
-) -> Result<Outcome, AppError> {
+) -> Result<Failed, AppError> {
     let key = lease.parts().conversation;
     let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_FAIL_TRIES {
@@ -105,7 +117,15 @@ async fn give_back(
     Err(AppError::Overtaken("fail"))
 }
 
-/// The outcome of a failed attempt. A lease that has ended with success cannot fail.
-fn failed(outcome: Outcome) -> Result<Outcome, AppError> {
-    if outcome == Outcome::Done { Err(stale_lease()) } else { Ok(outcome) }
+fn failed(outcome: Outcome) -> Result<Failed, AppError> {
+    match outcome {
+        Outcome::Requeued { not_before } => {
+            Ok(Failed { requeued: true, dead_lettered: false, next_scheduled_for: Some(not_before) })
+        }
+        Outcome::DeadLettered => {
+            Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None })
+        }
+        Outcome::Cancelled => Ok(Failed { requeued: false, dead_lettered: false, next_scheduled_for: None }),
+        Outcome::Done => Err(stale_lease()),
+    }
 }

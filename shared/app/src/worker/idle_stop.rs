@@ -25,7 +25,7 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError>
         Some(assignment) => app.store.conversation(&assignment.key, false).await?,
         None => None,
     };
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+    let owned = conversation.filter(|c| c.is_owned_by(worker));
     let now = app.now();
     let stop = match &owned {
         owned if is_over(&row, owned.as_ref(), now, &policies) => true,

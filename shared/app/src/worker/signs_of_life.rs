@@ -64,7 +64,7 @@ pub(super) async fn read_or_touch_owned(
     key: &ConversationKey,
 ) -> Result<Option<Conversation>, AppError> {
     if app.signs_of_life.get(worker, app.now()).is_some() {
-        return Ok(app.store.conversation(key, false).await?.filter(|c| is_owned_by(c, worker)));
+        return Ok(app.store.conversation(key, false).await?.filter(|c| c.is_owned_by(worker)));
     }
     touch_owned(app, worker, key).await
 }
@@ -75,7 +75,7 @@ pub(super) async fn owned_by_row(app: &App, row: &Worker) -> Result<Option<Conve
     let Some(assignment) = &row.assignment else { return Ok(None) };
     if app.signs_of_life.get(&row.id, app.now()).is_some() {
         let conversation = app.store.conversation(&assignment.key, true).await?;
-        return Ok(conversation.filter(|c| is_owned_by(c, &row.id)));
+        return Ok(conversation.filter(|c| c.is_owned_by(&row.id)));
     }
     touch_owned(app, &row.id, &assignment.key).await
 }
@@ -90,8 +90,4 @@ async fn touch_owned(
         note_sign_of_life(app, worker);
     }
     Ok(conversation)
-}
-
-fn is_owned_by(conversation: &Conversation, worker: &WorkerId) -> bool {
-    conversation.owner.as_ref().is_some_and(|owner| &owner.worker == worker)
 }

@@ -44,7 +44,7 @@ pub async fn transcribe(
     let key = conversation_key(conversation);
     for _ in 0..MAX_TRIES {
         let found = app.store.conversation(&key, true).await?;
-        let own = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+        let own = found.filter(|c| c.is_owned_by(worker));
         let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
         let own = own.ok_or_else(missing)?;
         let updated = match write(app, worker, &own, &said).await? {

@@ -17,7 +17,7 @@ pub async fn has_work_soon(
     conversation: &ConversationId,
 ) -> Result<bool, AppError> {
     let found = app.store.conversation(&conversation_key(conversation), true).await?;
-    let own = found.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+    let own = found.filter(|c| c.is_owned_by(worker));
     let own = own.ok_or_else(|| Refusal::not_found(format!("conversation {conversation} of this worker")))?;
     let policies = policies::for_agent(app, &own.agent).await?;
     Ok(own.has_work_soon(app.now(), &policies))

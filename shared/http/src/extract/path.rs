@@ -35,7 +35,7 @@ macro_rules! path_param {
             const NAME: &'static str = $name;
 
             fn from_text(text: &str) -> Result<Self, InvalidId> {
-                Self::parse(text)
+                text.parse()
             }
         }
     )*};

@@ -10,7 +10,7 @@ use super::lease_ref::LeaseRef;
 use crate::expression::Update;
 use crate::item::Item;
 use crate::write::{Commit, Updated};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// How often a claim is answered again to the worker that holds its lease. The first answer may have been
 /// lost.
@@ -24,7 +24,7 @@ impl Store {
         before: &Conversation,
         claimed: &Claimed,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = change(before, &claimed.after, policies.queue.ready_shards)
             .when("attribute_not_exists(#ls) AND #ow.#w = :worker AND #ow.#st = :active")
             .bind(":worker", claimed.lease.worker.as_str())
@@ -42,7 +42,7 @@ impl Store {
         claimed: &Claimed,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = change(before, &claimed.after, policies.queue.ready_shards)
             .when("attribute_not_exists(#ls) AND attribute_not_exists(#ow)");
         let worker = crate::worker::assign(&claimed.lease.worker, &claimed.after, now);
@@ -60,7 +60,7 @@ impl Store {
         key: &ConversationKey,
         id: &LeaseId,
         now: Timestamp,
-    ) -> Result<Option<Conversation>, StoreError> {
+    ) -> Result<Option<Conversation>> {
         let update = Update::of(keys::conversation(key))
             .set_to("ls.rd", "#ls.#rd + :one")
             .set("ow.sn", now)
@@ -80,7 +80,7 @@ impl Store {
         progress: Option<&str>,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Option<Conversation>, StoreError> {
+    ) -> Result<Option<Conversation>> {
         let update = held
             .require(Update::of(keys::conversation(&held.lease.parts().conversation)))
             .set("ls.ex", now + policies.lease.lease)
@@ -95,7 +95,7 @@ impl Store {
         key: &ConversationKey,
         worker: &WorkerId,
         now: Timestamp,
-    ) -> Result<Option<Conversation>, StoreError> {
+    ) -> Result<Option<Conversation>> {
         let update = Update::of(keys::conversation(key))
             .set("ow.sn", now)
             .when("#ow.#w = :worker")
@@ -105,11 +105,7 @@ impl Store {
 
     /// Records that the owner has fetched the files to restore, on condition that it has claimed no message
     /// yet.
-    pub async fn restored_if_unclaimed(
-        &self,
-        key: &ConversationKey,
-        now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    pub async fn restored_if_unclaimed(&self, key: &ConversationKey, now: Timestamp) -> Result<Commit> {
         let update = Update::of(keys::conversation(key))
             .set("ow.rs", now)
             .when("attribute_exists(#ow) AND attribute_not_exists(#ow.#cl)");
@@ -117,11 +113,7 @@ impl Store {
     }
 
     /// Asks the owner to release the conversation when it is quiet, or withdraws that request.
-    pub async fn ask_to_switch_if_owned(
-        &self,
-        conversation: &Conversation,
-        wanted: bool,
-    ) -> Result<Commit, StoreError> {
+    pub async fn ask_to_switch_if_owned(&self, conversation: &Conversation, wanted: bool) -> Result<Commit> {
         let Some(owner) = conversation.owner.as_ref().filter(|o| o.state == OwnerState::Active) else {
             return Ok(Commit::Stale);
         };
@@ -134,7 +126,7 @@ impl Store {
 
     /// Sends an update of a meta item. Returns the conversation after it, or `None` if the condition does not
     /// hold.
-    async fn updated_conversation(&self, update: Update) -> Result<Option<Conversation>, StoreError> {
+    async fn updated_conversation(&self, update: Update) -> Result<Option<Conversation>> {
         match self.update(update).await? {
             Updated::Done(item) => conversation_from(&item).map(Some),
             Updated::Refused(_) => Ok(None),
@@ -143,7 +135,7 @@ impl Store {
 }
 
 /// Returns `Done` if the item that refused the write shows that an earlier attempt of the same claim succeeded.
-fn done_if_ours(old: Option<&Item>, lease: &LeaseId) -> Result<Commit, StoreError> {
+fn done_if_ours(old: Option<&Item>, lease: &LeaseId) -> Result<Commit> {
     let stored = old.map(lease_of).transpose()?.flatten();
     Ok(if stored.is_some_and(|l| &l.id == lease) { Commit::Done } else { Commit::Stale })
 }

@@ -16,7 +16,7 @@ use crate::attempt::with_attempt;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
 use crate::write::Transaction;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The content of a completion.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Store {
         with: &CompleteWith,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Completed, StoreError> {
+    ) -> Result<Completed> {
         let held = LeaseRef { lease: id, message: Some(message), worker };
         let mut outcome = Outcome::Done;
         let old = loop {

@@ -12,7 +12,7 @@ use super::item::conversation_from;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value};
 use crate::keys::Key;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// The filter for conversations that must be checked: they have work, a lease, an owner or a ready key, or
 /// they lack a partition in the ready index, without which their next message would not be found. All other
@@ -43,7 +43,7 @@ pub struct ScannedConversation {
     /// The conversation id, or the partition key if the item contains no id.
     pub name: String,
     /// The stored conversation, or an error if it cannot be parsed.
-    pub stored: Result<StoredConversation, StoreError>,
+    pub stored: Result<StoredConversation>,
 }
 
 /// One page of a scan over all conversations.
@@ -57,19 +57,13 @@ pub struct ScanPage {
 
 impl Store {
     /// Returns the conversation in this partition with its index partition, strongly consistent.
-    pub async fn stored_conversation(
-        &self,
-        key: &ConversationKey,
-    ) -> Result<Option<StoredConversation>, StoreError> {
+    pub async fn stored_conversation(&self, key: &ConversationKey) -> Result<Option<StoredConversation>> {
         let item = self.get(keys::conversation(key), true).await?;
         item.as_ref().map(stored_from).transpose()
     }
 
     /// Returns the states of the messages that exist, strongly consistent.
-    pub async fn message_states(
-        &self,
-        messages: &[MessageId],
-    ) -> Result<BTreeMap<MessageId, MessageStatus>, StoreError> {
+    pub async fn message_states(&self, messages: &[MessageId]) -> Result<BTreeMap<MessageId, MessageStatus>> {
         let mut states = BTreeMap::new();
         for item in self.batch_get(messages.iter().map(keys::message), true).await? {
             let reader = Reader::of(&item);
@@ -83,7 +77,7 @@ impl Store {
     /// Scans one page of the whole table. It reads `items` items of any kind and returns the conversations
     /// among them that may be malformed. The read is eventually consistent. Only operator calls use it,
     /// because it is billed for all items that it reads.
-    pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage, StoreError> {
+    pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage> {
         let answer = self
             .client
             .scan()
@@ -110,12 +104,12 @@ impl Store {
     }
 }
 
-fn key_of(item: &Item) -> Result<Key, StoreError> {
+fn key_of(item: &Item) -> Result<Key> {
     let reader = Reader::of(item);
     Ok(Key { pk: reader.text("pk")?.to_owned(), sk: reader.text("sk")?.to_owned() })
 }
 
-fn stored_from(item: &Item) -> Result<StoredConversation, StoreError> {
+fn stored_from(item: &Item) -> Result<StoredConversation> {
     let partition = Reader::of(item).text_if("rp")?.map(str::to_owned);
     Ok(StoredConversation { conversation: conversation_from(item)?, partition })
 }

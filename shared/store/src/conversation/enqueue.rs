@@ -16,7 +16,7 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader};
 use crate::message::MessageItem;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
 /// conversation that changes between every two attempts could use them all.
@@ -77,7 +77,7 @@ impl Store {
         message: &NewMessage,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Enqueued, StoreError> {
+    ) -> Result<Enqueued> {
         let key = keys::conversation_key(&message.conversation);
         if let Some(payload) = message.item.separate_payload() {
             if let Some(refused) = self.refusal_before_write(&key, message, now, policies).await? {
@@ -126,7 +126,7 @@ impl Store {
         message: &NewMessage,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Option<Enqueued>, StoreError> {
+    ) -> Result<Option<Enqueued>> {
         let (same_id, meta) = tokio::join!(
             self.get(keys::message(message.item.id()), true),
             self.get(keys::conversation(key), true)
@@ -214,7 +214,7 @@ fn decide(
     message: &NewMessage,
     now: Timestamp,
     policies: &Policies,
-) -> Result<Decision, StoreError> {
+) -> Result<Decision> {
     let Some(meta) = meta else { return Ok(Decision::Write(Variant::Create)) };
     let conversation = conversation_from(meta)?;
     if conversation.agent != message.agent {

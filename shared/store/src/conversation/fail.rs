@@ -11,7 +11,7 @@ use crate::expression::Update;
 use crate::item::Writer;
 use crate::message::ended_message_ttl;
 use crate::write::{Committed, Transaction};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The result of committing a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Store {
         recovered: bool,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<FailOutcome, StoreError> {
+    ) -> Result<FailOutcome> {
         let Some(lease) = &before.lease else { return Ok(FailOutcome::Stale) };
         let mut meta = change(before, &back.after, policies.queue.ready_shards)
             .when("#ls.#l = :lease")

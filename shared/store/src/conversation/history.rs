@@ -20,7 +20,7 @@ use super::lease_ref::LeaseRef;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Value, Writer};
 use crate::write::queried;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// Queries for one range of history. DynamoDB ends a page at 1 MB, so they read at most 12 MB. This is three
 /// times what fits into a response; the rest is for entries that a later attempt has replaced.
@@ -124,7 +124,7 @@ impl Store {
         ordinal: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         let after = ordinal.saturating_add(entries.len() as u64);
         let append = self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await?;
         if append != (Append::OutOfOrder { expected: after }) {
@@ -146,7 +146,7 @@ impl Store {
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         self.write_entries(held, from, written, entries, None).await
     }
 
@@ -157,7 +157,7 @@ impl Store {
         written: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         let id = held.lease;
         let lease = id.parts();
         let key = &lease.conversation;
@@ -193,11 +193,7 @@ impl Store {
     }
 
     /// Returns the newest `limit` entries under a lease, the oldest first, and the number of all entries.
-    pub async fn entries_of_lease(
-        &self,
-        lease: &LeaseParts,
-        limit: u64,
-    ) -> Result<(Vec<HistoryEntry>, u64), StoreError> {
+    pub async fn entries_of_lease(&self, lease: &LeaseParts, limit: u64) -> Result<(Vec<HistoryEntry>, u64)> {
         let key = &lease.conversation;
         let start = HistoryCursor { conversation: key.clone(), fence: lease.fence, place: String::new() };
         let stretch = HistoryRange { since: Some(&start), before: None };
@@ -215,7 +211,7 @@ impl Store {
         key: &ConversationKey,
         stretch: HistoryRange<'_>,
         mut budget: ContextBudget,
-    ) -> Result<History, StoreError> {
+    ) -> Result<History> {
         let mut history = History::default();
         let mut reached = stretch.before.cloned();
         for _ in 0..MAX_STEPS {
@@ -260,7 +256,7 @@ impl Store {
         stretch: &HistoryRange<'_>,
         before: Option<&ReadPosition>,
         limit: u64,
-    ) -> Result<QueryOutput, StoreError> {
+    ) -> Result<QueryOutput> {
         // The first sort key after `since` is `since` followed by the smallest character.
         let since = |s: &HistoryCursor| format!("{} ", keys::history(key, s.fence, &s.place).sk);
         let from = stretch.since.map_or_else(|| keys::HISTORY.to_owned(), since);
@@ -281,7 +277,7 @@ struct EntryKey {
 }
 
 impl EntryKey {
-    fn read(key: &ConversationKey, reader: &Reader<'_>) -> Result<Self, StoreError> {
+    fn read(key: &ConversationKey, reader: &Reader<'_>) -> Result<Self> {
         let malformed = || reader.malformed("sk", "not a history key");
         let mut parts = reader.text("sk")?.splitn(3, '#').skip(1);
         let fence = parts.next().and_then(|f| f.parse().ok()).map(Fence).ok_or_else(malformed)?;
@@ -339,7 +335,7 @@ pub(super) fn tool_calls_item(key: &ConversationKey, calls: &[PendingToolCall]) 
     Writer::at(keys::pending_tool_calls(key)).put("tc", list).build()
 }
 
-fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry, StoreError> {
+fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry> {
     Ok(HistoryEntry {
         role: Role::parse(reader.text("r")?).ok_or_else(|| reader.malformed("r", "not a role"))?,
         content: reader.text("c")?.to_owned(),
@@ -347,7 +343,7 @@ fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry, StoreError> {
     })
 }
 
-fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>, StoreError> {
+fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
     let call = |map: Reader<'_>| {
         Ok(PendingToolCall {
             tool_name: map.text("n")?.to_owned(),

@@ -41,7 +41,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::item::{Item, Reader};
 use crate::table::Page;
 use crate::write::queried;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Returns the conversation in this partition.
@@ -49,13 +49,13 @@ impl Store {
         &self,
         key: &ConversationKey,
         consistent: bool,
-    ) -> Result<Option<Conversation>, StoreError> {
+    ) -> Result<Option<Conversation>> {
         let item = self.get(keys::conversation(key), consistent).await?;
         item.as_ref().map(conversation_from).transpose()
     }
 
     /// Returns the conversations in these partitions that exist and can be parsed, eventually consistent.
-    pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>, StoreError> {
+    pub async fn conversations(&self, wanted: &[ConversationKey]) -> Result<Vec<Conversation>> {
         Ok(self.conversations_each(wanted).await?.into_values().filter_map(Result::ok).collect())
     }
 
@@ -63,7 +63,7 @@ impl Store {
     pub async fn conversations_each(
         &self,
         wanted: &[ConversationKey],
-    ) -> Result<BTreeMap<ConversationKey, Result<Conversation, StoreError>>, StoreError> {
+    ) -> Result<BTreeMap<ConversationKey, Result<Conversation>>> {
         let mut found = BTreeMap::new();
         for item in self.batch_get(wanted.iter().map(keys::conversation), false).await? {
             found.insert(key_from(&Reader::of(&item))?, conversation_from(&item));
@@ -80,12 +80,12 @@ impl Store {
         until: Timestamp,
         limit: i32,
         after: Option<ReadyCursor>,
-    ) -> Result<Page<ReadyConversation, ReadyCursor>, StoreError> {
+    ) -> Result<Page<ReadyConversation, ReadyCursor>> {
         let horizon = keys::ready_horizon(until);
         let values = [(":rp", keys::ready_shard(shard).into()), (":until", horizon.into())];
         let query = self.query("#rp = :rp AND #rk < :until", values).index_name(keys::READY_INDEX);
         let answer = queried(query.limit(limit).set_exclusive_start_key(after.map(|c| c.0))).await?;
-        let items = answer.items().iter().map(ready_from).collect::<Result<_, StoreError>>()?;
+        let items = answer.items().iter().map(ready_from).collect::<Result<_>>()?;
         Ok(Page { items, next: answer.last_evaluated_key.map(ReadyCursor) })
     }
 
@@ -96,7 +96,7 @@ impl Store {
         key: &ConversationKey,
         limit: i32,
         before: Option<&str>,
-    ) -> Result<Page<MessageId, String>, StoreError> {
+    ) -> Result<Page<MessageId, String>> {
         let before = before.unwrap_or("~");
         let values = [(":lp", keys::messages_partition(key).into()), (":before", before.into())];
         let query = self.query("#lp = :lp AND #lk < :before", values).index_name(keys::MESSAGES_INDEX);
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-fn ready_from(item: &Item) -> Result<ReadyConversation, StoreError> {
+fn ready_from(item: &Item) -> Result<ReadyConversation> {
     let reader = Reader::of(item);
     Ok(ReadyConversation {
         key: key_from(&reader)?,

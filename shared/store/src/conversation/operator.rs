@@ -14,7 +14,7 @@ use crate::expression::Update;
 use crate::message::ended_message_ttl;
 use crate::worker::freed_row;
 use crate::write::Commit;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Cancels a waiting message. `after` is the conversation without it.
@@ -25,7 +25,7 @@ impl Store {
         message: &MessageId,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let cancelled = cancelled(message, MessageStatus::Queued, now, policies);
         let meta = change(before, after, policies.queue.ready_shards);
         self.commit_or_stale(self.transaction().update(meta).update(cancelled)).await
@@ -33,7 +33,7 @@ impl Store {
 
     /// Marks the running message as cancelled. Its worker learns it with the next heartbeat. The version is
     /// incremented, so that no decision made without the mark can commit. The mark may be set twice.
-    pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit, StoreError> {
+    pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit> {
         let Some(lease) = &running.lease else { return Ok(Commit::Stale) };
         let mark = Update::of(keys::conversation(&running.key))
             .set("ls.c", true)
@@ -50,7 +50,7 @@ impl Store {
         dead: &Message,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
         let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies)
             .when("#da = :died")
@@ -69,7 +69,7 @@ impl Store {
         entry: &Entry,
         token: Option<&str>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
         let queued = Update::of(keys::message(&dead.id))
             .set("st", MessageStatus::Queued.as_str())
@@ -97,7 +97,7 @@ impl Store {
         owner: Option<&Worker>,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = change(before, &freed.after, policies.queue.ready_shards);
         let mut transaction = self.transaction().update(meta);
         if let Some((lease, back)) = before.lease.as_ref().zip(freed.back.as_ref()) {

@@ -12,7 +12,7 @@ use crate::idempotency::IdempotentCall;
 use crate::reconcile_lease::ReconcileHolder;
 use crate::worker::{drain_row, finish_drain_row, registration, release_row};
 use crate::write::Commit;
-use crate::{Store, StoreError};
+use crate::{Result, Store};
 
 impl Store {
     /// Registers `worker` as the owner of a conversation that has none. No current or recently stopped worker
@@ -25,7 +25,7 @@ impl Store {
         holder: Option<&ReconcileHolder>,
         once: Option<&IdempotentCall>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
         let transaction = self.transaction().update(meta);
         self.commit_or_stale(registration(transaction, worker, holder, once)).await
@@ -38,7 +38,7 @@ impl Store {
         before: &Conversation,
         after: &Conversation,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = freed_meta(&worker.id, before, after, policies);
         let claimed_at = before.owner.as_ref().and_then(|o| o.claimed_at);
         let row = release_row(worker, claimed_at, after.active_at);
@@ -54,7 +54,7 @@ impl Store {
         drained: &Worker,
         conversation: Option<&Conversation>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let WorkerStatus::Draining { drain_by, reason } = drained.status else { return Ok(Commit::Stale) };
         let mut transaction = self.transaction().update(drain_row(drained, drain_by, reason));
         if let Some(before) = conversation {
@@ -80,7 +80,7 @@ impl Store {
         settled: &Worker,
         freed: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
         let mut transaction = self.transaction().update(finish_drain_row(settled, since));
         if let Some((before, after)) = freed {

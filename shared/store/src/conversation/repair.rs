@@ -11,7 +11,7 @@ use super::item::{change, conversation_from};
 use super::owner::freed_meta;
 use crate::expression::Update;
 use crate::write::{Commit, Updated};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Corrects the keys of a conversation in the ready index, and its partition if it has no owner. A
@@ -21,7 +21,7 @@ impl Store {
         before: &Conversation,
         after: &Conversation,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let shards = policies.queue.ready_shards;
         let partition = after.owner.is_none().then(|| keys::ready_partition(&after.key, shards));
         let update = change(before, after, shards).set_or_remove("rp", partition);
@@ -44,7 +44,7 @@ impl Store {
         after: &Conversation,
         messages: &[MessageId],
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let mut transaction = self.transaction().update(change(before, after, policies.queue.ready_shards));
         for message in messages {
             let over = Update::of(keys::message(message))
@@ -63,7 +63,7 @@ impl Store {
         after: &Conversation,
         worker: &WorkerId,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = freed_meta(worker, before, after, policies);
         let row = Update::of(keys::worker(worker))
             .when("attribute_not_exists(#as) OR #as.#ck <> :ck OR #st = :stopping")
@@ -79,7 +79,7 @@ impl Store {
         worker: &WorkerId,
         key: &ConversationKey,
         now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let row = Update::of(keys::worker(worker))
             .remove("as")
             .set("qs", now)

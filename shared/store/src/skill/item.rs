@@ -10,7 +10,7 @@ use af_domain::skill::channel::Channel;
 use af_domain::skill::{DeployedVersion, Edition, Release, ReleaseChannel, Skill, SkillStatus, Stamp};
 
 use crate::item::{Item, Reader, Value, Writer};
-use crate::{StoreError, keys};
+use crate::{Result, keys};
 
 pub(super) fn stamp_item(stamp: &Stamp) -> Item {
     Writer::default().put("at", stamp.at).put("by", stamp.by.as_str()).build()
@@ -63,7 +63,7 @@ pub(super) fn files_item(slug: &SkillSlug, bundle: &Sha256Hex, files: &[SkillFil
     Writer::at(keys::skill_bundle(slug, bundle)).put("fs", files).build()
 }
 
-pub(super) fn skill_from(item: &Item) -> Result<Skill, StoreError> {
+pub(super) fn skill_from(item: &Item) -> Result<Skill> {
     let reader = Reader::of(item);
     let text = |name| reader.text_if(name).map(|text| text.map(str::to_owned));
     let active = releases_from(&reader, |name| ReleaseChannel::parse(name))?;
@@ -80,7 +80,7 @@ pub(super) fn skill_from(item: &Item) -> Result<Skill, StoreError> {
     })
 }
 
-pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel, StoreError> {
+pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel> {
     let reader = Reader::of(item);
     Ok(Channel {
         name,
@@ -90,7 +90,7 @@ pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel,
     })
 }
 
-pub(super) fn version_from(item: &Item) -> Result<DeployedVersion, StoreError> {
+pub(super) fn version_from(item: &Item) -> Result<DeployedVersion> {
     let reader = Reader::of(item);
     let mut released = BTreeMap::new();
     if let Some(stamps) = reader.map_if("rl")? {
@@ -109,7 +109,7 @@ pub(super) fn version_from(item: &Item) -> Result<DeployedVersion, StoreError> {
     })
 }
 
-pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>, StoreError> {
+pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>> {
     let file = |file: Reader<'_>| {
         Ok(SkillFile {
             path: file.text("p")?.to_owned(),
@@ -121,16 +121,16 @@ pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>, StoreError> {
 }
 
 /// Returns the skill of a files item.
-pub(super) fn slug_of(item: &Item) -> Result<SkillSlug, StoreError> {
+pub(super) fn slug_of(item: &Item) -> Result<SkillSlug> {
     Reader::of(item).id_after("S#", "pk", SkillSlug::parse)
 }
 
 fn releases_from<K: Ord>(
     reader: &Reader<'_>,
     key: impl Fn(&str) -> Option<K>,
-) -> Result<BTreeMap<K, Release>, StoreError> {
+) -> Result<BTreeMap<K, Release>> {
     let Some(map) = reader.map_if("rl")? else { return Ok(BTreeMap::new()) };
-    let release = |name: &str| -> Result<(K, Release), StoreError> {
+    let release = |name: &str| -> Result<(K, Release)> {
         let key = key(name).ok_or_else(|| map.malformed(name, "not a name"))?;
         let release = map.map_if(name)?.ok_or_else(|| map.malformed(name, "missing"))?;
         let released = stamp_from(&release, "at", "by")?;
@@ -139,7 +139,7 @@ fn releases_from<K: Ord>(
     map.names().map(release).collect()
 }
 
-fn edition_from(reader: &Reader<'_>) -> Result<Edition, StoreError> {
+fn edition_from(reader: &Reader<'_>) -> Result<Edition> {
     Ok(Edition {
         version: reader.id("ver", SkillVersion::parse)?,
         bundle: reader.id("bh", Sha256Hex::parse)?,
@@ -150,6 +150,6 @@ fn edition_from(reader: &Reader<'_>) -> Result<Edition, StoreError> {
     })
 }
 
-fn stamp_from(reader: &Reader<'_>, at: &str, by: &str) -> Result<Stamp, StoreError> {
+fn stamp_from(reader: &Reader<'_>, at: &str, by: &str) -> Result<Stamp> {
     Ok(Stamp { at: reader.time(at)?, by: reader.text(by)?.to_owned() })
 }

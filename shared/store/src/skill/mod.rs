@@ -16,16 +16,16 @@ use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
 
 use crate::item::Item;
 use crate::write::queried;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Returns a skill, strongly consistent.
-    pub async fn skill(&self, slug: &SkillSlug) -> Result<Option<Skill>, StoreError> {
+    pub async fn skill(&self, slug: &SkillSlug) -> Result<Option<Skill>> {
         self.get(keys::skill(slug), true).await?.as_ref().map(item::skill_from).transpose()
     }
 
     /// Returns one page of skills ordered by slug, starting after `after`.
-    pub async fn skills(&self, limit: i32, after: Option<&str>) -> Result<Vec<Skill>, StoreError> {
+    pub async fn skills(&self, limit: i32, after: Option<&str>) -> Result<Vec<Skill>> {
         // A space sorts before every character of a slug, so `after` followed by a space is the first
         // position after that slug.
         let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
@@ -38,7 +38,7 @@ impl Store {
         &self,
         slug: &SkillSlug,
         version: &SkillVersion,
-    ) -> Result<Option<DeployedVersion>, StoreError> {
+    ) -> Result<Option<DeployedVersion>> {
         let item = self.get(keys::skill_version(slug, version), true).await?;
         item.as_ref().map(item::version_from).transpose()
     }
@@ -50,7 +50,7 @@ impl Store {
         slug: &SkillSlug,
         limit: i32,
         after: Option<&str>,
-    ) -> Result<Vec<DeployedVersion>, StoreError> {
+    ) -> Result<Vec<DeployedVersion>> {
         let prefix = keys::SKILL_VERSIONS;
         let after = after.map_or_else(|| prefix.to_owned(), |a| format!("{prefix}{a} "));
         let items = self.page_after(keys::skill_partition(slug), after, &format!("{prefix}~"), limit).await?;
@@ -58,11 +58,7 @@ impl Store {
     }
 
     /// Returns the files of a version, strongly consistent.
-    pub async fn skill_files(
-        &self,
-        slug: &SkillSlug,
-        bundle: &Sha256Hex,
-    ) -> Result<Option<Vec<SkillFile>>, StoreError> {
+    pub async fn skill_files(&self, slug: &SkillSlug, bundle: &Sha256Hex) -> Result<Option<Vec<SkillFile>>> {
         let item = self.get(keys::skill_bundle(slug, bundle), true).await?;
         item.as_ref().map(item::files_from).transpose()
     }
@@ -72,14 +68,14 @@ impl Store {
     pub async fn files_of_skills(
         &self,
         wanted: &[(&SkillSlug, &Sha256Hex)],
-    ) -> Result<Vec<(SkillSlug, Vec<SkillFile>)>, StoreError> {
+    ) -> Result<Vec<(SkillSlug, Vec<SkillFile>)>> {
         let wanted = wanted.iter().map(|(slug, bundle)| keys::skill_bundle(slug, bundle));
         let found = self.batch_get(wanted, false).await?;
         found.iter().map(|item| Ok((item::slug_of(item)?, item::files_from(item)?))).collect()
     }
 
     /// Returns a channel, strongly consistent.
-    pub async fn skill_channel(&self, name: ReleaseChannel) -> Result<Channel, StoreError> {
+    pub async fn skill_channel(&self, name: ReleaseChannel) -> Result<Channel> {
         let item = self.get(keys::skill_channel(name), true).await?;
         item.as_ref().map_or(Ok(Channel::new(name)), |item| item::channel_from(name, item))
     }
@@ -91,7 +87,7 @@ impl Store {
         after: String,
         until: &str,
         limit: i32,
-    ) -> Result<Vec<Item>, StoreError> {
+    ) -> Result<Vec<Item>> {
         let values = [(":pk", partition.into()), (":after", after.into()), (":until", until.into())];
         let query = self.query("#pk = :pk AND #sk BETWEEN :after AND :until", values);
         let answer = queried(query.consistent_read(true).limit(limit)).await?;

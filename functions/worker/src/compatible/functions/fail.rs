@@ -21,7 +21,7 @@ pub async fn run(mut call: Call) -> Result<FailAnswer, AppError> {
     let args: FailArgs = call.args()?;
     let Some(LeaseIds { message, lease }) = args.lease.ids() else { return Ok(NOTHING_CHANGED) };
     match fail(&call.app, &call.worker, &message, &lease, &args.error_message, true).await {
-        Ok(outcome) => Ok(failed(outcome)),
+        Ok(outcome) => Ok(failed(&outcome)),
         Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(NOTHING_CHANGED),
         Err(error) => Err(error),
     }

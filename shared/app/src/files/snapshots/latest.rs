@@ -46,8 +46,7 @@ pub async fn to_restore(
 ) -> Result<Option<Snapshot>, AppError> {
     let key = conversation_key(conversation);
     let (meta, latest) = tokio::join!(app.store.conversation(&key, true), app.store.latest_snapshot(&key));
-    let owns = meta?.and_then(|c| c.owner).is_some_and(|o| &o.worker == worker);
-    if !owns {
+    if !meta?.is_some_and(|c| c.is_owned_by(worker)) {
         return Err(Refusal::not_found(format!("conversation {conversation} of this worker")).into());
     }
     Ok(latest?)

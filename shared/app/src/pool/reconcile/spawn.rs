@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::budget::RunBudget;
 use super::observe::Observation;
 use super::teardown::ignore_not_found;
+use crate::access::signed::current_key;
 use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::conversations::repair::examine;
@@ -35,11 +36,7 @@ pub(super) async fn spawn(
         return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
     };
     // Before the row, because a worker cannot start without these.
-    let inputs = SpawnInputs {
-        url,
-        key: worker_token::current_key(app).await?,
-        bridge: bridge::variables(app).await?,
-    };
+    let inputs = SpawnInputs { url, key: current_key(app).await?, bridge: bridge::variables(app).await? };
     let Some(worker) = register(app, budget, target, conversation, policies).await? else {
         return Ok(Outcome::Stale);
     };
