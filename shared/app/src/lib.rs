@@ -20,4 +20,4 @@ pub mod telegram;
 pub mod worker;
 
 pub use boot::{App, Boot, BootError};
-pub use error::AppError;
+pub use error::{AppError, Result};

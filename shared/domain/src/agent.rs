@@ -40,9 +40,6 @@ pub struct BotName {
 }
 
 /// The secret that contains the bot token of an agent.
-///
-/// # Panics
-/// Never: an agent key is shorter than a secret ref, and consists of the same characters.
 pub fn bot_token_ref(agent: &AgentKey) -> SecretRef {
     SecretRef::parse(format!("telegram.botToken.{agent}"))
         .expect("an agent key is made of secret ref characters")
@@ -105,10 +102,8 @@ pub struct TelegramIdentity {
     pub chat: Option<String>,
 }
 
-/// The conversation of a user with an agent.
-///
-/// # Errors
-/// Returns `InvalidId` if both names together are too long for a conversation id.
+/// The conversation of a user with an agent. Returns `InvalidId` if both names together are too long for a
+/// conversation id.
 pub fn conversation_of(
     agent: &AgentKey,
     user: &ConsumerUserId,

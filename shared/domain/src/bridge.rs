@@ -26,17 +26,11 @@ named_enum! {
 
 impl BridgeField {
     /// The secret that contains the value for every agent.
-    ///
-    /// # Panics
-    /// Never: the name consists of secret ref characters.
     pub fn global_ref(self) -> SecretRef {
         SecretRef::parse(format!("agent-bridge.{}", self.as_str())).expect("it is a secret ref")
     }
 
     /// The secret that contains the value for one agent.
-    ///
-    /// # Panics
-    /// Never: an agent key consists of secret ref characters and is short enough.
     pub fn agent_ref(self, agent: &AgentKey) -> SecretRef {
         SecretRef::parse(format!("agent-bridge.{}.{agent}", self.as_str())).expect("it is a secret ref")
     }

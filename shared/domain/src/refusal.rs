@@ -51,7 +51,7 @@ named_enum! {
     }
 }
 
-/// A refusal: the reason and a repair_for, in text that the caller may see.
+/// A refusal: the reason and how to fix it, in text that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {

@@ -148,11 +148,9 @@ pub enum FinalizeRefusal {
 }
 
 impl Snapshot {
-    /// Makes the snapshot ready if it is current and the `stored` object is the announced one. A snapshot
-    /// that is ready stays unchanged, because its finalization was repeated.
-    ///
-    /// # Errors
-    /// Returns the reason why the snapshot does not become ready.
+    /// Makes the snapshot ready if it is current and the `stored` object is the announced one. A snapshot that
+    /// is ready stays unchanged, because its finalization was repeated. Otherwise returns the reason why the
+    /// snapshot does not become ready.
     pub fn finalize(
         &self,
         stored: &Stored,
@@ -200,10 +198,8 @@ impl Snapshot {
 }
 
 impl Conversation {
-    /// Returns the fence that a snapshot of `worker` would have now.
-    ///
-    /// # Errors
-    /// Returns the reason why the worker may make no snapshot now.
+    /// Returns the fence that a snapshot of `worker` would have now, or the reason why the worker may make
+    /// none.
     pub fn snapshot_fence(&self, worker: &WorkerId, now: Timestamp) -> Result<Fence, SnapshotRefusal> {
         let owner = self.owner.as_ref().filter(|o| &o.worker == worker).ok_or(SnapshotRefusal::NotOwner)?;
         if owner.claimed_at.is_none() {

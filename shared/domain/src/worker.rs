@@ -230,10 +230,7 @@ impl Worker {
         self.machine.as_ref().map(|m| m.app.as_str()).or(self.app.as_deref())
     }
 
-    /// Begins the drain.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is active.
+    /// Begins the drain of an active worker.
     pub fn drain(
         self,
         reason: DrainReason,
@@ -245,19 +242,14 @@ impl Worker {
         Ok(Self { status: WorkerStatus::Draining { drain_by, reason }, ..self })
     }
 
-    /// Ends the drain: its message has ended and its final snapshot is there or given up.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is draining.
+    /// Ends the drain: its message has ended and its final snapshot is there or given up. The worker must be
+    /// draining.
     pub fn finish_drain(self, now: Timestamp) -> Result<Self, StepRefused> {
         let WorkerStatus::Draining { .. } = self.status else { return Err(self.refused("stopping")) };
         Ok(Self { status: WorkerStatus::Stopping { since: now }, assignment: None, ..self })
     }
 
-    /// Ends the teardown: its machine and volume are removed.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is stopping.
+    /// Ends the teardown: its machine and volume are removed. The worker must be stopping.
     pub fn gone(self, now: Timestamp) -> Result<Self, StepRefused> {
         let WorkerStatus::Stopping { .. } = self.status else { return Err(self.refused("stopped")) };
         Ok(Self { status: WorkerStatus::Stopped { at: now }, machine: None, volume: None, ..self })

@@ -17,7 +17,6 @@ pub struct Providers(Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>);
 
 impl Providers {
     /// No provider, for a function that never uses the pool.
-    #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
@@ -40,7 +39,6 @@ impl Providers {
     }
 
     /// These providers and `provider`, which replaces one of the same kind.
-    #[must_use]
     pub fn with(self, provider: Arc<dyn Provider>) -> Self {
         let mut all = Arc::unwrap_or_clone(self.0);
         all.insert(provider.kind(), provider);

@@ -46,6 +46,6 @@ impl Store {
                 return Ok(());
             }
         }
-        Err(StoreError::Throttled { operation: OPERATION })
+        Err(StoreError::Throttled(OPERATION))
     }
 }

@@ -60,7 +60,7 @@ impl Store {
             }
             // The holder left between the two writes. The lease is free, or another run has taken it.
         }
-        Err(StoreError::Contention { operation: "begin_reconcile" })
+        Err(StoreError::Contention("begin_reconcile"))
     }
 
     async fn take_reconcile(&self, nonce: u64, now: Timestamp) -> Result<Option<ReconcileHolder>> {

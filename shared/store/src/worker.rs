@@ -65,7 +65,7 @@ impl Store {
                 return Ok(workers);
             }
         }
-        Err(StoreError::TooMany { what: "workers" })
+        Err(StoreError::TooMany("workers"))
     }
 
     /// Registers a worker without a conversation. No current or recently stopped worker may have its id. A

@@ -237,7 +237,7 @@ impl Store {
                 Err(e) => return Err(StoreError::from_sdk("UpdateItem", &e)),
             }
         }
-        Err(StoreError::Contention { operation: "UpdateItem" })
+        Err(StoreError::Contention("UpdateItem"))
     }
 
     /// Sends one conditional update. If its condition does not hold, another writer was faster.
@@ -282,7 +282,7 @@ impl Store {
                 Some("TransactionConflict") => self.back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
                     if attempt + 1 == MAX_CONFLICT_TRIES {
-                        return Err(StoreError::Throttled { operation: OPERATION });
+                        return Err(StoreError::Throttled(OPERATION));
                     }
                     self.back_off(attempt).await;
                 }
@@ -292,7 +292,7 @@ impl Store {
                 }
             }
         }
-        Err(StoreError::Contention { operation: OPERATION })
+        Err(StoreError::Contention(OPERATION))
     }
 
     /// Waits before a conflicting write is sent again, with exponential backoff and jitter.

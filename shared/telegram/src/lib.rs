@@ -20,4 +20,4 @@ pub use delivery::{Delivered, DeliveryError, Outgoing, Pause, TokioPause, WaitLi
 pub use error::TelegramError;
 pub use files::{Downloaded, RemoteFile};
 pub use split::split;
-pub use update::{ALLOWED_UPDATES, Command, IncomingMessage, Ingress, read};
+pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, read};

@@ -9,7 +9,7 @@ use af_domain::time::{Millis, Timestamp};
 
 use super::signed::{current_key, sign, verified};
 use crate::files::snapshots;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// How long a link is valid. An image fetches its files at once.
 pub const LINK_GOOD_FOR: Millis = Millis::from_secs(15 * 60);
@@ -19,16 +19,14 @@ const URL_GOOD_FOR: Millis = Millis::from_secs(60);
 const PURPOSE: &[u8] = b"agent-factory file 1\0";
 
 /// Creates the token of a link to the object `object_key`.
-pub async fn mint(app: &App, object_key: &str) -> Result<String, AppError> {
+pub async fn mint(app: &App, object_key: &str) -> Result<String> {
     let expires_at = app.now() + LINK_GOOD_FOR;
     Ok(sign(&current_key(app).await?, PURPOSE, &format!("{expires_at}|{object_key}")))
 }
 
-/// Returns the presigned URL of a link. For a snapshot, the download is recorded.
-///
-/// # Errors
-/// Returns 404 if the link is invalid or has expired.
-pub async fn redeem(app: &App, objects: &Objects, token: &str) -> Result<String, AppError> {
+/// Returns the presigned URL of a link. For a snapshot, the download is recorded. Returns 404 if the link is invalid
+/// or has expired.
+pub async fn redeem(app: &App, objects: &Objects, token: &str) -> Result<String> {
     let unknown = || Refusal::not_found("file behind this link, or the link has expired");
     let object_key = read(app, token).await?.ok_or_else(unknown)?;
     let url = objects.get_url(&object_key, URL_GOOD_FOR).await?;
@@ -37,7 +35,7 @@ pub async fn redeem(app: &App, objects: &Objects, token: &str) -> Result<String,
 }
 
 /// Returns the object key of a link; `None` if the link is invalid or has expired.
-async fn read(app: &App, token: &str) -> Result<Option<String>, AppError> {
+async fn read(app: &App, token: &str) -> Result<Option<String>> {
     let content = verified(app, PURPOSE, token).await?;
     let Some((expires_at, object_key)) = content.as_deref().and_then(|content| content.split_once('|'))
     else {

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::signing_keys::{SIGNING_KEY_REF, SigningKeys, key_id};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A text with an unknown key id may be signed by a key that is newer than the cached ones. The keys are then read
 /// again, at most this often, because anyone can make up texts with unknown key ids.
@@ -28,7 +28,7 @@ pub(super) fn sign(key: &SecretString, purpose: &[u8], content: &str) -> String 
 }
 
 /// Returns the content of a text that was signed for `purpose`; `None` if its signature is invalid.
-pub(super) async fn verified(app: &App, purpose: &[u8], signed: &str) -> Result<Option<String>, AppError> {
+pub(super) async fn verified(app: &App, purpose: &[u8], signed: &str) -> Result<Option<String>> {
     let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
     let parts = signed.split_once('.').and_then(|(claims, signature)| {
         let text = String::from_utf8(decoded(claims)?).ok()?;
@@ -42,13 +42,13 @@ pub(super) async fn verified(app: &App, purpose: &[u8], signed: &str) -> Result<
 }
 
 /// Returns the current signing key.
-pub(crate) async fn current_key(app: &App) -> Result<SecretString, AppError> {
+pub(crate) async fn current_key(app: &App) -> Result<SecretString> {
     let name = SecretRef::parse(SIGNING_KEY_REF)?;
     Ok(app.secrets.get(&name, app.now()).await?.ok_or_else(no_key)?)
 }
 
 /// Returns the signing key with this id, if it is the current or the previous one.
-async fn key_named(app: &App, id: &str) -> Result<Option<SecretString>, AppError> {
+async fn key_named(app: &App, id: &str) -> Result<Option<SecretString>> {
     let now = app.now();
     if let Some(known) = app.signing_keys.get(&(), now) {
         let key = known.named(id).cloned();

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::signed::{current_key, sign, verified};
 pub use super::signing_keys::SIGNING_KEY_REF;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 const PREFIX: &str = "afw_";
 /// Worker tokens are the only signed texts without a purpose.
@@ -26,7 +26,7 @@ pub enum Signed {
 }
 
 /// Creates a token for `worker`.
-pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp), AppError> {
+pub async fn mint(app: &App, worker: &WorkerId) -> Result<(SecretString, Timestamp)> {
     mint_as_of(app, worker, app.now()).await
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn mint_as_of(
     app: &App,
     worker: &WorkerId,
     at: Timestamp,
-) -> Result<(SecretString, Timestamp), AppError> {
+) -> Result<(SecretString, Timestamp)> {
     Ok(signed(&current_key(app).await?, worker, at))
 }
 
@@ -46,11 +46,8 @@ pub(crate) fn signed(key: &SecretString, worker: &WorkerId, at: Timestamp) -> (S
     (SecretString::from(format!("{PREFIX}{signed}")), expires_at)
 }
 
-/// Verifies `token` and returns its worker.
-///
-/// # Errors
-/// Returns 401 if the token is invalid or has expired.
-pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
+/// Verifies `token` and returns its worker. Returns 401 if the token is invalid or has expired.
+pub async fn verify(app: &App, token: &str) -> Result<WorkerId> {
     match examine(app, token).await? {
         Signed::Good(worker) => Ok(worker),
         Signed::Expired(worker) => {
@@ -61,11 +58,8 @@ pub async fn verify(app: &App, token: &str) -> Result<WorkerId, AppError> {
 }
 
 /// Verifies `token` for calls that tell a worker with an expired token to stop. The worker would not learn it
-/// otherwise.
-///
-/// # Errors
-/// Returns 401 if the token is invalid.
-pub async fn examine(app: &App, token: &str) -> Result<Signed, AppError> {
+/// otherwise. Returns 401 if the token is invalid.
+pub async fn examine(app: &App, token: &str) -> Result<Signed> {
     let signed = read(app, token).await?;
     if signed.is_none() {
         tracing::warn!(metric = "auth_rejected", "call without a valid worker token");
@@ -75,7 +69,7 @@ pub async fn examine(app: &App, token: &str) -> Result<Signed, AppError> {
 }
 
 /// Verifies a token; `None` if it is invalid.
-async fn read(app: &App, token: &str) -> Result<Option<Signed>, AppError> {
+async fn read(app: &App, token: &str) -> Result<Option<Signed>> {
     let Some(signed) = token.strip_prefix(PREFIX) else { return Ok(None) };
     let content = verified(app, PURPOSE, signed).await?;
     let Some((worker, expires_at)) = content.as_deref().and_then(parsed) else { return Ok(None) };

@@ -6,7 +6,7 @@ use af_store::sweep::SweepCursor;
 use af_store::{Page, StoreError};
 use futures::{FutureExt, StreamExt};
 
-use crate::AppError;
+use crate::Result;
 
 /// Items per page of the index.
 pub(crate) const PAGE: i32 = 100;
@@ -30,11 +30,11 @@ pub(crate) async fn expire_all<Id, Pages, One>(
     what: &'static str,
     page: impl Fn(Option<SweepCursor>) -> Pages,
     one: impl Fn(Id) -> One,
-) -> Result<Expired, AppError>
+) -> Result<Expired>
 where
     Id: Clone + Display,
     Pages: Future<Output = Result<Page<Id, SweepCursor>, StoreError>>,
-    One: Future<Output = Result<bool, AppError>>,
+    One: Future<Output = Result<bool>>,
 {
     let mut done = Expired::default();
     let mut after = None;

@@ -2,7 +2,7 @@
 
 use af_domain::refusal::{Code, Refusal};
 
-use crate::AppError;
+use crate::Result;
 
 /// Something that workers need: it is there, or a text names what is missing and how to fix it.
 #[derive(Debug)]
@@ -14,11 +14,8 @@ pub(crate) enum Prerequisite<T> {
 }
 
 impl<T> Prerequisite<T> {
-    /// The value, for a call that cannot be answered without it.
-    ///
-    /// # Errors
-    /// Refused as not configured, with the text.
-    pub(crate) fn required(self) -> Result<T, AppError> {
+    /// The value, for a call that cannot be answered without it. If it is missing, the refusal contains the text.
+    pub(crate) fn required(self) -> Result<T> {
         match self {
             Self::Present(value) => Ok(value),
             Self::Missing(text) => Err(Refusal::new(Code::NotConfigured, text).into()),

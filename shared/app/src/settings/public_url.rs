@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::base_url::{BASE_URL_RULE, is_base_url};
 use crate::settings::prerequisite::Prerequisite;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The secret with the operator's own URL.
 const PUBLIC_URL_REF: &str = "factory.url";
@@ -14,7 +14,7 @@ const PUBLIC_URL_REF: &str = "factory.url";
 /// Returns the URL without a trailing slash. The operator's own URL comes first, because only the operator knows
 /// a domain or a path before the API. The URL of the deployment is second. The last one is `reached_at`, which
 /// the current caller has used.
-pub(crate) async fn find(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>, AppError> {
+pub(crate) async fn find(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>> {
     let own = app.secrets.get(&SecretRef::parse(PUBLIC_URL_REF)?, app.now()).await?;
     let own = own.as_ref().map(|own| own.expose_secret().trim()).filter(|own| !own.is_empty());
     let known = own.or(app.public_url.as_deref()).or(reached_at);
@@ -35,10 +35,7 @@ pub(crate) fn check(name: &SecretRef, value: &SecretString) -> Result<(), Refusa
     Err(Refusal::field("/plaintextValue", detail))
 }
 
-/// Returns the URL for a call that cannot be answered without it.
-///
-/// # Errors
-/// Returns 409 if there is no URL.
-pub async fn required(app: &App, reached_at: Option<&str>) -> Result<String, AppError> {
+/// Returns the URL for a call that cannot be answered without it. Returns 409 if there is no URL.
+pub async fn required(app: &App, reached_at: Option<&str>) -> Result<String> {
     find(app, reached_at).await?.required()
 }

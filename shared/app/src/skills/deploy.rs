@@ -11,7 +11,7 @@ use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
 use super::manifest;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a display name.
 const MAX_NAME_CHARS: usize = 200;
@@ -49,7 +49,7 @@ pub struct Deploy {
 /// # Errors
 /// Returns a refusal with the invalid field; 409 if the version exists with other files, the skill is being
 /// deleted, or the channel cannot serve the release. Nothing is written then.
-pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppError> {
+pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release)> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
     let Deploy { slug, display_name, description, version, module_format, entry_point, channel, .. } =

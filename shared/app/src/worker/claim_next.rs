@@ -12,7 +12,7 @@ use super::deliver_job::{Delivered, deliver_job, load, redeliver};
 use crate::conversations::repair::examine;
 use crate::pool::lifecycle::drain;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Times that an owner's claim is decided again because the conversation has changed meanwhile. Enqueues change it most, and
 /// one person does not enqueue five messages between a read and a write.
@@ -45,7 +45,7 @@ pub(super) async fn claim_owned(
     app: &App,
     request: &ClaimRequest<'_>,
     mut conversation: Conversation,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
     let policies = policies::for_agent(app, &conversation.agent).await?;
     for _ in 0..MAX_OWNED_TRIES {
         let now = app.now();
@@ -114,7 +114,7 @@ pub(super) async fn claim_ready(
     app: &App,
     request: &ClaimRequest<'_>,
     mut candidates: Vec<ReadyConversation>,
-) -> Result<FreeClaim, AppError> {
+) -> Result<FreeClaim> {
     candidates.sort_by_cached_key(|c| (rank(&c.ready), app.entropy.next_u64()));
     let mut keys: Vec<ConversationKey> = candidates.into_iter().map(|c| c.key).collect();
     if keys.is_empty() {
@@ -159,7 +159,7 @@ pub(super) async fn claim_unowned(
     app: &App,
     request: &ClaimRequest<'_>,
     key: &ConversationKey,
-) -> Result<FreeClaim, AppError> {
+) -> Result<FreeClaim> {
     let found = app.store.conversation(key, true).await?;
     let Claimable { mut free, skipped } = claimable(app, request, found.into_iter().collect()).await?;
     let Some(Candidate { conversation, claimed }) = free.pop() else {
@@ -188,11 +188,7 @@ struct Claimable {
 
 /// Which of these conversations the worker may claim. A conversation that is listed although nothing is due has keys that
 /// are out of date. It has no owner that would repair them, so they are repaired here.
-async fn claimable(
-    app: &App,
-    request: &ClaimRequest<'_>,
-    found: Vec<Conversation>,
-) -> Result<Claimable, AppError> {
+async fn claimable(app: &App, request: &ClaimRequest<'_>, found: Vec<Conversation>) -> Result<Claimable> {
     let now = app.now();
     let (mut free, mut repairs, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for conversation in found {
@@ -224,7 +220,7 @@ async fn claimable(
 
 /// The candidates that have no snapshot. The snapshots are read after the conversations: a conversation that has got one
 /// since has had an owner since, so its claim fails.
-async fn without_files(app: &App, mut free: Vec<Candidate>) -> Result<Claimable, AppError> {
+async fn without_files(app: &App, mut free: Vec<Candidate>) -> Result<Claimable> {
     let keys: Vec<_> = free.iter().map(|candidate| candidate.conversation.key.clone()).collect();
     let with_files = app.store.with_snapshot(&keys).await?;
     free.retain(|candidate| !with_files.contains(&candidate.conversation.key));
@@ -237,7 +233,7 @@ pub(super) async fn drain_if_skipped(
     app: &App,
     request: &ClaimRequest<'_>,
     outcome: &FreeClaim,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let FreeClaim::Skipped = outcome else { return Ok(()) };
     if app.store.worker(request.worker).await?.is_some_and(|row| row.assignment.is_none()) {
         drain(app, request.worker, DrainReason::Signal, request.policies).await?;
@@ -246,7 +242,7 @@ pub(super) async fn drain_if_skipped(
 }
 
 /// Commits a claim. It fails when another worker has claimed the conversation meanwhile.
-async fn is_claimed(app: &App, conversation: &Conversation, claimed: &Claimed) -> Result<bool, AppError> {
+async fn is_claimed(app: &App, conversation: &Conversation, claimed: &Claimed) -> Result<bool> {
     let policies = policies::for_agent(app, &conversation.agent).await?;
     let commit = app.store.claim_if_free(conversation, claimed, app.now(), &policies).await?;
     Ok(matches!(commit, Commit::Done))

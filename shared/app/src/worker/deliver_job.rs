@@ -7,7 +7,7 @@ use super::claim_request::{ClaimRequest, Wants};
 use crate::conversations::repair::examine;
 use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// A message for a worker.
 pub(super) struct Delivered {
@@ -23,11 +23,7 @@ pub(super) struct Loaded {
 }
 
 /// Reads the data that is delivered with `claimed`.
-pub(super) async fn load(
-    app: &App,
-    request: &ClaimRequest<'_>,
-    claimed: &Claimed,
-) -> Result<Loaded, AppError> {
+pub(super) async fn load(app: &App, request: &ClaimRequest<'_>, claimed: &Claimed) -> Result<Loaded> {
     let context = async {
         let Wants::JobWithBundle { since } = request.wants else { return Ok(None) };
         let policies = policies::for_agent(app, &claimed.after.agent).await?;
@@ -46,7 +42,7 @@ pub(super) async fn deliver_job(
     request: &ClaimRequest<'_>,
     claimed: Claimed,
     loaded: Loaded,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
     let message = match loaded.message {
         Some(message) if message.fetched_by.is_none() => Some(message),
         // The replica that answered did not have the message yet, or not the result of its attachments.
@@ -71,7 +67,7 @@ pub(super) async fn redeliver(
     app: &App,
     request: &ClaimRequest<'_>,
     conversation: Conversation,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
     let Some(lease) = conversation.lease.clone() else { return Ok(None) };
     let claimed = Claimed { after: conversation, lease, becomes_owner: false };
     let loaded = load(app, request, &claimed).await?;

@@ -7,7 +7,7 @@ use af_store::conversation::LeaseRef;
 use super::control::Control;
 use super::redact::redact;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most characters of a progress line that are stored. It is shown while the message runs.
 const MAX_PROGRESS_CHARS: usize = 200;
@@ -34,7 +34,7 @@ pub async fn heartbeat(
     message: &MessageId,
     lease: &LeaseId,
     progress: Option<&str>,
-) -> Result<Beat, AppError> {
+) -> Result<Beat> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let progress = progress.map(|p| redact(p, MAX_PROGRESS_CHARS));

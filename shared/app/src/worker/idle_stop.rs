@@ -10,13 +10,13 @@ use super::control::Control;
 use super::ready::is_needed_elsewhere;
 use super::signs_of_life::touch_worker;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Whether `worker` must leave. It must leave if it is unknown or not active, or was silent for too long. This call is a
 /// sign of life itself, so only earlier ones count. It must leave after the idle timeout, unless the pool keeps idle
 /// workers; then reconcile decides which ones. It must also leave if other conversations wait while its own is quiet,
 /// because a published image cannot release one conversation and take another.
-pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
+pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool> {
     let policies = policies::in_force(app).await?;
     // Strongly consistent: a worker that was registered a moment ago must not be stopped.
     let row = app.store.worker_now(worker).await?;

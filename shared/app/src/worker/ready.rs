@@ -5,7 +5,7 @@ use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
 use af_store::StoreError;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The number of entries of one shard that a claim reads. A claim tries a random entry of the highest priority. So 64
 /// workers that claim at the same time spread over 64 conversations, and two of three workers get their first try.
@@ -22,7 +22,7 @@ pub(super) async fn is_needed_elsewhere(
     app: &App,
     quiet: &Conversation,
     policies: &Policies,
-) -> Result<bool, AppError> {
+) -> Result<bool> {
     if !ready_pages(app, policies, 1).await?.is_empty() {
         return Ok(true);
     }

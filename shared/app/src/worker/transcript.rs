@@ -12,7 +12,7 @@ use super::complete::MAX_REPLY_BYTES;
 use super::history::{MAX_ENTRIES, check_entries};
 use crate::settings::{message_config, policies};
 use crate::worker::bundle::context;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Times that an append is decided again because another call of the same worker has appended meanwhile.
 const MAX_TRIES: usize = 5;
@@ -28,17 +28,15 @@ pub struct Transcribed {
     pub message_count: u64,
 }
 
-/// Appends the entries of `worker` for the message that it runs in its conversation. No entry is written twice, and the
-/// entries of an earlier attempt are replaced. When no message runs, nothing is written.
-///
-/// # Errors
-/// 404 when the conversation is not the worker's; 422 when an entry is too large.
+/// Appends the entries of `worker` for the message that it runs in its conversation. No entry is written twice, and
+/// the entries of an earlier attempt are replaced. When no message runs, nothing is written. Returns 404 if the
+/// conversation is not the worker's, and 422 if an entry is too large.
 pub async fn transcribe(
     app: &App,
     worker: &WorkerId,
     conversation: &ConversationId,
     said: &[HistoryEntry],
-) -> Result<Transcribed, AppError> {
+) -> Result<Transcribed> {
     let said = message_config::in_force(app).await?.without_prompt(said);
     check_entries("/messages", &said)?;
     let key = conversation_key(conversation);
@@ -77,7 +75,7 @@ async fn write(
 
 /// The agent's last entry under `lease`, cut to the size that is stored as a reply. Published images do not send their reply
 /// with the completion.
-pub async fn reply_under(app: &App, lease: &LeaseId) -> Result<Option<String>, AppError> {
+pub async fn reply_under(app: &App, lease: &LeaseId) -> Result<Option<String>> {
     let (stands, _) = app.store.entries_of_lease(&lease.parts(), LAST_ENTRIES).await?;
     let reply = stands.into_iter().rev().find(|entry| entry.role == Role::Assistant);
     Ok(reply.map(|mut entry| {

@@ -115,7 +115,7 @@ impl Store {
                 Decision::Refuse(refused) => return Ok(refused),
             }
         }
-        Err(StoreError::Contention { operation: "enqueue" })
+        Err(StoreError::Contention("enqueue"))
     }
 
     /// Returns the refusal that the transaction would return, before a large payload is written outside of

@@ -5,7 +5,6 @@ use af_app::worker::fail;
 use af_domain::conversation::{Entry, Priority};
 use af_domain::message::Message;
 use af_domain::time::Timestamp;
-use af_domain::worker::{DrainReason, Worker};
 
 use super::{conversation, policies, row, running_message};
 use crate::world::World;

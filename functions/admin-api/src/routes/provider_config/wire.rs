@@ -8,7 +8,7 @@ use af_app::App;
 use af_app::pool::provider::config;
 use af_domain::refusal::Refusal;
 use af_http::parse_json;
-use af_providers::{FlyConfig, FlyGuest, LocalConfig};
+use af_providers::{FlyConfig, Guest, LocalConfig};
 use serde_json::{Map, Value};
 
 /// Reads the config by its kind. Each kind is read by its own type, so that the pointer of a refusal names the field.
@@ -41,7 +41,7 @@ pub(super) fn stored(config: ProviderConfig) -> af_providers::ProviderConfig {
             volume_name: fly.volume_name,
             volume_path: fly.volume_path,
             volume_size_gb: fly.volume_size_gb,
-            guest: fly.guest.map(|guest| FlyGuest {
+            guest: fly.guest.map(|guest| Guest {
                 cpu_kind: guest.cpu_kind,
                 cpus: guest.cpus,
                 memory_mb: guest.memory_mb,

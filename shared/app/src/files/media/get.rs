@@ -6,7 +6,7 @@ use af_domain::media::Media;
 use af_domain::snapshot::URL_GOOD_FOR;
 
 use super::assignment::{assignment, object_key};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A file that can be downloaded now.
 #[derive(Debug)]
@@ -17,17 +17,14 @@ pub struct Downloadable {
     pub download_url: String,
 }
 
-/// Returns the file; `None` if it belongs to another conversation, was not uploaded as announced, or has
-/// expired.
-///
-/// # Errors
+/// Returns the file; `None` if it belongs to another conversation, was not uploaded as announced, or has expired.
 /// Returns 409 if the worker has no conversation.
 pub async fn get(
     app: &App,
     objects: &Objects,
     worker: &WorkerId,
     id: &StorageId,
-) -> Result<Option<Downloadable>, AppError> {
+) -> Result<Option<Downloadable>> {
     if assignment(app, worker).await?.key != id.parts().0 {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ use af_store::snapshot::SnapshotChange;
 
 use super::ownership::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Finalizes `worker`'s snapshot. The final snapshot of a draining worker frees its conversation.
 ///
@@ -19,12 +19,7 @@ use crate::{App, AppError};
 /// Returns 404 if the snapshot belongs to another worker, 409 `stale_snapshot` if the conversation has
 /// changed since, and 409 `conflict` if nothing or another archive was uploaded, or the snapshot has failed.
 /// A repetition gets the same answer.
-pub async fn finalize(
-    app: &App,
-    objects: &Objects,
-    worker: &WorkerId,
-    id: &SnapshotId,
-) -> Result<Snapshot, AppError> {
+pub async fn finalize(app: &App, objects: &Objects, worker: &WorkerId, id: &SnapshotId) -> Result<Snapshot> {
     let mut uploaded = None;
     for _ in 0..MAX_END_TRIES {
         let now = app.now();

@@ -7,7 +7,7 @@ use af_domain::snapshot::{Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
 use super::ownership::{object_key, snapshot_under};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A snapshot that can be restored now.
 #[derive(Debug)]
@@ -28,22 +28,19 @@ pub async fn latest(
     objects: &Objects,
     worker: &WorkerId,
     conversation: &ConversationId,
-) -> Result<Option<Restorable>, AppError> {
+) -> Result<Option<Restorable>> {
     match to_restore(app, worker, conversation).await? {
         Some(snapshot) => restorable(objects, snapshot).await.map(Some),
         None => Ok(None),
     }
 }
 
-/// Returns the same snapshot without a URL.
-///
-/// # Errors
-/// The same as `latest`.
+/// Returns the same snapshot without a URL. The errors are those of `latest`.
 pub async fn to_restore(
     app: &App,
     worker: &WorkerId,
     conversation: &ConversationId,
-) -> Result<Option<Snapshot>, AppError> {
+) -> Result<Option<Snapshot>> {
     let key = conversation_key(conversation);
     let (meta, latest) = tokio::join!(app.store.conversation(&key, true), app.store.latest_snapshot(&key));
     if !meta?.is_some_and(|c| c.is_owned_by(worker)) {
@@ -53,14 +50,14 @@ pub async fn to_restore(
 }
 
 /// Records that the owner has fetched the snapshot to restore, if `object_key` is the key of a snapshot.
-pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError> {
+pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<()> {
     if let Some(id) = snapshot_under(object_key) {
         app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;
     }
     Ok(())
 }
 
-pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable, AppError> {
+pub(super) async fn restorable(objects: &Objects, snapshot: Snapshot) -> Result<Restorable> {
     let download_url = objects.get_url(&object_key(&snapshot.id), URL_GOOD_FOR).await?;
     Ok(Restorable { snapshot, download_url })
 }

@@ -8,7 +8,7 @@ use af_domain::snapshot::{Snapshot, SnapshotStatus};
 use af_store::{Page, conversation_key};
 
 use super::latest::restorable;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A snapshot, with a presigned URL if it can be downloaded.
 #[derive(Debug)]
@@ -20,10 +20,7 @@ pub struct SnapshotView {
 }
 
 /// Returns one page of the snapshots of `user`'s conversation with `agent`, the newest first, starting after
-/// `after`. The cursor is the id of the last one.
-///
-/// # Errors
-/// Returns 404 if there is no such conversation.
+/// `after`. The cursor is the id of the last one. Returns 404 if there is no such conversation.
 pub async fn of_user(
     app: &App,
     objects: &Objects,
@@ -31,7 +28,7 @@ pub async fn of_user(
     agent: &AgentKey,
     limit: u32,
     after: Option<&SnapshotId>,
-) -> Result<Page<SnapshotView, SnapshotId>, AppError> {
+) -> Result<Page<SnapshotView, SnapshotId>> {
     let key = conversation_key(&conversation_of(agent, user)?);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let (meta, page) =
@@ -45,22 +42,19 @@ pub async fn of_user(
     Ok(Page { items: views.await?, next })
 }
 
-/// Returns the latest ready snapshot of `user`'s conversation with `agent`.
-///
-/// # Errors
-/// Returns 404 if there is none.
+/// Returns the latest ready snapshot of `user`'s conversation with `agent`, or 404 if there is none.
 pub async fn latest_of_user(
     app: &App,
     objects: &Objects,
     user: &ConsumerUserId,
     agent: &AgentKey,
-) -> Result<SnapshotView, AppError> {
+) -> Result<SnapshotView> {
     let latest = app.store.latest_snapshot(&conversation_key(&conversation_of(agent, user)?)).await?;
     let missing = || Refusal::not_found(format!("snapshot of user {user} with agent {agent}"));
     view(objects, latest.ok_or_else(missing)?).await
 }
 
-async fn view(objects: &Objects, snapshot: Snapshot) -> Result<SnapshotView, AppError> {
+async fn view(objects: &Objects, snapshot: Snapshot) -> Result<SnapshotView> {
     let SnapshotStatus::Ready { .. } = snapshot.status else {
         return Ok(SnapshotView { snapshot, download_url: None });
     };

@@ -7,7 +7,7 @@ use af_providers::{PoolConfig, PoolSettings, Provider, ProviderError, Scope};
 
 use super::config;
 use crate::settings::prerequisite::Prerequisite;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// A usable provider, and how it is used.
 pub(crate) struct ProviderTarget {
@@ -38,7 +38,7 @@ impl ProviderTarget {
 }
 
 /// The configured provider, when everything that it needs is there.
-pub(crate) async fn find_target(app: &App) -> Result<Prerequisite<ProviderTarget>, AppError> {
+pub(crate) async fn find_target(app: &App) -> Result<Prerequisite<ProviderTarget>> {
     let missing = |text: String| Ok(Prerequisite::Missing(text));
     let config = match config::stored(app).await {
         Ok(Some(config)) => config,

@@ -30,7 +30,6 @@ impl InvocationLimits {
     }
 
     /// The time after which the invocation waits for no action.
-    #[must_use]
     pub const fn ends(self) -> Millis {
         self.ends
     }

@@ -22,7 +22,7 @@ use crate::pool::provider::target::{ProviderTarget, find_target};
 use crate::pool::workers::readable;
 use crate::settings::prerequisite::Prerequisite;
 use crate::settings::public_url;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The most unreadable conversations that a report names one by one.
 const MAX_UNREADABLE_NAMED: usize = 10;
@@ -80,7 +80,7 @@ pub(super) async fn observe(
     state: ReconcileState,
     reached_at: Option<&str>,
     lists_for: Millis,
-) -> Result<Observation, AppError> {
+) -> Result<Observation> {
     let (workers, waiting) = tokio::join!(readable(app), waiting::listed(app, policies));
     let ((workers, unreadable), mut ready) = (workers?, waiting?);
     let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
@@ -131,7 +131,7 @@ async fn conversations(
     ready: &mut Vec<ReadyConversation>,
     policies: &Policies,
     errors: &mut Vec<String>,
-) -> Result<HashMap<ConversationKey, Conversation>, AppError> {
+) -> Result<HashMap<ConversationKey, Conversation>> {
     let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
     let assigned = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone());
     let wanted: Vec<_> = assigned.chain(waiting::first(ready, step)).collect();
@@ -147,7 +147,7 @@ async fn conversations(
 }
 
 /// The URL that workers get. It is missing while Secrets Manager fails.
-async fn public_url(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>, AppError> {
+async fn public_url(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>> {
     match public_url::find(app, reached_at).await {
         Err(AppError::Secrets(error)) => {
             let text = format!("the public URL cannot be read: {}", with_causes(&error));

@@ -23,7 +23,7 @@ use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::target::ProviderTarget;
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 pub(super) async fn spawn(
     app: &App,
@@ -31,7 +31,7 @@ pub(super) async fn spawn(
     observation: &Observation,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let (Some(target), Some(url)) = (&observation.target, &observation.public_url) else {
         return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
     };
@@ -97,7 +97,7 @@ async fn register(
     target: &ProviderTarget,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
-) -> Result<Option<Worker>, AppError> {
+) -> Result<Option<Worker>> {
     let _registration = budget.registering.lock().await;
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
@@ -128,7 +128,7 @@ async fn register(
 
 /// Repairs a conversation that the index lists although it wants no worker, unless this is only a delay of the index.
 /// Without the repair it would take the place of another conversation in every run.
-async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<(), AppError> {
+async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<()> {
     let now = app.now();
     if before.is_indexed_by_mistake(now) {
         examine(app, &before.key, true, policies).await?;
@@ -166,7 +166,7 @@ async fn start(
     inputs: SpawnInputs<'_>,
     worker: &Worker,
     policies: &Policies,
-) -> Result<Option<Started>, AppError> {
+) -> Result<Option<Started>> {
     let (token, _) = worker_token::signed(&inputs.key, &worker.id, app.now());
     let env = environment(EnvironmentInputs {
         worker,
@@ -215,7 +215,7 @@ async fn undo(
     target: &ProviderTarget,
     machine: Option<&MachineRef>,
     volume: Option<&VolumeRef>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     if let Some(machine) = machine {
         ignore_not_found(target.provider.terminate(machine, Teardown::Force).await)?;
     }
