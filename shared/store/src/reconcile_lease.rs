@@ -220,7 +220,7 @@ mod tests {
             orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
             tried: Some(Orphan::Machine("m1".into())),
             stuck_tried_at: Some(at),
-            foreign: (2, 0),
+            foreign: ForeignCounts { machines: 2, volumes: 0 },
         };
         let other = ReconcileState { tried: Some(Orphan::Volume("v1".into())), ..state.clone() };
         for state in [state, other, ReconcileState::default()] {
