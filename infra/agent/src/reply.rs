@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use af_telegram::{
-    Bot, BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, TelegramError, TokioPause,
+    Bot, BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, TelegramError, TokioPause, WaitLimits,
     deliver, http_client,
 };
 
@@ -85,7 +85,7 @@ impl Chat {
             message_thread_id: self.message_thread_id,
             parts_sent: 0,
         };
-        match deliver(&self.bot, &outgoing, Patience::default(), &TokioPause).await {
+        match deliver(&self.bot, &outgoing, WaitLimits::default(), &TokioPause).await {
             Ok(_) => Ok(()),
             Err(error) => Err(undelivered(&error)),
         }

@@ -1,5 +1,6 @@
 //! API keys.
 
+use af_domain::named_enum;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,31 +21,17 @@ pub struct KeyBody {
     pub expires_at: Option<u64>,
 }
 
-/// What a key opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// The whole API of operators and of users.
-    Admin,
-    /// The user API and enqueueing.
-    App,
-    /// Reading the operator API.
-    Read,
-}
-
-impl Scope {
-    /// The scope as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::App => "app",
-            Self::Read => "read",
-        }
-    }
-
-    /// Parses a stored scope.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Admin, Self::App, Self::Read].into_iter().find(|scope| scope.as_str() == text)
+named_enum! {
+    /// What a key opens.
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Scope {
+        /// The whole API of operators and of users.
+        Admin = "admin",
+        /// The user API and enqueueing.
+        App = "app",
+        /// Reading the operator API.
+        Read = "read",
     }
 }
 

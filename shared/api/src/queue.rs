@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use af_domain::ids::{AgentKey, ConversationId};
+use af_domain::named_enum;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,20 +33,22 @@ pub struct QueueQuery {
     pub cursor: Option<String>,
 }
 
-/// The state of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueStatus {
-    /// It waits.
-    Queued,
-    /// It runs.
-    Processing,
-    /// A worker completed it.
-    Done,
-    /// Its attempts are used up, or no retry can help.
-    DeadLetter,
-    /// It was cancelled.
-    Cancelled,
+named_enum! {
+    /// The state of a message.
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum QueueStatus {
+        /// It waits.
+        Queued = "queued",
+        /// It runs.
+        Processing = "processing",
+        /// A worker completed it.
+        Done = "done",
+        /// Its attempts are used up, or no retry can help.
+        DeadLetter = "dead_letter",
+        /// It was cancelled.
+        Cancelled = "cancelled",
+    }
 }
 
 impl FromStr for QueueStatus {
@@ -53,23 +56,7 @@ impl FromStr for QueueStatus {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || Self::ALL.map(Self::as_str).join(", ");
-        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| format!("status must be one of {}", known()))
-    }
-}
-
-impl QueueStatus {
-    const ALL: [Self; 5] = [Self::Queued, Self::Processing, Self::Done, Self::DeadLetter, Self::Cancelled];
-
-    /// The state as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Processing => "processing",
-            Self::Done => "done",
-            Self::DeadLetter => "dead_letter",
-            Self::Cancelled => "cancelled",
-        }
+        Self::parse(text).ok_or_else(|| format!("status must be one of {}", known()))
     }
 }
 

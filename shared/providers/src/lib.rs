@@ -48,7 +48,7 @@ mod registry;
 
 pub use config::{PoolConfig, PoolSettings};
 pub use error::ProviderError;
-pub use fly::{FLY_TOKEN_REF, FlyConfig, FlyGuest, FlyProvider};
+pub use fly::{FLY_TOKEN_REF, FlyConfig, FlyProvider};
 pub use kinds::ProviderConfig;
 pub use local::{LocalConfig, LocalOptions, LocalProvider, MACHINE_MARK_ENV};
 pub use machine::{

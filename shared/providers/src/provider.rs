@@ -22,7 +22,6 @@ impl ProviderKind {
     }
 
     /// The name of the kind.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
     }

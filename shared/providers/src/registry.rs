@@ -17,13 +17,12 @@ pub struct Providers(Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>);
 
 impl Providers {
     /// No provider, for a function that never uses the pool.
-    #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The providers in `given`, and those that `env` has the settings for. A kind that is in `given` is not made from
-    /// the environment: a test passes its own provider, with its own time.
+    /// The providers in `given`, and one for every other kind that has settings in `env`. A test passes its own
+    /// provider, with its own time, in `given`.
     ///
     /// # Errors
     /// When the environment has settings for a provider that cannot be used.
@@ -40,7 +39,6 @@ impl Providers {
     }
 
     /// These providers and `provider`, which replaces one of the same kind.
-    #[must_use]
     pub fn with(self, provider: Arc<dyn Provider>) -> Self {
         let mut all = Arc::unwrap_or_clone(self.0);
         all.insert(provider.kind(), provider);

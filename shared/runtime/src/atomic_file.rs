@@ -1,10 +1,11 @@
-//! Small files that are replaced whole: a process that is killed leaves the old file or the new one, never half of each.
+//! Small files that are replaced in one step: a process that is killed leaves the old file or the new one, never a part.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces `path` by `contents`, readable by its owner only: written beside it, flushed to disk, then renamed.
+/// Replaces `path` by `contents`, readable only by its owner. The new file is written beside `path`, flushed to disk, and
+/// then renamed.
 ///
 /// # Errors
 /// When the new file cannot be written, flushed or renamed.
@@ -31,7 +32,7 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    // A leftover of a killed process may carry other permissions, and `mode` only counts for a file that is made.
+    // A file that a killed process left behind may have other permissions. `mode` has an effect only on a new file.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

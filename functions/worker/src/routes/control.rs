@@ -1,5 +1,5 @@
 use af_api::worker::control::{ControlAnswer, ControlQuery};
-use af_app::worker::{ControlState, control as use_case, expired};
+use af_app::worker::{control as use_case, expired};
 use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::MaybeExpiredWorker;
@@ -19,10 +19,10 @@ pub async fn control(
     ApiQuery(query): ApiQuery<ControlQuery>,
 ) -> Result<Json<ControlAnswer>, Problem> {
     let conversation = query.conversation_id.as_ref().map(|id| &id.0);
-    let state: ControlState = match worker {
+    let polled = match worker {
         Some(worker) => use_case(&app, &worker, conversation).await?,
-        None => expired(&app).await?.into(),
+        None => expired(&app).await?,
     };
-    let control = conversions::control(state.control);
-    Ok(Json(ControlAnswer { control, next_poll_ms: state.next_poll.as_millis() }))
+    let control = conversions::control(polled.control);
+    Ok(Json(ControlAnswer { control, next_poll_ms: polled.next_poll.as_millis() }))
 }

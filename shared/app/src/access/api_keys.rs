@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use crate::access::auth::{PREFIX, derived, hash, is_key_id};
 use crate::intake::idempotency;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a key's name.
 const MAX_NAME_CHARS: usize = 100;
@@ -34,7 +34,7 @@ pub async fn create(
     scopes: &[Scope],
     expires_at: Option<Timestamp>,
     once: Option<&IdempotentCall>,
-) -> Result<NewKey, AppError> {
+) -> Result<NewKey> {
     if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err(Refusal::field("/name", format!("name must be 1 to {MAX_NAME_CHARS} characters")).into());
     }
@@ -76,7 +76,7 @@ pub async fn create(
 }
 
 /// Returns the key that an earlier attempt of the same call has created.
-async fn created_before(app: &App, once: &IdempotentCall, id: &str) -> Result<NewKey, AppError> {
+async fn created_before(app: &App, once: &IdempotentCall, id: &str) -> Result<NewKey> {
     let secret = secret_of(app, once, id).await?;
     let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
     let gone = || {
@@ -88,7 +88,7 @@ async fn created_before(app: &App, once: &IdempotentCall, id: &str) -> Result<Ne
 
 /// Returns the secret part of key `id`, for a call with an idempotency key. It is not stored, and must be the
 /// same when the call is repeated. Only the first admin key allows to derive it.
-async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String, AppError> {
+async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String> {
     let key = derived(app, SECRET_PURPOSE).await?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(once.call.as_bytes());
@@ -112,19 +112,13 @@ fn body(key: ApiKey) -> KeyBody {
 }
 
 /// Returns one page of keys without their secrets.
-///
-/// # Errors
-/// Returns an error if the keys cannot be read.
-pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<KeyBody>, AppError> {
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<KeyBody>> {
     let keys = app.store.api_keys(limit as usize, after, app.now()).await?;
     Ok(keys.into_iter().map(body).collect())
 }
 
-/// Revokes a key. Functions that have cached it accept it for up to a minute.
-///
-/// # Errors
-/// Returns 404 if the key does not exist.
-pub async fn revoke(app: &App, id: &str) -> Result<(), AppError> {
+/// Revokes a key. Functions that have cached it accept it for up to a minute. Returns 404 if the key does not exist.
+pub async fn revoke(app: &App, id: &str) -> Result<()> {
     if !is_key_id(id) || app.store.api_key(id, app.now()).await?.is_none() {
         return Err(Refusal::not_found("API key of this id").into());
     }

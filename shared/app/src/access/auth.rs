@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The secret that contains the secret part of the first admin key.
 pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
@@ -32,11 +32,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Requires one of `scopes`. An admin key has every scope.
-    ///
-    /// # Errors
-    /// Returns 403 if the key has none of them.
-    pub fn require(&self, scopes: &[Scope]) -> Result<(), AppError> {
+    /// Requires one of `scopes`. An admin key has every scope. Returns 403 if the key has none of them.
+    pub fn require(&self, scopes: &[Scope]) -> Result<()> {
         if self.scopes.contains(&Scope::Admin) || self.scopes.iter().any(|s| scopes.contains(s)) {
             return Ok(());
         }
@@ -46,11 +43,9 @@ impl Caller {
     }
 }
 
-/// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span.
-///
-/// # Errors
-/// Returns 401 unless `token` is a key of this deployment, and 403 if it has none of `scopes`.
-pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, AppError> {
+/// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span. Returns 401
+/// unless `token` is a key of this deployment, and 403 if it has none of `scopes`.
+pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller> {
     let caller = match authenticate(app, token).await {
         Err(AppError::Refused(refusal)) => {
             tracing::warn!(metric = "auth_rejected", "call without a valid key");
@@ -65,15 +60,12 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
 
 /// Returns the secret for signing cursors. It is derived from the first admin key, which every listing
 /// function can read.
-///
-/// # Errors
-/// Returns an error if the deployment has no first admin key, or it cannot be read.
-pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
+pub async fn cursor_secret(app: &App) -> Result<[u8; 32]> {
     derived(app, CURSOR_PURPOSE).await
 }
 
 /// Returns a secret for one purpose, derived from the first admin key.
-pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppError> {
+pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32]> {
     let missing = || {
         Refusal::new(
             Code::NotConfigured,
@@ -84,11 +76,8 @@ pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppEr
     Ok(Sha256::new().chain_update(purpose).chain_update(key.expose_secret()).finalize().into())
 }
 
-/// Authenticates the caller with `token`.
-///
-/// # Errors
-/// Returns 401 unless it is a key of this deployment.
-pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
+/// Authenticates the caller with `token`. Returns 401 unless it is a key of this deployment.
+pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
     let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is required"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
@@ -112,10 +101,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
             read
         }
     };
-    if key.expires_at.is_some_and(|e| e <= now) {
-        return Err(refused());
-    }
-    if !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
+    if !key.is_valid(now) || !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
         return Err(refused());
     }
     Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })

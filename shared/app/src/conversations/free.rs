@@ -7,10 +7,8 @@
 use af_api::conversations::FreeAnswer;
 use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationId, Fence};
-use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
-use af_domain::time::Timestamp;
-use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
 use crate::settings::policies;
@@ -38,10 +36,10 @@ pub async fn free(
         let detail = format!("reason must be 1 to {MAX_REASON_CHARS} characters and not blank");
         return Err(Refusal::field("/reason", detail).into());
     }
-    let policies = policies::in_force(app).await?;
     for _ in 0..MAX_TRIES {
         let now = app.now();
         let before = super::get::get(app, id).await?;
+        let policies = policies::for_agent(app, &before.agent).await?;
         if fence.is_some_and(|fence| fence != before.fence) {
             let detail = format!("conversation {id} has been claimed since: its fence is {}", before.fence);
             return Err(Refusal::new(Code::Conflict, detail).into());
@@ -50,10 +48,9 @@ pub async fn free(
             let detail = format!("conversation {id} is free: no worker owns it and nothing runs");
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
-        let row = owners_row(app, &before).await?;
-        let owner = row.as_ref().map(|row| (row, taken(row, now, &policies)));
-        let owner = owner.as_ref().map(|(row, taken)| (*row, taken));
-        if let Commit::Done = app.store.free_if_unchanged(&before, &freed, owner, now, &policies).await? {
+        let owner = owners_row(app, &before).await?;
+        let commit = app.store.free_if_unchanged(&before, &freed, owner.as_ref(), now, &policies);
+        if let Commit::Done = commit.await? {
             tracing::warn!(conversation = %id, fence = %before.fence, reason, "conversation freed by an operator");
             let worker = before.owner.map(|o| o.worker).or_else(|| before.lease.map(|l| l.worker));
             return Ok(FreeAnswer {
@@ -72,18 +69,4 @@ async fn owners_row(app: &App, conversation: &Conversation) -> Result<Option<Wor
     let Some(owner) = &conversation.owner else { return Ok(None) };
     let row = app.store.worker_now(&owner.worker).await?;
     Ok(row.filter(|row| row.assignment.as_ref().is_some_and(|a| a.key == conversation.key)))
-}
-
-/// Returns the owner's row without its conversation, draining.
-fn taken(row: &Worker, now: Timestamp, policies: &Policies) -> Worker {
-    let mut taken = row.clone();
-    taken.assignment = None;
-    taken.quiet_since = now;
-    if row.status == WorkerStatus::Active {
-        taken.status = WorkerStatus::Draining {
-            drain_by: now + policies.scaling.drain_timeout,
-            reason: DrainReason::Operator,
-        };
-    }
-    taken
 }

@@ -66,8 +66,8 @@ pub async fn register(
             }
             let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
             let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
-            worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, (None, once), &policies).await?
+            worker.assignment = Some(Assignment::to(&before, now));
+            app.store.register_if_free(&worker, &before, &after, None, once, &policies).await?
         }
     };
     if let Commit::Stale = commit {
@@ -127,19 +127,7 @@ impl Started {
     }
 }
 
-pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignment {
-    Assignment {
-        conversation: conversation.id.clone(),
-        key: conversation.key.clone(),
-        agent: conversation.agent.clone(),
-        assigned_at: now,
-    }
-}
-
 /// All workers that are not stopped, and the errors of rows that cannot be read. Such a row does not hide the others.
-///
-/// # Errors
-/// When the table cannot answer.
 pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>), AppError> {
     let (mut workers, mut unreadable) = (Vec::new(), Vec::new());
     for row in app.store.workers_each().await? {
@@ -156,9 +144,6 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
 
 /// One page of the workers that are not stopped, by id, with the id of its last worker when there are more. A pool has at
 /// most 1 000 workers, so each page reads all rows.
-///
-/// # Errors
-/// When they cannot be read.
 pub async fn list(
     app: &App,
     limit: u32,
@@ -208,7 +193,7 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerBody, AppError> {
 }
 
 fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerBody {
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
+    let owned = conversation.filter(|c| c.is_owned_by(&worker.id));
     let owner = owned.as_ref().and_then(|c| c.owner.as_ref());
     let seen_at = worker.seen_at.max(owner.and_then(|o| o.seen_at));
     let last_claim_at = worker.last_claim_at.max(owner.and_then(|o| o.claimed_at));

@@ -11,21 +11,14 @@ use crate::{App, AppError};
 const ENTRIES_READ_FOR_OLDEST: i32 = 500;
 
 /// Returns the statistics of the queue.
-///
-/// # Errors
-/// Returns an error if they cannot be read.
 pub async fn stats(app: &App) -> Result<QueueStats, AppError> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let shards =
         (0..policies.queue.ready_shards).map(|s| app.store.ready_page(s, now, ENTRIES_READ_FOR_OLDEST, None));
-    let (counters, pages) = tokio::join!(app.store.counters(), futures::future::join_all(shards));
-    let counters = counters?;
-    let mut oldest = None;
-    for page in pages {
-        let since = page?.0.iter().filter_map(|c| c.ready.time()).min();
-        oldest = oldest.into_iter().chain(since).min();
-    }
+    let pages = futures::future::try_join_all(shards);
+    let (counters, pages) = tokio::try_join!(app.store.counters(), pages)?;
+    let oldest = pages.iter().flat_map(|page| &page.items).filter_map(|c| c.ready.time()).min();
     Ok(QueueStats {
         queued_ready: counters.queued_ready,
         queued_scheduled: counters.queued_scheduled,

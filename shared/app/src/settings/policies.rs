@@ -14,18 +14,12 @@ use crate::{App, AppError};
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
 const MAX_NAME_CHARS: usize = 64;
 /// Returns the policies in force.
-///
-/// # Errors
-/// Returns an error if the policies cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
 }
 
 /// Returns the policies in force for `agent`. Every use case that knows the agent calls this. Today an agent has the
 /// policies of its deployment.
-///
-/// # Errors
-/// Returns an error if the policies must be read and cannot be.
 pub async fn for_agent(app: &App, agent: &AgentKey) -> Result<Policies, AppError> {
     let _ = agent;
     in_force(app).await
@@ -37,16 +31,13 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     if let Some(settings) = app.settings.get(&(), now) {
         return Ok(settings);
     }
-    let stored = parsed(app.store.config(DOCUMENT).await?.as_deref())?;
+    let stored = parsed(app.store.config(DOCUMENT, false).await?.as_deref())?;
     let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored) };
     app.settings.put((), settings.clone(), now);
     Ok(settings)
 }
 
 /// Returns every field with its value, its default and its accepted values.
-///
-/// # Errors
-/// Returns an error if the policies cannot be read.
 pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
     Ok(view_of(&with_overrides(&stored(app).await?)?))
 }

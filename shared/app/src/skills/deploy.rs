@@ -12,7 +12,7 @@ use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
 use super::manifest;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a display name.
 const MAX_NAME_CHARS: usize = 200;
@@ -27,7 +27,7 @@ const MAX_ENTRY_POINT_CHARS: usize = 100;
 /// # Errors
 /// Returns a refusal with the invalid field; 409 if the version exists with other files, the skill is being
 /// deleted, or the channel cannot serve the release. Nothing is written then.
-pub async fn deploy(app: &App, request: DeployRequest) -> Result<DeployAnswer, AppError> {
+pub async fn deploy(app: &App, request: DeployRequest) -> Result<DeployAnswer> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
     let (slug, version, entry_point) = (request.slug.0, request.version.0, request.entry_point);

@@ -8,9 +8,6 @@ use super::change::{no_skill, no_version};
 use crate::{App, AppError};
 
 /// Returns one page of skills ordered by slug.
-///
-/// # Errors
-/// Returns an error if the skills cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<Skill>, AppError> {
     Ok(app.store.skills(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }

@@ -42,9 +42,6 @@ struct Marker<'a> {
 
 /// Returns the manifest of channel `name`. If the worker has it already according to `known`, this costs one
 /// read.
-///
-/// # Errors
-/// Returns an error if the channel cannot be read.
 pub async fn manifest(
     app: &App,
     name: ReleaseChannel,

@@ -72,12 +72,12 @@ async fn give_back(
     error: &str,
     cause: Cause,
 ) -> Result<FailAnswer, AppError> {
-    let policies = policies::in_force(app).await?;
     let key = lease.parts().conversation;
     let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_FAIL_TRIES {
         let now = app.now();
         let Some(conversation) = app.store.conversation(&key, true).await? else { return Err(stale_lease()) };
+        let policies = policies::for_agent(app, &conversation.agent).await?;
         let is_foreign = |l: &Lease| &l.entry.message != message || &l.worker != worker;
         if conversation.lease.as_ref().is_some_and(|l| &l.id == lease && is_foreign(l)) {
             return Err(stale_lease());

@@ -146,11 +146,8 @@ impl Secrets {
     }
 
     /// Imports or rotates a secret: creates a new version and keeps the earlier one as previous. Creates the
-    /// secret if it does not exist, and restores it first if it is scheduled for deletion.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer. The value may have been stored; a repetition is
-    /// safe.
+    /// secret if it does not exist, and restores it first if it is scheduled for deletion. After an error
+    /// the value may have been stored; a repetition is safe.
     pub async fn put(
         &self,
         secret: &SecretRef,
@@ -187,9 +184,6 @@ impl Secrets {
 
     /// Schedules the secret for deletion at the end of AWS's recovery window (30 days). Returns whether it
     /// existed: a missing or deleted secret is not an error.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer.
     pub async fn delete(&self, secret: &SecretRef) -> Result<bool, SecretsError> {
         let deleted = self.client.delete_secret().secret_id(self.name(secret)).send().await;
         self.forget(secret);
@@ -267,8 +261,7 @@ impl Secrets {
             Err(error) if matches!(error.code(), Some(NOT_FOUND | INVALID_REQUEST)) => return Ok(None),
             Err(error) => return Err(SecretsError::of("GetSecretValue", secret, &error)),
         };
-        let value =
-            answer.secret_string.ok_or_else(|| SecretsError::NotText { secret_ref: secret.clone() })?;
+        let value = answer.secret_string.ok_or_else(|| SecretsError::NotText(secret.clone()))?;
         Ok(Some(Found { value: value.into(), version: answer.version_id }))
     }
 
@@ -277,6 +270,8 @@ impl Secrets {
     /// version.
     async fn put_version(&self, secret: &SecretRef, value: &SecretString) -> Result<PutSecret, SecretsError> {
         let name = self.name(secret);
+        let stored =
+            |version: Option<String>, created| PutSecret { version: version.unwrap_or_default(), created };
         let mut step = Step::Put;
         let mut restored = false;
         for _ in 0..MAX_PUT_STEPS {
@@ -285,12 +280,7 @@ impl Secrets {
                     let put =
                         self.client.put_secret_value().secret_id(&name).secret_string(value.expose_secret());
                     match put.send().await {
-                        Ok(put) => {
-                            return Ok(PutSecret {
-                                version: put.version_id.unwrap_or_default(),
-                                created: false,
-                            });
-                        }
+                        Ok(put) => return Ok(stored(put.version_id, false)),
                         Err(error) => match error.code() {
                             Some(NOT_FOUND) => Step::Create,
                             Some(INVALID_REQUEST) if !restored => Step::Restore,
@@ -301,12 +291,7 @@ impl Secrets {
                 Step::Create => {
                     let create = self.client.create_secret().name(&name).secret_string(value.expose_secret());
                     match create.send().await {
-                        Ok(made) => {
-                            return Ok(PutSecret {
-                                version: made.version_id.unwrap_or_default(),
-                                created: true,
-                            });
-                        }
+                        Ok(made) => return Ok(stored(made.version_id, true)),
                         Err(error) => match error.code() {
                             Some(EXISTS) => Step::Put,
                             Some(INVALID_REQUEST) if !restored => Step::Restore,
@@ -324,7 +309,7 @@ impl Secrets {
                 }
             };
         }
-        Err(SecretsError::Contended { secret_ref: secret.clone() })
+        Err(SecretsError::Contended(secret.clone()))
     }
 }
 

@@ -142,10 +142,22 @@ impl Conversation {
 
     /// Returns the conversation with correct index keys at `now`; `None` if they are correct already.
     #[must_use]
-    pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Conversation> {
-        let mut after = self.clone();
-        after.update_keys(now, policies);
+    pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Self> {
+        let after = self.changed(now, policies, |_| {});
         (after.ready != self.ready || after.behind != self.behind).then_some(after)
+    }
+
+    /// Returns the conversation after `change`, with its index keys and version updated.
+    pub(super) fn changed(
+        &self,
+        now: Timestamp,
+        policies: &Policies,
+        change: impl FnOnce(&mut Self),
+    ) -> Self {
+        let mut after = self.clone();
+        change(&mut after);
+        after.update_keys(now, policies);
+        after
     }
 
     /// Recomputes the index keys and increments the version.

@@ -45,7 +45,6 @@ pub struct LocalProvider(Arc<Machines>);
 
 impl LocalProvider {
     /// A provider over `options.data_dir`. It changes nothing before the first call.
-    #[must_use]
     pub fn new(options: LocalOptions) -> Self {
         Self(Arc::new(Machines::new(options)))
     }

@@ -10,7 +10,7 @@ use af_domain::conversation::{
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::time::Timestamp;
 
-use crate::StoreError;
+use crate::Result;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
@@ -77,10 +77,7 @@ pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
 
 /// Builds the item of a new conversation.
 pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Item {
-    let key = keys::conversation(&conversation.key);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::conversation(&conversation.key))
         .put("cid", conversation.id.as_str())
         .put("ag", conversation.agent.as_str())
         .put("fn", conversation.fence.0)
@@ -134,7 +131,7 @@ pub(crate) fn ended_lease_item(settled: &EndedLease) -> Item {
 }
 
 /// Parses a meta item.
-pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError> {
+pub(crate) fn conversation_from(item: &Item) -> Result<Conversation> {
     let reader = Reader::of(item);
     let entries = reader.texts("pe")?.into_iter().map(|e| entry_from(&reader, "pe", e));
     Ok(Conversation {
@@ -154,17 +151,16 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError>
 }
 
 /// Parses the conversation key of an item.
-pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey, StoreError> {
-    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
-    ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))
+pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey> {
+    reader.id_after("C#", "pk", ConversationKey::parse)
 }
 
-fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, StoreError> {
+fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry> {
     decode_entry(text).ok_or_else(|| reader.malformed(name, "not a pending entry"))
 }
 
 /// Parses the lease of a meta item.
-pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
+pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>> {
     let Some(reader) = Reader::of(item).map_if("ls")? else { return Ok(None) };
     Ok(Some(Lease {
         id: reader.id("l", LeaseId::parse)?,
@@ -178,7 +174,7 @@ pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
     }))
 }
 
-fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
+fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>> {
     let Some(reader) = reader.map_if("ow")? else { return Ok(None) };
     Ok(Some(Owner {
         worker: reader.id("w", WorkerId::parse)?,
@@ -192,7 +188,7 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
     }))
 }
 
-fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>, StoreError> {
+fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>> {
     let Some(reader) = reader.map_if("la")? else { return Ok(None) };
     let outcome = match reader.text("o")? {
         "done" => Outcome::Done,

@@ -32,7 +32,7 @@ pub async fn enqueue(
     let span = Span::current();
     span.record("conversation_id", conversation.as_str()).record("agent_key", agent.as_str());
     let identity = match key {
-        Some(key) => Identity::Key { caller: caller.key_id, key: key.as_str().to_owned() },
+        Some(key) => Identity::Key { caller: caller.key_id, key: key.as_str().to_owned(), sent: None },
         None => Identity::Fresh,
     };
     let wanted = Enqueue {

@@ -1,5 +1,5 @@
 use af_api::reconcile::{LeftToAnother, ReconcileQuery, Report};
-use af_app::pool::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
+use af_app::pool::reconcile::{InvocationLimits, Reconciled, dry_run, reconcile_within};
 use af_http::{ApiQuery, Json, Problem, PublicUrl, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -22,7 +22,7 @@ pub async fn reconcile(
     if query.dry_run {
         return Ok(Json(dry_run(&app, url.as_deref()).await?).into_response());
     }
-    Ok(match reconcile_within(&app, Allowed::BY_CALL, url.as_deref()).await? {
+    Ok(match reconcile_within(&app, InvocationLimits::BY_CALL, url.as_deref()).await? {
         Reconciled::Ran(report) => Json(report).into_response(),
         Reconciled::LeftToAnother => {
             (StatusCode::ACCEPTED, Json(LeftToAnother { left_to_another: true })).into_response()

@@ -26,7 +26,7 @@ pub async fn list(
     let listing = format!("snapshots {agent} {user}");
     let after = query.cursor.as_deref().map(|cursor| key.open_in(&listing, cursor)).transpose()?;
     let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
-    let (items, next) = of_user(&app, &objects, &user, &agent, query.limit.get(), after.as_ref()).await?;
-    let next = next.map(|id| key.seal_in(&listing, id.as_str()));
-    Ok(Json(Page::new(items, next)))
+    let found = of_user(&app, &objects, &user, &agent, query.limit.get(), after.as_ref()).await?;
+    let next = found.next.map(|id| key.seal_in(&listing, id.as_str()));
+    Ok(Json(Page::new(found.items, next)))
 }

@@ -6,19 +6,16 @@ use af_domain::ids::{StorageId, WorkerId};
 use af_domain::snapshot::URL_GOOD_FOR;
 
 use super::assignment::{assignment, object_key};
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// Returns the file; `None` if it belongs to another conversation, was not uploaded as announced, or has
-/// expired.
-///
-/// # Errors
+/// Returns the file; `None` if it belongs to another conversation, was not uploaded as announced, or has expired.
 /// Returns 409 if the worker has no conversation.
 pub async fn get(
     app: &App,
     objects: &Objects,
     worker: &WorkerId,
     id: &StorageId,
-) -> Result<Option<StoredFile>, AppError> {
+) -> Result<Option<StoredFile>> {
     if assignment(app, worker).await?.key != id.parts().0 {
         return Ok(None);
     }

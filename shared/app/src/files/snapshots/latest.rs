@@ -8,7 +8,7 @@ use af_domain::snapshot::{FORMAT_VERSION, Snapshot, URL_GOOD_FOR};
 use af_store::conversation_key;
 
 use super::ownership::{object_key, snapshot_under};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Returns the latest ready snapshot of `worker`'s conversation; `None` if there is none.
 ///
@@ -20,7 +20,7 @@ pub async fn latest(
     objects: &Objects,
     worker: &WorkerId,
     conversation: &ConversationId,
-) -> Result<Option<LatestSnapshot>, AppError> {
+) -> Result<Option<LatestSnapshot>> {
     let Some(snapshot) = to_restore(app, worker, conversation).await? else { return Ok(None) };
     Ok(Some(LatestSnapshot {
         snapshot_id: snapshot.id.to_string(),
@@ -32,29 +32,22 @@ pub async fn latest(
     }))
 }
 
-/// Returns the same snapshot without a URL.
-///
-/// # Errors
-/// The same as `latest`.
+/// Returns the same snapshot without a URL. The errors are those of `latest`.
 pub async fn to_restore(
     app: &App,
     worker: &WorkerId,
     conversation: &ConversationId,
-) -> Result<Option<Snapshot>, AppError> {
+) -> Result<Option<Snapshot>> {
     let key = conversation_key(conversation);
     let (meta, latest) = tokio::join!(app.store.conversation(&key, true), app.store.latest_snapshot(&key));
-    let owns = meta?.and_then(|c| c.owner).is_some_and(|o| &o.worker == worker);
-    if !owns {
+    if !meta?.is_some_and(|c| c.is_owned_by(worker)) {
         return Err(Refusal::not_found(format!("conversation {conversation} of this worker")).into());
     }
     Ok(latest?)
 }
 
 /// Records that the owner has fetched the snapshot to restore, if `object_key` is the key of a snapshot.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
-pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError> {
+pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<()> {
     if let Some(id) = snapshot_under(object_key) {
         app.store.restored_if_unclaimed(&id.parts().conversation, app.now()).await?;
     }
@@ -62,6 +55,6 @@ pub(crate) async fn fetched(app: &App, object_key: &str) -> Result<(), AppError>
 }
 
 /// A presigned URL of the snapshot's archive.
-pub(super) async fn download_url(objects: &Objects, snapshot: &Snapshot) -> Result<String, AppError> {
+pub(super) async fn download_url(objects: &Objects, snapshot: &Snapshot) -> Result<String> {
     Ok(objects.get_url(&object_key(&snapshot.id), URL_GOOD_FOR).await?)
 }

@@ -18,7 +18,7 @@ use super::ownership::object_key;
 use crate::files::media::too_much;
 use crate::pool::lifecycle::{FinalSnapshot, drain, drain_and_finish};
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// When to retry while a message runs. An abandoned lease ends within a minute or two.
 const BUSY_WAIT: Millis = Millis::from_secs(5);
@@ -45,7 +45,7 @@ pub async fn prepare(
     objects: &Objects,
     worker: &WorkerId,
     announced: Announced,
-) -> Result<PreparedSnapshot, AppError> {
+) -> Result<PreparedSnapshot> {
     let Announced { conversation, reason, content } = announced;
     if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
         let detail = format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}");
@@ -63,18 +63,16 @@ pub async fn prepare(
     })
 }
 
-/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive
-/// yet; `receive` accepts the archive. Such a worker does not retry: with the reason `signal`, its running
-/// message is requeued first.
-///
-/// # Errors
-/// The same as `prepare`. A worker that has claimed nothing is refused and may stop.
+/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive yet;
+/// `receive` accepts the archive. Such a worker does not retry: with the reason `signal`, its running message is
+/// requeued first. A worker that has claimed nothing is refused and may stop. The other errors are those of
+/// `prepare`.
 pub async fn prepare_unannounced(
     app: &App,
     worker: &WorkerId,
     conversation: Option<&ConversationId>,
     reason: SnapshotReason,
-) -> Result<Snapshot, AppError> {
+) -> Result<Snapshot> {
     let Some(conversation) = conversation else {
         drain_and_finish(app, worker, FinalSnapshot::Awaited).await?;
         return Err(Refusal::new(Code::Conflict, SnapshotRefusal::NothingClaimed.to_string()).into());
@@ -92,11 +90,7 @@ pub async fn prepare_unannounced(
     }
 }
 
-async fn requeue_running_message(
-    app: &App,
-    worker: &WorkerId,
-    conversation: &ConversationId,
-) -> Result<(), AppError> {
+async fn requeue_running_message(app: &App, worker: &WorkerId, conversation: &ConversationId) -> Result<()> {
     let found = app.store.conversation(&conversation_key(conversation), true).await?;
     let Some(lease) = found.and_then(|c| c.lease).filter(|l| &l.worker == worker) else { return Ok(()) };
     let why = "its worker was told to stop";
@@ -113,7 +107,7 @@ async fn drafted(
     worker: &WorkerId,
     conversation: &ConversationId,
     reason: SnapshotReason,
-) -> Result<Snapshot, AppError> {
+) -> Result<Snapshot> {
     let now = app.now();
     let key = conversation_key(conversation);
     let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
@@ -142,7 +136,7 @@ async fn drafted(
     })
 }
 
-async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot, AppError> {
+async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot> {
     match app.store.prepare_if_absent(&snapshot).await? {
         Prepare::Done => Ok(snapshot),
         Prepare::TooMuch => Err(too_much(snapshot.content.as_ref().map_or(0, |c| c.size_bytes)).into()),

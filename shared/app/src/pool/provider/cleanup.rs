@@ -8,7 +8,7 @@ use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardow
 use futures::StreamExt;
 
 use super::refusal::refused;
-use super::target::required_target;
+use super::target::find_target;
 use crate::{App, AppError};
 
 /// The most removals at the same time: enough to hide the provider's latency. The provider keeps its own rate limits.
@@ -27,7 +27,7 @@ pub async fn cleanup(app: &App, app_name: &str, confirm: &str) -> Result<Cleanup
         let detail = "confirm must repeat appName: this removes machines and the files on their volumes";
         return Err(Refusal::field("/confirm", detail).into());
     }
-    let target = required_target(app).await?;
+    let target = find_target(app).await?.required()?;
     let scope = Scope { app_name: app_name.to_owned(), ..target.scope.clone() };
     let provider = target.provider.as_ref();
     let deadline = app.now() + REMOVAL_TIME;

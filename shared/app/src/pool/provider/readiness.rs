@@ -4,14 +4,12 @@ use af_api::provider::Readiness;
 use af_providers::PoolConfig;
 
 use super::config::{self, ProviderConfigView};
-use super::target::{Prerequisite, find_target};
+use super::target::find_target;
+use crate::settings::prerequisite::Prerequisite;
 use crate::settings::public_url;
 use crate::{App, AppError};
 
 /// Checks the config, the secrets and the provider. `reached_at` is the URL by which the caller has reached us.
-///
-/// # Errors
-/// When the table or Secrets Manager cannot answer.
 pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness, AppError> {
     let view = match config::show(app).await {
         // `find_target` reports it among the missing settings.
@@ -38,9 +36,7 @@ pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness,
             readiness.warnings.extend(answer.warnings);
         }
     }
-    if let Err(missing) = public_url::find(app, reached_at).await? {
-        readiness.missing.push(missing);
-    }
+    public_url::find(app, reached_at).await?.or_note(&mut readiness.missing);
     readiness.ready = readiness.missing.is_empty();
     Ok(readiness)
 }

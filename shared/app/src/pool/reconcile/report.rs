@@ -37,8 +37,8 @@ pub(super) fn report(
 }
 
 fn warnings(observation: &Observation) -> Vec<String> {
-    let (machines, volumes) = observation.foreign();
-    let shared = shared_app_warning(machines, volumes);
+    let foreign = observation.inventory.foreign;
+    let shared = shared_app_warning(foreign.machines, foreign.volumes);
     let images = observation.inventory.machines.as_deref().and_then(mixed_images_warning);
     shared.into_iter().chain(images).collect()
 }
