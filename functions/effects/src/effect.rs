@@ -20,8 +20,10 @@ pub struct Effect {
     pub name: &'static str,
     /// Does the work for a batch of the table's stream; the batch is empty when the schedule calls. It must be safe to
     /// run twice, because a failed batch comes again.
-    pub run: for<'a> fn(&'a Context, &'a [StreamRecord]) -> BoxFuture<'a, Result<Expired, AppError>>,
+    pub run: for<'a> fn(&'a Context, &'a [StreamRecord]) -> Running<'a>,
 }
+
+type Running<'a> = BoxFuture<'a, Result<Expired, AppError>>;
 
 /// Runs all `effects` at the same time. A failed effect does not stop the others.
 ///

@@ -4,7 +4,6 @@ use af_api::conversations::{FreeAnswer, FreeRequest};
 use af_app::conversations::free as use_case;
 use af_domain::ids::{ConversationId, Fence};
 use af_http::{ApiJson, ApiPath, Json, Problem};
-use tracing::Span;
 
 use crate::caller::Operator;
 
@@ -26,6 +25,5 @@ pub async fn free(
     ApiPath(id): ApiPath<ConversationId>,
     ApiJson(request): ApiJson<FreeRequest>,
 ) -> Result<Json<FreeAnswer>, Problem> {
-    Span::current().record("conversation_id", id.as_str());
     Ok(Json(use_case(&app, &id, &request.reason, request.fence.map(Fence)).await?))
 }

@@ -2,7 +2,6 @@ use af_api::messages::CancelBody;
 use af_app::queue::{Cancelled, cancel as use_case};
 use af_domain::ids::MessageId;
 use af_http::{ApiPath, Json, Problem, StatusCode};
-use tracing::Span;
 
 use crate::caller::Operator;
 
@@ -23,7 +22,6 @@ pub async fn cancel(
     Operator { app, .. }: Operator,
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
-    Span::current().record("message_id", id.as_str());
     let cancelling = use_case(&app, &id).await? == Cancelled::WhenItsAttemptEnds;
     let status = if cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, Json(CancelBody::new(&id, cancelling))))

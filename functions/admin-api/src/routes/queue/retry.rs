@@ -3,7 +3,6 @@ use af_api::queue::RetryAnswer;
 use af_app::queue::retry as use_case;
 use af_domain::ids::MessageId;
 use af_http::{ApiPath, IdempotencyKey, Json, Problem};
-use tracing::Span;
 
 use crate::caller::Operator;
 
@@ -26,7 +25,6 @@ pub async fn retry(
     ApiPath(id): ApiPath<MessageId>,
     key: Option<IdempotencyKey>,
 ) -> Result<Json<RetryAnswer>, Problem> {
-    Span::current().record("message_id", id.as_str());
     let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
     use_case(&app, &id, idempotency).await?;
     Ok(Json(RetryAnswer { message_id: id.to_string(), status: "queued".to_owned() }))

@@ -36,6 +36,7 @@ pub async fn get(
     Ok(Json(answer))
 }
 
+/// The pointer of a refused history cursor.
 const HISTORY_CURSOR: &str = "/historyCursor";
 
 /// The position of a cursor. A refusal names the parameter at `pointer`.
