@@ -87,7 +87,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::fly::{FlyConfig, Guest};
+    use crate::fly::FlyConfig;
+    use crate::machine::Guest;
 
     /// The document as it is stored since the first version.
     const STORED_FLY: &str = r#"{"kind":"fly","appName":"agents","organizationSlug":"acme","image":"registry.fly.io/agents:7","region":"fra","volumeName":"data","volumePath":"/data","volumeSizeGb":2,"guest":{"cpuKind":"shared","cpus":1,"memoryMb":512},"env":{"LOG":"info"}}"#;

@@ -56,6 +56,6 @@ pub use machine::{
     VolumeRef, VolumeSpec,
 };
 pub use ports::{Ports, TokenSource, WiringError};
-pub use provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
+pub use provider::{Provider, ProviderKind, StopOutcome, Teardown};
 pub use readiness::{ProviderReadiness, mixed_images_warning, shared_app_warning, survey_warnings};
 pub use registry::Providers;

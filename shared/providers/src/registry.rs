@@ -22,10 +22,8 @@ impl Providers {
     }
 
     /// The providers in `given`, and one for every other kind that has settings in `env`. A test passes its own
-    /// provider, with its own time, in `given`.
-    ///
-    /// # Errors
-    /// When the environment has settings for a provider that cannot be used.
+    /// provider, with its own time, in `given`. Returns an error if the environment has settings for a provider that
+    /// cannot be used.
     pub fn from_env(env: &Env, ports: &Ports, given: Self) -> Result<Self, WiringError> {
         let mut providers = given;
         for wiring in WIRING {
@@ -45,10 +43,7 @@ impl Providers {
         Self(Arc::new(all))
     }
 
-    /// The provider of this kind.
-    ///
-    /// # Errors
-    /// `NotAvailable` when this process has none. The error names the kinds that it has.
+    /// The provider of this kind, or `NotAvailable` with the kinds that this process has.
     pub fn get(&self, kind: &str) -> Result<Arc<dyn Provider>, ProviderError> {
         let found = self.0.iter().find(|(known, _)| known.as_str() == kind);
         found

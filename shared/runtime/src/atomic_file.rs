@@ -4,11 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces `path` by `contents`, readable only by its owner. The new file is written beside `path`, flushed to disk, and
-/// then renamed.
-///
-/// # Errors
-/// When the new file cannot be written, flushed or renamed.
+/// Replaces `path` by `contents`, readable only by its owner. The new file is written beside `path`, flushed to
+/// disk, and then renamed. Returns an error if the new file cannot be written, flushed or renamed.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = create_private(&fresh)?;
@@ -17,10 +14,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     std::fs::rename(&fresh, path)
 }
 
-/// The contents of `path`; `None` when there is no such file.
-///
-/// # Errors
-/// When the file exists and cannot be read.
+/// The contents of `path`; `None` if there is no such file.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(contents) => Ok(Some(contents)),

@@ -27,7 +27,7 @@ impl Store {
     ) -> Result<Commit> {
         let update = Update::of(keys::config(name)).set("js", json);
         let update = match before {
-            Some(before) => update.when("#js = :before").bind(":before", before),
+            Some(before) => update.when_is("js", before),
             None => update.when("attribute_not_exists(#js)"),
         };
         match self.update(update).await? {

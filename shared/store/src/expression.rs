@@ -69,6 +69,12 @@ impl Update {
         self
     }
 
+    /// Adds the condition that the attribute at `path` is `value`.
+    pub fn when_is(self, path: &str, value: impl Into<Value>) -> Self {
+        let placeholder = format!(":is_{}", path.replace('.', "_"));
+        self.when(&format!("{} = {placeholder}", named(path))).bind(&placeholder, value)
+    }
+
     /// Binds `:name` to a value.
     pub fn bind(mut self, placeholder: &str, value: impl Into<Value>) -> Self {
         self.values.insert(placeholder.to_owned(), value.into().0);

@@ -124,8 +124,7 @@ impl Store {
             .set("me", state_item(state))
             .remove("ex")
             .remove("di")
-            .when("#fn = :fence")
-            .bind(":fence", holder.fence);
+            .when_is("fn", holder.fence);
         self.update(free).await.map(drop)
     }
 

@@ -108,8 +108,7 @@ impl Store {
         let update = Update::of(keys::snapshot(id))
             .set("sz", content.size_bytes)
             .set("sha", content.sha256.as_str())
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
+            .when_is("st", "uploading");
         self.update_or_stale(update).await
     }
 
@@ -130,8 +129,7 @@ impl Store {
             .set("exp", ready.expires_at)
             .remove("xp")
             .remove("xk")
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
+            .when_is("st", "uploading");
         // Only an update can require the previous value of the copy.
         let copy = Update::of(keys::latest_snapshot(&parts.conversation))
             .set_all(with_attributes(Writer::default(), ready).build())
@@ -145,9 +143,8 @@ impl Store {
         };
         let SnapshotChange { before, after, leaving } = *change;
         let meta = conversation_change(before, after, policies.queue.ready_shards)
-            .when("#ow.#w = :worker AND #fn = :fence")
-            .bind(":worker", ready.worker.as_str())
-            .bind(":fence", parts.fence.0);
+            .when_is("ow.w", ready.worker.as_str())
+            .when_is("fn", parts.fence.0);
         let mut transaction = self.transaction().update(row).update(copy);
         if let Some(old) = replaced {
             let old = Update::of(keys::snapshot(&old.id))
@@ -183,8 +180,7 @@ impl Store {
         let row = Update::of(keys::snapshot(&failed.id))
             .set("st", "failed")
             .set("er", error.as_str())
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
+            .when_is("st", "uploading");
         let mut transaction = self.transaction().update(row);
         if let Some((settled, before, after)) = freed {
             let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };

@@ -150,10 +150,9 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
         .set("st", "draining")
         .set("db", drain_by)
         .set("dr", reason.as_str())
-        .when("#st = :active")
-        .bind(":active", "active");
+        .when_is("st", "active");
     match &worker.assignment {
-        Some(assignment) => update.when("#as.#ck = :ck").bind(":ck", assignment.key.as_str()),
+        Some(assignment) => update.when_is("as.ck", assignment.key.as_str()),
         None => update.when("attribute_not_exists(#as)"),
     }
 }
@@ -166,10 +165,7 @@ pub(crate) fn freed_row(row: &Worker, key: &ConversationKey, now: Timestamp, pol
         let drain_by = now + policies.scaling.drain_timeout;
         update = update.set("st", "draining").set("db", drain_by).set("dr", DrainReason::Operator.as_str());
     }
-    update
-        .when("#st = :status AND #as.#ck = :ck")
-        .bind(":status", row.status.name())
-        .bind(":ck", key.as_str())
+    update.when_is("st", row.status.name()).when_is("as.ck", key.as_str())
 }
 
 /// Returns the worker's update of a release. The time of its last claim is kept in the row, because the
@@ -180,8 +176,7 @@ pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: T
         .set("sn", now)
         .set_some("lc", claimed_at)
         .remove("as")
-        .when("#st = :active")
-        .bind(":active", "active")
+        .when_is("st", "active")
 }
 
 pub(crate) fn finish_drain_row(settled: &Worker, since: Timestamp) -> Update {
@@ -192,8 +187,7 @@ pub(crate) fn finish_drain_row(settled: &Worker, since: Timestamp) -> Update {
         .set_some("ss", settled.last_snapshot.as_ref().map(SnapshotId::as_str))
         .set_some("sm", settled.snapshot_missed.then_some(true))
         .remove("as")
-        .when("#st = :draining")
-        .bind(":draining", "draining")
+        .when_is("st", "draining")
 }
 
 fn with_attributes(writer: Writer, worker: &Worker) -> Writer {

@@ -221,7 +221,7 @@ impl World {
     }
 
     fn volume_of(&self, worker: &WorkerId) -> String {
-        self.provider.volume_name(&self.scope(), worker)
+        self.provider.volume_name(&self.scope(), worker).unwrap()
     }
 
     /// Creates a machine and a volume for a worker that has no row.

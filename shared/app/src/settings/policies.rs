@@ -31,7 +31,9 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     if let Some(settings) = app.settings.get(&(), now) {
         return Ok(settings);
     }
-    let stored = parsed(app.store.config(DOCUMENT, false).await?.as_deref())?;
+    // On the heap: most calls find the settings in the cache, so their futures need no room for this read.
+    let json = Box::pin(app.store.config(DOCUMENT, false)).await?;
+    let stored = parsed(json.as_deref())?;
     let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored) };
     app.settings.put((), settings.clone(), now);
     Ok(settings)

@@ -82,10 +82,8 @@ impl Secrets {
     }
 
     /// Returns the value of `secret`, if it exists. The value comes from the cache if it was read less than
-    /// five minutes before `now` (less than 30 s for an absent secret).
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer, or the secret is not text.
+    /// five minutes before `now` (less than 30 s for an absent secret). Returns an error if Secrets Manager
+    /// does not answer, or the secret is not text.
     pub async fn get(
         &self,
         secret: &SecretRef,
@@ -126,11 +124,9 @@ impl Secrets {
         Ok(values)
     }
 
-    /// Returns the current and the previous value of `secret`, without the cache: signatures made before a
-    /// key rotation must remain valid. Returns `None` if the secret does not exist.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer, or a value is not text.
+    /// Returns the current and the previous value of `secret`, without the cache: signatures made before a key
+    /// rotation must remain valid. Returns `None` if the secret does not exist. Returns an error if Secrets
+    /// Manager does not answer, or a value is not text.
     pub async fn with_previous(
         &self,
         secret: &SecretRef,
@@ -165,10 +161,8 @@ impl Secrets {
         put
     }
 
-    /// Returns the status of each of `secrets`, in their order, without the cache.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer for one of them, or one is not text.
+    /// Returns the status of each of `secrets`, in their order, without the cache. Returns an error if Secrets
+    /// Manager does not answer for one of them, or one is not text.
     pub async fn status(&self, secrets: &[SecretRef]) -> Result<Vec<SecretStatus>, SecretsError> {
         let found = self.read_many(secrets.to_vec()).await?;
         let status = secrets.iter().map(|secret| {

@@ -2,6 +2,7 @@
 
 use super::queue::{Entry, OrderKey, Queue, Readiness, ReadyKey};
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
@@ -26,13 +27,14 @@ pub struct Lease {
     pub progress: Option<String>,
 }
 
-/// Whether an owner may claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnerState {
-    /// The owner may claim.
-    Active,
-    /// The owner finishes its running message and leaves. No other worker gets the conversation before that.
-    Draining,
+named_enum! {
+    /// Whether an owner may claim.
+    pub enum OwnerState {
+        /// The owner may claim.
+        Active = "active",
+        /// The owner finishes its running message and leaves. No other worker gets the conversation before that.
+        Draining = "draining",
+    }
 }
 
 /// The worker that a conversation is assigned to.

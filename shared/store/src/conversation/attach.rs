@@ -37,7 +37,7 @@ impl Store {
         before: &BTreeMap<String, String>,
         after: &BTreeMap<String, String>,
     ) -> Result<Attach> {
-        let lease = held.require(Update::of(keys::conversation(&held.lease.parts().conversation)));
+        let lease = held.update();
         let update = Update::of(keys::message(message))
             .set("wm", after)
             .when("attribute_exists(#pk)")

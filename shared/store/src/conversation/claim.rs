@@ -82,7 +82,7 @@ impl Store {
         policies: &Policies,
     ) -> Result<Option<Conversation>> {
         let update = held
-            .require(Update::of(keys::conversation(&held.lease.parts().conversation)))
+            .update()
             .set("ls.ex", now + policies.lease.lease)
             .set("ow.sn", now)
             .set_some("ls.pg", progress);
@@ -96,10 +96,7 @@ impl Store {
         worker: &WorkerId,
         now: Timestamp,
     ) -> Result<Option<Conversation>> {
-        let update = Update::of(keys::conversation(key))
-            .set("ow.sn", now)
-            .when("#ow.#w = :worker")
-            .bind(":worker", worker.as_str());
+        let update = Update::of(keys::conversation(key)).set("ow.sn", now).when_is("ow.w", worker.as_str());
         self.updated_conversation(update).await
     }
 
@@ -119,8 +116,7 @@ impl Store {
         };
         let update = Update::of(keys::conversation(&conversation.key))
             .set_or_remove("ow.sw", wanted.then_some(true))
-            .when("#ow.#w = :worker")
-            .bind(":worker", owner.worker.as_str());
+            .when_is("ow.w", owner.worker.as_str());
         self.update_or_stale(update).await
     }
 

@@ -101,7 +101,7 @@ impl Store {
             _ => ("attribute_not_exists(#ls.#c)", MessageStatus::Done, AttemptEnd::Done),
         };
         let meta = held
-            .require(Update::of(keys::conversation(&lease.conversation)))
+            .update()
             .when(is_cancelled)
             .set("la", ended_lease_item(&settled))
             .set("ac", now)

@@ -37,11 +37,10 @@ impl Store {
         policies: &Policies,
     ) -> Result<FailOutcome> {
         let Some(lease) = &before.lease else { return Ok(FailOutcome::Stale) };
-        let mut meta = change(before, &back.after, policies.queue.ready_shards)
-            .when("#ls.#l = :lease")
-            .bind(":lease", lease.id.as_str());
+        let mut meta =
+            change(before, &back.after, policies.queue.ready_shards).when_is("ls.l", lease.id.as_str());
         if recovered {
-            meta = meta.when("#ls.#ex = :expires").bind(":expires", lease.expires_at);
+            meta = meta.when_is("ls.ex", lease.expires_at);
         }
         let transaction =
             end_failed_attempt(self.transaction().update(meta), before, lease, back, now, policies);

@@ -17,7 +17,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
 use super::lease_ref::LeaseRef;
-use crate::expression::Update;
 use crate::item::{Item, Reader, Value, Writer};
 use crate::write::queried;
 use crate::{Result, Store, keys};
@@ -162,11 +161,7 @@ impl Store {
         let lease = id.parts();
         let key = &lease.conversation;
         let after = from.saturating_add(entries.len() as u64);
-        let meta = held
-            .require(Update::of(keys::conversation(key)))
-            .set("ls.h", after)
-            .when("#ls.#h = :ordinal")
-            .bind(":ordinal", written);
+        let meta = held.update().set("ls.h", after).when_is("ls.h", written);
         let mut transaction = self.transaction().update(meta);
         for (i, entry) in entries.iter().enumerate() {
             transaction =

@@ -107,7 +107,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Item {
 fn owner_item(owner: &Owner) -> Item {
     Writer::default()
         .put("w", owner.worker.as_str())
-        .put("st", if owner.state == OwnerState::Draining { "draining" } else { "active" })
+        .put("st", owner.state.as_str())
         .put_some("sn", owner.seen_at)
         .put("at", owner.assigned_at)
         .put_some("sw", owner.wanted_elsewhere.then_some(true))
@@ -178,7 +178,7 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>> {
     let Some(reader) = reader.map_if("ow")? else { return Ok(None) };
     Ok(Some(Owner {
         worker: reader.id("w", WorkerId::parse)?,
-        state: if reader.text("st")? == "draining" { OwnerState::Draining } else { OwnerState::Active },
+        state: OwnerState::parse(reader.text("st")?).unwrap_or(OwnerState::Active),
         seen_at: reader.time_if("sn")?,
         assigned_at: reader.time("at")?,
         wanted_elsewhere: reader.flag("sw"),
@@ -204,10 +204,8 @@ fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>> {
 /// heartbeat or a sign of life does not change the version and cannot invalidate a decision. It must not be
 /// overwritten either, so only the changed attributes of the owner are set.
 pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -> Update {
-    let mut update = Update::of(keys::conversation(&before.key))
-        .when("#v = :v")
-        .bind(":v", before.version)
-        .set("v", after.version);
+    let mut update =
+        Update::of(keys::conversation(&before.key)).when_is("v", before.version).set("v", after.version);
     if after.fence != before.fence {
         update = update.set("fn", after.fence.0);
     }
@@ -250,8 +248,7 @@ fn change_owner(update: Update, before: &Conversation, after: &Conversation, sha
                 update = update.set_or_remove("ow.sf", new.snapshot_fence.map(|f| f.0));
             }
             if new.state != old.state {
-                let state = if new.state == OwnerState::Draining { "draining" } else { "active" };
-                update = update.set("ow.st", state);
+                update = update.set("ow.st", new.state.as_str());
             }
             update
         }

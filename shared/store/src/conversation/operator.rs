@@ -39,8 +39,7 @@ impl Store {
             .set("ls.c", true)
             .set_to("v", "#v + :one")
             .bind(":one", 1_u64)
-            .when("#ls.#l = :lease")
-            .bind(":lease", lease.id.as_str());
+            .when_is("ls.l", lease.id.as_str());
         self.update_or_stale(mark).await
     }
 
@@ -52,9 +51,7 @@ impl Store {
         policies: &Policies,
     ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
-        let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies)
-            .when("#da = :died")
-            .bind(":died", died_at);
+        let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies).when_is("da", died_at);
         let transaction = self.transaction().update(cancelled).delete(&keys::dead_letter(&dead.id, died_at));
         self.commit_or_stale(transaction).await
     }
@@ -79,9 +76,8 @@ impl Store {
             .remove("da")
             .remove("fe")
             .remove("am")
-            .when("#st = :before AND #da = :died")
-            .bind(":before", MessageStatus::DeadLetter.as_str())
-            .bind(":died", died_at);
+            .when_is("st", MessageStatus::DeadLetter.as_str())
+            .when_is("da", died_at);
         let meta = change(before, after, policies.queue.ready_shards);
         let transaction = self.transaction().update(meta).update(queued);
         let transaction = transaction.delete(&keys::dead_letter(&dead.id, died_at));
@@ -116,6 +112,5 @@ fn cancelled(message: &MessageId, before: MessageStatus, now: Timestamp, policie
         .set("da", now)
         .set("ttl", ended_message_ttl(now, policies))
         .remove("am")
-        .when("#st = :before")
-        .bind(":before", before.as_str())
+        .when_is("st", before.as_str())
 }

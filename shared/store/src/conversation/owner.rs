@@ -63,9 +63,8 @@ impl Store {
             if let Some(owner) = &mut after.owner {
                 owner.state = OwnerState::Draining;
             }
-            let mut meta = change(before, &after, policies.queue.ready_shards)
-                .when("#ow.#w = :worker")
-                .bind(":worker", drained.id.as_str());
+            let mut meta =
+                change(before, &after, policies.queue.ready_shards).when_is("ow.w", drained.id.as_str());
             if reason.wants_quiet() {
                 meta = meta.when("attribute_not_exists(#ls)");
             }

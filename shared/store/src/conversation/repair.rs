@@ -80,11 +80,7 @@ impl Store {
         key: &ConversationKey,
         now: Timestamp,
     ) -> Result<Commit> {
-        let row = Update::of(keys::worker(worker))
-            .remove("as")
-            .set("qs", now)
-            .when("#as.#ck = :ck")
-            .bind(":ck", key.as_str());
+        let row = Update::of(keys::worker(worker)).remove("as").set("qs", now).when_is("as.ck", key.as_str());
         let meta = Update::of(keys::conversation(key))
             .when("attribute_not_exists(#ow) OR #ow.#w <> :worker")
             .bind(":worker", worker.as_str());

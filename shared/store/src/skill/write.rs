@@ -98,7 +98,7 @@ fn channel_update(before: u64, channel: &Channel) -> Update {
 fn at_revision(update: Update, before: Option<u64>, after: u64) -> Update {
     let update = update.set("v", after);
     match before {
-        Some(before) => update.when("#v = :v").bind(":v", before),
+        Some(before) => update.when_is("v", before),
         None => update.when("attribute_not_exists(#pk)"),
     }
 }

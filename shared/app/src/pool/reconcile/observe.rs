@@ -104,10 +104,10 @@ pub(super) async fn observe(
         _ => HashMap::new(),
     };
     // A row that cannot be read may be the owner of any machine, so then no machine counts as an orphan.
-    let mut owned = OwnedInventory::default();
-    if unreadable.is_empty() {
-        owned = OwnedInventory::of(target.as_ref(), &inventory, &workers);
-    }
+    let known = unreadable.is_empty().then_some(&inventory);
+    let machines = known.and_then(|i| i.machines.as_deref()).map(existing_machines);
+    let volumes = target.as_ref().zip(known.and_then(|i| i.volumes.as_deref()));
+    let volumes = volumes.map(|(target, all)| listed_volumes(target, all, &workers));
     let image = target.as_ref().map(|target| Image {
         provider: target.provider.kind().as_str().to_owned(),
         app: target.scope.app_name.clone(),
@@ -118,7 +118,6 @@ pub(super) async fn observe(
         observed(worker, &by_key, machine)
     });
     let workers = workers.collect();
-    let OwnedInventory { machines, volumes } = owned;
     let observed = Observed { workers, ready, image, machines, volumes, state };
     Ok(Observation { observed, target, public_url, inventory, errors })
 }
@@ -189,32 +188,23 @@ async fn inventory(
     inventory
 }
 
-/// The inventory as the plan reads it, without machines that the provider has removed.
-#[derive(Default)]
-struct OwnedInventory {
-    machines: Option<Vec<ListedMachine>>,
-    volumes: Option<Vec<ListedVolume>>,
+/// The machines as the plan reads them, without those that the provider has removed.
+fn existing_machines(all: &[Machine]) -> Vec<ListedMachine> {
+    let existing = all.iter().filter(|m| m.state != MachineState::Gone);
+    existing
+        .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
+        .collect()
 }
 
-impl OwnedInventory {
-    fn of(target: Option<&ProviderTarget>, inventory: &ProviderInventory, workers: &[Worker]) -> Self {
-        let existing = |all: &Vec<Machine>| {
-            let existing = all.iter().filter(|m| m.state != MachineState::Gone);
-            existing
-                .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
-                .collect()
-        };
-        let volumes = target.zip(inventory.volumes.as_ref()).map(|(target, all)| {
-            let live = LiveVolumes::of(target, workers);
-            let volume = |v: &Volume| ListedVolume {
-                id: v.volume.volume_id.clone(),
-                is_of_live_worker: live.has(&v.volume.name),
-                attached_to: v.attached_to.clone(),
-            };
-            all.iter().map(volume).collect()
-        });
-        Self { machines: inventory.machines.as_ref().map(existing), volumes }
-    }
+/// The volumes as the plan reads them.
+fn listed_volumes(target: &ProviderTarget, all: &[Volume], workers: &[Worker]) -> Vec<ListedVolume> {
+    let live = LiveVolumes::of(target, workers);
+    let volume = |v: &Volume| ListedVolume {
+        id: v.volume.volume_id.clone(),
+        is_of_live_worker: live.has(&v.volume.name),
+        attached_to: v.attached_to.clone(),
+    };
+    all.iter().map(volume).collect()
 }
 
 /// The volumes of workers that are not stopped.
@@ -227,7 +217,7 @@ pub(super) struct LiveVolumes<'a> {
 impl<'a> LiveVolumes<'a> {
     pub fn of(target: &'a ProviderTarget, workers: &'a [Worker]) -> Self {
         let workers: Vec<_> = workers.iter().map(|w| &w.id).collect();
-        let names = workers.iter().map(|id| target.provider.volume_name(&target.scope, id)).collect();
+        let names = workers.iter().filter_map(|id| target.provider.volume_name(&target.scope, id)).collect();
         Self { target, workers, names }
     }
 

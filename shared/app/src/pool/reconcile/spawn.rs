@@ -104,10 +104,8 @@ async fn register(
     let mut worker = Worker::registered(id, target.provider.kind().as_str().to_owned(), now);
     worker.app = Some(target.scope.app_name.clone());
     worker.image = (!target.settings.image.is_empty()).then(|| target.settings.image.clone());
-    if target.provider.capabilities().volumes {
-        let name = target.provider.volume_name(&target.scope, &worker.id);
-        worker.volume = Some(Volume { name, id: None });
-    }
+    let volume_name = target.provider.volume_name(&target.scope, &worker.id);
+    worker.volume = volume_name.map(|name| Volume { name, id: None });
     let commit = match conversation {
         None => app.store.register_if_new(&worker, Some(budget.holder), None).await?,
         Some(key) => {
