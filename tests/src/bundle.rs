@@ -93,7 +93,7 @@ impl Bundle {
             })
             .collect();
         engine.create_tables(&tables).await.expect("the tables can be made");
-        let buckets: Vec<_> = template.buckets.iter().map(|b| b.name.as_str()).collect();
+        let buckets: Vec<_> = template.buckets.iter().map(String::as_str).collect();
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let bundle = Self {
             aws: LocalAws::new(engine, Secrets::memory()).with_objects(objects),

@@ -88,11 +88,10 @@ impl Person {
         let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
         let events = function.into_iter().flat_map(|function| &function.events);
         let patterns = events.filter_map(|event| match event {
-            EventDef::Stream { filters, .. } => Some(filters),
+            EventDef::Stream(mapping) => Some(&mapping.filters),
             _ => None,
         });
-        let filters =
-            patterns.flatten().map(|f| Pattern::compile(f).expect("the template was read")).collect();
+        let filters = patterns.flatten().cloned().collect();
         let objects = bundle.boot("effects").objects().expect("the template names the bucket");
         Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
     }

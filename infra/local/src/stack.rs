@@ -16,7 +16,7 @@ use af_runtime::entropy::Entropy;
 use af_runtime::time::ClockTime;
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::schedule::{ScheduleRunner, Schedules};
-use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
 use anyhow::Context;
@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::background::Background;
+use crate::functions::Functions;
 use crate::options::{StackOptions, WorkersOn};
 use crate::seed::Demo;
 use crate::table_streams::TableStreams;
@@ -93,7 +94,7 @@ impl Stack {
         seed::provider(&operator, &options).await?;
 
         let functions =
-            if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
+            if options.functions { functions::build(&template, &boot).await? } else { Functions::default() };
         let background = Background::default();
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
@@ -107,10 +108,11 @@ impl Stack {
             None
         };
         let streams = Arc::new(TableStreams(aws.engine().clone()));
-        let pump = Pump::start(streams, checkpoints(&options)?, functions.mappings)?;
+        let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
+        let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
         // The schedules start as overdue, so that they handle the state of an earlier process at once.
         let schedules = Schedules::new(functions.schedules, Timestamp::default());
-        let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
+        let schedules = ScheduleRunner::start(schedules, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
         Ok(Self {
@@ -186,7 +188,7 @@ impl Stack {
 }
 
 async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
-    let buckets: Vec<&str> = template.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+    let buckets: Vec<&str> = template.buckets.iter().map(String::as_str).collect();
     let (engine, secrets, objects) = match &options.data_dir {
         Some(dir) => {
             std::fs::create_dir_all(dir)?;
@@ -222,13 +224,6 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> 
     })?;
     fly.add_app(seed::FLY_APP, seed::FLY_ORGANIZATION);
     Ok(fly)
-}
-
-fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {
-    Ok(match &options.data_dir {
-        Some(dir) => Arc::new(CheckpointDir::open(dir.join("streams"))?),
-        None => Arc::new(MemoryCheckpoints::default()),
-    })
 }
 
 /// Both share one port. The paths of the Bot API, `/bot<token>/…` and `/file/bot<token>/…`, do not overlap with
