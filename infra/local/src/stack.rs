@@ -9,8 +9,8 @@ use std::sync::Arc;
 use af_app::App;
 use af_domain::time::Timestamp;
 use af_emulator_aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
-use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options as FlyOptions};
-use af_emulator_telegram::{FakeTelegram, Options as TelegramOptions};
+use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
+use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::time::ClockTime;
@@ -44,14 +44,17 @@ const MAX_SDK_ATTEMPTS: u32 = 3;
 
 /// A running stack. Dropping it stops its parts without waiting.
 pub struct Stack {
-    url: String,
-    aws_url: String,
-    aws: LocalAws,
+    /// The public URL.
+    pub url: String,
+    /// The AWS endpoint, for functions that run in their own process.
+    pub aws_url: String,
+    /// An admin key.
+    pub admin_key: String,
+    /// The demo agent, its bot and its user, if the options ask for them.
+    pub demo: Option<Demo>,
+    /// The embedded AWS services.
+    pub aws: LocalAws,
     clock: VirtualClock,
-    telegram: FakeTelegram,
-    fly: FakeFly,
-    demo: Option<Demo>,
-    admin_key: String,
     background: Background,
     servers: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -80,7 +83,7 @@ impl Stack {
         let aws_url = format!("http://{}", aws_listener.local_addr()?);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
-        let telegram = FakeTelegram::open(
+        let telegram = TelegramEmulator::open(
             options.data_dir.as_deref(),
             clock.clone(),
             entropy.clone(),
@@ -115,54 +118,8 @@ impl Stack {
         let schedules = ScheduleRunner::start(schedules, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
-        Ok(Self {
-            url,
-            aws_url,
-            aws,
-            clock: options.clock,
-            telegram,
-            fly,
-            demo,
-            admin_key,
-            background,
-            servers,
-            stop,
-        })
-    }
-
-    /// The public URL.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The AWS endpoint, for functions that run in their own process.
-    pub fn aws_url(&self) -> &str {
-        &self.aws_url
-    }
-
-    /// An admin key.
-    pub fn admin_key(&self) -> &str {
-        &self.admin_key
-    }
-
-    /// The demo agent, its bot and its user, if the options ask for them.
-    pub const fn demo(&self) -> Option<&Demo> {
-        self.demo.as_ref()
-    }
-
-    /// The embedded AWS services.
-    pub const fn aws(&self) -> &LocalAws {
-        &self.aws
-    }
-
-    /// The Telegram emulator.
-    pub const fn telegram(&self) -> &FakeTelegram {
-        &self.telegram
-    }
-
-    /// The Fly emulator.
-    pub const fn fly(&self) -> &FakeFly {
-        &self.fly
+        let clock = options.clock;
+        Ok(Self { url, aws_url, admin_key, demo, aws, clock, background, servers, stop })
     }
 
     /// Moves the clock and waits until all records and schedules that are due have been delivered to their functions.
@@ -209,12 +166,12 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
 }
 
 /// The Fly emulator. It runs with every provider, so that the local stack never calls the real Fly.
-async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
+async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FlyEmulator> {
     let (runner, token) = match &options.workers_on {
         WorkersOn::Local => (None, None),
         WorkersOn::Fly { runner } => (runner.clone(), Some(seed::fly_token(operator).await?)),
     };
-    let fly = FakeFly::open(FlyOptions {
+    let fly = FlyEmulator::open(FlyOptions {
         data_dir: options.data_dir.clone(),
         time: Arc::new(ClockTime(options.clock.clone())),
         entropy: operator.entropy.clone(),

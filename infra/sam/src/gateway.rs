@@ -66,19 +66,12 @@ impl FromStr for RouteMethod {
 
     /// Parses a method in any case; `ANY` stands for all methods.
     fn from_str(method: &str) -> Result<Self, GatewayError> {
-        const METHODS: [Method; 7] = [
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-            Method::HEAD,
-            Method::OPTIONS,
-        ];
-        if method.eq_ignore_ascii_case("any") {
+        const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+        let name = method.to_ascii_uppercase();
+        if name == "ANY" {
             return Ok(Self::Any);
         }
-        let known = METHODS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(method));
+        let known = name.parse().ok().filter(|_| METHODS.contains(&name.as_str()));
         known.map(Self::One).ok_or_else(|| GatewayError::no_method(method))
     }
 }

@@ -22,12 +22,12 @@ use s3s::Body;
 use serde_json::json;
 
 pub use client::LocalHttpClient;
-pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
+pub use dynamodb::{Engine, TableChange, TableDefinition};
 pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
-pub use objects::{Objects, ObjectsError};
-pub use secrets::{Secrets, SecretsError};
+pub use objects::Objects;
+pub use secrets::Secrets;
 pub use wire::{Reply, Service, WireRequest};
 
 /// The region of all services.
@@ -109,7 +109,7 @@ impl LocalAws {
         };
         let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {
             Ok(request) => self.call(request).await?.into_http(),
-            Err(unanswerable) => unanswerable.into_http(),
+            Err(unanswerable) => *unanswerable,
         };
         Ok(response.map(Body::from))
     }

@@ -52,7 +52,6 @@ pub(super) struct UpdateRecord {
     pub update_id: u64,
     pub message_id: Option<i64>,
     pub body: Value,
-    #[serde(default)]
     pub outcome: Option<Outcome>,
     #[serde(skip)]
     pub attempts: u32,
@@ -105,19 +104,19 @@ pub struct OutboxMessage {
     /// The text or caption as it was sent, including markup.
     pub text: String,
     /// The markup of the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<String>,
     /// The message to which it replies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to_message_id: Option<i64>,
     /// The forum topic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message_thread_id: Option<i64>,
     /// An uploaded file's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// An uploaded file's size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// The time in milliseconds since the epoch, by the clock of the emulator.
     pub at: u64,

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::{Context, anyhow, ensure};
 use dynoxide::DynoxideError;
 use serde_json::{Value, json};
 
-use super::{Engine, EngineError};
+use super::Engine;
 
 /// The definition of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,28 +52,19 @@ struct Key {
 }
 
 /// Changes one table to its definition.
-pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<TableChange, EngineError> {
-    let Some(table) = definition.create["TableName"].as_str().map(str::to_owned) else {
-        return Err(EngineError::Definition {
-            table: String::new(),
-            reason: "it has no TableName".to_owned(),
-        });
-    };
-    let refused =
-        |error: DynoxideError| EngineError::Definition { table: table.clone(), reason: error.to_string() };
+pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> anyhow::Result<TableChange> {
+    let table =
+        definition.create["TableName"].as_str().context("a table definition has no TableName")?.to_owned();
+    let refused = |error: DynoxideError| anyhow!("table {table}: {error}");
     let mut steps = Vec::new();
     match engine.execute("DescribeTable", json!({"TableName": table})) {
         Ok(description) => {
             let (is, must) = (Shape::of(&description["Table"]), Shape::of(&definition.create));
-            if is.keys != must.keys || is.local != must.local {
-                return Err(EngineError::Definition {
-                    table,
-                    reason:
-                        "its keys or local indexes differ from those of the stored table, which cannot be \
-                             changed; start with an empty data folder"
-                            .to_owned(),
-                });
-            }
+            ensure!(
+                is.keys == must.keys && is.local == must.local,
+                "table {table}: its keys or local indexes differ from those of the stored table, which cannot be \
+                 changed; start with an empty data folder"
+            );
             reindex(engine, definition, &is, &must, &mut steps).map_err(refused)?;
             restream(engine, &table, &is, &must, &mut steps).map_err(refused)?;
         }
@@ -82,8 +74,7 @@ pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<Tab
         }
         Err(failed) => return Err(refused(failed)),
     }
-    let ttl_attribute = definition.ttl_attribute.as_deref();
-    expire_by(engine, &table, ttl_attribute, &mut steps).map_err(refused)?;
+    expire_by(engine, &table, definition.ttl_attribute.as_deref(), &mut steps).map_err(refused)?;
     Ok(TableChange { table, steps })
 }
 
