@@ -15,7 +15,7 @@ use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::time::ClockTime;
 use af_runtime::virtual_clock::VirtualClock;
-use af_sam::schedule::{ScheduleRunner, Schedules};
+use af_sam::schedule::ScheduleRunner;
 use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
@@ -114,8 +114,8 @@ impl Stack {
         let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
         let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
         // The schedules start as overdue, so that they handle the state of an earlier process at once.
-        let schedules = Schedules::new(functions.schedules, Timestamp::default());
-        let schedules = ScheduleRunner::start(schedules, options.clock.clone());
+        let start = Timestamp::default();
+        let schedules = ScheduleRunner::start(functions.schedules, start, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
         let clock = options.clock;

@@ -33,7 +33,7 @@ pub struct ScheduleDef {
 }
 
 /// A schedule that is due.
-pub(crate) struct Firing {
+struct Firing {
     /// The rule's name.
     schedule: String,
     function: EventFunction,
@@ -42,7 +42,7 @@ pub(crate) struct Firing {
 }
 
 /// The schedules, each with its function and its next time.
-pub struct Schedules(Vec<Entry>);
+struct Schedules(Vec<Entry>);
 
 struct Entry {
     def: ScheduleDef,
@@ -52,7 +52,7 @@ struct Entry {
 
 impl Schedules {
     /// Starts the schedules at `start`. As with EventBridge, the first firing comes one period later.
-    pub fn new(schedules: Vec<(ScheduleDef, EventFunction)>, start: Timestamp) -> Self {
+    fn new(schedules: Vec<(ScheduleDef, EventFunction)>, start: Timestamp) -> Self {
         let enabled = schedules.into_iter().filter(|(def, _)| def.enabled);
         Self(enabled.map(|(def, function)| Entry { next: start + period(&def), def, function }).collect())
     }
@@ -108,10 +108,16 @@ fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
 pub struct ScheduleRunner(Tasks);
 
 impl ScheduleRunner {
-    /// Starts to fire `schedules` by `clock`. It must be called within a Tokio runtime.
+    /// Starts to fire `schedules` by `clock`, which count their periods from `start`. It must be called within a Tokio
+    /// runtime.
     ///
     /// A failed invocation is logged and not repeated, because the next period fires again.
-    pub fn start(schedules: Schedules, clock: VirtualClock) -> Self {
+    pub fn start(
+        schedules: Vec<(ScheduleDef, EventFunction)>,
+        start: Timestamp,
+        clock: VirtualClock,
+    ) -> Self {
+        let schedules = Schedules::new(schedules, start);
         let mut tasks = Tasks::new();
         tasks.spawn(|signals| run(schedules, clock, signals));
         Self(tasks)
@@ -239,8 +245,8 @@ mod tests {
     async fn a_moved_clock_fires_the_schedules_that_became_due() {
         let clock = VirtualClock::frozen_at(START);
         let (function, mut called) = counted();
-        let schedules = Schedules::new(vec![(every("tick", MINUTE), function)], START);
-        let runner = ScheduleRunner::start(schedules, clock.clone());
+        let schedules = vec![(every("tick", MINUTE), function)];
+        let runner = ScheduleRunner::start(schedules, START, clock.clone());
         runner.settled().await;
         assert!(called.try_recv().is_err());
         clock.advance(Millis::from_secs(61));
@@ -264,8 +270,8 @@ mod tests {
                 Err::<Value, _>(anyhow::anyhow!("not today"))
             }
         });
-        let schedules = Schedules::new(vec![(every("tick", MINUTE), function)], START);
-        let runner = ScheduleRunner::start(schedules, clock.clone());
+        let schedules = vec![(every("tick", MINUTE), function)];
+        let runner = ScheduleRunner::start(schedules, START, clock.clone());
         for _ in 0..3 {
             clock.advance(MINUTE);
             runner.settled().await;

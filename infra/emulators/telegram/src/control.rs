@@ -162,7 +162,8 @@ async fn outbox(State(telegram): State<TelegramEmulator>, Query(query): Query<Li
 }
 
 async fn updates(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {
-    Json(json!({"updates": telegram.updates(query.bot_identity, query.limit())}))
+    let core = telegram.inner.lock();
+    Json(json!({"updates": core.state.shown_updates(query.bot_identity, query.limit())}))
 }
 
 async fn actions(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {

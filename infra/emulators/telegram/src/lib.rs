@@ -28,7 +28,6 @@ mod token;
 mod updates;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,10 +40,9 @@ use axum::Router;
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-pub use arrival::{Arrival, FileKind, Pushed, SentFile};
 pub use faults::Fault;
 pub use files::StoredFile;
-pub use records::{ChatActionRecord, OutboxMessage, SentKind, UpdateView};
+pub use records::{ChatActionRecord, OutboxMessage, SentKind};
 
 use faults::Faults;
 use journal::Journal;
@@ -116,12 +114,6 @@ pub struct EmulatedBot {
 #[derive(Clone)]
 pub struct TelegramEmulator {
     inner: Arc<Inner>,
-}
-
-impl fmt::Debug for TelegramEmulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TelegramEmulator")
-    }
 }
 
 struct Inner {
@@ -253,11 +245,6 @@ impl TelegramEmulator {
     /// The messages that bots sent, oldest first: the newest `limit` messages of one chat and of one bot, or of all.
     pub fn outbox(&self, bot: Option<i64>, chat: Option<i64>, limit: usize) -> Vec<OutboxMessage> {
         self.inner.lock().state.outbox(bot, chat, limit)
-    }
-
-    /// The updates of users with their outcome, oldest first: the newest `limit` updates of one bot, or of all.
-    pub fn updates(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
-        self.inner.lock().state.update_views(bot, limit)
     }
 
     /// The latest chat actions ("typing"), oldest first. They are in memory only.

@@ -75,7 +75,7 @@ impl TelegramEmulator {
     ///
     /// # Errors
     /// Returns `UnknownBot`, or an error if the journal cannot be written.
-    pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, TelegramEmulatorError> {
+    pub(super) async fn arrive(&self, arrival: Arrival) -> Result<Pushed, TelegramEmulatorError> {
         let inner = &self.inner;
         let (update_id, first) = inner.accept(arrival)?;
         let none = |error: &str| Pushed {

@@ -1,7 +1,7 @@
 //! The events of the journal, and the entries that control routes list.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An event: one line of the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,24 +56,6 @@ pub(super) struct UpdateRecord {
     #[serde(skip)]
     pub attempts: u32,
     #[serde(skip)]
-    pub last_status: Option<u16>,
-}
-
-/// An update as the control route shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateView {
-    /// Its id, sequential per bot.
-    pub update_id: u64,
-    /// The bot.
-    pub bot_identity: String,
-    /// The chat.
-    pub chat_id: i64,
-    /// `pending`, `delivered` or `given_up`.
-    pub state: &'static str,
-    /// Pushes to the webhook by this process.
-    pub attempts: u32,
-    /// The webhook's last answer to this process.
     pub last_status: Option<u16>,
 }
 
@@ -147,20 +129,21 @@ pub(super) struct FileRecord {
     pub size_bytes: u64,
 }
 
-impl UpdateView {
-    /// The view of an update.
-    pub(super) fn of(update: &UpdateRecord) -> Self {
-        Self {
-            update_id: update.update_id,
-            bot_identity: update.bot_id.to_string(),
-            chat_id: update.chat_id,
-            state: match update.outcome {
-                None => "pending",
-                Some(Outcome::Delivered) => "delivered",
-                Some(Outcome::GivenUp) => "given_up",
-            },
-            attempts: update.attempts,
-            last_status: update.last_status,
-        }
+impl UpdateRecord {
+    /// The update as the control route shows it. Attempts and status are those of this process.
+    pub(super) fn shown(&self) -> Value {
+        let state = match self.outcome {
+            None => "pending",
+            Some(Outcome::Delivered) => "delivered",
+            Some(Outcome::GivenUp) => "given_up",
+        };
+        json!({
+            "updateId": self.update_id,
+            "botIdentity": self.bot_id.to_string(),
+            "chatId": self.chat_id,
+            "state": state,
+            "attempts": self.attempts,
+            "lastStatus": self.last_status,
+        })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde_json::Value;
+
 use super::EmulatedBot;
-use super::records::{
-    ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, UpdateView, Webhook,
-};
+use super::records::{ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, Webhook};
 
 /// The most messages in the outbox; the oldest are removed first. A test run of many thousand messages fits.
 const MAX_OUTBOX: usize = 20_000;
@@ -209,13 +209,13 @@ impl State {
         messages
     }
 
-    /// The newest `limit` updates that match, oldest first.
-    pub fn update_views(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
+    /// The newest `limit` updates of one bot, or of all, with their outcome, oldest first.
+    pub fn shown_updates(&self, bot: Option<i64>, limit: usize) -> Vec<Value> {
         let matching =
             self.updates.values().rev().filter(|update| bot.is_none_or(|bot| bot == update.bot_id));
-        let mut views: Vec<_> = matching.take(limit).map(UpdateView::of).collect();
-        views.reverse();
-        views
+        let mut shown: Vec<_> = matching.take(limit).map(UpdateRecord::shown).collect();
+        shown.reverse();
+        shown
     }
 
     /// A bot's file by its id.

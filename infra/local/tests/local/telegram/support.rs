@@ -85,6 +85,12 @@ impl Fixture {
         answer(http().post(url).json(&params)).await
     }
 
+    /// The updates that the control route lists.
+    pub async fn updates(&self, query: &str) -> Vec<Value> {
+        let url = format!("{}/_local/telegram/updates?{query}", self.url);
+        answer(http().get(url)).await.1["updates"].as_array().unwrap().clone()
+    }
+
     /// Calls a control route.
     pub async fn post_local(&self, path: &str, body: Value) -> (u16, Value) {
         answer(http().post(format!("{}/_local/telegram/{path}", self.url)).json(&body)).await
