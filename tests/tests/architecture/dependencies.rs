@@ -15,7 +15,7 @@ enum Layer {
     Adapter,
     /// Conventions of the HTTP API; imports the domain and the wire types.
     Http,
-    /// Use cases; import the domain, the runtime and adapters.
+    /// Use cases; import the domain, the runtime, the wire types that they answer with, and adapters.
     App,
     /// One deployed function each; imports the shared crates.
     Function,
@@ -55,7 +55,7 @@ impl Layer {
             Self::Runtime | Self::Api => other == Domain,
             Self::Adapter | Self::Emulator | Self::Sam => matches!(other, Domain | Runtime),
             Self::Http => matches!(other, Domain | Api),
-            Self::App => matches!(other, Domain | Runtime | Adapter),
+            Self::App => matches!(other, Domain | Runtime | Api | Adapter),
             Self::Agent => matches!(other, Domain | Runtime | Api | Adapter),
             Self::Function => matches!(other, Domain | Runtime | Api | Adapter | Http | App),
             Self::Top => true,
@@ -161,7 +161,6 @@ mod tests {
             ["shared/http", "shared/store"],
             ["shared/app", "shared/http"],
             ["shared/app", "functions/worker"],
-            ["shared/app", "shared/api"],
             ["shared/app", "infra/local"],
             ["shared/app", "infra/emulators/aws"],
             ["functions/worker", "functions/webhook"],
@@ -196,6 +195,7 @@ mod tests {
             ["shared/runtime", "shared/domain"],
             ["shared/api", "shared/domain"],
             ["shared/http", "shared/api"],
+            ["shared/app", "shared/api"],
             ["shared/store", "shared/domain"],
             ["shared/store", "shared/runtime"],
             ["shared/app", "shared/store"],
