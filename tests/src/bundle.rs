@@ -121,7 +121,7 @@ impl Bundle {
     /// When the template has no such function.
     #[must_use]
     pub fn metered_boot(&self, binary: &str) -> (Boot, Meter) {
-        let meter = Meter::new();
+        let meter = Meter::default();
         (self.boot_over(&self.aws.clone().with_meter(meter.clone()), binary), meter)
     }
 

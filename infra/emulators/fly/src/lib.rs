@@ -3,14 +3,6 @@
 //! It checks every request, keeps the rate limits of Fly, lets machines change state by the virtual clock, and fails
 //! when a fault is queued. A machine runs nothing or, with a [`Runner`], a real process. With a data folder, the state
 //! is kept in `fly.json`, so that a `dev` that was killed finds its machines again.
-//!
-//! | file | content |
-//! |---|---|
-//! | `action.rs`, `api.rs`, `call.rs` | routes, and what all requests share: token, app, rate limit, faults |
-//! | `machines.rs`, `volumes.rs` | the actions |
-//! | `checks.rs`, `limits.rs` | accepted bodies and rate limits |
-//! | `state.rs`, `runner.rs` | machines and volumes, and the processes that machines run |
-//! | `control.rs`, `faults.rs` | control routes and queued faults |
 
 mod action;
 mod api;
