@@ -14,8 +14,8 @@ pub const OF_THE_STREAM: [Effect; 2] = [
     Effect { name: "payload_ttl", run: |context, records| Box::pin(payload_ttl::run(context, records)) },
 ];
 
-/// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. A failed batch may come again in other parts,
-/// and the counters recognize a repeated batch only in the same parts.
+/// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. Lambda may deliver a failed batch again in
+/// other parts, and the counters recognise a repeated batch only when its parts are the same.
 pub const AFTER_THE_STREAM: [Effect; 1] =
     [Effect { name: "counters", run: |context, records| Box::pin(counters::run(context, records)) }];
 
