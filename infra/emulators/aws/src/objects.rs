@@ -18,10 +18,10 @@
 //! - Lifecycle rules, versions, tags, encryption and policies have no effect or are not implemented.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -46,40 +46,14 @@ pub struct Objects {
     _temporary: Option<Arc<TempDir>>,
 }
 
-/// The reason why the objects cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectsError {
-    /// S3 does not accept this name of a bucket.
-    #[error("{0} cannot be the name of a bucket")]
-    BucketName(String),
-    /// A folder cannot be created.
-    #[error("cannot create the folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-    /// The service cannot use its folder.
-    #[error("cannot store objects in {path}")]
-    Unusable {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the service.
-        #[source]
-        source: S3Error,
-    },
-}
-
 impl Objects {
     /// Opens empty `buckets` in a temporary folder, which is removed with the last clone.
     ///
     /// # Errors
     /// As [`Objects::open`].
-    pub fn temporary(buckets: &[&str]) -> Result<Self, ObjectsError> {
-        let made = tempfile::Builder::new().prefix("af-objects-").tempdir();
-        let dir = made.map_err(|source| ObjectsError::Folder { path: std::env::temp_dir(), source })?;
+    pub fn temporary(buckets: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("af-objects-").tempdir();
+        let dir = dir.context("cannot create a temporary folder")?;
         let objects = Self::open(dir.path(), buckets)?;
         Ok(Self { _temporary: Some(Arc::new(dir)), ..objects })
     }
@@ -89,21 +63,21 @@ impl Objects {
     ///
     /// # Errors
     /// Returns an error if the name of a bucket is invalid or the folder cannot be used.
-    pub fn open(dir: &Path, buckets: &[&str]) -> Result<Self, ObjectsError> {
+    pub fn open(dir: &Path, buckets: &[&str]) -> anyhow::Result<Self> {
+        let create = |dir: &Path| {
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot create the folder {}", dir.display()))
+        };
         for bucket in buckets {
-            if !check_bucket_name(bucket) {
-                return Err(ObjectsError::BucketName((*bucket).to_owned()));
-            }
-            let path = dir.join(bucket);
-            std::fs::create_dir_all(&path).map_err(|source| ObjectsError::Folder { path, source })?;
+            ensure!(check_bucket_name(bucket), "{bucket} cannot be the name of a bucket");
+            create(&dir.join(bucket))?;
         }
-        std::fs::create_dir_all(dir)
-            .map_err(|source| ObjectsError::Folder { path: dir.to_owned(), source })?;
-        let files = FileSystem::new(dir)
-            .map_err(|error| ObjectsError::Unusable { path: dir.to_owned(), source: error.into() })?;
+        create(dir)?;
+        let files = FileSystem::new(dir).map_err(S3Error::from);
+        let files = files.with_context(|| format!("cannot store objects in {}", dir.display()))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
-        builder.set_access(Declared { buckets: buckets.iter().map(|&bucket| bucket.to_owned()).collect() });
+        builder.set_access(DeclaredBuckets(buckets.iter().map(|&bucket| bucket.to_owned()).collect()));
         Ok(Self { service: builder.build(), _temporary: None })
     }
 
@@ -123,12 +97,6 @@ impl Objects {
     }
 }
 
-impl std::fmt::Debug for Objects {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Objects")
-    }
-}
-
 /// The host is part of the signature, but without a connection no client sets its header.
 fn name_host(request: &mut Request<Body>) {
     let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
@@ -139,12 +107,10 @@ fn name_host(request: &mut Request<Body>) {
 
 /// Accepts only signed requests for buckets of the template. `s3s-fs` itself would create a missing bucket when an
 /// object is put.
-struct Declared {
-    buckets: BTreeSet<String>,
-}
+struct DeclaredBuckets(BTreeSet<String>);
 
 #[async_trait]
-impl S3Access for Declared {
+impl S3Access for DeclaredBuckets {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "the request is not signed"));
@@ -153,7 +119,7 @@ impl S3Access for Declared {
             return Err(s3_error!(AccessDenied, "the template declares the buckets"));
         }
         let Some(bucket) = context.s3_path().get_bucket_name() else { return Ok(()) };
-        if !self.buckets.contains(bucket) {
+        if !self.0.contains(bucket) {
             return Err(s3_error!(NoSuchBucket, "the template declares no such bucket"));
         }
         if context.s3_path().get_object_key().is_some_and(|key| !key_fits(bucket, key)) {
@@ -190,9 +156,8 @@ mod tests {
     #[test]
     fn an_invalid_name_of_a_bucket_is_refused() {
         for name in ["", "ab", "Upper", "../up", "with/slash"] {
-            assert!(
-                matches!(Objects::temporary(&[name]), Err(ObjectsError::BucketName(refused)) if refused == name)
-            );
+            let refused = Objects::temporary(&[name]).err().unwrap().to_string();
+            assert_eq!(refused, format!("{name} cannot be the name of a bucket"));
         }
     }
 }
