@@ -104,7 +104,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
     if !key.is_valid(now) || !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
         return Err(refused());
     }
-    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })
+    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(Scope::parse).collect() })
 }
 
 /// Whether `id` has the form of a key id. Other ids are not looked up.

@@ -186,9 +186,12 @@ fn a_reply_to_the_first_message_of_a_topic_is_not_recorded() {
 #[test]
 fn a_missing_chat_type_follows_the_sign_of_the_id() {
     let group = json!({"text": "hi", "chat": {"id": -100_123, "type": "supergroup"}});
-    assert_eq!(incoming(&message(group)).chat_type, "supergroup");
-    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type, "group");
-    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).chat_type, "private");
+    assert_eq!(incoming(&message(group)).origin.chat_type, "supergroup");
+    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).origin.chat_type, "group");
+    assert_eq!(
+        incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).origin.chat_type,
+        "private"
+    );
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn a_field_of_an_unexpected_type_does_not_lose_the_message() {
         "from": {"id": 99, "username": 5}, "brand_new_field": {"a": [1, 2]},
     });
     let got = incoming(&message(strange));
-    assert_eq!((got.text.as_str(), got.username), ("still here", None));
+    assert_eq!((got.text.as_str(), got.origin.username), ("still here", None));
     assert!(!got.metadata.contains_key("telegramMediaType"));
 }
 
