@@ -93,7 +93,7 @@ impl Bundle {
             })
             .collect();
         engine.create_tables(&tables).await.expect("the tables can be made");
-        let buckets: Vec<_> = template.buckets.iter().map(|b| b.name.as_str()).collect();
+        let buckets: Vec<_> = template.buckets.iter().map(String::as_str).collect();
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let bundle = Self {
             aws: LocalAws::new(engine, Secrets::memory()).with_objects(objects),
@@ -121,7 +121,7 @@ impl Bundle {
     /// When the template has no such function.
     #[must_use]
     pub fn metered_boot(&self, binary: &str) -> (Boot, Meter) {
-        let meter = Meter::new();
+        let meter = Meter::default();
         (self.boot_over(&self.aws.clone().with_meter(meter.clone()), binary), meter)
     }
 

@@ -9,7 +9,7 @@ use af_app::queue::counters::StreamRecord;
 use af_aws::objects::Objects;
 use af_domain::ids::BotIdentity;
 use af_domain::time::Millis;
-use af_emulator_telegram::{FakeBot, FakeTelegram, Options, StoredFile};
+use af_emulator_telegram::{EmulatedBot, Options, StoredFile, TelegramEmulator};
 use af_runtime::entropy::Entropy;
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::stream::filter::Pattern;
@@ -34,9 +34,9 @@ pub const CHAT: i64 = 555;
 ///
 /// # Panics
 /// When loopback cannot be listened on, and as `Bundle::fresh`.
-pub async fn with_telegram() -> (Bundle, FakeTelegram) {
+pub async fn with_telegram() -> (Bundle, TelegramEmulator) {
     let clock = Arc::new(VirtualClock::frozen_at(START));
-    let telegram = FakeTelegram::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default());
+    let telegram = TelegramEmulator::open(None, clock, Arc::new(Entropy::seeded(2)), Options::default());
     let telegram = telegram.expect("it keeps nothing on disk");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -48,9 +48,9 @@ pub async fn with_telegram() -> (Bundle, FakeTelegram) {
 /// A person who writes to an agent's bot, and the function that fetches the person's attachments.
 pub struct Person {
     /// The emulator that hosts the bot.
-    pub telegram: FakeTelegram,
+    pub telegram: TelegramEmulator,
     /// The bot.
-    pub bot: FakeBot,
+    pub bot: EmulatedBot,
     api: Api,
     effects: App,
     objects: Objects,
@@ -74,7 +74,7 @@ impl Person {
     ///
     /// # Panics
     /// When the API refuses the bot.
-    pub async fn writes_to(bundle: &Bundle, api: Api, telegram: FakeTelegram, agent: &str) -> Self {
+    pub async fn writes_to(bundle: &Bundle, api: Api, telegram: TelegramEmulator, agent: &str) -> Self {
         let bot = telegram.add_bot(None, None).expect("it keeps nothing on disk");
         let token = json!({"plaintextValue": bot.token});
         api.put(&format!("/v1/agents/{agent}/telegram-token"), token).send().await.body_of(200);
@@ -88,11 +88,10 @@ impl Person {
         let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
         let events = function.into_iter().flat_map(|function| &function.events);
         let patterns = events.filter_map(|event| match event {
-            EventDef::Stream { filters, .. } => Some(filters),
+            EventDef::Stream(mapping) => Some(&mapping.filters),
             _ => None,
         });
-        let filters =
-            patterns.flatten().map(|f| Pattern::compile(f).expect("the template was read")).collect();
+        let filters = patterns.flatten().cloned().collect();
         let objects = bundle.boot("effects").objects().expect("the template names the bucket");
         Self { telegram, bot, api, effects, objects, filters, clock: bundle.clock.clone() }
     }

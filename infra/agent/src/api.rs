@@ -185,7 +185,8 @@ impl Api {
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
     let (status, retry_after) = (response.status(), retry_after(&response));
-    let bytes = read_bounded(response).await?;
+    let bytes = http::read_whole(response, MAX_ANSWER_BYTES).await.map_err(unreachable)?;
+    let bytes = bytes.ok_or(ApiError::Unreadable(None))?;
     if status.is_success() {
         return serde_json::from_slice(&bytes).map_err(|error| ApiError::Unreadable(Some(error)));
     }
@@ -211,15 +212,4 @@ fn route(job: &Job, call: &str) -> String {
 
 fn unreachable(error: reqwest::Error) -> ApiError {
     ApiError::Unreachable(error.without_url())
-}
-
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(ApiError::Unreadable(None));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }

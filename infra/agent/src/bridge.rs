@@ -6,32 +6,13 @@ use std::fmt;
 
 use af_api::worker::hydration::Bridge;
 
-/// A value, with its variables.
-struct BridgeValue {
-    /// The value in the hydrated config.
-    hydrated: fn(&Bridge) -> Option<&String>,
-    /// The variables. The worker's own environment counts from the first one that is set.
-    names: &'static [&'static str],
-}
-
-/// The values that both hydration and the worker's environment can set.
-const VALUES: [BridgeValue; 4] = [
-    BridgeValue {
-        hydrated: |bridge| bridge.base_url.as_ref(),
-        names: &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"],
-    },
-    BridgeValue {
-        hydrated: |bridge| bridge.service_id.as_ref(),
-        names: &["OPENCLAW_SERVICE_ID", "AGENT_BRIDGE_SERVICE_ID"],
-    },
-    BridgeValue {
-        hydrated: |bridge| bridge.service_key.as_ref(),
-        names: &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"],
-    },
-    BridgeValue {
-        hydrated: |bridge| bridge.app_key.as_ref(),
-        names: &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"],
-    },
+/// The variables of each value that both hydration and the worker's environment can set. The worker's own environment
+/// counts from the first one that is set.
+const NAMES: [&[&str]; 4] = [
+    &["OPENCLAW_AGENT_BRIDGE_BASE_URL", "AGENT_BRIDGE_BASE_URL"],
+    &["OPENCLAW_SERVICE_ID", "AGENT_BRIDGE_SERVICE_ID"],
+    &["OPENCLAW_SERVICE_KEY", "AGENT_BRIDGE_SERVICE_KEY"],
+    &["OPENCLAW_AGENT_APP", "OPENCLAW_APP_KEY", "AGENT_BRIDGE_APP_KEY"],
 ];
 
 /// The variable with the URLs of several apps, which strict bridge skills read. Only hydration sets it.
@@ -39,7 +20,7 @@ const BASE_URL_MAP: &str = "APP_BASE_URL_MAP_JSON";
 
 /// The values of the worker's own environment. `Debug` shows none of them, because the service key is a secret.
 #[derive(Clone, Default)]
-pub struct BridgeFallback([Option<String>; VALUES.len()]);
+pub struct BridgeFallback([Option<String>; NAMES.len()]);
 
 impl fmt::Debug for BridgeFallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,15 +31,17 @@ impl fmt::Debug for BridgeFallback {
 impl BridgeFallback {
     /// Reads the variables through `get`, which answers `None` for a blank variable.
     pub(crate) fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
-        Self(VALUES.map(|value| value.names.iter().find_map(|name| get(name))))
+        Self(NAMES.map(|names| names.iter().find_map(|name| get(name))))
     }
 
     /// The variables for an engine. A hydrated value wins over the worker's own.
     pub(crate) fn environment(&self, hydrated: &Bridge) -> Vec<(&'static str, String)> {
+        let Bridge { base_url, service_id, service_key, app_key, .. } = hydrated;
+        let values = [base_url, service_id, service_key, app_key];
         let mut environment = Vec::new();
-        for (value, fallback) in VALUES.iter().zip(&self.0) {
-            if let Some(text) = not_blank((value.hydrated)(hydrated)).or(fallback.as_ref()) {
-                environment.extend(value.names.iter().map(|name| (*name, text.clone())));
+        for ((names, value), fallback) in NAMES.iter().zip(values).zip(&self.0) {
+            if let Some(text) = not_blank(value.as_ref()).or(fallback.as_ref()) {
+                environment.extend(names.iter().map(|name| (*name, text.clone())));
             }
         }
         let map = not_blank(hydrated.app_base_url_map_json.as_ref());

@@ -3,8 +3,6 @@
 //! `POLL_INTERVAL_MS`, `HEARTBEAT_INTERVAL_MS` and `WORKER_IDLE_TIMEOUT_MS` are not read: in the native contract
 //! every answer says when the next call is due, and the server says when to stop.
 
-mod error;
-mod openai;
 mod skills;
 
 use std::path::PathBuf;
@@ -13,8 +11,6 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::bridge::BridgeFallback;
-pub use error::ConfigError;
-pub use openai::OpenAiConfig;
 pub use skills::SkillsConfig;
 
 /// Time for a running message after a SIGTERM, when the environment sets none. Fly waits for 300 s. The snapshot needs
@@ -65,6 +61,28 @@ pub enum EngineConfig {
     OpenAi(OpenAiConfig),
 }
 
+/// The language model that answers, and the URL of its API.
+#[derive(Clone, Debug)]
+pub struct OpenAiConfig {
+    /// The API's base URL, such as `https://api.openai.com/v1` (`OPENAI_BASE_URL`).
+    pub base_url: String,
+    /// The model's name in that API (`OPENCLAW_AGENT_MODEL`, else `OPENAI_MODEL`).
+    pub model: String,
+    /// The API key (`OPENAI_API_KEY`); a self-hosted server may need none.
+    pub api_key: Option<SecretString>,
+}
+
+/// Why the environment does not configure a worker.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A variable is missing or blank.
+    #[error("environment variable {0} is missing")]
+    Missing(&'static str),
+    /// A variable has an invalid value.
+    #[error("environment variable {0} must be {1}")]
+    Invalid(&'static str, &'static str),
+}
+
 impl Config {
     /// Reads the configuration through `get`, which answers the value of an environment variable. A blank value counts
     /// as missing.
@@ -76,38 +94,24 @@ impl Config {
         let required = |name: &'static str| get(name).ok_or(ConfigError::Missing(name));
         let url = required("AGENT_FACTORY_URL")?;
         check_url("AGENT_FACTORY_URL", &url)?;
-        let worker_id = match get("AGENT_FACTORY_WORKER_ID").or_else(|| get("WORKER_ID")) {
-            Some(worker_id) => worker_id,
-            None => return Err(ConfigError::Missing("AGENT_FACTORY_WORKER_ID")),
-        };
+        let worker_id = get("AGENT_FACTORY_WORKER_ID").or_else(|| get("WORKER_ID"));
         let engine = match get("AGENT_FACTORY_ENGINE").as_deref() {
             None | Some("echo") => EngineConfig::Echo,
             Some("command") => EngineConfig::Command { program: required("AGENT_FACTORY_COMMAND")?.into() },
             Some("openai") => EngineConfig::OpenAi(openai_config(get)?),
-            Some(_) => {
-                let name = "AGENT_FACTORY_ENGINE";
-                return Err(ConfigError::Invalid { name, rule: "echo, command or openai" });
-            }
-        };
-        let shutdown_limit = match get("AGENT_FACTORY_SHUTDOWN_MS").map(|ms| ms.parse()) {
-            None => DEFAULT_SHUTDOWN,
-            Some(Ok(ms)) => Duration::from_millis(ms),
-            Some(Err(_)) => {
-                let name = "AGENT_FACTORY_SHUTDOWN_MS";
-                return Err(ConfigError::Invalid { name, rule: "a whole number of milliseconds" });
-            }
+            Some(_) => return Err(ConfigError::Invalid("AGENT_FACTORY_ENGINE", "echo, command or openai")),
         };
         let data_dir = get("AGENT_FACTORY_DATA_DIR").map(PathBuf::from);
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             token: required("AGENT_FACTORY_WORKER_TOKEN")?.into(),
-            worker_id,
+            worker_id: worker_id.ok_or(ConfigError::Missing("AGENT_FACTORY_WORKER_ID"))?,
             conversation_id: get("OPENCLAW_CONVERSATION_ID"),
             skills: SkillsConfig::from_env(&get, data_dir.as_ref())?,
             data_dir,
             engine,
             telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| DEFAULT_TELEGRAM_URL.to_owned()),
-            shutdown_limit,
+            shutdown_limit: duration(&get, "AGENT_FACTORY_SHUTDOWN_MS")?.unwrap_or(DEFAULT_SHUTDOWN),
             bridge: BridgeFallback::from_env(get),
         })
     }
@@ -124,11 +128,21 @@ fn openai_config(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, C
     })
 }
 
+/// A variable with a number of milliseconds.
+fn duration(
+    get: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<Duration>, ConfigError> {
+    let ms = get(name).map(|ms| ms.parse()).transpose();
+    let ms = ms.map_err(|_| ConfigError::Invalid(name, "a whole number of milliseconds"))?;
+    Ok(ms.map(Duration::from_millis))
+}
+
 fn check_url(name: &'static str, url: &str) -> Result<(), ConfigError> {
     if url.starts_with("http://") || url.starts_with("https://") {
         return Ok(());
     }
-    Err(ConfigError::Invalid { name, rule: "an http or https URL" })
+    Err(ConfigError::Invalid(name, "an http or https URL"))
 }
 
 #[cfg(test)]

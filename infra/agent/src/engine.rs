@@ -9,7 +9,7 @@ mod pictures;
 use std::sync::Arc;
 
 use crate::config::{Config, EngineConfig};
-pub use contract::{Engine, EngineError, Progress};
+pub use contract::{Engine, Failure, Progress};
 
 /// The engine that the configuration names.
 ///

@@ -40,6 +40,18 @@ pub fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// A whole body; `None` when it has more than `max_bytes`.
+pub async fn read_whole(mut response: Response, max_bytes: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > max_bytes {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
 /// The start of a body: it stops after the chunk that reaches `max_bytes`, and at the end or at an error.
 pub async fn read_start(mut response: Response, max_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use af_api::worker::history::HistoryEntry;
 use af_api::worker::outcome::{CompleteRequest, FailRequest};
@@ -19,10 +20,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::api::{Api, ApiError};
 use crate::backoff::Backoff;
 use crate::delivered::{Delivered, Reply};
-use crate::engine::{Engine, EngineError, Progress};
+use crate::engine::{Engine, Failure, Progress};
 use crate::hydration::ReceivedBundle;
 use crate::lease::Lease;
-use crate::reply::{Chat, Courier, Undelivered};
+use crate::reply::{Chat, Chats};
 use crate::skills::Skills;
 use crate::snapshot::Files;
 
@@ -49,58 +50,36 @@ enum Outcome {
     /// A reply; blank when there is none.
     Reply(Reply),
     /// No reply, and the reason.
-    Failure { reason: String, retryable: bool },
+    Failure(Failure),
     /// No reply, because the worker must stop.
     Drained,
 }
 
-impl Outcome {
-    fn failure(reason: &str, retryable: bool) -> Self {
-        Self::Failure { reason: reason.chars().take(MAX_REASON_CHARS).collect(), retryable }
+/// Why the work on a message stopped before its reply was delivered.
+enum Interruption {
+    /// The message has an outcome without a reply.
+    Outcome(Outcome),
+    /// The worker cannot report to the server any more.
+    Abandoned(End),
+}
+
+impl From<Failure> for Interruption {
+    fn from(failure: Failure) -> Self {
+        Self::Outcome(Outcome::Failure(failure))
     }
 }
 
-impl From<Undelivered> for Outcome {
-    fn from(undelivered: Undelivered) -> Self {
-        Self::failure(&undelivered.reason, undelivered.retryable)
+impl From<End> for Interruption {
+    fn from(end: End) -> Self {
+        Self::Abandoned(end)
     }
-}
-
-/// Why the worker cannot report to the server any more.
-enum Abandoned {
-    Lost,
-    Denied { status: u16 },
-}
-
-impl From<Abandoned> for End {
-    fn from(abandoned: Abandoned) -> Self {
-        match abandoned {
-            Abandoned::Lost => Self::GivenUp,
-            Abandoned::Denied { status } => Self::Denied { status },
-        }
-    }
-}
-
-/// The answer to a heartbeat.
-enum Beat {
-    Held,
-    NotHeld,
-    Cancelled,
-}
-
-/// An engine's reply, or the outcome without one.
-enum Made {
-    /// The text of the reply.
-    Text(String),
-    /// The message ends without a reply.
-    NoReply(Outcome),
 }
 
 /// A running job.
 pub struct Work<'a> {
     pub api: &'a Api,
     pub engine: &'a dyn Engine,
-    pub courier: &'a Courier,
+    pub chats: &'a Chats,
     pub lease: &'a Lease,
     pub delivered: &'a Delivered,
     /// The data folder, which must hold the conversation's files before the engine starts.
@@ -121,58 +100,54 @@ impl Work<'_> {
     ) -> End {
         let message_id = &*self.lease.job().message_id;
         let progress = Progress::default();
-        let outcome = match (self.delivered.of(message_id), bundle) {
+        let made = match (self.delivered.of(message_id), bundle) {
             (Some(reply), _) => {
                 tracing::info!(
                     message_id,
                     "the reply was delivered before, so only its message is completed"
                 );
-                Ok(Outcome::Reply(reply))
+                Ok(reply)
             }
-            (None, None) => Ok(Outcome::failure("the server sent no hydration bundle", true)),
+            (None, None) => Err(failure("the server sent no hydration bundle", true).into()),
             (None, Some(bundle)) => tokio::select! {
                 biased; // If the lease is lost at the moment when the reply is ready, the loss wins.
-                outcome = self.keep_lease(&progress, is_new_lease) => outcome,
-                outcome = self.answer(bundle, &progress, cut_off) => outcome,
+                interruption = self.keep_lease(&progress, is_new_lease) => Err(interruption),
+                made = self.answer(bundle, &progress, cut_off) => made,
             },
         };
-        let end = match outcome {
-            Err(abandoned) => Err(abandoned),
-            Ok(outcome) => {
-                let finish = self.finish(outcome);
-                timeout_at(self.lease.trusted_until(), finish).await.unwrap_or(Err(Abandoned::Lost))
-            }
+        let outcome = match made {
+            Ok(reply) => Outcome::Reply(reply),
+            Err(Interruption::Outcome(outcome)) => outcome,
+            Err(Interruption::Abandoned(end)) => return end,
         };
-        if end.is_ok() {
-            // The server knows the outcome. If it hands out the message again, a new reply is wanted.
-            self.delivered.forget(message_id);
+        match timeout_at(self.lease.trusted_until(), self.finish(outcome)).await {
+            Ok(Ok(())) => {
+                // The server knows the outcome. If it hands out the message again, a new reply is wanted.
+                self.delivered.forget(message_id);
+                End::Done
+            }
+            Ok(Err(end)) => end,
+            Err(_) => End::GivenUp,
         }
-        end.map_or_else(End::from, |()| End::Done)
     }
 
     /// Sends heartbeats. Ends only when the work must stop: the trust ended, the lease is lost, or the message was
     /// cancelled.
-    async fn keep_lease(&self, progress: &Progress, is_new_lease: bool) -> Result<Outcome, Abandoned> {
+    async fn keep_lease(&self, progress: &Progress, is_new_lease: bool) -> Interruption {
         let mut backoff = Backoff::new();
         let mut due = if is_new_lease { self.lease.heartbeat_due() } else { Instant::now() };
         loop {
             let next = async {
                 sleep_until(due).await;
-                self.beat(progress).await
+                self.beat(progress, &mut backoff).await
             };
             due = match timeout_at(self.lease.trusted_until(), next).await {
+                Ok(Ok(None)) => self.lease.heartbeat_due(),
+                Ok(Ok(Some(wait))) => Instant::now() + wait,
+                Ok(Err(interruption)) => return interruption,
                 // The concurrent work may have renewed the lease in the meantime.
                 Err(_) if Instant::now() < self.lease.trusted_until() => self.lease.heartbeat_due(),
-                Err(_) => return Err(self.lost("no heartbeat succeeded in time")),
-                Ok(Ok(Beat::Held)) => {
-                    backoff.reset();
-                    self.lease.heartbeat_due()
-                }
-                Ok(Ok(Beat::NotHeld)) => {
-                    return Err(self.lost("the server answered that the lease is not held"));
-                }
-                Ok(Ok(Beat::Cancelled)) => return Ok(Outcome::failure("cancelled", false)),
-                Ok(Err(error)) => Instant::now() + self.wait_after(&error, &mut backoff)?,
+                Err(_) => return self.lost("no heartbeat succeeded in time").into(),
             };
         }
     }
@@ -184,34 +159,24 @@ impl Work<'_> {
         bundle: &ReceivedBundle,
         progress: &Progress,
         cut_off: impl Future<Output = ()>,
-    ) -> Result<Outcome, Abandoned> {
+    ) -> Result<Reply, Interruption> {
         let claimed_at = self.lease.server_now_ms();
-        let chat = match self.courier.chat(bundle) {
-            Ok(chat) => chat,
-            Err(undelivered) => return Ok(undelivered.into()),
-        };
+        let chat = self.chats.of(bundle)?;
         let text = tokio::select! {
             biased; // If the reply is ready at the same moment, there is no time left to send it.
-            () = cut_off => {
-                return Ok(Outcome::Drained);
-            }
-            made = self.make(bundle, chat.as_ref(), progress) => match made? {
-                Made::Text(text) => text,
-                Made::NoReply(outcome) => return Ok(outcome),
-            },
+            () = cut_off => return Err(Interruption::Outcome(Outcome::Drained)),
+            text = self.make(bundle, chat.as_ref(), progress) => text?,
         };
         let chat = chat.filter(|_| is_shown(&text));
-        if let Some(chat) = &chat
-            && let Err(undelivered) = chat.send(&text, self.engine.markup()).await
-        {
-            return Ok(undelivered.into());
+        if let Some(chat) = &chat {
+            chat.send(&text, self.engine.markup()).await?;
         }
         let question = bundle.payload.message_text.clone();
         let reply = Reply { question, claimed_at, text, at: self.lease.server_now_ms() };
         if chat.is_some() {
             self.delivered.note(&self.lease.job().message_id, &reply);
         }
-        Ok(Outcome::Reply(reply))
+        Ok(reply)
     }
 
     /// Makes the reply. If the worker sends it itself, the lease is confirmed before that.
@@ -220,28 +185,22 @@ impl Work<'_> {
         bundle: &ReceivedBundle,
         chat: Option<&Chat>,
         progress: &Progress,
-    ) -> Result<Made, Abandoned> {
+    ) -> Result<String, Interruption> {
         let text = tokio::select! {
-            text = self.run_engine(bundle, progress) => text,
+            text = self.run_engine(bundle, progress) => text?,
             never = typing(chat) => match never {},
         };
-        let text = match text {
-            Ok(text) => text,
-            Err(error) => return Ok(Made::NoReply(Outcome::failure(&error.reason, error.retryable))),
-        };
-        let cancelled = match chat.filter(|_| is_shown(&text)) {
-            Some(_) => self.confirm(progress).await?,
-            None => None,
-        };
-        Ok(cancelled.map_or(Made::Text(text), Made::NoReply))
+        if chat.is_some() && is_shown(&text) {
+            self.confirm(progress).await?;
+        }
+        Ok(text)
     }
 
     /// Runs the engine on the conversation's files. Heartbeats continue while the files are restored.
-    async fn run_engine(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError> {
+    async fn run_engine(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         self.prepare_data_folder().await.map_err(|error| {
             tracing::error!(error = &*error, "the data folder could not be prepared");
-            let reason = format!("the conversation's files could not be restored: {error}");
-            EngineError { reason, retryable: true }
+            failure(&format!("the conversation's files could not be restored: {error}"), true)
         })?;
         self.engine.answer(bundle, progress).await
     }
@@ -257,42 +216,48 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Confirms with a heartbeat, directly before the reply is sent, that the worker still holds the lease. `Some` when the
-    /// message was cancelled. [`Self::keep_lease`] runs concurrently and limits the retries.
-    async fn confirm(&self, progress: &Progress) -> Result<Option<Outcome>, Abandoned> {
+    /// Confirms with a heartbeat, directly before the reply is sent, that the worker still holds the lease.
+    /// [`Self::keep_lease`] runs concurrently and limits the retries.
+    async fn confirm(&self, progress: &Progress) -> Result<(), Interruption> {
         let mut backoff = Backoff::new();
-        loop {
-            match self.beat(progress).await {
-                Ok(Beat::Held) => return Ok(None),
-                Ok(Beat::NotHeld) => return Err(self.lost("the server answered that the lease is not held")),
-                Ok(Beat::Cancelled) => return Ok(Some(Outcome::failure("cancelled", false))),
-                Err(error) => sleep(self.wait_after(&error, &mut backoff)?).await,
-            }
+        while let Some(wait) = self.beat(progress, &mut backoff).await? {
+            sleep(wait).await;
         }
+        Ok(())
     }
 
-    async fn beat(&self, progress: &Progress) -> Result<Beat, ApiError> {
+    /// Sends a heartbeat. `Some` when it failed: how long to wait before the next one.
+    async fn beat(
+        &self,
+        progress: &Progress,
+        backoff: &mut Backoff,
+    ) -> Result<Option<Duration>, Interruption> {
         let started = Instant::now();
-        let answer = self.api.heartbeat(self.lease.job(), progress.take()).await?;
+        let answer = match self.api.heartbeat(self.lease.job(), progress.take()).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Some(self.wait_after(&error, backoff)?)),
+        };
         if !answer.held {
-            return Ok(Beat::NotHeld);
+            return Err(self.lost("the server answered that the lease is not held").into());
         }
         self.lease.renewed(started, &answer);
-        Ok(if answer.cancelled { Beat::Cancelled } else { Beat::Held })
+        if answer.cancelled {
+            return Err(failure("cancelled", false).into());
+        }
+        backoff.reset();
+        Ok(None)
     }
 
     /// Reports the outcome until the server has accepted it. The caller stops the retries when the trust ends.
-    async fn finish(&self, mut outcome: Outcome) -> Result<(), Abandoned> {
+    async fn finish(&self, mut outcome: Outcome) -> Result<(), End> {
         let mut backoff = Backoff::new();
         loop {
-            let error = match self.report(&outcome).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.report(&outcome).await else { return Ok(()) };
             match (&error, &outcome) {
                 // A reply that the server refuses must not make the message come back again and again.
                 (ApiError::Refused { .. }, Outcome::Reply(_)) => {
-                    outcome = Outcome::failure(&format!("the reply could not be recorded: {error}"), false);
+                    let reason = format!("the reply could not be recorded: {error}");
+                    outcome = Outcome::Failure(failure(&reason, false));
                 }
                 _ => sleep(self.wait_after(&error, &mut backoff)?).await,
             }
@@ -300,46 +265,47 @@ impl Work<'_> {
     }
 
     async fn report(&self, outcome: &Outcome) -> Result<(), ApiError> {
-        let job = self.lease.job();
-        let (lease_id, fence) = (job.lease_id.clone(), job.fence);
         match outcome {
-            Outcome::Reply(Reply { question, claimed_at, text, at }) => {
-                let reply = Some(text.clone()).filter(|text| is_shown(text));
-                let question = entry("user", question, *claimed_at);
-                let answer = reply.as_deref().map(|reply| entry("assistant", reply, *at));
-                let history = [question].into_iter().chain(answer).collect();
-                let request = CompleteRequest {
-                    lease_id,
-                    fence,
-                    history,
-                    pending_tool_calls: None,
-                    metadata: BTreeMap::new(),
-                    reply,
-                };
-                self.api.complete(job, &request).await
-            }
-            Outcome::Failure { reason, retryable } => {
-                let (error_message, retryable) = (reason.clone(), *retryable);
-                let request = FailRequest { lease_id, fence, error_message, retryable, drained: false };
-                self.api.fail(job, &request).await
-            }
+            Outcome::Reply(reply) => self.complete(reply).await,
+            Outcome::Failure(Failure { reason, retryable }) => self.fail(reason, *retryable, false).await,
             Outcome::Drained => {
-                let error_message = "the worker had to shut down before the message was done".to_owned();
-                let request = FailRequest { lease_id, fence, error_message, retryable: true, drained: true };
-                self.api.fail(job, &request).await
+                self.fail("the worker had to shut down before the message was done", true, true).await
             }
         }
     }
 
+    async fn complete(&self, Reply { question, claimed_at, text, at }: &Reply) -> Result<(), ApiError> {
+        let job = self.lease.job();
+        let reply = Some(text.clone()).filter(|text| is_shown(text));
+        let question = entry("user", question, *claimed_at);
+        let answer = reply.as_deref().map(|reply| entry("assistant", reply, *at));
+        let request = CompleteRequest {
+            lease_id: job.lease_id.clone(),
+            fence: job.fence,
+            history: [question].into_iter().chain(answer).collect(),
+            pending_tool_calls: None,
+            metadata: BTreeMap::new(),
+            reply,
+        };
+        self.api.complete(job, &request).await
+    }
+
+    async fn fail(&self, reason: &str, retryable: bool, drained: bool) -> Result<(), ApiError> {
+        let job = self.lease.job();
+        let (lease_id, fence) = (job.lease_id.clone(), job.fence);
+        let error_message = reason.chars().take(MAX_REASON_CHARS).collect();
+        self.api.fail(job, &FailRequest { lease_id, fence, error_message, retryable, drained }).await
+    }
+
     /// How long to wait before a retry after this error.
-    fn wait_after(&self, error: &ApiError, backoff: &mut Backoff) -> Result<std::time::Duration, Abandoned> {
+    fn wait_after(&self, error: &ApiError, backoff: &mut Backoff) -> Result<Duration, End> {
         match error {
-            ApiError::Denied { status } => Err(Abandoned::Denied { status: *status }),
+            ApiError::Denied { status } => Err(End::Denied { status: *status }),
             _ => error.retry_in(backoff.next()).ok_or_else(|| self.lost(&error.to_string())),
         }
     }
 
-    fn lost(&self, why: &str) -> Abandoned {
+    fn lost(&self, why: &str) -> End {
         let job = self.lease.job();
         tracing::warn!(
             message_id = job.message_id,
@@ -347,8 +313,12 @@ impl Work<'_> {
             why,
             "the lease is lost and the message is given up"
         );
-        Abandoned::Lost
+        End::GivenUp
     }
+}
+
+fn failure(reason: &str, retryable: bool) -> Failure {
+    Failure { reason: reason.to_owned(), retryable }
 }
 
 /// Whether the reply has any text. A blank reply is not sent.

@@ -9,6 +9,7 @@ use af_telegram::{
     deliver, http_client,
 };
 
+use crate::engine::Failure;
 use crate::hydration::ReceivedBundle;
 
 /// Delay before "typing…" is shown. For a faster engine it would still be visible after the reply.
@@ -16,8 +17,8 @@ const TYPING_AFTER: Duration = Duration::from_millis(500);
 /// Interval of "typing…", which Telegram shows for five seconds.
 const TYPING_EVERY: Duration = Duration::from_secs(4);
 
-/// Delivers replies to chats.
-pub struct Courier(BotApi);
+/// Gives access to the chats that replies go to.
+pub struct Chats(BotApi);
 
 /// The chat for one reply.
 pub struct Chat {
@@ -26,36 +27,26 @@ pub struct Chat {
     message_thread_id: Option<i64>,
 }
 
-/// Why a reply was not delivered, or may not have been delivered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Undelivered {
-    /// Becomes the message's `lastError`.
-    pub reason: String,
-    /// Whether the whole message may be tried again. This is so only if no part of the reply can have reached the chat.
-    pub retryable: bool,
-}
-
-impl Courier {
-    /// A courier that uses the Bot API at this URL.
+impl Chats {
+    /// The chats behind the Bot API at this URL.
     pub fn new(telegram_api_url: &str) -> Result<Self, TelegramError> {
         Ok(Self(BotApi::new(http_client(telegram_api_url)?, telegram_api_url)))
     }
 
     /// The chat for the reply to this message, which is the payload's `providerUserId`; `None` when the worker does not
     /// send the reply itself.
-    pub fn chat(&self, bundle: &ReceivedBundle) -> Result<Option<Chat>, Undelivered> {
+    pub fn of(&self, bundle: &ReceivedBundle) -> Result<Option<Chat>, Failure> {
         if bundle.payload.provider != "telegram" {
             return Ok(None);
         }
         // To complete the message here would lose the reply silently. An operator can import the token before a retry.
         let Some(token) = &bundle.telegram_bot_token else {
             let reason = "the bundle has no Telegram bot token to reply with".to_owned();
-            return Err(Undelivered { reason, retryable: true });
+            return Err(Failure { reason, retryable: true });
         };
         let Ok(chat_id) = bundle.payload.provider_user_id.parse() else {
             let reason = "providerUserId is not the id of a Telegram chat".to_owned();
-            return Err(Undelivered { reason, retryable: false });
+            return Err(Failure { reason, retryable: false });
         };
         Ok(Some(Chat { bot: self.0.bot(token), chat_id, message_thread_id: topic(bundle) }))
     }
@@ -76,7 +67,7 @@ impl Chat {
     }
 
     /// Sends the reply, in several messages if it is long.
-    pub async fn send(&self, text: &str, parse_mode: Option<ParseMode>) -> Result<(), Undelivered> {
+    pub async fn send(&self, text: &str, parse_mode: Option<ParseMode>) -> Result<(), Failure> {
         let outgoing = Outgoing {
             chat_id: self.chat_id,
             text,
@@ -85,10 +76,8 @@ impl Chat {
             message_thread_id: self.message_thread_id,
             parts_sent: 0,
         };
-        match deliver(&self.bot, &outgoing, Patience::default(), &TokioPause).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(undelivered(&error)),
-        }
+        let sent = deliver(&self.bot, &outgoing, Patience::default(), &TokioPause).await;
+        sent.map(drop).map_err(|error| undelivered(&error))
     }
 }
 
@@ -102,14 +91,14 @@ fn topic(bundle: &ReceivedBundle) -> Option<i64> {
 
 /// A user must not get a reply twice. So a message becomes a dead letter, which an operator must handle, if a part of its
 /// reply may have arrived. A token that Telegram refuses may be outdated, and the next attempt gets the current one.
-fn undelivered(error: &DeliveryError) -> Undelivered {
+fn undelivered(error: &DeliveryError) -> Failure {
     let DeliveryError::Part { parts_sent, source, .. } = error else {
-        return Undelivered { reason: error.to_string(), retryable: false };
+        return Failure { reason: error.to_string(), retryable: false };
     };
     let may_be_there = *parts_sent > 0 || source.may_have_happened();
     let may_pass = source.is_transient() || matches!(source, TelegramError::Unauthorized);
     let note = if may_be_there { " (some of the reply may have arrived)" } else { "" };
-    Undelivered { reason: format!("{error}: {source}{note}"), retryable: !may_be_there && may_pass }
+    Failure { reason: format!("{error}: {source}{note}"), retryable: !may_be_there && may_pass }
 }
 
 #[cfg(test)]

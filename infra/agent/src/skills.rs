@@ -62,13 +62,16 @@ impl Skills {
     /// # Errors
     /// Only when the worker must not run without its skills.
     pub async fn bootstrap(&mut self, api: &Api) -> Result<(), SkillsError> {
-        match self.recover_and_sync(api).await {
-            Err(error) if self.config.required => Err(error),
-            other => {
-                log_failure(other);
-                Ok(())
-            }
+        let dir = self.config.dir.clone();
+        let installed = match on_disk(move || install::recover(&dir)).await {
+            Ok(()) => self.sync(api).await,
+            failed => failed,
+        };
+        if self.config.required {
+            return installed;
         }
+        log_failure(installed);
+        Ok(())
     }
 
     /// Installs the skills again, after the data folder was emptied.
@@ -85,12 +88,6 @@ impl Skills {
         if Instant::now() >= self.due_at {
             log_failure(self.sync(api).await);
         }
-    }
-
-    async fn recover_and_sync(&mut self, api: &Api) -> Result<(), SkillsError> {
-        let dir = self.config.dir.clone();
-        on_disk(move || install::recover(&dir)).await?;
-        self.sync(api).await
     }
 
     async fn sync(&mut self, api: &Api) -> Result<(), SkillsError> {

@@ -73,7 +73,7 @@ impl Files {
     /// # Errors
     /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
     pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
-        if self.folder.contents().await?.is_of(conversation_id) {
+        if self.folder.contents().await?.conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
         let mut backoff = Backoff::new();
@@ -143,60 +143,44 @@ impl Files {
         }
         let mut backoff = Backoff::new();
         for attempt in 1.. {
-            let tried = timeout_at(deadline, self.take_once(api, reason, &conversation_id)).await;
+            let mut prepared = None;
+            let tried =
+                timeout_at(deadline, self.take_once(api, reason, &conversation_id, &mut prepared)).await;
             let error = match tried {
                 Ok(Ok(())) => return Ok(SnapshotOutcome::Taken),
-                Ok(Err(FailedTry { error: FilesError::Server(error), prepared: None }))
-                    if is_nothing_to_keep(&error) =>
-                {
+                Ok(Err(FilesError::Server(error))) if prepared.is_none() && is_nothing_to_keep(&error) => {
                     return Ok(SnapshotOutcome::NothingToKeep);
                 }
-                Ok(Err(FailedTry { error, prepared })) => {
-                    // A busy server does not count as a try.
-                    let busy = matches!(error, FilesError::Server(ApiError::Busy { .. }));
-                    let last = (attempt >= MAX_TRIES && !busy) || !is_retry_useful(&error, api);
-                    if let Some(prepared) = prepared.filter(|_| last) {
-                        // If this call fails, the server waits until the deadline of the drain, and no longer.
-                        let _ = api.fail_snapshot(&prepared.snapshot_id, error.with_causes()).await;
-                    }
-                    if last {
-                        return Err(error);
-                    }
-                    error
-                }
+                Ok(Err(error)) => error,
                 Err(_) => return Err(FilesError::Timeout),
             };
+            // A busy server does not count as a try.
+            let busy = matches!(error, FilesError::Server(ApiError::Busy { .. }));
+            if (attempt >= MAX_TRIES && !busy) || !is_retry_useful(&error, api) {
+                if let Some(prepared) = prepared {
+                    // If this call fails, the server waits until the deadline of the drain, and no longer.
+                    let _ = api.fail_snapshot(&prepared.snapshot_id, error.with_causes()).await;
+                }
+                return Err(error);
+            }
             tracing::warn!(error = error.with_causes(), "a snapshot failed and is repeated");
             sleep(backoff.next()).await;
         }
         unreachable!("the loop ends by returning")
     }
 
+    /// Tries once. `prepared` gets the snapshot that the server prepared for this try.
     async fn take_once(
         &self,
         api: &Api,
         reason: &'static str,
         conversation_id: &str,
-    ) -> Result<(), FailedTry> {
-        let failed = |error: FilesError| FailedTry { error, prepared: None };
-        let measured = transfer::measure(self.folder.path()).await.map_err(|e| failed(e.into()))?;
-        let request = PrepareSnapshotRequest {
-            conversation_id: conversation_id.to_owned(),
-            reason: reason.to_owned(),
-            size_bytes: measured.size_bytes,
-            sha256: measured.sha256,
-        };
-        let prepared = api.prepare_snapshot(&request).await.map_err(|e| failed(e.into()))?;
-        let ended = self.upload(api, &prepared, measured.size_bytes).await;
-        ended.map_err(|error| FailedTry { error, prepared: Some(prepared) })
-    }
-
-    async fn upload(
-        &self,
-        api: &Api,
-        prepared: &PreparedSnapshot,
-        size_bytes: u64,
+        prepared: &mut Option<PreparedSnapshot>,
     ) -> Result<(), FilesError> {
+        let transfer::Measured { size_bytes, sha256 } = transfer::measure(self.folder.path()).await?;
+        let (conversation_id, reason) = (conversation_id.to_owned(), reason.to_owned());
+        let request = PrepareSnapshotRequest { conversation_id, reason, size_bytes, sha256 };
+        let prepared = prepared.insert(api.prepare_snapshot(&request).await?);
         self.storage.upload(prepared, self.folder.path()).await?;
         let mut backoff = Backoff::new();
         for attempt in 1.. {
@@ -210,12 +194,6 @@ impl Files {
         tracing::info!(snapshot_id = prepared.snapshot_id, size_bytes, "snapshot taken");
         Ok(())
     }
-}
-
-/// A failed try, with the snapshot that it prepared.
-struct FailedTry {
-    error: FilesError,
-    prepared: Option<PreparedSnapshot>,
 }
 
 /// Whether the server refused a snapshot because this worker no longer owns the conversation, or has run no message of it.

@@ -17,23 +17,24 @@ use crate::engine::{Engine, engine_for};
 use crate::hydration::ReceivedBundle;
 use crate::job::{End, Work};
 use crate::lease::Lease;
-use crate::reply::Courier;
+use crate::reply::Chats;
 use crate::skills::{Skills, SkillsError};
 use crate::snapshot::{Files, FilesError, SnapshotOutcome};
 
-/// A server that was silent for this long no longer exists (a `dev` that was killed, an address that changed). The worker
-/// ends, and reconcile starts a new one if the deployment still runs.
+/// How long the server may be unreachable before the worker ends. Such a server no longer exists: a `dev` was killed, or
+/// the address has changed. If the deployment still runs, reconcile starts a new worker.
 pub const UNREACHABLE_EXIT: Duration = Duration::from_secs(120);
 /// Limits of the wait that the server names. They prevent a busy loop, and a worker that does not poll for too long.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Interval of the signs of life during long work without calls to the server. A worker that is silent for two minutes
-/// counts as dead. The server records signs of life once a minute, so the last one may be a minute old when the work begins.
+/// Interval of the signs of life while the worker restores or saves files and makes no other call. The server counts a
+/// worker as dead after two minutes without one. It records them once a minute, so the last one may be a minute old when
+/// the work begins.
 const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Most tries of the final release. Without it the server notices that the worker has stopped, only later.
-const MAX_FAREWELLS: usize = 3;
+/// Most tries of the final release. Without a release, the server notices later that the worker has ended.
+const MAX_RELEASE_TRIES: usize = 3;
 
 /// Why a worker ended normally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +104,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<E
 struct Worker {
     api: Api,
     engine: Arc<dyn Engine>,
-    courier: Courier,
+    chats: Chats,
     delivered: Delivered,
     files: Option<Files>,
     skills: Option<Mutex<Skills>>,
@@ -146,7 +147,7 @@ impl Worker {
         };
         Ok(Self {
             files,
-            courier: Courier::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
+            chats: Chats::new(&config.telegram_api_url).map_err(AgentError::Telegram)?,
             api: Api::new(&config.url, config.token).map_err(AgentError::Http)?,
             engine,
             delivered: Delivered::default(),
@@ -180,7 +181,7 @@ impl Worker {
             release = None;
             match next {
                 Next::Stop => {
-                    self.leave_with_snapshot("drain").await;
+                    self.take_final_snapshot("drain").await;
                     return Ok(Exit::Stopped);
                 }
                 Next::Wait(length) => self.pause(length).await,
@@ -194,7 +195,7 @@ impl Worker {
             }
             self.update_skills(false).await?;
         }
-        self.leave_with_snapshot("signal").await;
+        self.take_final_snapshot("signal").await;
         Ok(Exit::ShutDown)
     }
 
@@ -241,16 +242,16 @@ impl Worker {
 
     /// Takes the final snapshot. If there are no files, releases the conversation instead, so that the server does not wait
     /// for a snapshot.
-    async fn leave_with_snapshot(&self, reason: &'static str) {
+    async fn take_final_snapshot(&self, reason: &'static str) {
         if self.conversation_id.is_none() {
             return;
         }
         let Some(release @ Release { discard: true }) = self.prepare_release(reason).await else { return };
         let mut backoff = Backoff::new();
-        for _ in 0..MAX_FAREWELLS {
+        for _ in 0..MAX_RELEASE_TRIES {
             // A poll with a load gets no message.
-            let farewell = self.api.poll(&self.poll_request(Some(release), 1)).await;
-            match farewell.map_err(|error| error.retry_in(backoff.next())) {
+            let released = self.api.poll(&self.poll_request(Some(release), 1)).await;
+            match released.map_err(|error| error.retry_in(backoff.next())) {
                 Ok(_) | Err(None) => return,
                 Err(Some(wait)) => sleep(wait.min(MAX_POLL_INTERVAL)).await,
             }
@@ -344,9 +345,9 @@ impl Worker {
             attempt = job.attempt,
             "message claimed"
         );
-        let Self { api, courier, delivered, .. } = self;
+        let Self { api, chats, delivered, .. } = self;
         let (files, skills) = (self.files.as_ref(), self.skills.as_ref());
-        let work = Work { api, engine: &*self.engine, courier, lease, delivered, files, skills };
+        let work = Work { api, engine: &*self.engine, chats, lease, delivered, files, skills };
         let end = work.run(bundle, self.next_lease_is_new, cut_off(self.shutdown.clone())).await;
         tracing::info!(worker_id = self.worker_id, message_id = job.message_id, ?end, "message ended");
         end

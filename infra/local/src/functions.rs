@@ -8,15 +8,13 @@ use af_providers::Providers;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
-use anyhow::{Context, bail};
-use axum::Router;
-
 use af_sam::gateway::{self, Route};
 use af_sam::invoke::EventFunction;
 use af_sam::schedule::ScheduleDef;
 use af_sam::stream::Mapping;
-use af_sam::stream::filter::Pattern;
 use af_sam::template::{EventDef, FunctionDef, Template};
+use anyhow::{Context, bail};
+use axum::Router;
 
 /// The parts that all functions share.
 pub(crate) struct Boots {
@@ -29,12 +27,11 @@ pub(crate) struct Boots {
 }
 
 /// The functions, by the kind of their events.
+#[derive(Default)]
 pub(crate) struct Functions {
     pub gateway: Router,
-    pub mappings: Vec<Mapping>,
-    pub schedules: Vec<ScheduleDef>,
-    /// The functions that schedules call.
-    pub scheduled: Vec<EventFunction>,
+    pub mappings: Vec<(Mapping, EventFunction)>,
+    pub schedules: Vec<(ScheduleDef, EventFunction)>,
 }
 
 enum Built {
@@ -74,13 +71,8 @@ impl Boots {
     }
 }
 
-/// No functions, for a stack that serves only its own routes.
-pub(crate) fn none() -> Functions {
-    Functions { gateway: Router::new(), mappings: Vec::new(), schedules: Vec::new(), scheduled: Vec::new() }
-}
-
 pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<Functions> {
-    let mut functions = none();
+    let mut functions = Functions::default();
     let mut routes = Vec::new();
     for def in &template.functions {
         let built =
@@ -88,29 +80,17 @@ pub(crate) async fn build(template: &Template, boots: &Boots) -> anyhow::Result<
         for event in &def.events {
             match (event, &built) {
                 (EventDef::HttpApi { method, path }, Built::Http(router)) => {
-                    routes.push(Route {
-                        method: method.clone(),
-                        path: path.clone(),
-                        function: router.clone(),
-                    });
+                    let (method, path) = (method.clone(), path.clone());
+                    routes.push(Route { method, path, function: router.clone() });
                 }
-                (EventDef::Schedule { name, every, enabled, input }, Built::Event(_)) => {
-                    functions.schedules.push(ScheduleDef {
-                        name: name.clone(),
-                        function: def.logical_id.clone(),
-                        every: *every,
-                        enabled: *enabled,
-                        input: input.clone(),
-                    });
+                (EventDef::Schedule(schedule), Built::Event(function)) => {
+                    functions.schedules.push((schedule.clone(), function.clone()));
                 }
-                (EventDef::Stream { .. }, Built::Event(function)) => {
-                    functions.mappings.push(mapping(template, def, event, function)?);
+                (EventDef::Stream(mapping), Built::Event(function)) => {
+                    functions.mappings.push((mapping.clone(), function.clone()));
                 }
                 _ => bail!("function {}: {event:?} cannot call it", def.logical_id),
             }
-        }
-        if let Built::Event(function) = built {
-            functions.scheduled.push(function);
         }
     }
     functions.gateway = gateway::router(routes)?;
@@ -138,38 +118,5 @@ async fn build_one(def: &FunctionDef, boot: &Boot) -> anyhow::Result<Built> {
             }))
         }
         other => bail!("the template names the binary {other}, which does not exist"),
-    })
-}
-
-fn mapping(
-    template: &Template,
-    def: &FunctionDef,
-    event: &EventDef,
-    function: &EventFunction,
-) -> anyhow::Result<Mapping> {
-    let EventDef::Stream {
-        name,
-        table,
-        batch_size,
-        window,
-        filters,
-        max_retries,
-        bisect,
-        report_batch_item_failures,
-    } = event
-    else {
-        bail!("{event:?} is no stream mapping");
-    };
-    let table = template.table(table).with_context(|| format!("there is no table {table}"))?;
-    Ok(Mapping {
-        id: format!("{}{name}", def.logical_id),
-        table: table.name.clone(),
-        function: function.clone(),
-        filters: filters.iter().map(Pattern::compile).collect::<Result<_, _>>()?,
-        batch_size: *batch_size,
-        window: *window,
-        max_retries: *max_retries,
-        bisect: *bisect,
-        report_batch_item_failures: *report_batch_item_failures,
     })
 }

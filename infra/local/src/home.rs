@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::seed::Demo;
 use crate::stack::Stack;
 
 /// The name of the file with the URLs of a running `dev`.
@@ -28,24 +29,8 @@ pub struct DevFile {
     /// The process id of `dev`.
     pub pid: u32,
     /// The demo, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub demo: Option<DemoFile>,
-}
-
-/// The demo agent, its bot and its user.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DemoFile {
-    /// The agent.
-    pub agent_key: String,
-    /// The user who is bound to it.
-    pub consumer_user_id: String,
-    /// Its bot's token in the emulator.
-    pub bot_token: String,
-    /// Its bot.
-    pub bot_identity: String,
-    /// The user's chat with the bot.
-    pub chat_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demo: Option<Demo>,
 }
 
 /// A data folder that this process has locked.
@@ -106,18 +91,12 @@ impl Home {
     /// Returns an error if the file cannot be written.
     pub fn announce(&self, stack: &Stack) -> anyhow::Result<DevFile> {
         let file = DevFile {
-            url: stack.url().to_owned(),
-            admin_key: stack.admin_key().to_owned(),
-            telegram_url: stack.url().to_owned(),
-            aws_endpoint_url: stack.aws_url().to_owned(),
+            url: stack.url.clone(),
+            admin_key: stack.admin_key.clone(),
+            telegram_url: stack.url.clone(),
+            aws_endpoint_url: stack.aws_url.clone(),
             pid: std::process::id(),
-            demo: stack.demo().map(|demo| DemoFile {
-                agent_key: demo.agent.to_string(),
-                consumer_user_id: demo.user.to_string(),
-                bot_token: demo.bot_token.clone(),
-                bot_identity: demo.bot.to_string(),
-                chat_id: demo.chat.clone(),
-            }),
+            demo: stack.demo.clone(),
         };
         let json = serde_json::to_vec_pretty(&file)?;
         af_runtime::atomic_file::replace(&self.dir.join(DEV_FILE), &json)?;

@@ -10,7 +10,7 @@ mod seed;
 mod stack;
 mod table_streams;
 
-pub use home::{DemoFile, DevFile, Home};
+pub use home::{DevFile, Home};
 pub use machine_processes::MachineProcesses;
 pub use options::{StackOptions, WorkersOn};
 pub use seed::Demo;

@@ -8,13 +8,14 @@ use af_app::agents::profiles::{self, AgentSettings};
 use af_app::pool::provider;
 use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, SecretRef};
-use af_emulator_telegram::FakeTelegram;
+use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef};
+use af_emulator_telegram::TelegramEmulator;
 use af_providers::{FLY_TOKEN_REF, FlyConfig, FlyGuest, LocalConfig, ProviderConfig};
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 use crate::options::{StackOptions, WorkersOn};
 
@@ -29,45 +30,41 @@ const USER: &str = "demo-user";
 const TELEGRAM_USER: &str = "1001";
 
 /// The demo: an agent with a bot, and a user who is bound to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Demo {
     /// The agent.
-    pub agent: AgentKey,
+    pub agent_key: String,
     /// The user.
-    pub user: ConsumerUserId,
-    /// The agent's bot.
-    pub bot: BotIdentity,
-    /// The bot's token in the emulator.
+    pub consumer_user_id: String,
+    /// The token of the agent's bot in the emulator.
     pub bot_token: String,
+    /// The agent's bot.
+    pub bot_identity: String,
     /// The user's chat with the bot.
-    pub chat: String,
+    pub chat_id: String,
 }
 
 /// Generates the missing secrets of a deployment and returns the first admin key.
 pub(crate) async fn secrets(app: &App) -> anyhow::Result<String> {
-    let mut admin = String::new();
-    for name in [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF] {
-        let secret = SecretRef::parse(name)?;
-        let value = generated(app, &secret).await?;
-        if name == BOOTSTRAP_KEY_REF {
-            admin = format!("afk_{BOOTSTRAP_KEY_ID}_{}", value.expose_secret());
-        }
-    }
-    Ok(admin)
-}
-
-async fn generated(app: &App, secret: &SecretRef) -> anyhow::Result<SecretString> {
-    if let Some(value) = app.secrets.get(secret, app.now()).await? {
-        return Ok(value);
-    }
-    let value = SecretString::from(URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>()));
-    app.secrets.put(secret, value.clone(), app.now()).await?;
-    Ok(value)
+    generated(app, SIGNING_KEY_REF).await?;
+    Ok(format!("afk_{BOOTSTRAP_KEY_ID}_{}", generated(app, BOOTSTRAP_KEY_REF).await?))
 }
 
 /// The token of the Fly emulator.
 pub(crate) async fn fly_token(app: &App) -> anyhow::Result<String> {
-    Ok(generated(app, &SecretRef::parse(FLY_TOKEN_REF)?).await?.expose_secret().to_owned())
+    generated(app, FLY_TOKEN_REF).await
+}
+
+/// A secret, which is generated if it is missing.
+async fn generated(app: &App, name: &str) -> anyhow::Result<String> {
+    let secret = SecretRef::parse(name)?;
+    if let Some(value) = app.secrets.get(&secret, app.now()).await? {
+        return Ok(value.expose_secret().to_owned());
+    }
+    let value = URL_SAFE_NO_PAD.encode(app.entropy.bytes::<32>());
+    app.secrets.put(&secret, SecretString::from(value.clone()), app.now()).await?;
+    Ok(value)
 }
 
 /// Configures the provider and the variables of workers.
@@ -91,7 +88,7 @@ pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Resul
 
 /// Creates the demo, or finds the one of an earlier start. The webhook is set with each start, because the port may
 /// differ.
-pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -> anyhow::Result<Demo> {
+pub(crate) async fn demo(app: &App, public_url: &str, telegram: &TelegramEmulator) -> anyhow::Result<Demo> {
     let agent = AgentKey::parse(AGENT)?;
     let user = ConsumerUserId::parse(USER)?;
     if app.store.agent(&agent).await?.is_none() {
@@ -120,5 +117,11 @@ pub(crate) async fn demo(app: &App, public_url: &str, telegram: &FakeTelegram) -
         let bound = bindings::bind(app, &user, &agent, Some(telegram), BindingSource::Manual).await;
         bound.context("the demo user could not be bound")?;
     }
-    Ok(Demo { agent, user, bot: name.identity, bot_token: bot.token, chat: TELEGRAM_USER.to_owned() })
+    Ok(Demo {
+        agent_key: AGENT.to_owned(),
+        consumer_user_id: USER.to_owned(),
+        bot_token: bot.token,
+        bot_identity: name.identity.to_string(),
+        chat_id: TELEGRAM_USER.to_owned(),
+    })
 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use af_app::App;
 use af_domain::time::Timestamp;
 use af_emulator_aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
-use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options as FlyOptions};
-use af_emulator_telegram::{FakeTelegram, Options as TelegramOptions};
+use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
+use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
 use af_runtime::time::ClockTime;
 use af_runtime::virtual_clock::VirtualClock;
-use af_sam::schedule::{ScheduleRunner, Schedules};
-use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
+use af_sam::schedule::ScheduleRunner;
+use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::Template;
 use anyhow::Context;
@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::background::Background;
+use crate::functions::Functions;
 use crate::options::{StackOptions, WorkersOn};
 use crate::seed::Demo;
 use crate::table_streams::TableStreams;
@@ -43,14 +44,17 @@ const MAX_SDK_ATTEMPTS: u32 = 3;
 
 /// A running stack. Dropping it stops its parts without waiting.
 pub struct Stack {
-    url: String,
-    aws_url: String,
-    aws: LocalAws,
+    /// The public URL.
+    pub url: String,
+    /// The AWS endpoint, for functions that run in their own process.
+    pub aws_url: String,
+    /// An admin key.
+    pub admin_key: String,
+    /// The demo agent, its bot and its user, if the options ask for them.
+    pub demo: Option<Demo>,
+    /// The embedded AWS services.
+    pub aws: LocalAws,
     clock: VirtualClock,
-    telegram: FakeTelegram,
-    fly: FakeFly,
-    demo: Option<Demo>,
-    admin_key: String,
     background: Background,
     servers: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -79,7 +83,7 @@ impl Stack {
         let aws_url = format!("http://{}", aws_listener.local_addr()?);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
-        let telegram = FakeTelegram::open(
+        let telegram = TelegramEmulator::open(
             options.data_dir.as_deref(),
             clock.clone(),
             entropy.clone(),
@@ -93,7 +97,7 @@ impl Stack {
         seed::provider(&operator, &options).await?;
 
         let functions =
-            if options.functions { functions::build(&template, &boot).await? } else { functions::none() };
+            if options.functions { functions::build(&template, &boot).await? } else { Functions::default() };
         let background = Background::default();
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
@@ -107,60 +111,15 @@ impl Stack {
             None
         };
         let streams = Arc::new(TableStreams(aws.engine().clone()));
-        let pump = Pump::start(streams, checkpoints(&options)?, functions.mappings)?;
+        let checkpoints = options.data_dir.as_ref().map(|dir| CheckpointDir::open(dir.join("streams")));
+        let pump = Pump::start(streams, checkpoints.transpose()?, functions.mappings)?;
         // The schedules start as overdue, so that they handle the state of an earlier process at once.
-        let schedules = Schedules::new(functions.schedules, Timestamp::default());
-        let schedules = ScheduleRunner::start(schedules, options.clock.clone(), functions.scheduled)?;
+        let start = Timestamp::default();
+        let schedules = ScheduleRunner::start(functions.schedules, start, options.clock.clone());
         background.start(pump, schedules).await;
         telegram.resume();
-        Ok(Self {
-            url,
-            aws_url,
-            aws,
-            clock: options.clock,
-            telegram,
-            fly,
-            demo,
-            admin_key,
-            background,
-            servers,
-            stop,
-        })
-    }
-
-    /// The public URL.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The AWS endpoint, for functions that run in their own process.
-    pub fn aws_url(&self) -> &str {
-        &self.aws_url
-    }
-
-    /// An admin key.
-    pub fn admin_key(&self) -> &str {
-        &self.admin_key
-    }
-
-    /// The demo agent, its bot and its user, if the options ask for them.
-    pub const fn demo(&self) -> Option<&Demo> {
-        self.demo.as_ref()
-    }
-
-    /// The embedded AWS services.
-    pub const fn aws(&self) -> &LocalAws {
-        &self.aws
-    }
-
-    /// The Telegram emulator.
-    pub const fn telegram(&self) -> &FakeTelegram {
-        &self.telegram
-    }
-
-    /// The Fly emulator.
-    pub const fn fly(&self) -> &FakeFly {
-        &self.fly
+        let clock = options.clock;
+        Ok(Self { url, aws_url, admin_key, demo, aws, clock, background, servers, stop })
     }
 
     /// Moves the clock and waits until all records and schedules that are due have been delivered to their functions.
@@ -186,7 +145,7 @@ impl Stack {
 }
 
 async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
-    let buckets: Vec<&str> = template.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+    let buckets: Vec<&str> = template.buckets.iter().map(String::as_str).collect();
     let (engine, secrets, objects) = match &options.data_dir {
         Some(dir) => {
             std::fs::create_dir_all(dir)?;
@@ -207,12 +166,12 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
 }
 
 /// The Fly emulator. It runs with every provider, so that the local stack never calls the real Fly.
-async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> {
+async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FlyEmulator> {
     let (runner, token) = match &options.workers_on {
         WorkersOn::Local => (None, None),
         WorkersOn::Fly { runner } => (runner.clone(), Some(seed::fly_token(operator).await?)),
     };
-    let fly = FakeFly::open(FlyOptions {
+    let fly = FlyEmulator::open(FlyOptions {
         data_dir: options.data_dir.clone(),
         time: Arc::new(ClockTime(options.clock.clone())),
         entropy: operator.entropy.clone(),
@@ -222,13 +181,6 @@ async fn fly(options: &StackOptions, operator: &App) -> anyhow::Result<FakeFly> 
     })?;
     fly.add_app(seed::FLY_APP, seed::FLY_ORGANIZATION);
     Ok(fly)
-}
-
-fn checkpoints(options: &StackOptions) -> anyhow::Result<Arc<dyn Checkpoints>> {
-    Ok(match &options.data_dir {
-        Some(dir) => Arc::new(CheckpointDir::open(dir.join("streams"))?),
-        None => Arc::new(MemoryCheckpoints::default()),
-    })
 }
 
 /// Both share one port. The paths of the Bot API, `/bot<token>/…` and `/file/bot<token>/…`, do not overlap with

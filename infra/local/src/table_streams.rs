@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 /// The stream records of an embedded DynamoDB.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TableStreams(pub Engine);
 
 impl StreamSource for TableStreams {

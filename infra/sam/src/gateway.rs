@@ -24,8 +24,8 @@ use tower::ServiceExt;
 
 /// The largest request body in bytes: the quota of HTTP APIs.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// The largest file in bytes that a published image uploads through a function (`/w/{token}/…`). A deployment accepts
-/// less than the quota, because an event of a function has at most 6 MB. The local stack does not have this limit.
+/// The largest request body in bytes below `/w/{token}`, where a published image uploads files. A deployment accepts at
+/// most 6 MB there, because a larger event reaches no function. The local stack does not have this limit.
 const MAX_UPLOAD_BYTES: usize = 64 * 1024 * 1024;
 /// The time limit of an integration: the quota of HTTP APIs.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,23 +50,15 @@ pub struct Route {
     pub function: Router,
 }
 
-/// The reason why routes cannot be served.
+/// The reason why routes cannot be served: an invalid path or method, or two routes that match the same requests.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GatewayError {
-    /// API Gateway does not accept the path.
-    #[error("`{path}` is no path for a route: {reason}")]
-    Path {
-        /// The path.
-        path: String,
-        /// The reason.
-        reason: &'static str,
-    },
-    /// HTTP has no such method.
-    #[error("`{0}` is no method for a route")]
-    Method(String),
-    /// Two routes match the same requests.
-    #[error("`{0}` is declared twice")]
-    Duplicate(String),
+#[error("{0}")]
+pub struct GatewayError(String);
+
+impl GatewayError {
+    pub(crate) fn no_method(method: &str) -> Self {
+        Self(format!("`{method}` is no method for a route"))
+    }
 }
 
 impl FromStr for RouteMethod {
@@ -74,20 +66,13 @@ impl FromStr for RouteMethod {
 
     /// Parses a method in any case; `ANY` stands for all methods.
     fn from_str(method: &str) -> Result<Self, GatewayError> {
-        const METHODS: [Method; 7] = [
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-            Method::HEAD,
-            Method::OPTIONS,
-        ];
-        if method.eq_ignore_ascii_case("any") {
+        const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+        let name = method.to_ascii_uppercase();
+        if name == "ANY" {
             return Ok(Self::Any);
         }
-        let known = METHODS.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(method));
-        known.map(Self::One).ok_or_else(|| GatewayError::Method(method.to_owned()))
+        let known = name.parse().ok().filter(|_| METHODS.contains(&name.as_str()));
+        known.map(Self::One).ok_or_else(|| GatewayError::no_method(method))
     }
 }
 
@@ -145,7 +130,7 @@ pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
     for Route { method, path, function } in routes {
         let segments = segments(&path)?;
         if !seen.insert((method.to_string(), segments.clone())) {
-            return Err(GatewayError::Duplicate(format!("{method} {path}")));
+            return Err(GatewayError(format!("`{method} {path}` is declared twice")));
         }
         targets.push(Target { method, segments, function });
     }
@@ -158,7 +143,7 @@ pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
 }
 
 fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
-    let refuse = |reason| GatewayError::Path { path: path.to_owned(), reason };
+    let refuse = |reason| GatewayError(format!("`{path}` is no path for a route: {reason}"));
     let rest = path.strip_prefix('/').ok_or_else(|| refuse("it must begin with `/`"))?;
     let parts: Vec<&str> = rest.split('/').collect();
     let mut parsed = Vec::with_capacity(parts.len());

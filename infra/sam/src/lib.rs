@@ -15,4 +15,5 @@ pub mod gateway;
 pub mod invoke;
 pub mod schedule;
 pub mod stream;
+mod tasks;
 pub mod template;

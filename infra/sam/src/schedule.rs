@@ -1,7 +1,6 @@
 //! EventBridge schedules by the virtual clock: when `dev clock` skips a minute, the schedules of that minute still
 //! fire.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use af_domain::time::{Millis, Timestamp};
@@ -11,10 +10,9 @@ use aws_smithy_types::date_time::Format;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::invoke::EventFunction;
+use crate::tasks::{Signals, Tasks};
 use af_runtime::virtual_clock::VirtualClock;
 
 /// The longest real sleep between two reads of the clock. After a suspend, the clock of a machine is ahead, but its
@@ -26,8 +24,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(30);
 pub struct ScheduleDef {
     /// The rule's name.
     pub name: String,
-    /// The logical id of the function that it fires.
-    pub function: String,
     /// The time between two firings.
     pub every: Millis,
     /// Whether the schedule fires.
@@ -37,36 +33,33 @@ pub struct ScheduleDef {
 }
 
 /// A schedule that is due.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Firing {
+struct Firing {
     /// The rule's name.
-    pub schedule: String,
-    /// The logical id of the function to call.
-    pub function: String,
+    schedule: String,
+    function: EventFunction,
     /// The payload of the call.
-    pub payload: Value,
+    payload: Value,
 }
 
-/// The schedules, each with its next time.
-#[derive(Clone, Debug)]
-pub struct Schedules(Vec<Entry>);
+/// The schedules, each with its function and its next time.
+struct Schedules(Vec<Entry>);
 
-#[derive(Clone, Debug)]
 struct Entry {
     def: ScheduleDef,
+    function: EventFunction,
     next: Timestamp,
 }
 
 impl Schedules {
     /// Starts the schedules at `start`. As with EventBridge, the first firing comes one period later.
-    pub fn new(schedules: Vec<ScheduleDef>, start: Timestamp) -> Self {
-        let enabled = schedules.into_iter().filter(|def| def.enabled);
-        Self(enabled.map(|def| Entry { next: start + period(&def), def }).collect())
+    fn new(schedules: Vec<(ScheduleDef, EventFunction)>, start: Timestamp) -> Self {
+        let enabled = schedules.into_iter().filter(|(def, _)| def.enabled);
+        Self(enabled.map(|(def, function)| Entry { next: start + period(&def), def, function }).collect())
     }
 
     /// Returns the schedules that are due at `now`. A schedule whose period has passed several times fires once and
     /// keeps its rhythm.
-    pub fn due(&mut self, now: Timestamp) -> Vec<Firing> {
+    fn due(&mut self, now: Timestamp) -> Vec<Firing> {
         let due = self.0.iter_mut().filter(|entry| entry.next <= now);
         due.map(|entry| {
             let every = period(&entry.def).as_millis();
@@ -74,13 +67,13 @@ impl Schedules {
             let slot = entry.next + Millis::new(slots_passed * every);
             entry.next = slot + Millis::new(every);
             let payload = entry.def.input.clone().unwrap_or_else(|| scheduled_event(&entry.def.name, slot));
-            Firing { schedule: entry.def.name.clone(), function: entry.def.function.clone(), payload }
+            Firing { schedule: entry.def.name.clone(), function: entry.function.clone(), payload }
         })
         .collect()
     }
 
     /// The time of the next firing; `None` if there is none.
-    pub fn next(&self) -> Option<Timestamp> {
+    fn next(&self) -> Option<Timestamp> {
         self.0.iter().map(|entry| entry.next).min()
     }
 }
@@ -111,88 +104,43 @@ fn scheduled_event(rule: &str, slot: Timestamp) -> Value {
     })
 }
 
-/// The reason why schedules cannot run.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
-    /// The schedule fires a function that is not among the functions.
-    #[error("the schedule `{schedule}` fires `{function}`, which does not take events")]
-    UnknownFunction {
-        /// The rule's name.
-        schedule: String,
-        /// The function's logical id.
-        function: String,
-    },
-}
-
 /// Fires schedules by a clock that may jump. Dropping it stops it at once.
-pub struct ScheduleRunner {
-    task: JoinSet<()>,
-    asks: watch::Sender<u64>,
-    answered: watch::Receiver<u64>,
-    stop: watch::Sender<bool>,
-}
+pub struct ScheduleRunner(Tasks);
 
 impl ScheduleRunner {
-    /// Starts to fire `schedules` by `clock`; each calls its function among `functions`. It must be called within a
-    /// Tokio runtime.
+    /// Starts to fire `schedules` by `clock`, which count their periods from `start`. It must be called within a Tokio
+    /// runtime.
     ///
     /// A failed invocation is logged and not repeated, because the next period fires again.
     pub fn start(
-        schedules: Schedules,
+        schedules: Vec<(ScheduleDef, EventFunction)>,
+        start: Timestamp,
         clock: VirtualClock,
-        functions: Vec<EventFunction>,
-    ) -> Result<Self, ScheduleError> {
-        let functions: BTreeMap<String, EventFunction> =
-            functions.into_iter().map(|function| (function.name().to_owned(), function)).collect();
-        if let Some(entry) = schedules.0.iter().find(|entry| !functions.contains_key(&entry.def.function)) {
-            let ScheduleDef { name, function, .. } = entry.def.clone();
-            return Err(ScheduleError::UnknownFunction { schedule: name, function });
-        }
-        let (asks, asked) = watch::channel(0);
-        let (answers, answered) = watch::channel(0);
-        let (stop, stopping) = watch::channel(false);
-        let mut task = JoinSet::new();
-        task.spawn(run(schedules, clock, functions, asked, answers, stopping));
-        Ok(Self { task, asks, answered, stop })
+    ) -> Self {
+        let schedules = Schedules::new(schedules, start);
+        let mut tasks = Tasks::new();
+        tasks.spawn(|signals| run(schedules, clock, signals));
+        Self(tasks)
     }
 
     /// Resolves when all schedules that were due at this call have fired and their functions have returned.
     pub async fn settled(&self) {
-        let mut ask = 0;
-        self.asks.send_modify(|asks| {
-            *asks += 1;
-            ask = *asks;
-        });
-        // An error means that the runner has ended and fires no more.
-        let _ = self.answered.clone().wait_for(|answered| *answered >= ask).await;
+        self.0.settled().await;
     }
 
     /// Stops the schedules and waits for running invocations, at most for their timeout.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        while let Some(ended) = self.task.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the schedules ended unexpectedly");
-            }
-        }
+        self.0.stop().await;
     }
 }
 
-async fn run(
-    mut schedules: Schedules,
-    clock: VirtualClock,
-    functions: BTreeMap<String, EventFunction>,
-    mut asks: watch::Receiver<u64>,
-    answers: watch::Sender<u64>,
-    mut stop: watch::Receiver<bool>,
-) {
-    while !*stop.borrow_and_update() {
+async fn run(mut schedules: Schedules, clock: VirtualClock, mut signals: Signals) {
+    while !*signals.stop.borrow_and_update() {
         // This is taken before the clock is read, so that a later move of the clock ends the sleep below.
         let moved = clock.moved();
-        let ask = *asks.borrow_and_update();
-        let firings = schedules.due(clock.now());
-        futures::future::join_all(firings.into_iter().map(|firing| fire(firing, &functions))).await;
-        answers.send_replace(ask);
+        let ask = *signals.asks.borrow_and_update();
+        futures::future::join_all(schedules.due(clock.now()).into_iter().map(fire)).await;
+        signals.answered.send_replace(ask);
 
         let sleep = schedules.next().map_or(MAX_SLEEP, |next| {
             Duration::from_millis(next.since(clock.now()).as_millis()).min(MAX_SLEEP)
@@ -200,19 +148,15 @@ async fn run(
         tokio::select! {
             () = moved => {}
             () = tokio::time::sleep(sleep) => {}
-            asked = asks.changed() => if asked.is_err() { return },
-            stopped = stop.changed() => if stopped.is_err() { return },
+            asked = signals.asks.changed() => if asked.is_err() { return },
+            stopped = signals.stop.changed() => if stopped.is_err() { return },
         }
     }
 }
 
-async fn fire(firing: Firing, functions: &BTreeMap<String, EventFunction>) {
-    let Firing { schedule, function: name, payload } = firing;
-    let Some(function) = functions.get(&name) else {
-        return;
-    };
+async fn fire(Firing { schedule, function, payload }: Firing) {
     if let Err(error) = function.invoke(payload).await {
-        tracing::error!(schedule, function = name, %error, "a scheduled invocation failed");
+        tracing::error!(schedule, function = function.name(), %error, "a scheduled invocation failed");
     }
 }
 
@@ -227,13 +171,13 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
     fn every(name: &str, every: Millis) -> ScheduleDef {
-        ScheduleDef {
-            name: name.to_owned(),
-            function: "Reconcile".to_owned(),
-            every,
-            enabled: true,
-            input: None,
-        }
+        ScheduleDef { name: name.to_owned(), every, enabled: true, input: None }
+    }
+
+    /// Schedules whose functions are not called.
+    fn idle(defs: Vec<ScheduleDef>) -> Schedules {
+        let function = counted().0;
+        Schedules::new(defs.into_iter().map(|def| (def, function.clone())).collect(), START)
     }
 
     fn names(firings: &[Firing]) -> Vec<&str> {
@@ -242,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_schedule_fires_once_each_period_from_one_period_after_the_start() {
-        let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let mut schedules = idle(vec![every("tick", MINUTE)]);
         assert_eq!(schedules.next(), Some(START + MINUTE));
         assert!(schedules.due(START).is_empty());
         assert!(schedules.due(START + Millis::new(59_999)).is_empty());
@@ -253,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_jump_of_many_periods_fires_once_and_keeps_the_rhythm() {
-        let mut schedules = Schedules::new(vec![every("tick", MINUTE)], START);
+        let mut schedules = idle(vec![every("tick", MINUTE)]);
         let firings = schedules.due(START + Millis::from_secs(30 * 60 + 20));
         assert_eq!(firings.len(), 1);
         assert_eq!(firings[0].payload["time"], "2026-03-01T12:30:00Z", "the latest slot that has passed");
@@ -264,17 +208,17 @@ mod tests {
     fn each_schedule_has_its_own_period_and_a_disabled_one_never_fires() {
         let hourly = every("hourly", Millis::from_secs(3_600));
         let off = ScheduleDef { enabled: false, ..every("off", Millis::new(1)) };
-        let mut schedules = Schedules::new(vec![every("tick", MINUTE), hourly, off], START);
+        let mut schedules = idle(vec![every("tick", MINUTE), hourly, off]);
         assert_eq!(names(&schedules.due(START + MINUTE)), ["tick"]);
         assert_eq!(names(&schedules.due(START + Millis::from_secs(3_600))), ["tick", "hourly"]);
         let nothing = ScheduleDef { enabled: false, ..every("off", MINUTE) };
-        assert_eq!(Schedules::new(vec![nothing], START).next(), None);
+        assert_eq!(idle(vec![nothing]).next(), None);
     }
 
     #[test]
     fn the_payload_is_eventbridges_event_or_the_declared_input() {
         let input = ScheduleDef { input: Some(json!({"page": 1})), ..every("input", MINUTE) };
-        let mut schedules = Schedules::new(vec![every("tick", MINUTE), input], START);
+        let mut schedules = idle(vec![every("tick", MINUTE), input]);
         let firings = schedules.due(START + MINUTE);
         assert_eq!(firings[1].payload, json!({"page": 1}));
         let event = &firings[0].payload;
@@ -301,8 +245,8 @@ mod tests {
     async fn a_moved_clock_fires_the_schedules_that_became_due() {
         let clock = VirtualClock::frozen_at(START);
         let (function, mut called) = counted();
-        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
-        let runner = ScheduleRunner::start(schedules, clock.clone(), vec![function]).unwrap();
+        let schedules = vec![(every("tick", MINUTE), function)];
+        let runner = ScheduleRunner::start(schedules, START, clock.clone());
         runner.settled().await;
         assert!(called.try_recv().is_err());
         clock.advance(Millis::from_secs(61));
@@ -326,21 +270,12 @@ mod tests {
                 Err::<Value, _>(anyhow::anyhow!("not today"))
             }
         });
-        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
-        let runner = ScheduleRunner::start(schedules, clock.clone(), vec![function]).unwrap();
+        let schedules = vec![(every("tick", MINUTE), function)];
+        let runner = ScheduleRunner::start(schedules, START, clock.clone());
         for _ in 0..3 {
             clock.advance(MINUTE);
             runner.settled().await;
             assert!(called.try_recv().is_ok());
         }
-    }
-
-    #[tokio::test]
-    async fn a_schedule_of_an_unknown_function_is_refused() {
-        let schedules = Schedules::new(vec![every("tick", MINUTE)], START);
-        let refused = ScheduleRunner::start(schedules, VirtualClock::frozen_at(START), vec![]).err();
-        let expected =
-            ScheduleError::UnknownFunction { schedule: "tick".into(), function: "Reconcile".into() };
-        assert_eq!(refused, Some(expected));
     }
 }

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use af_domain::ids::{SecretRef, WorkerId};
-use af_emulator_fly::{FakeFly, MAX_PAGE_LEN, Options};
+use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options};
 use af_providers::{
     FlyConfig, FlyProvider, LocalConfig, LocalProvider, Provider, ProviderConfig, ProviderError, Scope,
     TokenSource,
@@ -61,7 +61,7 @@ pub struct Backend {
 
 enum Host {
     /// The Fly emulator, with one app.
-    Fly(FakeFly),
+    Fly(FlyEmulator),
     /// Processes of this machine, with a folder that is removed after the test.
     Local { provider: LocalProvider, _folder: TempDir },
 }
@@ -80,7 +80,7 @@ pub struct Created {
 /// Records the requests of a function to the Fly emulator.
 #[derive(Clone)]
 struct Recorder {
-    fly: FakeFly,
+    fly: FlyEmulator,
     steps: Option<Arc<Steps>>,
     created: Arc<Mutex<Created>>,
 }
@@ -93,7 +93,7 @@ impl Backend {
     }
 
     pub fn fly(clock: &VirtualClock) -> Self {
-        let fly = FakeFly::open(Options {
+        let fly = FlyEmulator::open(Options {
             data_dir: None,
             time: Arc::new(LeapingTime(clock.clone())),
             entropy: Arc::new(Entropy::seeded(1)),
@@ -108,7 +108,7 @@ impl Backend {
     }
 
     /// The Fly emulator.
-    pub fn machines_api(&self) -> &FakeFly {
+    pub fn machines_api(&self) -> &FlyEmulator {
         match &self.host {
             Host::Fly(fly) => fly,
             Host::Local { .. } => panic!("this backend is local"),
@@ -219,7 +219,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-async fn state_of(fly: &FakeFly) -> Value {
+async fn state_of(fly: &FlyEmulator) -> Value {
     let request = Request::get(format!("/fly/apps/{APP}")).body(Body::empty()).unwrap();
     let answer = fly.control().oneshot(request).await.unwrap();
     serde_json::from_slice(&to_bytes(answer.into_body(), MAX_BODY_BYTES).await.unwrap()).unwrap()

@@ -9,7 +9,6 @@ use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_emulator_aws::{Fault, Faults, WireRequest};
 use af_providers::{LocalConfig, Providers};
-use af_sam::stream::filter::Pattern;
 use af_sam::template::EventDef;
 use af_store::{conversation_key, keys};
 use af_tests::bundle::Bundle;
@@ -127,9 +126,8 @@ async fn a_requeued_message_of_a_stale_worker_triggers_a_reconcile_that_spawns_a
     let functions = world.bundle.template.functions.iter().filter(|f| f.binary == "reconcile");
     let filters: Vec<_> = functions
         .flat_map(|f| &f.events)
-        .filter_map(|e| if let EventDef::Stream { filters, .. } = e { Some(filters) } else { None })
+        .filter_map(|e| if let EventDef::Stream(mapping) = e { Some(&mapping.filters) } else { None })
         .flatten()
-        .map(|pattern| Pattern::compile(pattern).unwrap())
         .collect();
     let records = engine.records(table, None, MAX_RECORDS).unwrap();
     assert!(

@@ -54,15 +54,14 @@ fn without(parts: &[&str]) -> String {
 }
 
 async fn get(stack: &Stack, path: &str) -> (u16, Value) {
-    let request = reqwest::Client::new().get(format!("{}{path}", stack.url())).bearer_auth(stack.admin_key());
+    let request = reqwest::Client::new().get(format!("{}{path}", stack.url)).bearer_auth(&stack.admin_key);
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
 async fn indexes(stack: &Stack) -> Vec<String> {
-    let call = |operation: &'static str, body: Value| async move {
-        stack.aws().engine().call(operation, body).await
-    };
+    let call =
+        |operation: &'static str, body: Value| async move { stack.aws.engine().call(operation, body).await };
     let tables = call("ListTables", json!({})).await.body;
     let table = tables["TableNames"][0].clone();
     let described = call("DescribeTable", json!({"TableName": table})).await.body;
@@ -115,8 +114,8 @@ async fn an_index_that_is_not_in_the_template_is_not_in_the_table() {
 async fn a_stream_mapping_that_is_not_in_the_template_delivers_nothing() {
     let enqueue = async |stack: &Stack| {
         let request = |method: reqwest::Method, path: &str, body: Value| {
-            let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url()));
-            request.bearer_auth(stack.admin_key()).json(&body).send()
+            let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url));
+            request.bearer_auth(&stack.admin_key).json(&body).send()
         };
         request(reqwest::Method::PUT, "/v1/agents/a", json!({"version": "1"})).await.unwrap();
         let payload = json!({"provider": "p", "providerUserId": "u", "messageText": "t"});
@@ -135,24 +134,24 @@ async fn a_stream_mapping_that_is_not_in_the_template_delivers_nothing() {
 
 /// The item of a message's payload, if it exists.
 async fn payload(stack: &Stack) -> Option<Value> {
-    let tables = stack.aws().engine().call("ListTables", json!({})).await.body;
+    let tables = stack.aws.engine().call("ListTables", json!({})).await.body;
     let request = json!({
         "TableName": tables["TableNames"][0], "FilterExpression": "begins_with(sk, :payload)",
         "ExpressionAttributeValues": {":payload": {"S": "P#"}},
     });
-    stack.aws().engine().call("Scan", request).await.body["Items"].as_array().unwrap().first().cloned()
+    stack.aws.engine().call("Scan", request).await.body["Items"].as_array().unwrap().first().cloned()
 }
 
 #[tokio::test]
 async fn a_large_payload_expires_together_with_its_message() {
     let stack = stack(TEMPLATE.to_owned()).await;
     let call = async |method: reqwest::Method, path: &str, key: &str, body: Value| -> Value {
-        let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url()));
+        let request = reqwest::Client::new().request(method, format!("{}{path}", stack.url));
         let answer = request.bearer_auth(key).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.json().await.unwrap()
     };
-    let admin = stack.admin_key();
+    let admin = &stack.admin_key;
     call(reqwest::Method::PUT, "/v1/agents/a", admin, json!({"version": "1"})).await;
     let payload_body = json!({"provider": "p", "providerUserId": "u", "messageText": "t".repeat(100_000)});
     let message = json!({"conversationId": "c", "agentKey": "a", "payload": payload_body});
@@ -172,7 +171,7 @@ async fn a_large_payload_expires_together_with_its_message() {
     let kept = Millis::from_days(30).as_millis();
     let ttl = payload(&stack).await.unwrap()["ttl"]["N"].as_str().unwrap().to_owned();
     assert_eq!(ttl, ((1_800_000_000_000 + kept) / 1_000).to_string());
-    assert_eq!(stack.aws().engine().sweep_ttl().await.unwrap(), 0);
+    assert_eq!(stack.aws.engine().sweep_ttl().await.unwrap(), 0);
     let path = format!("/v1/messages/{}", id.as_str().unwrap());
     let shown = get(&stack, &path).await.1["payload"]["messageText"].clone();
     assert_eq!(shown.as_str().unwrap().len(), 100_000, "the payload is kept as long as its message");
@@ -180,6 +179,6 @@ async fn a_large_payload_expires_together_with_its_message() {
     assert_eq!(get(&stack, &path).await.0, 404);
     // The engine deletes an item one second after its expiry.
     stack.advance(Millis::from_secs(1)).await;
-    stack.aws().engine().sweep_ttl().await.unwrap();
+    stack.aws.engine().sweep_ttl().await.unwrap();
     assert!(payload(&stack).await.is_none());
 }

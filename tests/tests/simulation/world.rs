@@ -174,10 +174,10 @@ impl World {
 pub fn effects_filters() -> Vec<Pattern> {
     let effects = TEMPLATE.functions.iter().find(|f| f.binary == "effects").unwrap();
     let filters = effects.events.iter().find_map(|event| match event {
-        EventDef::Stream { filters, .. } => Some(filters),
+        EventDef::Stream(mapping) => Some(mapping.filters.clone()),
         _ => None,
     });
-    filters.unwrap().iter().map(|f| Pattern::compile(f).unwrap()).collect()
+    filters.unwrap()
 }
 
 /// Runs the world of `seed` on this thread.

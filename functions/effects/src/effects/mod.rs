@@ -11,8 +11,8 @@ use crate::effect::Effect;
 /// Effects of a batch of the table's stream.
 pub const OF_THE_STREAM: [&dyn Effect; 2] = [&attachments::Attachments, &payload_ttl::PayloadTtl];
 
-/// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. A failed batch may come again in other parts,
-/// and the counters recognize a repeated batch only in the same parts.
+/// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. Lambda may deliver a failed batch again in
+/// other parts, and the counters recognise a repeated batch only when its parts are the same.
 pub const AFTER_THE_STREAM: [&dyn Effect; 1] = [&counters::Counters];
 
 /// Effects of the schedule.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::ConfigError;
+use super::{ConfigError, duration};
 
 /// Time limit of fetching the skills, when the environment sets none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,30 +40,19 @@ impl SkillsConfig {
         let flag = |name: &'static str| match get(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(ConfigError::Invalid { name, rule: "true or false" }),
+            Some(_) => Err(ConfigError::Invalid(name, "true or false")),
         };
         match get("SKILLS_BOOTSTRAP_MODE").as_deref() {
             None | Some("off") => return Ok(None),
             Some("db_manifest") => {}
-            Some(_) => {
-                let name = "SKILLS_BOOTSTRAP_MODE";
-                return Err(ConfigError::Invalid { name, rule: "db_manifest or off" });
-            }
+            Some(_) => return Err(ConfigError::Invalid("SKILLS_BOOTSTRAP_MODE", "db_manifest or off")),
         }
         let channel = get("SKILLS_RELEASE_CHANNEL").unwrap_or_else(|| "stable".to_owned());
         if !matches!(channel.as_str(), "stable" | "canary") {
-            let name = "SKILLS_RELEASE_CHANNEL";
-            return Err(ConfigError::Invalid { name, rule: "stable or canary" });
+            return Err(ConfigError::Invalid("SKILLS_RELEASE_CHANNEL", "stable or canary"));
         }
         let required = flag("SKILLS_BOOTSTRAP_REQUIRED")?;
-        let timeout = match get("SKILLS_BOOTSTRAP_TIMEOUT_MS").map(|ms| ms.parse()) {
-            None => DEFAULT_TIMEOUT,
-            Some(Ok(ms)) => Duration::from_millis(ms),
-            Some(Err(_)) => {
-                let name = "SKILLS_BOOTSTRAP_TIMEOUT_MS";
-                return Err(ConfigError::Invalid { name, rule: "a whole number of milliseconds" });
-            }
-        };
+        let timeout = duration(get, "SKILLS_BOOTSTRAP_TIMEOUT_MS")?.unwrap_or(DEFAULT_TIMEOUT);
         let dir = get("OPENCLAW_SKILLS_DIR").map(PathBuf::from);
         let Some(dir) = dir.or_else(|| data_dir.map(|volume| volume.join("skills"))) else {
             return if required { Err(ConfigError::Missing("OPENCLAW_SKILLS_DIR")) } else { Ok(None) };

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
-use super::contract::{Engine, EngineError, MAX_REPLY_BYTES, Progress};
+use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
 use crate::bridge::BridgeFallback;
 use crate::config::Config;
 use crate::hydration::ReceivedBundle;
@@ -71,7 +71,7 @@ impl Command {
 
 #[async_trait]
 impl Engine for Command {
-    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError> {
+    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         let program = self.program.display();
         let mut child =
             self.start(bundle).map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
@@ -106,8 +106,8 @@ impl Engine for Command {
 async fn wait<T>(
     child: &mut Child,
     group: Group,
-    pipes: impl Future<Output = Result<T, EngineError>>,
-) -> Result<ExitStatus, EngineError> {
+    pipes: impl Future<Output = Result<T, Failure>>,
+) -> Result<ExitStatus, Failure> {
     let lost = |error: std::io::Error| failure(format!("the program was lost: {error}"));
     tokio::pin!(pipes);
     tokio::select! {
@@ -146,7 +146,7 @@ impl Drop for Group {
 }
 
 /// Writes the bundle. The program may end without reading all of it.
-async fn feed(mut stdin: ChildStdin, bundle: &ReceivedBundle) -> Result<(), EngineError> {
+async fn feed(mut stdin: ChildStdin, bundle: &ReceivedBundle) -> Result<(), Failure> {
     match stdin.write_all(bundle.raw.to_string().as_bytes()).await {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(failure(format!("the bundle could not be written to the program: {error}")))
@@ -159,7 +159,7 @@ async fn read_reply(
     mut stdout: impl AsyncRead + Unpin,
     reply: &mut Vec<u8>,
     progress: &Progress,
-) -> Result<(), EngineError> {
+) -> Result<(), Failure> {
     let mut chunk = [0; CHUNK_BYTES];
     loop {
         let read = stdout.read(&mut chunk).await.map_err(unreadable)?;
@@ -182,7 +182,7 @@ fn last_complete_line(bytes: &[u8]) -> Option<&[u8]> {
     bytes[..end].rsplit(|byte| *byte == b'\n').next()
 }
 
-async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Result<(), EngineError> {
+async fn read_end(mut stderr: impl AsyncRead + Unpin, end: &mut Vec<u8>) -> Result<(), Failure> {
     let mut chunk = [0; CHUNK_BYTES];
     loop {
         let read = stderr.read(&mut chunk).await.map_err(unreadable)?;
@@ -201,12 +201,12 @@ fn last_lines(bytes: &[u8]) -> String {
     lines[lines.len().saturating_sub(MAX_STDERR_LINES)..].join("\n")
 }
 
-fn unreadable(error: std::io::Error) -> EngineError {
+fn unreadable(error: std::io::Error) -> Failure {
     failure(format!("the program's output cannot be read: {error}"))
 }
 
-fn failure(reason: String) -> EngineError {
-    EngineError { reason, retryable: true }
+fn failure(reason: String) -> Failure {
+    Failure { reason, retryable: true }
 }
 
 #[cfg(test)]

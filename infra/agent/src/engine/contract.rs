@@ -17,19 +17,18 @@ const MAX_PROGRESS_CHARS: usize = 500;
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Answers the message in `bundle`. A blank text means that there is no reply.
-    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError>;
+    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure>;
 
     /// The markup of its replies.
     fn markup(&self) -> Option<ParseMode>;
 }
 
-/// An engine's failure.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct EngineError {
+/// Why a message has no delivered reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
     /// Becomes the message's `lastError`, so it must hold no secret.
     pub reason: String,
-    /// Whether another attempt may help.
+    /// Whether another attempt may help, and no part of a reply can have reached the user.
     pub retryable: bool,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use af_telegram::ParseMode;
 use async_trait::async_trait;
 
-use super::contract::{Engine, EngineError, Progress};
+use super::contract::{Engine, Failure, Progress};
 use crate::hydration::ReceivedBundle;
 
 /// Longest `/sleep`: an hour is longer than any lease or shutdown in a test.
@@ -19,7 +19,7 @@ pub struct Echo;
 
 #[async_trait]
 impl Engine for Echo {
-    async fn answer(&self, bundle: &ReceivedBundle, _progress: &Progress) -> Result<String, EngineError> {
+    async fn answer(&self, bundle: &ReceivedBundle, _progress: &Progress) -> Result<String, Failure> {
         let text = &bundle.payload.message_text;
         // Only the first line: the server appends the global system prompt after a blank line.
         let line = text.lines().next().unwrap_or_default();
@@ -30,7 +30,7 @@ impl Engine for Echo {
                 }
             }
             Some(("/fail", reason)) => {
-                return Err(EngineError { reason: reason.to_owned(), retryable: true });
+                return Err(Failure { reason: reason.to_owned(), retryable: true });
             }
             _ => {}
         }

@@ -8,7 +8,6 @@
 //! discarded. A permanent refusal (a wrong key, an unknown model) fails the message at once. No error contains the key.
 //! Pictures are part of the request. If the model refuses a request with pictures, it is repeated without them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use af_telegram::ParseMode;
@@ -21,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::contract::{Engine, EngineError, MAX_REPLY_BYTES, Progress};
+use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
 use super::pictures::pictures;
 use crate::backoff::Backoff;
 use crate::config::OpenAiConfig;
@@ -146,7 +145,7 @@ impl OpenAi {
 
 #[async_trait]
 impl Engine for OpenAi {
-    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, EngineError> {
+    async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         let (mut backoff, mut tries) = (Backoff::new(), 0);
         let mut pictures = pictures(&self.links, bundle).await;
         loop {
@@ -160,14 +159,14 @@ impl Engine for OpenAi {
                     continue;
                 }
                 Err(Failed::Permanent(reason) | Failed::Refused(reason)) => {
-                    return Err(EngineError { reason, retryable: false });
+                    return Err(Failure { reason, retryable: false });
                 }
                 Err(Failed::Transient { reason, retry_after }) => {
                     (reason, retry_after.unwrap_or_else(|| backoff.next()))
                 }
             };
             if tries == MAX_TRIES || wait > MAX_RETRY_AFTER {
-                return Err(EngineError { reason, retryable: true });
+                return Err(Failure { reason, retryable: true });
             }
             tracing::warn!(reason, wait_ms = wait.as_millis(), "the request is repeated");
             sleep(wait).await;
@@ -245,8 +244,7 @@ struct ErrorBody {
 }
 
 async fn streamed(response: Response, progress: &Progress) -> Result<String, Failed> {
-    let unread = AtomicUsize::new(0);
-    let mut events = Box::pin(events(response, &unread));
+    let mut events = Box::pin(events(response));
     let (mut reply, mut finished) = (String::new(), false);
     loop {
         let next = timeout(MAX_SILENCE, events.next()).await;
@@ -259,7 +257,6 @@ async fn streamed(response: Response, progress: &Progress) -> Result<String, Fai
                 Some(Err(EventStreamError::Transport(why))) => return Err(Failed::transient(why)),
                 Some(Err(_)) | None => return Err(Failed::transient(CUT_OFF)),
             };
-        unread.store(0, Ordering::Relaxed);
         let piece: Completion = serde_json::from_str(&event.data).map_err(|_| {
             Failed::transient("the model's server sent an event that is not a chat completion")
         })?;
@@ -275,20 +272,22 @@ async fn streamed(response: Response, progress: &Progress) -> Result<String, Fai
     }
 }
 
-/// The events of a stream. `unread` counts the bytes since the last complete event.
-fn events(
-    response: Response,
-    unread: &AtomicUsize,
-) -> impl Stream<Item = Result<Event, EventStreamError<&'static str>>> {
-    let counted = response.bytes_stream().map(|piece| {
+/// The events of a stream. An event that grows beyond [`MAX_EVENT_BYTES`] is an error.
+fn events(response: Response) -> impl Stream<Item = Result<Event, EventStreamError<&'static str>>> {
+    let (mut event_bytes, mut at_line_start) = (0, true);
+    let bounded = response.bytes_stream().map(move |piece| {
         let piece = piece.map_err(|_| CUT_OFF)?;
-        // The check excludes this piece, because it may hold many events.
-        match unread.fetch_add(piece.len(), Ordering::Relaxed) {
-            ..MAX_EVENT_BYTES => Ok(piece),
-            _ => Err("the model's server sent an event that has no end"),
+        for byte in &piece {
+            // A blank line ends an event.
+            event_bytes = if *byte == b'\n' && at_line_start { 0 } else { event_bytes + 1 };
+            at_line_start = *byte == b'\n' || (*byte == b'\r' && at_line_start);
         }
+        if event_bytes > MAX_EVENT_BYTES {
+            return Err("the model's server sent an event that has no end");
+        }
+        Ok(piece)
     });
-    counted.eventsource()
+    bounded.eventsource()
 }
 
 async fn whole(response: Response) -> Result<String, Failed> {

@@ -5,6 +5,7 @@ use data_encoding::BASE64;
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::http;
 use crate::hydration::ReceivedBundle;
 
 /// The picture formats that models read.
@@ -36,17 +37,11 @@ pub async fn pictures(client: &Client, bundle: &ReceivedBundle) -> Vec<Value> {
 async fn load(client: &Client, url: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
     // The URL gives access to the file, so no error has it.
     let without_url = |error: reqwest::Error| error.without_url().to_string();
-    let mut response = client.get(url).send().await.map_err(without_url)?;
+    let response = client.get(url).send().await.map_err(without_url)?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("its link answered {}", status.as_u16()));
     }
-    let mut picture = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
-        if picture.len() + chunk.len() > max_bytes {
-            return Err(format!("it has more than {max_bytes} bytes"));
-        }
-        picture.extend_from_slice(&chunk);
-    }
-    Ok(picture)
+    let picture = http::read_whole(response, max_bytes).await.map_err(without_url)?;
+    picture.ok_or_else(|| format!("it has more than {max_bytes} bytes"))
 }

@@ -19,21 +19,11 @@ struct Marker {
     managed_by: String,
 }
 
-/// Why a manifest is not acceptable.
+/// Why a manifest is not acceptable: its layout is unknown, its channel is another one, it has too many skills, or one of
+/// its skills is invalid.
 #[derive(Debug, thiserror::Error)]
-pub enum BadManifest {
-    /// Its layout is unknown, its channel is another one, or it has too many skills.
-    #[error("{0}")]
-    Whole(&'static str),
-    /// One of its skills is invalid.
-    #[error("skill {slug}: {problem}")]
-    Skill {
-        /// The slug in the manifest.
-        slug: String,
-        /// The problem.
-        problem: String,
-    },
-}
+#[error("{0}")]
+pub struct BadManifest(String);
 
 /// A skill's folder to write. Every path stays inside the folder.
 #[derive(Debug)]
@@ -50,13 +40,13 @@ pub struct Folder {
 /// `BadManifest` for the first problem. Then nothing of the manifest may be used.
 pub fn checked(manifest: Manifest, channel: &str) -> Result<Vec<Folder>, BadManifest> {
     if manifest.layout_version != LAYOUT_VERSION {
-        return Err(BadManifest::Whole("this worker does not know its layout"));
+        return Err(BadManifest("this worker does not know its layout".to_owned()));
     }
     if manifest.release_channel != channel {
-        return Err(BadManifest::Whole("it is of another release channel"));
+        return Err(BadManifest("it is of another release channel".to_owned()));
     }
     if manifest.skills.len() > MAX_CHANNEL_SKILLS {
-        return Err(BadManifest::Whole("it has more skills than a channel may have"));
+        return Err(BadManifest("it has more skills than a channel may have".to_owned()));
     }
     let mut names = BTreeSet::new();
     let mut folders = Vec::with_capacity(manifest.skills.len());
@@ -66,7 +56,7 @@ pub fn checked(manifest: Manifest, channel: &str) -> Result<Vec<Folder>, BadMani
             let is_first = names.insert(folder.name.clone());
             if is_first { Ok(folder) } else { Err("the manifest has it twice".to_owned()) }
         });
-        folders.push(folder.map_err(|problem| BadManifest::Skill { slug, problem })?);
+        folders.push(folder.map_err(|problem| BadManifest(format!("skill {slug}: {problem}")))?);
     }
     Ok(folders)
 }

@@ -93,9 +93,13 @@ impl<W: Write> Packer<'_, W> {
             self.bytes += meta.len();
             header.set_entry_type(EntryType::Regular);
             header.set_size(meta.len());
-            let file = File::open(&path).map_err(at(&path))?;
-            let content = ExactFile { file, left: meta.len() };
-            self.tar.append_data(&mut header, name, content).map_err(at(&path))?;
+            let mut content = File::open(&path).map_err(at(&path))?.take(meta.len());
+            self.tar.append_data(&mut header, name, &mut content).map_err(at(&path))?;
+            if content.limit() > 0 {
+                // The archive has fewer bytes of the file than its header says.
+                let shorter = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
+                return Err(at(&path)(shorter));
+            }
         } else if meta.is_dir() {
             header.set_entry_type(EntryType::Directory);
             self.tar.append_data(&mut header, name, io::empty()).map_err(at(&path))?;
@@ -115,24 +119,6 @@ impl<W: Write> Packer<'_, W> {
             return Err(ArchiveError::TooLarge);
         }
         if meta.is_dir() { self.pack(name) } else { Ok(()) }
-    }
-}
-
-/// Reads exactly as many bytes as the header says. A file that became shorter is an error, not a broken archive.
-struct ExactFile {
-    file: File,
-    left: u64,
-}
-
-impl Read for ExactFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read(&mut buffer[..most])?;
-        if read == 0 && most > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
-        }
-        self.left -= read as u64;
-        Ok(read)
     }
 }
 
@@ -215,7 +201,5 @@ fn stays_inside(name: &Path, target: &Path) -> bool {
     true
 }
 
-#[cfg(test)]
-mod sqlite;
 #[cfg(test)]
 mod tests;

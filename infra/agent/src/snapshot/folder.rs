@@ -20,13 +20,6 @@ pub struct Contents {
     pub restored: bool,
 }
 
-impl Contents {
-    /// Whether the folder holds this conversation's files.
-    pub fn is_of(&self, conversation_id: &str) -> bool {
-        self.conversation_id.as_deref() == Some(conversation_id)
-    }
-}
-
 /// A folder with its owner file.
 pub struct Folder(PathBuf);
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use af_api::worker::snapshots::{LatestSnapshot, PreparedSnapshot};
 use bytes::{Buf, Bytes};
 use data_encoding::HEXLOWER;
-use reqwest::Method;
+use reqwest::{Method, Response};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -114,7 +114,7 @@ impl Storage {
         if latest.format_version != FORMAT_VERSION {
             return Err(TransferError::Format(latest.format_version));
         }
-        let mut response = self.0.get(&latest.download_url).send().await.map_err(connection)?;
+        let response = self.0.get(&latest.download_url).send().await.map_err(connection)?;
         if !response.status().is_success() {
             return Err(TransferError::Refused(response.status().as_u16()));
         }
@@ -125,33 +125,24 @@ impl Storage {
             let unpacked = archive::unpack(&mut from, &folder);
             unpacked.map(|()| from.measured())
         });
-        let mut fetched = Ok(());
-        loop {
-            match timeout(STALL_TIMEOUT, response.chunk()).await {
-                // An error means that the unpacking task has ended. It answers the reason.
-                Ok(Ok(Some(piece))) => {
-                    if pieces.send(piece).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => {
-                    fetched = Err(connection(error));
-                    break;
-                }
-                Err(_) => {
-                    fetched = Err(TransferError::Stalled);
-                    break;
-                }
-            }
-        }
-        drop(pieces);
+        let fetched = fetch(response, pieces).await;
         let unpacked = unpacking.await.map_err(|_| TransferError::Cancelled)?;
         fetched?;
         let measured = unpacked?;
         let is_whole =
             Some(measured.size_bytes) == latest.size_bytes && Some(measured.sha256) == latest.sha256;
         if is_whole { Ok(()) } else { Err(TransferError::Mismatch) }
+    }
+}
+
+/// Sends the pieces of a download. Ends early when the unpacking task has ended, which answers the reason.
+async fn fetch(mut response: Response, pieces: mpsc::Sender<Bytes>) -> Result<(), TransferError> {
+    loop {
+        let piece = timeout(STALL_TIMEOUT, response.chunk()).await.map_err(|_| TransferError::Stalled)?;
+        let Some(piece) = piece.map_err(connection)? else { return Ok(()) };
+        if pieces.send(piece).await.is_err() {
+            return Ok(());
+        }
     }
 }
 

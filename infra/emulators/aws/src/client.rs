@@ -26,17 +26,12 @@ const IN_PROCESS_URL: &str = "http://127.0.0.1";
 
 /// An HTTP client for SDK clients that hands every request to a [`LocalAws`] in this process.
 #[derive(Clone, Debug)]
-pub struct LocalHttpClient {
+pub(super) struct LocalHttpClient {
     aws: LocalAws,
     read_timeout: Option<Duration>,
 }
 
 impl LocalAws {
-    /// The HTTP client for an SDK client.
-    pub fn http_client(&self) -> LocalHttpClient {
-        LocalHttpClient { aws: self.clone(), read_timeout: None }
-    }
-
     /// The configuration for SDK clients of this AWS: region `local` and dummy credentials. It reads no environment
     /// variable.
     pub fn sdk_config(&self, retry: RetryConfig) -> SdkConfig {
@@ -46,7 +41,7 @@ impl LocalAws {
             .region(Region::from_static(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(self.endpoint_url.as_deref().unwrap_or(IN_PROCESS_URL))
-            .http_client(self.http_client())
+            .http_client(LocalHttpClient { aws: self.clone(), read_timeout: None })
             .retry_config(retry)
             .build()
     }

@@ -1,6 +1,6 @@
 //! AWS on one machine: an embedded DynamoDB, Secrets Manager and S3 behind the wire protocols that the SDK speaks.
 //!
-//! [`LocalAws`] answers requests. SDK clients reach it through [`LocalHttpClient`] without a socket, other processes
+//! [`LocalAws`] answers requests. SDK clients of [`LocalAws::sdk_config`] reach it without a socket, other processes
 //! through [`LocalAws::endpoint_router`]. A handle may have a [`Meter`], which counts the cost of its requests, and
 //! [`Faults`], which make them fail. Both belong to that handle and its clones only, so that each of several actors
 //! on one engine can have its own. They do not apply to requests for objects.
@@ -21,23 +21,22 @@ use axum::body::{Body, to_bytes};
 use http::StatusCode;
 use serde_json::json;
 
-pub use client::LocalHttpClient;
-pub use dynamodb::{Engine, EngineError, TableChange, TableDefinition};
+pub use dynamodb::{Engine, TableChange, TableDefinition};
 pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
 pub use meter::{Call, Meter, Usage};
-pub use objects::{Objects, ObjectsError};
-pub use secrets::{Secrets, SecretsError};
+pub use objects::Objects;
+pub use secrets::Secrets;
 pub use wire::{Reply, Service, WireRequest};
 
 /// The region of all services.
 pub const REGION: &str = "local";
 
 /// The key id of the only credentials here. S3 checks it and its secret; the other services accept any.
-pub const ACCESS_KEY_ID: &str = "local";
+const ACCESS_KEY_ID: &str = "local";
 
 /// The secret that belongs to [`ACCESS_KEY_ID`].
-pub const SECRET_ACCESS_KEY: &str = "local";
+const SECRET_ACCESS_KEY: &str = "local";
 
 /// The largest request body that DynamoDB accepts; bodies for Secrets Manager are far smaller. Objects are streamed.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -109,7 +108,7 @@ impl LocalAws {
         };
         let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {
             Ok(request) => self.call(request).await?.into_http(),
-            Err(unanswerable) => unanswerable.into_http(),
+            Err(unanswerable) => *unanswerable,
         };
         Ok(response.map(Body::from))
     }

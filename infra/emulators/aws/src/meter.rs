@@ -72,11 +72,6 @@ pub(super) struct Metered {
 }
 
 impl Meter {
-    /// Creates a meter at zero.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Returns the usage since the last call and sets the meter to zero. Responses to requests that still run are not
     /// counted.
     pub fn take(&self) -> Usage {

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use data_encoding::HEXLOWER;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -46,29 +46,6 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// The reason why the secrets cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretsError {
-    /// The file exists and cannot be read.
-    #[error("cannot read {path}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-    /// This emulator did not write the file.
-    #[error("{path} does not hold secrets")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
 impl Secrets {
     /// Creates an empty store in memory. It is deleted with the last clone.
     pub fn memory() -> Self {
@@ -80,15 +57,12 @@ impl Secrets {
     ///
     /// # Errors
     /// Returns an error if the file exists and cannot be read, or does not contain secrets.
-    pub fn open(path: &Path) -> Result<Self, SecretsError> {
-        let contents = af_runtime::atomic_file::read(path)
-            .map_err(|source| SecretsError::Unreadable { path: path.to_owned(), source })?;
-        let state = match contents {
-            None => State::default(),
-            Some(contents) => serde_json::from_slice(&contents)
-                .map_err(|source| SecretsError::Malformed { path: path.to_owned(), source })?,
-        };
-        Ok(Self::over(Some(path.to_owned()), state))
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let contents = af_runtime::atomic_file::read(path);
+        let contents = contents.with_context(|| format!("cannot read {}", path.display()))?;
+        let state = contents.map(|contents| serde_json::from_slice(&contents)).transpose();
+        let state = state.with_context(|| format!("{} does not hold secrets", path.display()))?;
+        Ok(Self::over(Some(path.to_owned()), state.unwrap_or_default()))
     }
 
     fn over(file: Option<PathBuf>, state: State) -> Self {
@@ -99,7 +73,7 @@ impl Secrets {
     pub async fn call(&self, operation: &str, body: &Value) -> Reply {
         let mut state = self.shared.state.lock().await;
         let mut changed = state.clone();
-        let body = match changed.execute(operation, body) {
+        let body = match Request::read(operation, body).and_then(|request| changed.execute(request)) {
             Ok(body) => body,
             Err(failure) => return failure.into_reply(),
         };
@@ -120,17 +94,6 @@ impl Secrets {
         let contents = serde_json::to_vec_pretty(state)?;
         tokio::task::spawn_blocking(move || af_runtime::atomic_file::replace(&file, &contents)).await?
     }
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets")
-    }
-}
-
-/// Reads the parameters of a request.
-fn read<R: DeserializeOwned>(body: &Value) -> Result<R, Failure> {
-    R::deserialize(body).map_err(|error| Failure::new("InvalidParameterException", error.to_string()))
 }
 
 /// An error of the service that the caller has caused.
@@ -157,47 +120,29 @@ impl Failure {
     }
 }
 
+/// A request, by the name of its operation.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct GetSecretValue {
-    secret_id: String,
-    version_stage: Option<String>,
+#[serde(rename_all_fields = "PascalCase", deny_unknown_fields)]
+enum Request {
+    GetSecretValue { secret_id: String, version_stage: Option<String> },
+    BatchGetSecretValue { secret_id_list: Vec<String> },
+    CreateSecret { name: String, client_request_token: String, secret_string: String },
+    PutSecretValue { secret_id: String, client_request_token: String, secret_string: String },
+    DeleteSecret { secret_id: String, force_delete_without_recovery: Option<bool> },
+    RestoreSecret { secret_id: String },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct BatchGetSecretValue {
-    secret_id_list: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct CreateSecret {
-    name: String,
-    client_request_token: String,
-    secret_string: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutSecretValue {
-    secret_id: String,
-    client_request_token: String,
-    secret_string: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct DeleteSecret {
-    secret_id: String,
-    #[serde(default)]
-    force_delete_without_recovery: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RestoreSecret {
-    secret_id: String,
+impl Request {
+    fn read(operation: &str, parameters: &Value) -> Result<Self, Failure> {
+        serde_json::from_value(json!({ operation: parameters })).map_err(|error| {
+            let error = error.to_string();
+            if error.starts_with("unknown variant") {
+                Failure::new("UnknownOperationException", format!("{operation} is not emulated"))
+            } else {
+                Failure::new("InvalidParameterException", error)
+            }
+        })
+    }
 }
 
 /// All secrets by name, as stored in the file.
@@ -229,30 +174,33 @@ fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
 
 impl State {
     /// Carries out one operation. A failed one changes nothing.
-    fn execute(&mut self, operation: &str, body: &Value) -> Result<Value, Failure> {
-        match operation {
-            "GetSecretValue" => self.get(&read(body)?),
-            "BatchGetSecretValue" => self.batch_get(read(body)?),
-            "CreateSecret" => self.create(read(body)?),
-            "PutSecretValue" => self.put(read(body)?),
-            "DeleteSecret" => self.delete(&read(body)?),
-            "RestoreSecret" => self.restore(&read(body)?),
-            _ => Err(Failure::new("UnknownOperationException", format!("{operation} is not emulated"))),
+    fn execute(&mut self, request: Request) -> Result<Value, Failure> {
+        match request {
+            Request::GetSecretValue { secret_id, version_stage } => {
+                self.value(&secret_id, version_stage.as_deref().unwrap_or(CURRENT))
+            }
+            Request::BatchGetSecretValue { secret_id_list } => self.batch_get(secret_id_list),
+            Request::CreateSecret { name, client_request_token, secret_string } => {
+                self.create(name, client_request_token, secret_string)
+            }
+            Request::PutSecretValue { secret_id, client_request_token, secret_string } => {
+                self.put(&secret_id, &client_request_token, secret_string)
+            }
+            Request::DeleteSecret { secret_id, force_delete_without_recovery } => {
+                self.delete(&secret_id, force_delete_without_recovery.unwrap_or_default())
+            }
+            Request::RestoreSecret { secret_id } => self.restore(&secret_id),
         }
     }
 
-    fn get(&self, request: &GetSecretValue) -> Result<Value, Failure> {
-        self.value(&request.secret_id, request.version_stage.as_deref().unwrap_or(CURRENT))
-    }
-
-    fn batch_get(&self, request: BatchGetSecretValue) -> Result<Value, Failure> {
-        if request.secret_id_list.is_empty() || request.secret_id_list.len() > MAX_BATCH {
+    fn batch_get(&self, ids: Vec<String>) -> Result<Value, Failure> {
+        if ids.is_empty() || ids.len() > MAX_BATCH {
             let message = format!("SecretIdList names between 1 and {MAX_BATCH} secrets.");
             return Err(Failure::new("InvalidParameterException", message));
         }
         let mut values = Vec::new();
         let mut errors = Vec::new();
-        for id in request.secret_id_list {
+        for id in ids {
             match self.value(&id, CURRENT) {
                 Ok(value) => values.push(value),
                 Err(Failure { kind, message }) => {
@@ -263,8 +211,7 @@ impl State {
         Ok(json!({"SecretValues": values, "Errors": errors}))
     }
 
-    fn create(&mut self, request: CreateSecret) -> Result<Value, Failure> {
-        let CreateSecret { name, client_request_token: id, secret_string } = request;
+    fn create(&mut self, name: String, id: String, secret_string: String) -> Result<Value, Failure> {
         if let Some(secret) = self.secrets.get(&name) {
             let again = secret.versions.get(&id).is_some_and(|kept| kept.secret_string == secret_string);
             return if secret.deleted {
@@ -282,24 +229,22 @@ impl State {
         Ok(answer)
     }
 
-    fn put(&mut self, request: PutSecretValue) -> Result<Value, Failure> {
-        let PutSecretValue { secret_id: name, client_request_token: id, secret_string } = request;
-        let secret = self.usable(&name)?;
-        match secret.versions.get(&id) {
+    fn put(&mut self, name: &str, id: &str, secret_string: String) -> Result<Value, Failure> {
+        let secret = self.usable(name)?;
+        match secret.versions.get(id) {
             Some(kept) if kept.secret_string != secret_string => {
                 let message = "A version with this ClientRequestToken exists and has another value.";
                 return Err(Failure::new("ResourceExistsException", message));
             }
             Some(_) => {}
-            None => secret.add_current(&id, secret_string),
+            None => secret.add_current(id, secret_string),
         }
-        let stages = secret.versions.get(&id).map(|version| &version.version_stages);
+        let stages = secret.versions.get(id).map(|version| &version.version_stages);
         Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": id, "VersionStages": stages}))
     }
 
-    fn delete(&mut self, request: &DeleteSecret) -> Result<Value, Failure> {
-        let name = &request.secret_id;
-        if request.force_delete_without_recovery {
+    fn delete(&mut self, name: &str, without_recovery: bool) -> Result<Value, Failure> {
+        if without_recovery {
             let secret = self.secrets.remove(name).ok_or_else(|| Failure::not_found("secret"))?;
             return Ok(json!({"ARN": secret.arn, "Name": name}));
         }
@@ -308,8 +253,7 @@ impl State {
         Ok(json!({"ARN": secret.arn, "Name": name}))
     }
 
-    fn restore(&mut self, request: &RestoreSecret) -> Result<Value, Failure> {
-        let name = &request.secret_id;
+    fn restore(&mut self, name: &str) -> Result<Value, Failure> {
         let secret = self.secrets.get_mut(name).ok_or_else(|| Failure::not_found("secret"))?;
         secret.deleted = false;
         Ok(json!({"ARN": secret.arn, "Name": name}))

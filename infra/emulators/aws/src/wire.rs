@@ -64,52 +64,33 @@ impl fmt::Debug for Reply {
 }
 
 impl WireRequest {
-    /// Parses a request.
-    pub(super) fn parse(request: &http::Request<Bytes>) -> Result<Self, Unanswerable> {
+    /// Parses a request. The error is the response to a request that no service answers.
+    pub(super) fn parse(request: &http::Request<Bytes>) -> Result<Self, Box<http::Response<Bytes>>> {
         const TARGETS: [(&str, Service); 3] = [
             ("DynamoDB_20120810.", Service::DynamoDb),
             ("DynamoDBStreams_20120810.", Service::DynamoDb),
             ("secretsmanager.", Service::SecretsManager),
         ];
-        let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
-        let (service, operation) = target
-            .and_then(|target| {
-                TARGETS.iter().find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)))
-            })
-            .ok_or(Unanswerable::OtherService)?;
-        let body = serde_json::from_slice(request.body())?;
+        let target =
+            request.headers().get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let called =
+            TARGETS.iter().find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)));
+        let Some((service, operation)) = called else {
+            let problem = json!({
+                "type": "about:blank",
+                "title": "Not Implemented",
+                "status": 501,
+                "code": "not_implemented",
+                "detail": "the emulator has DynamoDB, Secrets Manager and S3, but not the service of this request",
+            });
+            return Err(Box::new(respond(501, "application/problem+json", &problem)));
+        };
+        let body = serde_json::from_slice(request.body()).map_err(|error| {
+            let kind = "com.amazon.coral.service#SerializationException";
+            let body = json!({"__type": kind, "Message": format!("the request is not JSON: {error}")});
+            Reply { status: 400, body }.into_http()
+        })?;
         Ok(Self { service, operation: operation.to_owned(), body })
-    }
-}
-
-/// The reason why no service answers a request.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unanswerable {
-    #[error("the emulator has DynamoDB, Secrets Manager and S3, but not the service of this request")]
-    OtherService,
-    #[error("the request is not JSON: {0}")]
-    NotJson(#[from] serde_json::Error),
-}
-
-impl Unanswerable {
-    pub(super) fn into_http(self) -> http::Response<Bytes> {
-        let detail = self.to_string();
-        match self {
-            Self::OtherService => {
-                let problem = json!({
-                    "type": "about:blank",
-                    "title": "Not Implemented",
-                    "status": 501,
-                    "code": "not_implemented",
-                    "detail": detail,
-                });
-                respond(501, "application/problem+json", &problem)
-            }
-            Self::NotJson(_) => {
-                let kind = "com.amazon.coral.service#SerializationException";
-                Reply { status: 400, body: json!({"__type": kind, "Message": detail}) }.into_http()
-            }
-        }
     }
 }
 

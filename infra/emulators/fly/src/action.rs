@@ -19,18 +19,10 @@ pub enum Action {
     DestroyMachine,
     /// `POST …/machines/{id}/cordon`
     CordonMachine,
-    /// `POST …/machines/{id}/uncordon`
-    UncordonMachine,
     /// `POST …/machines/{id}/stop`
     StopMachine,
     /// `GET …/machines/{id}/wait`
     WaitForMachine,
-    /// `GET …/machines/{id}/lease`
-    GetLease,
-    /// `POST …/machines/{id}/lease`
-    CreateLease,
-    /// `DELETE …/machines/{id}/lease`
-    ReleaseLease,
     /// `GET /apps/{app}/volumes`
     ListVolumes,
     /// `POST /apps/{app}/volumes`
@@ -62,12 +54,8 @@ impl Target {
             ("GET", ["machines", id]) => (Action::GetMachine, *id),
             ("DELETE", ["machines", id]) => (Action::DestroyMachine, *id),
             ("POST", ["machines", id, "cordon"]) => (Action::CordonMachine, *id),
-            ("POST", ["machines", id, "uncordon"]) => (Action::UncordonMachine, *id),
             ("POST", ["machines", id, "stop"]) => (Action::StopMachine, *id),
             ("GET", ["machines", id, "wait"]) => (Action::WaitForMachine, *id),
-            ("GET", ["machines", id, "lease"]) => (Action::GetLease, *id),
-            ("POST", ["machines", id, "lease"]) => (Action::CreateLease, *id),
-            ("DELETE", ["machines", id, "lease"]) => (Action::ReleaseLease, *id),
             ("GET", ["volumes"]) => (Action::ListVolumes, ""),
             ("POST", ["volumes"]) => (Action::CreateVolume, ""),
             ("GET", ["volumes", id]) => (Action::GetVolume, *id),

@@ -13,16 +13,16 @@ use crate::action::{Action, Target};
 use crate::call::{Answer, Call, Refused};
 use crate::faults::Fault;
 use crate::state::MachineState;
-use crate::{FakeFly, machines, volumes};
+use crate::{FlyEmulator, machines, volumes};
 
 /// Largest body that is read; a machine's configuration is a few KB.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-pub(super) fn router(fly: FakeFly) -> Router {
+pub(super) fn router(fly: FlyEmulator) -> Router {
     Router::new().nest_service("/v1", Router::new().fallback(handle).with_state(fly))
 }
 
-async fn handle(State(fly): State<FakeFly>, request: Request) -> Result<Response, Refused> {
+async fn handle(State(fly): State<FlyEmulator>, request: Request) -> Result<Response, Refused> {
     authenticate(&fly, request.headers())?;
     let Some(target) = Target::of(request.method(), request.uri().path()) else {
         return Err(Refused::new(StatusCode::NOT_FOUND, "404 page not found"));
@@ -45,22 +45,22 @@ async fn handle(State(fly): State<FakeFly>, request: Request) -> Result<Response
         }
         Some(Fault::EmptyList) => Ok(Answer::from(json!([])).into_response()),
         Some(Fault::Late { ms }) => {
-            fly.inner.time.pass(Duration::from_millis(ms)).await;
+            fly.inner.options.time.pass(Duration::from_millis(ms)).await;
             Ok(perform(&fly, &call).await?.into_response())
         }
     }
 }
 
-fn authenticate(fly: &FakeFly, headers: &HeaderMap) -> Result<(), Refused> {
+fn authenticate(fly: &FlyEmulator, headers: &HeaderMap) -> Result<(), Refused> {
     let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let given = value.strip_prefix("Bearer ").unwrap_or_default();
-    let opens = fly.inner.token.as_deref().map_or(!given.is_empty(), |token| token == given);
+    let opens = fly.inner.options.token.as_deref().map_or(!given.is_empty(), |token| token == given);
     if opens { Ok(()) } else { Err(Refused::new(StatusCode::UNAUTHORIZED, "unauthorized")) }
 }
 
 /// Counts the request and returns the fault that is queued for it.
-fn admit(fly: &FakeFly, target: &Target) -> Result<Option<Fault>, Refused> {
-    let now = fly.inner.time.now();
+fn admit(fly: &FlyEmulator, target: &Target) -> Result<Option<Fault>, Refused> {
+    let now = fly.inner.options.time.now();
     let mut memory = fly.inner.lock();
     memory.requests += 1;
     if !memory.state.apps.contains_key(&target.app) {
@@ -78,13 +78,12 @@ async fn read(target: Target, request: Request) -> Result<Call, Refused> {
     let bad = |why: String| Refused::new(StatusCode::BAD_REQUEST, why);
     let query = request.uri().query().unwrap_or_default();
     let query = pairs(query).map_err(bad)?;
-    let headers = request.headers().clone();
     let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|e| bad(e.to_string()))?;
     let body = match body.as_ref() {
         b"" => Value::Null,
         json => serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?,
     };
-    Ok(Call { target, query, headers, body, stuck: false, comes_to: MachineState::Started })
+    Ok(Call { target, query, body, stuck: false, comes_to: MachineState::Started })
 }
 
 fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {
@@ -93,7 +92,7 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs.0)
 }
 
-async fn perform(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+async fn perform(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     fly.inner.catch_up(&call.target.app).await;
     match call.target.action {
         Action::GetApp => machines::app(fly, call),
@@ -101,13 +100,9 @@ async fn perform(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
         Action::CreateMachine => machines::create(fly, call).await,
         Action::GetMachine => machines::get(fly, call),
         Action::DestroyMachine => machines::destroy(fly, call).await,
-        Action::CordonMachine => machines::cordon(fly, call, true),
-        Action::UncordonMachine => machines::cordon(fly, call, false),
+        Action::CordonMachine => machines::cordon(fly, call),
         Action::StopMachine => machines::stop(fly, call).await,
         Action::WaitForMachine => machines::wait(fly, call).await,
-        Action::GetLease => machines::lease(fly, call),
-        Action::CreateLease => machines::take_lease(fly, call),
-        Action::ReleaseLease => machines::release_lease(fly, call),
         Action::ListVolumes => volumes::list(fly, call),
         Action::CreateVolume => volumes::create(fly, call),
         Action::GetVolume => volumes::get(fly, call),

@@ -1,7 +1,7 @@
 //! A call of the API: the request as it was read, its answer, and a refusal in Fly's form.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::action::Target;
@@ -47,7 +47,6 @@ impl IntoResponse for Refused {
 pub(crate) struct Call {
     pub target: Target,
     pub query: Vec<(String, String)>,
-    pub headers: HeaderMap,
     pub body: Value,
     /// Whether the machine that this call stops never ends.
     pub stuck: bool,

@@ -38,7 +38,6 @@ pub(super) const CREATE_MACHINE: &[Field] = &[
     optional("region", REGION),
     optional("skip_launch", Kind::Bool),
     optional("skip_service_registration", Kind::Bool),
-    optional("lease_ttl", Kind::Int(0, i64::MAX)),
     needed("config", Kind::Object(CONFIG)),
 ];
 
@@ -89,10 +88,6 @@ pub(super) const CREATE_VOLUME: &[Field] = &[
     optional("encrypted", Kind::Bool),
     optional("snapshot_retention", Kind::Int(1, 60)),
 ];
-
-/// `POST …/lease`
-pub(super) const LEASE: &[Field] =
-    &[optional("ttl", Kind::Int(1, 3_600)), optional("description", Kind::Text(|_| true, "text"))];
 
 fn is_machine_name(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');

@@ -9,9 +9,9 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Action, FakeFly, Fault};
+use super::{Action, Fault, FlyEmulator};
 
-pub(super) fn router(fly: FakeFly) -> Router {
+pub(super) fn router(fly: FlyEmulator) -> Router {
     Router::new()
         .route("/fly/apps/{app}", get(show))
         .route("/fly/apps/{app}/machines/{machine}", delete(vanish))
@@ -20,13 +20,13 @@ pub(super) fn router(fly: FakeFly) -> Router {
 }
 
 /// The present state of the app. Environments are left out because they hold tokens.
-async fn show(State(fly): State<FakeFly>, Path(app): Path<String>) -> Result<Json<Value>, StatusCode> {
+async fn show(State(fly): State<FlyEmulator>, Path(app): Path<String>) -> Result<Json<Value>, StatusCode> {
     fly.inner.catch_up(&app).await;
     let memory = fly.inner.lock();
     let found = memory.state.apps.get(&app).ok_or(StatusCode::NOT_FOUND)?;
     let machines = found.machines.values().filter(|m| m.is_there()).map(|m| {
         json!({
-            "id": m.id, "name": m.name, "state": m.state.as_str(), "region": m.region, "cordoned": m.cordoned,
+            "id": m.id, "name": m.name, "state": m.state, "region": m.region, "cordoned": m.cordoned,
             "image": m.config["image"], "metadata": m.config["metadata"],
             "volume": m.config["mounts"][0]["volume"],
         })
@@ -47,7 +47,7 @@ async fn show(State(fly): State<FakeFly>, Path(app): Path<String>) -> Result<Jso
 }
 
 /// Lets a machine disappear, as when its host is lost.
-async fn vanish(State(fly): State<FakeFly>, Path((app, machine)): Path<(String, String)>) -> StatusCode {
+async fn vanish(State(fly): State<FlyEmulator>, Path((app, machine)): Path<(String, String)>) -> StatusCode {
     if fly.vanish(&app, &machine).await { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
@@ -65,7 +65,7 @@ const fn once() -> usize {
 }
 
 async fn faults(
-    State(fly): State<FakeFly>,
+    State(fly): State<FlyEmulator>,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Result<Json<Value>, Response> {
     let Json(order) = order.map_err(refused)?;

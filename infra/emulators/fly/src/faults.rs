@@ -21,7 +21,6 @@ pub enum Fault {
         /// The error text.
         error: String,
         /// `Retry-After`, in seconds.
-        #[serde(default)]
         retry_after_secs: Option<u64>,
     },
     /// It is carried out, and its answer is the error of a gateway.

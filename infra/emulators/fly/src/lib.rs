@@ -3,14 +3,6 @@
 //! It checks every request, keeps the rate limits of Fly, lets machines change state by the virtual clock, and fails
 //! when a fault is queued. A machine runs nothing or, with a [`Runner`], a real process. With a data folder, the state
 //! is kept in `fly.json`, so that a `dev` that was killed finds its machines again.
-//!
-//! | file | content |
-//! |---|---|
-//! | `action.rs`, `api.rs`, `call.rs` | routes, and what all requests share: token, app, rate limit, faults |
-//! | `machines.rs`, `volumes.rs` | the actions |
-//! | `checks.rs`, `limits.rs` | accepted bodies and rate limits |
-//! | `state.rs`, `runner.rs` | machines and volumes, and the processes that machines run |
-//! | `control.rs`, `faults.rs` | control routes and queued faults |
 
 mod action;
 mod api;
@@ -32,8 +24,9 @@ use af_runtime::time::Time;
 use anyhow::Context;
 use axum::Router;
 
+use call::{Call, Refused};
 use limits::Limits;
-use state::State;
+use state::{App, State};
 
 pub use action::Action;
 pub use faults::Fault;
@@ -42,6 +35,8 @@ pub use state::MachineState;
 
 /// The file that keeps the state.
 const FILE: &str = "fly.json";
+/// The region of a machine or volume whose request names none.
+const REGION: &str = "fra";
 
 /// How the emulator is set up.
 pub struct Options {
@@ -64,17 +59,13 @@ pub const MAX_PAGE_LEN: usize = 1_000;
 
 /// The emulator. Cheap to clone.
 #[derive(Clone)]
-pub struct FakeFly {
+pub struct FlyEmulator {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     file: Option<PathBuf>,
-    time: Arc<dyn Time>,
-    entropy: Arc<Entropy>,
-    token: Option<String>,
-    runner: Option<Arc<dyn Runner>>,
-    max_page_len: usize,
+    options: Options,
     memory: Mutex<Memory>,
 }
 
@@ -88,7 +79,14 @@ struct Memory {
     requests: u64,
 }
 
-impl FakeFly {
+impl Memory {
+    /// The app that a call names.
+    fn app(&mut self, call: &Call) -> Result<&mut App, Refused> {
+        self.state.apps.get_mut(&call.target.app).ok_or_else(|| Refused::not_found("app"))
+    }
+}
+
+impl FlyEmulator {
     /// Opens the emulator with the state of its data folder.
     ///
     /// # Errors
@@ -99,16 +97,8 @@ impl FakeFly {
             Some(path) => read(path)?,
             None => State::default(),
         };
-        let inner = Inner {
-            file,
-            time: options.time,
-            entropy: options.entropy,
-            token: options.token,
-            runner: options.runner,
-            max_page_len: options.max_page_len,
-            memory: Mutex::new(Memory { state, ..Memory::default() }),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let memory = Mutex::new(Memory { state, ..Memory::default() });
+        Ok(Self { inner: Arc::new(Inner { file, options, memory }) })
     }
 
     /// Creates an app, unless it exists.
@@ -134,7 +124,7 @@ impl FakeFly {
             }
             gone
         };
-        if let (Some(runner), Some(machine)) = (&self.inner.runner, &gone)
+        if let (Some(runner), Some(machine)) = (&self.inner.options.runner, &gone)
             && let Err(error) = runner.kill(&machine.name).await
         {
             tracing::error!(machine = machine.name, %error, "a machine that vanished still runs");
@@ -176,7 +166,7 @@ impl Inner {
 
     /// The present moment, epoch ms.
     fn now(&self) -> u64 {
-        u64::try_from(self.time.now().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.options.time.now().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Writes the state to the file. When that fails, the state lives on in memory until the process ends.
@@ -192,14 +182,14 @@ impl Inner {
 
     /// A random id of `len` letters and digits.
     fn id(&self, len: usize) -> String {
-        let mut id = data_encoding::HEXLOWER.encode(&self.entropy.bytes::<16>());
+        let mut id = data_encoding::HEXLOWER.encode(&self.options.entropy.bytes::<16>());
         id.truncate(len);
         id
     }
 
     /// Updates the states of machines: by time, and by whether their processes run.
     async fn catch_up(&self, app: &str) {
-        let running = match &self.runner {
+        let running = match &self.options.runner {
             None => None,
             Some(runner) => match runner.running().await {
                 Ok(running) => Some(running),

@@ -7,24 +7,20 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Refused, page};
-use crate::checks::{CREATE_MACHINE, LEASE, STOP, check};
-use crate::state::{App, Lease, Machine, MachineState};
-use crate::{FakeFly, Memory};
+use crate::checks::{CREATE_MACHINE, STOP, check};
+use crate::state::{App, Machine, MachineState};
+use crate::{FlyEmulator, Memory, REGION};
 
-/// The region of a machine whose request names none.
-const REGION: &str = "fra";
 /// Longest wait, in seconds, and the wait of a request that names none.
 const MAX_WAIT_SECS: u64 = 60;
 /// Time between two checks of a process while a request waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Duration of a lease whose request names none.
-const LEASE_SECS: u64 = 60;
 
 fn shown(machine: &Machine) -> Value {
     json!({
         "id": machine.id,
         "name": machine.name,
-        "state": machine.state.as_str(),
+        "state": machine.state,
         "region": machine.region,
         "instance_id": machine.instance_id,
         "private_ip": "fdaa::1",
@@ -34,36 +30,20 @@ fn shown(machine: &Machine) -> Value {
     })
 }
 
-fn app_of<'a>(memory: &'a mut Memory, call: &Call) -> Result<&'a mut App, Refused> {
-    memory.state.apps.get_mut(&call.target.app).ok_or_else(|| Refused::not_found("app"))
-}
-
 fn machine_of<'a>(memory: &'a mut Memory, call: &Call) -> Result<&'a mut Machine, Refused> {
-    let machine = app_of(memory, call)?.machines.get_mut(&call.target.id);
+    let machine = memory.app(call)?.machines.get_mut(&call.target.id);
     machine.filter(|m| m.is_there()).ok_or_else(|| Refused::not_found("machine"))
 }
 
-/// The machine, for a request that changes it. Refused while another caller holds the lease of the machine.
-fn changeable<'a>(memory: &'a mut Memory, call: &Call, now: u64) -> Result<&'a mut Machine, Refused> {
-    let machine = machine_of(memory, call)?;
-    let nonce = call.headers.get("fly-machine-lease-nonce").and_then(|v| v.to_str().ok());
-    match &machine.lease {
-        Some(lease) if lease.expires_at > now && nonce != Some(lease.nonce.as_str()) => {
-            Err(Refused::new(StatusCode::CONFLICT, "aborted: machine is leased by another caller"))
-        }
-        _ => Ok(machine),
-    }
-}
-
-pub(super) fn app(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) fn app(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    let organization = app_of(&mut memory, call)?.organization.clone();
+    let organization = memory.app(call)?.organization.clone();
     let organization = json!({"name": organization, "slug": organization});
     Ok(json!({"name": call.target.app, "status": "deployed", "organization": organization}).into())
 }
 
-pub(super) fn list(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
-    let known = |name: &str| matches!(name, "limit" | "cursor" | "include_deleted" | "region" | "summary");
+pub(super) fn list(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
+    let known = |name: &str| matches!(name, "limit" | "cursor");
     let filters: Vec<(&str, &str)> = call
         .query
         .iter()
@@ -72,17 +52,14 @@ pub(super) fn list(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     if let Some((name, _)) = call.query.iter().find(|(n, _)| !known(n) && !n.starts_with("metadata.")) {
         return Err(Refused::invalid(format!("unknown parameter {name}")));
     }
-    let deleted_too = call.query("include_deleted") == Some("true");
     let mut memory = fly.inner.lock();
-    let machines = app_of(&mut memory, call)?.machines.values().filter(|machine| {
-        (deleted_too || machine.is_there())
-            && call.query("region").is_none_or(|region| region == machine.region)
-            && filters.iter().all(|(key, value)| machine.metadata(key) == Some(value))
+    let machines = memory.app(call)?.machines.values().filter(|machine| {
+        machine.is_there() && filters.iter().all(|(key, value)| machine.metadata(key) == Some(value))
     });
-    page(machines, fly.inner.max_page_len, call, |m| m.id.clone(), shown)
+    page(machines, fly.inner.options.max_page_len, call, |m| m.id.clone(), shown)
 }
 
-pub(super) async fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn create(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     check(&call.body, CREATE_MACHINE).map_err(Refused::invalid)?;
     let now = fly.inner.now();
     let id = fly.inner.id(14);
@@ -98,21 +75,20 @@ pub(super) async fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused
         launching: false,
         cordoned: false,
         stuck: false,
-        lease: None,
         id,
     };
     if body["skip_launch"].as_bool().unwrap_or_default() {
         return Err(Refused::invalid("skip_launch is not emulated"));
     }
     // A machine that never starts has no process either.
-    let runs = fly.inner.runner.is_some() && call.comes_to == MachineState::Started;
+    let runs = fly.inner.options.runner.is_some() && call.comes_to == MachineState::Started;
     machine.launching = runs;
     if !runs {
         machine.begin(call.comes_to, now);
     }
     {
         let mut memory = fly.inner.lock();
-        attach(app_of(&mut memory, call)?, &machine)?;
+        attach(memory.app(call)?, &machine)?;
         fly.inner.keep(&memory.state);
     }
     if runs {
@@ -123,8 +99,8 @@ pub(super) async fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused
 
 /// Starts the process of the machine. A process that cannot be started counts as ended, as on Fly an image that cannot
 /// be pulled.
-async fn launch(fly: &FakeFly, app: &str, machine: &Machine) {
-    let Some(runner) = &fly.inner.runner else { return };
+async fn launch(fly: &FlyEmulator, app: &str, machine: &Machine) {
+    let Some(runner) = &fly.inner.options.runner else { return };
     let env: BTreeMap<String, String> = machine.config["env"]
         .as_object()
         .into_iter()
@@ -174,48 +150,50 @@ fn attach(app: &mut App, machine: &Machine) -> Result<(), Refused> {
     Ok(())
 }
 
-pub(super) fn get(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) fn get(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
     // Fly still shows a destroyed machine for a while.
-    let machine = app_of(&mut memory, call)?.machines.get(&call.target.id);
+    let machine = memory.app(call)?.machines.get(&call.target.id);
     Ok(shown(machine.ok_or_else(|| Refused::not_found("machine"))?).into())
 }
 
-pub(super) fn cordon(fly: &FakeFly, call: &Call, cordoned: bool) -> Result<Answer, Refused> {
+pub(super) fn cordon(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    changeable(&mut memory, call, fly.inner.now())?.cordoned = cordoned;
+    machine_of(&mut memory, call)?.cordoned = true;
     fly.inner.keep(&memory.state);
     Ok(json!({"ok": true}).into())
 }
 
-pub(super) async fn stop(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn stop(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     if !call.body.is_null() {
         check(&call.body, STOP).map_err(Refused::invalid)?;
     }
     let now = fly.inner.now();
     let told = {
         let mut memory = fly.inner.lock();
-        let machine = changeable(&mut memory, call, now)?;
+        let machine = machine_of(&mut memory, call)?;
         machine.stuck |= call.stuck;
         if machine.state == MachineState::Destroying {
             return Err(Refused::precondition("machine is being destroyed"));
         }
-        machine.stop(fly.inner.runner.is_none(), now);
+        machine.stop(fly.inner.options.runner.is_none(), now);
         let told = (machine.state == MachineState::Stopping && !machine.stuck).then(|| machine.name.clone());
         fly.inner.keep(&memory.state);
         told
     };
-    if let (Some(runner), Some(name)) = (&fly.inner.runner, told) {
+    if let (Some(runner), Some(name)) = (&fly.inner.options.runner, told) {
         runner.stop(&name).await;
     }
     Ok(json!({"ok": true}).into())
 }
 
-pub(super) async fn wait(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
-    let wanted = call.query("state").unwrap_or("started").to_owned();
-    if !matches!(wanted.as_str(), "started" | "stopped" | "suspended" | "destroyed") {
-        return Err(Refused::invalid("state must be started, stopped, suspended or destroyed"));
-    }
+pub(super) async fn wait(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
+    let wanted = match call.query("state").unwrap_or("started") {
+        "started" => MachineState::Started,
+        "stopped" => MachineState::Stopped,
+        "destroyed" => MachineState::Destroyed,
+        _ => return Err(Refused::invalid("state must be started, stopped or destroyed")),
+    };
     let timeout = call.query("timeout").map_or(Ok(MAX_WAIT_SECS), str::parse::<u64>);
     let timeout = timeout.ok().filter(|secs| (1..=MAX_WAIT_SECS).contains(secs));
     let timeout = timeout.ok_or_else(|| Refused::invalid("timeout must be 1 to 60 seconds"))?;
@@ -224,9 +202,9 @@ pub(super) async fn wait(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> 
         let now = fly.inner.now();
         let until = {
             let mut memory = fly.inner.lock();
-            let machine = app_of(&mut memory, call)?.machines.get(&call.target.id);
+            let machine = memory.app(call)?.machines.get(&call.target.id);
             let machine = machine.ok_or_else(|| Refused::not_found("machine"))?;
-            if machine.state.as_str() == wanted {
+            if machine.state == wanted {
                 return Ok(json!({"ok": true}).into());
             }
             machine.next.map_or(deadline, |(at, _)| at.min(deadline))
@@ -236,18 +214,18 @@ pub(super) async fn wait(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> 
             return Err(Refused::new(StatusCode::REQUEST_TIMEOUT, why));
         }
         let left = Duration::from_millis(until.saturating_sub(now).max(1));
-        let look = if fly.inner.runner.is_some() { left.min(LOOK_EVERY) } else { left };
-        fly.inner.time.pass(look).await;
+        let look = if fly.inner.options.runner.is_some() { left.min(LOOK_EVERY) } else { left };
+        fly.inner.options.time.pass(look).await;
         fly.inner.catch_up(&call.target.app).await;
     }
 }
 
-pub(super) async fn destroy(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn destroy(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let force = call.query("force") == Some("true");
     let now = fly.inner.now();
     let name = {
         let mut memory = fly.inner.lock();
-        let machine = changeable(&mut memory, call, now)?;
+        let machine = machine_of(&mut memory, call)?;
         if !matches!(machine.state, MachineState::Stopped | MachineState::Failed) && !force {
             let why = "unable to destroy machine, not currently stopped, suspended, failed or created";
             return Err(Refused::precondition(why));
@@ -257,45 +235,9 @@ pub(super) async fn destroy(fly: &FakeFly, call: &Call) -> Result<Answer, Refuse
         fly.inner.keep(&memory.state);
         name
     };
-    if let Some(runner) = &fly.inner.runner {
+    if let Some(runner) = &fly.inner.options.runner {
         let killed = runner.kill(&name).await;
         killed.map_err(|e| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     }
-    Ok(json!({"ok": true}).into())
-}
-
-fn shown_lease(lease: &Lease) -> Value {
-    let data = json!({
-        "nonce": lease.nonce,
-        "expires_at": lease.expires_at / 1_000,
-        "description": lease.description,
-    });
-    json!({"status": "success", "data": data})
-}
-
-pub(super) fn lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
-    let now = fly.inner.now();
-    let mut memory = fly.inner.lock();
-    let lease = machine_of(&mut memory, call)?.lease.as_ref().filter(|l| l.expires_at > now);
-    Ok(shown_lease(lease.ok_or_else(|| Refused::not_found("lease"))?).into())
-}
-
-pub(super) fn take_lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
-    if !call.body.is_null() {
-        check(&call.body, LEASE).map_err(Refused::invalid)?;
-    }
-    let now = fly.inner.now();
-    let nonce = fly.inner.id(12);
-    let mut memory = fly.inner.lock();
-    let machine = changeable(&mut memory, call, now)?;
-    let expires_at = now + call.body["ttl"].as_u64().unwrap_or(LEASE_SECS) * 1_000;
-    let description = call.body["description"].as_str().unwrap_or_default().to_owned();
-    let lease = machine.lease.insert(Lease { nonce, expires_at, description });
-    Ok(shown_lease(lease).into())
-}
-
-pub(super) fn release_lease(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
-    let mut memory = fly.inner.lock();
-    changeable(&mut memory, call, fly.inner.now())?.lease = None;
     Ok(json!({"ok": true}).into())
 }

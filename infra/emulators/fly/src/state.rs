@@ -53,22 +53,6 @@ pub enum MachineState {
     Destroyed,
 }
 
-impl MachineState {
-    /// The name that Fly gives this state.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Creating => "creating",
-            Self::Started => "started",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Failed => "failed",
-            Self::LaunchFailed => "launch_failed",
-            Self::Destroying => "destroying",
-            Self::Destroyed => "destroyed",
-        }
-    }
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub id: String,
@@ -86,14 +70,6 @@ pub(super) struct Machine {
     pub cordoned: bool,
     /// It never ends when it is asked to stop.
     pub stuck: bool,
-    pub lease: Option<Lease>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Lease {
-    pub nonce: String,
-    pub expires_at: u64,
-    pub description: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -202,7 +178,6 @@ mod tests {
             launching: false,
             cordoned: false,
             stuck: false,
-            lease: None,
         }
     }
 

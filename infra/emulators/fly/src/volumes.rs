@@ -3,15 +3,13 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::FakeFly;
 use crate::call::{Answer, Call, Refused, page};
 use crate::checks::{CREATE_VOLUME, check};
-use crate::state::{App, Volume};
+use crate::state::Volume;
+use crate::{FlyEmulator, REGION};
 
 /// The size of a volume whose request names none, in GB.
 const SIZE_GB: u64 = 1;
-/// The region of a volume whose request names none.
-const REGION: &str = "fra";
 
 fn shown(volume: &Volume) -> Value {
     json!({
@@ -29,17 +27,12 @@ fn shown(volume: &Volume) -> Value {
     })
 }
 
-fn app<'a>(memory: &'a mut crate::Memory, call: &Call) -> Result<&'a mut App, Refused> {
-    memory.state.apps.get_mut(&call.target.app).ok_or_else(|| Refused::not_found("app"))
-}
-
-pub(super) fn list(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) fn list(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    let app = app(&mut memory, call)?;
-    page(app.volumes.values(), fly.inner.max_page_len, call, |v| v.id.clone(), shown)
+    page(memory.app(call)?.volumes.values(), fly.inner.options.max_page_len, call, |v| v.id.clone(), shown)
 }
 
-pub(super) fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) fn create(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     check(&call.body, CREATE_VOLUME).map_err(Refused::invalid)?;
     let text = |name: &str| call.body[name].as_str();
     let volume = Volume {
@@ -53,21 +46,21 @@ pub(super) fn create(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
     };
     let answer = shown(&volume);
     let mut memory = fly.inner.lock();
-    app(&mut memory, call)?.volumes.insert(volume.id.clone(), volume);
+    memory.app(call)?.volumes.insert(volume.id.clone(), volume);
     fly.inner.keep(&memory.state);
     Ok(answer.into())
 }
 
-pub(super) fn get(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) fn get(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let mut memory = fly.inner.lock();
-    let volume = app(&mut memory, call)?.volumes.get(&call.target.id);
+    let volume = memory.app(call)?.volumes.get(&call.target.id);
     Ok(shown(volume.ok_or_else(|| Refused::not_found("volume"))?).into())
 }
 
-pub(super) async fn destroy(fly: &FakeFly, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn destroy(fly: &FlyEmulator, call: &Call) -> Result<Answer, Refused> {
     let (answer, used_by) = {
         let mut memory = fly.inner.lock();
-        let volumes = &mut app(&mut memory, call)?.volumes;
+        let volumes = &mut memory.app(call)?.volumes;
         let volume = volumes.get(&call.target.id).ok_or_else(|| Refused::not_found("volume"))?;
         if let Some(machine) = &volume.attached_to {
             let why = format!("volume is currently bound to machine: {machine}");
@@ -80,7 +73,7 @@ pub(super) async fn destroy(fly: &FakeFly, call: &Call) -> Result<Answer, Refuse
         fly.inner.keep(&memory.state);
         (answer, used_by)
     };
-    if let (Some(runner), Some(name)) = (&fly.inner.runner, used_by) {
+    if let (Some(runner), Some(name)) = (&fly.inner.options.runner, used_by) {
         let deleted = runner.delete_volume(&name).await;
         deleted.map_err(|e| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     }

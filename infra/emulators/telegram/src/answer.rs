@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::FakeTelegramError;
-
 /// A refusal in the Bot API's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
+    /// The HTTP status and `error_code`.
     pub code: u16,
     pub description: String,
+    /// In seconds.
     pub retry_after: Option<u64>,
     pub migrate_to_chat_id: Option<i64>,
 }
@@ -28,9 +28,9 @@ impl ApiError {
     }
 }
 
-impl From<FakeTelegramError> for ApiError {
+impl From<anyhow::Error> for ApiError {
     /// An event that is not in the journal has not happened, so the caller may try again.
-    fn from(error: FakeTelegramError) -> Self {
+    fn from(error: anyhow::Error) -> Self {
         tracing::error!(%error, "the Telegram emulator cannot write its journal");
         Self::new(500, "Internal Server Error")
     }

@@ -4,7 +4,8 @@ use std::sync::PoisonError;
 
 use crate::answer::{ApiError, Success};
 use crate::params::Params;
-use crate::{FakeTelegram, files, hooks, sending, token, updates};
+use crate::records::SentKind;
+use crate::{TelegramEmulator, files, hooks, sending, token, updates};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,7 @@ use axum::routing::{any, get};
 /// Largest accepted request: Telegram lets bots upload 50 MB.
 const MAX_BODY_BYTES: usize = 50 << 20;
 
-pub(super) fn router(telegram: FakeTelegram) -> Router {
+pub(super) fn router(telegram: TelegramEmulator) -> Router {
     Router::new()
         .route("/bot{token}/{method}", any(call))
         .route("/file/bot{token}/{*path}", get(files::download))
@@ -23,7 +24,7 @@ pub(super) fn router(telegram: FakeTelegram) -> Router {
 }
 
 async fn call(
-    State(telegram): State<FakeTelegram>,
+    State(telegram): State<TelegramEmulator>,
     Path((token, method)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -35,15 +36,15 @@ async fn call(
     match fault {
         Some(fault) if fault.applied => {
             dispatch(&telegram, bot, &method, &params).await?;
-            Err(fault.into_error())
+            Err(fault.error)
         }
-        Some(fault) => Err(fault.into_error()),
+        Some(fault) => Err(fault.error),
         None => dispatch(&telegram, bot, &method, &params).await.map(IntoResponse::into_response),
     }
 }
 
 async fn dispatch(
-    telegram: &FakeTelegram,
+    telegram: &TelegramEmulator,
     bot: i64,
     method: &str,
     params: &Params,
@@ -55,8 +56,8 @@ async fn dispatch(
         "deletewebhook" => hooks::delete(inner, bot, params),
         "getwebhookinfo" => Ok(hooks::info(inner, bot)),
         "sendmessage" => sending::message(inner, bot, params),
-        "sendaudio" => sending::file(inner, bot, params, sending::AUDIO),
-        "senddocument" => sending::file(inner, bot, params, sending::DOCUMENT),
+        "sendaudio" => sending::file(inner, bot, params, SentKind::Audio, "audio"),
+        "senddocument" => sending::file(inner, bot, params, SentKind::Document, "document"),
         "sendchataction" => sending::chat_action(inner, bot, params),
         "getfile" => files::get(inner, bot, params),
         "getupdates" => updates::get(inner, bot, params).await,
@@ -64,7 +65,7 @@ async fn dispatch(
     }
 }
 
-impl FakeTelegram {
+impl TelegramEmulator {
     /// Returns the bot with this token.
     pub(super) fn authenticate(&self, token: &str) -> Result<i64, ApiError> {
         if token::id_of(token).is_none() {
@@ -74,7 +75,7 @@ impl FakeTelegram {
     }
 }
 
-fn get_me(telegram: &FakeTelegram, bot: i64) -> Success {
+fn get_me(telegram: &TelegramEmulator, bot: i64) -> Success {
     let mut user = telegram.inner.user(bot);
     user["can_join_groups"] = true.into();
     user["can_read_all_group_messages"] = false.into();

@@ -6,22 +6,17 @@ use serde_json::{Value, json};
 use super::sending::chat_type;
 
 /// A message that a user sends to a bot.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Arrival {
-    /// The bot.
+#[derive(Debug)]
+pub(super) struct Arrival {
     pub bot: i64,
-    /// The chat.
     pub chat_id: i64,
-    /// The user.
     pub user_id: i64,
-    /// The text.
     pub text: String,
-    /// The name of the user, without `@`.
+    /// Without `@`.
     pub username: Option<String>,
     /// `private`, `group` or `supergroup`; `None` derives it from the id of the chat.
     pub chat_type: Option<String>,
-    /// The id of the update; the next id of the bot when `None`. An earlier id makes a duplicate, which Telegram may
-    /// send as well.
+    /// The next id of the bot when `None`. An earlier id makes a duplicate, which Telegram may send as well.
     pub update_id: Option<u64>,
     /// An attached file, whose caption is `text`.
     pub file: Option<SentFile>,
@@ -30,32 +25,27 @@ pub struct Arrival {
 }
 
 /// A file that a user sends.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SentFile {
-    /// Its kind.
-    pub kind: FileKind,
-    /// Its id, from the response to the upload of the file.
-    pub file_id: String,
+pub(super) struct SentFile {
+    kind: FileKind,
+    /// From the response to the upload of the file.
+    file_id: String,
     /// The name that the user gave it; a photo has none.
-    pub file_name: Option<String>,
-    /// Its media type; Telegram leaves it out for a photo.
-    pub mime_type: Option<String>,
+    file_name: Option<String>,
+    /// Telegram leaves it out for a photo.
+    mime_type: Option<String>,
 }
 
-/// The kind of a sent file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// The kind of a sent file, which is the name of its field in the message.
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum FileKind {
+enum FileKind {
     /// In one size.
     Photo,
-    /// As `video` of the message, and so on.
     Video,
-    /// Music.
     Audio,
-    /// A spoken message.
     Voice,
-    /// Any file.
     Document,
 }
 
@@ -83,10 +73,9 @@ impl SentFile {
 }
 
 /// The outcome of the first push of a message.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pushed {
-    /// The update's id.
+pub(super) struct Pushed {
     pub update_id: u64,
     /// The first answer of the webhook; `None` without a webhook or an answer, or while an earlier update of the
     /// chat is still on its way.

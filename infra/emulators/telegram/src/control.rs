@@ -10,9 +10,10 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::ApiError;
 use super::arrival::{Arrival, Pushed, SentFile};
 use super::params::as_integer;
-use super::{FakeBot, FakeTelegram, FakeTelegramError, Fault, StoredFile};
+use super::{EmulatedBot, Fault, StoredFile, TelegramEmulator, TelegramEmulatorError};
 
 /// Entries of a list at most, and entries of a list whose request names no `limit`.
 const MAX_LIST: usize = 1_000;
@@ -20,7 +21,7 @@ const LIST_DEFAULT: usize = 100;
 /// The largest file of a user. It is larger than a bot can download, so that tests can exceed that limit.
 const MAX_FILE_BYTES: usize = 50 << 20;
 
-pub(super) fn router(telegram: FakeTelegram) -> Router {
+pub(super) fn router(telegram: TelegramEmulator) -> Router {
     Router::new()
         .route("/telegram/messages", post(messages))
         .route("/telegram/outbox", get(outbox))
@@ -42,11 +43,11 @@ impl Refused {
     }
 }
 
-impl From<FakeTelegramError> for Refused {
-    fn from(error: FakeTelegramError) -> Self {
+impl From<TelegramEmulatorError> for Refused {
+    fn from(error: TelegramEmulatorError) -> Self {
         let status = match error {
-            FakeTelegramError::UnknownBot(_) => StatusCode::NOT_FOUND,
-            FakeTelegramError::NotAToken => StatusCode::BAD_REQUEST,
+            TelegramEmulatorError::UnknownBot(_) => StatusCode::NOT_FOUND,
+            TelegramEmulatorError::NotAToken => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, error.to_string())
@@ -78,17 +79,12 @@ struct MessageBody {
     chat_id: Value,
     #[serde(default)]
     user_id: Value,
-    #[serde(default)]
     text: Option<String>,
     #[serde(default)]
     update_id: Value,
-    #[serde(default)]
     username: Option<String>,
-    #[serde(default)]
     chat_type: Option<String>,
-    #[serde(default)]
     file: Option<SentFile>,
-    #[serde(default)]
     raw: Option<Value>,
 }
 
@@ -140,7 +136,7 @@ fn id(name: &str, value: &Value) -> Result<Option<i64>, Refused> {
 }
 
 async fn messages(
-    State(telegram): State<FakeTelegram>,
+    State(telegram): State<TelegramEmulator>,
     body: Body<MessageBody>,
 ) -> Result<Json<Pushed>, Refused> {
     let Json(body) = body?;
@@ -161,15 +157,16 @@ impl ListQuery {
     }
 }
 
-async fn outbox(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+async fn outbox(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {
     Json(json!({"messages": telegram.outbox(query.bot_identity, query.chat_id, query.limit())}))
 }
 
-async fn updates(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
-    Json(json!({"updates": telegram.updates(query.bot_identity, query.limit())}))
+async fn updates(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {
+    let core = telegram.inner.lock();
+    Json(json!({"updates": core.state.shown_updates(query.bot_identity, query.limit())}))
 }
 
-async fn actions(State(telegram): State<FakeTelegram>, Query(query): Query<ListQuery>) -> Json<Value> {
+async fn actions(State(telegram): State<TelegramEmulator>, Query(query): Query<ListQuery>) -> Json<Value> {
     let mut actions = telegram.chat_actions();
     actions.retain(|action| query.chat_id.is_none_or(|chat| chat == action.chat_id));
     let surplus = actions.len().saturating_sub(query.limit());
@@ -183,9 +180,9 @@ struct BotBody {
     username: Option<String>,
 }
 
-async fn bots(State(telegram): State<FakeTelegram>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
+async fn bots(State(telegram): State<TelegramEmulator>, body: Body<BotBody>) -> Result<Json<Value>, Refused> {
     let Json(body) = body?;
-    let FakeBot { token, id, username } =
+    let EmulatedBot { token, id, username } =
         telegram.add_bot(body.token.as_deref(), body.username.as_deref())?;
     Ok(Json(json!({"botIdentity": id.to_string(), "username": username, "token": token})))
 }
@@ -199,7 +196,7 @@ struct FileQuery {
 }
 
 async fn files(
-    State(telegram): State<FakeTelegram>,
+    State(telegram): State<TelegramEmulator>,
     Query(query): Query<FileQuery>,
     content: Bytes,
 ) -> Result<Json<StoredFile>, Refused> {
@@ -225,13 +222,16 @@ const fn once() -> usize {
     1
 }
 
-async fn faults(State(telegram): State<FakeTelegram>, body: Body<FaultBody>) -> Result<Json<Value>, Refused> {
+async fn faults(
+    State(telegram): State<TelegramEmulator>,
+    body: Body<FaultBody>,
+) -> Result<Json<Value>, Refused> {
     let Json(body) = body?;
     if !(400..600).contains(&body.error_code) {
         return Err(Refused::invalid("errorCode must be 400 to 599"));
     }
     let FaultBody { method, times, error_code, description, retry_after, migrate_to_chat_id, applied } = body;
-    let fault = Fault { code: error_code, description, retry_after, migrate_to_chat_id, applied };
-    telegram.fault(&method, &fault, times);
+    let error = ApiError { code: error_code, description, retry_after, migrate_to_chat_id };
+    telegram.fault(&method, &Fault { error, applied }, times);
     Ok(Json(json!({"queued": times})))
 }

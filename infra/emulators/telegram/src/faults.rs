@@ -10,54 +10,32 @@ const MAX_FAULTS: usize = 1_000;
 /// A failure as the answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The HTTP status and `error_code`.
-    pub code: u16,
-    /// The description.
-    pub description: String,
-    /// `parameters.retry_after`, in seconds.
-    pub retry_after: Option<u64>,
-    /// `parameters.migrate_to_chat_id`
-    pub migrate_to_chat_id: Option<i64>,
+    pub(super) error: ApiError,
     /// Whether the call still takes effect, as when only its response is lost.
-    pub applied: bool,
+    pub(super) applied: bool,
 }
 
 impl Fault {
     /// A failure with this code and description.
     pub fn new(code: u16, description: impl Into<String>) -> Self {
-        Self {
-            code,
-            description: description.into(),
-            retry_after: None,
-            migrate_to_chat_id: None,
-            applied: false,
-        }
+        Self { error: ApiError::new(code, description), applied: false }
     }
 
     /// 429: retry after this many seconds.
     pub fn rate_limited(seconds: u64) -> Self {
-        let description = format!("Too Many Requests: retry after {seconds}");
-        Self { retry_after: Some(seconds), ..Self::new(429, description) }
+        let error = ApiError::new(429, format!("Too Many Requests: retry after {seconds}"));
+        Self { error: ApiError { retry_after: Some(seconds), ..error }, applied: false }
     }
 
     /// The group has become the supergroup `to`.
     pub fn migrated(to: i64) -> Self {
-        let description = "Bad Request: group chat was upgraded to a supergroup chat";
-        Self { migrate_to_chat_id: Some(to), ..Self::new(400, description) }
+        let error = ApiError::bad_request("group chat was upgraded to a supergroup chat");
+        Self { error: ApiError { migrate_to_chat_id: Some(to), ..error }, applied: false }
     }
 
     /// The call takes effect, but the answer is the error of a gateway.
     pub fn answer_lost() -> Self {
         Self { applied: true, ..Self::new(502, "Bad Gateway") }
-    }
-
-    pub(super) fn into_error(self) -> ApiError {
-        ApiError {
-            code: self.code,
-            description: self.description,
-            retry_after: self.retry_after,
-            migrate_to_chat_id: self.migrate_to_chat_id,
-        }
     }
 }
 

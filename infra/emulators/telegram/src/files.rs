@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::PoisonError;
 
+use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -11,9 +12,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::answer::{ApiError, Success};
+use super::journal::unusable;
 use super::params::Params;
 use super::records::{Event, FileRecord};
-use super::{FakeTelegram, FakeTelegramError, Inner};
+use super::{Inner, TelegramEmulator, TelegramEmulatorError};
 
 /// Largest file that a bot can download from Telegram.
 const MAX_DOWNLOAD_BYTES: u64 = 20 << 20;
@@ -48,7 +50,7 @@ pub(super) fn get(inner: &Inner, bot: i64, params: &Params) -> Result<Success, A
 }
 
 pub(super) async fn download(
-    State(telegram): State<FakeTelegram>,
+    State(telegram): State<TelegramEmulator>,
     Path((token, path)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     let bot = telegram.authenticate(&token)?;
@@ -61,7 +63,7 @@ pub(super) async fn download(
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response())
 }
 
-impl FakeTelegram {
+impl TelegramEmulator {
     /// Stores a file that users of `bot` can send: the bot can download a file whose id is in an update.
     ///
     /// # Errors
@@ -71,10 +73,10 @@ impl FakeTelegram {
         bot: i64,
         name: &str,
         content: Bytes,
-    ) -> Result<StoredFile, FakeTelegramError> {
+    ) -> Result<StoredFile, TelegramEmulatorError> {
         let inner = &self.inner;
         if inner.lock().state.bot(bot).is_none() {
-            return Err(FakeTelegramError::UnknownBot(bot));
+            return Err(TelegramEmulatorError::UnknownBot(bot));
         }
         let file_id = inner.random_text(FILE_ID_CHARS);
         let size_bytes = content.len() as u64;
@@ -89,7 +91,7 @@ impl FakeTelegram {
 
 impl Inner {
     /// Stores the content of a file under its id: in the data folder, or in memory if there is none.
-    async fn keep_content(&self, file_id: &str, content: Bytes) -> Result<(), FakeTelegramError> {
+    async fn keep_content(&self, file_id: &str, content: Bytes) -> anyhow::Result<()> {
         let Some(dir) = &self.files_dir else {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
             contents.insert(file_id.to_owned(), content);
@@ -100,7 +102,7 @@ impl Inner {
             Ok(()) => tokio::fs::write(&path, &content).await,
             Err(error) => Err(error),
         };
-        written.map_err(|source| FakeTelegramError::Storage { path, source })
+        written.with_context(|| unusable(&path))
     }
 
     async fn content(&self, file_id: &str) -> io::Result<Bytes> {

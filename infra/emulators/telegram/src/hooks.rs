@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::Inner;
 use super::answer::{ApiError, Success};
 use super::params::Params;
 use super::records::{Event, Outcome, Webhook};
-use super::{FakeTelegramError, Inner};
 
 /// Longest `secret_token`.
 const MAX_SECRET_CHARS: usize = 256;
@@ -72,7 +72,7 @@ fn replace(
     bot: i64,
     webhook: Option<Webhook>,
     drop_pending: bool,
-) -> Result<bool, FakeTelegramError> {
+) -> anyhow::Result<bool> {
     let mut core = inner.lock();
     let changed = core.state.bot(bot).is_some_and(|bot| bot.webhook != webhook);
     let mut events = Vec::new();

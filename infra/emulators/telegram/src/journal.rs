@@ -7,7 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::FakeTelegramError;
+use anyhow::Context;
+
 use super::records::Event;
 use super::state::State;
 
@@ -25,22 +26,21 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads the journal at `path`, if it exists, into `state`, and rewrites it.
-    pub fn open(path: &Path, state: &mut State) -> Result<Self, FakeTelegramError> {
-        let failed = |source| FakeTelegramError::Storage { path: path.to_owned(), source };
+    pub fn open(path: &Path, state: &mut State) -> anyhow::Result<Self> {
         if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).map_err(failed)?;
+            std::fs::create_dir_all(dir).with_context(|| unusable(path))?;
         }
-        let contents = af_runtime::atomic_file::read(path).map_err(failed)?.unwrap_or_default();
-        replay(path, &contents, state)?;
+        let contents = af_runtime::atomic_file::read(path).with_context(|| unusable(path))?;
+        replay(path, &contents.unwrap_or_default(), state)?;
         let events = state.events();
-        let file = write_anew(path, &events).map_err(failed)?;
+        let file = write_anew(path, &events)?;
         Ok(Self { path: path.to_owned(), file, lines: events.len() })
     }
 
     /// Appends `events`, all with one write.
-    pub fn append(&mut self, events: &[Event]) -> Result<(), FakeTelegramError> {
+    pub fn append(&mut self, events: &[Event]) -> anyhow::Result<()> {
         let written = lines(events).and_then(|lines| self.file.write_all(&lines));
-        written.map_err(|source| self.failed(source))?;
+        written.with_context(|| unusable(&self.path))?;
         self.lines += events.len();
         Ok(())
     }
@@ -51,34 +51,32 @@ impl Journal {
     }
 
     /// Replaces the journal by `events`.
-    pub fn rewrite(&mut self, events: &[Event]) -> Result<(), FakeTelegramError> {
-        self.file = write_anew(&self.path, events).map_err(|source| self.failed(source))?;
+    pub fn rewrite(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        self.file = write_anew(&self.path, events)?;
         self.lines = events.len();
         Ok(())
     }
-
-    fn failed(&self, source: io::Error) -> FakeTelegramError {
-        FakeTelegramError::Storage { path: self.path.clone(), source }
-    }
 }
 
-fn replay(path: &Path, contents: &[u8], state: &mut State) -> Result<(), FakeTelegramError> {
+pub(super) fn unusable(path: &Path) -> String {
+    format!("the Telegram emulator cannot use {}", path.display())
+}
+
+fn replay(path: &Path, contents: &[u8], state: &mut State) -> anyhow::Result<()> {
     // The text after the last line break is incomplete, because the process died while it was written.
     let whole = contents.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &contents[..end]);
     for (index, line) in whole.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        let event = serde_json::from_slice(line).map_err(|source| FakeTelegramError::Malformed {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
+        let event = serde_json::from_slice(line).with_context(|| {
+            format!("line {} of {} is not an event of the Telegram emulator", index + 1, path.display())
         })?;
         state.apply(event);
     }
     Ok(())
 }
 
-fn write_anew(path: &Path, events: &[Event]) -> io::Result<File> {
-    af_runtime::atomic_file::replace(path, &lines(events)?)?;
-    OpenOptions::new().append(true).open(path)
+fn write_anew(path: &Path, events: &[Event]) -> anyhow::Result<File> {
+    let written = lines(events).and_then(|lines| af_runtime::atomic_file::replace(path, &lines));
+    written.and_then(|()| OpenOptions::new().append(true).open(path)).with_context(|| unusable(path))
 }
 
 fn lines(events: &[Event]) -> io::Result<Vec<u8>> {
@@ -130,7 +128,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("telegram.jsonl");
         std::fs::write(&path, "hello\n").unwrap();
-        let refused = Journal::open(&path, &mut State::default());
-        assert!(matches!(refused, Err(FakeTelegramError::Malformed { line: 1, .. })));
+        let refused = Journal::open(&path, &mut State::default()).unwrap_err().to_string();
+        assert!(refused.starts_with("line 1 of ") && refused.ends_with("Telegram emulator"), "{refused}");
     }
 }

@@ -28,8 +28,6 @@ mod token;
 mod updates;
 
 use std::collections::HashMap;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,14 +35,14 @@ use std::time::Duration;
 use af_domain::time::Millis;
 use af_runtime::clock::SharedClock;
 use af_runtime::entropy::Entropy;
+use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-pub use arrival::{Arrival, FileKind, Pushed, SentFile};
 pub use faults::Fault;
 pub use files::StoredFile;
-pub use records::{ChatActionRecord, OutboxMessage, SentKind, UpdateView};
+pub use records::{ChatActionRecord, OutboxMessage, SentKind};
 
 use faults::Faults;
 use journal::Journal;
@@ -87,32 +85,12 @@ impl Default for Options {
     }
 }
 
-/// The reason why the emulator cannot start or cannot write its journal.
+/// The reason why the emulator cannot create a bot or store an event or a file.
 #[derive(Debug, thiserror::Error)]
-pub enum FakeTelegramError {
-    /// The data folder cannot be read or written.
-    #[error("the Telegram emulator cannot use {path}")]
-    Storage {
-        /// The file or folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-    /// A line of the journal is not an event.
-    #[error("line {line} of {path} is not an event of the Telegram emulator")]
-    Malformed {
-        /// The journal.
-        path: PathBuf,
-        /// The number of the line, from one.
-        line: usize,
-        /// The error.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The HTTP client for webhooks cannot be built.
-    #[error("the Telegram emulator cannot make HTTP calls")]
-    Http(#[source] reqwest::Error),
+pub enum TelegramEmulatorError {
+    /// The data folder cannot be written.
+    #[error(transparent)]
+    Storage(#[from] anyhow::Error),
     /// The text does not have the form of a bot token.
     #[error("a bot token is <digits>:<letters, digits, _ or ->")]
     NotAToken,
@@ -122,8 +100,8 @@ pub enum FakeTelegramError {
 }
 
 /// A bot of the emulator.
-#[derive(Clone, PartialEq, Eq)]
-pub struct FakeBot {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmulatedBot {
     /// Its token, which has no use outside the emulator.
     pub token: String,
     /// Its bot identity.
@@ -132,25 +110,10 @@ pub struct FakeBot {
     pub username: String,
 }
 
-impl fmt::Debug for FakeBot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeBot")
-            .field("id", &self.id)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The emulator. Clones share the same bots and chats.
 #[derive(Clone)]
-pub struct FakeTelegram {
+pub struct TelegramEmulator {
     inner: Arc<Inner>,
-}
-
-impl fmt::Debug for FakeTelegram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeTelegram")
-    }
 }
 
 struct Inner {
@@ -178,7 +141,7 @@ struct Core {
 
 impl Core {
     /// Appends `events` to the journal, then applies them. If they cannot be written, the state does not change.
-    fn commit(&mut self, events: Vec<Event>) -> Result<(), FakeTelegramError> {
+    fn commit(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
         if let Some(journal) = &mut self.journal {
             journal.append(&events)?;
         }
@@ -192,7 +155,7 @@ impl Core {
     }
 }
 
-impl FakeTelegram {
+impl TelegramEmulator {
     /// Opens the emulator with its journal in `dir`, or an empty one in memory. It pushes no updates yet: see
     /// [`resume`](Self::resume).
     ///
@@ -203,7 +166,7 @@ impl FakeTelegram {
         clock: SharedClock,
         entropy: Arc<Entropy>,
         options: Options,
-    ) -> Result<Self, FakeTelegramError> {
+    ) -> anyhow::Result<Self> {
         let mut state = State::default();
         let journal = dir.map(|dir| Journal::open(&dir.join(JOURNAL_FILE), &mut state)).transpose()?;
         // It uses no proxy, because it calls only this machine. It follows no redirect, because it might lead to
@@ -213,7 +176,7 @@ impl FakeTelegram {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(WEBHOOK_TIMEOUT)
             .build()
-            .map_err(FakeTelegramError::Http)?;
+            .context("the Telegram emulator cannot make HTTP calls")?;
         let inner = Inner {
             core: Mutex::new(Core { state, journal, lanes: Lanes::default() }),
             faults: Mutex::default(),
@@ -253,9 +216,13 @@ impl FakeTelegram {
     ///
     /// # Errors
     /// Returns `NotAToken`, or an error if the journal cannot be written.
-    pub fn add_bot(&self, token: Option<&str>, username: Option<&str>) -> Result<FakeBot, FakeTelegramError> {
+    pub fn add_bot(
+        &self,
+        token: Option<&str>,
+        username: Option<&str>,
+    ) -> Result<EmulatedBot, TelegramEmulatorError> {
         let token = token.map_or_else(|| self.inner.fresh_token(), str::to_owned);
-        let id = token::id_of(&token).ok_or(FakeTelegramError::NotAToken)?;
+        let id = token::id_of(&token).ok_or(TelegramEmulatorError::NotAToken)?;
         let mut core = self.inner.lock();
         let known = core.state.bot(id).map(|bot| bot.username.clone());
         let username = username.map(str::to_owned).or(known).unwrap_or_else(|| format!("agent_{id}_bot"));
@@ -267,22 +234,17 @@ impl FakeTelegram {
             username: username.clone(),
             last_update_id,
         }])?;
-        Ok(FakeBot { token, id, username })
+        Ok(EmulatedBot { token, id, username })
     }
 
     /// All bots.
-    pub fn bots(&self) -> Vec<FakeBot> {
+    pub fn bots(&self) -> Vec<EmulatedBot> {
         self.inner.lock().state.bots()
     }
 
     /// The messages that bots sent, oldest first: the newest `limit` messages of one chat and of one bot, or of all.
     pub fn outbox(&self, bot: Option<i64>, chat: Option<i64>, limit: usize) -> Vec<OutboxMessage> {
         self.inner.lock().state.outbox(bot, chat, limit)
-    }
-
-    /// The updates of users with their outcome, oldest first: the newest `limit` updates of one bot, or of all.
-    pub fn updates(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
-        self.inner.lock().state.update_views(bot, limit)
     }
 
     /// The latest chat actions ("typing"), oldest first. They are in memory only.

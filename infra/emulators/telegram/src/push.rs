@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::arrival::{Arrival, Pushed, body_of};
 use super::records::{Event, Outcome, UpdateRecord};
-use super::{Core, FakeTelegram, FakeTelegramError, Inner};
+use super::{Core, Inner, TelegramEmulator, TelegramEmulatorError};
 
 /// The header that proves that an update comes from Telegram.
 const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";
@@ -69,13 +69,13 @@ enum Then {
     Stop,
 }
 
-impl FakeTelegram {
+impl TelegramEmulator {
     /// Accepts the message of a user: writes the update to the journal, pushes it to the bot's webhook and returns
     /// the first answer of the webhook. Retries continue after that.
     ///
     /// # Errors
     /// Returns `UnknownBot`, or an error if the journal cannot be written.
-    pub async fn arrive(&self, arrival: Arrival) -> Result<Pushed, FakeTelegramError> {
+    pub(super) async fn arrive(&self, arrival: Arrival) -> Result<Pushed, TelegramEmulatorError> {
         let inner = &self.inner;
         let (update_id, first) = inner.accept(arrival)?;
         let none = |error: &str| Pushed {
@@ -100,10 +100,10 @@ type Accepted = (u64, Option<oneshot::Receiver<Attempt>>);
 impl Inner {
     /// Writes an arrival to the journal and starts its push. One lock covers both, so that the pushes have the order
     /// of the update ids.
-    fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, FakeTelegramError> {
+    fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Accepted, TelegramEmulatorError> {
         let date = self.clock.now().as_secs();
         let mut core = self.lock();
-        let bot = core.state.bot(arrival.bot).ok_or(FakeTelegramError::UnknownBot(arrival.bot))?;
+        let bot = core.state.bot(arrival.bot).ok_or(TelegramEmulatorError::UnknownBot(arrival.bot))?;
         let has_webhook = bot.webhook.is_some();
         let given =
             arrival.update_id.or_else(|| arrival.raw.as_ref().and_then(|raw| raw["update_id"].as_u64()));

@@ -1,7 +1,7 @@
 //! The events of the journal, and the entries that control routes list.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An event: one line of the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,29 +52,10 @@ pub(super) struct UpdateRecord {
     pub update_id: u64,
     pub message_id: Option<i64>,
     pub body: Value,
-    #[serde(default)]
     pub outcome: Option<Outcome>,
     #[serde(skip)]
     pub attempts: u32,
     #[serde(skip)]
-    pub last_status: Option<u16>,
-}
-
-/// An update as the control route shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateView {
-    /// Its id, sequential per bot.
-    pub update_id: u64,
-    /// The bot.
-    pub bot_identity: String,
-    /// The chat.
-    pub chat_id: i64,
-    /// `pending`, `delivered` or `given_up`.
-    pub state: &'static str,
-    /// Pushes to the webhook by this process.
-    pub attempts: u32,
-    /// The webhook's last answer to this process.
     pub last_status: Option<u16>,
 }
 
@@ -105,19 +86,19 @@ pub struct OutboxMessage {
     /// The text or caption as it was sent, including markup.
     pub text: String,
     /// The markup of the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parse_mode: Option<String>,
     /// The message to which it replies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to_message_id: Option<i64>,
     /// The forum topic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message_thread_id: Option<i64>,
     /// An uploaded file's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// An uploaded file's size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// The time in milliseconds since the epoch, by the clock of the emulator.
     pub at: u64,
@@ -148,20 +129,21 @@ pub(super) struct FileRecord {
     pub size_bytes: u64,
 }
 
-impl UpdateView {
-    /// The view of an update.
-    pub(super) fn of(update: &UpdateRecord) -> Self {
-        Self {
-            update_id: update.update_id,
-            bot_identity: update.bot_id.to_string(),
-            chat_id: update.chat_id,
-            state: match update.outcome {
-                None => "pending",
-                Some(Outcome::Delivered) => "delivered",
-                Some(Outcome::GivenUp) => "given_up",
-            },
-            attempts: update.attempts,
-            last_status: update.last_status,
-        }
+impl UpdateRecord {
+    /// The update as the control route shows it. Attempts and status are those of this process.
+    pub(super) fn shown(&self) -> Value {
+        let state = match self.outcome {
+            None => "pending",
+            Some(Outcome::Delivered) => "delivered",
+            Some(Outcome::GivenUp) => "given_up",
+        };
+        json!({
+            "updateId": self.update_id,
+            "botIdentity": self.bot_id.to_string(),
+            "chatId": self.chat_id,
+            "state": state,
+            "attempts": self.attempts,
+            "lastStatus": self.last_status,
+        })
     }
 }

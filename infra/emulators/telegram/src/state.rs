@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::FakeBot;
-use super::records::{
-    ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, UpdateView, Webhook,
-};
+use serde_json::Value;
+
+use super::EmulatedBot;
+use super::records::{ChatActionRecord, Event, FileRecord, OutboxMessage, Outcome, UpdateRecord, Webhook};
 
 /// The most messages in the outbox; the oldest are removed first. A test run of many thousand messages fits.
 const MAX_OUTBOX: usize = 20_000;
@@ -15,7 +15,7 @@ const MAX_SETTLED_UPDATES: usize = 1_000;
 const MAX_CHAT_ACTIONS: usize = 1_000;
 
 /// A bot with its webhook, chats and files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Bot {
     pub token: String,
     pub username: String,
@@ -43,7 +43,9 @@ impl State {
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Bot { id, token, username, last_update_id } => {
-                self.bot_made(id, token, username, last_update_id)
+                let new = Bot { last_update_id, ..Bot::default() };
+                let bot = self.bots.entry(id).or_insert(new);
+                (bot.token, bot.username) = (token, username);
             }
             Event::Webhook { bot_id, webhook } => {
                 if let Some(bot) = self.bots.get_mut(&bot_id) {
@@ -83,19 +85,6 @@ impl State {
         events.extend(self.outbox.iter().cloned().map(Event::Sent));
         events.extend(self.files.values().cloned().map(Event::File));
         events
-    }
-
-    fn bot_made(&mut self, id: i64, token: String, username: String, last_update_id: u64) {
-        match self.bots.get_mut(&id) {
-            Some(bot) => {
-                bot.token = token;
-                bot.username = username;
-            }
-            None => {
-                self.bots
-                    .insert(id, Bot { token, username, webhook: None, last_error: None, last_update_id });
-            }
-        }
     }
 
     fn seen(&mut self, bot_id: i64, chat_id: i64, message_id: i64) {
@@ -152,8 +141,8 @@ impl State {
     }
 
     /// All bots.
-    pub fn bots(&self) -> Vec<FakeBot> {
-        let of = |(&id, bot): (&i64, &Bot)| FakeBot {
+    pub fn bots(&self) -> Vec<EmulatedBot> {
+        let of = |(&id, bot): (&i64, &Bot)| EmulatedBot {
             token: bot.token.clone(),
             id,
             username: bot.username.clone(),
@@ -220,13 +209,13 @@ impl State {
         messages
     }
 
-    /// The newest `limit` updates that match, oldest first.
-    pub fn update_views(&self, bot: Option<i64>, limit: usize) -> Vec<UpdateView> {
+    /// The newest `limit` updates of one bot, or of all, with their outcome, oldest first.
+    pub fn shown_updates(&self, bot: Option<i64>, limit: usize) -> Vec<Value> {
         let matching =
             self.updates.values().rev().filter(|update| bot.is_none_or(|bot| bot == update.bot_id));
-        let mut views: Vec<_> = matching.take(limit).map(UpdateView::of).collect();
-        views.reverse();
-        views
+        let mut shown: Vec<_> = matching.take(limit).map(UpdateRecord::shown).collect();
+        shown.reverse();
+        shown
     }
 
     /// A bot's file by its id.

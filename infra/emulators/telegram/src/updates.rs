@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Inner;
 use super::answer::{ApiError, Success};
 use super::params::Params;
 use super::records::{Event, Outcome};
-use super::{FakeTelegramError, Inner};
 
 /// Updates in one answer: the default and the maximum of Telegram.
 const MAX_UPDATES: i64 = 100;
@@ -54,7 +54,7 @@ fn take(inner: &Inner, bot: i64, offset: i64, limit: usize) -> Result<Vec<Value>
     let confirmed = ids.iter().filter(|(id, _)| *id < first);
     let events =
         confirmed.map(|&(_, serial)| Event::Settled { serial, outcome: Outcome::Delivered }).collect();
-    core.commit(events).map_err(|error: FakeTelegramError| ApiError::from(error))?;
+    core.commit(events)?;
     let rest = ids.iter().filter(|(id, _)| *id >= first).take(limit);
     Ok(rest.filter_map(|(_, serial)| core.state.pending(*serial)).map(|update| update.body.clone()).collect())
 }

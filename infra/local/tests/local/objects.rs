@@ -32,12 +32,12 @@ async fn a_stack_has_the_buckets_of_its_template_and_serves_presigned_urls() {
         demo: false,
     };
     let stack = Stack::start(options).await.unwrap();
-    let client = Client::new(&stack.aws().sdk_config(RetryConfig::disabled()));
+    let client = Client::new(&stack.aws.sdk_config(RetryConfig::disabled()));
     let body = ByteStream::from_static(b"from the stack");
-    client.put_object().bucket(&bucket.name).key("a").body(body).send().await.unwrap();
+    client.put_object().bucket(&bucket).key("a").body(body).send().await.unwrap();
     let config = PresigningConfig::expires_in(Duration::from_secs(300)).unwrap();
-    let signed = client.get_object().bucket(&bucket.name).key("a").presigned(config).await.unwrap();
-    assert!(signed.uri().starts_with(stack.aws_url()), "{}", signed.uri());
+    let signed = client.get_object().bucket(&bucket).key("a").presigned(config).await.unwrap();
+    assert!(signed.uri().starts_with(&stack.aws_url), "{}", signed.uri());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let fetched = http.get(signed.uri()).send().await.unwrap();
     assert_eq!((fetched.status().as_u16(), fetched.text().await.unwrap().as_str()), (200, "from the stack"));

@@ -9,9 +9,7 @@ use af_emulator_aws::{Engine, TableDefinition};
 use af_local::TableStreams;
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::invoke::EventFunction;
-use af_sam::stream::Mapping;
-use af_sam::stream::checkpoint::{CheckpointDir, Checkpoints, MemoryCheckpoints};
-use af_sam::stream::filter::Pattern;
+use af_sam::stream::checkpoint::CheckpointDir;
 use af_sam::stream::pump::Pump;
 use af_sam::template::{EventDef, Template};
 use serde_json::{Value, json};
@@ -73,33 +71,11 @@ async fn create(engine: &Engine) {
     engine.create_tables(&tables).await.unwrap();
 }
 
-fn start(engine: &Engine, checkpoints: Arc<dyn Checkpoints>, function: EventFunction) -> Pump {
-    let template = template();
-    let EventDef::Stream {
-        name,
-        table,
-        batch_size,
-        window,
-        filters,
-        max_retries,
-        bisect,
-        report_batch_item_failures,
-    } = template.functions[0].events[0].clone()
-    else {
+fn start(engine: &Engine, checkpoints: Option<CheckpointDir>, function: EventFunction) -> Pump {
+    let EventDef::Stream(mapping) = template().functions[0].events[0].clone() else {
         panic!("expected a stream mapping");
     };
-    let mapping = Mapping {
-        id: format!("{}{name}", function.name()),
-        table: template.table(&table).unwrap().name.clone(),
-        function,
-        filters: filters.iter().map(|filter| Pattern::compile(filter).unwrap()).collect(),
-        batch_size,
-        window,
-        max_retries,
-        bisect,
-        report_batch_item_failures,
-    };
-    Pump::start(Arc::new(TableStreams(engine.clone())), checkpoints, vec![mapping]).unwrap()
+    Pump::start(Arc::new(TableStreams(engine.clone())), checkpoints, vec![(mapping, function)]).unwrap()
 }
 
 async fn put(engine: &Engine, item: Value) {
@@ -117,7 +93,7 @@ async fn the_function_gets_the_records_that_the_templates_filter_matches() {
     let engine = Engine::memory(Arc::new(VirtualClock::frozen_at(START))).unwrap();
     create(&engine).await;
     let (function, mut calls) = recorder();
-    let pump = start(&engine, Arc::new(MemoryCheckpoints::default()), function);
+    let pump = start(&engine, None, function);
     put_ready(&engine, "C#1").await;
     put_ready(&engine, "M#1").await;
     put(&engine, json!({"pk": {"S": "C#2"}})).await;
@@ -133,8 +109,8 @@ async fn open(dir: &Path) -> (Engine, Pump, mpsc::UnboundedReceiver<String>) {
     let engine = Engine::open(&dir.join("dynamodb.sqlite"), clock).unwrap();
     create(&engine).await;
     let (function, calls) = recorder();
-    let checkpoints = Arc::new(CheckpointDir::open(dir.join("streams")).unwrap());
-    let pump = start(&engine, checkpoints, function);
+    let checkpoints = CheckpointDir::open(dir.join("streams")).unwrap();
+    let pump = start(&engine, Some(checkpoints), function);
     (engine, pump, calls)
 }
 

@@ -4,39 +4,12 @@
 //! file that a power cut has damaged, or that is missing, is read as "from the oldest record", and no write is
 //! flushed to disk.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
-/// Stores, for each mapping, the sequence number up to which it has passed all records.
-pub trait Checkpoints: Send + Sync + 'static {
-    /// The checkpoint of `mapping`; `None` before its first record.
-    fn load(&self, mapping: &str) -> io::Result<Option<String>>;
-
-    /// Records that `mapping` has passed every record up to and including `sequence`.
-    fn save(&self, mapping: &str, sequence: &str) -> io::Result<()>;
-}
-
-/// Checkpoints in memory, for `--ephemeral` and tests.
-#[derive(Debug, Default)]
-pub struct MemoryCheckpoints(Mutex<BTreeMap<String, String>>);
-
-/// Checkpoints in a folder, one small file per mapping.
+/// A folder with one small file per mapping: the sequence number up to which it has passed all records.
 #[derive(Debug)]
 pub struct CheckpointDir(PathBuf);
-
-impl Checkpoints for MemoryCheckpoints {
-    fn load(&self, mapping: &str) -> io::Result<Option<String>> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(mapping).cloned())
-    }
-
-    fn save(&self, mapping: &str, sequence: &str) -> io::Result<()> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(mapping.to_owned(), sequence.to_owned());
-        Ok(())
-    }
-}
 
 impl CheckpointDir {
     /// Opens the folder `dir`, and creates it if it does not exist.
@@ -46,16 +19,8 @@ impl CheckpointDir {
         Ok(Self(dir))
     }
 
-    fn path(&self, mapping: &str, extension: &str) -> PathBuf {
-        // Ids consist of logical ids of a template, which are letters and digits. No other id may lead out of the
-        // folder.
-        let name: String = mapping.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        self.0.join(format!("{name}.{extension}"))
-    }
-}
-
-impl Checkpoints for CheckpointDir {
-    fn load(&self, mapping: &str) -> io::Result<Option<String>> {
+    /// The checkpoint of `mapping`; `None` before its first record.
+    pub(super) fn load(&self, mapping: &str) -> io::Result<Option<String>> {
         match std::fs::read_to_string(self.path(mapping, "checkpoint")) {
             Ok(text) => {
                 let sequence = text.trim();
@@ -67,10 +32,18 @@ impl Checkpoints for CheckpointDir {
         }
     }
 
-    fn save(&self, mapping: &str, sequence: &str) -> io::Result<()> {
+    /// Records that `mapping` has passed every record up to and including `sequence`.
+    pub(super) fn save(&self, mapping: &str, sequence: &str) -> io::Result<()> {
         let fresh = self.path(mapping, "new");
         std::fs::write(&fresh, sequence)?;
         std::fs::rename(fresh, self.path(mapping, "checkpoint"))
+    }
+
+    fn path(&self, mapping: &str, extension: &str) -> PathBuf {
+        // Ids consist of logical ids of a template, which are letters and digits. No other id may lead out of the
+        // folder.
+        let name: String = mapping.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        self.0.join(format!("{name}.{extension}"))
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::mapping::Mapping;
 use super::position::Position;
 use super::sequence_number;
+use crate::invoke::EventFunction;
 
 /// Retries of a batch whose mapping sets no limit. AWS retries until the record expires after 24 hours. In the local
 /// stack, a developer wants to see the error and continue.
@@ -45,6 +46,7 @@ struct Failure {
 /// Delivers `batch` and moves `position` behind the delivered records.
 pub(super) async fn deliver(
     mapping: &Mapping,
+    function: &EventFunction,
     batch: Vec<Value>,
     position: &mut Position,
     stop: &mut watch::Receiver<bool>,
@@ -57,7 +59,7 @@ pub(super) async fn deliver(
         if *stop.borrow() {
             return Delivered::Stopped;
         }
-        let failure = match invoke(mapping, &part).await {
+        let failure = match invoke(mapping, function, &part).await {
             Ok(()) => {
                 position.pass(part.last(), part.len());
                 retries = 0;
@@ -93,12 +95,9 @@ pub(super) async fn deliver(
     Delivered::Through
 }
 
-async fn invoke(mapping: &Mapping, part: &[Value]) -> Result<(), Failure> {
-    let answer = mapping
-        .function
-        .invoke(json!({ "Records": part }))
-        .await
-        .map_err(|error| Failure { from: 0, reason: error.to_string() })?;
+async fn invoke(mapping: &Mapping, function: &EventFunction, part: &[Value]) -> Result<(), Failure> {
+    let answer = function.invoke(json!({ "Records": part })).await;
+    let answer = answer.map_err(|error| Failure { from: 0, reason: error.to_string() })?;
     if !mapping.report_batch_item_failures {
         return Ok(());
     }

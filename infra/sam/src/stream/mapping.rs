@@ -4,17 +4,14 @@ use af_domain::time::Millis;
 use serde_json::Value;
 
 use super::filter::Pattern;
-use crate::invoke::EventFunction;
 
 /// An event source mapping of the template.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
     /// The id of the mapping and of its checkpoint: the logical ids of the function and of the event.
     pub id: String,
     /// The table's DynamoDB name.
     pub table: String,
-    /// The function that gets the records.
-    pub function: EventFunction,
     /// A record is delivered if one of these patterns matches, or if there are none.
     pub filters: Vec<Pattern>,
     /// The most records of one invocation.

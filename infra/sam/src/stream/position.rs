@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::CheckpointDir;
 use super::sequence_number;
 use super::trim::Trims;
 
@@ -13,7 +13,8 @@ pub(super) struct Position {
     pub(super) mapping: String,
     pub(super) table: String,
     pub(super) passed: Option<String>,
-    pub(super) checkpoints: Arc<dyn Checkpoints>,
+    /// `None` stores no checkpoint.
+    pub(super) checkpoints: Option<Arc<CheckpointDir>>,
     pub(super) trims: Arc<Trims>,
 }
 
@@ -26,7 +27,9 @@ impl Position {
     }
 
     pub(super) fn pass_through(&mut self, sequence: String, records: usize) {
-        if let Err(error) = self.checkpoints.save(&self.mapping, &sequence) {
+        if let Some(checkpoints) = &self.checkpoints
+            && let Err(error) = checkpoints.save(&self.mapping, &sequence)
+        {
             // Delivery continues. After a restart these records would be delivered again, which every function must
             // accept.
             tracing::warn!(mapping = self.mapping, %error, "the checkpoint was not saved");

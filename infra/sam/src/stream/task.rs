@@ -12,6 +12,8 @@ use super::delivery::{Delivered, deliver};
 use super::mapping::Mapping;
 use super::position::Position;
 use super::{StreamSource, sequence_number};
+use crate::invoke::EventFunction;
+use crate::tasks::Signals;
 
 /// The most records of one read: enough to work off a backlog quickly, and few enough for the memory at any record
 /// size.
@@ -22,18 +24,10 @@ const GATHER: Duration = Duration::from_millis(10);
 /// The wait after a failed read of the source.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// The signals between the pump and the task of a mapping.
-pub(super) struct Signals {
-    /// Counts the calls of `Pump::settled`.
-    pub(super) asks: watch::Receiver<u64>,
-    /// The last of those calls whose records are all finished.
-    pub(super) answered: watch::Sender<u64>,
-    pub(super) stop: watch::Receiver<bool>,
-}
-
 /// The task of one mapping.
 pub(super) struct Task {
     mapping: Mapping,
+    function: EventFunction,
     source: Arc<dyn StreamSource>,
     writes: watch::Receiver<u64>,
     position: Position,
@@ -51,6 +45,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         mapping: Mapping,
+        function: EventFunction,
         source: Arc<dyn StreamSource>,
         position: Position,
         signals: Signals,
@@ -59,6 +54,7 @@ impl Task {
             writes: source.writes(),
             read_through: position.passed.clone(),
             mapping,
+            function,
             source,
             position,
             signals,
@@ -136,7 +132,8 @@ impl Task {
 
     async fn deliver(&mut self) -> Delivered {
         let batch = self.queue.take(self.mapping.batch_size);
-        let delivered = deliver(&self.mapping, batch, &mut self.position, &mut self.signals.stop).await;
+        let Self { mapping, function, position, signals, .. } = self;
+        let delivered = deliver(mapping, function, batch, position, &mut signals.stop).await;
         // As on Lambda, the next window begins after the invocation.
         self.open_window();
         delivered

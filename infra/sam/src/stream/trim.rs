@@ -37,16 +37,14 @@ impl TableTrim {
 }
 
 impl Trims {
-    /// Creates the state for mappings, each given as table, mapping id and position.
-    pub(super) fn new<'a>(
-        source: Arc<dyn StreamSource>,
-        mappings: impl Iterator<Item = (&'a str, &'a str, Option<String>)>,
-    ) -> Self {
-        let mut tables: BTreeMap<String, TableTrim> = BTreeMap::new();
-        for (table, mapping, passed) in mappings {
-            tables.entry(table.to_owned()).or_default().passed.insert(mapping.to_owned(), passed);
-        }
-        Self { source, tables: Mutex::new(tables) }
+    pub(super) fn new(source: Arc<dyn StreamSource>) -> Self {
+        Self { source, tables: Mutex::default() }
+    }
+
+    /// Adds a mapping of `table` at its position. All mappings must be added before any of them passes a record.
+    pub(super) fn add(&self, table: &str, mapping: &str, passed: Option<String>) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.entry(table.to_owned()).or_default().passed.insert(mapping.to_owned(), passed);
     }
 
     /// Records that `mapping` has passed all records up to `sequence`, `records` more than before.

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use crate::gateway::GatewayError;
-use crate::stream::filter::PatternError;
-
 /// A place in the template: a resource or section, and the path of a property in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -25,13 +22,18 @@ impl Place {
     }
 
     /// The error that this place has this problem.
-    pub(super) fn problem(&self, problem: Problem) -> TemplateError {
-        TemplateError::At { place: self.clone(), problem }
+    pub(super) fn problem(&self, problem: impl Into<String>) -> TemplateError {
+        TemplateError::At { place: self.clone(), problem: problem.into() }
     }
 
     /// The error that the value at this place has the wrong kind.
-    pub(super) fn expected(&self, wanted: &'static str, found: &serde_json::Value) -> TemplateError {
-        self.problem(Problem::Expected { wanted, found: found.to_string() })
+    pub(super) fn expected(&self, wanted: &str, found: &serde_json::Value) -> TemplateError {
+        self.problem(format!("expected {wanted}, found {found}"))
+    }
+
+    /// The error that this reader does not evaluate the intrinsic function at this place.
+    pub(super) fn unsupported_intrinsic(&self, name: impl fmt::Display) -> TemplateError {
+        self.problem(format!("unsupported intrinsic function `{name}`"))
     }
 }
 
@@ -59,106 +61,6 @@ pub enum TemplateError {
         /// The resource and property.
         place: Place,
         /// The problem.
-        problem: Problem,
+        problem: String,
     },
-}
-
-/// The problem of one place in a template.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// A required property is absent.
-    #[error("it is required")]
-    Missing,
-    /// The value is of the wrong kind.
-    #[error("expected {wanted}, found {found}")]
-    Expected {
-        /// The expected kind.
-        wanted: &'static str,
-        /// The value.
-        found: String,
-    },
-    /// A number is outside the range that AWS accepts.
-    #[error("{found} is not within {min}..={max}")]
-    OutOfRange {
-        /// The value.
-        found: u64,
-        /// The lowest accepted value.
-        min: u64,
-        /// The highest accepted value.
-        max: u64,
-    },
-    /// The template contains no such name.
-    #[error("unknown reference `{0}`")]
-    UnknownReference(String),
-    /// The resource exists, but the local stack has no counterpart of it.
-    #[error("`{name}` is a {kind}, which has no local value")]
-    NoLocalValue {
-        /// The resource's logical id.
-        name: String,
-        /// Its type.
-        kind: String,
-    },
-    /// The resource's condition is false.
-    #[error("`{0}` does not exist: its condition is false")]
-    Inactive(String),
-    /// The attribute of `Fn::GetAtt` has no local value.
-    #[error("`{resource}` has no attribute `{attribute}` here")]
-    UnknownAttribute {
-        /// The resource's logical id.
-        resource: String,
-        /// The attribute.
-        attribute: String,
-    },
-    /// This reader does not evaluate the intrinsic function.
-    #[error("unsupported intrinsic function `{0}`")]
-    UnsupportedIntrinsic(String),
-    /// The intrinsic function has wrong arguments.
-    #[error("`{intrinsic}`: {reason}")]
-    BadIntrinsic {
-        /// Its name.
-        intrinsic: &'static str,
-        /// The reason.
-        reason: String,
-    },
-    /// The template has no condition with this name.
-    #[error("unknown condition `{0}`")]
-    UnknownCondition(String),
-    /// References or conditions are circular, or nest deeper than any real template.
-    #[error("nested deeper than {0} levels, or circular")]
-    TooDeep(usize),
-    /// The parameter has neither a default nor a given value.
-    #[error("the parameter `{0}` has no value")]
-    NoParameterValue(String),
-    /// The value is not among the parameter's `AllowedValues`.
-    #[error("`{0}` is not an allowed value")]
-    NotAllowed(String),
-    /// The resource type runs on AWS but not in the local stack. Ignoring it would hide the difference.
-    #[error("resources of type {0} are not run locally")]
-    UnsupportedResource(String),
-    /// The local stack does not deliver events of this type.
-    #[error("events of type {0} are not delivered locally")]
-    UnsupportedEvent(String),
-    /// The schedule expression is not a `rate(…)`.
-    #[error(
-        "`{0}` is not a schedule that runs locally: write rate(n minutes), rate(n hours) or rate(n days)"
-    )]
-    UnsupportedSchedule(String),
-    /// The stream of an event belongs to no table of the template.
-    #[error("`{0}` is not the stream of a table in this template")]
-    UnknownStream(String),
-    /// The URI of an integration names no function of the template.
-    #[error("`{0}` does not invoke a function of this template")]
-    UnknownFunction(String),
-    /// The table has no stream.
-    #[error("the table `{0}` has no StreamSpecification")]
-    NoStream(String),
-    /// The text is not JSON.
-    #[error("it is not JSON: {0}")]
-    Json(serde_json::Error),
-    /// The filter pattern cannot be compiled.
-    #[error("it is no filter pattern: {0}")]
-    Pattern(PatternError),
-    /// The method or path is invalid.
-    #[error("it is no route: {0}")]
-    Route(GatewayError),
 }

@@ -4,9 +4,11 @@ use af_domain::time::Millis;
 use serde_json::Value;
 
 use super::EventDef;
-use super::error::{Place, Problem, TemplateError};
+use super::error::{Place, TemplateError};
 use super::property::Properties;
 use super::scope::{Resource, Scope, stream_arn};
+use crate::schedule::ScheduleDef;
+use crate::stream::Mapping;
 use crate::stream::filter::Pattern;
 
 /// The default and the largest batch size of a DynamoDB mapping (AWS::Lambda::EventSourceMapping).
@@ -24,31 +26,34 @@ pub(super) fn event<'t>(
     name: &str,
     body: &Properties<'t>,
 ) -> Result<Option<EventDef>, TemplateError> {
-    let kind = body.text("Type")?;
-    let kind = body.required("Type", kind)?;
-    let properties = body.mapping("Properties")?;
-    let properties = body.required("Properties", properties)?;
+    let kind = body.required_text("Type")?;
+    let properties = body.required_mapping("Properties")?;
+    // SAM names a rule after the function and the event. A mapping has no name of its own.
+    let id = format!("{}{name}", resource.logical_id);
     match kind.as_str() {
-        "Schedule" | "ScheduleV2" => {
-            // SAM names such a rule after the function and the event.
-            schedule(&properties, format!("{}{name}", resource.logical_id)).map(Some)
-        }
-        "DynamoDB" => stream(scope, name, &properties),
-        _ => Err(body.at("Type").problem(Problem::UnsupportedEvent(kind))),
+        "Schedule" | "ScheduleV2" => schedule(&properties, id).map(|def| Some(EventDef::Schedule(def))),
+        "DynamoDB" => Ok(stream(scope, id, &properties)?.map(EventDef::Stream)),
+        _ => Err(body.at("Type").problem(unsupported(&kind))),
     }
 }
 
-fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDef, TemplateError> {
+fn unsupported(kind: &str) -> String {
+    format!("events of type {kind} are not delivered locally")
+}
+
+fn schedule(properties: &Properties<'_>, default_name: String) -> Result<ScheduleDef, TemplateError> {
     // SAM calls it Schedule for EventBridge rules and ScheduleExpression for the scheduler.
     let property = if properties.names().any(|name| name == "ScheduleExpression") {
         "ScheduleExpression"
     } else {
         "Schedule"
     };
-    let expression = properties.text(property)?;
-    let expression = properties.required(property, expression)?;
-    let every = rate(&expression)
-        .ok_or_else(|| properties.at(property).problem(Problem::UnsupportedSchedule(expression)))?;
+    let expression = properties.required_text(property)?;
+    let every = rate(&expression).ok_or_else(|| {
+        properties.at(property).problem(format!(
+            "`{expression}` is not a schedule that runs locally: write rate(n minutes), rate(n hours) or rate(n days)"
+        ))
+    })?;
     let enabled = match (properties.flag("Enabled")?, properties.text("State")?.as_deref()) {
         (Some(enabled), _) => enabled,
         (None, None | Some("ENABLED")) => true,
@@ -60,7 +65,7 @@ fn schedule(properties: &Properties<'_>, default_name: String) -> Result<EventDe
     let input = properties.text("Input")?;
     let input = input.map(|input| json(&input, &properties.at("Input"))).transpose()?;
     let name = properties.text("Name")?.unwrap_or(default_name);
-    Ok(EventDef::Schedule { name, every, enabled, input })
+    Ok(ScheduleDef { name, every, enabled, input })
 }
 
 /// Parses `rate(5 minutes)`. As in EventBridge, the unit is singular for one and plural for more.
@@ -80,27 +85,26 @@ fn rate(expression: &str) -> Option<Millis> {
 
 fn stream<'t>(
     scope: &'t Scope<'t>,
-    name: &str,
+    id: String,
     properties: &Properties<'t>,
-) -> Result<Option<EventDef>, TemplateError> {
+) -> Result<Option<Mapping>, TemplateError> {
     if properties.flag("Enabled")? == Some(false) {
         return Ok(None);
     }
-    let position = properties.text("StartingPosition")?;
-    let position = properties.required("StartingPosition", position)?;
+    let position = properties.required_text("StartingPosition")?;
     // In the local stack both start at the oldest record, because a table is created together with its mappings.
     if !matches!(position.as_str(), "TRIM_HORIZON" | "LATEST") {
         let found = Value::String(position);
         return Err(properties.at("StartingPosition").expected("TRIM_HORIZON or LATEST", &found));
     }
     if properties.value("TumblingWindowInSeconds")?.is_some() {
-        let unsupported = Problem::UnsupportedEvent("DynamoDB with a tumbling window".to_owned());
+        let unsupported = unsupported("DynamoDB with a tumbling window");
         return Err(properties.at("TumblingWindowInSeconds").problem(unsupported));
     }
     let window = properties.integer("MaximumBatchingWindowInSeconds", 0..=WINDOW_MAX_SECS)?;
     let batch_size = properties.integer("BatchSize", 1..=MAX_BATCH_SIZE)?.unwrap_or(BATCH_SIZE_DEFAULT);
-    Ok(Some(EventDef::Stream {
-        name: name.to_owned(),
+    Ok(Some(Mapping {
+        id,
         table: table_of(scope, properties)?,
         batch_size: usize::try_from(batch_size).unwrap_or(usize::MAX),
         window: Millis::from_secs(window.unwrap_or_default()),
@@ -111,32 +115,30 @@ fn stream<'t>(
     }))
 }
 
-/// The logical id of the table with this stream.
+/// The DynamoDB name of the table with this stream.
 fn table_of<'t>(scope: &'t Scope<'t>, properties: &Properties<'t>) -> Result<String, TemplateError> {
-    let arn = properties.text("Stream")?;
-    let arn = properties.required("Stream", arn)?;
+    let arn = properties.required_text("Stream")?;
     for table in scope.resources()?.iter().filter(|resource| resource.kind == "AWS::DynamoDB::Table") {
-        if stream_arn(&scope.name_of(table, &table.place(), 0)?) == arn {
-            return Ok(table.logical_id.to_owned());
+        let name = scope.name_of(table, &table.place(), 0)?;
+        if stream_arn(&name) == arn {
+            return Ok(name);
         }
     }
-    Err(properties.at("Stream").problem(Problem::UnknownStream(arn)))
+    Err(properties.at("Stream").problem(format!("`{arn}` is not the stream of a table in this template")))
 }
 
-fn filters(properties: &Properties<'_>) -> Result<Vec<Value>, TemplateError> {
+fn filters(properties: &Properties<'_>) -> Result<Vec<Pattern>, TemplateError> {
     let Some(criteria) = properties.mapping("FilterCriteria")? else {
         return Ok(Vec::new());
     };
-    let mut patterns = Vec::new();
-    for filter in criteria.mappings("Filters")?.unwrap_or_default() {
-        let pattern = filter.text("Pattern")?;
-        let pattern = filter.required("Pattern", pattern)?;
-        let pattern = json(&pattern, &filter.at("Pattern"))?;
+    let filters = criteria.mappings("Filters")?.unwrap_or_default();
+    let pattern = |filter: &Properties<'_>| {
+        let at = filter.at("Pattern");
+        let pattern = json(&filter.required_text("Pattern")?, &at)?;
         Pattern::compile(&pattern)
-            .map_err(|refused| filter.at("Pattern").problem(Problem::Pattern(refused)))?;
-        patterns.push(pattern);
-    }
-    Ok(patterns)
+            .map_err(|refused| at.problem(format!("it is no filter pattern: {refused}")))
+    };
+    filters.iter().map(pattern).collect()
 }
 
 /// In Lambda, `-1` means that there is no limit.
@@ -158,7 +160,7 @@ fn reports_failures(properties: &Properties<'_>) -> Result<bool, TemplateError> 
 }
 
 fn json(text: &str, at: &Place) -> Result<Value, TemplateError> {
-    serde_json::from_str(text).map_err(|error| at.problem(Problem::Json(error)))
+    serde_json::from_str(text).map_err(|error| at.problem(format!("it is not JSON: {error}")))
 }
 
 #[cfg(test)]

@@ -29,9 +29,7 @@ pub(super) fn function<'t>(
     let mut events = Vec::new();
     if let Some(declared) = properties.mapping("Events")? {
         for name in declared.names() {
-            let body = declared.mapping(name)?;
-            let body = declared.required(name, body)?;
-            events.extend(event(scope, resource, name, &body)?);
+            events.extend(event(scope, resource, name, &declared.required_mapping(name)?)?);
         }
     }
     Ok(FunctionDef {
@@ -55,10 +53,7 @@ fn globals<'t>(scope: &'t Scope<'t>) -> Result<Properties<'t>, TemplateError> {
 
 fn binary<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<String, TemplateError> {
     let metadata = Properties::of(scope, resource, "Metadata")?;
-    let build = metadata.mapping("BuildProperties")?;
-    let build = metadata.required("BuildProperties", build)?;
-    let binary = build.text("Binary")?;
-    build.required("Binary", binary)
+    metadata.required_mapping("BuildProperties")?.required_text("Binary")
 }
 
 /// The variables of all functions, overridden by those of this function. As in SAM, both are joined before they are

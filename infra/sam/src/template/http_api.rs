@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::EventDef;
-use super::error::{Problem, TemplateError};
+use super::error::TemplateError;
 use super::property::Properties;
 use super::scope::{Resource, Scope, invocation_uri};
 use crate::gateway::{GatewayError, RouteMethod, check_path};
@@ -30,21 +30,20 @@ pub(super) fn routes<'t>(
     resource: &Resource<'t>,
 ) -> Result<Vec<FunctionRoute>, TemplateError> {
     let properties = Properties::of(scope, resource, "Properties")?;
-    let body = part(&properties, "DefinitionBody")?;
+    let body = properties.required_mapping("DefinitionBody")?;
     let functions = functions_by_reference(scope, &body)?;
-    let paths = part(&body, "paths")?;
+    let paths = body.required_mapping("paths")?;
     let mut routes = Vec::new();
     for path in paths.names() {
-        let refuse = |problem| paths.at(path).problem(Problem::Route(problem));
+        let refuse = |refused: GatewayError| paths.at(path).problem(format!("it is no route: {refused}"));
         check_path(path).map_err(refuse)?;
-        let operations = part(&paths, path)?;
+        let operations = paths.required_mapping(path)?;
         for key in operations.names() {
             let method = method(key).map_err(refuse)?;
-            let integration = part(&part(&operations, key)?, INTEGRATION)?;
-            let reference = integration.text("$ref")?;
-            let reference = integration.required("$ref", reference)?;
+            let integration = operations.required_mapping(key)?.required_mapping(INTEGRATION)?;
+            let reference = integration.required_text("$ref")?;
             let Some(function) = functions.get(&reference) else {
-                return Err(integration.at("$ref").problem(Problem::UnknownReference(reference)));
+                return Err(integration.at("$ref").problem(format!("unknown reference `{reference}`")));
             };
             let route = EventDef::HttpApi { method, path: path.to_owned() };
             routes.push(FunctionRoute { function: function.clone(), route });
@@ -63,7 +62,7 @@ fn functions_by_reference<'t>(
         && let Some(integrations) = components.mapping(INTEGRATIONS)?
     {
         for name in integrations.names() {
-            let function = function_of(scope, &part(&integrations, name)?)?;
+            let function = function_of(scope, &integrations.required_mapping(name)?)?;
             functions.insert(format!("#/components/{INTEGRATIONS}/{name}"), function);
         }
     }
@@ -72,13 +71,11 @@ fn functions_by_reference<'t>(
 
 /// The logical id of the function that an integration calls.
 fn function_of<'t>(scope: &'t Scope<'t>, integration: &Properties<'t>) -> Result<String, TemplateError> {
-    let kind = integration.text("type")?;
-    let kind = integration.required("type", kind)?;
+    let kind = integration.required_text("type")?;
     if kind != LAMBDA_PROXY {
         return Err(integration.at("type").expected(LAMBDA_PROXY, &kind.into()));
     }
-    let uri = integration.text("uri")?;
-    let uri = integration.required("uri", uri)?;
+    let uri = integration.required_text("uri")?;
     let at = integration.at("uri");
     for function in scope.resources()?.iter().filter(|resource| resource.kind == "AWS::Serverless::Function")
     {
@@ -86,7 +83,7 @@ fn function_of<'t>(scope: &'t Scope<'t>, integration: &Properties<'t>) -> Result
             return Ok(function.logical_id.to_owned());
         }
     }
-    Err(at.problem(Problem::UnknownFunction(uri)))
+    Err(at.problem(format!("`{uri}` does not invoke a function of this template")))
 }
 
 /// Parses a method, which OpenAPI writes in lower case.
@@ -96,12 +93,6 @@ fn method(key: &str) -> Result<RouteMethod, GatewayError> {
         Ok(RouteMethod::One(method)) if method.as_str().to_ascii_lowercase() == key => {
             Ok(RouteMethod::One(method))
         }
-        _ => Err(GatewayError::Method(key.to_owned())),
+        _ => Err(GatewayError::no_method(key)),
     }
-}
-
-/// The mapping `name`, which is required.
-fn part<'t>(properties: &Properties<'t>, name: &str) -> Result<Properties<'t>, TemplateError> {
-    let part = properties.mapping(name)?;
-    properties.required(name, part)
 }

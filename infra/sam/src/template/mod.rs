@@ -29,10 +29,12 @@ mod scope;
 mod table;
 mod yaml;
 
-pub use error::{Place, Problem, TemplateError};
+pub use error::{Place, TemplateError};
 
 use crate::gateway::RouteMethod;
-use scope::{Resource, Scope};
+use crate::schedule::ScheduleDef;
+use crate::stream::Mapping;
+use scope::Scope;
 
 /// Resource types that run or store something on AWS and that the local stack does not support.
 const UNSUPPORTED: [&str; 15] = [
@@ -58,8 +60,8 @@ const UNSUPPORTED: [&str; 15] = [
 pub struct Template {
     /// Its tables.
     pub tables: Vec<TableDef>,
-    /// Its buckets.
-    pub buckets: Vec<BucketDef>,
+    /// The names of its buckets in S3.
+    pub buckets: Vec<String>,
     /// Its functions.
     pub functions: Vec<FunctionDef>,
 }
@@ -67,23 +69,12 @@ pub struct Template {
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableDef {
-    /// Its name in the template.
-    pub logical_id: String,
     /// Its name in DynamoDB.
     pub name: String,
     /// The body of DynamoDB's CreateTable request.
     pub create_table: Value,
     /// The attribute that holds the moment an item expires, in seconds since the epoch.
     pub ttl_attribute: Option<String>,
-}
-
-/// A bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BucketDef {
-    /// Its name in the template.
-    pub logical_id: String,
-    /// Its name in S3.
-    pub name: String,
 }
 
 /// A function.
@@ -112,36 +103,9 @@ pub enum EventDef {
         path: String,
     },
     /// A schedule.
-    Schedule {
-        /// The rule's name.
-        name: String,
-        /// The time between two firings.
-        every: Millis,
-        /// Whether the schedule fires.
-        enabled: bool,
-        /// The payload; `None` means EventBridge's own event.
-        input: Option<Value>,
-    },
+    Schedule(ScheduleDef),
     /// A table's stream. A mapping that the template disables is not listed at all.
-    Stream {
-        /// The event's name within its function.
-        name: String,
-        /// The logical id of the table.
-        table: String,
-        /// The most records of one invocation.
-        batch_size: usize,
-        /// How long an incomplete batch waits for further records.
-        window: Millis,
-        /// Filter patterns, each of which [`Pattern::compile`](crate::stream::filter::Pattern::compile) accepts; a
-        /// record is delivered if one of them matches, or if there are none.
-        filters: Vec<Value>,
-        /// Retries before a failing batch is given up; `None` when the template sets no limit.
-        max_retries: Option<u32>,
-        /// Whether a failing batch is split to find the record that fails.
-        bisect: bool,
-        /// Whether the function answers with `batchItemFailures`.
-        report_batch_item_failures: bool,
-    },
+    Stream(Mapping),
 }
 
 impl Template {
@@ -156,13 +120,13 @@ impl Template {
         for resource in scope.resources()? {
             match resource.kind {
                 "AWS::DynamoDB::Table" => template.tables.push(table::table(&scope, &resource)?),
-                "AWS::S3::Bucket" => template.buckets.push(bucket(&scope, &resource)?),
+                "AWS::S3::Bucket" => template.buckets.push(scope.name_of(&resource, &resource.place(), 0)?),
                 "AWS::Serverless::Function" => {
                     template.functions.push(function::function(&scope, &resource)?)
                 }
                 "AWS::Serverless::HttpApi" => routes.extend(http_api::routes(&scope, &resource)?),
                 kind if UNSUPPORTED.contains(&kind) => {
-                    let unsupported = Problem::UnsupportedResource(kind.to_owned());
+                    let unsupported = format!("resources of type {kind} are not run locally");
                     return Err(resource.place().problem(unsupported));
                 }
                 _ => {}
@@ -174,16 +138,6 @@ impl Template {
         }
         Ok(template)
     }
-
-    /// The table with this logical id.
-    pub fn table(&self, logical_id: &str) -> Option<&TableDef> {
-        self.tables.iter().find(|table| table.logical_id == logical_id)
-    }
-}
-
-fn bucket<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<BucketDef, TemplateError> {
-    let name = scope.name_of(resource, &resource.place(), 0)?;
-    Ok(BucketDef { logical_id: resource.logical_id.to_owned(), name })
 }
 
 #[cfg(test)]

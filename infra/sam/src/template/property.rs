@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::error::{Place, Problem, TemplateError};
+use super::error::{Place, TemplateError};
 use super::scope::{Resource, Scope, intrinsic, text};
 
 /// A mapping in the template, with its place for error messages.
@@ -59,6 +59,11 @@ impl<'t> Properties<'t> {
         value.map(|value| text(&value).ok_or_else(|| self.at(name).expected("a text", &value))).transpose()
     }
 
+    pub(super) fn required_text(&self, name: &str) -> Result<String, TemplateError> {
+        let text = self.text(name)?;
+        self.required(name, text)
+    }
+
     pub(super) fn integer(
         &self,
         name: &str,
@@ -70,8 +75,7 @@ impl<'t> Properties<'t> {
         let whole = value.parse::<u64>().ok();
         let number = whole.ok_or_else(|| self.at(name).expected("a whole number", &Value::String(value)))?;
         if !range.contains(&number) {
-            let (min, max) = range.into_inner();
-            return Err(self.at(name).problem(Problem::OutOfRange { found: number, min, max }));
+            return Err(self.at(name).problem(format!("{number} is not within {range:?}")));
         }
         Ok(Some(number))
     }
@@ -108,6 +112,11 @@ impl<'t> Properties<'t> {
         Ok(Some(Properties::new(self.scope, self.at(name), entries)))
     }
 
+    pub(super) fn required_mapping(&self, name: &str) -> Result<Properties<'t>, TemplateError> {
+        let mapping = self.mapping(name)?;
+        self.required(name, mapping)
+    }
+
     /// The list `name` of mappings, each resolved.
     pub(super) fn mappings(&self, name: &str) -> Result<Option<Vec<Properties<'t>>>, TemplateError> {
         let Some(items) = self.list(name)? else {
@@ -124,7 +133,7 @@ impl<'t> Properties<'t> {
 
     /// The value, or the error that it is missing.
     pub(super) fn required<T>(&self, name: &str, value: Option<T>) -> Result<T, TemplateError> {
-        value.ok_or_else(|| self.at(name).problem(Problem::Missing))
+        value.ok_or_else(|| self.at(name).problem("it is required"))
     }
 
     /// The declared entries themselves, unresolved.

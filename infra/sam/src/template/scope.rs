@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::error::{Place, Problem, TemplateError};
+use super::error::{Place, TemplateError};
 
 /// `AWS::Region`, `AWS::AccountId` and `AWS::StackName` of the local stack.
 pub(super) const REGION: &str = "local";
@@ -78,11 +78,11 @@ impl<'t> Scope<'t> {
     fn parse_resource(&self, logical_id: &'t str, body: &'t Value) -> Result<Resource<'t>, TemplateError> {
         let place = Place::resource(logical_id);
         if logical_id.starts_with("Fn::") {
-            return Err(place.problem(Problem::UnsupportedIntrinsic(logical_id.to_owned())));
+            return Err(place.unsupported_intrinsic(logical_id));
         }
         let body = body.as_object().ok_or_else(|| place.expected("a resource", body))?;
         let kind = body.get("Type").and_then(Value::as_str);
-        let kind = kind.ok_or_else(|| place.property("Type").problem(Problem::Missing))?;
+        let kind = kind.ok_or_else(|| place.property("Type").problem("it is required"))?;
         Ok(Resource { logical_id, kind, body })
     }
 
@@ -99,7 +99,7 @@ impl<'t> Scope<'t> {
     pub(super) fn condition(&self, name: &str, at: &Place, depth: usize) -> Result<bool, TemplateError> {
         let mut conditions = section(self.template, "Conditions")?;
         let Some((_, rule)) = conditions.find(|(known, _)| *known == name) else {
-            return Err(at.problem(Problem::UnknownCondition(name.to_owned())));
+            return Err(at.problem(format!("unknown condition `{name}`")));
         };
         self.truth(rule, &Place::resource("Conditions").property(name), depth + 1)
     }
@@ -133,7 +133,7 @@ impl<'t> Scope<'t> {
                 Ok(Some(Value::Array(resolved)))
             }
             Value::String(text) if text.contains("{{resolve:") => {
-                Err(at.problem(Problem::UnsupportedIntrinsic("{{resolve:…}}".to_owned())))
+                Err(at.unsupported_intrinsic("{{resolve:…}}"))
             }
             scalar => Ok(Some(scalar.clone())),
         }
@@ -155,7 +155,7 @@ impl<'t> Scope<'t> {
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
             _ => match self.parameters.get(name) {
                 Some(Some(value)) => return Ok(Some(value.clone())),
-                Some(None) => return Err(at.problem(Problem::NoParameterValue(name.to_owned()))),
+                Some(None) => return Err(at.problem(format!("the parameter `{name}` has no value"))),
                 None => self.name_of(&self.resource(name, at, depth)?, at, depth)?,
             },
         };
@@ -176,16 +176,13 @@ impl<'t> Scope<'t> {
             ("AWS::DynamoDB::Table", "Arn") => Ok(table_arn(&physical)),
             ("AWS::DynamoDB::Table", "StreamArn") => match resource.property("StreamSpecification") {
                 Some(_) => Ok(stream_arn(&physical)),
-                None => Err(at.problem(Problem::NoStream(name.to_owned()))),
+                None => Err(at.problem(format!("the table `{name}` has no StreamSpecification"))),
             },
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{physical}")),
             ("AWS::Serverless::Function", "Arn") => {
                 Ok(format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{physical}"))
             }
-            _ => Err(at.problem(Problem::UnknownAttribute {
-                resource: name.to_owned(),
-                attribute: attribute.to_owned(),
-            })),
+            _ => Err(at.problem(format!("`{name}` has no attribute `{attribute}` here"))),
         }
     }
 
@@ -204,8 +201,8 @@ impl<'t> Scope<'t> {
             "AWS::Serverless::Function" => ("FunctionName", made),
             "AWS::Serverless::HttpApi" => return Ok(made),
             kind => {
-                let (name, kind) = (resource.logical_id.to_owned(), kind.to_owned());
-                return Err(at.problem(Problem::NoLocalValue { name, kind }));
+                let name = resource.logical_id;
+                return Err(at.problem(format!("`{name}` is a {kind}, which has no local value")));
             }
         };
         let place = resource.place().property(property);
@@ -219,11 +216,11 @@ impl<'t> Scope<'t> {
     fn resource(&self, name: &str, at: &Place, depth: usize) -> Result<Resource<'t>, TemplateError> {
         let mut resources = section(self.template, "Resources")?;
         let Some((logical_id, body)) = resources.find(|(logical_id, _)| *logical_id == name) else {
-            return Err(at.problem(Problem::UnknownReference(name.to_owned())));
+            return Err(at.problem(format!("unknown reference `{name}`")));
         };
         let resource = self.parse_resource(logical_id, body)?;
         if !self.is_active(&resource, depth + 1)? {
-            return Err(at.problem(Problem::Inactive(name.to_owned())));
+            return Err(at.problem(format!("`{name}` does not exist: its condition is false")));
         }
         Ok(resource)
     }
@@ -247,7 +244,7 @@ fn parameter(
     at: &Place,
 ) -> Result<Option<Value>, TemplateError> {
     let kind = declaration.get("Type").and_then(Value::as_str);
-    let kind = kind.ok_or_else(|| at.property("Type").problem(Problem::Missing))?;
+    let kind = kind.ok_or_else(|| at.property("Type").problem("it is required"))?;
     let default = declaration.get("Default").and_then(text);
     // The default of such a parameter names an entry of the Parameter Store, which does not exist here.
     let default = default.filter(|_| !kind.starts_with("AWS::SSM::"));
@@ -257,7 +254,7 @@ fn parameter(
     if let Some(Value::Array(allowed)) = declaration.get("AllowedValues")
         && !allowed.iter().filter_map(text).any(|allowed| allowed == value)
     {
-        return Err(at.problem(Problem::NotAllowed(value)));
+        return Err(at.problem(format!("`{value}` is not an allowed value")));
     }
     if kind == "CommaDelimitedList" || kind.starts_with("List<") {
         let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -269,7 +266,7 @@ fn parameter(
 /// Limits the recursion through values, references and conditions.
 pub(super) fn guard_depth(at: &Place, depth: usize) -> Result<(), TemplateError> {
     if depth > MAX_DEPTH {
-        return Err(at.problem(Problem::TooDeep(MAX_DEPTH)));
+        return Err(at.problem(format!("nested deeper than {MAX_DEPTH} levels, or circular")));
     }
     Ok(())
 }

@@ -1,80 +1,50 @@
 //! `AWS::DynamoDB::Table` as a CreateTable request.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::TableDef;
-use super::error::{Problem, TemplateError};
+use super::error::TemplateError;
 use super::property::Properties;
 use super::scope::{Resource, Scope};
 
 pub(super) fn table<'t>(scope: &'t Scope<'t>, resource: &Resource<'t>) -> Result<TableDef, TemplateError> {
     let properties = Properties::of(scope, resource, "Properties")?;
     let name = scope.name_of(resource, &resource.place(), 0)?;
-    let mut request = Map::from_iter([("TableName".to_owned(), json!(name))]);
-    copy_keys(&properties, &mut request)?;
+    let keys = keys(&properties)?;
     let attributes = properties.list("AttributeDefinitions")?;
     let attributes = properties.required("AttributeDefinitions", attributes)?;
-    request.insert("AttributeDefinitions".to_owned(), Value::Array(attributes));
+    let mut request = json!({
+        "TableName": name,
+        "KeySchema": keys,
+        "AttributeDefinitions": attributes,
+    });
     for indexes in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
         if let Some(declared) = properties.mappings(indexes)? {
-            let declared = declared.iter().map(index).collect::<Result<Vec<_>, _>>()?;
-            request.insert(indexes.to_owned(), Value::Array(declared));
+            request[indexes] = declared.iter().map(index).collect::<Result<_, _>>()?;
         }
     }
     if let Some(mode) = properties.text("BillingMode")? {
-        request.insert("BillingMode".to_owned(), json!(mode));
+        request["BillingMode"] = json!(mode);
     }
-    copy_throughput(&properties, &mut request)?;
     if let Some(stream) = properties.mapping("StreamSpecification")? {
-        let view = stream.text("StreamViewType")?;
-        let view = stream.required("StreamViewType", view)?;
-        let specification = json!({ "StreamEnabled": true, "StreamViewType": view });
-        request.insert("StreamSpecification".to_owned(), specification);
+        let view = stream.required_text("StreamViewType")?;
+        request["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view });
     }
-    Ok(TableDef {
-        logical_id: resource.logical_id.to_owned(),
-        name,
-        create_table: Value::Object(request),
-        ttl_attribute: ttl_attribute(&properties)?,
-    })
+    Ok(TableDef { name, create_table: request, ttl_attribute: ttl_attribute(&properties)? })
 }
 
 /// Copies the properties that both CloudFormation and CreateTable have.
 fn index(properties: &Properties<'_>) -> Result<Value, TemplateError> {
-    let name = properties.text("IndexName")?;
-    let name = properties.required("IndexName", name)?;
-    let mut index = Map::from_iter([("IndexName".to_owned(), json!(name))]);
-    copy_keys(properties, &mut index)?;
+    let name = properties.required_text("IndexName")?;
+    let keys = keys(properties)?;
     let projection = properties.value("Projection")?;
-    index.insert("Projection".to_owned(), properties.required("Projection", projection)?);
-    copy_throughput(properties, &mut index)?;
-    Ok(Value::Object(index))
+    let projection = properties.required("Projection", projection)?;
+    Ok(json!({ "IndexName": name, "KeySchema": keys, "Projection": projection }))
 }
 
-fn copy_keys(properties: &Properties<'_>, request: &mut Map<String, Value>) -> Result<(), TemplateError> {
-    let keys = properties.list("KeySchema")?;
-    let keys = properties.required("KeySchema", keys)?;
-    if keys.is_empty() {
-        return Err(properties.at("KeySchema").problem(Problem::Missing));
-    }
-    request.insert("KeySchema".to_owned(), Value::Array(keys));
-    Ok(())
-}
-
-fn copy_throughput(
-    properties: &Properties<'_>,
-    request: &mut Map<String, Value>,
-) -> Result<(), TemplateError> {
-    let Some(throughput) = properties.mapping("ProvisionedThroughput")? else {
-        return Ok(());
-    };
-    let mut units = Map::new();
-    for name in ["ReadCapacityUnits", "WriteCapacityUnits"] {
-        let declared = throughput.integer(name, 1..=u64::from(u32::MAX))?;
-        units.insert(name.to_owned(), json!(throughput.required(name, declared)?));
-    }
-    request.insert("ProvisionedThroughput".to_owned(), Value::Object(units));
-    Ok(())
+fn keys(properties: &Properties<'_>) -> Result<Vec<Value>, TemplateError> {
+    let keys = properties.list("KeySchema")?.filter(|keys| !keys.is_empty());
+    properties.required("KeySchema", keys)
 }
 
 fn ttl_attribute(properties: &Properties<'_>) -> Result<Option<String>, TemplateError> {
@@ -85,6 +55,5 @@ fn ttl_attribute(properties: &Properties<'_>) -> Result<Option<String>, Template
     if !ttl.required("Enabled", enabled)? {
         return Ok(None);
     }
-    let attribute = ttl.text("AttributeName")?;
-    ttl.required("AttributeName", attribute).map(Some)
+    ttl.required_text("AttributeName").map(Some)
 }

@@ -57,7 +57,7 @@ const KNOWN: [(&str, &str); 46] = [
     ("workerId", "w-01ke3n4az0000000000000000a"),
 ];
 /// 2026-01-01, midnight in Greenwich.
-const NOON: u64 = 1_767_225_600_000;
+const EXAMPLE_TIME: u64 = 1_767_225_600_000;
 
 /// An example of `schema` for a field with this name.
 pub fn example_of(name: &str, schema: &Value, schemas: &Value) -> Value {
@@ -118,7 +118,7 @@ fn number(name: &str) -> Value {
     let is_time =
         name.ends_with("At") || matches!(name, "at" | "until" | "scheduledFor" | "drainBy" | "asOf");
     match name {
-        _ if is_time => json!(NOON),
+        _ if is_time => json!(EXAMPLE_TIME),
         _ if name.ends_with("Ms") => json!(1_000),
         "sizeBytes" => json!(1_048_576),
         "priority" => json!(50),

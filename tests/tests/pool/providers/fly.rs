@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use af_domain::ids::SecretRef;
 use af_domain::time::{Millis, Timestamp};
-use af_emulator_fly::{Action, FakeFly, Fault, Options};
+use af_emulator_fly::{Action, Fault, FlyEmulator, Options};
 use af_providers::{FlyProvider, MachineState, Provider, ProviderError, StopOutcome, Teardown, TokenSource};
 use af_runtime::entropy::Entropy;
 use af_runtime::time::LeapingTime;
@@ -31,7 +31,7 @@ impl TokenSource for FixedToken {
 
 /// The Fly emulator with one app, and the provider of one deployment in it.
 pub struct World {
-    pub fly: FakeFly,
+    pub fly: FlyEmulator,
     pub clock: VirtualClock,
     pub url: String,
     pub provider: FlyProvider,
@@ -45,7 +45,7 @@ impl World {
 
     /// The same with this clock, for this deployment.
     pub async fn by(clock: VirtualClock, deployment: &str) -> Self {
-        let fly = FakeFly::open(Options {
+        let fly = FlyEmulator::open(Options {
             data_dir: None,
             time: Arc::new(LeapingTime(clock.clone())),
             entropy: Arc::new(Entropy::seeded(1)),

@@ -68,25 +68,6 @@ async fn a_fourth_creation_within_a_second_is_rate_limited() {
 }
 
 #[tokio::test]
-async fn a_leased_machine_can_be_changed_by_the_lease_holder_only() {
-    let world = World::new().await;
-    let body = json!({"name": "w", "config": {"image": "i"}});
-    let (_, made) = call(&world, Method::POST, "machines", Some(body)).await;
-    let machine = format!("machines/{}", made["id"].as_str().unwrap());
-    let (_, lease) = call(&world, Method::POST, &format!("{machine}/lease"), Some(json!({"ttl": 10}))).await;
-    let (leased, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
-    let url = format!("{}/apps/workers/{machine}/cordon", world.url);
-    let holder = reqwest::Client::new()
-        .post(url)
-        .bearer_auth(TOKEN)
-        .header("fly-machine-lease-nonce", lease["data"]["nonce"].as_str().unwrap());
-    let by_holder = holder.send().await.unwrap().status();
-    world.advance(std::time::Duration::from_secs(11)).await;
-    let (expired, _) = call(&world, Method::POST, &format!("{machine}/cordon"), None).await;
-    assert_eq!([leased, by_holder, expired].map(|s| s.as_u16()), [409, 200, 200]);
-}
-
-#[tokio::test]
 async fn a_wait_ends_at_its_state_or_at_its_timeout() {
     let world = World::new().await;
     let body = json!({"name": "w", "config": {"image": "i"}});

@@ -1,16 +1,16 @@
-use af_emulator_telegram::{FakeBot, FakeTelegram, Fault};
+use af_emulator_telegram::{EmulatedBot, Fault, TelegramEmulator};
 use af_tests::calls::Call;
 use serde_json::{Value, json};
 
 use crate::api::World;
 
 /// A deployment whose Bot API is the Telegram emulator, on loopback.
-async fn with_telegram() -> (World, FakeTelegram) {
+async fn with_telegram() -> (World, TelegramEmulator) {
     let (bundle, telegram) = af_tests::telegram::with_telegram().await;
     (World::over(bundle).await, telegram)
 }
 
-fn token_of(bot: &FakeBot) -> Value {
+fn token_of(bot: &EmulatedBot) -> Value {
     json!({"plaintextValue": bot.token})
 }
 

@@ -152,7 +152,7 @@ async fn a_fetch_is_retried_after_the_retry_time_of_telegram_and_a_limited_numbe
     let chat = Chat::new().await;
     let worker = chat.world.worker("w").await;
     chat.ann.sends_photo(1).await;
-    let busy = Fault { retry_after: Some(3), ..Fault::new(429, "Too Many Requests") };
+    let busy = Fault::rate_limited(3);
     chat.ann.telegram.fault("getFile", &busy, 1);
     chat.ann.telegram.fault("getFile", &Fault::new(502, "Bad Gateway"), 1);
     assert_eq!(chat.fetch().await, [Millis::from_secs(3), Millis::from_secs(1)]);
@@ -172,7 +172,7 @@ async fn a_fetch_is_retried_after_the_retry_time_of_telegram_and_a_limited_numbe
     for update in 2..=10 {
         photos.push(chat.ann.sends_photo(update).await);
     }
-    chat.ann.telegram.fault("getFile", &Fault { retry_after: Some(6), ..busy }, 8);
+    chat.ann.telegram.fault("getFile", &Fault::rate_limited(6), 8);
     assert_eq!(chat.fetch().await, []);
     for id in &photos {
         let shown = chat.shown(id).await;

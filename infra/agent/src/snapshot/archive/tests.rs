@@ -3,6 +3,8 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::snapshot::names::OWNER_FILE;
 
+mod sqlite;
+
 pub(super) fn packed(folder: &Path) -> Vec<u8> {
     pack(folder, Vec::new()).unwrap()
 }

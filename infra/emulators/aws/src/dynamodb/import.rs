@@ -1,11 +1,12 @@
 //! Import of many items at once, for tests with a full table.
 
+use anyhow::Context;
 use dynoxide::ImportOptions;
 use dynoxide::actions::import_items;
 use dynoxide::types::Item;
 use serde_json::Value;
 
-use super::{Engine, EngineError, finish, operations};
+use super::{Engine, finish, operations};
 
 impl Engine {
     /// Puts `items` into `table` in one transaction, all or none, and replaces existing items. Each item is given as
@@ -19,20 +20,17 @@ impl Engine {
         table: &str,
         items: impl IntoIterator<Item = Value>,
         recorded: bool,
-    ) -> Result<usize, EngineError> {
-        let failed = |source| EngineError::Failed { doing: "import items", source };
-        let items: Vec<Item> =
-            items.into_iter().map(operations::read).collect::<Result<_, _>>().map_err(failed)?;
+    ) -> anyhow::Result<usize> {
+        const FAILED: &str = "the engine failed to import items";
+        let items: Result<Vec<Item>, _> = items.into_iter().map(operations::read).collect();
+        let items = items.context(FAILED)?;
         let table = table.to_owned();
         let options = ImportOptions { record_streams: recorded, ..ImportOptions::default() };
-        let imported = self
-            .run(move |engine| {
-                finish(import_items::execute(&engine.state().storage, &table, items, &options))
-            })
-            .await
-            .map_err(failed)?
-            .items_imported;
+        let import = move |engine: Self| {
+            finish(import_items::execute(&engine.state().storage, &table, items, &options))
+        };
+        let imported = self.run(import).await.context(FAILED)?;
         self.wrote();
-        Ok(imported)
+        Ok(imported.items_imported)
     }
 }

@@ -1,9 +1,9 @@
-//! The embedded DynamoDB engine: dynoxide on SQLite, file-backed for `agent-factory dev`, in memory for tests.
+//! The embedded DynamoDB engine: dynoxide on SQLite, in a file for `agent-factory dev` and in memory for tests.
 //!
 //! This module uses the storage and the actions of the engine, not `dynoxide::Database`, because that type does not
-//! expose two things. The first is the SQLite connection, which is needed to trim stream records, and for the index
-//! without which every write to a stream-enabled table scans all its records. The second is the clock: time to live,
-//! stream times and the window of idempotency tokens follow the virtual clock.
+//! expose two things. The first is the SQLite connection: the trim of stream records needs it, and so does the index that
+//! keeps a write from scanning all records of its table. The second is the clock: time to live, stream times and the
+//! window of idempotency tokens follow the virtual clock.
 //!
 //! The engine runs one call at a time. With a file, the call runs on a thread that may block. In memory it runs in
 //! place, so that a seeded simulation on one thread is reproducible.
@@ -14,10 +14,11 @@ mod stream;
 mod tables;
 mod tokens;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_runtime::clock::SharedClock;
+use anyhow::Context;
 use dynoxide::DynoxideError;
 use dynoxide::actions::vector_lifecycle::VectorIndexLifecycle;
 use dynoxide::storage::Storage;
@@ -50,40 +51,9 @@ struct State {
     vectors: VectorIndexLifecycle,
 }
 
-/// The reason why the engine cannot be opened, or cannot create the tables of the template.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The database file cannot be opened.
-    #[error("cannot open the database {path}")]
-    Open {
-        /// The file, or `memory`.
-        path: PathBuf,
-        /// The error of the engine.
-        #[source]
-        source: DynoxideError,
-    },
-    /// The definition of a table is refused.
-    #[error("table {table}: {reason}")]
-    Definition {
-        /// The table's name.
-        table: String,
-        /// The reason.
-        reason: String,
-    },
-    /// The engine failed in a task of its own.
-    #[error("the engine failed to {doing}")]
-    Failed {
-        /// The task.
-        doing: &'static str,
-        /// The error of the engine.
-        #[source]
-        source: DynoxideError,
-    },
-}
-
 impl Engine {
     /// Opens the database file at `path`, or creates it. Commits survive a killed process.
-    pub fn open(path: &Path, clock: SharedClock) -> Result<Self, EngineError> {
+    pub fn open(path: &Path, clock: SharedClock) -> anyhow::Result<Self> {
         let opened = || -> Result<Storage, DynoxideError> {
             let storage = Storage::new(&path.to_string_lossy())?;
             // Before a commit is answered, the operating system has its data, so it survives a killed process. Only a
@@ -92,21 +62,18 @@ impl Engine {
             storage.conn().execute_batch("PRAGMA synchronous = NORMAL")?;
             Ok(storage)
         };
-        let storage = opened().map_err(|source| EngineError::Open { path: path.to_owned(), source })?;
+        let storage = opened().with_context(|| format!("cannot open the database {}", path.display()))?;
         Self::over(storage, clock, true)
     }
 
     /// Opens an empty database in memory. It is deleted with its last clone.
-    pub fn memory(clock: SharedClock) -> Result<Self, EngineError> {
-        let storage =
-            Storage::memory().map_err(|source| EngineError::Open { path: "memory".into(), source })?;
-        Self::over(storage, clock, false)
+    pub fn memory(clock: SharedClock) -> anyhow::Result<Self> {
+        Self::over(Storage::memory().context("cannot open the database memory")?, clock, false)
     }
 
-    fn over(storage: Storage, clock: SharedClock, blocking: bool) -> Result<Self, EngineError> {
+    fn over(storage: Storage, clock: SharedClock, blocking: bool) -> anyhow::Result<Self> {
         let storage = storage.with_clock(Arc::new(EngineClock(Arc::clone(&clock))));
-        stream::index_records(&storage)
-            .map_err(|source| EngineError::Failed { doing: "index its stream records", source })?;
+        stream::index_records(&storage).context("the engine failed to index its stream records")?;
         let state =
             State { storage, tokens: tokens::Tokens::default(), vectors: VectorIndexLifecycle::new() };
         let (writes, _) = watch::channel(0);
@@ -142,7 +109,7 @@ impl Engine {
     /// Creates missing tables, and changes the indexes, streams and times to live of existing tables to their
     /// definitions. A table whose keys or local indexes differ is refused, because these cannot be changed. Other
     /// tables stay unchanged.
-    pub async fn create_tables(&self, tables: &[TableDefinition]) -> Result<Vec<TableChange>, EngineError> {
+    pub async fn create_tables(&self, tables: &[TableDefinition]) -> anyhow::Result<Vec<TableChange>> {
         let tables = tables.to_vec();
         self.run(move |engine| tables.iter().map(|table| tables::apply(&engine, table)).collect()).await
     }
@@ -152,11 +119,9 @@ impl Engine {
     ///
     /// It reads all items of the tables while other calls wait, which takes about 5 ms for a thousand items. Call it
     /// seldom; readers do not depend on it.
-    pub async fn sweep_ttl(&self) -> Result<usize, EngineError> {
-        let swept = self
-            .run(|engine| finish(dynoxide::ttl::sweep_expired_items(&engine.state().storage)))
-            .await
-            .map_err(|source| EngineError::Failed { doing: "sweep expired items", source })?;
+    pub async fn sweep_ttl(&self) -> anyhow::Result<usize> {
+        let sweep = |engine: Self| finish(dynoxide::ttl::sweep_expired_items(&engine.state().storage));
+        let swept = self.run(sweep).await.context("the engine failed to sweep expired items")?;
         if swept > 0 {
             self.wrote();
         }
@@ -183,13 +148,7 @@ impl Engine {
     }
 }
 
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Engine")
-    }
-}
-
-/// Our clock, as the clock of the engine.
+/// The virtual clock, as the clock of the engine.
 struct EngineClock(SharedClock);
 
 impl dynoxide::storage_backend::Clock for EngineClock {

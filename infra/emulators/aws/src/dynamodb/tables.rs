@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::{Context, anyhow, ensure};
 use dynoxide::DynoxideError;
 use serde_json::{Value, json};
 
-use super::{Engine, EngineError};
+use super::Engine;
 
 /// The definition of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,30 +52,21 @@ struct Key {
 }
 
 /// Changes one table to its definition.
-pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<TableChange, EngineError> {
-    let Some(table) = definition.create["TableName"].as_str().map(str::to_owned) else {
-        return Err(EngineError::Definition {
-            table: String::new(),
-            reason: "it has no TableName".to_owned(),
-        });
-    };
-    let refused =
-        |error: DynoxideError| EngineError::Definition { table: table.clone(), reason: error.to_string() };
+pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> anyhow::Result<TableChange> {
+    let table =
+        definition.create["TableName"].as_str().context("a table definition has no TableName")?.to_owned();
+    let refused = |error: DynoxideError| anyhow!("table {table}: {error}");
     let mut steps = Vec::new();
     match engine.execute("DescribeTable", json!({"TableName": table})) {
         Ok(description) => {
             let (is, must) = (Shape::of(&description["Table"]), Shape::of(&definition.create));
-            if is.keys != must.keys || is.local != must.local {
-                return Err(EngineError::Definition {
-                    table,
-                    reason:
-                        "its keys or local indexes differ from those of the stored table, which cannot be \
-                             changed; start with an empty data folder"
-                            .to_owned(),
-                });
-            }
+            ensure!(
+                is.keys == must.keys && is.local == must.local,
+                "table {table}: its keys or local indexes differ from those of the stored table, which cannot be \
+                 changed; start with an empty data folder"
+            );
             reindex(engine, definition, &is, &must, &mut steps).map_err(refused)?;
-            restream(engine, &table, &is, &must, &mut steps).map_err(refused)?;
+            steps.extend(restream(engine, &table, &is, &must).map_err(refused)?);
         }
         Err(DynoxideError::ResourceNotFoundException(_)) => {
             engine.execute("CreateTable", definition.create.clone()).map_err(refused)?;
@@ -82,8 +74,7 @@ pub(super) fn apply(engine: &Engine, definition: &TableDefinition) -> Result<Tab
         }
         Err(failed) => return Err(refused(failed)),
     }
-    let ttl_attribute = definition.ttl_attribute.as_deref();
-    expire_by(engine, &table, ttl_attribute, &mut steps).map_err(refused)?;
+    steps.extend(expire_by(engine, &table, definition.ttl_attribute.as_deref()).map_err(refused)?);
     Ok(TableChange { table, steps })
 }
 
@@ -129,15 +120,9 @@ fn reindex(
 }
 
 /// Disables, enables or changes the stream. To change the view, the stream is disabled and enabled again.
-fn restream(
-    engine: &Engine,
-    table: &str,
-    is: &Shape,
-    must: &Shape,
-    steps: &mut Vec<String>,
-) -> Result<(), DynoxideError> {
+fn restream(engine: &Engine, table: &str, is: &Shape, must: &Shape) -> Result<Option<String>, DynoxideError> {
     if is.stream == must.stream {
-        return Ok(());
+        return Ok(None);
     }
     let update = |specification: Value| {
         engine.execute("UpdateTable", json!({"TableName": table, "StreamSpecification": specification}))
@@ -145,47 +130,30 @@ fn restream(
     if is.stream.is_some() {
         update(json!({"StreamEnabled": false}))?;
     }
-    match &must.stream {
-        Some(view) => {
-            update(json!({"StreamEnabled": true, "StreamViewType": view}))?;
-            steps.push(format!("stream of {view}"));
-        }
-        None => steps.push("no stream".to_owned()),
-    }
-    Ok(())
+    let Some(view) = &must.stream else { return Ok(Some("no stream".to_owned())) };
+    update(json!({"StreamEnabled": true, "StreamViewType": view}))?;
+    Ok(Some(format!("stream of {view}")))
 }
 
-fn expire_by(
-    engine: &Engine,
-    table: &str,
-    attribute: Option<&str>,
-    steps: &mut Vec<String>,
-) -> Result<(), DynoxideError> {
+fn expire_by(engine: &Engine, table: &str, attribute: Option<&str>) -> Result<Option<String>, DynoxideError> {
     let description = engine.execute("DescribeTimeToLive", json!({"TableName": table}))?;
     let description = &description["TimeToLiveDescription"];
     let enabled = description["TimeToLiveStatus"] == "ENABLED";
     let present = description["AttributeName"].as_str().filter(|_| enabled);
     if present == attribute {
-        return Ok(());
+        return Ok(None);
     }
     let update = |name: &str, enabled: bool| {
         let specification = json!({"AttributeName": name, "Enabled": enabled});
-        engine.execute(
-            "UpdateTimeToLive",
-            json!({"TableName": table, "TimeToLiveSpecification": specification}),
-        )
+        let request = json!({"TableName": table, "TimeToLiveSpecification": specification});
+        engine.execute("UpdateTimeToLive", request)
     };
     if let Some(present) = present {
         update(present, false)?;
     }
-    match attribute {
-        Some(attribute) => {
-            update(attribute, true)?;
-            steps.push(format!("time to live by {attribute}"));
-        }
-        None => steps.push("no time to live".to_owned()),
-    }
-    Ok(())
+    let Some(attribute) = attribute else { return Ok(Some("no time to live".to_owned())) };
+    update(attribute, true)?;
+    Ok(Some(format!("time to live by {attribute}")))
 }
 
 impl Shape {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use af_runtime::clock::{Clock, SystemClock};
+use anyhow::{Context, ensure};
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
 use http::request::Parts;
@@ -61,31 +62,14 @@ pub struct Objects {
     _temporary: Option<Arc<TempDir>>,
 }
 
-/// The reason why the objects cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectsError {
-    /// S3 does not accept this name of a bucket.
-    #[error("{0} cannot be the name of a bucket")]
-    BucketName(String),
-    /// A folder cannot be created or read.
-    #[error("cannot use the folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-}
-
 impl Objects {
     /// Opens empty `buckets` in a temporary folder, which is removed with the last clone.
     ///
     /// # Errors
     /// As [`Objects::open`].
-    pub fn temporary(buckets: &[&str]) -> Result<Self, ObjectsError> {
-        let made = tempfile::Builder::new().prefix("af-objects-").tempdir();
-        let dir = made.map_err(|source| ObjectsError::Folder { path: std::env::temp_dir(), source })?;
+    pub fn temporary(buckets: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("af-objects-").tempdir();
+        let dir = dir.context("cannot create a temporary folder")?;
         let objects = Self::open(dir.path(), buckets)?;
         Ok(Self { _temporary: Some(Arc::new(dir)), ..objects })
     }
@@ -95,14 +79,12 @@ impl Objects {
     ///
     /// # Errors
     /// Returns an error if the name of a bucket is invalid or the folder cannot be used.
-    pub fn open(dir: &Path, buckets: &[&str]) -> Result<Self, ObjectsError> {
+    pub fn open(dir: &Path, buckets: &[&str]) -> anyhow::Result<Self> {
         for bucket in buckets {
-            if !is_bucket_name(bucket) {
-                return Err(ObjectsError::BucketName((*bucket).to_owned()));
-            }
+            ensure!(is_bucket_name(bucket), "{bucket} cannot be the name of a bucket");
             let path = dir.join(bucket);
             let opened = std::fs::create_dir_all(&path).and_then(|()| remove_unfinished_uploads(&path));
-            opened.map_err(|source| ObjectsError::Folder { path, source })?;
+            opened.with_context(|| format!("cannot use the folder {}", path.display()))?;
         }
         let buckets = buckets.iter().map(|&bucket| bucket.to_owned()).collect();
         Ok(Self { dir: dir.into(), buckets: Arc::new(buckets), _temporary: None })
@@ -144,12 +126,6 @@ impl Objects {
             return Err(Refusal::new(400, "KeyTooLongError", message));
         }
         Ok(self.dir.join(bucket).join(name))
-    }
-}
-
-impl std::fmt::Debug for Objects {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Objects")
     }
 }
 
@@ -303,9 +279,8 @@ mod tests {
     #[test]
     fn an_invalid_name_of_a_bucket_is_refused() {
         for name in ["", "ab", "Upper", "../up", "with/slash"] {
-            assert!(
-                matches!(Objects::temporary(&[name]), Err(ObjectsError::BucketName(refused)) if refused == name)
-            );
+            let refused = Objects::temporary(&[name]).err().unwrap().to_string();
+            assert_eq!(refused, format!("{name} cannot be the name of a bucket"));
         }
     }
 }

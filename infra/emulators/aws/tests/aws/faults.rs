@@ -71,7 +71,7 @@ async fn the_sdk_retries_after_a_lost_response_and_a_transaction_takes_effect_on
             }
         }
     }
-    let meter = Meter::new();
+    let meter = Meter::default();
     let aws = memory().await;
     let troubled =
         aws.clone().with_meter(meter.clone()).with_faults(Arc::new(LoseFirstTransaction(false.into())));

@@ -6,7 +6,7 @@ use super::{add_one, clock, count, definition, dynamodb, memory, put};
 
 #[tokio::test]
 async fn parallel_requests_are_one_round_and_sequential_ones_are_two() {
-    let meter = Meter::new();
+    let meter = Meter::default();
     let aws = memory().await;
     let client = dynamodb(&aws.with_meter(meter.clone()));
     put(&client, "a", 1).await;
@@ -27,7 +27,7 @@ async fn parallel_requests_are_one_round_and_sequential_ones_are_two() {
 
 #[tokio::test]
 async fn a_chain_parallel_to_a_single_request_counts_its_length() {
-    let meter = Meter::new();
+    let meter = Meter::default();
     let client = dynamodb(&memory().await.with_meter(meter.clone()));
     let chain = async {
         count(&client, "a").await;
@@ -43,7 +43,7 @@ async fn rounds_are_the_same_on_several_threads_against_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(&dir.path().join("tables.sqlite"), clock().1).unwrap();
     engine.create_tables(&[definition()]).await.unwrap();
-    let meter = Meter::new();
+    let meter = Meter::default();
     let client = dynamodb(&LocalAws::new(engine, Secrets::memory()).with_meter(meter.clone()));
     tokio::join!(count(&client, "a"), count(&client, "b"));
     count(&client, "a").await;
@@ -52,7 +52,7 @@ async fn rounds_are_the_same_on_several_threads_against_a_file() {
 
 #[tokio::test]
 async fn failed_conditions_are_counted_separately() {
-    let meter = Meter::new();
+    let meter = Meter::default();
     let client = dynamodb(&memory().await.with_meter(meter.clone()));
     let refused = add_one(&client, "a").condition_expression("attribute_exists(pk)").send().await;
     assert!(refused.is_err());

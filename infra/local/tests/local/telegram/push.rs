@@ -127,8 +127,11 @@ async fn a_failed_push_is_retried_in_order_and_the_first_answer_is_reported() {
         texts.push(hook.next_text().await);
     }
     assert_eq!(texts, ["first", "first", "first", "first", "second"]);
-    let views = f.telegram.updates(Some(f.bot.id), 10);
-    assert_eq!((views[0].state, views[0].attempts, views[0].last_status), ("delivered", 4, Some(200)));
+    let first = &f.updates(&format!("botIdentity={}", f.bot.id)).await[0];
+    assert_eq!(
+        [&first["state"], &first["attempts"], &first["lastStatus"]],
+        [&json!("delivered"), &json!(4), &json!(200)]
+    );
     let info = f.client().get_webhook_info().await.unwrap();
     assert_eq!(info.pending_update_count, 0);
     assert_eq!(info.last_error_message.as_deref(), Some("Wrong response from the webhook: 302 Found"));
@@ -207,8 +210,8 @@ async fn chats_do_not_wait_for_each_other() {
     for pushed in futures::future::join_all(writes).await {
         assert_eq!(pushed["status"], 200);
     }
-    let views = f.telegram.updates(None, 100);
-    assert_eq!(views.iter().filter(|view| view.state == "delivered").count(), 40);
+    let updates = f.updates("limit=100").await;
+    assert_eq!(updates.iter().filter(|update| update["state"] == "delivered").count(), 40);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use af_domain::time::{Millis, Timestamp};
-use af_emulator_telegram::{FakeBot, FakeTelegram, Options};
+use af_emulator_telegram::{EmulatedBot, Options, TelegramEmulator};
 use af_runtime::entropy::Entropy;
 use af_runtime::virtual_clock::VirtualClock;
 use af_telegram::{Bot, BotApi, SetWebhook};
@@ -40,10 +40,10 @@ pub fn http() -> reqwest::Client {
 
 /// An emulator with one bot, served with its control routes under `/_local`.
 pub struct Fixture {
-    pub telegram: FakeTelegram,
+    pub telegram: TelegramEmulator,
     pub clock: VirtualClock,
     pub url: String,
-    pub bot: FakeBot,
+    pub bot: EmulatedBot,
 }
 
 impl Fixture {
@@ -59,7 +59,7 @@ impl Fixture {
     pub async fn with(dir: Option<&Path>, options: Options) -> Self {
         let clock = VirtualClock::frozen_at(Timestamp::from_millis(NOW));
         let entropy = Arc::new(Entropy::seeded(7));
-        let telegram = FakeTelegram::open(dir, Arc::new(clock.clone()), entropy, options).unwrap();
+        let telegram = TelegramEmulator::open(dir, Arc::new(clock.clone()), entropy, options).unwrap();
         let bot = match telegram.bots().pop() {
             Some(bot) => bot,
             None => telegram.add_bot(None, Some("demo_bot")).unwrap(),
@@ -83,6 +83,12 @@ impl Fixture {
     pub async fn call(&self, method: &str, params: Value) -> (u16, Value) {
         let url = format!("{}/bot{}/{method}", self.url, self.bot.token);
         answer(http().post(url).json(&params)).await
+    }
+
+    /// The updates that the control route lists.
+    pub async fn updates(&self, query: &str) -> Vec<Value> {
+        let url = format!("{}/_local/telegram/updates?{query}", self.url);
+        answer(http().get(url)).await.1["updates"].as_array().unwrap().clone()
     }
 
     /// Calls a control route.

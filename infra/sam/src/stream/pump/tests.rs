@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use af_domain::time::Millis;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::super::checkpoint::{CheckpointDir, MemoryCheckpoints};
 use super::super::filter::Pattern;
 use super::super::sequence_number;
 use super::*;
-use crate::invoke::EventFunction;
 
 mod failures;
 
@@ -89,11 +87,10 @@ fn accepting() -> (EventFunction, mpsc::UnboundedReceiver<Vec<String>>) {
     recorder(|_| Ok(Value::Null))
 }
 
-fn mapping(id: &str, function: EventFunction) -> Mapping {
+fn mapping(id: &str) -> Mapping {
     Mapping {
         id: id.to_owned(),
         table: TABLE.to_owned(),
-        function,
         filters: Vec::new(),
         batch_size: 10,
         window: Millis::default(),
@@ -103,8 +100,8 @@ fn mapping(id: &str, function: EventFunction) -> Mapping {
     }
 }
 
-fn start(source: &Arc<ListStream>, mappings: Vec<Mapping>) -> Pump {
-    Pump::start(Arc::clone(source) as _, Arc::new(MemoryCheckpoints::default()), mappings).unwrap()
+fn start(source: &Arc<ListStream>, mappings: Vec<(Mapping, EventFunction)>) -> Pump {
+    Pump::start(Arc::clone(source) as _, None, mappings).unwrap()
 }
 
 fn calls(called: &mut mpsc::UnboundedReceiver<Vec<String>>) -> Vec<Vec<String>> {
@@ -117,7 +114,7 @@ async fn matching_records_arrive_in_order_in_batches_of_the_declared_size() {
     let (function, mut called) = accepting();
     let filters =
         vec![Pattern::compile(&json!({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "C#"}]}}}})).unwrap()];
-    let pump = start(&source, vec![Mapping { filters, batch_size: 2, ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { filters, batch_size: 2, ..mapping("A") }, function)]);
     ["C#1", "M#1", "C#2", "C#3", "M#2"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     assert_eq!(calls(&mut called), [vec!["C#1", "C#2"], vec!["C#3"]]);
@@ -127,7 +124,7 @@ async fn matching_records_arrive_in_order_in_batches_of_the_declared_size() {
 async fn a_record_that_is_written_later_is_delivered() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
-    let _pump = start(&source, vec![mapping("A", function)]);
+    let _pump = start(&source, vec![(mapping("A"), function)]);
     source.write("1");
     assert_eq!(called.recv().await.unwrap(), ["1"]);
     source.write("2");
@@ -140,7 +137,7 @@ async fn an_incomplete_batch_waits_for_its_window() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let window = Millis::new(1_000);
-    let _pump = start(&source, vec![Mapping { window, batch_size: 3, ..mapping("A", function) }]);
+    let _pump = start(&source, vec![(Mapping { window, batch_size: 3, ..mapping("A") }, function)]);
     let began = Instant::now();
     source.write("1");
     tokio::time::advance(Duration::from_millis(600)).await;
@@ -157,7 +154,7 @@ async fn an_incomplete_batch_waits_for_its_window() {
 async fn settled_does_not_wait_for_an_open_window() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
-    let pump = start(&source, vec![Mapping { window: Millis::from_secs(300), ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { window: Millis::from_secs(300), ..mapping("A") }, function)]);
     source.write("1");
     let began = Instant::now();
     pump.settled().await;
@@ -173,7 +170,7 @@ async fn settled_does_not_wait_for_records_that_are_written_meanwhile() {
         echo.write("again");
         Ok(Value::Null)
     });
-    let pump = start(&source, vec![mapping("A", function)]);
+    let pump = start(&source, vec![(mapping("A"), function)]);
     source.write("1");
     pump.settled().await;
     assert_eq!(calls(&mut called)[0], ["1"]);
@@ -184,8 +181,8 @@ async fn a_restarted_pump_continues_behind_the_last_delivered_batch() {
     let dir = tempfile::tempdir().unwrap();
     let source = ListStream::new();
     let begin = |function| {
-        let checkpoints = Arc::new(CheckpointDir::open(dir.path()).unwrap());
-        Pump::start(Arc::clone(&source) as _, checkpoints, vec![mapping("A", function)]).unwrap()
+        let checkpoints = CheckpointDir::open(dir.path()).unwrap();
+        Pump::start(Arc::clone(&source) as _, Some(checkpoints), vec![(mapping("A"), function)]).unwrap()
     };
     let (function, mut called) = recorder(|event| {
         anyhow::ensure!(pks(event) == ["1"], "the second record is refused");
@@ -218,7 +215,8 @@ async fn records_are_trimmed_only_when_every_mapping_has_passed_them() {
             anyhow::Ok(Value::Null)
         }
     });
-    let pump = start(&source, vec![mapping("A", quick), Mapping { batch_size: 1_000, ..mapping("B", slow) }]);
+    let pump =
+        start(&source, vec![(mapping("A"), quick), (Mapping { batch_size: 1_000, ..mapping("B") }, slow)]);
     (0..600).for_each(|n| source.write(&n.to_string()));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(source.left(), 600, "B has passed nothing");
@@ -237,7 +235,7 @@ async fn records_that_no_filter_matches_are_trimmed_too() {
     let source = ListStream::new();
     let (function, mut called) = accepting();
     let filters = vec![Pattern::compile(&json!({"eventName": ["REMOVE"]})).unwrap()];
-    let pump = start(&source, vec![Mapping { filters, ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { filters, ..mapping("A") }, function)]);
     (0..1_234).for_each(|n| source.write(&n.to_string()));
     pump.settled().await;
     pump.stop().await;

@@ -14,7 +14,7 @@ async fn a_failing_batch_holds_the_later_ones_until_it_succeeds() {
         *left -= 1;
         anyhow::bail!("not now")
     });
-    let pump = start(&source, vec![Mapping { batch_size: 1, ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { batch_size: 1, ..mapping("A") }, function)]);
     source.write("1");
     source.write("2");
     let began = Instant::now();
@@ -30,7 +30,7 @@ async fn a_batch_is_dropped_when_its_retries_are_used_up() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping { max_retries: Some(2), batch_size: 2, ..mapping("A", function) }];
+    let mappings = vec![(Mapping { max_retries: Some(2), batch_size: 2, ..mapping("A") }, function)];
     let pump = start(&source, mappings);
     ["1", "poison", "2"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
@@ -42,7 +42,7 @@ async fn a_batch_is_dropped_when_its_retries_are_used_up() {
 async fn without_a_declared_limit_there_are_ten_retries() {
     let source = ListStream::new();
     let (function, mut called) = recorder(|_| anyhow::bail!("never"));
-    let pump = start(&source, vec![mapping("A", function)]);
+    let pump = start(&source, vec![(mapping("A"), function)]);
     source.write("1");
     pump.settled().await;
     assert_eq!(calls(&mut called).len(), 11);
@@ -55,7 +55,7 @@ async fn bisecting_loses_only_the_record_that_fails() {
         anyhow::ensure!(!pks(event).contains(&"poison".to_owned()), "poison");
         Ok(Value::Null)
     });
-    let mappings = vec![Mapping { max_retries: Some(1), bisect: true, ..mapping("A", function) }];
+    let mappings = vec![(Mapping { max_retries: Some(1), bisect: true, ..mapping("A") }, function)];
     let pump = start(&source, mappings);
     ["1", "2", "poison", "3", "4"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
@@ -80,7 +80,7 @@ async fn only_records_that_the_function_reports_as_failed_are_sent_again() {
         *left = 0;
         Ok(json!({"batchItemFailures": failed}))
     });
-    let pump = start(&source, vec![Mapping { report_batch_item_failures: true, ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { report_batch_item_failures: true, ..mapping("A") }, function)]);
     ["1", "2", "3", "4"].into_iter().for_each(|pk| source.write(pk));
     pump.settled().await;
     assert_eq!(calls(&mut called), [vec!["1", "2", "3", "4"], vec!["3", "4"]]);
@@ -90,7 +90,7 @@ async fn only_records_that_the_function_reports_as_failed_are_sent_again() {
 async fn stopping_does_not_wait_for_retries() {
     let source = ListStream::new();
     let (function, mut called) = recorder(|_| anyhow::bail!("never"));
-    let pump = start(&source, vec![Mapping { max_retries: Some(10_000), ..mapping("A", function) }]);
+    let pump = start(&source, vec![(Mapping { max_retries: Some(10_000), ..mapping("A") }, function)]);
     source.write("1");
     called.recv().await.unwrap();
     let began = Instant::now();
@@ -122,19 +122,16 @@ async fn an_unreadable_stream_is_tried_again() {
     list.write("1");
     let (function, mut called) = accepting();
     let source = Arc::new(Flaky(list, Mutex::new(3)));
-    let pump =
-        Pump::start(source, Arc::new(MemoryCheckpoints::default()), vec![mapping("A", function)]).unwrap();
+    let pump = Pump::start(source, None, vec![(mapping("A"), function)]).unwrap();
     pump.settled().await;
     assert_eq!(calls(&mut called), [["1"]]);
 }
 
 #[tokio::test]
 async fn mappings_that_cannot_work_are_refused() {
-    let begin = |mappings| {
-        Pump::start(ListStream::new() as _, Arc::new(MemoryCheckpoints::default()), mappings).err().unwrap()
-    };
-    let twice = begin(vec![mapping("A", accepting().0), mapping("A", accepting().0)]);
-    assert!(matches!(twice, PumpError::Duplicate(id) if id == "A"));
-    let empty = begin(vec![Mapping { batch_size: 0, ..mapping("A", accepting().0) }]);
-    assert!(matches!(empty, PumpError::EmptyBatches(_)));
+    let begin = |mappings| Pump::start(ListStream::new() as _, None, mappings).err().unwrap();
+    let twice = begin(vec![(mapping("A"), accepting().0), (mapping("A"), accepting().0)]);
+    assert_eq!(twice.to_string(), "two stream mappings are called `A`");
+    let empty = begin(vec![(Mapping { batch_size: 0, ..mapping("A") }, accepting().0)]);
+    assert_eq!(empty.to_string(), "the stream mapping `A` has a batch size of 0");
 }

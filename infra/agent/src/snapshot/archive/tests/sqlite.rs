@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::tests::{packed, unpacked};
+use super::{packed, unpacked};
 
 /// Committed rows that are only in the write-ahead log.
 const COMMITTED: i64 = 2_000;
