@@ -136,6 +136,10 @@ impl Objects {
     }
 
     /// Returns the size and digest of the object under `key`; `None` if there is none.
+    ///
+    /// # Errors
+    /// Returns an error if S3 does not answer, or has no SHA-256 of the object. It has one of each object that was put
+    /// by a presigned URL or by [`Objects::put_if_absent`].
     pub async fn stored(&self, key: &str) -> Result<Option<Stored>, ObjectsError> {
         const OPERATION: &str = "HeadObject";
         let request = self.client.head_object().bucket(&self.bucket).key(key);
@@ -147,29 +151,9 @@ impl Objects {
         let size_bytes = head.content_length().and_then(|size| u64::try_from(size).ok());
         let size_bytes =
             size_bytes.ok_or_else(|| ObjectsError::new(OPERATION, key, "the response has no size"))?;
-        match head.checksum_sha256().and_then(in_hex) {
-            Some(sha256) => Ok(Some(Stored { size_bytes, sha256 })),
-            None => self.hashed(key).await,
-        }
-    }
-
-    /// Computes the size and digest by reading the object. S3 has a checksum only for objects that were put
-    /// with one. On AWS these are all objects uploaded by presigned URLs. The local S3 emulator loses the
-    /// checksum of a body that it refuses but keeps.
-    async fn hashed(&self, key: &str) -> Result<Option<Stored>, ObjectsError> {
-        const OPERATION: &str = "GetObject";
-        let mut body = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
-            Ok(object) => object.body,
-            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
-            Err(error) => return Err(ObjectsError::of(OPERATION, key, &error)),
-        };
-        let (mut hash, mut size_bytes) = (Sha256::new(), 0);
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|e| ObjectsError::of(OPERATION, key, &e))?;
-            hash.update(&chunk);
-            size_bytes += chunk.len() as u64;
-        }
-        Ok(Some(Stored { size_bytes, sha256: hex_of(hash) }))
+        let sha256 = head.checksum_sha256().and_then(in_hex);
+        let sha256 = sha256.ok_or_else(|| ObjectsError::new(OPERATION, key, "the object has no SHA-256"))?;
+        Ok(Some(Stored { size_bytes, sha256 }))
     }
 
     /// Deletes the object under `key`. A missing object is not an error.

@@ -10,7 +10,7 @@ use crate::{CONVERSATION, World};
 
 /// All log lines of this process, at the most verbose level of a deployment. The HTTP clients of these tests and the S3
 /// emulator are not part of a deployment.
-const FILTER: &str = "debug,hyper=off,hyper_util=off,reqwest=off,s3s=off";
+const FILTER: &str = "debug,hyper=off,hyper_util=off,reqwest=off";
 
 /// The lines of all tests; each test looks for its own lines.
 #[derive(Clone, Default)]

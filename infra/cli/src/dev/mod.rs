@@ -91,9 +91,7 @@ impl Dev {
     }
 
     async fn serve(self, target: &Target) -> anyhow::Result<()> {
-        // s3s logs every refusal as an error, a plain 404 included.
-        let filter =
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,s3s=off".into());
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
         let ansi = std::io::stderr().is_terminal();
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
         // Before anything is announced: a signal from here on is an orderly end.

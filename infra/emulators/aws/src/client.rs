@@ -16,7 +16,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use s3s::Body;
+use axum::body::{Body, to_bytes};
 
 use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
 
@@ -63,8 +63,11 @@ impl HttpConnector for LocalHttpClient {
         let read_timeout = self.read_timeout;
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = within(read_timeout, aws.handle(request.map(Body::http_body))).await?;
-            HttpResponse::try_from(response.map(sdk_body))
+            let response = within(read_timeout, aws.handle(request.map(Body::new))).await?;
+            let (head, body) = response.into_parts();
+            // In memory, because the SDK then reads the body without waiting. An object that it gets is small.
+            let body = to_bytes(body, usize::MAX).await.map_err(|error| ConnectorError::io(error.into()))?;
+            HttpResponse::try_from(http::Response::from_parts(head, SdkBody::from(body)))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
@@ -81,12 +84,4 @@ async fn within<T>(
         }
     };
     answered.map_err(|lost| ConnectorError::io(lost.into()))
-}
-
-/// A body that is in memory stays in memory, because the SDK then reads it without waiting. An object is streamed.
-fn sdk_body(body: Body) -> SdkBody {
-    match body.bytes() {
-        Some(bytes) => SdkBody::from(bytes),
-        None => SdkBody::from_body_1_x(body),
-    }
 }

@@ -18,7 +18,7 @@ impl LocalAws {
 }
 
 async fn answer(State(aws): State<LocalAws>, request: http::Request<Body>) -> Response {
-    let answered = aws.handle(request.map(s3s::Body::http_body_unsync)).await;
+    let answered = aws.handle(request).await;
     // A handler cannot break the connection. An SDK treats this status as transient too.
-    answered.unwrap_or_else(|_lost| empty(StatusCode::SERVICE_UNAVAILABLE)).map(Body::new)
+    answered.unwrap_or_else(|_lost| empty(StatusCode::SERVICE_UNAVAILABLE))
 }

@@ -17,8 +17,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use http::StatusCode;
-use s3s::Body;
 use serde_json::json;
 
 pub use dynamodb::{Engine, TableChange, TableDefinition};
@@ -102,8 +102,8 @@ impl LocalAws {
         if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
             return Ok(objects.call(request).await);
         }
-        let (parts, mut body) = request.into_parts();
-        let Ok(body) = body.store_all_limited(MAX_BODY_BYTES).await else {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
             return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE));
         };
         let response = match WireRequest::parse(&http::Request::from_parts(parts, body)) {

@@ -7,6 +7,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::types::ChecksumMode;
 use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::START;
 use crate::objects::{BUCKET, MANY_BYTES, UNDECLARED, aws, bytes, get, put, s3};
@@ -127,10 +128,44 @@ async fn a_body_that_contradicts_the_signed_checksum_is_refused() {
     let client = s3(&aws);
     let request = client.put_object().bucket(BUCKET).key("a").checksum_sha256(SHA256_OF_RIGHT);
     let signed = request.presigned(minutes(5)).await.unwrap();
+    put(&client, "a", bytes("earlier")).await;
     assert_eq!(send_signed(&signed, "wrong").await, 400);
+    assert_eq!(get(&client, "a").await, b"earlier", "a refused body leaves the object");
     assert_eq!(send_signed(&signed, "right").await, 200);
     let head = client.head_object().bucket(BUCKET).key("a").checksum_mode(ChecksumMode::Enabled);
     assert_eq!(head.send().await.unwrap().checksum_sha256(), Some(SHA256_OF_RIGHT));
+}
+
+#[tokio::test]
+async fn a_header_of_aws_that_is_not_signed_is_refused() {
+    let (aws, _) = served().await;
+    let client = s3(&aws);
+    let url = put_url(&client, "a").await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (name, value) in [("x-amz-meta-kind", "note"), ("x-amz-checksum-sha256", SHA256_OF_RIGHT)] {
+        let sent = http.put(&url).header(name, value).body("right").send().await.unwrap();
+        let (status, body) = (sent.status().as_u16(), sent.text().await.unwrap());
+        assert!(status == 403 && body.contains("not signed"), "{name}: {status} {body}");
+    }
+    assert_eq!(fetch(&get_url(&client, "a").await).await.0, 404, "nothing was stored");
+    assert_eq!(http.put(&url).header("x-other", "1").body("right").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_leaves_the_object() {
+    let (aws, url) = served().await;
+    let client = s3(&aws);
+    put(&client, "a", bytes("earlier")).await;
+    let address = put_url(&client, "a").await.replacen(&url, "", 1);
+    let mut connection = tokio::net::TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    let host = url.trim_start_matches("http://");
+    let head = format!("PUT {address} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\nhalf");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(get(&client, "a").await, b"earlier");
 }
 
 #[tokio::test]
