@@ -72,6 +72,20 @@ impl ObservedWorker {
         (!conversation.is_busy(now, policies)).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
+    /// For how long it has claimed nothing although a message is due and it gives signs of life; `None` while this is within
+    /// the limit. A worker that has claimed nothing yet may still restore files.
+    fn ignores_work_for(&self, policies: &Policies, now: Timestamp) -> Option<Millis> {
+        let conversation = self.conversation.as_ref()?;
+        let owner = conversation.owner.as_ref()?;
+        let due = conversation.lease.is_none().then(|| conversation.due_since(now, policies))??;
+        let since = due.max(conversation.active_at).max(owner.assigned_at);
+        let limit = match owner.claimed_at {
+            Some(_) => policies.lease.stale_after.max(policies.poll.idle),
+            None => policies.lease.boot_grace,
+        };
+        (now.since(since) >= limit).then(|| now.since(since))
+    }
+
     /// Whether another worker owns the conversation in its row, for so long that every reader sees it.
     fn is_duplicate(&self, now: Timestamp) -> bool {
         self.has_other_owner && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
@@ -142,7 +156,14 @@ fn active(
             let has_ended =
                 observed.machine == MachineView::NotRunning && observed.last_sign_of_life().is_some();
             if has_ended || now >= grace_ends {
-                return drain(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
+                return drain(
+                    plan,
+                    observed,
+                    DrainReason::MachineGone,
+                    "its machine does not run",
+                    policies,
+                    now,
+                );
             }
             if observed.has_expired_lease(now) {
                 recover(plan, observed, RecoverCause::Expired, "its lease has expired");
@@ -154,7 +175,7 @@ fn active(
             plan.wait(subject.clone(), list, None);
         }
         MachineView::Stopping => {
-            return drain(plan, observed, DrainReason::Signal, "its machine is stopping", now);
+            return drain(plan, observed, DrainReason::Signal, "its machine is stopping", policies, now);
         }
         MachineView::Unknown | MachineView::Running => {}
     }
@@ -164,10 +185,10 @@ fn active(
     if idle_at.is_some_and(|at| at <= now) && budget.idle > 0 {
         budget.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return drain(plan, observed, DrainReason::Idle, &words, now);
+        return drain(plan, observed, DrainReason::Idle, &words, policies, now);
     }
     if let Some((reason, words)) = unfit(observed, policies, now) {
-        return drain(plan, observed, reason, &words, now);
+        return drain(plan, observed, reason, &words, policies, now);
     }
     if observed.has_expired_lease(now) {
         return recover(plan, observed, RecoverCause::Expired, "its lease has expired");
@@ -176,7 +197,7 @@ fn active(
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
         if quiet_at.is_some_and(|at| at <= now) && budget.replaced > 0 {
             budget.replaced -= 1;
-            return drain(plan, observed, reason, &words, now);
+            return drain(plan, observed, reason, &words, policies, now);
         }
         let until = quiet_at.filter(|at| *at > now);
         return plan.wait(subject, format!("a quiet moment for its replacement: {words}"), until);
@@ -206,6 +227,10 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
         let silence = now.since(seen.unwrap_or(worker.registered_at));
         return Some((DrainReason::Stale, format!("no sign of life for {silence}")));
     }
+    if let Some(time) = observed.ignores_work_for(policies, now) {
+        let words = format!("work has been due for {time}, and it claims nothing");
+        return Some((DrainReason::Stale, words));
+    }
     if observed.is_duplicate(now) {
         return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
     }
@@ -218,7 +243,14 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
 /// Drains a worker and recovers its message. A worker that was only silent may extend its lease in the meantime; then the
 /// lease is not recovered. If the worker owes a final snapshot, it has until its deadline to upload it. A worker that owes
 /// nothing, or whose machine does not run, is torn down in the same run.
-fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
+fn drain(
+    plan: &mut Plan,
+    observed: &ObservedWorker,
+    reason: DrainReason,
+    words: &str,
+    policies: &Policies,
+    now: Timestamp,
+) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
     if gone {
@@ -227,6 +259,10 @@ fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
         recover(plan, observed, RecoverCause::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
+    // No provider can tell whether the machine of a silent worker that was started by hand still runs. Its conversation does
+    // not wait for a final snapshot.
+    let is_silent = observed.worker.is_stale(observed.last_sign_of_life(), now, policies);
+    let gone = gone || (is_silent && observed.worker.is_manual());
     if gone || !observed.owes_snapshot() {
         plan.act(Action::FinishDrain { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
