@@ -156,14 +156,7 @@ fn active(
             let has_ended =
                 observed.machine == MachineView::NotRunning && observed.last_sign_of_life().is_some();
             if has_ended || now >= grace_ends {
-                return drain(
-                    plan,
-                    observed,
-                    DrainReason::MachineGone,
-                    "its machine does not run",
-                    policies,
-                    now,
-                );
+                return drain(plan, observed, DrainReason::MachineGone, "its machine does not run", now);
             }
             if observed.has_expired_lease(now) {
                 recover(plan, observed, RecoverCause::Expired, "its lease has expired");
@@ -175,7 +168,7 @@ fn active(
             plan.wait(subject.clone(), list, None);
         }
         MachineView::Stopping => {
-            return drain(plan, observed, DrainReason::Signal, "its machine is stopping", policies, now);
+            return drain(plan, observed, DrainReason::Signal, "its machine is stopping", now);
         }
         MachineView::Unknown | MachineView::Running => {}
     }
@@ -185,10 +178,10 @@ fn active(
     if idle_at.is_some_and(|at| at <= now) && budget.idle > 0 {
         budget.idle -= 1;
         let words = format!("no work for its idle timeout, {}", policies.scaling.idle_timeout);
-        return drain(plan, observed, DrainReason::Idle, &words, policies, now);
+        return drain(plan, observed, DrainReason::Idle, &words, now);
     }
     if let Some((reason, words)) = unfit(observed, policies, now) {
-        return drain(plan, observed, reason, &words, policies, now);
+        return drain(plan, observed, reason, &words, now);
     }
     if observed.has_expired_lease(now) {
         return recover(plan, observed, RecoverCause::Expired, "its lease has expired");
@@ -197,7 +190,7 @@ fn active(
         let quiet_at = quiet_since.map(|quiet| quiet + policies.scaling.switch_after_quiet);
         if quiet_at.is_some_and(|at| at <= now) && budget.replaced > 0 {
             budget.replaced -= 1;
-            return drain(plan, observed, reason, &words, policies, now);
+            return drain(plan, observed, reason, &words, now);
         }
         let until = quiet_at.filter(|at| *at > now);
         return plan.wait(subject, format!("a quiet moment for its replacement: {words}"), until);
@@ -243,14 +236,7 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
 /// Drains a worker and recovers its message. A worker that was only silent may extend its lease in the meantime; then the
 /// lease is not recovered. If the worker owes a final snapshot, it has until its deadline to upload it. A worker that owes
 /// nothing, or whose machine does not run, is torn down in the same run.
-fn drain(
-    plan: &mut Plan,
-    observed: &ObservedWorker,
-    reason: DrainReason,
-    words: &str,
-    policies: &Policies,
-    now: Timestamp,
-) {
+fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words: &str, now: Timestamp) {
     let worker = &observed.worker.id;
     let gone = reason == DrainReason::MachineGone;
     if gone {
@@ -259,10 +245,9 @@ fn drain(
         recover(plan, observed, RecoverCause::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
-    // No provider can tell whether the machine of a silent worker that was started by hand still runs. Its conversation does
+    // No provider can tell whether the machine of a stale worker that was started by hand still runs. Its conversation does
     // not wait for a final snapshot.
-    let is_silent = observed.worker.is_stale(observed.last_sign_of_life(), now, policies);
-    let gone = gone || (is_silent && observed.worker.is_manual());
+    let gone = gone || (reason == DrainReason::Stale && observed.worker.is_manual());
     if gone || !observed.owes_snapshot() {
         plan.act(Action::FinishDrain { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());
