@@ -120,6 +120,7 @@ impl Conversation {
         };
         let head = self.readiness(now, policies).head.ok_or(ClaimRefusal::NothingDue)?;
         let mut after = self.clone();
+        after.held_until = None;
         let mut entry = after.queue.take(head);
         after.fence = self.fence.next();
         entry.attempts += 1;

@@ -36,6 +36,7 @@ pub(super) fn conversation(messages: &[&str]) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }
