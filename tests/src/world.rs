@@ -4,9 +4,10 @@
 
 use std::fmt::Write;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::agents::profiles::AgentSettings;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

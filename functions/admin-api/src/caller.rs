@@ -1,51 +1,58 @@
-//! The caller. An argument of one of these types limits a handler to certain scopes. It comes before the body, so that
-//! a caller without the scope learns nothing from a refused body.
+//! The caller. An argument of one of these types limits a handler to certain scopes and gives it the use cases. It comes
+//! before the body, so that a caller without the scope learns nothing from a refused body.
 
-use std::sync::Arc;
-
+use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::{Caller, Scope, admit};
+use af_app::access::auth::{Caller, admit};
 use af_http::{Bearer, Problem};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use crate::Shared;
+
 /// A caller that may change things: scope `admin`.
-#[derive(Debug)]
-pub struct Operator(pub Caller);
+pub struct Operator {
+    pub app: Shared,
+    pub caller: Caller,
+}
 
 /// A caller that may read: scope `admin` or `read`.
-#[derive(Debug)]
-pub struct Viewer;
+pub struct Viewer(pub Shared);
 
 /// A caller that may enqueue: scope `admin` or `app`.
-#[derive(Debug)]
-pub struct Sender(pub Caller);
+pub struct Sender {
+    pub app: Shared,
+    pub caller: Caller,
+}
 
 async fn admitted(parts: &mut Parts, app: &App, scopes: &[Scope]) -> Result<Caller, Problem> {
     let bearer = Bearer::from_request_parts(parts, &()).await?;
     Ok(admit(app, bearer.expose(), scopes).await?)
 }
 
-impl FromRequestParts<Arc<App>> for Operator {
+impl FromRequestParts<Shared> for Operator {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        admitted(parts, app, &[Scope::Admin]).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let caller = admitted(parts, app, &[Scope::Admin]).await?;
+        Ok(Self { app: app.clone(), caller })
     }
 }
 
-impl FromRequestParts<Arc<App>> for Viewer {
+impl FromRequestParts<Shared> for Viewer {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        admitted(parts, app, &[Scope::Admin, Scope::Read]).await.map(|_| Self)
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        admitted(parts, app, &[Scope::Admin, Scope::Read]).await?;
+        Ok(Self(app.clone()))
     }
 }
 
-impl FromRequestParts<Arc<App>> for Sender {
+impl FromRequestParts<Shared> for Sender {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        admitted(parts, app, &[Scope::Admin, Scope::App]).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, Problem> {
+        let caller = admitted(parts, app, &[Scope::Admin, Scope::App]).await?;
+        Ok(Self { app: app.clone(), caller })
     }
 }

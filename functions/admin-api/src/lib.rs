@@ -4,7 +4,6 @@
 mod caller;
 mod paging;
 mod routes;
-mod state;
 
 use std::sync::Arc;
 
@@ -16,7 +15,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 
-use state::Shared;
+/// The state that the routes share: the use cases.
+type Shared = Arc<App>;
 
 /// The schema that every problem of the deployment has.
 #[derive(OpenApi)]
@@ -30,29 +30,11 @@ struct Problems;
 #[allow(clippy::unused_async, reason = "every function is built the same way")]
 pub async fn build(boot: &Boot) -> Result<Router, BootError> {
     let app: Shared = Arc::new(App::from_boot(boot)?);
-    let router: Router<Shared> = routes().into();
+    let router: Router<Shared> = routes::routes().into();
     Ok(service(router.with_state(app)))
 }
 
 /// The part of the OpenAPI document that describes this function's routes.
 pub fn openapi() -> Document {
-    routes().into_openapi()
-}
-
-fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(Problems::openapi())
-        .merge(routes::agents::routes())
-        .merge(routes::conversations::routes())
-        .merge(routes::deployment::routes())
-        .merge(routes::keys::routes())
-        .merge(routes::message_config::routes())
-        .merge(routes::messages::routes())
-        .merge(routes::policies::routes())
-        .merge(routes::provider::routes())
-        .merge(routes::provider_config::routes())
-        .merge(routes::queue::routes())
-        .merge(routes::secrets::routes())
-        .merge(routes::skills::routes())
-        .merge(routes::telegram_webhooks::routes())
-        .merge(routes::workers::routes())
+    OpenApiRouter::<Shared>::with_openapi(Problems::openapi()).merge(routes::routes()).into_openapi()
 }

@@ -33,8 +33,8 @@ impl Effects {
     pub async fn handle(&self, mut event: Value) -> Result<Value, AppError> {
         let Self(context) = self;
         if event["detail-type"] == SCHEDULED {
-            let removed = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
-            return Ok(json!({"gone": removed.gone, "failed": removed.failed}));
+            let expired = run_all(&OF_THE_SCHEDULE, context, &[]).await?;
+            return Ok(json!({"gone": expired.gone, "failed": expired.failed}));
         }
         let unreadable = |source| AppError::Unreadable { what: "stream event", source };
         let records: Vec<Value> = serde_json::from_value(event["Records"].take()).map_err(unreadable)?;
@@ -48,11 +48,11 @@ impl Effects {
 /// The record, when it can be read. An unreadable record is logged and skipped, so that it does not stop the effects of
 /// the others.
 fn readable(record: Value) -> Option<StreamRecord> {
-    let place = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned();
+    let sequence_number = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned();
     match serde_json::from_value(record) {
         Ok(record) => Some(record),
         Err(error) => {
-            tracing::error!(%error, record = place, "a stream record cannot be read");
+            tracing::error!(%error, record = sequence_number, "a stream record cannot be read");
             None
         }
     }

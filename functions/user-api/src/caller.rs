@@ -3,24 +3,30 @@
 
 use std::sync::Arc;
 
+use af_api::keys::Scope;
 use af_app::App;
-use af_app::access::auth::{Caller, Scope, admit};
+use af_app::access::auth::{Caller, admit};
+use af_aws::objects::Objects;
 use af_http::{Bearer, Problem};
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-/// A consumer app: scope `app`.
-#[derive(Debug)]
-pub struct ConsumerApp(pub Caller);
+use crate::State;
 
-impl<S: Send + Sync> FromRequestParts<S> for ConsumerApp
-where
-    Arc<App>: FromRef<S>,
-{
+/// A consumer app: scope `app`.
+pub struct ConsumerApp {
+    pub app: Arc<App>,
+    /// The bucket.
+    pub objects: Objects,
+    pub caller: Caller,
+}
+
+impl FromRequestParts<State> for ConsumerApp {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, (app, objects): &State) -> Result<Self, Problem> {
         let bearer = Bearer::from_request_parts(parts, &()).await?;
-        Ok(Self(admit(&Arc::from_ref(state), bearer.expose(), &[Scope::App]).await?))
+        let caller = admit(app, bearer.expose(), &[Scope::App]).await?;
+        Ok(Self { app: app.clone(), objects: objects.clone(), caller })
     }
 }

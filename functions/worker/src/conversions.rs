@@ -4,12 +4,10 @@ use af_api::messages::PayloadBody;
 use af_api::worker::control::Control;
 use af_api::worker::history::{HistoryEntry, PendingToolCall};
 use af_api::worker::hydration::{Bridge, Bundle, ConversationState};
-use af_api::worker::outcome::FailAnswer;
 use af_api::worker::poll::Job;
-use af_api::worker::skills::{Manifest, ManifestFile, ManifestSkill};
 use af_app::agents::bridge::BridgeRuntime;
 use af_app::settings::policies;
-use af_app::{App, AppError, skills, worker};
+use af_app::{App, AppError, worker};
 use af_domain::ids::LeaseId;
 use af_domain::message::{self, Role};
 use af_domain::refusal::Refusal;
@@ -100,44 +98,6 @@ pub fn bridge(bridge: BridgeRuntime) -> Bridge {
         service_key: bridge.service_key.as_ref().map(exposed),
         service_key_secret_ref: bridge.service_key_ref.map(|name| name.to_string()),
         bot_identity: bridge.bot_identity.map(|bot| bot.to_string()),
-    }
-}
-
-/// What happens to a message after a failed attempt.
-pub fn failed(failed: &worker::Failed) -> FailAnswer {
-    FailAnswer {
-        requeued: failed.requeued,
-        dead_lettered: failed.dead_lettered,
-        next_scheduled_for: failed.next_scheduled_for.map(Timestamp::as_millis),
-    }
-}
-
-/// The manifest of global skills.
-pub fn manifest(manifest: skills::Manifest) -> Manifest {
-    Manifest {
-        layout_version: manifest.layout_version.to_owned(),
-        manifest_version: manifest.manifest_version,
-        generated_at: manifest.generated_at,
-        release_channel: manifest.release_channel.to_owned(),
-        workspace_id: manifest.workspace_id.to_owned(),
-        skills: manifest.skills.into_iter().map(manifest_skill).collect(),
-    }
-}
-
-fn manifest_skill(skill: skills::ManifestSkill) -> ManifestSkill {
-    let file = |file: skills::ManifestFile| ManifestFile {
-        path: file.path,
-        content: file.content,
-        sha256: file.sha256,
-    };
-    ManifestSkill {
-        slug: skill.slug,
-        version: skill.version,
-        module_format: skill.module_format.to_owned(),
-        entry_point: skill.entry_point,
-        sha256: skill.sha256,
-        skill_dir_name: skill.skill_dir_name,
-        files: skill.files.into_iter().map(file).collect(),
     }
 }
 

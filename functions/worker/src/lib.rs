@@ -6,11 +6,11 @@ mod compatible;
 mod conversions;
 mod download_links;
 mod routes;
-mod state;
 
 use std::sync::Arc;
 
 use af_app::{App, Boot, BootError};
+use af_aws::objects::Objects;
 use af_http::service;
 use axum::Router;
 use utoipa::openapi::OpenApi;
@@ -18,7 +18,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use routes::{media, snapshots};
-use state::WorkerState;
+
+/// The use cases.
+type SharedApp = Arc<App>;
+
+/// What all routes share.
+#[derive(Clone)]
+struct WorkerState {
+    app: SharedApp,
+    /// The bucket.
+    objects: Objects,
+}
 
 /// The native contract. Each handler declares its path, method, security and schemas; the router and the OpenAPI
 /// document both derive from that.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use af_telegram::{
-    Bot, BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, TelegramError, TokioPause,
+    Bot, BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, TelegramError, TokioPause, WaitLimits,
     deliver, http_client,
 };
 
@@ -74,7 +74,7 @@ impl Chat {
             message_thread_id: self.message_thread_id,
             parts_sent: 0,
         };
-        let sent = deliver(&self.bot, &outgoing, Patience::default(), &TokioPause).await;
+        let sent = deliver(&self.bot, &outgoing, WaitLimits::default(), &TokioPause).await;
         sent.map(drop).map_err(|error| undelivered(&error))
     }
 }

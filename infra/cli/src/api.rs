@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::output;
 use crate::target::Target;
 
 const NO_DEPLOYMENT: &str =
@@ -22,30 +23,18 @@ const TIMEOUT: Duration = Duration::from_secs(35);
 /// A call that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The deployment refused.
     #[error("{detail}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// The cause, with the fields at fault.
         detail: String,
     },
     /// The deployment could not be reached.
     #[error("{url} cannot be reached")]
-    Unreachable {
-        /// The URL that was called.
-        url: String,
-        /// The cause.
-        source: reqwest::Error,
-    },
+    Unreachable { url: String, source: reqwest::Error },
     /// The deployment's answer has another shape than this program expects.
     #[error("the answer of {url} cannot be read: is the deployment of another version?")]
-    Unreadable {
-        /// The URL that was called.
-        url: String,
-        /// The cause.
-        source: serde_json::Error,
-    },
+    Unreadable { url: String, source: serde_json::Error },
 }
 
 /// An answer of the deployment.
@@ -55,6 +44,15 @@ pub struct Answer<T> {
     pub json: Value,
     /// The same, typed.
     pub body: T,
+    /// Whether the command prints JSON.
+    as_json: bool,
+}
+
+impl<T> Answer<T> {
+    /// Prints the JSON of the answer if the command line asks for JSON. If not, `print` prints it for people.
+    pub fn print(self, print: impl FnOnce(T)) {
+        if self.as_json { output::json(&self.json) } else { print(self.body) }
+    }
 }
 
 /// A deployment and a key to it.
@@ -121,7 +119,7 @@ impl Api {
         let unreadable = |source| ApiError::Unreadable { url: self.url.clone(), source };
         let json: Value = serde_json::from_str(&text).map_err(unreadable)?;
         let body = T::deserialize(&json).map_err(unreadable)?;
-        Ok(Answer { json, body })
+        Ok(Answer { json, body, as_json: self.json })
     }
 
     /// The body of the answer, when the deployment carried the request out.

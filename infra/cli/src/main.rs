@@ -3,6 +3,7 @@
 mod api;
 mod commands;
 mod dev;
+mod input;
 mod output;
 mod target;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use af_api::pages::Page;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
@@ -16,6 +17,13 @@ pub fn line(text: &str) {
 pub fn error(text: &str) {
     // Without standard error there is no place for the message.
     let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+/// Prints each text of a list behind the kind of the list.
+pub fn lines(kind: &str, texts: &[String]) {
+    for text in texts {
+        line(&format!("{kind}: {text}"));
+    }
 }
 
 /// Prints rows under their headings.
@@ -39,9 +47,10 @@ pub fn fields(fields: impl IntoIterator<Item = (&'static str, Option<String>)>) 
     table(&["field", "value"], rows.collect());
 }
 
-/// Prints the cursor of the next page, when there is one.
-pub fn more(next_cursor: Option<&str>) {
-    if let Some(next) = next_cursor {
+/// Prints a page of items under their headings, and the cursor of the next page.
+pub fn page<T>(headings: &[&str], page: Page<T>, row: impl FnMut(T) -> Vec<String>) {
+    table(headings, page.items.into_iter().map(row).collect());
+    if let Some(next) = page.next_cursor {
         line(&format!("more: --cursor {next}"));
     }
 }

@@ -10,7 +10,7 @@ use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef};
 use af_emulator_telegram::TelegramEmulator;
-use af_providers::{FLY_TOKEN_REF, FlyConfig, FlyGuest, LocalConfig, ProviderConfig};
+use af_providers::{FLY_TOKEN_REF, FlyConfig, Guest, LocalConfig, ProviderConfig};
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -78,7 +78,7 @@ pub(crate) async fn provider(app: &App, options: &StackOptions) -> anyhow::Resul
             image: Some(FLY_IMAGE.to_owned()),
             region: Some(FLY_REGION.to_owned()),
             volume_name: Some("data".to_owned()),
-            guest: Some(FlyGuest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
+            guest: Some(Guest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 }),
             env,
             ..FlyConfig::default()
         }),

@@ -44,36 +44,32 @@ pub struct BotBody {
 
 /// An agent's bridge. It names secrets and holds none. A field that is left out is read from the secret
 /// `agent-bridge.<field>.<agentKey>`, else from `agent-bridge.<field>`.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BridgeConfigBody {
     /// Whether the agent uses its bridge. The other fields are kept while it does not.
     pub enabled: bool,
     /// Where the app takes calls: an https URL, or http to a loopback host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// The caller's name at the app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
     /// The app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_key: Option<String>,
     /// The secret with the caller's key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub service_key_secret_ref: Option<Id<SecretRef>>,
     /// The secret with the base URLs of several apps, a JSON object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub app_base_url_map_json_secret_ref: Option<Id<SecretRef>>,
 }
 
 /// The settings of an agent. A field that is left out returns to its default.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentRequest {
     /// The name that people see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The version, in the author's words.
     pub version: String,
@@ -85,7 +81,6 @@ pub struct AgentRequest {
     #[schema(value_type = Vec<String>)]
     pub secrets_ref: Vec<Id<SecretRef>>,
     /// How the agent's skills reach the tools of its app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge_config: Option<BridgeConfigBody>,
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::id::Id;
 
 /// The active binding of a user.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingBody {
@@ -22,19 +23,17 @@ pub struct BindingBody {
     /// `manual`, `telegram_pairing` or `api`.
     pub source: String,
     /// The bot through which the user writes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bot_identity: Option<String>,
     /// The user's Telegram user id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub telegram_user_id: Option<String>,
     /// The chat that replies go to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub telegram_chat_id: Option<String>,
     /// When the binding was made, epoch ms.
     pub bound_at: u64,
 }
 
 /// The agent to bind a user to, and the user's identity on Telegram.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BindingRequest {
@@ -42,7 +41,6 @@ pub struct BindingRequest {
     #[schema(value_type = String)]
     pub agent_key: Id<AgentKey>,
     /// The user on Telegram.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telegram: Option<TelegramRequest>,
     /// Where the binding comes from.
     #[serde(default)]
@@ -51,6 +49,7 @@ pub struct BindingRequest {
 }
 
 /// A person on Telegram, as one bot sees them.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TelegramRequest {
@@ -58,10 +57,8 @@ pub struct TelegramRequest {
     #[schema(value_type = String)]
     pub bot_identity: Id<BotIdentity>,
     /// The person's user id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// The person's private chat with the bot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_id: Option<String>,
 }
 

@@ -53,6 +53,7 @@ pub struct OwnerBody {
 }
 
 /// A worker's right to run a message. The lease's id is not shown, because its holder can end the lease.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaseBody {
@@ -71,7 +72,6 @@ pub struct LeaseBody {
     /// Whether the message was cancelled.
     pub cancelled: bool,
     /// What the worker last said of its progress.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
 }
 
@@ -92,6 +92,7 @@ pub struct PendingBody {
 }
 
 /// How a lease ended.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutcomeBody {
@@ -100,25 +101,24 @@ pub struct OutcomeBody {
     /// `done`, `requeued`, `dead_letter` or `cancelled`.
     pub outcome: String,
     /// When the retry is due.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_for: Option<u64>,
     /// Whether recovery or an operator took the lease from its holder.
     pub recovered: bool,
 }
 
 /// Why a conversation is freed.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FreeRequest {
     /// 1 to 150 characters. The error of the attempt that ends repeats them.
     pub reason: String,
     /// Frees only the claim with this fence, as the conversation showed it. A call with a fence is safe to repeat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
 }
 
 /// What was taken from the worker.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FreeAnswer {
     /// The conversation's id.
@@ -132,6 +132,7 @@ pub struct FreeAnswer {
 }
 
 /// Which part of a user's conversation.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -141,10 +142,8 @@ pub struct UserConversationQuery {
     #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
     pub limit: Limit,
     /// `nextHistoryCursor` of an earlier answer: older history.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_cursor: Option<String>,
     /// `nextQueueCursor` of an earlier answer: older messages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_cursor: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! API keys.
 
+use af_domain::named_enum;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,16 +21,18 @@ pub struct KeyBody {
     pub expires_at: Option<u64>,
 }
 
-/// What a key opens.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScopeName {
-    /// The whole API of operators and of users.
-    Admin,
-    /// The user API and enqueueing.
-    App,
-    /// Reading the operator API.
-    Read,
+named_enum! {
+    /// What a key opens.
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Scope {
+        /// The whole API of operators and of users.
+        Admin = "admin",
+        /// The user API and enqueueing.
+        App = "app",
+        /// Reading the operator API.
+        Read = "read",
+    }
 }
 
 /// A key to make.
@@ -39,7 +42,7 @@ pub struct KeyRequest {
     /// The key's purpose.
     pub name: String,
     /// What the key opens.
-    pub scopes: Vec<ScopeName>,
+    pub scopes: Vec<Scope>,
     /// When the key expires, epoch ms. A key without it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,

@@ -1,17 +1,16 @@
-//! The message config: what every message is handed to its worker with.
+//! The message config: settings of every message that a worker gets.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The message config.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MessageConfig {
     /// A text that stands below the text of every message, after a blank line, when a worker gets it. It is neither
     /// stored nor shown with the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
     /// How long files that people send are kept, ms. Without it, the policy `retention.attachmentMs` applies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telegram_attachment_retention_ms: Option<u64>,
 }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::id::Id;
 
 /// A message.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnqueueRequest {
@@ -25,17 +26,15 @@ pub struct EnqueueRequest {
     /// What it carries.
     pub payload: PayloadRequest,
     /// 0 to 100, higher runs first; the policy's default when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u64>,
     /// When it is due, epoch ms; now when left out or past.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_for: Option<u64>,
     /// Claims before it is a dead letter; the policy's default when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
 }
 
 /// What the message carries: at most 256 KB as JSON.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadRequest {
@@ -46,10 +45,8 @@ pub struct PayloadRequest {
     /// The text.
     pub message_text: String,
     /// The provider's own id of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_message_id: Option<String>,
     /// The provider's update, unchanged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_update_json: Option<String>,
     /// Further facts about it.
     #[serde(default)]
@@ -67,6 +64,7 @@ pub struct EnqueueAnswer {
 }
 
 /// A message of the user.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendRequest {
@@ -76,10 +74,8 @@ pub struct SendRequest {
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// When it is due, epoch ms; now when left out or past.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_for: Option<u64>,
     /// 0 to 100, higher runs first; the policy's default when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u64>,
 }
 
@@ -92,6 +88,7 @@ pub struct SendAnswer {
 }
 
 /// A message with its state as it is now.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody {
@@ -108,27 +105,21 @@ pub struct MessageBody {
     /// Claims that count towards its limit, with a running one. A claim that a drain cut off does not count.
     pub attempts: u32,
     /// When it is due next, epoch ms; only while it is queued.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_for: Option<u64>,
     /// When it was accepted, epoch ms.
     pub enqueued_at: u64,
     /// When it ended, epoch ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<u64>,
     /// Why its latest attempt ended without success.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// The agent's answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
     /// What its worker last said of its progress; only while it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// Whether it was cancelled while it runs; its worker learns that with its next heartbeat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
     /// What it carries. Lists leave out payloads of more than 4 KB; `GET` of the message has them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<PayloadBody>,
 }
 
@@ -179,6 +170,7 @@ pub struct CancelBody {
 }
 
 /// What a message carries.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PayloadBody {
@@ -189,10 +181,8 @@ pub struct PayloadBody {
     /// The text.
     pub message_text: String,
     /// The provider's own id of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub external_message_id: Option<String>,
     /// The provider's update, unchanged.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_update_json: Option<String>,
     /// Further facts about it.
     pub metadata: BTreeMap<String, String>,
@@ -201,6 +191,7 @@ pub struct PayloadBody {
 }
 
 /// A file that came with a message.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttachmentBody {
@@ -211,25 +202,18 @@ pub struct AttachmentBody {
     /// The id by which the bot that received the message fetches the file.
     pub telegram_file_id: String,
     /// The name that its sender gave it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// What it is, such as image/jpeg.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// Its size.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// Its id, once it was fetched.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_id: Option<String>,
     /// Until when it is kept, epoch ms, once it was fetched.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
     /// Answers a plain GET, for 15 minutes; only to a worker, while it is ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub download_url: Option<String>,
     /// Why it could not be fetched.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
@@ -302,14 +286,10 @@ impl From<MessageView> for MessageBody {
 }
 
 impl CancelBody {
-    /// The answer for a message that has ended.
-    pub fn cancelled(id: &MessageId) -> Self {
-        Self { message_id: id.to_string(), status: "cancelled".to_owned(), cancelling: false }
-    }
-
-    /// The answer for a message that still runs.
-    pub fn cancelling(id: &MessageId) -> Self {
-        Self { message_id: id.to_string(), status: "processing".to_owned(), cancelling: true }
+    /// The answer for a message that has ended, or that still runs while it is `cancelling`.
+    pub fn new(id: &MessageId, cancelling: bool) -> Self {
+        let status = if cancelling { "processing" } else { "cancelled" };
+        Self { message_id: id.to_string(), status: status.to_owned(), cancelling }
     }
 }
 

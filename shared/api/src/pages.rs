@@ -61,8 +61,8 @@ impl Limit {
     }
 
     /// How many items.
-    pub const fn get(self) -> usize {
-        self.0 as usize
+    pub const fn get(self) -> u32 {
+        self.0 as u32
     }
 }
 

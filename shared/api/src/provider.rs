@@ -34,6 +34,7 @@ pub enum LocalKind {
 }
 
 /// Workers are Fly Machines.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlyProviderConfig {
@@ -41,28 +42,20 @@ pub struct FlyProviderConfig {
     #[schema(inline)]
     pub kind: FlyKind,
     /// The app that machines are in. Other deployments may share it. Required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
     /// The organization that you expect the app to belong to. Readiness warns when it is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_slug: Option<String>,
     /// The image that workers run. Required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// The region of machines and volumes. Required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// What the names of volumes begin with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_name: Option<String>,
     /// Where a volume appears in its machine; `/data` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_path: Option<String>,
     /// The size of a volume in GB; 1 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size_gb: Option<u32>,
     /// The size of a machine; Fly's default when it is not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest: Option<GuestConfig>,
     /// Non-secret variables for every worker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -82,6 +75,7 @@ pub struct GuestConfig {
 }
 
 /// Workers are processes of the machine that runs `agent-factory dev`.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalProviderConfig {
@@ -89,13 +83,10 @@ pub struct LocalProviderConfig {
     #[schema(inline)]
     pub kind: LocalKind,
     /// The name under which machines are shown; `local` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_name: Option<String>,
     /// What workers count as running. A change replaces them; the program stays the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// The path that variables name for the worker's folder; `/data` by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_path: Option<String>,
     /// Non-secret variables for every worker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

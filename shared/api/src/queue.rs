@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use af_domain::ids::{AgentKey, ConversationId};
+use af_domain::named_enum;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,20 +11,18 @@ use crate::id::Id;
 use crate::pages::Limit;
 
 /// Which messages to list.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueQuery {
     /// Messages in this state. Without a conversation: only `queued`, `processing` or `dead_letter`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
     pub status: Option<QueueStatus>,
     /// Messages of this conversation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub conversation_id: Option<Id<ConversationId>>,
     /// Messages for this agent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub agent_key: Option<Id<AgentKey>>,
     /// Messages on the page, 1 to 200.
@@ -31,24 +30,25 @@ pub struct QueueQuery {
     #[param(value_type = u16, minimum = 1, maximum = 200, default = 50)]
     pub limit: Limit,
     /// `nextCursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
-/// The state of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueStatus {
-    /// It waits.
-    Queued,
-    /// It runs.
-    Processing,
-    /// A worker completed it.
-    Done,
-    /// Its attempts are used up, or no retry can help.
-    DeadLetter,
-    /// It was cancelled.
-    Cancelled,
+named_enum! {
+    /// The state of a message.
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum QueueStatus {
+        /// It waits.
+        Queued = "queued",
+        /// It runs.
+        Processing = "processing",
+        /// A worker completed it.
+        Done = "done",
+        /// Its attempts are used up, or no retry can help.
+        DeadLetter = "dead_letter",
+        /// It was cancelled.
+        Cancelled = "cancelled",
+    }
 }
 
 impl FromStr for QueueStatus {
@@ -56,23 +56,7 @@ impl FromStr for QueueStatus {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || Self::ALL.map(Self::as_str).join(", ");
-        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| format!("status must be one of {}", known()))
-    }
-}
-
-impl QueueStatus {
-    const ALL: [Self; 5] = [Self::Queued, Self::Processing, Self::Done, Self::DeadLetter, Self::Cancelled];
-
-    /// The state as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Processing => "processing",
-            Self::Done => "done",
-            Self::DeadLetter => "dead_letter",
-            Self::Cancelled => "cancelled",
-        }
+        Self::parse(text).ok_or_else(|| format!("status must be one of {}", known()))
     }
 }
 
@@ -96,6 +80,7 @@ pub struct QueueStats {
 }
 
 /// What a message waits for.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhyAnswer {
@@ -111,19 +96,14 @@ pub struct WhyAnswer {
     /// The same as a sentence.
     pub reason: String,
     /// The latest moment that the wait ends, epoch ms; left out when it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
     /// The worker that the message waits for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
     /// The message that this message waits for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_message_id: Option<String>,
     /// Workers that are alive, while the message waits for a place in the pool.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub live_workers: Option<usize>,
     /// The most workers that the pool may have.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_workers: Option<u64>,
 }
 
@@ -138,24 +118,23 @@ pub struct RetryAnswer {
 }
 
 /// Which dead letters to retry: those of one conversation, or those of one agent.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryAllRequest {
     /// The conversation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub conversation_id: Option<Id<ConversationId>>,
     /// The agent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub agent_key: Option<Id<AgentKey>>,
     /// `nextCursor` of the call before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
 /// The result of one call. Each call looks at a bounded number of dead letters.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryAllAnswer {
     /// How many messages wait again.
@@ -165,16 +144,15 @@ pub struct RetryAllAnswer {
     /// Messages that stay dead letters because their agent is disabled or deleted.
     pub refused: Vec<String>,
     /// Where the next call continues; left out at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
 /// Where the check continues, and whether it repairs.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecoverRequest {
     /// `nextCursor` of the call before. Without it, the check begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Whether problems are repaired. Without it, they are only reported.
     #[serde(default)]
@@ -182,22 +160,22 @@ pub struct RecoverRequest {
 }
 
 /// What this call found. Continue with `nextCursor` until there is none.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoverAnswer {
     /// How many conversations with work, a lease or an owner were checked.
     pub checked: usize,
     /// Their problems.
-    pub found: Vec<Found>,
+    pub found: Vec<MalformedConversation>,
     /// Where the next call continues; left out at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
 /// A problem of a conversation.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
+pub struct MalformedConversation {
     /// The conversation's id, or its partition when the id cannot be read.
     pub conversation_id: String,
     /// The problem.

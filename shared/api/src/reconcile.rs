@@ -68,7 +68,7 @@ const fn is_zero(count: &usize) -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionReport {
-    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `settle`, `teardown`, `remove`, `spawn` or `switch`.
+    /// `recover`, `repair`, `unassign`, `promote`, `drain`, `finish_drain`, `teardown`, `remove`, `spawn` or `switch`.
     pub action: String,
     /// The worker or the conversation.
     pub subject: String,

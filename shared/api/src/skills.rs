@@ -35,7 +35,7 @@ pub struct SkillBody {
 }
 
 /// A version on a channel.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBody {
     /// The version.
@@ -48,7 +48,7 @@ pub struct ReleaseBody {
 }
 
 /// What a version is.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditionBody {
     /// The semantic version.
@@ -59,7 +59,7 @@ pub struct EditionBody {
     pub size_bytes: u64,
     /// `esm` or `cjs`.
     pub module_format: String,
-    /// The export of its script that is called.
+    /// The export of its script that workers call.
     pub entry_point: String,
 }
 
@@ -115,6 +115,7 @@ pub struct SkillFileBody {
 }
 
 /// A version to deploy.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeployRequest {
@@ -122,25 +123,21 @@ pub struct DeployRequest {
     #[schema(value_type = String)]
     pub slug: Id<SkillSlug>,
     /// The name that people see; unchanged when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The purpose of the skill; unchanged when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A semantic version.
     #[schema(value_type = String)]
     pub version: Id<SkillVersion>,
     /// Its files: `SKILL.md` and `scripts/index.mjs` (`.cjs`) must be among them.
     pub files: Vec<DeployedFile>,
-    /// The export of its script that is called.
+    /// The export of its script that workers call.
     #[serde(default = "default_export")]
     pub entry_point: String,
     /// `esm`, when left out, or `cjs`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub module_format: Option<Id<ModuleFormat>>,
     /// `stable`, when left out, or `canary`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub release_channel: Option<Id<ReleaseChannel>>,
     /// Who deploys it.
@@ -179,6 +176,7 @@ pub struct DeployAnswer {
 }
 
 /// Which version to release, and where.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ActivateRequest {
@@ -186,7 +184,6 @@ pub struct ActivateRequest {
     #[schema(value_type = String)]
     pub version: Id<SkillVersion>,
     /// `stable`, when left out, or `canary`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub release_channel: Option<Id<ReleaseChannel>>,
     /// Who releases it.

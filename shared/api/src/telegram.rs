@@ -7,19 +7,17 @@ use utoipa::ToSchema;
 use crate::id::Id;
 
 /// The answer to an update from Telegram.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAnswer {
     /// `true`.
     pub ok: bool,
     /// The message that the update became.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// Whether the message had been accepted before.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<bool>,
     /// Why the update became no message.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use crate::pages::Page;
 use crate::reconcile::Report;
 
 /// A worker: one life of one machine. Times are epoch ms.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerBody {
@@ -24,40 +25,31 @@ pub struct WorkerBody {
     /// Messages that it runs, 0 or 1.
     pub load: u32,
     /// When it last called; null before its first call. Written at least once a minute.
+    #[serialize_always]
     pub heartbeat_at: Option<u64>,
     /// When it was registered.
     pub registered_at: u64,
     /// When it last claimed a message.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_claim_at: Option<u64>,
     /// The last snapshot that it uploaded.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_snapshot_id: Option<String>,
     /// Whether it left without its final snapshot. Its last files are lost then.
     pub snapshot_missed: bool,
     /// When it drains if no message arrives; only while it is active and runs nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_shutdown_at: Option<u64>,
     /// The latest moment that its drain ends; only while it drains.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<u64>,
     /// Why it drains: `idle`, `stale`, `machine_gone`, `operator`, `signal`, `outdated`, `token_ends` or `duplicate`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_reason: Option<String>,
     /// When it stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<u64>,
     /// The conversation that it is assigned to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub assignment: Option<AssignmentBody>,
     /// The image of its machine; left out for a worker that was started by hand.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Its machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineBody>,
     /// Its volume.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeBody>,
 }
 
@@ -86,13 +78,13 @@ pub struct MachineBody {
 }
 
 /// A worker's volume.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeBody {
     /// The volume's name.
     pub name: String,
     /// The provider's id of the volume; left out until the provider has answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_id: Option<String>,
 }
 
@@ -108,6 +100,7 @@ pub struct WorkersAnswer {
 }
 
 /// A worker to register.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterRequest {
@@ -115,11 +108,9 @@ pub struct RegisterRequest {
     #[schema(value_type = String)]
     pub worker_id: Id<WorkerId>,
     /// The agent that the conversation must belong to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub agent_key: Option<Id<AgentKey>>,
     /// The conversation to assign the worker to. A worker without one takes any conversation that waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub conversation_id: Option<Id<ConversationId>>,
 }

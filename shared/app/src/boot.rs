@@ -41,7 +41,7 @@ pub struct Boot {
     pub clock: SharedClock,
     /// The source of randomness.
     pub entropy: Arc<Entropy>,
-    /// Providers that the function gets beside those of its environment. A provider here replaces one of the same kind.
+    /// Providers that the function gets besides those of its environment. A provider here replaces one of the same kind.
     pub providers: Providers,
 }
 
@@ -58,10 +58,8 @@ impl Boot {
         }
     }
 
-    /// Returns the bucket. Only functions that handle files call this, so that no other function links S3.
-    ///
-    /// # Errors
-    /// Returns an error if the environment does not name the bucket.
+    /// Returns the bucket. Only functions that handle files call this, so that no other function links S3. Returns
+    /// an error if the environment does not name the bucket.
     pub fn objects(&self) -> Result<Objects, BootError> {
         Ok(Objects::new(&self.sdk, self.env.require("BUCKET_NAME")?))
     }
@@ -111,10 +109,7 @@ pub struct App {
 }
 
 impl App {
-    /// Creates the state of the use cases.
-    ///
-    /// # Errors
-    /// Returns `BootError` with the missing configuration.
+    /// Creates the state of the use cases, or returns `BootError` with the missing configuration.
     pub fn from_boot(boot: &Boot) -> Result<Self, BootError> {
         let table = boot.env.require("TABLE_NAME")?;
         let prefix = boot.env.require("SECRETS_PREFIX")?;

@@ -10,6 +10,9 @@ use af_providers::ProviderError;
 use af_store::StoreError;
 use af_telegram::TelegramError;
 
+/// The result of a use case.
+pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
 /// The error of a use case: a refusal with a reason that the caller may see, or a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {

@@ -32,7 +32,7 @@ const MAX_ATTEMPTS: u32 = 3;
 
 /// The SDK waits a random part of this before the second attempt, and of twice this before the third. The
 /// SDK's default of one second suits batch work, but not a waiting user.
-const BACKOFF_INITIAL: Duration = Duration::from_millis(50);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// An upper limit of the backoff. It is above any wait that [`MAX_ATTEMPTS`] leads to.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ pub fn timeouts() -> TimeoutConfig {
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
-        .with_initial_backoff(BACKOFF_INITIAL)
+        .with_initial_backoff(INITIAL_BACKOFF)
         .with_max_backoff(MAX_BACKOFF)
 }
 
@@ -82,12 +82,12 @@ mod tests {
     #[test]
     fn a_hanging_connection_leaves_time_for_a_second_attempt() {
         assert!(CONNECT_TIMEOUT < ATTEMPT_TIMEOUT);
-        assert!(ATTEMPT_TIMEOUT * 2 + BACKOFF_INITIAL < OPERATION_TIMEOUT);
+        assert!(ATTEMPT_TIMEOUT * 2 + INITIAL_BACKOFF < OPERATION_TIMEOUT);
     }
 
     #[test]
     fn immediate_failures_use_all_attempts_within_the_timeout() {
-        let waits: Duration = (0..MAX_ATTEMPTS - 1).map(|n| BACKOFF_INITIAL * 2_u32.pow(n)).sum();
+        let waits: Duration = (0..MAX_ATTEMPTS - 1).map(|n| INITIAL_BACKOFF * 2_u32.pow(n)).sum();
         assert!(waits < OPERATION_TIMEOUT / 10, "{waits:?}");
     }
 }

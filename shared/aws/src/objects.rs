@@ -78,9 +78,6 @@ impl Objects {
     }
 
     /// Presigns a PUT of exactly this content with this content type under `key`.
-    ///
-    /// # Errors
-    /// Returns an error if the request cannot be signed.
     pub async fn put_url(
         &self,
         key: &str,
@@ -106,9 +103,6 @@ impl Objects {
     }
 
     /// Presigns a GET of the object under `key`.
-    ///
-    /// # Errors
-    /// Returns an error if the request cannot be signed.
     pub async fn get_url(&self, key: &str, good_for: Millis) -> Result<String, ObjectsError> {
         const OPERATION: &str = "signing a GET";
         let request = self.client.get_object().bucket(&self.bucket).key(key);
@@ -119,9 +113,6 @@ impl Objects {
 
     /// Puts `body`, whose size and digest are `content`, under `key`. Returns `false` if an object exists
     /// already; it is not replaced. It may be the same object from an earlier attempt.
-    ///
-    /// # Errors
-    /// Returns an error if S3 does not answer.
     pub async fn put_if_absent(
         &self,
         key: &str,
@@ -166,9 +157,6 @@ impl Objects {
     }
 
     /// Deletes the object under `key`. A missing object is not an error.
-    ///
-    /// # Errors
-    /// Returns an error if S3 does not answer.
     pub async fn delete(&self, key: &str) -> Result<(), ObjectsError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         match sent {

@@ -2,6 +2,7 @@
 
 use crate::bridge::BridgeConfig;
 use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef};
+use crate::named_enum;
 use crate::time::{Millis, Timestamp};
 
 /// How long the previous webhook secret is accepted after a rotation. Updates that are already in transit
@@ -39,9 +40,6 @@ pub struct BotName {
 }
 
 /// The secret that contains the bot token of an agent.
-///
-/// # Panics
-/// Never: an agent key is shorter than a secret ref, and consists of the same characters.
 pub fn bot_token_ref(agent: &AgentKey) -> SecretRef {
     SecretRef::parse(format!("telegram.botToken.{agent}"))
         .expect("an agent key is made of secret ref characters")
@@ -64,30 +62,15 @@ pub struct Bot {
     pub ready_at: Option<Timestamp>,
 }
 
-/// The origin of a binding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindingSource {
-    /// An operator.
-    Manual,
-    /// A pairing code used in Telegram.
-    TelegramPairing,
-    /// The consumer app.
-    Api,
-}
-
-impl BindingSource {
-    /// The source as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            BindingSource::Manual => "manual",
-            BindingSource::TelegramPairing => "telegram_pairing",
-            BindingSource::Api => "api",
-        }
-    }
-
-    /// Parses a stored source.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Manual, Self::TelegramPairing, Self::Api].into_iter().find(|s| s.as_str() == text)
+named_enum! {
+    /// The origin of a binding.
+    pub enum BindingSource {
+        /// An operator.
+        Manual = "manual",
+        /// A pairing code used in Telegram.
+        TelegramPairing = "telegram_pairing",
+        /// The consumer app.
+        Api = "api",
     }
 }
 
@@ -119,10 +102,8 @@ pub struct TelegramIdentity {
     pub chat: Option<String>,
 }
 
-/// The conversation of a user with an agent.
-///
-/// # Errors
-/// Returns `InvalidId` if both names together are too long for a conversation id.
+/// The conversation of a user with an agent. Returns `InvalidId` if both names together are too long for a
+/// conversation id.
 pub fn conversation_of(
     agent: &AgentKey,
     user: &ConsumerUserId,

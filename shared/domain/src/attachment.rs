@@ -11,6 +11,7 @@
 //! of a message together. `expired` is derived from the clock and never written.
 
 use crate::ids::{ContentType, StorageId};
+use crate::named_enum;
 use crate::time::{Millis, Timestamp};
 
 /// How long a message waits for its attachments.
@@ -21,38 +22,19 @@ pub const MAX_SIZE_BYTES: u64 = 20 * 1024 * 1024;
 /// The reason of an attachment that was not fetched within `MAX_WAIT`.
 pub const TOO_LATE: &str = "its message did not wait for it any longer";
 
-/// The kind of an attachment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttachmentKind {
-    /// A photo, in its largest size.
-    Photo,
-    /// A video.
-    Video,
-    /// Music.
-    Audio,
-    /// A voice message.
-    Voice,
-    /// Any file.
-    Document,
-}
-
-impl AttachmentKind {
-    const ALL: [Self; 5] = [Self::Photo, Self::Video, Self::Audio, Self::Voice, Self::Document];
-
-    /// The kind as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AttachmentKind::Photo => "photo",
-            AttachmentKind::Video => "video",
-            AttachmentKind::Audio => "audio",
-            AttachmentKind::Voice => "voice",
-            AttachmentKind::Document => "document",
-        }
-    }
-
-    /// Parses a kind.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+named_enum! {
+    /// The kind of an attachment.
+    pub enum AttachmentKind {
+        /// A photo, in its largest size.
+        Photo = "photo",
+        /// A video.
+        Video = "video",
+        /// Music.
+        Audio = "audio",
+        /// A voice message.
+        Voice = "voice",
+        /// Any file.
+        Document = "document",
     }
 }
 

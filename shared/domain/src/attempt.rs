@@ -1,6 +1,7 @@
 //! Attempts: one record per claim of a message, written when the attempt has ended.
 
 use crate::ids::{Fence, WorkerId};
+use crate::named_enum;
 use crate::time::Timestamp;
 
 /// How many of the newest attempts of a message are kept. This is four times the default of
@@ -29,61 +30,28 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
-/// The state in which an attempt leaves its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// The message is done.
-    Done,
-    /// The message waits for its retry.
-    Requeued,
-    /// The message is a dead letter.
-    DeadLetter,
-    /// The message is cancelled.
-    Cancelled,
-}
-
-impl AttemptEnd {
-    /// The state as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AttemptEnd::Done => "done",
-            AttemptEnd::Requeued => "requeued",
-            AttemptEnd::DeadLetter => "dead_letter",
-            AttemptEnd::Cancelled => "cancelled",
-        }
-    }
-
-    /// Parses a stored state.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Done, Self::Requeued, Self::DeadLetter, Self::Cancelled]
-            .into_iter()
-            .find(|e| e.as_str() == text)
+named_enum! {
+    /// The state in which an attempt leaves its message.
+    pub enum AttemptEnd {
+        /// The message is done.
+        Done = "done",
+        /// The message waits for its retry.
+        Requeued = "requeued",
+        /// The message is a dead letter.
+        DeadLetter = "dead_letter",
+        /// The message is cancelled.
+        Cancelled = "cancelled",
     }
 }
 
-/// Who ended a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndedBy {
-    /// The worker that held the lease.
-    Worker,
-    /// Recovery, because the lease had expired or the worker was gone.
-    Recovery,
-    /// An operator, who freed the conversation.
-    Operator,
-}
-
-impl EndedBy {
-    /// The value as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            EndedBy::Worker => "worker",
-            EndedBy::Recovery => "recovery",
-            EndedBy::Operator => "operator",
-        }
-    }
-
-    /// Parses a stored value.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Worker, Self::Recovery, Self::Operator].into_iter().find(|e| e.as_str() == text)
+named_enum! {
+    /// Who ended a lease.
+    pub enum EndedBy {
+        /// The worker that held the lease.
+        Worker = "worker",
+        /// Recovery, because the lease had expired or the worker was gone.
+        Recovery = "recovery",
+        /// An operator, who freed the conversation.
+        Operator = "operator",
     }
 }

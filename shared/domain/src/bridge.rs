@@ -4,50 +4,35 @@
 //! with conventional names. This module makes no calls: values are stored, looked up and passed on.
 
 use crate::ids::{AgentKey, SecretRef};
+use crate::named_enum;
 
-/// A value that bridge skills need. Each value is looked up separately.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BridgeField {
-    /// The URL of the app.
-    BaseUrl,
-    /// The URLs of several apps, as a JSON object keyed by app.
-    BaseUrlMapJson,
-    /// The id of the calling service.
-    ServiceId,
-    /// The key of the app.
-    AppKey,
-    /// The secret key of the calling service.
-    ServiceKey,
-    /// The secret for linking accounts. There is one for the whole deployment.
-    LinkingSharedSecret,
+named_enum! {
+    /// A value that bridge skills need. Each value is looked up separately.
+    pub enum BridgeField {
+        /// The URL of the app.
+        BaseUrl = "baseUrl",
+        /// The URLs of several apps, as a JSON object keyed by app.
+        BaseUrlMapJson = "baseUrlMapJson",
+        /// The id of the calling service.
+        ServiceId = "serviceId",
+        /// The key of the app.
+        AppKey = "appKey",
+        /// The secret key of the calling service.
+        ServiceKey = "serviceKey",
+        /// The secret for linking accounts. There is one for the whole deployment.
+        LinkingSharedSecret = "linkingSharedSecret",
+    }
 }
 
 impl BridgeField {
-    const fn name(self) -> &'static str {
-        match self {
-            BridgeField::BaseUrl => "baseUrl",
-            BridgeField::BaseUrlMapJson => "baseUrlMapJson",
-            BridgeField::ServiceId => "serviceId",
-            BridgeField::AppKey => "appKey",
-            BridgeField::ServiceKey => "serviceKey",
-            BridgeField::LinkingSharedSecret => "linkingSharedSecret",
-        }
-    }
-
     /// The secret that contains the value for every agent.
-    ///
-    /// # Panics
-    /// Never: the name consists of secret ref characters.
     pub fn global_ref(self) -> SecretRef {
-        SecretRef::parse(format!("agent-bridge.{}", self.name())).expect("it is a secret ref")
+        SecretRef::parse(format!("agent-bridge.{}", self.as_str())).expect("it is a secret ref")
     }
 
     /// The secret that contains the value for one agent.
-    ///
-    /// # Panics
-    /// Never: an agent key consists of secret ref characters and is short enough.
     pub fn agent_ref(self, agent: &AgentKey) -> SecretRef {
-        SecretRef::parse(format!("agent-bridge.{}.{agent}", self.name())).expect("it is a secret ref")
+        SecretRef::parse(format!("agent-bridge.{}.{agent}", self.as_str())).expect("it is a secret ref")
     }
 }
 

@@ -21,10 +21,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Checks and wraps `text`.
-            ///
-            /// # Errors
-            /// Returns `InvalidId` with the rule that `text` breaks.
+            /// Checks and wraps `text`. Returns `InvalidId` with the rule that `text` breaks.
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 let check: fn(&str) -> bool = $check;
@@ -224,9 +221,6 @@ impl LeaseId {
     }
 
     /// Returns the parts of the id.
-    ///
-    /// # Panics
-    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> LeaseParts {
         LeaseParts::read(&self.0).expect("checked when the id was made")
     }
@@ -263,9 +257,6 @@ impl SnapshotId {
     }
 
     /// Returns the parts of the id.
-    ///
-    /// # Panics
-    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> SnapshotParts {
         SnapshotParts::read(&self.0).expect("checked when the id was made")
     }
@@ -278,9 +269,6 @@ impl StorageId {
     }
 
     /// Returns the conversation of the file, and the ULID of the file within it.
-    ///
-    /// # Panics
-    /// Never: the id was checked when it was made.
     pub fn parts(&self) -> (ConversationKey, &str) {
         let (key, place) = self.0.split_once('.').expect("checked when the id was made");
         (ConversationKey::parse(key).expect("checked when the id was made"), place)
@@ -300,10 +288,7 @@ pub struct HistoryCursor {
 }
 
 impl HistoryCursor {
-    /// Parses a cursor.
-    ///
-    /// # Errors
-    /// Returns `InvalidId` if `text` is not a cursor of a bundle.
+    /// Parses a cursor. Returns `InvalidId` if `text` is not a cursor of a bundle.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let read = || {
             let mut parts = text.splitn(3, '.');

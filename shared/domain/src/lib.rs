@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod ids;
 pub mod media;
 pub mod message;
+mod named;
 pub mod policy;
 pub mod pool;
 pub mod refusal;

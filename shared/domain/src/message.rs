@@ -9,6 +9,7 @@ use crate::attachment::Attachment;
 use crate::attempt::Attempt;
 use crate::conversation::Priority;
 use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
+use crate::named_enum;
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
@@ -34,33 +35,17 @@ pub struct Payload {
     pub attachments: Vec<Attachment>,
 }
 
-/// The stored state of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageStatus {
-    /// The message waits or runs.
-    Queued,
-    /// A worker completed it.
-    Done,
-    /// The attempts are exhausted, or the failure was not retryable.
-    DeadLetter,
-    /// The sender or an operator cancelled the message.
-    Cancelled,
-}
-
-impl MessageStatus {
-    /// The state as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            MessageStatus::Queued => "queued",
-            MessageStatus::Done => "done",
-            MessageStatus::DeadLetter => "dead_letter",
-            MessageStatus::Cancelled => "cancelled",
-        }
-    }
-
-    /// Parses a stored state.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Queued, Self::Done, Self::DeadLetter, Self::Cancelled].into_iter().find(|s| s.as_str() == text)
+named_enum! {
+    /// The stored state of a message.
+    pub enum MessageStatus {
+        /// The message waits or runs.
+        Queued = "queued",
+        /// A worker completed it.
+        Done = "done",
+        /// The attempts are exhausted, or the failure was not retryable.
+        DeadLetter = "dead_letter",
+        /// The sender or an operator cancelled the message.
+        Cancelled = "cancelled",
     }
 }
 
@@ -139,33 +124,17 @@ pub struct RunningAttempt {
     pub claimed_at: Timestamp,
 }
 
-/// The author of a history entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The person.
-    User,
-    /// The agent.
-    Assistant,
-    /// An instruction.
-    System,
-    /// A tool's result.
-    Tool,
-}
-
-impl Role {
-    /// The role as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Assistant => "assistant",
-            Role::System => "system",
-            Role::Tool => "tool",
-        }
-    }
-
-    /// Parses a role.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::User, Self::Assistant, Self::System, Self::Tool].into_iter().find(|r| r.as_str() == text)
+named_enum! {
+    /// The author of a history entry.
+    pub enum Role {
+        /// The person.
+        User = "user",
+        /// The agent.
+        Assistant = "assistant",
+        /// An instruction.
+        System = "system",
+        /// A tool's result.
+        Tool = "tool",
     }
 }
 

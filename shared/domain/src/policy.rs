@@ -246,11 +246,8 @@ impl Policies {
         Ok(())
     }
 
-    /// Checks the rules between fields: a lease must outlast its heartbeats, and a worker must not become
-    /// stale before its lease expires.
-    ///
-    /// # Errors
-    /// Returns `OutOfBounds` with the field to change.
+    /// Checks the rules between fields: a lease must outlast its heartbeats, and a worker must not become stale
+    /// before its lease expires. The error names the field to change.
     pub fn check(&self) -> Result<(), PolicyError> {
         let lease = self.lease.lease.as_millis();
         let rule = |field: &str, accepts: String| PolicyError::OutOfBounds { field: field.into(), accepts };

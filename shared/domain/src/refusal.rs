@@ -1,110 +1,57 @@
 //! Refusals: the answers to requests that the system does not carry out. The list of codes is closed.
 
 use crate::ids::InvalidId;
+use crate::named_enum;
 use crate::policy::PolicyError;
 use crate::time::Millis;
 
-/// The machine-readable reason of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The request cannot be parsed.
-    MalformedRequest,
-    /// The request has no valid key or token.
-    Unauthorized,
-    /// The key or token does not allow this operation.
-    Forbidden,
-    /// The resource does not exist, or it belongs to another caller.
-    NotFound,
-    /// The value of a field is not valid.
-    InvalidField,
-    /// The body is too large.
-    PayloadTooLarge,
-    /// The lease in the call is no longer in force.
-    StaleLease,
-    /// The conversation has changed since the snapshot in the call was prepared.
-    StaleSnapshot,
-    /// The append does not follow the previous append.
-    OutOfOrder,
-    /// The conversation belongs to another agent.
-    AgentMismatch,
-    /// The agent does not accept messages.
-    AgentDisabled,
-    /// The bot belongs to another agent, or the agent has another bot.
-    BotConflict,
-    /// The idempotency key was used with another body.
-    IdempotencyMismatch,
-    /// The id is in use, or was used before.
-    AlreadyExists,
-    /// The operation does not fit the current state of the resource.
-    Conflict,
-    /// Too many messages wait in the conversation.
-    QueueFull,
-    /// Too many requests.
-    RateLimited,
-    /// A required configuration is missing.
-    NotConfigured,
-    /// The service is temporarily unavailable.
-    Unavailable,
-    /// An internal error.
-    Internal,
-}
-
-impl Code {
-    /// All codes; the list is closed.
-    pub const ALL: [Self; 20] = [
-        Code::MalformedRequest,
-        Code::Unauthorized,
-        Code::Forbidden,
-        Code::NotFound,
-        Code::InvalidField,
-        Code::PayloadTooLarge,
-        Code::StaleLease,
-        Code::StaleSnapshot,
-        Code::OutOfOrder,
-        Code::AgentMismatch,
-        Code::AgentDisabled,
-        Code::BotConflict,
-        Code::IdempotencyMismatch,
-        Code::AlreadyExists,
-        Code::Conflict,
-        Code::QueueFull,
-        Code::RateLimited,
-        Code::NotConfigured,
-        Code::Unavailable,
-        Code::Internal,
-    ];
-
-    /// The code as it is sent in responses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Code::MalformedRequest => "malformed_request",
-            Code::Unauthorized => "unauthorized",
-            Code::Forbidden => "forbidden",
-            Code::NotFound => "not_found",
-            Code::InvalidField => "invalid_field",
-            Code::PayloadTooLarge => "payload_too_large",
-            Code::StaleLease => "stale_lease",
-            Code::StaleSnapshot => "stale_snapshot",
-            Code::OutOfOrder => "out_of_order",
-            Code::AgentMismatch => "agent_mismatch",
-            Code::AgentDisabled => "agent_disabled",
-            Code::BotConflict => "bot_conflict",
-            Code::IdempotencyMismatch => "idempotency_mismatch",
-            Code::AlreadyExists => "already_exists",
-            Code::Conflict => "conflict",
-            Code::QueueFull => "queue_full",
-            Code::RateLimited => "rate_limited",
-            Code::NotConfigured => "not_configured",
-            Code::Unavailable => "unavailable",
-            Code::Internal => "internal",
-        }
+named_enum! {
+    /// The machine-readable reason of a refusal.
+    pub enum Code {
+        /// The request cannot be parsed.
+        MalformedRequest = "malformed_request",
+        /// The request has no valid key or token.
+        Unauthorized = "unauthorized",
+        /// The key or token does not allow this operation.
+        Forbidden = "forbidden",
+        /// The resource does not exist, or it belongs to another caller.
+        NotFound = "not_found",
+        /// The value of a field is not valid.
+        InvalidField = "invalid_field",
+        /// The body is too large.
+        PayloadTooLarge = "payload_too_large",
+        /// The lease in the call is no longer in force.
+        StaleLease = "stale_lease",
+        /// The conversation has changed since the snapshot in the call was prepared.
+        StaleSnapshot = "stale_snapshot",
+        /// The append does not follow the previous append.
+        OutOfOrder = "out_of_order",
+        /// The conversation belongs to another agent.
+        AgentMismatch = "agent_mismatch",
+        /// The agent does not accept messages.
+        AgentDisabled = "agent_disabled",
+        /// The bot belongs to another agent, or the agent has another bot.
+        BotConflict = "bot_conflict",
+        /// The idempotency key was used with another body.
+        IdempotencyMismatch = "idempotency_mismatch",
+        /// The id is in use, or was used before.
+        AlreadyExists = "already_exists",
+        /// The operation does not fit the current state of the resource.
+        Conflict = "conflict",
+        /// Too many messages wait in the conversation.
+        QueueFull = "queue_full",
+        /// Too many requests.
+        RateLimited = "rate_limited",
+        /// A required configuration is missing.
+        NotConfigured = "not_configured",
+        /// The service is temporarily unavailable.
+        Unavailable = "unavailable",
+        /// An internal error.
+        Internal = "internal",
     }
 }
 
-// `Internal` must stay the last code.
-const _: () = assert!(Code::Internal as usize + 1 == Code::ALL.len(), "Code::ALL lacks a code");
-
-/// A refusal: the reason and a repair_for, in text that the caller may see.
+/// A refusal: the reason and how to fix it, in text that the caller may see.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {

@@ -20,6 +20,7 @@
 
 use crate::conversation::{Conversation, OwnerState};
 use crate::ids::{AgentKey, ConversationId, Fence, Sha256Hex, SnapshotId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::{Millis, Timestamp};
 
@@ -35,32 +36,19 @@ pub const FORMAT_VERSION: u64 = 1;
 /// Most characters of an upload's failure reason.
 const MAX_ERROR_CHARS: usize = 2_000;
 
-/// The reason for a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotReason {
-    /// The worker is drained, or must release the conversation.
-    Drain,
-    /// The machine of the worker is being stopped.
-    Signal,
-    /// The worker requested a snapshot.
-    Manual,
+named_enum! {
+    /// The reason for a snapshot.
+    pub enum SnapshotReason {
+        /// The worker is drained, or must release the conversation.
+        Drain = "drain",
+        /// The machine of the worker is being stopped.
+        Signal = "signal",
+        /// The worker requested a snapshot.
+        Manual = "manual",
+    }
 }
 
 impl SnapshotReason {
-    /// The reason as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            SnapshotReason::Drain => "drain",
-            SnapshotReason::Signal => "signal",
-            SnapshotReason::Manual => "manual",
-        }
-    }
-
-    /// Parses a reason.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Drain, Self::Signal, Self::Manual].into_iter().find(|r| r.as_str() == text)
-    }
-
     /// Whether this is the last snapshot of its worker. It frees the conversation of a draining worker.
     pub const fn is_final(self) -> bool {
         matches!(self, SnapshotReason::Drain | SnapshotReason::Signal)
@@ -160,11 +148,9 @@ pub enum FinalizeRefusal {
 }
 
 impl Snapshot {
-    /// Makes the snapshot ready if it is current and the `stored` object is the announced one. A snapshot
-    /// that is ready stays unchanged, because its finalization was repeated.
-    ///
-    /// # Errors
-    /// Returns the reason why the snapshot does not become ready.
+    /// Makes the snapshot ready if it is current and the `stored` object is the announced one. A snapshot that
+    /// is ready stays unchanged, because its finalization was repeated. Otherwise returns the reason why the
+    /// snapshot does not become ready.
     pub fn finalize(
         &self,
         stored: &Stored,
@@ -207,16 +193,13 @@ impl Snapshot {
 
     /// Whether the fence is still the newest of the conversation and the worker still owns it.
     pub fn is_current(&self, conversation: &Conversation) -> bool {
-        let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == self.worker);
-        owns && conversation.fence == self.id.parts().fence
+        conversation.is_owned_by(&self.worker) && conversation.fence == self.id.parts().fence
     }
 }
 
 impl Conversation {
-    /// Returns the fence that a snapshot of `worker` would have now.
-    ///
-    /// # Errors
-    /// Returns the reason why the worker may make no snapshot now.
+    /// Returns the fence that a snapshot of `worker` would have now, or the reason why the worker may make
+    /// none.
     pub fn snapshot_fence(&self, worker: &WorkerId, now: Timestamp) -> Result<Fence, SnapshotRefusal> {
         let owner = self.owner.as_ref().filter(|o| &o.worker == worker).ok_or(SnapshotRefusal::NotOwner)?;
         if owner.claimed_at.is_none() {

@@ -10,7 +10,9 @@
 
 use std::fmt;
 
+use crate::conversation::Conversation;
 use crate::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
@@ -43,53 +45,29 @@ pub enum WorkerStatus {
     },
 }
 
-/// Why a worker is drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainReason {
-    /// It had no work for the idle timeout.
-    Idle,
-    /// It gave no sign of life for the stale limit.
-    Stale,
-    /// Its machine does not exist or does not run.
-    MachineGone,
-    /// An operator asked for it, or the whole pool is shut down.
-    Operator,
-    /// The worker asked for it, or its machine was asked to stop and the worker reported it.
-    Signal,
-    /// The provider config has another image or app than the worker was started with.
-    Outdated,
-    /// Its token is about to end.
-    TokenEnds,
-    /// Its row names a conversation whose owner is another worker.
-    Duplicate,
+named_enum! {
+    /// Why a worker is drained.
+    pub enum DrainReason {
+        /// It had no work for the idle timeout.
+        Idle = "idle",
+        /// It gave no sign of life for the stale limit.
+        Stale = "stale",
+        /// Its machine does not exist or does not run.
+        MachineGone = "machine_gone",
+        /// An operator asked for it, or the whole pool is shut down.
+        Operator = "operator",
+        /// The worker asked for it, or its machine was asked to stop and the worker reported it.
+        Signal = "signal",
+        /// The provider config has another image or app than the worker was started with.
+        Outdated = "outdated",
+        /// Its token is about to end.
+        TokenEnds = "token_ends",
+        /// Its row names a conversation whose owner is another worker.
+        Duplicate = "duplicate",
+    }
 }
 
 impl DrainReason {
-    const ALL: [Self; 8] = [
-        Self::Idle,
-        Self::Stale,
-        Self::MachineGone,
-        Self::Operator,
-        Self::Signal,
-        Self::Outdated,
-        Self::TokenEnds,
-        Self::Duplicate,
-    ];
-
-    /// The reason as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DrainReason::Idle => "idle",
-            DrainReason::Stale => "stale",
-            DrainReason::MachineGone => "machine_gone",
-            DrainReason::Operator => "operator",
-            DrainReason::Signal => "signal",
-            DrainReason::Outdated => "outdated",
-            DrainReason::TokenEnds => "token_ends",
-            DrainReason::Duplicate => "duplicate",
-        }
-    }
-
     /// Whether the drain is our own decision. Then the message that it interrupts is not at fault. The message of a worker
     /// that fell silent or whose machine ended may have caused that.
     pub const fn is_our_doing(self) -> bool {
@@ -106,11 +84,6 @@ impl DrainReason {
     /// Whether only a worker without work is drained for this reason.
     pub const fn wants_quiet(self) -> bool {
         matches!(self, DrainReason::Idle | DrainReason::Outdated)
-    }
-
-    /// Reads a stored reason.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.as_str() == text)
     }
 }
 
@@ -151,6 +124,16 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The assignment to `conversation` at `now`.
+    pub fn to(conversation: &Conversation, now: Timestamp) -> Self {
+        Self {
+            conversation: conversation.id.clone(),
+            key: conversation.key.clone(),
+            agent: conversation.agent.clone(),
+            assigned_at: now,
+        }
+    }
+
     /// Whether it is old enough for every reader to see it in the conversation too.
     pub fn is_seen_by_all(&self, now: Timestamp) -> bool {
         now.since(self.assigned_at) >= MAX_REPLICATION_LAG
@@ -247,55 +230,33 @@ impl Worker {
         self.machine.as_ref().map(|m| m.app.as_str()).or(self.app.as_deref())
     }
 
-    /// Begins the drain.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is active.
+    /// Begins the drain of an active worker.
     pub fn drain(
-        mut self,
+        self,
         reason: DrainReason,
         now: Timestamp,
         policies: &Policies,
     ) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Active => {
-                self.status =
-                    WorkerStatus::Draining { drain_by: now + policies.scaling.drain_timeout, reason };
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "draining" }),
-        }
+        let WorkerStatus::Active = self.status else { return Err(self.refused("draining")) };
+        let drain_by = now + policies.scaling.drain_timeout;
+        Ok(Self { status: WorkerStatus::Draining { drain_by, reason }, ..self })
     }
 
-    /// Ends the drain: its message has ended and its final snapshot is there or given up.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is draining.
-    pub fn finish_drain(mut self, now: Timestamp) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Draining { .. } => {
-                self.status = WorkerStatus::Stopping { since: now };
-                self.assignment = None;
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "stopping" }),
-        }
+    /// Ends the drain: its message has ended and its final snapshot is there or given up. The worker must be
+    /// draining.
+    pub fn finish_drain(self, now: Timestamp) -> Result<Self, StepRefused> {
+        let WorkerStatus::Draining { .. } = self.status else { return Err(self.refused("stopping")) };
+        Ok(Self { status: WorkerStatus::Stopping { since: now }, assignment: None, ..self })
     }
 
-    /// Ends the teardown: its machine and volume are removed.
-    ///
-    /// # Errors
-    /// `StepRefused` unless it is stopping.
-    pub fn gone(mut self, now: Timestamp) -> Result<Self, StepRefused> {
-        match self.status {
-            WorkerStatus::Stopping { .. } => {
-                self.status = WorkerStatus::Stopped { at: now };
-                self.machine = None;
-                self.volume = None;
-                Ok(self)
-            }
-            ref other => Err(StepRefused { from: other.name(), to: "stopped" }),
-        }
+    /// Ends the teardown: its machine and volume are removed. The worker must be stopping.
+    pub fn gone(self, now: Timestamp) -> Result<Self, StepRefused> {
+        let WorkerStatus::Stopping { .. } = self.status else { return Err(self.refused("stopped")) };
+        Ok(Self { status: WorkerStatus::Stopped { at: now }, machine: None, volume: None, ..self })
+    }
+
+    const fn refused(&self, to: &'static str) -> StepRefused {
+        StepRefused { from: self.status.name(), to }
     }
 
     /// When its token expires.

@@ -1,7 +1,7 @@
 //! HTTP conventions: problem+json, keys and tokens, extractors, tracing, pagination.
 //!
-//! A function builds its router from handlers that take [`ApiJson`], [`ApiPath`], [`ApiQuery`], [`Bearer`] and
-//! answer `Result<_, Problem>`, and hands it to [`service`], which does what all requests have in common.
+//! The handlers of a function take [`ApiJson`], [`ApiPath`], [`ApiQuery`] and [`Bearer`], and return
+//! `Result<_, Problem>`. [`service`] adds the steps that all requests share to the router of a function.
 
 mod cursor;
 mod extract;
@@ -11,10 +11,12 @@ mod request_id;
 mod service;
 mod trace;
 
+pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
     ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
 };
+pub use http::StatusCode;
 pub use lambda::lambda;
 pub use problem::{Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};

@@ -42,21 +42,6 @@ impl Problem {
         self
     }
 
-    /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// The cause, for programs.
-    pub fn code(&self) -> Code {
-        self.code
-    }
-
-    /// The cause, for people.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// The answer to an internal error.
     pub(crate) fn internal() -> Self {
         Self::new(

@@ -13,10 +13,7 @@ const DEFAULT_VOLUME_SIZE_GB: u32 = 1;
 
 /// A provider's config. It is stored and shown, and holds no secret.
 pub trait PoolConfig {
-    /// Checks the value of every field that is set.
-    ///
-    /// # Errors
-    /// A refusal with a pointer to the field.
+    /// Checks the value of every field that is set. A refusal points to the field.
     fn check(&self) -> Result<(), Refusal>;
 
     /// The first field that the provider needs and that is not set.

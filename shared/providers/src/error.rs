@@ -65,7 +65,6 @@ pub enum ProviderError {
 
 impl ProviderError {
     /// Whether the machine or volume does not exist, which is success for a removal.
-    #[must_use]
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }

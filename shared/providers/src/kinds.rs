@@ -32,7 +32,6 @@ macro_rules! providers {
 
         impl ProviderConfig {
             /// The kind of the provider.
-            #[must_use]
             pub const fn kind(&self) -> ProviderKind {
                 match self {
                     $(Self::$variant(_) => ProviderKind::new($name),)+
@@ -88,7 +87,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::fly::{FlyConfig, FlyGuest};
+    use crate::fly::FlyConfig;
+    use crate::machine::Guest;
 
     /// The document as it is stored since the first version.
     const STORED_FLY: &str = r#"{"kind":"fly","appName":"agents","organizationSlug":"acme","image":"registry.fly.io/agents:7","region":"fra","volumeName":"data","volumePath":"/data","volumeSizeGb":2,"guest":{"cpuKind":"shared","cpus":1,"memoryMb":512},"env":{"LOG":"info"}}"#;
@@ -108,7 +108,7 @@ mod tests {
             volume_name: text("data"),
             volume_path: text("/data"),
             volume_size_gb: Some(2),
-            guest: Some(FlyGuest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 512 }),
+            guest: Some(Guest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 512 }),
             env: BTreeMap::from([("LOG".to_owned(), "info".to_owned())]),
         };
         assert_eq!(config, ProviderConfig::Fly(expected));

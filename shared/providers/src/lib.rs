@@ -48,7 +48,7 @@ mod registry;
 
 pub use config::{PoolConfig, PoolSettings};
 pub use error::ProviderError;
-pub use fly::{FLY_TOKEN_REF, FlyConfig, FlyGuest, FlyProvider};
+pub use fly::{FLY_TOKEN_REF, FlyConfig, FlyProvider};
 pub use kinds::ProviderConfig;
 pub use local::{LocalConfig, LocalOptions, LocalProvider, MACHINE_MARK_ENV};
 pub use machine::{
@@ -56,6 +56,6 @@ pub use machine::{
     VolumeRef, VolumeSpec,
 };
 pub use ports::{Ports, TokenSource, WiringError};
-pub use provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
+pub use provider::{Provider, ProviderKind, StopOutcome, Teardown};
 pub use readiness::{ProviderReadiness, mixed_images_warning, shared_app_warning, survey_warnings};
 pub use registry::Providers;

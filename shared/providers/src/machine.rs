@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use af_domain::ids::WorkerId;
+use serde::{Deserialize, Serialize};
 
 /// The machines and volumes of a deployment: a provider changes nothing outside of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +47,11 @@ pub enum MachineState {
 
 impl MachineState {
     /// Whether a worker is expected to run in this machine.
-    #[must_use]
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Starting | Self::Running)
     }
 
     /// Whether a process may still run in this machine, so that it must be stopped before its removal.
-    #[must_use]
     pub const fn may_run(self) -> bool {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
@@ -124,8 +123,9 @@ pub struct VolumeSpec {
     pub size_gb: u32,
 }
 
-/// The size of a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The size of a machine, as it is stored in a config and used in calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Guest {
     /// The provider's name for the kind of CPU.
     pub cpu_kind: String,
@@ -141,7 +141,6 @@ pub struct SpawnEnv(BTreeMap<String, String>);
 
 impl SpawnEnv {
     /// The value of the variable `name`.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -13,10 +13,8 @@ use crate::error::ProviderError;
 /// Where API tokens come from. A provider reads its token for each request, so that a rotated token needs no restart.
 #[async_trait]
 pub trait TokenSource: Send + Sync {
-    /// The token that is stored as `secret`; `None` when no active one is imported.
-    ///
-    /// # Errors
-    /// `Unavailable` when the secret cannot be read.
+    /// The token that is stored as `secret`; `None` when no active one is imported. Returns `Unavailable` if the
+    /// secret cannot be read.
     async fn token(&self, secret: &SecretRef) -> Result<Option<SecretString>, ProviderError>;
 }
 

@@ -22,7 +22,6 @@ impl ProviderKind {
     }
 
     /// The name of the kind.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
     }
@@ -32,13 +31,6 @@ impl fmt::Display for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
-}
-
-/// What a provider can do, so that callers need not know its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Whether each machine has its own volume.
-    pub volumes: bool,
 }
 
 /// How much force a [`Provider::terminate`] may use.
@@ -69,23 +61,18 @@ pub trait Provider: Send + Sync {
     /// The kind of this provider.
     fn kind(&self) -> ProviderKind;
 
-    /// What the provider can do.
-    fn capabilities(&self) -> Capabilities;
-
-    /// Whether the provider has the credentials that every call needs.
-    ///
-    /// # Errors
-    /// An error whose text names the fix.
+    /// Whether the provider has the credentials that every call needs. The text of the error names the fix.
     async fn check_credentials(&self) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// The name of a worker's volume. It is chosen before the volume exists. The same worker always gets the same name.
-    fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> String;
+    /// The name of a worker's volume; `None` if the provider has no volumes. It is chosen before the volume exists. The
+    /// same worker always gets the same name.
+    fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> Option<String>;
 
     /// Whether a volume of this name is the worker's, even if `scope.volume_name` has changed since.
     fn is_volume_of(&self, scope: &Scope, worker_id: &WorkerId, name: &str) -> bool {
-        name == self.volume_name(scope, worker_id)
+        self.volume_name(scope, worker_id).as_deref() == Some(name)
     }
 
     /// Creates the volume of that name, or finds it.

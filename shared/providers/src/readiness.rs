@@ -19,7 +19,6 @@ pub struct ProviderReadiness {
 
 impl ProviderReadiness {
     /// The readiness of a provider that answers with `survey`.
-    #[must_use]
     pub fn of(survey: &Survey) -> Self {
         Self {
             missing: Vec::new(),
@@ -30,21 +29,18 @@ impl ProviderReadiness {
     }
 
     /// The readiness of a provider for which `missing` has to be fixed first.
-    #[must_use]
     pub fn missing(missing: String) -> Self {
         Self { missing: vec![missing], ..Self::default() }
     }
 }
 
 /// What a survey shows that may be a mistake.
-#[must_use]
 pub fn survey_warnings(survey: &Survey) -> Vec<String> {
     let shared = shared_app_warning(survey.machines.foreign, survey.volumes.foreign);
     shared.into_iter().chain(mixed_images_warning(&survey.machines.ours)).collect()
 }
 
 /// The warning for an app that holds `machines` and `volumes` of other deployments.
-#[must_use]
 pub fn shared_app_warning(machines: usize, volumes: usize) -> Option<String> {
     (machines + volumes > 0).then(|| {
         format!(
@@ -54,7 +50,6 @@ pub fn shared_app_warning(machines: usize, volumes: usize) -> Option<String> {
 }
 
 /// The warning for machines that run more than one image.
-#[must_use]
 pub fn mixed_images_warning(machines: &[Machine]) -> Option<String> {
     let existing = machines.iter().filter(|m| m.state != MachineState::Gone);
     let images: BTreeSet<&str> = existing.map(|m| m.image.as_str()).collect();

@@ -17,16 +17,13 @@ pub struct Providers(Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>);
 
 impl Providers {
     /// No provider, for a function that never uses the pool.
-    #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The providers in `given`, and those that `env` has the settings for. A kind that is in `given` is not made from
-    /// the environment: a test passes its own provider, with its own time.
-    ///
-    /// # Errors
-    /// When the environment has settings for a provider that cannot be used.
+    /// The providers in `given`, and one for every other kind that has settings in `env`. A test passes its own
+    /// provider, with its own time, in `given`. Returns an error if the environment has settings for a provider that
+    /// cannot be used.
     pub fn from_env(env: &Env, ports: &Ports, given: Self) -> Result<Self, WiringError> {
         let mut providers = given;
         for wiring in WIRING {
@@ -40,17 +37,13 @@ impl Providers {
     }
 
     /// These providers and `provider`, which replaces one of the same kind.
-    #[must_use]
     pub fn with(self, provider: Arc<dyn Provider>) -> Self {
         let mut all = Arc::unwrap_or_clone(self.0);
         all.insert(provider.kind(), provider);
         Self(Arc::new(all))
     }
 
-    /// The provider of this kind.
-    ///
-    /// # Errors
-    /// `NotAvailable` when this process has none. The error names the kinds that it has.
+    /// The provider of this kind, or `NotAvailable` with the kinds that this process has.
     pub fn get(&self, kind: &str) -> Result<Arc<dyn Provider>, ProviderError> {
         let found = self.0.iter().find(|(known, _)| known.as_str() == kind);
         found

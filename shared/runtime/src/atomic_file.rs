@@ -1,13 +1,11 @@
-//! Small files that are replaced whole: a process that is killed leaves the old file or the new one, never half of each.
+//! Small files that are replaced in one step: a process that is killed leaves the old file or the new one, never a part.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces `path` by `contents`, readable by its owner only: written beside it, flushed to disk, then renamed.
-///
-/// # Errors
-/// When the new file cannot be written, flushed or renamed.
+/// Replaces `path` by `contents`, readable only by its owner. The new file is written beside `path`, flushed to
+/// disk, and then renamed. Returns an error if the new file cannot be written, flushed or renamed.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = create_private(&fresh)?;
@@ -16,10 +14,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     std::fs::rename(&fresh, path)
 }
 
-/// The contents of `path`; `None` when there is no such file.
-///
-/// # Errors
-/// When the file exists and cannot be read.
+/// The contents of `path`; `None` if there is no such file.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(contents) => Ok(Some(contents)),
@@ -31,7 +26,7 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    // A leftover of a killed process may carry other permissions, and `mode` only counts for a file that is made.
+    // A file that a killed process left behind may have other permissions. `mode` has an effect only on a new file.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -22,10 +22,7 @@ impl Env {
         self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// Returns the variable `name`.
-    ///
-    /// # Errors
-    /// Returns an error if the variable is missing or empty.
+    /// Returns the variable `name`, or an error if it is missing or empty.
     pub fn require(&self, name: &'static str) -> Result<&str, MissingVariable> {
         self.get(name).ok_or(MissingVariable(name))
     }

@@ -1,6 +1,5 @@
-//! Shared runtime services: the clock, randomness, a small cache, files that are replaced
-//! atomically, and the environment of a function. The
-//! emulators use them, too.
+//! Shared runtime services: the clock, randomness, a small cache, files that are replaced in one step, and the
+//! environment of a function. The emulators use them, too.
 
 pub mod atomic_file;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! How code waits: by Tokio's timer, by the virtual clock, or by moving the virtual clock.
+//! Waiting: with Tokio's timer, with the virtual clock, or by moving the virtual clock.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::virtual_clock::VirtualClock;
 
-/// Tells the time and lets it pass. A test's own moves a virtual clock in place of waiting.
+/// A source of time that code can wait with.
 #[async_trait]
 pub trait Time: Send + Sync {
-    /// Time since some fixed moment.
+    /// Returns the time since a fixed moment.
     fn now(&self) -> Duration;
 
-    /// Resolves when so much time has passed.
+    /// Waits until this much time has passed.
     async fn pass(&self, by: Duration);
 }
 
@@ -39,11 +39,12 @@ impl Time for TokioTime {
     }
 }
 
-/// Waits until the virtual clock has come so far, by itself or because it was moved.
+/// Waits until the virtual clock has reached the time, by itself or because it was moved.
 #[derive(Clone, Debug)]
 pub struct ClockTime(pub VirtualClock);
 
-/// Moves the clock in place of waiting: with a frozen clock, a test that waits takes no time, and the same each run.
+/// Moves the virtual clock instead of waiting. With a frozen clock, each run of a test takes no time and gives the same
+/// result.
 #[derive(Clone, Debug)]
 pub struct LeapingTime(pub VirtualClock);
 
@@ -51,7 +52,7 @@ fn present(clock: &VirtualClock) -> Duration {
     Duration::from_millis(clock.now().as_millis())
 }
 
-/// A wait as the clock counts it, rounded up: a moment that is due a little later is not yet due.
+/// Converts a wait to milliseconds, rounded up, so that no wait ends too early.
 fn millis(by: Duration) -> Millis {
     Millis::new(u64::try_from(by.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,5 @@
-//! The clock of `agent-factory dev` and of the tests: the machine's time plus an offset that only grows, so that
-//! a thirty-minute idle shutdown or next Monday's push job can be tried in a second.
+//! The clock of `agent-factory dev` and of the tests: the machine's time plus an offset that only grows. With it, an
+//! idle timeout of thirty minutes takes a second.
 
 use std::future::Future;
 use std::io;
@@ -27,9 +27,9 @@ struct Shared {
     base: Base,
     /// Milliseconds ahead of the base; the channel also wakes the tasks that wait for a move.
     offset: watch::Sender<u64>,
-    /// The latest moment handed out: the machine's own clock may be set back while we run.
+    /// The latest time that was returned. The machine's own clock may be set back.
     latest: AtomicU64,
-    /// Where the offset is kept, when it is; the lock makes moves take turns.
+    /// The file with the offset, if it is stored. The lock orders concurrent moves.
     kept_in: Mutex<Option<PathBuf>>,
 }
 
@@ -39,14 +39,14 @@ enum Base {
     Frozen(Timestamp),
 }
 
-/// What `clock.json` holds.
+/// The content of `clock.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
     offset_ms: u64,
 }
 
-/// Why a kept clock could not be opened.
+/// The reason why a stored clock cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockError {
     /// The file exists and cannot be read.
@@ -54,16 +54,16 @@ pub enum ClockError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The file is not one that this clock wrote.
+    /// The file does not contain an offset.
     #[error("{path} does not hold a clock's offset")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parse error.
         #[source]
         source: serde_json::Error,
     },
@@ -75,13 +75,13 @@ impl VirtualClock {
         Self::new(Base::Running, offset, None)
     }
 
-    /// A clock that stands at `moment` until it is moved: for tests.
+    /// A clock that stays at `moment` until it is moved, for tests.
     pub fn frozen_at(moment: Timestamp) -> Self {
         Self::new(Base::Frozen(moment), Millis::default(), None)
     }
 
-    /// The machine's time plus the offset kept in `dir` (none the first time). Every move is written there before
-    /// it takes effect, so that virtual time never runs backwards across a restart.
+    /// The machine's time plus the offset that is stored in `dir` (zero at first). Every move is stored before it takes
+    /// effect, so that a restart does not move the clock back.
     pub fn kept_in(dir: &Path) -> Result<Self, ClockError> {
         let path = dir.join(CLOCK_FILE);
         let contents = crate::atomic_file::read(&path)
@@ -109,8 +109,8 @@ impl VirtualClock {
         }
     }
 
-    /// Moves the clock `by` forward and answers the new present. A move that cannot be kept is logged and not
-    /// made: a clock that forgot it would run backwards at the next start.
+    /// Moves the clock forward and returns the new time. If the new offset cannot be stored, the clock is not moved,
+    /// because the next start would move it back.
     pub fn advance(&self, by: Millis) -> Timestamp {
         let kept_in = self.shared.kept_in.lock().unwrap_or_else(PoisonError::into_inner);
         let offset_ms = self.offset().as_millis().saturating_add(by.as_millis());
@@ -124,13 +124,12 @@ impl VirtualClock {
         self.now()
     }
 
-    /// How far the clock has been moved.
+    /// The sum of all moves.
     pub fn offset(&self) -> Millis {
         Millis::new(*self.shared.offset.borrow())
     }
 
-    /// Resolves at the next [`advance`](Self::advance) after this call (not after the first poll, so that a move
-    /// between the two is not missed).
+    /// Waits for the next [`advance`](Self::advance) after this call. A move before the first poll counts.
     pub fn moved(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut offset = self.shared.offset.subscribe();
         async move {

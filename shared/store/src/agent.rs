@@ -1,17 +1,14 @@
 //! Agent profiles and their bots.
 
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use af_domain::agent::{AgentProfile, Bot, BotName};
 use af_domain::bridge::BridgeConfig;
 use af_domain::ids::{AgentKey, BotIdentity, SecretRef};
 use af_domain::time::Timestamp;
 
 use crate::expression::{Update, names_in};
-use crate::item::{Item, Reader, Value, Writer};
-use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::item::{Item, Reader, Writer};
+use crate::write::{Updated, queried};
+use crate::{Result, Store, StoreError, keys};
 
 /// Pages of 1 MB that are read to find all profiles with a bridge. This is enough for a thousand of the
 /// largest profiles.
@@ -30,26 +27,17 @@ pub enum BotAssigned {
 
 impl Store {
     /// Returns an agent profile, eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+    pub async fn agent(&self, key: &AgentKey) -> Result<Option<AgentProfile>> {
         self.get(keys::agent(key), false).await?.as_ref().map(agent_from).transpose()
     }
 
     /// Returns an agent profile, strongly consistent, for a change of the profile.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>, StoreError> {
+    pub async fn agent_now(&self, key: &AgentKey) -> Result<Option<AgentProfile>> {
         self.get(keys::agent(key), true).await?.as_ref().map(agent_from).transpose()
     }
 
     /// Writes the fields of an agent profile except its bot.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile, StoreError> {
+    pub async fn put_agent(&self, agent: &AgentProfile) -> Result<AgentProfile> {
         let refs = agent.secrets_ref.iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
         let update = Update::of(keys::agent(&agent.key))
             .set_or_remove("dn", agent.display_name.as_deref())
@@ -67,10 +55,7 @@ impl Store {
     }
 
     /// Deletes an agent profile and its bot. The conversations and messages of the agent are kept.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<(), StoreError> {
+    pub async fn delete_agent(&self, agent: &AgentProfile) -> Result<()> {
         let mut transaction = self.transaction().delete(&keys::agent(&agent.key));
         if let Some(bot) = &agent.bot {
             transaction = transaction.delete(&keys::bot(&bot.identity));
@@ -79,49 +64,26 @@ impl Store {
     }
 
     /// Returns one page of agent profiles ordered by key, starting after `after`.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>, StoreError> {
+    pub async fn agents(&self, limit: i32, after: Option<&str>) -> Result<Vec<AgentProfile>> {
         // A space sorts before every character of a key, so `after` followed by a space is the first position
         // after that key.
         let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk > :after")
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::AGENTS).0)
-            .expression_attribute_values(":after", Value::from(after).0)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        answer.items().iter().map(agent_from).collect()
+        let values = [(":pk", keys::AGENTS.into()), (":after", after.into())];
+        let query = self.query("#pk = :pk AND #sk > :after", values).limit(limit);
+        queried(query).await?.items().iter().map(agent_from).collect()
     }
 
     /// Returns the enabled agents with a bridge; `None` if there are more profiles than the page limit allows
     /// to read.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>, StoreError> {
+    pub async fn agents_with_bridge(&self) -> Result<Option<Vec<AgentProfile>>> {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("#pk = :pk")
+            let query = self
+                .query("#pk = :pk", [(":pk", keys::AGENTS.into()), (":yes", true.into())])
                 .filter_expression("#en = :yes AND #br.#en = :yes")
                 .set_expression_attribute_names(Some(names_in("#pk #en #br")))
-                .expression_attribute_values(":pk", Value::from(keys::AGENTS).0)
-                .expression_attribute_values(":yes", Value::from(true).0)
-                .set_exclusive_start_key(after)
-                .send()
-                .await
-                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+                .set_exclusive_start_key(after);
+            let page = queried(query).await?;
             for item in page.items() {
                 found.push(agent_from(item)?);
             }
@@ -134,25 +96,19 @@ impl Store {
     }
 
     /// Returns a bot, eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>, StoreError> {
+    pub async fn bot(&self, identity: &BotIdentity) -> Result<Option<Bot>> {
         self.get(keys::bot(identity), false).await?.as_ref().map(bot_from).transpose()
     }
 
     /// Assigns a bot to an agent, on condition that no other agent has it. `previous` is the agent's previous
     /// bot, which is deleted.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn assign_bot_if_unclaimed(
         &self,
         agent: &AgentKey,
         bot: &BotName,
         previous: Option<&BotIdentity>,
         now: Timestamp,
-    ) -> Result<BotAssigned, StoreError> {
+    ) -> Result<BotAssigned> {
         let row = Update::of(keys::bot(&bot.identity))
             .set("ag", agent.as_str())
             .set("un", bot.username.as_str())
@@ -171,63 +127,45 @@ impl Store {
         if committed.is_done() {
             return Ok(BotAssigned::Done);
         }
-        match committed.failed_condition(0).and_then(|r| r.old.as_ref()) {
+        match committed.old_item(0) {
             Some(old) => Ok(BotAssigned::BelongsTo(Reader::of(old).id("ag", AgentKey::parse)?)),
             None => Ok(BotAssigned::NoSuchAgent),
         }
     }
 
     /// Sets the hash of a bot's webhook secret. The previous secret is accepted until `previous_until`.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn rotate_webhook_secret(
         &self,
         bot: &Bot,
         hash: [u8; 32],
         previous_until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut update = Update::of(keys::bot(&bot.identity))
-            .set("sh", Value(AttributeValue::B(Blob::new(hash))))
-            .when("attribute_exists(#ag)");
+    ) -> Result<()> {
+        let mut update = Update::of(keys::bot(&bot.identity)).set("sh", hash).when("attribute_exists(#ag)");
         if let Some(old) = bot.secret_hash {
-            update = update.set("ph", Value(AttributeValue::B(Blob::new(old)))).set("pu", previous_until);
+            update = update.set("ph", old).set("pu", previous_until);
         }
         self.update(update).await.map(drop)
     }
 
     /// Records when the webhook was last confirmed to point to this deployment's URL; `None` records that it
     /// does not.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn webhook_ready(
-        &self,
-        identity: &BotIdentity,
-        at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    pub async fn webhook_ready(&self, identity: &BotIdentity, at: Option<Timestamp>) -> Result<()> {
         let update = Update::of(keys::bot(identity)).set_or_remove("ra", at).when("attribute_exists(#ag)");
         self.update(update).await.map(drop)
     }
 }
 
-fn agent_from(item: &Item) -> Result<AgentProfile, StoreError> {
+fn agent_from(item: &Item) -> Result<AgentProfile> {
     let reader = Reader::of(item);
     let parse_ref = |r: &str| SecretRef::parse(r).map_err(|e| reader.malformed("sr", &e.to_string()));
-    let bot = match (reader.text_if("bi")?, reader.text_if("bu")?) {
-        (Some(identity), Some(username)) => Some(BotName {
-            identity: BotIdentity::parse(identity).map_err(|e| reader.malformed("bi", &e.to_string()))?,
-            username: username.to_owned(),
-        }),
-        _ => None,
-    };
+    let bot = reader.id_if("bi", BotIdentity::parse)?.zip(reader.text_if("bu")?);
     Ok(AgentProfile {
         key: reader.id("sk", AgentKey::parse)?,
         display_name: reader.text_if("dn")?.map(str::to_owned),
         version: reader.text("ver")?.to_owned(),
         enabled: reader.flag("en"),
         secrets_ref: reader.texts("sr")?.into_iter().map(parse_ref).collect::<Result<_, _>>()?,
-        bot,
+        bot: bot.map(|(identity, username)| BotName { identity, username: username.to_owned() }),
         bridge: reader.map_if("br")?.map(|bridge| bridge_from(&bridge)).transpose()?,
         updated_at: reader.time("up")?,
     })
@@ -244,7 +182,7 @@ fn bridge_item(bridge: &BridgeConfig) -> Item {
         .build()
 }
 
-fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig, StoreError> {
+fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig> {
     let text = |name| Ok::<_, StoreError>(reader.text_if(name)?.map(str::to_owned));
     Ok(BridgeConfig {
         enabled: reader.flag("en"),
@@ -256,19 +194,14 @@ fn bridge_from(reader: &Reader<'_>) -> Result<BridgeConfig, StoreError> {
     })
 }
 
-fn bot_from(item: &Item) -> Result<Bot, StoreError> {
+fn bot_from(item: &Item) -> Result<Bot> {
     let reader = Reader::of(item);
-    let hash = |name: &str| -> Option<[u8; 32]> {
-        item.get(name).and_then(|v| v.as_b().ok()).and_then(|b| b.as_ref().try_into().ok())
-    };
-    let identity = reader.text("pk")?.trim_start_matches("BOT#").to_owned();
-    let previous_until = reader.time_if("pu")?;
     Ok(Bot {
-        identity: BotIdentity::parse(identity).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        identity: reader.id_after("BOT#", "pk", BotIdentity::parse)?,
         username: reader.text("un")?.to_owned(),
         agent: reader.id("ag", AgentKey::parse)?,
-        secret_hash: hash("sh"),
-        previous_secret: hash("ph").zip(previous_until),
+        secret_hash: reader.hash_if("sh"),
+        previous_secret: reader.hash_if("ph").zip(reader.time_if("pu")?),
         ready_at: reader.time_if("ra")?,
     })
 }

@@ -1,15 +1,11 @@
 //! API keys. Only a hash of the secret part is stored.
 
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use af_domain::time::Timestamp;
 
-use crate::expression::names_in;
 use crate::idempotency::{IdempotentCall, idempotency_item};
-use crate::item::{Item, Reader, Value, Writer};
-use crate::write::{Commit, as_commit};
-use crate::{Store, StoreError, keys};
+use crate::item::{Item, Reader, Writer};
+use crate::write::{Commit, queried};
+use crate::{Result, Store, keys};
 
 /// Queries for one page of keys. Expired keys are omitted from the page until DynamoDB deletes them within
 /// days. Each further query fills the gaps.
@@ -32,85 +28,53 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
 }
 
+impl ApiKey {
+    /// Whether the key has not expired.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|at| at > now)
+    }
+}
+
 impl Store {
     /// Returns an API key that has not expired, eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn api_key(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>> {
         let item = self.get(keys::api_key(id), false).await?;
-        let key = item.as_ref().map(key_from).transpose()?;
-        Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
+        Ok(item.as_ref().map(key_from).transpose()?.filter(|key| key.is_valid(now)))
     }
 
     /// Returns an API key that has not expired, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn api_key_now(&self, id: &str, now: Timestamp) -> Result<Option<ApiKey>> {
         let item = self.get(keys::api_key(id), true).await?;
-        let key = item.as_ref().map(key_from).transpose()?;
-        Ok(key.filter(|k| k.expires_at.is_none_or(|e| e > now)))
+        Ok(item.as_ref().map(key_from).transpose()?.filter(|key| key.is_valid(now)))
     }
 
     /// Stores an API key.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn put_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+    pub async fn put_api_key(&self, key: &ApiKey) -> Result<()> {
         self.put(key_item(key)).await
     }
 
     /// Stores an API key, on condition that the call has not created one before, in one transaction.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn put_api_key_if_first(
-        &self,
-        key: &ApiKey,
-        once: &IdempotentCall,
-    ) -> Result<Commit, StoreError> {
+    pub async fn put_api_key_if_first(&self, key: &ApiKey, once: &IdempotentCall) -> Result<Commit> {
         let transaction = self.transaction().put_new_at(idempotency_item(once, &key.id), once.at);
-        Ok(as_commit(&self.commit(transaction.put(key_item(key))).await?))
+        self.commit_or_stale(transaction.put(key_item(key))).await
     }
 
     /// Revokes an API key.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn delete_api_key(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn delete_api_key(&self, id: &str) -> Result<()> {
         self.delete(&keys::api_key(id)).await
     }
 
     /// Returns the first `limit` API keys after `after` that have not expired, ordered by id.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn api_keys(
-        &self,
-        limit: usize,
-        after: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Vec<ApiKey>, StoreError> {
+    pub async fn api_keys(&self, limit: usize, after: Option<&str>, now: Timestamp) -> Result<Vec<ApiKey>> {
         let mut found = Vec::new();
         let mut start = None;
         for _ in 0..MAX_PAGES {
             let wanted = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("#pk = :pk AND #sk > :after")
-                .set_expression_attribute_names(Some(names_in("#pk #sk")))
-                .expression_attribute_values(":pk", Value::from(keys::API_KEYS).0)
-                .expression_attribute_values(":after", Value::from(after.unwrap_or(" ")).0)
-                .set_exclusive_start_key(start)
-                .limit(wanted)
-                .send()
-                .await
-                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            let values = [(":pk", keys::API_KEYS.into()), (":after", after.unwrap_or(" ").into())];
+            let query = self.query("#pk = :pk AND #sk > :after", values);
+            let answer = queried(query.set_exclusive_start_key(start).limit(wanted)).await?;
             for item in answer.items() {
-                found.extend(Some(key_from(item)?).filter(|key| key.expires_at.is_none_or(|e| e > now)));
+                found.extend(Some(key_from(item)?).filter(|key| key.is_valid(now)));
             }
             start = answer.last_evaluated_key;
             if start.is_none() || found.len() >= limit {
@@ -122,27 +86,23 @@ impl Store {
 }
 
 fn key_item(key: &ApiKey) -> Item {
-    let at = keys::api_key(&key.id);
-    Writer::default()
-        .put("pk", at.pk)
-        .put("sk", at.sk)
+    Writer::at(keys::api_key(&key.id))
         .put("nm", key.name.as_str())
         .put("sc", key.scopes.clone())
-        .put("sh", Value(AttributeValue::B(Blob::new(key.secret_hash))))
+        .put("sh", key.secret_hash)
         .put("at", key.created_at)
         .put_some("ex", key.expires_at)
         .put_some("ttl", key.expires_at.map(Timestamp::as_ttl))
         .build()
 }
 
-fn key_from(item: &Item) -> Result<ApiKey, StoreError> {
+fn key_from(item: &Item) -> Result<ApiKey> {
     let reader = Reader::of(item);
-    let hash = item.get("sh").and_then(|v| v.as_b().ok()).and_then(|b| b.as_ref().try_into().ok());
     Ok(ApiKey {
         id: reader.text("sk")?.to_owned(),
         name: reader.text("nm")?.to_owned(),
         scopes: reader.texts("sc")?.into_iter().map(str::to_owned).collect(),
-        secret_hash: hash.ok_or_else(|| reader.malformed("sh", "not a hash"))?,
+        secret_hash: reader.hash_if("sh").ok_or_else(|| reader.malformed("sh", "not a hash"))?,
         created_at: reader.time("at")?,
         expires_at: reader.time_if("ex")?,
     })

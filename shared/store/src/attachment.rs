@@ -14,7 +14,7 @@ use crate::conversation::change;
 use crate::expression::Update;
 use crate::item::Reader;
 use crate::keys::ONLY;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// The result of storing fetched attachments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub(crate) fn encode(attachments: &[Attachment]) -> Option<String> {
     (!stored.is_empty()).then(json)
 }
 
-pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>, StoreError> {
+pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>> {
     let Some(json) = reader.text_if("fi")? else { return Ok(Vec::new()) };
     let stored: Vec<serde_json::Value> =
         serde_json::from_str(json).map_err(|e| reader.malformed("fi", &e.to_string()))?;
@@ -108,12 +108,7 @@ pub(crate) fn decode(reader: &Reader<'_>) -> Result<Vec<Attachment>, StoreError>
 }
 
 /// Returns the message of a stream record whose attachments must be fetched, if it is one.
-///
-/// # Errors
-/// Returns an error if the item is malformed.
-pub fn to_be_fetched(
-    image: Option<&BTreeMap<String, serde_json::Value>>,
-) -> Result<Option<MessageId>, StoreError> {
+pub fn to_be_fetched(image: Option<&BTreeMap<String, serde_json::Value>>) -> Result<Option<MessageId>> {
     let text = |name: &str| image?.get(name)?.get("S")?.as_str();
     let (Some(pk), Some(ONLY), Some(_)) = (text("pk"), text("sk"), text("fb")) else { return Ok(None) };
     let Some(id) = pk.strip_prefix("M#") else { return Ok(None) };
@@ -122,19 +117,16 @@ pub fn to_be_fetched(
 }
 
 impl Store {
-    /// Stores the fetched or failed attachments of a message, none of which is pending any more. `waiting` is
-    /// the conversation before and after, if the message waits for its attachments there. The message may be
-    /// claimed from then on.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
+    /// Stores the attachments of a message after all of them were fetched or have failed. `waiting` is the
+    /// conversation before and after, if the message waits for its attachments there. After this write the
+    /// message may be claimed.
     pub async fn store_attachments_if_pending(
         &self,
         message: &MessageId,
         attachments: &[Attachment],
         waiting: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<AttachmentsStored, StoreError> {
+    ) -> Result<AttachmentsStored> {
         let settled = Update::of(keys::message(message))
             .set_or_remove("fi", encode(attachments))
             .remove("fb")

@@ -9,7 +9,7 @@ use af_domain::conversation::{FailedAttempt, Lease, Outcome};
 use af_domain::ids::{Fence, WorkerId};
 use af_domain::time::Timestamp;
 
-use crate::StoreError;
+use crate::Result;
 use crate::expression::Update;
 use crate::item::Reader;
 
@@ -54,7 +54,7 @@ pub(crate) fn rotated(attempts: &[Attempt]) -> Vec<String> {
 }
 
 /// Reads the attempts of a message, the oldest first.
-pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>, StoreError> {
+pub(crate) fn attempts_from(reader: &Reader<'_>) -> Result<Vec<Attempt>> {
     let texts = reader.texts("ats")?.into_iter().filter(|t| !t.is_empty());
     let read = |text| decode(text).ok_or_else(|| reader.malformed("ats", "not an attempt"));
     let mut attempts = texts.map(read).collect::<Result<Vec<_>, _>>()?;

@@ -1,36 +1,37 @@
 //! Batch reads of items by key.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use crate::item::Item;
-use crate::{Store, StoreError};
+use crate::keys::Key;
+use crate::{Result, Store, StoreError};
 
 /// The maximum number of keys of one BatchGetItem.
-pub(crate) const MAX_BATCH_GET_KEYS: usize = 100;
+const MAX_BATCH_GET_KEYS: usize = 100;
 /// How often a batch read is sent when its response is incomplete. DynamoDB omits keys when it throttles.
 const MAX_BATCH_GET_TRIES: usize = 5;
+const OPERATION: &str = "BatchGetItem";
 
 impl Store {
-    pub(crate) async fn batch_get(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        self.batch(wanted, false).await
-    }
-
-    /// Reads a batch strongly consistent.
-    pub(crate) async fn batch_get_consistent(&self, wanted: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        self.batch(wanted, true).await
-    }
-
-    async fn batch(&self, mut wanted: Vec<Item>, consistent: bool) -> Result<Vec<Item>, StoreError> {
-        const OPERATION: &str = "BatchGetItem";
+    /// Returns those of the items at these keys that exist, in no particular order.
+    pub(crate) async fn batch_get(
+        &self,
+        keys: impl Iterator<Item = Key>,
+        consistent: bool,
+    ) -> Result<Vec<Item>> {
         // DynamoDB refuses a batch that names an item twice. Two rows may name the same conversation.
-        let mut seen = Vec::with_capacity(wanted.len());
-        wanted.retain(|key| {
-            !seen.contains(key) && {
-                seen.push(key.clone());
-                true
-            }
-        });
+        let mut seen = HashSet::new();
+        let wanted: Vec<_> = keys.filter(|key| seen.insert(key.clone())).collect();
         let mut found = Vec::with_capacity(wanted.len());
+        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
+            self.one_batch(batch.iter().map(Key::attributes).collect(), consistent, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn one_batch(&self, mut wanted: Vec<Item>, consistent: bool, found: &mut Vec<Item>) -> Result<()> {
         for _ in 0..MAX_BATCH_GET_TRIES {
             let request =
                 KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(consistent).build();
@@ -42,9 +43,9 @@ impl Store {
             let rest = answer.unprocessed_keys.as_mut().and_then(|r| r.remove(&self.table));
             wanted = rest.map(|r| r.keys).unwrap_or_default();
             if wanted.is_empty() {
-                return Ok(found);
+                return Ok(());
             }
         }
-        Err(StoreError::Throttled { operation: OPERATION })
+        Err(StoreError::Throttled(OPERATION))
     }
 }

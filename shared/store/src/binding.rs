@@ -12,35 +12,25 @@ use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
 use crate::write::Commit;
-use crate::{Store, StoreError};
+use crate::{Result, Store, StoreError};
 
 impl Store {
     /// Returns the active binding of a user.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn binding(
-        &self,
-        user: &ConsumerUserId,
-        consistent: bool,
-    ) -> Result<Option<Binding>, StoreError> {
+    pub async fn binding(&self, user: &ConsumerUserId, consistent: bool) -> Result<Option<Binding>> {
         self.get(keys::binding(user), consistent).await?.as_ref().map(binding_from).transpose()
     }
 
     /// Returns the bindings of the Telegram user and of the chat that wrote to a bot, in one read. The user's
     /// binding is first.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn bindings_of_sender(
         &self,
         bot: &BotIdentity,
         user: &str,
         chat: &str,
-    ) -> Result<Vec<Binding>, StoreError> {
+    ) -> Result<Vec<Binding>> {
         let by_user = keys::binding_of_telegram_user(bot, user);
         let by_chat = keys::binding_of_chat(bot, chat);
-        let items = self.batch_get(vec![by_user.attributes(), by_chat.attributes()]).await?;
+        let items = self.batch_get([by_user, by_chat.clone()].into_iter(), false).await?;
         let mut found = BTreeMap::new();
         for item in &items {
             let is_chat = Reader::of(item).text("sk")? == by_chat.sk;
@@ -51,10 +41,7 @@ impl Store {
 
     /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
     /// the bindings that had these keys when they were read.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit, StoreError> {
+    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
         let new = keys_of(binding);
         let mut transaction = self.transaction();
         let mut gone: Vec<Key> = Vec::new();
@@ -65,17 +52,13 @@ impl Store {
             }
         }
         for key in new {
-            transaction = transaction.put(binding_item(&key, binding));
+            transaction = transaction.put(binding_item(key, binding));
         }
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        self.commit_or_stale(transaction).await
     }
 
     /// Deletes a binding.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn unbind(&self, binding: &Binding) -> Result<(), StoreError> {
+    pub async fn unbind(&self, binding: &Binding) -> Result<()> {
         let mut transaction = self.transaction();
         for key in keys_of(binding) {
             transaction = transaction.delete(&key);
@@ -94,11 +77,9 @@ fn keys_of(binding: &Binding) -> Vec<Key> {
     all
 }
 
-fn binding_item(key: &Key, binding: &Binding) -> Item {
+fn binding_item(key: Key, binding: &Binding) -> Item {
     let telegram = binding.telegram.as_ref();
-    Writer::default()
-        .put("pk", key.pk.as_str())
-        .put("sk", key.sk.as_str())
+    Writer::at(key)
         .put("u", binding.user.as_str())
         .put("ag", binding.agent.as_str())
         .put("cid", binding.conversation.as_str())
@@ -110,16 +91,13 @@ fn binding_item(key: &Key, binding: &Binding) -> Item {
         .build()
 }
 
-fn binding_from(item: &Item) -> Result<Binding, StoreError> {
+fn binding_from(item: &Item) -> Result<Binding> {
     let reader = Reader::of(item);
     let source =
         BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
-    let telegram = match reader.text_if("tb")? {
-        Some(_) => Some(TelegramIdentity {
-            bot: reader.id("tb", BotIdentity::parse)?,
-            user: reader.text_if("tu")?.map(str::to_owned),
-            chat: reader.text_if("tc")?.map(str::to_owned),
-        }),
+    let text = |name| Ok::<_, StoreError>(reader.text_if(name)?.map(str::to_owned));
+    let telegram = match reader.id_if("tb", BotIdentity::parse)? {
+        Some(bot) => Some(TelegramIdentity { bot, user: text("tu")?, chat: text("tc")? }),
         None => None,
     };
     Ok(Binding {

@@ -3,54 +3,31 @@
 use crate::expression::Update;
 use crate::item::{Reader, Writer};
 use crate::write::{Commit, Updated};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 impl Store {
-    /// Returns the document `name`, eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn config(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.read_config(name, false).await
-    }
-
-    /// Returns the document `name`, strongly consistent, for a change.
-    ///
-    /// # Errors
-    /// The same as `config`.
-    pub async fn config_to_change(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.read_config(name, true).await
-    }
-
-    async fn read_config(&self, name: &str, consistent: bool) -> Result<Option<String>, StoreError> {
+    /// Returns the document `name`. A read for a change is `consistent`.
+    pub async fn config(&self, name: &str, consistent: bool) -> Result<Option<String>> {
         let item = self.get(keys::config(name), consistent).await?;
         item.as_ref().map(|i| Reader::of(i).text("js").map(str::to_owned)).transpose()
     }
 
     /// Writes the document `name`.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn put_config(&self, name: &str, json: &str) -> Result<(), StoreError> {
-        let key = keys::config(name);
-        self.put(Writer::default().put("pk", key.pk).put("sk", key.sk).put("js", json).build()).await
+    pub async fn put_config(&self, name: &str, json: &str) -> Result<()> {
+        self.put(Writer::at(keys::config(name)).put("js", json).build()).await
     }
 
     /// Replaces the document `name`, on condition that it is still `before`; `None` means that there was no
-    /// document.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated change finds its own text and returns
-    /// `Done`.
+    /// document. A repeated change finds its own text and returns `Done`.
     pub async fn change_config_if_unchanged(
         &self,
         name: &str,
         before: Option<&str>,
         json: &str,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = Update::of(keys::config(name)).set("js", json);
         let update = match before {
-            Some(before) => update.when("#js = :before").bind(":before", before),
+            Some(before) => update.when_is("js", before),
             None => update.when("attribute_not_exists(#js)"),
         };
         match self.update(update).await? {

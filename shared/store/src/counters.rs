@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use af_domain::time::Timestamp;
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::expression::Update;
-use crate::item::{Item, Reader, Value};
-use crate::{Store, StoreError, keys};
+use crate::item::{Reader, Value};
+use crate::{Result, Store, StoreError, keys};
 
 /// The counters, or a change of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,10 +54,7 @@ impl Counters {
 }
 
 /// Returns the counter values of a conversation or dead-letter mark in a stream record.
-pub fn counted(
-    image: Option<&BTreeMap<String, serde_json::Value>>,
-    at: Timestamp,
-) -> Result<Counters, StoreError> {
+pub fn counted(image: Option<&BTreeMap<String, serde_json::Value>>, at: Timestamp) -> Result<Counters> {
     let mut counters = Counters { as_of: Some(at), ..Counters::default() };
     let Some(image) = image else { return Ok(counters) };
     let text = |name: &str| image.get(name).and_then(|v| v.get("S")).and_then(|v| v.as_str());
@@ -79,34 +77,25 @@ pub fn counted(
 
 impl Store {
     /// Returns the current counters.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn counters(&self) -> Result<Counters, StoreError> {
+    pub async fn counters(&self) -> Result<Counters> {
         let Some(item) = self.get(keys::counters(), false).await? else { return Ok(Counters::default()) };
-        let number = |name: &str| -> i64 {
-            let value = item.get(name).and_then(|v: &aws_sdk_dynamodb::types::AttributeValue| v.as_n().ok());
-            value.and_then(|n| n.parse().ok()).unwrap_or_default()
-        };
+        let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
         Ok(Counters {
-            queued_ready: number("qr"),
-            queued_scheduled: number("qs"),
-            processing: number("pg"),
-            dead_letter: number("dl"),
-            as_of: Reader::of(&item as &Item).time_if("as")?,
+            queued_ready: number("qr").unwrap_or_default(),
+            queued_scheduled: number("qs").unwrap_or_default(),
+            processing: number("pg").unwrap_or_default(),
+            dead_letter: number("dl").unwrap_or_default(),
+            as_of: Reader::of(&item).time_if("as")?,
         })
     }
 
     /// Adds `change`, once per `token` (at most 36 characters) within ten minutes. The same token must always
     /// have the same change.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn count(&self, change: &Counters, token: String) -> Result<(), StoreError> {
+    pub async fn count(&self, change: &Counters, token: String) -> Result<()> {
         let mut update = Update::of(keys::counters()).bind(":zero", 0_u64).set_or_remove("as", change.as_of);
         for (name, delta) in change.fields() {
             let placeholder = format!(":{name}");
-            let value = Value(aws_sdk_dynamodb::types::AttributeValue::N(delta.to_string()));
+            let value = Value(AttributeValue::N(delta.to_string()));
             update = update
                 .set_to(name, &format!("if_not_exists(#{name}, :zero) + {placeholder}"))
                 .bind(&placeholder, value);

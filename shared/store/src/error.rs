@@ -4,21 +4,18 @@ use std::fmt::Debug;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+/// The result of a call to the table.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// A failed call to the table. The result of a failed write is unknown: the write may have been carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The table throttles, even after the client's own retries.
-    #[error("the table throttles {operation}")]
-    Throttled {
-        /// The DynamoDB operation.
-        operation: &'static str,
-    },
-    /// Other transactions changed the same items during all retries.
-    #[error("{operation} conflicted with other transactions on the same items")]
-    Contention {
-        /// The DynamoDB operation.
-        operation: &'static str,
-    },
+    /// The table throttles this DynamoDB operation, even after the client's own retries.
+    #[error("the table throttles {0}")]
+    Throttled(&'static str),
+    /// Other transactions changed the items of this operation during all retries.
+    #[error("{0} conflicted with other transactions on the same items")]
+    Contention(&'static str),
     /// The call failed, or its response was lost.
     #[error("{operation} failed: {message}")]
     Unavailable {
@@ -27,12 +24,9 @@ pub enum StoreError {
         /// The client's error message, without item contents.
         message: String,
     },
-    /// There are more items than one read may return. A partial result would look complete.
-    #[error("there are more {what} than one read may return")]
-    TooMany {
-        /// The kind of items.
-        what: &'static str,
-    },
+    /// There are more items of this kind than one read may return. A partial result would look complete.
+    #[error("there are more {0} than one read may return")]
+    TooMany(&'static str),
     /// An item does not have the expected attributes.
     #[error("item {key} is malformed: {problem}")]
     Malformed {
@@ -54,7 +48,7 @@ impl StoreError {
             code,
             "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded"
         ) {
-            return StoreError::Throttled { operation };
+            return StoreError::Throttled(operation);
         }
         // The error source chain is not included, because it ends in the raw response, which contains items.
         let what = match error {
@@ -70,9 +64,7 @@ impl StoreError {
     pub(crate) fn malformed(key: impl Into<String>, problem: impl Into<String>) -> Self {
         StoreError::Malformed { key: key.into(), problem: problem.into() }
     }
-}
 
-impl StoreError {
     pub(crate) fn from_service<E>(operation: &'static str, error: E) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

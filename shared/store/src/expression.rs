@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Update as SdkUpdate};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Update as SdkUpdate};
 
-use crate::item::Value;
+use crate::item::{Item, Value};
 use crate::keys::Key;
 
 /// One conditional update of one item.
@@ -31,10 +31,23 @@ impl Update {
         self
     }
 
+    /// Sets all attributes of `item`.
+    pub fn set_all(self, item: Item) -> Self {
+        item.into_iter().fold(self, |update, (name, value)| update.set(&name, Value(value)))
+    }
+
     /// Sets the attribute at `path` to an expression such as `list_append(#pe, :e)`.
     pub fn set_to(mut self, path: &str, expression: &str) -> Self {
         self.set.push(format!("{} = {expression}", named(path)));
         self
+    }
+
+    /// Sets the attribute at `path`, if there is a value.
+    pub fn set_some(self, path: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.set(path, value),
+            None => self,
+        }
     }
 
     /// Sets the attribute at `path`, or removes it if there is no value.
@@ -54,6 +67,12 @@ impl Update {
     pub fn when(mut self, condition: &str) -> Self {
         self.conditions.push(condition.to_owned());
         self
+    }
+
+    /// Adds the condition that the attribute at `path` is `value`.
+    pub fn when_is(self, path: &str, value: impl Into<Value>) -> Self {
+        let placeholder = format!(":is_{}", path.replace('.', "_"));
+        self.when(&format!("{} = {placeholder}", named(path))).bind(&placeholder, value)
     }
 
     /// Binds `:name` to a value.
@@ -96,9 +115,7 @@ impl Update {
             .set_condition_expression(self.condition())
             .set_expression_attribute_names(Some(self.names()))
             .set_expression_attribute_values(self.values())
-            .return_values_on_condition_check_failure(
-                aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld,
-            )
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .expect("table, key and expression are set")
     }

@@ -3,7 +3,7 @@
 use af_domain::time::{Millis, Timestamp};
 
 use crate::item::{Item, Reader, Writer};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// How long a record is kept.
 const RETENTION: Millis = Millis::from_days(1);
@@ -33,14 +33,7 @@ pub struct IdempotencyRecord {
 impl Store {
     /// Returns the record of the call with this hash, strongly consistent; `None` if the call was not carried
     /// out or its record has expired.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn idempotency_record(
-        &self,
-        call: &str,
-        now: Timestamp,
-    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+    pub async fn idempotency_record(&self, call: &str, now: Timestamp) -> Result<Option<IdempotencyRecord>> {
         let Some(item) = self.get(keys::call(call), true).await? else { return Ok(None) };
         let reader = Reader::of(&item);
         if reader.is_expired(now)? {
@@ -53,10 +46,7 @@ impl Store {
 
 /// Builds the item that records that the call created `id`.
 pub(crate) fn idempotency_item(once: &IdempotentCall, id: &str) -> Item {
-    let key = keys::call(&once.call);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::call(&once.call))
         .put("bh", once.body.as_str())
         .put("id", id)
         .put("at", once.at)

@@ -1,10 +1,14 @@
 //! The DynamoDB table: keys, items and every conditional write.
 //!
 //! There is one table, and only this crate writes to it. A failed condition is a value (`Refused`, or an enum
-//! of the operation), not an error. An error means that the table did not answer. Every conditional write is
-//! safe to repeat: by its key, by a client token, or because the returned old item shows that an earlier
-//! attempt of the same write succeeded. `docs/data-model.md` describes the layout, the access patterns and
-//! the budgets.
+//! of the operation), not an error. Every conditional write is safe to repeat: by its key, by a client token,
+//! or because the returned old item shows that an earlier attempt of the same write succeeded.
+//! `docs/data-model.md` describes the layout, the access patterns and the budgets.
+//!
+//! # Errors
+//! Every method of [`Store`] returns an error if the table does not answer, or if an item that it reads is
+//! malformed. After an error the write may have been carried out: the caller sends it again, or reads and
+//! decides again. The documentation of a method names only further errors.
 
 pub mod agent;
 pub mod api_key;
@@ -32,6 +36,6 @@ pub mod upload;
 pub mod worker;
 mod write;
 
-pub use error::StoreError;
+pub use error::{Result, StoreError};
 pub use keys::conversation_key;
-pub use table::{Jitter, Store};
+pub use table::{Jitter, Page, Store};

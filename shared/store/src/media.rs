@@ -2,33 +2,25 @@
 //!
 //! An item is in the expiry index from its creation, and is deleted after its object.
 
-use af_domain::ids::{ContentType, ConversationId, ConversationKey, Sha256Hex, StorageId, WorkerId};
+use af_domain::ids::{ContentType, ConversationId, Sha256Hex, StorageId, WorkerId};
 use af_domain::media::Media;
 use af_domain::snapshot::Stored;
 use af_domain::time::Timestamp;
 
+use crate::conversation::key_from;
 use crate::item::{Item, Reader, Writer};
 use crate::sweep::SweepCursor;
-use crate::{Store, StoreError, keys};
+use crate::{Page, Result, Store, keys};
 
 impl Store {
     /// Returns the media file, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn media(&self, id: &StorageId) -> Result<Option<Media>, StoreError> {
+    pub async fn media(&self, id: &StorageId) -> Result<Option<Media>> {
         self.get(keys::media(id), true).await?.as_ref().map(media_from).transpose()
     }
 
     /// Stores an announced or fetched file. Its id is new, or the id of the same file from an earlier fetch.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn put_media(&self, media: &Media) -> Result<(), StoreError> {
-        let key = keys::media(&media.id);
-        let item = Writer::default()
-            .put("pk", key.pk)
-            .put("sk", key.sk)
+    pub async fn put_media(&self, media: &Media) -> Result<()> {
+        let item = Writer::at(keys::media(&media.id))
             .put("cid", media.conversation.as_str())
             .put_some("w", media.worker.as_ref().map(WorkerId::as_str))
             .put("sz", media.content.size_bytes)
@@ -42,30 +34,22 @@ impl Store {
 
     /// Returns one page of the files that have expired by `now`, the earliest expiry first. The read is
     /// eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or a key is malformed.
     pub async fn expired_media(
         &self,
         now: Timestamp,
         limit: i32,
         after: Option<SweepCursor>,
-    ) -> Result<(Vec<StorageId>, Option<SweepCursor>), StoreError> {
-        let (expired, after) = self.expired_page(keys::EXPIRING_MEDIA, now, limit, after).await?;
-        let ids = expired.iter().map(|item| id_in_key(&Reader::of(item))).collect::<Result<_, _>>()?;
-        Ok((ids, after))
+    ) -> Result<Page<StorageId, SweepCursor>> {
+        self.expired_page(keys::EXPIRING_MEDIA, now, limit, after, id_in_key).await
     }
 
     /// Deletes the item of a file whose object was deleted.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn delete_media(&self, id: &StorageId) -> Result<(), StoreError> {
+    pub async fn delete_media(&self, id: &StorageId) -> Result<()> {
         self.delete(&keys::media(id)).await
     }
 }
 
-fn media_from(item: &Item) -> Result<Media, StoreError> {
+fn media_from(item: &Item) -> Result<Media> {
     let reader = Reader::of(item);
     let content = Stored { size_bytes: reader.number("sz")?, sha256: reader.id("sha", Sha256Hex::parse)? };
     Ok(Media {
@@ -79,9 +63,8 @@ fn media_from(item: &Item) -> Result<Media, StoreError> {
     })
 }
 
-fn id_in_key(reader: &Reader<'_>) -> Result<StorageId, StoreError> {
-    let conversation = ConversationKey::parse(reader.text("pk")?.trim_start_matches("C#"));
-    let id = conversation.ok().zip(reader.text("sk")?.strip_prefix("F#"));
-    let id = id.and_then(|(conversation, place)| StorageId::of(&conversation, place));
+fn id_in_key(reader: &Reader<'_>) -> Result<StorageId> {
+    let conversation = key_from(reader)?;
+    let id = reader.text("sk")?.strip_prefix("F#").and_then(|place| StorageId::of(&conversation, place));
     id.ok_or_else(|| reader.malformed("sk", "not a file's"))
 }

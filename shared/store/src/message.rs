@@ -13,13 +13,12 @@ use af_domain::time::{Millis, Timestamp};
 
 use crate::attachment;
 use crate::attempt::attempts_from;
-use crate::batch::MAX_BATCH_GET_KEYS;
-use crate::expression::{Update, names_in};
-use crate::item::{Item, Reader, Value, Writer};
+use crate::expression::Update;
+use crate::item::{Item, Reader, Writer};
 use crate::keys::ONLY;
 use crate::payload::{Encoded, decode, encode};
-use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::write::{Updated, queried};
+use crate::{Result, Store, StoreError, keys};
 
 /// Largest payload that is stored in the message's item. Transactions are billed twice per KB. A larger
 /// payload is a separate item, written once outside the transaction.
@@ -37,11 +36,8 @@ pub struct MessageItem {
 impl MessageItem {
     /// Builds the item of a new message. `body_hash` shows whether a repeated id has the same body.
     pub fn new(message: &Message, body_hash: String) -> Self {
-        let key = keys::message(&message.id);
         let payload = encode(&message.payload);
-        let base = Writer::default()
-            .put("pk", key.pk)
-            .put("sk", key.sk)
+        let base = Writer::at(keys::message(&message.id))
             .put("cid", message.conversation.as_str())
             .put("ag", message.agent.as_str())
             .put("st", message.status.as_str())
@@ -85,13 +81,11 @@ impl MessageItem {
         if self.is_inline() {
             return None;
         }
-        let key = keys::message_payload(&self.id, &self.body_hash);
-        let item =
-            Writer::default().put("pk", key.pk).put("sk", key.sk).put("pl", self.payload.value.clone());
-        Some(item.build())
+        let item = Writer::at(keys::message_payload(&self.id, &self.body_hash));
+        Some(item.put("pl", self.payload.value.clone()).build())
     }
 
-    pub(crate) fn is_same_body(&self, old: Option<&Item>) -> Result<bool, StoreError> {
+    pub(crate) fn is_same_body(&self, old: Option<&Item>) -> Result<bool> {
         let Some(old) = old else { return Ok(false) };
         Ok(Reader::of(old).text("bh")? == self.body_hash)
     }
@@ -112,12 +106,7 @@ pub struct EndedPayload {
 
 /// Returns the payload that must expire together with the message of a stream record; `None` if the message
 /// has no separate payload or does not expire.
-///
-/// # Errors
-/// Returns an error if the item is malformed.
-pub fn ended_payload(
-    image: Option<&BTreeMap<String, serde_json::Value>>,
-) -> Result<Option<EndedPayload>, StoreError> {
+pub fn ended_payload(image: Option<&BTreeMap<String, serde_json::Value>>) -> Result<Option<EndedPayload>> {
     let Some(image) = image else { return Ok(None) };
     let value = |name: &str, kind: &str| image.get(name).and_then(|v| v.get(kind)).and_then(|v| v.as_str());
     let (Some(pk), Some(ONLY)) = (value("pk", "S"), value("sk", "S")) else { return Ok(None) };
@@ -162,27 +151,9 @@ pub fn body_hash(parts: &[&str]) -> String {
 impl Store {
     /// Returns a message with its payload, in one query of its partition. Returns `None` if it does not exist
     /// or has expired.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn message(
-        &self,
-        id: &MessageId,
-        now: Timestamp,
-        consistent: bool,
-    ) -> Result<Option<Message>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk")
-            .set_expression_attribute_names(Some(names_in("#pk")))
-            .expression_attribute_values(":pk", Value::from(keys::message(id).pk).0)
-            .consistent_read(consistent)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let items = answer.items.unwrap_or_default();
+    pub async fn message(&self, id: &MessageId, now: Timestamp, consistent: bool) -> Result<Option<Message>> {
+        let query = self.query("#pk = :pk", [(":pk", keys::message(id).pk.into())]);
+        let items = queried(query.consistent_read(consistent)).await?.items.unwrap_or_default();
         let sorted_as =
             |wanted: &str| items.iter().find(|i| Reader::of(i).text("sk").is_ok_and(|sk| sk == wanted));
         // A payload without a message belongs to a refused enqueue.
@@ -202,20 +173,13 @@ impl Store {
         message_from(message, payload).map(Some)
     }
 
-    /// Returns those of these messages that exist and have not expired, in the requested order and without
-    /// large payloads.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>, StoreError> {
+    /// Returns the messages of `ids` that exist and have not expired, in the order of `ids` and without large
+    /// payloads.
+    pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
         let mut found = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(MAX_BATCH_GET_KEYS) {
-            let items =
-                self.batch_get(batch.iter().map(|id| keys::message(id).attributes()).collect()).await?;
-            for item in &items {
-                if !Reader::of(item).is_expired(now)? {
-                    found.push(message_from(item, None)?);
-                }
+        for item in self.batch_get(ids.iter().map(keys::message), false).await? {
+            if !Reader::of(&item).is_expired(now)? {
+                found.push(message_from(&item, None)?);
             }
         }
         found.sort_by_key(|m| ids.iter().position(|id| *id == m.id));
@@ -224,10 +188,7 @@ impl Store {
 
     /// Sets the TTL of a message's separate payload to that of the message. Returns `false` if the payload
     /// does not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool, StoreError> {
+    pub async fn expire_payload_if_present(&self, payload: &EndedPayload) -> Result<bool> {
         let update = Update::of(keys::message_payload(&payload.message, &payload.body_hash))
             .set("ttl", payload.ttl)
             .when("attribute_exists(#pk)");
@@ -235,72 +196,53 @@ impl Store {
     }
 
     /// Returns one page of the dead-letter marks of one shard, the newest first.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn dead_letters(
         &self,
         shard: u64,
         limit: i32,
         before: Option<&str>,
-    ) -> Result<Vec<DeadLetterMark>, StoreError> {
-        let query = self.client.query().scan_index_forward(false);
-        self.marks(query, shard, limit, ("", before.unwrap_or("~"))).await
+    ) -> Result<Vec<DeadLetterMark>> {
+        let pk = keys::dead_letter_partition(shard);
+        let values = [(":pk", pk.into()), (":before", before.unwrap_or("~").into())];
+        let query = self.query("#pk = :pk AND #sk < :before", values).scan_index_forward(false);
+        marks(query.limit(limit)).await
     }
 
-    /// Returns one page of the dead-letter marks of one shard whose sort keys are at least `within.0` and
-    /// less than `within.1`, the oldest first. The read is strongly consistent, so that it does not return a
-    /// message that was just queued again.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
+    /// Returns one page of the dead-letter marks of one shard whose sort keys are from `from` (empty for all) to
+    /// `to`, the oldest first. The read is strongly consistent, so that it does not return a message that was
+    /// just queued again.
     pub async fn dead_letters_oldest_first(
         &self,
         shard: u64,
         limit: i32,
-        within: (&str, &str),
-    ) -> Result<Vec<DeadLetterMark>, StoreError> {
-        self.marks(self.client.query().consistent_read(true), shard, limit, within).await
-    }
-
-    async fn marks(
-        &self,
-        query: QueryFluentBuilder,
-        shard: u64,
-        limit: i32,
-        (from, before): (&str, &str),
-    ) -> Result<Vec<DeadLetterMark>, StoreError> {
-        let query = query
-            .table_name(&self.table)
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::dead_letter_partition(shard)).0);
-        // BETWEEN includes both ends.
-        let query = match from {
-            "" => query.key_condition_expression("#pk = :pk AND #sk < :before"),
-            from => query
-                .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :before")
-                .expression_attribute_values(":from", Value::from(from).0),
-        };
-        let query = query.expression_attribute_values(":before", Value::from(before).0).limit(limit);
-        let answer = query.send().await.map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let read = |item: &Item| {
-            let reader = Reader::of(item);
-            let place = reader.text("sk")?;
-            let id = place.split_once('#').map_or("", |(_, id)| id);
-            Ok(DeadLetterMark {
-                place: place.to_owned(),
-                message: MessageId::parse(id).map_err(|e| reader.malformed("sk", &e.to_string()))?,
-                conversation: reader.id("cid", ConversationId::parse)?,
-            })
-        };
-        answer.items().iter().map(read).collect()
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<DeadLetterMark>> {
+        // DynamoDB accepts no empty key. A space sorts before every mark.
+        let from = if from.is_empty() { " " } else { from };
+        let pk = keys::dead_letter_partition(shard);
+        let values = [(":pk", pk.into()), (":from", from.into()), (":to", to.into())];
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to", values);
+        marks(query.consistent_read(true).limit(limit)).await
     }
 }
 
-fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message, StoreError> {
+async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>> {
+    let mark = |item: &Item| {
+        let reader = Reader::of(item);
+        let place = reader.text("sk")?;
+        let id = place.split_once('#').map_or("", |(_, id)| id);
+        Ok(DeadLetterMark {
+            place: place.to_owned(),
+            message: MessageId::parse(id).map_err(|e| reader.malformed("sk", &e.to_string()))?,
+            conversation: reader.id("cid", ConversationId::parse)?,
+        })
+    };
+    queried(query).await?.items().iter().map(mark).collect()
+}
+
+fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
     let reader = Reader::of(item);
-    let pk = reader.text("pk")?.trim_start_matches("M#").to_owned();
-    let partition = reader.text("lp")?.trim_start_matches("C#").to_owned();
     let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
     let mut payload = match stored {
         Some(stored) => decode(&reader, stored)?,
@@ -311,9 +253,9 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
     }
     payload.attachments = attachment::decode(&reader)?;
     Ok(Message {
-        id: MessageId::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))?,
+        id: reader.id_after("M#", "pk", MessageId::parse)?,
         conversation: reader.id("cid", ConversationId::parse)?,
-        key: ConversationKey::parse(partition).map_err(|e| reader.malformed("lp", &e.to_string()))?,
+        key: reader.id_after("C#", "lp", ConversationKey::parse)?,
         agent: reader.id("ag", AgentKey::parse)?,
         status: MessageStatus::parse(reader.text("st")?)
             .ok_or_else(|| reader.malformed("st", "not a status"))?,
@@ -325,7 +267,7 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message,
         attempts: u32::try_from(reader.number_if("at")?.unwrap_or_default()).unwrap_or(u32::MAX),
         last_error: reader.text_if("er")?.map(str::to_owned),
         reply: reader.text_if("re")?.map(str::to_owned),
-        finished_at: reader.time_if("da")?.or(None::<Timestamp>),
+        finished_at: reader.time_if("da")?,
         fence: reader.number_if("fe")?.map(Fence),
         max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
         attempt_log: attempts_from(&reader)?,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use af_domain::message::{MAX_PAYLOAD_BYTES, Payload};
 
-use crate::StoreError;
+use crate::Result;
 use crate::item::{Reader, Value};
 
 /// Largest payload that stays plain JSON. Together with the other attributes the item stays below 1 KB, so
@@ -66,7 +66,7 @@ pub(crate) fn encode(payload: &Payload) -> Encoded {
     Encoded { json_bytes, value: Value::from(json) }
 }
 
-pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payload, StoreError> {
+pub(crate) fn decode(reader: &Reader<'_>, value: &AttributeValue) -> Result<Payload> {
     let inflated;
     let json = match value {
         AttributeValue::S(json) => json.as_bytes(),

@@ -2,13 +2,13 @@
 //! and returns; the holder then runs once more. The item also contains the report of the last run and the
 //! state for the next run.
 
-use af_domain::pool::{Orphan, ReconcileState};
+use af_domain::pool::{ForeignCounts, Orphan, ReconcileState};
 use af_domain::time::{Millis, Timestamp};
 
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// How long a reconcile may hold the lease. It is longer than the time limit of its function, so that a live
 /// holder never loses it, and short enough that a dead holder does not block the pool.
@@ -49,14 +49,7 @@ impl ReconcileHolder {
 impl Store {
     /// Takes the lease. If another run holds it, the lease is marked dirty instead. `nonce` is random and
     /// distinguishes a repeated attempt from another run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn begin_reconcile(
-        &self,
-        nonce: u64,
-        now: Timestamp,
-    ) -> Result<Option<ReconcileHolder>, StoreError> {
+    pub async fn begin_reconcile(&self, nonce: u64, now: Timestamp) -> Result<Option<ReconcileHolder>> {
         for _ in 0..MAX_TAKE_TRIES {
             if let Some(taken) = self.take_reconcile(nonce, now).await? {
                 return Ok(Some(taken));
@@ -67,14 +60,10 @@ impl Store {
             }
             // The holder left between the two writes. The lease is free, or another run has taken it.
         }
-        Err(StoreError::Contention { operation: "begin_reconcile" })
+        Err(StoreError::Contention("begin_reconcile"))
     }
 
-    async fn take_reconcile(
-        &self,
-        nonce: u64,
-        now: Timestamp,
-    ) -> Result<Option<ReconcileHolder>, StoreError> {
+    async fn take_reconcile(&self, nonce: u64, now: Timestamp) -> Result<Option<ReconcileHolder>> {
         let take = Update::of(keys::reconcile())
             .set_to("fn", "if_not_exists(#fn, :zero) + :one")
             .set("ex", now + RECONCILE_LEASE)
@@ -98,16 +87,13 @@ impl Store {
 
     /// Releases the lease and stores the report of the run and the state for the next run, unless a trigger
     /// came in between.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn end_reconcile(
         &self,
         holder: &ReconcileHolder,
         report: &str,
         state: &ReconcileState,
         now: Timestamp,
-    ) -> Result<Released, StoreError> {
+    ) -> Result<Released> {
         let report = Writer::default().put("at", now).put("js", report).build();
         let state = state_item(state);
         let release = Update::of(keys::reconcile())
@@ -133,85 +119,66 @@ impl Store {
     }
 
     /// Releases the lease after a failed run, and stores the state for the next run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn abandon_reconcile(
-        &self,
-        holder: &ReconcileHolder,
-        state: &ReconcileState,
-    ) -> Result<(), StoreError> {
+    pub async fn abandon_reconcile(&self, holder: &ReconcileHolder, state: &ReconcileState) -> Result<()> {
         let free = Update::of(keys::reconcile())
             .set("me", state_item(state))
             .remove("ex")
             .remove("di")
-            .when("#fn = :fence")
-            .bind(":fence", holder.fence);
+            .when_is("fn", holder.fence);
         self.update(free).await.map(drop)
     }
 
     /// Returns the state left by the last run.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn reconcile_state(&self) -> Result<ReconcileState, StoreError> {
+    pub async fn reconcile_state(&self) -> Result<ReconcileState> {
         let item = self.get(keys::reconcile(), false).await?;
         item.as_ref().map(state_from).transpose().map(Option::unwrap_or_default)
     }
 
     /// Returns the report of the last run and when the run ended.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
+    pub async fn last_reconcile(&self) -> Result<Option<(Timestamp, String)>> {
         let Some(item) = self.get(keys::reconcile(), false).await? else { return Ok(None) };
         let Some(report) = Reader::of(&item).map_if("rp0")? else { return Ok(None) };
         Ok(Some((report.time("at")?, report.text("js")?.to_owned())))
     }
 }
 
-fn holder_from(item: &Item) -> Result<ReconcileHolder, StoreError> {
+fn holder_from(item: &Item) -> Result<ReconcileHolder> {
     Ok(ReconcileHolder { fence: Reader::of(item).number("fn")?, state: state_from(item)? })
 }
 
 fn state_item(state: &ReconcileState) -> Item {
-    let of_kind = |machine: bool| {
-        let mut since = Writer::default();
-        let mut any = false;
-        for (orphan, at) in &state.orphans {
-            since = match orphan {
-                Orphan::Machine(id) if machine => since.put(id, *at),
-                Orphan::Volume(id) if !machine => since.put(id, *at),
-                Orphan::Machine(_) | Orphan::Volume(_) => continue,
-            };
-            any = true;
+    let (mut machines, mut volumes) = (Writer::default(), Writer::default());
+    for (orphan, since) in &state.orphans {
+        match orphan {
+            Orphan::Machine(id) => machines = machines.put(id, *since),
+            Orphan::Volume(id) => volumes = volumes.put(id, *since),
         }
-        any.then(|| since.build())
+    }
+    let (machine, volume) = match &state.tried {
+        Some(Orphan::Machine(id)) => (Some(id.as_str()), None),
+        Some(Orphan::Volume(id)) => (None, Some(id.as_str())),
+        None => (None, None),
     };
-    let tried = |machine: bool| match &state.tried {
-        Some(Orphan::Machine(id)) if machine => Some(id.as_str()),
-        Some(Orphan::Volume(id)) if !machine => Some(id.as_str()),
-        _ => None,
-    };
+    let some = |item: Item| (!item.is_empty()).then_some(item);
     let count = |number: u64| (number > 0).then_some(number);
     Writer::default()
         .put_some("sf", count(state.failures))
         .put_some("sa", state.failed_at)
         .put_some("su", state.paused_until)
         .put_some("la", state.last_full_listing_at)
-        .put_some("tm", tried(true))
-        .put_some("tv", tried(false))
+        .put_some("tm", machine)
+        .put_some("tv", volume)
         .put_some("ta", state.stuck_tried_at)
-        .put_some("om", of_kind(true))
-        .put_some("ov", of_kind(false))
-        .put_some("fm", count(state.foreign.0 as u64))
-        .put_some("fv", count(state.foreign.1 as u64))
+        .put_some("om", some(machines.build()))
+        .put_some("ov", some(volumes.build()))
+        .put_some("fm", count(state.foreign.machines as u64))
+        .put_some("fv", count(state.foreign.volumes as u64))
         .build()
 }
 
-fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
+fn state_from(item: &Item) -> Result<ReconcileState> {
     let Some(reader) = Reader::of(item).map_if("me")? else { return Ok(ReconcileState::default()) };
-    let count = |name: &str| -> Result<usize, StoreError> {
+    let count = |name: &str| -> Result<usize> {
         Ok(usize::try_from(reader.number_if(name)?.unwrap_or_default()).unwrap_or(usize::MAX))
     };
     let mut state = ReconcileState {
@@ -220,7 +187,7 @@ fn state_from(item: &Item) -> Result<ReconcileState, StoreError> {
         paused_until: reader.time_if("su")?,
         last_full_listing_at: reader.time_if("la")?,
         stuck_tried_at: reader.time_if("ta")?,
-        foreign: (count("fm")?, count("fv")?),
+        foreign: ForeignCounts { machines: count("fm")?, volumes: count("fv")? },
         ..ReconcileState::default()
     };
     for (name, last, orphan) in
@@ -252,7 +219,7 @@ mod tests {
             orphans: [(Orphan::Machine("m1".into()), at), (Orphan::Volume("v1".into()), at)].into(),
             tried: Some(Orphan::Machine("m1".into())),
             stuck_tried_at: Some(at),
-            foreign: (2, 0),
+            foreign: ForeignCounts { machines: 2, volumes: 0 },
         };
         let other = ReconcileState { tried: Some(Orphan::Volume("v1".into())), ..state.clone() };
         for state in [state, other, ReconcileState::default()] {

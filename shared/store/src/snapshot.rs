@@ -14,135 +14,83 @@ use af_domain::snapshot::{FORMAT_VERSION, Snapshot, SnapshotReason, SnapshotStat
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::batch::MAX_BATCH_GET_KEYS;
-use crate::conversation::{change, freed_meta};
-use crate::expression::{Update, names_in};
-use crate::item::{Item, Reader, Value, Writer};
-use crate::keys::Key;
+use crate::conversation::{change as conversation_change, freed_meta, key_from};
+use crate::expression::Update;
+use crate::item::{Item, Reader, Writer};
 use crate::sweep::SweepCursor;
 use crate::upload::{Prepare, counted};
 use crate::worker::finish_drain_row;
-use crate::write::{Commit, Updated, as_commit};
-use crate::{Store, StoreError, keys};
+use crate::write::{Commit, Updated, queried};
+use crate::{Page, Result, Store, keys};
 
 /// How long the item of a snapshot stays readable after its object was deleted.
-const GONE_KEPT: Millis = Millis::from_days(30);
+const ITEM_RETENTION: Millis = Millis::from_days(30);
 
-/// The assumed size of an archive whose size is announced with its upload. It is uploaded through a function,
-/// which accepts no larger body.
+/// The assumed size of an archive before its upload, if only the upload announces its size. This is the largest body
+/// that a function accepts.
 const UNANNOUNCED_BYTES: u64 = 6 * 1024 * 1024;
 
-/// How the end of an upload changes the conversation.
+/// How a ready snapshot changes the conversation.
 #[derive(Debug, Clone, Copy)]
-pub enum Follows<'a> {
-    /// The owner keeps the conversation and has a current snapshot.
-    Kept {
-        /// The conversation before.
-        before: &'a Conversation,
-        /// The conversation after.
-        after: &'a Conversation,
-    },
-    /// The owner leaves, with or without this snapshot.
-    Freed {
-        /// The conversation before.
-        before: &'a Conversation,
-        /// The conversation after.
-        after: &'a Conversation,
-        /// The worker's row after.
-        settled: &'a Worker,
-    },
+pub struct SnapshotChange<'a> {
+    /// The conversation before.
+    pub before: &'a Conversation,
+    /// The conversation after: its owner has a current snapshot, or has left it.
+    pub after: &'a Conversation,
+    /// The stopping row of the owner, if the owner leaves with this snapshot.
+    pub leaving: Option<&'a Worker>,
 }
 
 impl Store {
     /// Returns a snapshot, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>, StoreError> {
+    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>> {
         self.get(keys::snapshot(id), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
     /// Returns the latest ready snapshot of a conversation, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>, StoreError> {
+    pub async fn latest_snapshot(&self, key: &ConversationKey) -> Result<Option<Snapshot>> {
         self.get(keys::latest_snapshot(key), true).await?.as_ref().map(snapshot_from).transpose()
     }
 
-    /// Returns those of these conversations that have a ready snapshot, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn with_snapshot(
-        &self,
-        wanted: &[ConversationKey],
-    ) -> Result<Vec<ConversationKey>, StoreError> {
-        let mut kept = Vec::new();
-        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
-            let latest = batch.iter().map(|key| keys::latest_snapshot(key).attributes()).collect();
-            let found = self.batch_get_consistent(latest).await?;
-            let has = |key: &&ConversationKey| {
-                let latest = keys::latest_snapshot(key).attributes();
-                found.iter().any(|item| item.get("pk") == latest.get("pk"))
-            };
-            kept.extend(batch.iter().filter(has).cloned());
-        }
-        Ok(kept)
+    /// Returns the conversations of `wanted` that have a ready snapshot, strongly consistent.
+    pub async fn with_snapshot(&self, wanted: &[ConversationKey]) -> Result<Vec<ConversationKey>> {
+        let found = self.batch_get(wanted.iter().map(keys::latest_snapshot), true).await?;
+        found.iter().map(|item| key_from(&Reader::of(item))).collect()
     }
 
     /// Returns one page of a conversation's snapshots, the newest first, starting after `after`. The cursor
     /// is the last snapshot if there are more.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn snapshots_of(
         &self,
         key: &ConversationKey,
         limit: i32,
         after: Option<&SnapshotId>,
-    ) -> Result<(Vec<Snapshot>, Option<SnapshotId>), StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::conversation(key).pk).0)
-            .expression_attribute_values(":from", Value::from("S#").0)
-            .expression_attribute_values(":to", Value::from("S#~").0)
-            .scan_index_forward(false)
-            .limit(limit)
-            .set_exclusive_start_key(after.map(|id| keys::snapshot(id).attributes()))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
-        let found = answer.items().iter().map(snapshot_from).collect::<Result<Vec<_>, _>>()?;
-        let last = found.last().map(|s| s.id.clone()).filter(|_| answer.last_evaluated_key.is_some());
-        Ok((found, last))
+    ) -> Result<Page<Snapshot, SnapshotId>> {
+        let pk = keys::conversation(key).pk;
+        let values = [(":pk", pk.into()), (":from", "S#".into()), (":to", "S#~".into())];
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to", values);
+        let query = query.scan_index_forward(false).limit(limit);
+        let start = after.map(|id| keys::snapshot(id).attributes());
+        let answer = queried(query.set_exclusive_start_key(start)).await?;
+        let items = answer.items().iter().map(snapshot_from).collect::<Result<Vec<_>, _>>()?;
+        let next = items.last().filter(|_| answer.last_evaluated_key.is_some()).map(|s| s.id.clone());
+        Ok(Page { items, next })
     }
 
     /// Returns one page of the snapshots whose expiry time is at or before `now`, the earliest first. The
     /// read is eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or a key is malformed.
     pub async fn expired_snapshots(
         &self,
         now: Timestamp,
         limit: i32,
         after: Option<SweepCursor>,
-    ) -> Result<(Vec<SnapshotId>, Option<SweepCursor>), StoreError> {
-        let (expired, after) = self.expired_page(keys::EXPIRING_SNAPSHOTS, now, limit, after).await?;
-        Ok((expired.iter().map(id_in_key).collect::<Result<_, _>>()?, after))
+    ) -> Result<Page<SnapshotId, SweepCursor>> {
+        self.expired_page(keys::EXPIRING_SNAPSHOTS, now, limit, after, id_in_key).await
     }
 
     /// Creates the item of a snapshot before its upload, and counts its bytes in the worker's row.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare, StoreError> {
-        let row = snapshot_item(keys::snapshot(&snapshot.id), snapshot)
+    pub async fn prepare_if_absent(&self, snapshot: &Snapshot) -> Result<Prepare> {
+        let row = with_attributes(Writer::at(keys::snapshot(&snapshot.id)), snapshot)
             .put("xp", keys::EXPIRING_SNAPSHOTS)
             .put("xk", snapshot.expires_at);
         let bytes = snapshot.content.as_ref().map_or(UNANNOUNCED_BYTES, |content| content.size_bytes);
@@ -151,43 +99,28 @@ impl Store {
         if committed.is_done() {
             return Ok(Prepare::Done);
         }
-        let is_worker_there = committed.failed_condition(1).is_some_and(|refusal| refusal.old.is_some());
-        let is_too_much = committed.failed_condition(0).is_none() && is_worker_there;
+        let is_too_much = committed.failed_condition(0).is_none() && committed.old_item(1).is_some();
         Ok(if is_too_much { Prepare::TooMuch } else { Prepare::Stale })
     }
 
     /// Records the size and digest of a snapshot whose worker announces them with the upload.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn announce_if_uploading(
-        &self,
-        id: &SnapshotId,
-        content: &Stored,
-    ) -> Result<Commit, StoreError> {
+    pub async fn announce_if_uploading(&self, id: &SnapshotId, content: &Stored) -> Result<Commit> {
         let update = Update::of(keys::snapshot(id))
             .set("sz", content.size_bytes)
             .set("sha", content.sha256.as_str())
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
-        Ok(match self.update(update).await? {
-            Updated::Done(_) => Commit::Done,
-            Updated::Refused(_) => Commit::Stale,
-        })
+            .when_is("st", "uploading");
+        self.update_or_stale(update).await
     }
 
     /// Makes a snapshot the latest ready one. The `replaced` snapshot may expire from now on. The
     /// conversation is updated too, and becomes free if its owner leaves.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn finalize_if_current(
         &self,
         ready: &Snapshot,
         replaced: Option<&Snapshot>,
-        follows: &Follows<'_>,
+        change: &SnapshotChange<'_>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let SnapshotStatus::Ready { completed_at } = ready.status else { return Ok(Commit::Stale) };
         let parts = ready.id.parts();
         let row = Update::of(keys::snapshot(&ready.id))
@@ -196,10 +129,11 @@ impl Store {
             .set("exp", ready.expires_at)
             .remove("xp")
             .remove("xk")
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
-        let Some(content) = &ready.content else { return Ok(Commit::Stale) };
-        let copy = latest_update(ready, content, completed_at);
+            .when_is("st", "uploading");
+        // Only an update can require the previous value of the copy.
+        let copy = Update::of(keys::latest_snapshot(&parts.conversation))
+            .set_all(with_attributes(Writer::default(), ready).build())
+            .set("fe", parts.fence.0);
         let copy = match replaced {
             None => copy.when("attribute_not_exists(#pk)"),
             Some(old) => copy
@@ -207,12 +141,10 @@ impl Store {
                 .bind(":replaced", old.id.as_str())
                 .bind(":fence", parts.fence.0),
         };
-        let meta = |before: &Conversation, after: &Conversation| {
-            change(before, after, policies.queue.ready_shards)
-                .when("#ow.#w = :worker AND #fn = :fence")
-                .bind(":worker", ready.worker.as_str())
-                .bind(":fence", parts.fence.0)
-        };
+        let SnapshotChange { before, after, leaving } = *change;
+        let meta = conversation_change(before, after, policies.queue.ready_shards)
+            .when_is("ow.w", ready.worker.as_str())
+            .when_is("fn", parts.fence.0);
         let mut transaction = self.transaction().update(row).update(copy);
         if let Some(old) = replaced {
             let old = Update::of(keys::snapshot(&old.id))
@@ -221,57 +153,50 @@ impl Store {
                 .when("attribute_exists(#pk)");
             transaction = transaction.update(old);
         }
-        let transaction = match follows {
-            Follows::Kept { before, after } => {
+        let transaction = match leaving {
+            None => {
                 let worker = Update::of(keys::worker(&ready.worker))
                     .set("ss", ready.id.as_str())
                     .when("attribute_exists(#pk)");
-                transaction.update(meta(before, after)).update(worker)
+                transaction.update(meta).update(worker)
             }
-            Follows::Freed { before, after, settled } => {
+            Some(settled) => {
                 let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
-                let meta = meta(before, after).when("attribute_not_exists(#ls)");
+                let meta = meta.when("attribute_not_exists(#ls)");
                 transaction.update(meta).update(finish_drain_row(settled, since))
             }
         };
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Records that an upload failed, and frees the conversation if its owner leaves without the snapshot.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn fail_if_uploading(
         &self,
         failed: &Snapshot,
         freed: Option<(&Worker, &Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let SnapshotStatus::Failed { error } = &failed.status else { return Ok(Commit::Stale) };
         let row = Update::of(keys::snapshot(&failed.id))
             .set("st", "failed")
             .set("er", error.as_str())
-            .when("#st = :uploading")
-            .bind(":uploading", "uploading");
+            .when_is("st", "uploading");
         let mut transaction = self.transaction().update(row);
         if let Some((settled, before, after)) = freed {
             let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
             let meta = freed_meta(&settled.id, before, after, policies);
             transaction = transaction.update(meta).update(finish_drain_row(settled, since));
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Ends an expired snapshot before its object is deleted. From now on it is not offered for download.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn expire_if_unchanged(
         &self,
         before: &Snapshot,
         after: &Snapshot,
         now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let update = Update::of(keys::snapshot(&before.id))
             .set("st", after.status.name())
             .when("#st = :before AND #xk <= :now")
@@ -294,32 +219,20 @@ impl Store {
     }
 
     /// Removes a snapshot whose object was deleted from the expiry index.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn object_deleted_if_ended(
-        &self,
-        id: &SnapshotId,
-        now: Timestamp,
-    ) -> Result<Commit, StoreError> {
+    pub async fn object_deleted_if_ended(&self, id: &SnapshotId, now: Timestamp) -> Result<Commit> {
         let update = Update::of(keys::snapshot(id))
-            .set("ttl", (now + GONE_KEPT).as_secs())
+            .set("ttl", (now + ITEM_RETENTION).as_secs())
             .remove("xp")
             .remove("xk")
             .when("#st = :failed OR #st = :expired")
             .bind(":failed", "failed")
             .bind(":expired", "expired");
-        Ok(match self.update(update).await? {
-            Updated::Done(_) => Commit::Done,
-            Updated::Refused(_) => Commit::Stale,
-        })
+        self.update_or_stale(update).await
     }
 }
 
-fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
-    let writer = Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+fn with_attributes(writer: Writer, snapshot: &Snapshot) -> Writer {
+    let writer = writer
         .put("id", snapshot.id.as_str())
         .put("cid", snapshot.conversation.as_str())
         .put("ag", snapshot.agent.as_str())
@@ -338,27 +251,7 @@ fn snapshot_item(key: Key, snapshot: &Snapshot) -> Writer {
     }
 }
 
-/// Returns the copy of the latest ready snapshot as an update, because only an update can require the
-/// previous value.
-fn latest_update(ready: &Snapshot, content: &Stored, completed_at: Timestamp) -> Update {
-    let parts = ready.id.parts();
-    Update::of(keys::latest_snapshot(&parts.conversation))
-        .set("id", ready.id.as_str())
-        .set("fe", parts.fence.0)
-        .set("cid", ready.conversation.as_str())
-        .set("ag", ready.agent.as_str())
-        .set("w", ready.worker.as_str())
-        .set("rs", ready.reason.as_str())
-        .set("fv", FORMAT_VERSION)
-        .set("sz", content.size_bytes)
-        .set("sha", content.sha256.as_str())
-        .set("at", ready.created_at)
-        .set("exp", ready.expires_at)
-        .set("st", "ready")
-        .set("ca", completed_at)
-}
-
-fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
+fn snapshot_from(item: &Item) -> Result<Snapshot> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
         "uploading" => SnapshotStatus::Uploading,
@@ -386,13 +279,12 @@ fn snapshot_from(item: &Item) -> Result<Snapshot, StoreError> {
 }
 
 /// Parses the snapshot id in an item's key.
-fn id_in_key(item: &Item) -> Result<SnapshotId, StoreError> {
-    let reader = Reader::of(item);
-    let conversation = ConversationKey::parse(reader.text("pk")?.trim_start_matches("C#"));
+fn id_in_key(reader: &Reader<'_>) -> Result<SnapshotId> {
+    let conversation = key_from(reader)?;
     let place = reader.text("sk")?.trim_start_matches("S#").split_once('#');
-    let parts = conversation.ok().zip(place).and_then(|(conversation, (fence, place))| {
+    let id = place.and_then(|(fence, place)| {
         let fence = Fence(fence.parse().ok()?);
-        Some(SnapshotParts { conversation, fence, place: place.to_owned() })
+        SnapshotId::of(&SnapshotParts { conversation, fence, place: place.to_owned() })
     });
-    parts.as_ref().and_then(SnapshotId::of).ok_or_else(|| reader.malformed("sk", "not a snapshot's"))
+    id.ok_or_else(|| reader.malformed("sk", "not a snapshot's"))
 }

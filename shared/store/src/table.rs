@@ -5,11 +5,20 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
-use crate::error::StoreError;
+use crate::error::Result;
 use crate::keys;
 
 /// Returns a random number in `0.0..1.0`.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T, Cursor> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<Cursor>,
+}
 
 /// The table.
 #[derive(Clone)]
@@ -32,10 +41,7 @@ impl Store {
     }
 
     /// Checks that the table answers, with one eventually consistent read of a key that may not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<()> {
         self.get(keys::config("policies"), false).await.map(drop)
     }
 }

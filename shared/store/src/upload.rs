@@ -8,7 +8,7 @@ use af_domain::worker::Worker;
 use crate::expression::Update;
 use crate::worker::worker_from;
 use crate::write::Updated;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The result of counting an upload.
 #[derive(Debug)]
@@ -32,16 +32,13 @@ pub enum Prepare {
 }
 
 impl Store {
-    /// Counts an upload of a worker that has a conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated call counts the upload twice.
+    /// Counts an upload of a worker that has a conversation. A repeated call counts the upload twice.
     pub async fn count_upload_if_allowed(
         &self,
         worker: &WorkerId,
         bytes: u64,
         now: Timestamp,
-    ) -> Result<Counted, StoreError> {
+    ) -> Result<Counted> {
         let update = counted(worker, bytes, now)
             .when("attribute_exists(#as) AND (#st = :active OR #st = :draining)")
             .bind(":active", "active")

@@ -1,48 +1,38 @@
 //! The rows of workers. All workers that have not stopped are in one partition, so that one query returns
 //! them. A stopped worker is moved to another partition and expires there.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, SnapshotId, WorkerId};
+use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 
-use crate::expression::{Update, names_in};
+use crate::expression::Update;
 use crate::idempotency::{IdempotentCall, idempotency_item};
-use crate::item::{Item, Reader, Value, Writer};
+use crate::item::{Item, Reader, Writer};
 use crate::reconcile_lease::ReconcileHolder;
-use crate::write::{Commit, Updated};
-use crate::{Store, StoreError, keys};
+use crate::write::{Commit, Transaction, Updated, queried};
+use crate::{Result, Store, StoreError, keys};
 
 /// How long the row of a stopped worker stays readable.
-const STOPPED_KEPT: Millis = Millis::from_days(30);
+const STOPPED_RETENTION: Millis = Millis::from_days(30);
 /// Pages of one read of all workers. A page is 1 MB, which is more than 2 000 rows, and a pool has at most 1
 /// 000 workers.
 const MAX_PAGES: usize = 4;
 
 impl Store {
     /// Returns the row of a worker that has not stopped, eventually consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the row is malformed.
-    pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+    pub async fn worker(&self, id: &WorkerId) -> Result<Option<Worker>> {
         self.get(keys::worker(id), false).await?.as_ref().map(worker_from).transpose()
     }
 
     /// Returns the row of a worker that has not stopped, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the row is malformed.
-    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
+    pub async fn worker_now(&self, id: &WorkerId) -> Result<Option<Worker>> {
         self.get(keys::worker(id), true).await?.as_ref().map(worker_from).transpose()
     }
 
     /// Returns the row of a stopped worker, until it expires.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the row is malformed.
-    pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>, StoreError> {
+    pub async fn stopped_worker(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>> {
         let Some(row) = self.get(keys::stopped_worker(id), false).await? else { return Ok(None) };
         if Reader::of(&row).is_expired(now)? {
             return Ok(None);
@@ -54,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// Returns an error if the table does not answer, there are too many workers, or a row is malformed.
-    pub async fn workers(&self) -> Result<Vec<Worker>, StoreError> {
+    pub async fn workers(&self) -> Result<Vec<Worker>> {
         self.workers_each().await?.into_iter().collect()
     }
 
@@ -63,86 +53,51 @@ impl Store {
     ///
     /// # Errors
     /// Returns an error if the table does not answer or there are too many workers.
-    pub async fn workers_each(&self) -> Result<Vec<Result<Worker, StoreError>>, StoreError> {
+    pub async fn workers_each(&self) -> Result<Vec<Result<Worker>>> {
         let mut workers = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("#pk = :pk")
-                .set_expression_attribute_names(Some(names_in("#pk")))
-                .expression_attribute_values(":pk", Value::from(keys::WORKERS).0)
-                .consistent_read(true)
-                .set_exclusive_start_key(after)
-                .send()
-                .await
-                .map_err(|e| StoreError::from_sdk("Query", &e))?;
+            let query = self.query("#pk = :pk", [(":pk", keys::WORKERS.into())]).consistent_read(true);
+            let answer = queried(query.set_exclusive_start_key(after)).await?;
             workers.extend(answer.items().iter().map(worker_from));
             after = answer.last_evaluated_key;
             if after.is_none() {
                 return Ok(workers);
             }
         }
-        Err(StoreError::TooMany { what: "workers" })
+        Err(StoreError::TooMany("workers"))
     }
 
     /// Registers a worker without a conversation. No current or recently stopped worker may have its id. A
     /// reconcile run may register a worker only while it holds the reconcile lease; otherwise a run that was
     /// frozen for a long time could exceed the pool's size.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn register_if_new(
         &self,
         worker: &Worker,
         holder: Option<&ReconcileHolder>,
         once: Option<&IdempotentCall>,
-    ) -> Result<Commit, StoreError> {
-        let past = keys::stopped_worker(&worker.id);
-        let mut transaction =
-            self.transaction().put_new(worker_item(worker)).check_absent(&past, worker.registered_at);
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
-        }
-        if let Some(holder) = holder {
-            transaction = transaction.require(&holder.holds());
-        }
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+    ) -> Result<Commit> {
+        self.commit_or_stale(registration(self.transaction(), worker, holder, once)).await
     }
 
     /// Records the machine and the volume of a worker, on condition that its row exists and is not stopping.
     /// A later machine would not be torn down.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn machine_if_registered(
         &self,
         id: &WorkerId,
         machine: &Machine,
         volume: Option<&Volume>,
-    ) -> Result<Commit, StoreError> {
-        let mut update = Update::of(keys::worker(id))
+    ) -> Result<Commit> {
+        let update = Update::of(keys::worker(id))
             .set("mc", machine_item(machine))
+            .set_some("vo", volume.map(volume_item))
             .when("attribute_exists(#pk) AND #st <> :stopping")
             .bind(":stopping", "stopping");
-        if let Some(volume) = volume {
-            update = update.set("vo", volume_item(volume));
-        }
-        self.update_row(update).await
+        self.update_or_stale(update).await
     }
 
     /// Records a sign of life of a worker. Returns its row, or `None` if there is none.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn seen_if_registered(
-        &self,
-        id: &WorkerId,
-        now: Timestamp,
-    ) -> Result<Option<Worker>, StoreError> {
+    pub async fn seen_if_registered(&self, id: &WorkerId, now: Timestamp) -> Result<Option<Worker>> {
         let update = Update::of(keys::worker(id)).set("sn", now).when("attribute_exists(#pk)");
         match self.update(update).await? {
             Updated::Done(item) => worker_from(&item).map(Some),
@@ -151,39 +106,38 @@ impl Store {
     }
 
     /// Moves the row of a stopping worker to the partition of stopped workers.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit, StoreError> {
+    pub async fn stopped_if_stopping(&self, stopped: &Worker) -> Result<Commit> {
         let WorkerStatus::Stopped { at } = stopped.status else { return Ok(Commit::Stale) };
-        let mut row = worker_item(stopped);
-        let key = keys::stopped_worker(&stopped.id);
-        row.insert("pk".to_owned(), AttributeValue::S(key.pk));
-        row.insert("ttl".to_owned(), Value::from((at + STOPPED_KEPT).as_ttl()).0);
-        let transaction =
-            self.transaction().delete_in_status(&keys::worker(&stopped.id), "stopping").put(row);
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        let ttl = (at + STOPPED_RETENTION).as_ttl();
+        let row = with_attributes(Writer::at(keys::stopped_worker(&stopped.id)), stopped).put("ttl", ttl);
+        let transaction = self.transaction().delete_in_status(&keys::worker(&stopped.id), "stopping");
+        self.commit_or_stale(transaction.put(row.build())).await
     }
+}
 
-    async fn update_row(&self, update: Update) -> Result<Commit, StoreError> {
-        match self.update(update).await? {
-            Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
-        }
+/// Adds the writes that register a worker to `transaction`.
+pub(crate) fn registration(
+    transaction: Transaction,
+    worker: &Worker,
+    holder: Option<&ReconcileHolder>,
+    once: Option<&IdempotentCall>,
+) -> Transaction {
+    let row = with_attributes(Writer::at(keys::worker(&worker.id)), worker).build();
+    let past = keys::stopped_worker(&worker.id);
+    let mut transaction = transaction.put_new(row).check_absent(past, worker.registered_at);
+    if let Some(once) = once {
+        transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
     }
+    if let Some(holder) = holder {
+        transaction = transaction.require(&holder.holds());
+    }
+    transaction
 }
 
 /// Returns the worker's update of a claim by a worker without a conversation.
 pub(crate) fn assign(id: &WorkerId, conversation: &Conversation, now: Timestamp) -> Update {
-    let assignment = Assignment {
-        conversation: conversation.id.clone(),
-        key: conversation.key.clone(),
-        agent: conversation.agent.clone(),
-        assigned_at: now,
-    };
     Update::of(keys::worker(id))
-        .set("as", assignment_item(&assignment))
+        .set("as", assignment_item(&Assignment::to(conversation, now)))
         .set("sn", now)
         .when("#st = :active AND attribute_not_exists(#as)")
         .bind(":active", "active")
@@ -196,69 +150,48 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
         .set("st", "draining")
         .set("db", drain_by)
         .set("dr", reason.as_str())
-        .when("#st = :active")
-        .bind(":active", "active");
+        .when_is("st", "active");
     match &worker.assignment {
-        Some(assignment) => update.when("#as.#ck = :ck").bind(":ck", assignment.key.as_str()),
+        Some(assignment) => update.when_is("as.ck", assignment.key.as_str()),
         None => update.when("attribute_not_exists(#as)"),
     }
 }
 
-/// Returns the worker's update when its conversation is freed: the worker starts or continues to drain
+/// Returns the worker's update when an operator frees its conversation: the worker starts or continues to drain
 /// without it.
-pub(crate) fn freed_row(row: &Worker, taken: &Worker, key: &ConversationKey) -> Update {
-    let update = Update::of(keys::worker(&row.id)).remove("as").set("qs", taken.quiet_since);
-    let update = match taken.status {
-        WorkerStatus::Draining { drain_by, reason } => {
-            update.set("st", taken.status.name()).set("db", drain_by).set("dr", reason.as_str())
-        }
-        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => update,
-    };
-    update
-        .when("#st = :status AND #as.#ck = :ck")
-        .bind(":status", row.status.name())
-        .bind(":ck", key.as_str())
+pub(crate) fn freed_row(row: &Worker, key: &ConversationKey, now: Timestamp, policies: &Policies) -> Update {
+    let mut update = Update::of(keys::worker(&row.id)).remove("as").set("qs", now);
+    if row.status == WorkerStatus::Active {
+        let drain_by = now + policies.scaling.drain_timeout;
+        update = update.set("st", "draining").set("db", drain_by).set("dr", DrainReason::Operator.as_str());
+    }
+    update.when_is("st", row.status.name()).when_is("as.ck", key.as_str())
 }
 
 /// Returns the worker's update of a release. The time of its last claim is kept in the row, because the
 /// assignment is removed.
 pub(crate) fn release_row(worker: &Worker, claimed_at: Option<Timestamp>, now: Timestamp) -> Update {
-    let update = Update::of(keys::worker(&worker.id))
+    Update::of(keys::worker(&worker.id))
         .set("qs", now)
         .set("sn", now)
+        .set_some("lc", claimed_at)
         .remove("as")
-        .when("#st = :active")
-        .bind(":active", "active");
-    match claimed_at {
-        Some(at) => update.set("lc", at),
-        None => update,
-    }
+        .when_is("st", "active")
 }
 
 pub(crate) fn finish_drain_row(settled: &Worker, since: Timestamp) -> Update {
-    let mut update = Update::of(keys::worker(&settled.id))
+    Update::of(keys::worker(&settled.id))
         .set("st", "stopping")
         .set("si", since)
+        .set_some("lc", settled.last_claim_at)
+        .set_some("ss", settled.last_snapshot.as_ref().map(SnapshotId::as_str))
+        .set_some("sm", settled.snapshot_missed.then_some(true))
         .remove("as")
-        .when("#st = :draining")
-        .bind(":draining", "draining");
-    if let Some(at) = settled.last_claim_at {
-        update = update.set("lc", at);
-    }
-    if let Some(id) = &settled.last_snapshot {
-        update = update.set("ss", id.as_str());
-    }
-    if settled.snapshot_missed {
-        update = update.set("sm", true);
-    }
-    update
+        .when_is("st", "draining")
 }
 
-pub(crate) fn worker_item(worker: &Worker) -> Item {
-    let key = keys::worker(&worker.id);
-    let writer = Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+fn with_attributes(writer: Writer, worker: &Worker) -> Writer {
+    let writer = writer
         .put("st", worker.status.name())
         .put("pr", worker.provider.as_str())
         .put_some("ap", worker.app.as_deref())
@@ -278,7 +211,6 @@ pub(crate) fn worker_item(worker: &Worker) -> Item {
         WorkerStatus::Stopping { since } => writer.put("si", since),
         WorkerStatus::Stopped { at } => writer.put("so", at),
     }
-    .build()
 }
 
 fn assignment_item(assignment: &Assignment) -> Item {
@@ -302,7 +234,7 @@ fn volume_item(volume: &Volume) -> Item {
     Writer::default().put("nm", volume.name.as_str()).put_some("id", volume.id.as_deref()).build()
 }
 
-pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
+pub(crate) fn worker_from(item: &Item) -> Result<Worker> {
     let reader = Reader::of(item);
     let status = match reader.text("st")? {
         "active" => WorkerStatus::Active,
@@ -316,7 +248,7 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
         "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },
         _ => return Err(reader.malformed("st", "not a status")),
     };
-    let assignment = |r: Reader<'_>| -> Result<Assignment, StoreError> {
+    let assignment = |r: Reader<'_>| -> Result<Assignment> {
         Ok(Assignment {
             conversation: r.id("cid", ConversationId::parse)?,
             key: r.id("ck", ConversationKey::parse)?,
@@ -324,10 +256,10 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker, StoreError> {
             assigned_at: r.time("at")?,
         })
     };
-    let machine = |r: Reader<'_>| -> Result<Machine, StoreError> {
+    let machine = |r: Reader<'_>| -> Result<Machine> {
         Ok(Machine { app: r.text("app")?.into(), id: r.text("id")?.into(), region: r.text("rgn")?.into() })
     };
-    let volume = |r: Reader<'_>| -> Result<Volume, StoreError> {
+    let volume = |r: Reader<'_>| -> Result<Volume> {
         Ok(Volume { name: r.text("nm")?.into(), id: r.text_if("id")?.map(str::to_owned) })
     };
     Ok(Worker {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
@@ -13,9 +15,9 @@ use aws_sdk_dynamodb::types::{
 use af_domain::time::Timestamp;
 
 use crate::expression::{Update, names_in};
-use crate::item::Item;
+use crate::item::{Item, Value};
 use crate::keys::Key;
-use crate::{Store, StoreError};
+use crate::{Result, Store, StoreError};
 
 /// How often a write is sent when it conflicts with other transactions. Each wait is about twice as long as
 /// the previous one, so five attempts outlast any burst of writes to one conversation.
@@ -25,10 +27,6 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 
 /// The condition that an item does not exist, or has expired and was not deleted yet.
 const ABSENT: &str = "attribute_not_exists(#pk) OR #ttl <= :now";
-
-fn now_of(now: Timestamp) -> Item {
-    Item::from([(":now".to_owned(), AttributeValue::N(now.as_secs().to_string()))])
-}
 
 /// The result of a conditional update.
 #[derive(Debug)]
@@ -66,6 +64,11 @@ impl Committed {
         }
     }
 
+    /// Returns the current item of write number `index`, if its condition failed and the item exists.
+    pub fn old_item(&self, index: usize) -> Option<&Item> {
+        self.failed_condition(index)?.old.as_ref()
+    }
+
     pub const fn is_done(&self) -> bool {
         matches!(self, Committed::Done)
     }
@@ -78,11 +81,6 @@ pub enum Commit {
     Done,
     /// Another writer was faster. Nothing was written.
     Stale,
-}
-
-/// Converts the result of a transaction whose failed conditions mean that another writer was faster.
-pub(crate) const fn as_commit(committed: &Committed) -> Commit {
-    if committed.is_done() { Commit::Done } else { Commit::Stale }
 }
 
 /// Writes that are carried out together or not at all.
@@ -101,7 +99,8 @@ impl Transaction {
 
     /// Puts an item that must not exist. An expired item does not count as existing.
     pub fn put_new_at(self, item: Item, now: Timestamp) -> Self {
-        self.put_if(item, Some(ABSENT), Some(now_of(now)))
+        let now = Item::from([(":now".to_owned(), Value::from(now.as_secs()).0)]);
+        self.put_if(item, Some(ABSENT), Some(now))
     }
 
     /// Puts an item unconditionally.
@@ -149,16 +148,8 @@ impl Transaction {
     }
 
     /// Requires that an item does not exist. An expired item does not count as existing.
-    pub fn check_absent(mut self, key: &Key, now: Timestamp) -> Self {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .condition_expression(ABSENT)
-            .set_expression_attribute_names(Some(names_in(ABSENT)))
-            .set_expression_attribute_values(Some(now_of(now)))
-            .build();
-        self.writes.push(TransactWriteItem::builder().condition_check(check.expect("all is set")).build());
-        self
+    pub fn check_absent(self, key: Key, now: Timestamp) -> Self {
+        self.require(&Update::of(key).when(ABSENT).bind(":now", now.as_secs()))
     }
 
     /// Requires the conditions of `update` without writing anything.
@@ -186,25 +177,40 @@ impl Store {
         Transaction { table: self.table.clone(), writes: Vec::new(), token: None }
     }
 
-    pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>> {
         let sent = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
         let answer = sent.consistent_read(consistent).send().await;
         answer.map(|a| a.item).map_err(|e| StoreError::from_sdk("GetItem", &e))
     }
 
-    pub(crate) async fn put(&self, item: Item) -> Result<(), StoreError> {
+    pub(crate) async fn put(&self, item: Item) -> Result<()> {
         let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
         sent.map(drop).map_err(|e| StoreError::from_sdk("PutItem", &e))
     }
 
-    pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, key: &Key) -> Result<()> {
         let sent =
             self.client.delete_item().table_name(&self.table).set_key(Some(key.attributes())).send().await;
         sent.map(drop).map_err(|e| StoreError::from_sdk("DeleteItem", &e))
     }
 
+    /// Returns a query of the items that satisfy a key condition, with the values of its placeholders.
+    pub(crate) fn query<const N: usize>(
+        &self,
+        key_condition: &str,
+        values: [(&str, Value); N],
+    ) -> QueryFluentBuilder {
+        let values = values.into_iter().map(|(placeholder, value)| (placeholder.to_owned(), value.0));
+        self.client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(key_condition)
+            .set_expression_attribute_names(Some(names_in(key_condition)))
+            .set_expression_attribute_values(Some(values.collect()))
+    }
+
     /// Sends one conditional update.
-    pub(crate) async fn update(&self, update: Update) -> Result<Updated, StoreError> {
+    pub(crate) async fn update(&self, update: Update) -> Result<Updated> {
         for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
                 .client
@@ -231,11 +237,24 @@ impl Store {
                 Err(e) => return Err(StoreError::from_sdk("UpdateItem", &e)),
             }
         }
-        Err(StoreError::Contention { operation: "UpdateItem" })
+        Err(StoreError::Contention("UpdateItem"))
+    }
+
+    /// Sends one conditional update. If its condition does not hold, another writer was faster.
+    pub(crate) async fn update_or_stale(&self, update: Update) -> Result<Commit> {
+        Ok(match self.update(update).await? {
+            Updated::Done(_) => Commit::Done,
+            Updated::Refused(_) => Commit::Stale,
+        })
+    }
+
+    /// Sends a transaction. If one of its conditions does not hold, another writer was faster.
+    pub(crate) async fn commit_or_stale(&self, transaction: Transaction) -> Result<Commit> {
+        Ok(if self.commit(transaction).await?.is_done() { Commit::Done } else { Commit::Stale })
     }
 
     /// Sends a transaction.
-    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Committed> {
         const OPERATION: &str = "TransactWriteItems";
         for attempt in 0..MAX_CONFLICT_TRIES {
             let sent = self
@@ -263,7 +282,7 @@ impl Store {
                 Some("TransactionConflict") => self.back_off(attempt).await,
                 Some("ThrottlingError" | "ProvisionedThroughputExceeded") => {
                     if attempt + 1 == MAX_CONFLICT_TRIES {
-                        return Err(StoreError::Throttled { operation: OPERATION });
+                        return Err(StoreError::Throttled(OPERATION));
                     }
                     self.back_off(attempt).await;
                 }
@@ -273,7 +292,7 @@ impl Store {
                 }
             }
         }
-        Err(StoreError::Contention { operation: OPERATION })
+        Err(StoreError::Contention(OPERATION))
     }
 
     /// Waits before a conflicting write is sent again, with exponential backoff and jitter.
@@ -281,6 +300,11 @@ impl Store {
         let wait = CONFLICT_WAIT * 2_u32.pow(attempt);
         tokio::time::sleep(wait.mul_f64(0.5 + (self.jitter)())).await;
     }
+}
+
+/// Sends a query.
+pub(crate) async fn queried(query: QueryFluentBuilder) -> Result<QueryOutput> {
+    query.send().await.map_err(|e| StoreError::from_sdk("Query", &e))
 }
 
 fn failed_conditions(reasons: &[CancellationReason]) -> Vec<FailedCondition> {

@@ -23,10 +23,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Creates an HTTP client for [`BotApi::new`]. It follows no redirects, because a redirect would send the
-/// token's URL to another host, and it uses no proxy if the Bot API is on this machine.
-///
-/// # Errors
-/// Returns an error if the TLS backend cannot be set up.
+/// token's URL to another host, and it uses no proxy if the Bot API is on this machine. Returns an error if
+/// the TLS backend cannot be set up.
 pub fn http_client(base_url: &str) -> Result<reqwest::Client, TelegramError> {
     let loopback = reqwest::Url::parse(base_url)
         .ok()
@@ -162,18 +160,13 @@ struct Answer<T> {
 }
 
 impl Bot {
-    /// Returns the bot that the token belongs to.
-    ///
-    /// # Errors
-    /// Returns `Unauthorized` if the token is invalid or revoked; otherwise see [`TelegramError`].
+    /// Returns the bot that the token belongs to, or `Unauthorized` if the token is invalid or revoked.
     pub async fn get_me(&self) -> Result<BotUser, TelegramError> {
         self.call("getMe", &serde_json::json!({})).await
     }
 
-    /// Sets the webhook. A new call replaces it.
-    ///
-    /// # Errors
-    /// Returns `BadRequest` if Telegram refuses the URL or the secret; otherwise see [`TelegramError`].
+    /// Sets the webhook. A new call replaces it. Returns `BadRequest` if Telegram refuses the URL or the
+    /// secret.
     pub async fn set_webhook(&self, webhook: &SetWebhook<'_>) -> Result<(), TelegramError> {
         let body = serde_json::json!({
             "url": webhook.url,
@@ -185,19 +178,13 @@ impl Bot {
     }
 
     /// Returns the state of the webhook.
-    ///
-    /// # Errors
-    /// See [`TelegramError`].
     pub async fn get_webhook_info(&self) -> Result<WebhookInfo, TelegramError> {
         self.call("getWebhookInfo", &serde_json::json!({})).await
     }
 
     /// Sends one text of at most 4096 characters, once. For longer texts and for retries see
     /// [`deliver`](crate::delivery::deliver).
-    ///
-    /// # Errors
-    /// See [`TelegramError`]. Check [`may_have_happened`](TelegramError::may_have_happened) before sending
-    /// again.
+    /// After an error, check [`may_have_happened`](TelegramError::may_have_happened) before sending again.
     pub async fn send_message(&self, message: &SendMessage<'_>) -> Result<SentMessage, TelegramError> {
         let mut body = serde_json::json!({"chat_id": message.chat_id, "text": message.text});
         if let Some(mode) = message.parse_mode {
@@ -214,9 +201,6 @@ impl Bot {
     }
 
     /// Shows the bot's activity in a chat.
-    ///
-    /// # Errors
-    /// See [`TelegramError`].
     pub async fn send_chat_action(
         &self,
         chat_id: i64,

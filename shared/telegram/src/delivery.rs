@@ -43,14 +43,14 @@ pub struct Outgoing<'a> {
 
 /// How long a delivery may wait, over all its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct WaitLimits {
     /// The maximum number of waits.
     pub max_waits: u32,
     /// The longest single wait. If Telegram asks for more, the delivery ends with `RateLimited`.
     pub max_wait: Millis,
 }
 
-impl Default for Patience {
+impl Default for WaitLimits {
     /// Six waits of up to a minute, which suits a worker. A function needs a limit below its timeout.
     fn default() -> Self {
         Self { max_waits: 6, max_wait: Millis::from_secs(60) }
@@ -127,14 +127,14 @@ impl Pause for TokioPause {
 pub async fn deliver(
     sender: &impl Sends,
     outgoing: &Outgoing<'_>,
-    patience: Patience,
+    limits: WaitLimits,
     pause: &(impl Pause + ?Sized),
 ) -> Result<Delivered, DeliveryError> {
     let parts = split(outgoing.text, MAX_MESSAGE_UNITS);
     if parts.len() > MAX_PARTS {
         return Err(DeliveryError::TooLong { parts: parts.len() });
     }
-    let mut run = Run { sender, pause, patience, chat_id: outgoing.chat_id, waits: 0, migrations: 0 };
+    let mut run = Run { sender, pause, limits, chat_id: outgoing.chat_id, waits: 0, migrations: 0 };
     let mut message_ids = Vec::new();
     for (index, part) in parts.iter().enumerate().skip(outgoing.parts_sent) {
         let message = SendMessage {
@@ -158,7 +158,7 @@ pub async fn deliver(
 struct Run<'a, S, P: ?Sized> {
     sender: &'a S,
     pause: &'a P,
-    patience: Patience,
+    limits: WaitLimits,
     chat_id: i64,
     waits: u32,
     migrations: u32,
@@ -195,7 +195,7 @@ impl<S: Sends, P: Pause + ?Sized> Run<'_, S, P> {
     }
 
     fn may_wait(&self, length: Millis) -> bool {
-        self.waits < self.patience.max_waits && length <= self.patience.max_wait
+        self.waits < self.limits.max_waits && length <= self.limits.max_wait
     }
 
     async fn wait(&mut self, length: Millis) {
@@ -280,7 +280,7 @@ mod tests {
 
     async fn run(script: &Script, out: &Outgoing<'_>) -> (Result<Delivered, DeliveryError>, Vec<u64>) {
         let waits = Waits::default();
-        let result = deliver(script, out, Patience::default(), &waits).await;
+        let result = deliver(script, out, WaitLimits::default(), &waits).await;
         (result, waits.0.into_inner().unwrap())
     }
 
@@ -363,12 +363,15 @@ mod tests {
         let script = Script::of([]);
         let failing = FailsAt { script: &script, at: 2 };
         let waits = Waits::default();
-        let result = deliver(&failing, &outgoing(&text), Patience::default(), &waits).await;
+        let result = deliver(&failing, &outgoing(&text), WaitLimits::default(), &waits).await;
         let Err(DeliveryError::Part { parts_sent, source, .. }) = result else { panic!("{result:?}") };
         assert_eq!((parts_sent, source.may_have_happened()), (1, true));
 
         let rest = Outgoing { parts_sent, ..outgoing(&text) };
-        assert_eq!(deliver(&script, &rest, Patience::default(), &waits).await.unwrap().message_ids.len(), 2);
+        assert_eq!(
+            deliver(&script, &rest, WaitLimits::default(), &waits).await.unwrap().message_ids.len(),
+            2
+        );
         let firsts: Vec<_> = script.sent.into_inner().unwrap().iter().map(|s| s.1.as_bytes()[0]).collect();
         assert_eq!(firsts, b"abc");
     }

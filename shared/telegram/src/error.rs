@@ -4,7 +4,7 @@ use af_domain::time::Millis;
 use serde::Deserialize;
 
 /// The wait after a 429 that names none. (A proxy may drop it.)
-const RETRY_AFTER_DEFAULT: Millis = Millis::new(1_000);
+const DEFAULT_RETRY_AFTER: Millis = Millis::new(1_000);
 /// Longest stored description of an error response.
 const MAX_DESCRIPTION_CHARS: usize = 300;
 
@@ -125,7 +125,7 @@ impl Refusal {
             403 => TelegramError::Forbidden { description },
             409 => TelegramError::Conflict { description },
             429 => TelegramError::RateLimited {
-                retry_after: self.parameters.retry_after.map_or(RETRY_AFTER_DEFAULT, Millis::from_secs),
+                retry_after: self.parameters.retry_after.map_or(DEFAULT_RETRY_AFTER, Millis::from_secs),
             },
             400..=499 => TelegramError::BadRequest { description },
             500..=599 => TelegramError::Unavailable { status: code },

@@ -51,10 +51,8 @@ impl Bot {
         self.call("getFile", &serde_json::json!({"file_id": file_id})).await
     }
 
-    /// Downloads a file of at most `max_bytes` bytes.
-    ///
-    /// # Errors
-    /// Returns `TooLarge`, or `BadRequest` if the file no longer exists; otherwise see [`TelegramError`].
+    /// Downloads a file of at most `max_bytes` bytes. Returns `TooLarge`, or `BadRequest` if the file no
+    /// longer exists.
     pub async fn download(&self, file: &RemoteFile, max_bytes: usize) -> Result<Downloaded, TelegramError> {
         let token = self.token()?;
         let url = file.file_path.as_deref().and_then(|path| url_of(&self.api.base_url, token, path));

@@ -16,8 +16,8 @@ pub use client::{
     Bot, BotApi, BotUser, ChatAction, ParseMode, SendMessage, SentMessage, SetWebhook, WebhookInfo,
     http_client, is_token,
 };
-pub use delivery::{Delivered, DeliveryError, Outgoing, Patience, Pause, TokioPause, deliver};
+pub use delivery::{Delivered, DeliveryError, Outgoing, Pause, TokioPause, WaitLimits, deliver};
 pub use error::TelegramError;
 pub use files::{Downloaded, RemoteFile};
 pub use split::split;
-pub use update::{ALLOWED_UPDATES, Command, IncomingMessage, Ingress, read};
+pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, read};

@@ -16,9 +16,9 @@ use wire::{Media, Message, Update};
 /// The kinds of updates to request from Telegram.
 pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
 
-/// A message for an agent.
+/// The sender and the chat of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncomingMessage {
+pub struct Origin {
     /// The update number. It is sequential per bot, and unique together with the bot identity.
     pub update_id: u64,
     /// The chat of the message, which also receives the reply.
@@ -31,6 +31,13 @@ pub struct IncomingMessage {
     pub username: Option<String>,
     /// The message id within its chat.
     pub message_id: i64,
+}
+
+/// A message for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncomingMessage {
+    /// The sender and the chat.
+    pub origin: Origin,
     /// The text, the caption, or a readable name of the media (`[photo]`). Never empty.
     pub text: String,
     /// Further data of the message, under keys that begin with `telegram`.
@@ -39,23 +46,6 @@ pub struct IncomingMessage {
     pub attachment: Option<Attachment>,
     /// The original JSON of the update.
     pub raw: String,
-}
-
-/// A command to the system, not to an agent: its sender and chat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The update number, sequential per bot.
-    pub update_id: u64,
-    /// The chat of the command, which also receives the reply.
-    pub chat_id: i64,
-    /// `private`, `group` or `supergroup`, as Telegram reports it.
-    pub chat_type: String,
-    /// The user id of the sender.
-    pub user_id: i64,
-    /// The user name of the sender without `@`, if any.
-    pub username: Option<String>,
-    /// The message id within its chat.
-    pub message_id: i64,
 }
 
 /// The meaning of an update.
@@ -67,20 +57,20 @@ pub enum Ingress {
     PairingStart {
         /// 4 to 128 letters, digits, `_` or `-`.
         code: String,
-        /// The sender and chat.
-        command: Command,
+        /// The sender and the chat.
+        origin: Origin,
     },
     /// `/start` without a code, or with an invalid one.
     BareStart {
         /// Whether there was an invalid code.
         malformed: bool,
-        /// The sender and chat.
-        command: Command,
+        /// The sender and the chat.
+        origin: Origin,
     },
     /// `/stop`: cancel all queued and running messages of the chat's conversation.
     Stop {
-        /// The sender and chat.
-        command: Command,
+        /// The sender and the chat.
+        origin: Origin,
     },
     /// The update is ignored, and a retry would not change that.
     Ignored {
@@ -115,7 +105,7 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     let chat = message.chat.as_ref().ok_or("no_chat")?;
     let chat_id = chat.id.ok_or("no_chat")?;
     let sender = message.from.as_ref().ok_or("no_sender")?;
-    let command = Command {
+    let origin = Origin {
         update_id,
         chat_id,
         chat_type: chat.kind.clone().unwrap_or_else(|| kind_by_id(chat_id).to_owned()),
@@ -126,30 +116,17 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     if let Some(text) = message.text.as_deref() {
         match parse_command(text) {
             Some(Word::Start(code)) => {
-                return Ok(Ingress::PairingStart { code: code.to_owned(), command });
+                return Ok(Ingress::PairingStart { code: code.to_owned(), origin });
             }
-            Some(Word::BareStart { malformed }) => return Ok(Ingress::BareStart { malformed, command }),
-            Some(Word::Stop) => return Ok(Ingress::Stop { command }),
+            Some(Word::BareStart { malformed }) => return Ok(Ingress::BareStart { malformed, origin }),
+            Some(Word::Stop) => return Ok(Ingress::Stop { origin }),
             None => {}
         }
     }
     let text = message.readable_text().ok_or("unsupported_message")?;
-    let metadata = metadata(bot, &command, &message, edited);
-    let Command { update_id, chat_id, chat_type, user_id, username, message_id } = command;
+    let metadata = metadata(bot, &origin, &message, edited);
     let attachment = message.media().and_then(Media::attachment);
-    let raw = raw.to_owned();
-    Ok(Ingress::Message(IncomingMessage {
-        update_id,
-        chat_id,
-        chat_type,
-        user_id,
-        username,
-        message_id,
-        text,
-        metadata,
-        attachment,
-        raw,
-    }))
+    Ok(Ingress::Message(IncomingMessage { origin, text, metadata, attachment, raw: raw.to_owned() }))
 }
 
 /// Telegram gives users positive ids and groups negative ones. The sign replaces a missing type.
@@ -157,7 +134,7 @@ fn kind_by_id(chat_id: i64) -> &'static str {
     if chat_id > 0 { "private" } else { "group" }
 }
 
-fn metadata(bot: &BotIdentity, who: &Command, message: &Message, edited: bool) -> BTreeMap<String, String> {
+fn metadata(bot: &BotIdentity, who: &Origin, message: &Message, edited: bool) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     let mut put = |key: &str, value: String| {
         map.insert(key.to_owned(), value);

@@ -35,7 +35,7 @@ async fn telegram(world: &World) -> Vec<Row> {
 async fn api(world: &World) -> Vec<Row> {
     let ceiling = at_most(1, 1).writes(7);
     let conversation = world.idle_conversation().await;
-    let key = Identity::Key { caller: "test".to_owned(), key: "the same".to_owned() };
+    let key = Identity::Key { caller: "test".to_owned(), key: "the same".to_owned(), sent: None };
     let keyed = Enqueue { identity: key, ..world.message(&conversation) };
     let first = accept(world, keyed.clone()).await;
     let second = accept(world, world.message(&conversation)).await;

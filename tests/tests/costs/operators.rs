@@ -77,10 +77,10 @@ async fn own_message(world: &World) -> (ConsumerUserId, MessageId) {
 async fn frees(world: &World) -> Vec<Row> {
     let running = world.busy_owner(None).await;
     let (freed, cost) = world.measure(free(&world.app, &running.conversation, "it hangs", None)).await;
-    assert_eq!(freed.unwrap().message.map(|(id, _)| id), Some(running.message));
+    assert_eq!(freed.unwrap().message_id, Some(running.message.to_string()));
     let (_, conversation) = world.idle_owner().await;
     let (freed, without_message) = world.measure(free(&world.app, &conversation, "it hangs", None)).await;
-    assert_eq!(freed.unwrap().message, None);
+    assert_eq!(freed.unwrap().message_id, None);
     vec![
         Row::new("free a conversation in which a message runs", cost, three_requests().writes(7).reads(2.0)),
         Row::new("… in which nothing runs", without_message, three_requests().writes(4).reads(2.0)),

@@ -1,6 +1,7 @@
 //! The costs of reconcile ticks, and the additional cost of a tick that recovers a lease.
 
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_api::reconcile::Report;
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::time::Millis;
 

@@ -99,7 +99,7 @@ async fn store_stale_entries(world: &World) {
 async fn listed(world: &World) -> usize {
     let mut count = 0;
     for shard in 0..SHARDS {
-        count += world.app.store.ready_page(shard, world.app.now(), 2_000, None).await.unwrap().0.len();
+        count += world.app.store.ready_page(shard, world.app.now(), 2_000, None).await.unwrap().items.len();
     }
     count
 }

@@ -123,7 +123,7 @@ impl World {
     /// once.
     pub async fn warm(&self) {
         policies::in_force(&self.app).await.unwrap();
-        let identity = Identity::Key { caller: "test".to_owned(), key: "warm".to_owned() };
+        let identity = Identity::Key { caller: "test".to_owned(), key: "warm".to_owned(), sent: None };
         let message = Enqueue { identity, ..self.message(&self.conversation_of_user("warm")) };
         enqueue(&self.app, message).await.unwrap();
         let stop = json!({"update_id": 1, "message": {"message_id": 1, "from": {"id": 1}, "chat": {"id": 1}, "text": "/stop"}});

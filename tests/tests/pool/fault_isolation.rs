@@ -6,9 +6,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::pool::provider;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_domain::conversation::{Priority, ReadyKey};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::MessageStatus;
@@ -17,8 +18,8 @@ use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 use af_emulator_fly::{Action, Fault};
 use af_providers::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderConfig, ProviderError,
-    ProviderKind, Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Inventory, Machine, MachineRef, MachineState, Provider, ProviderConfig, ProviderError, ProviderKind,
+    Providers, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use af_store::conversation_key;
 use af_store::keys::{self, Key};
@@ -81,12 +82,8 @@ impl Provider for HangingProvider {
         ProviderKind::LOCAL
     }
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: false }
-    }
-
-    fn volume_name(&self, _: &Scope, worker: &WorkerId) -> String {
-        worker.to_string()
+    fn volume_name(&self, _: &Scope, _: &WorkerId) -> Option<String> {
+        None
     }
 
     async fn ensure_volume(&self, _: &VolumeSpec) -> Result<VolumeRef, ProviderError> {

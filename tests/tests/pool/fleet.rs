@@ -7,7 +7,7 @@ use af_app::AppError;
 use af_app::files::snapshots::{self, Announced};
 use af_app::worker::bundle::Job;
 use af_app::worker::{Ownership, Poll, Wants, complete, poll};
-use af_domain::ids::{ConversationId, MessageId, Sha256Hex, WorkerId};
+use af_domain::ids::{ConversationId, MessageId, Sha256Hex, SnapshotId, WorkerId};
 use af_domain::snapshot::{SnapshotReason, Stored};
 use af_store::conversation::CompleteWith;
 use af_store::conversation_key;
@@ -178,10 +178,11 @@ impl<'a> Fleet<'a> {
             Err(AppError::Refused(_)) => return,
             Err(error) => panic!("{error}"),
         };
-        let headers: Vec<_> = prepared.upload.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let put = self.transfer(Method::PUT, &prepared.upload.url, &headers, state.files.clone()).await;
+        let headers: Vec<_> = prepared.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let put = self.transfer(Method::PUT, &prepared.upload_url, &headers, state.files.clone()).await;
         assert_eq!(put.0, StatusCode::OK);
-        snapshots::finalize(app, objects, worker, &prepared.snapshot.id).await.unwrap();
+        let id = SnapshotId::parse(prepared.snapshot_id).unwrap();
+        snapshots::finalize(app, objects, worker, &id).await.unwrap();
     }
 
     async fn restore(&self, worker: &WorkerId, conversation: &ConversationId) -> String {

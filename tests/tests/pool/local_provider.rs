@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use af_providers::{
-    Capabilities, Inventory, LocalOptions, LocalProvider, Machine, MachineRef, MachineState, Provider,
-    ProviderError, ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Inventory, LocalOptions, LocalProvider, Machine, MachineRef, MachineState, Provider, ProviderError,
+    ProviderKind, Scope, SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use async_trait::async_trait;
 
@@ -62,11 +62,7 @@ impl Provider for StepProvider {
         self.provider.kind()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.provider.capabilities()
-    }
-
-    fn volume_name(&self, scope: &Scope, worker_id: &af_domain::ids::WorkerId) -> String {
+    fn volume_name(&self, scope: &Scope, worker_id: &af_domain::ids::WorkerId) -> Option<String> {
         self.provider.volume_name(scope, worker_id)
     }
 

@@ -147,7 +147,7 @@ async fn unknown_policies_of_a_later_version_are_ignored_and_kept() {
     let change = serde_json::from_value(json!({"scaling": {"maxWorkers": 8}})).unwrap();
     af_app::settings::policies::set(&function, change).await.unwrap();
     let kept: serde_json::Value =
-        serde_json::from_str(&world.app.store.config("policies").await.unwrap().unwrap()).unwrap();
+        serde_json::from_str(&world.app.store.config("policies", false).await.unwrap().unwrap()).unwrap();
     assert_eq!(kept, json!({"scaling": {"maxWorkers": 8, "burst": 3}, "weather": {"rain": true}}));
 }
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
 use af_app::pool::provider;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
@@ -220,7 +221,7 @@ impl World {
     }
 
     fn volume_of(&self, worker: &WorkerId) -> String {
-        self.provider.volume_name(&self.scope(), worker)
+        self.provider.volume_name(&self.scope(), worker).unwrap()
     }
 
     /// Creates a machine and a volume for a worker that has no row.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use af_app::queue;
 use af_app::queue::counters::{StreamRecord, count};
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_emulator_aws::{Fault, Faults, WireRequest};
 
 use crate::world::{World, conversation_id};
@@ -51,7 +51,7 @@ async fn a_batch_whose_answer_was_lost_is_counted_once_after_redelivery() {
     let stats = queue::stats(&world.app).await.unwrap();
     assert_eq!(stats.queued_ready, 2);
     assert_eq!(
-        stats.as_of.map(|at| world.app.now().since(at)),
+        stats.as_of.map(|at| world.app.now().since(Timestamp::from_millis(at))),
         Some(LATER),
         "the counters are as old as their records"
     );

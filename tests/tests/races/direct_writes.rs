@@ -1,6 +1,7 @@
 //! Direct writes to the table, which the system does not make, and checks of their repair.
 
-use af_app::conversations::consistency::{Audited, audit};
+use af_api::queue::RecoverAnswer;
+use af_app::conversations::consistency::check;
 use af_app::worker::{Poll, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
@@ -47,27 +48,27 @@ impl World {
         self.write_directly("UpdateItem", &key, more).await;
     }
 
-    pub async fn audit(&self, repair: bool) -> Audited {
-        audit(&self.app, None, repair).await.unwrap()
+    pub async fn check_consistency(&self, repair: bool) -> RecoverAnswer {
+        check(&self.app, None, repair).await.unwrap()
     }
 
-    /// The audit finds `problems`, repairs them, and finds nothing in the next call.
-    pub async fn assert_audit_repairs(&self, problems: &[&str]) {
-        let reported = self.audit(false).await;
+    /// The consistency check finds `problems`, repairs them, and finds nothing in the next call.
+    pub async fn assert_check_repairs(&self, problems: &[&str]) {
+        let reported = self.check_consistency(false).await;
         assert_eq!(reported.found.len(), problems.len(), "{:?}", reported.found);
         for (found, expected) in reported.found.iter().zip(problems) {
             assert!(found.problem.contains(expected) && !found.repaired, "{found:?}");
         }
-        assert_eq!(self.audit(false).await, reported, "an audit without repair changes nothing");
-        let repaired = self.audit(true).await;
+        assert_eq!(self.check_consistency(false).await, reported, "a check without repair changes nothing");
+        let repaired = self.check_consistency(true).await;
         assert!(
             !repaired.found.is_empty() && repaired.found.iter().all(|f| f.repaired),
             "{:?}",
             repaired.found
         );
         let after = self.items().await;
-        assert_eq!(self.audit(true).await.found, [], "the second audit finds nothing");
-        assert_eq!(self.items().await, after, "the second audit writes nothing");
+        assert_eq!(self.check_consistency(true).await.found, [], "the second check finds nothing");
+        assert_eq!(self.items().await, after, "the second check writes nothing");
     }
 
     /// A new worker claims and completes `message`.

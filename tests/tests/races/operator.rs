@@ -226,7 +226,7 @@ async fn every_call_of_a_worker_whose_conversation_was_freed_is_refused() {
     let conversation = conversation_id("talk");
     let running = running_message(&world).await;
     let freed = free(&world.app, &conversation, "it hangs", None).await.unwrap();
-    assert_eq!(freed.worker, Some(running.worker.clone()));
+    assert_eq!(freed.worker_id, Some(running.worker.to_string()));
     let answer =
         heartbeat(&world.app, &running.worker, &running.message, &running.lease, None).await.unwrap();
     assert!(!answer.held);
@@ -253,7 +253,7 @@ async fn freeing_after_the_completion_removes_only_the_owner() {
     let commit = world.app.store.free_if_unchanged(&seen, &decided, None, now, &policies).await.unwrap();
     assert!(matches!(commit, Commit::Stale), "the completion was faster");
     let freed = free(&world.app, &conversation, "it hangs", None).await.unwrap();
-    assert_eq!((freed.worker, freed.message), (Some(running.worker.clone()), None));
+    assert_eq!((freed.worker_id, freed.message_id), (Some(running.worker.to_string()), None));
     assert_eq!(status(&world, &running).await, MessageStatus::Done);
 }
 

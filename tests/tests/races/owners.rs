@@ -3,7 +3,7 @@
 use af_app::pool::workers;
 use af_domain::ids::WorkerId;
 use af_domain::policy::Policies;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{DrainReason, WorkerStatus};
 use af_store::conversation::Commit;
 
@@ -79,8 +79,8 @@ async fn a_poll_that_names_another_conversation_is_a_sign_of_life() {
         world.poll(&world.app, &worker, Some(&other)).await;
         world.poll(&world.app, &owner, Some(&other)).await;
     }
-    let seen = workers::get(&world.app, &worker).await.unwrap().seen_at.unwrap();
-    assert!(world.app.now().since(seen) < Policies::default().lease.stale_after);
+    let seen = workers::get(&world.app, &worker).await.unwrap().heartbeat_at.unwrap();
+    assert!(world.app.now().since(Timestamp::from_millis(seen)) < Policies::default().lease.stale_after);
     assert!(world.stored(&conversation).await.owner.is_some());
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use af_domain::ids::WorkerId;
 use af_providers::{
-    Capabilities, Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope,
-    SpawnSpec, StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
+    Inventory, Machine, MachineRef, MachineState, Provider, ProviderError, ProviderKind, Scope, SpawnSpec,
+    StopOutcome, Teardown, Volume, VolumeRef, VolumeSpec,
 };
 use async_trait::async_trait;
 
@@ -41,12 +41,8 @@ impl Provider for ListedProvider {
         ProviderKind::LOCAL
     }
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: false }
-    }
-
-    fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
-        worker_id.to_string()
+    fn volume_name(&self, _: &Scope, _: &WorkerId) -> Option<String> {
+        None
     }
 
     async fn ensure_volume(&self, _spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {

@@ -67,7 +67,7 @@ async fn reconcile_corrects_a_row_that_names_a_conversation_it_does_not_own() {
             assert_eq!(row.unwrap().assignment, None);
         }
         // The row of the other conversation's owner no longer names it.
-        world.assert_audit_repairs(&["its owner, worker w, has no row that names it"]).await;
+        world.assert_check_repairs(&["its owner, worker w, has no row that names it"]).await;
         match owner {
             Some(owner) => world.assert_claimable_by(&owner, Some(&conversation), &message).await,
             None => world.assert_claimable_by(&worker, None, &message).await,

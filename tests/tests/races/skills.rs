@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use af_app::skills::{Deploy, Fetched, delete, deploy, get, manifest, set_status, version, versions};
+use af_api::id::Id;
+use af_api::skills::{DeployRequest, DeployedFile};
+use af_app::skills::{Fetched, delete, deploy, get, manifest, set_status, version, versions};
 use af_app::{App, AppError};
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::refusal::Code;
-use af_domain::skill::bundle::{GivenFile, sha256};
-use af_domain::skill::{ModuleFormat, ReleaseChannel, SkillStatus};
+use af_domain::skill::bundle::sha256;
+use af_domain::skill::{ReleaseChannel, SkillStatus};
 use af_emulator_aws::{Fault, Faults, WireRequest};
 use futures::future::join_all;
 
@@ -17,20 +19,20 @@ fn slug(text: &str) -> SkillSlug {
     SkillSlug::parse(text).unwrap()
 }
 
-fn deployment(name: &str, version: &str, content: &str) -> Deploy {
+fn deployment(name: &str, version: &str, content: &str) -> DeployRequest {
     let file = |path: &str, content: &str| {
         let sha256 = sha256(content.as_bytes()).to_string();
-        GivenFile { path: path.into(), content: content.into(), sha256 }
+        DeployedFile { path: path.into(), content: content.into(), sha256 }
     };
-    Deploy {
-        slug: slug(name),
+    DeployRequest {
+        slug: Id(slug(name)),
         display_name: None,
         description: None,
-        version: SkillVersion::parse(version).unwrap(),
+        version: Id(SkillVersion::parse(version).unwrap()),
         files: vec![file("SKILL.md", content), file("scripts/index.mjs", "")],
         entry_point: "default".into(),
-        module_format: ModuleFormat::Esm,
-        channel: ReleaseChannel::Stable,
+        module_format: None,
+        release_channel: None,
         actor: "ann".into(),
     }
 }
@@ -58,8 +60,8 @@ async fn of_concurrent_deployments_of_one_version_one_takes_effect_completely() 
     assert!(results.iter().all(|r| r.is_ok() || is_conflict(r)), "{results:?}");
     let content = contents[winners[0]].clone();
     assert_eq!(served(&world.app).await, [("ab".to_owned(), content.clone())]);
-    let (_, files) = version(&world.app, &slug("ab"), &SkillVersion::parse("1.0.0").unwrap()).await.unwrap();
-    assert_eq!(files[0].content, content);
+    let stored = version(&world.app, &slug("ab"), &SkillVersion::parse("1.0.0").unwrap()).await.unwrap();
+    assert_eq!(stored.files[0].content, content);
 }
 
 #[tokio::test]
@@ -139,8 +141,9 @@ async fn a_repeated_deployment_gets_the_answer_that_was_lost() {
         let (name, content) = (format!("s{n}"), format!("content {n}"));
         let first = deploy(&faulty, deployment(&name, "1.0.0", &content)).await;
         assert!(matches!(first, Err(AppError::Store(_))), "{first:?}");
-        let (skill, release) = deploy(&world.app, deployment(&name, "1.0.0", &content)).await.unwrap();
-        assert_eq!(skill.active[&ReleaseChannel::Stable], release);
+        let answer = deploy(&world.app, deployment(&name, "1.0.0", &content)).await.unwrap();
+        let skill = get(&world.app, &slug(&name)).await.unwrap();
+        assert_eq!(answer.release, skill.active[&ReleaseChannel::Stable].clone().into());
         assert_eq!(versions(&world.app, &slug(&name), 10, None).await.unwrap().len(), 1);
     }
     assert_eq!(served(&world.app).await.len(), 2);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::{Enqueue, enqueue};
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::pool::workers;
 use af_app::worker::{Ownership, Poll, Polled, complete, poll};
 use af_domain::conversation::Conversation;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use af_app::conversations::Freed;
+use af_api::conversations::FreeAnswer;
 use af_app::queue::Cancelled;
 use af_domain::ids::{ConversationId, LeaseId};
 use af_domain::time::Timestamp;
@@ -31,7 +31,7 @@ pub struct Answers {
     /// The requests of operators to free a conversation, noted before each call.
     pub freeing: Mutex<Vec<Freeing>>,
     /// The answers to these requests, with the partition of the conversation.
-    pub freed: Mutex<Vec<(String, Freed)>>,
+    pub freed: Mutex<Vec<(String, FreeAnswer)>>,
     /// Answers that break an invariant, as actors report them.
     pub violations: Mutex<Vec<String>>,
 }

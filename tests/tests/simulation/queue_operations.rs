@@ -170,7 +170,7 @@ pub async fn retry_all_of(world: &World, function: &mut Instance, rng: &mut StdR
                 if !done.full.is_empty() || !done.refused.is_empty() {
                     world.add_violation(format!("not all could be retried: {done:?}"));
                 }
-                let Some(next) = done.next else { return };
+                let Some(next) = done.next_cursor else { return };
                 (next_page, pages, sendings) = (Some(next), pages + 1, 0);
             }
             Some(Answer::Unknown) => {

@@ -158,7 +158,7 @@ fn message(
     now: Timestamp,
 ) -> Enqueue {
     let identity = if rng.random_bool(0.5) {
-        Identity::Key { caller: format!("user {user}"), key: number.to_string() }
+        Identity::Key { caller: format!("user {user}"), key: number.to_string(), sent: None }
     } else {
         Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: user * 1_000_000 + number }
     };

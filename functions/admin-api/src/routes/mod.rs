@@ -1,16 +1,123 @@
-//! One endpoint a file.
+//! The routes by domain, one endpoint a file.
 
-pub mod agents;
-pub mod conversations;
-pub mod deployment;
-pub mod keys;
-pub mod message_config;
-pub mod messages;
-pub mod policies;
-pub mod provider;
-pub mod provider_config;
-pub mod queue;
-pub mod secrets;
-pub mod skills;
-pub mod telegram_webhooks;
-pub mod workers;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Shared;
+
+mod agents {
+    pub mod delete;
+    pub mod get;
+    pub mod list;
+    pub mod put;
+    pub mod telegram_token;
+}
+mod conversations {
+    pub mod free;
+    pub mod get;
+}
+/// The deployment itself. These routes need no key.
+mod deployment {
+    pub mod health;
+    pub mod openapi;
+}
+mod keys {
+    pub mod create;
+    pub mod list;
+    pub mod revoke;
+}
+mod message_config {
+    pub mod get;
+    pub mod put;
+}
+mod messages {
+    pub mod enqueue;
+    pub mod get;
+}
+mod policies {
+    pub mod get;
+    pub mod put;
+}
+mod provider {
+    pub mod cleanup;
+    pub mod readiness;
+    pub mod volume;
+}
+mod provider_config {
+    pub mod get;
+    pub mod put;
+    pub mod wire;
+}
+mod queue {
+    pub mod cancel;
+    pub mod list;
+    pub mod recover;
+    pub mod retry;
+    pub mod retry_all;
+    pub mod stats;
+    pub mod why;
+}
+mod secrets {
+    pub mod delete;
+    pub mod put;
+    pub mod status;
+}
+mod skills {
+    pub mod activate;
+    pub mod delete;
+    pub mod deploy;
+    pub mod get;
+    pub mod list;
+    pub mod status;
+    pub mod version;
+    pub mod versions;
+}
+mod telegram_webhooks;
+mod workers {
+    pub mod get;
+    pub mod list;
+    pub mod reconcile;
+    pub mod register;
+}
+
+/// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(agents::list::list))
+        .routes(routes!(agents::get::get, agents::put::put, agents::delete::delete))
+        .routes(routes!(agents::telegram_token::put))
+        .routes(routes!(conversations::get::get))
+        .routes(routes!(conversations::free::free))
+        .routes(routes!(deployment::openapi::openapi))
+        .routes(routes!(deployment::health::alive))
+        .routes(routes!(deployment::health::ready))
+        .routes(routes!(keys::list::list, keys::create::create))
+        .routes(routes!(keys::revoke::revoke))
+        .routes(routes!(message_config::get::get, message_config::put::put))
+        .routes(routes!(messages::enqueue::enqueue))
+        .routes(routes!(messages::get::get))
+        .routes(routes!(policies::get::get, policies::put::put))
+        .routes(routes!(provider::readiness::readiness))
+        .routes(routes!(provider::cleanup::cleanup))
+        .routes(routes!(provider::volume::delete))
+        .routes(routes!(provider_config::get::get, provider_config::put::put))
+        .routes(routes!(queue::stats::stats))
+        .routes(routes!(queue::list::list))
+        .routes(routes!(queue::recover::recover))
+        .routes(routes!(queue::retry_all::retry_all))
+        .routes(routes!(queue::retry::retry))
+        .routes(routes!(queue::cancel::cancel))
+        .routes(routes!(queue::why::why))
+        .routes(routes!(secrets::status::status))
+        .routes(routes!(secrets::put::put, secrets::delete::delete))
+        .routes(routes!(skills::list::list, skills::deploy::deploy))
+        .routes(routes!(skills::get::get, skills::delete::delete))
+        .routes(routes!(skills::status::put))
+        .routes(routes!(skills::activate::activate))
+        .routes(routes!(skills::versions::list))
+        .routes(routes!(skills::version::get))
+        .routes(routes!(telegram_webhooks::configure))
+        .routes(routes!(workers::list::list, workers::register::register))
+        .routes(routes!(workers::reconcile::reconcile))
+        .routes(routes!(workers::get::get))
+}

@@ -1,23 +1,12 @@
 //! Counts the messages that wait, run and are dead letters.
 
 use af_app::AppError;
-use af_app::queue::counters::StreamRecord;
-use af_app::queue::counters::count;
-use async_trait::async_trait;
+use af_app::files::sweep::Expired;
+use af_app::queue::counters::{StreamRecord, count};
 
-use crate::effect::{Context, Effect, Removed};
+use crate::effect::Context;
 
-/// Counts the messages that wait, run and are dead letters.
-pub struct Counters;
-
-#[async_trait]
-impl Effect for Counters {
-    fn name(&self) -> &'static str {
-        "counters"
-    }
-
-    async fn run(&self, context: &Context, records: &[StreamRecord]) -> Result<Removed, AppError> {
-        count(&context.app, records).await?;
-        Ok(Removed::default())
-    }
+pub async fn run(context: &Context, records: &[StreamRecord]) -> Result<Expired, AppError> {
+    count(&context.app, records).await?;
+    Ok(Expired::default())
 }

@@ -2,22 +2,11 @@
 
 use af_app::AppError;
 use af_app::files::snapshots;
+use af_app::files::sweep::Expired;
 use af_app::queue::counters::StreamRecord;
-use async_trait::async_trait;
 
-use crate::effect::{Context, Effect, Removed};
+use crate::effect::Context;
 
-/// Removes the snapshots that have expired.
-pub struct ExpiredSnapshots;
-
-#[async_trait]
-impl Effect for ExpiredSnapshots {
-    fn name(&self) -> &'static str {
-        "expired_snapshots"
-    }
-
-    async fn run(&self, context: &Context, _: &[StreamRecord]) -> Result<Removed, AppError> {
-        let expired = snapshots::expire(&context.app, &context.objects).await?;
-        Ok(Removed { gone: expired.gone, failed: expired.failed })
-    }
+pub async fn run(context: &Context, _: &[StreamRecord]) -> Result<Expired, AppError> {
+    snapshots::expire(&context.app, &context.objects).await
 }

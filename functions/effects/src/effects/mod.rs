@@ -9,12 +9,21 @@ mod payload_ttl;
 use crate::effect::Effect;
 
 /// Effects of a batch of the table's stream.
-pub const OF_THE_STREAM: [&dyn Effect; 2] = [&attachments::Attachments, &payload_ttl::PayloadTtl];
+pub const OF_THE_STREAM: [Effect; 2] = [
+    Effect { name: "attachments", run: |context, records| Box::pin(attachments::run(context, records)) },
+    Effect { name: "payload_ttl", run: |context, records| Box::pin(payload_ttl::run(context, records)) },
+];
 
 /// Effects of a batch that run only when all of [`OF_THE_STREAM`] succeeded. Lambda may deliver a failed batch again in
 /// other parts, and the counters recognise a repeated batch only when its parts are the same.
-pub const AFTER_THE_STREAM: [&dyn Effect; 1] = [&counters::Counters];
+pub const AFTER_THE_STREAM: [Effect; 1] =
+    [Effect { name: "counters", run: |context, records| Box::pin(counters::run(context, records)) }];
 
 /// Effects of the schedule.
-pub const OF_THE_SCHEDULE: [&dyn Effect; 2] =
-    [&expired_snapshots::ExpiredSnapshots, &expired_media::ExpiredMedia];
+pub const OF_THE_SCHEDULE: [Effect; 2] = [
+    Effect {
+        name: "expired_snapshots",
+        run: |context, records| Box::pin(expired_snapshots::run(context, records)),
+    },
+    Effect { name: "expired_media", run: |context, records| Box::pin(expired_media::run(context, records)) },
+];

@@ -1,6 +1,35 @@
-//! One endpoint a file.
+//! The routes by domain, one endpoint a file.
 
-pub mod binding;
-pub mod conversation;
-pub mod message;
-pub mod snapshots;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::State;
+
+mod binding {
+    pub mod delete;
+    pub mod get;
+    pub mod put;
+}
+mod conversation {
+    pub mod get;
+    pub mod send;
+}
+mod message {
+    pub mod cancel;
+    pub mod get;
+}
+mod snapshots {
+    pub mod latest;
+    pub mod list;
+}
+
+/// All routes. Each handler declares its path, method, scopes and schemas; handlers of one path share a line.
+pub fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(binding::get::get, binding::put::put, binding::delete::delete))
+        .routes(routes!(conversation::get::get))
+        .routes(routes!(conversation::send::send))
+        .routes(routes!(message::get::get, message::cancel::cancel))
+        .routes(routes!(snapshots::list::list))
+        .routes(routes!(snapshots::latest::latest))
+}

@@ -14,18 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::token::PathToken;
+use crate::SharedApp;
 use crate::download_links;
-use crate::state::SharedApp;
 
 /// A call of a function by a known worker.
 pub struct Call {
-    /// The use cases.
     pub app: SharedApp,
-    /// The bucket.
     pub objects: Objects,
-    /// The calling worker.
     pub worker: WorkerId,
-    /// The worker's token.
     pub token: PathToken,
     /// The URL at which the caller reaches this API.
     pub url: PublicUrl,
@@ -77,9 +73,6 @@ impl Call {
     }
 
     /// A URL for an upload by the caller.
-    ///
-    /// # Errors
-    /// As `link`.
     pub async fn upload_url(&self, path: &str) -> Result<String, AppError> {
         let base = public_url::required(&self.app, self.url.0.as_deref()).await?;
         Ok(format!("{base}/w/{}/{path}", self.token.expose()))

@@ -18,7 +18,7 @@ use super::call::Call;
 use super::functions;
 use super::outcome::value;
 use super::token::PathToken;
-use crate::state::WorkerState;
+use crate::WorkerState;
 
 /// Calls a function.
 ///

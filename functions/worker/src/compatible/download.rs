@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use axum::response::IntoResponse;
 
-use crate::state::WorkerState;
+use crate::WorkerState;
 
 /// Redirects to the file's object. Agents write such links into their replies, so a link opens one file only, and only
 /// for a short time.

@@ -21,7 +21,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::state::WorkerState;
+use crate::WorkerState;
 
 /// The largest file that goes through this function. On AWS the limit is about 4.5 MB: Lambda accepts events of at most
 /// 6 MB, which carry the body in Base64, and refuses larger ones before this code runs. `dev` has no limit of its own.

@@ -1,12 +1,14 @@
 //! The worker token in the path.
 
+use std::str::FromStr;
+
 use af_app::AppError;
 use af_app::access::worker_token::{self, Signed};
 use af_domain::ids::{InvalidId, WorkerId};
 use af_http::PathParam;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::state::SharedApp;
+use crate::SharedApp;
 
 /// A worker token from the path. Redacted in `Debug`.
 #[derive(Clone, Debug)]
@@ -14,8 +16,12 @@ pub struct PathToken(SecretString);
 
 impl PathParam for PathToken {
     const NAME: &'static str = "token";
+}
 
-    fn from_text(text: &str) -> Result<Self, InvalidId> {
+impl FromStr for PathToken {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         Ok(Self(text.into()))
     }
 }

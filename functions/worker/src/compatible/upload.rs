@@ -16,7 +16,7 @@ use http::header::CONTENT_TYPE;
 use tracing::Span;
 
 use super::token::PathToken;
-use crate::state::WorkerState;
+use crate::WorkerState;
 
 /// Receives the archive of a prepared snapshot.
 ///

@@ -1,18 +1,13 @@
-//! `GET /v1/worker/messages/{messageId}/bundle?since=`: everything that a worker needs for the message that it runs.
-
 use af_api::worker::hydration::{Bundle, BundleQuery};
 use af_app::AppError;
 use af_app::worker::{Hydrated, hydrate as use_case};
 use af_domain::ids::{HistoryCursor, MessageId};
 use af_domain::refusal::Refusal;
-use af_http::{ApiPath, ApiQuery, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, Json, Problem, PublicUrl};
 
 use crate::caller::Caller;
 use crate::conversions;
 use crate::download_links::payload_with_links;
-use crate::state::SharedApp;
 
 /// Answers the bundle of a message whose lease the caller holds.
 ///
@@ -24,8 +19,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = Bundle), (status = 404, description = "not_found")),
 )]
 pub async fn bundle(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     url: PublicUrl,
     ApiPath(message): ApiPath<MessageId>,
     ApiQuery(query): ApiQuery<BundleQuery>,

@@ -1,15 +1,10 @@
-//! `POST /v1/worker/claim`: the next message, without its bundle.
-
 use af_api::worker::poll::{ClaimAnswer, ClaimRequest};
 use af_app::worker::claim as use_case;
-use af_http::{ApiJson, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem, PublicUrl};
 
 use crate::caller::Caller;
 use crate::conversions::{self, Timing};
 use crate::download_links::payload_with_links;
-use crate::state::SharedApp;
 
 /// Claims a message. If the caller already runs one, the answer is that message again, at most three times for each
 /// lease.
@@ -22,8 +17,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(ClaimAnswer))),
 )]
 pub async fn claim(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     url: PublicUrl,
     ApiJson(request): ApiJson<ClaimRequest>,
 ) -> Result<Json<ClaimAnswer>, Problem> {

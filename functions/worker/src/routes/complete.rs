@@ -1,16 +1,11 @@
-//! `POST /v1/worker/messages/{messageId}/complete`: the message is done.
-
 use af_api::worker::outcome::{CompleteAnswer, CompleteRequest};
 use af_app::worker::complete as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiJson, ApiPath, Problem};
+use af_http::{ApiJson, ApiPath, Json, Problem};
 use af_store::conversation::CompleteWith;
-use axum::Json;
-use axum::extract::State;
 
 use crate::caller::Caller;
 use crate::conversions::{history, lease, tool_calls};
-use crate::state::SharedApp;
 
 /// Completes a message.
 ///
@@ -22,8 +17,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(CompleteAnswer)), (status = 409, description = "stale_lease")),
 )]
 pub async fn complete(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(message): ApiPath<MessageId>,
     ApiJson(request): ApiJson<CompleteRequest>,
 ) -> Result<Json<CompleteAnswer>, Problem> {

@@ -1,14 +1,9 @@
-//! `GET /v1/worker/control?conversationId=`: the caller's control state.
-
 use af_api::worker::control::{ControlAnswer, ControlQuery};
-use af_app::worker::{ControlState, control as use_case, expired};
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_app::worker::{control as use_case, expired};
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::MaybeExpiredWorker;
 use crate::conversions;
-use crate::state::SharedApp;
 
 /// Answers the caller's control state. The call is a sign of life. A caller with an expired token must stop.
 ///
@@ -20,15 +15,14 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(ControlAnswer))),
 )]
 pub async fn control(
-    State(app): State<SharedApp>,
-    MaybeExpiredWorker(worker): MaybeExpiredWorker,
+    MaybeExpiredWorker { app, worker }: MaybeExpiredWorker,
     ApiQuery(query): ApiQuery<ControlQuery>,
 ) -> Result<Json<ControlAnswer>, Problem> {
     let conversation = query.conversation_id.as_ref().map(|id| &id.0);
-    let state: ControlState = match worker {
+    let polled = match worker {
         Some(worker) => use_case(&app, &worker, conversation).await?,
-        None => expired(&app).await?.into(),
+        None => expired(&app).await?,
     };
-    let control = conversions::control(state.control);
-    Ok(Json(ControlAnswer { control, next_poll_ms: state.next_poll.as_millis() }))
+    let control = conversions::control(polled.control);
+    Ok(Json(ControlAnswer { control, next_poll_ms: polled.next_poll.as_millis() }))
 }

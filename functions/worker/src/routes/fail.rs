@@ -1,15 +1,10 @@
-//! `POST /v1/worker/messages/{messageId}/fail`: an attempt ended without success.
-
 use af_api::worker::outcome::{FailAnswer, FailRequest};
 use af_app::worker as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
-use crate::conversions::{failed, lease};
-use crate::state::SharedApp;
+use crate::conversions::lease;
 
 /// Gives a message back.
 ///
@@ -21,17 +16,16 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(FailAnswer)), (status = 409, description = "stale_lease")),
 )]
 pub async fn fail(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(message): ApiPath<MessageId>,
     ApiJson(request): ApiJson<FailRequest>,
 ) -> Result<Json<FailAnswer>, Problem> {
     let lease = lease(&request.lease_id, request.fence)?;
     let error = &request.error_message;
-    let outcome = if request.drained {
+    let answer = if request.drained {
         use_case::leave(&app, &worker, &message, &lease, error).await?
     } else {
         use_case::fail(&app, &worker, &message, &lease, error, request.retryable).await?
     };
-    Ok(Json(failed(&outcome)))
+    Ok(Json(answer))
 }

@@ -1,16 +1,11 @@
-//! `POST /v1/worker/messages/{messageId}/heartbeat`: extends a lease.
-
 use af_api::worker::outcome::{HeartbeatAnswer, HeartbeatRequest};
 use af_app::worker::heartbeat as use_case;
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
 use crate::conversions::{control, lease};
-use crate::state::SharedApp;
 
 /// Extends a lease.
 ///
@@ -22,8 +17,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(HeartbeatAnswer))),
 )]
 pub async fn heartbeat(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(message): ApiPath<MessageId>,
     ApiJson(request): ApiJson<HeartbeatRequest>,
 ) -> Result<Json<HeartbeatAnswer>, Problem> {

@@ -1,15 +1,10 @@
-//! `POST /v1/worker/conversations/{conversationId}/history`: appends to the history while the message runs.
-
 use af_api::worker::history::{AppendHistoryAnswer, AppendHistoryRequest};
 use af_app::worker::append as use_case;
 use af_domain::ids::ConversationId;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
 use crate::conversions::{history, lease, tool_calls};
-use crate::state::SharedApp;
 
 /// Appends to the history.
 ///
@@ -24,8 +19,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn append(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(conversation): ApiPath<ConversationId>,
     ApiJson(request): ApiJson<AppendHistoryRequest>,
 ) -> Result<Json<AppendHistoryAnswer>, Problem> {

@@ -1,15 +1,10 @@
-//! `POST /v1/worker/messages/{messageId}/metadata`: adds metadata to a message.
-
 use af_api::worker::outcome::{AttachMetadataAnswer, AttachMetadataRequest};
 use af_app::worker::attach;
 use af_domain::ids::MessageId;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
 use crate::conversions::lease;
-use crate::state::SharedApp;
 
 /// Adds metadata to a message.
 ///
@@ -21,8 +16,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(AttachMetadataAnswer)), (status = 409, description = "stale_lease")),
 )]
 pub async fn metadata(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(message): ApiPath<MessageId>,
     ApiJson(request): ApiJson<AttachMetadataRequest>,
 ) -> Result<Json<AttachMetadataAnswer>, Problem> {

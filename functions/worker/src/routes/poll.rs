@@ -1,17 +1,12 @@
-//! `POST /v1/worker/poll`: control state, claim and hydration in one request.
-
 use af_api::worker::poll::{PollAnswer, PollRequest};
 use af_app::worker::{Ownership, Poll, Polled, Wants, expired, poll as use_case};
 use af_app::{App, AppError};
 use af_domain::ids::{ConversationId, HistoryCursor};
-use af_http::{ApiJson, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem, PublicUrl};
 
 use crate::caller::MaybeExpiredWorker;
 use crate::conversions::{self, Timing};
 use crate::download_links::payload_with_links;
-use crate::state::SharedApp;
 
 /// Answers a poll. A caller with an expired token must stop.
 ///
@@ -23,8 +18,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(PollAnswer))),
 )]
 pub async fn poll(
-    State(app): State<SharedApp>,
-    MaybeExpiredWorker(worker): MaybeExpiredWorker,
+    MaybeExpiredWorker { app, worker }: MaybeExpiredWorker,
     url: PublicUrl,
     ApiJson(request): ApiJson<PollRequest>,
 ) -> Result<Json<PollAnswer>, Problem> {

@@ -1,19 +1,13 @@
-//! `GET /v1/worker/skills?releaseChannel=`: the global skills, which a worker writes to its disk.
-
 use af_api::worker::skills::{Manifest, SkillsQuery};
 use af_app::skills::{Fetched, manifest};
 use af_app::worker::alive;
 use af_domain::skill::ReleaseChannel;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
 use crate::caller::Caller;
-use crate::conversions;
-use crate::state::SharedApp;
 
 /// Answers the manifest, or 304 without a body when `If-None-Match` names its entity tag.
 ///
@@ -25,8 +19,7 @@ use crate::state::SharedApp;
     responses((status = 200, body = Manifest), (status = 304)),
 )]
 pub async fn skills(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<SkillsQuery>,
 ) -> Result<Response, Problem> {
@@ -42,7 +35,7 @@ pub async fn skills(
         }
         Fetched::Manifest(manifest) => {
             let etag = etag(&manifest.manifest_version);
-            ([(ETAG, etag)], Json(conversions::manifest(manifest))).into_response()
+            ([(ETAG, etag)], Json(manifest)).into_response()
         }
     })
 }

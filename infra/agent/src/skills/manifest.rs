@@ -63,7 +63,7 @@ pub fn checked(manifest: Manifest, channel: &str) -> Result<Vec<Folder>, BadMani
 
 fn folder(skill: ManifestSkill) -> Result<Folder, String> {
     let name = SkillSlug::parse(&skill.skill_dir_name).map_err(|e| e.to_string())?;
-    let format = ModuleFormat::parse(&skill.module_format).map_err(|e| e.to_string())?;
+    let format = skill.module_format.parse::<ModuleFormat>().map_err(|e| e.to_string())?;
     let (markers, files): (Vec<_>, Vec<_>) = skill.files.into_iter().partition(|file| file.path == MARKER);
     let given =
         |file: ManifestFile| GivenFile { path: file.path, content: file.content, sha256: file.sha256 };

@@ -31,7 +31,7 @@ pub enum Agents {
         /// The agent's key
         agent: String,
         #[command(flatten)]
-        given: Given,
+        options: ProfileOptions,
     },
     /// Delete a profile; its conversations stay
     Delete {
@@ -42,7 +42,7 @@ pub enum Agents {
 
 /// The given fields of a profile. Other fields stay; a new profile is enabled and has version 1
 #[derive(Debug, Args)]
-pub struct Given {
+pub struct ProfileOptions {
     /// Its version, any text
     #[arg(long)]
     version: Option<String>,
@@ -94,57 +94,56 @@ pub enum Switch {
     Off,
 }
 
-impl Given {
+impl ProfileOptions {
     /// The settings of the agent: the given values replace the stored ones.
-    fn over(self, known: Option<AgentBody>) -> AgentRequest {
-        let mut settings = match known {
-            Some(known) => AgentRequest {
-                display_name: known.display_name,
-                version: known.version,
-                enabled: known.enabled,
-                secrets_ref: known.secrets_ref,
-                bridge_config: known.bridge_config,
-            },
-            None => AgentRequest {
-                display_name: None,
-                version: FIRST_VERSION.to_owned(),
-                enabled: true,
-                secrets_ref: Vec::new(),
-                bridge_config: None,
-            },
-        };
-        if let Some(version) = self.version {
-            settings.version = version;
+    fn applied_to(self, stored: AgentRequest) -> AgentRequest {
+        let is_switched = self.enabled || self.disabled;
+        let secrets: Vec<_> = self.secrets.into_iter().map(Id).collect();
+        AgentRequest {
+            display_name: self.display_name.or(stored.display_name),
+            version: self.version.unwrap_or(stored.version),
+            enabled: if is_switched { self.enabled } else { stored.enabled },
+            secrets_ref: if secrets.is_empty() { stored.secrets_ref } else { secrets },
+            bridge_config: self.bridge.applied_to(stored.bridge_config),
         }
-        if self.display_name.is_some() {
-            settings.display_name = self.display_name;
-        }
-        if self.enabled || self.disabled {
-            settings.enabled = self.enabled;
-        }
-        if !self.secrets.is_empty() {
-            settings.secrets_ref = self.secrets.into_iter().map(Id).collect();
-        }
-        settings.bridge_config = self.bridge.over(settings.bridge_config);
-        settings
+    }
+}
+
+/// The settings that an agent has now, or those of a new profile.
+fn settings_of(stored: Option<AgentBody>) -> AgentRequest {
+    match stored {
+        Some(stored) => AgentRequest {
+            display_name: stored.display_name,
+            version: stored.version,
+            enabled: stored.enabled,
+            secrets_ref: stored.secrets_ref,
+            bridge_config: stored.bridge_config,
+        },
+        None => AgentRequest {
+            display_name: None,
+            version: FIRST_VERSION.to_owned(),
+            enabled: true,
+            secrets_ref: Vec::new(),
+            bridge_config: None,
+        },
     }
 }
 
 impl Bridge {
     /// The bridge of the agent: the given values replace the stored ones.
-    fn over(self, known: Option<BridgeConfigBody>) -> Option<BridgeConfigBody> {
-        let Some(switch) = self.bridge else { return known };
-        let known = known.unwrap_or_default();
+    fn applied_to(self, stored: Option<BridgeConfigBody>) -> Option<BridgeConfigBody> {
+        let Some(switch) = self.bridge else { return stored };
+        let stored = stored.unwrap_or_default();
         Some(BridgeConfigBody {
             enabled: switch == Switch::On,
-            base_url: self.bridge_base_url.or(known.base_url),
-            service_id: self.bridge_service_id.or(known.service_id),
-            app_key: self.bridge_app_key.or(known.app_key),
-            service_key_secret_ref: self.bridge_service_key_ref.map(Id).or(known.service_key_secret_ref),
+            base_url: self.bridge_base_url.or(stored.base_url),
+            service_id: self.bridge_service_id.or(stored.service_id),
+            app_key: self.bridge_app_key.or(stored.app_key),
+            service_key_secret_ref: self.bridge_service_key_ref.map(Id).or(stored.service_key_secret_ref),
             app_base_url_map_json_secret_ref: self
                 .bridge_url_map_ref
                 .map(Id)
-                .or(known.app_base_url_map_json_secret_ref),
+                .or(stored.app_base_url_map_json_secret_ref),
         })
     }
 }
@@ -159,13 +158,14 @@ impl Agents {
                 output::json(&shown.json);
                 Ok(())
             }
-            Agents::Set { agent, given } => {
-                let known = match api.get::<AgentBody>(&path(&agent)).await {
-                    Ok(known) => Some(known.body),
+            Agents::Set { agent, options } => {
+                let stored = match api.get::<AgentBody>(&path(&agent)).await {
+                    Ok(stored) => Some(stored.body),
                     Err(ApiError::Refused { status: 404, .. }) => None,
                     Err(error) => return Err(error.into()),
                 };
-                let set: Answer<AgentBody> = api.put(&path(&agent), &given.over(known)).await?;
+                let set: Answer<AgentBody> =
+                    api.put(&path(&agent), &options.applied_to(settings_of(stored))).await?;
                 output::json(&set.json);
                 Ok(())
             }
@@ -181,17 +181,11 @@ impl Agents {
 async fn list(api: &Api, cursor: Option<String>) -> anyhow::Result<()> {
     let query = PageQuery { cursor, ..PageQuery::default() };
     let page: Answer<Page<AgentBody>> = api.find("/v1/agents", &query).await?;
-    if api.json {
-        output::json(&page.json);
-        return Ok(());
-    }
     let row = |agent: AgentBody| {
         let bot = output::or_dash(agent.bot.map(|bot| bot.username));
         vec![agent.agent_key, agent.version, agent.enabled.to_string(), bot]
     };
-    let rows = page.body.items.into_iter().map(row).collect();
-    output::table(&["agent", "version", "enabled", "bot"], rows);
-    output::more(page.body.next_cursor.as_deref());
+    page.print(|page| output::page(&["agent", "version", "enabled", "bot"], page, row));
     Ok(())
 }
 
@@ -205,18 +199,18 @@ mod tests {
     #[derive(Parser)]
     struct Set {
         #[command(flatten)]
-        given: Given,
+        options: ProfileOptions,
     }
 
     fn over(known: Option<&Value>, args: &[&str]) -> Value {
         let words = ["set"].iter().chain(args);
-        let given = Set::try_parse_from(words).unwrap_or_else(|refused| panic!("{refused}")).given;
+        let options = Set::try_parse_from(words).unwrap_or_else(|refused| panic!("{refused}")).options;
         let known = known.map(|known| serde_json::from_value(known.clone()).unwrap());
-        serde_json::to_value(given.over(known)).unwrap()
+        serde_json::to_value(options.applied_to(settings_of(known))).unwrap()
     }
 
     #[test]
-    fn what_is_not_given_of_a_profile_stays() {
+    fn an_option_that_is_not_given_leaves_its_field_unchanged() {
         let bridge = json!({"enabled": true, "baseUrl": "https://crm.example", "serviceId": "crm"});
         let known = json!({
             "agentKey": "support", "displayName": "Support", "version": "7", "enabled": false, "secretsRef": ["a"],

@@ -58,7 +58,7 @@ impl Chat {
         let Ok(message) = tokio::time::timeout(wait, ended(api, &id)).await else {
             bail!("no reply within {} s; `queue show {id}` shows the state of the message", self.timeout);
         };
-        let Answer { json, body } = message?;
+        let Answer { json, body, .. } = message?;
         let message = body.message;
         if api.json {
             output::json(&json);

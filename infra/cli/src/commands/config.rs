@@ -1,6 +1,5 @@
 //! `config`: shows and changes the configuration of a deployment.
 
-use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::{Answer, Api};
-use crate::output;
+use crate::{input, output};
 
 const POLICIES: &str = "/v1/config/policies";
 
@@ -78,36 +77,20 @@ impl Config {
             Config::Policies(Policies::Get) => (POLICIES, None),
             Config::Policies(Policies::Set { file }) => (POLICIES, Some(read(file)?)),
         };
-        let Answer { json: view, body: Warnings { warnings } } = match set {
+        let answer: Answer<Warnings> = match set {
             None => api.get(path).await?,
             Some(config) => api.put(path, &config).await?,
         };
         // The provider config comes with warnings about possible mistakes.
-        let config = view.get("config").filter(|_| !api.json).unwrap_or(&view);
-        output::json(config);
-        if api.json {
-            return Ok(());
-        }
-        for warning in warnings {
-            output::line(&format!("warning: {warning}"));
-        }
+        let config = answer.json.get("config").unwrap_or(&answer.json).clone();
+        answer.print(|Warnings { warnings }| {
+            output::json(&config);
+            output::lines("warning", &warnings);
+        });
         Ok(())
     }
 }
 
 fn read(file: Option<PathBuf>) -> anyhow::Result<Value> {
-    let json = match file {
-        Some(file) => {
-            std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?
-        }
-        None => {
-            if std::io::stdin().is_terminal() {
-                output::line("Enter the config as JSON, then Ctrl-D:");
-            }
-            let mut json = String::new();
-            std::io::stdin().read_to_string(&mut json)?;
-            json
-        }
-    };
-    serde_json::from_str(&json).context("the config is not JSON")
+    serde_json::from_str(&input::read(file, "the config as JSON")?).context("the config is not JSON")
 }

@@ -29,11 +29,7 @@ impl Conversations {
         match self {
             Conversations::Show { conversation } => {
                 let shown: Answer<ConversationBody> = api.get(&path(&conversation)).await?;
-                if api.json {
-                    output::json(&shown.json)
-                } else {
-                    show(shown.body)
-                }
+                shown.print(show);
                 Ok(())
             }
             Conversations::Free { conversation, reason } => free(api, &conversation, reason).await,
@@ -46,15 +42,12 @@ async fn free(api: &Api, conversation: &str, reason: String) -> anyhow::Result<(
     let now: Answer<ConversationBody> = api.get(&path(conversation)).await?;
     let request = FreeRequest { reason, fence: Some(now.body.fence) };
     let freed: Answer<FreeAnswer> = api.post(&format!("{}/free", path(conversation)), &request).await?;
-    if api.json {
-        output::json(&freed.json);
-        return Ok(());
-    }
-    let FreeAnswer { worker_id, message_id, outcome, .. } = freed.body;
-    output::line(&format!("taken from worker {}, which drains", output::or_dash(worker_id)));
-    if let Some(message) = message_id {
-        output::line(&format!("message {message}: {}", output::or_dash(outcome)));
-    }
+    freed.print(|FreeAnswer { worker_id, message_id, outcome, .. }| {
+        output::line(&format!("taken from worker {}, which drains", output::or_dash(worker_id)));
+        if let Some(message) = message_id {
+            output::line(&format!("message {message}: {}", output::or_dash(outcome)));
+        }
+    });
     Ok(())
 }
 

@@ -43,16 +43,13 @@ impl Provider {
 
 async fn status(api: &Api) -> anyhow::Result<()> {
     let status: Answer<Readiness> = api.get("/v1/provider").await?;
-    if api.json {
-        output::json(&status.json);
-        return Ok(());
-    }
-    let Readiness { kind, app_name, ready, missing, machines, volumes, warnings } = status.body;
-    let (kind, app) = (output::or_dash(kind), output::or_dash(app_name));
-    output::line(&format!("provider {kind} (app {app}), ready: {ready}"));
-    output::line(&format!("{machines} machines, {volumes} volumes"));
-    lines("missing", &missing);
-    lines("warning", &warnings);
+    status.print(|Readiness { kind, app_name, ready, missing, machines, volumes, warnings }| {
+        let (kind, app) = (output::or_dash(kind), output::or_dash(app_name));
+        output::line(&format!("provider {kind} (app {app}), ready: {ready}"));
+        output::line(&format!("{machines} machines, {volumes} volumes"));
+        output::lines("missing", &missing);
+        output::lines("warning", &warnings);
+    });
     Ok(())
 }
 
@@ -62,7 +59,7 @@ async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
     let mut before = usize::MAX;
     let (mut machines, mut volumes) = (0, 0);
     for _ in 0..MAX_CLEANUPS {
-        let Answer { json, body } = api.post::<Cleanup>("/v1/provider/cleanup", &request).await?;
+        let Answer { json, body, .. } = api.post::<Cleanup>("/v1/provider/cleanup", &request).await?;
         machines += body.machines.deleted;
         volumes += body.volumes.deleted;
         let left = body.machines.remaining + body.volumes.remaining;
@@ -74,18 +71,12 @@ async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
             output::json(&json);
         } else {
             output::line(&format!("{machines} machines and {volumes} volumes are deleted"));
-            lines("warning", &body.warnings);
-            lines("error", &body.errors);
+            output::lines("warning", &body.warnings);
+            output::lines("error", &body.errors);
         }
         let (machines, volumes) = (body.machines.remaining, body.volumes.remaining);
         anyhow::ensure!(left == 0, "{machines} machines and {volumes} volumes remain");
         return Ok(());
     }
     anyhow::bail!("{before} machines and volumes remain; call again")
-}
-
-fn lines(what: &str, list: &[String]) {
-    for line in list {
-        output::line(&format!("{what}: {line}"));
-    }
 }

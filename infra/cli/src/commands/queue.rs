@@ -4,12 +4,12 @@ use af_api::id::Id;
 use af_api::messages::{AttemptBody, CancelBody, MessageBody, MessageWithAttempts};
 use af_api::pages::{Limit, Page};
 use af_api::queue::{
-    Found, QueueQuery, QueueStats, QueueStatus, RecoverAnswer, RecoverRequest, RetryAllAnswer,
-    RetryAllRequest, RetryAnswer, WhyAnswer,
+    MalformedConversation, QueueQuery, QueueStats, QueueStatus, RecoverAnswer, RecoverRequest,
+    RetryAllAnswer, RetryAllRequest, RetryAnswer, WhyAnswer,
 };
 use af_domain::ids::{AgentKey, ConversationId};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{Answer, Api, segment};
 use crate::output;
@@ -40,7 +40,7 @@ pub enum Queue {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Find and repair conversations that the system itself would not find any more
+    /// Check the consistency of all conversations, and repair those that the system itself would not find any more
     Recover {
         /// Only report problems
         #[arg(long)]
@@ -87,12 +87,18 @@ impl Queue {
                 list(api, &QueueQuery { status, conversation_id, agent_key, limit, cursor }).await
             }
             Queue::Recover { dry_run } => recover(api, dry_run).await,
-            Queue::Show { message } => show(api, &message).await,
-            Queue::Why { message } => why(api, &message).await,
+            Queue::Show { message } => {
+                api.get(&format!("/v1/messages/{}", segment(&message))).await?.print(show);
+                Ok(())
+            }
+            Queue::Why { message } => {
+                api.get(&format!("/v1/queue/{}/why", segment(&message))).await?.print(why);
+                Ok(())
+            }
             Queue::Retry { message: Some(message), .. } => {
                 let path = format!("/v1/queue/{}/retry", segment(&message));
                 let retried: Answer<RetryAnswer> = api.post(&path, &json!({})).await?;
-                print(api, &retried.json, &format!("{message} waits again"));
+                retried.print(|_| output::line(&format!("{message} waits again")));
                 Ok(())
             }
             Queue::Retry { conversation, agent, .. } => {
@@ -102,12 +108,15 @@ impl Queue {
             Queue::Cancel { message } => {
                 let path = format!("/v1/queue/{}/cancel", segment(&message));
                 let cancelled: Answer<CancelBody> = api.post(&path, &json!({})).await?;
-                let result = if cancelled.body.cancelling {
-                    format!("{message} runs; its worker learns of the cancellation with its next heartbeat")
-                } else {
-                    format!("{message} is cancelled")
-                };
-                print(api, &cancelled.json, &result);
+                cancelled.print(|cancelled| {
+                    output::line(&if cancelled.cancelling {
+                        format!(
+                            "{message} runs; its worker learns of the cancellation with its next heartbeat"
+                        )
+                    } else {
+                        format!("{message} is cancelled")
+                    });
+                });
                 Ok(())
             }
         }
@@ -115,17 +124,15 @@ impl Queue {
 }
 
 async fn stats(api: &Api) -> anyhow::Result<()> {
-    let Answer { json, body } = api.get::<QueueStats>("/v1/queue/stats").await?;
-    if api.json {
-        output::json(&json);
-        return Ok(());
-    }
-    let counts = [body.queued_ready, body.queued_scheduled, body.processing, body.dead_letter];
-    let oldest = output::or_dash(body.oldest_ready_age_ms);
-    output::table(
-        &["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"],
-        vec![counts.iter().map(ToString::to_string).chain([oldest]).collect()],
-    );
+    let stats: Answer<QueueStats> = api.get("/v1/queue/stats").await?;
+    stats.print(|stats| {
+        let counts = [stats.queued_ready, stats.queued_scheduled, stats.processing, stats.dead_letter];
+        let oldest = output::or_dash(stats.oldest_ready_age_ms);
+        output::table(
+            &["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"],
+            vec![counts.iter().map(ToString::to_string).chain([oldest]).collect()],
+        );
+    });
     Ok(())
 }
 
@@ -148,7 +155,7 @@ async fn recover(api: &Api, dry_run: bool) -> anyhow::Result<()> {
     }
     let problems = found.len();
     if problems > 0 {
-        let row = |f: Found| vec![f.conversation_id, f.problem, f.repaired.to_string()];
+        let row = |f: MalformedConversation| vec![f.conversation_id, f.problem, f.repaired.to_string()];
         output::table(&["conversation", "problem", "repaired"], found.into_iter().map(row).collect());
     }
     output::line(&format!("{checked} conversations with work or an owner checked, {problems} problems"));
@@ -157,27 +164,16 @@ async fn recover(api: &Api, dry_run: bool) -> anyhow::Result<()> {
 
 async fn list(api: &Api, query: &QueueQuery) -> anyhow::Result<()> {
     let page: Answer<Page<MessageBody>> = api.find("/v1/queue/messages", query).await?;
-    if api.json {
-        output::json(&page.json);
-        return Ok(());
-    }
     let row = |m: MessageBody| {
         let last_error = output::or_dash(m.last_error);
         vec![m.message_id, m.status, m.conversation_id, m.attempts.to_string(), last_error]
     };
-    let rows = page.body.items.into_iter().map(row).collect();
-    output::table(&["message", "status", "conversation", "attempts", "last error"], rows);
-    output::more(page.body.next_cursor.as_deref());
+    let headings = ["message", "status", "conversation", "attempts", "last error"];
+    page.print(|page| output::page(&headings, page, row));
     Ok(())
 }
 
-async fn show(api: &Api, message: &str) -> anyhow::Result<()> {
-    let shown: Answer<MessageWithAttempts> = api.get(&format!("/v1/messages/{}", segment(message))).await?;
-    if api.json {
-        output::json(&shown.json);
-        return Ok(());
-    }
-    let MessageWithAttempts { message, attempt_log } = shown.body;
+fn show(MessageWithAttempts { message, attempt_log }: MessageWithAttempts) {
     let number = |number: Option<u64>| number.map(|n| n.to_string());
     output::fields([
         ("messageId", Some(message.message_id)),
@@ -199,7 +195,6 @@ async fn show(api: &Api, message: &str) -> anyhow::Result<()> {
         output::line("");
         output::table(&["attempt", "fence", "worker", "outcome", "ended by", "took", "error"], attempts);
     }
-    Ok(())
 }
 
 fn attempt(attempt: AttemptBody) -> Vec<String> {
@@ -215,21 +210,15 @@ fn attempt(attempt: AttemptBody) -> Vec<String> {
     ]
 }
 
-async fn why(api: &Api, message: &str) -> anyhow::Result<()> {
-    let Answer { json, body } = api.get::<WhyAnswer>(&format!("/v1/queue/{}/why", segment(message))).await?;
-    if api.json {
-        output::json(&json);
-        return Ok(());
-    }
-    output::line(&body.reason);
+fn why(answer: WhyAnswer) {
+    output::line(&answer.reason);
     output::fields([
-        ("status", Some(body.status)),
-        ("waitsFor", Some(body.waits_for)),
-        ("until", body.until.map(|until| until.to_string())),
-        ("workerId", body.worker_id),
-        ("behindMessageId", body.behind_message_id),
+        ("status", Some(answer.status)),
+        ("waitsFor", Some(answer.waits_for)),
+        ("until", answer.until.map(|until| until.to_string())),
+        ("workerId", answer.worker_id),
+        ("behindMessageId", answer.behind_message_id),
     ]);
-    Ok(())
 }
 
 async fn retry_all(api: &Api, mut request: RetryAllRequest) -> anyhow::Result<()> {
@@ -255,9 +244,4 @@ async fn retry_all(api: &Api, mut request: RetryAllRequest) -> anyhow::Result<()
         }
     }
     Ok(())
-}
-
-/// Prints the JSON of an answer, or a sentence for people.
-fn print(api: &Api, json: &Value, sentence: &str) {
-    if api.json { output::json(json) } else { output::line(sentence) }
 }

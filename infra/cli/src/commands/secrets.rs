@@ -1,16 +1,15 @@
 //! `secrets`: a value comes from a file or standard input, never from the command line, and no command shows it.
 
-use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use af_api::pages::Page;
 use af_api::secret_text::SecretText;
 use af_api::secrets::{SecretAnswer, SecretBody, SecretRequest, SecretsQuery};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 
 use crate::api::{Answer, Api, segment};
-use crate::output;
+use crate::{input, output};
 
 /// Secrets.
 #[derive(Debug, Subcommand)]
@@ -59,30 +58,14 @@ impl Secrets {
 async fn status(api: &Api, names: &[String]) -> anyhow::Result<()> {
     let query = SecretsQuery { refs: names.join(",") };
     let page: Answer<Page<SecretBody>> = api.find("/v1/secrets", &query).await?;
-    if api.json {
-        output::json(&page.json);
-        return Ok(());
-    }
     let row = |s: SecretBody| vec![s.secret_ref, s.has_active.to_string(), output::or_dash(s.version)];
-    output::table(&["secret", "active", "version"], page.body.items.into_iter().map(row).collect());
+    page.print(|page| output::page(&["secret", "active", "version"], page, row));
     Ok(())
 }
 
 /// The value, without the line end that editors and `echo` add.
 fn value(file: Option<PathBuf>) -> anyhow::Result<String> {
-    let mut value = match file {
-        Some(file) => {
-            std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?
-        }
-        None => {
-            if std::io::stdin().is_terminal() {
-                output::line("Enter the value, then Ctrl-D:");
-            }
-            let mut value = String::new();
-            std::io::stdin().read_to_string(&mut value)?;
-            value
-        }
-    };
+    let mut value = input::read(file, "the value")?;
     while value.ends_with(['\n', '\r']) {
         value.pop();
     }

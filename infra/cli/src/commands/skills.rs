@@ -13,7 +13,7 @@ use af_api::skills::{
 use af_domain::ids::{SkillSlug, SkillVersion};
 use af_domain::skill::ReleaseChannel;
 use clap::{Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{Answer, Api, segment};
 use crate::output;
@@ -40,7 +40,7 @@ pub enum Skills {
         /// Its purpose
         #[arg(long)]
         description: Option<String>,
-        /// The export of its script that is called
+        /// The export of its script that workers call
         #[arg(long, default_value = "default")]
         entry_point: String,
         #[command(flatten)]
@@ -137,7 +137,7 @@ impl Skills {
                     release_channel: Some(Id(channel.into())),
                     actor: actor.actor,
                 };
-                deployed(api, &api.post("/v1/skills", &request).await?);
+                api.post("/v1/skills", &request).await?.print(deployed);
                 Ok(())
             }
             Skills::List { cursor } => list(api, cursor).await,
@@ -149,8 +149,11 @@ impl Skills {
             Skills::Enable { slug, actor } => set_status(api, &slug, SkillSwitch::Active, actor).await,
             Skills::Delete { slug } => {
                 api.delete(&format!("/v1/skills/{}", segment(&slug))).await?;
-                let answer = json!({"slug": slug, "deleted": true});
-                print(api, &answer, &format!("skill {slug} is deleted"));
+                if api.json {
+                    output::json(&json!({"slug": slug, "deleted": true}));
+                } else {
+                    output::line(&format!("skill {slug} is deleted"));
+                }
                 Ok(())
             }
         }
@@ -166,17 +169,10 @@ impl From<Channel> for ReleaseChannel {
     }
 }
 
-/// Prints the JSON of an answer, or a sentence for people.
-fn print(api: &Api, json: &Value, sentence: &str) {
-    if api.json { output::json(json) } else { output::line(sentence) }
-}
-
-fn deployed(api: &Api, answer: &Answer<DeployAnswer>) {
-    let DeployAnswer { slug, status, release_channel, release } = &answer.body;
+fn deployed(DeployAnswer { slug, status, release_channel, release }: DeployAnswer) {
     let EditionBody { version, sha256, .. } = &release.edition;
     let served = if status == "active" { "" } else { "; the skill is disabled and not served" };
-    let sentence = format!("{slug} {version} is active on {release_channel} ({sha256}){served}");
-    print(api, &answer.json, &sentence);
+    output::line(&format!("{slug} {version} is active on {release_channel} ({sha256}){served}"));
 }
 
 async fn activate(
@@ -191,7 +187,7 @@ async fn activate(
         ActivateRequest { version: Id(version), release_channel: Some(Id(channel)), actor: actor.actor };
     let path = format!("/v1/skills/{}/activate", segment(slug));
     let skill: Answer<SkillBody> = api.post(&path, &request).await?;
-    print(api, &skill.json, &sentence);
+    skill.print(|_| output::line(&sentence));
     Ok(())
 }
 
@@ -203,17 +199,13 @@ async fn set_status(api: &Api, slug: &str, status: SkillSwitch, actor: Actor) ->
         SkillSwitch::Active => "active",
         SkillSwitch::Disabled => "disabled",
     };
-    print(api, &skill.json, &format!("skill {slug} is {state}"));
+    skill.print(|_| output::line(&format!("skill {slug} is {state}")));
     Ok(())
 }
 
 async fn list(api: &Api, cursor: Option<String>) -> anyhow::Result<()> {
     let query = PageQuery { cursor, ..PageQuery::default() };
     let page: Answer<Page<SkillBody>> = api.find("/v1/skills", &query).await?;
-    if api.json {
-        output::json(&page.json);
-        return Ok(());
-    }
     let row = |skill: SkillBody| {
         let active = |channel: &str| {
             output::or_dash(skill.active_releases.get(channel).map(|release| &release.edition.version))
@@ -221,9 +213,7 @@ async fn list(api: &Api, cursor: Option<String>) -> anyhow::Result<()> {
         let (stable, canary) = (active("stable"), active("canary"));
         vec![skill.slug, skill.status, stable, canary, output::or_dash(skill.display_name)]
     };
-    let rows = page.body.items.into_iter().map(row).collect();
-    output::table(&["skill", "status", "stable", "canary", "name"], rows);
-    output::more(page.body.next_cursor.as_deref());
+    page.print(|page| output::page(&["skill", "status", "stable", "canary", "name"], page, row));
     Ok(())
 }
 
@@ -232,20 +222,15 @@ async fn show(api: &Api, slug: &str, cursor: Option<String>) -> anyhow::Result<(
     let mut skill: Answer<SkillBody> = api.get(&path).await?;
     let query = PageQuery { cursor, ..PageQuery::default() };
     let page: Answer<Page<VersionBody>> = api.find(&format!("{path}/versions"), &query).await?;
-    if api.json {
-        skill.json["versions"] = page.json;
-        output::json(&skill.json);
-        return Ok(());
-    }
-    let SkillBody { slug, display_name, description, status, .. } = skill.body;
-    output::line(&format!("slug: {slug}"));
-    output::line(&format!("displayName: {}", output::or_dash(display_name)));
-    output::line(&format!("description: {}", output::or_dash(description)));
-    output::line(&format!("status: {status}"));
-    output::line("");
-    let headings = ["version", "stable", "canary", "bytes", "by", "sha256"];
-    output::table(&headings, page.body.items.into_iter().map(version_row).collect());
-    output::more(page.body.next_cursor.as_deref());
+    skill.json["versions"] = page.json;
+    skill.print(|SkillBody { slug, display_name, description, status, .. }| {
+        output::line(&format!("slug: {slug}"));
+        output::line(&format!("displayName: {}", output::or_dash(display_name)));
+        output::line(&format!("description: {}", output::or_dash(description)));
+        output::line(&format!("status: {status}\n"));
+        let headings = ["version", "stable", "canary", "bytes", "by", "sha256"];
+        output::page(&headings, page.body, version_row);
+    });
     Ok(())
 }
 

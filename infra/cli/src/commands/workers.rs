@@ -61,13 +61,12 @@ impl Workers {
             Workers::Reconcile { dry_run } => {
                 let path = format!("/v1/workers/reconcile?dryRun={dry_run}");
                 let answer: Answer<ReconcileAnswer> = api.post(&path, &json!({})).await?;
-                match answer.body {
-                    _ if api.json => output::json(&answer.json),
+                answer.print(|answer| match answer {
                     ReconcileAnswer::Ran(report) => show(report),
                     ReconcileAnswer::LeftToAnother(_) => {
                         output::line("another reconcile runs and repeats itself once");
                     }
-                }
+                });
                 Ok(())
             }
         }
@@ -75,48 +74,42 @@ impl Workers {
 }
 
 async fn list(api: &Api) -> anyhow::Result<()> {
-    let Answer { json, body } = all(api).await?;
-    if api.json {
-        output::json(&json);
-        return Ok(());
-    }
     let row = |w: WorkerBody| {
         let conversation = output::or_dash(w.assignment.map(|assignment| assignment.conversation_id));
         vec![w.worker_id, w.status, w.provider, w.load.to_string(), conversation]
     };
-    let rows = body.page.items.into_iter().map(row).collect();
-    output::table(&["worker", "status", "provider", "load", "conversation"], rows);
-    if let Some(last) = body.last_reconcile {
-        output::line("");
-        output::line(&format!("the last reconcile, at {}:", last.at));
-        show(last);
-    }
+    all(api).await?.print(|workers| {
+        output::page(&["worker", "status", "provider", "load", "conversation"], workers.page, row);
+        if let Some(last) = workers.last_reconcile {
+            output::line("");
+            output::line(&format!("the last reconcile, at {}:", last.at));
+            show(last);
+        }
+    });
     Ok(())
 }
 
 async fn register(api: &Api, request: &RegisterRequest) -> anyhow::Result<()> {
     let registered: Answer<RegisterAnswer> = api.post("/v1/workers", request).await?;
-    if api.json {
-        output::json(&registered.json);
-        return Ok(());
-    }
-    for (name, value) in registered.body.env {
-        output::line(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
-    }
+    registered.print(|registered| {
+        for (name, value) in registered.env {
+            output::line(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
+        }
+    });
     Ok(())
 }
 
 /// All workers, as one page. A pool has a thousand workers at most, and a page two hundred.
 async fn all(api: &Api) -> anyhow::Result<Answer<WorkersAnswer>> {
-    let mut all: Answer<WorkersAnswer> = api.get(&format!("/v1/workers?limit={}", Limit::MAX)).await?;
+    let path = format!("/v1/workers?limit={}", Limit::MAX);
+    let mut all: Answer<WorkersAnswer> = api.get(&path).await?;
     while let Some(next) = all.body.page.next_cursor.take() {
-        let path = format!("/v1/workers?limit={}&cursor={}", Limit::MAX, segment(&next));
-        let mut page: Answer<WorkersAnswer> = api.get(&path).await?;
-        all.body.page.items.append(&mut page.body.page.items);
-        all.body.page.next_cursor = page.body.page.next_cursor;
-        all.json["nextCursor"] = page.json["nextCursor"].take();
-        if let (Some(all), Some(more)) = (all.json["items"].as_array_mut(), page.json["items"].as_array_mut())
-        {
+        let Answer { mut json, body, .. } =
+            api.get::<WorkersAnswer>(&format!("{path}&cursor={}", segment(&next))).await?;
+        all.body.page.items.extend(body.page.items);
+        all.body.page.next_cursor = body.page.next_cursor;
+        all.json["nextCursor"] = json["nextCursor"].take();
+        if let (Some(all), Some(more)) = (all.json["items"].as_array_mut(), json["items"].as_array_mut()) {
             all.append(more);
         }
     }
@@ -141,9 +134,7 @@ fn show(report: Report) {
         output::line("");
         output::table(&["subject", "waits for", "at most"], waits);
     }
-    for warning in &report.warnings {
-        output::line(&format!("warning: {warning}"));
-    }
+    output::lines("warning", &report.warnings);
     for error in &report.errors {
         output::error(error);
     }

@@ -72,8 +72,8 @@ enum DevCommand {
     Clock(clock::Clock),
 }
 
-/// The folder of a run, and whether it is removed afterwards.
-struct Place {
+/// The folders of one run.
+struct RunFolder {
     /// Where everything is kept; `None` keeps nothing.
     kept_in: Option<PathBuf>,
     /// Where workers live and `dev.json` is written.
@@ -98,15 +98,15 @@ impl Dev {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 
-        let place = self.place(&target.data_dir)?;
-        let clock = match &place.kept_in {
+        let folder = self.folder(&target.data_dir)?;
+        let clock = match &folder.kept_in {
             Some(dir) => VirtualClock::kept_in(dir)?,
             None => VirtualClock::running(Default::default()),
         };
-        let workers = self.workers(place.home.dir())?;
+        let workers = self.workers(folder.home.dir())?;
         let stack = Stack::start(StackOptions {
             template: self.template()?,
-            data_dir: place.kept_in.clone(),
+            data_dir: folder.kept_in.clone(),
             port: self.port,
             clock,
             // Also with Fly: workers of an earlier start may still be there to be taken down.
@@ -117,38 +117,38 @@ impl Dev {
             demo: !self.no_demo,
         })
         .await?;
-        let file = place.home.announce(&stack)?;
-        welcome(&file, place.home.dir());
+        let file = folder.home.announce(&stack)?;
+        welcome(&file, folder.home.dir());
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         output::line("stopping: running messages have 30 s to end");
-        place.home.withdraw();
+        folder.home.withdraw();
         if let Some(workers) = workers {
             workers.stop_all().await?;
         }
         stack.stop().await;
-        if let Some(temporary) = place.temporary {
+        if let Some(temporary) = folder.temporary {
             std::fs::remove_dir_all(temporary)?;
         }
         Ok(())
     }
 
-    fn place(&self, data_dir: &Path) -> anyhow::Result<Place> {
+    fn folder(&self, data_dir: &Path) -> anyhow::Result<RunFolder> {
         if !self.ephemeral {
             let home = Home::take(data_dir)?;
             if self.reset {
                 home.reset().context("the data folder cannot be emptied")?;
             }
-            return Ok(Place { kept_in: Some(data_dir.to_owned()), home, temporary: None });
+            return Ok(RunFolder { kept_in: Some(data_dir.to_owned()), home, temporary: None });
         }
         // The default folder belongs to a `dev` that keeps things; an ephemeral one announces itself elsewhere.
         let is_default = data_dir == Path::new(DATA_DIR);
         let own = std::env::temp_dir().join(format!("agent-factory-{}", std::process::id()));
         let dir = if is_default { own.clone() } else { data_dir.to_owned() };
         let home = Home::take(&dir)?;
-        Ok(Place { kept_in: None, home, temporary: is_default.then_some(own) })
+        Ok(RunFolder { kept_in: None, home, temporary: is_default.then_some(own) })
     }
 
     fn workers(&self, dir: &Path) -> anyhow::Result<Option<LocalProvider>> {

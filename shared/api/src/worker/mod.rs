@@ -17,8 +17,3 @@ pub mod snapshots;
 const fn yes() -> bool {
     true
 }
-
-/// Whether a flag is clear. Requests leave out a clear flag whose default is clear.
-fn is_clear(flag: &bool) -> bool {
-    !flag
-}

@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use super::history::{HistoryEntry, PendingToolCall};
-use super::{is_clear, yes};
+use super::yes;
 
 /// A heartbeat.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeartbeatRequest {
@@ -18,7 +19,6 @@ pub struct HeartbeatRequest {
     /// The fence of the lease.
     pub fence: u64,
     /// A line about the worker's progress, shown with the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
 }
 
@@ -58,6 +58,7 @@ pub struct AttachMetadataAnswer {
 }
 
 /// How a message ended.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompleteRequest {
@@ -69,13 +70,11 @@ pub struct CompleteRequest {
     #[serde(default)]
     pub history: Vec<HistoryEntry>,
     /// Replaces the conversation's pending tool calls. Left out, they stay as they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_tool_calls: Option<Vec<PendingToolCall>>,
     /// Merged into the message's metadata.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// The agent's reply, stored with the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
 }
 
@@ -101,12 +100,12 @@ pub struct FailRequest {
     pub retryable: bool,
     /// Whether the worker had to stop before the message was done. If the deployment told it to stop, the attempt does
     /// not count, at most three times for each message.
-    #[serde(default, skip_serializing_if = "is_clear")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
 }
 
 /// What happens to the message after a failed attempt.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailAnswer {
     /// Whether the message waits for another attempt.

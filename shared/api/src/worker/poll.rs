@@ -6,16 +6,16 @@ use utoipa::ToSchema;
 
 use super::control::Control;
 use super::hydration::Bundle;
-use super::{is_clear, yes};
+use super::yes;
 use crate::id::Id;
 use crate::messages::PayloadBody;
 
 /// A poll.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PollRequest {
     /// The conversation that the worker believes it is assigned to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// How many messages the worker runs at the moment. Above 0, it gets only its control state.
     #[serde(default)]
@@ -24,13 +24,12 @@ pub struct PollRequest {
     #[serde(default = "yes")]
     pub hydrate: bool,
     /// The cursor of an earlier bundle: the history then holds only newer entries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Whether the worker releases its conversation. It keeps the conversation while it owes a final snapshot.
     #[serde(default)]
     pub release: bool,
     /// With `release`: the worker has no files of the conversation to keep, and owes no snapshot.
-    #[serde(default, skip_serializing_if = "is_clear")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discard: bool,
 }
 
@@ -49,12 +48,12 @@ pub struct PollAnswer {
 }
 
 /// A claim.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRequest {
     /// Claims only a message of this conversation. Left out, of the worker's own conversation, or of any conversation
     /// without an owner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub conversation_id: Option<Id<ConversationId>>,
 }

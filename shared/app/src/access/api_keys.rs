@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use af_api::keys::{KeyBody, NewKey, Scope};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-pub use af_store::api_key::ApiKey;
+use af_store::api_key::ApiKey;
 use af_store::conversation::Commit;
 use af_store::idempotency::IdempotentCall;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::SecretString;
 use sha2::Sha256;
 
-use crate::access::auth::{PREFIX, Scope, derived, hash, is_key_id};
+use crate::access::auth::{PREFIX, derived, hash, is_key_id};
 use crate::intake::idempotency;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a key's name.
 const MAX_NAME_CHARS: usize = 100;
@@ -34,7 +34,7 @@ pub async fn create(
     scopes: &[Scope],
     expires_at: Option<Timestamp>,
     once: Option<&IdempotentCall>,
-) -> Result<(ApiKey, SecretString), AppError> {
+) -> Result<NewKey> {
     if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err(Refusal::field("/name", format!("name must be 1 to {MAX_NAME_CHARS} characters")).into());
     }
@@ -76,11 +76,7 @@ pub async fn create(
 }
 
 /// Returns the key that an earlier attempt of the same call has created.
-async fn created_before(
-    app: &App,
-    once: &IdempotentCall,
-    id: &str,
-) -> Result<(ApiKey, SecretString), AppError> {
+async fn created_before(app: &App, once: &IdempotentCall, id: &str) -> Result<NewKey> {
     let secret = secret_of(app, once, id).await?;
     let key = app.store.api_key_now(id, app.now()).await?.filter(|key| key.secret_hash == hash(&secret));
     let gone = || {
@@ -92,7 +88,7 @@ async fn created_before(
 
 /// Returns the secret part of key `id`, for a call with an idempotency key. It is not stored, and must be the
 /// same when the call is repeated. Only the first admin key allows to derive it.
-async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String, AppError> {
+async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String> {
     let key = derived(app, SECRET_PURPOSE).await?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(once.call.as_bytes());
@@ -100,24 +96,29 @@ async fn secret_of(app: &App, once: &IdempotentCall, id: &str) -> Result<String,
     Ok(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-fn shown(key: ApiKey, secret: &str) -> (ApiKey, SecretString) {
+fn shown(key: ApiKey, secret: &str) -> NewKey {
     let shown = format!("{PREFIX}{}_{secret}", key.id);
-    (key, SecretString::from(shown))
+    NewKey { body: body(key), key: shown }
+}
+
+fn body(key: ApiKey) -> KeyBody {
+    KeyBody {
+        key_id: key.id,
+        name: key.name,
+        scopes: key.scopes,
+        created_at: key.created_at.as_millis(),
+        expires_at: key.expires_at.map(Timestamp::as_millis),
+    }
 }
 
 /// Returns one page of keys without their secrets.
-///
-/// # Errors
-/// Returns an error if the keys cannot be read.
-pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<ApiKey>, AppError> {
-    Ok(app.store.api_keys(limit as usize, after, app.now()).await?)
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<KeyBody>> {
+    let keys = app.store.api_keys(limit as usize, after, app.now()).await?;
+    Ok(keys.into_iter().map(body).collect())
 }
 
-/// Revokes a key. Functions that have cached it accept it for up to a minute.
-///
-/// # Errors
-/// Returns 404 if the key does not exist.
-pub async fn revoke(app: &App, id: &str) -> Result<(), AppError> {
+/// Revokes a key. Functions that have cached it accept it for up to a minute. Returns 404 if the key does not exist.
+pub async fn revoke(app: &App, id: &str) -> Result<()> {
     if !is_key_id(id) || app.store.api_key(id, app.now()).await?.is_none() {
         return Err(Refusal::not_found("API key of this id").into());
     }

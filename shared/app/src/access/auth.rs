@@ -3,13 +3,14 @@
 //! A key is `afk_<id>_<secret>`. Only the SHA-256 of the secret is stored. The key with the id `bootstrap` is
 //! the one that the deployment generated in Secrets Manager.
 
+use af_api::keys::Scope;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The secret that contains the secret part of the first admin key.
 pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
@@ -21,33 +22,6 @@ pub(crate) const MAX_ID_CHARS: usize = 64;
 /// Separates the cursor secret from other secrets derived from the first admin key.
 const CURSOR_PURPOSE: &[u8] = b"cursor";
 
-/// A scope of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The operator API.
-    Admin,
-    /// The user API and enqueueing.
-    App,
-    /// Reading the operator API.
-    Read,
-}
-
-impl Scope {
-    /// The scope as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scope::Admin => "admin",
-            Scope::App => "app",
-            Scope::Read => "read",
-        }
-    }
-
-    /// Parses a scope.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Scope::Admin, Scope::App, Scope::Read].into_iter().find(|s| s.as_str() == text)
-    }
-}
-
 /// A caller with a valid key.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -58,11 +32,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Requires one of `scopes`. An admin key has every scope.
-    ///
-    /// # Errors
-    /// Returns 403 if the key has none of them.
-    pub fn require(&self, scopes: &[Scope]) -> Result<(), AppError> {
+    /// Requires one of `scopes`. An admin key has every scope. Returns 403 if the key has none of them.
+    pub fn require(&self, scopes: &[Scope]) -> Result<()> {
         if self.scopes.contains(&Scope::Admin) || self.scopes.iter().any(|s| scopes.contains(s)) {
             return Ok(());
         }
@@ -72,11 +43,9 @@ impl Caller {
     }
 }
 
-/// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span.
-///
-/// # Errors
-/// Returns 401 unless `token` is a key of this deployment, and 403 if it has none of `scopes`.
-pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, AppError> {
+/// Authenticates a caller, requires one of `scopes`, and records the key id in the request's span. Returns 401
+/// unless `token` is a key of this deployment, and 403 if it has none of `scopes`.
+pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller> {
     let caller = match authenticate(app, token).await {
         Err(AppError::Refused(refusal)) => {
             tracing::warn!(metric = "auth_rejected", "call without a valid key");
@@ -91,15 +60,12 @@ pub async fn admit(app: &App, token: &str, scopes: &[Scope]) -> Result<Caller, A
 
 /// Returns the secret for signing cursors. It is derived from the first admin key, which every listing
 /// function can read.
-///
-/// # Errors
-/// Returns an error if the deployment has no first admin key, or it cannot be read.
-pub async fn cursor_secret(app: &App) -> Result<[u8; 32], AppError> {
+pub async fn cursor_secret(app: &App) -> Result<[u8; 32]> {
     derived(app, CURSOR_PURPOSE).await
 }
 
 /// Returns a secret for one purpose, derived from the first admin key.
-pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppError> {
+pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32]> {
     let missing = || {
         Refusal::new(
             Code::NotConfigured,
@@ -110,11 +76,8 @@ pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32], AppEr
     Ok(Sha256::new().chain_update(purpose).chain_update(key.expose_secret()).finalize().into())
 }
 
-/// Authenticates the caller with `token`.
-///
-/// # Errors
-/// Returns 401 unless it is a key of this deployment.
-pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
+/// Authenticates the caller with `token`. Returns 401 unless it is a key of this deployment.
+pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
     let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is required"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
@@ -138,13 +101,10 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller, AppError> {
             read
         }
     };
-    if key.expires_at.is_some_and(|e| e <= now) {
+    if !key.is_valid(now) || !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
         return Err(refused());
     }
-    if !bool::from(key.secret_hash.ct_eq(&hash(secret))) {
-        return Err(refused());
-    }
-    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(|s| Scope::parse(s)).collect() })
+    Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(Scope::parse).collect() })
 }
 
 /// Whether `id` has the form of a key id. Other ids are not looked up.

@@ -3,5 +3,6 @@
 pub mod api_keys;
 pub mod auth;
 pub mod file_token;
+pub(crate) mod signed;
 pub(crate) mod signing_keys;
 pub mod worker_token;

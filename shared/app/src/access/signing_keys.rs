@@ -1,4 +1,4 @@
-//! The keys that sign worker tokens.
+//! The keys that sign worker tokens and links to files.
 
 use af_domain::time::{Millis, Timestamp};
 use base64::Engine;
@@ -6,6 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+/// The secret that contains the signing key.
+pub const SIGNING_KEY_REF: &str = "workerToken.signingKey";
 /// How long the signing keys are cached.
 pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 

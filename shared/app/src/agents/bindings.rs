@@ -6,31 +6,26 @@ use af_domain::refusal::{Code, Refusal};
 use af_store::conversation::Commit;
 
 use crate::agents::profiles;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a Telegram id: 64 bits in decimal with a sign.
 const MAX_TELEGRAM_ID_CHARS: usize = 20;
 
-/// Returns the active binding of a user.
-///
-/// # Errors
-/// Returns 404 if there is none.
-pub async fn get(app: &App, user: &ConsumerUserId) -> Result<Binding, AppError> {
+/// Returns the active binding of a user, or 404 if there is none.
+pub async fn get(app: &App, user: &ConsumerUserId) -> Result<Binding> {
     let binding = app.store.binding(user, true).await?;
     Ok(binding.ok_or_else(|| Refusal::not_found(format!("active binding of user {user}")))?)
 }
 
-/// Binds a user to an agent. Replaces all bindings of this user, Telegram user and chat.
-///
-/// # Errors
-/// Returns 404 for an unknown agent, and 409 if the Telegram identity belongs to another agent's bot.
+/// Binds a user to an agent. Replaces all bindings of this user, Telegram user and chat. Returns 404 for an unknown
+/// agent, and 409 if the Telegram identity belongs to another agent's bot.
 pub async fn bind(
     app: &App,
     user: &ConsumerUserId,
     agent: &AgentKey,
     telegram: Option<TelegramIdentity>,
     source: BindingSource,
-) -> Result<Binding, AppError> {
+) -> Result<Binding> {
     if let Some(telegram) = &telegram {
         check_id("userId", telegram.user.as_deref())?;
         check_id("chatId", telegram.chat.as_deref())?;
@@ -75,11 +70,8 @@ fn check_id(name: &str, id: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-/// Deletes the active binding of a user. The conversation is kept.
-///
-/// # Errors
-/// Returns 404 if there is none.
-pub async fn revoke(app: &App, user: &ConsumerUserId) -> Result<(), AppError> {
+/// Deletes the active binding of a user. The conversation is kept. Returns 404 if there is none.
+pub async fn revoke(app: &App, user: &ConsumerUserId) -> Result<()> {
     let binding = get(app, user).await?;
     app.store.unbind(&binding).await?;
     Ok(())

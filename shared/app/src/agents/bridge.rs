@@ -10,7 +10,7 @@ use af_domain::refusal::Refusal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::base_url::{BASE_URL_RULE, is_base_url};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Prefixes of secrets that give access to this deployment itself. No worker receives one of them.
 const RESERVED_PREFIXES: [&str; 5] = ["bootstrap.", "factory.", "fly.", "telegram.", "workerToken."];
@@ -57,10 +57,7 @@ pub struct BridgeRuntime {
     pub bot_identity: Option<BotIdentity>,
 }
 
-/// Checks the bridge section of a profile.
-///
-/// # Errors
-/// Returns a refusal with the invalid field.
+/// Checks the bridge section of a profile. A refusal names the invalid field.
 pub(crate) fn check(config: &BridgeConfig) -> Result<(), Refusal> {
     if config.base_url.as_deref().is_some_and(|url| !is_base_url(url)) {
         let detail = format!("baseUrl must be {BASE_URL_RULE}");
@@ -139,10 +136,7 @@ fn is_blank(text: &str) -> bool {
 /// Returns the bridge variables of every new worker. They come from the global secrets. If one is missing,
 /// the value is used that all agents with a bridge have in common. A worker may serve any agent, so values
 /// that differ are not used.
-///
-/// Returns an error if the table or Secrets Manager does not answer.
-/// When the table or Secrets Manager cannot answer.
-pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>, AppError> {
+pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>> {
     let globals = VARIABLES.map(|(field, _)| field.global_ref());
     let secrets = app.secrets.get_many(&globals, app.now()).await?;
     let global = |field: BridgeField| first(&[field.global_ref()], &secrets).map(|(_, value)| value);
@@ -157,7 +151,7 @@ pub(crate) async fn variables(app: &App) -> Result<BTreeMap<String, String>, App
 }
 
 /// Returns those of `fields` for which all agents with a bridge have the same own value.
-async fn common(app: &App, fields: &[BridgeField]) -> Result<Vec<(BridgeField, SecretString)>, AppError> {
+async fn common(app: &App, fields: &[BridgeField]) -> Result<Vec<(BridgeField, SecretString)>> {
     // No agent has its own secret for linking accounts.
     if fields.iter().all(|field| *field == BridgeField::LinkingSharedSecret) {
         return Ok(Vec::new());

@@ -6,7 +6,7 @@ use af_domain::ids::{AgentKey, SecretRef};
 use af_domain::refusal::{Code, Refusal};
 
 use crate::agents::bridge;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most characters of a display name or version.
 const MAX_TEXT_CHARS: usize = 200;
@@ -28,12 +28,9 @@ pub struct AgentSettings {
     pub bridge: Option<BridgeConfig>,
 }
 
-/// Creates or changes a profile; its bot does not change. The token secret of a bot is always among the
-/// secrets.
-///
-/// # Errors
-/// Returns a refusal with the invalid field.
-pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Result<AgentProfile, AppError> {
+/// Creates or changes a profile; its bot does not change. The token secret of a bot is always among the secrets. A
+/// refusal names the invalid field.
+pub async fn configure(app: &App, key: &AgentKey, settings: AgentSettings) -> Result<AgentProfile> {
     let too_long = |text: &str| text.chars().count() > MAX_TEXT_CHARS;
     if settings.version.trim().is_empty() || too_long(&settings.version) {
         return Err(
@@ -79,27 +76,18 @@ pub(crate) fn with_ref(refs: &mut Vec<SecretRef>, wanted: SecretRef) {
     }
 }
 
-/// Returns a profile.
-///
-/// # Errors
-/// Returns 404 if there is none.
-pub async fn get(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
+/// Returns a profile, or 404 if there is none.
+pub async fn get(app: &App, key: &AgentKey) -> Result<AgentProfile> {
     Ok(app.store.agent_now(key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?)
 }
 
 /// Returns one page of profiles ordered by key.
-///
-/// # Errors
-/// Returns an error if the profiles cannot be read.
-pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<AgentProfile>, AppError> {
+pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<AgentProfile>> {
     Ok(app.store.agents(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }
 
-/// Deletes a profile and releases its bot. Conversations and messages are kept.
-///
-/// # Errors
-/// Returns 404 if there is none.
-pub async fn delete(app: &App, key: &AgentKey) -> Result<(), AppError> {
+/// Deletes a profile and releases its bot. Conversations and messages are kept. Returns 404 if there is none.
+pub async fn delete(app: &App, key: &AgentKey) -> Result<()> {
     let profile = get(app, key).await?;
     app.store.delete_agent(&profile).await?;
     app.agents.forget(key);
@@ -107,7 +95,7 @@ pub async fn delete(app: &App, key: &AgentKey) -> Result<(), AppError> {
 }
 
 /// Returns a profile from the cache, which is at most a few seconds old.
-pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfile>, AppError> {
+pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfile>> {
     let now = app.now();
     if let Some(profile) = app.agents.get(key, now) {
         return Ok(profile);
@@ -117,11 +105,8 @@ pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfi
     Ok(profile)
 }
 
-/// Returns a profile that accepts messages.
-///
-/// # Errors
-/// Returns 404 if there is none, and 409 if it is disabled.
-pub(crate) async fn taking_messages(app: &App, key: &AgentKey) -> Result<AgentProfile, AppError> {
+/// Returns a profile that accepts messages: 404 if there is none, and 409 if it is disabled.
+pub(crate) async fn taking_messages(app: &App, key: &AgentKey) -> Result<AgentProfile> {
     let profile = known(app, key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?;
     if !profile.enabled {
         let detail = format!("agent {key} is disabled; enable it with PUT /v1/agents/{key}");

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use af_api::queue::{MalformedConversation, RecoverAnswer};
 use af_domain::ids::{ConversationKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
@@ -31,49 +32,28 @@ const MAX_MALFORMED: usize = 100;
 /// The most conversations that are examined at the same time.
 const MAX_CONCURRENT: usize = 8;
 
-/// The result of one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Audited {
-    /// The number of checked conversations.
-    pub checked: usize,
-    /// Their problems.
-    pub found: Vec<Malformed>,
-    /// Where the next call continues; `None` at the end.
-    pub next: Option<String>,
-}
-
-/// A problem of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Malformed {
-    /// The conversation's id, or its partition when the id cannot be read.
-    pub conversation: String,
-    /// The problem in words.
-    pub problem: String,
-    /// Whether it is repaired.
-    pub repaired: bool,
-}
-
-/// Checks the next pages from `from`, where an earlier call ended. With `repair`, problems are repaired.
+/// Checks the next pages from `from`, the position where an earlier call ended. With `repair`, problems are repaired. The
+/// answer has the position of the next call as its `next_cursor`.
 ///
 /// # Errors
 /// When the table cannot answer, or `from` is not a cursor that an earlier call has answered.
-pub async fn audit(app: &App, from: Option<&str>, repair: bool) -> Result<Audited, AppError> {
+pub async fn check(app: &App, from: Option<&str>, repair: bool) -> Result<RecoverAnswer, AppError> {
     let policies = policies::in_force(app).await?;
     let mut position = from.map(position_of).transpose()?;
     let workers = app.store.workers().await?;
     let workers: BTreeMap<_, _> = workers.into_iter().map(|w| (w.id.clone(), w)).collect();
-    let mut audited = Audited::default();
+    let mut answer = RecoverAnswer::default();
     for _ in 0..MAX_PAGES {
         let page = app.store.scan_conversations(PAGE_ITEMS, position.as_ref()).await?;
-        audited.checked += page.conversations.len();
-        audited.found.extend(check(app, page.conversations, &workers, repair, &policies).await?);
+        answer.checked += page.conversations.len();
+        answer.found.extend(check_page(app, page.conversations, &workers, repair, &policies).await?);
         position = page.next;
-        if position.is_none() || audited.found.len() >= MAX_MALFORMED {
+        if position.is_none() || answer.found.len() >= MAX_MALFORMED {
             break;
         }
     }
-    audited.next = position.map(|key| format!("{}{SEPARATOR}{}", key.sk, key.pk));
-    Ok(audited)
+    answer.next_cursor = position.map(|key| format!("{}{SEPARATOR}{}", key.sk, key.pk));
+    Ok(answer)
 }
 
 /// Separates sort key and partition key in a cursor. Our sort keys do not contain it.
@@ -88,13 +68,13 @@ fn position_of(text: &str) -> Result<Key, Refusal> {
 
 /// Checks the conversations of a page. First it compares them with one read of all rows and messages, which may be outdated.
 /// Then it examines each conversation that seems malformed.
-async fn check(
+async fn check_page(
     app: &App,
     passed: Vec<ScannedConversation>,
     workers: &BTreeMap<WorkerId, Worker>,
     repair: bool,
     policies: &Policies,
-) -> Result<Vec<Malformed>, AppError> {
+) -> Result<Vec<MalformedConversation>, AppError> {
     let messages: BTreeSet<_> =
         passed.iter().filter_map(|p| p.stored.as_ref().ok()).flat_map(|s| named(&s.conversation)).collect();
     let messages: Vec<_> = messages.into_iter().collect();
@@ -138,11 +118,15 @@ async fn examine_one(
     key: ConversationKey,
     repair: bool,
     policies: &Policies,
-) -> Result<Vec<Malformed>, AppError> {
+) -> Result<Vec<MalformedConversation>, AppError> {
     match examine(app, &key, repair, policies).await {
         Ok(found) => Ok(found
             .into_iter()
-            .map(|f| Malformed { conversation: name.clone(), problem: f.problem, repaired: f.repaired })
+            .map(|f| MalformedConversation {
+                conversation_id: name.clone(),
+                problem: f.problem,
+                repaired: f.repaired,
+            })
             .collect()),
         // An item that it names cannot be read. That must not hide the other conversations.
         Err(AppError::Store(error @ StoreError::Malformed { .. })) => Ok(vec![unreadable(name, &error)]),
@@ -152,6 +136,6 @@ async fn examine_one(
     }
 }
 
-fn unreadable(conversation: String, error: &StoreError) -> Malformed {
-    Malformed { conversation, problem: error.to_string(), repaired: false }
+fn unreadable(conversation_id: String, error: &StoreError) -> MalformedConversation {
+    MalformedConversation { conversation_id, problem: error.to_string(), repaired: false }
 }

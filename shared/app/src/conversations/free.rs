@@ -4,12 +4,11 @@
 //! heartbeat or append finds the lease gone, its next poll returns stop, and reconcile tears its machine
 //! down.
 
-use af_domain::conversation::{Conversation, Outcome};
-use af_domain::ids::{ConversationId, Fence, MessageId, WorkerId};
-use af_domain::policy::Policies;
+use af_api::conversations::FreeAnswer;
+use af_domain::conversation::Conversation;
+use af_domain::ids::{ConversationId, Fence};
 use af_domain::refusal::{Code, Refusal};
-use af_domain::time::Timestamp;
-use af_domain::worker::{DrainReason, Worker, WorkerStatus};
+use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
 use crate::settings::policies;
@@ -19,15 +18,6 @@ use crate::{App, AppError};
 const MAX_TRIES: usize = 5;
 /// Most characters of a reason, so that the error fits into the attempt record.
 const MAX_REASON_CHARS: usize = 150;
-
-/// The result of freeing a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Freed {
-    /// The worker that had the conversation.
-    pub worker: Option<WorkerId>,
-    /// The message that ran, and its outcome.
-    pub message: Option<(MessageId, Outcome)>,
-}
 
 /// Ends the lease of conversation `id` for `reason`, and removes its owner. With `fence`, only the claim with
 /// this fence is ended, so that a repeated call cannot end the next claim.
@@ -40,16 +30,16 @@ pub async fn free(
     id: &ConversationId,
     reason: &str,
     fence: Option<Fence>,
-) -> Result<Freed, AppError> {
+) -> Result<FreeAnswer, AppError> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > MAX_REASON_CHARS {
         let detail = format!("reason must be 1 to {MAX_REASON_CHARS} characters and not blank");
         return Err(Refusal::field("/reason", detail).into());
     }
-    let policies = policies::in_force(app).await?;
     for _ in 0..MAX_TRIES {
         let now = app.now();
         let before = super::get::get(app, id).await?;
+        let policies = policies::for_agent(app, &before.agent).await?;
         if fence.is_some_and(|fence| fence != before.fence) {
             let detail = format!("conversation {id} has been claimed since: its fence is {}", before.fence);
             return Err(Refusal::new(Code::Conflict, detail).into());
@@ -58,14 +48,17 @@ pub async fn free(
             let detail = format!("conversation {id} is free: no worker owns it and nothing runs");
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
-        let row = owners_row(app, &before).await?;
-        let owner = row.as_ref().map(|row| (row, taken(row, now, &policies)));
-        let owner = owner.as_ref().map(|(row, taken)| (*row, taken));
-        if let Commit::Done = app.store.free_if_unchanged(&before, &freed, owner, now, &policies).await? {
+        let owner = owners_row(app, &before).await?;
+        let commit = app.store.free_if_unchanged(&before, &freed, owner.as_ref(), now, &policies);
+        if let Commit::Done = commit.await? {
             tracing::warn!(conversation = %id, fence = %before.fence, reason, "conversation freed by an operator");
             let worker = before.owner.map(|o| o.worker).or_else(|| before.lease.map(|l| l.worker));
-            let message = freed.back.map(|back| (back.entry.message, back.outcome));
-            return Ok(Freed { worker, message });
+            return Ok(FreeAnswer {
+                conversation_id: id.to_string(),
+                worker_id: worker.map(|worker| worker.to_string()),
+                message_id: freed.back.as_ref().map(|back| back.entry.message.to_string()),
+                outcome: freed.back.map(|back| back.outcome.as_str().to_owned()),
+            });
         }
     }
     Err(AppError::Overtaken("free"))
@@ -76,18 +69,4 @@ async fn owners_row(app: &App, conversation: &Conversation) -> Result<Option<Wor
     let Some(owner) = &conversation.owner else { return Ok(None) };
     let row = app.store.worker_now(&owner.worker).await?;
     Ok(row.filter(|row| row.assignment.as_ref().is_some_and(|a| a.key == conversation.key)))
-}
-
-/// Returns the owner's row without its conversation, draining.
-fn taken(row: &Worker, now: Timestamp, policies: &Policies) -> Worker {
-    let mut taken = row.clone();
-    taken.assignment = None;
-    taken.quiet_since = now;
-    if row.status == WorkerStatus::Active {
-        taken.status = WorkerStatus::Draining {
-            drain_by: now + policies.scaling.drain_timeout,
-            reason: DrainReason::Operator,
-        };
-    }
-    taken
 }

@@ -6,5 +6,5 @@ mod get;
 pub mod read_models;
 pub(crate) mod repair;
 
-pub use free::{Freed, free};
+pub use free::free;
 pub use get::get;

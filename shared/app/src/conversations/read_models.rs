@@ -1,13 +1,12 @@
 //! Read models: messages and conversations as callers see them.
 
+use af_api::conversations::UserConversation;
 use af_domain::agent::conversation_of;
 use af_domain::attachment::{AttachmentState, MAX_WAIT, TOO_LATE};
 use af_domain::context::{ContextBudget, answer_bytes};
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, ConversationKey, MessageId};
-use af_domain::message::{
-    HistoryEntry, Message, MessageStatus, MessageView, PendingToolCall, Role, RunningAttempt,
-};
+use af_domain::message::{Message, MessageStatus, MessageView, Role, RunningAttempt};
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 pub use af_store::conversation::ReadPosition;
@@ -24,33 +23,6 @@ const MAX_HISTORY_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 const MESSAGE_ENVELOPE_BYTES: u64 = 600;
 /// The bytes around a text in a response: escaped quotes and a comma or colon.
 const QUOTES_BYTES: u64 = 5;
-
-/// A conversation as its user sees it.
-#[derive(Debug, Clone)]
-pub struct ConversationView {
-    /// Its id.
-    pub conversation: ConversationId,
-    /// The history, the oldest entry first: the newest entries, or those before an earlier page. A page with
-    /// large entries has fewer.
-    pub history: Vec<HistoryEntry>,
-    /// The position of the page with older entries, if there may be one.
-    pub older_history: Option<ReadPosition>,
-    /// Tool calls without a result.
-    pub pending_tool_calls: Vec<PendingToolCall>,
-    /// The newest messages, the newest first, or those before an earlier page. A page with large messages has
-    /// fewer.
-    pub queue_items: Vec<MessageView>,
-    /// The cursor of the page with older messages, if there is one.
-    pub older_items: Option<String>,
-    /// The newest stored message.
-    pub latest_message: Option<MessageId>,
-    /// Whether a message waits or runs.
-    pub has_queued_jobs: bool,
-    /// When the user wrote last.
-    pub last_user_message_at: Option<Timestamp>,
-    /// When the agent wrote last.
-    pub last_assistant_message_at: Option<Timestamp>,
-}
 
 /// Returns the view of a message with its conversation.
 pub(crate) fn of_message(
@@ -169,7 +141,8 @@ pub struct Part {
     pub items_before: Option<String>,
 }
 
-/// Returns the conversation of `user` with `agent`.
+/// Returns the conversation of `user` with `agent`. A page with large entries or messages has fewer than `part.limit`. The
+/// cursors of the answer are the positions of the next pages.
 ///
 /// # Errors
 /// Returns 404 if there is none.
@@ -178,7 +151,7 @@ pub async fn conversation(
     user: &ConsumerUserId,
     agent: &AgentKey,
     part: &Part,
-) -> Result<ConversationView, AppError> {
+) -> Result<UserConversation, AppError> {
     let id = conversation_of(agent, user)?;
     let key = conversation_key(&id);
     let limit = u64::from(part.limit);
@@ -193,25 +166,27 @@ pub async fn conversation(
     let meta =
         meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
     let newest = newest?;
-    let last = |role: Role| newest.newest_first.iter().find(|e| e.role == role).map(|e| e.at);
+    let last = |role: Role| {
+        let entry = newest.newest_first.iter().find(|entry| entry.role == role);
+        entry.map(|entry| entry.at.as_millis())
+    };
     let (last_user_message_at, last_assistant_message_at) = (last(Role::User), last(Role::Assistant));
     let pending_tool_calls = newest.pending_tool_calls.clone();
-    let mut shown = older?.unwrap_or(newest);
-    shown.newest_first.reverse();
-    let (queue_items, older_items) = items?;
+    let shown = older?.unwrap_or(newest);
+    let (queue_items, next_queue_cursor) = items?;
     let latest_message = latest?.or_else(|| {
         let is_newest_page = part.items_before.is_none();
         queue_items.first().filter(|_| is_newest_page).map(|view| view.message.id.clone())
     });
-    Ok(ConversationView {
-        conversation: id,
-        history: shown.newest_first,
-        older_history: shown.older,
-        pending_tool_calls,
-        queue_items,
-        older_items,
-        latest_message,
+    Ok(UserConversation {
+        conversation_id: id.to_string(),
+        context_history: shown.newest_first.into_iter().rev().map(Into::into).collect(),
+        next_history_cursor: shown.older.map(|position| position.to_string()),
+        pending_tool_calls: pending_tool_calls.into_iter().map(Into::into).collect(),
+        queue_items: queue_items.into_iter().map(Into::into).collect(),
+        next_queue_cursor,
         has_queued_jobs: meta.lease.is_some() || !meta.queue.is_empty(),
+        latest_message_id: latest_message.map(|id| id.to_string()),
         last_user_message_at,
         last_assistant_message_at,
     })

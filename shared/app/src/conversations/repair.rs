@@ -10,7 +10,7 @@ use af_domain::worker::{Worker, WorkerStatus};
 use af_store::conversation::{Commit, FailOutcome, StoredConversation};
 
 use crate::pool::outcome::Outcome;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The most reads of one conversation: one after each repair and after each change by another writer. There are fewer kinds
 /// of problems.
@@ -26,15 +26,12 @@ pub struct FoundProblem {
 }
 
 /// The problems of the conversation at `key`. With `repair`, they are repaired. A conversation in order has none.
-///
-/// # Errors
-/// When the table cannot answer, or an item is malformed.
 pub(crate) async fn examine(
     app: &App,
     key: &ConversationKey,
     repair: bool,
     policies: &Policies,
-) -> Result<Vec<FoundProblem>, AppError> {
+) -> Result<Vec<FoundProblem>> {
     let mut found = Vec::new();
     let mut left = Vec::new();
     for _ in 0..MAX_READS {
@@ -52,11 +49,7 @@ pub(crate) async fn examine(
 }
 
 /// Repairs a conversation that seemed malformed.
-pub(crate) async fn repair(
-    app: &App,
-    key: &ConversationKey,
-    policies: &Policies,
-) -> Result<Outcome, AppError> {
+pub(crate) async fn repair(app: &App, key: &ConversationKey, policies: &Policies) -> Result<Outcome> {
     let found = examine(app, key, true, policies).await?;
     Ok(match found.iter().find(|f| !f.repaired) {
         Some(left) => Outcome::Failed(left.problem.clone()),
@@ -66,7 +59,7 @@ pub(crate) async fn repair(
 }
 
 /// Removes the conversation from a worker's row, if it does not name the worker as its owner.
-pub(crate) async fn unassign(app: &App, id: &WorkerId) -> Result<Outcome, AppError> {
+pub(crate) async fn unassign(app: &App, id: &WorkerId) -> Result<Outcome> {
     let Some(worker) = app.store.worker_now(id).await? else { return Ok(Outcome::Stale) };
     let Some(assignment) = worker.assignment else { return Ok(Outcome::Stale) };
     let commit = app.store.unassign_if_not_owner(id, &assignment.key, app.now()).await?;
@@ -82,7 +75,7 @@ async fn read(
     app: &App,
     key: &ConversationKey,
     policies: &Policies,
-) -> Result<Option<(Conversation, RelatedState)>, AppError> {
+) -> Result<Option<(Conversation, RelatedState)>> {
     let Some(mut stored) = app.store.stored_conversation(key).await? else { return Ok(None) };
     for _ in 0..MAX_READS {
         let named = named(&stored.conversation);
@@ -138,7 +131,7 @@ async fn repair_problem(
     before: &Conversation,
     problem: &Problem,
     policies: &Policies,
-) -> Result<Commit, AppError> {
+) -> Result<Commit> {
     let (store, now) = (&app.store, app.now());
     Ok(match before.repair_for(problem, now, policies) {
         Repair::Recover(cut) => match before.recover(cut, app.entropy.unit(), now, policies) {

@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 
-use af_store::StoreError;
 use af_store::sweep::SweepCursor;
+use af_store::{Page, StoreError};
 use futures::{FutureExt, StreamExt};
 
-use crate::AppError;
+use crate::Result;
 
 /// Items per page of the index.
 pub(crate) const PAGE: i32 = 100;
@@ -26,21 +26,21 @@ pub struct Expired {
 
 /// Expires each item of the pages returned by `page` with `one`, which returns whether its object was
 /// deleted. The failure of one item does not affect the others.
-pub(crate) async fn expire_all<Id, Page, One>(
+pub(crate) async fn expire_all<Id, Pages, One>(
     what: &'static str,
-    page: impl Fn(Option<SweepCursor>) -> Page,
+    page: impl Fn(Option<SweepCursor>) -> Pages,
     one: impl Fn(Id) -> One,
-) -> Result<Expired, AppError>
+) -> Result<Expired>
 where
     Id: Clone + Display,
-    Page: Future<Output = Result<(Vec<Id>, Option<SweepCursor>), StoreError>>,
-    One: Future<Output = Result<bool, AppError>>,
+    Pages: Future<Output = Result<Page<Id, SweepCursor>, StoreError>>,
+    One: Future<Output = Result<bool>>,
 {
     let mut done = Expired::default();
     let mut after = None;
     for _ in 0..MAX_PAGES {
-        let (due, next) = page(after).await?;
-        let each = due.into_iter().map(|id| one(id.clone()).map(|end| (end, id)));
+        let Page { items, next } = page(after).await?;
+        let each = items.into_iter().map(|id| one(id.clone()).map(|end| (end, id)));
         let mut ended = futures::stream::iter(each).buffer_unordered(MAX_AT_ONCE);
         while let Some((end, id)) = ended.next().await {
             match end {

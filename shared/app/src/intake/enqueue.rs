@@ -14,7 +14,7 @@ use af_store::message::{MessageItem, body_hash};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most claims that a caller may give a message.
 const MAX_ATTEMPTS: u32 = 100;
@@ -33,15 +33,9 @@ pub enum Identity {
         caller: String,
         /// The key.
         key: String,
-    },
-    /// The caller's idempotency key, for a request that is derived from the caller's request and stored data.
-    KeyOf {
-        /// The caller, because each caller has its own keys.
-        caller: String,
-        /// The key.
-        key: String,
-        /// Hash of the caller's request, which a repetition must have in common.
-        sent: String,
+        /// The hash of the caller's request, if this request is derived from it and from stored data. A repetition must
+        /// have this hash; otherwise it must have the same request.
+        sent: Option<String>,
     },
     /// A Telegram update.
     Update {
@@ -85,7 +79,7 @@ pub struct Accepted {
 /// # Errors
 /// Returns a refusal with the invalid field, or 429 if the queue of the conversation is full. Nothing is
 /// written then.
-pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted, AppError> {
+pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted> {
     let policies = policies::for_agent(app, &request.agent).await?;
     check_payload(&mut request.payload)?;
     profiles::taking_messages(app, &request.agent).await?;
@@ -147,7 +141,7 @@ fn too_large(payload: &Payload, bytes: usize) -> Refusal {
     Refusal { pointer: Some(format!("/payload/{largest}")), ..refusal }
 }
 
-fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> Result<Entry, AppError> {
+fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> Result<Entry> {
     let priority = request.priority.unwrap_or(policies.queue.default_priority);
     let priority = Priority::new(priority).ok_or_else(|| {
         Refusal::field("/priority", format!("priority must be from 0 to {}", Priority::MAX))
@@ -183,12 +177,10 @@ fn entry(app: &App, request: &Enqueue, policies: &Policies, now: Timestamp) -> R
     })
 }
 
-fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageId, AppError> {
+fn message_id(app: &App, identity: &Identity, now: Timestamp) -> Result<MessageId> {
     let text = match identity {
         Identity::Fresh => app.entropy.ulid(now),
-        Identity::Key { caller, key } | Identity::KeyOf { caller, key, .. } => {
-            format!("key:{}", body_hash(&[caller, key]))
-        }
+        Identity::Key { caller, key, .. } => format!("key:{}", body_hash(&[caller, key])),
         Identity::Update { bot, update_id } => format!("tg:{bot}:{update_id}"),
     };
     Ok(MessageId::parse(text)?)
@@ -200,7 +192,7 @@ fn fetched_by(request: &Enqueue) -> Option<&BotIdentity> {
         Identity::Update { bot, .. } if request.payload.attachments.iter().any(Attachment::is_pending) => {
             Some(bot)
         }
-        Identity::Update { .. } | Identity::Fresh | Identity::Key { .. } | Identity::KeyOf { .. } => None,
+        Identity::Update { .. } | Identity::Fresh | Identity::Key { .. } => None,
     }
 }
 
@@ -231,7 +223,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
 /// Returns the hash of everything that a repetition with the same key must have in common. Defaults from the
 /// policies are not included, because a repetition may see another policy.
 fn hash_of(request: &Enqueue) -> String {
-    if let Identity::KeyOf { sent, .. } = &request.identity {
+    if let Identity::Key { sent: Some(sent), .. } = &request.identity {
         return sent.clone();
     }
     let payload = &request.payload;

@@ -10,7 +10,7 @@ use af_domain::time::Timestamp;
 use af_store::message::body_hash;
 
 use crate::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The provider of a message whose reply goes to a Telegram chat.
 const TELEGRAM: &str = "telegram";
@@ -37,12 +37,7 @@ pub struct UserMessage {
 /// # Errors
 /// Returns 404 if the user has no active binding, 409 if the user is bound to another agent, and any refusal
 /// of `enqueue`. Nothing is written then.
-pub async fn send(
-    app: &App,
-    user: &ConsumerUserId,
-    agent: &AgentKey,
-    said: UserMessage,
-) -> Result<Accepted, AppError> {
+pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: UserMessage) -> Result<Accepted> {
     if said.content.trim().is_empty() {
         return Err(Refusal::field("/content", "content must not be blank").into());
     }
@@ -114,5 +109,5 @@ fn identity(user: &ConsumerUserId, agent: &AgentKey, said: &UserMessage) -> Iden
     ];
     parts.extend(said.metadata.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    Identity::KeyOf { caller, key, sent: body_hash(&parts) }
+    Identity::Key { caller, key, sent: Some(body_hash(&parts)) }
 }

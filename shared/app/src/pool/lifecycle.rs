@@ -8,21 +8,18 @@ use af_domain::worker::{DrainReason, Worker, WorkerStatus};
 
 use super::outcome::Outcome;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Attempts to drain and finish one worker while other writers change its row: each change takes one attempt.
 const MAX_LEAVE_ATTEMPTS: usize = 5;
 
 /// Drains a worker if it is still active and `reason` still holds.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub(crate) async fn drain(
     app: &App,
     id: &WorkerId,
     reason: DrainReason,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let owned = owned_by(app, &worker).await?;
@@ -54,15 +51,12 @@ pub(crate) enum FinalSnapshot {
 
 /// Ends the drain of a worker: its row goes to `stopping` and its conversation is released. Waits for a running message,
 /// and for the final snapshot until the worker's deadline.
-///
-/// # Errors
-/// When the table cannot be read or written.
 pub(crate) async fn finish_drain(
     app: &App,
     id: &WorkerId,
     snapshot: FinalSnapshot,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let now = app.now();
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let WorkerStatus::Draining { drain_by, .. } = worker.status else { return Ok(Outcome::Stale) };
@@ -90,22 +84,15 @@ pub(crate) async fn finish_drain(
 }
 
 /// The conversation that names `worker` as its owner, as it is now.
-async fn owned_by(app: &App, worker: &Worker) -> Result<Option<Conversation>, AppError> {
+async fn owned_by(app: &App, worker: &Worker) -> Result<Option<Conversation>> {
     let Some(assignment) = &worker.assignment else { return Ok(None) };
     let conversation = app.store.conversation(&assignment.key, true).await?;
-    Ok(conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id)))
+    Ok(conversation.filter(|c| c.is_owned_by(&worker.id)))
 }
 
 /// Drains a worker on its own request and finishes the drain where nothing is left to wait for. Reconcile does the rest,
 /// also when this process dies in between.
-///
-/// # Errors
-/// When the table cannot be read or written.
-pub(crate) async fn drain_and_finish(
-    app: &App,
-    worker: &WorkerId,
-    last: FinalSnapshot,
-) -> Result<(), AppError> {
+pub(crate) async fn drain_and_finish(app: &App, worker: &WorkerId, last: FinalSnapshot) -> Result<()> {
     let policies = policies::in_force(app).await?;
     for _ in 0..MAX_LEAVE_ATTEMPTS {
         let row = app.store.worker_now(worker).await?;

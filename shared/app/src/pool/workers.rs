@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use af_api::workers::{RegisterAnswer, WorkerBody};
 use af_domain::conversation::Conversation;
 use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, Worker};
+use af_domain::worker::{Assignment, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
 use af_store::conversation_key;
 use af_store::idempotency::IdempotentCall;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::access::worker_token;
 use crate::agents::bridge;
@@ -25,35 +26,6 @@ use crate::{App, AppError};
 
 /// The provider of a worker that an operator starts by hand. No provider manages its machine.
 pub const MANUAL: &str = "manual";
-
-/// A worker as the API shows it.
-#[derive(Debug, Clone)]
-pub struct WorkerView {
-    /// Its row.
-    pub worker: Worker,
-    /// Its newest sign of life.
-    pub seen_at: Option<Timestamp>,
-    /// Whether it runs a message.
-    pub load: u32,
-    /// When it is drained if no work comes; `None` while it has work or is not active.
-    pub scheduled_shutdown_at: Option<Timestamp>,
-    /// When it claimed last.
-    pub last_claim_at: Option<Timestamp>,
-    /// The conversation that it owns.
-    pub conversation: Option<Conversation>,
-}
-
-/// A registered worker, with everything that it must be started with. It holds secrets, so it has no `Debug`.
-pub struct Registered {
-    /// Its row.
-    pub worker: Worker,
-    /// Its token.
-    pub token: SecretString,
-    /// When the token ends.
-    pub expires_at: Timestamp,
-    /// The environment it must be started with.
-    pub env: BTreeMap<String, String>,
-}
 
 /// Registers a worker that an operator starts by hand. With `once`, a call that is sent again gets the same answer.
 ///
@@ -68,7 +40,7 @@ pub async fn register(
     agent: Option<&AgentKey>,
     public_url: &str,
     once: Option<&IdempotentCall>,
-) -> Result<Registered, AppError> {
+) -> Result<RegisterAnswer, AppError> {
     if agent.is_some() && conversation.is_none() {
         let detail =
             "agentKey goes with conversationId: a worker without one takes conversations of every agent";
@@ -94,8 +66,8 @@ pub async fn register(
             }
             let owned = || Refusal::new(Code::Conflict, format!("conversation {wanted} has an owner"));
             let after = before.assigned_to(&worker.id, now, &policies).ok_or_else(owned)?;
-            worker.assignment = Some(assignment(&before, now));
-            app.store.register_if_free(&worker, &before, &after, (None, once), &policies).await?
+            worker.assignment = Some(Assignment::to(&before, now));
+            app.store.register_if_free(&worker, &before, &after, None, once, &policies).await?
         }
     };
     if let Commit::Stale = commit {
@@ -111,7 +83,7 @@ pub async fn register(
 }
 
 /// The worker that an earlier call with the same idempotency key has registered.
-async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<Registered, AppError> {
+async fn registered_before(app: &App, id: &WorkerId, public_url: &str) -> Result<RegisterAnswer, AppError> {
     let stopped =
         || Refusal::new(Code::Conflict, format!("this call has registered worker {id}, which has stopped"));
     let worker = app.store.worker_now(id).await?.filter(|w| w.status.is_live()).ok_or_else(stopped)?;
@@ -135,7 +107,7 @@ async fn started(app: &App, worker: &Worker) -> Result<Started, AppError> {
 }
 
 impl Started {
-    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> Registered {
+    fn with(self, app: &App, worker: Worker, public_url: &str, policies: &Policies) -> RegisterAnswer {
         let env = environment(EnvironmentInputs {
             worker: &worker,
             token: &self.token,
@@ -146,23 +118,16 @@ impl Started {
             operator_env: &self.settings.env,
             bridge: self.bridge,
         });
-        Registered { worker, token: self.token, expires_at: self.expires_at, env }
-    }
-}
-
-pub(crate) fn assignment(conversation: &Conversation, now: Timestamp) -> Assignment {
-    Assignment {
-        conversation: conversation.id.clone(),
-        key: conversation.key.clone(),
-        agent: conversation.agent.clone(),
-        assigned_at: now,
+        RegisterAnswer {
+            worker_id: worker.id.to_string(),
+            token: self.token.expose_secret().to_owned(),
+            expires_at: self.expires_at.as_millis(),
+            env,
+        }
     }
 }
 
 /// All workers that are not stopped, and the errors of rows that cannot be read. Such a row does not hide the others.
-///
-/// # Errors
-/// When the table cannot answer.
 pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>), AppError> {
     let (mut workers, mut unreadable) = (Vec::new(), Vec::new());
     for row in app.store.workers_each().await? {
@@ -179,14 +144,11 @@ pub(crate) async fn readable(app: &App) -> Result<(Vec<Worker>, Vec<StoreError>)
 
 /// One page of the workers that are not stopped, by id, with the id of its last worker when there are more. A pool has at
 /// most 1 000 workers, so each page reads all rows.
-///
-/// # Errors
-/// When they cannot be read.
 pub async fn list(
     app: &App,
     limit: u32,
     after: Option<&str>,
-) -> Result<(Vec<WorkerView>, Option<String>), AppError> {
+) -> Result<(Vec<WorkerBody>, Option<String>), AppError> {
     let policies = policies::in_force(app).await?;
     let (workers, next) = page(readable(app).await?.0, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
@@ -216,7 +178,7 @@ pub(crate) fn page(
 ///
 /// # Errors
 /// 404 when no worker has or had this id.
-pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
+pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerBody, AppError> {
     let policies = policies::in_force(app).await?;
     let worker = match app.store.worker(id).await? {
         Some(worker) => Some(worker),
@@ -230,19 +192,41 @@ pub async fn get(app: &App, id: &WorkerId) -> Result<WorkerView, AppError> {
     Ok(view(conversation, worker, &policies))
 }
 
-fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerView {
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| o.worker == worker.id));
-    let on_conversation = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.seen_at);
-    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
-    let busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
+fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies) -> WorkerBody {
+    let owned = conversation.filter(|c| c.is_owned_by(&worker.id));
+    let owner = owned.as_ref().and_then(|c| c.owner.as_ref());
+    let seen_at = worker.seen_at.max(owner.and_then(|o| o.seen_at));
+    let last_claim_at = worker.last_claim_at.max(owner.and_then(|o| o.claimed_at));
+    let is_busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
     let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
-    let is_active = worker.status == af_domain::worker::WorkerStatus::Active;
-    WorkerView {
-        seen_at: worker.seen_at.max(on_conversation),
-        load: u32::from(busy),
-        last_claim_at: worker.last_claim_at.max(claimed_at),
-        scheduled_shutdown_at: (is_active && !busy).then(|| quiet_since + policies.scaling.idle_timeout),
-        conversation: owned,
-        worker,
+    let idles_until = quiet_since + policies.scaling.idle_timeout;
+    let (drain_by, drain_reason) = match worker.status {
+        WorkerStatus::Draining { drain_by, reason } => {
+            (Some(drain_by.as_millis()), Some(reason.as_str().to_owned()))
+        }
+        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => (None, None),
+    };
+    WorkerBody {
+        worker_id: worker.id.to_string(),
+        provider: worker.provider,
+        status: worker.status.name().to_owned(),
+        load: u32::from(is_busy),
+        heartbeat_at: seen_at.map(Timestamp::as_millis),
+        registered_at: worker.registered_at.as_millis(),
+        last_claim_at: last_claim_at.map(Timestamp::as_millis),
+        last_snapshot_id: worker.last_snapshot.map(|id| id.to_string()),
+        snapshot_missed: worker.snapshot_missed,
+        scheduled_shutdown_at: (worker.status == WorkerStatus::Active && !is_busy)
+            .then(|| idles_until.as_millis()),
+        drain_by,
+        drain_reason,
+        stopped_at: match worker.status {
+            WorkerStatus::Stopped { at } => Some(at.as_millis()),
+            WorkerStatus::Active | WorkerStatus::Draining { .. } | WorkerStatus::Stopping { .. } => None,
+        },
+        assignment: worker.assignment.map(Into::into),
+        image: worker.image,
+        machine: worker.machine.map(Into::into),
+        volume: worker.volume.map(Into::into),
     }
 }

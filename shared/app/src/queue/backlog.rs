@@ -9,17 +9,18 @@ use std::collections::HashMap;
 
 use af_domain::conversation::{Conversation, Entry, OrderKey, ReadyKey};
 use af_domain::ids::{ConversationKey, MessageId};
+use af_domain::message::MessageView;
 use af_domain::pool::ReadyConversation;
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
+use af_store::Page;
 use af_store::conversation::ReadyCursor;
 
 use crate::conversations::read_models::of_message;
 use crate::pool::workers::{self, page};
 use crate::settings::policies;
-use crate::{App, AppError};
-use af_domain::message::MessageView;
+use crate::{App, Result};
 
 /// Most queries of the ready index and of workers' conversations for one page. Each query but the last of a
 /// shard returns as many conversations as the page has room for. A page with many stale entries ends early
@@ -51,16 +52,14 @@ enum Stage {
 /// A listed message with its conversation.
 struct ListedMessage<'a>(MessageId, &'a Conversation);
 
-/// Returns one page of the waiting messages and the cursor of the next page. The messages of one conversation
-/// are in the order in which they will run. `after` is the cursor of the previous page.
-///
-/// # Errors
-/// Returns an error if the messages cannot be read, or `after` is not a cursor of this list.
+/// Returns one page of the waiting messages and the cursor of the next page. The messages of one conversation are in
+/// the order in which they will run. `after` is the cursor of the previous page. Returns an error if the messages
+/// cannot be read, or `after` is not a cursor of this list.
 pub async fn waiting(
     app: &App,
     limit: u32,
     after: Option<&str>,
-) -> Result<(Vec<MessageView>, Option<String>), AppError> {
+) -> Result<(Vec<MessageView>, Option<String>)> {
     let shards = policies::in_force(app).await?.queue.ready_shards;
     let first = Cursor { stage: Stage::Ready { shard: 0, at: None }, within: None };
     let mut cursor = Some(match after {
@@ -84,14 +83,11 @@ pub async fn waiting(
 }
 
 /// Returns one page of the running messages ordered by worker id, and the cursor of the next page.
-///
-/// # Errors
-/// Returns an error if the messages cannot be read.
 pub async fn running(
     app: &App,
     limit: u32,
     after: Option<&str>,
-) -> Result<(Vec<MessageView>, Option<String>), AppError> {
+) -> Result<(Vec<MessageView>, Option<String>)> {
     let (workers, next) = page(assigned(app).await?, limit, after);
     let keys: Vec<_> = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone()).collect();
     let mut conversations = app.store.conversations(&keys).await?;
@@ -103,7 +99,7 @@ pub async fn running(
     Ok((shown.collect(), next))
 }
 
-async fn assigned(app: &App) -> Result<Vec<Worker>, AppError> {
+async fn assigned(app: &App) -> Result<Vec<Worker>> {
     let (mut workers, _) = workers::readable(app).await?;
     workers.retain(|w| w.assignment.is_some());
     Ok(workers)
@@ -114,12 +110,7 @@ type Listed = (Stage, Conversation);
 
 /// Returns the next conversations from `cursor` on, at most `room`, and the stage after them; `None` at the
 /// end.
-async fn step(
-    app: &App,
-    cursor: Cursor,
-    shards: u64,
-    room: usize,
-) -> Result<(Vec<Listed>, Option<Stage>), AppError> {
+async fn step(app: &App, cursor: Cursor, shards: u64, room: usize) -> Result<(Vec<Listed>, Option<Stage>)> {
     match cursor.stage {
         Stage::Ready { shard, at: Some(at) } if cursor.within.is_some() => {
             let named = app.store.conversations(std::slice::from_ref(&at.key)).await?;
@@ -129,8 +120,8 @@ async fn step(
         Stage::Ready { shard, at } => {
             let cursor = at.as_ref().map(|at| ReadyCursor::at(shard, at));
             let page = i32::try_from(room).unwrap_or(i32::MAX);
-            let (ready, more) = app.store.ready_page(shard, END_OF_TIME, page, cursor).await?;
-            let next = match (more, ready.last()) {
+            let Page { items: ready, next } = app.store.ready_page(shard, END_OF_TIME, page, cursor).await?;
+            let next = match (next, ready.last()) {
                 (Some(_), Some(last)) => Stage::Ready { shard, at: Some(last.clone()) },
                 _ if shard + 1 < shards => Stage::Ready { shard: shard + 1, at: None },
                 _ => Stage::Owned { at: None },
@@ -153,7 +144,7 @@ async fn owned(
     at: Option<String>,
     resumes: bool,
     room: usize,
-) -> Result<(Vec<Listed>, Option<Stage>), AppError> {
+) -> Result<(Vec<Listed>, Option<Stage>)> {
     let mut workers = assigned(app).await?;
     let (workers, next) = if resumes {
         let next = at.clone();
@@ -166,8 +157,9 @@ async fn owned(
     let mut by_key = by_key(app.store.conversations(&keys).await?);
     let listed_at = |worker: Worker| {
         let conversation = by_key.remove(&worker.assignment.as_ref()?.key)?;
-        let owns = conversation.owner.as_ref().is_some_and(|o| o.worker == worker.id);
-        owns.then(|| (Stage::Owned { at: Some(worker.id.to_string()) }, conversation))
+        conversation
+            .is_owned_by(&worker.id)
+            .then(|| (Stage::Owned { at: Some(worker.id.to_string()) }, conversation))
     };
     let listed = workers.into_iter().filter_map(listed_at).collect();
     Ok((listed, next.map(|id| Stage::Owned { at: Some(id) })))
@@ -209,7 +201,7 @@ fn order(entry: &Entry) -> String {
     format!("{}#{}", OrderKey::of(entry.priority, entry.due).as_str(), entry.message)
 }
 
-async fn views(app: &App, found: Vec<ListedMessage<'_>>) -> Result<Vec<MessageView>, AppError> {
+async fn views(app: &App, found: Vec<ListedMessage<'_>>) -> Result<Vec<MessageView>> {
     let ids: Vec<_> = found.iter().map(|f| f.0.clone()).collect();
     let conversations: HashMap<_, _> = found.into_iter().map(|f| (f.0, f.1)).collect();
     let now = app.now();

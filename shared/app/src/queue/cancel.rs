@@ -8,7 +8,7 @@ use af_store::conversation::Commit;
 use super::messages::{MAX_TRIES, message};
 use crate::conversations::read_models::message_of_user;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The result of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +20,9 @@ pub enum Cancelled {
     WhenItsAttemptEnds,
 }
 
-/// Cancels `id`: a waiting message or a dead letter at once, a running message through its worker. Cancelling
-/// a cancelled message again succeeds.
-///
-/// # Errors
-/// Returns 404 if the message does not exist, and 409 if it is done.
-pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled, AppError> {
+/// Cancels `id`: a waiting message or a dead letter at once, a running message through its worker. Cancelling a
+/// cancelled message again succeeds. Returns 404 if the message does not exist, and 409 if it is done.
+pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled> {
     for _ in 0..MAX_TRIES {
         let message = message(app, id).await?;
         let cancelled = match message.status {
@@ -44,23 +41,21 @@ pub async fn cancel(app: &App, id: &MessageId) -> Result<Cancelled, AppError> {
     Err(AppError::Overtaken("cancel"))
 }
 
-/// Cancels a message of one of `user`'s conversations.
-///
-/// # Errors
-/// The same as `cancel`; also 404 if the message belongs to another user.
-pub async fn cancel_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<Cancelled, AppError> {
+/// Cancels a message of one of `user`'s conversations. The errors are those of `cancel`, and 404 if the message
+/// belongs to another user.
+pub async fn cancel_of_user(app: &App, user: &ConsumerUserId, id: &MessageId) -> Result<Cancelled> {
     message_of_user(app, user, id).await?;
     cancel(app, id).await
 }
 
-async fn dead(app: &App, message: &Message) -> Result<Option<Cancelled>, AppError> {
+async fn dead(app: &App, message: &Message) -> Result<Option<Cancelled>> {
     let policies = policies::for_agent(app, &message.agent).await?;
     let commit = app.store.cancel_if_dead(message, app.now(), &policies).await?;
     Ok(done(&commit, Cancelled::AtOnce))
 }
 
 /// Returns `None` if another write was faster, or the message has ended since it was read.
-async fn queued(app: &App, message: &Message) -> Result<Option<Cancelled>, AppError> {
+async fn queued(app: &App, message: &Message) -> Result<Option<Cancelled>> {
     let policies = policies::for_agent(app, &message.agent).await?;
     let now = app.now();
     let Some(before) = app.store.conversation(&message.key, true).await? else { return Ok(None) };

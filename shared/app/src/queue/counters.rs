@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A record of the table's stream, limited to the needed fields.
 #[derive(Debug, Deserialize)]
@@ -45,10 +45,7 @@ impl StreamChange {
 ///
 /// The written values, including the time, depend only on the records: DynamoDB refuses a client token that
 /// is repeated with another write.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
-pub async fn count(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
+pub async fn count(app: &App, records: &[StreamRecord]) -> Result<()> {
     let mut change = Counters::default();
     for StreamRecord { dynamodb: record } in records {
         match change_of(record) {

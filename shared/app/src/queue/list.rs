@@ -1,14 +1,13 @@
 //! Lists of messages: of a conversation, and all dead letters.
 
 use af_domain::ids::ConversationId;
-use af_domain::message::MessageStatus;
-use af_store::conversation_key;
+use af_domain::message::{MessageStatus, MessageView};
 use af_store::keys::DEAD_LETTER_SHARDS;
 use af_store::message::message_list_key;
+use af_store::{Page, conversation_key};
 
 use crate::conversations::read_models;
 use crate::{App, AppError};
-use af_domain::message::MessageView;
 
 /// Most bytes of one page of messages in a response. A single message is smaller. A function response is
 /// limited to 6 MB.
@@ -16,9 +15,6 @@ const MAX_MESSAGES_PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Returns one page of a conversation's messages, the newest first. `status` filters by state. A page with
 /// large messages ends early.
-///
-/// # Errors
-/// Returns an error if the messages cannot be read.
 pub async fn of_conversation(
     app: &App,
     conversation: &ConversationId,
@@ -28,7 +24,7 @@ pub async fn of_conversation(
 ) -> Result<(Vec<MessageView>, Option<String>), AppError> {
     let key = conversation_key(conversation);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-    let (ids, next) = app.store.message_ids_of(&key, limit, after).await?;
+    let Page { items: ids, next } = app.store.message_ids_of(&key, limit, after).await?;
     let now = app.now();
     let (meta, messages) = tokio::join!(app.store.conversation(&key, true), app.store.messages(&ids, now));
     let meta = meta?;
@@ -49,9 +45,6 @@ pub async fn of_conversation(
 }
 
 /// Returns one page of dead letters, the newest first, starting before the mark `before`.
-///
-/// # Errors
-/// Returns an error if the dead letters cannot be read.
 pub async fn dead_letters(
     app: &App,
     limit: u32,
@@ -60,10 +53,7 @@ pub async fn dead_letters(
     // Each shard is read for one more mark than the page has, because all of them may be in one shard.
     let page = i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX);
     let shards = (0..DEAD_LETTER_SHARDS as u64).map(|s| app.store.dead_letters(s, page, before));
-    let mut marks = Vec::new();
-    for shard in futures::future::join_all(shards).await {
-        marks.extend(shard?);
-    }
+    let mut marks = futures::future::try_join_all(shards).await?.concat();
     marks.sort_by(|a, b| b.place.cmp(&a.place));
     let more = marks.len() > limit as usize;
     marks.truncate(limit as usize);

@@ -14,6 +14,6 @@ mod why;
 pub use cancel::{Cancelled, cancel, cancel_of_user};
 pub use list::{dead_letters, of_conversation};
 pub use retry::retry;
-pub use retry_all::{RetriedAll, Which, retry_all};
-pub use stats::{Stats, stats};
+pub use retry_all::{Which, retry_all};
+pub use stats::stats;
 pub use why::{WaitsFor, Why, why};

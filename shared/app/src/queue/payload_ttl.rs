@@ -3,14 +3,11 @@
 use af_store::message::ended_payload;
 
 use crate::queue::counters::StreamRecord;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Gives the large payloads of ended messages the TTL of their message. A repeated batch sets the same TTL. A
 /// malformed record is skipped and does not affect the others.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
-pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<(), AppError> {
+pub async fn expire_payloads(app: &App, records: &[StreamRecord]) -> Result<()> {
     for record in records {
         match ended_payload(record.dynamodb.new_image.as_ref()) {
             Ok(Some(payload)) => {

@@ -14,7 +14,7 @@ use super::messages::{MAX_TRIES, message};
 use crate::agents::profiles;
 use crate::error::queue_full;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The result of retrying a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Retried {
 /// # Errors
 /// Returns 404 if the message or its agent does not exist, 409 if the message is not a dead letter or its
 /// agent is disabled, and 429 if the queue of its conversation is full. Nothing is written then.
-pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>) -> Result<(), AppError> {
+pub async fn retry(app: &App, id: &MessageId, idempotency: Option<(&str, &str)>) -> Result<()> {
     let token = token(idempotency);
     let dead = message(app, id).await?;
     if token.is_some() && dead.retried_by == token {
@@ -68,7 +68,7 @@ pub(super) async fn retried(
     mut dead: Message,
     token: Option<&str>,
     policies: &Policies,
-) -> Result<Retried, AppError> {
+) -> Result<Retried> {
     for _ in 0..MAX_TRIES {
         let is_ours = token.is_some() && dead.retried_by.as_deref() == token;
         if is_ours || dead.status != MessageStatus::DeadLetter {

@@ -1,12 +1,12 @@
 //! Retry all: queues the dead letters of a conversation or an agent again, the oldest first, a limited number
 //! per call.
 //!
-//! The list follows the dead-letter marks and ends at the moment at which it began. A message that becomes a
-//! dead letter again in between is not retried twice.
+//! The calls follow the dead-letter marks that existed when the first call began. A message that becomes a dead
+//! letter again after that has a later mark, so it is not retried twice.
 
-use af_domain::ids::{AgentKey, ConversationId, MessageId};
+use af_api::queue::RetryAllAnswer;
+use af_domain::ids::{AgentKey, ConversationId};
 use af_domain::message::{Message, MessageStatus};
-use af_domain::policy::Policies;
 use af_domain::refusal::Refusal;
 use af_domain::time::Timestamp;
 use af_store::keys::DEAD_LETTER_SHARDS;
@@ -31,26 +31,14 @@ pub enum Which {
     Agent(AgentKey),
 }
 
-/// The result of one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RetriedAll {
-    /// The number of messages that were queued again.
-    pub retried: usize,
-    /// Messages that stay dead letters, because the queue of their conversation is full.
-    pub full: Vec<MessageId>,
-    /// Messages that stay dead letters, because their agent accepts no messages.
-    pub refused: Vec<MessageId>,
-    /// The cursor of the next call, if there are more marks.
-    pub next: Option<String>,
-}
-
 /// The position of the list: its end time and the last mark it has read.
 struct Cursor {
     until: Timestamp,
     after: String,
 }
 
-/// Queues dead letters again, starting after the previous call.
+/// Queues dead letters again, starting after the previous call. The answer has the position of the next call as its
+/// `next_cursor`.
 ///
 /// # Errors
 /// Returns 422 if `after` is not a cursor of this list.
@@ -59,8 +47,7 @@ pub async fn retry_all(
     which: &Which,
     after: Option<&str>,
     idempotency: Option<(&str, &str)>,
-) -> Result<RetriedAll, AppError> {
-    let policies = policies::in_force(app).await?;
+) -> Result<RetryAllAnswer, AppError> {
     let token = token(idempotency);
     let place = match after {
         Some(text) => Cursor::read(text)
@@ -69,9 +56,10 @@ pub async fn retry_all(
     };
     let (marks, more) = marks(app, &place).await?;
     let next = marks.last().filter(|_| more).map(|last| Cursor { after: last.place.clone(), ..place });
-    let mut done = RetriedAll { next: next.map(|p| p.to_string()), ..RetriedAll::default() };
+    let next_cursor = next.map(|p| p.to_string());
+    let mut done = RetryAllAnswer { next_cursor, ..RetryAllAnswer::default() };
     for dead in wanted(app, which, marks).await? {
-        one(app, dead, token.as_deref(), &policies, &mut done).await?;
+        one(app, dead, token.as_deref(), &mut done).await?;
     }
     Ok(done)
 }
@@ -80,8 +68,7 @@ async fn one(
     app: &App,
     dead: Message,
     token: Option<&str>,
-    policies: &Policies,
-    done: &mut RetriedAll,
+    done: &mut RetryAllAnswer,
 ) -> Result<(), AppError> {
     let id = dead.id.clone();
     // The message was read eventually consistent, but its mark strongly. If the message is not a dead letter,
@@ -89,14 +76,15 @@ async fn one(
     let dead = if dead.status == MessageStatus::DeadLetter { dead } else { message(app, &id).await? };
     match profiles::taking_messages(app, &dead.agent).await {
         Err(AppError::Refused(_)) => {
-            done.refused.push(id);
+            done.refused.push(id.to_string());
             return Ok(());
         }
         other => other?,
     };
-    match retried(app, dead, token, policies).await? {
+    let policies = policies::for_agent(app, &dead.agent).await?;
+    match retried(app, dead, token, &policies).await? {
         Retried::Queued => done.retried += 1,
-        Retried::Full => done.full.push(id),
+        Retried::Full => done.full.push(id.to_string()),
         Retried::NotDead => {}
     }
     Ok(())
@@ -108,9 +96,9 @@ async fn marks(app: &App, place: &Cursor) -> Result<(Vec<DeadLetterMark>, bool),
     // which is filtered out below.
     let before = format!("{:013}", place.until.as_millis() + 1);
     let page = i32::try_from(MAX_LOOKED_AT + 2).unwrap_or(i32::MAX);
-    let within = (place.after.as_str(), before.as_str());
-    let shards = (0..DEAD_LETTER_SHARDS as u64).map(|s| app.store.dead_letters_oldest_first(s, page, within));
-    let mut marks: Vec<_> = futures::future::try_join_all(shards).await?.into_iter().flatten().collect();
+    let shards = (0..DEAD_LETTER_SHARDS as u64)
+        .map(|shard| app.store.dead_letters_oldest_first(shard, page, &place.after, &before));
+    let mut marks = futures::future::try_join_all(shards).await?.concat();
     marks.retain(|mark| mark.place > place.after);
     marks.sort_by(|a, b| a.place.cmp(&b.place));
     let more = marks.len() > MAX_LOOKED_AT;

@@ -1,15 +1,17 @@
 //! Why a message has not ended: what it waits for, and until when. The answer comes from its conversation,
 //! then from the owner of the conversation, then from the pool and the last reconcile report.
 
+use af_api::reconcile::Report;
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
 use af_domain::ids::{MessageId, WorkerId};
 use af_domain::message::MessageStatus;
+use af_domain::named_enum;
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
 use crate::conversations::read_models;
-use crate::pool::reconcile::{Report, last_report};
+use crate::pool::reconcile::last_report;
 use crate::pool::workers;
 use crate::settings::policies;
 use crate::{App, AppError};
@@ -17,58 +19,37 @@ use crate::{App, AppError};
 /// The longest time between two reconcile runs: the period of the schedule in the template.
 const RECONCILE_EVERY: Millis = Millis::from_secs(60);
 
-/// What a message waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitsFor {
-    /// Nothing: the message has ended.
-    Nothing,
-    /// Its worker: the message runs.
-    ItsWorker,
-    /// The time of its retry.
-    RetryTime,
-    /// Its scheduled time.
-    ScheduledTime,
-    /// Its attachments.
-    Attachments,
-    /// Another message of its conversation.
-    AnotherMessage,
-    /// The next poll of the worker that owns its conversation.
-    OwnersPoll,
-    /// The worker that owns its conversation, which is draining.
-    OwnersDrain,
-    /// The first sign of life of the worker that owns its conversation, or of a free worker.
-    WorkersStart,
-    /// Reconcile, which takes its conversation from a worker that is silent or gone.
-    Reconcile,
-    /// The next poll of a worker without a conversation.
-    FreeWorkersPoll,
-    /// Free capacity in the pool.
-    PlaceInPool,
-    /// A provider that can start workers.
-    Provider,
-    /// A new worker that reconcile will start.
-    NewWorker,
-}
-
-impl WaitsFor {
-    /// The value as it is sent in responses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            WaitsFor::Nothing => "nothing",
-            WaitsFor::ItsWorker => "its_worker",
-            WaitsFor::RetryTime => "retry_time",
-            WaitsFor::ScheduledTime => "scheduled_time",
-            WaitsFor::Attachments => "attachments",
-            WaitsFor::AnotherMessage => "another_message",
-            WaitsFor::OwnersPoll => "owners_poll",
-            WaitsFor::OwnersDrain => "owners_drain",
-            WaitsFor::WorkersStart => "workers_start",
-            WaitsFor::Reconcile => "reconcile",
-            WaitsFor::FreeWorkersPoll => "free_workers_poll",
-            WaitsFor::PlaceInPool => "place_in_pool",
-            WaitsFor::Provider => "provider",
-            WaitsFor::NewWorker => "new_worker",
-        }
+named_enum! {
+    /// What a message waits for.
+    pub enum WaitsFor {
+        /// Nothing: the message has ended.
+        Nothing = "nothing",
+        /// Its worker: the message runs.
+        ItsWorker = "its_worker",
+        /// The time of its retry.
+        RetryTime = "retry_time",
+        /// Its scheduled time.
+        ScheduledTime = "scheduled_time",
+        /// Its attachments.
+        Attachments = "attachments",
+        /// Another message of its conversation.
+        AnotherMessage = "another_message",
+        /// The next poll of the worker that owns its conversation.
+        OwnersPoll = "owners_poll",
+        /// The worker that owns its conversation, which is draining.
+        OwnersDrain = "owners_drain",
+        /// The first sign of life of the worker that owns its conversation, or of a free worker.
+        WorkersStart = "workers_start",
+        /// Reconcile, which takes its conversation from a worker that is silent or gone.
+        Reconcile = "reconcile",
+        /// The next poll of a worker without a conversation.
+        FreeWorkersPoll = "free_workers_poll",
+        /// Free capacity in the pool.
+        PlaceInPool = "place_in_pool",
+        /// A provider that can start workers.
+        Provider = "provider",
+        /// A new worker that reconcile will start.
+        NewWorker = "new_worker",
     }
 }
 

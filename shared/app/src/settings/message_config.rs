@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use crate::settings::message_settings::MessageConfig;
 use crate::settings::message_settings::{GROUP, RETENTION, SYSTEM_PROMPT};
 use crate::settings::{document, policies};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The longest prompt. Every worker receives it with every message.
 const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
@@ -18,27 +18,19 @@ const MAX_SYSTEM_PROMPT_CHARS: usize = 8_000;
 const MIN_RETENTION: Millis = Millis::from_secs(60 * 60);
 
 /// Returns the config in force.
-///
-/// # Errors
-/// Returns an error if the config cannot be read.
-pub async fn in_force(app: &App) -> Result<MessageConfig, AppError> {
+pub async fn in_force(app: &App) -> Result<MessageConfig> {
     Ok(policies::settings(app).await?.message)
 }
 
 /// Returns the stored config.
-///
-/// # Errors
-/// Returns an error if the config cannot be read.
-pub async fn show(app: &App) -> Result<MessageConfig, AppError> {
+pub async fn show(app: &App) -> Result<MessageConfig> {
     Ok(MessageConfig::of(&document::stored(app).await?))
 }
 
-/// Replaces the whole config; omitted fields are removed. Blanks around the prompt are trimmed: a worker that
-/// trims its input would repeat a text from which the prompt could not be removed.
-///
-/// # Errors
-/// Returns 422 with the invalid field. Nothing is written then.
-pub async fn set(app: &App, config: MessageConfig) -> Result<(), AppError> {
+/// Replaces the whole config; omitted fields are removed. Blanks around the prompt are trimmed: a worker that trims
+/// its input would repeat a text from which the prompt could not be removed. Returns 422 with the invalid field.
+/// Nothing is written then.
+pub async fn set(app: &App, config: MessageConfig) -> Result<()> {
     let system_prompt = config.system_prompt.map(|prompt| prompt.trim().to_owned());
     if let Some(prompt) = &system_prompt {
         let fits = prompt.chars().count() <= MAX_SYSTEM_PROMPT_CHARS && !prompt.is_empty();

@@ -6,5 +6,6 @@ pub mod message_config;
 pub(crate) mod message_settings;
 pub(crate) mod overrides;
 pub mod policies;
+pub(crate) mod prerequisite;
 pub mod public_url;
 pub mod secrets;

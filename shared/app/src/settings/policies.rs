@@ -1,7 +1,6 @@
 //! Policies: stored overrides of the defaults in the code.
 
-use std::collections::BTreeMap;
-
+use af_api::policies::{FieldView, PoliciesView};
 use af_domain::ids::AgentKey;
 use af_domain::policy::{FIELDS, Given, Policies, PolicyError, Setting};
 use af_domain::refusal::Refusal;
@@ -14,33 +13,13 @@ use crate::{App, AppError};
 
 /// Most characters of an unknown name in an error message. The longest valid name has half as many.
 const MAX_NAME_CHARS: usize = 64;
-/// One field, as it is shown.
-#[derive(Debug)]
-pub struct FieldView {
-    /// The value in force.
-    pub value: Setting,
-    /// The value when nothing overrides it.
-    pub default: Setting,
-    /// What it accepts.
-    pub accepts: String,
-}
-
-/// All fields, group by group.
-pub type PoliciesView = BTreeMap<&'static str, BTreeMap<&'static str, FieldView>>;
-
 /// Returns the policies in force.
-///
-/// # Errors
-/// Returns an error if the policies cannot be read.
 pub async fn in_force(app: &App) -> Result<Policies, AppError> {
     Ok(settings(app).await?.policies)
 }
 
 /// Returns the policies in force for `agent`. Every use case that knows the agent calls this. Today an agent has the
 /// policies of its deployment.
-///
-/// # Errors
-/// Returns an error if the policies must be read and cannot be.
 pub async fn for_agent(app: &App, agent: &AgentKey) -> Result<Policies, AppError> {
     let _ = agent;
     in_force(app).await
@@ -52,16 +31,15 @@ pub(crate) async fn settings(app: &App) -> Result<Settings, AppError> {
     if let Some(settings) = app.settings.get(&(), now) {
         return Ok(settings);
     }
-    let stored = parsed(app.store.config(DOCUMENT).await?.as_deref())?;
+    // On the heap: most calls find the settings in the cache, so their futures need no room for this read.
+    let json = Box::pin(app.store.config(DOCUMENT, false)).await?;
+    let stored = parsed(json.as_deref())?;
     let settings = Settings { policies: with_overrides(&stored)?, message: MessageConfig::of(&stored) };
     app.settings.put((), settings.clone(), now);
     Ok(settings)
 }
 
 /// Returns every field with its value, its default and its accepted values.
-///
-/// # Errors
-/// Returns an error if the policies cannot be read.
 pub async fn view(app: &App) -> Result<PoliciesView, AppError> {
     Ok(view_of(&with_overrides(&stored(app).await?)?))
 }
@@ -155,13 +133,21 @@ fn view_of(policies: &Policies) -> PoliciesView {
     let mut view = PoliciesView::new();
     for field in FIELDS {
         let shown = FieldView {
-            value: (field.get)(policies),
-            default: (field.get)(&defaults),
+            value: json((field.get)(policies)),
+            default: json((field.get)(&defaults)),
             accepts: field.bounds.describe(),
         };
-        view.entry(field.group).or_default().insert(field.name, shown);
+        view.entry(field.group.to_owned()).or_default().insert(field.name.to_owned(), shown);
     }
     view
+}
+
+fn json(setting: Setting) -> Value {
+    match setting {
+        Setting::Number(number) => number.into(),
+        Setting::Ratio(ratio) => ratio.into(),
+        Setting::Word(word) => word.into(),
+    }
 }
 
 #[cfg(test)]
@@ -176,8 +162,8 @@ mod tests {
         assert_eq!(policies.scaling.max_workers, 8);
         assert_eq!(policies.scaling.spawn_step, Policies::default().scaling.spawn_step);
         let view = view_of(&policies);
-        assert_eq!(view["queue"]["onRetry"].value, Setting::Word("overtake"));
-        assert_eq!(view["queue"]["onRetry"].default, Setting::Word("block"));
+        assert_eq!(view["queue"]["onRetry"].value, "overtake");
+        assert_eq!(view["queue"]["onRetry"].default, "block");
     }
 
     #[test]

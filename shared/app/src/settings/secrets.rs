@@ -6,16 +6,14 @@ use af_domain::refusal::Refusal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::public_url;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most bytes of a secret, which is the limit of Secrets Manager.
 const MAX_SECRET_BYTES: usize = 65_536;
 
-/// Imports or rotates a secret, and returns the new version.
-///
-/// # Errors
-/// Returns a refusal if the value is empty or too large, or is not a URL where one is required.
-pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String, AppError> {
+/// Imports or rotates a secret, and returns the new version. Returns a refusal if the value is empty or too large,
+/// or is not a URL where one is required.
+pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String> {
     let bytes = value.expose_secret().len();
     if bytes == 0 || bytes > MAX_SECRET_BYTES {
         let detail = format!("plaintextValue must be 1 to {MAX_SECRET_BYTES} bytes");
@@ -26,18 +24,12 @@ pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<
 }
 
 /// Returns which of these secrets exist.
-///
-/// # Errors
-/// Returns an error if Secrets Manager does not answer.
-pub async fn status(app: &App, names: &[SecretRef]) -> Result<Vec<SecretStatus>, AppError> {
+pub async fn status(app: &App, names: &[SecretRef]) -> Result<Vec<SecretStatus>> {
     Ok(app.secrets.status(names).await?)
 }
 
 /// Deletes a secret. It can be restored until AWS's recovery window ends.
-///
-/// # Errors
-/// Returns an error if Secrets Manager does not answer.
-pub async fn delete(app: &App, name: &SecretRef) -> Result<(), AppError> {
+pub async fn delete(app: &App, name: &SecretRef) -> Result<()> {
     app.secrets.delete(name).await?;
     Ok(())
 }

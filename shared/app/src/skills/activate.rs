@@ -6,7 +6,7 @@ use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, no_version, stamp};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Releases a version on a channel. It replaces the active release.
 ///
@@ -19,7 +19,7 @@ pub async fn activate(
     version: &SkillVersion,
     channel: ReleaseChannel,
     actor: &str,
-) -> Result<Skill, AppError> {
+) -> Result<Skill> {
     let stamp = stamp(app, actor)?;
     for _ in 0..MAX_CHANGE_TRIES {
         let (before, known) =

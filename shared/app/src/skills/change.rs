@@ -5,7 +5,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::skill::{ReleaseChannel, Skill, SkillStatus, Stamp};
 use af_store::skill::{SkillChange, VersionChange};
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// How often a change is decided again because the skill or its channel changed. Operators are few, but a
 /// pipeline may deploy many skills to one channel at once.
@@ -58,7 +58,7 @@ pub(super) async fn change<'a>(
     skill: &'a Skill,
     channels: &[ReleaseChannel],
     version: VersionChange<'a>,
-) -> Result<SkillChange<'a>, AppError> {
+) -> Result<SkillChange<'a>> {
     let mut following = Vec::new();
     for name in channels {
         let channel = app.store.skill_channel(*name).await?;

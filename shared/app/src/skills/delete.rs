@@ -13,7 +13,7 @@ use af_store::skill::VersionChange;
 use futures::future::try_join_all;
 
 use super::change::{MAX_CHANGE_TRIES, change, no_skill};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Versions deleted at the same time.
 const AT_ONCE: usize = 20;
@@ -22,11 +22,9 @@ const MAX_ROUNDS: usize = 50;
 /// When to call again for the remaining versions.
 const AGAIN_AFTER: Millis = Millis::from_secs(1);
 
-/// Deletes a skill.
-///
-/// # Errors
-/// Returns 404 if the skill does not exist, and 503 if it has more versions than one call can delete.
-pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
+/// Deletes a skill. Returns 404 if the skill does not exist, and 503 if it has more versions than one call can
+/// delete.
+pub async fn delete(app: &App, slug: &SkillSlug) -> Result<()> {
     mark(app, slug).await?;
     for _ in 0..MAX_ROUNDS {
         let versions = app.store.skill_versions(slug, AT_ONCE as i32, None).await?;
@@ -43,7 +41,7 @@ pub async fn delete(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
     Err(Refusal::new(Code::Unavailable, detail).after(AGAIN_AFTER).into())
 }
 
-async fn mark(app: &App, slug: &SkillSlug) -> Result<(), AppError> {
+async fn mark(app: &App, slug: &SkillSlug) -> Result<()> {
     for _ in 0..MAX_CHANGE_TRIES {
         let before = app.store.skill(slug).await?.ok_or_else(|| no_skill(slug))?;
         if before.status == SkillStatus::Deleting {

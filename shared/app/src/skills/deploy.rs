@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use af_domain::ids::{SkillSlug, SkillVersion};
+use af_api::skills::{DeployAnswer, DeployRequest};
+use af_domain::ids::SkillSlug;
 use af_domain::refusal::{Code, Refusal};
-use af_domain::skill::bundle::{Bundle, GivenFile};
-use af_domain::skill::{DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, Stamp};
+use af_domain::skill::bundle::Bundle;
+use af_domain::skill::{DeployedVersion, Edition, Release, ReleaseChannel, Skill, Stamp};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
 use super::manifest;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most characters of a display name.
 const MAX_NAME_CHARS: usize = 200;
@@ -20,41 +21,20 @@ const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// Most characters of an entry point, which is a name in a script.
 const MAX_ENTRY_POINT_CHARS: usize = 100;
 
-/// A deployment.
-#[derive(Debug)]
-pub struct Deploy {
-    /// The skill. It is created if it does not exist.
-    pub slug: SkillSlug,
-    /// The name shown to people; `None` keeps the current one.
-    pub display_name: Option<String>,
-    /// The purpose; `None` keeps the current one.
-    pub description: Option<String>,
-    /// The version.
-    pub version: SkillVersion,
-    /// The files.
-    pub files: Vec<GivenFile>,
-    /// The entry point of the script.
-    pub entry_point: String,
-    /// The module format of the script.
-    pub module_format: ModuleFormat,
-    /// The channel of the release.
-    pub channel: ReleaseChannel,
-    /// The actor.
-    pub actor: String,
-}
-
 /// Deploys a version, and makes it the channel's active release. If the same version with the same files
 /// exists, it is only released.
 ///
 /// # Errors
 /// Returns a refusal with the invalid field; 409 if the version exists with other files, the skill is being
 /// deleted, or the channel cannot serve the release. Nothing is written then.
-pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppError> {
+pub async fn deploy(app: &App, request: DeployRequest) -> Result<DeployAnswer> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
-    let Deploy { slug, display_name, description, version, module_format, entry_point, channel, .. } =
-        request;
-    let bundle = Bundle::of(request.files, module_format)?;
+    let (slug, version, entry_point) = (request.slug.0, request.version.0, request.entry_point);
+    let (display_name, description) = (request.display_name, request.description);
+    let module_format = request.module_format.map(|format| format.0).unwrap_or_default();
+    let channel = request.release_channel.map(|channel| channel.0).unwrap_or_default();
+    let bundle = Bundle::of(request.files.into_iter().map(Into::into).collect(), module_format)?;
     let (sha256, bytes) = (bundle.sha256().clone(), bundle.bytes() as u64);
     let mut edition = Edition { version, bundle: sha256, bytes, answer_bytes: 0, module_format, entry_point };
     edition.answer_bytes = manifest::answer_bytes(&slug, &edition, bundle.files())?;
@@ -78,7 +58,7 @@ pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppE
             None => made(&slug, &stamp, apply),
         };
         if let Some(before) = before.as_ref().filter(|before| is_there(before, &after)) {
-            return Ok(answer(before.clone(), channel, &release));
+            return Ok(answer(before, channel, &release));
         }
         let first = first(&release, &bundle, channel);
         let version = match &known {
@@ -92,13 +72,13 @@ pub async fn deploy(app: &App, request: Deploy) -> Result<(Skill, Release), AppE
             let (version, bundle) = (edition.version.as_str(), edition.bundle.as_str());
             let (slug, channel_name) = (slug.as_str(), channel.as_str());
             tracing::info!(slug, version, bundle, channel = channel_name, actor = stamp.by, "skill deployed");
-            return Ok(answer(after, channel, &release));
+            return Ok(answer(&after, channel, &release));
         }
     }
     Err(AppError::Overtaken("the deployment of a skill"))
 }
 
-fn check_texts(request: &Deploy) -> Result<(), Refusal> {
+fn check_texts(request: &DeployRequest) -> Result<(), Refusal> {
     if let Some(name) = &request.display_name {
         check_text("displayName", name, 1, MAX_NAME_CHARS)?;
     }
@@ -151,8 +131,12 @@ fn first(release: &Release, bundle: &Bundle, channel: ReleaseChannel) -> Deploye
     }
 }
 
-/// Returns the skill with its active release. An existing release keeps the time of its first call.
-fn answer(skill: Skill, channel: ReleaseChannel, release: &Release) -> (Skill, Release) {
-    let active = skill.active.get(&channel).cloned().unwrap_or_else(|| release.clone());
-    (skill, active)
+/// Returns the active release of the skill. An existing release keeps the time of its first call.
+fn answer(skill: &Skill, channel: ReleaseChannel, release: &Release) -> DeployAnswer {
+    DeployAnswer {
+        slug: skill.slug.to_string(),
+        status: skill.status.as_str().to_owned(),
+        release_channel: channel.as_str().to_owned(),
+        release: skill.active.get(&channel).unwrap_or(release).clone().into(),
+    }
 }

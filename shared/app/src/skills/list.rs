@@ -1,25 +1,13 @@
 //! Lists of skills and versions.
 
+use af_api::skills::{PastReleaseBody, VersionBody, VersionWithFiles};
 use af_domain::ids::{SkillSlug, SkillVersion};
-use af_domain::skill::bundle::SkillFile;
-use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
+use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill, Stamp};
 
 use super::change::{no_skill, no_version};
 use crate::{App, AppError};
 
-/// A version with its channels.
-#[derive(Debug)]
-pub struct VersionView {
-    /// The version.
-    pub deployed: DeployedVersion,
-    /// The channels on which the version is the active release.
-    pub active_on: Vec<ReleaseChannel>,
-}
-
 /// Returns one page of skills ordered by slug.
-///
-/// # Errors
-/// Returns an error if the skills cannot be read.
 pub async fn list(app: &App, limit: u32, after: Option<&str>) -> Result<Vec<Skill>, AppError> {
     Ok(app.store.skills(i32::try_from(limit).unwrap_or(i32::MAX), after).await?)
 }
@@ -41,7 +29,7 @@ pub async fn versions(
     slug: &SkillSlug,
     limit: u32,
     after: Option<&str>,
-) -> Result<Vec<VersionView>, AppError> {
+) -> Result<Vec<VersionBody>, AppError> {
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let (skill, versions) =
         tokio::try_join!(app.store.skill(slug), app.store.skill_versions(slug, limit, after))?;
@@ -57,17 +45,32 @@ pub async fn version(
     app: &App,
     slug: &SkillSlug,
     version: &SkillVersion,
-) -> Result<(VersionView, Vec<SkillFile>), AppError> {
+) -> Result<VersionWithFiles, AppError> {
     let (skill, deployed) = tokio::try_join!(app.store.skill(slug), app.store.skill_version(slug, version))?;
     let skill = skill.ok_or_else(|| no_skill(slug))?;
     let deployed = deployed.ok_or_else(|| no_version(slug, version))?;
     // A version without files has just been deleted.
     let files = app.store.skill_files(slug, &deployed.edition.bundle).await?;
-    Ok((view(&skill, deployed), files.ok_or_else(|| no_version(slug, version))?))
+    let files = files.ok_or_else(|| no_version(slug, version))?;
+    Ok(VersionWithFiles {
+        version: view(&skill, deployed),
+        files: files.into_iter().map(Into::into).collect(),
+    })
 }
 
-fn view(skill: &Skill, deployed: DeployedVersion) -> VersionView {
-    let active = skill.active.iter().filter(|(_, release)| release.edition.is_same_as(&deployed.edition));
-    let active_on = active.map(|(channel, _)| *channel).collect();
-    VersionView { deployed, active_on }
+fn view(skill: &Skill, deployed: DeployedVersion) -> VersionBody {
+    let is_active = |channel: &ReleaseChannel| {
+        skill.active.get(channel).is_some_and(|release| release.edition.is_same_as(&deployed.edition))
+    };
+    let release = |(channel, Stamp { at, by }): (ReleaseChannel, Stamp)| {
+        let (released_at, active) = (at.as_millis(), is_active(&channel));
+        (channel.as_str().to_owned(), PastReleaseBody { released_at, released_by: by, active })
+    };
+    VersionBody {
+        releases: deployed.released.into_iter().map(release).collect(),
+        edition: deployed.edition.into(),
+        file_count: deployed.files,
+        deployed_at: deployed.deployed.at.as_millis(),
+        deployed_by: deployed.deployed.by,
+    }
 }

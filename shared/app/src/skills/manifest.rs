@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af_api::worker::skills::{Manifest, ManifestFile, ManifestSkill};
 use af_domain::ids::{Sha256Hex, SkillSlug};
 use af_domain::skill::bundle::{SkillFile, sha256};
 use af_domain::skill::channel::Channel;
@@ -27,54 +28,6 @@ pub enum Fetched {
     Manifest(Manifest),
 }
 
-/// All skills of a channel.
-#[derive(Debug)]
-pub struct Manifest {
-    /// How the skills lie on a worker.
-    pub layout_version: &'static str,
-    /// Hash of its content. It stays the same while the content of the channel stays the same.
-    pub manifest_version: String,
-    /// When the channel was last changed, epoch ms.
-    pub generated_at: u64,
-    /// Which channel.
-    pub release_channel: &'static str,
-    /// Whose.
-    pub workspace_id: &'static str,
-    /// By slug.
-    pub skills: Vec<ManifestSkill>,
-}
-
-/// A skill in a manifest. It serializes to the same JSON as the wire type, so that `answer_bytes` can measure it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ManifestSkill {
-    /// The skill.
-    pub slug: String,
-    /// The released version.
-    pub version: String,
-    /// `esm` or `cjs`.
-    pub module_format: &'static str,
-    /// The export that runs the skill.
-    pub entry_point: String,
-    /// SHA-256 of the bundle, without the marker file.
-    pub sha256: String,
-    /// The name of the skill's folder on a worker.
-    pub skill_dir_name: String,
-    /// The files of the bundle, in the order of the bundle, and then the marker file.
-    pub files: Vec<ManifestFile>,
-}
-
-/// A file in a manifest.
-#[derive(Debug, Serialize)]
-pub struct ManifestFile {
-    /// The path in the skill's folder.
-    pub path: String,
-    /// The text.
-    pub content: String,
-    /// SHA-256 of the text.
-    pub sha256: String,
-}
-
 /// The marker file in a skill's folder.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,9 +42,6 @@ struct Marker<'a> {
 
 /// Returns the manifest of channel `name`. If the worker has it already according to `known`, this costs one
 /// read.
-///
-/// # Errors
-/// Returns an error if the channel cannot be read.
 pub async fn manifest(
     app: &App,
     name: ReleaseChannel,
@@ -105,11 +55,11 @@ pub async fn manifest(
         }
         if let Some(skills) = skills(app, &channel).await? {
             return Ok(Fetched::Manifest(Manifest {
-                layout_version: LAYOUT_VERSION,
+                layout_version: LAYOUT_VERSION.to_owned(),
                 manifest_version,
                 generated_at: channel.changed_at.as_millis(),
-                release_channel: name.as_str(),
-                workspace_id: WORKSPACE_ID,
+                release_channel: name.as_str().to_owned(),
+                workspace_id: WORKSPACE_ID.to_owned(),
                 skills,
             }));
         }
@@ -165,7 +115,7 @@ fn entry(slug: &SkillSlug, edition: &Edition, files: &[SkillFile]) -> Result<Man
     Ok(ManifestSkill {
         slug: slug.to_string(),
         version: edition.version.to_string(),
-        module_format: edition.module_format.as_str(),
+        module_format: edition.module_format.as_str().to_owned(),
         entry_point: edition.entry_point.clone(),
         sha256: edition.bundle.to_string(),
         skill_dir_name: slug.to_string(),

@@ -13,8 +13,8 @@ mod status;
 
 pub use activate::activate;
 pub use delete::delete;
-pub use deploy::{Deploy, deploy};
-pub use list::{VersionView, get, list, version, versions};
+pub use deploy::deploy;
+pub use list::{get, list, version, versions};
 pub(crate) use manifest::WORKSPACE_ID;
-pub use manifest::{Fetched, Manifest, ManifestFile, ManifestSkill, manifest};
+pub use manifest::{Fetched, manifest};
 pub use status::set_status;

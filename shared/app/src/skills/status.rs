@@ -6,14 +6,14 @@ use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, stamp};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Disables or enables a skill.
 ///
 /// # Errors
 /// Returns 404 if the skill does not exist, and 409 if it is being deleted or a channel cannot serve it
 /// again. Nothing is written then.
-pub async fn set_status(app: &App, slug: &SkillSlug, enabled: bool, actor: &str) -> Result<Skill, AppError> {
+pub async fn set_status(app: &App, slug: &SkillSlug, enabled: bool, actor: &str) -> Result<Skill> {
     let stamp = stamp(app, actor)?;
     let status = if enabled { SkillStatus::Active } else { SkillStatus::Disabled };
     for _ in 0..MAX_CHANGE_TRIES {

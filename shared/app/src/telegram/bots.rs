@@ -1,5 +1,6 @@
 //! Bots: the token of an agent, and the webhook for its updates.
 
+use af_api::telegram::WebhookAnswer;
 use af_domain::agent::{Bot, BotName, PREVIOUS_WEBHOOK_SECRET, bot_token_ref};
 use af_domain::ids::{AgentKey, BotIdentity};
 use af_domain::refusal::{Code, Refusal};
@@ -18,25 +19,6 @@ use crate::{App, AppError};
 const RETRY_AFTER: Millis = Millis::from_secs(10);
 /// Most connections of Telegram to a webhook: enough for a busy bot, and few enough to avoid overload.
 const MAX_CONNECTIONS: u8 = 40;
-
-/// The state of a webhook at Telegram.
-#[derive(Debug, Clone)]
-pub struct WebhookState {
-    /// The requested URL.
-    pub webhook_url: String,
-    /// The URL stored at Telegram.
-    pub current_url: String,
-    /// The bot.
-    pub bot_identity: BotIdentity,
-    /// Whether both URLs are the same.
-    pub is_ready: bool,
-    /// The number of updates that wait at Telegram.
-    pub pending_update_count: u64,
-    /// The error message of the last failed delivery, from Telegram.
-    pub last_error_message: Option<String>,
-    /// When that delivery failed.
-    pub last_error_at: Option<Timestamp>,
-}
 
 /// Assigns a bot to an agent: checks the token with Telegram and stores it as a secret.
 ///
@@ -102,7 +84,7 @@ pub async fn configure_webhook(
     app: &App,
     agent: &AgentKey,
     public_url: &str,
-) -> Result<WebhookState, AppError> {
+) -> Result<WebhookAnswer, AppError> {
     let profile = profiles::get(app, agent).await?;
     let no_bot =
         || Refusal::new(Code::NotConfigured, format!("agent {agent} has no bot; import its token first"));
@@ -135,14 +117,15 @@ pub async fn configure_webhook(
     let info = api.get_webhook_info().await.map_err(telegram_error)?;
     let is_ready = info.url == url;
     app.store.webhook_ready(&bot.identity, is_ready.then(|| app.now())).await?;
-    Ok(WebhookState {
+    Ok(WebhookAnswer {
+        ok: is_ready,
         webhook_url: url,
         current_url: info.url,
-        bot_identity: bot.identity,
+        bot_identity: bot.identity.to_string(),
         is_ready,
         pending_update_count: info.pending_update_count,
         last_error_message: info.last_error_message,
-        last_error_at: info.last_error_date.map(|secs| Timestamp::from_millis(secs * 1_000)),
+        last_error_date: info.last_error_date.map(|secs| secs * 1_000),
     })
 }
 

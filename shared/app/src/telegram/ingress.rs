@@ -1,7 +1,5 @@
 //! Telegram ingress: converts an update to a message in the right conversation, without any call to Telegram.
 
-use std::collections::BTreeMap;
-
 use af_domain::agent::{Binding, Bot};
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
 use af_domain::message::Payload;
@@ -10,7 +8,7 @@ use af_telegram::update::{IncomingMessage, Ingress, read};
 
 use crate::intake::enqueue::{Enqueue, Identity, enqueue};
 use crate::telegram::bots::is_webhook_secret;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The result of an update. Every result is answered with 200, so that Telegram does not send the update
 /// again.
@@ -35,7 +33,7 @@ pub enum Handled {
 /// # Errors
 /// Returns the same 401 for an unknown bot and a wrong secret. After an internal error, Telegram sends the
 /// update again.
-pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> Result<Handled, AppError> {
+pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> Result<Handled> {
     let Some(bot) = genuine_bot(app, bot, secret.unwrap_or_default()).await? else {
         tracing::warn!(metric = "webhook_rejected", "webhook call with an unknown bot or a wrong secret");
         return Err(Refusal::new(Code::Unauthorized, "unknown bot or wrong secret token").into());
@@ -54,7 +52,7 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
 
 /// Returns the bot if `secret` is that of its webhook. A cached bot is read again before a secret is refused,
 /// because the secret may have been rotated since.
-async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<Bot>, AppError> {
+async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<Bot>> {
     // An invalid bot id costs the same read as a valid one.
     let identity = BotIdentity::parse(identity).or_else(|_| BotIdentity::parse("0"))?;
     let now = app.now();
@@ -71,10 +69,10 @@ async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<B
     Ok(bot.filter(|_| genuine))
 }
 
-async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled, AppError> {
-    let chat = message.chat_id.to_string();
-    let bound = if message.chat_type == "private" {
-        let user = message.user_id.to_string();
+async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
+    let chat = message.origin.chat_id.to_string();
+    let bound = if message.origin.chat_type == "private" {
+        let user = message.origin.user_id.to_string();
         app.store.bindings_of_sender(&bot.identity, &user, &chat).await?.into_iter().next()
     } else {
         // A group must never join a user's private conversation.
@@ -82,7 +80,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
     };
     let (agent, conversation) = target(bot, bound, &chat)?;
     let request = Enqueue {
-        identity: Identity::Update { bot: bot.identity.clone(), update_id: message.update_id },
+        identity: Identity::Update { bot: bot.identity.clone(), update_id: message.origin.update_id },
         conversation,
         agent,
         payload: payload(message, chat),
@@ -101,7 +99,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
     }
 }
 
-fn target(bot: &Bot, bound: Option<Binding>, chat: &str) -> Result<(AgentKey, ConversationId), AppError> {
+fn target(bot: &Bot, bound: Option<Binding>, chat: &str) -> Result<(AgentKey, ConversationId)> {
     match bound {
         Some(binding) => Ok((binding.agent, binding.conversation)),
         None => {
@@ -112,14 +110,13 @@ fn target(bot: &Bot, bound: Option<Binding>, chat: &str) -> Result<(AgentKey, Co
 }
 
 fn payload(message: IncomingMessage, chat: String) -> Payload {
-    let metadata: BTreeMap<String, String> = message.metadata;
     Payload {
         provider: "telegram".to_owned(),
         provider_user_id: chat,
         message_text: message.text,
-        external_message_id: Some(message.message_id.to_string()),
+        external_message_id: Some(message.origin.message_id.to_string()),
         raw_update_json: Some(message.raw),
-        metadata,
+        metadata: message.metadata,
         attachments: message.attachment.into_iter().collect(),
     }
 }

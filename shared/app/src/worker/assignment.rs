@@ -4,13 +4,10 @@ use af_domain::ids::WorkerId;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::worker::Assignment;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// What `worker` is assigned to.
-///
-/// # Errors
-/// 401 when it has stopped; when its row cannot be read.
-pub async fn assignment(app: &App, worker: &WorkerId) -> Result<Option<Assignment>, AppError> {
+/// What `worker` is assigned to. Returns 401 if it has stopped.
+pub async fn assignment(app: &App, worker: &WorkerId) -> Result<Option<Assignment>> {
     // The read is strongly consistent: a worker that was registered a moment ago must not be refused.
     let row = app.store.worker_now(worker).await?.filter(|row| row.status.is_live());
     Ok(row.ok_or_else(revoked)?.assignment)

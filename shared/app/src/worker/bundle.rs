@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::agents::bridge::{self, BridgeRuntime, Values};
 use crate::agents::profiles;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A hydration bundle. `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ pub(crate) async fn context(
 
 /// Makes a bundle out of what was read with the claim. A message that failed before may have failed by a secret that was
 /// replaced since: its secrets are read anew.
-pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Result<Bundle, AppError> {
+pub(crate) async fn bundle(app: &App, message: &Message, context: Context) -> Result<Bundle> {
     let profile = profiles::known(app, &message.agent).await?;
     let secrets = match &profile {
         Some(profile) => {

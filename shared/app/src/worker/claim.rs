@@ -9,20 +9,18 @@ use super::poll::{Poll, poll, poll_as_owner};
 use super::signs_of_life::{note_sign_of_life, read_or_touch_owned, touch_worker};
 use crate::settings::policies;
 use crate::worker::bundle::Job;
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// A message for `worker`, if there is one: of its own conversation, or of one without an owner. When the worker names a
-/// conversation, of that one only. A message that it runs already is delivered again. A worker that restores files only
-/// when it boots does not become the owner of a conversation that has files.
-///
-/// # Errors
-/// When the table cannot be read or written. A claim that is sent again is answered the same message.
+/// A message for `worker`, if there is one: of its own conversation, or of one without an owner. When the worker
+/// names a conversation, of that one only. A message that it runs already is delivered again. A worker that restores
+/// files only when it boots does not become the owner of a conversation that has files. A claim that is sent again is
+/// answered the same message.
 pub async fn claim(
     app: &App,
     worker: &WorkerId,
     only: Option<&ConversationId>,
     restores_at_boot: bool,
-) -> Result<Option<Job>, AppError> {
+) -> Result<Option<Job>> {
     let Some(only) = only else {
         let request = Poll { restores_at_boot, ..Poll::default() };
         return Ok(Box::pin(poll(app, worker, &request)).await?.job);

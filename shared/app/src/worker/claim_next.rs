@@ -11,7 +11,8 @@ use super::claim_request::ClaimRequest;
 use super::deliver_job::{Delivered, deliver_job, load, redeliver};
 use crate::conversations::repair::examine;
 use crate::pool::lifecycle::drain;
-use crate::{App, AppError};
+use crate::settings::policies;
+use crate::{App, AppError, Result};
 
 /// Times that an owner's claim is decided again because the conversation has changed meanwhile. Enqueues change it most, and
 /// one person does not enqueue five messages between a read and a write.
@@ -44,16 +45,17 @@ pub(super) async fn claim_owned(
     app: &App,
     request: &ClaimRequest<'_>,
     mut conversation: Conversation,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
+    let policies = policies::for_agent(app, &conversation.agent).await?;
     for _ in 0..MAX_OWNED_TRIES {
         let now = app.now();
-        match conversation.claim(request.worker, app.entropy.next_u64(), now, request.policies) {
+        match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(claimed) => {
                 if request.restores_at_boot && has_begun_without_files(app, request, &conversation).await? {
-                    drain(app, request.worker, DrainReason::Signal, request.policies).await?;
+                    drain(app, request.worker, DrainReason::Signal, &policies).await?;
                     return Ok(None);
                 }
-                let commit = app.store.claim_if_owned(&conversation, &claimed, request.policies);
+                let commit = app.store.claim_if_owned(&conversation, &claimed, &policies);
                 let (commit, loaded) = tokio::join!(commit, load(app, request, &claimed));
                 if let Commit::Done = commit? {
                     return deliver_job(app, request, claimed, loaded?).await;
@@ -112,7 +114,7 @@ pub(super) async fn claim_ready(
     app: &App,
     request: &ClaimRequest<'_>,
     mut candidates: Vec<ReadyConversation>,
-) -> Result<FreeClaim, AppError> {
+) -> Result<FreeClaim> {
     candidates.sort_by_cached_key(|c| (rank(&c.ready), app.entropy.next_u64()));
     let mut keys: Vec<ConversationKey> = candidates.into_iter().map(|c| c.key).collect();
     if keys.is_empty() {
@@ -138,7 +140,7 @@ pub(super) async fn claim_ready(
         let mut free = free.into_iter();
         let Some(Candidate { conversation, claimed }) = free.next() else { continue };
         // The rest is loaded after the commit: most workers that get here have lost one race, and may lose another.
-        if is_claimed(app, request, &conversation, &claimed).await? {
+        if is_claimed(app, &conversation, &claimed).await? {
             let loaded = load(app, request, &claimed).await?;
             return Ok(FreeClaim::of(deliver_job(app, request, claimed, loaded).await?));
         }
@@ -157,14 +159,14 @@ pub(super) async fn claim_unowned(
     app: &App,
     request: &ClaimRequest<'_>,
     key: &ConversationKey,
-) -> Result<FreeClaim, AppError> {
+) -> Result<FreeClaim> {
     let found = app.store.conversation(key, true).await?;
     let Claimable { mut free, skipped } = claimable(app, request, found.into_iter().collect()).await?;
     let Some(Candidate { conversation, claimed }) = free.pop() else {
         return Ok(if skipped > 0 { FreeClaim::Skipped } else { FreeClaim::Nothing });
     };
     let (is_claimed, loaded) =
-        tokio::join!(is_claimed(app, request, &conversation, &claimed), load(app, request, &claimed));
+        tokio::join!(is_claimed(app, &conversation, &claimed), load(app, request, &claimed));
     if !is_claimed? {
         return Ok(FreeClaim::Nothing);
     }
@@ -186,15 +188,12 @@ struct Claimable {
 
 /// Which of these conversations the worker may claim. A conversation that is listed although nothing is due has keys that
 /// are out of date. It has no owner that would repair them, so they are repaired here.
-async fn claimable(
-    app: &App,
-    request: &ClaimRequest<'_>,
-    found: Vec<Conversation>,
-) -> Result<Claimable, AppError> {
-    let (now, policies) = (app.now(), request.policies);
+async fn claimable(app: &App, request: &ClaimRequest<'_>, found: Vec<Conversation>) -> Result<Claimable> {
+    let now = app.now();
     let (mut free, mut repairs, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for conversation in found {
-        match conversation.claim(request.worker, app.entropy.next_u64(), now, policies) {
+        let policies = policies::for_agent(app, &conversation.agent).await?;
+        match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(mut claimed) if claimed.becomes_owner => {
                 // Others may wait, too. The worker asks for that when this conversation is quiet.
                 if let Some(owner) = &mut claimed.after.owner {
@@ -203,7 +202,7 @@ async fn claimable(
                 free.push(Candidate { conversation, claimed });
             }
             Err(ClaimRefusal::NothingDue) => {
-                let repaired = conversation.with_keys_repaired(now, policies);
+                let repaired = conversation.with_keys_repaired(now, &policies);
                 repairs.extend(repaired.map(|repaired| (conversation, repaired)));
             }
             // It is listed although it is not free. Without a repair every free worker would try it.
@@ -212,16 +211,16 @@ async fn claimable(
         }
     }
     for key in &mistakes {
-        Box::pin(examine(app, key, true, policies)).await?;
+        Box::pin(examine(app, key, true, request.policies)).await?;
     }
-    let repairs = repairs.iter().map(|(old, new)| app.store.repair_if_unchanged(old, new, policies));
+    let repairs = repairs.iter().map(|(old, new)| app.store.repair_if_unchanged(old, new, request.policies));
     futures::future::try_join_all(repairs).await?;
     if request.restores_at_boot { without_files(app, free).await } else { Ok(Claimable { free, skipped: 0 }) }
 }
 
 /// The candidates that have no snapshot. The snapshots are read after the conversations: a conversation that has got one
 /// since has had an owner since, so its claim fails.
-async fn without_files(app: &App, mut free: Vec<Candidate>) -> Result<Claimable, AppError> {
+async fn without_files(app: &App, mut free: Vec<Candidate>) -> Result<Claimable> {
     let keys: Vec<_> = free.iter().map(|candidate| candidate.conversation.key.clone()).collect();
     let with_files = app.store.with_snapshot(&keys).await?;
     free.retain(|candidate| !with_files.contains(&candidate.conversation.key));
@@ -234,7 +233,7 @@ pub(super) async fn drain_if_skipped(
     app: &App,
     request: &ClaimRequest<'_>,
     outcome: &FreeClaim,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let FreeClaim::Skipped = outcome else { return Ok(()) };
     if app.store.worker(request.worker).await?.is_some_and(|row| row.assignment.is_none()) {
         drain(app, request.worker, DrainReason::Signal, request.policies).await?;
@@ -243,12 +242,8 @@ pub(super) async fn drain_if_skipped(
 }
 
 /// Commits a claim. It fails when another worker has claimed the conversation meanwhile.
-async fn is_claimed(
-    app: &App,
-    request: &ClaimRequest<'_>,
-    conversation: &Conversation,
-    claimed: &Claimed,
-) -> Result<bool, StoreError> {
-    let commit = app.store.claim_if_free(conversation, claimed, app.now(), request.policies).await?;
+async fn is_claimed(app: &App, conversation: &Conversation, claimed: &Claimed) -> Result<bool> {
+    let policies = policies::for_agent(app, &conversation.agent).await?;
+    let commit = app.store.claim_if_free(conversation, claimed, app.now(), &policies).await?;
     Ok(matches!(commit, Commit::Done))
 }

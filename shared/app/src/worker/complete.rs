@@ -9,22 +9,20 @@ use super::metadata;
 use crate::error::stale_lease;
 use crate::settings::message_settings::Settings;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most bytes of a reply that are stored. The message's item holds it beside the payload.
 pub(super) const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// Completes `message`. A message that was cancelled meanwhile ends as cancelled.
-///
-/// # Errors
-/// 409 when the lease is not in force; 422 when a part of it is too large.
+/// Completes `message`. A message that was cancelled meanwhile ends as cancelled. Returns 409 if the lease is not in
+/// force, and 422 if a part of it is too large.
 pub async fn complete(
     app: &App,
     worker: &WorkerId,
     message: &MessageId,
     lease: &LeaseId,
     with: CompleteWith,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let Settings { policies, message: config } = policies::settings(app).await?;
     // The limits hold for what is stored. Workers send the text back with the global system prompt, which is not stored.
     let history = config.without_prompt(&with.history).into_owned();

@@ -6,7 +6,7 @@ use af_domain::policy::Policies;
 use af_domain::time::Timestamp;
 use af_domain::worker::{Worker, WorkerStatus};
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The control state of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Control {
         conversation: &Conversation,
         worker: &WorkerId,
         policies: &Policies,
-    ) -> Result<Self, AppError> {
+    ) -> Result<Self> {
         let control = Self::of_owner(conversation, worker, policies, app.now());
         if !control.should_stop {
             return Ok(control);

@@ -1,13 +1,13 @@
-//! Delivery: a claimed message, with all that the worker wants with it.
+//! Delivery of a claimed message to its worker, with its bundle if the worker wants it.
 
 use af_domain::conversation::{Claimed, Conversation};
 use af_domain::message::Message;
 
 use super::claim_request::{ClaimRequest, Wants};
 use crate::conversations::repair::examine;
-use crate::settings::message_config;
+use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// A message for a worker.
 pub(super) struct Delivered {
@@ -23,16 +23,13 @@ pub(super) struct Loaded {
 }
 
 /// Reads the data that is delivered with `claimed`.
-pub(super) async fn load(
-    app: &App,
-    request: &ClaimRequest<'_>,
-    claimed: &Claimed,
-) -> Result<Loaded, AppError> {
+pub(super) async fn load(app: &App, request: &ClaimRequest<'_>, claimed: &Claimed) -> Result<Loaded> {
     let context = async {
         let Wants::JobWithBundle { since } = request.wants else { return Ok(None) };
+        let policies = policies::for_agent(app, &claimed.after.agent).await?;
         // On the heap: every path to a claim has room for this future.
-        let context = Box::pin(context(app, &claimed.after.key, since.as_ref(), request.policies));
-        context.await.map(Some)
+        let context = Box::pin(context(app, &claimed.after.key, since.as_ref(), &policies));
+        Ok::<_, AppError>(Some(context.await?))
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
     let (message, context) = tokio::join!(message, context);
@@ -45,7 +42,7 @@ pub(super) async fn deliver_job(
     request: &ClaimRequest<'_>,
     claimed: Claimed,
     loaded: Loaded,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
     let message = match loaded.message {
         Some(message) if message.fetched_by.is_none() => Some(message),
         // The replica that answered did not have the message yet, or not the result of its attachments.
@@ -70,7 +67,7 @@ pub(super) async fn redeliver(
     app: &App,
     request: &ClaimRequest<'_>,
     conversation: Conversation,
-) -> Result<Option<Delivered>, AppError> {
+) -> Result<Option<Delivered>> {
     let Some(lease) = conversation.lease.clone() else { return Ok(None) };
     let claimed = Claimed { after: conversation, lease, becomes_owner: false };
     let loaded = load(app, request, &claimed).await?;

@@ -1,8 +1,8 @@
 //! Fail: a worker ends an attempt without success and gives the message back.
 
+use af_api::worker::outcome::FailAnswer;
 use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
-use af_domain::time::Timestamp;
 use af_domain::worker::WorkerStatus;
 use af_store::conversation::FailOutcome;
 
@@ -18,17 +18,6 @@ const MAX_FAIL_TRIES: usize = 5;
 /// Most characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 2_000;
 
-/// What became of a failed message. Both are `false` when it was cancelled and has ended as such.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    /// It waits for its retry.
-    pub requeued: bool,
-    /// It is a dead letter.
-    pub dead_lettered: bool,
-    /// When the retry is due.
-    pub next_scheduled_for: Option<Timestamp>,
-}
-
 /// Gives `message` back after an attempt that failed.
 ///
 /// # Errors
@@ -40,7 +29,7 @@ pub async fn fail(
     lease: &LeaseId,
     error: &str,
     retryable: bool,
-) -> Result<Failed, AppError> {
+) -> Result<FailAnswer, AppError> {
     give_back(app, worker, message, lease, error, Cause::Failure { retryable }).await
 }
 
@@ -55,7 +44,7 @@ pub async fn leave(
     message: &MessageId,
     lease: &LeaseId,
     error: &str,
-) -> Result<Failed, AppError> {
+) -> Result<FailAnswer, AppError> {
     let cause = leave_cause(app, worker).await?;
     give_back(app, worker, message, lease, error, cause).await
 }
@@ -82,13 +71,13 @@ async fn give_back(
     lease: &LeaseId,
     error: &str,
     cause: Cause,
-) -> Result<Failed, AppError> {
-    let policies = policies::in_force(app).await?;
+) -> Result<FailAnswer, AppError> {
     let key = lease.parts().conversation;
     let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_FAIL_TRIES {
         let now = app.now();
         let Some(conversation) = app.store.conversation(&key, true).await? else { return Err(stale_lease()) };
+        let policies = policies::for_agent(app, &conversation.agent).await?;
         let is_foreign = |l: &Lease| &l.entry.message != message || &l.worker != worker;
         if conversation.lease.as_ref().is_some_and(|l| &l.id == lease && is_foreign(l)) {
             return Err(stale_lease());
@@ -117,15 +106,15 @@ async fn give_back(
     Err(AppError::Overtaken("fail"))
 }
 
-fn failed(outcome: Outcome) -> Result<Failed, AppError> {
-    match outcome {
-        Outcome::Requeued { not_before } => {
-            Ok(Failed { requeued: true, dead_lettered: false, next_scheduled_for: Some(not_before) })
-        }
-        Outcome::DeadLettered => {
-            Ok(Failed { requeued: false, dead_lettered: true, next_scheduled_for: None })
-        }
-        Outcome::Cancelled => Ok(Failed { requeued: false, dead_lettered: false, next_scheduled_for: None }),
-        Outcome::Done => Err(stale_lease()),
-    }
+fn failed(outcome: Outcome) -> Result<FailAnswer, AppError> {
+    let next_scheduled_for = match outcome {
+        Outcome::Requeued { not_before } => Some(not_before.as_millis()),
+        Outcome::DeadLettered | Outcome::Cancelled => None,
+        Outcome::Done => return Err(stale_lease()),
+    };
+    Ok(FailAnswer {
+        requeued: next_scheduled_for.is_some(),
+        dead_lettered: outcome == Outcome::DeadLettered,
+        next_scheduled_for,
+    })
 }

@@ -7,7 +7,7 @@ use af_store::conversation::LeaseRef;
 use super::control::Control;
 use super::redact::redact;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most characters of a progress line that are stored. It is shown while the message runs.
 const MAX_PROGRESS_CHARS: usize = 200;
@@ -27,37 +27,34 @@ pub struct Beat {
     pub next_heartbeat: Millis,
 }
 
-/// Extends lease `lease` of `worker` on `message`.
-///
-/// # Errors
-/// When the table cannot answer; a heartbeat may be sent again.
+/// Extends lease `lease` of `worker` on `message`. A heartbeat may be sent again.
 pub async fn heartbeat(
     app: &App,
     worker: &WorkerId,
     message: &MessageId,
     lease: &LeaseId,
     progress: Option<&str>,
-) -> Result<Beat, AppError> {
+) -> Result<Beat> {
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let progress = progress.map(|p| redact(p, MAX_PROGRESS_CHARS));
     let leased = LeaseRef { lease, message: Some(message), worker };
-    let next_heartbeat = policies.lease.heartbeat_interval;
     let extended = app.store.heartbeat_if_leased(&leased, progress.as_deref(), now, &policies).await?;
-    Ok(match extended {
-        Some(conversation) => Beat {
-            held: true,
-            cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
-            lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
-            control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
-            next_heartbeat,
-        },
-        None => Beat {
+    let Some(conversation) = extended else {
+        return Ok(Beat {
             held: false,
             cancelled: false,
             lease_expires_at: None,
             control: Control::of_row(app.store.worker_now(worker).await?.as_ref()),
-            next_heartbeat,
-        },
+            next_heartbeat: policies.lease.heartbeat_interval,
+        });
+    };
+    let policies = policies::for_agent(app, &conversation.agent).await?;
+    Ok(Beat {
+        held: true,
+        cancelled: conversation.lease.as_ref().is_some_and(|l| l.cancelled),
+        lease_expires_at: conversation.lease.as_ref().map(|l| l.expires_at),
+        control: Control::of_owner_until(app, &conversation, worker, &policies).await?,
+        next_heartbeat: policies.lease.heartbeat_interval,
     })
 }

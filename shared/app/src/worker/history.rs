@@ -8,7 +8,7 @@ use af_store::conversation_key;
 
 use crate::error::stale_lease;
 use crate::settings::message_config;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Most entries of one append: a transaction takes 100 writes, and the other ones must fit.
 pub(crate) const MAX_ENTRIES: usize = 50;
@@ -36,7 +36,7 @@ pub async fn append(
     ordinal: u64,
     entries: &[HistoryEntry],
     pending_tool_calls: Option<&[PendingToolCall]>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     check_tool_calls(pending_tool_calls)?;
     // Only the person's text is delivered with the global system prompt, which is not stored.
     let entries = if entries.iter().any(|entry| entry.role == Role::User) {

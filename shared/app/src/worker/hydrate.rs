@@ -6,7 +6,7 @@ use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 use crate::settings::message_config;
 use crate::settings::policies;
 use crate::worker::bundle::{Bundle, Job, bundle, context};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// A message and its bundle.
 #[derive(Debug, Clone)]
@@ -18,15 +18,12 @@ pub struct Hydrated {
 }
 
 /// The message with its bundle; `None` unless `worker` holds its lease.
-///
-/// # Errors
-/// When the table or a secret cannot be read.
 pub async fn hydrate(
     app: &App,
     worker: &WorkerId,
     message: &MessageId,
     since: Option<&HistoryCursor>,
-) -> Result<Option<Hydrated>, AppError> {
+) -> Result<Option<Hydrated>> {
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
     let policies = policies::for_agent(app, &message.agent).await?;
     let (conversation, context) = tokio::join!(

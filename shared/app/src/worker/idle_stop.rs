@@ -10,16 +10,13 @@ use super::control::Control;
 use super::ready::is_needed_elsewhere;
 use super::signs_of_life::touch_worker;
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// Whether `worker` must leave: it is unknown or not active, it was silent for too long, or it was idle for the idle timeout
-/// while the pool keeps no idle workers. Where it does, reconcile decides which ones. A worker also leaves when others wait
-/// and its conversation is quiet, because a published image cannot release one conversation and take another. The worker's
-/// silence is judged on what was stored before this call, which is a sign of life itself.
-///
-/// # Errors
-/// When the table cannot answer.
-pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError> {
+/// Whether `worker` must leave. It must leave if it is unknown or not active, or was silent for too long. This call is a
+/// sign of life itself, so only earlier ones count. It must leave after the idle timeout, unless the pool keeps idle
+/// workers; then reconcile decides which ones. It must also leave if other conversations wait while its own is quiet,
+/// because a published image cannot release one conversation and take another.
+pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool> {
     let policies = policies::in_force(app).await?;
     // Strongly consistent: a worker that was registered a moment ago must not be stopped.
     let row = app.store.worker_now(worker).await?;
@@ -28,7 +25,7 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool, AppError>
         Some(assignment) => app.store.conversation(&assignment.key, false).await?,
         None => None,
     };
-    let owned = conversation.filter(|c| c.owner.as_ref().is_some_and(|o| &o.worker == worker));
+    let owned = conversation.filter(|c| c.is_owned_by(worker));
     let now = app.now();
     let stop = match &owned {
         owned if is_over(&row, owned.as_ref(), now, &policies) => true,

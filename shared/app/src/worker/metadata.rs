@@ -8,7 +8,7 @@ use af_store::conversation::{Attach, LeaseRef};
 
 use super::hydrate::held_by;
 use crate::error::stale_lease;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most entries and characters of metadata that a worker may add to a message.
 const MAX_ENTRIES: usize = 50;
@@ -30,7 +30,7 @@ pub async fn attach(
     message: &MessageId,
     lease: Option<&LeaseId>,
     metadata: &BTreeMap<String, String>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     check(metadata)?;
     let lease = match lease {
         Some(lease) => lease.clone(),
@@ -51,7 +51,7 @@ pub async fn attach(
     Err(AppError::Overtaken("adding metadata"))
 }
 
-async fn lease_on(app: &App, worker: &WorkerId, message: &MessageId) -> Result<Option<LeaseId>, AppError> {
+async fn lease_on(app: &App, worker: &WorkerId, message: &MessageId) -> Result<Option<LeaseId>> {
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
     let conversation = app.store.conversation(&message.key, true).await?;
     Ok(conversation.and_then(|c| held_by(&c, worker, &message.id).map(|lease| lease.id.clone())))

@@ -20,7 +20,7 @@ use super::signs_of_life::{
 use crate::pool::lifecycle::{FinalSnapshot, finish_drain};
 use crate::settings::policies;
 use crate::worker::bundle::{Bundle, Job};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// What a worker asks.
 #[derive(Debug, Clone, Default)]
@@ -52,11 +52,8 @@ pub struct Polled {
     pub next_heartbeat: Millis,
 }
 
-/// Answers a poll of `worker`.
-///
-/// # Errors
-/// When the table or a secret cannot be read. A poll that is sent again is answered the same message.
-pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled, AppError> {
+/// Answers a poll of `worker`. A poll that is sent again is answered the same message.
+pub async fn poll(app: &App, worker: &WorkerId, request: &Poll) -> Result<Polled> {
     let policies = policies::in_force(app).await?;
     let claim = ClaimRequest {
         worker,
@@ -78,7 +75,7 @@ pub(super) async fn poll_as_owner(
     app: &App,
     request: &ClaimRequest<'_>,
     conversation: Conversation,
-) -> Result<Polled, AppError> {
+) -> Result<Polled> {
     let (now, policies) = (app.now(), request.policies);
     let control = Control::of_owner_until(app, &conversation, request.worker, policies).await?;
     if control.should_stop || *request.wants == Wants::ControlOnly {
@@ -95,7 +92,7 @@ pub(super) async fn poll_as_owner(
 
 /// Answers a worker whose conversation, if it has one, only its row names. The ready index is read at the same time as the
 /// row, because most of these workers have no conversation.
-async fn poll_by_row(app: &App, claim: &ClaimRequest<'_>, request: &Poll) -> Result<Polled, AppError> {
+async fn poll_by_row(app: &App, claim: &ClaimRequest<'_>, request: &Poll) -> Result<Polled> {
     let (now, policies) = (app.now(), claim.policies);
     let (row, candidates) = tokio::join!(read_or_touch_worker(app, claim.worker), candidates(app, claim));
     let Some(row) = row? else { return Ok(gone(policies)) };
@@ -140,7 +137,7 @@ async fn poll_while_draining(
     claim: &ClaimRequest<'_>,
     request: &Poll,
     row: &Worker,
-) -> Result<Polled, AppError> {
+) -> Result<Polled> {
     let now = app.now();
     touch_worker(app, claim.worker).await?;
     if request.ownership == Ownership::Discard {
@@ -150,10 +147,7 @@ async fn poll_while_draining(
 }
 
 /// The answer to any call of a worker whose token has expired.
-///
-/// # Errors
-/// When the policies cannot be read.
-pub async fn expired(app: &App) -> Result<Polled, AppError> {
+pub async fn expired(app: &App) -> Result<Polled> {
     Ok(stopped("token_expired", &policies::in_force(app).await?))
 }
 

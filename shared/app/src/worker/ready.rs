@@ -5,10 +5,10 @@ use af_domain::policy::Policies;
 use af_domain::pool::ReadyConversation;
 use af_store::StoreError;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// Entries of one shard that a claim reads. A claim tries a random one of the best, so that 64 workers that claim at the
-/// same time spread over 64 conversations, and two in three get their first one.
+/// The number of entries of one shard that a claim reads. A claim tries a random entry of the highest priority. So 64
+/// workers that claim at the same time spread over 64 conversations, and two of three workers get their first try.
 const READY_PAGE: i32 = 64;
 
 /// The best entries of every shard that are due now. All shards are read at the same time.
@@ -22,7 +22,7 @@ pub(super) async fn is_needed_elsewhere(
     app: &App,
     quiet: &Conversation,
     policies: &Policies,
-) -> Result<bool, AppError> {
+) -> Result<bool> {
     if !ready_pages(app, policies, 1).await?.is_empty() {
         return Ok(true);
     }
@@ -38,5 +38,5 @@ async fn ready_pages(
     let now = app.now();
     let pages = (0..policies.queue.ready_shards).map(|shard| app.store.ready_page(shard, now, limit, None));
     let pages = futures::future::try_join_all(pages).await?;
-    Ok(pages.into_iter().flat_map(|(found, _)| found).collect())
+    Ok(pages.into_iter().flat_map(|page| page.items).collect())
 }

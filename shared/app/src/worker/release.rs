@@ -5,7 +5,7 @@ use af_domain::policy::Policies;
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Times that a release is decided again because the conversation has changed meanwhile. Only enqueues and operators change
 /// a quiet conversation.
@@ -31,7 +31,7 @@ pub(super) async fn release(
     conversation: &Conversation,
     ownership: Ownership,
     policies: &Policies,
-) -> Result<bool, AppError> {
+) -> Result<bool> {
     if ownership == Ownership::Keep {
         return Ok(false);
     }

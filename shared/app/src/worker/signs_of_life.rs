@@ -6,31 +6,23 @@ use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::worker::Worker;
 
 use super::assignment::assignment;
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// Requires that the worker has not stopped, and writes its sign of life when one is due.
-///
-/// # Errors
-/// 401 when it has stopped; when its row cannot be read or written.
-pub async fn alive(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+/// Requires that the worker has not stopped, and writes its sign of life when one is due. Returns 401 if it has
+/// stopped.
+pub async fn alive(app: &App, worker: &WorkerId) -> Result<()> {
     may_still_ask(app, worker).await?;
     touch_worker(app, worker).await
 }
 
-/// Requires that the worker has not stopped, and writes nothing. A worker that boots has its boot grace until its first sign
-/// of life, and much less time after it.
-///
-/// # Errors
-/// 401 when it has stopped; when its row cannot be read.
-pub async fn may_still_ask(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+/// Requires that the worker has not stopped, and writes nothing. A worker that boots has its boot grace until its
+/// first sign of life, and much less time after it. Returns 401 if it has stopped.
+pub async fn may_still_ask(app: &App, worker: &WorkerId) -> Result<()> {
     assignment(app, worker).await.map(drop)
 }
 
 /// Writes the worker's sign of life when one is due.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) async fn touch_worker(app: &App, worker: &WorkerId) -> Result<(), AppError> {
+pub(super) async fn touch_worker(app: &App, worker: &WorkerId) -> Result<()> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_none() {
         app.store.seen_if_registered(worker, now).await?;
@@ -45,7 +37,7 @@ pub(super) fn note_sign_of_life(app: &App, worker: &WorkerId) {
 }
 
 /// The worker's row: read, or written as a sign of life when one is due.
-pub(super) async fn read_or_touch_worker(app: &App, worker: &WorkerId) -> Result<Option<Worker>, AppError> {
+pub(super) async fn read_or_touch_worker(app: &App, worker: &WorkerId) -> Result<Option<Worker>> {
     let now = app.now();
     if app.signs_of_life.get(worker, now).is_some() {
         return match app.store.worker(worker).await? {
@@ -65,36 +57,28 @@ pub(super) async fn read_or_touch_owned(
     app: &App,
     worker: &WorkerId,
     key: &ConversationKey,
-) -> Result<Option<Conversation>, AppError> {
+) -> Result<Option<Conversation>> {
     if app.signs_of_life.get(worker, app.now()).is_some() {
-        return Ok(app.store.conversation(key, false).await?.filter(|c| is_owned_by(c, worker)));
+        return Ok(app.store.conversation(key, false).await?.filter(|c| c.is_owned_by(worker)));
     }
     touch_owned(app, worker, key).await
 }
 
 /// The conversation that the worker's row names, with a sign of life when one is due. `None` when the worker does not own
 /// it: an eventually consistent row may name a conversation that the worker has released.
-pub(super) async fn owned_by_row(app: &App, row: &Worker) -> Result<Option<Conversation>, AppError> {
+pub(super) async fn owned_by_row(app: &App, row: &Worker) -> Result<Option<Conversation>> {
     let Some(assignment) = &row.assignment else { return Ok(None) };
     if app.signs_of_life.get(&row.id, app.now()).is_some() {
         let conversation = app.store.conversation(&assignment.key, true).await?;
-        return Ok(conversation.filter(|c| is_owned_by(c, &row.id)));
+        return Ok(conversation.filter(|c| c.is_owned_by(&row.id)));
     }
     touch_owned(app, &row.id, &assignment.key).await
 }
 
-async fn touch_owned(
-    app: &App,
-    worker: &WorkerId,
-    key: &ConversationKey,
-) -> Result<Option<Conversation>, AppError> {
+async fn touch_owned(app: &App, worker: &WorkerId, key: &ConversationKey) -> Result<Option<Conversation>> {
     let conversation = app.store.seen_if_owner(key, worker, app.now()).await?;
     if conversation.is_some() {
         note_sign_of_life(app, worker);
     }
     Ok(conversation)
-}
-
-fn is_owned_by(conversation: &Conversation, worker: &WorkerId) -> bool {
-    conversation.owner.as_ref().is_some_and(|owner| &owner.worker == worker)
 }

@@ -17,24 +17,15 @@ const UNREADABLE: &str = "the response could not be parsed";
 /// raw response, which may contain a secret value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// Too many calls, even after the client's own retries.
-    #[error("Secrets Manager throttles {operation}")]
-    Throttled {
-        /// The operation.
-        operation: &'static str,
-    },
+    /// Too many calls of this operation, even after the client's own retries.
+    #[error("Secrets Manager throttles {0}")]
+    Throttled(&'static str),
     /// The secret contains bytes, but this system stores text.
-    #[error("the secret {secret_ref} contains binary data")]
-    NotText {
-        /// The secret.
-        secret_ref: SecretRef,
-    },
+    #[error("the secret {0} contains binary data")]
+    NotText(SecretRef),
     /// Other callers repeatedly created or deleted the secret at the same time.
-    #[error("the secret {secret_ref} was repeatedly changed by other callers")]
-    Contended {
-        /// The secret.
-        secret_ref: SecretRef,
-    },
+    #[error("the secret {0} was repeatedly changed by other callers")]
+    Contended(SecretRef),
     /// The call failed, or its response was lost.
     #[error("{operation} failed for {}: {message}", Subject(secret_ref))]
     Failed {
@@ -69,7 +60,7 @@ impl SecretsError {
         let message = match error {
             SdkError::ServiceError(context) => match context.err().code() {
                 Some("ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded") => {
-                    return SecretsError::Throttled { operation };
+                    return SecretsError::Throttled(operation);
                 }
                 Some(code) => format!("{code}: {}", context.err().message().unwrap_or_default()),
                 None => UNREADABLE.to_owned(),

@@ -82,10 +82,8 @@ impl Secrets {
     }
 
     /// Returns the value of `secret`, if it exists. The value comes from the cache if it was read less than
-    /// five minutes before `now` (less than 30 s for an absent secret).
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer, or the secret is not text.
+    /// five minutes before `now` (less than 30 s for an absent secret). Returns an error if Secrets Manager
+    /// does not answer, or the secret is not text.
     pub async fn get(
         &self,
         secret: &SecretRef,
@@ -126,11 +124,9 @@ impl Secrets {
         Ok(values)
     }
 
-    /// Returns the current and the previous value of `secret`, without the cache: signatures made before a
-    /// key rotation must remain valid. Returns `None` if the secret does not exist.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer, or a value is not text.
+    /// Returns the current and the previous value of `secret`, without the cache: signatures made before a key
+    /// rotation must remain valid. Returns `None` if the secret does not exist. Returns an error if Secrets
+    /// Manager does not answer, or a value is not text.
     pub async fn with_previous(
         &self,
         secret: &SecretRef,
@@ -146,11 +142,8 @@ impl Secrets {
     }
 
     /// Imports or rotates a secret: creates a new version and keeps the earlier one as previous. Creates the
-    /// secret if it does not exist, and restores it first if it is scheduled for deletion.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer. The value may have been stored; a repetition is
-    /// safe.
+    /// secret if it does not exist, and restores it first if it is scheduled for deletion. After an error
+    /// the value may have been stored; a repetition is safe.
     pub async fn put(
         &self,
         secret: &SecretRef,
@@ -168,10 +161,8 @@ impl Secrets {
         put
     }
 
-    /// Returns the status of each of `secrets`, in their order, without the cache.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer for one of them, or one is not text.
+    /// Returns the status of each of `secrets`, in their order, without the cache. Returns an error if Secrets
+    /// Manager does not answer for one of them, or one is not text.
     pub async fn status(&self, secrets: &[SecretRef]) -> Result<Vec<SecretStatus>, SecretsError> {
         let found = self.read_many(secrets.to_vec()).await?;
         let status = secrets.iter().map(|secret| {
@@ -187,9 +178,6 @@ impl Secrets {
 
     /// Schedules the secret for deletion at the end of AWS's recovery window (30 days). Returns whether it
     /// existed: a missing or deleted secret is not an error.
-    ///
-    /// # Errors
-    /// Returns an error if Secrets Manager does not answer.
     pub async fn delete(&self, secret: &SecretRef) -> Result<bool, SecretsError> {
         let deleted = self.client.delete_secret().secret_id(self.name(secret)).send().await;
         self.forget(secret);
@@ -267,8 +255,7 @@ impl Secrets {
             Err(error) if matches!(error.code(), Some(NOT_FOUND | INVALID_REQUEST)) => return Ok(None),
             Err(error) => return Err(SecretsError::of("GetSecretValue", secret, &error)),
         };
-        let value =
-            answer.secret_string.ok_or_else(|| SecretsError::NotText { secret_ref: secret.clone() })?;
+        let value = answer.secret_string.ok_or_else(|| SecretsError::NotText(secret.clone()))?;
         Ok(Some(Found { value: value.into(), version: answer.version_id }))
     }
 
@@ -277,6 +264,8 @@ impl Secrets {
     /// version.
     async fn put_version(&self, secret: &SecretRef, value: &SecretString) -> Result<PutSecret, SecretsError> {
         let name = self.name(secret);
+        let stored =
+            |version: Option<String>, created| PutSecret { version: version.unwrap_or_default(), created };
         let mut step = Step::Put;
         let mut restored = false;
         for _ in 0..MAX_PUT_STEPS {
@@ -285,12 +274,7 @@ impl Secrets {
                     let put =
                         self.client.put_secret_value().secret_id(&name).secret_string(value.expose_secret());
                     match put.send().await {
-                        Ok(put) => {
-                            return Ok(PutSecret {
-                                version: put.version_id.unwrap_or_default(),
-                                created: false,
-                            });
-                        }
+                        Ok(put) => return Ok(stored(put.version_id, false)),
                         Err(error) => match error.code() {
                             Some(NOT_FOUND) => Step::Create,
                             Some(INVALID_REQUEST) if !restored => Step::Restore,
@@ -301,12 +285,7 @@ impl Secrets {
                 Step::Create => {
                     let create = self.client.create_secret().name(&name).secret_string(value.expose_secret());
                     match create.send().await {
-                        Ok(made) => {
-                            return Ok(PutSecret {
-                                version: made.version_id.unwrap_or_default(),
-                                created: true,
-                            });
-                        }
+                        Ok(made) => return Ok(stored(made.version_id, true)),
                         Err(error) => match error.code() {
                             Some(EXISTS) => Step::Put,
                             Some(INVALID_REQUEST) if !restored => Step::Restore,
@@ -324,7 +303,7 @@ impl Secrets {
                 }
             };
         }
-        Err(SecretsError::Contended { secret_ref: secret.clone() })
+        Err(SecretsError::Contended(secret.clone()))
     }
 }
 

@@ -104,10 +104,9 @@ impl Conversation {
     pub fn problems(&self, related: &RelatedState, now: Timestamp, policies: &Policies) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Some(lease) = &self.lease {
-            let owns = self.owner.as_ref().is_some_and(|o| o.worker == lease.worker);
             if related.ended.contains(&lease.entry.message) {
                 problems.push(Problem::LeaseWithoutMessage(lease.entry.message.clone()));
-            } else if !owns || !related.owner_has_row {
+            } else if !self.is_owned_by(&lease.worker) || !related.owner_has_row {
                 problems.push(Problem::LeaseWithoutOwner(lease.worker.clone()));
             } else if lease.expires_at <= now {
                 problems.push(Problem::LeaseExpired(lease.worker.clone()));

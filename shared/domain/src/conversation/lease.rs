@@ -88,11 +88,8 @@ pub enum LeaseError {
 }
 
 impl Conversation {
-    /// Claims the head of the queue for `worker`, which becomes the owner if there is none.
-    ///
-    /// # Errors
-    /// Returns the refusal if a lease is in force, another worker owns the conversation, or no message is
-    /// due.
+    /// Claims the head of the queue for `worker`, which becomes the owner if there is none. It is refused if a
+    /// lease is in force, another worker owns the conversation, or no message is due.
     pub fn claim(
         &self,
         worker: &WorkerId,
@@ -154,8 +151,6 @@ impl Conversation {
     }
 
     /// Ends the lease `id` without success: the message is queued for a retry, or becomes a dead letter.
-    ///
-    /// # Errors
     /// Returns `LeaseError` if `id` is not the lease in force.
     pub fn fail(
         &self,
@@ -173,11 +168,8 @@ impl Conversation {
         }
     }
 
-    /// Ends the lease `id` because its worker must leave. It works like `fail`, but the attempt does not
-    /// count if the system drains the owner.
-    ///
-    /// # Errors
-    /// The same as `fail`.
+    /// Ends the lease `id` because its worker must leave. It works like `fail`, but the attempt does not count
+    /// if the system drains the owner.
     pub fn fail_drained(
         &self,
         id: &LeaseId,

@@ -21,25 +21,17 @@ impl Conversation {
     /// Returns the conversation without the waiting message `message`; `None` if the message does not wait
     /// here.
     #[must_use]
-    pub fn without(&self, message: &MessageId, now: Timestamp, policies: &Policies) -> Option<Conversation> {
+    pub fn without(&self, message: &MessageId, now: Timestamp, policies: &Policies) -> Option<Self> {
         let place = self.queue.entries().iter().position(|e| &e.message == message)?;
-        let mut after = self.clone();
-        after.queue.take(place);
-        after.update_keys(now, policies);
-        Some(after)
+        Some(self.changed(now, policies, |after| drop(after.queue.take(place))))
     }
 
     /// Returns the conversation with a dead letter queued again behind all other messages; `None` if the
     /// queue is full.
     #[must_use]
-    pub fn with_retried(&self, entry: Entry, now: Timestamp, policies: &Policies) -> Option<Conversation> {
-        if self.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
-            return None;
-        }
-        let mut after = self.clone();
-        after.queue.push(entry);
-        after.update_keys(now, policies);
-        Some(after)
+    pub fn with_retried(&self, entry: Entry, now: Timestamp, policies: &Policies) -> Option<Self> {
+        let has_room = (self.queue.len() as u64) < policies.queue.max_pending_per_conversation;
+        has_room.then(|| self.changed(now, policies, |after| after.queue.push(entry)))
     }
 
     /// Returns the conversation without lease and owner. The ended attempt stays counted. `None` if there is
@@ -50,14 +42,12 @@ impl Conversation {
             let failure = Failure { error: format!("freed by operator: {reason}"), retryable: true };
             self.fail_attempt(lease, failure, EndedBy::Operator, jitter, now, policies)
         });
-        let mut after = match (&back, &self.owner) {
-            (Some(back), _) => back.after.clone(),
-            (None, Some(_)) => self.clone(),
+        let before = match (&back, &self.owner) {
+            (Some(back), _) => &back.after,
+            (None, Some(_)) => self,
             (None, None) => return None,
         };
-        after.owner = None;
-        after.update_keys(now, policies);
-        Some(Freed { after, back })
+        Some(Freed { after: before.changed(now, policies, |after| after.owner = None), back })
     }
 }
 

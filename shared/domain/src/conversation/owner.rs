@@ -22,36 +22,21 @@ impl Conversation {
 
     /// Returns the conversation with `worker` as its owner; `None` if it has an owner already.
     #[must_use]
-    pub fn assigned_to(
-        &self,
-        worker: &WorkerId,
-        now: Timestamp,
-        policies: &Policies,
-    ) -> Option<Conversation> {
-        if self.owner.is_some() || self.lease.is_some() {
-            return None;
-        }
-        let mut after = self.clone();
-        after.assign(worker, now);
-        after.update_keys(now, policies);
-        Some(after)
+    pub fn assigned_to(&self, worker: &WorkerId, now: Timestamp, policies: &Policies) -> Option<Self> {
+        let is_free = self.owner.is_none() && self.lease.is_none();
+        is_free.then(|| self.changed(now, policies, |after| after.assign(worker, now)))
     }
 
     /// Returns the conversation without its owner, back in the ready index. Returns `None` while a message
     /// runs, or if `worker` is not the owner.
     #[must_use]
-    pub fn released_by(
-        &self,
-        worker: &WorkerId,
-        now: Timestamp,
-        policies: &Policies,
-    ) -> Option<Conversation> {
-        if self.lease.is_some() || self.owner.as_ref().is_none_or(|o| &o.worker != worker) {
-            return None;
-        }
-        let mut after = self.clone();
-        after.owner = None;
-        after.update_keys(now, policies);
-        Some(after)
+    pub fn released_by(&self, worker: &WorkerId, now: Timestamp, policies: &Policies) -> Option<Self> {
+        let is_quiet = self.lease.is_none() && self.is_owned_by(worker);
+        is_quiet.then(|| self.changed(now, policies, |after| after.owner = None))
+    }
+
+    /// Whether `worker` is the owner.
+    pub fn is_owned_by(&self, worker: &WorkerId) -> bool {
+        self.owner.as_ref().is_some_and(|owner| &owner.worker == worker)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::queue::{Entry, OrderKey, Queue, Readiness, ReadyKey};
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};
+use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::Timestamp;
 
@@ -26,13 +27,14 @@ pub struct Lease {
     pub progress: Option<String>,
 }
 
-/// Whether an owner may claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnerState {
-    /// The owner may claim.
-    Active,
-    /// The owner finishes its running message and leaves. No other worker gets the conversation before that.
-    Draining,
+named_enum! {
+    /// Whether an owner may claim.
+    pub enum OwnerState {
+        /// The owner may claim.
+        Active = "active",
+        /// The owner finishes its running message and leaves. No other worker gets the conversation before that.
+        Draining = "draining",
+    }
 }
 
 /// The worker that a conversation is assigned to.
@@ -142,10 +144,22 @@ impl Conversation {
 
     /// Returns the conversation with correct index keys at `now`; `None` if they are correct already.
     #[must_use]
-    pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Conversation> {
-        let mut after = self.clone();
-        after.update_keys(now, policies);
+    pub fn with_keys_repaired(&self, now: Timestamp, policies: &Policies) -> Option<Self> {
+        let after = self.changed(now, policies, |_| {});
         (after.ready != self.ready || after.behind != self.behind).then_some(after)
+    }
+
+    /// Returns the conversation after `change`, with its index keys and version updated.
+    pub(super) fn changed(
+        &self,
+        now: Timestamp,
+        policies: &Policies,
+        change: impl FnOnce(&mut Self),
+    ) -> Self {
+        let mut after = self.clone();
+        change(&mut after);
+        after.update_keys(now, policies);
+        after
     }
 
     /// Recomputes the index keys and increments the version.

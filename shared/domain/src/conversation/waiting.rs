@@ -74,15 +74,10 @@ impl Conversation {
         message: &MessageId,
         now: Timestamp,
         policies: &Policies,
-    ) -> Option<Conversation> {
+    ) -> Option<Self> {
         let place = self.queue.entries().iter().position(|e| &e.message == message)?;
-        if !self.queue.entries()[place].awaits_attachments(now) {
-            return None;
-        }
-        let mut after = self.clone();
-        after.queue.end_wait(place);
-        after.update_keys(now, policies);
-        Some(after)
+        let waits = self.queue.entries()[place].awaits_attachments(now);
+        waits.then(|| self.changed(now, policies, |after| after.queue.end_wait(place)))
     }
 
     /// The waiting messages in the order in which they would run if no message were added.

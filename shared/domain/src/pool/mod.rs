@@ -8,7 +8,7 @@ mod reconcile_state;
 mod starting;
 
 pub use plan::plan;
-pub use reconcile_state::{Orphan, ReconcileState};
+pub use reconcile_state::{ForeignCounts, Orphan, ReconcileState};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -28,6 +28,15 @@ pub enum Orphan {
     Volume(String),
 }
 
+/// The numbers of machines and volumes in our app that do not carry our mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForeignCounts {
+    /// Machines.
+    pub machines: usize,
+    /// Volumes.
+    pub volumes: usize,
+}
+
 /// The state that runs pass on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileState {
@@ -46,8 +55,8 @@ pub struct ReconcileState {
     pub tried: Option<Orphan>,
     /// When the removal of an orphan past its retry time was tried last.
     pub stuck_tried_at: Option<Timestamp>,
-    /// The numbers of machines and volumes of others, as of the last full listing.
-    pub foreign: (usize, usize),
+    /// What others have in the same app, as of the last full listing.
+    pub foreign: ForeignCounts,
 }
 
 impl ReconcileState {

@@ -51,10 +51,8 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks the files and makes a bundle of them.
-    ///
-    /// # Errors
-    /// Returns a refusal with the first invalid file, the rule and a repair_for.
+    /// Checks the files and makes a bundle of them. A refusal names the first invalid file and the rule that it
+    /// breaks.
     pub fn of(given: Vec<GivenFile>, format: ModuleFormat) -> Result<Self, Refusal> {
         if given.len() > MAX_FILES {
             let detail =
@@ -110,9 +108,6 @@ impl Bundle {
 }
 
 /// Returns the SHA-256 of `bytes`.
-///
-/// # Panics
-/// Never: a digest has 32 bytes, which are 64 hex digits.
 pub fn sha256(bytes: &[u8]) -> Sha256Hex {
     let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     Sha256Hex::parse(digits).expect("32 bytes in hex")

@@ -36,10 +36,8 @@ impl Channel {
         Self { name, serves: BTreeMap::new(), revision: 0, changed_at: Timestamp::from_millis(0) }
     }
 
-    /// Returns the channel after it follows the current state of `skill`; `None` if nothing changes.
-    ///
-    /// # Errors
-    /// Returns a refusal that says how much does not fit.
+    /// Returns the channel after it follows the current state of `skill`; `None` if nothing changes. A refusal
+    /// says how much does not fit.
     pub fn following(&self, skill: &Skill, now: Timestamp) -> Result<Option<Self>, Refusal> {
         let (served, wanted) = (self.serves.get(&skill.slug), skill.served(self.name));
         if served == wanted {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{InvalidId, Sha256Hex, SkillSlug, SkillVersion};
+use crate::named_enum;
 use crate::time::Timestamp;
 
 /// The layout of skills on a worker.
@@ -12,35 +13,15 @@ pub const MANAGED_BY: &str = "agent-factory";
 /// The marker file in a skill's folder.
 pub const MARKER: &str = ".af-global-skill.json";
 
-/// The audience of a release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReleaseChannel {
-    /// Every worker that does not ask for another channel.
-    #[default]
-    Stable,
-    /// Workers that try a release first.
-    Canary,
-}
-
-impl ReleaseChannel {
-    /// Every channel.
-    pub const ALL: [Self; 2] = [Self::Stable, Self::Canary];
-
-    /// The channel as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stable => "stable",
-            Self::Canary => "canary",
-        }
-    }
-
-    /// Parses a channel.
-    ///
-    /// # Errors
-    /// Returns `InvalidId` with the valid channels.
-    pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidId> {
-        let found = Self::ALL.into_iter().find(|channel| channel.as_str() == text.as_ref());
-        found.ok_or(InvalidId { kind: "releaseChannel", rule: "stable or canary" })
+named_enum! {
+    /// The audience of a release.
+    #[derive(Default, PartialOrd, Ord)]
+    pub enum ReleaseChannel {
+        /// Every worker that does not ask for another channel.
+        #[default]
+        Stable = "stable",
+        /// Workers that try a release first.
+        Canary = "canary",
     }
 }
 
@@ -48,7 +29,7 @@ impl std::str::FromStr for ReleaseChannel {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::parse(text)
+        Self::parse(text).ok_or(InvalidId { kind: "releaseChannel", rule: "stable or canary" })
     }
 }
 
@@ -58,34 +39,19 @@ impl AsRef<str> for ReleaseChannel {
     }
 }
 
-/// The module format of a skill's script.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ModuleFormat {
-    /// An ECMAScript module.
-    #[default]
-    Esm,
-    /// A CommonJS module.
-    Cjs,
+named_enum! {
+    /// The module format of a skill's script.
+    #[derive(Default)]
+    pub enum ModuleFormat {
+        /// An ECMAScript module.
+        #[default]
+        Esm = "esm",
+        /// A CommonJS module.
+        Cjs = "cjs",
+    }
 }
 
 impl ModuleFormat {
-    /// The format as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Esm => "esm",
-            Self::Cjs => "cjs",
-        }
-    }
-
-    /// Parses a format.
-    ///
-    /// # Errors
-    /// Returns `InvalidId` with the valid formats.
-    pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidId> {
-        let found = [Self::Esm, Self::Cjs].into_iter().find(|format| format.as_str() == text.as_ref());
-        found.ok_or(InvalidId { kind: "moduleFormat", rule: "esm or cjs" })
-    }
-
     /// The script that a skill of this format must have.
     pub const fn script(self) -> &'static str {
         match self {
@@ -99,7 +65,7 @@ impl std::str::FromStr for ModuleFormat {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::parse(text)
+        Self::parse(text).ok_or(InvalidId { kind: "moduleFormat", rule: "esm or cjs" })
     }
 }
 
@@ -109,30 +75,15 @@ impl AsRef<str> for ModuleFormat {
     }
 }
 
-/// Whether a skill is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SkillStatus {
-    /// The skill is served.
-    Active,
-    /// The skill is not served. Its releases are kept.
-    Disabled,
-    /// The versions of the skill are being removed. Deleting the skill again continues the removal.
-    Deleting,
-}
-
-impl SkillStatus {
-    /// The status as it is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-            Self::Deleting => "deleting",
-        }
-    }
-
-    /// Parses a stored status.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Disabled, Self::Deleting].into_iter().find(|s| s.as_str() == text)
+named_enum! {
+    /// Whether a skill is served.
+    pub enum SkillStatus {
+        /// The skill is served.
+        Active = "active",
+        /// The skill is not served. Its releases are kept.
+        Disabled = "disabled",
+        /// The versions of the skill are being removed. Deleting the skill again continues the removal.
+        Deleting = "deleting",
     }
 }
 

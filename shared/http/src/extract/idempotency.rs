@@ -1,7 +1,7 @@
 //! The key by which a repeated request is recognised.
 
 use af_domain::refusal::Refusal;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::OptionalFromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
 
@@ -13,8 +13,8 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// The longest key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. `Option<IdempotencyKey>` makes the header
-/// optional; `IdempotencyKey` alone requires it.
+/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters. Handlers take an `Option<IdempotencyKey>`, because the
+/// header is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -49,14 +49,5 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
         Ok(Self::read(&parts.headers)?)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let missing = || invalid(format!("the {IDEMPOTENCY_KEY} header is needed"));
-        Ok(Self::read(&parts.headers)?.ok_or_else(missing)?)
     }
 }

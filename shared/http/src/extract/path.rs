@@ -1,11 +1,12 @@
 //! Ids in the path, percent-decoded once and checked.
 
+use std::str::FromStr;
+
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug,
-    SkillVersion, SnapshotId, StorageId, VolumeId, WorkerId,
+    AgentKey, ConsumerUserId, ConversationId, InvalidId, MessageId, SecretRef, SkillSlug, SkillVersion,
+    SnapshotId, StorageId, VolumeId, WorkerId,
 };
 use af_domain::refusal::{Code, Refusal};
-use af_domain::skill::{ModuleFormat, ReleaseChannel};
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use tracing::Span;
@@ -17,38 +18,24 @@ use crate::problem::Problem;
 #[derive(Clone, Copy, Debug)]
 pub struct ApiPath<T>(pub T);
 
-/// The type of a path parameter with a fixed name.
-pub trait PathParam: Sized {
+/// The type of a path parameter with a fixed name. It is parsed from text that is percent-decoded already; the error names
+/// the rule that the text breaks, and is 422 to the caller.
+pub trait PathParam: FromStr<Err = InvalidId> {
     /// The parameter's name in routes (`agentKey`).
     const NAME: &'static str;
-
-    /// The value, from text that is percent-decoded already.
-    ///
-    /// # Errors
-    /// `InvalidId` naming the rule that `text` breaks: 422 to the caller.
-    fn from_text(text: &str) -> Result<Self, InvalidId>;
 }
 
 macro_rules! path_param {
-    ($($id:ident = $name:literal),* $(,)?) => {$(
-        impl PathParam for $id {
-            const NAME: &'static str = $name;
-
-            fn from_text(text: &str) -> Result<Self, InvalidId> {
-                Self::parse(text)
-            }
-        }
-    )*};
+    ($($id:ident = $name:literal),* $(,)?) => {
+        $(impl PathParam for $id { const NAME: &'static str = $name; })*
+    };
 }
 
 path_param! {
     AgentKey = "agentKey",
-    BotIdentity = "botIdentity",
     ConsumerUserId = "consumerUserId",
     ConversationId = "conversationId",
     MessageId = "messageId",
-    ModuleFormat = "moduleFormat",
-    ReleaseChannel = "releaseChannel",
     SecretRef = "secretRef",
     SkillSlug = "slug",
     SkillVersion = "version",
@@ -70,7 +57,7 @@ pub trait PathParams: Sized {
 impl<T: PathParam> PathParams for T {
     fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
         let found = params.iter().find(|(name, _)| *name == T::NAME).ok_or_else(|| misrouted(T::NAME))?;
-        Ok(T::from_text(found.1)?)
+        Ok(found.1.parse::<T>()?)
     }
 }
 
@@ -86,12 +73,6 @@ impl PathParams for String {
 impl<A: PathParam, B: PathParam> PathParams for (A, B) {
     fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
         Ok((A::from_params(params)?, B::from_params(params)?))
-    }
-}
-
-impl<A: PathParam, B: PathParam, C: PathParam> PathParams for (A, B, C) {
-    fn from_params(params: &[(&str, &str)]) -> Result<Self, Refusal> {
-        Ok((A::from_params(params)?, B::from_params(params)?, C::from_params(params)?))
     }
 }
 

@@ -119,10 +119,8 @@ impl Api {
         self.tokens.token(&secret).await?.ok_or(missing)
     }
 
-    /// Sends `call` when its turn comes, and retries it after a 429.
-    ///
-    /// # Errors
-    /// See [`ProviderError`]. After `Unavailable` the call may have taken effect.
+    /// Sends `call` when its turn comes, and retries it after a 429. After `Unavailable` the call may have taken
+    /// effect.
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, ProviderError> {
         let token = self.token().await?;
         let mut retries = 0;

@@ -36,39 +36,26 @@ pub struct FlyConfig {
     pub volume_size_gb: Option<u32>,
     /// The size of a machine; Fly's default when it is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub guest: Option<FlyGuest>,
+    pub guest: Option<Guest>,
     /// Non-secret variables for every worker.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
 }
 
-/// The size of a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FlyGuest {
-    /// `shared` or `performance`.
-    pub cpu_kind: String,
-    /// The number of CPUs, 1 to 16.
-    pub cpus: u32,
-    /// Memory in MB, a multiple of 256.
-    pub memory_mb: u32,
-}
-
-impl FlyGuest {
-    fn check(&self) -> Result<(), Refusal> {
-        if !matches!(self.cpu_kind.as_str(), "shared" | "performance") {
-            let detail = "guest.cpuKind must be shared or performance";
-            return Err(Refusal::field("/guest/cpuKind", detail));
-        }
-        if !(1..=16).contains(&self.cpus) {
-            return Err(Refusal::field("/guest/cpus", "guest.cpus must be 1 to 16"));
-        }
-        if !(256..=131_072).contains(&self.memory_mb) || !self.memory_mb.is_multiple_of(256) {
-            let detail = "guest.memoryMb must be a multiple of 256 from 256 to 131072";
-            return Err(Refusal::field("/guest/memoryMb", detail));
-        }
-        Ok(())
+/// Checks `/guest`. Fly has `shared` and `performance` CPUs.
+fn check_guest(guest: &Guest) -> Result<(), Refusal> {
+    if !matches!(guest.cpu_kind.as_str(), "shared" | "performance") {
+        let detail = "guest.cpuKind must be shared or performance";
+        return Err(Refusal::field("/guest/cpuKind", detail));
     }
+    if !(1..=16).contains(&guest.cpus) {
+        return Err(Refusal::field("/guest/cpus", "guest.cpus must be 1 to 16"));
+    }
+    if !(256..=131_072).contains(&guest.memory_mb) || !guest.memory_mb.is_multiple_of(256) {
+        let detail = "guest.memoryMb must be a multiple of 256 from 256 to 131072";
+        return Err(Refusal::field("/guest/memoryMb", detail));
+    }
+    Ok(())
 }
 
 impl PoolConfig for FlyConfig {
@@ -82,7 +69,7 @@ impl PoolConfig for FlyConfig {
         if self.volume_size_gb.is_some_and(|gb| !(1..=500).contains(&gb)) {
             return Err(Refusal::field("/volumeSizeGb", "volumeSizeGb must be 1 to 500"));
         }
-        self.guest.as_ref().map_or(Ok(()), FlyGuest::check)?;
+        self.guest.as_ref().map_or(Ok(()), check_guest)?;
         checks::env(&self.env)
     }
 
@@ -109,11 +96,7 @@ impl PoolConfig for FlyConfig {
             organization: self.organization_slug.clone(),
             image: self.image.clone().unwrap_or_default(),
             region: self.region.clone().unwrap_or_default(),
-            guest: self.guest.as_ref().map(|guest| Guest {
-                cpu_kind: guest.cpu_kind.clone(),
-                cpus: guest.cpus,
-                memory_mb: guest.memory_mb,
-            }),
+            guest: self.guest.clone(),
             volume_name: self.volume_name.clone().unwrap_or_default(),
             volume_path: self.volume_path.clone().unwrap_or(defaults.volume_path),
             volume_size_gb: self.volume_size_gb.unwrap_or(defaults.volume_size_gb),
@@ -165,9 +148,8 @@ mod tests {
         assert_eq!(refused(|c| c.volume_name = Some("Data-1".into())), "/volumeName");
         assert_eq!(refused(|c| c.volume_path = Some("/data/../etc".into())), "/volumePath");
         assert_eq!(refused(|c| c.volume_size_gb = Some(0)), "/volumeSizeGb");
-        let guest = |cpu_kind: &str, cpus, memory_mb| {
-            Some(FlyGuest { cpu_kind: cpu_kind.to_owned(), cpus, memory_mb })
-        };
+        let guest =
+            |cpu_kind: &str, cpus, memory_mb| Some(Guest { cpu_kind: cpu_kind.to_owned(), cpus, memory_mb });
         for (given, pointer) in [
             (guest("fast", 1, 256), "/guest/cpuKind"),
             (guest("shared", 0, 256), "/guest/cpus"),

@@ -73,10 +73,8 @@ impl Limits {
         Self { time, due: Mutex::default() }
     }
 
-    /// Resolves when a request may be sent.
-    ///
-    /// # Errors
-    /// The time until its turn when that is longer than the longest wait. Nothing is reserved then.
+    /// Waits until a request may be sent. If its turn comes after the longest wait, the error is the time until then,
+    /// and nothing is reserved.
     pub async fn turn(&self, action: Action, app: &str) -> Result<(), Duration> {
         let wait = self.reserve(action, app)?;
         if !wait.is_zero() {

@@ -9,7 +9,7 @@ mod wire;
 mod wiring;
 
 pub use api::FLY_TOKEN_REF;
-pub use config::{FlyConfig, FlyGuest};
+pub use config::FlyConfig;
 pub use provider::FlyProvider;
 pub(crate) use wiring::from_env;
 

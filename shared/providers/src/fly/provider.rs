@@ -35,7 +35,7 @@ use crate::machine::{
     Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec,
 };
 use crate::ports::TokenSource;
-use crate::provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
+use crate::provider::{Provider, ProviderKind, StopOutcome, Teardown};
 use crate::readiness::ProviderReadiness;
 
 /// Items that a page is asked for. Fly may answer fewer.
@@ -56,8 +56,6 @@ pub struct FlyProvider {
 
 impl FlyProvider {
     /// The machines of `deployment_id` at the API of `base_url` (`https://api.machines.dev/v1`). Sends no request.
-    ///
-    /// # Errors
     /// `Rejected` when the URL cannot be used.
     pub fn new(
         base_url: &str,
@@ -206,12 +204,8 @@ impl Provider for FlyProvider {
         self.api.token().await.map(drop)
     }
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: true }
-    }
-
-    fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> String {
-        marks::volume_name(scope, worker_id)
+    fn volume_name(&self, scope: &Scope, worker_id: &WorkerId) -> Option<String> {
+        Some(marks::volume_name(scope, worker_id))
     }
 
     fn is_volume_of(&self, scope: &Scope, worker_id: &WorkerId, name: &str) -> bool {

@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use af_domain::ids::WorkerId;
+use af_runtime::atomic_file;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
@@ -123,10 +124,7 @@ impl Home {
 
     /// The worker's record. A record that cannot be read counts as an intent: its process is found by its mark.
     pub fn read(&self, worker: &WorkerId, _locked: &Locked) -> io::Result<Option<Record>> {
-        let bytes = match fs::read(self.record_path(worker)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes?,
-        };
+        let Some(bytes) = atomic_file::read(&self.record_path(worker))? else { return Ok(None) };
         let record = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             tracing::warn!(worker_id = %worker, %error, "machine.json cannot be read");
             Record { image: String::new(), life: Life::Intended }
@@ -134,11 +132,9 @@ impl Home {
         Ok(Some(record))
     }
 
-    /// Replaces the record in one step, so that a killed parent leaves the old record or the new one, never a part.
+    /// Replaces the record in one step.
     pub fn write(&self, worker: &WorkerId, record: &Record, _locked: &Locked) -> io::Result<()> {
-        let new = self.folder(worker).join("machine.json.new");
-        fs::write(&new, serde_json::to_vec(record)?)?;
-        fs::rename(new, self.record_path(worker))
+        atomic_file::replace(&self.record_path(worker), &serde_json::to_vec(record)?)
     }
 
     pub fn remove_record(&self, worker: &WorkerId, _locked: &Locked) -> io::Result<()> {

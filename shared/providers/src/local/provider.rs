@@ -30,7 +30,7 @@ use crate::error::ProviderError;
 use crate::machine::{
     Inventory, Machine, MachineRef, MachineState, Scope, SpawnSpec, Volume, VolumeRef, VolumeSpec,
 };
-use crate::provider::{Capabilities, Provider, ProviderKind, StopOutcome, Teardown};
+use crate::provider::{Provider, ProviderKind, StopOutcome, Teardown};
 
 /// The pause between two polls of a process that is ending.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -45,16 +45,13 @@ pub struct LocalProvider(Arc<Machines>);
 
 impl LocalProvider {
     /// A provider over `options.data_dir`. It changes nothing before the first call.
-    #[must_use]
     pub fn new(options: LocalOptions) -> Self {
         Self(Arc::new(Machines::new(options)))
     }
 
     /// Stops every machine at the same time and returns when all have ended. A machine that does not end within
-    /// `stop_timeout` is killed. Records and volumes stay for the next start.
-    ///
-    /// # Errors
-    /// `Unavailable` when the folder cannot be read or a process survives the kill.
+    /// `stop_timeout` is killed. Records and volumes stay for the next start. Returns `Unavailable` if the folder
+    /// cannot be read or a process survives the kill.
     pub async fn stop_all(&self) -> Result<(), ProviderError> {
         let machines = self.run(|machines| machines.list("")).await?;
         let mut stops = tokio::task::JoinSet::new();
@@ -144,12 +141,8 @@ impl Provider for LocalProvider {
         ProviderKind::LOCAL
     }
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { volumes: true }
-    }
-
-    fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> String {
-        worker_id.to_string()
+    fn volume_name(&self, _scope: &Scope, worker_id: &WorkerId) -> Option<String> {
+        Some(worker_id.to_string())
     }
 
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<VolumeRef, ProviderError> {

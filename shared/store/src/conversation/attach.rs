@@ -8,7 +8,7 @@ use super::lease_ref::LeaseRef;
 use crate::expression::Update;
 use crate::item::Reader;
 use crate::write::Committed;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The result of attaching metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,30 +23,21 @@ pub enum Attach {
 
 impl Store {
     /// Returns the metadata attached to a message, strongly consistent; `None` if the message does not exist.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn attached(
-        &self,
-        message: &MessageId,
-    ) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+    pub async fn attached(&self, message: &MessageId) -> Result<Option<BTreeMap<String, String>>> {
         let item = self.get(keys::message(message), true).await?;
         item.map(|item| Reader::of(&item).text_map("wm")).transpose()
     }
 
     /// Replaces the metadata attached to the message of a lease, in one transaction on the message and its
     /// conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and merges again.
     pub async fn attach_if_leased(
         &self,
         held: &LeaseRef<'_>,
         message: &MessageId,
         before: &BTreeMap<String, String>,
         after: &BTreeMap<String, String>,
-    ) -> Result<Attach, StoreError> {
-        let lease = held.require(Update::of(keys::conversation(&held.lease.parts().conversation)));
+    ) -> Result<Attach> {
+        let lease = held.update();
         let update = Update::of(keys::message(message))
             .set("wm", after)
             .when("attribute_exists(#pk)")

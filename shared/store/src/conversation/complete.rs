@@ -16,7 +16,7 @@ use crate::attempt::with_attempt;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
 use crate::write::Transaction;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The content of a completion.
 #[derive(Debug, Clone)]
@@ -43,11 +43,9 @@ pub enum Completed {
 }
 
 impl Store {
-    /// Completes the message of a lease and appends to the history, in one transaction without a prior read.
-    /// A message that was cancelled in between ends as cancelled, with the reply of its agent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated completion gets the same answer.
+    /// Completes the message of a lease and appends to the history, in one transaction without a prior read. A
+    /// message that was cancelled in between ends as cancelled, with the reply of its agent. A repeated
+    /// completion gets the same answer.
     pub async fn complete_if_leased(
         &self,
         id: &LeaseId,
@@ -56,20 +54,17 @@ impl Store {
         with: &CompleteWith,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Completed, StoreError> {
+    ) -> Result<Completed> {
         let held = LeaseRef { lease: id, message: Some(message), worker };
         let mut outcome = Outcome::Done;
         let old = loop {
             let committed =
                 self.commit(self.completion(&held, message, with, outcome, now, policies)).await?;
             if committed.is_done() {
-                return Ok(completed(outcome));
+                let is_cancelled = outcome == Outcome::Cancelled;
+                return Ok(if is_cancelled { Completed::Cancelled } else { Completed::Done });
             }
-            let old = committed
-                .failed_condition(0)
-                .and_then(|r| r.old.as_ref())
-                .map(conversation_from)
-                .transpose()?;
+            let old = committed.old_item(0).map(conversation_from).transpose()?;
             let lease = old.as_ref().and_then(|c| c.lease.as_ref()).filter(|l| &l.id == id);
             match lease {
                 Some(lease) if lease.cancelled && outcome == Outcome::Done && held.matches(lease) => {
@@ -106,7 +101,7 @@ impl Store {
             _ => ("attribute_not_exists(#ls.#c)", MessageStatus::Done, AttemptEnd::Done),
         };
         let meta = held
-            .require(Update::of(keys::conversation(&lease.conversation)))
+            .update()
             .when(is_cancelled)
             .set("la", ended_lease_item(&settled))
             .set("ac", now)
@@ -123,7 +118,7 @@ impl Store {
             ended_by: EndedBy::Worker,
             error: None,
         };
-        let mut ended = with_attempt(Update::of(keys::message(message)), &attempt)
+        let ended = with_attempt(Update::of(keys::message(message)), &attempt)
             .set("st", status.as_str())
             .set("da", now)
             .set("fe", lease.fence.0)
@@ -131,13 +126,9 @@ impl Store {
             .bind(":zero", 0_u64)
             .bind(":one", 1_u64)
             .set("ttl", ended_message_ttl(now, policies))
+            .set_some("re", with.reply.as_deref())
+            .set_some("dm", Some(&with.metadata).filter(|metadata| !metadata.is_empty()))
             .when("attribute_exists(#pk)");
-        if let Some(reply) = &with.reply {
-            ended = ended.set("re", reply.as_str());
-        }
-        if !with.metadata.is_empty() {
-            ended = ended.set("dm", &with.metadata);
-        }
         let mut transaction = self.transaction().update(meta).update(ended);
         for (i, entry) in with.history.iter().enumerate() {
             transaction = transaction.put(history_item(&EntryPosition::at_completion(&lease, i), entry));
@@ -156,11 +147,4 @@ fn was_ended_under(message: &Message, held: &LeaseRef<'_>) -> bool {
     message.key == lease.conversation
         && message.fence == Some(fence)
         && message.attempt_log.iter().any(|a| a.fence == fence && &a.worker == held.worker)
-}
-
-const fn completed(outcome: Outcome) -> Completed {
-    match outcome {
-        Outcome::Cancelled => Completed::Cancelled,
-        Outcome::Done | Outcome::Requeued { .. } | Outcome::DeadLettered => Completed::Done,
-    }
 }

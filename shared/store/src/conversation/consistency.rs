@@ -9,11 +9,10 @@ use af_domain::message::MessageStatus;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
-use crate::batch::MAX_BATCH_GET_KEYS;
 use crate::expression::names_in;
 use crate::item::{Item, Reader, Value};
 use crate::keys::Key;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// The filter for conversations that must be checked: they have work, a lease, an owner or a ready key, or
 /// they lack a partition in the ready index, without which their next message would not be found. All other
@@ -38,13 +37,13 @@ impl StoredConversation {
     }
 }
 
-/// A conversation that a scan end_failed_attempt.
+/// A conversation that a scan found.
 #[derive(Debug)]
 pub struct ScannedConversation {
     /// The conversation id, or the partition key if the item contains no id.
     pub name: String,
     /// The stored conversation, or an error if it cannot be parsed.
-    pub stored: Result<StoredConversation, StoreError>,
+    pub stored: Result<StoredConversation>,
 }
 
 /// One page of a scan over all conversations.
@@ -58,36 +57,19 @@ pub struct ScanPage {
 
 impl Store {
     /// Returns the conversation in this partition with its index partition, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn stored_conversation(
-        &self,
-        key: &ConversationKey,
-    ) -> Result<Option<StoredConversation>, StoreError> {
+    pub async fn stored_conversation(&self, key: &ConversationKey) -> Result<Option<StoredConversation>> {
         let item = self.get(keys::conversation(key), true).await?;
         item.as_ref().map(stored_from).transpose()
     }
 
-    /// Returns the states of those of these messages that exist, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn message_states(
-        &self,
-        messages: &[MessageId],
-    ) -> Result<BTreeMap<MessageId, MessageStatus>, StoreError> {
+    /// Returns the states of the messages that exist, strongly consistent.
+    pub async fn message_states(&self, messages: &[MessageId]) -> Result<BTreeMap<MessageId, MessageStatus>> {
         let mut states = BTreeMap::new();
-        for batch in messages.chunks(MAX_BATCH_GET_KEYS) {
-            let batch = batch.iter().map(|id| keys::message(id).attributes()).collect();
-            for item in self.batch_get_consistent(batch).await? {
-                let reader = Reader::of(&item);
-                let id = reader.text("pk")?.trim_start_matches("M#").to_owned();
-                let id = MessageId::parse(id).map_err(|e| reader.malformed("pk", &e.to_string()))?;
-                let state = MessageStatus::parse(reader.text("st")?)
-                    .ok_or_else(|| reader.malformed("st", "not a status"))?;
-                states.insert(id, state);
-            }
+        for item in self.batch_get(messages.iter().map(keys::message), true).await? {
+            let reader = Reader::of(&item);
+            let state = MessageStatus::parse(reader.text("st")?)
+                .ok_or_else(|| reader.malformed("st", "not a status"))?;
+            states.insert(reader.id_after("M#", "pk", MessageId::parse)?, state);
         }
         Ok(states)
     }
@@ -95,10 +77,7 @@ impl Store {
     /// Scans one page of the whole table. It reads `items` items of any kind and returns the conversations
     /// among them that may be malformed. The read is eventually consistent. Only operator calls use it,
     /// because it is billed for all items that it reads.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage, StoreError> {
+    pub async fn scan_conversations(&self, items: i32, from: Option<&Key>) -> Result<ScanPage> {
         let answer = self
             .client
             .scan()
@@ -125,12 +104,12 @@ impl Store {
     }
 }
 
-fn key_of(item: &Item) -> Result<Key, StoreError> {
+fn key_of(item: &Item) -> Result<Key> {
     let reader = Reader::of(item);
     Ok(Key { pk: reader.text("pk")?.to_owned(), sk: reader.text("sk")?.to_owned() })
 }
 
-fn stored_from(item: &Item) -> Result<StoredConversation, StoreError> {
+fn stored_from(item: &Item) -> Result<StoredConversation> {
     let partition = Reader::of(item).text_if("rp")?.map(str::to_owned);
     Ok(StoredConversation { conversation: conversation_from(item)?, partition })
 }

@@ -2,8 +2,8 @@
 //!
 //! The transaction puts the message if it is absent (its id is the deduplication key) and appends the entry
 //! to the meta item. Whether the ready key must change depends on the waiting messages, which are not read.
-//! The first attempt guesses one of two variants. If its condition fails, the end_failed_attempt old item shows the
-//! right variant.
+//! The first attempt guesses one of two variants. If its condition fails, the returned old item shows the right
+//! variant.
 
 use std::cmp::Ordering;
 
@@ -16,8 +16,7 @@ use super::item::{conversation_from, conversation_item, encode_entry};
 use crate::expression::Update;
 use crate::item::{Item, Reader};
 use crate::message::MessageItem;
-use crate::write::{Committed, FailedCondition};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, StoreError, keys};
 
 /// How many variants are tried. Each failed attempt returns the variant that was right a moment ago. Only a
 /// conversation that changes between every two attempts could use them all.
@@ -71,17 +70,14 @@ enum Decision {
 }
 
 impl Store {
-    /// Accepts a message, exactly once.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The message may have been accepted nevertheless; a
-    /// repetition returns `Duplicate`.
+    /// Accepts a message, exactly once. After an error it may have been accepted; a repetition returns
+    /// `Duplicate`.
     pub async fn enqueue_if_absent(
         &self,
         message: &NewMessage,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Enqueued, StoreError> {
+    ) -> Result<Enqueued> {
         let key = keys::conversation_key(&message.conversation);
         if let Some(payload) = message.item.separate_payload() {
             if let Some(refused) = self.refusal_before_write(&key, message, now, policies).await? {
@@ -111,15 +107,15 @@ impl Store {
                     same_body: message.item.is_same_body(refused.old.as_ref())?,
                 });
             }
-            match committed {
-                Committed::Done => return Ok(Enqueued::New),
-                Committed::Refused(failed) => match right_variant(failed.first(), message, now, policies)? {
-                    Decision::Write(right) => variant = right,
-                    Decision::Refuse(refused) => return Ok(refused),
-                },
+            if committed.is_done() {
+                return Ok(Enqueued::New);
+            }
+            match decide(committed.old_item(1), message, now, policies)? {
+                Decision::Write(right) => variant = right,
+                Decision::Refuse(refused) => return Ok(refused),
             }
         }
-        Err(StoreError::Contention { operation: "enqueue" })
+        Err(StoreError::Contention("enqueue"))
     }
 
     /// Returns the refusal that the transaction would return, before a large payload is written outside of
@@ -130,7 +126,7 @@ impl Store {
         message: &NewMessage,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Option<Enqueued>, StoreError> {
+    ) -> Result<Option<Enqueued>> {
         let (same_id, meta) = tokio::join!(
             self.get(keys::message(message.item.id()), true),
             self.get(keys::conversation(key), true)
@@ -141,12 +137,9 @@ impl Store {
         {
             return Ok(Some(Enqueued::Duplicate { same_body: message.item.is_same_body(Some(&old))? }));
         }
-        Ok(match meta? {
-            Some(meta) => match decide(&conversation_from(&meta)?, message, now, policies) {
-                Decision::Write(_) => None,
-                Decision::Refuse(refused) => Some(refused),
-            },
-            None => None,
+        Ok(match decide(meta?.as_ref(), message, now, policies)? {
+            Decision::Write(_) => None,
+            Decision::Refuse(refused) => Some(refused),
         })
     }
 }
@@ -215,34 +208,24 @@ fn begin(key: &ConversationKey, message: &NewMessage, now: Timestamp, policies: 
     }
 }
 
-fn right_variant(
-    failed: Option<&FailedCondition>,
-    message: &NewMessage,
-    now: Timestamp,
-    policies: &Policies,
-) -> Result<Decision, StoreError> {
-    match failed.and_then(|r| r.old.as_ref()) {
-        Some(old) => Ok(decide(&conversation_from(old)?, message, now, policies)),
-        None => Ok(Decision::Write(Variant::Create)),
-    }
-}
-
-/// Decides how `message` is added to the conversation in its current state, or why it is refused.
+/// Decides how `message` is added to the conversation whose current item is `meta`, or why it is refused.
 fn decide(
-    conversation: &Conversation,
+    meta: Option<&Item>,
     message: &NewMessage,
     now: Timestamp,
     policies: &Policies,
-) -> Decision {
+) -> Result<Decision> {
+    let Some(meta) = meta else { return Ok(Decision::Write(Variant::Create)) };
+    let conversation = conversation_from(meta)?;
     if conversation.agent != message.agent {
-        return Decision::Refuse(Enqueued::BoundToAnotherAgent(conversation.agent.clone()));
+        return Ok(Decision::Refuse(Enqueued::BoundToAnotherAgent(conversation.agent)));
     }
     if conversation.queue.len() as u64 >= policies.queue.max_pending_per_conversation {
-        return Decision::Refuse(Enqueued::QueueFull);
+        return Ok(Decision::Refuse(Enqueued::QueueFull));
     }
     let ready = ready_key(&message.entry, now);
     let order = OrderKey::of(message.entry.priority, message.entry.due);
     let keeps = conversation.ready.as_ref().is_none_or(|k| *k <= ready)
         || conversation.behind.as_ref().is_some_and(|b| *b <= order);
-    Decision::Write(if keeps { Variant::Keep } else { Variant::Raise })
+    Ok(Decision::Write(if keeps { Variant::Keep } else { Variant::Raise }))
 }

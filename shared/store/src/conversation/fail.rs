@@ -11,7 +11,7 @@ use crate::expression::Update;
 use crate::item::Writer;
 use crate::message::ended_message_ttl;
 use crate::write::{Committed, Transaction};
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// The result of committing a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,6 @@ impl Store {
     /// Commits the end of a failed attempt, as decided on `before`. A recovery also requires that the lease
     /// was not extended in between. A failure is reported by the holder itself, so it needs no such
     /// condition.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn fail_if_unchanged(
         &self,
         before: &Conversation,
@@ -38,13 +35,12 @@ impl Store {
         recovered: bool,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<FailOutcome, StoreError> {
+    ) -> Result<FailOutcome> {
         let Some(lease) = &before.lease else { return Ok(FailOutcome::Stale) };
-        let mut meta = change(before, &back.after, policies.queue.ready_shards)
-            .when("#ls.#l = :lease")
-            .bind(":lease", lease.id.as_str());
+        let mut meta =
+            change(before, &back.after, policies.queue.ready_shards).when_is("ls.l", lease.id.as_str());
         if recovered {
-            meta = meta.when("#ls.#ex = :expires").bind(":expires", lease.expires_at);
+            meta = meta.when_is("ls.ex", lease.expires_at);
         }
         let transaction =
             end_failed_attempt(self.transaction().update(meta), before, lease, back, now, policies);
@@ -78,8 +74,7 @@ pub(super) fn end_failed_attempt(
     };
     match back.outcome {
         Outcome::DeadLettered => {
-            let key = keys::dead_letter(id, now);
-            let mark = Writer::default().put("pk", key.pk).put("sk", key.sk).put("cid", before.id.as_str());
+            let mark = Writer::at(keys::dead_letter(id, now)).put("cid", before.id.as_str());
             let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.max_attempts);
             transaction.update(dead).put(mark.build())
         }

@@ -11,15 +11,15 @@ use std::fmt;
 use af_domain::context::ContextBudget;
 use af_domain::ids::{ConversationKey, Fence, HistoryCursor, LeaseParts};
 use af_domain::message::{HistoryEntry, PendingToolCall, Role};
-use af_domain::transcript;
+use af_domain::transcript::{AppendPlan, plan_append};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::conversation_from;
 use super::lease_ref::LeaseRef;
-use crate::expression::{Update, names_in};
 use crate::item::{Item, Reader, Value, Writer};
-use crate::{Store, StoreError, keys};
+use crate::write::queried;
+use crate::{Result, Store, keys};
 
 /// Queries for one range of history. DynamoDB ends a page at 1 MB, so they read at most 12 MB. This is three
 /// times what fits into a response; the rest is for entries that a later attempt has replaced.
@@ -116,42 +116,36 @@ impl Store {
     /// Appends entries under a lease. `ordinal` is the number of entries that were appended under the lease
     /// before. If the lease already has as many entries as it would have after this call, either an earlier
     /// attempt of this call or another call with the same ordinal has written them. The stored entries show
-    /// which.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated append returns `Done`.
+    /// which. A repeated append returns `Done`.
     pub async fn append_if_leased(
         &self,
         held: &LeaseRef<'_>,
         ordinal: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         let after = ordinal.saturating_add(entries.len() as u64);
         let append = self.write_entries(held, ordinal, ordinal, entries, pending_tool_calls).await?;
         if append != (Append::OutOfOrder { expected: after }) {
             return Ok(append);
         }
         let (stands, _) = self.entries_of_lease(&held.lease.parts(), entries.len() as u64).await?;
-        Ok(match transcript::append_position(&stands, entries) {
-            transcript::AppendPosition::AlreadyWritten => Append::Done,
-            transcript::AppendPosition::From(_) => append,
+        Ok(match plan_append(&stands, entries) {
+            AppendPlan::AlreadyWritten => Append::Done,
+            AppendPlan::ReplaceFrom(_) => append,
         })
     }
 
     /// Writes entries under a lease from entry number `from` on, and replaces all entries from there on.
     /// `written` is the number of entries that the lease has. If the lease has another number, an earlier
     /// attempt of this call or another call has changed it; the stored entries show which.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn rewrite_if_leased(
         &self,
         held: &LeaseRef<'_>,
         from: u64,
         written: u64,
         entries: &[HistoryEntry],
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         self.write_entries(held, from, written, entries, None).await
     }
 
@@ -162,16 +156,12 @@ impl Store {
         written: u64,
         entries: &[HistoryEntry],
         pending_tool_calls: Option<&[PendingToolCall]>,
-    ) -> Result<Append, StoreError> {
+    ) -> Result<Append> {
         let id = held.lease;
         let lease = id.parts();
         let key = &lease.conversation;
         let after = from.saturating_add(entries.len() as u64);
-        let meta = held
-            .require(Update::of(keys::conversation(key)))
-            .set("ls.h", after)
-            .when("#ls.#h = :ordinal")
-            .bind(":ordinal", written);
+        let meta = held.update().set("ls.h", after).when_is("ls.h", written);
         let mut transaction = self.transaction().update(meta);
         for (i, entry) in entries.iter().enumerate() {
             transaction =
@@ -188,9 +178,7 @@ impl Store {
         if committed.is_done() {
             return Ok(Append::Done);
         }
-        let Some(old) = committed.failed_condition(0).and_then(|r| r.old.as_ref()) else {
-            return Ok(Append::LeaseLost);
-        };
+        let Some(old) = committed.old_item(0) else { return Ok(Append::LeaseLost) };
         // A caller with a foreign lease id must not learn how many entries its holder has written.
         if !conversation_from(old)?.lease.is_some_and(|lease| held.matches(&lease)) {
             return Ok(Append::LeaseLost);
@@ -200,14 +188,7 @@ impl Store {
     }
 
     /// Returns the newest `limit` entries under a lease, the oldest first, and the number of all entries.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an entry is malformed.
-    pub async fn entries_of_lease(
-        &self,
-        lease: &LeaseParts,
-        limit: u64,
-    ) -> Result<(Vec<HistoryEntry>, u64), StoreError> {
+    pub async fn entries_of_lease(&self, lease: &LeaseParts, limit: u64) -> Result<(Vec<HistoryEntry>, u64)> {
         let key = &lease.conversation;
         let start = HistoryCursor { conversation: key.clone(), fence: lease.fence, place: String::new() };
         let stretch = HistoryRange { since: Some(&start), before: None };
@@ -220,26 +201,23 @@ impl Store {
     /// Returns the newest entries of a range that `budget` admits, strongly consistent. It sends one query,
     /// and more only if the budget is not used up and DynamoDB ended the page at 1 MB. The cost follows the
     /// budget, not the length of the history.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an entry is malformed.
     pub async fn history(
         &self,
         key: &ConversationKey,
         stretch: HistoryRange<'_>,
         mut budget: ContextBudget,
-    ) -> Result<History, StoreError> {
+    ) -> Result<History> {
         let mut history = History::default();
         let mut reached = stretch.before.cloned();
         for _ in 0..MAX_STEPS {
-            // One more item than entries: for the tool calls, which sort last and are end_failed_attempt first, or to
-            // detect that there are more entries.
+            // One more item than entries: for the tool calls, which sort last and are read first, or to detect
+            // that there are more entries.
             let answer =
                 self.history_page(key, &stretch, reached.as_ref(), budget.entries_left() + 1).await?;
             for item in answer.items() {
                 let reader = Reader::of(item);
                 if reader.text("sk")? == keys::TOOL_CALLS {
-                    history.pending_tool_calls = tool_calls_from(item, &reader)?;
+                    history.pending_tool_calls = tool_calls_from(&reader)?;
                     continue;
                 }
                 let filed = EntryKey::read(key, &reader)?;
@@ -273,26 +251,16 @@ impl Store {
         stretch: &HistoryRange<'_>,
         before: Option<&ReadPosition>,
         limit: u64,
-    ) -> Result<QueryOutput, StoreError> {
+    ) -> Result<QueryOutput> {
         // The first sort key after `since` is `since` followed by the smallest character.
         let since = |s: &HistoryCursor| format!("{} ", keys::history(key, s.fence, &s.place).sk);
         let from = stretch.since.map_or_else(|| keys::HISTORY.to_owned(), since);
         let start = before.map(|b| keys::history(key, b.fence, &b.within).attributes());
-        self.client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :from AND :to")
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(keys::conversation(key).pk).0)
-            .expression_attribute_values(":from", Value::from(from).0)
-            .expression_attribute_values(":to", Value::from(keys::TOOL_CALLS).0)
-            .scan_index_forward(false)
-            .set_exclusive_start_key(start)
-            .consistent_read(true)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))
+        let pk = keys::conversation(key).pk;
+        let values = [(":pk", pk.into()), (":from", from.into()), (":to", keys::TOOL_CALLS.into())];
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to", values);
+        let query = query.scan_index_forward(false).set_exclusive_start_key(start).consistent_read(true);
+        queried(query.limit(i32::try_from(limit).unwrap_or(i32::MAX))).await
     }
 }
 
@@ -304,7 +272,7 @@ struct EntryKey {
 }
 
 impl EntryKey {
-    fn read(key: &ConversationKey, reader: &Reader<'_>) -> Result<Self, StoreError> {
+    fn read(key: &ConversationKey, reader: &Reader<'_>) -> Result<Self> {
         let malformed = || reader.malformed("sk", "not a history key");
         let mut parts = reader.text("sk")?.splitn(3, '#').skip(1);
         let fence = parts.next().and_then(|f| f.parse().ok()).map(Fence).ok_or_else(malformed)?;
@@ -342,10 +310,7 @@ impl EntryKey {
 
 pub(super) fn history_item(at: &EntryPosition<'_>, entry: &HistoryEntry) -> Item {
     let LeaseParts { conversation, fence, first_fence, .. } = at.lease;
-    let key = keys::history(conversation, *fence, &at.within);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::history(conversation, *fence, &at.within))
         .put("r", entry.role.as_str())
         .put("c", entry.content.as_str())
         .put("t", entry.at)
@@ -354,7 +319,6 @@ pub(super) fn history_item(at: &EntryPosition<'_>, entry: &HistoryEntry) -> Item
 }
 
 pub(super) fn tool_calls_item(key: &ConversationKey, calls: &[PendingToolCall]) -> Item {
-    let key = keys::pending_tool_calls(key);
     let call = |c: &PendingToolCall| {
         let map = Writer::default()
             .put("n", c.tool_name.as_str())
@@ -363,10 +327,10 @@ pub(super) fn tool_calls_item(key: &ConversationKey, calls: &[PendingToolCall]) 
         AttributeValue::M(map.build())
     };
     let list = Value(AttributeValue::L(calls.iter().map(call).collect()));
-    Writer::default().put("pk", key.pk).put("sk", key.sk).put("tc", list).build()
+    Writer::at(keys::pending_tool_calls(key)).put("tc", list).build()
 }
 
-fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry, StoreError> {
+fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry> {
     Ok(HistoryEntry {
         role: Role::parse(reader.text("r")?).ok_or_else(|| reader.malformed("r", "not a role"))?,
         content: reader.text("c")?.to_owned(),
@@ -374,19 +338,15 @@ fn entry_from(reader: &Reader<'_>) -> Result<HistoryEntry, StoreError> {
     })
 }
 
-fn tool_calls_from(item: &Item, reader: &Reader<'_>) -> Result<Vec<PendingToolCall>, StoreError> {
-    let list =
-        item.get("tc").and_then(|v| v.as_l().ok()).ok_or_else(|| reader.malformed("tc", "not a list"))?;
-    let call = |value: &AttributeValue| {
-        let map = value.as_m().map_err(|_| reader.malformed("tc", "not a list of maps"))?;
-        let map = Reader::of(map);
+fn tool_calls_from(reader: &Reader<'_>) -> Result<Vec<PendingToolCall>> {
+    let call = |map: Reader<'_>| {
         Ok(PendingToolCall {
             tool_name: map.text("n")?.to_owned(),
             call_id: map.text("i")?.to_owned(),
             status: map.text("s")?.to_owned(),
         })
     };
-    list.iter().map(call).collect()
+    reader.maps("tc")?.into_iter().map(call).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use af_domain::conversation::{
 use af_domain::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, MessageId, WorkerId};
 use af_domain::time::Timestamp;
 
-use crate::StoreError;
+use crate::Result;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys;
@@ -77,10 +77,7 @@ pub(crate) fn encode_queue(queue: &Queue) -> Vec<String> {
 
 /// Builds the item of a new conversation.
 pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Item {
-    let key = keys::conversation(&conversation.key);
-    Writer::default()
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    Writer::at(keys::conversation(&conversation.key))
         .put("cid", conversation.id.as_str())
         .put("ag", conversation.agent.as_str())
         .put("fn", conversation.fence.0)
@@ -110,7 +107,7 @@ pub(crate) fn lease_item(lease: &Lease) -> Item {
 fn owner_item(owner: &Owner) -> Item {
     Writer::default()
         .put("w", owner.worker.as_str())
-        .put("st", if owner.state == OwnerState::Draining { "draining" } else { "active" })
+        .put("st", owner.state.as_str())
         .put_some("sn", owner.seen_at)
         .put("at", owner.assigned_at)
         .put_some("sw", owner.wanted_elsewhere.then_some(true))
@@ -134,7 +131,7 @@ pub(crate) fn ended_lease_item(settled: &EndedLease) -> Item {
 }
 
 /// Parses a meta item.
-pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError> {
+pub(crate) fn conversation_from(item: &Item) -> Result<Conversation> {
     let reader = Reader::of(item);
     let entries = reader.texts("pe")?.into_iter().map(|e| entry_from(&reader, "pe", e));
     Ok(Conversation {
@@ -154,17 +151,16 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation, StoreError>
 }
 
 /// Parses the conversation key of an item.
-pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey, StoreError> {
-    let pk = reader.text("pk")?.trim_start_matches("C#").to_owned();
-    ConversationKey::parse(pk).map_err(|e| reader.malformed("pk", &e.to_string()))
+pub(crate) fn key_from(reader: &Reader<'_>) -> Result<ConversationKey> {
+    reader.id_after("C#", "pk", ConversationKey::parse)
 }
 
-fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry, StoreError> {
+fn entry_from(reader: &Reader<'_>, name: &str, text: &str) -> Result<Entry> {
     decode_entry(text).ok_or_else(|| reader.malformed(name, "not a pending entry"))
 }
 
 /// Parses the lease of a meta item.
-pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
+pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>> {
     let Some(reader) = Reader::of(item).map_if("ls")? else { return Ok(None) };
     Ok(Some(Lease {
         id: reader.id("l", LeaseId::parse)?,
@@ -178,11 +174,11 @@ pub(crate) fn lease_of(item: &Item) -> Result<Option<Lease>, StoreError> {
     }))
 }
 
-fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
+fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>> {
     let Some(reader) = reader.map_if("ow")? else { return Ok(None) };
     Ok(Some(Owner {
         worker: reader.id("w", WorkerId::parse)?,
-        state: if reader.text("st")? == "draining" { OwnerState::Draining } else { OwnerState::Active },
+        state: OwnerState::parse(reader.text("st")?).unwrap_or(OwnerState::Active),
         seen_at: reader.time_if("sn")?,
         assigned_at: reader.time("at")?,
         wanted_elsewhere: reader.flag("sw"),
@@ -192,7 +188,7 @@ fn owner_of(reader: &Reader<'_>) -> Result<Option<Owner>, StoreError> {
     }))
 }
 
-fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>, StoreError> {
+fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>> {
     let Some(reader) = reader.map_if("la")? else { return Ok(None) };
     let outcome = match reader.text("o")? {
         "done" => Outcome::Done,
@@ -208,10 +204,8 @@ fn ended_lease_of(reader: &Reader<'_>) -> Result<Option<EndedLease>, StoreError>
 /// heartbeat or a sign of life does not change the version and cannot invalidate a decision. It must not be
 /// overwritten either, so only the changed attributes of the owner are set.
 pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -> Update {
-    let mut update = Update::of(keys::conversation(&before.key))
-        .when("#v = :v")
-        .bind(":v", before.version)
-        .set("v", after.version);
+    let mut update =
+        Update::of(keys::conversation(&before.key)).when_is("v", before.version).set("v", after.version);
     if after.fence != before.fence {
         update = update.set("fn", after.fence.0);
     }
@@ -254,8 +248,7 @@ fn change_owner(update: Update, before: &Conversation, after: &Conversation, sha
                 update = update.set_or_remove("ow.sf", new.snapshot_fence.map(|f| f.0));
             }
             if new.state != old.state {
-                let state = if new.state == OwnerState::Draining { "draining" } else { "active" };
-                update = update.set("ow.st", state);
+                update = update.set("ow.st", new.state.as_str());
             }
             update
         }

@@ -4,6 +4,7 @@ use af_domain::conversation::Lease;
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 
 use crate::expression::Update;
+use crate::keys;
 
 /// A lease as a worker names it in a call. All fields must match the lease in force.
 #[derive(Debug, Clone, Copy)]
@@ -24,14 +25,13 @@ impl LeaseRef<'_> {
             && self.message.is_none_or(|message| message == &lease.entry.message)
     }
 
-    /// Adds the condition that all fields match the lease in force.
-    pub(super) fn require(&self, update: Update) -> Update {
-        let update = update
-            .when("#ls.#l = :lease AND #ls.#w = :worker")
-            .bind(":lease", self.lease.as_str())
-            .bind(":worker", self.worker.as_str());
+    /// Begins an update of the conversation, on condition that all fields match the lease in force.
+    pub(super) fn update(&self) -> Update {
+        let update = Update::of(keys::conversation(&self.lease.parts().conversation))
+            .when_is("ls.l", self.lease.as_str())
+            .when_is("ls.w", self.worker.as_str());
         match self.message {
-            Some(message) => update.when("#ls.#m = :message").bind(":message", message.as_str()),
+            Some(message) => update.when_is("ls.m", message.as_str()),
             None => update,
         }
     }

@@ -13,14 +13,11 @@ use crate::attempt::rotated;
 use crate::expression::Update;
 use crate::message::ended_message_ttl;
 use crate::worker::freed_row;
-use crate::write::{Commit, Updated, as_commit};
-use crate::{Store, StoreError, keys};
+use crate::write::Commit;
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Cancels a waiting message. `after` is the conversation without it.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_waiting(
         &self,
         before: &Conversation,
@@ -28,54 +25,39 @@ impl Store {
         message: &MessageId,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let cancelled = cancelled(message, MessageStatus::Queued, now, policies);
         let meta = change(before, after, policies.queue.ready_shards);
-        Ok(as_commit(&self.commit(self.transaction().update(meta).update(cancelled)).await?))
+        self.commit_or_stale(self.transaction().update(meta).update(cancelled)).await
     }
 
     /// Marks the running message as cancelled. Its worker learns it with the next heartbeat. The version is
-    /// incremented, so that no decision made without the mark can commit.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The mark may be set twice.
-    pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit, StoreError> {
+    /// incremented, so that no decision made without the mark can commit. The mark may be set twice.
+    pub async fn cancel_if_leased(&self, running: &Conversation) -> Result<Commit> {
         let Some(lease) = &running.lease else { return Ok(Commit::Stale) };
         let mark = Update::of(keys::conversation(&running.key))
             .set("ls.c", true)
             .set_to("v", "#v + :one")
             .bind(":one", 1_u64)
-            .when("#ls.#l = :lease")
-            .bind(":lease", lease.id.as_str());
-        match self.update(mark).await? {
-            Updated::Done(_) => Ok(Commit::Done),
-            Updated::Refused(_) => Ok(Commit::Stale),
-        }
+            .when_is("ls.l", lease.id.as_str());
+        self.update_or_stale(mark).await
     }
 
     /// Cancels a dead letter and deletes its dead-letter mark.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn cancel_if_dead(
         &self,
         dead: &Message,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
-        let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies)
-            .when("#da = :died")
-            .bind(":died", died_at);
+        let cancelled = cancelled(&dead.id, MessageStatus::DeadLetter, now, policies).when_is("da", died_at);
         let transaction = self.transaction().update(cancelled).delete(&keys::dead_letter(&dead.id, died_at));
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Queues a dead letter again as `entry`, which is part of `after`, and deletes its dead-letter mark.
     /// `token` identifies the call, so that a repetition recognises that an earlier attempt succeeded.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
     pub async fn retry_if_dead(
         &self,
         before: &Conversation,
@@ -84,7 +66,7 @@ impl Store {
         entry: &Entry,
         token: Option<&str>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let Some(died_at) = dead.finished_at else { return Ok(Commit::Stale) };
         let queued = Update::of(keys::message(&dead.id))
             .set("st", MessageStatus::Queued.as_str())
@@ -94,37 +76,33 @@ impl Store {
             .remove("da")
             .remove("fe")
             .remove("am")
-            .when("#st = :before AND #da = :died")
-            .bind(":before", MessageStatus::DeadLetter.as_str())
-            .bind(":died", died_at);
+            .when_is("st", MessageStatus::DeadLetter.as_str())
+            .when_is("da", died_at);
         let meta = change(before, after, policies.queue.ready_shards);
         let transaction = self.transaction().update(meta).update(queued);
         let transaction = transaction.delete(&keys::dead_letter(&dead.id, died_at));
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
-    /// Frees a conversation from its owner and ends its running attempt. `owner` is the owner's row before
-    /// and after, if it has a row that names this conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. The caller then reads and decides again.
+    /// Frees a conversation from its owner and ends its running attempt. `owner` is the owner's row, if it names
+    /// this conversation; the owner drains.
     pub async fn free_if_unchanged(
         &self,
         before: &Conversation,
         freed: &Freed,
-        owner: Option<(&Worker, &Worker)>,
+        owner: Option<&Worker>,
         now: Timestamp,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = change(before, &freed.after, policies.queue.ready_shards);
         let mut transaction = self.transaction().update(meta);
         if let Some((lease, back)) = before.lease.as_ref().zip(freed.back.as_ref()) {
             transaction = end_failed_attempt(transaction, before, lease, back, now, policies);
         }
-        if let Some((row, taken)) = owner {
-            transaction = transaction.update(freed_row(row, taken, &before.key));
+        if let Some(owner) = owner {
+            transaction = transaction.update(freed_row(owner, &before.key, now, policies));
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 }
 
@@ -134,6 +112,5 @@ fn cancelled(message: &MessageId, before: MessageStatus, now: Timestamp, policie
         .set("da", now)
         .set("ttl", ended_message_ttl(now, policies))
         .remove("am")
-        .when("#st = :before")
-        .bind(":before", before.as_str())
+        .when_is("st", before.as_str())
 }

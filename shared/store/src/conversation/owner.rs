@@ -8,69 +8,53 @@ use af_domain::worker::{Worker, WorkerStatus};
 
 use super::item::change;
 use crate::expression::Update;
-use crate::idempotency::{IdempotentCall, idempotency_item};
+use crate::idempotency::IdempotentCall;
 use crate::reconcile_lease::ReconcileHolder;
-use crate::worker::{drain_row, finish_drain_row, release_row, worker_item};
-use crate::write::{Commit, as_commit};
-use crate::{Store, StoreError, keys};
+use crate::worker::{drain_row, finish_drain_row, registration, release_row};
+use crate::write::Commit;
+use crate::{Result, Store};
 
 impl Store {
     /// Registers `worker` as the owner of a conversation that has none. No current or recently stopped worker
     /// may have its id. A reconcile run may register a worker only while it holds the reconcile lease.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn register_if_free(
         &self,
         worker: &Worker,
         before: &Conversation,
         after: &Conversation,
-        (holder, once): (Option<&ReconcileHolder>, Option<&IdempotentCall>),
+        holder: Option<&ReconcileHolder>,
+        once: Option<&IdempotentCall>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = change(before, after, policies.queue.ready_shards).when("attribute_not_exists(#ow)");
-        let past = keys::stopped_worker(&worker.id);
-        let transaction = self.transaction().update(meta).put_new(worker_item(worker));
-        let mut transaction = transaction.check_absent(&past, worker.registered_at);
-        if let Some(once) = once {
-            transaction = transaction.put_new_at(idempotency_item(once, worker.id.as_str()), once.at);
-        }
-        if let Some(holder) = holder {
-            transaction = transaction.require(&holder.holds());
-        }
-        Ok(as_commit(&self.commit(transaction).await?))
+        let transaction = self.transaction().update(meta);
+        self.commit_or_stale(registration(transaction, worker, holder, once)).await
     }
 
     /// Releases a conversation that runs no message. The worker stays active and is free for another conversation.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn release_if_quiet(
         &self,
         worker: &Worker,
         before: &Conversation,
         after: &Conversation,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let meta = freed_meta(&worker.id, before, after, policies);
         let claimed_at = before.owner.as_ref().and_then(|o| o.claimed_at);
         let row = release_row(worker, claimed_at, after.active_at);
         let transaction = self.transaction().update(meta).update(row);
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Drains `worker`. If it has a conversation, the conversation is marked too, because heartbeats and polls read only
     /// the conversation. A drain that requires a quiet worker also requires that no work arrived since `conversation` was
     /// read.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn drain_if_active(
         &self,
         drained: &Worker,
         conversation: Option<&Conversation>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let WorkerStatus::Draining { drain_by, reason } = drained.status else { return Ok(Commit::Stale) };
         let mut transaction = self.transaction().update(drain_row(drained, drain_by, reason));
         if let Some(before) = conversation {
@@ -79,33 +63,29 @@ impl Store {
             if let Some(owner) = &mut after.owner {
                 owner.state = OwnerState::Draining;
             }
-            let mut meta = change(before, &after, policies.queue.ready_shards)
-                .when("#ow.#w = :worker")
-                .bind(":worker", drained.id.as_str());
+            let mut meta =
+                change(before, &after, policies.queue.ready_shards).when_is("ow.w", drained.id.as_str());
             if reason.wants_quiet() {
                 meta = meta.when("attribute_not_exists(#ls)");
             }
             transaction = transaction.update(meta);
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 
     /// Frees the conversation of a draining worker, which runs no message any more, and starts the worker's teardown.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
     pub async fn finish_drain_if_draining(
         &self,
         settled: &Worker,
         freed: Option<(&Conversation, &Conversation)>,
         policies: &Policies,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<Commit> {
         let WorkerStatus::Stopping { since } = settled.status else { return Ok(Commit::Stale) };
         let mut transaction = self.transaction().update(finish_drain_row(settled, since));
         if let Some((before, after)) = freed {
             transaction = transaction.update(freed_meta(&settled.id, before, after, policies));
         }
-        Ok(as_commit(&self.commit(transaction).await?))
+        self.commit_or_stale(transaction).await
     }
 }
 

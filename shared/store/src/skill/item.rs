@@ -7,20 +7,17 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use af_domain::ids::{Sha256Hex, SkillSlug, SkillVersion};
 use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::channel::Channel;
-use af_domain::skill::{
-    DeployedVersion, Edition, ModuleFormat, Release, ReleaseChannel, Skill, SkillStatus, Stamp,
-};
-use af_domain::time::Timestamp;
+use af_domain::skill::{DeployedVersion, Edition, Release, ReleaseChannel, Skill, SkillStatus, Stamp};
 
 use crate::item::{Item, Reader, Value, Writer};
-use crate::{StoreError, keys};
+use crate::{Result, keys};
 
 pub(super) fn stamp_item(stamp: &Stamp) -> Item {
     Writer::default().put("at", stamp.at).put("by", stamp.by.as_str()).build()
 }
 
-fn edition_writer(edition: &Edition) -> Writer {
-    Writer::default()
+fn with_edition(writer: Writer, edition: &Edition) -> Writer {
+    writer
         .put("ver", edition.version.as_str())
         .put("bh", edition.bundle.as_str())
         .put("sz", edition.bytes)
@@ -33,20 +30,20 @@ fn edition_writer(edition: &Edition) -> Writer {
 pub(super) fn releases_item<'a>(releases: impl Iterator<Item = (&'a str, &'a Release)>) -> Item {
     let item = |release: &Release| {
         let stamp = &release.released;
-        edition_writer(&release.edition).put("at", stamp.at).put("by", stamp.by.as_str()).build()
+        with_edition(Writer::default(), &release.edition)
+            .put("at", stamp.at)
+            .put("by", stamp.by.as_str())
+            .build()
     };
     releases.map(|(name, release)| (name.to_owned(), Value::from(item(release)).0)).collect()
 }
 
 pub(super) fn version_item(slug: &SkillSlug, deployed: &DeployedVersion) -> Item {
-    let key = keys::skill_version(slug, &deployed.edition.version);
     let released = deployed.released.iter();
     let released: Item = released
         .map(|(channel, stamp)| (channel.as_str().to_owned(), Value::from(stamp_item(stamp)).0))
         .collect();
-    edition_writer(&deployed.edition)
-        .put("pk", key.pk)
-        .put("sk", key.sk)
+    with_edition(Writer::at(keys::skill_version(slug, &deployed.edition.version)), &deployed.edition)
         .put("nf", deployed.files)
         .put("at", deployed.deployed.at)
         .put("by", deployed.deployed.by.as_str())
@@ -55,7 +52,6 @@ pub(super) fn version_item(slug: &SkillSlug, deployed: &DeployedVersion) -> Item
 }
 
 pub(super) fn files_item(slug: &SkillSlug, bundle: &Sha256Hex, files: &[SkillFile]) -> Item {
-    let key = keys::skill_bundle(slug, bundle);
     let file = |file: &SkillFile| {
         let item = Writer::default()
             .put("p", file.path.as_str())
@@ -64,13 +60,13 @@ pub(super) fn files_item(slug: &SkillSlug, bundle: &Sha256Hex, files: &[SkillFil
         Value::from(item.build()).0
     };
     let files = Value(AttributeValue::L(files.iter().map(file).collect()));
-    Writer::default().put("pk", key.pk).put("sk", key.sk).put("fs", files).build()
+    Writer::at(keys::skill_bundle(slug, bundle)).put("fs", files).build()
 }
 
-pub(super) fn skill_from(item: &Item) -> Result<Skill, StoreError> {
+pub(super) fn skill_from(item: &Item) -> Result<Skill> {
     let reader = Reader::of(item);
     let text = |name| reader.text_if(name).map(|text| text.map(str::to_owned));
-    let active = releases_from(&reader, |name| ReleaseChannel::parse(name).ok())?;
+    let active = releases_from(&reader, |name| ReleaseChannel::parse(name))?;
     Ok(Skill {
         slug: reader.id("sk", SkillSlug::parse)?,
         display_name: text("dn")?,
@@ -84,7 +80,7 @@ pub(super) fn skill_from(item: &Item) -> Result<Skill, StoreError> {
     })
 }
 
-pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel, StoreError> {
+pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel> {
     let reader = Reader::of(item);
     Ok(Channel {
         name,
@@ -94,7 +90,7 @@ pub(super) fn channel_from(name: ReleaseChannel, item: &Item) -> Result<Channel,
     })
 }
 
-pub(super) fn version_from(item: &Item) -> Result<DeployedVersion, StoreError> {
+pub(super) fn version_from(item: &Item) -> Result<DeployedVersion> {
     let reader = Reader::of(item);
     let mut released = BTreeMap::new();
     if let Some(stamps) = reader.map_if("rl")? {
@@ -113,35 +109,28 @@ pub(super) fn version_from(item: &Item) -> Result<DeployedVersion, StoreError> {
     })
 }
 
-pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>, StoreError> {
-    let reader = Reader::of(item);
-    let malformed = || reader.malformed("fs", "not a list of files");
-    let files = item.get("fs").and_then(|files| files.as_l().ok()).ok_or_else(malformed)?;
-    let file = |value: &AttributeValue| {
-        let file = value.as_m().map_err(|_| malformed())?;
-        let file = Reader::of(file);
+pub(super) fn files_from(item: &Item) -> Result<Vec<SkillFile>> {
+    let file = |file: Reader<'_>| {
         Ok(SkillFile {
             path: file.text("p")?.to_owned(),
             content: file.text("c")?.to_owned(),
             sha256: file.id("h", Sha256Hex::parse)?,
         })
     };
-    files.iter().map(file).collect()
+    Reader::of(item).maps("fs")?.into_iter().map(file).collect()
 }
 
 /// Returns the skill of a files item.
-pub(super) fn slug_of(item: &Item) -> Result<SkillSlug, StoreError> {
-    let reader = Reader::of(item);
-    let slug = reader.text("pk")?.trim_start_matches("S#");
-    SkillSlug::parse(slug).map_err(|e| reader.malformed("pk", &e.to_string()))
+pub(super) fn slug_of(item: &Item) -> Result<SkillSlug> {
+    Reader::of(item).id_after("S#", "pk", SkillSlug::parse)
 }
 
 fn releases_from<K: Ord>(
     reader: &Reader<'_>,
     key: impl Fn(&str) -> Option<K>,
-) -> Result<BTreeMap<K, Release>, StoreError> {
+) -> Result<BTreeMap<K, Release>> {
     let Some(map) = reader.map_if("rl")? else { return Ok(BTreeMap::new()) };
-    let release = |name: &str| -> Result<(K, Release), StoreError> {
+    let release = |name: &str| -> Result<(K, Release)> {
         let key = key(name).ok_or_else(|| map.malformed(name, "not a name"))?;
         let release = map.map_if(name)?.ok_or_else(|| map.malformed(name, "missing"))?;
         let released = stamp_from(&release, "at", "by")?;
@@ -150,18 +139,17 @@ fn releases_from<K: Ord>(
     map.names().map(release).collect()
 }
 
-fn edition_from(reader: &Reader<'_>) -> Result<Edition, StoreError> {
+fn edition_from(reader: &Reader<'_>) -> Result<Edition> {
     Ok(Edition {
         version: reader.id("ver", SkillVersion::parse)?,
         bundle: reader.id("bh", Sha256Hex::parse)?,
         bytes: reader.number("sz")?,
         answer_bytes: reader.number("az")?,
-        module_format: reader.id("mf", ModuleFormat::parse)?,
+        module_format: reader.id("mf", |text| text.parse())?,
         entry_point: reader.text("ep")?.to_owned(),
     })
 }
 
-fn stamp_from(reader: &Reader<'_>, at: &str, by: &str) -> Result<Stamp, StoreError> {
-    let at: Timestamp = reader.time(at)?;
-    Ok(Stamp { at, by: reader.text(by)?.to_owned() })
+fn stamp_from(reader: &Reader<'_>, at: &str, by: &str) -> Result<Stamp> {
+    Ok(Stamp { at: reader.time(at)?, by: reader.text(by)?.to_owned() })
 }

@@ -14,25 +14,18 @@ use af_domain::skill::bundle::SkillFile;
 use af_domain::skill::channel::Channel;
 use af_domain::skill::{DeployedVersion, ReleaseChannel, Skill};
 
-use crate::batch::MAX_BATCH_GET_KEYS;
-use crate::expression::names_in;
-use crate::item::{Item, Value};
-use crate::{Store, StoreError, keys};
+use crate::item::Item;
+use crate::write::queried;
+use crate::{Result, Store, keys};
 
 impl Store {
     /// Returns a skill, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn skill(&self, slug: &SkillSlug) -> Result<Option<Skill>, StoreError> {
+    pub async fn skill(&self, slug: &SkillSlug) -> Result<Option<Skill>> {
         self.get(keys::skill(slug), true).await?.as_ref().map(item::skill_from).transpose()
     }
 
     /// Returns one page of skills ordered by slug, starting after `after`.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
-    pub async fn skills(&self, limit: i32, after: Option<&str>) -> Result<Vec<Skill>, StoreError> {
+    pub async fn skills(&self, limit: i32, after: Option<&str>) -> Result<Vec<Skill>> {
         // A space sorts before every character of a slug, so `after` followed by a space is the first
         // position after that slug.
         let after = after.map_or_else(|| " ".to_owned(), |a| format!("{a} "));
@@ -41,29 +34,23 @@ impl Store {
     }
 
     /// Returns a version of a skill, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
     pub async fn skill_version(
         &self,
         slug: &SkillSlug,
         version: &SkillVersion,
-    ) -> Result<Option<DeployedVersion>, StoreError> {
+    ) -> Result<Option<DeployedVersion>> {
         let item = self.get(keys::skill_version(slug, version), true).await?;
         item.as_ref().map(item::version_from).transpose()
     }
 
     /// Returns one page of a skill's versions, ordered by version as text, starting after `after`, strongly
     /// consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn skill_versions(
         &self,
         slug: &SkillSlug,
         limit: i32,
         after: Option<&str>,
-    ) -> Result<Vec<DeployedVersion>, StoreError> {
+    ) -> Result<Vec<DeployedVersion>> {
         let prefix = keys::SKILL_VERSIONS;
         let after = after.map_or_else(|| prefix.to_owned(), |a| format!("{prefix}{a} "));
         let items = self.page_after(keys::skill_partition(slug), after, &format!("{prefix}~"), limit).await?;
@@ -71,42 +58,24 @@ impl Store {
     }
 
     /// Returns the files of a version, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn skill_files(
-        &self,
-        slug: &SkillSlug,
-        bundle: &Sha256Hex,
-    ) -> Result<Option<Vec<SkillFile>>, StoreError> {
+    pub async fn skill_files(&self, slug: &SkillSlug, bundle: &Sha256Hex) -> Result<Option<Vec<SkillFile>>> {
         let item = self.get(keys::skill_bundle(slug, bundle), true).await?;
         item.as_ref().map(item::files_from).transpose()
     }
 
     /// Returns the files of one version per skill, in no particular order. The read is eventually consistent,
     /// so recently written files may be missing.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or an item is malformed.
     pub async fn files_of_skills(
         &self,
         wanted: &[(&SkillSlug, &Sha256Hex)],
-    ) -> Result<Vec<(SkillSlug, Vec<SkillFile>)>, StoreError> {
-        let mut found = Vec::with_capacity(wanted.len());
-        for batch in wanted.chunks(MAX_BATCH_GET_KEYS) {
-            let batch = batch.iter().map(|(slug, bundle)| keys::skill_bundle(slug, bundle).attributes());
-            for item in self.batch_get(batch.collect()).await? {
-                found.push((item::slug_of(&item)?, item::files_from(&item)?));
-            }
-        }
-        Ok(found)
+    ) -> Result<Vec<(SkillSlug, Vec<SkillFile>)>> {
+        let wanted = wanted.iter().map(|(slug, bundle)| keys::skill_bundle(slug, bundle));
+        let found = self.batch_get(wanted, false).await?;
+        found.iter().map(|item| Ok((item::slug_of(item)?, item::files_from(item)?))).collect()
     }
 
     /// Returns a channel, strongly consistent.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer or the item is malformed.
-    pub async fn skill_channel(&self, name: ReleaseChannel) -> Result<Channel, StoreError> {
+    pub async fn skill_channel(&self, name: ReleaseChannel) -> Result<Channel> {
         let item = self.get(keys::skill_channel(name), true).await?;
         item.as_ref().map_or(Ok(Channel::new(name)), |item| item::channel_from(name, item))
     }
@@ -118,21 +87,10 @@ impl Store {
         after: String,
         until: &str,
         limit: i32,
-    ) -> Result<Vec<Item>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#pk = :pk AND #sk BETWEEN :after AND :until")
-            .set_expression_attribute_names(Some(names_in("#pk #sk")))
-            .expression_attribute_values(":pk", Value::from(partition).0)
-            .expression_attribute_values(":after", Value::from(after).0)
-            .expression_attribute_values(":until", Value::from(until).0)
-            .consistent_read(true)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|e| StoreError::from_sdk("Query", &e))?;
+    ) -> Result<Vec<Item>> {
+        let values = [(":pk", partition.into()), (":after", after.into()), (":until", until.into())];
+        let query = self.query("#pk = :pk AND #sk BETWEEN :after AND :until", values);
+        let answer = queried(query.consistent_read(true).limit(limit)).await?;
         Ok(answer.items.unwrap_or_default())
     }
 }

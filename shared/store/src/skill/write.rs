@@ -9,7 +9,7 @@ use super::item::{files_item, releases_item, stamp_item, version_item};
 use crate::expression::Update;
 use crate::item::Value;
 use crate::write::Commit;
-use crate::{Store, StoreError, keys};
+use crate::{Result, Store, keys};
 
 /// A change of a skill, decided on the state that was read.
 #[derive(Debug)]
@@ -36,12 +36,9 @@ pub enum VersionChange<'a> {
 }
 
 impl Store {
-    /// Changes a skill, the channels that follow it, and a version, in one transaction.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer. A repeated change may find its own result and return
-    /// `Stale`.
-    pub async fn change_skill_if_unchanged(&self, change: &SkillChange<'_>) -> Result<Commit, StoreError> {
+    /// Changes a skill, the channels that follow it, and a version, in one transaction. A repeated change may
+    /// find its own result and return `Stale`.
+    pub async fn change_skill_if_unchanged(&self, change: &SkillChange<'_>) -> Result<Commit> {
         let slug = &change.skill.slug;
         let mut transaction = self.transaction().update(skill_update(change.before, change.skill));
         for (before, channel) in &change.channels {
@@ -60,31 +57,19 @@ impl Store {
                 transaction.update(update)
             }
         };
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        self.commit_or_stale(transaction).await
     }
 
     /// Deletes a version and its files. The version is deleted last, so that the deletion can be repeated.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn delete_skill_version(
-        &self,
-        slug: &SkillSlug,
-        deployed: &DeployedVersion,
-    ) -> Result<(), StoreError> {
+    pub async fn delete_skill_version(&self, slug: &SkillSlug, deployed: &DeployedVersion) -> Result<()> {
         self.delete(&keys::skill_bundle(slug, &deployed.edition.bundle)).await?;
         self.delete(&keys::skill_version(slug, &deployed.edition.version)).await
     }
 
     /// Deletes a skill whose versions are gone.
-    ///
-    /// # Errors
-    /// Returns an error if the table does not answer.
-    pub async fn delete_skill_if_deleting(&self, slug: &SkillSlug) -> Result<Commit, StoreError> {
+    pub async fn delete_skill_if_deleting(&self, slug: &SkillSlug) -> Result<Commit> {
         let transaction = self.transaction().delete_in_status(&keys::skill(slug), "deleting");
-        let committed = self.commit(transaction).await?;
-        Ok(if committed.is_done() { Commit::Done } else { Commit::Stale })
+        self.commit_or_stale(transaction).await
     }
 }
 
@@ -113,7 +98,7 @@ fn channel_update(before: u64, channel: &Channel) -> Update {
 fn at_revision(update: Update, before: Option<u64>, after: u64) -> Update {
     let update = update.set("v", after);
     match before {
-        Some(before) => update.when("#v = :v").bind(":v", before),
+        Some(before) => update.when_is("v", before),
         None => update.when("attribute_not_exists(#pk)"),
     }
 }

@@ -58,9 +58,12 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn a_text_message_is_parsed_with_its_sender_and_chat() {
     let update = text("hello");
     let got = incoming(&update);
-    assert_eq!((got.update_id, got.chat_id, got.user_id, got.message_id), (5, 99, 99, 11));
     assert_eq!(
-        (got.chat_type.as_str(), got.username.as_deref(), got.text.as_str()),
+        (got.origin.update_id, got.origin.chat_id, got.origin.user_id, got.origin.message_id),
+        (5, 99, 99, 11)
+    );
+    assert_eq!(
+        (got.origin.chat_type.as_str(), got.origin.username.as_deref(), got.text.as_str()),
         ("private", Some("ada"), "hello")
     );
     assert_eq!(got.raw, update.to_string());
@@ -183,9 +186,12 @@ fn a_reply_to_the_first_message_of_a_topic_is_not_recorded() {
 #[test]
 fn a_missing_chat_type_follows_the_sign_of_the_id() {
     let group = json!({"text": "hi", "chat": {"id": -100_123, "type": "supergroup"}});
-    assert_eq!(incoming(&message(group)).chat_type, "supergroup");
-    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).chat_type, "group");
-    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).chat_type, "private");
+    assert_eq!(incoming(&message(group)).origin.chat_type, "supergroup");
+    assert_eq!(incoming(&message(json!({"text": "hi", "chat": {"id": -5}}))).origin.chat_type, "group");
+    assert_eq!(
+        incoming(&message(json!({"text": "hi", "chat": {"id": 5, "type": 1}}))).origin.chat_type,
+        "private"
+    );
 }
 
 #[test]
@@ -197,8 +203,8 @@ fn start_with_a_code_is_a_pairing_start() {
         ("/start\nabcd\n".to_owned(), "abcd"),
         (format!("/start {long}"), long.as_str()),
     ] {
-        let Ingress::PairingStart { code: got, command } = of(&text(&written)) else { panic!("{written}") };
-        assert_eq!((got.as_str(), command.chat_id, command.user_id), (code, 99, 99));
+        let Ingress::PairingStart { code: got, origin } = of(&text(&written)) else { panic!("{written}") };
+        assert_eq!((got.as_str(), origin.chat_id, origin.user_id), (code, 99, 99));
     }
 }
 
@@ -274,14 +280,14 @@ fn a_field_of_an_unexpected_type_does_not_lose_the_message() {
         "from": {"id": 99, "username": 5}, "brand_new_field": {"a": [1, 2]},
     });
     let got = incoming(&message(strange));
-    assert_eq!((got.text.as_str(), got.username), ("still here", None));
+    assert_eq!((got.text.as_str(), got.origin.username), ("still here", None));
     assert!(!got.metadata.contains_key("telegramMediaType"));
 }
 
 #[test]
 fn a_duplicate_field_does_not_lose_the_message() {
     let twice = br#"{"update_id":1,"update_id":2,"message":{"message_id":1,"text":"a","text":"b","chat":{"id":1,"type":"private"},"from":{"id":1}}}"#;
-    assert!(matches!(read(&bot(), twice), Ingress::Message(m) if m.text == "b" && m.update_id == 2));
+    assert!(matches!(read(&bot(), twice), Ingress::Message(m) if m.text == "b" && m.origin.update_id == 2));
 }
 
 /// Any JSON is either parsed or ignored, and never causes a panic: every field is replaced by every type of

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use af_app::pool::reconcile::Allowed;
+use af_app::pool::reconcile::InvocationLimits;
 use af_tests::workspace::root;
 
 use crate::template::{Template, one_function, one_function_behind_http};
@@ -52,7 +52,8 @@ fn a_function_with_a_short_timeout_is_noticed() {
 #[test]
 fn a_reconcile_ends_before_its_function_with_time_for_its_report() {
     let template = Template::real();
-    for (id, allowed) in [("Reconcile", Allowed::BY_EVENT), ("AdminApi", Allowed::BY_CALL)] {
+    for (id, allowed) in [("Reconcile", InvocationLimits::BY_EVENT), ("AdminApi", InvocationLimits::BY_CALL)]
+    {
         let function = template.functions().into_iter().find(|f| f.id == id).expect("the resource exists");
         let seconds = function.properties["Timeout"].as_u64().unwrap_or_default();
         let ends = Duration::from_millis(allowed.ends().as_millis());

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use af_api::reconcile::Report;
 use af_app::App;
 use af_app::agents::profiles::configure;
 use af_app::intake::enqueue::enqueue;
 use af_app::pool::provider;
-use af_app::pool::reconcile::{Reconciled, Report, reconcile};
+use af_app::pool::reconcile::{Reconciled, reconcile};
 use af_app::worker::{Poll, complete, poll};
 use af_domain::ids::{AgentKey, ConversationId, MessageId, WorkerId};
 use af_domain::time::Millis;

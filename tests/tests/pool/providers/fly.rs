@@ -281,7 +281,7 @@ async fn foreign_volumes_are_counted_and_never_deleted() {
     let world = World::new().await;
     let mut spec = volume_spec(&world.provider, &worker("w-1"));
     spec.scope.deployment_id = "another".to_owned();
-    spec.name = world.other_provider().volume_name(&spec.scope, &spec.worker_id);
+    spec.name = world.other_provider().volume_name(&spec.scope, &spec.worker_id).unwrap();
     let theirs = world.other_provider().ensure_volume(&spec).await.unwrap();
     let listed = world.provider.list_volumes(&scope()).await.unwrap();
     assert_eq!((listed.ours.len(), listed.foreign), (0, 1));

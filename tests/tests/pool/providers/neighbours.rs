@@ -72,7 +72,10 @@ async fn each_deployment_spawns_drains_and_tears_down_its_own_workers() {
     assert_eq!((counts(ours).await, counts(theirs).await), ((1, 1, 1), (1, 1, 1)));
     let shared =
         "the app is shared: 2 machines and 2 volumes in it are not this deployment's, and are left alone";
-    let foreign = async |pool: &Pool| pool.app.store.reconcile_state().await.unwrap().foreign;
+    let foreign = async |pool: &Pool| {
+        let foreign = pool.app.store.reconcile_state().await.unwrap().foreign;
+        (foreign.machines, foreign.volumes)
+    };
     assert_eq!(
         (foreign(ours).await, foreign(theirs).await),
         ((1, 1), (2, 2)),

@@ -32,7 +32,7 @@ impl Pool {
         let worker = worker(id);
         let mut volume = volume_spec(&self.provider, &worker);
         volume.scope.deployment_id.clone_from(&self.app.deployment_id);
-        volume.name = self.provider.volume_name(&volume.scope, &worker);
+        volume.name = self.provider.volume_name(&volume.scope, &worker).unwrap();
         let volume = self.provider.ensure_volume(&volume).await.unwrap();
         let mut machine = spawn_spec(&worker, Some(volume));
         machine.scope.deployment_id.clone_from(&self.app.deployment_id);

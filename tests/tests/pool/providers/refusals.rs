@@ -1,6 +1,6 @@
 //! Machines whose removal the provider refuses, and lists that lack a machine.
 
-use af_app::pool::reconcile::Report;
+use af_api::reconcile::Report;
 use af_app::worker::heartbeat;
 use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;

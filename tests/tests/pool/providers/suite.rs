@@ -39,7 +39,7 @@ pub fn volume_spec(provider: &dyn Provider, worker: &WorkerId) -> VolumeSpec {
     VolumeSpec {
         scope: scope(),
         worker_id: worker.clone(),
-        name: provider.volume_name(&scope(), worker),
+        name: provider.volume_name(&scope(), worker).unwrap(),
         region: "fra".to_owned(),
         size_gb: 1,
     }

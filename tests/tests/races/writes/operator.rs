@@ -5,7 +5,6 @@ use af_app::worker::fail;
 use af_domain::conversation::{Entry, Priority};
 use af_domain::message::Message;
 use af_domain::time::Timestamp;
-use af_domain::worker::{DrainReason, Worker};
 
 use super::{conversation, policies, row, running_message};
 use crate::world::World;
@@ -51,7 +50,5 @@ pub async fn free_if_unchanged(world: &World, app: &App, times: usize) -> Vec<St
     let (before, now, policies) = (world.stored(&conversation()).await, app.now(), policies());
     let freed = before.freed("it hangs", 0.0, now, &policies).unwrap();
     let owner = row(world, &running.worker).await;
-    let drained = owner.clone().drain(DrainReason::Operator, now, &policies).unwrap();
-    let taken = Worker { assignment: None, quiet_since: now, ..drained };
-    send!(times, app.store.free_if_unchanged(&before, &freed, Some((&owner, &taken)), now, &policies))
+    send!(times, app.store.free_if_unchanged(&before, &freed, Some(&owner), now, &policies))
 }

@@ -19,7 +19,7 @@ use crate::world::{RunningMessage, World, empty_completion};
 
 pub async fn enqueue_if_absent(world: &World, app: &App, times: usize) -> Vec<String> {
     world.enqueue(&conversation(), None).await;
-    let identity = Identity::Key { caller: "test".into(), key: "k".into() };
+    let identity = Identity::Key { caller: "test".into(), key: "k".into(), sent: None };
     let message = Enqueue { identity, ..world.message(&conversation(), None) };
     send!(times, accept(app, message.clone()))
 }

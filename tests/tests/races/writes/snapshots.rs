@@ -4,7 +4,7 @@ use af_app::App;
 use af_domain::conversation::Conversation;
 use af_domain::ids::{Sha256Hex, SnapshotId, SnapshotParts};
 use af_domain::snapshot::{ABANDONED_AFTER, Snapshot, SnapshotReason, SnapshotStatus, Stored};
-use af_store::snapshot::Follows;
+use af_store::snapshot::SnapshotChange;
 
 use super::{conversation, owner, policies};
 use crate::world::World;
@@ -57,8 +57,8 @@ pub async fn finalize_if_current(world: &World, app: &App, times: usize) -> Vec<
     let (snapshot, before) = prepared(world).await;
     let ready = snapshot.finalize(&content(), &before, app.now(), &policies()).unwrap();
     let after = before.with_snapshot();
-    let follows = Follows::Kept { before: &before, after: &after };
-    send!(times, app.store.finalize_if_current(&ready, None, &follows, &policies()))
+    let change = SnapshotChange { before: &before, after: &after, leaving: None };
+    send!(times, app.store.finalize_if_current(&ready, None, &change, &policies()))
 }
 
 pub async fn fail_if_uploading(world: &World, app: &App, times: usize) -> Vec<String> {

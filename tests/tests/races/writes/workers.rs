@@ -24,7 +24,7 @@ pub async fn register_if_free(world: &World, app: &App, times: usize) -> Vec<Str
     world.drain_completely(&owner, Some(&conversation())).await;
     let before = world.stored(&conversation()).await;
     let after = before.assigned_to(&row.id, app.now(), &policies()).unwrap();
-    send!(times, app.store.register_if_free(&row, &before, &after, (None, None), &policies()))
+    send!(times, app.store.register_if_free(&row, &before, &after, None, None, &policies()))
 }
 
 /// The owner's row, the conversation, and the conversation without its owner.

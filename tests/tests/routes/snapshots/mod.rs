@@ -9,7 +9,7 @@ mod users;
 
 use std::ops::Deref;
 
-use af_app::pool::reconcile::Report;
+use af_api::reconcile::Report;
 use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
 use af_tests::bundle::Bundle;

@@ -96,7 +96,7 @@ async fn a_message_that_waits_for_its_retry_counts_as_queued() {
     let id = |text: &str| af_domain::ids::ConversationId::parse(text).unwrap();
     let w = af_domain::ids::WorkerId::parse("w").unwrap();
     let queued = async |conversation: &str| {
-        let asked = af_app::worker::has_queued(&world.app, &w, &id(conversation)).await;
+        let asked = af_app::worker::has_work_soon(&world.app, &w, &id(conversation)).await;
         asked.map_err(|refused| refused.to_string())
     };
     assert_eq!(queued(CONVERSATION).await, Ok(false), "only the running message is there");

@@ -64,8 +64,8 @@ impl Judge {
             }
         }
         for (conversation, freed) in answers.freed.lock().unwrap().drain(..) {
-            let Some((message, outcome)) = freed.message else { continue };
-            let ended = (conversation, message.to_string(), outcome.as_str().to_owned());
+            let Some((message, outcome)) = freed.message_id.zip(freed.outcome) else { continue };
+            let ended = (conversation, message, outcome);
             let Some(index) = self.freed.iter().position(|f| *f == ended) else {
                 return Err(format!("freeing {ended:?} was answered, but it was not freed"));
             };

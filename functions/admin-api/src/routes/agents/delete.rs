@@ -1,13 +1,8 @@
-//! `DELETE /v1/agents/{agentKey}`.
-
 use af_app::agents::profiles;
 use af_domain::ids::AgentKey;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deletes a profile and releases its bot. Conversations and messages stay.
 ///
@@ -19,8 +14,7 @@ use crate::state::Shared;
     responses((status = 204), (status = 404, description = "not_found")),
 )]
 pub async fn delete(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(agent): ApiPath<AgentKey>,
 ) -> Result<StatusCode, Problem> {
     profiles::delete(&app, &agent).await?;

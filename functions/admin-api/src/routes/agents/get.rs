@@ -1,14 +1,9 @@
-//! `GET /v1/agents/{agentKey}`.
-
 use af_api::agents::AgentBody;
 use af_app::agents::profiles;
 use af_domain::ids::AgentKey;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a profile.
 ///
@@ -19,10 +14,6 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = AgentBody), (status = 404, description = "not_found")),
 )]
-pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
-    ApiPath(agent): ApiPath<AgentKey>,
-) -> Result<Json<AgentBody>, Problem> {
+pub async fn get(Viewer(app): Viewer, ApiPath(agent): ApiPath<AgentKey>) -> Result<Json<AgentBody>, Problem> {
     Ok(Json(profiles::get(&app, &agent).await?.into()))
 }

@@ -1,15 +1,10 @@
-//! `GET /v1/agents`: the agent profiles by key, page by page.
-
 use af_api::agents::AgentBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::agents::profiles;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "agents";
 
@@ -23,13 +18,11 @@ const LISTING: &str = "agents";
     responses((status = 200, body = Page<AgentBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<AgentBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = profiles::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |agent| agent.key.to_string());
-    let items = found.into_iter().map(Into::into).collect();
-    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+    let found = profiles::list(&app, query.limit.get() + 1, after.as_deref()).await?;
+    let page = paging::page(&app, LISTING, query.limit, found, |agent| agent.key.to_string()).await?;
+    Ok(Json(page.map(Into::into)))
 }

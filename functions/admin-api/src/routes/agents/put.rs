@@ -1,14 +1,9 @@
-//! `PUT /v1/agents/{agentKey}`: makes or changes a profile.
-
 use af_api::agents::{AgentBody, AgentRequest};
 use af_app::agents::profiles::{AgentSettings, configure};
 use af_domain::ids::AgentKey;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Configures an agent; its bot stays.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = AgentBody)),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(agent): ApiPath<AgentKey>,
     ApiJson(request): ApiJson<AgentRequest>,
 ) -> Result<Json<AgentBody>, Problem> {

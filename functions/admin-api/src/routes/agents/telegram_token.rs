@@ -1,14 +1,9 @@
-//! `PUT /v1/agents/{agentKey}/telegram-token`: gives an agent its bot.
-
 use af_api::agents::{BotBody, TelegramTokenRequest};
 use af_app::telegram::bots::set_token;
 use af_domain::ids::AgentKey;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Checks the token with Telegram and keeps it as a secret.
 ///
@@ -24,8 +19,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(agent): ApiPath<AgentKey>,
     ApiJson(request): ApiJson<TelegramTokenRequest>,
 ) -> Result<Json<BotBody>, Problem> {

@@ -1,15 +1,11 @@
 //! `POST /v1/conversations/{conversationId}/free`: ends a conversation's lease and removes its owner.
 
 use af_api::conversations::{FreeAnswer, FreeRequest};
-use af_app::conversations::{Freed, free as use_case};
+use af_app::conversations::free as use_case;
 use af_domain::ids::{ConversationId, Fence};
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
-use tracing::Span;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Frees a conversation. The message that ran counts as a failed attempt, and the worker drains.
 ///
@@ -25,18 +21,9 @@ use crate::state::Shared;
     ),
 )]
 pub async fn free(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(id): ApiPath<ConversationId>,
     ApiJson(request): ApiJson<FreeRequest>,
 ) -> Result<Json<FreeAnswer>, Problem> {
-    Span::current().record("conversation_id", id.as_str());
-    let Freed { worker, message } = use_case(&app, &id, &request.reason, request.fence.map(Fence)).await?;
-    let (message, outcome) = message.unzip();
-    Ok(Json(FreeAnswer {
-        conversation_id: id.to_string(),
-        worker_id: worker.map(|worker| worker.to_string()),
-        message_id: message.map(|message| message.to_string()),
-        outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
-    }))
+    Ok(Json(use_case(&app, &id, &request.reason, request.fence.map(Fence)).await?))
 }

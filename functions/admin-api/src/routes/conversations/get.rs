@@ -1,15 +1,10 @@
-//! `GET /v1/conversations/{conversationId}`: the owner of a conversation, the message that runs and those that wait.
-
 use af_api::conversations::ConversationBody;
 use af_app::conversations::get as use_case;
 use af_app::settings::policies;
 use af_domain::ids::ConversationId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a conversation.
 ///
@@ -21,8 +16,7 @@ use crate::state::Shared;
     responses((status = 200, body = inline(ConversationBody)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath(id): ApiPath<ConversationId>,
 ) -> Result<Json<ConversationBody>, Problem> {
     let conversation = use_case(&app, &id).await?;

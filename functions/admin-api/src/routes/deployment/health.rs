@@ -1,12 +1,9 @@
-//! `GET /healthz` and `GET /readyz`: health checks, without a key.
-
 use af_api::health::HealthBody;
 use af_domain::refusal::Code;
-use af_http::Problem;
-use axum::Json;
+use af_http::{Json, Problem};
 use axum::extract::State;
 
-use crate::state::Shared;
+use crate::Shared;
 
 /// The function runs.
 #[utoipa::path(get, path = "/healthz", tag = "deployment", responses((status = 200, body = HealthBody)))]

@@ -1,5 +1,5 @@
 //! `GET /openapi.json`: the requests and answers of every route, for authors of clients. It needs no key, because it
-//! holds nothing that is the deployment's own.
+//! contains nothing that is specific to the deployment.
 
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

@@ -1,22 +1,13 @@
-//! `POST /v1/keys`: makes an API key.
-
 use af_api::keys::{KeyRequest, NewKey};
 use af_api::problem::IdempotencyHeader;
 use std::collections::BTreeSet;
 
 use af_app::access::api_keys;
-use af_app::access::auth::Scope;
 use af_app::intake::idempotency;
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
-use secrecy::ExposeSecret;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem, StatusCode};
 
-use super::conversions::{body, scope};
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Makes a key. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
@@ -32,20 +23,17 @@ use crate::state::Shared;
     ),
 )]
 pub async fn create(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<KeyRequest>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
-    let scopes: Vec<Scope> = request.scopes.into_iter().map(scope).collect();
     let expires_at = request.expires_at.map(Timestamp::from_millis);
     let once = key.map(|key| {
-        let scopes: BTreeSet<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes: BTreeSet<_> = request.scopes.iter().map(|scope| scope.as_str()).collect();
         let scopes = Vec::from_iter(scopes).join(",");
         let ends = request.expires_at.map(|at| at.to_string()).unwrap_or_default();
         idempotency::call(&app, &caller.key_id, key.as_str(), &["key", &request.name, &scopes, &ends])
     });
-    let (made, key) = api_keys::create(&app, &request.name, &scopes, expires_at, once.as_ref()).await?;
-    let answer = NewKey { body: body(made), key: key.expose_secret().to_owned() };
-    Ok((StatusCode::CREATED, Json(answer)))
+    let made = api_keys::create(&app, &request.name, &request.scopes, expires_at, once.as_ref()).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }

@@ -1,16 +1,10 @@
-//! `GET /v1/keys`: the API keys, oldest first, page by page.
-
 use af_api::keys::KeyBody;
 use af_api::pages::{Page, PageQuery};
 use af_app::access::api_keys;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
-use super::conversions::body;
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "keys";
 
@@ -24,13 +18,11 @@ const LISTING: &str = "keys";
     responses((status = 200, body = Page<KeyBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<KeyBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = api_keys::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |key| key.id.clone());
-    let items = found.into_iter().map(body).collect();
-    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+    let found = api_keys::list(&app, query.limit.get() + 1, after.as_deref()).await?;
+    let page = paging::page(&app, LISTING, query.limit, found, |key| key.key_id.clone()).await?;
+    Ok(Json(page))
 }

@@ -1,12 +1,7 @@
-//! `DELETE /v1/keys/{keyId}`.
-
 use af_app::access::api_keys;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Revokes a key. A function that has just checked the key may accept it for one more minute.
 ///
@@ -18,8 +13,7 @@ use crate::state::Shared;
     responses((status = 204), (status = 404, description = "not_found")),
 )]
 pub async fn revoke(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(key): ApiPath<String>,
 ) -> Result<StatusCode, Problem> {
     api_keys::revoke(&app, &key).await?;

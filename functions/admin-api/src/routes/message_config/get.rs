@@ -1,14 +1,9 @@
-//! `GET /v1/config/message`: what every message is handed to its worker with.
-
 use af_api::message_config::MessageConfig;
 use af_app::settings::message_config::show;
 use af_domain::time::Millis;
-use af_http::Problem;
-use axum::Json;
-use axum::extract::State;
+use af_http::{Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows the config.
 ///
@@ -19,7 +14,7 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = MessageConfig)),
 )]
-pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<MessageConfig>, Problem> {
+pub async fn get(Viewer(app): Viewer) -> Result<Json<MessageConfig>, Problem> {
     let config = show(&app).await?;
     Ok(Json(MessageConfig {
         system_prompt: config.system_prompt,

@@ -1,14 +1,9 @@
-//! `PUT /v1/config/message`: replaces the whole config; a field that is left out is removed.
-
 use af_api::message_config::MessageConfig;
 use af_app::settings::message_config::{self, set};
 use af_domain::time::Millis;
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Replaces the config. All functions use it within ten seconds.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = MessageConfig)),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(config): ApiJson<MessageConfig>,
 ) -> Result<Json<MessageConfig>, Problem> {
     let wanted = message_config::MessageConfig {

@@ -1,17 +1,11 @@
-//! `POST /v1/messages`: enqueues a message into any conversation.
-
 use af_api::messages::{EnqueueAnswer, EnqueueRequest};
 use af_api::problem::IdempotencyHeader;
 use af_app::intake::enqueue::{Enqueue, Identity, enqueue as use_case};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem, StatusCode};
 use tracing::Span;
 
 use crate::caller::Sender;
-use crate::state::Shared;
 
 /// Accepts a message, once per idempotency key.
 ///
@@ -30,8 +24,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn enqueue(
-    State(app): State<Shared>,
-    Sender(caller): Sender,
+    Sender { app, caller }: Sender,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<EnqueueRequest>,
 ) -> Result<(StatusCode, Json<EnqueueAnswer>), Problem> {
@@ -39,7 +32,7 @@ pub async fn enqueue(
     let span = Span::current();
     span.record("conversation_id", conversation.as_str()).record("agent_key", agent.as_str());
     let identity = match key {
-        Some(key) => Identity::Key { caller: caller.key_id, key: key.as_str().to_owned() },
+        Some(key) => Identity::Key { caller: caller.key_id, key: key.as_str().to_owned(), sent: None },
         None => Identity::Fresh,
     };
     let wanted = Enqueue {

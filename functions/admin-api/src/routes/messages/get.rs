@@ -1,14 +1,9 @@
-//! `GET /v1/messages/{messageId}`: a message with its attempts.
-
 use af_api::messages::{AttemptBody, MessageWithAttempts};
 use af_app::conversations::read_models::message;
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a message with its state as it is now.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = inline(MessageWithAttempts)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<Json<MessageWithAttempts>, Problem> {
     let mut view = message(&app, &id).await?;

@@ -1,14 +1,8 @@
-//! `GET /v1/config/policies`: group → field → `{value, default, accepts}`.
-
 use af_api::policies::PoliciesView;
 use af_app::settings::policies::view;
-use af_http::Problem;
-use axum::Json;
-use axum::extract::State;
+use af_http::{Json, Problem};
 
-use super::conversions::shown;
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows every field with its value, its default and what it accepts.
 ///
@@ -19,6 +13,6 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(PoliciesView))),
 )]
-pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<PoliciesView>, Problem> {
-    Ok(Json(shown(view(&app).await?)))
+pub async fn get(Viewer(app): Viewer) -> Result<Json<PoliciesView>, Problem> {
+    Ok(Json(view(&app).await?))
 }

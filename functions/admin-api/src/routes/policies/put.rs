@@ -1,14 +1,8 @@
-//! `PUT /v1/config/policies`: group → field → value; `null` removes an override, other fields stay.
-
 use af_api::policies::{PoliciesView, PolicyChanges};
 use af_app::settings::policies::set;
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 
-use super::conversions::shown;
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Sets fields and shows all of them. All functions use them within ten seconds.
 ///
@@ -21,9 +15,8 @@ use crate::state::Shared;
     responses((status = 200, body = inline(PoliciesView))),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(changes): ApiJson<PolicyChanges>,
 ) -> Result<Json<PoliciesView>, Problem> {
-    Ok(Json(shown(set(&app, changes).await?)))
+    Ok(Json(set(&app, changes).await?))
 }

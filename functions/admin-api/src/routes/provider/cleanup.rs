@@ -1,13 +1,8 @@
-//! `POST /v1/provider/cleanup`: removes this deployment's machines and volumes from one app.
-
-use af_api::provider::{Cleanup, CleanupCount, CleanupRequest};
+use af_api::provider::{Cleanup, CleanupRequest};
 use af_app::pool::provider::cleanup;
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Removes this deployment's machines and volumes from the app, as far as the time of one call allows. Sent again, the call
 /// continues with what remains.
@@ -24,20 +19,8 @@ use crate::state::Shared;
     ),
 )]
 pub async fn cleanup(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(request): ApiJson<CleanupRequest>,
 ) -> Result<Json<Cleanup>, Problem> {
-    let done = cleanup::cleanup(&app, &request.app_name, &request.confirm).await?;
-    Ok(Json(Cleanup {
-        app_name: done.app_name,
-        machines: count(done.machines),
-        volumes: count(done.volumes),
-        warnings: done.warnings,
-        errors: done.errors,
-    }))
-}
-
-fn count(count: cleanup::CleanupCount) -> CleanupCount {
-    CleanupCount { found: count.found, deleted: count.deleted, remaining: count.remaining }
+    Ok(Json(cleanup::cleanup(&app, &request.app_name, &request.confirm).await?))
 }

@@ -1,13 +1,8 @@
-//! `DELETE /v1/provider/volumes/{volumeId}`: deletes a volume of this deployment that is not attached to a machine.
-
 use af_app::pool::provider::volume::delete as remove;
 use af_domain::ids::VolumeId;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deletes the volume and everything on it.
 ///
@@ -23,8 +18,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn delete(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(volume): ApiPath<VolumeId>,
 ) -> Result<StatusCode, Problem> {
     remove(&app, &volume).await?;

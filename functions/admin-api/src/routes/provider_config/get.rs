@@ -1,14 +1,9 @@
-//! `GET /v1/config/provider`: the config, and what may be a mistake in it.
-
 use af_api::provider::ProviderConfigView;
 use af_app::pool::provider::config::show;
-use af_http::Problem;
-use axum::Json;
-use axum::extract::State;
+use af_http::{Json, Problem};
 
 use crate::caller::Viewer;
 use crate::routes::provider_config::wire;
-use crate::state::Shared;
 
 /// Shows the config; null while none is set.
 ///
@@ -19,6 +14,6 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = ProviderConfigView)),
 )]
-pub async fn get(State(app): State<Shared>, _: Viewer) -> Result<Json<ProviderConfigView>, Problem> {
-    Ok(Json(wire::view(show(&app).await?)))
+pub async fn get(Viewer(app): Viewer) -> Result<Json<ProviderConfigView>, Problem> {
+    Ok(Json(wire::view(show(&app).await?)?))
 }

@@ -1,15 +1,10 @@
-//! `PUT /v1/config/provider`: sets the whole config. A field that is left out gets its default.
-
 use af_api::provider::{ProviderConfig, ProviderConfigView};
 use af_app::pool::provider::config::set;
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 use serde_json::{Map, Value};
 
 use crate::caller::Operator;
 use crate::routes::provider_config::wire;
-use crate::state::Shared;
 
 /// Sets the config. Workers that run already keep the settings of their start.
 ///
@@ -21,10 +16,9 @@ use crate::state::Shared;
     responses((status = 200, body = ProviderConfigView)),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(body): ApiJson<Map<String, Value>>,
 ) -> Result<Json<ProviderConfigView>, Problem> {
     let config: ProviderConfig = wire::read(&app, &body)?;
-    Ok(Json(wire::view(set(&app, wire::stored(config)).await?)))
+    Ok(Json(wire::view(set(&app, wire::stored(&config)?).await?)?))
 }

@@ -1,14 +1,12 @@
 //! The wire form of the provider config and the config that its provider owns.
 
-use af_api::provider::{
-    FlyKind, FlyProviderConfig, GuestConfig, LocalKind, LocalProviderConfig, ProviderConfig,
-    ProviderConfigView,
-};
-use af_app::App;
+use af_api::provider::{ProviderConfig, ProviderConfigView};
 use af_app::pool::provider::config;
+use af_app::{App, AppError};
 use af_domain::refusal::Refusal;
 use af_http::parse_json;
-use af_providers::{FlyConfig, FlyGuest, LocalConfig};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// Reads the config by its kind. Each kind is read by its own type, so that the pointer of a refusal names the field.
@@ -31,61 +29,18 @@ pub(super) fn read(app: &App, body: &Map<String, Value>) -> Result<ProviderConfi
 }
 
 /// The config as its provider stores it.
-pub(super) fn stored(config: ProviderConfig) -> af_providers::ProviderConfig {
-    match config {
-        ProviderConfig::Fly(fly) => af_providers::ProviderConfig::Fly(FlyConfig {
-            app_name: fly.app_name,
-            organization_slug: fly.organization_slug,
-            image: fly.image,
-            region: fly.region,
-            volume_name: fly.volume_name,
-            volume_path: fly.volume_path,
-            volume_size_gb: fly.volume_size_gb,
-            guest: fly.guest.map(|guest| FlyGuest {
-                cpu_kind: guest.cpu_kind,
-                cpus: guest.cpus,
-                memory_mb: guest.memory_mb,
-            }),
-            env: fly.env,
-        }),
-        ProviderConfig::Local(local) => af_providers::ProviderConfig::Local(LocalConfig {
-            app_name: local.app_name,
-            image: local.image,
-            volume_path: local.volume_path,
-            env: local.env,
-        }),
-    }
+pub(super) fn stored(config: &ProviderConfig) -> Result<af_providers::ProviderConfig, AppError> {
+    same_json(config)
 }
 
 /// The config as the API shows it.
-pub(super) fn view(view: config::ProviderConfigView) -> ProviderConfigView {
-    ProviderConfigView { config: view.config.map(shown), warnings: view.warnings }
+pub(super) fn view(view: config::ProviderConfigView) -> Result<ProviderConfigView, AppError> {
+    let config = view.config.as_ref().map(same_json).transpose()?;
+    Ok(ProviderConfigView { config, warnings: view.warnings })
 }
 
-fn shown(config: af_providers::ProviderConfig) -> ProviderConfig {
-    match config {
-        af_providers::ProviderConfig::Fly(fly) => ProviderConfig::Fly(FlyProviderConfig {
-            kind: FlyKind::Fly,
-            app_name: fly.app_name,
-            organization_slug: fly.organization_slug,
-            image: fly.image,
-            region: fly.region,
-            volume_name: fly.volume_name,
-            volume_path: fly.volume_path,
-            volume_size_gb: fly.volume_size_gb,
-            guest: fly.guest.map(|guest| GuestConfig {
-                cpu_kind: guest.cpu_kind,
-                cpus: guest.cpus,
-                memory_mb: guest.memory_mb,
-            }),
-            env: fly.env,
-        }),
-        af_providers::ProviderConfig::Local(local) => ProviderConfig::Local(LocalProviderConfig {
-            kind: LocalKind::Local,
-            app_name: local.app_name,
-            image: local.image,
-            volume_path: local.volume_path,
-            env: local.env,
-        }),
-    }
+/// The stored form and the wire form of a config are the same JSON.
+fn same_json<T: DeserializeOwned>(config: &impl Serialize) -> Result<T, AppError> {
+    let unreadable = |source| AppError::Unreadable { what: "provider config", source };
+    serde_json::from_value(serde_json::to_value(config).map_err(unreadable)?).map_err(unreadable)
 }

@@ -1,16 +1,9 @@
-//! `POST /v1/queue/{messageId}/cancel`.
-
 use af_api::messages::CancelBody;
 use af_app::queue::{Cancelled, cancel as use_case};
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
-use tracing::Span;
+use af_http::{ApiPath, Json, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Cancels a message, also a dead letter: 200 when it has ended, 202 when it runs; its worker learns of the cancellation
 /// with its next heartbeat. The answer is the same for a message that was cancelled before.
@@ -26,13 +19,10 @@ use crate::state::Shared;
     ),
 )]
 pub async fn cancel(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(id): ApiPath<MessageId>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
-    Span::current().record("message_id", id.as_str());
-    Ok(match use_case(&app, &id).await? {
-        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
-        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
-    })
+    let cancelling = use_case(&app, &id).await? == Cancelled::WhenItsAttemptEnds;
+    let status = if cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(CancelBody::new(&id, cancelling))))
 }

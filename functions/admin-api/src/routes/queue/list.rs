@@ -9,13 +9,10 @@ use af_app::queue::backlog;
 use af_app::{App, AppError, queue};
 use af_domain::message::MessageView;
 use af_domain::refusal::Refusal;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 /// The name of the listing: all filters that decide its content.
 fn listing(query: &QueueQuery) -> String {
@@ -36,8 +33,7 @@ fn listing(query: &QueueQuery) -> String {
     responses((status = 200, body = Page<MessageBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<QueueQuery>,
 ) -> Result<Json<Page<MessageBody>>, Problem> {
     let listing = listing(&query);
@@ -45,7 +41,7 @@ pub async fn list(
     let (mut found, next) = find(&app, &query, after.as_deref()).await?;
     found.retain(|view| query.agent_key.as_ref().is_none_or(|key| key.0 == view.message.agent));
     let items = found.into_iter().map(Into::into).collect();
-    Ok(Json(paging::page(&app, &listing, items, next).await?))
+    Ok(Json(Page::new(items, paging::seal(&app, &listing, next).await?)))
 }
 
 async fn find(
@@ -53,7 +49,7 @@ async fn find(
     query: &QueueQuery,
     after: Option<&str>,
 ) -> Result<(Vec<MessageView>, Option<String>), AppError> {
-    let limit = paging::count(query.limit);
+    let limit = query.limit.get();
     match (&query.conversation_id, query.status) {
         (Some(Id(conversation)), status) => {
             queue::of_conversation(app, conversation, status.map(QueueStatus::as_str), limit, after).await

@@ -1,14 +1,11 @@
-//! `POST /v1/queue/recover`: checks conversations, and repairs malformed ones on request.
+//! `POST /v1/queue/recover`: the consistency check, which repairs malformed conversations on request.
 
-use af_api::queue::{Found, RecoverAnswer, RecoverRequest};
-use af_app::conversations::consistency::{Malformed, audit};
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_api::queue::{RecoverAnswer, RecoverRequest};
+use af_app::conversations::consistency::check;
+use af_http::{ApiJson, Json, Problem};
 
 use crate::caller::Operator;
 use crate::paging;
-use crate::state::Shared;
 
 /// The name of this listing in its cursors.
 const LISTING: &str = "queue recover";
@@ -23,21 +20,11 @@ const LISTING: &str = "queue recover";
     responses((status = 200, body = inline(RecoverAnswer))),
 )]
 pub async fn recover(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(request): ApiJson<RecoverRequest>,
 ) -> Result<Json<RecoverAnswer>, Problem> {
     let from = paging::after(&app, LISTING, request.cursor.as_deref()).await?;
-    let audited = audit(&app, from.as_deref(), request.repair).await?;
-    let found = audited.found.into_iter().map(problem).collect();
-    let page = paging::page(&app, LISTING, found, audited.next).await?;
-    Ok(Json(RecoverAnswer { checked: audited.checked, found: page.items, next_cursor: page.next_cursor }))
-}
-
-fn problem(malformed: Malformed) -> Found {
-    Found {
-        conversation_id: malformed.conversation,
-        problem: malformed.problem,
-        repaired: malformed.repaired,
-    }
+    let mut answer = check(&app, from.as_deref(), request.repair).await?;
+    answer.next_cursor = paging::seal(&app, LISTING, answer.next_cursor).await?;
+    Ok(Json(answer))
 }

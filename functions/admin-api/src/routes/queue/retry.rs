@@ -1,16 +1,10 @@
-//! `POST /v1/queue/{messageId}/retry`: queues a dead letter again.
-
 use af_api::problem::IdempotencyHeader;
 use af_api::queue::RetryAnswer;
 use af_app::queue::retry as use_case;
 use af_domain::ids::MessageId;
-use af_http::{ApiPath, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
-use tracing::Span;
+use af_http::{ApiPath, IdempotencyKey, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Queues a dead letter again, behind all messages that wait in its conversation. A repeated call with the same
 /// `Idempotency-Key` gets the same answer, whatever happened to the message meanwhile.
@@ -27,12 +21,10 @@ use crate::state::Shared;
     ),
 )]
 pub async fn retry(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     ApiPath(id): ApiPath<MessageId>,
     key: Option<IdempotencyKey>,
 ) -> Result<Json<RetryAnswer>, Problem> {
-    Span::current().record("message_id", id.as_str());
     let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
     use_case(&app, &id, idempotency).await?;
     Ok(Json(RetryAnswer { message_id: id.to_string(), status: "queued".to_owned() }))

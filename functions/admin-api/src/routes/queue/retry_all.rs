@@ -1,18 +1,12 @@
-//! `POST /v1/queue/retry`: queues the dead letters of a conversation or an agent again.
-
 use af_api::id::Id;
 use af_api::problem::IdempotencyHeader;
 use af_api::queue::{RetryAllAnswer, RetryAllRequest};
 use af_app::queue::{Which, retry_all as use_case};
-use af_domain::ids::MessageId;
 use af_domain::refusal::Refusal;
-use af_http::{ApiJson, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem};
 
 use crate::caller::Operator;
 use crate::paging;
-use crate::state::Shared;
 
 /// Queues dead letters again, oldest first. A series of calls retries each message once, also one that becomes a dead
 /// letter again meanwhile; so does one `Idempotency-Key`.
@@ -25,8 +19,7 @@ use crate::state::Shared;
     responses((status = 200, body = inline(RetryAllAnswer))),
 )]
 pub async fn retry_all(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<RetryAllRequest>,
 ) -> Result<Json<RetryAllAnswer>, Problem> {
@@ -44,12 +37,7 @@ pub async fn retry_all(
     };
     let after = paging::after(&app, &walk, request.cursor.as_deref()).await?;
     let idempotency = key.as_ref().map(|key| (caller.key_id.as_str(), key.as_str()));
-    let done = use_case(&app, &which, after.as_deref(), idempotency).await?;
-    let ids = |ids: Vec<MessageId>| ids.iter().map(MessageId::to_string).collect();
-    Ok(Json(RetryAllAnswer {
-        retried: done.retried,
-        full: ids(done.full),
-        refused: ids(done.refused),
-        next_cursor: paging::seal(&app, &walk, done.next).await?,
-    }))
+    let mut answer = use_case(&app, &which, after.as_deref(), idempotency).await?;
+    answer.next_cursor = paging::seal(&app, &walk, answer.next_cursor).await?;
+    Ok(Json(answer))
 }

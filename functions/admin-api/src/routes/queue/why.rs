@@ -1,15 +1,10 @@
-//! `GET /v1/queue/{messageId}/why`: what a message waits for.
-
 use af_api::queue::WhyAnswer;
 use af_app::queue::{Why, why as use_case};
 use af_domain::ids::MessageId;
 use af_domain::time::Timestamp;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows what a message waits for.
 ///
@@ -20,11 +15,7 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = inline(WhyAnswer)), (status = 404, description = "not_found")),
 )]
-pub async fn why(
-    State(app): State<Shared>,
-    _: Viewer,
-    ApiPath(id): ApiPath<MessageId>,
-) -> Result<Json<WhyAnswer>, Problem> {
+pub async fn why(Viewer(app): Viewer, ApiPath(id): ApiPath<MessageId>) -> Result<Json<WhyAnswer>, Problem> {
     let Why { status, waits_for, reason, until, worker, behind, pool } = use_case(&app, &id).await?;
     Ok(Json(WhyAnswer {
         message_id: id.to_string(),

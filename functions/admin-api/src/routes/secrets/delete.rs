@@ -1,13 +1,8 @@
-//! `DELETE /v1/secrets/{secretRef}`.
-
 use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deletes a secret. Deleting a secret that does not exist succeeds. An import under the same name restores the secret
 /// while AWS still keeps it.
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 204)),
 )]
 pub async fn delete(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(secret): ApiPath<SecretRef>,
 ) -> Result<StatusCode, Problem> {
     secrets::delete(&app, &secret).await?;

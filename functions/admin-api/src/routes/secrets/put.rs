@@ -1,14 +1,9 @@
-//! `PUT /v1/secrets/{secretRef}`: imports or rotates a secret.
-
 use af_api::secrets::{SecretAnswer, SecretRequest};
 use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Imports a secret. A function that has read the previous value may use it for five more minutes.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = inline(SecretAnswer))),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(secret): ApiPath<SecretRef>,
     ApiJson(request): ApiJson<SecretRequest>,
 ) -> Result<Json<SecretAnswer>, Problem> {

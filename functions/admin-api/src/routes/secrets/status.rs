@@ -1,16 +1,11 @@
-//! `GET /v1/secrets?refs=a,b`: which secrets exist.
-
 use af_api::pages::Page;
 use af_api::secrets::{SecretBody, SecretsQuery};
 use af_app::settings::secrets;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::Refusal;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// The most names in one request: five batches of Secrets Manager, in a query string that every proxy accepts.
 const MAX_REFS: usize = 100;
@@ -25,8 +20,7 @@ const MAX_REFS: usize = 100;
     responses((status = 200, body = Page<SecretBody>)),
 )]
 pub async fn status(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<SecretsQuery>,
 ) -> Result<Json<Page<SecretBody>>, Problem> {
     let refs = parse(&query.refs)?;

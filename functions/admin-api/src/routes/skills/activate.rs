@@ -3,13 +3,9 @@
 use af_api::skills::{ActivateRequest, SkillBody};
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_domain::skill::ReleaseChannel;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Makes a version that is deployed the channel's active release.
 ///
@@ -25,12 +21,11 @@ use crate::state::Shared;
     ),
 )]
 pub async fn activate(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiJson(request): ApiJson<ActivateRequest>,
 ) -> Result<Json<SkillBody>, Problem> {
-    let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
+    let channel = request.release_channel.map(|channel| channel.0).unwrap_or_default();
     let skill = skills::activate(&app, &slug, &request.version.0, channel, &request.actor).await?;
     Ok(Json(skill.into()))
 }

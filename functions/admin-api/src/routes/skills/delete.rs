@@ -1,13 +1,8 @@
-//! `DELETE /v1/skills/{slug}`.
-
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deletes a skill with its versions and releases. Sent again, it goes on with what was left.
 ///
@@ -22,8 +17,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn delete(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
 ) -> Result<StatusCode, Problem> {
     skills::delete(&app, &slug).await?;

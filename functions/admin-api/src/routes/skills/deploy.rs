@@ -1,15 +1,8 @@
-//! `POST /v1/skills`: deploys a version of a skill and releases it.
-
 use af_api::skills::{DeployAnswer, DeployRequest};
 use af_app::skills;
-use af_domain::skill::{ModuleFormat, ReleaseChannel};
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, Json, Problem, StatusCode};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Deploys a version and makes it the channel's active release. Sent again with the same files, it is answered the same.
 ///
@@ -25,28 +18,8 @@ use crate::state::Shared;
     ),
 )]
 pub async fn deploy(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiJson(request): ApiJson<DeployRequest>,
 ) -> Result<(StatusCode, Json<DeployAnswer>), Problem> {
-    let channel = request.release_channel.map_or_else(ReleaseChannel::default, |channel| channel.0);
-    let wanted = skills::Deploy {
-        slug: request.slug.0,
-        display_name: request.display_name,
-        description: request.description,
-        version: request.version.0,
-        files: request.files.into_iter().map(Into::into).collect(),
-        entry_point: request.entry_point,
-        module_format: request.module_format.map_or_else(ModuleFormat::default, |format| format.0),
-        channel,
-        actor: request.actor,
-    };
-    let (skill, release) = skills::deploy(&app, wanted).await?;
-    let answer = DeployAnswer {
-        slug: skill.slug.to_string(),
-        status: skill.status.as_str().to_owned(),
-        release_channel: channel.as_str().to_owned(),
-        release: release.into(),
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(skills::deploy(&app, request).await?)))
 }

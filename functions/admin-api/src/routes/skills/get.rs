@@ -1,14 +1,9 @@
-//! `GET /v1/skills/{slug}`.
-
 use af_api::skills::SkillBody;
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a skill with its active releases.
 ///
@@ -19,10 +14,6 @@ use crate::state::Shared;
     security(("apiKey" = ["admin", "read"])),
     responses((status = 200, body = SkillBody), (status = 404, description = "not_found")),
 )]
-pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
-    ApiPath(slug): ApiPath<SkillSlug>,
-) -> Result<Json<SkillBody>, Problem> {
+pub async fn get(Viewer(app): Viewer, ApiPath(slug): ApiPath<SkillSlug>) -> Result<Json<SkillBody>, Problem> {
     Ok(Json(skills::get(&app, &slug).await?.into()))
 }

@@ -1,15 +1,10 @@
-//! `GET /v1/skills`: the global skills by slug, page by page.
-
 use af_api::pages::{Page, PageQuery};
 use af_api::skills::SkillBody;
 use af_app::skills;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "skills";
 
@@ -23,13 +18,11 @@ const LISTING: &str = "skills";
     responses((status = 200, body = Page<SkillBody>)),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<SkillBody>>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let mut found = skills::list(&app, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |skill| skill.slug.to_string());
-    let items = found.into_iter().map(Into::into).collect();
-    Ok(Json(paging::page(&app, LISTING, items, next).await?))
+    let found = skills::list(&app, query.limit.get() + 1, after.as_deref()).await?;
+    let page = paging::page(&app, LISTING, query.limit, found, |skill| skill.slug.to_string()).await?;
+    Ok(Json(page.map(Into::into)))
 }

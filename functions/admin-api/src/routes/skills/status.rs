@@ -1,14 +1,9 @@
-//! `PUT /v1/skills/{slug}/status`.
-
 use af_api::skills::{SkillBody, SkillStatusRequest, SkillSwitch};
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Disables or enables a skill.
 ///
@@ -23,8 +18,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiJson(request): ApiJson<SkillStatusRequest>,
 ) -> Result<Json<SkillBody>, Problem> {

@@ -1,15 +1,9 @@
-//! `GET /v1/skills/{slug}/versions/{version}`.
-
 use af_api::skills::VersionWithFiles;
 use af_app::skills;
 use af_domain::ids::{SkillSlug, SkillVersion};
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
-use super::conversions::version_body;
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a version with its files.
 ///
@@ -21,11 +15,8 @@ use crate::state::Shared;
     responses((status = 200, body = inline(VersionWithFiles)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath((slug, version)): ApiPath<(SkillSlug, SkillVersion)>,
 ) -> Result<Json<VersionWithFiles>, Problem> {
-    let (view, files) = skills::version(&app, &slug, &version).await?;
-    let files = files.into_iter().map(Into::into).collect();
-    Ok(Json(VersionWithFiles { version: version_body(view), files }))
+    Ok(Json(skills::version(&app, &slug, &version).await?))
 }

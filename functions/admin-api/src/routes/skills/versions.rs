@@ -1,17 +1,11 @@
-//! `GET /v1/skills/{slug}/versions`: a skill's versions, by version as a text, page by page.
-
 use af_api::pages::{Page, PageQuery};
 use af_api::skills::VersionBody;
 use af_app::skills;
 use af_domain::ids::SkillSlug;
-use af_http::{ApiPath, ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, Json, Problem};
 
-use super::conversions::version_body;
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 /// Lists versions with their releases, without their files.
 ///
@@ -23,15 +17,14 @@ use crate::state::Shared;
     responses((status = 200, body = Page<VersionBody>), (status = 404, description = "not_found")),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath(slug): ApiPath<SkillSlug>,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<VersionBody>>, Problem> {
     let listing = format!("versions of skill {slug}");
     let after = paging::after(&app, &listing, query.cursor.as_deref()).await?;
-    let mut found = skills::versions(&app, &slug, paging::count(query.limit) + 1, after.as_deref()).await?;
-    let next = paging::cut(&mut found, query.limit, |view| view.deployed.edition.version.to_string());
-    let items = found.into_iter().map(version_body).collect();
-    Ok(Json(paging::page(&app, &listing, items, next).await?))
+    let found = skills::versions(&app, &slug, query.limit.get() + 1, after.as_deref()).await?;
+    let page =
+        paging::page(&app, &listing, query.limit, found, |version| version.edition.version.clone()).await?;
+    Ok(Json(page))
 }

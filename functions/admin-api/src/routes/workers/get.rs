@@ -1,15 +1,9 @@
-//! `GET /v1/workers/{workerId}`.
-
 use af_api::workers::WorkerBody;
 use af_app::pool::workers;
 use af_domain::ids::WorkerId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
-use super::conversions::body;
 use crate::caller::Viewer;
-use crate::state::Shared;
 
 /// Shows a worker, also one that has stopped.
 ///
@@ -21,9 +15,8 @@ use crate::state::Shared;
     responses((status = 200, body = WorkerBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiPath(worker): ApiPath<WorkerId>,
 ) -> Result<Json<WorkerBody>, Problem> {
-    Ok(Json(body(workers::get(&app, &worker).await?)))
+    Ok(Json(workers::get(&app, &worker).await?))
 }

@@ -1,17 +1,11 @@
-//! `GET /v1/workers`: the workers that have not stopped, and the report of the last reconcile.
-
-use af_api::pages::PageQuery;
+use af_api::pages::{Page, PageQuery};
 use af_api::workers::WorkersAnswer;
 use af_app::pool::reconcile::last_report;
 use af_app::pool::workers;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 
-use super::conversions::{body, report_body};
 use crate::caller::Viewer;
 use crate::paging;
-use crate::state::Shared;
 
 const LISTING: &str = "workers";
 
@@ -25,13 +19,11 @@ const LISTING: &str = "workers";
     responses((status = 200, body = inline(WorkersAnswer))),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    _: Viewer,
+    Viewer(app): Viewer,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<WorkersAnswer>, Problem> {
     let after = paging::after(&app, LISTING, query.cursor.as_deref()).await?;
-    let (found, next) = workers::list(&app, paging::count(query.limit), after.as_deref()).await?;
-    let items = found.into_iter().map(body).collect();
-    let page = paging::page(&app, LISTING, items, next).await?;
-    Ok(Json(WorkersAnswer { page, last_reconcile: last_report(&app).await?.map(report_body) }))
+    let (items, next) = workers::list(&app, query.limit.get(), after.as_deref()).await?;
+    let page = Page::new(items, paging::seal(&app, LISTING, next).await?);
+    Ok(Json(WorkersAnswer { page, last_reconcile: last_report(&app).await? }))
 }

@@ -1,16 +1,9 @@
-//! `POST /v1/workers/reconcile?dryRun=`: observes, plans and, unless it is a dry run, executes.
-
 use af_api::reconcile::{LeftToAnother, ReconcileQuery, Report};
-use af_app::pool::reconcile::{Allowed, Reconciled, dry_run, reconcile_within};
-use af_http::{ApiQuery, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
+use af_app::pool::reconcile::{InvocationLimits, Reconciled, dry_run, reconcile_within};
+use af_http::{ApiQuery, Json, Problem, PublicUrl, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 
-use super::conversions::report_body;
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Reconciles the pool: 200 with the report of the run, or 202 when another run does it.
 ///
@@ -22,16 +15,15 @@ use crate::state::Shared;
     responses((status = 200, body = Report), (status = 202, body = LeftToAnother)),
 )]
 pub async fn reconcile(
-    State(app): State<Shared>,
-    _: Operator,
+    Operator { app, .. }: Operator,
     PublicUrl(url): PublicUrl,
     ApiQuery(query): ApiQuery<ReconcileQuery>,
 ) -> Result<Response, Problem> {
     if query.dry_run {
-        return Ok(Json(report_body(dry_run(&app, url.as_deref()).await?)).into_response());
+        return Ok(Json(dry_run(&app, url.as_deref()).await?).into_response());
     }
-    Ok(match reconcile_within(&app, Allowed::BY_CALL, url.as_deref()).await? {
-        Reconciled::Ran(report) => Json(report_body(report)).into_response(),
+    Ok(match reconcile_within(&app, InvocationLimits::BY_CALL, url.as_deref()).await? {
+        Reconciled::Ran(report) => Json(report).into_response(),
         Reconciled::LeftToAnother => {
             (StatusCode::ACCEPTED, Json(LeftToAnother { left_to_another: true })).into_response()
         }

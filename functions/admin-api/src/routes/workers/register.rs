@@ -1,20 +1,13 @@
-//! `POST /v1/workers`: registers a worker that is started by hand.
-
 use af_api::problem::IdempotencyHeader;
 use af_api::workers::{RegisterAnswer, RegisterRequest};
 use af_app::intake::idempotency;
 use af_app::pool::workers;
 use af_app::settings::public_url;
 use af_domain::ids::{AgentKey, ConversationId};
-use af_http::{ApiJson, IdempotencyKey, Problem, PublicUrl};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
-use secrecy::ExposeSecret;
+use af_http::{ApiJson, IdempotencyKey, Json, Problem, PublicUrl, StatusCode};
 use tracing::Span;
 
 use crate::caller::Operator;
-use crate::state::Shared;
 
 /// Registers a worker. A repeated call with the same `Idempotency-Key` within a day gets the same answer.
 ///
@@ -31,8 +24,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn register(
-    State(app): State<Shared>,
-    Operator(caller): Operator,
+    Operator { app, caller }: Operator,
     PublicUrl(url): PublicUrl,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<RegisterRequest>,
@@ -50,11 +42,5 @@ pub async fn register(
     });
     let id = request.worker_id.0;
     let registered = workers::register(&app, id, conversation, agent, &url, once.as_ref()).await?;
-    let answer = RegisterAnswer {
-        worker_id: registered.worker.id.to_string(),
-        token: registered.token.expose_secret().to_owned(),
-        expires_at: registered.expires_at.as_millis(),
-        env: registered.env,
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(registered)))
 }

@@ -1,13 +1,8 @@
-//! `DELETE /v1/users/{consumerUserId}/binding`.
-
 use af_app::agents::bindings;
 use af_domain::ids::ConsumerUserId;
-use af_http::{ApiPath, Problem};
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Problem, StatusCode};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Ends the user's active binding. Their conversation stays.
 ///
@@ -19,8 +14,7 @@ use crate::state::Shared;
     responses((status = 204), (status = 404, description = "not_found")),
 )]
 pub async fn delete(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath(user): ApiPath<ConsumerUserId>,
 ) -> Result<StatusCode, Problem> {
     bindings::revoke(&app, &user).await?;

@@ -1,14 +1,9 @@
-//! `GET /v1/users/{consumerUserId}/binding`.
-
 use af_api::bindings::BindingBody;
 use af_app::agents::bindings;
 use af_domain::ids::ConsumerUserId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Shows the user's active binding.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = BindingBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath(user): ApiPath<ConsumerUserId>,
 ) -> Result<Json<BindingBody>, Problem> {
     Ok(Json(bindings::get(&app, &user).await?.into()))

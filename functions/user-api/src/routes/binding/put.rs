@@ -1,14 +1,9 @@
-//! `PUT /v1/users/{consumerUserId}/binding`: binds a user to an agent.
-
 use af_api::bindings::{BindingBody, BindingRequest};
 use af_app::agents::bindings;
 use af_domain::ids::ConsumerUserId;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Binds a user. The binding replaces earlier bindings of the user, of the Telegram user and of the chat.
 ///
@@ -23,8 +18,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn put(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath(user): ApiPath<ConsumerUserId>,
     ApiJson(request): ApiJson<BindingRequest>,
 ) -> Result<Json<BindingBody>, Problem> {

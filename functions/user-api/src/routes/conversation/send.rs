@@ -1,18 +1,12 @@
-//! `POST /v1/users/{consumerUserId}/agents/{agentKey}/messages`: a user's message to the agent they are bound to.
-
 use af_api::messages::{SendAnswer, SendRequest};
 use af_api::problem::IdempotencyHeader;
 use af_app::intake::send::{UserMessage, send as use_case};
 use af_domain::ids::{AgentKey, ConsumerUserId};
 use af_domain::time::Timestamp;
-use af_http::{ApiJson, ApiPath, IdempotencyKey, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiJson, ApiPath, IdempotencyKey, Json, Problem, StatusCode};
 use tracing::Span;
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Accepts a message, once per idempotency key. The reply goes to the user's chat when the binding has one.
 ///
@@ -32,8 +26,7 @@ use crate::state::Shared;
     ),
 )]
 pub async fn send(
-    State(app): State<Shared>,
-    ConsumerApp(caller): ConsumerApp,
+    ConsumerApp { app, caller, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     key: Option<IdempotencyKey>,
     ApiJson(request): ApiJson<SendRequest>,

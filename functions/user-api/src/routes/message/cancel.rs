@@ -1,15 +1,9 @@
-//! `DELETE /v1/users/{consumerUserId}/messages/{messageId}`: cancels a message.
-
 use af_api::messages::CancelBody;
 use af_app::queue::{Cancelled, cancel_of_user};
 use af_domain::ids::{ConsumerUserId, MessageId};
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use af_http::{ApiPath, Json, Problem, StatusCode};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Cancels a message of one of the user's conversations: 200 when it has ended, 202 when it runs; its worker learns of
 /// the cancellation with its next heartbeat. The answer is the same for a message that was cancelled before.
@@ -25,12 +19,10 @@ use crate::state::Shared;
     ),
 )]
 pub async fn cancel(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
 ) -> Result<(StatusCode, Json<CancelBody>), Problem> {
-    Ok(match cancel_of_user(&app, &user, &id).await? {
-        Cancelled::AtOnce => (StatusCode::OK, Json(CancelBody::cancelled(&id))),
-        Cancelled::WhenItsAttemptEnds => (StatusCode::ACCEPTED, Json(CancelBody::cancelling(&id))),
-    })
+    let cancelling = cancel_of_user(&app, &user, &id).await? == Cancelled::WhenItsAttemptEnds;
+    let status = if cancelling { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(CancelBody::new(&id, cancelling))))
 }

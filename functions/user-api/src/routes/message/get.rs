@@ -1,14 +1,9 @@
-//! `GET /v1/users/{consumerUserId}/messages/{messageId}`: status, attempts, error and reply of one message.
-
 use af_api::messages::MessageBody;
 use af_app::conversations::read_models::message_of_user;
 use af_domain::ids::{ConsumerUserId, MessageId};
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Shows a message of one of the user's conversations.
 ///
@@ -20,8 +15,7 @@ use crate::state::Shared;
     responses((status = 200, body = MessageBody), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<Shared>,
-    _: ConsumerApp,
+    ConsumerApp { app, .. }: ConsumerApp,
     ApiPath((user, id)): ApiPath<(ConsumerUserId, MessageId)>,
 ) -> Result<Json<MessageBody>, Problem> {
     Ok(Json(message_of_user(&app, &user, &id).await?.into()))

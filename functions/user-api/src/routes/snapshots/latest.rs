@@ -1,15 +1,9 @@
-//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots/latest`.
-
 use af_api::snapshots::SnapshotBody;
 use af_app::files::snapshots::latest_of_user;
-use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Shows the latest good snapshot.
 ///
@@ -21,11 +15,8 @@ use crate::state::Shared;
     responses((status = 200, body = SnapshotBody), (status = 404, description = "not_found")),
 )]
 pub async fn latest(
-    State(app): State<Shared>,
-    State(objects): State<Objects>,
-    _: ConsumerApp,
+    ConsumerApp { app, objects, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
 ) -> Result<Json<SnapshotBody>, Problem> {
-    let found = latest_of_user(&app, &objects, &user, &agent).await?;
-    Ok(Json(SnapshotBody::new(found.snapshot, found.download_url)))
+    Ok(Json(latest_of_user(&app, &objects, &user, &agent).await?))
 }

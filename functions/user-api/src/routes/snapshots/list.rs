@@ -1,18 +1,12 @@
-//! `GET /v1/users/{consumerUserId}/agents/{agentKey}/snapshots`: newest first.
-
-use af_api::pages::{Limit, Page};
+use af_api::pages::Page;
 use af_api::snapshots::{SnapshotBody, SnapshotsQuery};
 use af_app::AppError;
 use af_app::access::auth::cursor_secret;
 use af_app::files::snapshots::of_user;
-use af_aws::objects::Objects;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
-use af_http::{ApiPath, ApiQuery, CursorKey, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
-use crate::state::Shared;
 
 /// Lists snapshots.
 ///
@@ -24,9 +18,7 @@ use crate::state::Shared;
     responses((status = 200, body = Page<SnapshotBody>), (status = 404, description = "not_found")),
 )]
 pub async fn list(
-    State(app): State<Shared>,
-    State(objects): State<Objects>,
-    _: ConsumerApp,
+    ConsumerApp { app, objects, .. }: ConsumerApp,
     ApiPath((user, agent)): ApiPath<(ConsumerUserId, AgentKey)>,
     ApiQuery(query): ApiQuery<SnapshotsQuery>,
 ) -> Result<Json<Page<SnapshotBody>>, Problem> {
@@ -34,9 +26,7 @@ pub async fn list(
     let listing = format!("snapshots {agent} {user}");
     let after = query.cursor.as_deref().map(|cursor| key.open_in(&listing, cursor)).transpose()?;
     let after = after.map(SnapshotId::parse).transpose().map_err(AppError::from)?;
-    let limit = u32::try_from(query.limit.get()).unwrap_or(u32::from(Limit::MAX));
-    let (items, next) = of_user(&app, &objects, &user, &agent, limit, after.as_ref()).await?;
-    let next = next.map(|id| key.seal_in(&listing, id.as_str()));
-    let items = items.into_iter().map(|found| SnapshotBody::new(found.snapshot, found.download_url));
-    Ok(Json(Page::new(items.collect(), next)))
+    let found = of_user(&app, &objects, &user, &agent, query.limit.get(), after.as_ref()).await?;
+    let next = found.next.map(|id| key.seal_in(&listing, id.as_str()));
+    Ok(Json(Page::new(found.items, next)))
 }

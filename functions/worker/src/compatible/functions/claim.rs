@@ -10,9 +10,6 @@ use crate::compatible::call::Call;
 
 /// The caller's next message; `null` when there is none for it, and when the claim is refused. The caller never becomes
 /// the owner of a conversation that has files, because an image restores files only when it boots.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn run(mut call: Call) -> Result<Option<ClaimedMessage>, AppError> {
     let args: ClaimArgs = call.args()?;
     let only = match args.conversation_id {

@@ -13,9 +13,6 @@ use crate::compatible::outcome::is_done;
 /// Whether the message is done. Its reply, which apps read, is the entry that the caller appended last. If that entry
 /// cannot be read, the message is completed without a reply: the user already has the reply, and the caller does not
 /// repeat the call.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn run(mut call: Call) -> Result<bool, AppError> {
     let Some(LeaseIds { message, lease }) = call.args::<LeaseRef>()?.ids() else { return Ok(false) };
     let reply = reply_under(&call.app, &lease).await.unwrap_or_else(|error| {

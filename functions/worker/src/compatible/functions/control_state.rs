@@ -7,9 +7,6 @@ use af_app::worker::should_stop;
 use crate::compatible::call::Call;
 
 /// Whether the caller must stop.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn run(call: Call) -> Result<ControlState, AppError> {
     Ok(ControlState { should_stop: should_stop(&call.app, &call.worker).await? })
 }

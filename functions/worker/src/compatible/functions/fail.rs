@@ -7,22 +7,17 @@ use af_app::worker::fail;
 use af_domain::refusal::Code;
 
 use crate::compatible::call::Call;
-use crate::conversions::failed;
 
 /// The answer to a caller that does not hold the lease.
 const NOTHING_CHANGED: FailAnswer =
     FailAnswer { requeued: false, dead_lettered: false, next_scheduled_for: None };
 
 /// What happens to the message; nothing when the caller does not hold its lease.
-///
-/// # Errors
-/// When the table cannot answer.
 pub async fn run(mut call: Call) -> Result<FailAnswer, AppError> {
     let args: FailArgs = call.args()?;
     let Some(LeaseIds { message, lease }) = args.lease.ids() else { return Ok(NOTHING_CHANGED) };
     match fail(&call.app, &call.worker, &message, &lease, &args.error_message, true).await {
-        Ok(outcome) => Ok(failed(&outcome)),
         Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(NOTHING_CHANGED),
-        Err(error) => Err(error),
+        result => result,
     }
 }

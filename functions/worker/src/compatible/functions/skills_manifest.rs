@@ -8,7 +8,6 @@ use af_app::worker::may_still_ask;
 use af_domain::skill::ReleaseChannel;
 
 use crate::compatible::call::Call;
-use crate::conversions;
 
 /// All skills of a channel, with their files. The call is not a sign of life: an image makes it before it starts its
 /// gateway, and that start takes longer than the allowed silence of a worker that has already called.
@@ -22,7 +21,7 @@ pub async fn run(mut call: Call) -> Result<Option<Manifest>, AppError> {
         tokio::join!(may_still_ask(&call.app, &call.worker), manifest(&call.app, channel, |_| false));
     living?;
     Ok(match fetched? {
-        Fetched::Manifest(manifest) => Some(conversions::manifest(manifest)),
+        Fetched::Manifest(manifest) => Some(manifest),
         // Unreachable: the call accepts no known version.
         Fetched::Unchanged { .. } => None,
     })

@@ -1,18 +1,12 @@
-//! `POST /v1/worker/media`: announces a file and answers where to upload it.
-
 use af_api::worker::media::{AnnounceFileAnswer, AnnounceFileRequest};
 use af_app::files::media::{announce as use_case, upload_url};
-use af_aws::objects::Objects;
 use af_domain::ids::{ContentType, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::Stored;
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, Json, Problem};
 use http::{Method, StatusCode};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Announces a file of the conversation that the caller is assigned to.
 ///
@@ -27,9 +21,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn announce(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiJson(request): ApiJson<AnnounceFileRequest>,
 ) -> Result<(StatusCode, Json<AnnounceFileAnswer>), Problem> {
     let sha256 = Sha256Hex::parse(request.sha256).map_err(Refusal::from)?;

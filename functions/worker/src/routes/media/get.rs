@@ -1,16 +1,10 @@
-//! `GET /v1/worker/media/{storageId}`: where to download a file.
-
 use af_api::worker::media::StoredFile;
-use af_app::files::media::{Downloadable, get as use_case};
-use af_aws::objects::Objects;
-use af_domain::ids::{ContentType, StorageId};
+use af_app::files::media::get as use_case;
+use af_domain::ids::StorageId;
 use af_domain::refusal::Refusal;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Answers where to download a file of the caller's conversation.
 ///
@@ -22,21 +16,10 @@ use crate::state::SharedApp;
     responses((status = 200, body = inline(StoredFile)), (status = 404, description = "not_found")),
 )]
 pub async fn get(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiPath(id): ApiPath<StorageId>,
 ) -> Result<Json<StoredFile>, Problem> {
     let found = use_case(&app, &objects, &worker, &id).await?;
     let missing = || Refusal::not_found(format!("file {id} of this worker's conversation"));
-    let Downloadable { media, download_url } = found.ok_or_else(missing)?;
-    Ok(Json(StoredFile {
-        storage_id: media.id.to_string(),
-        download_url,
-        size_bytes: media.content.size_bytes,
-        sha256: media.content.sha256.to_string(),
-        content_type: media.content_type.as_ref().map(ContentType::to_string),
-        created_at: media.created_at.as_millis(),
-        expires_at: media.expires_at.as_millis(),
-    }))
+    Ok(Json(found.ok_or_else(missing)?))
 }

@@ -3,12 +3,9 @@
 use af_api::worker::snapshots::{FailSnapshotAnswer, FailSnapshotRequest};
 use af_app::files::snapshots::fail as use_case;
 use af_domain::ids::SnapshotId;
-use af_http::{ApiJson, ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Fails a snapshot.
 ///
@@ -23,8 +20,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn fail(
-    State(app): State<SharedApp>,
-    Caller(worker): Caller,
+    Caller { app, worker, .. }: Caller,
     ApiPath(id): ApiPath<SnapshotId>,
     ApiJson(request): ApiJson<FailSnapshotRequest>,
 ) -> Result<Json<FailSnapshotAnswer>, Problem> {

@@ -2,14 +2,10 @@
 
 use af_api::worker::snapshots::FinalizedSnapshot;
 use af_app::files::snapshots::finalize as use_case;
-use af_aws::objects::Objects;
 use af_domain::ids::SnapshotId;
-use af_http::{ApiPath, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiPath, Json, Problem};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Finalizes a snapshot.
 ///
@@ -25,9 +21,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn finalize(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiPath(id): ApiPath<SnapshotId>,
 ) -> Result<Json<FinalizedSnapshot>, Problem> {
     let ready = use_case(&app, &objects, &worker, &id).await?;

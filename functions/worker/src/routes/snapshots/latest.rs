@@ -1,19 +1,12 @@
-//! `GET /v1/worker/snapshots/latest?conversationId=`: the snapshot that a worker restores.
-
 use af_api::worker::snapshots::{LatestSnapshot, LatestSnapshotQuery};
-use af_app::files::snapshots::{Restorable, latest as use_case};
-use af_aws::objects::Objects;
+use af_app::files::snapshots::latest as use_case;
 use af_domain::ids::ConversationId;
 use af_domain::refusal::Refusal;
-use af_domain::snapshot::FORMAT_VERSION;
-use af_http::{ApiQuery, Problem};
-use axum::Json;
-use axum::extract::State;
+use af_http::{ApiQuery, Json, Problem};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Answers the latest ready snapshot of the caller's conversation, or 204 when there is none.
 ///
@@ -28,26 +21,12 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn latest(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiQuery(query): ApiQuery<LatestSnapshotQuery>,
 ) -> Result<Response, Problem> {
     let conversation = ConversationId::parse(query.conversation_id).map_err(Refusal::from)?;
     Ok(match use_case(&app, &objects, &worker, &conversation).await? {
-        Some(latest) => Json(answer(latest)).into_response(),
+        Some(latest) => Json(latest).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
-}
-
-fn answer(latest: Restorable) -> LatestSnapshot {
-    let content = latest.snapshot.content;
-    LatestSnapshot {
-        snapshot_id: latest.snapshot.id.to_string(),
-        download_url: latest.download_url,
-        sha256: content.as_ref().map(|c| c.sha256.to_string()),
-        size_bytes: content.map(|c| c.size_bytes),
-        created_at: latest.snapshot.created_at.as_millis(),
-        format_version: FORMAT_VERSION,
-    }
 }

@@ -1,18 +1,11 @@
-//! `POST /v1/worker/snapshots`: announces a snapshot and answers where to upload it.
-
 use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
 use af_app::files::snapshots::{Announced, prepare as use_case};
-use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, Sha256Hex};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{SnapshotReason, Stored};
-use af_http::{ApiJson, Problem};
-use axum::Json;
-use axum::extract::State;
-use http::{Method, StatusCode};
+use af_http::{ApiJson, Json, Problem, StatusCode};
 
 use crate::caller::Caller;
-use crate::state::SharedApp;
 
 /// Prepares a snapshot.
 ///
@@ -29,9 +22,7 @@ use crate::state::SharedApp;
     ),
 )]
 pub async fn prepare(
-    State(app): State<SharedApp>,
-    State(objects): State<Objects>,
-    Caller(worker): Caller,
+    Caller { app, objects, worker }: Caller,
     ApiJson(request): ApiJson<PrepareSnapshotRequest>,
 ) -> Result<(StatusCode, Json<PreparedSnapshot>), Problem> {
     let reason = SnapshotReason::parse(&request.reason)
@@ -42,13 +33,5 @@ pub async fn prepare(
         reason,
         content: Stored { size_bytes: request.size_bytes, sha256 },
     };
-    let prepared = use_case(&app, &objects, &worker, announced).await?;
-    let answer = PreparedSnapshot {
-        snapshot_id: prepared.snapshot.id.to_string(),
-        upload_url: prepared.upload.url,
-        method: Method::PUT.to_string(),
-        headers: prepared.upload.headers.into_iter().collect(),
-        expires_at: prepared.url_expires_at.as_millis(),
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok((StatusCode::CREATED, Json(use_case(&app, &objects, &worker, announced).await?)))
 }

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use af_domain::time::Millis;
 use af_emulator_telegram::Fault;
 use af_telegram::{
-    BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Patience, Pause, RemoteFile, SendMessage,
-    SetWebhook, TelegramError, deliver,
+    BotApi, ChatAction, DeliveryError, Outgoing, ParseMode, Pause, RemoteFile, SendMessage, SetWebhook,
+    TelegramError, WaitLimits, deliver,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -165,7 +165,7 @@ async fn a_delivery_waits_for_the_rate_limit_follows_a_migration_and_falls_back_
     f.telegram.fault("sendMessage", &Fault::migrated(-1_000_000_000_777), 1);
     let (waits, broken) = (Waits::default(), format!("1 < 2\n\n{}", "<b>bold</b> ".repeat(500)));
     let out = Outgoing { parse_mode: Some(ParseMode::Html), ..outgoing(&broken) };
-    let delivered = deliver(&f.client(), &out, Patience::default(), &waits).await.unwrap();
+    let delivered = deliver(&f.client(), &out, WaitLimits::default(), &waits).await.unwrap();
     assert_eq!(delivered.chat_id, -1_000_000_000_777);
     assert_eq!(waits.0.into_inner().unwrap(), [2_000, 2_000]);
     let outbox = f.telegram.outbox(None, Some(delivered.chat_id), 10);
@@ -180,7 +180,7 @@ async fn the_longest_texts_are_sent_in_parts() {
     let f = Fixture::new().await;
     let long = "😀".repeat(10_000);
     let delivered =
-        deliver(&f.client(), &outgoing(&long), Patience::default(), &Waits::default()).await.unwrap();
+        deliver(&f.client(), &outgoing(&long), WaitLimits::default(), &Waits::default()).await.unwrap();
     let all: String = f.telegram.outbox(None, None, 100).into_iter().map(|sent| sent.text).collect();
     assert_eq!(all, long);
     assert_eq!(delivered.message_ids.len(), 5);
@@ -190,8 +190,8 @@ async fn the_longest_texts_are_sent_in_parts() {
 async fn a_delivery_without_time_for_waits_gives_up_at_once() {
     let f = Fixture::new().await;
     f.telegram.fault("sendMessage", &Fault::rate_limited(30), 1);
-    let patience = Patience { max_waits: 1, max_wait: Millis::from_secs(5) };
-    let result = deliver(&f.client(), &outgoing("hi"), patience, &Waits::default()).await;
+    let limits = WaitLimits { max_waits: 1, max_wait: Millis::from_secs(5) };
+    let result = deliver(&f.client(), &outgoing("hi"), limits, &Waits::default()).await;
     assert!(matches!(result, Err(DeliveryError::Part { parts_sent: 0, chat_id: 5, .. })));
 }
 

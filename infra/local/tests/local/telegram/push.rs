@@ -30,10 +30,13 @@ async fn a_users_message_reaches_the_webhook_in_telegrams_form() {
         panic!("{update}")
     };
     assert_eq!(
-        (message.chat_id, message.user_id, message.message_id, message.text.as_str()),
+        (message.origin.chat_id, message.origin.user_id, message.origin.message_id, message.text.as_str()),
         (77, 77, 1, "hello")
     );
-    assert_eq!((message.chat_type.as_str(), message.username.as_deref()), ("private", Some("ada")));
+    assert_eq!(
+        (message.origin.chat_type.as_str(), message.origin.username.as_deref()),
+        ("private", Some("ada"))
+    );
 }
 
 #[tokio::test]

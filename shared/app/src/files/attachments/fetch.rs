@@ -30,7 +30,7 @@ use crate::queue::counters::StreamRecord;
 use crate::settings::message_settings::Settings;
 use crate::settings::policies;
 use crate::telegram::bots::telegram;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most messages whose files are fetched at the same time. With the largest files of Telegram they take 160
 /// MB.
@@ -45,18 +45,9 @@ const MAX_RETRY_WAIT: Millis = Millis::from_secs(5);
 /// The metric for files that were not fetched.
 const FAILED_METRIC: &str = "attachment_failed";
 
-/// Fetches the attachments of the messages in `records`. The failure of one message does not affect the
-/// others. A malformed record is skipped.
-///
-/// # Errors
-/// Returns an error if the table does not answer. The batch is then delivered again, and stored results are
-/// kept.
-pub async fn fetch(
-    app: &App,
-    objects: &Objects,
-    records: &[StreamRecord],
-    pause: &dyn Pause,
-) -> Result<(), AppError> {
+/// Fetches the attachments of the messages in `records`. The failure of one message does not affect the others. A
+/// malformed record is skipped. After an error the batch is delivered again, and stored results are kept.
+pub async fn fetch(app: &App, objects: &Objects, records: &[StreamRecord], pause: &dyn Pause) -> Result<()> {
     let wanted: Vec<MessageId> = records.iter().filter_map(wanted_by).collect();
     let fetcher = Fetcher { app, objects, pause, must_wait: Mutex::default() };
     let each = wanted.into_iter().map(|id| fetcher.of_message(id.clone()).map(|end| (end, id)));
@@ -125,7 +116,7 @@ impl From<AppError> for FetchError {
 }
 
 impl Fetcher<'_> {
-    async fn of_message(&self, id: MessageId) -> Result<(), AppError> {
+    async fn of_message(&self, id: MessageId) -> Result<()> {
         let now = self.app.now();
         let Some(message) = self.app.store.message(&id, now, true).await? else { return Ok(()) };
         let Some(bot) = message.fetched_by.clone() else { return Ok(()) };
@@ -142,12 +133,7 @@ impl Fetcher<'_> {
     }
 
     /// Returns the attachment after all attempts: in the bucket, or failed with the reason.
-    async fn fetched(
-        &self,
-        job: &Job<'_>,
-        index: usize,
-        attachment: Attachment,
-    ) -> Result<Attachment, AppError> {
+    async fn fetched(&self, job: &Job<'_>, index: usize, attachment: Attachment) -> Result<Attachment> {
         let mut reason = TOO_LATE.to_owned();
         if matches!(job.message.status, MessageStatus::Done | MessageStatus::Cancelled) {
             return Ok(attachment.failed(reason));
@@ -258,7 +244,7 @@ impl Fetcher<'_> {
         attachment: &Attachment,
         file: &RemoteFile,
         downloaded: Downloaded,
-    ) -> Result<Attachment, AppError> {
+    ) -> Result<Attachment> {
         let settings: Settings = policies::settings(self.app).await?;
         let kept = settings.message.telegram_attachment_retention;
         let kept = kept.unwrap_or(settings.policies.retention.attachment);

@@ -5,7 +5,7 @@ use af_domain::message::Message;
 use af_store::attachment::AttachmentsStored;
 
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// How often the result is decided again because the conversation changed. Each picture of an album is a
 /// message of its own, and all of them end at the same time.
@@ -13,10 +13,7 @@ const MAX_TRIES: usize = 24;
 
 /// Stores the fetched or failed attachments of `message`, none of which is pending any more. A repetition
 /// changes nothing.
-///
-/// # Errors
-/// Returns an error if the table does not answer.
-pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<(), AppError> {
+pub async fn store_results(app: &App, message: &Message, attachments: &[Attachment]) -> Result<()> {
     let policies = policies::for_agent(app, &message.agent).await?;
     for _ in 0..MAX_TRIES {
         let before = app.store.conversation(&message.key, true).await?;

@@ -12,7 +12,7 @@ use af_store::upload::Counted;
 use super::assignment::{no_conversation, object_key, too_much};
 use crate::settings::policies;
 use crate::worker::revoked;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Announces a file of `worker`'s conversation.
 ///
@@ -24,13 +24,13 @@ pub async fn announce(
     worker: &WorkerId,
     content: Stored,
     content_type: Option<ContentType>,
-) -> Result<Media, AppError> {
+) -> Result<Media> {
     if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
         return Err(Refusal::field("/sizeBytes", format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}")).into());
     }
-    let policies = policies::in_force(app).await?;
     let now = app.now();
     let assignment = counted(app, worker, content.size_bytes, now).await?;
+    let policies = policies::for_agent(app, &assignment.agent).await?;
     let id = StorageId::of(&assignment.key, &app.entropy.ulid(now)).expect("its place is a ULID");
     let media = Media {
         id,
@@ -46,7 +46,7 @@ pub async fn announce(
 }
 
 /// Counts the upload, and returns the worker's assignment.
-async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Result<Assignment, AppError> {
+async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Result<Assignment> {
     let (row, is_counted) = match app.store.count_upload_if_allowed(worker, bytes, now).await? {
         Counted::Done(row) => (Some(row), true),
         Counted::Refused(row) => (row, false),
@@ -57,14 +57,7 @@ async fn counted(app: &App, worker: &WorkerId, bytes: u64, now: Timestamp) -> Re
 }
 
 /// Returns the upload request, and until when the upload may begin.
-///
-/// # Errors
-/// Returns an error if the URL cannot be signed.
-pub async fn upload_url(
-    app: &App,
-    objects: &Objects,
-    media: &Media,
-) -> Result<(Presigned, Timestamp), AppError> {
+pub async fn upload_url(app: &App, objects: &Objects, media: &Media) -> Result<(Presigned, Timestamp)> {
     let (key, content_type) = (object_key(&media.id), media.content_type.as_ref());
     let upload = objects.put_url(&key, &media.content, content_type, URL_GOOD_FOR).await?;
     Ok((upload, app.now() + URL_GOOD_FOR))

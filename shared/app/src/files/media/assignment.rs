@@ -5,7 +5,7 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::upload::allowance_time;
 use af_domain::worker::Assignment;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Returns the object key of a file.
 pub fn object_key(id: &StorageId) -> String {
@@ -13,7 +13,7 @@ pub fn object_key(id: &StorageId) -> String {
 }
 
 /// Returns the assignment of `worker`.
-pub(super) async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment, AppError> {
+pub(super) async fn assignment(app: &App, worker: &WorkerId) -> Result<Assignment> {
     Ok(crate::worker::assignment(app, worker).await?.ok_or_else(no_conversation)?)
 }
 

@@ -10,5 +10,5 @@ pub use announce::{announce, upload_url};
 pub use assignment::object_key;
 pub(crate) use assignment::too_much;
 pub use expire::expire;
-pub use get::{Downloadable, get};
+pub use get::get;
 pub use receive::receive;

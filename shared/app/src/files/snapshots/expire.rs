@@ -11,20 +11,17 @@ use af_store::conversation::Commit;
 
 use super::ownership::object_key;
 use crate::files::sweep::{Expired, PAGE, expire_all};
-use crate::{App, AppError};
+use crate::{App, Result};
 
-/// Deletes the expired snapshots.
-///
-/// # Errors
-/// Returns an error if the index cannot be read. The failure of one snapshot does not affect the others.
-pub async fn expire(app: &App, objects: &Objects) -> Result<Expired, AppError> {
+/// Deletes the expired snapshots. The failure of one snapshot does not affect the others.
+pub async fn expire(app: &App, objects: &Objects) -> Result<Expired> {
     let now = app.now();
     let page = |after| app.store.expired_snapshots(now, PAGE, after);
     expire_all("a snapshot", page, |id| expire_one(app, objects, id)).await
 }
 
 /// Returns whether the object was deleted; `false` if the index was out of date.
-async fn expire_one(app: &App, objects: &Objects, id: SnapshotId) -> Result<bool, AppError> {
+async fn expire_one(app: &App, objects: &Objects, id: SnapshotId) -> Result<bool> {
     let now = app.now();
     let Some(before) = app.store.snapshot(&id).await? else { return Ok(false) };
     let after = before.expire();

@@ -9,7 +9,7 @@ use af_store::conversation::Commit;
 use super::ownership::{MAX_END_TRIES, leaving, own};
 use crate::settings::policies;
 use crate::worker::{alive, redact};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Most stored characters of an error.
 const MAX_ERROR_CHARS: usize = 2_000;
@@ -20,12 +20,12 @@ const MAX_ERROR_CHARS: usize = 2_000;
 /// # Errors
 /// Returns 401 if the worker has stopped, 404 if the snapshot belongs to another worker, and 409 if it is
 /// ready or has expired. A repetition gets the same answer.
-pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<(), AppError> {
-    let policies = policies::in_force(app).await?;
+pub async fn fail(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<()> {
     let error = redact(error, MAX_ERROR_CHARS);
     for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
+        let policies = policies::for_agent(app, &snapshot.agent).await?;
         if let SnapshotStatus::Failed { .. } = snapshot.status {
             return Ok(());
         }

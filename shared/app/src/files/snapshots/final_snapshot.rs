@@ -11,24 +11,22 @@ use super::fail::fail;
 use super::finalize::finalize;
 use super::ownership::{own, refused};
 use crate::pool::lifecycle::{FinalSnapshot, drain_and_finish};
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The error of a snapshot whose archive the gateway or Lambda refused.
 const TOO_LARGE: &str = "snapshotTooLarge";
 /// The text by which images report the HTTP status of an upload.
 const STATUS_TOO_LARGE: &str = "[413]";
 
-/// Finalizes a snapshot of `worker`, which reports what it has uploaded, and lets the worker stop.
-///
-/// # Errors
-/// The same as `finalize`; also 409 if the reported archive is not the uploaded one.
+/// Finalizes a snapshot of `worker`, which reports what it has uploaded, and lets the worker stop. The errors are
+/// those of `finalize`, and 409 if the reported archive is not the uploaded one.
 pub async fn finalize_and_leave(
     app: &App,
     objects: &Objects,
     worker: &WorkerId,
     id: &SnapshotId,
     said: &Stored,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let (snapshot, _) = own(app, worker, id).await?;
     if snapshot.content.as_ref().is_some_and(|content| content != said) {
         return Err(refused(FinalizeRefusal::Mismatch).into());
@@ -37,16 +35,8 @@ pub async fn finalize_and_leave(
     drain_and_finish(app, worker, FinalSnapshot::Awaited).await
 }
 
-/// Fails a snapshot of `worker`, and lets the worker stop.
-///
-/// # Errors
-/// The same as `fail`.
-pub async fn fail_and_leave(
-    app: &App,
-    worker: &WorkerId,
-    id: &SnapshotId,
-    error: &str,
-) -> Result<(), AppError> {
+/// Fails a snapshot of `worker`, and lets the worker stop. The errors are those of `fail`.
+pub async fn fail_and_leave(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<()> {
     let (snapshot, _) = own(app, worker, id).await?;
     if snapshot.content.is_none() && error.contains(STATUS_TOO_LARGE) {
         tracing::warn!(

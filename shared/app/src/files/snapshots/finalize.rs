@@ -7,11 +7,11 @@ use af_domain::refusal::{Code, Refusal};
 use af_domain::snapshot::{FinalizeRefusal, Snapshot, SnapshotStatus};
 use af_domain::worker::Worker;
 use af_store::conversation::Commit;
-use af_store::snapshot::Follows;
+use af_store::snapshot::SnapshotChange;
 
 use super::ownership::{MAX_END_TRIES, leaving, object_key, own, refused};
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Finalizes `worker`'s snapshot. The final snapshot of a draining worker frees its conversation.
 ///
@@ -19,17 +19,12 @@ use crate::{App, AppError};
 /// Returns 404 if the snapshot belongs to another worker, 409 `stale_snapshot` if the conversation has
 /// changed since, and 409 `conflict` if nothing or another archive was uploaded, or the snapshot has failed.
 /// A repetition gets the same answer.
-pub async fn finalize(
-    app: &App,
-    objects: &Objects,
-    worker: &WorkerId,
-    id: &SnapshotId,
-) -> Result<Snapshot, AppError> {
-    let policies = policies::in_force(app).await?;
+pub async fn finalize(app: &App, objects: &Objects, worker: &WorkerId, id: &SnapshotId) -> Result<Snapshot> {
     let mut uploaded = None;
     for _ in 0..MAX_END_TRIES {
         let now = app.now();
         let (snapshot, before) = own(app, worker, id).await?;
+        let policies = policies::for_agent(app, &snapshot.agent).await?;
         if let SnapshotStatus::Ready { .. } = snapshot.status {
             return Ok(snapshot);
         }
@@ -49,19 +44,13 @@ pub async fn finalize(
         let latest = app.store.latest_snapshot(&before.key);
         let (replaced, left) = tokio::join!(latest, leaving(app, &snapshot, &before, now, &policies));
         let replaced = replaced?;
-        let commit = match left? {
-            Some((settled, after)) => {
-                let settled = Worker { last_snapshot: Some(id.clone()), ..settled };
-                let follows = Follows::Freed { before: &before, after: &after, settled: &settled };
-                app.store.finalize_if_current(&ready, replaced.as_ref(), &follows, &policies).await?
-            }
-            None => {
-                let after = before.with_snapshot();
-                let follows = Follows::Kept { before: &before, after: &after };
-                app.store.finalize_if_current(&ready, replaced.as_ref(), &follows, &policies).await?
-            }
+        let (leaving, after) = match left? {
+            Some((row, after)) => (Some(Worker { last_snapshot: Some(id.clone()), ..row }), after),
+            None => (None, before.with_snapshot()),
         };
-        if let Commit::Done = commit {
+        let change = SnapshotChange { before: &before, after: &after, leaving: leaving.as_ref() };
+        let commit = app.store.finalize_if_current(&ready, replaced.as_ref(), &change, &policies);
+        if let Commit::Done = commit.await? {
             tracing::info!(worker = %worker, conversation = %ready.conversation, snapshot = %id, "snapshot ready");
             return Ok(ready);
         }

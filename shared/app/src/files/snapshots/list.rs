@@ -1,29 +1,18 @@
 //! The snapshots of a user's conversation.
 
+use af_api::snapshots::SnapshotBody;
 use af_aws::objects::Objects;
 use af_domain::agent::conversation_of;
 use af_domain::ids::{AgentKey, ConsumerUserId, SnapshotId};
 use af_domain::refusal::Refusal;
 use af_domain::snapshot::{Snapshot, SnapshotStatus};
-use af_store::conversation_key;
+use af_store::{Page, conversation_key};
 
-use super::latest::restorable;
-use crate::{App, AppError};
-
-/// A snapshot, with a presigned URL if it can be downloaded.
-#[derive(Debug)]
-pub struct SnapshotView {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// A presigned URL of the archive, if the snapshot is ready.
-    pub download_url: Option<String>,
-}
+use super::latest::download_url;
+use crate::{App, Result};
 
 /// Returns one page of the snapshots of `user`'s conversation with `agent`, the newest first, starting after
-/// `after`, and the id of the last one if there are more.
-///
-/// # Errors
-/// Returns 404 if there is no such conversation.
+/// `after`. The cursor is the id of the last one. Returns 404 if there is no such conversation.
 pub async fn of_user(
     app: &App,
     objects: &Objects,
@@ -31,7 +20,7 @@ pub async fn of_user(
     agent: &AgentKey,
     limit: u32,
     after: Option<&SnapshotId>,
-) -> Result<(Vec<SnapshotView>, Option<SnapshotId>), AppError> {
+) -> Result<Page<SnapshotBody, SnapshotId>> {
     let key = conversation_key(&conversation_of(agent, user)?);
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
     let (meta, page) =
@@ -40,33 +29,27 @@ pub async fn of_user(
         let what = format!("conversation of user {user} with agent {agent}");
         return Err(Refusal::not_found(what).into());
     }
-    let (snapshots, next) = page?;
-    let mut views = Vec::with_capacity(snapshots.len());
-    for snapshot in snapshots {
-        views.push(view(objects, snapshot).await?);
-    }
-    Ok((views, next))
+    let Page { items, next } = page?;
+    let views = futures::future::try_join_all(items.into_iter().map(|snapshot| view(objects, snapshot)));
+    Ok(Page { items: views.await?, next })
 }
 
-/// Returns the latest ready snapshot of `user`'s conversation with `agent`.
-///
-/// # Errors
-/// Returns 404 if there is none.
+/// Returns the latest ready snapshot of `user`'s conversation with `agent`, or 404 if there is none.
 pub async fn latest_of_user(
     app: &App,
     objects: &Objects,
     user: &ConsumerUserId,
     agent: &AgentKey,
-) -> Result<SnapshotView, AppError> {
+) -> Result<SnapshotBody> {
     let latest = app.store.latest_snapshot(&conversation_key(&conversation_of(agent, user)?)).await?;
     let missing = || Refusal::not_found(format!("snapshot of user {user} with agent {agent}"));
     view(objects, latest.ok_or_else(missing)?).await
 }
 
-async fn view(objects: &Objects, snapshot: Snapshot) -> Result<SnapshotView, AppError> {
-    let SnapshotStatus::Ready { .. } = snapshot.status else {
-        return Ok(SnapshotView { snapshot, download_url: None });
+async fn view(objects: &Objects, snapshot: Snapshot) -> Result<SnapshotBody> {
+    let url = match snapshot.status {
+        SnapshotStatus::Ready { .. } => Some(download_url(objects, &snapshot).await?),
+        _ => None,
     };
-    let restorable = restorable(objects, snapshot).await?;
-    Ok(SnapshotView { snapshot: restorable.snapshot, download_url: Some(restorable.download_url) })
+    Ok(SnapshotBody::new(snapshot, url))
 }

@@ -8,7 +8,7 @@ use af_domain::snapshot::{FinalizeRefusal, Snapshot};
 use af_domain::time::Timestamp;
 use af_domain::worker::Worker;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// How often the end of an upload is decided again if concurrent calls change the conversation.
 pub(super) const MAX_END_TRIES: usize = 5;
@@ -26,11 +26,7 @@ pub(super) fn snapshot_under(object_key: &str) -> Option<SnapshotId> {
 }
 
 /// Returns a snapshot of this worker, with its conversation.
-pub(super) async fn own(
-    app: &App,
-    worker: &WorkerId,
-    id: &SnapshotId,
-) -> Result<(Snapshot, Conversation), AppError> {
+pub(super) async fn own(app: &App, worker: &WorkerId, id: &SnapshotId) -> Result<(Snapshot, Conversation)> {
     let key = id.parts().conversation;
     let (snapshot, conversation) = tokio::join!(app.store.snapshot(id), app.store.conversation(&key, true));
     let snapshot = snapshot?.filter(|s| &s.worker == worker);
@@ -62,7 +58,7 @@ pub(super) async fn leaving(
     conversation: &Conversation,
     now: Timestamp,
     policies: &Policies,
-) -> Result<Option<(Worker, Conversation)>, AppError> {
+) -> Result<Option<(Worker, Conversation)>> {
     if !snapshot.reason.is_final() || !snapshot.is_current(conversation) || !conversation.owner_can_leave() {
         return Ok(None);
     }

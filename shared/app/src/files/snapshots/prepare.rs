@@ -1,6 +1,7 @@
 //! Prepares a snapshot: creates its item, and presigns a URL that accepts exactly the announced bytes.
 
-use af_aws::objects::{Objects, Presigned};
+use af_api::worker::snapshots::PreparedSnapshot;
+use af_aws::objects::Objects;
 use af_domain::conversation::OwnerState;
 use af_domain::ids::{ConversationId, SnapshotId, SnapshotParts, WorkerId};
 use af_domain::refusal::{Code, Refusal};
@@ -8,7 +9,7 @@ use af_domain::snapshot::{
     ABANDONED_AFTER, MAX_SIZE_BYTES, Snapshot, SnapshotReason, SnapshotRefusal, SnapshotStatus, Stored,
     URL_GOOD_FOR,
 };
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use af_domain::worker::DrainReason;
 use af_store::conversation_key;
 use af_store::upload::Prepare;
@@ -17,7 +18,7 @@ use super::ownership::object_key;
 use crate::files::media::too_much;
 use crate::pool::lifecycle::{FinalSnapshot, drain, drain_and_finish};
 use crate::settings::policies;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// When to retry while a message runs. An abandoned lease ends within a minute or two.
 const BUSY_WAIT: Millis = Millis::from_secs(5);
@@ -33,17 +34,6 @@ pub struct Announced {
     pub content: Stored,
 }
 
-/// The result of a preparation.
-#[derive(Debug)]
-pub struct Prepared {
-    /// The snapshot item.
-    pub snapshot: Snapshot,
-    /// The upload request.
-    pub upload: Presigned,
-    /// Until when the upload may begin.
-    pub url_expires_at: Timestamp,
-}
-
 /// Prepares a snapshot of `worker`. With the reason `signal` the worker stops, so it drains from now on.
 ///
 /// # Errors
@@ -55,7 +45,7 @@ pub async fn prepare(
     objects: &Objects,
     worker: &WorkerId,
     announced: Announced,
-) -> Result<Prepared, AppError> {
+) -> Result<PreparedSnapshot> {
     let Announced { conversation, reason, content } = announced;
     if content.size_bytes == 0 || content.size_bytes > MAX_SIZE_BYTES {
         let detail = format!("sizeBytes must be 1 to {MAX_SIZE_BYTES}");
@@ -64,22 +54,25 @@ pub async fn prepare(
     let snapshot = drafted(app, worker, &conversation, reason).await?;
     let upload = objects.put_url(&object_key(&snapshot.id), &content, None, URL_GOOD_FOR).await?;
     let snapshot = begun(app, Snapshot { content: Some(content), ..snapshot }).await?;
-    let url_expires_at = snapshot.created_at + URL_GOOD_FOR;
-    Ok(Prepared { snapshot, upload, url_expires_at })
+    Ok(PreparedSnapshot {
+        snapshot_id: snapshot.id.to_string(),
+        upload_url: upload.url,
+        method: "PUT".to_owned(),
+        headers: upload.headers.into_iter().collect(),
+        expires_at: (snapshot.created_at + URL_GOOD_FOR).as_millis(),
+    })
 }
 
-/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive
-/// yet; `receive` accepts the archive. Such a worker does not retry: with the reason `signal`, its running
-/// message is requeued first.
-///
-/// # Errors
-/// The same as `prepare`. A worker that has claimed nothing is refused and may stop.
+/// Prepares a snapshot of a worker, and of its conversation if it has one, that cannot announce its archive yet;
+/// `receive` accepts the archive. Such a worker does not retry: with the reason `signal`, its running message is
+/// requeued first. A worker that has claimed nothing is refused and may stop. The other errors are those of
+/// `prepare`.
 pub async fn prepare_unannounced(
     app: &App,
     worker: &WorkerId,
     conversation: Option<&ConversationId>,
     reason: SnapshotReason,
-) -> Result<Snapshot, AppError> {
+) -> Result<Snapshot> {
     let Some(conversation) = conversation else {
         drain_and_finish(app, worker, FinalSnapshot::Awaited).await?;
         return Err(Refusal::new(Code::Conflict, SnapshotRefusal::NothingClaimed.to_string()).into());
@@ -97,11 +90,7 @@ pub async fn prepare_unannounced(
     }
 }
 
-async fn requeue_running_message(
-    app: &App,
-    worker: &WorkerId,
-    conversation: &ConversationId,
-) -> Result<(), AppError> {
+async fn requeue_running_message(app: &App, worker: &WorkerId, conversation: &ConversationId) -> Result<()> {
     let found = app.store.conversation(&conversation_key(conversation), true).await?;
     let Some(lease) = found.and_then(|c| c.lease).filter(|l| &l.worker == worker) else { return Ok(()) };
     let why = "its worker was told to stop";
@@ -118,7 +107,7 @@ async fn drafted(
     worker: &WorkerId,
     conversation: &ConversationId,
     reason: SnapshotReason,
-) -> Result<Snapshot, AppError> {
+) -> Result<Snapshot> {
     let now = app.now();
     let key = conversation_key(conversation);
     let missing = || Refusal::not_found(format!("conversation {conversation} of this worker"));
@@ -147,7 +136,7 @@ async fn drafted(
     })
 }
 
-async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot, AppError> {
+async fn begun(app: &App, snapshot: Snapshot) -> Result<Snapshot> {
     match app.store.prepare_if_absent(&snapshot).await? {
         Prepare::Done => Ok(snapshot),
         Prepare::TooMuch => Err(too_much(snapshot.content.as_ref().map_or(0, |c| c.size_bytes)).into()),

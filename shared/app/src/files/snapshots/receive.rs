@@ -7,7 +7,7 @@ use af_domain::snapshot::{FinalizeRefusal, SnapshotStatus, URL_GOOD_FOR};
 use af_store::conversation::Commit;
 
 use super::ownership::{object_key, own, refused};
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The media type of archives.
 const CONTENT_TYPE: &str = "application/gzip";
@@ -24,7 +24,7 @@ pub async fn receive(
     worker: &WorkerId,
     id: &SnapshotId,
     archive: Vec<u8>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let (snapshot, conversation) = own(app, worker, id).await?;
     if archive.is_empty() {
         return Err(Refusal::field("", "the body must contain the archive, but is empty").into());

@@ -1,13 +1,14 @@
 //! An operator removes this deployment's machines and volumes from an app: everything that carries our mark, in any state.
 //! Machines and volumes without our mark are counted and left alone.
 
+use af_api::provider::{Cleanup, CleanupCount};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown, survey_warnings};
 use futures::StreamExt;
 
 use super::refusal::refused;
-use super::target::required_target;
+use super::target::find_target;
 use crate::{App, AppError};
 
 /// The most removals at the same time: enough to hide the provider's latency. The provider keeps its own rate limits.
@@ -16,32 +17,6 @@ const MAX_CONCURRENT: usize = 4;
 const REMOVAL_TIME: Millis = Millis::from_secs(15);
 /// The most failures in a report. The others are part of the number that remains.
 const MAX_ERRORS: usize = 20;
-
-/// What a cleanup found and removed.
-#[derive(Debug)]
-pub struct Cleanup {
-    /// The provider app that was cleaned up.
-    pub app_name: String,
-    /// Machines.
-    pub machines: CleanupCount,
-    /// Volumes.
-    pub volumes: CleanupCount,
-    /// What the cleanup left alone, and why.
-    pub warnings: Vec<String>,
-    /// Removals that failed. Called again, the cleanup continues with what remains.
-    pub errors: Vec<String>,
-}
-
-/// The numbers of a cleanup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CleanupCount {
-    /// The number before the cleanup.
-    pub found: usize,
-    /// The number that is gone.
-    pub deleted: usize,
-    /// The number that is still there.
-    pub remaining: usize,
-}
 
 /// Removes the machines and then the volumes of this deployment from the app, and counts what remains.
 ///
@@ -52,7 +27,7 @@ pub async fn cleanup(app: &App, app_name: &str, confirm: &str) -> Result<Cleanup
         let detail = "confirm must repeat appName: this removes machines and the files on their volumes";
         return Err(Refusal::field("/confirm", detail).into());
     }
-    let target = required_target(app).await?;
+    let target = find_target(app).await?.required()?;
     let scope = Scope { app_name: app_name.to_owned(), ..target.scope.clone() };
     let provider = target.provider.as_ref();
     let deadline = app.now() + REMOVAL_TIME;

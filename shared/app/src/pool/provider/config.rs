@@ -3,7 +3,7 @@
 use af_domain::refusal::Refusal;
 use af_providers::{PoolConfig, ProviderConfig};
 
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// Name of the config document.
 const DOCUMENT: &str = "provider";
@@ -18,27 +18,18 @@ pub struct ProviderConfigView {
 }
 
 /// Writes the config without a check, for a caller that knows that it is valid.
-///
-/// # Errors
-/// When the table cannot answer.
-pub async fn configure(app: &App, config: &ProviderConfig) -> Result<(), AppError> {
+pub async fn configure(app: &App, config: &ProviderConfig) -> Result<()> {
     let json = serde_json::to_string(config).map_err(unreadable)?;
     Ok(app.store.put_config(DOCUMENT, &json).await?)
 }
 
-/// Checks that this process has a provider of this kind.
-///
-/// # Errors
-/// A refusal of `/kind` that names the kinds that are available.
+/// Checks that this process has a provider of this kind. Otherwise the refusal of `/kind` names the available kinds.
 pub fn check_kind(app: &App, kind: &str) -> Result<(), Refusal> {
     app.providers.get(kind).map(drop).map_err(|error| Refusal::field("/kind", error.to_string()))
 }
 
-/// Checks and writes the config.
-///
-/// # Errors
-/// A refusal that names the field. Nothing is written then.
-pub async fn set(app: &App, config: ProviderConfig) -> Result<ProviderConfigView, AppError> {
+/// Checks and writes the config. A refusal names the invalid field, and nothing is written then.
+pub async fn set(app: &App, config: ProviderConfig) -> Result<ProviderConfigView> {
     let kind = config.kind();
     check_kind(app, kind.as_str())?;
     config.check()?;
@@ -51,15 +42,12 @@ pub async fn set(app: &App, config: ProviderConfig) -> Result<ProviderConfigView
 }
 
 /// Shows the config.
-///
-/// # Errors
-/// When the table cannot answer, or the config cannot be read.
-pub async fn show(app: &App) -> Result<ProviderConfigView, AppError> {
+pub async fn show(app: &App) -> Result<ProviderConfigView> {
     Ok(view(stored(app).await?))
 }
 
-pub(crate) async fn stored(app: &App) -> Result<Option<ProviderConfig>, AppError> {
-    let json = app.store.config(DOCUMENT).await?;
+pub(crate) async fn stored(app: &App) -> Result<Option<ProviderConfig>> {
+    let json = app.store.config(DOCUMENT, false).await?;
     json.map(|json| serde_json::from_str(&json).map_err(unreadable)).transpose()
 }
 

@@ -3,10 +3,7 @@
 use af_providers::ProviderError;
 use tokio::time::Instant;
 
-/// The answer of a call, or `Unavailable` when there is none by `until`.
-///
-/// # Errors
-/// The call's own error, or `Unavailable`.
+/// Returns the answer of a call, or `Unavailable` if there is none by `until`.
 pub(crate) async fn answer_by<T>(
     until: Instant,
     call: impl Future<Output = Result<T, ProviderError>>,

@@ -1,35 +1,15 @@
 //! Whether workers can run: the config, the secrets and the provider.
 
+use af_api::provider::Readiness;
 use af_providers::PoolConfig;
 
 use super::config::{self, ProviderConfigView};
-use super::target::{Prerequisite, find_target};
+use super::target::find_target;
+use crate::settings::prerequisite::Prerequisite;
 use crate::settings::public_url;
 use crate::{App, AppError};
 
-/// Whether workers can run.
-#[derive(Debug)]
-pub struct Readiness {
-    /// The kind of the provider; `None` while no config is set.
-    pub kind: Option<String>,
-    /// The app that machines are in.
-    pub app_name: Option<String>,
-    /// Whether a worker can be started.
-    pub ready: bool,
-    /// What is missing or failed, in words that name the fix.
-    pub missing: Vec<String>,
-    /// The number of this deployment's machines.
-    pub machines: usize,
-    /// The number of this deployment's volumes.
-    pub volumes: usize,
-    /// What works but may be a mistake.
-    pub warnings: Vec<String>,
-}
-
 /// Checks the config, the secrets and the provider. `reached_at` is the URL by which the caller has reached us.
-///
-/// # Errors
-/// When the table or Secrets Manager cannot answer.
 pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness, AppError> {
     let view = match config::show(app).await {
         // `find_target` reports it among the missing settings.
@@ -56,9 +36,7 @@ pub async fn readiness(app: &App, reached_at: Option<&str>) -> Result<Readiness,
             readiness.warnings.extend(answer.warnings);
         }
     }
-    if let Err(missing) = public_url::find(app, reached_at).await? {
-        readiness.missing.push(missing);
-    }
+    public_url::find(app, reached_at).await?.or_note(&mut readiness.missing);
     readiness.ready = readiness.missing.is_empty();
     Ok(readiness)
 }

@@ -2,34 +2,12 @@
 
 use std::sync::Arc;
 
-use af_domain::refusal::{Code, Refusal};
 use af_domain::worker::Worker;
 use af_providers::{PoolConfig, PoolSettings, Provider, ProviderError, Scope};
 
 use super::config;
-use crate::{App, AppError};
-
-/// Something that the pool needs: it is there, or a text names what is missing and how to fix it.
-#[derive(Debug)]
-pub(crate) enum Prerequisite<T> {
-    /// It is there.
-    Present(T),
-    /// It is missing.
-    Missing(String),
-}
-
-impl<T> Prerequisite<T> {
-    /// The value. If it is missing, the text goes to `errors`.
-    pub(crate) fn or_note(self, errors: &mut Vec<String>) -> Option<T> {
-        match self {
-            Self::Present(value) => Some(value),
-            Self::Missing(text) => {
-                errors.push(text);
-                None
-            }
-        }
-    }
-}
+use crate::settings::prerequisite::Prerequisite;
+use crate::{App, AppError, Result};
 
 /// A usable provider, and how it is used.
 pub(crate) struct ProviderTarget {
@@ -46,9 +24,6 @@ pub(crate) struct WorkerHome {
 
 impl ProviderTarget {
     /// The provider that runs `worker`, and its scope. The config may name another provider or app by now.
-    ///
-    /// # Errors
-    /// When this process does not have that provider.
     pub(crate) fn of_worker(&self, app: &App, worker: &Worker) -> Result<WorkerHome, ProviderError> {
         let app_name = worker.app().map(str::to_owned);
         if worker.provider == self.provider.kind().as_str() {
@@ -63,10 +38,7 @@ impl ProviderTarget {
 }
 
 /// The configured provider, when everything that it needs is there.
-///
-/// # Errors
-/// When the table cannot answer.
-pub(crate) async fn find_target(app: &App) -> Result<Prerequisite<ProviderTarget>, AppError> {
+pub(crate) async fn find_target(app: &App) -> Result<Prerequisite<ProviderTarget>> {
     let missing = |text: String| Ok(Prerequisite::Missing(text));
     let config = match config::stored(app).await {
         Ok(Some(config)) => config,
@@ -95,15 +67,4 @@ pub(crate) async fn find_target(app: &App) -> Result<Prerequisite<ProviderTarget
         volume_name: settings.volume_name.clone(),
     };
     Ok(Prerequisite::Present(ProviderTarget { provider, scope, settings }))
-}
-
-/// The configured provider, for the call of an operator: a missing prerequisite is a refusal.
-///
-/// # Errors
-/// `NotConfigured` with the missing prerequisite, or when the table cannot answer.
-pub(super) async fn required_target(app: &App) -> Result<ProviderTarget, AppError> {
-    match find_target(app).await? {
-        Prerequisite::Present(target) => Ok(target),
-        Prerequisite::Missing(text) => Err(Refusal::new(Code::NotConfigured, text).into()),
-    }
 }

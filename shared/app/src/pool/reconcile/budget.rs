@@ -3,21 +3,21 @@
 use af_domain::time::{Millis, Timestamp};
 use af_store::reconcile_lease::ReconcileHolder;
 
-/// The time limits of one invocation, by the time limit of its function.
+/// The time limits of one reconcile invocation. They follow from the time limit of its function.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowed {
+pub struct InvocationLimits {
     /// How long the provider's lists may take. The lists of a thousand machines take about ten seconds. Half of the time
     /// is left for actions that do not need them.
     pub(super) lists: Millis,
     /// The time after which no run and no action begins. An invocation that was frozen may continue when another holds the
     /// lease; then it must not change the pool.
     pub(super) begins: Millis,
-    /// The time after which actions are no longer waited for. The rest until the function's limit is for the report and the
-    /// lease. Otherwise a provider that hangs would keep the lease held.
+    /// The time after which the invocation waits for no action. The rest until the function's limit is for the report
+    /// and the lease. Otherwise a provider that hangs would keep the lease held.
     pub(super) ends: Millis,
 }
 
-impl Allowed {
+impl InvocationLimits {
     /// For a function of 60 s, which no caller waits for.
     pub const BY_EVENT: Self = Self::secs(20, 40, 50);
     /// For a function of 29 s, whose caller waits. The lists of the largest pools fit just in time.
@@ -29,8 +29,7 @@ impl Allowed {
         Self { lists, begins, ends }
     }
 
-    /// When all actions have ended; only the report and the lease follow.
-    #[must_use]
+    /// The time after which the invocation waits for no action.
     pub const fn ends(self) -> Millis {
         self.ends
     }
@@ -42,7 +41,7 @@ pub(super) struct RunBudget<'a> {
     pub holder: &'a ReconcileHolder,
     /// The moment after which no action begins.
     pub begins_until: Timestamp,
-    /// The moment after which no action is waited for.
+    /// The moment after which the run waits for no action.
     pub ends_at: Timestamp,
     /// How long the provider's lists may take.
     pub lists: Millis,

@@ -18,7 +18,7 @@ use crate::conversations::repair;
 use crate::error::with_causes;
 use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The most subjects at the same time: enough to hide a provider's latency, few enough for its rate limits.
 const MAX_CONCURRENT: usize = 8;
@@ -132,7 +132,7 @@ async fn carry_out(
     observation: &Observation,
     action: &Action,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     if app.now() >= budget.begins_until {
         return Ok(Outcome::OutOfTime);
     }
@@ -168,7 +168,7 @@ async fn recover(
     holder: &WorkerId,
     cut: RecoverCause,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let now = app.now();
     let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
     if conversation.lease.as_ref().is_some_and(|l| &l.worker != holder) {
@@ -185,7 +185,7 @@ async fn recover(
     }
 }
 
-async fn promote(app: &App, key: &ConversationKey, policies: &Policies) -> Result<Outcome, AppError> {
+async fn promote(app: &App, key: &ConversationKey, policies: &Policies) -> Result<Outcome> {
     let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
     match conversation.with_keys_repaired(app.now(), policies) {
         Some(repaired) => Ok(app.store.repair_if_unchanged(&conversation, &repaired, policies).await?.into()),

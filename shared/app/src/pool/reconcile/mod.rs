@@ -13,6 +13,5 @@ mod stored_report;
 mod teardown;
 mod waiting;
 
-pub use budget::Allowed;
-pub use report::{ActionReport, Report, WaitReport};
+pub use budget::InvocationLimits;
 pub use run::{Reconciled, dry_run, last_report, reconcile, reconcile_within};

@@ -7,8 +7,8 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::{
-    Image, ListedMachine, ListedVolume, MachineView, Observed, ObservedWorker, ReadyConversation,
-    ReconcileState,
+    ForeignCounts, Image, ListedMachine, ListedVolume, MachineView, Observed, ObservedWorker,
+    ReadyConversation, ReconcileState,
 };
 use af_domain::time::Millis;
 use af_domain::worker::Worker;
@@ -18,10 +18,11 @@ use tokio::time::Instant;
 use super::{machines, waiting};
 use crate::error::with_causes;
 use crate::pool::provider::deadline::answer_by;
-use crate::pool::provider::target::{Prerequisite, ProviderTarget, find_target};
+use crate::pool::provider::target::{ProviderTarget, find_target};
 use crate::pool::workers::readable;
+use crate::settings::prerequisite::Prerequisite;
 use crate::settings::public_url;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 /// The most unreadable conversations that a report names one by one.
 const MAX_UNREADABLE_NAMED: usize = 10;
@@ -47,10 +48,8 @@ pub(super) struct ProviderInventory {
     pub machines: Option<Vec<Machine>>,
     /// The volumes.
     pub volumes: Option<Vec<Volume>>,
-    /// The number of machines of others; only after a full listing.
-    pub foreign_machines: Option<usize>,
-    /// The number of volumes of others; only after a full listing.
-    pub foreign_volumes: Option<usize>,
+    /// What others have in the same app, as of the last full listing.
+    pub foreign: ForeignCounts,
     /// Whether this run requested the full lists, even if the provider did not answer.
     pub is_full: bool,
 }
@@ -67,15 +66,6 @@ impl Observation {
         self.inventory.machines.iter().flatten().find(|m| &m.worker_id == worker)
     }
 
-    /// The numbers of machines and volumes of others, as of the last full listing.
-    pub fn foreign(&self) -> (usize, usize) {
-        let (machines, volumes) = self.observed.state.foreign;
-        (
-            self.inventory.foreign_machines.unwrap_or(machines),
-            self.inventory.foreign_volumes.unwrap_or(volumes),
-        )
-    }
-
     /// The worker that owns a conversation, if it was observed.
     pub fn owner_of(&self, key: &ConversationKey) -> Option<&WorkerId> {
         let owns = |w: &&ObservedWorker| w.conversation.as_ref().is_some_and(|c| &c.key == key);
@@ -90,7 +80,7 @@ pub(super) async fn observe(
     state: ReconcileState,
     reached_at: Option<&str>,
     lists_for: Millis,
-) -> Result<Observation, AppError> {
+) -> Result<Observation> {
     let (workers, waiting) = tokio::join!(readable(app), waiting::listed(app, policies));
     let ((workers, unreadable), mut ready) = (workers?, waiting?);
     let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
@@ -105,19 +95,19 @@ pub(super) async fn observe(
     let inventory = match &target {
         Some(target) => {
             let is_full = state.wants_full_listing(policies, app.now());
-            inventory(target, &workers, is_full, until, &mut errors).await
+            inventory(target, &workers, is_full, state.foreign, until, &mut errors).await
         }
-        None => ProviderInventory::default(),
+        None => ProviderInventory { foreign: state.foreign, ..ProviderInventory::default() },
     };
     let views = match (&target, &inventory.machines) {
         (Some(target), Some(listed)) => machines::views(target, listed, &workers, until, &mut errors).await,
         _ => HashMap::new(),
     };
     // A row that cannot be read may be the owner of any machine, so then no machine counts as an orphan.
-    let mut owned = OwnedInventory::default();
-    if unreadable.is_empty() {
-        owned = OwnedInventory::of(target.as_ref(), &inventory, &workers);
-    }
+    let known = unreadable.is_empty().then_some(&inventory);
+    let machines = known.and_then(|i| i.machines.as_deref()).map(existing_machines);
+    let volumes = target.as_ref().zip(known.and_then(|i| i.volumes.as_deref()));
+    let volumes = volumes.map(|(target, all)| listed_volumes(target, all, &workers));
     let image = target.as_ref().map(|target| Image {
         provider: target.provider.kind().as_str().to_owned(),
         app: target.scope.app_name.clone(),
@@ -128,7 +118,6 @@ pub(super) async fn observe(
         observed(worker, &by_key, machine)
     });
     let workers = workers.collect();
-    let OwnedInventory { machines, volumes } = owned;
     let observed = Observed { workers, ready, image, machines, volumes, state };
     Ok(Observation { observed, target, public_url, inventory, errors })
 }
@@ -141,7 +130,7 @@ async fn conversations(
     ready: &mut Vec<ReadyConversation>,
     policies: &Policies,
     errors: &mut Vec<String>,
-) -> Result<HashMap<ConversationKey, Conversation>, AppError> {
+) -> Result<HashMap<ConversationKey, Conversation>> {
     let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
     let assigned = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone());
     let wanted: Vec<_> = assigned.chain(waiting::first(ready, step)).collect();
@@ -157,15 +146,13 @@ async fn conversations(
 }
 
 /// The URL that workers get. It is missing while Secrets Manager fails.
-async fn public_url(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>, AppError> {
+async fn public_url(app: &App, reached_at: Option<&str>) -> Result<Prerequisite<String>> {
     match public_url::find(app, reached_at).await {
-        Ok(Ok(url)) => Ok(Prerequisite::Present(url)),
-        Ok(Err(missing)) => Ok(Prerequisite::Missing(missing)),
         Err(AppError::Secrets(error)) => {
             let text = format!("the public URL cannot be read: {}", with_causes(&error));
             Ok(Prerequisite::Missing(text))
         }
-        Err(error) => Err(error),
+        found => found,
     }
 }
 
@@ -175,18 +162,19 @@ async fn inventory(
     target: &ProviderTarget,
     workers: &[Worker],
     is_full: bool,
+    foreign: ForeignCounts,
     until: Instant,
     errors: &mut Vec<String>,
 ) -> ProviderInventory {
     let (provider, scope) = (&target.provider, &target.scope);
-    let mut inventory = ProviderInventory { is_full, ..ProviderInventory::default() };
+    let mut inventory = ProviderInventory { is_full, foreign, ..ProviderInventory::default() };
     if is_full {
         match answer_by(until, provider.list_all(scope)).await {
-            Ok(all) => (inventory.machines, inventory.foreign_machines) = (Some(all.ours), Some(all.foreign)),
+            Ok(all) => (inventory.machines, inventory.foreign.machines) = (Some(all.ours), all.foreign),
             Err(error) => errors.push(format!("listing all machines failed: {error}")),
         }
         match answer_by(until, provider.list_volumes(scope)).await {
-            Ok(all) => (inventory.volumes, inventory.foreign_volumes) = (Some(all.ours), Some(all.foreign)),
+            Ok(all) => (inventory.volumes, inventory.foreign.volumes) = (Some(all.ours), all.foreign),
             Err(error) => errors.push(format!("listing volumes failed: {error}")),
         }
     }
@@ -200,32 +188,23 @@ async fn inventory(
     inventory
 }
 
-/// The inventory as the plan reads it, without machines that the provider has removed.
-#[derive(Default)]
-struct OwnedInventory {
-    machines: Option<Vec<ListedMachine>>,
-    volumes: Option<Vec<ListedVolume>>,
+/// The machines as the plan reads them, without those that the provider has removed.
+fn existing_machines(all: &[Machine]) -> Vec<ListedMachine> {
+    let existing = all.iter().filter(|m| m.state != MachineState::Gone);
+    existing
+        .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
+        .collect()
 }
 
-impl OwnedInventory {
-    fn of(target: Option<&ProviderTarget>, inventory: &ProviderInventory, workers: &[Worker]) -> Self {
-        let existing = |all: &Vec<Machine>| {
-            let existing = all.iter().filter(|m| m.state != MachineState::Gone);
-            existing
-                .map(|m| ListedMachine { id: m.machine.machine_id.clone(), worker: m.worker_id.clone() })
-                .collect()
-        };
-        let volumes = target.zip(inventory.volumes.as_ref()).map(|(target, all)| {
-            let live = LiveVolumes::of(target, workers);
-            let volume = |v: &Volume| ListedVolume {
-                id: v.volume.volume_id.clone(),
-                is_of_live_worker: live.has(&v.volume.name),
-                attached_to: v.attached_to.clone(),
-            };
-            all.iter().map(volume).collect()
-        });
-        Self { machines: inventory.machines.as_ref().map(existing), volumes }
-    }
+/// The volumes as the plan reads them.
+fn listed_volumes(target: &ProviderTarget, all: &[Volume], workers: &[Worker]) -> Vec<ListedVolume> {
+    let live = LiveVolumes::of(target, workers);
+    let volume = |v: &Volume| ListedVolume {
+        id: v.volume.volume_id.clone(),
+        is_of_live_worker: live.has(&v.volume.name),
+        attached_to: v.attached_to.clone(),
+    };
+    all.iter().map(volume).collect()
 }
 
 /// The volumes of workers that are not stopped.
@@ -238,7 +217,7 @@ pub(super) struct LiveVolumes<'a> {
 impl<'a> LiveVolumes<'a> {
     pub fn of(target: &'a ProviderTarget, workers: &'a [Worker]) -> Self {
         let workers: Vec<_> = workers.iter().map(|w| &w.id).collect();
-        let names = workers.iter().map(|id| target.provider.volume_name(&target.scope, id)).collect();
+        let names = workers.iter().filter_map(|id| target.provider.volume_name(&target.scope, id)).collect();
         Self { target, workers, names }
     }
 

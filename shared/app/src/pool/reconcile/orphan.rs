@@ -8,14 +8,14 @@ use af_providers::ProviderError;
 use super::observe::{LiveVolumes, Observation};
 use super::teardown::{FORCE_AFTER, ignore_not_found, remove_machine};
 use crate::pool::outcome::Outcome;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 pub(super) async fn remove(
     app: &App,
     observation: &Observation,
     orphan: &Orphan,
     since: Timestamp,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let Some(target) = &observation.target else { return Ok(Outcome::Stale) };
     let provider = target.provider.as_ref();
     let removed = match orphan {

@@ -1,15 +1,16 @@
 //! One reconcile invocation: it takes the reconcile lease, then observes, plans and executes until nothing more can be done
 //! at once.
 
+use af_api::reconcile::Report;
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned, ReconcileState, plan};
 use af_domain::time::{Millis, Timestamp};
 use af_store::reconcile_lease::Released;
 
-use super::budget::{Allowed, RunBudget};
+use super::budget::{InvocationLimits, RunBudget};
 use super::execute::execute;
 use super::observe::{Observation, observe};
-use super::report::{Report, report};
+use super::report::report;
 use super::stored_report::stored_report;
 use crate::pool::outcome::Outcome;
 use crate::settings::policies;
@@ -28,35 +29,26 @@ pub enum Reconciled {
 }
 
 /// Shows what a run would do. `reached_at` is the URL at which the caller has reached us.
-///
-/// # Errors
-/// When the table cannot be read.
 pub async fn dry_run(app: &App, reached_at: Option<&str>) -> Result<Report, AppError> {
     let policies = policies::in_force(app).await?;
     let state = app.store.reconcile_state().await?;
-    let observation = observe(app, &policies, state, reached_at, Allowed::BY_CALL.lists).await?;
+    let observation = observe(app, &policies, state, reached_at, InvocationLimits::BY_CALL.lists).await?;
     let plan = plan(&observation.observed, &policies, app.now());
     let actions = plan.actions.iter().map(|p| (p.clone(), None)).collect();
     Ok(Report { dry_run: true, ..report(&observation, plan, actions, app.now()) })
 }
 
-/// Runs until nothing more can be done at once.
-///
-/// # Errors
-/// When the table cannot be read or written. The lease is released then, so that the next trigger need not wait for its
-/// expiry.
+/// Runs until nothing more can be done at once. An error releases the lease too, so that the next trigger need not
+/// wait for its expiry.
 pub async fn reconcile(app: &App) -> Result<Reconciled, AppError> {
-    reconcile_within(app, Allowed::BY_EVENT, None).await
+    reconcile_within(app, InvocationLimits::BY_EVENT, None).await
 }
 
 /// The same within these time limits. `reached_at` is the URL at which the caller has reached us; workers get it when no
 /// other URL is known.
-///
-/// # Errors
-/// As `reconcile`.
 pub async fn reconcile_within(
     app: &App,
-    allowed: Allowed,
+    limits: InvocationLimits,
     reached_at: Option<&str>,
 ) -> Result<Reconciled, AppError> {
     let Some(holder) = app.store.begin_reconcile(app.entropy.next_u64(), app.now()).await? else {
@@ -66,9 +58,9 @@ pub async fn reconcile_within(
     let began = app.now();
     let budget = RunBudget {
         holder: &holder,
-        begins_until: began + allowed.begins,
-        ends_at: began + allowed.ends,
-        lists: allowed.lists,
+        begins_until: began + limits.begins,
+        ends_at: began + limits.ends,
+        lists: limits.lists,
         registering: tokio::sync::Mutex::default(),
     };
     let ran = run_until_quiet(app, reached_at, &budget, &mut state).await;
@@ -131,7 +123,7 @@ fn next_state(
         _ => None,
     });
     state.note_tried(&removals.collect::<Vec<_>>(), policies, now);
-    state.foreign = observation.foreign();
+    state.foreign = observation.inventory.foreign;
     if observation.inventory.is_full {
         state.last_full_listing_at = Some(now);
     }
@@ -158,9 +150,6 @@ fn requested_pause(outcome: &Outcome) -> Option<Millis> {
 }
 
 /// The stored report of the last run. In a large report, waits of the same kind are one entry.
-///
-/// # Errors
-/// When it cannot be read.
 pub async fn last_report(app: &App) -> Result<Option<Report>, AppError> {
     let Some((_, json)) = app.store.last_reconcile().await? else { return Ok(None) };
     serde_json::from_str(&json).map(Some).map_err(|source| AppError::Unreadable { what: "report", source })

@@ -6,7 +6,7 @@ use af_domain::conversation::Conversation;
 use af_domain::ids::{ConversationKey, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::pool::SPAWN_AHEAD;
-use af_domain::worker::{DrainReason, Machine, Volume, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, DrainReason, Machine, Volume, Worker, WorkerStatus};
 use af_providers::{MachineRef, ProviderError, SpawnEnv, SpawnSpec, Teardown, VolumeRef, VolumeSpec};
 use af_store::conversation::Commit;
 use secrecy::SecretString;
@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::budget::RunBudget;
 use super::observe::Observation;
 use super::teardown::ignore_not_found;
+use crate::access::signed::current_key;
 use crate::access::worker_token;
 use crate::agents::bridge;
 use crate::conversations::repair::examine;
@@ -22,8 +23,7 @@ use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::target::ProviderTarget;
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
-use crate::pool::workers::assignment;
-use crate::{App, AppError};
+use crate::{App, AppError, Result};
 
 pub(super) async fn spawn(
     app: &App,
@@ -31,16 +31,12 @@ pub(super) async fn spawn(
     observation: &Observation,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let (Some(target), Some(url)) = (&observation.target, &observation.public_url) else {
         return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
     };
     // Before the row, because a worker cannot start without these.
-    let inputs = SpawnInputs {
-        url,
-        key: worker_token::current_key(app).await?,
-        bridge: bridge::variables(app).await?,
-    };
+    let inputs = SpawnInputs { url, key: current_key(app).await?, bridge: bridge::variables(app).await? };
     let Some(worker) = register(app, budget, target, conversation, policies).await? else {
         return Ok(Outcome::Stale);
     };
@@ -101,17 +97,15 @@ async fn register(
     target: &ProviderTarget,
     conversation: Option<&ConversationKey>,
     policies: &Policies,
-) -> Result<Option<Worker>, AppError> {
+) -> Result<Option<Worker>> {
     let _registration = budget.registering.lock().await;
     let now = app.now();
     let id = WorkerId::parse(format!("w-{}", app.entropy.ulid(now).to_ascii_lowercase()))?;
     let mut worker = Worker::registered(id, target.provider.kind().as_str().to_owned(), now);
     worker.app = Some(target.scope.app_name.clone());
     worker.image = (!target.settings.image.is_empty()).then(|| target.settings.image.clone());
-    if target.provider.capabilities().volumes {
-        let name = target.provider.volume_name(&target.scope, &worker.id);
-        worker.volume = Some(Volume { name, id: None });
-    }
+    let volume_name = target.provider.volume_name(&target.scope, &worker.id);
+    worker.volume = volume_name.map(|name| Volume { name, id: None });
     let commit = match conversation {
         None => app.store.register_if_new(&worker, Some(budget.holder), None).await?,
         Some(key) => {
@@ -122,21 +116,17 @@ async fn register(
                 unlist(app, &before, policies).await?;
                 return Ok(None);
             };
-            worker.assignment = Some(assignment(&before, now));
-            app.store
-                .register_if_free(&worker, &before, &after, (Some(budget.holder), None), policies)
-                .await?
+            worker.assignment = Some(Assignment::to(&before, now));
+            let holder = Some(budget.holder);
+            app.store.register_if_free(&worker, &before, &after, holder, None, policies).await?
         }
     };
-    Ok(match commit {
-        Commit::Done => Some(worker),
-        Commit::Stale => None,
-    })
+    Ok(matches!(commit, Commit::Done).then_some(worker))
 }
 
 /// Repairs a conversation that the index lists although it wants no worker, unless this is only a delay of the index.
 /// Without the repair it would take the place of another conversation in every run.
-async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<(), AppError> {
+async fn unlist(app: &App, before: &Conversation, policies: &Policies) -> Result<()> {
     let now = app.now();
     if before.is_indexed_by_mistake(now) {
         examine(app, &before.key, true, policies).await?;
@@ -174,7 +164,7 @@ async fn start(
     inputs: SpawnInputs<'_>,
     worker: &Worker,
     policies: &Policies,
-) -> Result<Option<Started>, AppError> {
+) -> Result<Option<Started>> {
     let (token, _) = worker_token::signed(&inputs.key, &worker.id, app.now());
     let env = environment(EnvironmentInputs {
         worker,
@@ -223,7 +213,7 @@ async fn undo(
     target: &ProviderTarget,
     machine: Option<&MachineRef>,
     volume: Option<&VolumeRef>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     if let Some(machine) = machine {
         ignore_not_found(target.provider.terminate(machine, Teardown::Force).await)?;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Report, WaitReport};
+use af_api::reconcile::{Report, WaitReport};
 
 /// The most bytes of a report as JSON, so that the item of the lease stays within 1 KB.
 const MAX_BYTES: usize = 850;
@@ -47,7 +47,7 @@ fn grouped(waits: &[WaitReport]) -> Vec<WaitReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::reconcile::ActionReport;
+    use af_api::reconcile::ActionReport;
 
     fn report(workers: usize, actions: usize) -> Report {
         let wait = |i| WaitReport {

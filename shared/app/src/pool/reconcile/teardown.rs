@@ -10,17 +10,13 @@ use super::observe::Observation;
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::target::WorkerHome;
 use crate::pool::workers::MANUAL;
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// The time after which a machine that does not stop is removed by force. It is longer than the five minutes in which a
 /// provider lets a machine end by itself.
 pub(super) const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
 
-pub(super) async fn teardown(
-    app: &App,
-    observation: &Observation,
-    id: &WorkerId,
-) -> Result<Outcome, AppError> {
+pub(super) async fn teardown(app: &App, observation: &Observation, id: &WorkerId) -> Result<Outcome> {
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let Ok(stopped) = worker.clone().gone(app.now()) else { return Ok(Outcome::Stale) };
     if worker.provider != MANUAL {
@@ -63,7 +59,7 @@ pub(super) async fn remove_machine(
     provider: &dyn Provider,
     machine: &MachineRef,
     overdue: bool,
-) -> Result<Outcome, AppError> {
+) -> Result<Outcome> {
     let stop = match provider.cordon(machine).await {
         Err(error) if !overdue => Err(error),
         _ => provider.stop(machine).await,
@@ -96,7 +92,7 @@ fn ours<T>(answer: Result<Inventory<T>, ProviderError>) -> Result<Vec<T>, Provid
 }
 
 /// Treats the removal of something that does not exist as success.
-pub(super) fn ignore_not_found(answer: Result<(), ProviderError>) -> Result<(), AppError> {
+pub(super) fn ignore_not_found(answer: Result<(), ProviderError>) -> Result<()> {
     match answer {
         Err(error) if error.is_not_found() => Ok(()),
         other => Ok(other?),

@@ -8,7 +8,7 @@ use af_domain::policy::Policies;
 use af_domain::pool::{ReadyConversation, SPAWN_AHEAD};
 use af_store::StoreError;
 
-use crate::{App, AppError};
+use crate::{App, Result};
 
 /// Entries of one page of a shard: far below the 1 MB at which DynamoDB ends a page.
 const READY_PAGE: i32 = 2_000;
@@ -23,7 +23,7 @@ const MAX_READS: usize = 5;
 pub(super) type Read = BTreeMap<ConversationKey, Result<Conversation, StoreError>>;
 
 /// The entries of the ready index up to `SPAWN_AHEAD` from now, the longest wait first.
-pub(super) async fn listed(app: &App, policies: &Policies) -> Result<Vec<ReadyConversation>, AppError> {
+pub(super) async fn listed(app: &App, policies: &Policies) -> Result<Vec<ReadyConversation>> {
     let shards = (0..policies.queue.ready_shards).map(|number| shard(app, number));
     let shards = futures::future::try_join_all(shards).await?;
     let mut waiting: Vec<_> = shards.into_iter().flatten().collect();
@@ -31,14 +31,14 @@ pub(super) async fn listed(app: &App, policies: &Policies) -> Result<Vec<ReadyCo
     Ok(waiting)
 }
 
-async fn shard(app: &App, number: u64) -> Result<Vec<ReadyConversation>, AppError> {
+async fn shard(app: &App, number: u64) -> Result<Vec<ReadyConversation>> {
     let until = app.now() + SPAWN_AHEAD;
     let mut found = Vec::new();
     let mut after = None;
     for _ in 0..MAX_READY_PAGES {
-        let (page, next) = app.store.ready_page(number, until, READY_PAGE, after).await?;
-        found.extend(page);
-        after = next;
+        let page = app.store.ready_page(number, until, READY_PAGE, after).await?;
+        found.extend(page.items);
+        after = page.next;
         if after.is_none() {
             break;
         }
@@ -59,7 +59,7 @@ pub(super) async fn drop_unreadable(
     waiting: &mut Vec<ReadyConversation>,
     count: usize,
     read: &mut Read,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let mut known = count.min(waiting.len());
     for reads in 0..=MAX_READS {
         let before = waiting.len();

@@ -1,4 +1,4 @@
-//! The message loop: a message arrives, and an agent answers it.
+//! Messages from the command line and from Telegram, and the replies of the agent.
 
 use std::time::Instant;
 
