@@ -267,9 +267,10 @@ impl Work<'_> {
     async fn report(&self, outcome: &Outcome) -> Result<(), ApiError> {
         match outcome {
             Outcome::Reply(reply) => self.complete(reply).await,
-            Outcome::Failure(Failure { reason, retryable }) => self.fail(reason, *retryable, false).await,
+            Outcome::Failure(failure) => self.fail(failure, false).await,
             Outcome::Drained => {
-                self.fail("the worker had to shut down before the message was done", true, true).await
+                let reason = "the worker had to shut down before the message was done";
+                self.fail(&Failure::retryable(reason), true).await
             }
         }
     }
@@ -290,11 +291,17 @@ impl Work<'_> {
         self.api.complete(job, &request).await
     }
 
-    async fn fail(&self, reason: &str, retryable: bool, drained: bool) -> Result<(), ApiError> {
+    async fn fail(&self, failure: &Failure, drained: bool) -> Result<(), ApiError> {
         let job = self.lease.job();
-        let (lease_id, fence) = (job.lease_id.clone(), job.fence);
-        let error_message = reason.chars().take(MAX_REASON_CHARS).collect();
-        self.api.fail(job, &FailRequest { lease_id, fence, error_message, retryable, drained }).await
+        let request = FailRequest {
+            lease_id: job.lease_id.clone(),
+            fence: job.fence,
+            error_message: failure.reason.chars().take(MAX_REASON_CHARS).collect(),
+            retryable: failure.retryable,
+            retry_after_ms: failure.retry_after.map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
+            drained,
+        };
+        self.api.fail(job, &request).await
     }
 
     /// How long to wait before a retry after this error.

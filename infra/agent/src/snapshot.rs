@@ -73,7 +73,7 @@ impl Files {
     /// # Errors
     /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
     pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
-        if self.folder.contents().await?.conversation_id.as_deref() == Some(conversation_id) {
+        if self.folder.contents().conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
         let mut backoff = Backoff::new();
@@ -134,7 +134,7 @@ impl Files {
         reason: &'static str,
         deadline: Instant,
     ) -> Result<SnapshotOutcome, FilesError> {
-        let contents = self.folder.contents().await?;
+        let contents = self.folder.contents();
         let Some(conversation_id) = contents.conversation_id else {
             return Ok(SnapshotOutcome::NothingToKeep);
         };

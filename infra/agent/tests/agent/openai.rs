@@ -205,15 +205,17 @@ async fn a_server_that_stays_busy_fails_the_attempt_and_the_message_is_retryable
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), job("m2", "hello"), job("m3", "hello")]);
     fake.script("completions", (0..4).map(|_| problem(500, "internal")));
-    fake.script("completions", [Answer::Later(429, 3_600, refusal("rate_limit_exceeded", "tomorrow"))]);
+    fake.script("completions", [Answer::Later(429, 7_200, refusal("rate_limit_exceeded", "tomorrow"))]);
     fake.script("completions", [Answer::Json(429, refusal("insufficient_quota", "pay first"))]);
     work(&fake).await;
     let retryable: Vec<_> = fake.bodies("fail").into_iter().map(|body| body["retryable"].clone()).collect();
     assert_eq!(retryable, [true, true, false]);
+    let asked: Vec<_> = fake.bodies("fail").iter().map(|body| body.get("retryAfterMs").cloned()).collect();
+    assert_eq!(asked, [None, Some(json!(7_200_000)), None], "a Retry-After of 7200 becomes retryAfterMs");
     assert_eq!(
         fake.count("completions"),
         4 + 1 + 1,
-        "neither a wait of an hour nor an exhausted quota is retried"
+        "neither a wait of two hours nor an exhausted quota is retried"
     );
 }
 
