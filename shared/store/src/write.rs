@@ -134,14 +134,14 @@ impl Transaction {
         self
     }
 
-    /// Deletes an item, on condition that its status (`st`) is `status`.
-    pub fn delete_in_status(mut self, key: &Key, status: &str) -> Self {
+    /// Deletes an item, on condition that its attribute `name` is the text `value`.
+    pub fn delete_when_is(mut self, key: &Key, name: &str, value: &str) -> Self {
         let delete = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
-            .condition_expression("#st = :status")
-            .expression_attribute_names("#st", "st")
-            .expression_attribute_values(":status", AttributeValue::S(status.to_owned()))
+            .condition_expression("#name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
             .build();
         self.writes.push(TransactWriteItem::builder().delete(delete.expect("table and key are set")).build());
         self
