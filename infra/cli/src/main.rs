@@ -29,7 +29,7 @@ enum Command {
     /// Run a whole deployment on this machine
     Dev(dev::Dev),
     /// Run the reference worker (configured by its environment)
-    Worker,
+    Worker(commands::worker::Worker),
     /// Send an agent a message and print its reply
     Chat(commands::chat::Chat),
     /// Show and change agent profiles
@@ -87,7 +87,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let target = &cli.target;
     match cli.command {
         Command::Dev(dev) => dev.run(target).await,
-        Command::Worker => commands::worker::run().await,
+        Command::Worker(worker) => worker.run().await,
         Command::Chat(chat) => chat.run(&Api::of(target)?).await,
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,

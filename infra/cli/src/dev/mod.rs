@@ -185,6 +185,8 @@ impl Dev {
         Ok(BTreeMap::from([
             ("AGENT_FACTORY_ENGINE".to_owned(), "command".to_owned()),
             ("AGENT_FACTORY_COMMAND".to_owned(), program.display().to_string()),
+            // The program is the developer's own, and its files are in the developer's folders.
+            ("AGENT_FACTORY_COMMAND_UID".to_owned(), rustix::process::geteuid().as_raw().to_string()),
         ]))
     }
 
