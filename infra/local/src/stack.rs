@@ -199,7 +199,7 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
     for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
         tracing::debug!(table = change.table, steps = ?change.steps, "table changed to its definition");
     }
-    Ok(LocalAws::new(engine, secrets).with_objects(objects))
+    Ok(LocalAws::new(engine, secrets.with_clock(Arc::new(options.clock.clone()))).with_objects(objects))
 }
 
 /// The Fly emulator. It runs with every provider, so that the local stack never calls the real Fly.

@@ -21,4 +21,4 @@ pub use lambda::lambda;
 pub use problem::{Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use service::{MAX_BODY_BYTES, service};
-pub use trace::init_tracing;
+pub use trace::{init_tracing, log_filter};

@@ -1,10 +1,14 @@
 //! `worker`: the reference worker.
 
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Runs until the deployment or a signal stops it.
 pub async fn run() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(af_http::log_filter("info"))).init();
     let config = af_agent::Config::from_env(|name| std::env::var(name).ok())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -17,8 +21,4 @@ pub async fn run() -> anyhow::Result<()> {
     let exit = af_agent::run(config, shutdown).await?;
     tracing::info!(?exit, "worker ends");
     Ok(())
-}
-
-fn filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into())
 }

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
-use af_providers::{LocalOptions, LocalProvider, Providers};
+use af_providers::{LocalOptions, LocalProvider, ProviderKind, Providers};
 use af_runtime::virtual_clock::VirtualClock;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::output;
 use crate::target::{DATA_DIR, Target};
@@ -25,6 +28,10 @@ const TEMPLATE: &str = include_str!("../../../template.yaml");
 const TEMPLATE_FILE: &str = "infra/template.yaml";
 /// From SIGTERM to SIGKILL of a worker process.
 const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an operator reads when a message needs a worker.
+const NO_WORKERS: &str =
+    "`dev` runs with --no-workers and starts no worker. Start your own with `workers register`.";
 
 /// Run the whole bundle on this machine.
 #[derive(Debug, Args)]
@@ -92,9 +99,9 @@ impl Dev {
     }
 
     async fn serve(self, target: &Target) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
         let ansi = std::io::stderr().is_terminal();
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
+        tracing_subscriber::registry().with(lines.with_filter(af_http::log_filter("warn"))).init();
         // Before anything is announced: a signal from here on is an orderly end.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -111,7 +118,7 @@ impl Dev {
             port: self.port,
             clock,
             // Also with Fly: workers of an earlier start may still be there to be taken down.
-            providers: workers.clone().map_or_else(Providers::none, |w| Providers::none().with(Arc::new(w))),
+            providers: providers(workers.clone()),
             workers_on: self.workers_on(workers.clone()),
             worker_env: self.worker_env()?,
             functions: !self.no_functions,
@@ -194,6 +201,13 @@ impl Dev {
             None if Path::new(TEMPLATE_FILE).exists() => read(Path::new(TEMPLATE_FILE)),
             None => Ok(TEMPLATE.to_owned()),
         }
+    }
+}
+
+fn providers(workers: Option<LocalProvider>) -> Providers {
+    match workers {
+        Some(workers) => Providers::none().with(Arc::new(workers)),
+        None => Providers::none().switched_off(ProviderKind::LOCAL, NO_WORKERS),
     }
 }
 
