@@ -1,13 +1,15 @@
 //! The HTTP server of `dev`: a limit on connections, and a limit on the time that the head of a request may take.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use af_http::ClientAddress;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::serve::Listener;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -34,14 +36,14 @@ pub(crate) async fn serve(mut listener: TcpListener, router: Router, stop: watch
         let accepted = async {
             let permit = permits.clone().acquire_owned().await;
             // This `accept` retries errors of the operating system.
-            (Listener::accept(&mut listener).await.0, permit)
+            (Listener::accept(&mut listener).await, permit)
         };
-        let (stream, permit) = tokio::select! {
+        let ((stream, peer), permit) = tokio::select! {
             accepted = accepted => accepted,
             Some(_) = connections.join_next() => continue,
             () = stopped(stop.clone()) => break,
         };
-        let connection = connection(stream, router.clone(), stop.clone());
+        let connection = connection(stream, from(peer.ip(), router.clone()), stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(permit);
@@ -52,6 +54,11 @@ pub(crate) async fn serve(mut listener: TcpListener, router: Router, stop: watch
     if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
         tracing::warn!("requests that did not end in time were cut off");
     }
+}
+
+/// `router`, whose requests have this client address.
+fn from(address: IpAddr, router: Router) -> Router {
+    router.layer(Extension(ClientAddress(address)))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

@@ -3,6 +3,7 @@
 //! The handlers of a function take [`ApiJson`], [`ApiPath`], [`ApiQuery`] and [`Bearer`], and return
 //! `Result<_, Problem>`. [`service`] adds the steps that all requests share to the router of a function.
 
+mod auth_limit;
 mod cursor;
 mod extract;
 mod lambda;
@@ -11,6 +12,7 @@ mod request_id;
 mod service;
 mod trace;
 
+pub use auth_limit::ClientAddress;
 pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{

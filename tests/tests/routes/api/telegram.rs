@@ -125,3 +125,14 @@ async fn a_message_of_a_user_with_a_chat_is_answered_in_the_chat() {
     );
     assert_eq!(shown["payload"]["metadata"], json!({"consumerUserId": "ann", "providerUserId": "42"}));
 }
+
+#[tokio::test]
+async fn a_webhook_path_with_bad_utf_8_answers_a_problem() {
+    let world = World::new().await;
+    for bot in ["%FF", "1%C3", "%ED%A0%BD"] {
+        let path = format!("/agent-factory/telegram/webhook/{bot}");
+        let refused = world.api.post(&path, json!({"update_id": 1})).anonymous().send().await;
+        assert_eq!(refused.problem(), (400, "malformed_request"), "{bot}");
+        assert!(refused.detail().contains("UTF-8"), "{}", refused.detail());
+    }
+}
