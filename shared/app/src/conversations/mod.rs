@@ -4,6 +4,7 @@ pub mod consistency;
 mod free;
 mod get;
 pub mod read_models;
+pub(crate) mod recover;
 pub(crate) mod repair;
 
 pub use free::free;
