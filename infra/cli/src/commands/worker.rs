@@ -101,7 +101,3 @@ fn restarted(token: OsString) -> io::Result<io::Error> {
     }
     Ok(command.exec())
 }
-
-fn filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into())
-}
