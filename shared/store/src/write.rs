@@ -139,9 +139,9 @@ impl Transaction {
         self
     }
 
-    /// Deletes an item, on condition that its status (`st`) is `status`.
-    pub fn delete_in_status(self, key: &Key, status: &str) -> Self {
-        self.delete_when(&Update::of(key.clone()).when_is("st", status))
+    /// Deletes an item, on condition that its attribute `name` is the text `value`.
+    pub fn delete_when_is(self, key: &Key, name: &str, value: &str) -> Self {
+        self.delete_when(&Update::of(key.clone()).when_is(name, value))
     }
 
     /// Deletes the item of `condition`, on the conditions of `condition`.

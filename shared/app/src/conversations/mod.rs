@@ -5,6 +5,7 @@ mod free;
 mod get;
 pub(crate) mod hold;
 pub mod read_models;
+pub(crate) mod recover;
 pub(crate) mod repair;
 
 pub use free::free;

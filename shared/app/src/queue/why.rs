@@ -222,7 +222,9 @@ fn unowned(
 ) -> Why {
     let free = |w: &&Worker| {
         let is_free = w.status == WorkerStatus::Active && w.assignment.is_none();
-        is_free && !w.is_stale(w.seen_at, now, policies)
+        // A program that is to be started by hand may never be started.
+        let may_come = !w.is_manual() || w.seen_at.is_some();
+        is_free && may_come && !w.is_stale(w.seen_at, now, policies)
     };
     let free: Vec<&Worker> = workers.iter().filter(free).collect();
     if let Some(worker) = free.iter().find(|w| w.seen_at.is_some()) {

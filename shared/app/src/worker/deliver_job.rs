@@ -6,7 +6,7 @@ use af_domain::refusal::Code;
 
 use super::claim_request::{ClaimRequest, Wants};
 use super::destination::{Addressee, addressee};
-use super::fail::fail;
+use super::fail::{Retry, fail};
 use crate::agents::profiles;
 use crate::conversations::repair::examine;
 use crate::settings::{message_config, policies};
@@ -61,7 +61,7 @@ pub(super) async fn deliver_job(
         return Ok(None);
     };
     if let Some(reason) = refusal(app, &claimed.after, loaded.addressee.as_ref()).await? {
-        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, false);
+        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, Retry::Never);
         match Box::pin(ended).await {
             // Another call has ended the lease meanwhile.
             Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => {}

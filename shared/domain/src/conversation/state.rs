@@ -141,6 +141,17 @@ impl Conversation {
         self.queue.readiness(now, policies.queue.on_retry)
     }
 
+    /// Since when a message that may run waits; `None` when none is due. A running message does not count.
+    pub fn due_since(&self, now: Timestamp, policies: &Policies) -> Option<Timestamp> {
+        let head = self.readiness(now, policies).head?;
+        Some(self.queue.entries()[head].waits_until())
+    }
+
+    /// Since when the message waits that has waited longest; `None` when none is due. It may wait behind a running one.
+    pub fn waiting_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.queue.entries().iter().map(Entry::waits_until).filter(|at| *at <= now).min()
+    }
+
     /// Whether the owner has work at `now`, or will have work as soon as attachments arrive.
     pub fn is_busy(&self, now: Timestamp, policies: &Policies) -> bool {
         let awaits = |e: &Entry| e.awaits_attachments(now);

@@ -310,7 +310,7 @@ mod tests {
         let now = Timestamp::from_millis(10);
         let claimed = before.claim(&worker, 1, now, &Policies::default()).unwrap();
         let update = change(&before, &claimed.after, 4);
-        assert_eq!(update.condition().unwrap(), "(#v = :v)");
+        assert_eq!(update.condition().unwrap(), "(#v = :is_v)");
         let expression = update.expression();
         for part in ["#fn =", "#pe =", "#ls =", "#ow =", "REMOVE #rk, #rp"] {
             assert!(expression.contains(part), "{part} in {expression}");

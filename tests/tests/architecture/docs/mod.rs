@@ -261,11 +261,12 @@ impl<'ast> Visit<'ast> for Writes {
             _ => None,
         };
         match call.method.to_string().as_str() {
-            method @ ("when" | "check" | "put_new") => {
+            method @ ("when" | "when_is" | "check" | "put_new") => {
                 self.conditional = true;
-                self.conditions.extend(literal(call.args.last()).filter(|_| method != "put_new"));
+                self.conditions
+                    .extend(literal(call.args.last()).filter(|_| matches!(method, "when" | "check")));
             }
-            "set" | "set_to" | "set_or_remove" | "put" | "put_some" => {
+            "set" | "set_to" | "set_some" | "set_or_remove" | "put" | "put_some" => {
                 let path = literal(call.args.first()).unwrap_or_default();
                 self.attributes.extend(path.split('.').filter(|name| !name.is_empty()).map(str::to_owned));
             }

@@ -124,6 +124,7 @@ fn next_state(
 ) -> ReconcileState {
     let mut state = observation.observed.state_now();
     state.orphans = plan.orphans.clone();
+    state.is_short = plan.is_short;
     let removals = actions.iter().filter_map(|(p, done)| match &p.action {
         Action::Remove { orphan, since } if *done != Some(Outcome::OutOfTime) => Some((orphan, *since)),
         _ => None,
