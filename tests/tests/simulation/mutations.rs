@@ -57,9 +57,10 @@ impl Mutation {
     /// change of the use cases, the tests print the seed that replaces it.
     pub const fn known_seed(self) -> u64 {
         match self {
-            Mutation::RetryKeepsMark | Mutation::HeartbeatExtendsAnyLease => 2,
-            Mutation::RequeueOnAnyVersion => 11,
-            Mutation::AppendUnderAnyLease => 24,
+            Mutation::CompleteThoughCancelled => 1,
+            Mutation::AgentStateIgnored => 2,
+            Mutation::HeartbeatExtendsAnyLease => 6,
+            Mutation::AppendUnderAnyLease | Mutation::BindOnAnyVersion => 7,
             _ => 0,
         }
     }
