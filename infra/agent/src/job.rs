@@ -298,7 +298,9 @@ impl Work<'_> {
             fence: job.fence,
             error_message: failure.reason.chars().take(MAX_REASON_CHARS).collect(),
             retryable: failure.retryable,
-            retry_after_ms: failure.retry_after.map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: failure
+                .retry_after
+                .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
             drained,
         };
         self.api.fail(job, &request).await

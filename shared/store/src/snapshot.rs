@@ -203,11 +203,7 @@ impl Store {
 
     /// Records that a ready snapshot is not restored any more. If it is the latest, `previous` takes its place, if there
     /// is a previous one.
-    pub async fn skip_if_ready(
-        &self,
-        skipped: &Snapshot,
-        latest: SkippedLatest<'_>,
-    ) -> Result<Commit> {
+    pub async fn skip_if_ready(&self, skipped: &Snapshot, latest: SkippedLatest<'_>) -> Result<Commit> {
         let SnapshotStatus::Failed { error } = &skipped.status else { return Ok(Commit::Stale) };
         let row = Update::of(keys::snapshot(&skipped.id))
             .set("st", "failed")
@@ -226,10 +222,8 @@ impl Store {
                     .set_all(with_attributes(Writer::default(), previous).build())
                     .set("fe", previous.id.parts().fence.0)
                     .when_is("id", skipped.id.as_str());
-                let row = Update::of(keys::snapshot(&previous.id))
-                    .remove("xp")
-                    .remove("xk")
-                    .when_is("st", "ready");
+                let row =
+                    Update::of(keys::snapshot(&previous.id)).remove("xp").remove("xk").when_is("st", "ready");
                 transaction.update(copy).update(row)
             }
         };

@@ -130,7 +130,9 @@ async fn a_lease_whose_message_does_not_exist_is_removed_at_its_end() {
         let running = world.claim(&worker, Some(&conversation)).await;
         world.delete(keys::message(&lost)).await;
         if by_worker {
-            fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::After(None)).await.unwrap_err();
+            fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::After(None))
+                .await
+                .unwrap_err();
         } else {
             world.bundle.clock.advance(PAST_THE_LEASE);
             assert_eq!(outcomes(&world.reconcile(&world.app).await), ["recover done"]);

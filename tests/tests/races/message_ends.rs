@@ -50,7 +50,8 @@ async fn a_message_that_its_worker_dead_lettered_is_not_answered_as_completed() 
     world.enqueue(&conversation, None).await;
     let worker = world.worker("w", Some(&conversation)).await;
     let running = world.claim(&worker, Some(&conversation)).await;
-    let failed = fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::Never).await.unwrap();
+    let failed =
+        fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::Never).await.unwrap();
     assert!(failed.dead_lettered);
     let late = completed(&world, &running).await;
     assert!(is_stale(&late), "{late:?}");
@@ -82,7 +83,9 @@ async fn a_message_whose_attempts_fail_with_the_longest_errors_ends() {
     let error = "🦀".repeat(2_000);
     for attempt in 1..=ATTEMPTS {
         let running = world.claim(&worker, Some(&conversation)).await;
-        let failed = fail(&world.app, &worker, &running.message, &running.lease, &error, Retry::After(None)).await.unwrap();
+        let failed = fail(&world.app, &worker, &running.message, &running.lease, &error, Retry::After(None))
+            .await
+            .unwrap();
         assert_eq!(failed.dead_lettered, attempt == ATTEMPTS);
         world.bundle.clock.advance(PAST_THE_BACKOFF);
     }

@@ -203,7 +203,9 @@ async fn a_failure_decided_before_a_cancellation_does_not_undo_it() {
     let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
     assert_eq!(commit, FailOutcome::Stale);
     let failed =
-        fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None)).await.unwrap();
+        fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None))
+            .await
+            .unwrap();
     assert!(!failed.requeued && !failed.dead_lettered);
     assert_eq!(status(&world, &running).await, MessageStatus::Cancelled);
 }
@@ -233,7 +235,8 @@ async fn every_call_of_a_worker_whose_conversation_was_freed_is_refused() {
     let late =
         complete(&world.app, &running.worker, &running.message, &running.lease, empty_completion()).await;
     assert_eq!(code(&late), Some(Code::StaleLease));
-    let late = fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None)).await;
+    let late =
+        fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None)).await;
     assert_eq!(code(&late), Some(Code::StaleLease));
     let polled = world.poll(&world.app, &running.worker, Some(&conversation)).await;
     assert!(polled.control.should_stop && polled.job.is_none());

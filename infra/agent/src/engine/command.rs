@@ -80,8 +80,9 @@ impl Command {
 impl Engine for Command {
     async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         let program = self.program.display();
-        let mut child =
-            self.start(bundle).map_err(|error| Failure::retryable(format!("{program} cannot be started: {error}")))?;
+        let mut child = self
+            .start(bundle)
+            .map_err(|error| Failure::retryable(format!("{program} cannot be started: {error}")))?;
         let group = Group::of(&child);
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -98,7 +99,10 @@ impl Engine for Command {
             wait(&mut child, group, pipes).await?
         };
         if !status.success() {
-            return Err(Failure::retryable(format!("{program} ended with {status}: {}", last_lines(&stderr_text))));
+            return Err(Failure::retryable(format!(
+                "{program} ended with {status}: {}",
+                last_lines(&stderr_text)
+            )));
         }
         Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
     }

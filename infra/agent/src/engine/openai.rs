@@ -99,8 +99,7 @@ impl OpenAi {
         // Servers use `user` to limit abuse. The hash tells them which requests belong together, and nothing else.
         let conversation_id = bundle.raw["conversationId"].as_str().unwrap_or_default();
         let user = HEXLOWER.encode(&Sha256::digest(conversation_id));
-        let body =
-            json!({"model": self.config.model, "stream": true, "messages": messages, "user": user});
+        let body = json!({"model": self.config.model, "stream": true, "messages": messages, "user": user});
         let mut request = self.http.post(format!("{}/chat/completions", self.config.base_url)).json(&body);
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());

@@ -235,7 +235,8 @@ mod tests {
         let folder = Folder::open(dir.path().join("data")).await.unwrap();
         let contents = Contents { conversation_id: Some("mine".into()), restored: true };
         folder.write_contents(contents.clone()).await.unwrap();
-        fs::write(folder.path().join(OWNER_FILE), r#"{"conversationId": "another", "restored": true}"#).unwrap();
+        fs::write(folder.path().join(OWNER_FILE), r#"{"conversationId": "another", "restored": true}"#)
+            .unwrap();
         assert_eq!(folder.contents(), contents);
     }
 }

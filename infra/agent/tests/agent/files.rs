@@ -130,7 +130,11 @@ async fn no_engine_runs_while_the_bucket_does_not_answer_the_files() {
     assert!(failure["errorMessage"].as_str().unwrap().contains("could not be restored"), "{failure}");
     assert_eq!(failure["retryable"], true);
     assert_eq!(replies(&fake), ["nothing"]);
-    assert_eq!((fake.count("upload"), fake.count("skip")), (1, 0), "an empty folder does not replace the snapshot");
+    assert_eq!(
+        (fake.count("upload"), fake.count("skip")),
+        (1, 0),
+        "an empty folder does not replace the snapshot"
+    );
     assert!(files(&second.data()).is_empty());
 }
 

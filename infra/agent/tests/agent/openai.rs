@@ -314,7 +314,8 @@ async fn an_answer_without_a_reply_is_a_failed_attempt_that_says_so_streamed_or_
 
 #[tokio::test(start_paused = true)]
 async fn an_error_with_status_200_is_a_failed_attempt_that_says_so() {
-    for error in [json!({"error": {"message": "no capacity", "code": 502}}), json!({"error": "no capacity"})] {
+    for error in [json!({"error": {"message": "no capacity", "code": 502}}), json!({"error": "no capacity"})]
+    {
         let streamed = || Answer::Events { data: vec![error.to_string()], cut_off: false };
         for answers in [[streamed(), streamed(), streamed(), streamed()], [0; 4].map(|_| ok(error.clone()))] {
             let fake = Fake::default();

@@ -13,3 +13,4 @@ mod message_order;
 mod replies;
 mod skills;
 mod support;
+mod token;

@@ -39,7 +39,8 @@ impl Conversation {
     #[must_use]
     pub fn freed(&self, reason: &str, jitter: f64, now: Timestamp, policies: &Policies) -> Option<Freed> {
         let back = self.lease.as_ref().map(|lease| {
-            let failure = Failure { error: format!("freed by operator: {reason}"), retryable: true, retry_after: None };
+            let failure =
+                Failure { error: format!("freed by operator: {reason}"), retryable: true, retry_after: None };
             self.fail_attempt(lease, failure, EndedBy::Operator, jitter, now, policies)
         });
         let before = match (&back, &self.owner) {

@@ -113,7 +113,10 @@ impl Processes {
 
     fn take(which: ProcessesToUpdate<'_>) -> Self {
         let mut system = System::new();
-        let what = ProcessRefreshKind::nothing().without_tasks().with_environ(UpdateKind::Always).with_cmd(UpdateKind::Always);
+        let what = ProcessRefreshKind::nothing()
+            .without_tasks()
+            .with_environ(UpdateKind::Always)
+            .with_cmd(UpdateKind::Always);
         system.refresh_processes_specifics(which, true, what);
         Self(system)
     }

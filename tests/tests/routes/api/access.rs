@@ -37,7 +37,11 @@ const ROUTES: [(&str, &str, char); 58] = [
     ("GET", "/v1/conversations/c", 'r'),
     ("POST", "/v1/conversations/c/free", 'a'),
     ("GET", "/v1/conversations/c/snapshots", 'r'),
-    ("POST", "/v1/conversations/c/snapshots/abcdefghijklmnopqrstuvwx23.1.01KE3N4AZ0000000000000000A/skip", 'a'),
+    (
+        "POST",
+        "/v1/conversations/c/snapshots/abcdefghijklmnopqrstuvwx23.1.01KE3N4AZ0000000000000000A/skip",
+        'a',
+    ),
     ("GET", "/v1/workers", 'r'),
     ("POST", "/v1/workers", 'a'),
     ("GET", "/v1/workers/w", 'r'),

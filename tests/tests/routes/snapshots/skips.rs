@@ -19,7 +19,8 @@ fn path(id: &str) -> String {
 }
 
 async fn listed(world: &World) -> Vec<Value> {
-    let page = world.api.get(&format!("/v1/conversations/{CONVERSATION}/snapshots")).send().await.body_of(200);
+    let page =
+        world.api.get(&format!("/v1/conversations/{CONVERSATION}/snapshots")).send().await.body_of(200);
     page["items"].as_array().unwrap().clone()
 }
 
@@ -61,7 +62,10 @@ async fn an_operator_skips_a_snapshot_with_a_reason() {
     let world = World::new().await;
     let (worker, [first, second]) = with_two_snapshots(&world).await;
     let skipped = world.api.post(&path(&second), json!({"reason": " a virus "})).send().await.body_of(200);
-    assert_eq!((&skipped["status"], &skipped["error"]), (&json!("failed"), &json!("skipped by an operator: a virus")));
+    assert_eq!(
+        (&skipped["status"], &skipped["error"]),
+        (&json!("failed"), &json!("skipped by an operator: a virus"))
+    );
     assert_eq!(worker.latest().await.body_of(200)["snapshotId"], *first);
 
     // One that is not the latest: the latest stays.
@@ -97,7 +101,10 @@ async fn why_a_snapshot_failed_is_shown() {
     let world = World::new().await;
     let worker = world.worker_after_one_message("w1").await;
     let upload = worker.prepare("manual", b"files").await;
-    worker.post(&format!("snapshots/{}/fail", upload.id), json!({"error": "the disk is full"})).await.body_of(200);
+    worker
+        .post(&format!("snapshots/{}/fail", upload.id), json!({"error": "the disk is full"}))
+        .await
+        .body_of(200);
     assert_eq!(listed(&world).await[0]["error"], "the disk is full");
     let users = world.api.get("/v1/users/ann/agents/demo/snapshots").send().await.body_of(200);
     assert_eq!(users["items"][0]["error"], "the disk is full");

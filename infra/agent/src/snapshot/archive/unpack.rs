@@ -179,12 +179,7 @@ impl<'a> Unpacker<'a> {
     }
 }
 
-fn write_new(
-    entry: &mut Entry<'_, impl Read>,
-    path: &Path,
-    mode: u32,
-    modified_secs: u64,
-) -> io::Result<()> {
+fn write_new(entry: &mut Entry<'_, impl Read>, path: &Path, mode: u32, modified_secs: u64) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

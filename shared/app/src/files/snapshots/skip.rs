@@ -59,7 +59,8 @@ async fn skip(app: &App, id: &SnapshotId, error: &str) -> Result<Snapshot> {
             if let SnapshotStatus::Failed { .. } = snapshot.status {
                 return Ok(snapshot);
             }
-            let detail = format!("the snapshot is {}; only a ready one can be skipped", snapshot.status.name());
+            let detail =
+                format!("the snapshot is {}; only a ready one can be skipped", snapshot.status.name());
             return Err(Refusal::new(Code::Conflict, detail).into());
         };
         let previous = previous(app, &snapshot).await?;

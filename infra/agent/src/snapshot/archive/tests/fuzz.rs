@@ -32,7 +32,8 @@ fn entries() -> impl Strategy<Value = Vec<RandomEntry>> {
         ]
     };
     let kind = prop_oneof![8 => prop::sample::select(b"0125LKxg".to_vec()), 1 => any::<u8>()];
-    let claimed = prop_oneof![6 => Just(None), 1 => any::<u64>().prop_map(Some), 1 => (0..5_000_u64).prop_map(Some)];
+    let claimed =
+        prop_oneof![6 => Just(None), 1 => any::<u64>().prop_map(Some), 1 => (0..5_000_u64).prop_map(Some)];
     let body = prop_oneof![3 => vec(any::<u8>(), 0..40), 1 => name().prop_map(String::into_bytes),
         1 => name().prop_map(|n| format!("{} path={n}\n", n.len() + 9).into_bytes())];
     let entry = (kind, name(), name(), claimed, body, any::<[u64; 2]>());
@@ -94,7 +95,12 @@ impl Sandbox {
                     kind if kind.is_dir() => left.push(entry.path()),
                     kind if kind.is_symlink() && unpacked.is_ok() => {
                         if let Ok(target) = entry.path().canonicalize() {
-                            assert!(target.starts_with(&root), "{} -> {}", entry.path().display(), target.display());
+                            assert!(
+                                target.starts_with(&root),
+                                "{} -> {}",
+                                entry.path().display(),
+                                target.display()
+                            );
                         }
                     }
                     _ => {}
