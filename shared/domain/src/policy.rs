@@ -151,6 +151,8 @@ policies! {
         stale_after: ms "staleAfterMs" = Millis::new(120 * SECOND), (5 * SECOND)..=(2 * HOUR);
         /// The silence allowed from registration to the first sign of life.
         boot_grace: ms "bootGraceMs" = Millis::new(600 * SECOND), (10 * SECOND)..=HOUR;
+        /// The longest run of a message. A longer run ends as a failed attempt that is not retried.
+        max_run: ms "maxRunMs" = Millis::new(30 * MINUTE), MINUTE..=DAY;
     }
     /// How often workers poll.
     poll "poll" PollPolicy {

@@ -8,6 +8,7 @@ mod claim_request;
 mod complete;
 mod control;
 mod deliver_job;
+mod destination;
 mod fail;
 mod get_control;
 mod heartbeat;

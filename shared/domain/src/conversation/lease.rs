@@ -35,6 +35,8 @@ pub struct Claimed {
 /// runs longer than the drain timeout would be retried forever.
 pub const MAX_UNCOUNTED_DRAINS: u32 = 3;
 
+/// What the error of an attempt begins with that ended because its run was too long.
+const RUN_TIMEOUT: &str = "run_timeout";
 /// Longest wait that the other side of a failed attempt may ask for. Rate limits of a day end within hours for a part of
 /// the requests, and a message must not disappear for longer because of one answer.
 pub const MAX_RETRY_AFTER: Millis = Millis::from_secs(6 * 60 * 60);
@@ -48,6 +50,8 @@ pub enum RecoverCause {
     WorkerGone,
     /// The system drains the worker and the drain timeout is over, even if the lease has not expired.
     Drained,
+    /// The run is longer than the policy allows, even if heartbeats keep its lease.
+    RunTimeout,
 }
 
 /// The failure of an attempt.
@@ -122,6 +126,7 @@ impl Conversation {
         };
         let head = self.readiness(now, policies).head.ok_or(ClaimRefusal::NothingDue)?;
         let mut after = self.clone();
+        after.held_until = None;
         let mut entry = after.queue.take(head);
         after.fence = self.fence.next();
         entry.attempts += 1;
@@ -205,6 +210,10 @@ impl Conversation {
         let lease = self.lease.as_ref()?;
         let worker = &lease.worker;
         let error = match cause {
+            RecoverCause::RunTimeout if self.has_run_too_long(now, policies) => {
+                format!("{RUN_TIMEOUT}: it ran on worker {worker} for more than {}", policies.lease.max_run)
+            }
+            RecoverCause::RunTimeout => return None,
             _ if lease.expires_at <= now => format!("lease expired: worker {worker} sent no heartbeat"),
             RecoverCause::Expired => return None,
             RecoverCause::WorkerGone => format!("worker {worker} is gone"),
@@ -214,8 +223,15 @@ impl Conversation {
             }
             RecoverCause::Drained => return None,
         };
-        let failure = Failure { error, retryable: true, retry_after: None };
+        // A retry would block the conversation for as long again.
+        let retryable = cause != RecoverCause::RunTimeout;
+        let failure = Failure { error, retryable, retry_after: None };
         Some(self.fail_attempt(lease, failure, EndedBy::Recovery, jitter, now, policies))
+    }
+
+    /// Whether the run of the lease in force is longer than the policy allows.
+    pub fn has_run_too_long(&self, now: Timestamp, policies: &Policies) -> bool {
+        self.lease.as_ref().is_some_and(|lease| now >= lease.claimed_at + policies.lease.max_run)
     }
 
     fn is_drained(&self, worker: &WorkerId) -> bool {

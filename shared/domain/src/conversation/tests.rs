@@ -36,6 +36,7 @@ pub(super) fn conversation(messages: &[&str]) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }
@@ -121,6 +122,29 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
         done.after.fail(&first.lease.id, failure(), 0.0, later, &policies).unwrap_err(),
         LeaseError::Stale
     );
+}
+
+#[test]
+fn a_run_that_is_too_long_ends_as_a_dead_letter_and_the_next_message_runs() {
+    let policies = Policies::default();
+    let claimed = conversation(&["long", "next"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+    let mut running = claimed.after;
+    let end = NOW + policies.lease.max_run;
+    running.lease.as_mut().unwrap().expires_at = end + policies.lease.lease;
+    let recover = |now| running.recover(RecoverCause::RunTimeout, 0.0, now, &policies);
+    assert!(recover(NOW + Millis::new(policies.lease.max_run.as_millis() - 1)).is_none());
+    let ended = recover(end).unwrap();
+    assert!(ended.error.starts_with("run_timeout"), "{}", ended.error);
+    assert_eq!(
+        ended.outcome,
+        Outcome::DeadLettered,
+        "a retry would block the conversation for as long again"
+    );
+    assert_eq!((ended.entry.attempts, ended.entry.message.as_str()), (1, "long"));
+    let late = ended.after.fail(&claimed.lease.id, failure(), 0.0, end, &policies).unwrap_err();
+    assert_eq!(late, LeaseError::Stale);
+    let next = ended.after.claim(&worker("w"), 2, end, &policies).unwrap();
+    assert_eq!(next.lease.entry.message.as_str(), "next");
 }
 
 #[test]

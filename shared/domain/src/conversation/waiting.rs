@@ -58,6 +58,9 @@ impl Conversation {
     /// Whether a message is due, awaits attachments, or waits for a retry that is due before the idle timeout
     /// of the worker.
     pub fn has_work_soon(&self, now: Timestamp, policies: &Policies) -> bool {
+        if self.is_held(now) {
+            return false;
+        }
         let soon = now + policies.scaling.idle_timeout;
         let comes_soon = |e: &Entry| {
             let is_at_hand = e.is_retry() || e.awaits_attachments(now);

@@ -70,6 +70,7 @@ impl Life {
             last: None,
             ready: None,
             behind: None,
+            held_until: None,
             active_at: BEGIN,
         };
         Self {
