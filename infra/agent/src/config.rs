@@ -16,7 +16,7 @@ pub use skills::SkillsConfig;
 /// Time for a running message after a SIGTERM, when the environment sets none. Fly waits for 300 s. The snapshot needs
 /// the rest.
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(240);
-/// The user `nobody` of most systems.
+/// The unprivileged user of most systems.
 pub const UNPRIVILEGED_UID: u32 = 65_534;
 /// The public Bot API.
 const DEFAULT_TELEGRAM_URL: &str = "https://api.telegram.org";
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(uid(Some("1000"), 0), Ok(Some(1_000)));
         assert_eq!(uid(Some("0"), 0), Ok(None), "an operator may want root");
         assert_eq!(uid(None, 1_000), Ok(None));
-        assert!(uid(Some("1001"), 1_000).is_err() && uid(Some("nobody"), 0).is_err());
+        assert!(uid(Some("1001"), 1_000).is_err() && uid(Some("unprivileged"), 0).is_err());
     }
 
     #[test]

@@ -15,3 +15,4 @@ mod shutdown;
 mod skills;
 mod support;
 mod terminal;
+mod token;
