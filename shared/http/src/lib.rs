@@ -14,7 +14,7 @@ mod trace;
 pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
-    ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
+    ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_value,
 };
 pub use http::StatusCode;
 pub use lambda::lambda;
