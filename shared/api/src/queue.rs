@@ -75,6 +75,9 @@ pub struct QueueStats {
     pub dead_letter: i64,
     /// How long the longest-waiting conversation has waited for a worker, ms; null when none waits.
     pub oldest_ready_age_ms: Option<u64>,
+    /// How long the longest-waiting message has waited, ms, also behind a running message of its conversation; null when none
+    /// waits. Messages behind an owner are as of the last reconcile, at most a minute ago.
+    pub oldest_waiting_age_ms: Option<u64>,
     /// When the counts were last updated, epoch ms; null before the first change.
     pub as_of: Option<u64>,
 }

@@ -50,6 +50,10 @@ pub struct Report {
     pub waits: Vec<WaitReport>,
     /// Conversations that want a worker and got none.
     pub unserved: usize,
+    /// Since when the message waits that has waited longest, epoch ms, also behind a running message; left out when none
+    /// waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_since: Option<u64>,
     /// What is missing or failed. The run does the rest regardless.
     pub errors: Vec<String>,
     /// Possible mistakes that stop nothing: an app that is shared, machines of several images.

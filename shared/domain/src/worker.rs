@@ -16,6 +16,8 @@ use crate::named_enum;
 use crate::policy::Policies;
 use crate::time::{MAX_REPLICATION_LAG, Millis, Timestamp};
 
+/// The provider of a worker that was started by hand.
+pub const MANUAL: &str = "manual";
 /// How long a worker's token is valid. It begins with the row.
 pub const TOKEN_GOOD_FOR: Millis = Millis::from_days(30);
 /// How long the token is still valid when a worker has used its whole drain time.
@@ -226,6 +228,11 @@ impl Worker {
             snapshot_missed: false,
             drained_for: None,
         }
+    }
+
+    /// Whether it was started by hand.
+    pub fn is_manual(&self) -> bool {
+        self.provider == MANUAL
     }
 
     /// The provider's app that its machine is in, or may be in.

@@ -173,6 +173,7 @@ fn state_item(state: &ReconcileState) -> Item {
         .put_some("ov", some(volumes.build()))
         .put_some("fm", count(state.foreign.machines as u64))
         .put_some("fv", count(state.foreign.volumes as u64))
+        .put_some("sh", state.is_short.then_some(true))
         .build()
 }
 
@@ -188,6 +189,7 @@ fn state_from(item: &Item) -> Result<ReconcileState> {
         last_full_listing_at: reader.time_if("la")?,
         stuck_tried_at: reader.time_if("ta")?,
         foreign: ForeignCounts { machines: count("fm")?, volumes: count("fv")? },
+        is_short: reader.flag("sh"),
         ..ReconcileState::default()
     };
     for (name, last, orphan) in
@@ -220,6 +222,7 @@ mod tests {
             tried: Some(Orphan::Machine("m1".into())),
             stuck_tried_at: Some(at),
             foreign: ForeignCounts { machines: 2, volumes: 0 },
+            is_short: true,
         };
         let other = ReconcileState { tried: Some(Orphan::Volume("v1".into())), ..state.clone() };
         for state in [state, other, ReconcileState::default()] {

@@ -110,27 +110,60 @@ async fn assert_growth(world: &World, timeline: &mut Timeline<'_>, conversations
     );
 }
 
-/// Workers whose conversations are quiet switch to the waiting conversations.
+/// Workers whose conversations are quiet switch to the waiting conversations at once, because no worker can be added.
 async fn assert_all_served(world: &World, fleet: &mut Fleet<'_>, timeline: &mut Timeline<'_>) {
-    let quiet = Policies::default().scaling.switch_after_quiet;
-    let began = timeline.millis();
     world.advance(Millis::from_secs(1));
     fleet.work().await;
-    timeline.record("each worker has completed its first message").await;
-    assert_eq!(timeline.waiting().await, CONVERSATIONS - MAX_WORKERS);
-    for _ in 0..MAX_ROUNDS {
-        world.tick().await;
+    timeline.record("each worker has completed its messages").await;
+    assert_eq!(timeline.waiting().await, 0);
+    assert_eq!(world.backend.created().machines.len(), MAX_WORKERS, "no further machine");
+}
+
+/// The time that a worker of a paced fleet needs for a message.
+const WORK: Millis = Millis::from_secs(1);
+
+/// Serves all messages, one in a second on each worker, and returns how long that took.
+async fn serve_all(world: &World, messages: Vec<MessageId>) -> Millis {
+    let mut fleet = Fleet::of(world);
+    fleet.is_paced = true;
+    let timeline = Timeline::new(world, messages);
+    world.tick().await;
+    for second in 0..1_000 {
+        world.advance(WORK);
         fleet.work().await;
-        timeline.record("").await;
-        if timeline.waiting().await == 0 {
-            let took = timeline.millis() - began;
-            assert!(took >= quiet.as_millis(), "a worker switched before {quiet}: {took} ms");
-            assert!(took <= 3 * (quiet.as_millis() + TICK.as_millis()), "it took {took} ms");
-            return assert_eq!(world.backend.created().machines.len(), MAX_WORKERS, "no further machine");
+        if second % 60 == 59 {
+            world.tick().await;
         }
-        world.advance(Millis::from_secs(20));
+        if timeline.waiting().await == 0 {
+            return Millis::new(timeline.millis());
+        }
     }
-    panic!("not served after {MAX_ROUNDS} rounds:\n{}", timeline.lines);
+    panic!("messages still wait:\n{}", timeline.lines)
+}
+
+#[tokio::test]
+async fn a_full_pool_of_two_serves_eight_conversations_without_waiting_for_quiet_times() {
+    let world = World::with_policies(json!({"scaling": {"maxWorkers": 2}})).await;
+    let mut messages = Vec::new();
+    for n in 0..8 {
+        messages.push(world.enqueue(&format!("conversation-{n}")).await);
+    }
+    let took = serve_all(&world, messages).await;
+    assert!(took <= Millis::from_secs(15), "it took {took}");
+}
+
+#[tokio::test]
+async fn a_backlog_of_many_conversations_drains_at_the_pace_of_a_full_pool() {
+    let world = World::with_policies(json!({"scaling": {"maxWorkers": 8, "spawnStep": 8}})).await;
+    let mut messages = Vec::new();
+    for n in 0..50 {
+        for _ in 0..12 {
+            messages.push(world.enqueue(&format!("conversation-{n:02}")).await);
+        }
+    }
+    let took = serve_all(&world, messages).await;
+    let least = 50 * 12 / 8;
+    assert!(took <= Millis::from_secs(least * 5 / 4), "it took {took}; without any pause it takes {least} s");
 }
 
 /// No user sends a message any more.

@@ -127,10 +127,17 @@ async fn stats(api: &Api) -> anyhow::Result<()> {
     let stats: Answer<QueueStats> = api.get("/v1/queue/stats").await?;
     stats.print(|stats| {
         let counts = [stats.queued_ready, stats.queued_scheduled, stats.processing, stats.dead_letter];
-        let oldest = output::or_dash(stats.oldest_ready_age_ms);
+        let ages = [stats.oldest_ready_age_ms, stats.oldest_waiting_age_ms].map(output::or_dash);
         output::table(
-            &["queuedReady", "queuedScheduled", "processing", "deadLetter", "oldestReadyAgeMs"],
-            vec![counts.iter().map(ToString::to_string).chain([oldest]).collect()],
+            &[
+                "queuedReady",
+                "queuedScheduled",
+                "processing",
+                "deadLetter",
+                "oldestReadyAgeMs",
+                "oldestWaitingAgeMs",
+            ],
+            vec![counts.iter().map(ToString::to_string).chain(ages).collect()],
         );
     });
     Ok(())

@@ -8,7 +8,7 @@ use af_domain::ids::{AgentKey, ConversationId, WorkerId};
 use af_domain::policy::Policies;
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
-use af_domain::worker::{Assignment, Worker, WorkerStatus};
+use af_domain::worker::{Assignment, MANUAL, Worker, WorkerStatus};
 use af_providers::{PoolConfig, PoolSettings};
 use af_store::StoreError;
 use af_store::conversation::Commit;
@@ -23,9 +23,6 @@ use crate::pool::provider;
 use crate::pool::worker_environment::{EnvironmentInputs, environment};
 use crate::settings::policies;
 use crate::{App, AppError};
-
-/// The provider of a worker that an operator starts by hand. No provider manages its machine.
-pub const MANUAL: &str = "manual";
 
 /// Registers a worker that an operator starts by hand. With `once`, a call that is sent again gets the same answer.
 ///

@@ -57,8 +57,9 @@ impl Control {
         Ok(Self { drain_by: Self::of_row(row.as_ref()).drain_by, ..control })
     }
 
-    /// The control state of the owner of `conversation`. How long it was quiet is judged on what was stored before this
-    /// call.
+    /// The control state of the owner of `conversation`. `switch` is only a question here: [`should_switch`] answers it.
+    ///
+    /// [`should_switch`]: super::ready::should_switch
     pub(super) fn of_owner(
         conversation: &Conversation,
         worker: &WorkerId,
@@ -71,9 +72,7 @@ impl Control {
         if owner.state == OwnerState::Draining {
             return Self::stop("draining");
         }
-        let quiet = !conversation.is_busy(now, policies);
-        let quiet_for = now.since(conversation.active_at.max(owner.assigned_at));
-        let switch = owner.wanted_elsewhere && quiet && quiet_for >= policies.scaling.switch_after_quiet;
+        let switch = owner.wanted_elsewhere && !conversation.is_busy(now, policies);
         Self { switch: switch.then(|| conversation.id.clone()), ..Self::default() }
     }
 }

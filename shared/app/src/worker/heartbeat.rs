@@ -1,11 +1,13 @@
 //! Heartbeat: keeps a lease alive and brings the worker's control state.
 
+use af_domain::conversation::RecoverCause;
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 use af_store::conversation::LeaseRef;
 
 use super::control::Control;
 use super::redact::redact;
+use crate::conversations::recover::recover;
 use crate::settings::policies;
 use crate::{App, Result};
 
@@ -27,7 +29,8 @@ pub struct Beat {
     pub next_heartbeat: Millis,
 }
 
-/// Extends lease `lease` of `worker` on `message`. A heartbeat may be sent again.
+/// Extends lease `lease` of `worker` on `message`. A heartbeat may be sent again. A run that is longer than
+/// `lease.maxRunMs` is not extended; it ends as a failed attempt.
 pub async fn heartbeat(
     app: &App,
     worker: &WorkerId,
@@ -38,6 +41,11 @@ pub async fn heartbeat(
     let policies = policies::in_force(app).await?;
     let now = app.now();
     let progress = progress.map(|p| redact(p, MAX_PROGRESS_CHARS));
+    let parts = lease.parts();
+    if now >= parts.claimed_at + policies.lease.max_run {
+        // The heartbeat then finds that the worker does not hold the lease any more.
+        recover(app, &parts.conversation, worker, RecoverCause::RunTimeout, &policies).await?;
+    }
     let leased = LeaseRef { lease, message: Some(message), worker };
     let extended = app.store.heartbeat_if_leased(&leased, progress.as_deref(), now, &policies).await?;
     let Some(conversation) = extended else {

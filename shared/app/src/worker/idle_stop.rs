@@ -7,7 +7,7 @@ use af_domain::time::Timestamp;
 use af_domain::worker::{Worker, WorkerStatus};
 
 use super::control::Control;
-use super::ready::is_needed_elsewhere;
+use super::ready::should_switch;
 use super::signs_of_life::touch_worker;
 use crate::settings::policies;
 use crate::{App, Result};
@@ -30,7 +30,7 @@ pub async fn should_stop(app: &App, worker: &WorkerId) -> Result<bool> {
     let stop = match &owned {
         owned if is_over(&row, owned.as_ref(), now, &policies) => true,
         Some(quiet) if Control::of_owner(quiet, worker, &policies, now).switch.is_some() => {
-            is_needed_elsewhere(app, quiet, &policies).await?
+            should_switch(app, quiet, &policies).await?
         }
         _ => false,
     };

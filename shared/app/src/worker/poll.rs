@@ -12,7 +12,7 @@ use super::claim_next::{FreeClaim, claim_owned, claim_ready, drain_if_skipped};
 use super::claim_request::{ClaimRequest, Wants};
 use super::control::Control;
 use super::deliver_job::Delivered;
-use super::ready::{is_needed_elsewhere, ready_now};
+use super::ready::{ready_now, should_switch};
 use super::release::{Ownership, release};
 use super::signs_of_life::{
     note_sign_of_life, owned_by_row, read_or_touch_owned, read_or_touch_worker, touch_worker,
@@ -78,14 +78,16 @@ pub(super) async fn poll_as_owner(
 ) -> Result<Polled> {
     let (now, policies) = (app.now(), request.policies);
     let control = Control::of_owner_until(app, &conversation, request.worker, policies).await?;
-    if control.should_stop || *request.wants == Wants::ControlOnly {
-        return Ok(idle(control, conversation.active_at, policies, now));
-    }
     let active_at = conversation.active_at;
-    if let Some(delivered) = claim_owned(app, request, conversation.clone()).await? {
+    if control.should_stop {
+        return Ok(idle(control, active_at, policies, now));
+    }
+    if *request.wants != Wants::ControlOnly
+        && let Some(delivered) = claim_owned(app, request, conversation.clone()).await?
+    {
         return Ok(with_job(delivered, active_at, policies, now));
     }
-    let stays = control.switch.is_some() && !is_needed_elsewhere(app, &conversation, policies).await?;
+    let stays = control.switch.is_some() && !should_switch(app, &conversation, policies).await?;
     let switch = control.switch.filter(|_| !stays);
     Ok(idle(Control { switch, ..control }, active_at, policies, now))
 }

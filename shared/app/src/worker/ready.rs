@@ -16,18 +16,17 @@ pub(super) async fn ready_now(app: &App, policies: &Policies) -> Result<Vec<Read
     ready_pages(app, policies, READY_PAGE).await
 }
 
-/// Whether another conversation waits for the owner of `quiet`. When none does, the owner is not asked to switch any more
-/// until reconcile finds one.
-pub(super) async fn is_needed_elsewhere(
-    app: &App,
-    quiet: &Conversation,
-    policies: &Policies,
-) -> Result<bool> {
-    if !ready_pages(app, policies, 1).await?.is_empty() {
-        return Ok(true);
+/// Whether the owner of `quiet` should release it, because another conversation waits. While workers can be added, a quiet
+/// conversation keeps its worker for a while. When no conversation waits, the owner is not asked any more until reconcile
+/// finds one.
+pub(super) async fn should_switch(app: &App, quiet: &Conversation, policies: &Policies) -> Result<bool> {
+    if ready_pages(app, policies, 1).await?.is_empty() {
+        app.store.ask_to_switch_if_owned(quiet, false).await?;
+        return Ok(false);
     }
-    app.store.ask_to_switch_if_owned(quiet, false).await?;
-    Ok(false)
+    let assigned_at = quiet.owner.as_ref().map(|owner| owner.assigned_at).unwrap_or_default();
+    let quiet_for = app.now().since(quiet.active_at.max(assigned_at));
+    Ok(quiet_for >= policies.scaling.switch_after_quiet || app.store.reconcile_state().await?.is_short)
 }
 
 async fn ready_pages(

@@ -36,12 +36,13 @@ pub(super) fn conversation(messages: &[&str]) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }
 
 fn failure() -> Failure {
-    Failure { error: "boom".into(), retryable: true }
+    Failure { error: "boom".into(), retryable: true, retry_after: None }
 }
 
 #[test]
@@ -80,9 +81,9 @@ fn a_failed_message_is_requeued_in_front_until_its_attempts_are_exhausted() {
     let policies = Policies::default();
     let first = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
     let back = first.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap();
-    assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW + Millis::new(1_000) });
+    assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW + Millis::new(2_000) });
     assert_eq!(back.after.claim(&worker("w"), 2, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
-    let later = NOW + Millis::new(1_000);
+    let later = NOW + Millis::new(2_000);
     let second = back.after.claim(&worker("w"), 2, later, &policies).unwrap();
     assert_eq!((second.lease.entry.message.as_str(), second.lease.entry.attempts), ("a", 2));
     assert_eq!(
@@ -102,7 +103,7 @@ fn a_failed_message_is_requeued_in_front_until_its_attempts_are_exhausted() {
 fn a_failure_that_is_not_retryable_makes_a_dead_letter_at_once() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    let failure = Failure { error: "bad".into(), retryable: false };
+    let failure = Failure { error: "bad".into(), retryable: false, retry_after: None };
     let dead = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap();
     assert_eq!(dead.outcome, Outcome::DeadLettered);
 }
@@ -121,6 +122,29 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
         done.after.fail(&first.lease.id, failure(), 0.0, later, &policies).unwrap_err(),
         LeaseError::Stale
     );
+}
+
+#[test]
+fn a_run_that_is_too_long_ends_as_a_dead_letter_and_the_next_message_runs() {
+    let policies = Policies::default();
+    let claimed = conversation(&["long", "next"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+    let mut running = claimed.after;
+    let end = NOW + policies.lease.max_run;
+    running.lease.as_mut().unwrap().expires_at = end + policies.lease.lease;
+    let recover = |now| running.recover(RecoverCause::RunTimeout, 0.0, now, &policies);
+    assert!(recover(NOW + Millis::new(policies.lease.max_run.as_millis() - 1)).is_none());
+    let ended = recover(end).unwrap();
+    assert!(ended.error.starts_with("run_timeout"), "{}", ended.error);
+    assert_eq!(
+        ended.outcome,
+        Outcome::DeadLettered,
+        "a retry would block the conversation for as long again"
+    );
+    assert_eq!((ended.entry.attempts, ended.entry.message.as_str()), (1, "long"));
+    let late = ended.after.fail(&claimed.lease.id, failure(), 0.0, end, &policies).unwrap_err();
+    assert_eq!(late, LeaseError::Stale);
+    let next = ended.after.claim(&worker("w"), 2, end, &policies).unwrap();
+    assert_eq!(next.lease.entry.message.as_str(), "next");
 }
 
 #[test]
@@ -236,4 +260,19 @@ fn each_repair_removes_its_problem_and_all_repairs_leave_none() {
     related.in_ready_index = true;
     assert_eq!(now.problems(&related, NOW, &policies), []);
     assert_eq!(now.queue.len(), 1);
+}
+
+#[test]
+fn a_retry_waits_for_the_longer_of_its_backoff_and_the_retry_after_of_at_most_six_hours() {
+    let policies = Policies::default();
+    let retry_at = |retry_after| {
+        let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+        let failure = Failure { retry_after, ..failure() };
+        claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().entry.not_before
+    };
+    let backoff = NOW + policies.retry_delay(1, 0.0);
+    assert_eq!(retry_at(None), backoff);
+    assert_eq!(retry_at(Some(Millis::new(1))), backoff);
+    assert_eq!(retry_at(Some(Millis::from_secs(7_200))), NOW + Millis::from_secs(7_200));
+    assert_eq!(retry_at(Some(Millis::new(u64::MAX))), NOW + Millis::from_secs(6 * 3_600));
 }

@@ -43,6 +43,7 @@ pub(super) fn demand(plan: &mut Plan, observed: &Observed, policies: &Policies, 
     }
     // While no worker can be added, the owners of other conversations are asked to release theirs.
     let no_more_can_come = room <= spawned || step == 0;
+    plan.is_short = no_more_can_come && plan.unserved > 0;
     let waiting = if no_more_can_come { plan.unserved } else { 0 };
     ask_to_switch(plan, observed, waiting, policies, now);
 }
@@ -59,14 +60,17 @@ fn waiting(observed: &Observed, now: Timestamp) -> Vec<(Timestamp, &Conversation
     waiting
 }
 
-/// How many workers may take one of them.
+/// How many workers may take one of them. A worker that was started by hand counts from its first sign of life on, because
+/// its program may never have been started.
 fn free(plan: &Plan, observed: &Observed, policies: &Policies, now: Timestamp) -> usize {
     let leaves = |w: &ObservedWorker| {
         let drains = |a: &Action| matches!(a, Action::Drain { worker, .. } if *worker == w.worker.id);
         plan.actions.iter().any(|p| drains(&p.action))
     };
-    let is_free =
-        |w: &&ObservedWorker| w.worker.assignment.is_none() && w.may_claim(policies, now) && !leaves(w);
+    let is_free = |w: &&ObservedWorker| {
+        let may_come = !w.worker.is_manual() || w.last_sign_of_life().is_some();
+        may_come && w.worker.assignment.is_none() && w.may_claim(policies, now) && !leaves(w)
+    };
     observed.workers.iter().filter(is_free).count()
 }
 

@@ -207,6 +207,8 @@ pub struct Plan {
     pub waits: Vec<Wait>,
     /// Conversations that want a worker and get none from this plan.
     pub unserved: usize,
+    /// Whether some of them get none because no worker can be added.
+    pub is_short: bool,
     /// The orphans for the next run, each with the time since when it is known.
     pub orphans: BTreeMap<Orphan, Timestamp>,
 }

@@ -72,6 +72,20 @@ impl ObservedWorker {
         (!conversation.is_busy(now, policies)).then_some(self.worker.quiet_since.max(conversation.active_at))
     }
 
+    /// For how long it has claimed nothing although a message is due and it gives signs of life; `None` while this is within
+    /// the limit. A worker that has claimed nothing yet may still restore files.
+    fn ignores_work_for(&self, policies: &Policies, now: Timestamp) -> Option<Millis> {
+        let conversation = self.conversation.as_ref()?;
+        let owner = conversation.owner.as_ref()?;
+        let due = conversation.lease.is_none().then(|| conversation.due_since(now, policies))??;
+        let since = due.max(conversation.active_at).max(owner.assigned_at);
+        let limit = match owner.claimed_at {
+            Some(_) => policies.lease.stale_after.max(policies.poll.idle),
+            None => policies.lease.boot_grace,
+        };
+        (now.since(since) >= limit).then(|| now.since(since))
+    }
+
     /// Whether another worker owns the conversation in its row, for so long that every reader sees it.
     fn is_duplicate(&self, now: Timestamp) -> bool {
         self.has_other_owner && self.worker.assignment.as_ref().is_some_and(|a| a.is_seen_by_all(now))
@@ -206,6 +220,10 @@ fn unfit(observed: &ObservedWorker, policies: &Policies, now: Timestamp) -> Opti
         let silence = now.since(seen.unwrap_or(worker.registered_at));
         return Some((DrainReason::Stale, format!("no sign of life for {silence}")));
     }
+    if let Some(time) = observed.ignores_work_for(policies, now) {
+        let words = format!("work has been due for {time}, and it claims nothing");
+        return Some((DrainReason::Stale, words));
+    }
     if observed.is_duplicate(now) {
         return Some((DrainReason::Duplicate, "another worker owns the conversation in its row".to_owned()));
     }
@@ -227,6 +245,9 @@ fn drain(plan: &mut Plan, observed: &ObservedWorker, reason: DrainReason, words:
         recover(plan, observed, RecoverCause::Expired, words);
     }
     plan.act(Action::Drain { worker: worker.clone(), reason }, words.to_owned());
+    // No provider can tell whether the machine of a stale worker that was started by hand still runs. Its conversation does
+    // not wait for a final snapshot.
+    let gone = gone || (reason == DrainReason::Stale && observed.worker.is_manual());
     if gone || !observed.owes_snapshot() {
         plan.act(Action::FinishDrain { worker: worker.clone(), gone }, words.to_owned());
         plan.act(Action::Teardown { worker: worker.clone() }, words.to_owned());

@@ -57,6 +57,8 @@ pub struct ReconcileState {
     pub stuck_tried_at: Option<Timestamp>,
     /// What others have in the same app, as of the last full listing.
     pub foreign: ForeignCounts,
+    /// Whether conversations waited for a worker and none could be added.
+    pub is_short: bool,
 }
 
 impl ReconcileState {

@@ -2,6 +2,7 @@ mod cool_down;
 mod machines;
 mod orphans;
 mod rollover;
+mod silent;
 
 use super::*;
 use crate::conversation::{Entry, Owner, OwnerState, Priority, Queue, RecoverCause};
@@ -41,6 +42,7 @@ fn conversation(n: usize, worker: &str) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }
@@ -63,10 +65,9 @@ fn assigned(n: usize) -> ObservedWorker {
     }
 }
 
-fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker {
-    let conversation = observed.conversation.as_mut().unwrap();
-    conversation.queue = Queue::new(vec![Entry {
-        message: MessageId::parse("m").unwrap(),
+fn entry(message: &str) -> Entry {
+    Entry {
+        message: MessageId::parse(message).unwrap(),
         priority: Priority::new(50).unwrap(),
         due: NOW,
         scheduled: false,
@@ -75,7 +76,12 @@ fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker 
         max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
-    }]);
+    }
+}
+
+fn running(mut observed: ObservedWorker, policies: &Policies) -> ObservedWorker {
+    let conversation = observed.conversation.as_mut().unwrap();
+    conversation.queue = Queue::new(vec![entry("m")]);
     *conversation = conversation.claim(&observed.worker.id, 1, NOW, policies).unwrap().after;
     observed
 }

@@ -1,5 +1,6 @@
 //! Claims, and the responses to repeated claims.
 
+use af_domain::policy::Policies;
 use af_domain::time::Millis;
 use serde_json::{Value, json};
 
@@ -64,6 +65,39 @@ async fn a_repeated_claim_returns_the_live_lease_three_times_and_then_nothing() 
         let next = worker.claim(json!({})).await;
         assert_eq!((&next["attempt"], &next["fence"]), (&json!(1), &json!(2)), "the lease was still valid");
     }
+}
+
+#[tokio::test]
+async fn a_program_that_never_ends_is_seen_and_its_run_times_out_so_that_the_next_message_runs() {
+    let world = World::new().await;
+    let max_run = Policies::default().lease.max_run;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
+    world.advance(Millis::from_secs(1));
+    let next = world.enqueue(CONVERSATION).await;
+    let heartbeat = async || {
+        let path = format!("messages/{}/heartbeat", job["messageId"].as_str().unwrap());
+        worker.post(&path, json!({"leaseId": job["leaseId"], "fence": job["fence"]})).await.body_of(200)
+    };
+    let step = Millis::from_secs(60);
+    let steps = max_run.as_millis() / step.as_millis();
+    for n in 1..steps {
+        world.advance(step);
+        assert_eq!(heartbeat().await["held"], true, "minute {n}");
+    }
+    let report = world.reconcile().await;
+    let warned = report.warnings.iter().any(|warning| warning.contains("has waited for"));
+    assert!(warned, "{:?}", report.warnings);
+    let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
+    let waited = step.as_millis() * (steps - 1);
+    assert!(stats["oldestWaitingAgeMs"].as_u64().unwrap() >= waited, "{stats}");
+
+    world.advance(step);
+    assert_eq!(heartbeat().await["held"], false);
+    let ended = world.message(&job["messageId"]).await;
+    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("dead_letter"), &json!(1)));
+    assert!(ended["lastError"].as_str().unwrap().starts_with("run_timeout"), "{ended}");
+    let second = worker.poll(json!({"conversationId": CONVERSATION})).await["job"].clone();
+    assert_eq!(second["messageId"], json!(next));
 }
 
 #[tokio::test]

@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use af_domain::conversation::RecoverCause;
-use af_domain::ids::{ConversationKey, WorkerId};
+use af_domain::ids::ConversationKey;
 use af_domain::policy::Policies;
 use af_domain::pool::{Action, Plan, Planned};
-use af_store::conversation::FailOutcome;
 use futures::StreamExt;
 
 use super::budget::RunBudget;
 use super::observe::Observation;
 use super::{orphan, spawn, teardown};
-use crate::conversations::repair;
+use crate::conversations::{recover, repair};
 use crate::error::with_causes;
 use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
 use crate::pool::outcome::Outcome;
@@ -138,7 +136,7 @@ async fn carry_out(
     }
     match action {
         Action::Recover { conversation, holder, cut } => {
-            recover(app, conversation, holder, *cut, policies).await
+            recover::recover(app, conversation, holder, *cut, policies).await
         }
         Action::Repair { conversation } => repair::repair(app, conversation, policies).await,
         Action::Unassign { worker } => repair::unassign(app, worker).await,
@@ -159,29 +157,6 @@ async fn carry_out(
         Action::Spawn { conversation } => {
             spawn::spawn(app, budget, observation, conversation.as_ref(), policies).await
         }
-    }
-}
-
-async fn recover(
-    app: &App,
-    key: &ConversationKey,
-    holder: &WorkerId,
-    cut: RecoverCause,
-    policies: &Policies,
-) -> Result<Outcome> {
-    let now = app.now();
-    let Some(conversation) = app.store.conversation(key, true).await? else { return Ok(Outcome::Stale) };
-    if conversation.lease.as_ref().is_some_and(|l| &l.worker != holder) {
-        return Ok(Outcome::Stale);
-    }
-    let Some(back) = conversation.recover(cut, app.entropy.unit(), now, policies) else {
-        return Ok(Outcome::Stale);
-    };
-    tracing::warn!(conversation = %conversation.id, message = %back.entry.message, error = %back.error, "lease recovered");
-    match app.store.fail_if_unchanged(&conversation, &back, true, now, policies).await? {
-        FailOutcome::Done => Ok(Outcome::Done),
-        FailOutcome::Stale => Ok(Outcome::Stale),
-        FailOutcome::MessageMissing => repair::repair(app, key, policies).await,
     }
 }
 

@@ -14,4 +14,5 @@ mod teardown;
 mod waiting;
 
 pub use budget::InvocationLimits;
+pub use report::LONG_WAIT;
 pub use run::{Reconciled, dry_run, last_report, reconcile, reconcile_within};

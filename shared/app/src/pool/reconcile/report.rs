@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use af_api::reconcile::{ActionReport, Report, WaitReport};
 use af_domain::pool::{Action, Plan, Planned, Wait};
-use af_domain::time::Timestamp;
+use af_domain::time::{Millis, Timestamp};
 use af_providers::{mixed_images_warning, shared_app_warning};
 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
+
+/// How long a message may wait before the report warns of it and the alarm counts it.
+pub const LONG_WAIT: Millis = Millis::from_secs(5 * 60);
 
 pub(super) fn report(
     observation: &Observation,
@@ -30,17 +33,39 @@ pub(super) fn report(
         actions_omitted: 0,
         waits: plan.waits.into_iter().map(wait_report).collect(),
         unserved: plan.unserved,
+        oldest_waiting_since: oldest_waiting(observation, at).map(Timestamp::as_millis),
         errors: observation.errors.clone(),
-        warnings: warnings(observation),
+        warnings: warnings(observation, at),
         workers,
     }
 }
 
-fn warnings(observation: &Observation) -> Vec<String> {
+/// Since when the message waits that has waited longest.
+fn oldest_waiting(observation: &Observation, now: Timestamp) -> Option<Timestamp> {
+    let unowned = observation.observed.ready.iter().filter_map(|c| c.ready.time()).filter(|at| *at <= now);
+    let owned =
+        observation.observed.workers.iter().filter_map(|w| w.conversation.as_ref()?.waiting_since(now));
+    unowned.chain(owned).min()
+}
+
+/// The messages that have waited too long behind one that runs.
+fn long_waits(observation: &Observation, now: Timestamp) -> impl Iterator<Item = String> {
+    let behind = observation.observed.workers.iter().filter_map(|w| w.conversation.as_ref());
+    behind.filter_map(move |conversation| {
+        let (lease, since) = (conversation.lease.as_ref()?, conversation.waiting_since(now)?);
+        let (wait, run) = (now.since(since), now.since(lease.claimed_at));
+        let (id, message, worker) = (&conversation.id, &lease.entry.message, &lease.worker);
+        (wait >= LONG_WAIT).then(|| {
+            format!("conversation {id}: a message has waited for {wait} behind {message}, which has run for {run} on worker {worker}")
+        })
+    })
+}
+
+fn warnings(observation: &Observation, now: Timestamp) -> Vec<String> {
     let foreign = observation.inventory.foreign;
     let shared = shared_app_warning(foreign.machines, foreign.volumes);
     let images = observation.inventory.machines.as_deref().and_then(mixed_images_warning);
-    shared.into_iter().chain(images).collect()
+    shared.into_iter().chain(images).chain(long_waits(observation, now)).collect()
 }
 
 fn action_report(observation: &Observation, planned: Planned, done: Option<Outcome>) -> ActionReport {

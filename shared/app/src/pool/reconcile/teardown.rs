@@ -9,7 +9,6 @@ use af_providers::{Inventory, MachineRef, Provider, ProviderError, StopOutcome, 
 use super::observe::Observation;
 use crate::pool::outcome::Outcome;
 use crate::pool::provider::target::WorkerHome;
-use crate::pool::workers::MANUAL;
 use crate::{App, Result};
 
 /// The time after which a machine that does not stop is removed by force. It is longer than the five minutes in which a
@@ -19,7 +18,7 @@ pub(super) const FORCE_AFTER: Millis = Millis::from_secs(10 * 60);
 pub(super) async fn teardown(app: &App, observation: &Observation, id: &WorkerId) -> Result<Outcome> {
     let Some(worker) = app.store.worker(id).await? else { return Ok(Outcome::Stale) };
     let Ok(stopped) = worker.clone().gone(app.now()) else { return Ok(Outcome::Stale) };
-    if worker.provider != MANUAL {
+    if !worker.is_manual() {
         let Some(target) = &observation.target else {
             return Ok(Outcome::Failed(observation.errors.first().cloned().unwrap_or_default()));
         };
