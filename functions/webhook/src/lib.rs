@@ -9,7 +9,7 @@ use std::sync::Arc;
 use af_app::telegram::ingress::{Handled, handle};
 use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
-use af_http::{Problem, service};
+use af_http::{MAX_BODY_BYTES, Problem, service};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -21,10 +21,6 @@ use utoipa_axum::routes;
 
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-/// The largest update that is read. Telegram's own updates are far smaller. A larger update is ignored, because a
-/// refusal would make Telegram send it again.
-const MAX_UPDATE_BYTES: usize = 1024 * 1024;
-
 struct Webhook {
     app: App,
     prefix: String,
@@ -77,7 +73,9 @@ async fn update(
     }
     let secret = headers.get(SECRET_HEADER).and_then(|v| v.to_str().ok());
     // An unreadable body counts as empty, and is refused only after the secret is checked.
-    let body = axum::body::to_bytes(body, MAX_UPDATE_BYTES).await.unwrap_or_default();
+    // The limit is far above the updates of Telegram. A larger one is ignored, because Telegram would repeat it if it
+    // were refused.
+    let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
         Handled::Enqueued { message, duplicate } => UpdateAnswer {

@@ -16,7 +16,7 @@ pub use auth_limit::ClientAddress;
 pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
-    ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_json,
+    ApiJson, ApiPath, ApiQuery, Bearer, IdempotencyKey, PathParam, PathParams, PublicUrl, parse_value,
 };
 pub use http::StatusCode;
 pub use lambda::lambda;
