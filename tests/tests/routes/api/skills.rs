@@ -174,7 +174,11 @@ async fn an_invalid_skill_is_refused_with_its_field() {
         (changed("files", json!(unknown)), "/files/0/mode", "no field"),
         (changed("files", json!([file("scripts/index.mjs", "")])), "/files", "SKILL.md is needed"),
         (changed("files", json!([file("SKILL.md", SKILL_MD)])), "/files", "scripts/index.mjs is needed"),
-        (changed("files", json!([file("scripts/index.mjs", ""), file("SKILL.md", "# A")])), "/files/1/content", "description: <purpose>"),
+        (
+            changed("files", json!([file("scripts/index.mjs", ""), file("SKILL.md", "# A")])),
+            "/files/1/content",
+            "description: <purpose>",
+        ),
         (changed("moduleFormat", json!("cjs")), "/files", "scripts/index.cjs is needed"),
         (changed("moduleFormat", json!("umd")), "/moduleFormat", "esm or cjs"),
         (changed("releaseChannel", json!("beta")), "/releaseChannel", "stable or canary"),
