@@ -47,6 +47,7 @@ fn native() -> OpenApiRouter<WorkerState> {
         .routes(routes!(snapshots::latest::latest))
         .routes(routes!(snapshots::finalize::finalize))
         .routes(routes!(snapshots::fail::fail))
+        .routes(routes!(snapshots::skip::skip))
         .routes(routes!(media::announce::announce))
         .routes(routes!(media::get::get))
         .routes(routes!(routes::skills::skills))

@@ -141,6 +141,12 @@ impl Api {
         self.post::<IgnoredAny>(&route, &FailSnapshotRequest { error }).await.map(drop)
     }
 
+    /// Reports that a snapshot cannot be restored. The one before becomes the latest.
+    pub async fn skip_snapshot(&self, id: &str, error: String) -> Result<(), ApiError> {
+        let route = format!("v1/worker/snapshots/{id}/skip");
+        self.post::<IgnoredAny>(&route, &FailSnapshotRequest { error }).await.map(drop)
+    }
+
     /// The conversation's latest ready snapshot, if it has one.
     pub async fn latest_snapshot(&self, conversation_id: &str) -> Result<Option<LatestSnapshot>, ApiError> {
         let url = format!("{}/v1/worker/snapshots/latest", self.base);

@@ -1,6 +1,7 @@
 //! Engines, which make a reply from a bundle.
 
 mod command;
+mod completion;
 mod contract;
 mod echo;
 mod openai;

@@ -108,7 +108,7 @@ impl Work<'_> {
                 );
                 Ok(reply)
             }
-            (None, None) => Err(failure("the server sent no hydration bundle", true).into()),
+            (None, None) => Err(Failure::retryable("the server sent no hydration bundle").into()),
             (None, Some(bundle)) => tokio::select! {
                 biased; // If the lease is lost at the moment when the reply is ready, the loss wins.
                 interruption = self.keep_lease(&progress, is_new_lease) => Err(interruption),
@@ -200,7 +200,7 @@ impl Work<'_> {
     async fn run_engine(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         self.prepare_data_folder().await.map_err(|error| {
             tracing::error!(error = &*error, "the data folder could not be prepared");
-            failure(&format!("the conversation's files could not be restored: {error}"), true)
+            Failure::retryable(format!("the conversation's files could not be restored: {error}"))
         })?;
         self.engine.answer(bundle, progress).await
     }
@@ -242,7 +242,7 @@ impl Work<'_> {
         }
         self.lease.renewed(started, &answer);
         if answer.cancelled {
-            return Err(failure("cancelled", false).into());
+            return Err(Failure::permanent("cancelled").into());
         }
         backoff.reset();
         Ok(None)
@@ -257,7 +257,7 @@ impl Work<'_> {
                 // A reply that the server refuses must not make the message come back again and again.
                 (ApiError::Refused { .. }, Outcome::Reply(_)) => {
                     let reason = format!("the reply could not be recorded: {error}");
-                    outcome = Outcome::Failure(failure(&reason, false));
+                    outcome = Outcome::Failure(Failure::permanent(reason));
                 }
                 _ => sleep(self.wait_after(&error, &mut backoff)?).await,
             }
@@ -267,9 +267,10 @@ impl Work<'_> {
     async fn report(&self, outcome: &Outcome) -> Result<(), ApiError> {
         match outcome {
             Outcome::Reply(reply) => self.complete(reply).await,
-            Outcome::Failure(Failure { reason, retryable }) => self.fail(reason, *retryable, false).await,
+            Outcome::Failure(failure) => self.fail(failure, false).await,
             Outcome::Drained => {
-                self.fail("the worker had to shut down before the message was done", true, true).await
+                let reason = "the worker had to shut down before the message was done";
+                self.fail(&Failure::retryable(reason), true).await
             }
         }
     }
@@ -290,11 +291,19 @@ impl Work<'_> {
         self.api.complete(job, &request).await
     }
 
-    async fn fail(&self, reason: &str, retryable: bool, drained: bool) -> Result<(), ApiError> {
+    async fn fail(&self, failure: &Failure, drained: bool) -> Result<(), ApiError> {
         let job = self.lease.job();
-        let (lease_id, fence) = (job.lease_id.clone(), job.fence);
-        let error_message = reason.chars().take(MAX_REASON_CHARS).collect();
-        self.api.fail(job, &FailRequest { lease_id, fence, error_message, retryable, drained }).await
+        let request = FailRequest {
+            lease_id: job.lease_id.clone(),
+            fence: job.fence,
+            error_message: failure.reason.chars().take(MAX_REASON_CHARS).collect(),
+            retryable: failure.retryable,
+            retry_after_ms: failure
+                .retry_after
+                .map(|asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)),
+            drained,
+        };
+        self.api.fail(job, &request).await
     }
 
     /// How long to wait before a retry after this error.
@@ -315,10 +324,6 @@ impl Work<'_> {
         );
         End::GivenUp
     }
-}
-
-fn failure(reason: &str, retryable: bool) -> Failure {
-    Failure { reason: reason.to_owned(), retryable }
 }
 
 /// Whether the reply has any text. A blank reply is not sent.

@@ -34,6 +34,7 @@ mod lease;
 mod reply;
 mod skills;
 mod snapshot;
+mod tree;
 mod worker;
 
 pub use config::{Config, ConfigError, EngineConfig, OpenAiConfig, SkillsConfig};

@@ -41,12 +41,10 @@ impl Chats {
         }
         // To complete the message here would lose the reply silently. An operator can import the token before a retry.
         let Some(token) = &bundle.telegram_bot_token else {
-            let reason = "the bundle has no Telegram bot token to reply with".to_owned();
-            return Err(Failure { reason, retryable: true });
+            return Err(Failure::retryable("the bundle has no Telegram bot token to reply with"));
         };
         let Ok(chat_id) = bundle.payload.provider_user_id.parse() else {
-            let reason = "providerUserId is not the id of a Telegram chat".to_owned();
-            return Err(Failure { reason, retryable: false });
+            return Err(Failure::permanent("providerUserId is not the id of a Telegram chat"));
         };
         Ok(Some(Chat { bot: self.0.bot(token), chat_id, message_thread_id: topic(bundle) }))
     }
@@ -93,12 +91,17 @@ fn topic(bundle: &ReceivedBundle) -> Option<i64> {
 /// reply may have arrived. A token that Telegram refuses may be outdated, and the next attempt gets the current one.
 fn undelivered(error: &DeliveryError) -> Failure {
     let DeliveryError::Part { parts_sent, source, .. } = error else {
-        return Failure { reason: error.to_string(), retryable: false };
+        return Failure::permanent(error.to_string());
     };
     let may_be_there = *parts_sent > 0 || source.may_have_happened();
     let may_pass = source.is_transient() || matches!(source, TelegramError::Unauthorized);
     let note = if may_be_there { " (some of the reply may have arrived)" } else { "" };
-    Failure { reason: format!("{error}: {source}{note}"), retryable: !may_be_there && may_pass }
+    let retry_after = match source {
+        TelegramError::RateLimited { retry_after } => Some(Duration::from_millis(retry_after.as_millis())),
+        _ => None,
+    };
+    let reason = format!("{error}: {source}{note}");
+    Failure { reason, retryable: !may_be_there && may_pass, retry_after }
 }
 
 #[cfg(test)]
@@ -114,7 +117,8 @@ mod tests {
     #[test]
     fn only_a_reply_that_cannot_have_arrived_is_retryable() {
         let limited = || TelegramError::RateLimited { retry_after: Millis::new(1) };
-        assert!(undelivered(&part(0, limited())).retryable);
+        let of_limited = undelivered(&part(0, limited()));
+        assert!(of_limited.retryable && of_limited.retry_after == Some(Duration::from_millis(1)));
         assert!(!undelivered(&part(1, limited())).retryable);
         assert!(
             undelivered(&part(0, TelegramError::Unauthorized)).retryable,

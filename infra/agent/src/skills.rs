@@ -62,8 +62,8 @@ impl Skills {
     /// # Errors
     /// Only when the worker must not run without its skills.
     pub async fn bootstrap(&mut self, api: &Api) -> Result<(), SkillsError> {
-        let dir = self.config.dir.clone();
-        let installed = match on_disk(move || install::recover(&dir)).await {
+        let config = self.config.clone();
+        let installed = match on_disk(move || install::recover(&config)).await {
             Ok(()) => self.sync(api).await,
             failed => failed,
         };

@@ -7,6 +7,9 @@
 //! SHA-256, and once into the upload, whose checksum is signed. If a file changes in between, the bytes differ and S3
 //! refuses them.
 //!
+//! **A snapshot that cannot be restored** does not stop its conversation. The worker reports why, the server makes the
+//! snapshot before the latest one again, and the worker restores that one. Without another one, the folder is empty.
+//!
 //! Global skills are in the folder, too. They belong to the deployment and not to the conversation. No snapshot holds
 //! them, and they are installed again after a restore.
 //!
@@ -24,7 +27,7 @@ mod transfer;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use af_api::worker::snapshots::{PrepareSnapshotRequest, PreparedSnapshot};
+use af_api::worker::snapshots::{LatestSnapshot, PrepareSnapshotRequest, PreparedSnapshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{Api, ApiError};
@@ -35,6 +38,8 @@ use transfer::Storage;
 
 /// Most tries of one restore or upload, each from its beginning. More tries would not help against a full disk.
 const MAX_TRIES: u32 = 4;
+/// Most snapshots that one restore skips. More damaged ones have another cause, such as an error in this worker.
+const MAX_SKIPPED: u32 = 3;
 /// Time limit of taking a snapshot. A drain waits five minutes, and the worker may notice the drain a little late.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(270);
 /// The worker stops retries while it ends if the server is silent for this long.
@@ -73,35 +78,49 @@ impl Files {
     /// # Errors
     /// When they cannot be restored. Then the folder belongs to no conversation, and the next call tries again.
     pub async fn ensure(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
-        if self.folder.contents().await?.conversation_id.as_deref() == Some(conversation_id) {
+        if self.folder.contents().conversation_id.as_deref() == Some(conversation_id) {
             return Ok(false);
         }
-        let mut backoff = Backoff::new();
-        for attempt in 1.. {
-            match self.restore(api, conversation_id).await {
-                Ok(restored) => {
-                    let conversation_id = Some(conversation_id.to_owned());
-                    self.folder.write_contents(Contents { conversation_id, restored }).await?;
-                    return Ok(true);
+        let mut skipped = 0;
+        let restored = loop {
+            self.folder.empty().await?;
+            let Some(latest) = latest(api, conversation_id).await? else { break false };
+            match self.restore(&latest).await {
+                Ok(()) => break true,
+                Err(error) if error.is_of_snapshot() && skipped < MAX_SKIPPED => {
+                    skipped += 1;
+                    // The conversation goes on with the snapshot before, and with an empty folder if there is none.
+                    let (snapshot_id, error) = (latest.snapshot_id, error.with_causes());
+                    tracing::error!(
+                        conversation_id,
+                        snapshot_id,
+                        error,
+                        "a snapshot cannot be restored and is skipped"
+                    );
+                    api.skip_snapshot(&snapshot_id, error).await?;
                 }
-                Err(error @ FilesError::Server(ApiError::Denied { .. } | ApiError::Refused { .. })) => {
-                    return Err(error);
-                }
-                Err(error) if attempt >= MAX_TRIES => return Err(error),
-                Err(error) => tracing::warn!(error = error.with_causes(), "a restore failed and is repeated"),
+                Err(error) => return Err(error),
             }
-            sleep(backoff.next()).await;
-        }
-        unreachable!("the loop ends by returning")
+        };
+        let conversation_id = Some(conversation_id.to_owned());
+        self.folder.write_contents(Contents { conversation_id, restored }).await?;
+        Ok(true)
     }
 
-    /// Empties the folder and restores the latest snapshot. Answers whether there was one.
-    async fn restore(&self, api: &Api, conversation_id: &str) -> Result<bool, FilesError> {
-        self.folder.empty().await?;
-        let Some(latest) = api.latest_snapshot(conversation_id).await? else { return Ok(false) };
-        self.storage.download(&latest, self.folder.path()).await?;
-        tracing::info!(conversation_id, snapshot_id = latest.snapshot_id, "files restored");
-        Ok(true)
+    /// Restores a snapshot into the empty folder. The folder is empty before each try.
+    async fn restore(&self, latest: &LatestSnapshot) -> Result<(), FilesError> {
+        let mut backoff = Backoff::new();
+        for _ in 1..MAX_TRIES {
+            let Err(error) = self.storage.download(latest, self.folder.path()).await else {
+                tracing::info!(snapshot_id = latest.snapshot_id, "files restored");
+                return Ok(());
+            };
+            let error = FilesError::from(error).with_causes();
+            tracing::warn!(error, "a restore failed and is repeated");
+            sleep(backoff.next()).await;
+            self.folder.empty().await?;
+        }
+        Ok(self.storage.download(latest, self.folder.path()).await?)
     }
 
     /// Takes a snapshot of the files, and retries for a few minutes. After a success the folder belongs to no
@@ -134,7 +153,7 @@ impl Files {
         reason: &'static str,
         deadline: Instant,
     ) -> Result<SnapshotOutcome, FilesError> {
-        let contents = self.folder.contents().await?;
+        let contents = self.folder.contents();
         let Some(conversation_id) = contents.conversation_id else {
             return Ok(SnapshotOutcome::NothingToKeep);
         };
@@ -194,6 +213,21 @@ impl Files {
         tracing::info!(snapshot_id = prepared.snapshot_id, size_bytes, "snapshot taken");
         Ok(())
     }
+}
+
+/// The conversation's latest snapshot. Asks again while the server is busy.
+async fn latest(api: &Api, conversation_id: &str) -> Result<Option<LatestSnapshot>, ApiError> {
+    let mut backoff = Backoff::new();
+    for _ in 1..MAX_TRIES {
+        match api.latest_snapshot(conversation_id).await {
+            Ok(latest) => return Ok(latest),
+            Err(error) => match error.retry_in(backoff.next()) {
+                Some(wait) => sleep(wait).await,
+                None => return Err(error),
+            },
+        }
+    }
+    api.latest_snapshot(conversation_id).await
 }
 
 /// Whether the server refused a snapshot because this worker no longer owns the conversation, or has run no message of it.

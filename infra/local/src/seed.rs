@@ -8,7 +8,7 @@ use af_app::agents::profiles::{self, AgentSettings};
 use af_app::pool::provider;
 use af_app::telegram::bots;
 use af_domain::agent::{BindingSource, TelegramIdentity};
-use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef};
+use af_domain::ids::{AgentKey, ConsumerUserId, SecretRef, TelegramUserId};
 use af_emulator_telegram::TelegramEmulator;
 use af_providers::{FLY_TOKEN_REF, FlyConfig, Guest, LocalConfig, ProviderConfig};
 use anyhow::Context;
@@ -111,8 +111,8 @@ pub(crate) async fn demo(app: &App, public_url: &str, telegram: &TelegramEmulato
     if app.store.binding(&user, true).await?.is_none() {
         let telegram = TelegramIdentity {
             bot: name.identity.clone(),
-            user: Some(TELEGRAM_USER.to_owned()),
-            chat: Some(TELEGRAM_USER.to_owned()),
+            user: Some(TelegramUserId::parse(TELEGRAM_USER)?),
+            chat: Some(TelegramUserId::parse(TELEGRAM_USER)?),
         };
         let bound = bindings::bind(app, &user, &agent, Some(telegram), BindingSource::Manual).await;
         bound.context("the demo user could not be bound")?;

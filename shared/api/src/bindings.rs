@@ -1,7 +1,7 @@
 //! Bindings: the agent and the conversation of a user.
 
 use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
-use af_domain::ids::{AgentKey, BotIdentity};
+use af_domain::ids::{AgentKey, BotIdentity, TelegramUserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -57,9 +57,11 @@ pub struct TelegramRequest {
     #[schema(value_type = String)]
     pub bot_identity: Id<BotIdentity>,
     /// The person's user id.
-    pub user_id: Option<String>,
-    /// The person's private chat with the bot.
-    pub chat_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub user_id: Option<Id<TelegramUserId>>,
+    /// The person's private chat with the bot. A group is refused.
+    #[schema(value_type = Option<String>)]
+    pub chat_id: Option<Id<TelegramUserId>>,
 }
 
 /// Where a caller may say that a binding comes from. Callers may not name pairing.
@@ -84,14 +86,17 @@ impl From<Source> for BindingSource {
 
 impl From<TelegramRequest> for TelegramIdentity {
     fn from(telegram: TelegramRequest) -> Self {
-        Self { bot: telegram.bot_identity.0, user: telegram.user_id, chat: telegram.chat_id }
+        let TelegramRequest { bot_identity: Id(bot), user_id, chat_id } = telegram;
+        Self { bot, user: user_id.map(|id| id.0), chat: chat_id.map(|id| id.0) }
     }
 }
 
 impl From<Binding> for BindingBody {
     fn from(binding: Binding) -> Self {
         let (bot, user, chat) = match binding.telegram {
-            Some(telegram) => (Some(telegram.bot.to_string()), telegram.user, telegram.chat),
+            Some(TelegramIdentity { bot, user, chat }) => {
+                (Some(bot.to_string()), user.map(|id| id.to_string()), chat.map(|id| id.to_string()))
+            }
             None => (None, None, None),
         };
         Self {

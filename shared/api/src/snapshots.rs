@@ -1,6 +1,6 @@
 //! Snapshots: the files that an agent keeps for a user.
 
-use af_domain::snapshot::Snapshot;
+use af_domain::snapshot::{Snapshot, SnapshotStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +18,14 @@ pub struct SnapshotsQuery {
     /// `nextCursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// Why a snapshot is not to be restored any more.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SkipSnapshotRequest {
+    /// The reason, which is shown with the snapshot: 1 to 2 000 characters.
+    pub reason: String,
 }
 
 /// A snapshot. Times are epoch ms.
@@ -39,13 +47,20 @@ pub struct SnapshotBody {
     pub sha256: Option<String>,
     /// When it was prepared.
     pub created_at: u64,
-    /// Answers a plain GET, for 15 minutes at most; null unless it is ready.
+    /// Why it failed, or why it was skipped; left out unless it has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Answers a plain GET, for 15 minutes at most; null unless it is ready, and null for operators.
     pub download_url: Option<String>,
 }
 
 impl SnapshotBody {
     /// The snapshot, and where it can be downloaded.
     pub fn new(snapshot: Snapshot, download_url: Option<String>) -> Self {
+        let error = match &snapshot.status {
+            SnapshotStatus::Failed { error } => Some(error.clone()),
+            _ => None,
+        };
         Self {
             snapshot_id: snapshot.id.to_string(),
             conversation_id: snapshot.conversation.to_string(),
@@ -53,6 +68,7 @@ impl SnapshotBody {
             size_bytes: snapshot.content.as_ref().map(|content| content.size_bytes),
             sha256: snapshot.content.map(|content| content.sha256.to_string()),
             created_at: snapshot.created_at.as_millis(),
+            error,
             download_url,
         }
     }

@@ -1,7 +1,7 @@
 //! Agent profiles, their bots, and the users who talk to them.
 
 use crate::bridge::BridgeConfig;
-use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef};
+use crate::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, SecretRef, TelegramUserId};
 use crate::named_enum;
 use crate::time::{Millis, Timestamp};
 
@@ -97,9 +97,9 @@ pub struct TelegramIdentity {
     /// The bot.
     pub bot: BotIdentity,
     /// The Telegram user id.
-    pub user: Option<String>,
+    pub user: Option<TelegramUserId>,
     /// The private chat of the person with the bot.
-    pub chat: Option<String>,
+    pub chat: Option<TelegramUserId>,
 }
 
 /// The conversation of a user with an agent. Returns `InvalidId` if both names together are too long for a
@@ -109,4 +109,24 @@ pub fn conversation_of(
     user: &ConsumerUserId,
 ) -> Result<ConversationId, crate::ids::InvalidId> {
     ConversationId::parse(format!("user-agent:{agent}:{user}"))
+}
+
+/// The user whose conversation with `agent` this is; `None` for other conversations.
+pub fn user_of(conversation: &ConversationId, agent: &AgentKey) -> Option<ConsumerUserId> {
+    let (of_agent, user) = conversation.as_str().strip_prefix("user-agent:")?.split_once(':')?;
+    (of_agent == agent.as_str()).then(|| ConsumerUserId::parse(user).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_conversation_names_its_user() {
+        let (agent, user) = (AgentKey::parse("support").unwrap(), ConsumerUserId::parse("a:b c").unwrap());
+        let conversation = conversation_of(&agent, &user).unwrap();
+        assert_eq!(user_of(&conversation, &agent), Some(user));
+        assert_eq!(user_of(&conversation, &AgentKey::parse("sales").unwrap()), None);
+        assert_eq!(user_of(&ConversationId::parse("telegram:7:42").unwrap(), &agent), None);
+    }
 }

@@ -57,7 +57,14 @@ macro_rules! id {
 }
 
 fn printable(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    (1..=max).contains(&text.chars().count())
+        && !text.chars().any(char::is_control)
+        && !text.trim().is_empty()
+}
+
+/// Whether `text` is a positive number of at most 64 bits, in the one form without leading zeros or a sign.
+fn is_telegram_number(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(|number| number > 0 && number.to_string() == text)
 }
 
 fn token(text: &str, max: usize) -> bool {
@@ -93,7 +100,8 @@ id!(
 );
 id!(
     /// A user id of the consumer app.
-    ConsumerUserId, "consumerUserId", "1 to 128 printable characters", |t| printable(t, 128)
+    ConsumerUserId, "consumerUserId", "1 to 128 printable characters, without spaces at either end",
+    |t| printable(t, 128) && t.trim() == t
 );
 id!(
     /// The name of a secret.
@@ -124,8 +132,13 @@ id!(
 );
 id!(
     /// The numeric id of a Telegram bot, as text.
-    BotIdentity, "botIdentity", "1 to 20 digits",
-    |t| (1..=20).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit())
+    BotIdentity, "botIdentity", "a positive number of at most 64 bits, without leading zeros", is_telegram_number
+);
+id!(
+    /// The numeric id of a person on Telegram, as text. It is also the id of the person's private chat with a
+    /// bot. The ids of groups are negative, so no group has such an id.
+    TelegramUserId, "the Telegram id of a person",
+    "a positive number of at most 64 bits, without leading zeros", is_telegram_number
 );
 id!(
     /// A short hash of a conversation id. It is the partition of the conversation's items.
@@ -323,6 +336,26 @@ mod tests {
         assert!(ConversationId::parse("user-agent:support:ünal").is_ok());
         assert!(ConversationId::parse("line\nbreak").is_err());
         assert!(BotIdentity::parse("12a").is_err());
+    }
+
+    #[test]
+    fn a_telegram_id_has_one_form_and_is_no_group() {
+        for valid in ["1", "5006", "9223372036854775807"] {
+            assert!(TelegramUserId::parse(valid).is_ok() && BotIdentity::parse(valid).is_ok(), "{valid}");
+        }
+        let long = "1".repeat(20);
+        for bad in ["", "0", "005006", "+5", "-4001", " 5", "5x", "9223372036854775808", &long] {
+            assert!(TelegramUserId::parse(bad).is_err() && BotIdentity::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_or_conversation_of_blanks_is_refused() {
+        assert!(ConsumerUserId::parse(" ").is_err() && ConversationId::parse(" \u{a0}").is_err());
+        assert!(ConsumerUserId::parse("ann b").is_ok());
+        for padded in [" ann", "ann ", "\u{a0}ann"] {
+            assert!(ConsumerUserId::parse(padded).is_err(), "{padded:?} would be a second ann");
+        }
     }
 
     #[test]

@@ -15,13 +15,18 @@ use crate::time::Timestamp;
 /// Largest payload of a message in bytes, as JSON.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
+/// The provider of a message that came from Telegram, or whose reply goes to a Telegram chat.
+pub const TELEGRAM: &str = "telegram";
+/// The provider of a message whose reply is only stored, for the consumer app to read.
+pub const SYSTEM_PUSH: &str = "system_push";
+
 /// The content of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// The origin of the message and the target of the reply: `telegram`, `system_push`, or a value chosen by
-    /// the caller.
+    /// The origin of the message: `telegram`, `system_push`, or a value chosen by the caller. In the conversation
+    /// of a consumer user, the target of the reply is resolved when the message is claimed.
     pub provider: String,
-    /// The sender, in the provider's terms. For Telegram it is the chat that receives the reply.
+    /// The sender, in the provider's terms. For Telegram it is the chat.
     pub provider_user_id: String,
     /// The text.
     pub message_text: String,

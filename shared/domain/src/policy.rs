@@ -131,13 +131,13 @@ policies! {
     /// How failed attempts are retried.
     retry "retry" RetryPolicy {
         /// The number of claims of a message before it becomes a dead letter.
-        max_attempts: count "maxAttempts" = 5, 1..=100;
+        max_attempts: count "maxAttempts" = 8, 1..=100;
         /// The delay after the first failed attempt.
-        base_delay: ms "baseDelayMs" = Millis::new(SECOND), 0..=HOUR;
+        base_delay: ms "baseDelayMs" = Millis::new(2 * SECOND), 0..=HOUR;
         /// The factor by which the delay grows with each further attempt.
-        backoff_factor: ratio "backoffFactor" = 2.0, 1.0..=10.0;
+        backoff_factor: ratio "backoffFactor" = 3.0, 1.0..=10.0;
         /// The longest delay.
-        max_delay: ms "maxDelayMs" = Millis::new(120 * SECOND), 0..=DAY;
+        max_delay: ms "maxDelayMs" = Millis::new(600 * SECOND), 0..=DAY;
         /// The random share added to the delay, so that retries do not coincide.
         jitter_ratio: ratio "jitterRatio" = 0.1, 0.0..=1.0;
     }
@@ -294,6 +294,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_default_retries_survive_an_outage_of_ten_minutes() {
+        let policies = Policies::default();
+        assert_eq!(policies.retry.max_attempts, 8);
+        let waits = (1..8).map(|attempts| policies.retry_delay(attempts, 0.0));
+        let total: u64 = waits.map(Millis::as_millis).sum();
+        assert!(total >= 10 * 60 * SECOND, "the last attempt comes {total} ms after the first");
+    }
+
+    #[test]
     fn every_default_is_within_its_bounds() {
         let defaults = Policies::default();
         for field in FIELDS {
@@ -333,12 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn retry_delays_double_up_to_their_limit_and_jitter_only_adds() {
+    fn retry_delays_grow_up_to_their_limit_and_jitter_only_adds() {
         let policies = Policies::default();
         let delays: Vec<u64> = (1..=9).map(|a| policies.retry_delay(a, 0.0).as_millis()).collect();
-        assert_eq!(delays, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 120_000, 120_000]);
-        assert_eq!(policies.retry_delay(1, 0.5).as_millis(), 1_050);
-        assert_eq!(policies.retry_delay(u32::MAX, 1.0).as_millis(), 132_000);
+        assert_eq!(delays, [2_000, 6_000, 18_000, 54_000, 162_000, 486_000, 600_000, 600_000, 600_000]);
+        assert_eq!(policies.retry_delay(1, 0.5).as_millis(), 2_100);
+        assert_eq!(policies.retry_delay(u32::MAX, 1.0).as_millis(), 660_000);
     }
 
     #[test]

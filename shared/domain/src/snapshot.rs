@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   (none) ──prepare──▶ uploading ──finalize──▶ ready ──replaced, and old enough──▶ expired
-//!                           └──fail, or never finalized──▶ failed
+//!                           └──fail, or never finalized──▶ failed ◀──skip── ready
 //! ```
 //!
 //! Invariants: a snapshot belongs to one conversation and to the fence of the last claim before it was
 //! prepared. It becomes ready only while that fence is the newest of its conversation and its worker is the
-//! owner, so `latest` only moves forward. A ready archive is exactly the announced archive. The latest
+//! owner, so `latest` only moves forward. Only a skip moves it back: a snapshot that cannot be restored fails, and the
+//! one before is the latest again. A ready archive is exactly the announced archive. The latest
 //! snapshot never expires. A worker of the compatible API announces the archive with its upload, any other
 //! worker before it.
 //!
@@ -179,6 +180,16 @@ impl Snapshot {
         let error = error.chars().take(MAX_ERROR_CHARS).collect();
         let failed = || Snapshot { status: SnapshotStatus::Failed { error }, ..self.clone() };
         (self.status == SnapshotStatus::Uploading).then(failed)
+    }
+
+    /// Returns the snapshot in state `Failed` with this reason, because it is not to be restored any more; `None` unless it
+    /// is ready. Its archive is kept for its retention, so that it can be examined.
+    #[must_use]
+    pub fn skip(&self, error: &str, now: Timestamp, policies: &Policies) -> Option<Snapshot> {
+        let SnapshotStatus::Ready { .. } = self.status else { return None };
+        let error = error.chars().take(MAX_ERROR_CHARS).collect();
+        let expires_at = now + policies.retention.snapshot;
+        Some(Snapshot { status: SnapshotStatus::Failed { error }, expires_at, ..self.clone() })
     }
 
     /// Returns the expired snapshot, for a snapshot that is not the latest and whose time is over.

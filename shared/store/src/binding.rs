@@ -2,17 +2,19 @@
 //!
 //! There is one active binding per user, per (bot, Telegram user) and per (bot, chat). The user's item is
 //! authoritative; the two Telegram items are copies. A new binding replaces all bindings with the same keys
-//! in one transaction.
+//! in one transaction, on condition that each item is still as it was read. Otherwise two bindings that are
+//! made at the same time could leave one user with the chat of the other.
 
 use std::collections::BTreeMap;
 
 use af_domain::agent::{Binding, BindingSource, TelegramIdentity};
-use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId};
+use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, TelegramUserId};
 
+use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::{self, Key};
 use crate::write::Commit;
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store};
 
 impl Store {
     /// Returns the active binding of a user.
@@ -24,57 +26,76 @@ impl Store {
     /// binding is first.
     pub async fn bindings_of_sender(
         &self,
-        bot: &BotIdentity,
-        user: &str,
-        chat: &str,
+        telegram: &TelegramIdentity,
+        consistent: bool,
     ) -> Result<Vec<Binding>> {
-        let by_user = keys::binding_of_telegram_user(bot, user);
-        let by_chat = keys::binding_of_chat(bot, chat);
-        let items = self.batch_get([by_user, by_chat.clone()].into_iter(), false).await?;
+        let keys = telegram_keys(telegram);
         let mut found = BTreeMap::new();
-        for item in &items {
-            let is_chat = Reader::of(item).text("sk")? == by_chat.sk;
-            found.insert(is_chat, binding_from(item)?);
+        for item in &self.batch_get(keys.clone().into_iter(), consistent).await? {
+            let sort_key = Reader::of(item).text("sk")?;
+            found.insert(keys.iter().position(|key| key.sk == sort_key), binding_from(item)?);
         }
         Ok(found.into_values().collect())
     }
 
     /// Makes `binding` the active binding of its user and of its Telegram identity. It replaces `replaced`,
-    /// the bindings that had these keys when they were read.
-    pub async fn bind(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
+    /// the bindings that have these keys. It is stale if one of them has changed since it was read.
+    pub async fn bind_if_unchanged(&self, binding: &Binding, replaced: &[Binding]) -> Result<Commit> {
         let new = keys_of(binding);
         let mut transaction = self.transaction();
-        let mut gone: Vec<Key> = Vec::new();
-        for key in replaced.iter().flat_map(keys_of) {
-            if !new.contains(&key) && !gone.contains(&key) {
-                transaction = transaction.delete(&key);
-                gone.push(key);
+        let mut old: Vec<(Key, &Binding)> = Vec::new();
+        for replaced in replaced {
+            for key in keys_of(replaced) {
+                if !old.iter().any(|(known, _)| *known == key) {
+                    old.push((key, replaced));
+                }
             }
         }
+        for (key, replaced) in old.iter().filter(|(key, _)| !new.contains(key)) {
+            transaction = transaction.delete_when(&unchanged(key, Some(replaced)));
+        }
         for key in new {
-            transaction = transaction.put(binding_item(key, binding));
+            let replaced = old.iter().find(|(known, _)| *known == key).map(|(_, replaced)| *replaced);
+            let condition = unchanged(&key, replaced);
+            transaction = transaction.put_when(binding_item(key, binding), &condition);
         }
         self.commit_or_stale(transaction).await
     }
 
-    /// Deletes a binding.
-    pub async fn unbind(&self, binding: &Binding) -> Result<()> {
+    /// Deletes a binding. It is stale if the binding has changed since it was read.
+    pub async fn unbind_if_unchanged(&self, binding: &Binding) -> Result<Commit> {
         let mut transaction = self.transaction();
         for key in keys_of(binding) {
-            transaction = transaction.delete(&key);
+            transaction = transaction.delete_when(&unchanged(&key, Some(binding)));
         }
-        self.commit(transaction).await.map(drop)
+        self.commit_or_stale(transaction).await
+    }
+}
+
+/// The condition that the item at `key` belongs to `binding`, or does not exist.
+fn unchanged(key: &Key, binding: Option<&Binding>) -> Update {
+    let item = Update::of(key.clone());
+    match binding {
+        Some(binding) => item
+            .when("attribute_not_exists(#pk) OR (#u = :user AND #at = :at)")
+            .bind(":user", binding.user.as_str())
+            .bind(":at", binding.bound_at),
+        None => item.when("attribute_not_exists(#pk)"),
     }
 }
 
 /// Returns every key of a binding; the user's own key is first.
 fn keys_of(binding: &Binding) -> Vec<Key> {
     let mut all = vec![keys::binding(&binding.user)];
-    if let Some(telegram) = &binding.telegram {
-        all.extend(telegram.user.as_ref().map(|u| keys::binding_of_telegram_user(&telegram.bot, u)));
-        all.extend(telegram.chat.as_ref().map(|c| keys::binding_of_chat(&telegram.bot, c)));
-    }
+    all.extend(binding.telegram.iter().flat_map(telegram_keys));
     all
+}
+
+/// Returns the keys of a binding under its Telegram user and its chat.
+fn telegram_keys(telegram: &TelegramIdentity) -> Vec<Key> {
+    let user = telegram.user.as_ref().map(|user| keys::binding_of_telegram_user(&telegram.bot, user));
+    let chat = telegram.chat.as_ref().map(|chat| keys::binding_of_chat(&telegram.bot, chat));
+    user.into_iter().chain(chat).collect()
 }
 
 fn binding_item(key: Key, binding: &Binding) -> Item {
@@ -86,8 +107,8 @@ fn binding_item(key: Key, binding: &Binding) -> Item {
         .put("src", binding.source.as_str())
         .put("at", binding.bound_at)
         .put_some("tb", telegram.map(|t| t.bot.as_str()))
-        .put_some("tu", telegram.and_then(|t| t.user.as_deref()))
-        .put_some("tc", telegram.and_then(|t| t.chat.as_deref()))
+        .put_some("tu", telegram.and_then(|t| t.user.as_ref()).map(TelegramUserId::as_str))
+        .put_some("tc", telegram.and_then(|t| t.chat.as_ref()).map(TelegramUserId::as_str))
         .build()
 }
 
@@ -95,9 +116,9 @@ fn binding_from(item: &Item) -> Result<Binding> {
     let reader = Reader::of(item);
     let source =
         BindingSource::parse(reader.text("src")?).ok_or_else(|| reader.malformed("src", "not a source"))?;
-    let text = |name| Ok::<_, StoreError>(reader.text_if(name)?.map(str::to_owned));
+    let person = |name| reader.id_if(name, TelegramUserId::parse);
     let telegram = match reader.id_if("tb", BotIdentity::parse)? {
-        Some(bot) => Some(TelegramIdentity { bot, user: text("tu")?, chat: text("tc")? }),
+        Some(bot) => Some(TelegramIdentity { bot, user: person("tu")?, chat: person("tc")? }),
         None => None,
     };
     Ok(Binding {

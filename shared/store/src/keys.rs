@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use af_domain::conversation::ReadyKey;
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, Fence, MessageId, Sha256Hex,
-    SkillSlug, SkillVersion, SnapshotId, StorageId, WorkerId,
+    SkillSlug, SkillVersion, SnapshotId, StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::skill::ReleaseChannel;
 use af_domain::time::Timestamp;
@@ -175,12 +175,12 @@ pub fn binding(user: &ConsumerUserId) -> Key {
 }
 
 /// The binding of a Telegram user of one bot.
-pub fn binding_of_telegram_user(bot: &BotIdentity, user: &str) -> Key {
+pub fn binding_of_telegram_user(bot: &BotIdentity, user: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("U#{user}"))
 }
 
 /// The binding of a chat of one bot.
-pub fn binding_of_chat(bot: &BotIdentity, chat: &str) -> Key {
+pub fn binding_of_chat(bot: &BotIdentity, chat: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
 }
 

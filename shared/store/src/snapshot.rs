@@ -41,6 +41,17 @@ pub struct SnapshotChange<'a> {
     pub leaving: Option<&'a Worker>,
 }
 
+/// What becomes the latest snapshot after one was skipped.
+#[derive(Debug, Clone, Copy)]
+pub enum SkippedLatest<'a> {
+    /// The skipped one was not the latest.
+    Other,
+    /// There is no previous one.
+    None,
+    /// The previous one.
+    Previous(&'a Snapshot),
+}
+
 impl Store {
     /// Returns a snapshot, strongly consistent.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Option<Snapshot>> {
@@ -187,6 +198,35 @@ impl Store {
             let meta = freed_meta(&settled.id, before, after, policies);
             transaction = transaction.update(meta).update(finish_drain_row(settled, since));
         }
+        self.commit_or_stale(transaction).await
+    }
+
+    /// Records that a ready snapshot is not restored any more. If it is the latest, `previous` takes its place, if there
+    /// is a previous one.
+    pub async fn skip_if_ready(&self, skipped: &Snapshot, latest: SkippedLatest<'_>) -> Result<Commit> {
+        let SnapshotStatus::Failed { error } = &skipped.status else { return Ok(Commit::Stale) };
+        let row = Update::of(keys::snapshot(&skipped.id))
+            .set("st", "failed")
+            .set("er", error.as_str())
+            .set("exp", skipped.expires_at)
+            .set("xp", keys::EXPIRING_SNAPSHOTS)
+            .set("xk", skipped.expires_at)
+            .when_is("st", "ready");
+        let transaction = self.transaction().update(row);
+        let key = keys::latest_snapshot(&skipped.id.parts().conversation);
+        let transaction = match latest {
+            SkippedLatest::Other => transaction,
+            SkippedLatest::None => transaction.delete_when_is(&key, "id", skipped.id.as_str()),
+            SkippedLatest::Previous(previous) => {
+                let copy = Update::of(key)
+                    .set_all(with_attributes(Writer::default(), previous).build())
+                    .set("fe", previous.id.parts().fence.0)
+                    .when_is("id", skipped.id.as_str());
+                let row =
+                    Update::of(keys::snapshot(&previous.id)).remove("xp").remove("xk").when_is("st", "ready");
+                transaction.update(copy).update(row)
+            }
+        };
         self.commit_or_stale(transaction).await
     }
 

@@ -110,7 +110,7 @@ impl Store {
         let WorkerStatus::Stopped { at } = stopped.status else { return Ok(Commit::Stale) };
         let ttl = (at + STOPPED_RETENTION).as_ttl();
         let row = with_attributes(Writer::at(keys::stopped_worker(&stopped.id)), stopped).put("ttl", ttl);
-        let transaction = self.transaction().delete_in_status(&keys::worker(&stopped.id), "stopping");
+        let transaction = self.transaction().delete_when_is(&keys::worker(&stopped.id), "st", "stopping");
         self.commit_or_stale(transaction.put(row.build())).await
     }
 }

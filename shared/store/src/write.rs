@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
 };
 
 use af_domain::time::Timestamp;
@@ -103,6 +103,11 @@ impl Transaction {
         self.put_if(item, Some(ABSENT), Some(now))
     }
 
+    /// Puts an item on the conditions of `condition`, which has the key of the item.
+    pub fn put_when(self, item: Item, condition: &Update) -> Self {
+        self.put_if(item, condition.condition().as_deref(), condition.values())
+    }
+
     /// Puts an item unconditionally.
     pub fn put(self, item: Item) -> Self {
         self.put_if(item, None, None)
@@ -134,14 +139,19 @@ impl Transaction {
         self
     }
 
-    /// Deletes an item, on condition that its status (`st`) is `status`.
-    pub fn delete_in_status(mut self, key: &Key, status: &str) -> Self {
+    /// Deletes an item, on condition that its attribute `name` is the text `value`.
+    pub fn delete_when_is(self, key: &Key, name: &str, value: &str) -> Self {
+        self.delete_when(&Update::of(key.clone()).when_is(name, value))
+    }
+
+    /// Deletes the item of `condition`, on the conditions of `condition`.
+    pub fn delete_when(mut self, condition: &Update) -> Self {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .condition_expression("#st = :status")
-            .expression_attribute_names("#st", "st")
-            .expression_attribute_values(":status", AttributeValue::S(status.to_owned()))
+            .set_key(Some(condition.key.attributes()))
+            .set_condition_expression(condition.condition())
+            .set_expression_attribute_names(Some(condition.names()))
+            .set_expression_attribute_values(condition.values())
             .build();
         self.writes.push(TransactWriteItem::builder().delete(delete.expect("table and key are set")).build());
         self

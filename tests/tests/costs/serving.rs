@@ -1,6 +1,6 @@
 //! The costs of workers' calls: polls, claims, heartbeats, history, and the ends of a message.
 
-use af_app::worker::{append, fail, heartbeat};
+use af_app::worker::{Retry, append, fail, heartbeat};
 use af_domain::ids::WorkerId;
 
 use crate::figures::{Figures, Row, any_requests, at_most};
@@ -170,7 +170,7 @@ async fn ends(world: &World) -> Vec<Row> {
 
 pub async fn report_failure(world: &World, running: &RunningMessage, requeued: bool) -> Figures {
     let RunningMessage { worker, message, lease, .. } = running;
-    let call = fail(&world.app, worker, message, lease, "the engine answered nothing", true);
+    let call = fail(&world.app, worker, message, lease, "the engine answered nothing", Retry::After(None));
     let (failed, figures) = world.measure(call).await;
     assert_eq!(failed.unwrap().requeued, requeued);
     figures

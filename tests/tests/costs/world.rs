@@ -14,7 +14,8 @@ use af_app::telegram::ingress::{self, Handled};
 use af_app::worker::{Ownership, Poll, Polled, Wants, complete, poll};
 use af_domain::agent::{BindingSource, BotName, TelegramIdentity, bot_token_ref, conversation_of};
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId, WorkerId,
+    AgentKey, BotIdentity, ConsumerUserId, ConversationId, ConversationKey, LeaseId, MessageId,
+    TelegramUserId, WorkerId,
 };
 use af_domain::message::{HistoryEntry, Payload, Role};
 use af_domain::time::Millis;
@@ -216,8 +217,8 @@ impl World {
         let (user, chat) = (ConsumerUserId::parse(format!("user-{number}")).unwrap(), 1_000_000 + number);
         let telegram = TelegramIdentity {
             bot: BotIdentity::parse(BOT).unwrap(),
-            user: Some(chat.to_string()),
-            chat: Some(chat.to_string()),
+            user: Some(TelegramUserId::parse(chat.to_string()).unwrap()),
+            chat: Some(TelegramUserId::parse(chat.to_string()).unwrap()),
         };
         let bound =
             bindings::bind(&self.app, &user, &self.agent, Some(telegram), BindingSource::Manual).await;

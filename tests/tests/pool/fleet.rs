@@ -32,6 +32,8 @@ pub struct Fleet<'a> {
     pub is_stalled: bool,
     /// Whether workers send no calls at all.
     pub is_silent: bool,
+    /// Whether a worker runs only one message in one turn.
+    pub is_paced: bool,
 }
 
 /// One worker.
@@ -65,6 +67,7 @@ impl<'a> Fleet<'a> {
             completions: BTreeMap::new(),
             is_stalled: false,
             is_silent: false,
+            is_paced: false,
         }
     }
 
@@ -120,7 +123,12 @@ impl<'a> Fleet<'a> {
             }
             match polled.job {
                 Some(_) if self.is_stalled => return,
-                Some(job) => self.run(worker, state, &job).await,
+                Some(job) => {
+                    self.run(worker, state, &job).await;
+                    if self.is_paced {
+                        return;
+                    }
+                }
                 None if polled.control.should_stop => return self.leave(worker, state).await,
                 None if polled.control.switch.is_some() => {
                     self.upload(worker, state).await;

@@ -20,7 +20,7 @@ use crate::world::{RunningMessage, World, conversation_id, outcomes};
 const ATTEMPTS: u32 = 5;
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 const PAST_STALENESS: Millis = Millis::from_secs(121);
-const PAST_THE_BACKOFF: Millis = Millis::from_secs(133);
+const PAST_THE_BACKOFF: Millis = Millis::from_secs(661);
 const PAST_THE_DRAIN: Millis = Millis::from_secs(301);
 const HEARTBEAT_EVERY: Millis = Millis::from_secs(15);
 

@@ -2,7 +2,7 @@
 //! reconcile repair the malformed states that they meet, and the work continues.
 
 use af_app::conversations::consistency::check;
-use af_app::worker::fail;
+use af_app::worker::{Retry, fail};
 use af_domain::message::MessageStatus;
 use af_domain::time::Millis;
 use af_store::{conversation_key, keys};
@@ -29,7 +29,7 @@ async fn the_consistency_check_finds_nothing_in_a_deployment_without_direct_writ
     world.claim(&busy, Some(&leased)).await;
     let failing = world.worker("failing", Some(&retrying)).await;
     let running = world.claim(&failing, Some(&retrying)).await;
-    fail(&world.app, &failing, &running.message, &running.lease, "no", true).await.unwrap();
+    fail(&world.app, &failing, &running.message, &running.lease, "no", Retry::After(None)).await.unwrap();
     world.release(&failing, &retrying).await;
     world.enqueue(&waiting, None).await;
 
@@ -114,7 +114,7 @@ async fn the_consistency_check_removes_a_lease_whose_message_does_not_exist() {
     let running = world.claim(&worker, Some(&conversation)).await;
     world.delete(keys::message(&lost)).await;
     world.assert_check_repairs(&["its lease names message"]).await;
-    let late = fail(&world.app, &worker, &running.message, &running.lease, "no", true).await;
+    let late = fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::After(None)).await;
     assert!(late.is_err(), "{late:?}");
     world.assert_claimable_by(&worker, Some(&conversation), &next).await;
 }
@@ -130,7 +130,9 @@ async fn a_lease_whose_message_does_not_exist_is_removed_at_its_end() {
         let running = world.claim(&worker, Some(&conversation)).await;
         world.delete(keys::message(&lost)).await;
         if by_worker {
-            fail(&world.app, &worker, &running.message, &running.lease, "no", true).await.unwrap_err();
+            fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::After(None))
+                .await
+                .unwrap_err();
         } else {
             world.bundle.clock.advance(PAST_THE_LEASE);
             assert_eq!(outcomes(&world.reconcile(&world.app).await), ["recover done"]);

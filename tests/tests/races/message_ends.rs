@@ -1,7 +1,7 @@
 //! The ends of messages: only the worker whose call ended the message gets the answer that it did.
 
 use af_app::AppError;
-use af_app::worker::{complete, fail};
+use af_app::worker::{Retry, complete, fail};
 use af_domain::message::MessageStatus;
 use af_domain::refusal::Code;
 use af_domain::time::Millis;
@@ -11,7 +11,7 @@ use crate::world::{RunningMessage, World, conversation_id, empty_completion};
 /// A time after the end of a lease and before its worker is stale.
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 /// A time after the longest backoff.
-const PAST_THE_BACKOFF: Millis = Millis::from_secs(150);
+const PAST_THE_BACKOFF: Millis = Millis::from_secs(661);
 /// Attempts whose longest errors would together overflow an item.
 const ATTEMPTS: u32 = 60;
 
@@ -50,7 +50,8 @@ async fn a_message_that_its_worker_dead_lettered_is_not_answered_as_completed() 
     world.enqueue(&conversation, None).await;
     let worker = world.worker("w", Some(&conversation)).await;
     let running = world.claim(&worker, Some(&conversation)).await;
-    let failed = fail(&world.app, &worker, &running.message, &running.lease, "no", false).await.unwrap();
+    let failed =
+        fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::Never).await.unwrap();
     assert!(failed.dead_lettered);
     let late = completed(&world, &running).await;
     assert!(is_stale(&late), "{late:?}");
@@ -82,7 +83,9 @@ async fn a_message_whose_attempts_fail_with_the_longest_errors_ends() {
     let error = "🦀".repeat(2_000);
     for attempt in 1..=ATTEMPTS {
         let running = world.claim(&worker, Some(&conversation)).await;
-        let failed = fail(&world.app, &worker, &running.message, &running.lease, &error, true).await.unwrap();
+        let failed = fail(&world.app, &worker, &running.message, &running.lease, &error, Retry::After(None))
+            .await
+            .unwrap();
         assert_eq!(failed.dead_lettered, attempt == ATTEMPTS);
         world.bundle.clock.advance(PAST_THE_BACKOFF);
     }

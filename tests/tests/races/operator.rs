@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use af_app::AppError;
 use af_app::conversations::free;
 use af_app::queue::{Cancelled, cancel, retry};
-use af_app::worker::{complete, fail, heartbeat};
+use af_app::worker::{Retry, complete, fail, heartbeat};
 use af_domain::conversation::{Entry, Failure, Priority};
 use af_domain::message::MessageStatus;
 use af_domain::policy::Policies;
@@ -22,7 +22,7 @@ use crate::world::{RunningMessage, World, conversation_id, empty_completion};
 /// A time after the end of a lease and before its worker is stale.
 const PAST_THE_LEASE: Millis = Millis::from_secs(91);
 /// A time after the first backoff.
-const PAST_THE_BACKOFF: Millis = Millis::from_secs(2);
+const PAST_THE_BACKOFF: Millis = Millis::from_secs(3);
 
 /// Loses the answer of one transaction, after this many others.
 struct LostAfter(AtomicI32);
@@ -51,7 +51,7 @@ async fn dead_letter(world: &World) -> RunningMessage {
     world.enqueue(&conversation, None).await;
     let worker = world.worker("w", Some(&conversation)).await;
     let running = world.claim(&worker, Some(&conversation)).await;
-    fail(&world.app, &worker, &running.message, &running.lease, "no", false).await.unwrap();
+    fail(&world.app, &worker, &running.message, &running.lease, "no", Retry::Never).await.unwrap();
     running
 }
 
@@ -84,7 +84,7 @@ async fn a_retry_decided_on_an_earlier_dead_letter_does_not_commit() {
     retry(&world.app, &running.message, None).await.unwrap();
     world.bundle.clock.advance(Millis::new(1));
     let again = world.claim(&running.worker, Some(&conversation)).await;
-    fail(&world.app, &again.worker, &again.message, &again.lease, "no", false).await.unwrap();
+    fail(&world.app, &again.worker, &again.message, &again.lease, "no", Retry::Never).await.unwrap();
     let before = world.stored(&conversation).await;
     let entry = new_entry(&again);
     let after = before.with_retried(entry.clone(), world.app.now(), &policies).unwrap();
@@ -196,14 +196,16 @@ async fn a_failure_decided_before_a_cancellation_does_not_undo_it() {
     let (conversation, policies) = (conversation_id("talk"), Policies::default());
     let running = running_message(&world).await;
     let seen = world.stored(&conversation).await;
-    let failure = Failure { error: "no".into(), retryable: true };
+    let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
     let now = world.app.now();
     let back = seen.fail(&running.lease, failure, 0.0, now, &policies).unwrap();
     cancel(&world.app, &running.message).await.unwrap();
     let commit = world.app.store.fail_if_unchanged(&seen, &back, false, now, &policies).await.unwrap();
     assert_eq!(commit, FailOutcome::Stale);
     let failed =
-        fail(&world.app, &running.worker, &running.message, &running.lease, "no", true).await.unwrap();
+        fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None))
+            .await
+            .unwrap();
     assert!(!failed.requeued && !failed.dead_lettered);
     assert_eq!(status(&world, &running).await, MessageStatus::Cancelled);
 }
@@ -233,7 +235,8 @@ async fn every_call_of_a_worker_whose_conversation_was_freed_is_refused() {
     let late =
         complete(&world.app, &running.worker, &running.message, &running.lease, empty_completion()).await;
     assert_eq!(code(&late), Some(Code::StaleLease));
-    let late = fail(&world.app, &running.worker, &running.message, &running.lease, "no", true).await;
+    let late =
+        fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::After(None)).await;
     assert_eq!(code(&late), Some(Code::StaleLease));
     let polled = world.poll(&world.app, &running.worker, Some(&conversation)).await;
     assert!(polled.control.should_stop && polled.job.is_none());

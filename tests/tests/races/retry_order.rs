@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use af_app::worker::{Ownership, Poll, fail, poll};
+use af_app::worker::{Ownership, Poll, Retry, fail, poll};
 use af_domain::ids::{ConversationId, MessageId, WorkerId};
 use af_domain::time::{Millis, Timestamp};
 
@@ -134,7 +134,12 @@ impl Run {
     async fn end(&self, running: &RunningMessage) {
         if self.fails && running.message == self.record.arrived[0] {
             let RunningMessage { worker, message, lease } = running;
-            assert!(fail(&self.world.app, worker, message, lease, "no", true).await.unwrap().requeued);
+            assert!(
+                fail(&self.world.app, worker, message, lease, "no", Retry::After(None))
+                    .await
+                    .unwrap()
+                    .requeued
+            );
         } else {
             self.world.complete(running).await;
         }

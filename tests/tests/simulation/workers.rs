@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::worker::bundle::Job;
-use af_app::worker::{Ownership, Poll, Wants, append, complete, fail, heartbeat, poll};
+use af_app::worker::{Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::{HistoryEntry, Role};
 use af_domain::refusal::Code;
@@ -250,10 +250,10 @@ impl Worker {
     }
 
     async fn report_failure(&mut self, job: &Job) {
-        let retryable = self.rng.random_bool(0.85);
+        let retry = if self.rng.random_bool(0.85) { Retry::After(None) } else { Retry::Never };
         for _ in 0..MAX_SENDINGS {
             let (app, id) = (self.function().app(), self.id.clone());
-            let failed = fail(&app, &id, &job.lease.entry.message, &job.lease.id, "no luck", retryable);
+            let failed = fail(&app, &id, &job.lease.entry.message, &job.lease.id, "no luck", retry);
             match self.functions[0].call(Operation::Fail, failed).await {
                 Some(Ok(failed)) => {
                     self.world.shared.tally.count(Event::Failed);

@@ -72,6 +72,10 @@ mod skills {
     pub mod version;
     pub mod versions;
 }
+mod snapshots {
+    pub mod list;
+    pub mod skip;
+}
 mod telegram_webhooks;
 mod workers {
     pub mod get;
@@ -88,6 +92,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(agents::telegram_token::put))
         .routes(routes!(conversations::get::get))
         .routes(routes!(conversations::free::free))
+        .routes(routes!(snapshots::list::list))
+        .routes(routes!(snapshots::skip::skip))
         .routes(routes!(deployment::openapi::openapi))
         .routes(routes!(deployment::health::alive))
         .routes(routes!(deployment::health::ready))

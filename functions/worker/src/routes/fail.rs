@@ -1,6 +1,7 @@
 use af_api::worker::outcome::{FailAnswer, FailRequest};
-use af_app::worker as use_case;
+use af_app::worker::{self as use_case, Retry};
 use af_domain::ids::MessageId;
+use af_domain::time::Millis;
 use af_http::{ApiJson, ApiPath, Json, Problem};
 
 use crate::caller::Caller;
@@ -25,7 +26,9 @@ pub async fn fail(
     let answer = if request.drained {
         use_case::leave(&app, &worker, &message, &lease, error).await?
     } else {
-        use_case::fail(&app, &worker, &message, &lease, error, request.retryable).await?
+        let asked = request.retry_after_ms.map(Millis::new);
+        let retry = if request.retryable { Retry::After(asked) } else { Retry::Never };
+        use_case::fail(&app, &worker, &message, &lease, error, retry).await?
     };
     Ok(Json(answer))
 }

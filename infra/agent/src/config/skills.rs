@@ -13,6 +13,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct SkillsConfig {
     /// The folder of all skills (`OPENCLAW_SKILLS_DIR`, else `skills` on the volume).
     pub dir: PathBuf,
+    /// The data folder, in which programs can put links.
+    pub data_dir: Option<PathBuf>,
     /// The volume that must exist before skills are written: the parent folder of `OPENCLAW_WORKSPACE_DIR`, if
     /// `OPENCLAW_REQUIRE_DATA_MOUNT` is set.
     pub volume: Option<PathBuf>,
@@ -62,6 +64,7 @@ impl SkillsConfig {
         let volume = if flag("OPENCLAW_REQUIRE_DATA_MOUNT")? { volume } else { None };
         let remove_unmanaged = flag("SKILLS_REMOVE_UNMANAGED")?;
         let bundled_dir = get("OPENCLAW_BUNDLED_SKILLS_DIR").map(PathBuf::from);
-        Ok(Some(Self { dir, volume, channel, required, timeout, remove_unmanaged, bundled_dir }))
+        let data_dir = data_dir.cloned();
+        Ok(Some(Self { dir, data_dir, volume, channel, required, timeout, remove_unmanaged, bundled_dir }))
     }
 }

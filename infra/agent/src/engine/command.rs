@@ -73,13 +73,14 @@ impl Command {
 impl Engine for Command {
     async fn answer(&self, bundle: &ReceivedBundle, progress: &Progress) -> Result<String, Failure> {
         let program = self.program.display();
-        let mut child =
-            self.start(bundle).map_err(|error| failure(format!("{program} cannot be started: {error}")))?;
+        let mut child = self
+            .start(bundle)
+            .map_err(|error| Failure::retryable(format!("{program} cannot be started: {error}")))?;
         let group = Group::of(&child);
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(failure(format!("{program} has no pipes")));
+            return Err(Failure::retryable(format!("{program} has no pipes")));
         };
         let (mut reply, mut stderr_text) = (Vec::new(), Vec::new());
         let status = {
@@ -91,7 +92,10 @@ impl Engine for Command {
             wait(&mut child, group, pipes).await?
         };
         if !status.success() {
-            return Err(failure(format!("{program} ended with {status}: {}", last_lines(&stderr_text))));
+            return Err(Failure::retryable(format!(
+                "{program} ended with {status}: {}",
+                last_lines(&stderr_text)
+            )));
         }
         Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
     }
@@ -108,7 +112,7 @@ async fn wait<T>(
     group: Group,
     pipes: impl Future<Output = Result<T, Failure>>,
 ) -> Result<ExitStatus, Failure> {
-    let lost = |error: std::io::Error| failure(format!("the program was lost: {error}"));
+    let lost = |error: std::io::Error| Failure::retryable(format!("the program was lost: {error}"));
     tokio::pin!(pipes);
     tokio::select! {
         served = &mut pipes => {
@@ -149,7 +153,7 @@ impl Drop for Group {
 async fn feed(mut stdin: ChildStdin, bundle: &ReceivedBundle) -> Result<(), Failure> {
     match stdin.write_all(bundle.raw.to_string().as_bytes()).await {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(failure(format!("the bundle could not be written to the program: {error}")))
+            Err(Failure::retryable(format!("the bundle could not be written to the program: {error}")))
         }
         _ => Ok(()),
     }
@@ -167,7 +171,8 @@ async fn read_reply(
             return Ok(());
         }
         if reply.len() + read > MAX_REPLY_BYTES {
-            return Err(failure(format!("the reply is longer than {MAX_REPLY_BYTES} bytes")));
+            // Another attempt would run the program again and end the same way.
+            return Err(Failure::permanent(format!("the reply is longer than {MAX_REPLY_BYTES} bytes")));
         }
         reply.extend_from_slice(&chunk[..read]);
         if let Some(line) = last_complete_line(reply) {
@@ -202,11 +207,7 @@ fn last_lines(bytes: &[u8]) -> String {
 }
 
 fn unreadable(error: std::io::Error) -> Failure {
-    failure(format!("the program's output cannot be read: {error}"))
-}
-
-fn failure(reason: String) -> Failure {
-    Failure { reason, retryable: true }
+    Failure::retryable(format!("the program's output cannot be read: {error}"))
 }
 
 #[cfg(test)]

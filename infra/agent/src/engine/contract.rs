@@ -1,6 +1,7 @@
 //! What an engine does, and how it fails.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use af_telegram::ParseMode;
 use async_trait::async_trait;
@@ -30,6 +31,20 @@ pub struct Failure {
     pub reason: String,
     /// Whether another attempt may help, and no part of a reply can have reached the user.
     pub retryable: bool,
+    /// How long another attempt must wait, if a server asked for that.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure after which another attempt may help.
+    pub fn retryable(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retryable: true, retry_after: None }
+    }
+
+    /// A failure after which no attempt can help, or a part of the reply may have reached the user.
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retryable: false, retry_after: None }
+    }
 }
 
 /// The latest progress line of an engine, which the next heartbeat takes.

@@ -30,7 +30,7 @@ impl Engine for Echo {
                 }
             }
             Some(("/fail", reason)) => {
-                return Err(Failure { reason: reason.to_owned(), retryable: true });
+                return Err(Failure::retryable(reason));
             }
             _ => {}
         }

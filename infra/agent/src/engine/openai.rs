@@ -5,21 +5,23 @@
 //!
 //! **Failures.** If a server is busy (429, 5xx), unreachable, or silent within an answer, the request is repeated, at
 //! most [`MAX_TRIES`] times in all, after the time that the server names or after a backoff. The partial reply is
-//! discarded. A permanent refusal (a wrong key, an unknown model) fails the message at once. No error contains the key.
+//! discarded. An answer without a reply ([`NoReply`]) fails the attempt. A permanent refusal (a wrong key, an unknown model) fails the message at once. No error contains the key.
 //! Pictures are part of the request. If the model refuses a request with pictures, it is repeated without them.
 
 use std::time::Duration;
 
 use af_telegram::ParseMode;
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 use eventsource_stream::{Event, EventStreamError, Eventsource};
 use futures::{Stream, StreamExt};
 use reqwest::{Response, StatusCode, header};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
+use super::completion::{Answer, Completion, ErrorBody, NoReply};
 use super::contract::{Engine, Failure, MAX_REPLY_BYTES, Progress};
 use super::pictures::pictures;
 use crate::backoff::Backoff;
@@ -56,8 +58,21 @@ enum Failed {
     Permanent(String),
     /// The server refuses this request, but may accept one without pictures.
     Refused(String),
+    /// The model ended its answer without a reply. The message queue makes the next request.
+    NoReply(String),
     /// Another request may succeed, after the time that the server named, if it named one.
     Transient { reason: String, retry_after: Option<Duration> },
+}
+
+impl From<NoReply> for Failed {
+    fn from(why: NoReply) -> Self {
+        match why {
+            // Another attempt would run the model again and end the same way.
+            NoReply::TooLong => Self::Permanent(why.to_string()),
+            NoReply::Error(_) => Self::transient(why.to_string()),
+            _ => Self::NoReply(why.to_string()),
+        }
+    }
 }
 
 impl Failed {
@@ -81,7 +96,10 @@ impl OpenAi {
         progress: &Progress,
     ) -> Result<String, Failed> {
         let messages = messages(bundle, pictures);
-        let body = json!({"model": self.config.model, "stream": true, "messages": messages});
+        // Servers use `user` to limit abuse. The hash tells them which requests belong together, and nothing else.
+        let conversation_id = bundle.raw["conversationId"].as_str().unwrap_or_default();
+        let user = HEXLOWER.encode(&Sha256::digest(conversation_id));
+        let body = json!({"model": self.config.model, "stream": true, "messages": messages, "user": user});
         let mut request = self.http.post(format!("{}/chat/completions", self.config.base_url)).json(&body);
         if let Some(key) = &self.config.api_key {
             request = request.bearer_auth(key.expose_secret());
@@ -109,19 +127,17 @@ impl OpenAi {
         let (status, retry_after) = (response.status(), retry_after(&response));
         let said =
             timeout(MAX_SILENCE, http::read_start(response, MAX_REFUSAL_BYTES)).await.unwrap_or_default();
-        let refusal: Refusal = serde_json::from_slice(&said).unwrap_or_default();
-        let code = refusal.error.code.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let reason = format!(
-            "the model's server answered {}: {}",
-            status.as_u16(),
-            self.without_key(&refusal.error.message)
-        );
+        let error = serde_json::from_slice::<Completion>(&said).ok().and_then(|body| body.error);
+        let ErrorBody { message, code } = error.unwrap_or_default();
+        // The key is removed before the text is cut: a part of the key would remain.
+        let message: String = self.without_key(&message).chars().take(MAX_REFUSAL_CHARS).collect();
+        let reason = format!("the model's server answered {}: {message}", status.as_u16());
         let passes = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT
         ) || status.is_server_error();
         // An exhausted quota is also answered with 429, and does not recover within an attempt.
-        if passes && code != "insufficient_quota" {
+        if passes && code.as_ref().and_then(Value::as_str) != Some("insufficient_quota") {
             return Failed::Transient { reason, retry_after };
         }
         match status {
@@ -133,13 +149,12 @@ impl OpenAi {
         }
     }
 
-    /// The text of a refusal without the key, which some servers repeat.
+    /// The text of an error without the key, which some servers repeat.
     fn without_key(&self, message: &str) -> String {
-        let message = match self.config.api_key.as_ref().map(ExposeSecret::expose_secret) {
+        match self.config.api_key.as_ref().map(ExposeSecret::expose_secret) {
             Some(key) if !key.is_empty() => message.replace(key, "***"),
             _ => message.to_owned(),
-        };
-        message.chars().take(MAX_REFUSAL_CHARS).collect()
+        }
     }
 }
 
@@ -159,15 +174,18 @@ impl Engine for OpenAi {
                     continue;
                 }
                 Err(Failed::Permanent(reason) | Failed::Refused(reason)) => {
-                    return Err(Failure { reason, retryable: false });
+                    return Err(Failure::permanent(self.without_key(&reason)));
                 }
+                Err(Failed::NoReply(reason)) => return Err(Failure::retryable(reason)),
                 Err(Failed::Transient { reason, retry_after }) => {
-                    (reason, retry_after.unwrap_or_else(|| backoff.next()))
+                    let reason = self.without_key(&reason);
+                    let wait = retry_after.unwrap_or_else(|| backoff.next());
+                    if tries == MAX_TRIES || wait > MAX_RETRY_AFTER {
+                        return Err(Failure { retry_after, ..Failure::retryable(reason) });
+                    }
+                    (reason, wait)
                 }
             };
-            if tries == MAX_TRIES || wait > MAX_RETRY_AFTER {
-                return Err(Failure { reason, retryable: true });
-            }
             tracing::warn!(reason, wait_ms = wait.as_millis(), "the request is repeated");
             sleep(wait).await;
         }
@@ -207,68 +225,25 @@ fn messages(bundle: &ReceivedBundle, pictures: &[Value]) -> Vec<Value> {
     messages
 }
 
-/// A part of a streamed reply, or a whole reply. The two differ in the name of one field.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Completion {
-    choices: Vec<Choice>,
-    error: Option<ErrorBody>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Choice {
-    #[serde(alias = "delta")]
-    message: Said,
-    finish_reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Said {
-    content: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Refusal {
-    error: ErrorBody,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    message: String,
-    /// Text from most servers, a number from some.
-    code: Option<Value>,
-}
-
 async fn streamed(response: Response, progress: &Progress) -> Result<String, Failed> {
     let mut events = Box::pin(events(response));
-    let (mut reply, mut finished) = (String::new(), false);
+    let mut answer = Answer::default();
     loop {
         let next = timeout(MAX_SILENCE, events.next()).await;
         let event =
             match next.map_err(|_| Failed::transient("the model's server fell silent in its answer"))? {
-                Some(Ok(event)) if event.data == DONE => return Ok(reply),
+                Some(Ok(event)) if event.data == DONE => return Ok(answer.reply()?),
                 Some(Ok(event)) => event,
                 // Some servers close the stream without the last event.
-                None if finished => return Ok(reply),
+                None if answer.finish_reason.is_some() => return Ok(answer.reply()?),
                 Some(Err(EventStreamError::Transport(why))) => return Err(Failed::transient(why)),
                 Some(Err(_)) | None => return Err(Failed::transient(CUT_OFF)),
             };
-        let piece: Completion = serde_json::from_str(&event.data).map_err(|_| {
+        let piece = serde_json::from_str(&event.data).map_err(|_| {
             Failed::transient("the model's server sent an event that is not a chat completion")
         })?;
-        if let Some(error) = piece.error {
-            let message: String = error.message.chars().take(MAX_REFUSAL_CHARS).collect();
-            return Err(Failed::transient(format!("the model failed in its answer: {message}")));
-        }
-        let Some(choice) = piece.choices.into_iter().next() else { continue };
-        reply.push_str(choice.message.content.as_deref().unwrap_or_default());
-        finished |= choice.finish_reason.is_some();
-        bounded(&reply)?;
-        progress.show(reply.trim_end().lines().next_back().unwrap_or_default());
+        answer.add(piece)?;
+        progress.show(answer.text.trim_end().lines().next_back().unwrap_or_default());
     }
 }
 
@@ -293,22 +268,12 @@ fn events(response: Response) -> impl Stream<Item = Result<Event, EventStreamErr
 async fn whole(response: Response) -> Result<String, Failed> {
     let body = timeout(MAX_SILENCE, http::read_start(response, 4 * MAX_REPLY_BYTES)).await;
     let body = body.map_err(|_| Failed::transient("the model's server fell silent in its answer"))?;
-    let completion: Completion = serde_json::from_slice(&body).map_err(|_| {
+    let completion = serde_json::from_slice(&body).map_err(|_| {
         Failed::transient("the model's server answered with a body that is not a chat completion")
     })?;
-    let choice = completion.choices.into_iter().next();
-    let reply = choice
-        .and_then(|c| c.message.content)
-        .ok_or_else(|| Failed::transient("the model answered nothing"))?;
-    bounded(&reply)?;
-    Ok(reply)
-}
-
-fn bounded(reply: &str) -> Result<(), Failed> {
-    if reply.len() > MAX_REPLY_BYTES {
-        return Err(Failed::Permanent(format!("the reply is longer than {MAX_REPLY_BYTES} bytes")));
-    }
-    Ok(())
+    let mut answer = Answer::default();
+    answer.add(completion)?;
+    Ok(answer.reply()?)
 }
 
 /// The innermost cause. The outer ones say only that a request to a URL failed.

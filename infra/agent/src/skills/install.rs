@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::manifest::{Folder, is_ours};
 use crate::config::SkillsConfig;
+use crate::tree;
 
 /// The staging folder. The name is not a valid slug, so no skill can have it.
 pub const STAGING: &str = ".af-skills-staging";
@@ -56,8 +57,8 @@ enum Owner {
 /// When the disk cannot be written. Every folder is then either the old one or the new one.
 pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> {
     let dir = config.dir.as_path();
+    recover(config)?;
     fs::create_dir_all(dir)?;
-    recover(dir)?;
     let staging = dir.join(STAGING);
     fs::create_dir(&staging)?;
     let mut report = Report::default();
@@ -80,7 +81,7 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
         report.removed += 1;
     }
     sync(dir)?;
-    fs::remove_dir_all(&staging)?;
+    tree::remove(dir, &staging)?;
     Ok(report)
 }
 
@@ -89,7 +90,9 @@ pub fn install(config: &SkillsConfig, folders: &[Folder]) -> io::Result<Report> 
 ///
 /// # Errors
 /// When the disk cannot be read or written.
-pub fn recover(dir: &Path) -> io::Result<()> {
+pub fn recover(config: &SkillsConfig) -> io::Result<()> {
+    remove_links_to(config)?;
+    let dir = config.dir.as_path();
     let staging = dir.join(STAGING);
     match kind(&staging)? {
         None => return Ok(()),
@@ -105,7 +108,24 @@ pub fn recover(dir: &Path) -> io::Result<()> {
             fs::rename(entry.path(), at)?;
         }
     }
-    fs::remove_dir_all(&staging)
+    tree::remove(dir, &staging)
+}
+
+/// Removes links and files on the way from the data folder to the skills. The agent's program, or a snapshot, may have
+/// put them there, and the skills would be written to their targets. Folders outside the data folder belong to the
+/// operator and stay.
+fn remove_links_to(config: &SkillsConfig) -> io::Result<()> {
+    let Some(data_dir) = &config.data_dir else { return Ok(()) };
+    let Ok(within) = config.dir.strip_prefix(data_dir) else { return Ok(()) };
+    let mut at = data_dir.clone();
+    for part in within.components() {
+        at.push(part);
+        if kind(&at)?.is_some_and(|kind| !kind.is_dir()) {
+            tracing::warn!(path = %at.display(), "a link or file in the place of the skills' folder is removed");
+            fs::remove_file(&at)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_folder(folder: &Path, files: &[SkillFile]) -> io::Result<()> {

@@ -30,6 +30,16 @@ pub enum FilesError {
 }
 
 impl FilesError {
+    /// Whether the snapshot is the cause: no worker with this volume can restore it.
+    pub fn is_of_snapshot(&self) -> bool {
+        match self {
+            Self::Archive(error) | Self::Transfer(TransferError::Archive(error)) => error.is_of_archive(),
+            // Status 404: the bucket has no such archive. A newer worker knows the format of a `Format`.
+            Self::Transfer(error) => matches!(error, TransferError::Mismatch | TransferError::Refused(404)),
+            _ => false,
+        }
+    }
+
     /// The error with its causes in one text.
     pub fn with_causes(&self) -> String {
         let causes = std::iter::successors(std::error::Error::source(self), |&cause| cause.source());

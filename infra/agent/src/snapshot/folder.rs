@@ -1,13 +1,18 @@
 //! The folder and its owner file.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::FilesError;
 use super::names::{OWNER_FILE, is_of_deployment, is_reserved};
+use crate::tree;
+
+/// Largest owner file that is read: a conversation's id has at most some hundred bytes.
+const MAX_OWNER_FILE_BYTES: u64 = 16 * 1024;
 
 /// What the folder holds, as its owner file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,42 +26,52 @@ pub struct Contents {
 }
 
 /// A folder with its owner file.
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// What the owner file says. It is read only once, because programs can write in the folder and must not change it.
+    contents: Mutex<Contents>,
+}
 
 impl Folder {
     /// Opens an empty folder, or one that already has an owner file.
     pub async fn open(path: PathBuf) -> Result<Self, FilesError> {
-        let folder = Self(path);
-        folder
+        let folder = Self { path, contents: Mutex::default() };
+        let contents = folder
             .run(|path| {
                 fs::create_dir_all(path)?;
-                if path.join(OWNER_FILE).exists() {
-                    return Ok(true);
+                if fs::symlink_metadata(path.join(OWNER_FILE)).is_ok() {
+                    return Ok(Some(read_owner_file(path)));
                 }
-                let is_empty = entries(path)?.is_empty();
-                if is_empty {
+                if entries(path)?.is_empty() {
                     write_owner_file(path, &Contents::default())?;
+                    return Ok(Some(Contents::default()));
                 }
-                Ok(is_empty)
+                Ok(None)
             })
             .await?
-            .then_some(())
-            .ok_or_else(|| FilesError::NotAWorkersFolder(folder.0.clone()))?;
+            .ok_or_else(|| FilesError::NotAWorkersFolder(folder.path.clone()))?;
+        folder.remember(contents);
         Ok(folder)
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// What the folder holds. An unreadable owner file means no conversation.
-    pub async fn contents(&self) -> Result<Contents, FilesError> {
-        self.run(|path| Ok(serde_json::from_slice(&fs::read(path.join(OWNER_FILE))?).unwrap_or_default()))
-            .await
+    /// What the folder holds.
+    pub fn contents(&self) -> Contents {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, contents: Contents) {
+        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
     }
 
     pub async fn write_contents(&self, contents: Contents) -> Result<(), FilesError> {
-        self.run(move |path| write_owner_file(path, &contents)).await
+        let written = contents.clone();
+        self.run(move |path| write_owner_file(path, &written)).await?;
+        self.remember(contents);
+        Ok(())
     }
 
     /// Whether the folder holds anything except empty folders.
@@ -66,17 +81,10 @@ impl Folder {
 
     /// Writes that the folder belongs to no conversation, and removes its content.
     pub async fn empty(&self) -> Result<(), FilesError> {
+        self.remember(Contents::default());
         self.run(|path| {
             write_owner_file(path, &Contents::default())?;
-            for entry in entries(path)? {
-                // A link to a folder counts as a file: its target stays.
-                if fs::symlink_metadata(&entry)?.is_dir() {
-                    fs::remove_dir_all(&entry)?;
-                } else {
-                    fs::remove_file(&entry)?;
-                }
-            }
-            Ok(())
+            entries(path)?.iter().try_for_each(|entry| tree::remove(path, entry))
         })
         .await
     }
@@ -85,7 +93,7 @@ impl Folder {
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, FilesError> {
-        let path = self.0.clone();
+        let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || work(&path)).await;
         done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(FilesError::Folder)
     }
@@ -93,7 +101,12 @@ impl Folder {
 
 fn has_files(mut left: Vec<PathBuf>) -> io::Result<bool> {
     while let Some(path) = left.pop() {
-        if !fs::symlink_metadata(&path)?.is_dir() {
+        let meta = match fs::symlink_metadata(&path) {
+            // Folders that are nested deeper than a path is long may hold files.
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Ok(true),
+            meta => meta?,
+        };
+        if !meta.is_dir() {
             return Ok(true);
         }
         if !is_of_deployment(&path) {
@@ -117,11 +130,32 @@ fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes the owner file in one step, so that a crash leaves either the old file or the new one.
+/// The content of the owner file. An unreadable one means no conversation. Nothing is read through a link.
+fn read_owner_file(path: &Path) -> Contents {
+    let path = path.join(OWNER_FILE);
+    let read = || -> io::Result<Contents> {
+        if !fs::symlink_metadata(&path)?.is_file() {
+            return Ok(Contents::default());
+        }
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(MAX_OWNER_FILE_BYTES).read_to_end(&mut bytes)?;
+        serde_json::from_slice(&bytes).map_err(io::Error::other)
+    };
+    read().unwrap_or_default()
+}
+
+/// Writes the owner file in one step, so that a crash leaves either the old file or the new one. A program may have put
+/// links or folders under both names: nothing is written through them.
 fn write_owner_file(path: &Path, contents: &Contents) -> io::Result<()> {
-    let new = path.join(format!("{OWNER_FILE}.new"));
-    fs::write(&new, serde_json::to_vec(contents).map_err(io::Error::other)?)?;
-    fs::rename(new, path.join(OWNER_FILE))
+    let (new, at) = (path.join(format!("{OWNER_FILE}.new")), path.join(OWNER_FILE));
+    for (name, is_in_the_way) in [(&new, true), (&at, fs::symlink_metadata(&at).is_ok_and(|m| m.is_dir()))] {
+        if is_in_the_way && fs::symlink_metadata(name).is_ok() {
+            tree::remove(path, name)?;
+        }
+    }
+    let content = serde_json::to_vec(contents).map_err(io::Error::other)?;
+    File::create_new(&new)?.write_all(&content)?;
+    fs::rename(new, at)
 }
 
 #[cfg(test)]
@@ -146,10 +180,45 @@ mod tests {
         folder.write_contents(contents.clone()).await.unwrap();
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
-        assert!(folder.has_files().await.unwrap() && folder.contents().await.unwrap() == contents);
+        assert!(folder.has_files().await.unwrap() && folder.contents() == contents);
         folder.empty().await.unwrap();
         assert!(!folder.has_files().await.unwrap());
-        assert_eq!(folder.contents().await.unwrap(), Contents::default());
+        assert_eq!(folder.contents(), Contents::default());
         assert_eq!(fs::read(outside.path().join("kept")).unwrap(), b"kept");
+    }
+
+    #[tokio::test]
+    async fn the_owner_file_is_never_written_or_read_through_a_link() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = outside.path().join("secret");
+        fs::write(&secret, r#"{"conversationId": "another"}"#).unwrap();
+        let folder = Folder::open(dir.path().join("data")).await.unwrap();
+        let (mark, new) = (folder.path().join(OWNER_FILE), folder.path().join(format!("{OWNER_FILE}.new")));
+        fs::remove_file(&mark).unwrap();
+        for name in [&mark, &new] {
+            std::os::unix::fs::symlink(&secret, name).unwrap();
+        }
+        let again = Folder::open(folder.path().to_owned()).await.unwrap();
+        assert_eq!(again.contents(), Contents::default());
+        folder.empty().await.unwrap();
+        assert_eq!(fs::read_to_string(&secret).unwrap(), r#"{"conversationId": "another"}"#);
+        for name in [&mark, &new] {
+            let _ = fs::remove_file(name);
+            fs::create_dir_all(name.join("folder")).unwrap();
+        }
+        let contents = Contents { conversation_id: Some("c".into()), restored: false };
+        folder.write_contents(contents.clone()).await.unwrap();
+        assert_eq!(Folder::open(folder.path().to_owned()).await.unwrap().contents(), contents);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_changes_the_owner_file_does_not_change_whose_files_the_folder_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path().join("data")).await.unwrap();
+        let contents = Contents { conversation_id: Some("mine".into()), restored: true };
+        folder.write_contents(contents.clone()).await.unwrap();
+        fs::write(folder.path().join(OWNER_FILE), r#"{"conversationId": "another", "restored": true}"#)
+            .unwrap();
+        assert_eq!(folder.contents(), contents);
     }
 }

@@ -118,20 +118,56 @@ async fn a_failed_snapshot_is_reported_and_the_files_stay_in_the_folder() {
 }
 
 #[tokio::test]
-async fn no_engine_runs_without_the_restored_files() {
+async fn no_engine_runs_while_the_bucket_does_not_answer_the_files() {
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), stop(), job("m1", "again"), stop()]);
     let first = Home::of(&fake).await;
     first.run(ONE, never()).await.unwrap();
-    fake.corrupt(ONE, b"no archive");
+    fake.script("download", (0..20).map(|_| problem(503, "unavailable")));
     let second = first.another();
     second.run(ONE, never()).await.unwrap();
     let failure = &fake.bodies("fail")[0];
     assert!(failure["errorMessage"].as_str().unwrap().contains("could not be restored"), "{failure}");
     assert_eq!(failure["retryable"], true);
     assert_eq!(replies(&fake), ["nothing"]);
-    assert_eq!(fake.count("upload"), 1, "an empty folder does not replace the snapshot");
+    assert_eq!(
+        (fake.count("upload"), fake.count("skip")),
+        (1, 0),
+        "an empty folder does not replace the snapshot"
+    );
     assert!(files(&second.data()).is_empty());
+}
+
+/// Three workers one after another, whose snapshots are damaged after the first or the second of them. The replies say
+/// which files each one found.
+async fn after_damage(to: impl Fn(usize) -> bool) -> Fake {
+    let fake = Fake::default();
+    let mut home = Home::of(&fake).await;
+    for worker in 0..3 {
+        fake.script("poll", [job("m1", "hello"), stop()]);
+        home.run(ONE, never()).await.unwrap();
+        if to(worker) {
+            fake.corrupt(ONE, b"no archive");
+        }
+        home = home.another();
+    }
+    fake
+}
+
+#[tokio::test]
+async fn a_conversation_whose_snapshot_cannot_be_restored_begins_from_the_one_before() {
+    let fake = after_damage(|worker| worker == 1).await;
+    assert_eq!(replies(&fake), ["nothing", "note", "note"]);
+    let said = fake.bodies("skip")[0]["error"].as_str().unwrap().to_owned();
+    assert!(said.contains("the archive is damaged"), "{said}");
+    assert_eq!((fake.count("skip"), fake.count("fail")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_conversation_without_a_snapshot_that_can_be_restored_begins_with_an_empty_folder() {
+    let fake = after_damage(|worker| worker == 0).await;
+    assert_eq!(replies(&fake), ["nothing", "nothing", "note"]);
+    assert_eq!((fake.count("skip"), fake.count("fail")), (1, 0));
 }
 
 #[tokio::test]

@@ -205,15 +205,17 @@ async fn a_server_that_stays_busy_fails_the_attempt_and_the_message_is_retryable
     let fake = Fake::default();
     fake.script("poll", [job("m1", "hello"), job("m2", "hello"), job("m3", "hello")]);
     fake.script("completions", (0..4).map(|_| problem(500, "internal")));
-    fake.script("completions", [Answer::Later(429, 3_600, refusal("rate_limit_exceeded", "tomorrow"))]);
+    fake.script("completions", [Answer::Later(429, 7_200, refusal("rate_limit_exceeded", "tomorrow"))]);
     fake.script("completions", [Answer::Json(429, refusal("insufficient_quota", "pay first"))]);
     work(&fake).await;
     let retryable: Vec<_> = fake.bodies("fail").into_iter().map(|body| body["retryable"].clone()).collect();
     assert_eq!(retryable, [true, true, false]);
+    let asked: Vec<_> = fake.bodies("fail").iter().map(|body| body.get("retryAfterMs").cloned()).collect();
+    assert_eq!(asked, [None, Some(json!(7_200_000)), None], "a Retry-After of 7200 becomes retryAfterMs");
     assert_eq!(
         fake.count("completions"),
         4 + 1 + 1,
-        "neither a wait of an hour nor an exhausted quota is retried"
+        "neither a wait of two hours nor an exhausted quota is retried"
     );
 }
 
@@ -276,4 +278,85 @@ async fn one_piece_of_a_stream_may_hold_many_events() {
     fake.script("completions", [stream(&words.iter().map(String::as_str).collect::<Vec<_>>())]);
     work(&fake).await;
     assert_eq!(replies(&fake), [words.concat()]);
+}
+
+/// A part of a streamed answer, or a whole answer, with this message and end.
+fn completion(of: &str, message: Value, end: &str) -> Value {
+    json!({"choices": [{"index": 0, of: message, "finish_reason": end}]})
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_reply_is_a_failed_attempt_that_says_so_streamed_or_not() {
+    let call = json!([{"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}]);
+    for (message, end, expected) in [
+        (json!({"content": ""}), "stop", "empty"),
+        (json!({"content": " \n"}), "stop", "empty"),
+        (json!({"content": null, "reasoning_content": "I think"}), "stop", "reasoning only"),
+        (json!({"reasoning": "I think"}), "stop", "reasoning only"),
+        (json!({"content": null, "tool_calls": call}), "tool_calls", "tool calls only"),
+        (json!({"tool_calls": call}), "stop", "tool calls only"),
+        (json!({"content": "The first half"}), "length", "cut off"),
+        (json!({"content": "The first half"}), "content_filter", "content filter"),
+    ] {
+        let event = completion("delta", message.clone(), end).to_string();
+        let streamed = Answer::Events { data: vec![event, "[DONE]".to_owned()], cut_off: false };
+        for answer in [streamed, ok(completion("message", message.clone(), end))] {
+            let fake = Fake::default();
+            fake.script("poll", [telegram_job("m1", "hello")]).script("completions", [answer]);
+            work(&fake).await;
+            let failed = &fake.bodies("fail")[0];
+            assert!(failed["errorMessage"].as_str().unwrap().contains(expected), "{message}: {failed}");
+            assert_eq!(failed["retryable"], true, "{message}");
+            assert_eq!((fake.count("sendMessage"), fake.count("complete")), (0, 0), "{message}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_with_status_200_is_a_failed_attempt_that_says_so() {
+    for error in [json!({"error": {"message": "no capacity", "code": 502}}), json!({"error": "no capacity"})]
+    {
+        let streamed = || Answer::Events { data: vec![error.to_string()], cut_off: false };
+        for answers in [[streamed(), streamed(), streamed(), streamed()], [0; 4].map(|_| ok(error.clone()))] {
+            let fake = Fake::default();
+            fake.script("poll", [job("m1", "hello")]).script("completions", answers);
+            work(&fake).await;
+            let failed = &fake.bodies("fail")[0];
+            assert_eq!(failed["errorMessage"], "the model failed in its answer: no capacity");
+            assert_eq!((failed["retryable"].clone(), fake.count("completions")), (json!(true), 4));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_model_is_a_reply() {
+    let refusal = json!({"content": null, "refusal": "I cannot help with that."});
+    let event = completion("delta", refusal.clone(), "stop").to_string();
+    let streamed = Answer::Events { data: vec![event, "[DONE]".to_owned()], cut_off: false };
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), job("m2", "hello")]);
+    fake.script("completions", [streamed, ok(completion("message", refusal, "stop"))]);
+    work(&fake).await;
+    assert_eq!(replies(&fake), ["I cannot help with that.", "I cannot help with that."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_is_too_long_fails_without_retry() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello")]).script("completions", [stream(&[&"x".repeat(64 * 1024 + 1)])]);
+    work(&fake).await;
+    let failed = &fake.bodies("fail")[0];
+    assert_eq!((&failed["retryable"], fake.count("completions")), (&json!(false), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_user_of_a_request_is_a_hash_of_the_conversation_id() {
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "one"), job("m1", "two"), job("m2", "three")]);
+    fake.script("completions", [stream(&["a"]), stream(&["b"]), stream(&["c"])]);
+    work(&fake).await;
+    let users: Vec<_> = fake.bodies("completions").iter().map(|body| body["user"].clone()).collect();
+    assert_eq!(users[0], users[1]);
+    assert_ne!(users[1], users[2]);
+    assert!(users[0].as_str().is_some_and(|user| user.len() == 64 && !user.contains("m1")), "{users:?}");
 }

@@ -204,6 +204,18 @@ async fn links_inside_a_skill_are_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_in_the_place_of_the_skills_folder_is_removed_and_not_followed() {
+    let (volume, elsewhere) = (volume(), tempfile::tempdir().unwrap());
+    fs::create_dir_all(elsewhere.path().join(".af-skills-staging/kept")).unwrap();
+    symlink(elsewhere.path(), volume.path().join("skills")).unwrap();
+    once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;
+    assert!(volume.path().join("skills/ab/SKILL.md").is_file());
+    assert!(!volume.path().join("skills").is_symlink());
+    let outside: Vec<_> = fs::read_dir(elsewhere.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(outside, [".af-skills-staging"], "nothing was written or removed through the link");
+}
+
+#[tokio::test(start_paused = true)]
 async fn unmanaged_skills_are_removed_only_on_request_and_skills_of_the_image_never() {
     let (volume, image) = (used_volume(), volume());
     let skills = volume.path().join("skills");

@@ -66,11 +66,11 @@ struct Inner {
     bucket: Mutex<Bucket>,
 }
 
-/// The announced and the uploaded archives by conversation, with the announced SHA-256.
+/// The announced and the uploaded archives by conversation, with the announced SHA-256; the latest is the last.
 #[derive(Default)]
 struct Bucket {
     announced: HashMap<String, String>,
-    archives: HashMap<String, (String, Vec<u8>)>,
+    archives: HashMap<String, Vec<(String, Vec<u8>)>>,
 }
 
 impl Fake {
@@ -89,9 +89,10 @@ impl Fake {
         self.0.bucket.lock().unwrap().archives.contains_key(conversation)
     }
 
-    /// Replaces the bytes of an archive.
+    /// Replaces the bytes of the latest archive.
     pub fn corrupt(&self, conversation: &str, bytes: &[u8]) {
-        self.0.bucket.lock().unwrap().archives.get_mut(conversation).unwrap().1 = bytes.to_vec();
+        let mut bucket = self.0.bucket.lock().unwrap();
+        bucket.archives.get_mut(conversation).unwrap().last_mut().unwrap().1 = bytes.to_vec();
     }
 
     /// Adds answers to the calls of this name, in order. After the last one, the fake answers a default.
@@ -149,11 +150,16 @@ impl Fake {
             }
             "upload" => {
                 let sha256 = bucket.announced.remove(&in_path)?;
-                bucket.archives.insert(in_path, (sha256, raw.to_vec()));
+                bucket.archives.entry(in_path).or_default().push((sha256, raw.to_vec()));
                 ok(json!({}))
             }
-            "download" => Answer::Bytes(bucket.archives.get(&in_path)?.1.clone()),
-            "latest" => match bucket.archives.get(&in_body) {
+            "download" => Answer::Bytes(bucket.archives.get(&in_path)?.last()?.1.clone()),
+            "skip" => {
+                let conversation = call.path.rsplit('/').nth(1).unwrap();
+                bucket.archives.get_mut(conversation)?.pop();
+                ok(json!({"failed": true}))
+            }
+            "latest" => match bucket.archives.get(&in_body).and_then(|archives| archives.last()) {
                 None => Answer::Bytes(Vec::new()),
                 Some((sha256, bytes)) => ok(json!({
                     "snapshotId": in_body, "downloadUrl": url, "sha256": sha256, "sizeBytes": bytes.len(),

@@ -98,6 +98,10 @@ pub struct FailRequest {
     /// Whether another attempt may help. Ignored with `drained`.
     #[serde(default = "yes")]
     pub retryable: bool,
+    /// How long the other side asked to wait, ms, such as the `Retry-After` of a model's server. The next attempt waits
+    /// for the longer of this, of at most 6 hours, and its backoff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// Whether the worker had to stop before the message was done. If the deployment told it to stop, the attempt does
     /// not count, at most three times for each message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -8,8 +8,8 @@ use af_store::conversation::Commit;
 use crate::agents::profiles;
 use crate::{App, AppError, Result};
 
-/// Most characters of a Telegram id: 64 bits in decimal with a sign.
-const MAX_TELEGRAM_ID_CHARS: usize = 20;
+/// Times that a binding is decided again because another call has changed it meanwhile.
+const MAX_TRIES: usize = 5;
 
 /// Returns the active binding of a user, or 404 if there is none.
 pub async fn get(app: &App, user: &ConsumerUserId) -> Result<Binding> {
@@ -26,11 +26,8 @@ pub async fn bind(
     telegram: Option<TelegramIdentity>,
     source: BindingSource,
 ) -> Result<Binding> {
-    if let Some(telegram) = &telegram {
-        check_id("userId", telegram.user.as_deref())?;
-        check_id("chatId", telegram.chat.as_deref())?;
-    }
-    let profile = profiles::taking_messages(app, agent).await?;
+    // Not from the cache, which may not know the agent's new bot yet.
+    let profile = profiles::takes_messages(agent, profiles::now(app, agent).await?)?;
     if let Some(telegram) = &telegram
         && profile.bot.as_ref().is_none_or(|b| b.identity != telegram.bot)
     {
@@ -45,34 +42,25 @@ pub async fn bind(
         source,
         bound_at: app.now(),
     };
-    let mut replaced: Vec<Binding> = app.store.binding(user, true).await?.into_iter().collect();
-    if let Some(TelegramIdentity { bot, user, chat }) = &binding.telegram {
-        let sender = (user.as_deref().unwrap_or_default(), chat.as_deref().unwrap_or_default());
-        replaced.extend(app.store.bindings_of_sender(bot, sender.0, sender.1).await?);
+    for _ in 0..MAX_TRIES {
+        let mut replaced: Vec<Binding> = app.store.binding(user, true).await?.into_iter().collect();
+        if let Some(telegram) = &binding.telegram {
+            replaced.extend(app.store.bindings_of_sender(telegram, true).await?);
+        }
+        if let Commit::Done = app.store.bind_if_unchanged(&binding, &replaced).await? {
+            return Ok(binding);
+        }
     }
-    match app.store.bind(&binding, &replaced).await? {
-        Commit::Done => Ok(binding),
-        Commit::Stale => Err(AppError::Overtaken("binding")),
-    }
-}
-
-fn check_id(name: &str, id: Option<&str>) -> Result<(), Refusal> {
-    let is_number = |id: &str| {
-        let digits = id.strip_prefix('-').unwrap_or(id);
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-    };
-    match id {
-        Some(id) if id.len() > MAX_TELEGRAM_ID_CHARS || !is_number(id) => Err(Refusal::field(
-            format!("/telegram/{name}"),
-            format!("{name} must be a numeric Telegram id, as text"),
-        )),
-        _ => Ok(()),
-    }
+    Err(AppError::Overtaken("binding"))
 }
 
 /// Deletes the active binding of a user. The conversation is kept. Returns 404 if there is none.
 pub async fn revoke(app: &App, user: &ConsumerUserId) -> Result<()> {
-    let binding = get(app, user).await?;
-    app.store.unbind(&binding).await?;
-    Ok(())
+    for _ in 0..MAX_TRIES {
+        let binding = get(app, user).await?;
+        if let Commit::Done = app.store.unbind_if_unchanged(&binding).await? {
+            return Ok(());
+        }
+    }
+    Err(AppError::Overtaken("binding"))
 }

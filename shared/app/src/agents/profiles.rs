@@ -105,9 +105,30 @@ pub(crate) async fn known(app: &App, key: &AgentKey) -> Result<Option<AgentProfi
     Ok(profile)
 }
 
+/// Returns a profile from the cache, if the agent is enabled. Otherwise the profile is read again, because it may have been
+/// made or enabled since.
+pub(crate) async fn current(app: &App, key: &AgentKey) -> Result<Option<AgentProfile>> {
+    match known(app, key).await? {
+        Some(profile) if profile.enabled => Ok(Some(profile)),
+        _ => now(app, key).await,
+    }
+}
+
+/// Reads a profile as it is now, and keeps it in the cache.
+pub(crate) async fn now(app: &App, key: &AgentKey) -> Result<Option<AgentProfile>> {
+    let profile = app.store.agent_now(key).await?;
+    app.agents.put(key.clone(), profile.clone(), app.now());
+    Ok(profile)
+}
+
 /// Returns a profile that accepts messages: 404 if there is none, and 409 if it is disabled.
 pub(crate) async fn taking_messages(app: &App, key: &AgentKey) -> Result<AgentProfile> {
-    let profile = known(app, key).await?.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?;
+    takes_messages(key, current(app, key).await?)
+}
+
+/// Returns `profile`, the profile of `key`, if it accepts messages.
+pub(crate) fn takes_messages(key: &AgentKey, profile: Option<AgentProfile>) -> Result<AgentProfile> {
+    let profile = profile.ok_or_else(|| Refusal::not_found(format!("agent {key}")))?;
     if !profile.enabled {
         let detail = format!("agent {key} is disabled; enable it with PUT /v1/agents/{key}");
         return Err(Refusal::new(Code::AgentDisabled, detail).into());

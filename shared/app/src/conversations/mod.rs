@@ -3,6 +3,7 @@
 pub mod consistency;
 mod free;
 mod get;
+pub(crate) mod hold;
 pub mod read_models;
 pub(crate) mod recover;
 pub(crate) mod repair;

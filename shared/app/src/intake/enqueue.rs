@@ -111,10 +111,13 @@ pub async fn enqueue(app: &App, mut request: Enqueue) -> Result<Accepted> {
 }
 
 fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
-    if payload.provider.trim().is_empty() {
+    for text in [&mut payload.provider, &mut payload.provider_user_id] {
+        *text = text.trim().to_owned();
+    }
+    if payload.provider.is_empty() {
         return Err(Refusal::field("/payload/provider", "provider must not be blank"));
     }
-    if payload.provider_user_id.trim().is_empty() {
+    if payload.provider_user_id.is_empty() {
         return Err(Refusal::field("/payload/providerUserId", "providerUserId must not be blank"));
     }
     payload.metadata.insert("providerUserId".to_owned(), payload.provider_user_id.clone());

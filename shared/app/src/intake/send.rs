@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use af_domain::agent::{Binding, TelegramIdentity};
 use af_domain::ids::{AgentKey, ConsumerUserId};
-use af_domain::message::Payload;
+use af_domain::message::{Payload, SYSTEM_PUSH};
 use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_store::message::body_hash;
 
 use crate::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
 use crate::{App, AppError, Result};
-
-/// The provider of a message whose reply goes to a Telegram chat.
-const TELEGRAM: &str = "telegram";
-/// The provider of a message whose reply is only stored, for the consumer app to read.
-const SYSTEM_PUSH: &str = "system_push";
 
 /// The message of a user.
 #[derive(Debug, Clone)]
@@ -50,7 +44,6 @@ pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: User
         return Err(Refusal::new(Code::Conflict, detail).into());
     }
     let identity = identity(user, agent, &said);
-    let (provider, provider_user_id) = destination(&binding);
     let mut metadata = said.metadata;
     metadata.insert("consumerUserId".to_owned(), user.to_string());
     let request = Enqueue {
@@ -58,8 +51,9 @@ pub async fn send(app: &App, user: &ConsumerUserId, agent: &AgentKey, said: User
         conversation: binding.conversation,
         agent: binding.agent,
         payload: Payload {
-            provider: provider.to_owned(),
-            provider_user_id,
+            // The destination is resolved when the message is claimed, because the binding may change before.
+            provider: SYSTEM_PUSH.to_owned(),
+            provider_user_id: user.to_string(),
             message_text: said.content,
             metadata,
             ..Payload::default()
@@ -86,14 +80,6 @@ fn unbound(user: &ConsumerUserId) -> Refusal {
     let detail =
         format!("user {user} has no active binding; make one with PUT /v1/users/{{consumerUserId}}/binding");
     Refusal::new(Code::NotFound, detail)
-}
-
-/// Returns the destination of the reply: the user's chat, if the binding has one.
-fn destination(binding: &Binding) -> (&'static str, String) {
-    match &binding.telegram {
-        Some(TelegramIdentity { chat: Some(chat), .. }) => (TELEGRAM, chat.clone()),
-        _ => (SYSTEM_PUSH, binding.user.to_string()),
-    }
 }
 
 /// The binding may change between two attempts of one call, so it is not part of the identity.

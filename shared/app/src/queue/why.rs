@@ -3,13 +3,14 @@
 
 use af_api::reconcile::Report;
 use af_domain::conversation::{Conversation, Lease, Owner, OwnerState, WaitReason};
-use af_domain::ids::{MessageId, WorkerId};
+use af_domain::ids::{AgentKey, MessageId, WorkerId};
 use af_domain::message::MessageStatus;
 use af_domain::named_enum;
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 use af_domain::worker::{Worker, WorkerStatus};
 
+use crate::agents::profiles;
 use crate::conversations::read_models;
 use crate::pool::reconcile::last_report;
 use crate::pool::workers;
@@ -34,6 +35,8 @@ named_enum! {
         Attachments = "attachments",
         /// Another message of its conversation.
         AnotherMessage = "another_message",
+        /// Its agent, which is disabled. `until` is the moment at which the agent is looked at again.
+        AgentDisabled = "agent_disabled",
         /// The next poll of the worker that owns its conversation.
         OwnersPoll = "owners_poll",
         /// The worker that owns its conversation, which is draining.
@@ -128,6 +131,11 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
             let reason = format!("message {first} of the same conversation comes first");
             Why::new(WaitsFor::AnotherMessage, reason, until).behind(first)
         }
+        WaitReason::Worker if is_disabled(app, &conversation.agent).await? => {
+            let reason = format!("agent {} is disabled and starts no run", conversation.agent);
+            let until = conversation.held_until.filter(|until| *until > now);
+            Why::new(WaitsFor::AgentDisabled, reason, until)
+        }
         WaitReason::Worker => match &conversation.owner {
             Some(owner) => {
                 let row = app.store.worker(&owner.worker).await?;
@@ -139,6 +147,10 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
             }
         },
     })
+}
+
+async fn is_disabled(app: &App, agent: &AgentKey) -> Result<bool, AppError> {
+    Ok(profiles::now(app, agent).await?.is_some_and(|profile| !profile.enabled))
 }
 
 fn running(lease: &Lease) -> Why {

@@ -1,8 +1,8 @@
 //! Telegram ingress: converts an update to a message in the right conversation, without any call to Telegram.
 
-use af_domain::agent::{Binding, Bot};
-use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId};
-use af_domain::message::Payload;
+use af_domain::agent::{Binding, Bot, TelegramIdentity};
+use af_domain::ids::{AgentKey, BotIdentity, ConversationId, MessageId, TelegramUserId};
+use af_domain::message::{Payload, TELEGRAM};
 use af_domain::refusal::{Code, Refusal};
 use af_telegram::update::{IncomingMessage, Ingress, read};
 
@@ -54,7 +54,7 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
 /// because the secret may have been rotated since.
 async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<Bot>> {
     // An invalid bot id costs the same read as a valid one.
-    let identity = BotIdentity::parse(identity).or_else(|_| BotIdentity::parse("0"))?;
+    let identity = BotIdentity::parse(identity).or_else(|_| BotIdentity::parse(i64::MAX.to_string()))?;
     let now = app.now();
     if let Some(known) = app.bots.get(&identity, now)
         && is_webhook_secret(Some(&known), secret, now)
@@ -72,8 +72,10 @@ async fn genuine_bot(app: &App, identity: &str, secret: &str) -> Result<Option<B
 async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handled> {
     let chat = message.origin.chat_id.to_string();
     let bound = if message.origin.chat_type == "private" {
-        let user = message.origin.user_id.to_string();
-        app.store.bindings_of_sender(&bot.identity, &user, &chat).await?.into_iter().next()
+        let person = |id: i64| TelegramUserId::parse(id.to_string()).ok();
+        let (user, chat) = (person(message.origin.user_id), person(message.origin.chat_id));
+        let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
+        app.store.bindings_of_sender(&sender, false).await?.into_iter().next()
     } else {
         // A group must never join a user's private conversation.
         None
@@ -111,7 +113,7 @@ fn target(bot: &Bot, bound: Option<Binding>, chat: &str) -> Result<(AgentKey, Co
 
 fn payload(message: IncomingMessage, chat: String) -> Payload {
     Payload {
-        provider: "telegram".to_owned(),
+        provider: TELEGRAM.to_owned(),
         provider_user_id: chat,
         message_text: message.text,
         external_message_id: Some(message.origin.message_id.to_string()),

@@ -9,6 +9,7 @@ use af_store::conversation::Commit;
 
 use super::claim_request::ClaimRequest;
 use super::deliver_job::{Delivered, deliver_job, load, redeliver};
+use crate::conversations::hold::may_run;
 use crate::conversations::repair::examine;
 use crate::pool::lifecycle::drain;
 use crate::settings::policies;
@@ -51,6 +52,9 @@ pub(super) async fn claim_owned(
         let now = app.now();
         match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(claimed) => {
+                if !may_run(app, &conversation, &policies).await? {
+                    return Ok(None);
+                }
                 if request.restores_at_boot && has_begun_without_files(app, request, &conversation).await? {
                     drain(app, request.worker, DrainReason::Signal, &policies).await?;
                     return Ok(None);
@@ -195,6 +199,9 @@ async fn claimable(app: &App, request: &ClaimRequest<'_>, found: Vec<Conversatio
         let policies = policies::for_agent(app, &conversation.agent).await?;
         match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(mut claimed) if claimed.becomes_owner => {
+                if !may_run(app, &conversation, &policies).await? {
+                    continue;
+                }
                 // Others may wait, too. The worker asks for that when this conversation is quiet.
                 if let Some(owner) = &mut claimed.after.owner {
                     owner.wanted_elsewhere = true;

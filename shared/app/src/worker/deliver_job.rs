@@ -2,8 +2,12 @@
 
 use af_domain::conversation::{Claimed, Conversation};
 use af_domain::message::Message;
+use af_domain::refusal::Code;
 
 use super::claim_request::{ClaimRequest, Wants};
+use super::destination::{Addressee, addressee};
+use super::fail::{Retry, fail};
+use crate::agents::profiles;
 use crate::conversations::repair::examine;
 use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
@@ -20,6 +24,7 @@ pub(super) struct Delivered {
 pub(super) struct Loaded {
     message: Option<Message>,
     context: Option<Context>,
+    addressee: Option<Addressee>,
 }
 
 /// Reads the data that is delivered with `claimed`.
@@ -32,11 +37,13 @@ pub(super) async fn load(app: &App, request: &ClaimRequest<'_>, claimed: &Claime
         Ok::<_, AppError>(Some(context.await?))
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
-    let (message, context) = tokio::join!(message, context);
-    Ok(Loaded { message: message?, context: context? })
+    let addressee = addressee(app, &claimed.after.id, &claimed.after.agent);
+    let (message, context, addressee) = tokio::join!(message, context, addressee);
+    Ok(Loaded { message: message?, context: context?, addressee: addressee? })
 }
 
-/// Delivers the message of a claim that was committed; `None` when the message does not exist.
+/// Delivers the message of a claim that was committed; `None` when the message does not exist, or its agent must not answer
+/// any more. Then it becomes a dead letter.
 pub(super) async fn deliver_job(
     app: &App,
     request: &ClaimRequest<'_>,
@@ -53,13 +60,40 @@ pub(super) async fn deliver_job(
         Box::pin(examine(app, &claimed.after.key, true, request.policies)).await?;
         return Ok(None);
     };
+    if let Some(reason) = refusal(app, &claimed.after, loaded.addressee.as_ref()).await? {
+        let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, Retry::Never);
+        match Box::pin(ended).await {
+            // Another call has ended the lease meanwhile.
+            Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => {}
+            ended => drop(ended?),
+        }
+        return Ok(None);
+    }
     let bundle = match loaded.context {
         Some(context) => Some(bundle(app, &message, context).await?),
         None => None,
     };
-    let payload = message_config::in_force(app).await?.with_prompt(message.payload);
+    let payload = match loaded.addressee {
+        Some(addressee) => addressee.addressed(message.payload, &claimed.after.id),
+        None => message.payload,
+    };
+    let payload = message_config::in_force(app).await?.with_prompt(payload);
     let job = Job { lease: claimed.lease, conversation: claimed.after, payload };
     Ok(Some(Delivered { job, bundle }))
+}
+
+/// Why the agent of a claimed conversation must not answer any more: it is deleted, or its user is bound to another one.
+async fn refusal(
+    app: &App,
+    conversation: &Conversation,
+    addressee: Option<&Addressee>,
+) -> Result<Option<String>> {
+    let agent = &conversation.agent;
+    // A cached profile may be older than the agent.
+    if profiles::known(app, agent).await?.is_none() && profiles::now(app, agent).await?.is_none() {
+        return Ok(Some(format!("agent {agent} is deleted")));
+    }
+    Ok(addressee.and_then(|addressee| addressee.refusal(conversation)))
 }
 
 /// Delivers the message of a lease that the worker holds already once more.

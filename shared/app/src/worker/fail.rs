@@ -3,6 +3,7 @@
 use af_api::worker::outcome::FailAnswer;
 use af_domain::conversation::{Failure, Lease, LeaseError, Outcome};
 use af_domain::ids::{LeaseId, MessageId, WorkerId};
+use af_domain::time::Millis;
 use af_domain::worker::WorkerStatus;
 use af_store::conversation::FailOutcome;
 
@@ -28,9 +29,9 @@ pub async fn fail(
     message: &MessageId,
     lease: &LeaseId,
     error: &str,
-    retryable: bool,
+    retry: Retry,
 ) -> Result<FailAnswer, AppError> {
-    give_back(app, worker, message, lease, error, Cause::Failure { retryable }).await
+    give_back(app, worker, message, lease, error, Cause::Failure(retry)).await
 }
 
 /// Gives `message` back because the worker leaves before it is done. When the system has drained the worker the attempt does
@@ -49,10 +50,19 @@ pub async fn leave(
     give_back(app, worker, message, lease, error, cause).await
 }
 
+/// Whether the message gets another attempt after a failed one, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// No attempt can succeed.
+    Never,
+    /// After its backoff, and not before the time that the other side asked for.
+    After(Option<Millis>),
+}
+
 /// Why a worker gives a message back.
 #[derive(Clone, Copy)]
 enum Cause {
-    Failure { retryable: bool },
+    Failure(Retry),
     Drain,
 }
 
@@ -60,7 +70,7 @@ enum Cause {
 async fn leave_cause(app: &App, worker: &WorkerId) -> Result<Cause, AppError> {
     Ok(match app.store.worker_now(worker).await?.map(|row| row.status) {
         Some(WorkerStatus::Draining { reason, .. }) if reason.is_our_doing() => Cause::Drain,
-        _ => Cause::Failure { retryable: true },
+        _ => Cause::Failure(Retry::After(None)),
     })
 }
 
@@ -84,8 +94,13 @@ async fn give_back(
         }
         let (error, jitter) = (error.clone(), app.entropy.unit());
         let back = match cause {
-            Cause::Failure { retryable } => {
-                conversation.fail(lease, Failure { error, retryable }, jitter, now, &policies)
+            Cause::Failure(retry) => {
+                let (retryable, retry_after) = match retry {
+                    Retry::Never => (false, None),
+                    Retry::After(asked) => (true, asked),
+                };
+                let failure = Failure { error, retryable, retry_after };
+                conversation.fail(lease, failure, jitter, now, &policies)
             }
             Cause::Drain => conversation.fail_drained(lease, error, jitter, now, &policies),
         };

@@ -3,6 +3,7 @@
 use af_domain::conversation::{Conversation, Lease};
 use af_domain::ids::{HistoryCursor, MessageId, WorkerId};
 
+use super::destination::addressee;
 use crate::settings::message_config;
 use crate::settings::policies;
 use crate::worker::bundle::{Bundle, Job, bundle, context};
@@ -26,15 +27,21 @@ pub async fn hydrate(
 ) -> Result<Option<Hydrated>> {
     let Some(message) = app.store.message(message, app.now(), true).await? else { return Ok(None) };
     let policies = policies::for_agent(app, &message.agent).await?;
-    let (conversation, context) = tokio::join!(
+    let (conversation, context, addressee) = tokio::join!(
         app.store.conversation(&message.key, true),
-        context(app, &message.key, since, &policies)
+        context(app, &message.key, since, &policies),
+        addressee(app, &message.conversation, &message.agent)
     );
+    let addressee = addressee?;
     let Some(conversation) = conversation? else { return Ok(None) };
     let Some(lease) = held_by(&conversation, worker, &message.id) else { return Ok(None) };
     let lease = lease.clone();
     let bundle = Box::pin(bundle(app, &message, context?)).await?;
-    let payload = message_config::in_force(app).await?.with_prompt(message.payload);
+    let payload = match addressee {
+        Some(addressee) => addressee.addressed(message.payload, &conversation.id),
+        None => message.payload,
+    };
+    let payload = message_config::in_force(app).await?.with_prompt(payload);
     Ok(Some(Hydrated { job: Job { lease, conversation, payload }, bundle }))
 }
 

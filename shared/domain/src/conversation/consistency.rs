@@ -171,7 +171,7 @@ impl Conversation {
     /// Whether the stored ready key hides no claimable message, and announces none when the queue is empty. A
     /// key that announces a message too early is no problem: the worker that follows it repairs it.
     fn ready_key_is_sufficient(&self, now: Timestamp, policies: &Policies) -> bool {
-        match (&self.ready, self.readiness(now, policies).ready) {
+        match (&self.ready, self.index_keys(now, policies).0) {
             (None, None) => true,
             (Some(stored), Some(right)) => {
                 let claimable_from = right.time().filter(|_| right.is_later()).unwrap_or(now);

@@ -5,7 +5,7 @@ use super::state::{Conversation, EndedLease, Lease, Outcome, OwnerState};
 use crate::attempt::EndedBy;
 use crate::ids::{LeaseId, LeaseParts, MessageId, WorkerId};
 use crate::policy::Policies;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// The reason why a claim of this conversation is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub const MAX_UNCOUNTED_DRAINS: u32 = 3;
 
 /// What the error of an attempt begins with that ended because its run was too long.
 const RUN_TIMEOUT: &str = "run_timeout";
+/// Longest wait that the other side of a failed attempt may ask for. Rate limits of a day end within hours for a part of
+/// the requests, and a message must not disappear for longer because of one answer.
+pub const MAX_RETRY_AFTER: Millis = Millis::from_secs(6 * 60 * 60);
 
 /// The reason why recovery ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,9 @@ pub struct Failure {
     pub error: String,
     /// Whether another attempt can succeed.
     pub retryable: bool,
+    /// How long the other side asked to wait, such as a model's server that is busy. The next attempt waits for the
+    /// longer of this and its backoff.
+    pub retry_after: Option<Millis>,
 }
 
 /// An attempt that ended without success.
@@ -120,6 +126,7 @@ impl Conversation {
         };
         let head = self.readiness(now, policies).head.ok_or(ClaimRefusal::NothingDue)?;
         let mut after = self.clone();
+        after.held_until = None;
         let mut entry = after.queue.take(head);
         after.fence = self.fence.next();
         entry.attempts += 1;
@@ -187,7 +194,7 @@ impl Conversation {
             Some(lease) if &lease.id == id && self.is_drained(&lease.worker) => {
                 Ok(self.requeue_drained(lease, &error, EndedBy::Worker, jitter, now, policies))
             }
-            _ => self.fail(id, Failure { error, retryable: true }, jitter, now, policies),
+            _ => self.fail(id, Failure { error, retryable: true, retry_after: None }, jitter, now, policies),
         }
     }
 
@@ -218,7 +225,7 @@ impl Conversation {
         };
         // A retry would block the conversation for as long again.
         let retryable = cause != RecoverCause::RunTimeout;
-        let failure = Failure { error, retryable };
+        let failure = Failure { error, retryable, retry_after: None };
         Some(self.fail_attempt(lease, failure, EndedBy::Recovery, jitter, now, policies))
     }
 
@@ -256,7 +263,7 @@ impl Conversation {
         if entry.drained >= MAX_UNCOUNTED_DRAINS {
             let error =
                 format!("drained more than {MAX_UNCOUNTED_DRAINS} times, so this attempt counts: {why}");
-            let failure = Failure { error, retryable: true };
+            let failure = Failure { error, retryable: true, retry_after: None };
             return self.fail_attempt(lease, failure, ended_by, jitter, now, policies);
         }
         entry.drained += 1;
@@ -281,7 +288,9 @@ impl Conversation {
         let outcome = if lease.cancelled {
             Outcome::Cancelled
         } else if failure.retryable && attempts < entry.max_attempts {
-            entry.not_before = now + policies.retry_delay(attempts, jitter);
+            let backoff = policies.retry_delay(attempts, jitter);
+            let asked = failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+            entry.not_before = now + backoff.max(asked);
             Outcome::Requeued { not_before: entry.not_before }
         } else {
             Outcome::DeadLettered

@@ -39,7 +39,8 @@ impl Conversation {
     #[must_use]
     pub fn freed(&self, reason: &str, jitter: f64, now: Timestamp, policies: &Policies) -> Option<Freed> {
         let back = self.lease.as_ref().map(|lease| {
-            let failure = Failure { error: format!("freed by operator: {reason}"), retryable: true };
+            let failure =
+                Failure { error: format!("freed by operator: {reason}"), retryable: true, retry_after: None };
             self.fail_attempt(lease, failure, EndedBy::Operator, jitter, now, policies)
         });
         let before = match (&back, &self.owner) {
@@ -89,7 +90,7 @@ mod tests {
         let mut claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap().after;
         claimed.lease.as_mut().unwrap().cancelled = true;
         let lease = claimed.lease.clone().unwrap().id;
-        let failure = Failure { error: "model is down".into(), retryable: true };
+        let failure = Failure { error: "model is down".into(), retryable: true, retry_after: None };
         let failed = claimed.fail(&lease, failure, 0.0, NOW, &policies).unwrap();
         let recovered = claimed.recover(RecoverCause::WorkerGone, 0.0, NOW, &policies).unwrap();
         let freed = claimed.freed("stuck", 0.0, NOW, &policies).unwrap();

@@ -4,7 +4,12 @@ use super::queue::{Entry, OrderKey, Queue, Readiness, ReadyKey};
 use crate::ids::{AgentKey, ConversationId, ConversationKey, Fence, LeaseId, WorkerId};
 use crate::named_enum;
 use crate::policy::Policies;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
+
+/// Shortest and longest hold of a conversation whose agent is disabled. The longest one is how late the conversation may
+/// notice that its agent is enabled again.
+const MIN_HOLD: Millis = Millis::from_secs(5);
+const MAX_HOLD: Millis = Millis::from_secs(120);
 
 /// The right of one worker to run one message, until it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +129,8 @@ pub struct Conversation {
     pub ready: Option<ReadyKey>,
     /// The order key of a head that other messages must not overtake, as stored.
     pub behind: Option<OrderKey>,
+    /// Until when no worker is wanted, because the agent is disabled. A claim ends the hold.
+    pub held_until: Option<Timestamp>,
     /// When the last message ended, or when the conversation began.
     pub active_at: Timestamp,
 }
@@ -148,9 +155,41 @@ impl Conversation {
     /// Whether the owner has work at `now`, or will have work as soon as attachments arrive.
     pub fn is_busy(&self, now: Timestamp, policies: &Policies) -> bool {
         let awaits = |e: &Entry| e.awaits_attachments(now);
-        self.lease.is_some()
-            || self.readiness(now, policies).head.is_some()
-            || self.queue.entries().iter().any(awaits)
+        let has_work =
+            || self.readiness(now, policies).head.is_some() || self.queue.entries().iter().any(awaits);
+        self.lease.is_some() || (!self.is_held(now) && has_work())
+    }
+
+    /// Whether no worker is wanted at `now`, because the agent is disabled.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        self.held_until.is_some_and(|until| until > now)
+    }
+
+    /// Returns the conversation with a hold, because its agent is disabled. The longer its head has been due, the longer
+    /// the hold.
+    #[must_use]
+    pub fn held(&self, now: Timestamp, policies: &Policies) -> Self {
+        let head = self.readiness(now, policies).head.and_then(|head| self.queue.entries().get(head));
+        let due_for = head.map_or(MIN_HOLD, |head| now.since(head.waits_until()));
+        let until = now + due_for.clamp(MIN_HOLD, MAX_HOLD);
+        self.changed(now, policies, |after| after.held_until = Some(until))
+    }
+
+    /// The correct index keys at `now`. A hold ends before the conversation is in the index as ready.
+    pub(super) fn index_keys(
+        &self,
+        now: Timestamp,
+        policies: &Policies,
+    ) -> (Option<ReadyKey>, Option<OrderKey>) {
+        let Readiness { ready, behind, .. } = self.readiness(now, policies);
+        let until = self.held_until.filter(|until| *until > now);
+        let ready = ready.map(|ready| match until {
+            Some(until) => {
+                ReadyKey::at(ready.time().filter(|_| ready.is_later()).unwrap_or(until).max(until))
+            }
+            None => ready,
+        });
+        (ready, behind)
     }
 
     /// Returns the conversation with correct index keys at `now`; `None` if they are correct already.
@@ -175,9 +214,8 @@ impl Conversation {
 
     /// Recomputes the index keys and increments the version.
     pub(super) fn update_keys(&mut self, now: Timestamp, policies: &Policies) {
-        let readiness = self.queue.readiness(now, policies.queue.on_retry);
-        self.ready = readiness.ready;
-        self.behind = readiness.behind;
+        (self.ready, self.behind) = self.index_keys(now, policies);
+        self.held_until = self.held_until.filter(|until| *until > now);
         self.version += 1;
     }
 }

@@ -36,12 +36,13 @@ pub(super) fn conversation(messages: &[&str]) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }
 
 fn failure() -> Failure {
-    Failure { error: "boom".into(), retryable: true }
+    Failure { error: "boom".into(), retryable: true, retry_after: None }
 }
 
 #[test]
@@ -80,9 +81,9 @@ fn a_failed_message_is_requeued_in_front_until_its_attempts_are_exhausted() {
     let policies = Policies::default();
     let first = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
     let back = first.after.fail(&first.lease.id, failure(), 0.0, NOW, &policies).unwrap();
-    assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW + Millis::new(1_000) });
+    assert_eq!(back.outcome, Outcome::Requeued { not_before: NOW + Millis::new(2_000) });
     assert_eq!(back.after.claim(&worker("w"), 2, NOW, &policies).unwrap_err(), ClaimRefusal::NothingDue);
-    let later = NOW + Millis::new(1_000);
+    let later = NOW + Millis::new(2_000);
     let second = back.after.claim(&worker("w"), 2, later, &policies).unwrap();
     assert_eq!((second.lease.entry.message.as_str(), second.lease.entry.attempts), ("a", 2));
     assert_eq!(
@@ -102,7 +103,7 @@ fn a_failed_message_is_requeued_in_front_until_its_attempts_are_exhausted() {
 fn a_failure_that_is_not_retryable_makes_a_dead_letter_at_once() {
     let policies = Policies::default();
     let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-    let failure = Failure { error: "bad".into(), retryable: false };
+    let failure = Failure { error: "bad".into(), retryable: false, retry_after: None };
     let dead = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap();
     assert_eq!(dead.outcome, Outcome::DeadLettered);
 }
@@ -259,4 +260,19 @@ fn each_repair_removes_its_problem_and_all_repairs_leave_none() {
     related.in_ready_index = true;
     assert_eq!(now.problems(&related, NOW, &policies), []);
     assert_eq!(now.queue.len(), 1);
+}
+
+#[test]
+fn a_retry_waits_for_the_longer_of_its_backoff_and_the_retry_after_of_at_most_six_hours() {
+    let policies = Policies::default();
+    let retry_at = |retry_after| {
+        let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+        let failure = Failure { retry_after, ..failure() };
+        claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().entry.not_before
+    };
+    let backoff = NOW + policies.retry_delay(1, 0.0);
+    assert_eq!(retry_at(None), backoff);
+    assert_eq!(retry_at(Some(Millis::new(1))), backoff);
+    assert_eq!(retry_at(Some(Millis::from_secs(7_200))), NOW + Millis::from_secs(7_200));
+    assert_eq!(retry_at(Some(Millis::new(u64::MAX))), NOW + Millis::from_secs(6 * 3_600));
 }

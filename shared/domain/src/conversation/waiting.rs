@@ -58,6 +58,9 @@ impl Conversation {
     /// Whether a message is due, awaits attachments, or waits for a retry that is due before the idle timeout
     /// of the worker.
     pub fn has_work_soon(&self, now: Timestamp, policies: &Policies) -> bool {
+        if self.is_held(now) {
+            return false;
+        }
         let soon = now + policies.scaling.idle_timeout;
         let comes_soon = |e: &Entry| {
             let is_at_hand = e.is_retry() || e.awaits_attachments(now);
@@ -118,7 +121,7 @@ mod tests {
     fn a_retry_waits_for_its_backoff_and_blocks_others_if_the_policy_says_so() {
         let mut policies = Policies::default();
         let claimed = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-        let failure = Failure { error: "no".into(), retryable: true };
+        let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
         let after = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
         let retry = after.queue.entries()[0].clone();
         assert_eq!(waiting(&after, "a", &policies), WaitReason::Retry(retry.not_before));
@@ -154,7 +157,7 @@ mod tests {
         assert_eq!(after.behind, None);
         assert!(settled(&after, "photo").is_none());
         let claimed = after.claim(&worker("w"), 1, NOW, &policies).unwrap();
-        let failure = Failure { error: "no".into(), retryable: true };
+        let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
         let failed = claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after;
         assert!(settled(&failed, "photo").is_none(), "it waits for its retry");
     }
@@ -188,7 +191,7 @@ mod tests {
             let mut policies = policies.clone();
             (policies.retry.base_delay, policies.retry.max_delay) = (wait, wait);
             let claimed = conversation(&["a"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
-            let failure = Failure { error: "no".into(), retryable: true };
+            let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
             claimed.after.fail(&claimed.lease.id, failure, 0.0, NOW, &policies).unwrap().after
         };
         let idle = policies.scaling.idle_timeout;

@@ -42,6 +42,7 @@ fn conversation(n: usize, worker: &str) -> Conversation {
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }

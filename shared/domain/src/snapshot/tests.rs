@@ -27,6 +27,7 @@ fn conversation(fence: u64, owner: &str, claimed_at: Option<Timestamp>) -> Conve
         last: None,
         ready: None,
         behind: None,
+        held_until: None,
         active_at: NOW,
     }
 }

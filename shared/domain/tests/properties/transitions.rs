@@ -70,6 +70,7 @@ impl Life {
             last: None,
             ready: None,
             behind: None,
+            held_until: None,
             active_at: BEGIN,
         };
         Self {
@@ -143,7 +144,7 @@ impl Life {
 
     fn fail(&mut self, retryable: bool, jitter: f64) -> Result<(), TestCaseError> {
         let Some(lease) = self.conversation.lease.clone() else { return Ok(()) };
-        let failure = Failure { error: "no".to_owned(), retryable };
+        let failure = Failure { error: "no".to_owned(), retryable, retry_after: None };
         let back = self.conversation.fail(&lease.id, failure, jitter, self.now, &self.policies);
         let back = back.map_err(|lease_error| TestCaseError::fail(format!("{lease_error:?}")))?;
         let again = retryable && lease.entry.attempts < MAX_ATTEMPTS;
@@ -217,7 +218,7 @@ impl Life {
         }
         prop_assert!(now.queue.entries().iter().all(|entry| entry.attempts < entry.max_attempts));
         for lease in self.leases.iter().filter(|lease| !now.holds(lease)) {
-            let failure = Failure { error: "late".to_owned(), retryable: true };
+            let failure = Failure { error: "late".to_owned(), retryable: true, retry_after: None };
             prop_assert!(
                 now.fail(lease, failure, 0.0, self.now, &self.policies).is_err(),
                 "an attempt ends once"

@@ -204,6 +204,7 @@ fn begin(key: &ConversationKey, message: &NewMessage, now: Timestamp, policies: 
         last: None,
         ready: readiness.ready,
         behind: readiness.behind,
+        held_until: None,
         active_at: now,
     }
 }

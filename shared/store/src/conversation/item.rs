@@ -2,7 +2,7 @@
 //!
 //! Attribute names are short because they are billed: `cid` id, `ag` agent, `fn` fence, `v` version, `pe`
 //! pending entries, `ls` lease, `ow` owner, `la` last ended lease, `rp`/`rk` ready index, `bo` order key that
-//! other messages must not overtake, `ac` last activity.
+//! other messages must not overtake, `hu` end of the hold of a disabled agent, `ac` last activity.
 
 use af_domain::conversation::{
     Conversation, EndedLease, Entry, Lease, OrderKey, Outcome, Owner, OwnerState, Priority, Queue, ReadyKey,
@@ -84,6 +84,7 @@ pub(crate) fn conversation_item(conversation: &Conversation, shards: u64) -> Ite
         .put("v", conversation.version)
         .put("pe", encode_queue(&conversation.queue))
         .put("ac", conversation.active_at)
+        .put_some("hu", conversation.held_until)
         .put_some("rk", conversation.ready.as_ref().map(ReadyKey::as_str))
         .put_some("bo", conversation.behind.as_ref().map(OrderKey::as_str))
         .put("rp", keys::ready_partition(&conversation.key, shards))
@@ -146,6 +147,7 @@ pub(crate) fn conversation_from(item: &Item) -> Result<Conversation> {
         last: ended_lease_of(&reader)?,
         ready: reader.text_if("rk")?.map(|k| ReadyKey::from_stored(k.to_owned())),
         behind: reader.text_if("bo")?.map(|k| OrderKey::from_stored(k.to_owned())),
+        held_until: reader.time_if("hu")?,
         active_at: reader.time("ac")?,
     })
 }
@@ -224,6 +226,9 @@ pub(crate) fn change(before: &Conversation, after: &Conversation, shards: u64) -
     if after.behind != before.behind {
         update = update.set_or_remove("bo", after.behind.as_ref().map(OrderKey::as_str));
     }
+    if after.held_until != before.held_until {
+        update = update.set_or_remove("hu", after.held_until);
+    }
     if after.active_at != before.active_at {
         update = update.set("ac", after.active_at);
     }
@@ -274,6 +279,7 @@ mod tests {
             last: None,
             ready: Some(ReadyKey::at(Timestamp::from_millis(9))),
             behind: None,
+            held_until: Some(Timestamp::from_millis(9)),
             active_at: Timestamp::from_millis(1),
         }
     }

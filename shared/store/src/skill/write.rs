@@ -68,7 +68,7 @@ impl Store {
 
     /// Deletes a skill whose versions are gone.
     pub async fn delete_skill_if_deleting(&self, slug: &SkillSlug) -> Result<Commit> {
-        let transaction = self.transaction().delete_in_status(&keys::skill(slug), "deleting");
+        let transaction = self.transaction().delete_when_is(&keys::skill(slug), "st", "deleting");
         self.commit_or_stale(transaction).await
     }
 }

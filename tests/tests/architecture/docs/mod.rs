@@ -14,7 +14,7 @@ use std::fs;
 
 use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
-    StorageId, WorkerId,
+    StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::time::Timestamp;
 use af_sam::template::Template;
@@ -27,6 +27,10 @@ const DATA_MODEL: &str = "docs/data-model.md";
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
+}
+
+fn person(id: &str) -> TelegramUserId {
+    TelegramUserId::parse(id).unwrap()
 }
 
 fn wrong(what: impl Into<String>) -> Violation {
@@ -71,8 +75,8 @@ impl Samples {
             ("agent", key(keys::agent(&agent))),
             ("api_key", key(keys::api_key("k1"))),
             ("binding", key(keys::binding(&user))),
-            ("binding_of_chat", key(keys::binding_of_chat(&bot, "555"))),
-            ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, "444"))),
+            ("binding_of_chat", key(keys::binding_of_chat(&bot, &person("555")))),
+            ("binding_of_telegram_user", key(keys::binding_of_telegram_user(&bot, &person("444")))),
             ("bot", key(keys::bot(&bot))),
             ("config", key(keys::config("policies"))),
             ("conversation", key(keys::conversation(&conversation))),

@@ -1,7 +1,7 @@
 //! Writes of operators to messages and conversations.
 
 use af_app::App;
-use af_app::worker::fail;
+use af_app::worker::{Retry, fail};
 use af_domain::conversation::{Entry, Priority};
 use af_domain::message::Message;
 use af_domain::time::Timestamp;
@@ -18,7 +18,7 @@ pub async fn cancel_if_waiting(world: &World, app: &App, times: usize) -> Vec<St
 
 async fn dead_letter(world: &World) -> Message {
     let running = running_message(world).await;
-    fail(&world.app, &running.worker, &running.message, &running.lease, "no", false).await.unwrap();
+    fail(&world.app, &running.worker, &running.message, &running.lease, "no", Retry::Never).await.unwrap();
     world.app.store.message(&running.message, world.app.now(), true).await.unwrap().unwrap()
 }
 

@@ -86,7 +86,7 @@ pub async fn complete_if_leased(world: &World, app: &App, times: usize) -> Vec<S
 pub async fn fail_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let running = running_message(world).await;
     let (before, now) = (world.stored(&conversation()).await, app.now());
-    let failure = Failure { error: "no".into(), retryable: true };
+    let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
     let back = before.fail(&running.lease, failure, 0.0, now, &policies()).unwrap();
     send!(times, app.store.fail_if_unchanged(&before, &back, false, now, &policies()))
 }

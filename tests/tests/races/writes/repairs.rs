@@ -13,7 +13,7 @@ use crate::world::World;
 pub async fn repair_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {
     let running = running_message(world).await;
     let (before, now) = (world.stored(&conversation()).await, app.now());
-    let failure = Failure { error: "no".into(), retryable: true };
+    let failure = Failure { error: "no".into(), retryable: true, retry_after: None };
     let back = before.fail(&running.lease, failure, 0.0, now, &policies()).unwrap();
     world.app.store.fail_if_unchanged(&before, &back, false, now, &policies()).await.unwrap();
     let (mut overtake, before) = (policies(), world.stored(&conversation()).await);

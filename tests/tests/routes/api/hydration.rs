@@ -9,7 +9,7 @@ const KB: usize = 1024;
 /// The size limit of a function's response.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * KB;
 /// Longer than every backoff.
-const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(150);
+const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(661);
 
 /// A worker that polls one conversation and writes its history.
 struct Worker<'a> {

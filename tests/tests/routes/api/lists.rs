@@ -153,7 +153,8 @@ async fn the_queue_statistics_are_zero_before_the_first_count() {
     let world = World::new().await;
     let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
     let expected = json!({
-        "queuedReady": 0, "queuedScheduled": 0, "processing": 0, "deadLetter": 0, "oldestReadyAgeMs": null, "asOf": null,
+        "queuedReady": 0, "queuedScheduled": 0, "processing": 0, "deadLetter": 0, "oldestReadyAgeMs": null,
+        "oldestWaitingAgeMs": null, "asOf": null,
     });
     assert_eq!(stats, expected);
     world.enqueue("c", "hello").await;

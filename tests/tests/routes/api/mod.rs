@@ -22,6 +22,7 @@ mod secrets;
 mod skills;
 mod telegram;
 mod users;
+mod validity;
 mod why;
 mod workers;
 

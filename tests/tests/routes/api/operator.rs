@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::{World, message};
 
 /// Longer than every backoff.
-pub const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(150);
+pub const LONGER_THAN_EVERY_BACKOFF: Millis = Millis::from_secs(661);
 
 impl World {
     pub async fn shown(&self, id: &str) -> Value {
@@ -212,7 +212,7 @@ async fn a_conversation_is_shown_with_its_running_and_queued_messages_without_th
     assert_eq!(job["messageId"], urgent);
     let shown = world.conversation("c%20d").await;
     let now = START.as_millis();
-    let pending = |id: &str| json!({"messageId": id, "priority": 50, "scheduledFor": now, "attempts": 0, "maxAttempts": 5});
+    let pending = |id: &str| json!({"messageId": id, "priority": 50, "scheduledFor": now, "attempts": 0, "maxAttempts": 8});
     let expected = json!({
         "conversationId": "c d", "agentKey": "support", "fence": 1, "version": shown["version"], "activeAt": now,
         "owner": {

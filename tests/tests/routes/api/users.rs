@@ -30,11 +30,41 @@ async fn an_invalid_binding_is_refused_with_its_reason() {
         (json!({"agentKey": "support", "source": "telegram_pairing"}), (422, "invalid_field")),
         (telegram(json!({"botIdentity": "7", "chatId": "1"})), (409, "bot_conflict")),
         (telegram(json!({"botIdentity": "7", "chatId": "one"})), (422, "invalid_field")),
-        (telegram(json!({"botIdentity": "7", "userId": "1".repeat(21)})), (422, "invalid_field")),
+        (telegram(json!({"botIdentity": "7", "userId": "1".repeat(20)})), (422, "invalid_field")),
+        (telegram(json!({"botIdentity": "7", "userId": "005006"})), (422, "invalid_field")),
+        (telegram(json!({"botIdentity": "7", "chatId": "-4001"})), (422, "invalid_field")),
+        (telegram(json!({"botIdentity": "007", "chatId": "1"})), (422, "invalid_field")),
     ] {
         let answer = world.refused(world.api.put("/v1/users/ann/binding", body)).await;
         assert_eq!(answer.problem(), problem, "{}", answer.body);
     }
+}
+
+#[tokio::test]
+async fn a_user_id_of_blanks_or_with_blanks_at_an_end_is_refused() {
+    let world = World::new().await;
+    for user in ["%20", "%20%20", "%20ann", "ann%20"] {
+        let bind = world.api.put(&format!("/v1/users/{user}/binding"), json!({"agentKey": "support"}));
+        let answer = world.refused(bind).await;
+        assert_eq!(
+            (answer.problem(), answer.pointer()),
+            ((422, "invalid_field"), "/consumerUserId"),
+            "{user}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_provider_user_id_is_stored_without_blanks_at_its_ends() {
+    let world = World::new().await;
+    let mut body = crate::api::message("c", "hello");
+    body["payload"]["providerUserId"] = json!("  1001 ");
+    let id = world.enqueue_body(body).await;
+    let payload = world.message(&json!(id)).await["payload"].clone();
+    assert_eq!(
+        (&payload["providerUserId"], &payload["metadata"]["providerUserId"]),
+        (&json!("1001"), &json!("1001"))
+    );
 }
 
 #[tokio::test]

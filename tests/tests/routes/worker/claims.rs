@@ -75,8 +75,8 @@ async fn a_program_that_never_ends_is_seen_and_its_run_times_out_so_that_the_nex
     world.advance(Millis::from_secs(1));
     let next = world.enqueue(CONVERSATION).await;
     let heartbeat = async || {
-        let body = json!({"messageId": job["messageId"], "leaseId": job["leaseId"]});
-        worker.post("heartbeat", body).await.body_of(200)
+        let path = format!("messages/{}/heartbeat", job["messageId"].as_str().unwrap());
+        worker.post(&path, json!({"leaseId": job["leaseId"], "fence": job["fence"]})).await.body_of(200)
     };
     let step = Millis::from_secs(60);
     let steps = max_run.as_millis() / step.as_millis();

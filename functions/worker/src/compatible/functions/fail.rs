@@ -3,7 +3,7 @@
 use af_api::worker::compatible::{FailArgs, LeaseIds};
 use af_api::worker::outcome::FailAnswer;
 use af_app::AppError;
-use af_app::worker::fail;
+use af_app::worker::{Retry, fail};
 use af_domain::refusal::Code;
 
 use crate::compatible::call::Call;
@@ -16,7 +16,7 @@ const NOTHING_CHANGED: FailAnswer =
 pub async fn run(mut call: Call) -> Result<FailAnswer, AppError> {
     let args: FailArgs = call.args()?;
     let Some(LeaseIds { message, lease }) = args.lease.ids() else { return Ok(NOTHING_CHANGED) };
-    match fail(&call.app, &call.worker, &message, &lease, &args.error_message, true).await {
+    match fail(&call.app, &call.worker, &message, &lease, &args.error_message, Retry::After(None)).await {
         Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => Ok(NOTHING_CHANGED),
         result => result,
     }

@@ -4,3 +4,4 @@ pub mod fail;
 pub mod finalize;
 pub mod latest;
 pub mod prepare;
+pub mod skip;

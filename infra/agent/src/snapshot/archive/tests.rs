@@ -1,8 +1,15 @@
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{EntryType, Header};
 
 use super::*;
 use crate::snapshot::names::OWNER_FILE;
 
+mod fuzz;
+mod hostile;
 mod sqlite;
 
 pub(super) fn packed(folder: &Path) -> Vec<u8> {
@@ -16,18 +23,27 @@ pub(super) fn unpacked(archive: &[u8]) -> Result<tempfile::TempDir, ArchiveError
 
 /// An archive with one entry, whose path is written without any check.
 fn with_entry(name: &str, kind: EntryType, target: &str) -> Vec<u8> {
+    let body: &[u8] = if kind == EntryType::Regular { b"evil" } else { b"" };
+    gzipped(|tar| tar.append(&header(name, kind, target, body.len() as u64), body).unwrap())
+}
+
+fn gzipped(write: impl FnOnce(&mut tar::Builder<GzEncoder<Vec<u8>>>)) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    write(&mut tar);
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+/// A header whose names are written without any check.
+fn header(name: &str, kind: EntryType, target: &str, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
     header.as_gnu_mut().unwrap().linkname[..target.len()].copy_from_slice(target.as_bytes());
     header.set_entry_type(kind);
     header.set_mode(0o644);
-    header.set_size(if kind == EntryType::Regular { 4 } else { 0 });
+    header.set_size(size);
     header.set_mtime(1);
     header.set_cksum();
-    let body: &[u8] = if kind == EntryType::Regular { b"evil" } else { b"" };
-    tar.append(&header, body).unwrap();
-    tar.into_inner().unwrap().finish().unwrap()
+    header
 }
 
 #[test]

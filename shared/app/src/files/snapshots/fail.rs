@@ -12,7 +12,7 @@ use crate::worker::{alive, redact};
 use crate::{App, AppError, Result};
 
 /// Most stored characters of an error.
-const MAX_ERROR_CHARS: usize = 2_000;
+pub(super) const MAX_ERROR_CHARS: usize = 2_000;
 
 /// Fails `worker`'s snapshot. If it was the final snapshot of a draining worker, its conversation becomes
 /// free, and the next worker restores the previous snapshot.

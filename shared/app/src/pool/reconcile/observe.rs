@@ -37,6 +37,8 @@ pub(super) struct Observation {
     pub public_url: Option<String>,
     /// The machines and volumes of this deployment at the provider.
     pub inventory: ProviderInventory,
+    /// Conversations in the ready index whose agents are disabled.
+    pub disabled: Vec<Conversation>,
     /// What is missing or failed.
     pub errors: Vec<String>,
 }
@@ -84,7 +86,7 @@ pub(super) async fn observe(
     let (workers, waiting) = tokio::join!(readable(app), waiting::listed(app, policies));
     let ((workers, unreadable), mut ready) = (workers?, waiting?);
     let mut errors: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
-    let by_key = conversations(app, &workers, &mut ready, policies, &mut errors).await?;
+    let (by_key, disabled) = conversations(app, &workers, &mut ready, policies, &mut errors).await?;
     let target = find_target(app).await?.or_note(&mut errors);
     // Without a provider the URL is not needed yet, so the report names one missing prerequisite at a time.
     let public_url = match &target {
@@ -119,30 +121,30 @@ pub(super) async fn observe(
     });
     let workers = workers.collect();
     let observed = Observed { workers, ready, image, machines, volumes, state };
-    Ok(Observation { observed, target, public_url, inventory, errors })
+    Ok(Observation { observed, target, public_url, inventory, disabled, errors })
 }
 
-/// The conversations of all workers, and those that workers may be started for. A conversation that cannot be read goes to
-/// `errors` and does not stop the pool.
+/// The conversations of all workers and those that workers may be started for, and those of disabled agents. A conversation
+/// that cannot be read goes to `errors` and does not stop the pool.
 async fn conversations(
     app: &App,
     workers: &[Worker],
     ready: &mut Vec<ReadyConversation>,
     policies: &Policies,
     errors: &mut Vec<String>,
-) -> Result<HashMap<ConversationKey, Conversation>> {
+) -> Result<(HashMap<ConversationKey, Conversation>, Vec<Conversation>)> {
     let step = usize::try_from(policies.scaling.spawn_step).unwrap_or(usize::MAX);
     let assigned = workers.iter().filter_map(|w| w.assignment.as_ref()).map(|a| a.key.clone());
     let wanted: Vec<_> = assigned.chain(waiting::first(ready, step)).collect();
     let mut read = app.store.conversations_each(&wanted).await?;
-    waiting::drop_unreadable(app, ready, step, &mut read).await?;
+    let disabled = waiting::drop_unservable(app, ready, step, &mut read).await?;
     let (found, unreadable): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, read)| read.is_ok());
     let reasons = unreadable.iter().filter_map(|(_, read)| read.as_ref().err());
     errors.extend(reasons.take(MAX_UNREADABLE_NAMED).map(ToString::to_string));
     if let Some(more) = unreadable.len().checked_sub(MAX_UNREADABLE_NAMED).filter(|more| *more > 0) {
         errors.push(format!("{more} more conversations cannot be read"));
     }
-    Ok(found.into_iter().filter_map(|(key, read)| Some((key, read.ok()?))).collect())
+    Ok((found.into_iter().filter_map(|(key, read)| Some((key, read.ok()?))).collect(), disabled))
 }
 
 /// The URL that workers get. It is missing while Secrets Manager fails.

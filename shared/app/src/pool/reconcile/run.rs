@@ -12,6 +12,7 @@ use super::execute::execute;
 use super::observe::{Observation, observe};
 use super::report::report;
 use super::stored_report::stored_report;
+use crate::conversations::hold::may_run;
 use crate::pool::outcome::Outcome;
 use crate::settings::policies;
 use crate::{App, AppError};
@@ -86,6 +87,11 @@ async fn run_until_quiet(
         let lists_for = budget.ends_at.since(now).min(budget.lists);
         let observation = observe(app, &policies, state.clone(), reached_at, lists_for).await?;
         let plan = plan(&observation.observed, &policies, now);
+        for conversation in &observation.disabled {
+            if conversation.readiness(now, &policies).head.is_some() {
+                may_run(app, conversation, &policies).await?;
+            }
+        }
         let actions = execute(app, budget, &observation, &plan, &policies).await;
         *state = next_state(&observation, &plan, &actions, &policies, app.now());
         let progress = actions.iter().any(|(p, d)| *d == Some(Outcome::Done) && makes_room(&p.action));

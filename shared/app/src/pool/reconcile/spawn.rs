@@ -17,6 +17,7 @@ use super::teardown::ignore_not_found;
 use crate::access::signed::current_key;
 use crate::access::worker_token;
 use crate::agents::bridge;
+use crate::conversations::hold::is_agent_disabled;
 use crate::conversations::repair::examine;
 use crate::error::with_causes;
 use crate::pool::lifecycle::{FinalSnapshot, drain, finish_drain};
@@ -112,6 +113,9 @@ async fn register(
             let Some(before) = app.store.conversation(key, true).await? else { return Ok(None) };
             // The index may list a conversation whose messages were answered in the meantime.
             let head = before.readiness(now + SPAWN_AHEAD, policies).head;
+            if is_agent_disabled(app, &before).await? {
+                return Ok(None);
+            }
             let Some(after) = head.and_then(|_| before.assigned_to(&worker.id, now, policies)) else {
                 unlist(app, &before, policies).await?;
                 return Ok(None);

@@ -1,6 +1,7 @@
-//! Conversations that wait for a worker: the entries of the ready index, without conversations that cannot be read.
+//! Conversations that wait for a worker: the entries of the ready index, without conversations that cannot be read and
+//! conversations of disabled agents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use af_domain::conversation::Conversation;
 use af_domain::ids::ConversationKey;
@@ -8,6 +9,7 @@ use af_domain::policy::Policies;
 use af_domain::pool::{ReadyConversation, SPAWN_AHEAD};
 use af_store::StoreError;
 
+use crate::conversations::hold::is_agent_disabled;
 use crate::{App, Result};
 
 /// Entries of one page of a shard: far below the 1 MB at which DynamoDB ends a page.
@@ -51,20 +53,31 @@ pub(super) fn first(waiting: &[ReadyConversation], count: usize) -> impl Iterato
     waiting.iter().take(count).map(|c| c.key.clone())
 }
 
-/// Removes conversations that cannot be read, for example because a later version has written them. No worker can be
-/// started for them, and each would take the place of another in every run. The first `count` are in `read` already; when
-/// some of them cannot be read, the next ones are read.
-pub(super) async fn drop_unreadable(
+/// Removes conversations that cannot be read, for example because a later version has written them, and conversations of
+/// disabled agents. No worker can be started for them, and each would take the place of another in every run. The first
+/// `count` are in `read` already; when some of them are removed, the next ones are read. Returns those of disabled agents.
+pub(super) async fn drop_unservable(
     app: &App,
     waiting: &mut Vec<ReadyConversation>,
     count: usize,
     read: &mut Read,
-) -> Result<()> {
+) -> Result<Vec<Conversation>> {
     let mut known = count.min(waiting.len());
+    let mut disabled = Vec::new();
     for reads in 0..=MAX_READS {
-        let before = waiting.len();
-        waiting.retain(|c| !matches!(read.get(&c.key), Some(Err(_))));
-        known = known.saturating_sub(before - waiting.len());
+        let mut unservable = BTreeSet::new();
+        for key in first(waiting, known) {
+            match read.get(&key) {
+                Some(Ok(conversation)) if is_agent_disabled(app, conversation).await? => {
+                    disabled.push(conversation.clone());
+                    unservable.insert(key);
+                }
+                Some(Err(_)) => drop(unservable.insert(key)),
+                Some(Ok(_)) | None => {}
+            }
+        }
+        waiting.retain(|c| !unservable.contains(&c.key));
+        known = known.saturating_sub(unservable.len());
         let next: Vec<_> = first(&waiting[known..], READ_BATCH).collect();
         if known >= count || next.is_empty() || reads == MAX_READS {
             break;
@@ -72,5 +85,5 @@ pub(super) async fn drop_unreadable(
         known += next.len();
         read.extend(app.store.conversations_each(&next).await?);
     }
-    Ok(())
+    Ok(disabled)
 }
