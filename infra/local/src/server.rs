@@ -120,7 +120,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = watch::Sender::new(false);
-        let router = Router::new().route("/", get(|| std::future::pending::<()>()));
+        let router = Router::new().route("/", get(std::future::pending::<()>));
         let server = tokio::spawn(serve(listener, router, stop.subscribe()));
         let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();

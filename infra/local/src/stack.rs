@@ -72,10 +72,7 @@ impl Stack {
     /// # Errors
     /// Returns an error if the template, the folder or the port cannot be used.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", options.port))
-            .await
-            .with_context(|| format!("port {} cannot be used", options.port))?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let (listener, url) = bind(options.port).await?;
         let parameters = BTreeMap::from([
             ("DeploymentId".to_owned(), DEPLOYMENT_ID.to_owned()),
             ("TelegramApiUrl".to_owned(), url.clone()),
@@ -85,8 +82,7 @@ impl Stack {
             Template::parse(&options.template, &parameters).context("the template cannot be used")?;
         let entropy = Arc::new(Entropy::from_os());
         let clock: SharedClock = Arc::new(options.clock.clone());
-        let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let aws_url = format!("http://{}", aws_listener.local_addr()?);
+        let (aws_listener, aws_url) = bind(0).await?;
         let aws_credentials = aws_credentials(&entropy);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
         let aws = aws.with_credentials(aws_credentials.clone());
@@ -173,6 +169,14 @@ impl Stack {
             let _ = server.await;
         }
     }
+}
+
+/// A listener on loopback, and its URL.
+async fn bind(port: u16) -> anyhow::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.with_context(|| format!("port {port} cannot be used"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
 }
 
 /// Random credentials for the AWS endpoint.

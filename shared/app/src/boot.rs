@@ -14,7 +14,7 @@ use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
-use crate::access::opening_secrets::{self, OpeningSecret};
+use crate::access::opening_secret_cache::{self, OpeningSecret};
 use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::message_settings::Settings;
 use af_runtime::cache::Cache;
@@ -146,7 +146,7 @@ impl App {
             agents: Cache::new(CONFIG_GOOD_FOR),
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
-            opening_secrets: Cache::new(opening_secrets::GOOD_FOR),
+            opening_secrets: Cache::new(opening_secret_cache::GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
         })
     }

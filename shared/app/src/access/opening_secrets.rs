@@ -6,9 +6,10 @@
 use af_aws::secrets::RotatedSecret;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
-use af_domain::time::{Millis, Timestamp};
+use af_domain::time::Millis;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::opening_secret_cache::OpeningSecret;
 use super::signing_keys::SIGNING_KEY_REF;
 use crate::{App, Result};
 
@@ -20,18 +21,9 @@ const NAMES: [&str; 2] = [BOOTSTRAP_KEY_REF, SIGNING_KEY_REF];
 const MIN_CHARS: usize = 32;
 /// How long the previous value stays valid: twice the time that a function caches a secret.
 pub(crate) const PREVIOUS_GOOD_FOR: Millis = Millis::from_secs(10 * 60);
-/// How long the values are cached.
-pub(crate) const GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 /// An unknown value may be newer than the cached ones. They are then read again, at most this often, because anyone can
 /// make up unknown values.
 const MIN_READ_INTERVAL: Millis = Millis::from_secs(2);
-
-/// The values of one secret, and when they were read.
-#[derive(Clone)]
-pub(crate) struct OpeningSecret {
-    pub values: RotatedSecret,
-    read_at: Timestamp,
-}
 
 /// Checks the form of a new value. Other secrets have no form here.
 pub(crate) fn check_form(name: &SecretRef, value: &SecretString) -> Result<(), Refusal> {
