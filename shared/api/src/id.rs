@@ -15,7 +15,9 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Id<T> {
         let text = String::deserialize(deserializer)?;
         if text.contains(char::REPLACEMENT_CHARACTER) {
             // Broken characters of a body become U+FFFD. Two different ids must not become the same id.
-            return Err(D::Error::custom("an id must not have the character U+FFFD, which replaces broken characters"));
+            return Err(D::Error::custom(
+                "an id must not have the character U+FFFD, which replaces broken characters",
+            ));
         }
         text.parse().map(Self).map_err(D::Error::custom)
     }

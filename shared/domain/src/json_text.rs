@@ -67,7 +67,13 @@ mod tests {
     fn sound_text_is_not_copied_and_broken_json_stays_as_it_is() {
         for sound in [
             r#"{"a": "\ud83d\ude00 \\ud83d \u00e4 ä\" \\"}"#,
-            r"\", r"\u", r"\ud8", r"\ud83", r"\u+83d", r"\ä\ud8ä3", "",
+            r"\",
+            r"\u",
+            r"\ud8",
+            r"\ud83",
+            r"\u+83d",
+            r"\ä\ud8ä3",
+            "",
         ] {
             assert!(matches!(mended(sound.as_bytes()), Cow::Borrowed(text) if text == sound), "{sound}");
         }

@@ -271,7 +271,9 @@ impl Worker {
     pub const fn drain_reason(&self) -> Option<DrainReason> {
         match self.status {
             WorkerStatus::Draining { reason, .. } => Some(reason),
-            WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => self.drained_for,
+            WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => {
+                self.drained_for
+            }
         }
     }
 

@@ -15,15 +15,40 @@ const INPUTS: usize = 200;
 /// How many calls one deployment gets, whose table is in memory.
 const CALLS_OF_A_WORLD: usize = 1_000;
 const FUNCTIONS: [&str; 17] = [
-    "workerControlState", "workerClaim", "workerHydrationBundle", "workerHeartbeat", "workerComplete", "workerFail",
-    "workerConversationHasQueued", "workerAppendConversationMessages", "workerAttachMessageMetadata",
-    "workerPrepareSnapshotUpload", "workerFinalizeSnapshotUpload", "workerFailSnapshotUpload",
-    "workerLatestSnapshotForRestore", "workerGenerateMediaUploadUrl", "workerGetStorageFileUrl",
-    "workerGlobalSkillsManifest", "",
+    "workerControlState",
+    "workerClaim",
+    "workerHydrationBundle",
+    "workerHeartbeat",
+    "workerComplete",
+    "workerFail",
+    "workerConversationHasQueued",
+    "workerAppendConversationMessages",
+    "workerAttachMessageMetadata",
+    "workerPrepareSnapshotUpload",
+    "workerFinalizeSnapshotUpload",
+    "workerFailSnapshotUpload",
+    "workerLatestSnapshotForRestore",
+    "workerGenerateMediaUploadUrl",
+    "workerGetStorageFileUrl",
+    "workerGlobalSkillsManifest",
+    "",
 ];
 const ARGUMENTS: [&str; 15] = [
-    "workerId", "messageId", "leaseId", "conversationId", "errorMessage", "messages", "metadata", "reason", "snapshotId",
-    "storageId", "sha256", "sizeBytes", "releaseChannel", "error", "unknown",
+    "workerId",
+    "messageId",
+    "leaseId",
+    "conversationId",
+    "errorMessage",
+    "messages",
+    "metadata",
+    "reason",
+    "snapshotId",
+    "storageId",
+    "sha256",
+    "sizeBytes",
+    "releaseChannel",
+    "error",
+    "unknown",
 ];
 
 fn value() -> impl Strategy<Value = Value> {
@@ -35,10 +60,12 @@ fn value() -> impl Strategy<Value = Value> {
         any::<String>().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
-        let name = prop_oneof![select(vec!["role", "content", "at"]).prop_map(str::to_owned), any::<String>()];
+        let name =
+            prop_oneof![select(vec!["role", "content", "at"]).prop_map(str::to_owned), any::<String>()];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            proptest::collection::vec((name, inner), 0..5).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            proptest::collection::vec((name, inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
@@ -53,22 +80,24 @@ fn body(job: &Value) -> impl Strategy<Value = Vec<u8>> + use<> {
     let changes = proptest::collection::vec((select(ARGUMENTS.to_vec()), value()), 0..4);
     let bytes = proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..2);
     let surrogate = proptest::option::of(0xd800_u16..0xe000);
-    (select(FUNCTIONS.to_vec()), changes, bytes, surrogate).prop_map(move |(function, changes, bytes, surrogate)| {
-        let mut args = valid.clone();
-        for (name, value) in changes {
-            args[name] = value;
-        }
-        let mut body = json!({"path": format!("agentFactory:{function}"), "args": args}).to_string();
-        if let Some(surrogate) = surrogate {
-            body = body.replacen("no\"", &format!("no\\u{surrogate:04x}\""), 1);
-        }
-        let mut body = body.into_bytes();
-        for (at, byte) in bytes {
-            let at = at.index(body.len());
-            body[at] = byte;
-        }
-        body
-    })
+    (select(FUNCTIONS.to_vec()), changes, bytes, surrogate).prop_map(
+        move |(function, changes, bytes, surrogate)| {
+            let mut args = valid.clone();
+            for (name, value) in changes {
+                args[name] = value;
+            }
+            let mut body = json!({"path": format!("agentFactory:{function}"), "args": args}).to_string();
+            if let Some(surrogate) = surrogate {
+                body = body.replacen("no\"", &format!("no\\u{surrogate:04x}\""), 1);
+            }
+            let mut body = body.into_bytes();
+            for (at, byte) in bytes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            body
+        },
+    )
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ async fn raw(image: &Image<'_>, function: &str, args: &str) -> Value {
 async fn a_lone_surrogate_costs_no_append_and_no_completion_and_becomes_the_replacement_character() {
     let world = World::new().await;
     let (image, job) = world.image_at_work("w").await;
-    let lease = format!(r#""workerId": "w", "messageId": {}, "leaseId": {}"#, job["messageId"], job["leaseId"]);
+    let lease =
+        format!(r#""workerId": "w", "messageId": {}, "leaseId": {}"#, job["messageId"], job["leaseId"]);
     let entries = format!(
         r#"{{"conversationId": "{CONVERSATION}", "messages": [
             {{"role": "user", "content": "hello", "odd": "\ud83d"}}, {{"role": "assistant", "content": "x \ud83d", "at": 1}}]}}"#
@@ -25,7 +26,10 @@ async fn a_lone_surrogate_costs_no_append_and_no_completion_and_becomes_the_repl
     assert_eq!(raw(&image, "workerAppendConversationMessages", &entries).await["value"]["updated"], true);
     let metadata = format!(r#"{{"messageId": {}, "metadata": {{"a": "x \ud83d"}}}}"#, job["messageId"]);
     assert_eq!(raw(&image, "workerAttachMessageMetadata", &metadata).await["value"], true);
-    assert_eq!(raw(&image, "workerComplete", &format!(r#"{{{lease}, "odd": "\ud83d"}}"#)).await["value"], true);
+    assert_eq!(
+        raw(&image, "workerComplete", &format!(r#"{{{lease}, "odd": "\ud83d"}}"#)).await["value"],
+        true
+    );
     let message = world.message(&job["messageId"]).await;
     assert_eq!((&message["status"], &message["reply"]), (&json!("done"), &json!("x \u{fffd}")));
     assert_eq!(message["payload"]["metadata"]["a"], "x \u{fffd}");

@@ -57,8 +57,9 @@ async fn run(
 ) -> Result<Value, AppError> {
     let unreadable = |rejection: BytesRejection| Refusal::new(Code::PayloadTooLarge, rejection.body_text());
     // A parsed `Value` has the last of two equal keys. The native API refuses them.
-    let call: Value = serde_json::from_str(&mended(&body.map_err(unreadable)?))
-        .map_err(|error| Refusal::new(Code::MalformedRequest, format!("the body is not valid JSON: {error}")))?;
+    let call: Value = serde_json::from_str(&mended(&body.map_err(unreadable)?)).map_err(|error| {
+        Refusal::new(Code::MalformedRequest, format!("the body is not valid JSON: {error}"))
+    })?;
     let FunctionCall { path, args } = parse_value(call)?;
     // The namespace depends on how the image was built, and has no meaning here.
     let function = path.rsplit_once(':').map_or(path.as_str(), |(_namespace, function)| function);

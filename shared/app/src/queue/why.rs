@@ -196,8 +196,9 @@ fn owned(
     }
     if let Some(reason) = row.drained_for {
         let status = row.status.name();
-        let words =
-            format!("worker {worker} owns its conversation but is {status} ({reason}); reconcile frees the conversation");
+        let words = format!(
+            "worker {worker} owns its conversation but is {status} ({reason}); reconcile frees the conversation"
+        );
         return why(WaitsFor::Reconcile, words, Some(now + RECONCILE_EVERY));
     }
     if owner.state == OwnerState::Draining || row.status != WorkerStatus::Active {

@@ -20,7 +20,8 @@ pub(super) struct FrontMatter {
 /// A refusal that says how to mend the file.
 pub(super) fn read(pointer: &str, text: &str) -> Result<FrontMatter, Refusal> {
     let parsed = yaml(text).ok_or("it has none".to_owned());
-    let parsed = parsed.and_then(|yaml| serde_norway::from_str::<FrontMatter>(&yaml).map_err(|e| e.to_string()));
+    let parsed =
+        parsed.and_then(|yaml| serde_norway::from_str::<FrontMatter>(&yaml).map_err(|e| e.to_string()));
     let fault = match parsed {
         Ok(found) if found.name.trim().is_empty() => "name is blank".to_owned(),
         Ok(found) if found.description.trim().is_empty() => "description is blank".to_owned(),

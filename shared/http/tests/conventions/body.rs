@@ -122,10 +122,9 @@ async fn handle_map(ApiJson(map): ApiJson<serde_json::Map<String, serde_json::Va
 #[tokio::test]
 async fn a_duplicate_key_of_a_map_is_refused_with_its_pointer_at_any_depth() {
     let map = |body| ask(Router::new().route("/", post(handle_map)), post_json("/", body));
-    for (body, pointer) in [
-        (r#"{"a": 1, "b": 2, "a": 1}"#, "/a"),
-        (r#"{"a": {"b": [{"c": 1, "c": 2}]}}"#, "/a/b/0/c"),
-    ] {
+    for (body, pointer) in
+        [(r#"{"a": 1, "b": 2, "a": 1}"#, "/a"), (r#"{"a": {"b": [{"c": 1, "c": 2}]}}"#, "/a/b/0/c")]
+    {
         let answer = map(body).await;
         assert_eq!(answer.problem(), (422, "invalid_field"), "{body}");
         assert_eq!(answer.field().0, pointer);

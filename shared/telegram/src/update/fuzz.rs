@@ -11,8 +11,20 @@ use super::*;
 /// How many inputs a test tries without `FUZZ_INPUTS`.
 const INPUTS: u32 = 500;
 const FIELDS: [&str; 14] = [
-    "message_id", "message_thread_id", "is_topic_message", "from", "chat", "reply_to_message", "text", "caption", "photo",
-    "video", "audio", "voice", "document", "unknown",
+    "message_id",
+    "message_thread_id",
+    "is_topic_message",
+    "from",
+    "chat",
+    "reply_to_message",
+    "text",
+    "caption",
+    "photo",
+    "video",
+    "audio",
+    "voice",
+    "document",
+    "unknown",
 ];
 
 fn runner() -> TestRunner {
@@ -40,13 +52,22 @@ fn value() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
         let name = prop_oneof![
-            proptest::sample::select(vec!["id", "type", "username", "file_id", "file_name", "file_size", "width"])
-                .prop_map(str::to_owned),
+            proptest::sample::select(vec![
+                "id",
+                "type",
+                "username",
+                "file_id",
+                "file_name",
+                "file_size",
+                "width"
+            ])
+            .prop_map(str::to_owned),
             any::<String>(),
         ];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            proptest::collection::vec((name, inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            proptest::collection::vec((name, inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }

@@ -290,7 +290,10 @@ fn a_lone_surrogate_in_an_update_becomes_the_replacement_character_also_in_unkno
     let Ingress::Message(message) = read(&bot(), update) else { panic!("the message is lost") };
     assert_eq!(message.text, "x \u{fffd}");
     let raw: Value = serde_json::from_str(&message.raw.unwrap()).unwrap();
-    assert_eq!((&raw["new"], &raw["message"]["from"]["first_name"]), (&json!("\u{fffd}"), &json!("\u{fffd}")));
+    assert_eq!(
+        (&raw["new"], &raw["message"]["from"]["first_name"]),
+        (&json!("\u{fffd}"), &json!("\u{fffd}"))
+    );
     let not_utf8 = b"{\"update_id\":1,\"message\":{\"message_id\":1,\"text\":\"x \xff\",\"chat\":{\"id\":1},\"from\":{\"id\":1}}}";
     assert!(matches!(read(&bot(), not_utf8), Ingress::Message(m) if m.text == "x \u{fffd}"));
 }

@@ -153,10 +153,13 @@ fn complete(
     // A path whose parameter is empty matches no route.
     if !parameters_of(path).is_empty() && !responses.contains_key("404") {
         responses.insert("404".to_owned(), json!({"$ref": "#/components/responses/NoRoute"}));
-        shared.insert("NoRoute".to_owned(), json!({
-            "description": "No route has this path; the gateway itself answers.",
-            "content": {"application/json": gateway_content()},
-        }));
+        shared.insert(
+            "NoRoute".to_owned(),
+            json!({
+                "description": "No route has this path; the gateway itself answers.",
+                "content": {"application/json": gateway_content()},
+            }),
+        );
     }
     let body = &mut operation["requestBody"]["content"]["application/json"]["schema"];
     if body.is_null() {

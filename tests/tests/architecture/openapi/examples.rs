@@ -118,7 +118,8 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
 
 fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
     // Only an earlier answer has a cursor.
-    let fields = object(&schema["properties"]).filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since"));
+    let fields =
+        object(&schema["properties"]).filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since"));
     let fields = fields.map(|(name, field)| (name.clone(), inner(name, field)));
     let mut fields: Map<_, _> = fields.collect();
     if fields.is_empty() && schema["additionalProperties"].is_object() {

@@ -108,7 +108,8 @@ pub fn limit(owner: &str, name: &str, schema: &mut Value) {
         schema["minLength"] = min.into();
         schema["maxLength"] = max.into();
         if matches!(name, "conversationId" | "consumerUserId") {
-            schema["pattern"] = format!(r"^[^{NOT_PRINTABLE}]*[^\s{NOT_PRINTABLE}][^{NOT_PRINTABLE}]*$").into();
+            schema["pattern"] =
+                format!(r"^[^{NOT_PRINTABLE}]*[^\s{NOT_PRINTABLE}][^{NOT_PRINTABLE}]*$").into();
         } else if !pattern.is_empty() {
             schema["pattern"] = pattern.into();
         }
@@ -124,7 +125,9 @@ pub fn limit(owner: &str, name: &str, schema: &mut Value) {
 /// Adds the limits to the parameters and the bodies of all operations.
 pub fn add(document: &mut Value) {
     let mut wanted = Vec::new();
-    for operation in document["paths"].as_object_mut().expect("there are paths").values_mut().flat_map(operations) {
+    for operation in
+        document["paths"].as_object_mut().expect("there are paths").values_mut().flat_map(operations)
+    {
         for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
             let name = parameter["name"].as_str().expect("a parameter has a name").to_owned();
             limit("", &name, &mut parameter["schema"]);

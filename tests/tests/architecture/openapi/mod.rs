@@ -202,11 +202,20 @@ fn places(value: &Value, wanted: &impl Fn(&Value) -> bool, at: &str, found: &mut
 fn no_description_of_the_openapi_document_is_null_and_no_schema_lost_its_properties() {
     let document = generated();
     let mut found = Vec::new();
-    places(&document, &|v| v.get("description").is_some_and(|d| !d.is_string() && !d.is_object()), "", &mut found);
+    places(
+        &document,
+        &|v| v.get("description").is_some_and(|d| !d.is_string() && !d.is_object()),
+        "",
+        &mut found,
+    );
     assert!(found.is_empty(), "{found:?}");
-    let only = &document["components"]["responses"]["Unauthorized"]["content"]["application/problem+json"]["schema"];
+    let only =
+        &document["components"]["responses"]["Unauthorized"]["content"]["application/problem+json"]["schema"];
     assert_eq!(only["allOf"][1]["properties"]["code"]["enum"], json!(["unauthorized"]));
-    assert!(document["components"]["schemas"]["GetWorkersAnswer"]["allOf"][1]["properties"]["lastReconcile"].is_object());
+    assert!(
+        document["components"]["schemas"]["GetWorkersAnswer"]["allOf"][1]["properties"]["lastReconcile"]
+            .is_object()
+    );
 }
 
 #[test]
@@ -216,7 +225,9 @@ fn every_string_and_number_of_a_request_has_its_limits_in_the_schema() {
     for (method, path, operation) in operations(&document) {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let alone = json!({"properties": {(parameter["name"].as_str().unwrap()): parameter["schema"]}});
-            missing.extend(limits::without_limit(&alone).into_iter().map(|name| format!("{method} {path} {name}")));
+            missing.extend(
+                limits::without_limit(&alone).into_iter().map(|name| format!("{method} {path} {name}")),
+            );
         }
         limits::references(&operation["requestBody"], &mut wanted);
     }
@@ -235,7 +246,9 @@ fn every_string_and_number_of_a_request_has_its_limits_in_the_schema() {
 /// The limits of ids in the document are those of their types.
 #[test]
 fn an_id_has_the_limits_of_its_schema() {
-    use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, ConversationId, MessageId, SecretRef, VolumeId, WorkerId};
+    use af_domain::ids::{
+        AgentKey, BotIdentity, ConsumerUserId, ConversationId, MessageId, SecretRef, VolumeId, WorkerId,
+    };
     type Parses = fn(&str) -> bool;
     let ids: [(&str, Parses); 8] = [
         ("agentKey", |t| AgentKey::parse(t).is_ok()),
@@ -260,7 +273,9 @@ fn example_call(api: &Api, method: &str, path: &str, operation: &Value) -> af_te
         let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
         path.replace(&name, parameter["example"].as_str().unwrap())
     });
-    let chosen = parameters().filter(|p| p["in"] == "query").filter_map(|p| Some((p, p["schema"]["enum"][0].as_str()?)));
+    let chosen = parameters()
+        .filter(|p| p["in"] == "query")
+        .filter_map(|p| Some((p, p["schema"]["enum"][0].as_str()?)));
     let query: Vec<_> = chosen.map(|(p, value)| format!("{}={value}", p["name"].as_str().unwrap())).collect();
     let call = api.call(method.parse().unwrap(), &format!("{path}?{}", query.join("&")));
     match operation.pointer("/requestBody/content/application~1json/example") {

@@ -81,7 +81,12 @@ async fn a_duplicate_key_in_a_map_is_refused_with_its_field() {
         (Method::PUT, "/v1/config/provider", r#"{"kind": "fly", "kind": "fly"}"#, "/kind"),
         (Method::PUT, "/v1/config/provider", r#"{"kind": "fly", "env": {"A": "1", "A": "2"}}"#, "/env/A"),
         (Method::PUT, "/v1/config/policies", r#"{"retry": {}, "retry": {}}"#, "/retry"),
-        (Method::PUT, "/v1/config/policies", r#"{"retry": {"maxAttempts": 1, "maxAttempts": 2}}"#, "/retry/maxAttempts"),
+        (
+            Method::PUT,
+            "/v1/config/policies",
+            r#"{"retry": {"maxAttempts": 1, "maxAttempts": 2}}"#,
+            "/retry/maxAttempts",
+        ),
         (
             Method::POST,
             "/v1/users/ann/agents/support/messages",
@@ -122,7 +127,10 @@ async fn a_lone_surrogate_in_a_message_of_an_app_becomes_the_replacement_charact
     let sent = send("k").send().await.body_of(202);
     assert_eq!(send("k").send().await.body_of(202), sent, "a repetition is the same message");
     let payload = world.message(&sent["messageId"]).await["payload"].clone();
-    assert_eq!((&payload["messageText"], &payload["metadata"]["a"]), (&json!("x \u{fffd}"), &json!("\u{fffd}")));
+    assert_eq!(
+        (&payload["messageText"], &payload["metadata"]["a"]),
+        (&json!("x \u{fffd}"), &json!("\u{fffd}"))
+    );
     let enqueued = message("talk", "?").to_string().replace('?', "x \\ud83d");
     let enqueued = world.api.post("/v1/messages", json!(null)).text(&enqueued).send().await.body_of(202);
     assert_eq!(world.message(&enqueued["messageId"]).await["payload"]["messageText"], "x \u{fffd}");
@@ -131,7 +139,9 @@ async fn a_lone_surrogate_in_a_message_of_an_app_becomes_the_replacement_charact
 #[tokio::test]
 async fn a_broken_character_in_a_secret_or_an_id_is_refused() {
     let world = World::new().await;
-    let secret = world.refused(world.api.put("/v1/secrets/a.b", json!(null)).text(r#"{"plaintextValue": "s3cr\ud83d"}"#)).await;
+    let secret = world
+        .refused(world.api.put("/v1/secrets/a.b", json!(null)).text(r#"{"plaintextValue": "s3cr\ud83d"}"#))
+        .await;
     assert_eq!((secret.problem(), secret.pointer()), ((422, "invalid_field"), "/plaintextValue"));
     assert!(!secret.body.to_string().contains("s3cr"));
     let id = message("talk?", "hi").to_string().replace('?', "\\ud83d");
@@ -152,5 +162,7 @@ async fn a_reply_to_a_rich_message_of_300_kb_or_of_1_2_mb_is_accepted_without_it
         assert_eq!(payload["metadata"]["telegramRawUpdate"], "omitted");
     }
     let id = person.says(3, json!({"text": "x \u{1f600}"})).await;
-    assert!(world.message(&json!(id)).await["payload"]["rawUpdateJson"].as_str().unwrap().contains("update_id"));
+    assert!(
+        world.message(&json!(id)).await["payload"]["rawUpdateJson"].as_str().unwrap().contains("update_id")
+    );
 }

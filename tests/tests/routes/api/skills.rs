@@ -174,7 +174,11 @@ async fn an_invalid_skill_is_refused_with_its_field() {
         (changed("files", json!(unknown)), "/files/0/mode", "no field"),
         (changed("files", json!([file("scripts/index.mjs", "")])), "/files", "SKILL.md is needed"),
         (changed("files", json!([file("SKILL.md", SKILL_MD)])), "/files", "scripts/index.mjs is needed"),
-        (changed("files", json!([file("scripts/index.mjs", ""), file("SKILL.md", "# A")])), "/files/1/content", "description: <purpose>"),
+        (
+            changed("files", json!([file("scripts/index.mjs", ""), file("SKILL.md", "# A")])),
+            "/files/1/content",
+            "description: <purpose>",
+        ),
         (changed("moduleFormat", json!("cjs")), "/files", "scripts/index.cjs is needed"),
         (changed("moduleFormat", json!("umd")), "/moduleFormat", "esm or cjs"),
         (changed("releaseChannel", json!("beta")), "/releaseChannel", "stable or canary"),
@@ -330,7 +334,7 @@ async fn a_channel_has_a_size_limit() {
         with(skill(&slug, "1.0.0", ""), &[("files", files)])
     };
     for n in 0..20 {
-        world.deploy(sized(format!("s{n:02}"), "x".repeat(200 * 1024))).await;
+        world.deploy(sized(format!("s{n:02}"), padded("x", 200 * 1024))).await;
     }
     let last = 4 * 1024 * 1024 - 20 * 200 * 1024;
     world.deploy(sized("last".into(), padded("x", last))).await;

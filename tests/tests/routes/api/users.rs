@@ -145,7 +145,8 @@ async fn a_message_of_another_user_is_not_found() {
 #[tokio::test]
 async fn a_bound_user_without_messages_has_an_empty_conversation() {
     let world = World::new().await;
-    let view = |user: &str, agent: &str| world.api.get(&format!("/v1/users/{user}/agents/{agent}/conversation"));
+    let view =
+        |user: &str, agent: &str| world.api.get(&format!("/v1/users/{user}/agents/{agent}/conversation"));
     assert_eq!(view("ann", "support").send().await.problem(), (404, "not_found"), "ann is not bound");
     world.bind("ann", "support").await;
     let empty = json!({
@@ -156,7 +157,11 @@ async fn a_bound_user_without_messages_has_an_empty_conversation() {
     shown.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     assert_eq!(shown, empty);
     world.agent("sales").await;
-    assert_eq!(view("ann", "sales").send().await.problem(), (404, "not_found"), "ann is bound to another agent");
+    assert_eq!(
+        view("ann", "sales").send().await.problem(),
+        (404, "not_found"),
+        "ann is bound to another agent"
+    );
     assert_eq!(view("bob", "support").send().await.problem(), (404, "not_found"), "bob is not bound");
 }
 

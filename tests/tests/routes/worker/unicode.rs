@@ -23,7 +23,10 @@ async fn a_lone_surrogate_costs_no_worker_call_and_becomes_the_replacement_chara
     raw(&worker, &job, &format!("conversations/{CONVERSATION}/history"), append).await;
     raw(&worker, &job, &format!("{message}/complete"), r#""reply": "x \ud83d""#).await;
     let done = world.message(&job["messageId"]).await;
-    assert_eq!((&done["reply"], &done["payload"]["metadata"]["a"]), (&json!("x \u{fffd}"), &json!("x \u{fffd}")));
+    assert_eq!(
+        (&done["reply"], &done["payload"]["metadata"]["a"]),
+        (&json!("x \u{fffd}"), &json!("x \u{fffd}"))
+    );
 
     world.enqueue(CONVERSATION).await;
     let job = worker.claim(json!({})).await;
