@@ -334,7 +334,7 @@ async fn a_channel_has_a_size_limit() {
         with(skill(&slug, "1.0.0", ""), &[("files", files)])
     };
     for n in 0..20 {
-        world.deploy(sized(format!("s{n:02}"), "x".repeat(200 * 1024))).await;
+        world.deploy(sized(format!("s{n:02}"), padded("x", 200 * 1024))).await;
     }
     let last = 4 * 1024 * 1024 - 20 * 200 * 1024;
     world.deploy(sized("last".into(), padded("x", last))).await;
