@@ -6,6 +6,7 @@ mod dev;
 mod input;
 mod output;
 mod target;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -64,7 +65,14 @@ const EXIT_NOT_FOUND: u8 = 3;
 const EXIT_AUTH: u8 = 4;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and errors of usage.
+        Err(shown) => {
+            shown.print().unwrap_or_else(|error| output::unwritable(&error));
+            return ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(u8::MAX));
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = match runtime {
         Ok(runtime) => runtime.block_on(run(cli)),

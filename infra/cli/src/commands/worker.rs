@@ -12,6 +12,9 @@ use std::process::Command;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The variables that give access as this worker: the token, and a URL that contains it.
 const TOKEN_ENV: [&str; 2] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL"];
@@ -40,7 +43,8 @@ impl Worker {
         if token.is_none() && TOKEN_ENV.iter().any(|name| std::env::var_os(name).is_some()) {
             return Err(restarted(std::env::var_os(TOKEN_ENV[0]).unwrap_or_default())?.into());
         }
-        tracing_subscriber::fmt().with_env_filter(filter()).with_ansi(false).init();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+        tracing_subscriber::registry().with(lines.with_filter(af_http::log_filter("info"))).init();
         let config = af_agent::Config::from_env(|name| match &token {
             Some(token) if name == TOKEN_ENV[0] => Some(token.clone()),
             _ => std::env::var(name).ok(),
@@ -96,8 +100,4 @@ fn restarted(token: OsString) -> io::Result<io::Error> {
         command.arg("--machine").arg(machine);
     }
     Ok(command.exec())
-}
-
-fn filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into())
 }
