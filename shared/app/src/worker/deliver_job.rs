@@ -65,7 +65,8 @@ pub(super) async fn deliver_job(
         match Box::pin(ended).await {
             // Another call has ended the lease meanwhile.
             Err(AppError::Refused(refusal)) if refusal.code == Code::StaleLease => {}
-            ended => drop(ended?),
+            Ok(_) => {}
+            Err(error) => return Err(error),
         }
         return Ok(None);
     }

@@ -23,7 +23,7 @@ struct Text(&'static str, u64, u64, &'static str);
 /// Ids, which path parameters have too.
 const IDS: [Text; 14] = [
     Text("agentKey", 1, 64, TOKEN),
-    Text("botIdentity", 1, 20, "^[0-9]+$"),
+    Text("botIdentity", 1, 19, "^[1-9][0-9]*$"),
     Text("consumerUserId", 1, 128, ""),
     Text("conversationId", 1, 256, ""),
     Text("keyId", 1, 64, ""),

@@ -23,7 +23,7 @@ const MAX_PREVIOUS: i32 = 50;
 pub async fn skip_unrestorable(app: &App, worker: &WorkerId, id: &SnapshotId, error: &str) -> Result<()> {
     let conversation = app.store.conversation(&id.parts().conversation, true).await?;
     let owner = conversation.and_then(|conversation| conversation.owner);
-    if !owner.is_some_and(|owner| &owner.worker == worker) {
+    if owner.is_none_or(|owner| &owner.worker != worker) {
         return Err(missing(id));
     }
     let error = format!("worker {worker} could not restore it: {}", redact(error, MAX_ERROR_CHARS));
