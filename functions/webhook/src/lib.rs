@@ -9,8 +9,9 @@ use std::sync::Arc;
 use af_app::telegram::ingress::{Handled, handle};
 use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
-use af_http::{Problem, service};
+use af_http::{MAX_BODY_BYTES, Problem, service};
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::{Json, Router};
 use http::HeaderMap;
@@ -20,10 +21,6 @@ use utoipa_axum::routes;
 
 /// Header in which Telegram sends the webhook's secret.
 const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-/// The largest update that is read. Telegram's own updates are far smaller. A larger update is ignored, because a
-/// refusal would make Telegram send it again.
-const MAX_UPDATE_BYTES: usize = 1024 * 1024;
-
 struct Webhook {
     app: App,
     prefix: String,
@@ -65,16 +62,20 @@ fn routes() -> OpenApiRouter<Arc<Webhook>> {
 )]
 async fn update(
     State(webhook): State<Arc<Webhook>>,
-    Path((prefix, bot)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<UpdateAnswer>, Problem> {
+    let Path((prefix, bot)) = path
+        .map_err(|_| Refusal::new(Code::MalformedRequest, "the path must be UTF-8, percent-encoded once"))?;
     if prefix != webhook.prefix {
         return Err(Refusal::new(Code::NotFound, "there is no such route").into());
     }
     let secret = headers.get(SECRET_HEADER).and_then(|v| v.to_str().ok());
     // An unreadable body counts as empty, and is refused only after the secret is checked.
-    let body = axum::body::to_bytes(body, MAX_UPDATE_BYTES).await.unwrap_or_default();
+    // The limit is far above the updates of Telegram. A larger one is ignored, because Telegram would repeat it if it
+    // were refused.
+    let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
     Ok(Json(match handled {
         Handled::Enqueued { message, duplicate } => UpdateAnswer {

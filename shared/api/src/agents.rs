@@ -93,7 +93,7 @@ const fn enabled_by_default() -> bool {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TelegramTokenRequest {
     /// The token, as BotFather gave it.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7000000001:AAExampleTokenOfABotThatDoesNotExist")]
     pub plaintext_value: SecretText,
     /// Whether this bot may replace the agent's present bot.
     #[serde(default)]

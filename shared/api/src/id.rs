@@ -12,7 +12,14 @@ pub struct Id<T>(pub T);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            // Broken characters of a body become U+FFFD. Two different ids must not become the same id.
+            return Err(D::Error::custom(
+                "an id must not have the character U+FFFD, which replaces broken characters",
+            ));
+        }
+        text.parse().map(Self).map_err(D::Error::custom)
     }
 }
 

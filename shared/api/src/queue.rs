@@ -124,6 +124,7 @@ pub struct RetryAnswer {
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"conversationId": "user-agent:support:ann"}))]
 pub struct RetryAllRequest {
     /// The conversation.
     #[schema(value_type = Option<String>)]

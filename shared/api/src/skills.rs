@@ -124,12 +124,24 @@ pub struct DeployRequest {
     pub slug: Id<SkillSlug>,
     /// The name that people see; unchanged when left out.
     pub display_name: Option<String>,
-    /// The purpose of the skill; unchanged when left out.
+    /// The purpose of the skill; the `description` of the front matter of `SKILL.md` when left out.
     pub description: Option<String>,
     /// A semantic version.
     #[schema(value_type = String)]
     pub version: Id<SkillVersion>,
-    /// Its files: `SKILL.md` and `scripts/index.mjs` (`.cjs`) must be among them.
+    /// Its files: `SKILL.md`, which begins with front matter, and `scripts/index.mjs` (`.cjs`) must be among them.
+    #[schema(example = json!([
+        {
+            "path": "SKILL.md",
+            "content": "---\nname: hello\ndescription: Greets the person with the given name.\n---\n# Hello\n",
+            "sha256": "3ff8cd76fefd38c6b579d2cd8e39e81397c93e32305b4075341dddc3f36e82f3",
+        },
+        {
+            "path": "scripts/index.mjs",
+            "content": "export default (name) => `hello ${name}`;\n",
+            "sha256": "187e6a671a37a06a176f91e0d990df89ebbd81417b746a6f20148defca9a6f53",
+        },
+    ]))]
     pub files: Vec<DeployedFile>,
     /// The export of its script that workers call.
     #[serde(default = "default_export")]

@@ -39,7 +39,7 @@ pub struct WorkerBody {
     pub scheduled_shutdown_at: Option<u64>,
     /// The latest moment that its drain ends; only while it drains.
     pub drain_by: Option<u64>,
-    /// Why it drains: `idle`, `stale`, `machine_gone`, `operator`, `signal`, `outdated`, `token_ends` or `duplicate`.
+    /// Why it drains, or was drained: `idle`, `stale`, `machine_gone`, `operator`, `signal`, `outdated`, `token_ends` or `duplicate`.
     pub drain_reason: Option<String>,
     /// When it stopped.
     pub stopped_at: Option<u64>,

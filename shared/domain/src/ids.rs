@@ -77,7 +77,8 @@ fn token(text: &str, max: usize) -> bool {
 id!(
     /// A conversation id: `user-agent:<agentKey>:<user>`, `telegram:<bot>:<chat>`, or an id chosen by the
     /// caller.
-    ConversationId, "conversationId", "1 to 256 printable characters", |t| printable(t, 256)
+    ConversationId, "conversationId", "1 to 256 printable characters, not only spaces",
+    |t| printable(t, 256) && !t.trim().is_empty()
 );
 id!(
     /// A message id. It is also the deduplication key: `tg:<bot>:<update>`, a hash of an idempotency key, or

@@ -194,6 +194,8 @@ pub struct Worker {
     pub last_snapshot: Option<SnapshotId>,
     /// Whether it stopped without the final snapshot that it owed.
     pub snapshot_missed: bool,
+    /// Why it was drained; only after its drain.
+    pub drained_for: Option<DrainReason>,
 }
 
 /// A step that the worker's status does not allow.
@@ -224,6 +226,7 @@ impl Worker {
             last_claim_at: None,
             last_snapshot: None,
             snapshot_missed: false,
+            drained_for: None,
         }
     }
 
@@ -250,10 +253,28 @@ impl Worker {
     }
 
     /// Ends the drain: its message has ended and its final snapshot is there or given up. The worker must be
-    /// draining.
-    pub fn finish_drain(self, now: Timestamp) -> Result<Self, StepRefused> {
-        let WorkerStatus::Draining { .. } = self.status else { return Err(self.refused("stopping")) };
-        Ok(Self { status: WorkerStatus::Stopping { since: now }, assignment: None, ..self })
+    /// draining. Its row keeps what `owned`, the conversation that it leaves, knows of it.
+    pub fn finish_drain(self, owned: Option<&Conversation>, now: Timestamp) -> Result<Self, StepRefused> {
+        let WorkerStatus::Draining { reason, .. } = self.status else { return Err(self.refused("stopping")) };
+        let owner = owned.and_then(|conversation| conversation.owner.as_ref());
+        Ok(Self {
+            status: WorkerStatus::Stopping { since: now },
+            assignment: None,
+            seen_at: self.seen_at.max(owner.and_then(|owner| owner.seen_at)),
+            last_claim_at: self.last_claim_at.max(owner.and_then(|owner| owner.claimed_at)),
+            drained_for: Some(reason),
+            ..self
+        })
+    }
+
+    /// Why it drains, or was drained.
+    pub const fn drain_reason(&self) -> Option<DrainReason> {
+        match self.status {
+            WorkerStatus::Draining { reason, .. } => Some(reason),
+            WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => {
+                self.drained_for
+            }
+        }
     }
 
     /// Ends the teardown: its machine and volume are removed. The worker must be stopping.
@@ -301,14 +322,14 @@ mod tests {
     fn the_status_of_a_worker_never_goes_back_and_skips_no_step() {
         let policies = Policies::default();
         let new = Worker::registered(WorkerId::parse("w").unwrap(), "local".into(), NOW);
-        assert!(new.clone().finish_drain(NOW).is_err() && new.clone().gone(NOW).is_err());
+        assert!(new.clone().finish_drain(None, NOW).is_err() && new.clone().gone(NOW).is_err());
         let draining = new.drain(DrainReason::Idle, NOW, &policies).unwrap();
         assert!(draining.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
         assert!(draining.clone().gone(NOW).is_err());
-        let stopping = draining.finish_drain(NOW).unwrap();
+        let stopping = draining.finish_drain(None, NOW).unwrap();
         assert!(stopping.clone().drain(DrainReason::Stale, NOW, &policies).is_err());
         let stopped = stopping.gone(NOW).unwrap();
-        assert!(stopped.clone().finish_drain(NOW).is_err() && stopped.gone(NOW).is_err());
+        assert!(stopped.clone().finish_drain(None, NOW).is_err() && stopped.gone(NOW).is_err());
     }
 
     #[test]

@@ -157,15 +157,20 @@ pub(crate) fn drain_row(worker: &Worker, drain_by: Timestamp, reason: DrainReaso
     }
 }
 
-/// Returns the worker's update when an operator frees its conversation: the worker starts or continues to drain
-/// without it.
-pub(crate) fn freed_row(row: &Worker, key: &ConversationKey, now: Timestamp, policies: &Policies) -> Update {
-    let mut update = Update::of(keys::worker(&row.id)).remove("as").set("qs", now);
+/// Returns the worker's update when an operator frees its conversation `before`: the worker starts or continues to drain
+/// without it, and its row keeps what the conversation knows of it.
+pub(crate) fn freed_row(row: &Worker, before: &Conversation, now: Timestamp, policies: &Policies) -> Update {
+    let owner = before.owner.as_ref();
+    let mut update = Update::of(keys::worker(&row.id))
+        .remove("as")
+        .set("qs", now)
+        .set_some("sn", row.seen_at.max(owner.and_then(|owner| owner.seen_at)))
+        .set_some("lc", row.last_claim_at.max(owner.and_then(|owner| owner.claimed_at)));
     if row.status == WorkerStatus::Active {
         let drain_by = now + policies.scaling.drain_timeout;
         update = update.set("st", "draining").set("db", drain_by).set("dr", DrainReason::Operator.as_str());
     }
-    update.when_is("st", row.status.name()).when_is("as.ck", key.as_str())
+    update.when_is("st", row.status.name()).when_is("as.ck", before.key.as_str())
 }
 
 /// Returns the worker's update of a release. The time of its last claim is kept in the row, because the
@@ -183,6 +188,7 @@ pub(crate) fn finish_drain_row(settled: &Worker, since: Timestamp) -> Update {
     Update::of(keys::worker(&settled.id))
         .set("st", "stopping")
         .set("si", since)
+        .set_some("sn", settled.seen_at)
         .set_some("lc", settled.last_claim_at)
         .set_some("ss", settled.last_snapshot.as_ref().map(SnapshotId::as_str))
         .set_some("sm", settled.snapshot_missed.then_some(true))
@@ -205,11 +211,12 @@ fn with_attributes(writer: Writer, worker: &Worker) -> Writer {
         .put_some("lc", worker.last_claim_at)
         .put_some("ss", worker.last_snapshot.as_ref().map(SnapshotId::as_str))
         .put_some("sm", worker.snapshot_missed.then_some(true));
+    let drained_for = worker.drained_for.map(DrainReason::as_str);
     match worker.status {
         WorkerStatus::Active => writer,
         WorkerStatus::Draining { drain_by, reason } => writer.put("db", drain_by).put("dr", reason.as_str()),
-        WorkerStatus::Stopping { since } => writer.put("si", since),
-        WorkerStatus::Stopped { at } => writer.put("so", at),
+        WorkerStatus::Stopping { since } => writer.put("si", since).put_some("dr", drained_for),
+        WorkerStatus::Stopped { at } => writer.put("so", at).put_some("dr", drained_for),
     }
 }
 
@@ -248,6 +255,7 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker> {
         "stopped" => WorkerStatus::Stopped { at: reader.time("so")? },
         _ => return Err(reader.malformed("st", "not a status")),
     };
+    let is_drained = matches!(status, WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. });
     let assignment = |r: Reader<'_>| -> Result<Assignment> {
         Ok(Assignment {
             conversation: r.id("cid", ConversationId::parse)?,
@@ -277,5 +285,6 @@ pub(crate) fn worker_from(item: &Item) -> Result<Worker> {
         last_claim_at: reader.time_if("lc")?,
         last_snapshot: reader.id_if("ss", SnapshotId::parse)?,
         snapshot_missed: reader.flag("sm"),
+        drained_for: reader.text_if("dr")?.and_then(DrainReason::parse).filter(|_| is_drained),
     })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use af_domain::attachment::Attachment;
 use af_domain::ids::BotIdentity;
+use af_domain::json_text::mended;
 use serde_json::Value;
 
 mod wire;
@@ -15,6 +16,9 @@ use wire::{Media, Message, Update};
 
 /// The kinds of updates to request from Telegram.
 pub const ALLOWED_UPDATES: &[&str] = &["message", "edited_message"];
+
+/// The largest original JSON that a message keeps. It is a copy for convenience, and must not displace the text.
+pub const MAX_RAW_BYTES: usize = 16 * 1024;
 
 /// The sender and the chat of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +48,9 @@ pub struct IncomingMessage {
     pub metadata: BTreeMap<String, String>,
     /// The file sent with the message. Telegram sends several files as several messages.
     pub attachment: Option<Attachment>,
-    /// The original JSON of the update.
-    pub raw: String,
+    /// The original JSON of the update, with U+FFFD for broken characters. `None` for an update of more than
+    /// [`MAX_RAW_BYTES`], whose metadata then has `telegramRawUpdate: omitted`.
+    pub raw: Option<String>,
 }
 
 /// The meaning of an update.
@@ -89,9 +94,9 @@ pub fn read(bot: &BotIdentity, body: &[u8]) -> Ingress {
 }
 
 fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
-    let raw = std::str::from_utf8(body).map_err(|_| "malformed_json")?;
+    let raw = mended(body);
     // Parsing through a `Value` accepts a duplicate field; direct parsing would refuse it.
-    let value: Value = serde_json::from_str(raw).map_err(|_| "malformed_json")?;
+    let value: Value = serde_json::from_str(&raw).map_err(|_| "malformed_json")?;
     if !value.is_object() {
         return Err("malformed_json");
     }
@@ -124,9 +129,13 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         }
     }
     let text = message.readable_text().ok_or("unsupported_message")?;
-    let metadata = metadata(bot, &origin, &message, edited);
+    let mut metadata = metadata(bot, &origin, &message, edited);
     let attachment = message.media().and_then(Media::attachment);
-    Ok(Ingress::Message(IncomingMessage { origin, text, metadata, attachment, raw: raw.to_owned() }))
+    let raw = (raw.len() <= MAX_RAW_BYTES).then(|| raw.into_owned());
+    if raw.is_none() {
+        metadata.insert("telegramRawUpdate".to_owned(), "omitted".to_owned());
+    }
+    Ok(Ingress::Message(IncomingMessage { origin, text, metadata, attachment, raw }))
 }
 
 /// Telegram gives users positive ids and groups negative ones. The sign replaces a missing type.
@@ -210,5 +219,7 @@ fn is_code(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,10 @@ use crate::{BOT_TOKEN, CONVERSATION, Image, World, sha256};
 
 /// Deploys a skill and returns its files.
 async fn deploy_skill(world: &World) -> Vec<(&'static str, &'static str)> {
-    let files = [("scripts/index.mjs", "export default () => 1;\n"), ("SKILL.md", "# Hello\n")];
+    let files = [
+        ("scripts/index.mjs", "export default () => 1;\n"),
+        ("SKILL.md", "---\nname: hello\ndescription: Greets.\n---\n# Hello\n"),
+    ];
     let sent: Vec<_> = files
         .iter()
         .map(

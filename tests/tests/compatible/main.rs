@@ -6,10 +6,12 @@
 mod answers;
 mod files;
 mod final_snapshots;
+mod fuzz;
 mod lifecycle;
 mod logs;
 mod refusals;
 mod retries;
+mod unicode;
 
 use std::ops::Deref;
 

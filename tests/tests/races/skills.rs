@@ -15,6 +15,8 @@ use futures::future::join_all;
 
 use crate::world::World;
 
+const SKILL_MD: &str = "---\nname: a\ndescription: b\n---\n";
+
 fn slug(text: &str) -> SkillSlug {
     SkillSlug::parse(text).unwrap()
 }
@@ -29,7 +31,7 @@ fn deployment(name: &str, version: &str, content: &str) -> DeployRequest {
         display_name: None,
         description: None,
         version: Id(SkillVersion::parse(version).unwrap()),
-        files: vec![file("SKILL.md", content), file("scripts/index.mjs", "")],
+        files: vec![file("SKILL.md", SKILL_MD), file("scripts/index.mjs", content)],
         entry_point: "default".into(),
         module_format: None,
         release_channel: None,
@@ -45,7 +47,7 @@ async fn served(app: &App) -> Vec<(String, String)> {
     let Fetched::Manifest(manifest) = manifest(app, ReleaseChannel::Stable, |_| false).await.unwrap() else {
         panic!("there is no manifest")
     };
-    manifest.skills.into_iter().map(|skill| (skill.slug, skill.files[0].content.clone())).collect()
+    manifest.skills.into_iter().map(|skill| (skill.slug, skill.files[1].content.clone())).collect()
 }
 
 #[tokio::test]
@@ -61,13 +63,13 @@ async fn of_concurrent_deployments_of_one_version_one_takes_effect_completely() 
     let content = contents[winners[0]].clone();
     assert_eq!(served(&world.app).await, [("ab".to_owned(), content.clone())]);
     let stored = version(&world.app, &slug("ab"), &SkillVersion::parse("1.0.0").unwrap()).await.unwrap();
-    assert_eq!(stored.files[0].content, content);
+    assert_eq!(stored.files[1].content, content);
 }
 
 #[tokio::test]
 async fn of_two_concurrent_releases_at_the_limit_one_is_refused() {
     let world = World::new().await;
-    let large = "x".repeat(200 * 1024);
+    let large = "x".repeat(200 * 1024 - SKILL_MD.len());
     for n in 0..20 {
         deploy(&world.app, deployment(&format!("s{n:02}"), "1.0.0", &large)).await.unwrap();
     }

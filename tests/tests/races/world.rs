@@ -137,7 +137,7 @@ impl World {
             None => None,
         };
         let after = before.as_ref().map(|c| c.released_by(worker, now, &policies).unwrap());
-        let finished = drained.finish_drain(now).unwrap();
+        let finished = drained.finish_drain(None, now).unwrap();
         let freed = before.as_ref().zip(after.as_ref());
         let commit = self.app.store.finish_drain_if_draining(&finished, freed, &policies).await.unwrap();
         assert!(matches!(commit, Commit::Done));

@@ -9,7 +9,7 @@ use af_aws::objects::Objects;
 use af_domain::ids::{ConversationId, WorkerId};
 use af_domain::message::Payload;
 use af_domain::refusal::Refusal;
-use af_http::{PublicUrl, parse_json};
+use af_http::{PublicUrl, parse_value};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -44,9 +44,7 @@ impl Call {
     /// # Errors
     /// A refusal that names the invalid argument.
     pub fn args<T: DeserializeOwned>(&mut self) -> Result<T, AppError> {
-        let args = serde_json::to_vec(&std::mem::take(&mut self.args));
-        let args = args.map_err(|source| AppError::Unreadable { what: "arguments", source })?;
-        Ok(parse_json(&args)?)
+        Ok(parse_value(Value::Object(std::mem::take(&mut self.args)))?)
     }
 
     /// The conversation in the arguments, else the one that the caller is assigned to: an image that has claimed nothing

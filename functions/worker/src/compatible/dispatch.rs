@@ -5,8 +5,9 @@
 use af_api::worker::compatible::{ControlState, FunctionCall, FunctionResult};
 use af_app::AppError;
 use af_app::access::worker_token::Signed;
+use af_domain::json_text::mended;
 use af_domain::refusal::{Code, Refusable, Refusal};
-use af_http::{ApiPath, Problem, PublicUrl, parse_json, status};
+use af_http::{ApiPath, Problem, PublicUrl, parse_value, status};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -33,10 +34,19 @@ pub async fn dispatch(
     match Box::pin(run(state, token, url, body)).await {
         Ok(value) => Ok(Json(FunctionResult::Success { value })),
         Err(error) => match error.refusal().filter(|refusal| !status(refusal.code).is_server_error()) {
-            Some(refusal) => Ok(Json(FunctionResult::Error { error_message: refusal.detail.clone() })),
+            Some(refusal) => Ok(Json(FunctionResult::Error { error_message: error_message(refusal) })),
             None => Err(error.into()),
         },
     }
+}
+
+/// The detail of a refusal, after the field that it refuses unless the detail names it. The answer has no place of its own
+/// for the field.
+fn error_message(refusal: &Refusal) -> String {
+    let field = refusal.pointer.as_deref().unwrap_or_default().trim_start_matches('/');
+    let name = field.rsplit('/').next().unwrap_or_default();
+    let is_named = refusal.detail.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
+    if field.is_empty() || is_named { refusal.detail.clone() } else { format!("{field}: {}", refusal.detail) }
 }
 
 async fn run(
@@ -46,7 +56,11 @@ async fn run(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Value, AppError> {
     let unreadable = |rejection: BytesRejection| Refusal::new(Code::PayloadTooLarge, rejection.body_text());
-    let FunctionCall { path, args } = parse_json(&body.map_err(unreadable)?)?;
+    // A parsed `Value` has the last of two equal keys. The native API refuses them.
+    let call: Value = serde_json::from_str(&mended(&body.map_err(unreadable)?)).map_err(|error| {
+        Refusal::new(Code::MalformedRequest, format!("the body is not valid JSON: {error}"))
+    })?;
+    let FunctionCall { path, args } = parse_value(call)?;
     // The namespace depends on how the image was built, and has no meaning here.
     let function = path.rsplit_once(':').map_or(path.as_str(), |(_namespace, function)| function);
     let worker = if function == functions::CONTROL_STATE {

@@ -8,7 +8,7 @@ use crate::support::Dev;
 
 fn folder(at: &Path, script: &str) {
     fs::create_dir_all(at.join("scripts")).unwrap();
-    fs::write(at.join("SKILL.md"), "# Hello\n").unwrap();
+    fs::write(at.join("SKILL.md"), "---\nname: hello\ndescription: Greets.\n---\n# Hello\n").unwrap();
     fs::write(at.join("scripts/index.mjs"), script).unwrap();
 }
 

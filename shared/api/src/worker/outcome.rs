@@ -71,7 +71,7 @@ pub struct CompleteRequest {
     pub history: Vec<HistoryEntry>,
     /// Replaces the conversation's pending tool calls. Left out, they stay as they are.
     pub pending_tool_calls: Option<Vec<PendingToolCall>>,
-    /// Merged into the message's metadata.
+    /// Merged into the message's metadata. What is over the limits is cut, and the entry `metadataCut` says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// The agent's reply, stored with the message.

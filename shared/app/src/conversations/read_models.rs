@@ -141,11 +141,11 @@ pub struct Part {
     pub items_before: Option<String>,
 }
 
-/// Returns the conversation of `user` with `agent`. A page with large entries or messages has fewer than `part.limit`. The
+/// Returns the conversation of `user` with `agent`; an empty one for a bound user who has not written yet. A page with large entries or messages has fewer than `part.limit`. The
 /// cursors of the answer are the positions of the next pages.
 ///
 /// # Errors
-/// Returns 404 if there is none.
+/// Returns 404 if there is none, and the user is not bound to the agent.
 pub async fn conversation(
     app: &App,
     user: &ConsumerUserId,
@@ -163,8 +163,10 @@ pub async fn conversation(
         queue::of_conversation(app, &id, None, part.limit, part.items_before.as_deref()),
         latest_message(app, &id, part.items_before.is_some())
     );
-    let meta =
-        meta?.ok_or_else(|| Refusal::not_found(format!("conversation of user {user} with agent {agent}")))?;
+    let meta = meta?;
+    if meta.is_none() && !is_bound(app, user, agent).await? {
+        return Err(Refusal::not_found(format!("conversation of user {user} with agent {agent}")).into());
+    }
     let newest = newest?;
     let last = |role: Role| {
         let entry = newest.newest_first.iter().find(|entry| entry.role == role);
@@ -185,11 +187,16 @@ pub async fn conversation(
         pending_tool_calls: pending_tool_calls.into_iter().map(Into::into).collect(),
         queue_items: queue_items.into_iter().map(Into::into).collect(),
         next_queue_cursor,
-        has_queued_jobs: meta.lease.is_some() || !meta.queue.is_empty(),
+        has_queued_jobs: meta.is_some_and(|meta| meta.lease.is_some() || !meta.queue.is_empty()),
         latest_message_id: latest_message.map(|id| id.to_string()),
         last_user_message_at,
         last_assistant_message_at,
     })
+}
+
+async fn is_bound(app: &App, user: &ConsumerUserId, agent: &AgentKey) -> Result<bool, AppError> {
+    let binding = app.store.binding(user, true).await?;
+    Ok(binding.is_some_and(|binding| binding.agent == *agent))
 }
 
 async fn older_history(

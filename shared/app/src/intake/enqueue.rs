@@ -120,6 +120,9 @@ fn check_payload(payload: &mut Payload) -> Result<(), Refusal> {
     if payload.provider_user_id.is_empty() {
         return Err(Refusal::field("/payload/providerUserId", "providerUserId must not be blank"));
     }
+    if payload.message_text.trim().is_empty() {
+        return Err(Refusal::field("/payload/messageText", "messageText must not be blank"));
+    }
     payload.metadata.insert("providerUserId".to_owned(), payload.provider_user_id.clone());
     Ok(())
 }

@@ -65,9 +65,7 @@ pub(crate) async fn finish_drain(
     if owes && snapshot == FinalSnapshot::Awaited && now < drain_by {
         return Ok(Outcome::Waiting("its final snapshot".to_owned()));
     }
-    let claimed_at = owned.as_ref().and_then(|c| c.owner.as_ref()).and_then(|o| o.claimed_at);
-    let Ok(mut stopping) = worker.finish_drain(now) else { return Ok(Outcome::Stale) };
-    stopping.last_claim_at = claimed_at.max(stopping.last_claim_at);
+    let Ok(mut stopping) = worker.finish_drain(owned.as_ref(), now) else { return Ok(Outcome::Stale) };
     stopping.snapshot_missed = owes && snapshot != FinalSnapshot::Waived;
     if stopping.snapshot_missed {
         tracing::warn!(worker = %id, metric = "snapshot_missed", "a worker leaves without its final snapshot");

@@ -197,12 +197,11 @@ fn view(conversation: Option<Conversation>, worker: Worker, policies: &Policies)
     let is_busy = owned.as_ref().is_some_and(|c| c.lease.is_some());
     let quiet_since = owned.as_ref().map_or(worker.quiet_since, |c| worker.quiet_since.max(c.active_at));
     let idles_until = quiet_since + policies.scaling.idle_timeout;
-    let (drain_by, drain_reason) = match worker.status {
-        WorkerStatus::Draining { drain_by, reason } => {
-            (Some(drain_by.as_millis()), Some(reason.as_str().to_owned()))
-        }
-        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => (None, None),
+    let drain_by = match worker.status {
+        WorkerStatus::Draining { drain_by, .. } => Some(drain_by.as_millis()),
+        WorkerStatus::Active | WorkerStatus::Stopping { .. } | WorkerStatus::Stopped { .. } => None,
     };
+    let drain_reason = worker.drain_reason().map(|reason| reason.as_str().to_owned());
     WorkerBody {
         worker_id: worker.id.to_string(),
         provider: worker.provider,

@@ -138,7 +138,10 @@ pub async fn why(app: &App, id: &MessageId) -> Result<Why, AppError> {
         }
         WaitReason::Worker => match &conversation.owner {
             Some(owner) => {
-                let row = app.store.worker(&owner.worker).await?;
+                let row = match app.store.worker(&owner.worker).await? {
+                    Some(row) => Some(row),
+                    None => app.store.stopped_worker(&owner.worker, now).await?,
+                };
                 owned(conversation, owner, row.as_ref(), &policies, now)
             }
             None => {
@@ -190,6 +193,13 @@ fn owned(
     if let WorkerStatus::Draining { drain_by, reason } = row.status {
         let words = format!("worker {worker} owns its conversation and is draining ({reason})");
         return why(WaitsFor::OwnersDrain, words, Some(drain_by));
+    }
+    if let Some(reason) = row.drained_for {
+        let status = row.status.name();
+        let words = format!(
+            "worker {worker} owns its conversation but is {status} ({reason}); reconcile frees the conversation"
+        );
+        return why(WaitsFor::Reconcile, words, Some(now + RECONCILE_EVERY));
     }
     if owner.state == OwnerState::Draining || row.status != WorkerStatus::Active {
         let words = format!("worker {worker} owns its conversation and is draining");

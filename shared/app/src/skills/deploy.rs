@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use af_api::skills::{DeployAnswer, DeployRequest};
+use af_api::skills::{DeployAnswer, DeployRequest, DeployedFile};
 use af_domain::ids::SkillSlug;
 use af_domain::refusal::{Code, Refusal};
-use af_domain::skill::bundle::Bundle;
+use af_domain::skill::bundle::{Bundle, SKILL_FILE};
 use af_domain::skill::{DeployedVersion, Edition, Release, ReleaseChannel, Skill, Stamp};
 use af_store::conversation::Commit;
 use af_store::skill::VersionChange;
 
 use super::change::{MAX_CHANGE_TRIES, change, changeable, check_text, stamp};
-use super::manifest;
+use super::{front_matter, manifest};
 use crate::{App, AppError, Result};
 
 /// Most characters of a display name.
@@ -31,7 +31,8 @@ pub async fn deploy(app: &App, request: DeployRequest) -> Result<DeployAnswer> {
     let stamp = stamp(app, &request.actor)?;
     check_texts(&request)?;
     let (slug, version, entry_point) = (request.slug.0, request.version.0, request.entry_point);
-    let (display_name, description) = (request.display_name, request.description);
+    let described = front_matter(&request.files)?;
+    let (display_name, description) = (request.display_name, request.description.or(described));
     let module_format = request.module_format.map(|format| format.0).unwrap_or_default();
     let channel = request.release_channel.map(|channel| channel.0).unwrap_or_default();
     let bundle = Bundle::of(request.files.into_iter().map(Into::into).collect(), module_format)?;
@@ -88,6 +89,14 @@ fn check_texts(request: &DeployRequest) -> Result<(), Refusal> {
         return Err(Refusal::field("/description", detail));
     }
     check_text("entryPoint", &request.entry_point, 1, MAX_ENTRY_POINT_CHARS)
+}
+
+/// Returns the description in the front matter of `SKILL.md`, cut to the size that is stored. A bundle without that file is
+/// refused later.
+fn front_matter(files: &[DeployedFile]) -> Result<Option<String>, Refusal> {
+    let Some(at) = files.iter().position(|file| file.path == SKILL_FILE) else { return Ok(None) };
+    let found = front_matter::read(&format!("/files/{at}/content"), &files[at].content)?;
+    Ok(Some(found.description.trim().chars().take(MAX_DESCRIPTION_CHARS).collect()))
 }
 
 /// Checks that an existing version does not change.

@@ -7,6 +7,7 @@ mod activate;
 mod change;
 mod delete;
 mod deploy;
+mod front_matter;
 mod list;
 mod manifest;
 mod status;

@@ -117,7 +117,7 @@ fn payload(message: IncomingMessage, chat: String) -> Payload {
         provider_user_id: chat,
         message_text: message.text,
         external_message_id: Some(message.origin.message_id.to_string()),
-        raw_update_json: Some(message.raw),
+        raw_update_json: message.raw,
         metadata: message.metadata,
         attachments: message.attachment.into_iter().collect(),
     }

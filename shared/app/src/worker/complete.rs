@@ -33,8 +33,7 @@ pub async fn complete(
             Refusal::field("/reply", format!("reply may have at most {MAX_REPLY_BYTES} bytes")).into()
         );
     }
-    metadata::check(&with.metadata)?;
-    let with = CompleteWith { history, ..with };
+    let with = CompleteWith { history, metadata: metadata::within_limits(with.metadata), ..with };
     match app.store.complete_if_leased(lease, message, worker, &with, app.now(), &policies).await? {
         // The worker has nothing more to do in either case.
         Completed::Done | Completed::Cancelled => Ok(()),

@@ -15,6 +15,9 @@ const MAX_ENTRIES: usize = 50;
 const MAX_CHARS: usize = 1_000;
 /// Most bytes of all metadata. The item holds it beside the payload and the reply.
 const MAX_BYTES: usize = 64 * 1024;
+/// The entry that marks metadata of which a part was left out.
+const CUT: &str = "metadataCut";
+const TRUE: &str = "true";
 /// Times that the merge is made again because another call of the same worker has changed the metadata meanwhile.
 const MAX_TRIES: usize = 5;
 
@@ -57,17 +60,44 @@ async fn lease_on(app: &App, worker: &WorkerId, message: &MessageId) -> Result<O
     Ok(conversation.and_then(|c| held_by(&c, worker, &message.id).map(|lease| lease.id.clone())))
 }
 
-pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let refused = |detail: String| Err(Refusal::field("/metadata", detail));
-    let fits =
-        |(k, v): (&String, &String)| !k.is_empty() && k.chars().count().max(v.chars().count()) <= MAX_CHARS;
-    if metadata.len() > MAX_ENTRIES || !metadata.iter().all(fits) {
-        return refused(format!(
-            "metadata may have at most {MAX_ENTRIES} entries of at most {MAX_CHARS} characters, each with a name"
-        ));
+fn check(metadata: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let refused = |pointer: &str, detail: String| Err(Refusal::field(pointer, detail));
+    if metadata.len() > MAX_ENTRIES {
+        return refused("/metadata", format!("metadata may have at most {MAX_ENTRIES} entries"));
+    }
+    for (name, value) in metadata {
+        if !is_name(name) {
+            return refused("/metadata", format!("a name in metadata must have 1 to {MAX_CHARS} characters"));
+        }
+        if value.chars().count() > MAX_CHARS {
+            let pointer = format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1"));
+            return refused(&pointer, format!("a value in metadata may have at most {MAX_CHARS} characters"));
+        }
     }
     if metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_BYTES {
-        return refused(format!("metadata may have at most {MAX_BYTES} bytes"));
+        return refused("/metadata", format!("metadata may have at most {MAX_BYTES} bytes"));
     }
     Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_CHARS).contains(&name.chars().count())
+}
+
+/// The metadata of a completion within the limits, because the metadata must not cost the completion: long values are cut,
+/// and further entries are left out. Then the entry [`CUT`] says so.
+pub(super) fn within_limits(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if check(&metadata).is_ok() {
+        return metadata;
+    }
+    let mut bytes = CUT.len() + TRUE.len();
+    let named = metadata.into_iter().filter(|(name, _)| is_name(name) && name != CUT);
+    let cut = named.map(|(name, value)| (name, value.chars().take(MAX_CHARS).collect::<String>()));
+    let fitting = cut.take(MAX_ENTRIES - 1).take_while(|(name, value)| {
+        bytes += name.len() + value.len();
+        bytes <= MAX_BYTES
+    });
+    let mut fitting: BTreeMap<_, _> = fitting.collect();
+    fitting.insert(CUT.to_owned(), TRUE.to_owned());
+    fitting
 }

@@ -126,7 +126,7 @@ impl ReadyKey {
 
     /// The first key that is not claimable at `now`. Every smaller key is claimable.
     pub fn horizon(now: Timestamp) -> Self {
-        Self(format!("1#{:013}", now.as_millis() + 1))
+        Self(format!("1#{:013}", now.as_millis().saturating_add(1)))
     }
 
     /// The key as it is stored.

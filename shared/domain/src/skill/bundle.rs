@@ -18,7 +18,7 @@ pub const MAX_FILES: usize = 200;
 /// length.
 const MAX_PATH_BYTES: usize = 200;
 /// The file that tells agents what the skill is for.
-const SKILL_FILE: &str = "SKILL.md";
+pub const SKILL_FILE: &str = "SKILL.md";
 
 /// A file of a request, not yet checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

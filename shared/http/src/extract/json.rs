@@ -1,5 +1,6 @@
 //! JSON bodies.
 
+use af_domain::json_text::mended;
 use af_domain::refusal::{Code, Refusal};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -7,13 +8,16 @@ use axum::extract::{FromRequest, Request};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use super::shape;
+use super::strict::Strict;
 use crate::problem::Problem;
 
-/// The body as a `T`. A body that is not JSON is 400 with line and column. A body of the wrong shape, or with an unknown
-/// field when `T` has `#[serde(deny_unknown_fields)]`, is 422 with a pointer. A body over the limit is 413.
+/// The body as a `T`. A body that is not JSON is 400 with line and column. A body of the wrong shape, with a repeated key,
+/// or with an unknown field when `T` has `#[serde(deny_unknown_fields)]`, is 422 with a pointer. A body over the limit is
+/// 413. Broken characters are replaced, as [`mended`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiJson<T>(pub T);
 
@@ -28,20 +32,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// Reads `body` as [`ApiJson`] does, for handlers that need the bytes as well.
-///
-/// # Errors
-/// `malformed_request` for what is not JSON, `invalid_field` for JSON of another shape.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        match error.inner().classify() {
-            Category::Data => shape::refusal(error.path(), &error.inner().to_string()),
-            Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
-        }
-    })?;
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let text = mended(body);
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
+    let value = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|e| refusal(&e))?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// Reads parsed JSON as [`ApiJson`] does.
+///
+/// # Errors
+/// `invalid_field` for JSON of another shape.
+pub fn parse_value<T: DeserializeOwned>(json: Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(Strict(json)).map_err(|e| refusal(&e))
+}
+
+fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    match error.inner().classify() {
+        Category::Data => shape::refusal(error.path(), &error.inner().to_string()),
+        Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> Refusal {

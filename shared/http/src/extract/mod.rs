@@ -7,10 +7,11 @@ mod path;
 mod public_url;
 mod query;
 mod shape;
+mod strict;
 
 pub use bearer::Bearer;
 pub use idempotency::IdempotencyKey;
-pub use json::{ApiJson, parse as parse_json};
+pub use json::{ApiJson, parse_value};
 pub use path::{ApiPath, PathParam, PathParams};
 pub use public_url::PublicUrl;
 pub use query::ApiQuery;

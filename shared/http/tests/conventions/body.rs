@@ -92,10 +92,45 @@ async fn a_body_that_is_not_json_is_malformed_with_its_position() {
         assert_eq!(answer.problem(), (400, "malformed_request"), "{body}");
         assert!(answer.body["detail"].as_str().unwrap().contains(place), "{}", answer.body);
     }
-    assert_eq!(
-        sent(post_json("/", &b"{\"content\":\"\xff\"}"[..])).await.problem(),
-        (400, "malformed_request")
-    );
+}
+
+#[tokio::test]
+async fn a_lone_surrogate_and_bytes_that_are_not_utf_8_become_the_replacement_character() {
+    for body in [&br#"{"content":"x \ud83d"}"#[..], b"{\"content\":\"x \xff\"}"] {
+        assert_eq!(sent(post_json("/", body)).await.body["content"], "x \u{fffd}");
+    }
+    let whole = sent(post_json("/", &br#"{"content":"\ud83d\ude00"}"#[..])).await;
+    assert_eq!(whole.body["content"], "\u{1f600}");
+}
+
+#[tokio::test]
+async fn a_list_where_an_object_is_due_is_refused_with_its_pointer() {
+    for (body, pointer) in [
+        (r#"["hi", 3, [], null]"#, ""),
+        (r#"{"content": "hi", "attachments": [{"file/name": "a"}, ["b"]]}"#, "/attachments/1"),
+    ] {
+        let answer = refused(body).await;
+        assert_eq!(answer.problem(), (422, "invalid_field"), "{body}");
+        assert_eq!(answer.field(), (pointer, "must be an object"));
+    }
+}
+
+async fn handle_map(ApiJson(map): ApiJson<serde_json::Map<String, serde_json::Value>>) -> String {
+    serde_json::Value::Object(map).to_string()
+}
+
+#[tokio::test]
+async fn a_duplicate_key_of_a_map_is_refused_with_its_pointer_at_any_depth() {
+    let map = |body| ask(Router::new().route("/", post(handle_map)), post_json("/", body));
+    for (body, pointer) in
+        [(r#"{"a": 1, "b": 2, "a": 1}"#, "/a"), (r#"{"a": {"b": [{"c": 1, "c": 2}]}}"#, "/a/b/0/c")]
+    {
+        let answer = map(body).await;
+        assert_eq!(answer.problem(), (422, "invalid_field"), "{body}");
+        assert_eq!(answer.field().0, pointer);
+        assert!(answer.field().1.ends_with("is given more than once"), "{}", answer.body);
+    }
+    assert_eq!(map(r#"{"a": {"a": [{"a": 1}, {"a": 1}]}}"#).await.status, 200);
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ impl Store {
             transaction = end_failed_attempt(transaction, before, lease, back, now, policies);
         }
         if let Some(owner) = owner {
-            transaction = transaction.update(freed_row(owner, &before.key, now, policies));
+            transaction = transaction.update(freed_row(owner, before, now, policies));
         }
         self.commit_or_stale(transaction).await
     }

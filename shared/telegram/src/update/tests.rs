@@ -66,7 +66,7 @@ fn a_text_message_is_parsed_with_its_sender_and_chat() {
         (got.origin.chat_type.as_str(), got.origin.username.as_deref(), got.text.as_str()),
         ("private", Some("ada"), "hello")
     );
-    assert_eq!(got.raw, update.to_string());
+    assert_eq!(got.raw, Some(update.to_string()));
     assert_eq!(
         got.metadata,
         pairs(&[
@@ -282,6 +282,33 @@ fn a_field_of_an_unexpected_type_does_not_lose_the_message() {
     let got = incoming(&message(strange));
     assert_eq!((got.text.as_str(), got.origin.username), ("still here", None));
     assert!(!got.metadata.contains_key("telegramMediaType"));
+}
+
+#[test]
+fn a_lone_surrogate_in_an_update_becomes_the_replacement_character_also_in_unknown_fields() {
+    let update = br#"{"update_id":1,"new":"\ud83d","message":{"message_id":1,"text":"x \ud83d","chat":{"id":1},"from":{"id":1,"first_name":"\ude00"}}}"#;
+    let Ingress::Message(message) = read(&bot(), update) else { panic!("the message is lost") };
+    assert_eq!(message.text, "x \u{fffd}");
+    let raw: Value = serde_json::from_str(&message.raw.unwrap()).unwrap();
+    assert_eq!(
+        (&raw["new"], &raw["message"]["from"]["first_name"]),
+        (&json!("\u{fffd}"), &json!("\u{fffd}"))
+    );
+    let not_utf8 = b"{\"update_id\":1,\"message\":{\"message_id\":1,\"text\":\"x \xff\",\"chat\":{\"id\":1},\"from\":{\"id\":1}}}";
+    assert!(matches!(read(&bot(), not_utf8), Ingress::Message(m) if m.text == "x \u{fffd}"));
+}
+
+#[test]
+fn a_large_update_keeps_its_text_and_omits_its_original_json() {
+    let replied = |chars: usize| json!({"text": "yes", "reply_to_message": {"message_id": 8, "rich": "r".repeat(chars)}});
+    for chars in [300_000, 1_200_000] {
+        let got = incoming(&message(replied(chars)));
+        assert_eq!((got.text.as_str(), got.raw.as_deref()), ("yes", None));
+        assert_eq!(got.metadata["telegramRawUpdate"], "omitted");
+        assert_eq!(got.metadata["telegramReplyToMessageId"], "8");
+    }
+    let small = incoming(&message(replied(15_000)));
+    assert!(small.raw.is_some() && !small.metadata.contains_key("telegramRawUpdate"));
 }
 
 #[test]

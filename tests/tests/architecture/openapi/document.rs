@@ -7,10 +7,12 @@ use af_domain::refusal::Code;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::examples::example_of;
+use crate::openapi::limits;
 
 const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in \
     camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is \
-    more, `nextCursor`, which the next call takes as `cursor`. `X-Request-Id` is taken and answered. Worker images that \
+    more, `nextCursor`, which the next call takes as `cursor`. Broken characters of a body become U+FFFD. The gateway answers \
+    paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that \
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
@@ -102,6 +104,8 @@ pub fn document(parts: &[Value]) -> Value {
     });
     rename(&mut document);
     join_descriptions(&mut document);
+    document["components"]["schemas"]["GatewayError"] = limits::gateway_error();
+    limits::add(&mut document);
     add_examples(&mut document);
     document
 }
@@ -124,7 +128,7 @@ fn complete(
     if let Some(description) = description {
         operation["description"] = description.trim().into();
     }
-    let parameters: Vec<_> = segments(path).filter_map(parameter).collect();
+    let parameters = parameters_of(path);
     if !parameters.is_empty() {
         let own = operation["parameters"].as_array().cloned().unwrap_or_default();
         operation["parameters"] = parameters.into_iter().chain(own).collect();
@@ -143,8 +147,19 @@ fn complete(
     }
     for (status, codes) in problems {
         let name: String = codes.iter().map(|code| word(code.as_str())).collect();
-        responses.insert(status, json!({"$ref": format!("#/components/responses/{name}")}));
-        shared.insert(name, problem(&codes));
+        responses.insert(status.clone(), json!({"$ref": format!("#/components/responses/{name}")}));
+        shared.insert(name, problem(&status, &codes));
+    }
+    // A path whose parameter is empty matches no route.
+    if !parameters_of(path).is_empty() && !responses.contains_key("404") {
+        responses.insert("404".to_owned(), json!({"$ref": "#/components/responses/NoRoute"}));
+        shared.insert(
+            "NoRoute".to_owned(),
+            json!({
+                "description": "No route has this path; the gateway itself answers.",
+                "content": {"application/json": gateway_content()},
+            }),
+        );
     }
     let body = &mut operation["requestBody"]["content"]["application/json"]["schema"];
     if body.is_null() {
@@ -152,6 +167,10 @@ fn complete(
     } else {
         hoist(&format!("{id}Request"), body, schemas);
     }
+}
+
+fn parameters_of(path: &str) -> Vec<Value> {
+    segments(path).filter_map(parameter).collect()
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -178,9 +197,13 @@ fn parameter(segment: &str) -> Option<Value> {
     let name = name_in(segment)?;
     let described = PARAMETERS.iter().find(|(known, _)| *known == name);
     let (_, description) = described.unwrap_or_else(|| panic!("the parameter {name} has no description"));
+    let mut example = example_of(name, &Value::Null, &Value::Null);
+    if name == "pathPrefix" {
+        example = "agent-factory".into();
+    }
     Some(json!({
         "name": name, "in": "path", "required": true, "description": description,
-        "schema": {"type": "string"}, "example": example_of(name, &Value::Null, &Value::Null),
+        "schema": {"type": "string"}, "example": example,
     }))
 }
 
@@ -220,12 +243,20 @@ fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
     codes.into_iter().map(|(status, codes)| (status.to_string(), codes)).collect()
 }
 
-fn problem(codes: &[Code]) -> Value {
+fn problem(status: &str, codes: &[Code]) -> Value {
     let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
     let description = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let only = json!({"type": "object", "properties": {"code": {"enum": names}}});
     let schema = json!({"allOf": [{"$ref": "#/components/schemas/Problem"}, only]});
-    json!({"description": description, "content": {(af_api::problem::PROBLEM_JSON): {"schema": schema}}})
+    let mut content = json!({(af_api::problem::PROBLEM_JSON): {"schema": schema}});
+    if matches!(status, "404" | "413") {
+        content["application/json"] = gateway_content();
+    }
+    json!({"description": description, "content": content})
+}
+
+fn gateway_content() -> Value {
+    json!({"schema": {"$ref": "#/components/schemas/GatewayError"}})
 }
 
 fn meaning(status: &str) -> &'static str {
@@ -293,7 +324,9 @@ fn rename_references(value: &mut Value) {
 fn join_descriptions(value: &mut Value) {
     let joined = match value.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
         Some([kind, words])
-            if words.as_object().is_some_and(|w| w.len() == 2) && words["type"] == "object" =>
+            if words.as_object().is_some_and(|w| w.len() == 2)
+                && words["type"] == "object"
+                && words["description"].is_string() =>
         {
             let mut kind = kind.clone();
             kind["description"] = words["description"].clone();

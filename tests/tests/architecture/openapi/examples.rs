@@ -8,22 +8,26 @@ use crate::openapi::document::object;
 const MAX_DEPTH: usize = 12;
 
 /// The example values of fields with these names.
-const KNOWN: [(&str, &str); 46] = [
+const KNOWN: &[(&str, &str)] = &[
     ("actor", "ann@example.com"),
     ("agentKey", "support"),
+    ("appBaseUrlMapJsonSecretRef", "crm.urls"),
     ("appKey", "crm"),
     ("appName", "my-workers"),
     ("baseUrl", "https://crm.example/bridge"),
     ("botIdentity", "7000000001"),
     ("callId", "call-1"),
+    ("chatId", "42"),
     ("code", "not_found"),
     ("confirm", "my-workers"),
     ("consumerUserId", "ann"),
     ("content", "Where is my parcel?"),
     ("conversationId", "user-agent:support:ann"),
     ("currentUrl", "https://api.example.com/agent-factory/telegram/webhook/7000000001"),
+    ("description", "Greets the person with the given name."),
     ("displayName", "Support"),
     ("downloadUrl", "https://bucket.example/snapshots/…"),
+    ("entryPoint", "default"),
     ("errorMessage", "the model did not answer"),
     ("image", "registry.fly.io/my-workers:1"),
     ("keyId", "01KE3N4AZ0"),
@@ -33,31 +37,42 @@ const KNOWN: [(&str, &str); 46] = [
     ("messageText", "Where is my parcel?"),
     ("method", "PUT"),
     ("name", "app one"),
+    ("organizationSlug", "acme"),
     ("path", "SKILL.md"),
     ("plaintextValue", "the value"),
+    ("progress", "It searches."),
     ("provider", "app"),
     ("providerUserId", "ann"),
+    ("reason", "the worker hangs"),
     ("region", "fra"),
     ("releaseChannel", "stable"),
     ("reply", "It arrives tomorrow."),
     ("role", "assistant"),
     ("secretRef", "crm.key"),
+    ("secretsRef", "crm.key"),
     ("serviceId", "support"),
+    ("serviceKeySecretRef", "crm.service-key"),
     ("sha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
     ("slug", "hello"),
     ("snapshotId", "abcdefghijklmnopqrstuvwx23.7.01KE3N4AZ0000000000000000A"),
     ("storageId", "abcdefghijklmnopqrstuvwx23.01KE3N4AZ0000000000000000A"),
+    ("systemPrompt", "Answer in one sentence."),
     ("text", "Where is my parcel?"),
     ("token", "afw_…"),
     ("toolName", "search"),
     ("uploadUrl", "https://bucket.example/snapshots/…"),
+    ("userId", "42"),
     ("version", "1.0.0"),
     ("volumeId", "vol_4xk5m2"),
+    ("volumeName", "data"),
+    ("volumePath", "/data"),
     ("webhookUrl", "https://api.example.com/agent-factory/telegram/webhook/7000000001"),
     ("workerId", "w-01ke3n4az0000000000000000a"),
 ];
 /// 2026-01-01, midnight in Greenwich.
 const EXAMPLE_TIME: u64 = 1_767_225_600_000;
+/// A year later.
+const EXAMPLE_EXPIRY: u64 = 1_798_761_600_000;
 
 /// An example of `schema` for a field with this name.
 pub fn example_of(name: &str, schema: &Value, schemas: &Value) -> Value {
@@ -102,7 +117,10 @@ fn made(name: &str, schema: &Value, schemas: &Value, depth: usize) -> Value {
 }
 
 fn object_of(schema: &Value, inner: &impl Fn(&str, &Value) -> Value) -> Value {
-    let fields = object(&schema["properties"]).map(|(name, field)| (name.clone(), inner(name, field)));
+    // Only an earlier answer has a cursor.
+    let fields =
+        object(&schema["properties"]).filter(|(name, _)| !matches!(name.as_str(), "cursor" | "since"));
+    let fields = fields.map(|(name, field)| (name.clone(), inner(name, field)));
     let mut fields: Map<_, _> = fields.collect();
     if fields.is_empty() && schema["additionalProperties"].is_object() {
         fields.insert("name".to_owned(), inner("value", &schema["additionalProperties"]));
@@ -118,8 +136,12 @@ fn number(name: &str) -> Value {
     let is_time =
         name.ends_with("At") || matches!(name, "at" | "until" | "scheduledFor" | "drainBy" | "asOf");
     match name {
-        _ if is_time => json!(EXAMPLE_TIME),
+        _ if is_time && name != "expiresAt" => json!(EXAMPLE_TIME),
+        "telegramAttachmentRetentionMs" => json!(86_400_000),
         _ if name.ends_with("Ms") => json!(1_000),
+        "expiresAt" => json!(EXAMPLE_EXPIRY),
+        "fence" => json!(7),
+        "memoryMb" => json!(256),
         "sizeBytes" => json!(1_048_576),
         "priority" => json!(50),
         _ => json!(1),

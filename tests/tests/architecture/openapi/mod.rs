@@ -4,6 +4,7 @@
 
 mod document;
 mod examples;
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -182,4 +183,137 @@ async fn an_operation_can_be_called_with_its_documented_scopes_only() {
         let anonymous = api.call(method.clone(), &filled).anonymous().send().await;
         assert_eq!(anonymous.problem(), (401, "unauthorized"), "{method} {path}");
     }
+}
+
+/// Every place of the document where `wanted` holds, as JSON pointers.
+fn places(value: &Value, wanted: &impl Fn(&Value) -> bool, at: &str, found: &mut Vec<String>) {
+    if wanted(value) {
+        found.push(at.to_owned());
+    }
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().for_each(|(name, value)| places(value, wanted, &format!("{at}/{name}"), found));
+}
+
+#[test]
+fn no_description_of_the_openapi_document_is_null_and_no_schema_lost_its_properties() {
+    let document = generated();
+    let mut found = Vec::new();
+    places(
+        &document,
+        &|v| v.get("description").is_some_and(|d| !d.is_string() && !d.is_object()),
+        "",
+        &mut found,
+    );
+    assert!(found.is_empty(), "{found:?}");
+    let only =
+        &document["components"]["responses"]["Unauthorized"]["content"]["application/problem+json"]["schema"];
+    assert_eq!(only["allOf"][1]["properties"]["code"]["enum"], json!(["unauthorized"]));
+    assert!(
+        document["components"]["schemas"]["GetWorkersAnswer"]["allOf"][1]["properties"]["lastReconcile"]
+            .is_object()
+    );
+}
+
+#[test]
+fn every_string_and_number_of_a_request_has_its_limits_in_the_schema() {
+    let document = generated();
+    let (mut missing, mut wanted) = (Vec::new(), Vec::new());
+    for (method, path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let alone = json!({"properties": {(parameter["name"].as_str().unwrap()): parameter["schema"]}});
+            missing.extend(
+                limits::without_limit(&alone).into_iter().map(|name| format!("{method} {path} {name}")),
+            );
+        }
+        limits::references(&operation["requestBody"], &mut wanted);
+    }
+    let mut done = BTreeSet::new();
+    while let Some(name) = wanted.pop() {
+        if done.insert(name.clone()) {
+            let schema = &document["components"]["schemas"][&name];
+            missing.extend(limits::without_limit(schema).into_iter().map(|field| format!("{name}.{field}")));
+            limits::references(schema, &mut wanted);
+        }
+    }
+    assert!(done.len() > 20, "the rule finds too few requests");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The limits of ids in the document are those of their types.
+#[test]
+fn an_id_has_the_limits_of_its_schema() {
+    use af_domain::ids::{
+        AgentKey, BotIdentity, ConsumerUserId, ConversationId, MessageId, SecretRef, VolumeId, WorkerId,
+    };
+    type Parses = fn(&str) -> bool;
+    let ids: [(&str, Parses); 8] = [
+        ("agentKey", |t| AgentKey::parse(t).is_ok()),
+        ("botIdentity", |t| BotIdentity::parse(t).is_ok()),
+        ("consumerUserId", |t| ConsumerUserId::parse(t).is_ok()),
+        ("conversationId", |t| ConversationId::parse(t).is_ok()),
+        ("messageId", |t| MessageId::parse(t).is_ok()),
+        ("secretRef", |t| SecretRef::parse(t).is_ok()),
+        ("volumeId", |t| VolumeId::parse(t).is_ok()),
+        ("workerId", |t| WorkerId::parse(t).is_ok()),
+    ];
+    for (name, parses) in ids {
+        let longest = limits::longest(name).unwrap();
+        assert!(parses(&longest) && !parses(&(longest + "1")) && !parses(""), "{name}");
+    }
+}
+
+/// An operation with the examples of its parameters and its body.
+fn example_call(api: &Api, method: &str, path: &str, operation: &Value) -> af_tests::calls::Call {
+    let parameters = || operation["parameters"].as_array().into_iter().flatten();
+    let path = parameters().filter(|p| p["in"] == "path").fold(path.to_owned(), |path, parameter| {
+        let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+        path.replace(&name, parameter["example"].as_str().unwrap())
+    });
+    let chosen = parameters()
+        .filter(|p| p["in"] == "query")
+        .filter_map(|p| Some((p, p["schema"]["enum"][0].as_str()?)));
+    let query: Vec<_> = chosen.map(|(p, value)| format!("{}={value}", p["name"].as_str().unwrap())).collect();
+    let call = api.call(method.parse().unwrap(), &format!("{path}?{}", query.join("&")));
+    match operation.pointer("/requestBody/content/application~1json/example") {
+        Some(example) => call.json(example),
+        None => call,
+    }
+}
+
+/// An example may miss the state that it needs, such as an agent or a lease, but it has the right form.
+#[tokio::test]
+async fn every_example_of_the_openapi_document_is_accepted_by_its_operation() {
+    let bundle = Bundle::fresh().await;
+    let api = Api::of(&bundle).await;
+    api.put("/v1/agents/support", json!({"version": "1"})).send().await.body_of(200);
+    let worker = api.post("/v1/workers", json!({"workerId": "example"})).send().await.body_of(201);
+    let document = generated();
+    let (mut bodies, mut faults) = (0, Vec::new());
+    for (method, path, operation) in operations(&document) {
+        let call = match &operation["security"][0] {
+            scheme if !scheme["workerToken"].is_null() => {
+                example_call(&api, &method, path, operation).key(worker["token"].as_str().unwrap())
+            }
+            scheme if !scheme["webhookSecret"].is_null() => continue,
+            _ => example_call(&api, &method, path, operation),
+        };
+        bodies += usize::from(!operation["requestBody"].is_null());
+        let needs_query = operation["parameters"].as_array().into_iter().flatten();
+        let needs_query = needs_query.filter(|p| p["in"] == "query").any(|p| p["required"] == true);
+        if needs_query {
+            continue;
+        }
+        let answer = call.send().await;
+        let status = answer.status.as_u16();
+        let is_documented = operation["responses"][status.to_string()].is_object();
+        if matches!(status, 400 | 413 | 422 | 500) || !is_documented {
+            faults.push(format!("{method} {path}: {status} {}", answer.body));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(bodies > 25, "the rule finds too few bodies");
 }

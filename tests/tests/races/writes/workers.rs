@@ -53,7 +53,7 @@ pub async fn finish_drain_if_draining(world: &World, app: &App, times: usize) ->
     let owned = world.stored(&conversation()).await;
     world.app.store.drain_if_active(&drained, Some(&owned), &policies()).await.unwrap();
     let (draining, before, after) = to_be_freed(world, &worker).await;
-    let finished = draining.finish_drain(app.now()).unwrap();
+    let finished = draining.finish_drain(None, app.now()).unwrap();
     send!(times, app.store.finish_drain_if_draining(&finished, Some((&before, &after)), &policies()))
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod agents;
 mod backlog;
+mod bodies;
 mod bridge;
 mod expiry;
 mod hydration;

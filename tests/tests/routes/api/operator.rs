@@ -278,3 +278,14 @@ async fn freeing_a_conversation_needs_a_reason_and_an_owner() {
     assert_eq!((&freed["workerId"], &freed["messageId"]), (&json!("w"), &Value::Null));
     assert!(world.conversation("c").await["owner"].is_null());
 }
+
+#[tokio::test]
+async fn queue_stats_survive_any_clock() {
+    let world = World::new().await;
+    world.enqueue("c", "hello").await;
+    for ahead in [Millis::from_days(365 * 8_000), Millis::new(u64::MAX)] {
+        world.bundle.clock.advance(ahead);
+        let stats = world.api.get("/v1/queue/stats").send().await.body_of(200);
+        assert!(stats["oldestReadyAgeMs"].as_u64().unwrap() >= ahead.as_millis() / 2, "{stats}");
+    }
+}

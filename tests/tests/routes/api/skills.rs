@@ -7,6 +7,8 @@ use crate::api::World;
 
 const MANIFEST: &str = "/v1/worker/skills";
 
+const SKILL_MD: &str = "---\nname: skill\ndescription: Helps.\n---\n# Skill\n";
+
 /// SHA-256 in hex, computed without the code under test.
 fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -17,7 +19,12 @@ fn file(path: &str, content: &str) -> Value {
 }
 
 fn files(script: &str) -> Vec<Value> {
-    vec![file("scripts/index.mjs", script), file("SKILL.md", "# Skill\n")]
+    vec![file("scripts/index.mjs", script), file("SKILL.md", SKILL_MD)]
+}
+
+/// A skill file of this size.
+fn padded(with: &str, bytes: usize) -> String {
+    SKILL_MD.to_owned() + &with.repeat(bytes - SKILL_MD.len())
 }
 
 fn skill(slug: &str, version: &str, script: &str) -> Value {
@@ -145,13 +152,13 @@ async fn the_manifest_needs_a_worker_token() {
 #[tokio::test]
 async fn an_invalid_skill_is_refused_with_its_field() {
     let world = World::new().await;
-    let at = |path: &str| json!([file(path, "x"), file("SKILL.md", ""), file("scripts/index.mjs", "")]);
+    let at = |path: &str| json!([file(path, "x"), file("SKILL.md", SKILL_MD), file("scripts/index.mjs", "")]);
     let changed = |field: &str, value: Value| with(skill("ab", "1.0.0", "x"), &[(field, value)]);
     let mut wrong = files("x");
     wrong[1]["sha256"] = json!(sha256("y"));
     let mut unknown = files("x");
     unknown[0]["mode"] = json!(7);
-    let large = vec![file("SKILL.md", &"x".repeat(200 * 1024)), file("scripts/index.mjs", "x")];
+    let large = vec![file("SKILL.md", &padded("x", 200 * 1024)), file("scripts/index.mjs", "x")];
     for (body, pointer, words) in [
         (changed("slug", json!("Ab")), "/slug", "a-z"),
         (changed("slug", json!("a")), "/slug", "2 to 128"),
@@ -166,7 +173,12 @@ async fn an_invalid_skill_is_refused_with_its_field() {
         (changed("files", json!(wrong)), "/files/1/sha256", "content"),
         (changed("files", json!(unknown)), "/files/0/mode", "no field"),
         (changed("files", json!([file("scripts/index.mjs", "")])), "/files", "SKILL.md is needed"),
-        (changed("files", json!([file("SKILL.md", "")])), "/files", "scripts/index.mjs is needed"),
+        (changed("files", json!([file("SKILL.md", SKILL_MD)])), "/files", "scripts/index.mjs is needed"),
+        (
+            changed("files", json!([file("scripts/index.mjs", ""), file("SKILL.md", "# A")])),
+            "/files/1/content",
+            "description: <purpose>",
+        ),
         (changed("moduleFormat", json!("cjs")), "/files", "scripts/index.cjs is needed"),
         (changed("moduleFormat", json!("umd")), "/moduleFormat", "esm or cjs"),
         (changed("releaseChannel", json!("beta")), "/releaseChannel", "stable or canary"),
@@ -190,7 +202,7 @@ async fn a_deployed_version_never_changes() {
     let world = World::new().await;
     let first = world.deploy(skill("ab", "1.0.0", "one")).await;
     let expected = json!({"slug": "ab", "status": "active", "releaseChannel": "stable", "version": "1.0.0",
-        "sha256": bundle_of(&files("one")), "sizeBytes": 11, "moduleFormat": "esm", "entryPoint": "default",
+        "sha256": bundle_of(&files("one")), "sizeBytes": 3 + SKILL_MD.len(), "moduleFormat": "esm", "entryPoint": "default",
         "releasedAt": START.as_millis(), "releasedBy": "ann"});
     assert_eq!(first, expected);
     world.bundle.clock.advance(Millis::from_secs(5));
@@ -208,7 +220,7 @@ async fn a_deployed_version_never_changes() {
     let named = with(skill("ab", "1.0.0", "one"), &[("displayName", json!("A B"))]);
     assert_eq!(world.deploy(named).await, first);
     let shown = world.api.get("/v1/skills/ab").send().await.body_of(200);
-    assert_eq!((&shown["displayName"], &shown["description"]), (&json!("A B"), &json!(null)));
+    assert_eq!((&shown["displayName"], &shown["description"]), (&json!("A B"), &json!("Helps.")));
 }
 
 #[tokio::test]
@@ -325,11 +337,11 @@ async fn a_channel_has_a_size_limit() {
         world.deploy(sized(format!("s{n:02}"), "x".repeat(200 * 1024))).await;
     }
     let last = 4 * 1024 * 1024 - 20 * 200 * 1024;
-    world.deploy(sized("last".into(), "x".repeat(last))).await;
-    let answer = world.refused(world.api.post("/v1/skills", sized("more".into(), "x".into()))).await;
+    world.deploy(sized("last".into(), padded("x", last))).await;
+    let answer = world.refused(world.api.post("/v1/skills", sized("more".into(), SKILL_MD.into()))).await;
     assert_eq!(answer.problem(), (409, "conflict"));
-    assert!(answer.detail().contains("4194305 bytes of files, but at most 4194304"), "{}", answer.detail());
-    let body = with(sized("more".into(), "x".into()), &[("releaseChannel", json!("canary"))]);
+    assert!(answer.detail().contains("4194352 bytes of files, but at most 4194304"), "{}", answer.detail());
+    let body = with(sized("more".into(), SKILL_MD.into()), &[("releaseChannel", json!("canary"))]);
     world.deploy(body).await;
     let promote = world.api.post("/v1/skills/more/activate", json!({"version": "1.0.0", "actor": "a"}));
     assert_eq!(world.refused(promote).await.problem(), (409, "conflict"));
@@ -345,7 +357,7 @@ async fn the_size_limit_of_a_channel_counts_bytes_of_json() {
     let world = World::new().await;
     let token = world.worker("w-1").await;
     let noisy = |n: usize| {
-        let files = json!([file("SKILL.md", &"\u{1}".repeat(200 * 1024)), file("scripts/index.mjs", "")]);
+        let files = json!([file("SKILL.md", &padded("\u{1}", 200 * 1024)), file("scripts/index.mjs", "")]);
         with(skill(&format!("s{n}"), "1.0.0", ""), &[("files", files)])
     };
     for n in 0..4 {

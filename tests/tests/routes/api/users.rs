@@ -143,11 +143,33 @@ async fn a_message_of_another_user_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_bound_user_without_messages_has_an_empty_conversation() {
+    let world = World::new().await;
+    let view =
+        |user: &str, agent: &str| world.api.get(&format!("/v1/users/{user}/agents/{agent}/conversation"));
+    assert_eq!(view("ann", "support").send().await.problem(), (404, "not_found"), "ann is not bound");
+    world.bind("ann", "support").await;
+    let empty = json!({
+        "conversationId": "user-agent:support:ann", "contextHistory": [], "pendingToolCalls": [], "queueItems": [],
+        "hasQueuedJobs": false,
+    });
+    let mut shown = view("ann", "support").send().await.body_of(200);
+    shown.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    assert_eq!(shown, empty);
+    world.agent("sales").await;
+    assert_eq!(
+        view("ann", "sales").send().await.problem(),
+        (404, "not_found"),
+        "ann is bound to another agent"
+    );
+    assert_eq!(view("bob", "support").send().await.problem(), (404, "not_found"), "bob is not bound");
+}
+
+#[tokio::test]
 async fn a_conversation_shows_its_history_and_its_queue() {
     let world = World::new().await;
     world.bind("ann", "support").await;
     let path = "/v1/users/ann/agents/support/conversation";
-    assert_eq!(world.api.get(path).send().await.problem(), (404, "not_found"));
     let first = world.say("ann", "hello").await;
     let token = world.worker("w").await;
     let history = json!([

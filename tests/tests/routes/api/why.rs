@@ -120,3 +120,31 @@ async fn the_reason_of_an_unknown_message_is_not_found() {
     let missing = world.api.get("/v1/queue/unknown/why").send().await;
     assert_eq!(missing.problem(), (404, "not_found"));
 }
+
+#[tokio::test]
+async fn a_message_behind_a_worker_that_was_sent_away_names_the_drain_reason() {
+    use af_domain::ids::WorkerId;
+    use af_domain::policy::Policies;
+    use af_domain::worker::DrainReason;
+    let world = World::new().await;
+    world.enqueue("c", "hello").await;
+    let token = world.worker("w").await;
+    world.complete_one(&token, None, json!([])).await;
+    let id = world.enqueue("c", "again").await;
+    let policies = Policies::default();
+    let row = world.app.store.worker_now(&WorkerId::parse("w").unwrap()).await.unwrap().unwrap();
+    let key = row.assignment.clone().unwrap().key;
+    let conversation = world.app.store.conversation(&key, true).await.unwrap();
+    let drained = row.drain(DrainReason::Outdated, world.app.now(), &policies).unwrap();
+    world.app.store.drain_if_active(&drained, conversation.as_ref(), &policies).await.unwrap();
+    let why = world.why(&id).await;
+    assert_eq!(why["waitsFor"], "owners_drain");
+    assert!(why["reason"].as_str().unwrap().contains("(outdated)"), "{why}");
+    // A row that was moved by hand leaves its conversation behind, until reconcile frees it.
+    let conversation = world.app.store.conversation(&key, true).await.unwrap();
+    let stopping = drained.finish_drain(conversation.as_ref(), world.app.now()).unwrap();
+    world.app.store.finish_drain_if_draining(&stopping, None, &policies).await.unwrap();
+    let why = world.why(&id).await;
+    assert_eq!(why["waitsFor"], "reconcile");
+    assert!(why["reason"].as_str().unwrap().contains("is stopping (outdated)"), "{why}");
+}

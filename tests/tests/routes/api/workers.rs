@@ -159,5 +159,45 @@ async fn a_worker_shows_that_it_drains_and_has_stopped() {
     let shown = world.api.get("/v1/workers/w-1").send().await.body_of(200);
     assert_eq!(shown["status"], "stopped");
     assert!(shown["stoppedAt"].is_u64() && shown["drainBy"].is_null());
+    assert_eq!(shown["drainReason"], "operator");
     assert_eq!(world.api.get("/v1/workers").send().await.body_of(200)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_stopped_worker_keeps_its_heartbeat_its_last_claim_and_its_drain_reason() {
+    let world = World::new().await;
+    world.enqueue("c", "hello").await;
+    let token = world.worker("w-1").await;
+    world.poll(&token, json!({})).await;
+    world.bundle.clock.advance(Millis::from_secs(40));
+    world.complete_one(&token, Some("c"), json!([])).await;
+    let before = world.api.get("/v1/workers/w-1").send().await.body_of(200);
+    let policies = Policies::default();
+    // The worker falls silent, and its conversation is the only place with its last sign of life.
+    world.bundle.clock.advance(policies.lease.stale_after);
+    world.bundle.clock.advance(Millis::from_secs(60));
+    for _ in 0..3 {
+        world.reconcile().await;
+        world.bundle.clock.advance(policies.scaling.drain_timeout);
+    }
+    let stopped = world.api.get("/v1/workers/w-1").send().await.body_of(200);
+    assert_eq!((&stopped["status"], &stopped["drainReason"]), (&json!("stopped"), &json!("stale")));
+    for kept in ["heartbeatAt", "lastClaimAt"] {
+        assert_eq!(stopped[kept], before[kept], "{kept}");
+        assert!(stopped[kept].is_u64(), "{kept}: {stopped}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_conversation_was_freed_keeps_its_heartbeat_and_says_why_it_was_sent_away() {
+    let world = World::new().await;
+    world.enqueue("c", "hello").await;
+    let token = world.worker("w-1").await;
+    world.poll(&token, json!({})).await;
+    let before = world.api.get("/v1/workers/w-1").send().await.body_of(200);
+    world.bundle.clock.advance(Millis::from_secs(5));
+    let free = world.api.post("/v1/conversations/c/free", json!({"reason": "it hangs"}));
+    free.send().await.body_of(200);
+    let freed = world.api.get("/v1/workers/w-1").send().await.body_of(200);
+    assert_eq!((&freed["heartbeatAt"], &freed["drainReason"]), (&before["heartbeatAt"], &json!("operator")));
 }

@@ -48,10 +48,30 @@ async fn too_much_metadata_is_refused_also_over_several_calls() {
         (from..to).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
     };
     attach(&worker, &job, many(0, 50)).await.body_of(200);
-    for metadata in [many(50, 51), many(0, 51), json!({"": "v"}), json!({"k0": "v".repeat(1_001)})] {
+    for (metadata, pointer) in [
+        (many(50, 51), "/metadata"),
+        (many(0, 51), "/metadata"),
+        (json!({"": "v"}), "/metadata"),
+        (json!({"k0": "v".repeat(1_001)}), "/metadata/k0"),
+        (json!({"k0": "v", "k1": 1}), "/metadata/k1"),
+    ] {
         let refused = attach(&worker, &job, metadata).await;
-        assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), "/metadata"));
+        assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), pointer));
     }
     attach(&worker, &job, json!({"k0": "w"})).await.body_of(200);
     assert_eq!(shown(&world, &job).await["k0"], "w");
+}
+
+#[tokio::test]
+async fn metadata_over_the_limits_does_not_cost_the_completion() {
+    let world = World::new().await;
+    let (worker, job) = world.busy_worker("w", CONVERSATION).await;
+    let mut metadata: serde_json::Map<_, _> = (100..160).map(|n| (format!("k{n}"), json!("v"))).collect();
+    metadata.extend([("a".to_owned(), json!("ü".repeat(1_001))), (String::new(), json!("no name"))]);
+    worker.complete(&job, json!({"metadata": metadata, "reply": "done"})).await.body_of(200);
+    let message = world.message(&job["messageId"]).await;
+    assert_eq!((&message["status"], &message["reply"]), (&json!("done"), &json!("done")));
+    let kept = &message["payload"]["metadata"];
+    assert_eq!((&kept["metadataCut"], &kept["a"]), (&json!("true"), &json!("ü".repeat(1_000))));
+    assert_eq!((&kept["k147"], &kept["k148"]), (&json!("v"), &Value::Null), "fifty entries are kept");
 }

@@ -11,6 +11,7 @@ mod metadata;
 mod refusals;
 mod shards;
 mod tokens;
+mod unicode;
 
 use std::ops::Deref;
 

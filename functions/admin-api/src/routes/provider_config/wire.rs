@@ -4,7 +4,7 @@ use af_api::provider::{ProviderConfig, ProviderConfigView};
 use af_app::pool::provider::config;
 use af_app::{App, AppError};
 use af_domain::refusal::Refusal;
-use af_http::parse_json;
+use af_http::parse_value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -20,10 +20,10 @@ pub(super) fn read(app: &App, body: &Map<String, Value>) -> Result<ProviderConfi
         Some(_) => return Err(Refusal::field("/kind", "must be a string")),
     };
     config::check_kind(app, kind)?;
-    let json = Value::Object(body.clone()).to_string();
+    let json = Value::Object(body.clone());
     match kind {
-        "fly" => Ok(ProviderConfig::Fly(parse_json(json.as_bytes())?)),
-        "local" => Ok(ProviderConfig::Local(parse_json(json.as_bytes())?)),
+        "fly" => Ok(ProviderConfig::Fly(parse_value(json)?)),
+        "local" => Ok(ProviderConfig::Local(parse_value(json)?)),
         other => Err(Refusal::field("/kind", format!("provider `{other}` has no config in this API"))),
     }
 }

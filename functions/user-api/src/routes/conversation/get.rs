@@ -7,10 +7,10 @@ use af_http::{ApiPath, ApiQuery, CursorKey, Json, Problem};
 
 use crate::caller::ConsumerApp;
 
-/// Shows a conversation.
+/// Shows a conversation. It is empty when the user is bound to the agent and has not written yet.
 ///
 /// # Errors
-/// 404 when the user and the agent have no conversation yet.
+/// 404 when the user and the agent have no conversation, and the user is not bound to the agent.
 #[utoipa::path(
     get, path = "/v1/users/{consumerUserId}/agents/{agentKey}/conversation", tag = "conversations",
     security(("apiKey" = ["admin", "app"])), params(UserConversationQuery),

@@ -9,11 +9,14 @@ use crate::caller::Caller;
 /// Answers where to download a file of the caller's conversation.
 ///
 /// # Errors
-/// 404 when the file belongs to another conversation, was not uploaded, or was deleted.
+/// 409 when the worker has no conversation; 404 when the file belongs to another conversation, was not uploaded, or was deleted.
 #[utoipa::path(
     get, path = "/v1/worker/media/{storageId}", tag = "worker",
     security(("workerToken" = [])),
-    responses((status = 200, body = inline(StoredFile)), (status = 404, description = "not_found")),
+    responses(
+        (status = 200, body = inline(StoredFile)), (status = 404, description = "not_found"),
+        (status = 409, description = "conflict"),
+    ),
 )]
 pub async fn get(
     Caller { app, objects, worker }: Caller,

@@ -63,9 +63,7 @@ pub(super) async fn leaving(
         return Ok(None);
     }
     let row = app.store.worker(&snapshot.worker).await?;
-    let stopping = row.and_then(|row| row.finish_drain(now).ok());
+    let stopping = row.and_then(|row| row.finish_drain(Some(conversation), now).ok());
     let freed = conversation.released_by(&snapshot.worker, now, policies);
-    let claimed_at = conversation.owner.as_ref().and_then(|o| o.claimed_at);
-    let both = stopping.zip(freed);
-    Ok(both.map(|(stopping, freed)| (Worker { last_claim_at: claimed_at, ..stopping }, freed)))
+    Ok(stopping.zip(freed))
 }

@@ -58,7 +58,7 @@ fn a_machine_without_a_row_is_removed_after_the_grace_time_and_then_its_volume()
 fn machine_and_volume_of_a_worker_with_a_row_are_no_orphans_in_any_status() {
     let policies = Policies::default();
     let draining = assigned(1).worker.drain(DrainReason::Idle, NOW, &policies).unwrap();
-    let mut stopping = draining.clone().finish_drain(NOW).unwrap();
+    let mut stopping = draining.clone().finish_drain(None, NOW).unwrap();
     stopping.assignment = None;
     for worker in [assigned(1).worker, draining, stopping] {
         let worker = ObservedWorker { worker, ..assigned(1) };
