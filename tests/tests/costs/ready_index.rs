@@ -17,7 +17,7 @@ const WAITING_IN_EACH: usize = 5;
 /// The priority of these conversations. The free one has the default.
 const URGENT: u64 = 90;
 /// Requests of one poll that claims.
-const CLAIM_REQUESTS: u32 = 5;
+const CLAIM_REQUESTS: u32 = 6;
 /// Entries of the ready index that a poll reads from each shard.
 const PAGE: usize = 64;
 /// Polls until an index full of stale entries is repaired: each poll repairs a page, and the last one claims.

@@ -52,7 +52,7 @@ pub(super) async fn claim_owned(
         let now = app.now();
         match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(claimed) => {
-                if !may_run(app, &conversation, &policies).await? {
+                if !Box::pin(may_run(app, &conversation, &policies)).await? {
                     return Ok(None);
                 }
                 if request.restores_at_boot && has_begun_without_files(app, request, &conversation).await? {
@@ -199,7 +199,7 @@ async fn claimable(app: &App, request: &ClaimRequest<'_>, found: Vec<Conversatio
         let policies = policies::for_agent(app, &conversation.agent).await?;
         match conversation.claim(request.worker, app.entropy.next_u64(), now, &policies) {
             Ok(mut claimed) if claimed.becomes_owner => {
-                if !may_run(app, &conversation, &policies).await? {
+                if !Box::pin(may_run(app, &conversation, &policies)).await? {
                     continue;
                 }
                 // Others may wait, too. The worker asks for that when this conversation is quiet.

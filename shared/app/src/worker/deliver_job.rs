@@ -37,7 +37,7 @@ pub(super) async fn load(app: &App, request: &ClaimRequest<'_>, claimed: &Claime
         Ok::<_, AppError>(Some(context.await?))
     };
     let message = app.store.message(&claimed.lease.entry.message, app.now(), false);
-    let addressee = addressee(app, &claimed.after.id, &claimed.after.agent);
+    let addressee = Box::pin(addressee(app, &claimed.after.id, &claimed.after.agent));
     let (message, context, addressee) = tokio::join!(message, context, addressee);
     Ok(Loaded { message: message?, context: context?, addressee: addressee? })
 }
@@ -60,7 +60,7 @@ pub(super) async fn deliver_job(
         Box::pin(examine(app, &claimed.after.key, true, request.policies)).await?;
         return Ok(None);
     };
-    if let Some(reason) = refusal(app, &claimed.after, loaded.addressee.as_ref()).await? {
+    if let Some(reason) = Box::pin(refusal(app, &claimed.after, loaded.addressee.as_ref())).await? {
         let ended = fail(app, request.worker, &message.id, &claimed.lease.id, &reason, Retry::Never);
         match Box::pin(ended).await {
             // Another call has ended the lease meanwhile.

@@ -30,7 +30,7 @@ pub async fn hydrate(
     let (conversation, context, addressee) = tokio::join!(
         app.store.conversation(&message.key, true),
         context(app, &message.key, since, &policies),
-        addressee(app, &message.conversation, &message.agent)
+        Box::pin(addressee(app, &message.conversation, &message.agent))
     );
     let addressee = addressee?;
     let Some(conversation) = conversation? else { return Ok(None) };

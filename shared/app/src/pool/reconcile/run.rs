@@ -89,7 +89,7 @@ async fn run_until_quiet(
         let plan = plan(&observation.observed, &policies, now);
         for conversation in &observation.disabled {
             if conversation.readiness(now, &policies).head.is_some() {
-                may_run(app, conversation, &policies).await?;
+                Box::pin(may_run(app, conversation, &policies)).await?;
             }
         }
         let actions = execute(app, budget, &observation, &plan, &policies).await;
