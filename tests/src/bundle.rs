@@ -29,9 +29,9 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// An address without a Bot API and without Fly: the discard port, on which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 /// The secret part of the first admin key.
-const ADMIN_SECRET: &str = "the-admin-key-of-a-test";
+const ADMIN_SECRET: &str = "the-admin-key-of-a-test-with-32-characters";
 /// The key that signs worker tokens.
-const SIGNING_KEY: &str = "the-signing-key-of-a-test";
+const SIGNING_KEY: &str = "the-signing-key-of-a-test-with-32-characters";
 
 /// A deployment.
 pub struct Bundle {
@@ -96,7 +96,8 @@ impl Bundle {
         let buckets: Vec<_> = template.buckets.iter().map(String::as_str).collect();
         let objects = Objects::temporary(&buckets).expect("there is room for temporary files");
         let bundle = Self {
-            aws: LocalAws::new(engine, Secrets::memory()).with_objects(objects),
+            aws: LocalAws::new(engine, Secrets::memory().with_clock(Arc::new(clock.clone())))
+                .with_objects(objects),
             clock,
             entropy: Arc::new(Entropy::seeded(seed)),
             template,

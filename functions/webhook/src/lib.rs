@@ -11,6 +11,7 @@ use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
 use af_http::{MAX_BODY_BYTES, Problem, service};
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::{Json, Router};
 use http::HeaderMap;
@@ -61,10 +62,12 @@ fn routes() -> OpenApiRouter<Arc<Webhook>> {
 )]
 async fn update(
     State(webhook): State<Arc<Webhook>>,
-    Path((prefix, bot)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<UpdateAnswer>, Problem> {
+    let Path((prefix, bot)) = path
+        .map_err(|_| Refusal::new(Code::MalformedRequest, "the path must be UTF-8, percent-encoded once"))?;
     if prefix != webhook.prefix {
         return Err(Refusal::new(Code::NotFound, "there is no such route").into());
     }

@@ -16,6 +16,8 @@ pub use skills::SkillsConfig;
 /// Time for a running message after a SIGTERM, when the environment sets none. Fly waits for 300 s. The snapshot needs
 /// the rest.
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(240);
+/// The unprivileged user of most systems.
+pub const UNPRIVILEGED_UID: u32 = 65_534;
 /// The public Bot API.
 const DEFAULT_TELEGRAM_URL: &str = "https://api.telegram.org";
 /// OpenAI's own API.
@@ -34,6 +36,10 @@ pub struct Config {
     pub conversation_id: Option<String>,
     /// The data folder (`AGENT_FACTORY_DATA_DIR`), in which the command engine runs. Snapshots hold its files.
     pub data_dir: Option<PathBuf>,
+    /// The user that the program of the engine runs as, and that owns the files in the data folder
+    /// (`AGENT_FACTORY_COMMAND_UID`); `None` for the worker's own user. A worker of root takes [`UNPRIVILEGED_UID`] when
+    /// the variable is not set.
+    pub command_uid: Option<u32>,
     /// The engine (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
     pub engine: EngineConfig,
     /// The Bot API for replies to Telegram (`TELEGRAM_API_URL`).
@@ -109,12 +115,25 @@ impl Config {
             conversation_id: get("OPENCLAW_CONVERSATION_ID"),
             skills: SkillsConfig::from_env(&get, data_dir.as_ref())?,
             data_dir,
+            command_uid: command_uid(&get, rustix::process::geteuid().as_raw())?,
             engine,
             telegram_api_url: get("TELEGRAM_API_URL").unwrap_or_else(|| DEFAULT_TELEGRAM_URL.to_owned()),
             shutdown_limit: duration(&get, "AGENT_FACTORY_SHUTDOWN_MS")?.unwrap_or(DEFAULT_SHUTDOWN),
             bridge: BridgeFallback::from_env(get),
         })
     }
+}
+
+/// The user of the program, if it is not the worker's own user `own`.
+fn command_uid(get: &impl Fn(&str) -> Option<String>, own: u32) -> Result<Option<u32>, ConfigError> {
+    const NAME: &str = "AGENT_FACTORY_COMMAND_UID";
+    let named = get(NAME).map(|uid| uid.parse()).transpose();
+    let named = named.map_err(|_| ConfigError::Invalid(NAME, "the number of a user"))?;
+    let uid = named.unwrap_or(if own == 0 { UNPRIVILEGED_UID } else { own });
+    if own != 0 && uid != own {
+        return Err(ConfigError::Invalid(NAME, "the worker's own user, unless the worker runs as root"));
+    }
+    Ok(Some(uid).filter(|uid| *uid != own))
 }
 
 fn openai_config(get: impl Fn(&str) -> Option<String>) -> Result<OpenAiConfig, ConfigError> {
@@ -182,6 +201,16 @@ mod tests {
         assert!(error("AGENT_FACTORY_ENGINE", "openai").contains("OPENCLAW_AGENT_MODEL is missing"));
         assert!(error("AGENT_FACTORY_ENGINE", "command").contains("AGENT_FACTORY_COMMAND is missing"));
         assert!(error("AGENT_FACTORY_SHUTDOWN_MS", "soon").contains("whole number"));
+    }
+
+    #[test]
+    fn the_program_of_a_worker_that_runs_as_root_gets_another_user() {
+        let uid = |named: Option<&str>, own| command_uid(&|_| named.map(str::to_owned), own);
+        assert_eq!(uid(None, 0), Ok(Some(UNPRIVILEGED_UID)));
+        assert_eq!(uid(Some("1000"), 0), Ok(Some(1_000)));
+        assert_eq!(uid(Some("0"), 0), Ok(None), "an operator may want root");
+        assert_eq!(uid(None, 1_000), Ok(None));
+        assert!(uid(Some("1001"), 1_000).is_err() && uid(Some("unprivileged"), 0).is_err());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! skill's folder is either the old one or the new one ([`install`]). Folders without this deployment's marker are not
 //! touched.
 
+#[cfg(test)]
+mod fuzz;
 pub mod install;
 mod manifest;
 

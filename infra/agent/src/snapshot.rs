@@ -60,16 +60,19 @@ pub enum SnapshotOutcome {
 pub struct Files {
     folder: Folder,
     storage: Storage,
+    /// The user that the files belong to, if it is not the worker's own.
+    uid: Option<u32>,
 }
 
 impl Files {
-    /// The folder at `path`, which is created if it does not exist, for a worker of the server at `base`.
+    /// The folder at `path`, which is created if it does not exist, for a worker of the server at `base`. The files
+    /// belong to the user `uid`, if one is given.
     ///
     /// # Errors
     /// When it holds files that do not come from a worker, or cannot be used.
-    pub async fn open(path: PathBuf, base: &str) -> Result<Self, FilesError> {
+    pub async fn open(path: PathBuf, base: &str, uid: Option<u32>) -> Result<Self, FilesError> {
         let storage = Storage::of(base)?;
-        Ok(Self { folder: Folder::open(path).await?, storage })
+        Ok(Self { folder: Folder::open(path).await?, storage, uid })
     }
 
     /// Makes sure that the folder holds this conversation's files. Restores them if it does not, and answers whether it
@@ -102,6 +105,9 @@ impl Files {
                 Err(error) => return Err(error),
             }
         };
+        if let Some(uid) = self.uid {
+            self.folder.give_to(uid).await?;
+        }
         let conversation_id = Some(conversation_id.to_owned());
         self.folder.write_contents(Contents { conversation_id, restored }).await?;
         Ok(true)

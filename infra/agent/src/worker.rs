@@ -142,7 +142,7 @@ impl Worker {
     async fn new(config: Config, shutdown: watch::Receiver<Option<Instant>>) -> Result<Self, AgentError> {
         let engine = engine_for(&config).map_err(AgentError::Http)?;
         let files = match config.data_dir {
-            Some(path) => Some(Files::open(path, &config.url).await?),
+            Some(path) => Some(Files::open(path, &config.url, config.command_uid).await?),
             None => None,
         };
         Ok(Self {

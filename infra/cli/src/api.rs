@@ -6,7 +6,8 @@ use af_api::problem::ProblemBody;
 use af_local::DevFile;
 use anyhow::Context;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -74,7 +75,13 @@ impl Api {
                 (dev.url, dev.admin_key)
             }
         };
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        if let Some(host) = foreign_plain_host(&url) {
+            output::warning(&format!(
+                "http sends the key and all answers to {host} without encryption; use https"
+            ));
+        }
+        // A redirect could lead the key and the body elsewhere.
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, url, key, json: target.json })
     }
 
@@ -132,12 +139,24 @@ impl Api {
     }
 }
 
+/// The host of a URL without TLS, unless it is this machine.
+fn foreign_plain_host(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok().filter(|url| url.scheme() == "http")?;
+    let host = url.host_str()?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    (!is_here).then(|| host.to_owned())
+}
+
 /// The refusal of a deployment. A gateway in front of it refuses without a problem document.
 fn refused(url: &str, status: StatusCode, body: &str) -> ApiError {
     let detail = match serde_json::from_str::<ProblemBody>(body) {
         Ok(ProblemBody { detail, errors, .. }) => {
             let fields: Vec<_> = errors.iter().map(|e| e.pointer.as_str()).collect();
             if fields.is_empty() { detail } else { format!("{detail} (at {})", fields.join(", ")) }
+        }
+        Err(_) if status.is_redirection() => {
+            format!("{url} answered {status}, and redirects are not followed: give the URL that it leads to")
         }
         Err(_) => format!("{url} answered {status} without a reason: is this the deployment's public URL?"),
     };
@@ -147,4 +166,19 @@ fn refused(url: &str, status: StatusCode, body: &str) -> ApiError {
 /// A path segment, percent-encoded.
 pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::foreign_plain_host;
+
+    #[test]
+    fn http_to_a_foreign_host_warns_and_https_or_loopback_does_not() {
+        for url in ["http://api.example", "HTTP://api.example:8787/x", "http://10.0.0.1", "http://[::2]:1"] {
+            assert!(foreign_plain_host(url).is_some(), "{url}");
+        }
+        for url in ["https://api.example", "http://localhost:1", "http://127.0.0.1:8787", "http://[::1]:1"] {
+            assert_eq!(foreign_plain_host(url), None, "{url}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod dev;
 mod input;
 mod output;
 mod target;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ enum Command {
     /// Run a whole deployment on this machine
     Dev(dev::Dev),
     /// Run the reference worker (configured by its environment)
-    Worker,
+    Worker(commands::worker::Worker),
     /// Send an agent a message and print its reply
     Chat(commands::chat::Chat),
     /// Show and change agent profiles
@@ -64,7 +65,14 @@ const EXIT_NOT_FOUND: u8 = 3;
 const EXIT_AUTH: u8 = 4;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and errors of usage.
+        Err(shown) => {
+            shown.print().unwrap_or_else(|error| output::unwritable(&error));
+            return ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(u8::MAX));
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = match runtime {
         Ok(runtime) => runtime.block_on(run(cli)),
@@ -87,7 +95,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let target = &cli.target;
     match cli.command {
         Command::Dev(dev) => dev.run(target).await,
-        Command::Worker => commands::worker::run().await,
+        Command::Worker(worker) => worker.run().await,
         Command::Chat(chat) => chat.run(&Api::of(target)?).await,
         Command::Agents(agents) => agents.run(&Api::of(target)?).await,
         Command::Secrets(secrets) => secrets.run(&Api::of(target)?).await,

@@ -1,4 +1,5 @@
-//! Printing. When the reader of the output closes it (`| head`), the program ends without an error.
+//! Printing. When the reader of the output closes it (`| head`), the program ends without an error. Another failure to
+//! write, such as a full disk, is an error.
 
 use std::io::{self, Write};
 
@@ -6,17 +7,42 @@ use af_api::pages::Page;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-/// Prints one line.
+use crate::terminal;
+
+/// Prints one line for people.
 pub fn line(text: &str) {
-    if writeln!(io::stdout(), "{text}").is_err() {
+    exact(&terminal::escaped(text));
+}
+
+/// Prints one line for programs, as it is.
+pub fn exact(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    written.unwrap_or_else(|error| unwritable(&error));
+}
+
+/// Ends the program, because standard output cannot be written.
+pub fn unwritable(cause: &io::Error) -> ! {
+    if cause.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    error(&format!("the output cannot be written: {cause}"));
+    std::process::exit(1);
 }
 
 /// Prints a failure.
 pub fn error(text: &str) {
+    notice("error", text);
+}
+
+/// Prints a warning.
+pub fn warning(text: &str) {
+    notice("warning", text);
+}
+
+fn notice(kind: &str, text: &str) {
     // Without standard error there is no place for the message.
-    let _ = writeln!(io::stderr(), "error: {text}");
+    let _ = writeln!(io::stderr(), "{kind}: {}", terminal::escaped(text));
 }
 
 /// Prints each text of a list behind the kind of the list.
@@ -30,7 +56,7 @@ pub fn lines(kind: &str, texts: &[String]) {
 pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(headings.iter().map(|h| h.to_uppercase()));
-    table.add_rows(rows);
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| terminal::escaped_line(cell))));
     for row in table.lines() {
         line(row.trim_end());
     }
@@ -57,5 +83,5 @@ pub fn page<T>(headings: &[&str], page: Page<T>, row: impl FnMut(T) -> Vec<Strin
 
 /// Prints a value as JSON.
 pub fn json(value: &serde_json::Value) {
-    line(&format!("{value:#}"));
+    exact(&format!("{value:#}"));
 }

@@ -3,10 +3,12 @@
 mod background;
 mod control;
 mod functions;
+mod guard;
 mod home;
 mod machine_processes;
 mod options;
 mod seed;
+mod server;
 mod stack;
 mod table_streams;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use af_app::App;
 use af_domain::time::Timestamp;
-use af_emulator_aws::{Engine, LocalAws, Objects, Secrets, TableDefinition};
+use af_emulator_aws::{Credentials, Engine, LocalAws, Objects, Secrets, TableDefinition};
 use af_emulator_fly::{FlyEmulator, MAX_PAGE_LEN, Options as FlyOptions};
 use af_emulator_telegram::{Options as TelegramOptions, TelegramEmulator};
 use af_runtime::clock::SharedClock;
@@ -23,6 +23,8 @@ use anyhow::Context;
 use aws_smithy_types::retry::RetryConfig;
 use axum::Router;
 use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,8 +34,9 @@ use crate::background::Background;
 use crate::functions::Functions;
 use crate::options::{StackOptions, WorkersOn};
 use crate::seed::Demo;
+use crate::server::serve;
 use crate::table_streams::TableStreams;
-use crate::{control, functions, seed};
+use crate::{control, functions, guard, seed};
 
 /// The path of the emulator's Machines API.
 const FLY_API_PATH: &str = "/_local/fly/v1";
@@ -48,6 +51,8 @@ pub struct Stack {
     pub url: String,
     /// The AWS endpoint, for functions that run in their own process.
     pub aws_url: String,
+    /// The only credentials that the AWS endpoint accepts. Each start has its own.
+    pub aws_credentials: Credentials,
     /// An admin key.
     pub admin_key: String,
     /// The demo agent, its bot and its user, if the options ask for them.
@@ -57,6 +62,7 @@ pub struct Stack {
     clock: VirtualClock,
     background: Background,
     servers: Vec<JoinHandle<()>>,
+    closing: watch::Sender<bool>,
     stop: watch::Sender<bool>,
 }
 
@@ -81,7 +87,9 @@ impl Stack {
         let clock: SharedClock = Arc::new(options.clock.clone());
         let aws_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let aws_url = format!("http://{}", aws_listener.local_addr()?);
+        let aws_credentials = aws_credentials(&entropy);
         let aws = aws(&options, &template, clock.clone()).await?.with_endpoint_url(&aws_url);
+        let aws = aws.with_credentials(aws_credentials.clone());
         let sdk = aws.sdk_config(RetryConfig::standard().with_max_attempts(MAX_SDK_ATTEMPTS));
         let telegram = TelegramEmulator::open(
             options.data_dir.as_deref(),
@@ -102,8 +110,12 @@ impl Stack {
         let control = control::router(options.clock.clone(), background.clone());
         let control = control.merge(telegram.control()).merge(fly.control()).nest("/fly", fly.api());
         let router = front(functions.gateway, telegram.api()).nest("/_local", control);
-        let (stop, _) = watch::channel(false);
-        let servers = vec![serve(listener, router, &stop), serve(aws_listener, aws.endpoint_router(), &stop)];
+        let (closing, stop) = (watch::Sender::new(false), watch::Sender::new(false));
+        let router = guard::until_closing(router, closing.subscribe());
+        let served = [(listener, router), (aws_listener, aws.endpoint_router())].map(|(listener, router)| {
+            tokio::spawn(serve(listener, guard::loopback_only(router), stop.subscribe()))
+        });
+        let servers = Vec::from(served);
 
         let demo = if options.demo && options.functions {
             Some(seed::demo(&operator, &url, &telegram).await?)
@@ -119,7 +131,19 @@ impl Stack {
         background.start(pump, schedules).await;
         telegram.resume();
         let clock = options.clock;
-        Ok(Self { url, aws_url, admin_key, demo, aws, clock, background, servers, stop })
+        Ok(Self {
+            url,
+            aws_url,
+            aws_credentials,
+            admin_key,
+            demo,
+            aws,
+            clock,
+            background,
+            servers,
+            closing,
+            stop,
+        })
     }
 
     /// Moves the clock and waits until all records and schedules that are due have been delivered to their functions.
@@ -134,14 +158,27 @@ impl Stack {
         self.background.settled().await;
     }
 
-    /// Stops the sources of events, then the servers.
-    pub async fn stop(self) {
+    /// Refuses all requests except those of workers, and stops the sources of events: no new work is accepted, and
+    /// none is started. Running messages can end.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
         self.background.stop().await;
+    }
+
+    /// Closes the stack, then stops the servers.
+    pub async fn stop(self) {
+        self.close().await;
         self.stop.send_replace(true);
         for server in self.servers {
             let _ = server.await;
         }
     }
+}
+
+/// Random credentials for the AWS endpoint.
+fn aws_credentials(entropy: &Entropy) -> Credentials {
+    let random = || URL_SAFE_NO_PAD.encode(entropy.bytes::<24>());
+    Credentials::new(format!("dev{}", random().replace(['-', '_'], "0")), random(), None, None, "dev")
 }
 
 async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) -> anyhow::Result<LocalAws> {
@@ -162,7 +199,7 @@ async fn aws(options: &StackOptions, template: &Template, clock: SharedClock) ->
     for change in engine.create_tables(&tables.collect::<Vec<_>>()).await? {
         tracing::debug!(table = change.table, steps = ?change.steps, "table changed to its definition");
     }
-    Ok(LocalAws::new(engine, secrets).with_objects(objects))
+    Ok(LocalAws::new(engine, secrets.with_clock(Arc::new(options.clock.clone()))).with_objects(objects))
 }
 
 /// The Fly emulator. It runs with every provider, so that the local stack never calls the real Fly.
@@ -191,18 +228,5 @@ fn front(gateway: Router, bot_api: Router) -> Router {
         let is_bot_api = path.starts_with("/bot") || path.starts_with("/file/bot");
         let called = if is_bot_api { bot_api.clone() } else { gateway.clone() };
         called.oneshot(request)
-    })
-}
-
-fn serve(listener: TcpListener, router: Router, stop: &watch::Sender<bool>) -> JoinHandle<()> {
-    let mut stopping = stop.subscribe();
-    tokio::spawn(async move {
-        let stopped = async move {
-            // An error means that the stack was dropped, which is a stop as well.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "a server ended");
-        }
     })
 }

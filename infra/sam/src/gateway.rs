@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -20,6 +20,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 /// The largest request body in bytes: the quota of HTTP APIs.
@@ -27,6 +28,13 @@ const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// The largest request body in bytes below `/w/{token}`, where a published image uploads files. A deployment accepts at
 /// most 6 MB there, because a larger event reaches no function. The local stack does not have this limit.
 const MAX_UPLOAD_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of bodies in memory at a time. A function checks keys and tokens only after the whole body is read, so
+/// this bounds what callers without a key can use. Further bodies wait.
+const MAX_BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// The unit in which bodies take from [`MAX_BODIES_BYTES`].
+const BODY_UNIT: usize = 1024;
+/// The longest time that a body may take, its wait included: the time limit of a request to API Gateway.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time limit of an integration: the quota of HTTP APIs.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -139,7 +147,8 @@ pub fn router(routes: Vec<Route>) -> Result<Router, GatewayError> {
         (target.is_greedy(), target.segments.clone(), Reverse(target.method != RouteMethod::Any))
     });
     let targets = Arc::new(targets);
-    Ok(Router::new().fallback(move |request: Request| serve(Arc::clone(&targets), request)))
+    let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES / BODY_UNIT));
+    Ok(Router::new().fallback(move |request: Request| serve(Arc::clone(&targets), bodies.clone(), request)))
 }
 
 fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
@@ -169,17 +178,32 @@ fn segments(path: &str) -> Result<Vec<Segment>, GatewayError> {
     Ok(parsed)
 }
 
-async fn serve(targets: Arc<Vec<Target>>, request: Request) -> Response {
+async fn serve(targets: Arc<Vec<Target>>, bodies: Arc<Semaphore>, request: Request) -> Response {
     let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
     let target = targets.iter().find(|target| target.matches(request.method(), &path));
     let Some(function) = target.map(|target| target.function.clone()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let max_body_bytes = if path.first() == Some(&"w") { MAX_UPLOAD_BYTES } else { MAX_BODY_BYTES };
-    match whole(request, max_body_bytes).await {
-        Ok(request) => call(function, request).await,
-        Err(refusal) => refusal,
+    let units = units(&request, max_body_bytes);
+    // The body counts until the function has answered.
+    let read = async {
+        // The semaphore is never closed.
+        let permit = bodies.acquire_many(units).await.ok();
+        (whole(request, max_body_bytes).await, permit)
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok((Ok(request), _permit)) => call(function, request).await,
+        Ok((Err(refusal), _)) => refusal,
+        Err(_) => message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     }
+}
+
+/// The units that the body of a request may take.
+fn units(request: &Request, max_body_bytes: usize) -> u32 {
+    let declared = request.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+    let bytes = declared.unwrap_or(max_body_bytes).min(max_body_bytes);
+    u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX)
 }
 
 /// Reads the whole body of the request, as API Gateway does before it calls a function.

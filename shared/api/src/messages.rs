@@ -38,7 +38,9 @@ pub struct EnqueueRequest {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadRequest {
-    /// Where it comes from and where the reply goes: `telegram`, `system_push`, or the caller's own word.
+    /// Where it comes from: `telegram`, `system_push`, or the caller's own word. A worker gets the target of the reply
+    /// instead, as it is when the worker claims the message: `telegram` with the chat that the user of the conversation
+    /// is bound to, else `system_push`. The caller's own word stays.
     pub provider: String,
     /// Who sent it; for Telegram the chat to reply to.
     pub provider_user_id: String,

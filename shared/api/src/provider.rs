@@ -129,10 +129,13 @@ pub struct Readiness {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CleanupRequest {
-    /// The name of the app.
+    /// The name of the configured app; for `local`, the name of the provider.
     pub app_name: String,
     /// The name of the app once more, so that a mistake removes nothing.
     pub confirm: String,
+    /// Whether to only count what would be removed.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// What a cleanup found and removed.

@@ -92,7 +92,7 @@ pub struct WhyAnswer {
     /// The message's state.
     pub status: String,
     /// `nothing` when it has ended; `its_worker` while it runs; `retry_time`, `scheduled_time`, `attachments`,
-    /// `another_message`;
+    /// `another_message`; `agent_disabled`;
     /// `owners_poll`, `owners_drain`, `workers_start`, `free_workers_poll`; `reconcile`, `place_in_pool`, `provider`,
     /// `new_worker`.
     pub waits_for: String,

@@ -14,7 +14,7 @@ use af_store::api_key::ApiKey;
 use af_store::{Jitter, Store};
 use af_telegram::{BotApi, TelegramError, http_client};
 
-use crate::access::signing_keys::{KEYS_GOOD_FOR, SigningKeys};
+use crate::access::opening_secrets::{self, OpeningSecret};
 use crate::pool::provider::token_source::SecretTokens;
 use crate::settings::message_settings::Settings;
 use af_runtime::cache::Cache;
@@ -104,7 +104,7 @@ pub struct App {
     pub(crate) agents: Cache<AgentKey, Option<AgentProfile>>,
     pub(crate) bots: Cache<BotIdentity, Bot>,
     pub(crate) api_keys: Cache<String, ApiKey>,
-    pub(crate) signing_keys: Cache<(), SigningKeys>,
+    pub(crate) opening_secrets: Cache<&'static str, OpeningSecret>,
     pub(crate) signs_of_life: Cache<WorkerId, ()>,
 }
 
@@ -146,7 +146,7 @@ impl App {
             agents: Cache::new(CONFIG_GOOD_FOR),
             bots: Cache::new(CONFIG_GOOD_FOR),
             api_keys: Cache::new(API_KEY_GOOD_FOR),
-            signing_keys: Cache::new(KEYS_GOOD_FOR),
+            opening_secrets: Cache::new(opening_secrets::GOOD_FOR),
             signs_of_life: Cache::new(SIGN_OF_LIFE_INTERVAL),
         })
     }

@@ -1,4 +1,5 @@
-//! The one difference between a request from API Gateway and one from a socket: API Gateway decodes the path.
+//! The differences between a request from API Gateway and one from a socket: API Gateway decodes the path, and it knows
+//! the address of the client.
 //!
 //! An HTTP API hands its function the path percent-decoded (`rawPath`, unlike its name, and the path parameters).
 //! Routed as it is, an id would be decoded twice (`%2541` would end as `A`), and an id with `#` would end the path.
@@ -13,6 +14,8 @@ use lambda_http::{Request, RequestExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower::util::MapRequest;
 
+use crate::auth_limit::ClientAddress;
+
 /// What a path segment may hold unencoded (RFC 3986, "unreserved").
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -22,10 +25,20 @@ pub fn lambda(router: Router) -> MapRequest<Router, fn(Request) -> Request> {
 }
 
 fn with_encoded_path(mut request: Request) -> Request {
+    if let Some(address) = address(&request) {
+        request.extensions_mut().insert(address);
+    }
     if let Some(uri) = encoded_uri(&request) {
         *request.uri_mut() = uri;
     }
     request
+}
+
+fn address(request: &Request) -> Option<ClientAddress> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else {
+        return None;
+    };
+    context.http.source_ip.as_deref()?.parse().ok().map(ClientAddress)
 }
 
 /// `None` when the gateway names no route, or a route with a greedy parameter. The path stays unchanged then.

@@ -3,6 +3,7 @@
 //! The handlers of a function take [`ApiJson`], [`ApiPath`], [`ApiQuery`] and [`Bearer`], and return
 //! `Result<_, Problem>`. [`service`] adds the steps that all requests share to the router of a function.
 
+mod auth_limit;
 mod cursor;
 mod extract;
 mod lambda;
@@ -11,6 +12,7 @@ mod request_id;
 mod service;
 mod trace;
 
+pub use auth_limit::ClientAddress;
 pub use axum::Json;
 pub use cursor::CursorKey;
 pub use extract::{
@@ -21,4 +23,4 @@ pub use lambda::lambda;
 pub use problem::{Problem, status};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use service::{MAX_BODY_BYTES, service};
-pub use trace::init_tracing;
+pub use trace::{init_tracing, log_filter};

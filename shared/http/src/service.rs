@@ -2,17 +2,19 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use af_domain::refusal::Code;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field};
 
+use crate::auth_limit::{AuthLimit, Call};
 use crate::problem::{OWN_HEADERS, Problem};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
@@ -25,13 +27,26 @@ const UNMATCHED: &str = "unmatched";
 
 /// `router` with the layers that all requests share: `X-Request-Id` and `traceparent`, one span a request
 /// (`Span::current().record(…)` sets `conversation_id`, `message_id`, `worker_id`, `agent_key`, `consumer_user_id`,
-/// `bot_identity` and `key_id`), 404, 405 and panics as problems, and a body limit. Call it on the finished router.
+/// `bot_identity` and `key_id`), 404, 405 and panics as problems, a body limit, and a limit on failed authentication for each
+/// [`ClientAddress`](crate::ClientAddress). Call it on the finished router.
 pub fn service(router: Router) -> Router {
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::<AuthLimit>::default(), limit_failures))
         .layer(from_fn(observe))
+}
+
+/// Inside of [`observe`], so that its refusals are logged with the request's id.
+async fn limit_failures(State(limit): State<Arc<AuthLimit>>, request: Request, next: Next) -> Response {
+    let Some(call) = Call::of(&request) else { return next.run(request).await };
+    if let Some(problem) = limit.check(&call) {
+        return problem.into_response();
+    }
+    let response = next.run(request).await;
+    limit.record(&call, response.status());
+    response
 }
 
 async fn no_route() -> Problem {

@@ -1,20 +1,42 @@
 //! Logs of a deployed function: JSON lines on standard output, where CloudWatch picks them up.
 
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry};
 
 /// What is logged when `RUST_LOG` does not say, or says something unreadable.
 const LEVEL_DEFAULT: &str = "info";
 
+/// The starts of the names of our crates, as targets of log events.
+const OURS: [&str; 2] = ["af_", "agent_factory"];
+
+/// The filter of `RUST_LOG`, or else of `default`. Below the level info it lets only our own events pass: at debug and
+/// trace, the SDK and the HTTP crates log whole requests and responses, and so keys, tokens and the values of secrets.
+pub fn log_filter<S: Subscriber + for<'span> LookupSpan<'span>>(
+    default: &str,
+) -> impl Filter<S> + Sync + 'static {
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    asked.and(filter_fn(may_be_logged))
+}
+
+fn may_be_logged(event: &Metadata<'_>) -> bool {
+    *event.level() <= LevelFilter::INFO || OURS.iter().any(|ours| event.target().starts_with(ours))
+}
+
 /// Logs as JSON lines from now on, at the level of `RUST_LOG`. For a function's `main`; a second call does nothing.
 pub fn init_tracing() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LEVEL_DEFAULT));
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(filter);
-    let installed = subscriber.try_init().is_ok();
+        .with_filter(log_filter(LEVEL_DEFAULT));
+    let installed = Registry::default().with(lines).try_init().is_ok();
     if installed && cfg!(panic = "abort") {
         log_panics();
     }

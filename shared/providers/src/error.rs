@@ -53,6 +53,9 @@ pub enum ProviderError {
         /// Why.
         reason: String,
     },
+    /// A person has switched this provider off. The text says how.
+    #[error("{0}")]
+    SwitchedOff(&'static str),
     /// This process has no provider of that kind.
     #[error("provider `{kind}` is not available; available: {available}")]
     NotAvailable {

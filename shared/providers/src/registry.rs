@@ -13,7 +13,11 @@ use crate::provider::{Provider, ProviderKind};
 
 /// The providers by kind. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Providers(Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>);
+pub struct Providers {
+    all: Arc<BTreeMap<ProviderKind, Arc<dyn Provider>>>,
+    /// A kind that a person has switched off, and the text that says how.
+    switched_off: Option<(ProviderKind, &'static str)>,
+}
 
 impl Providers {
     /// No provider, for a function that never uses the pool.
@@ -27,7 +31,7 @@ impl Providers {
     pub fn from_env(env: &Env, ports: &Ports, given: Self) -> Result<Self, WiringError> {
         let mut providers = given;
         for wiring in WIRING {
-            if !providers.0.contains_key(&wiring.kind)
+            if !providers.all.contains_key(&wiring.kind)
                 && let Some(provider) = (wiring.from_env)(env, ports)?
             {
                 providers = providers.with(provider);
@@ -38,31 +42,37 @@ impl Providers {
 
     /// These providers and `provider`, which replaces one of the same kind.
     pub fn with(self, provider: Arc<dyn Provider>) -> Self {
-        let mut all = Arc::unwrap_or_clone(self.0);
+        let mut all = Arc::unwrap_or_clone(self.all);
         all.insert(provider.kind(), provider);
-        Self(Arc::new(all))
+        Self { all: Arc::new(all), ..self }
+    }
+
+    /// These providers, and `reason` as the answer to a call that needs the missing provider `kind`.
+    pub fn switched_off(self, kind: ProviderKind, reason: &'static str) -> Self {
+        Self { switched_off: Some((kind, reason)), ..self }
     }
 
     /// The provider of this kind, or `NotAvailable` with the kinds that this process has.
     pub fn get(&self, kind: &str) -> Result<Arc<dyn Provider>, ProviderError> {
-        let found = self.0.iter().find(|(known, _)| known.as_str() == kind);
-        found
-            .map(|(_, provider)| provider.clone())
-            .ok_or_else(|| ProviderError::NotAvailable { kind: kind.to_owned(), available: self.names() })
+        let found = self.all.iter().find(|(known, _)| known.as_str() == kind);
+        found.map(|(_, provider)| provider.clone()).ok_or_else(|| match self.switched_off {
+            Some((off, reason)) if off.as_str() == kind => ProviderError::SwitchedOff(reason),
+            _ => ProviderError::NotAvailable { kind: kind.to_owned(), available: self.names() },
+        })
     }
 
     /// The kinds, separated by commas.
     fn names(&self) -> String {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return "none".to_owned();
         }
-        self.0.keys().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+        self.all.keys().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.all.keys()).finish()
     }
 }
 

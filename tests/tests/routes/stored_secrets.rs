@@ -108,9 +108,9 @@ async fn the_current_and_the_previous_value_can_be_read() {
     let function = aws.function();
     let both = async || {
         let found = function.with_previous(&name("a")).await.unwrap();
-        found.map(|(current, previous)| {
+        found.map(|found| {
             let text = |value: secrecy::SecretString| value.expose_secret().to_owned();
-            (text(current), previous.map(text))
+            (text(found.current), found.previous.map(text))
         })
     };
     assert_eq!(both().await, None);

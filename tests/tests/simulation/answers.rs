@@ -18,6 +18,8 @@ pub struct Answers {
     pub completed: Mutex<BTreeMap<String, u64>>,
     /// Leases that a claim or a heartbeat confirmed, with a time before the call.
     pub confirmed_leases: Mutex<Vec<(LeaseId, Timestamp)>>,
+    /// Messages that were handed to workers.
+    pub delivered: Mutex<Vec<Delivered>>,
     /// Leases whose failure was answered, with the outcome for the message.
     pub failed: Mutex<Vec<(LeaseId, &'static str)>>,
     /// Leases under which an append was answered.
@@ -34,6 +36,19 @@ pub struct Answers {
     pub freed: Mutex<Vec<(String, FreeAnswer)>>,
     /// Answers that break an invariant, as actors report them.
     pub violations: Mutex<Vec<String>>,
+}
+
+/// A message that was handed to a worker.
+#[derive(Debug)]
+pub struct Delivered {
+    pub message: String,
+    /// The user of the conversation.
+    pub user: String,
+    /// The Telegram chat that gets the reply, if one does.
+    pub target: Option<String>,
+    /// The times before and after the worker's call, ms.
+    pub asked: u64,
+    pub answered: u64,
 }
 
 /// A message that was accepted.

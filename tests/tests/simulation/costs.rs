@@ -14,6 +14,9 @@ pub enum Operation {
     Fail,
     Reconcile,
     Configure,
+    Bind,
+    Revoke,
+    ConfigureAgent,
     Stats,
     ListDeadLetters,
     ListConversation,
@@ -29,7 +32,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Enqueue,
         Self::Poll,
         Self::Heartbeat,
@@ -38,6 +41,9 @@ impl Operation {
         Self::Fail,
         Self::Reconcile,
         Self::Configure,
+        Self::Bind,
+        Self::Revoke,
+        Self::ConfigureAgent,
         Self::Stats,
         Self::ListDeadLetters,
         Self::ListConversation,
@@ -56,10 +62,12 @@ impl Operation {
     /// other actors change the same conversation all the time. `None` where the number grows with the amount of work.
     pub const fn max_requests(self) -> Option<u64> {
         Some(match self {
-            // Policies and profile; the transaction, then a retry with the other variant or as a new conversation.
-            Self::Enqueue => 2 + 3,
-            // Policies; conversation, row and shards; claim, message, history, profile; one lost or repaired candidate.
-            Self::Poll => 1 + 2 + 6 + 4 + 6,
+            // Policies and profile, which is read again when the agent is stopped; the transaction, then a retry with the
+            // other variant or as a new conversation.
+            Self::Enqueue => 3 + 3,
+            // Policies; conversation, row and shards; claim, message, history, binding, profile; one lost or repaired
+            // candidate; the end of a message whose agent must not answer.
+            Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2,
             // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
             Self::Heartbeat | Self::Append => 1 + 2,
             // The message is read when the lease is gone.
@@ -69,6 +77,11 @@ impl Operation {
             Self::Reconcile | Self::RetryAll => return None,
             // Read and write, twice when another operator was faster.
             Self::Configure => 2 * 2,
+            // Profile; both bindings and the write, three times when other calls bind at the same time.
+            Self::Bind => 1 + 3 * 3,
+            Self::Revoke => 3 * 2,
+            // Profile and write; then the bot.
+            Self::ConfigureAgent => 2 + 1,
             // Policies, counters and a page of each shard.
             Self::Stats => 2 + 6,
             // A page of each shard, then the messages.

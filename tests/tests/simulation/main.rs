@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod answers;
+mod bindings;
 mod clock;
 mod corpus;
 mod costs;
@@ -35,7 +36,7 @@ use search::{SearchResult, number, replay, report, search};
 use tally::Event;
 
 /// Limit of the seeds that may run until the judge notices a mutation.
-const MAX_MUTATION_SEEDS: u64 = 60;
+const MAX_MUTATION_SEEDS: u64 = 200;
 
 /// The result of the requested seeds, which run once for all tests.
 fn seeds() -> &'static SearchResult {
@@ -181,6 +182,26 @@ fn freeing_a_conversation_that_stays_in_its_workers_row_is_noticed() {
 #[test]
 fn counting_a_redelivered_batch_again_is_noticed() {
     notices(Mutation::CountEachTime);
+}
+
+#[test]
+fn a_revoked_binding_that_still_names_its_chat_is_noticed() {
+    notices(Mutation::RevokeKeepsUsersBinding);
+}
+
+#[test]
+fn a_rebind_that_keeps_the_old_agent_is_noticed() {
+    notices(Mutation::RebindKeepsAgent);
+}
+
+#[test]
+fn a_binding_over_a_concurrent_binding_is_noticed() {
+    notices(Mutation::BindOnAnyVersion);
+}
+
+#[test]
+fn a_run_of_a_disabled_agent_is_noticed() {
+    notices(Mutation::AgentStateIgnored);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

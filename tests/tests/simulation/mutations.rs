@@ -4,6 +4,9 @@
 use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};
 
+use crate::bindings::OTHER_AGENT;
+use crate::world::AGENT;
+
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
@@ -39,6 +42,14 @@ pub enum Mutation {
     FreeLeavesRowAlone,
     /// A batch of the stream is counted at each delivery.
     CountEachTime,
+    /// A revoked binding is deleted under its chat, and stays under its user.
+    RevokeKeepsUsersBinding,
+    /// A user who is bound to another agent stays bound to the old one.
+    RebindKeepsAgent,
+    /// A binding replaces what it has not read.
+    BindOnAnyVersion,
+    /// A claim takes every agent for enabled.
+    AgentStateIgnored,
 }
 
 impl Mutation {
@@ -46,9 +57,10 @@ impl Mutation {
     /// change of the use cases, the tests print the seed that replaces it.
     pub const fn known_seed(self) -> u64 {
         match self {
-            Mutation::RetryKeepsMark | Mutation::HeartbeatExtendsAnyLease => 2,
-            Mutation::RequeueOnAnyVersion => 11,
-            Mutation::AppendUnderAnyLease => 24,
+            Mutation::CompleteThoughCancelled => 1,
+            Mutation::AgentStateIgnored => 2,
+            Mutation::HeartbeatExtendsAnyLease => 6,
+            Mutation::AppendUnderAnyLease | Mutation::BindOnAnyVersion => 7,
             _ => 0,
         }
     }
@@ -60,6 +72,10 @@ impl Mutation {
             Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
             Mutation::HeartbeatExtendsNothing => return heartbeat(request, heartbeat_extends_nothing),
             Mutation::CountEachTime => return count_each_time(request),
+            Mutation::AgentStateIgnored => return agent_state_ignored(request),
+            Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
+            Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
+            Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
             Mutation::CompleteWithoutLease => |writes| complete_without_lease(writes),
             Mutation::ExpiryCountsNothing => |writes| expiry_counts_nothing(writes),
             Mutation::NoDedupe => |writes| no_dedupe(writes),
@@ -240,5 +256,57 @@ fn count_each_time(request: &WireRequest) -> Option<Value> {
     }
     let mut body = request.body.clone();
     body.as_object_mut()?.remove("ClientRequestToken")?;
+    Some(body)
+}
+
+/// The key of the item that a write puts or deletes.
+fn partition(write: &Value) -> &str {
+    let key = if write["Put"].is_null() { &write["Delete"]["Key"] } else { &write["Put"]["Item"] };
+    key["pk"]["S"].as_str().unwrap_or_default()
+}
+
+fn revoke_keeps_users_binding(writes: &mut Vec<Value>) -> bool {
+    let is_revoke = writes.len() > 1 && writes.iter().all(|w| !w["Delete"].is_null());
+    let before = writes.len();
+    writes.retain(|w| !(is_revoke && partition(w).starts_with("U#")));
+    writes.len() < before
+}
+
+fn rebind_keeps_agent(writes: &mut [Value]) -> bool {
+    let is_rebind =
+        |w: &&mut Value| partition(w).starts_with("U#") && w["Put"]["Item"]["ag"]["S"] == OTHER_AGENT;
+    let Some(write) = writes.iter_mut().find(is_rebind) else { return false };
+    let item = &mut write["Put"]["Item"];
+    for name in ["ag", "cid"] {
+        let old = item[name]["S"].as_str().unwrap_or_default().replace(OTHER_AGENT, AGENT);
+        item[name] = json!({"S": old});
+    }
+    true
+}
+
+fn bind_on_any_version(writes: &mut [Value]) -> bool {
+    if !writes.iter().any(|w| partition(w).starts_with("U#")) {
+        return false;
+    }
+    for write in writes {
+        for kind in ["Put", "Delete"] {
+            let Some(write) = write[kind].as_object_mut() else { continue };
+            for part in ["ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"] {
+                write.remove(part);
+            }
+        }
+    }
+    true
+}
+
+/// The profile that claims know may be a copy, so its read is not strongly consistent. Other reads of it are.
+fn agent_state_ignored(request: &WireRequest) -> Option<Value> {
+    let key = &request.body["Key"];
+    let is_copy = request.body["ConsistentRead"] != true && key["pk"]["S"] == "A" && key["sk"]["S"] == AGENT;
+    if request.operation != "GetItem" || !is_copy {
+        return None;
+    }
+    let mut body = request.body.clone();
+    body["Key"]["sk"] = json!({"S": "running"});
     Some(body)
 }

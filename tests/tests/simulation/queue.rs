@@ -31,6 +31,8 @@ pub struct Meta {
     pub owner: Option<(String, bool)>,
     pub in_index: bool,
     pub ready: Option<String>,
+    /// Until when the agent's being disabled holds it.
+    pub held_until: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,7 @@ pub fn meta(image: &Value) -> Meta {
             .then(|| (text(owner, "w").unwrap(), text(owner, "st").unwrap() == "active")),
         in_index: text(image, "rp").is_some(),
         ready: text(image, "rk"),
+        held_until: image["hu"]["N"].as_str().map(|n| n.parse().unwrap()),
     }
 }
 

@@ -57,6 +57,10 @@ events! {
     RetriesBlock
     RetriesOvertake
     ShardAdded
+    Bound
+    Revoked
+    AgentDisabled
+    AgentDeleted
     Claimed
     Redelivered
     Done

@@ -7,7 +7,7 @@ use std::time::Duration;
 use af_app::AppError;
 use af_app::intake::enqueue::{Accepted, Enqueue, Identity, enqueue};
 use af_domain::ids::{AgentKey, BotIdentity};
-use af_domain::message::Payload;
+use af_domain::message::{Payload, SYSTEM_PUSH, TELEGRAM};
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_tests::messages::photo;
@@ -15,6 +15,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
+use crate::bindings::{BOT, CHATS};
 use crate::costs::Operation;
 use crate::instance::Instance;
 use crate::queue_operations;
@@ -124,6 +125,7 @@ fn was_accepted(world: &World, request: &Enqueue, answer: Option<Result<Accepted
             true
         }
         None | Some(Err(AppError::Store(_))) => false,
+        Some(Err(AppError::Refused(refusal))) if world.is_agent_stopped(&refusal) => false,
         Some(Err(other)) => {
             world.add_violation(format!("a message was refused: {other}"));
             false
@@ -145,6 +147,7 @@ async fn send_another(world: &World, function: &mut Instance, request: &Enqueue)
         }
         Some(Err(AppError::Refused(refusal))) if refusal.code == Code::IdempotencyMismatch => {}
         None | Some(Err(AppError::Store(_))) => {}
+        Some(Err(AppError::Refused(refusal))) if world.is_agent_stopped(&refusal) => {}
         Some(Err(other)) => world.add_violation(format!("another body was refused as {other}")),
     }
 }
@@ -160,7 +163,7 @@ fn message(
     let identity = if rng.random_bool(0.5) {
         Identity::Key { caller: format!("user {user}"), key: number.to_string(), sent: None }
     } else {
-        Identity::Update { bot: BotIdentity::parse("7").unwrap(), update_id: user * 1_000_000 + number }
+        Identity::Update { bot: BotIdentity::parse(BOT).unwrap(), update_id: user * 1_000_000 + number }
     };
     let in_ms = |rng: &mut StdRng| Millis::new(rng.random_range(0..60_000));
     // Sometimes the time comes from the user's own clock, which is minutes off.
@@ -175,13 +178,18 @@ fn message(
         _ => Vec::new(),
     };
     let (sender, conversation) = &world.conversations[conversation];
+    // The chat may be another user's by the time of the reply.
+    let (provider, sender) = match &identity {
+        Identity::Update { update_id, .. } => (TELEGRAM, (update_id % CHATS + 1).to_string()),
+        Identity::Fresh | Identity::Key { .. } => (SYSTEM_PUSH, sender.to_string()),
+    };
     Enqueue {
         identity,
         conversation: conversation.clone(),
         agent: AgentKey::parse(AGENT).unwrap(),
         payload: Payload {
-            provider: "sim".into(),
-            provider_user_id: sender.to_string(),
+            provider: provider.into(),
+            provider_user_id: sender,
             message_text: format!("{user}/{number}"),
             attachments,
             ..Payload::default()

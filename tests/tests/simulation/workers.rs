@@ -6,15 +6,17 @@ use std::time::Duration;
 use af_app::AppError;
 use af_app::worker::bundle::Job;
 use af_app::worker::{Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
+use af_domain::agent::user_of;
 use af_domain::ids::{ConversationId, WorkerId};
-use af_domain::message::{HistoryEntry, Role};
+use af_domain::message::{HistoryEntry, Role, TELEGRAM};
 use af_domain::refusal::Code;
-use af_domain::time::Millis;
+use af_domain::time::{Millis, Timestamp};
 use af_providers::MachineState;
 use af_store::conversation::CompleteWith;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::answers::Delivered;
 use crate::clock::WorkerClock;
 use crate::costs::Operation;
 use crate::instance::Instance;
@@ -58,6 +60,17 @@ pub async fn worker(world: Arc<World>, id: WorkerId, actor: u64) {
     let functions = [0, 1].map(|n| Instance::new(&world, actor + n, Event::WorkerFunctionDied));
     let worker = Worker { world: world.clone(), id: id.clone(), clock, rng, functions };
     world.provider.ended(&id, worker.run().await);
+}
+
+fn delivered(job: &Job, asked: Timestamp, answered: Timestamp) -> Delivered {
+    let user = user_of(&job.conversation.id, &job.conversation.agent).unwrap();
+    Delivered {
+        message: job.lease.entry.message.to_string(),
+        user: user.to_string(),
+        target: (job.payload.provider == TELEGRAM).then(|| job.payload.provider_user_id.clone()),
+        asked: asked.as_millis(),
+        answered: answered.as_millis(),
+    }
 }
 
 impl Worker {
@@ -108,6 +121,7 @@ impl Worker {
             };
             releases = 0;
             world.answers.confirmed_leases.lock().unwrap().push((job.lease.id.clone(), asked));
+            world.answers.delivered.lock().unwrap().push(delivered(&job, asked, world.now()));
             conversation = Some(job.conversation.id.clone());
             world.note(|| format!("{id}: {} attempt {}", job.lease.entry.message, job.lease.entry.attempts));
             if self.work(&job).await == After::Crashed {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use af_app::{App, Boot};
 use af_domain::agent::conversation_of;
 use af_domain::ids::{AgentKey, ConsumerUserId, ConversationId, WorkerId};
+use af_domain::refusal::{Code, Refusal};
 use af_domain::time::Timestamp;
 use af_emulator_aws::{Engine, LocalAws, Secrets, TableDefinition};
 use af_providers::Providers;
@@ -17,7 +18,6 @@ use af_runtime::entropy::Entropy;
 use af_runtime::env::Env;
 use af_sam::stream::filter::Pattern;
 use af_sam::template::{EventDef, Template};
-use af_tests::world::agent_settings;
 use aws_smithy_types::retry::RetryConfig;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,7 +32,7 @@ use crate::judge::Judge;
 use crate::mutations::Mutation;
 use crate::pool::SimProvider;
 use crate::tally::{Event, Tally};
-use crate::{operators, reconciler, users, workers};
+use crate::{bindings, operators, reconciler, users, workers};
 
 /// Agent of every conversation.
 pub const AGENT: &str = "agent";
@@ -40,12 +40,14 @@ pub const AGENT: &str = "agent";
 const MAX_CONVERSATIONS: usize = 6;
 const MAX_USERS: u64 = 4;
 const MAX_OPERATORS: u64 = 2;
+/// Consumer apps that change bindings at the same time.
+const BINDERS: u64 = 2;
 /// How long users send and faults happen, in virtual time.
 const FAULT_PHASE: Duration = Duration::from_secs(240);
 /// Longest final phase, in virtual time: it includes all retries and leases of a message that always fails.
 const MAX_FINAL_PHASE: Duration = Duration::from_secs(3_600);
 /// Time between two checks of the judge.
-const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Lines of a trace that are kept.
 const MAX_TRACE_LINES: usize = 400;
 
@@ -95,6 +97,8 @@ pub struct World {
     /// The chance in a hundred that a worker freezes during a message.
     pub freezes: u32,
     pub answers: Answers,
+    /// Whether the agent was ever stopped. Then calls that need the agent may be refused.
+    pub has_stopped_agent: AtomicBool,
     /// The counts of the delivered records, and the records that the judge has read and effects has not.
     pub ledger: Mutex<Ledger>,
     aws: LocalAws,
@@ -136,6 +140,12 @@ impl World {
     /// Whether the final phase has begun: users and operators no longer act, and machines no longer fail.
     pub fn is_in_final_phase(&self) -> bool {
         self.is_in_final_phase.load(Ordering::Relaxed)
+    }
+
+    /// Whether this refusal says that the agent is disabled or deleted, and it may be.
+    pub fn is_agent_stopped(&self, refusal: &Refusal) -> bool {
+        let says_so = matches!(refusal.code, Code::AgentDisabled | Code::NotFound);
+        says_so && self.has_stopped_agent.load(Ordering::Relaxed)
     }
 
     /// The true time.
@@ -218,6 +228,13 @@ async fn act(
     for operator in 0..rng.random_range(1..=MAX_OPERATORS) {
         actors.spawn(operators::operator(world.clone(), 60 + operator));
     }
+    for binder in 0..BINDERS {
+        actors.spawn(bindings::binder(world.clone(), 80 + binder));
+    }
+    // In most worlds the agent is never stopped, because everything waits meanwhile.
+    if rng.random_bool(0.4) {
+        actors.spawn(bindings::stopper(world.clone(), 90));
+    }
     actors.spawn(reconciler::reconciler(world.clone(), 100));
     actors.spawn(reconciler::reconciler(world.clone(), 101));
     actors.spawn(effects::effects(world.clone(), 70));
@@ -267,6 +284,7 @@ async fn begin(seed: u64, shared: Arc<Shared>, trace: bool, provider: Arc<SimPro
         conversations: (0..rng.random_range(1..=MAX_CONVERSATIONS)).map(conversation).collect(),
         freezes: [2, 6, 25][rng.random_range(0..3)],
         answers: Answers::default(),
+        has_stopped_agent: AtomicBool::new(false),
         ledger: Mutex::default(),
         aws: LocalAws::new(engine, Secrets::memory()),
         is_in_final_phase: AtomicBool::new(false),
@@ -283,8 +301,7 @@ fn conversation(number: usize) -> (ConsumerUserId, ConversationId) {
 /// Stores an agent, a provider and the first policies of this world. Faults are still off.
 async fn prepare(world: &World) {
     let (app, _) = world.app(0);
-    let settings = agent_settings();
-    af_app::agents::profiles::configure(&app, &AgentKey::parse(AGENT).unwrap(), settings).await.unwrap();
+    bindings::prepare(world).await;
     let key = af_domain::ids::SecretRef::parse(af_app::access::worker_token::SIGNING_KEY_REF).unwrap();
     app.secrets.put(&key, secrecy::SecretString::from("a signing key"), app.now()).await.unwrap();
     let config = af_providers::LocalConfig::default().into();

@@ -3,7 +3,8 @@
 //! lines of stderr.
 //!
 //! The program runs in a process group of its own. The group is killed when the engine is stopped and when the program
-//! has ended, so no process of it outlives the message. The program inherits the worker's environment and the bridge
+//! has ended, so no process of it outlives the message, unless it has left the group. A worker that runs as root runs the
+//! program as another user. The program inherits the worker's environment and the bridge
 //! values, without the variables that give access as this worker.
 
 use std::path::PathBuf;
@@ -29,14 +30,15 @@ const CHUNK_BYTES: usize = 8 * 1024;
 /// Time for reading the rest of the pipes after the program has ended and its group was killed. A process that left the
 /// group may hold them open without end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// Variables that give access as this worker: the token, and a URL that contains it.
-const NOT_INHERITED: [&str; 2] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL"];
+/// Variables that give access: the worker's token, a URL that contains it, and the key of an operator.
+const NOT_INHERITED: [&str; 3] = ["AGENT_FACTORY_WORKER_TOKEN", "CONVEX_URL", "AGENT_FACTORY_API_KEY"];
 
 /// The engine.
 pub struct Command {
     program: PathBuf,
     data_dir: Option<PathBuf>,
     skills_dir: Option<PathBuf>,
+    uid: Option<u32>,
     bridge: BridgeFallback,
 }
 
@@ -44,7 +46,8 @@ impl Command {
     /// An engine that runs `program`, in the worker's data folder if there is one.
     pub fn new(program: PathBuf, config: &Config) -> Self {
         let skills_dir = config.skills.as_ref().map(|skills| skills.dir.clone());
-        Self { program, data_dir: config.data_dir.clone(), skills_dir, bridge: config.bridge.clone() }
+        let (data_dir, uid) = (config.data_dir.clone(), config.command_uid);
+        Self { program, data_dir, skills_dir, uid, bridge: config.bridge.clone() }
     }
 
     fn start(&self, bundle: &ReceivedBundle) -> std::io::Result<Child> {
@@ -57,6 +60,10 @@ impl Command {
         }
         if let Some(skills_dir) = &self.skills_dir {
             command.env("OPENCLAW_SKILLS_DIR", skills_dir);
+        }
+        if let Some(uid) = self.uid {
+            // The standard library also removes the groups of root.
+            command.uid(uid).gid(uid);
         }
         command
             .envs(self.bridge.environment(&bundle.bridge))

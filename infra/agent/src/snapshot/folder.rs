@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -85,6 +86,23 @@ impl Folder {
         self.run(|path| {
             write_owner_file(path, &Contents::default())?;
             entries(path)?.iter().try_for_each(|entry| tree::remove(path, entry))
+        })
+        .await
+    }
+
+    /// Makes the user `uid` the owner of everything in the folder, and of the folder itself.
+    pub async fn give_to(&self, uid: u32) -> Result<(), FilesError> {
+        self.run(move |path| {
+            let mut left = vec![path.to_owned()];
+            while let Some(path) = left.pop() {
+                lchown(&path, Some(uid), Some(uid))?;
+                if fs::symlink_metadata(&path)?.is_dir() {
+                    for entry in fs::read_dir(&path)? {
+                        left.push(entry?.path());
+                    }
+                }
+            }
+            Ok(())
         })
         .await
     }

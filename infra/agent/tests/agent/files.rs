@@ -234,3 +234,28 @@ async fn a_worker_sends_signs_of_life_during_a_long_upload_or_restore() {
     assert_eq!(run(&home.another().data()).await[upload.len()..][..4], download);
     assert!(fake.bodies("control").iter().all(|asked| asked["conversationId"] == ONE));
 }
+
+#[tokio::test]
+async fn the_program_of_a_worker_that_runs_as_root_runs_as_another_user_and_keeps_its_files() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can run a program as another user.
+    }
+    let fake = Fake::default();
+    fake.script("poll", [job("m1", "hello"), stop(), job("m1", "hello again"), stop()]);
+    let url = fake.serve().await;
+    for _ in 0..2 {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let program = script(folder.path(), &format!("id -u; id -G; {REMEMBERS}"));
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let data = folder.path().join("data");
+        let changes = [
+            ("AGENT_FACTORY_ENGINE", "command"),
+            ("AGENT_FACTORY_COMMAND", program.to_str().unwrap()),
+            ("AGENT_FACTORY_DATA_DIR", data.to_str().unwrap()),
+            ("AGENT_FACTORY_COMMAND_UID", "65534"),
+        ];
+        timeout(PATIENCE, run(config(&url, &changes), never())).await.unwrap().unwrap();
+    }
+    assert_eq!(replies(&fake), ["65534\n65534\nnothing", "65534\n65534\nnote"]);
+}

@@ -205,7 +205,7 @@ async fn links_inside_a_skill_are_not_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_link_in_the_place_of_the_skills_folder_is_removed_and_not_followed() {
-    let (volume, elsewhere) = (volume(), tempfile::tempdir().unwrap());
+    let (volume, elsewhere) = (used_volume(), tempfile::tempdir().unwrap());
     fs::create_dir_all(elsewhere.path().join(".af-skills-staging/kept")).unwrap();
     symlink(elsewhere.path(), volume.path().join("skills")).unwrap();
     once(volume.path(), manifest("\"1\"", vec![skill("ab", "one", &[])]), &[]).await;

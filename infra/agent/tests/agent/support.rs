@@ -377,6 +377,8 @@ pub fn config(url: &str, changes: &[(&str, &str)]) -> Config {
             "AGENT_FACTORY_URL" | "TELEGRAM_API_URL" => Some(url.to_owned()),
             "AGENT_FACTORY_WORKER_TOKEN" => Some(TOKEN.to_owned()),
             "AGENT_FACTORY_WORKER_ID" => Some("w1".to_owned()),
+            // The folders of tests are open to their own user only.
+            "AGENT_FACTORY_COMMAND_UID" => Some(rustix::process::geteuid().as_raw().to_string()),
             _ => None,
         }
     })

@@ -1,6 +1,8 @@
-//! `conversations`: shows a conversation, and frees it from a worker that hangs.
+//! `conversations`: shows a conversation, frees it from a worker that hangs, and skips a snapshot that does harm.
 
 use af_api::conversations::{ConversationBody, FreeAnswer, FreeRequest, PendingBody};
+use af_api::pages::Page;
+use af_api::snapshots::{SkipSnapshotRequest, SnapshotBody};
 use clap::Subcommand;
 
 use crate::api::{Answer, Api, segment};
@@ -22,6 +24,21 @@ pub enum Conversations {
         #[arg(long)]
         reason: String,
     },
+    /// List the snapshots of a conversation, the newest first, and why they failed
+    Snapshots {
+        /// Its id
+        conversation: String,
+    },
+    /// Skip a snapshot: no worker restores it any more, and the one before takes its place
+    SkipSnapshot {
+        /// The id of the conversation
+        conversation: String,
+        /// The id of the snapshot
+        snapshot: String,
+        /// The reason, which is shown with the snapshot
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 impl Conversations {
@@ -33,6 +50,18 @@ impl Conversations {
                 Ok(())
             }
             Conversations::Free { conversation, reason } => free(api, &conversation, reason).await,
+            Conversations::Snapshots { conversation } => {
+                let listed: Answer<Page<SnapshotBody>> =
+                    api.get(&format!("{}/snapshots", path(&conversation))).await?;
+                listed.print(|page| snapshots(page.items));
+                Ok(())
+            }
+            Conversations::SkipSnapshot { conversation, snapshot, reason } => {
+                let path = format!("{}/snapshots/{}/skip", path(&conversation), segment(&snapshot));
+                let skipped: Answer<SnapshotBody> = api.post(&path, &SkipSnapshotRequest { reason }).await?;
+                skipped.print(|snapshot| snapshots(vec![snapshot]));
+                Ok(())
+            }
         }
     }
 }
@@ -49,6 +78,18 @@ async fn free(api: &Api, conversation: &str, reason: String) -> anyhow::Result<(
         }
     });
     Ok(())
+}
+
+fn snapshots(listed: Vec<SnapshotBody>) {
+    let row = |snapshot: SnapshotBody| {
+        let size = output::or_dash(snapshot.size_bytes.map(|bytes| bytes.to_string()));
+        let created_at = snapshot.created_at.to_string();
+        vec![snapshot.snapshot_id, snapshot.status, size, created_at, output::or_dash(snapshot.error)]
+    };
+    output::table(
+        &["snapshot", "status", "bytes", "created at", "error"],
+        listed.into_iter().map(row).collect(),
+    );
 }
 
 fn path(conversation: &str) -> String {

@@ -1,13 +1,19 @@
 //! `provider`: checks and clears the provider that runs workers.
 
+use std::time::Duration;
+
 use af_api::provider::{Cleanup, CleanupRequest, Readiness};
+use anyhow::Context;
 use clap::Subcommand;
 
 use crate::api::{Answer, Api, segment};
 use crate::output;
 
-/// The most calls of one cleanup. Each call removes as many as its time allows, so this is far more than a pool needs.
-const MAX_CLEANUPS: usize = 200;
+/// The most calls in a row that remove nothing before a cleanup gives up: with [`PAUSE`], the time in which a provider
+/// releases volumes. A call that removes something begins the count anew, so every cleanup ends.
+const MAX_IDLE_CALLS: usize = 15;
+/// The pause between two calls of a cleanup.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The provider that runs workers.
 #[derive(Debug, Subcommand)]
@@ -16,9 +22,12 @@ pub enum Provider {
     Status,
     /// Remove this deployment's machines and volumes, with all files on them
     Cleanup {
-        /// Name of the app to clear
-        #[arg(long, value_name = "APP")]
-        confirm: String,
+        /// Name of the configured app, so that a mistake removes nothing; `provider status` shows it
+        #[arg(long, value_name = "APP", required_unless_present = "dry_run")]
+        confirm: Option<String>,
+        /// Only count what would be removed
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Delete one volume that no machine has
     DeleteVolume {
@@ -31,7 +40,14 @@ impl Provider {
     pub async fn run(self, api: &Api) -> anyhow::Result<()> {
         match self {
             Provider::Status => status(api).await,
-            Provider::Cleanup { confirm } => cleanup(api, &confirm).await,
+            Provider::Cleanup { confirm, dry_run } => {
+                let name = match confirm {
+                    Some(name) => name,
+                    None => configured_app(api).await?,
+                };
+                let request = CleanupRequest { app_name: name.clone(), confirm: name, dry_run };
+                if dry_run { preview(api, &request).await } else { cleanup(api, &request).await }
+            }
             Provider::DeleteVolume { volume } => {
                 api.delete(&format!("/v1/provider/volumes/{}", segment(&volume))).await?;
                 output::line(&format!("volume {volume} is deleted"));
@@ -53,18 +69,36 @@ async fn status(api: &Api) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls until nothing remains, or until a call removes nothing more.
-async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
-    let request = CleanupRequest { app_name: app.to_owned(), confirm: app.to_owned() };
-    let mut before = usize::MAX;
+/// The name of the app that a cleanup clears; that of the provider if it has no apps.
+async fn configured_app(api: &Api) -> anyhow::Result<String> {
+    let Readiness { kind, app_name, .. } = api.get("/v1/provider").await?.body;
+    app_name.or(kind).context("no provider is configured")
+}
+
+async fn preview(api: &Api, request: &CleanupRequest) -> anyhow::Result<()> {
+    let counted: Answer<Cleanup> = api.post("/v1/provider/cleanup", request).await?;
+    counted.print(|Cleanup { app_name, machines, volumes, warnings, .. }| {
+        let (machines, volumes) = (machines.found, volumes.found);
+        output::line(&format!("{machines} machines and {volumes} volumes of {app_name} would be deleted"));
+        output::lines("warning", &warnings);
+    });
+    Ok(())
+}
+
+/// Calls until nothing remains, or until several calls in a row remove nothing. A provider releases the volume of a
+/// machine some moments after it has removed the machine.
+async fn cleanup(api: &Api, request: &CleanupRequest) -> anyhow::Result<()> {
+    let (mut left, mut idle_calls) = (usize::MAX, 0);
     let (mut machines, mut volumes) = (0, 0);
-    for _ in 0..MAX_CLEANUPS {
-        let Answer { json, body, .. } = api.post::<Cleanup>("/v1/provider/cleanup", &request).await?;
+    loop {
+        let Answer { json, body, .. } = api.post::<Cleanup>("/v1/provider/cleanup", request).await?;
         machines += body.machines.deleted;
         volumes += body.volumes.deleted;
-        let left = body.machines.remaining + body.volumes.remaining;
-        if left > 0 && left < before {
-            before = left;
+        let remaining = body.machines.remaining + body.volumes.remaining;
+        idle_calls = if remaining < left { 0 } else { idle_calls + 1 };
+        left = remaining;
+        if left > 0 && idle_calls < MAX_IDLE_CALLS {
+            tokio::time::sleep(PAUSE).await;
             continue;
         }
         if api.json {
@@ -78,5 +112,4 @@ async fn cleanup(api: &Api, app: &str) -> anyhow::Result<()> {
         anyhow::ensure!(left == 0, "{machines} machines and {volumes} volumes remain");
         return Ok(());
     }
-    anyhow::bail!("{before} machines and volumes remain; call again")
 }

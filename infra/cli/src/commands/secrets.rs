@@ -65,7 +65,7 @@ async fn status(api: &Api, names: &[String]) -> anyhow::Result<()> {
 
 /// The value, without the line end that editors and `echo` add.
 fn value(file: Option<PathBuf>) -> anyhow::Result<String> {
-    let mut value = input::read(file, "the value")?;
+    let mut value = input::read_secret(file, "the value")?;
     while value.ends_with(['\n', '\r']) {
         value.pop();
     }

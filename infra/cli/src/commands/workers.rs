@@ -93,7 +93,7 @@ async fn register(api: &Api, request: &RegisterRequest) -> anyhow::Result<()> {
     let registered: Answer<RegisterAnswer> = api.post("/v1/workers", request).await?;
     registered.print(|registered| {
         for (name, value) in registered.env {
-            output::line(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
+            output::exact(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
         }
     });
     Ok(())

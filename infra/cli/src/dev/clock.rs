@@ -24,7 +24,10 @@ pub struct Clock {
 impl Clock {
     pub async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
         let url = format!("{}/_local/clock", DevFile::read(data_dir)?.url);
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let request = match self.advance {
             Some(ms) => http.post(&url).json(&json!({"advanceMs": ms})),
             None => http.get(&url),

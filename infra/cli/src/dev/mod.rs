@@ -9,11 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use af_local::{DevFile, Home, MachineProcesses, Stack, StackOptions, WorkersOn};
-use af_providers::{LocalOptions, LocalProvider, Providers};
+use af_providers::{LocalOptions, LocalProvider, ProviderKind, Providers};
 use af_runtime::virtual_clock::VirtualClock;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::output;
 use crate::target::{DATA_DIR, Target};
@@ -24,6 +28,10 @@ const TEMPLATE: &str = include_str!("../../../template.yaml");
 const TEMPLATE_FILE: &str = "infra/template.yaml";
 /// From SIGTERM to SIGKILL of a worker process.
 const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an operator reads when a message needs a worker.
+const NO_WORKERS: &str =
+    "`dev` runs with --no-workers and starts no worker. Start your own with `workers register`.";
 
 /// Run the whole bundle on this machine.
 #[derive(Debug, Args)]
@@ -78,8 +86,8 @@ struct RunFolder {
     kept_in: Option<PathBuf>,
     /// Where workers live and `dev.json` is written.
     home: Home,
-    /// Removed at the end.
-    temporary: Option<PathBuf>,
+    /// Removed with this value.
+    _temporary: Option<TempDir>,
 }
 
 impl Dev {
@@ -91,9 +99,9 @@ impl Dev {
     }
 
     async fn serve(self, target: &Target) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
         let ansi = std::io::stderr().is_terminal();
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
+        tracing_subscriber::registry().with(lines.with_filter(af_http::log_filter("warn"))).init();
         // Before anything is announced: a signal from here on is an orderly end.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -110,29 +118,25 @@ impl Dev {
             port: self.port,
             clock,
             // Also with Fly: workers of an earlier start may still be there to be taken down.
-            providers: workers.clone().map_or_else(Providers::none, |w| Providers::none().with(Arc::new(w))),
+            providers: providers(workers.clone()),
             workers_on: self.workers_on(workers.clone()),
             worker_env: self.worker_env()?,
             functions: !self.no_functions,
             demo: !self.no_demo,
         })
         .await?;
-        let file = folder.home.announce(&stack)?;
-        welcome(&file, folder.home.dir());
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let announced = folder.home.announce(&stack);
+        if let Ok(file) = &announced {
+            welcome(file, folder.home.dir());
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            output::line("stopping: running messages have 30 s to end");
         }
-        output::line("stopping: running messages have 30 s to end");
         folder.home.withdraw();
-        if let Some(workers) = workers {
-            workers.stop_all().await?;
-        }
-        stack.stop().await;
-        if let Some(temporary) = folder.temporary {
-            std::fs::remove_dir_all(temporary)?;
-        }
-        Ok(())
+        let stopped = stop(stack, workers).await;
+        announced.and(stopped)
     }
 
     fn folder(&self, data_dir: &Path) -> anyhow::Result<RunFolder> {
@@ -141,14 +145,14 @@ impl Dev {
             if self.reset {
                 home.reset().context("the data folder cannot be emptied")?;
             }
-            return Ok(RunFolder { kept_in: Some(data_dir.to_owned()), home, temporary: None });
+            return Ok(RunFolder { kept_in: Some(data_dir.to_owned()), home, _temporary: None });
         }
         // The default folder belongs to a `dev` that keeps things; an ephemeral one announces itself elsewhere.
         let is_default = data_dir == Path::new(DATA_DIR);
-        let own = std::env::temp_dir().join(format!("agent-factory-{}", std::process::id()));
-        let dir = if is_default { own.clone() } else { data_dir.to_owned() };
-        let home = Home::take(&dir)?;
-        Ok(RunFolder { kept_in: None, home, temporary: is_default.then_some(own) })
+        let own = || tempfile::Builder::new().prefix("agent-factory-").tempdir();
+        let temporary = is_default.then(own).transpose().context("a temporary folder cannot be created")?;
+        let home = Home::take(temporary.as_ref().map_or(data_dir, TempDir::path))?;
+        Ok(RunFolder { kept_in: None, home, _temporary: temporary })
     }
 
     fn workers(&self, dir: &Path) -> anyhow::Result<Option<LocalProvider>> {
@@ -185,6 +189,8 @@ impl Dev {
         Ok(BTreeMap::from([
             ("AGENT_FACTORY_ENGINE".to_owned(), "command".to_owned()),
             ("AGENT_FACTORY_COMMAND".to_owned(), program.display().to_string()),
+            // The program is the developer's own, and its files are in the developer's folders.
+            ("AGENT_FACTORY_COMMAND_UID".to_owned(), rustix::process::geteuid().as_raw().to_string()),
         ]))
     }
 
@@ -200,10 +206,31 @@ impl Dev {
     }
 }
 
+fn providers(workers: Option<LocalProvider>) -> Providers {
+    match workers {
+        Some(workers) => Providers::none().with(Arc::new(workers)),
+        None => Providers::none().switched_off(ProviderKind::LOCAL, NO_WORKERS),
+    }
+}
+
+/// Stops the stack and the workers. Workers end while the stack still answers them. A request that was running when
+/// the stack closed may have started a worker after that, so the workers are stopped once more at the end.
+async fn stop(stack: Stack, workers: Option<LocalProvider>) -> anyhow::Result<()> {
+    stack.close().await;
+    let stop_workers = async || match &workers {
+        Some(workers) => workers.stop_all().await.context("not all workers could be stopped"),
+        None => Ok(()),
+    };
+    let first = stop_workers().await;
+    stack.stop().await;
+    first.and(stop_workers().await)
+}
+
 fn welcome(file: &DevFile, dir: &Path) {
     output::line(&format!("agent-factory is ready at {}", file.url));
     output::line(&format!("  admin key     {}", file.admin_key));
     output::line(&format!("  AWS endpoint  {}", file.aws_endpoint_url));
+    output::line(&format!("  AWS key       {} {}", file.aws_access_key_id, file.aws_secret_access_key));
     if let Some(demo) = &file.demo {
         let is_default = dir == Path::new(DATA_DIR);
         let at = if is_default { String::new() } else { format!(" --data-dir {}", dir.display()) };

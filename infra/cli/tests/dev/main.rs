@@ -11,5 +11,8 @@ mod fly;
 mod idle;
 mod message_order;
 mod replies;
+mod shutdown;
 mod skills;
 mod support;
+mod terminal;
+mod token;

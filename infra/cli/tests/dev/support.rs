@@ -9,11 +9,18 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-factory");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-factory");
 /// The time between two polls of another process.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The largest number of polls before a test fails: one minute.
 const MAX_POLLS: usize = 1_200;
+
+/// Where the log of `dev` goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Inherited,
+    Trace,
+}
 
 pub struct Dev {
     dir: TempDir,
@@ -25,9 +32,18 @@ pub struct Dev {
 
 impl Dev {
     pub async fn start(args: &[&str]) -> Dev {
+        Self::start_with(args, Log::Inherited).await
+    }
+
+    /// Starts it with the most verbose log, in the file `data.log` beside its folder.
+    pub async fn start_traced() -> Dev {
+        Self::start_with(&[], Log::Trace).await
+    }
+
+    async fn start_with(args: &[&str], log: Log) -> Dev {
         let dir = tempfile::tempdir().unwrap();
         let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
-        let child = spawn(&dir.path().join("data"), "0", &args);
+        let child = spawn(&dir.path().join("data"), "0", &args, log);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
         let mut dev = Dev { dir, child, args, file: Value::Null, http };
         dev.ready().await;
@@ -48,13 +64,26 @@ impl Dev {
         self.dir.path().join("data")
     }
 
+    /// Asks `dev` to stop and returns when its process has ended.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
+
+    /// The processes that carry the mark of a worker's folder.
+    pub fn worker_processes(&self) -> Vec<Pid> {
+        let workers = fs::read_dir(self.data().join("workers")).into_iter().flatten().flatten();
+        let pids = workers.filter_map(|w| pid_in(&w.path().join("machine.json")));
+        pids.filter(|pid| test_kill_process(*pid).is_ok()).collect()
+    }
+
     /// Kills `dev` as a power cut would and starts it again on the same folder and port.
     pub async fn crash_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let url = self.file["url"].as_str().unwrap();
         let port = url.rsplit(':').next().unwrap().to_owned();
-        self.child = spawn(&self.data(), &port, &self.args);
+        self.child = spawn(&self.data(), &port, &self.args, Log::Inherited);
         self.ready().await;
     }
 
@@ -118,9 +147,16 @@ impl Dev {
         sent["messages"].as_array().unwrap().iter().map(text).collect()
     }
 
+    /// A call of the program against this `dev`.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--data-dir").arg(self.data()).args(args);
+        command
+    }
+
     /// Runs the program against this `dev`.
     pub fn cli(&self, args: &[&str]) -> Output {
-        Command::new(PROGRAM).arg("--data-dir").arg(self.data()).args(args).output().unwrap()
+        self.command(args).output().unwrap()
     }
 
     /// The process of a worker, as the local provider records it.
@@ -164,16 +200,20 @@ fn find_pid(value: &Value) -> Option<u64> {
     }
 }
 
-fn spawn(data: &Path, port: &str, args: &[String]) -> Child {
+fn spawn(data: &Path, port: &str, args: &[String], log: Log) -> Child {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-    Command::new(PROGRAM)
+    let mut command = Command::new(PROGRAM);
+    command
         .arg("--data-dir")
         .arg(data)
         .args(["dev", "--port", port, "--template", template])
         .args(args)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    if log == Log::Trace {
+        let file = fs::File::create(data.with_extension("log")).unwrap();
+        command.env("RUST_LOG", "trace").stderr(file);
+    }
+    command.spawn().unwrap()
 }
 
 /// Polls until `what` happens.

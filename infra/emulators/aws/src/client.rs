@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{
@@ -18,7 +17,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use axum::body::{Body, to_bytes};
 
-use super::{ACCESS_KEY_ID, ConnectionLost, LocalAws, REGION, SECRET_ACCESS_KEY};
+use super::{ConnectionLost, LocalAws, REGION};
 
 /// The address of in-process requests when no endpoint is served; no client connects to it. For an IP address the S3
 /// client writes the bucket into the path; for another host it would write the bucket into the host name.
@@ -32,14 +31,13 @@ pub(super) struct LocalHttpClient {
 }
 
 impl LocalAws {
-    /// The configuration for SDK clients of this AWS: region `local` and dummy credentials. It reads no environment
+    /// The configuration for SDK clients of this AWS: region `local` and its credentials. It reads no environment
     /// variable.
     pub fn sdk_config(&self, retry: RetryConfig) -> SdkConfig {
-        let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "af-local");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static(REGION))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
             .endpoint_url(self.endpoint_url.as_deref().unwrap_or(IN_PROCESS_URL))
             .http_client(LocalHttpClient { aws: self.clone(), read_timeout: None })
             .retry_config(retry)

@@ -12,6 +12,7 @@ mod faults;
 mod meter;
 mod objects;
 mod secrets;
+mod signature;
 mod wire;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use axum::body::{Body, to_bytes};
 use http::StatusCode;
 use serde_json::json;
 
+pub use aws_credential_types::Credentials;
 pub use dynamodb::{Engine, TableChange, TableDefinition};
 pub use faults::{Fault, Faults, Gate};
 use meter::Metered;
@@ -32,11 +34,8 @@ pub use wire::{Reply, Service, WireRequest};
 /// The region of all services.
 pub const REGION: &str = "local";
 
-/// The key id of the only credentials here. S3 checks it and its secret; the other services accept any.
-const ACCESS_KEY_ID: &str = "local";
-
-/// The secret that belongs to [`ACCESS_KEY_ID`].
-const SECRET_ACCESS_KEY: &str = "local";
+/// The key id and the secret of the credentials, unless [`LocalAws::with_credentials`] sets others.
+const DEFAULT_CREDENTIALS: (&str, &str) = ("local", "local");
 
 /// The largest request body that DynamoDB accepts; bodies for Secrets Manager are far smaller. Objects are streamed.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -56,6 +55,7 @@ pub struct LocalAws {
     secrets: Secrets,
     objects: Option<Objects>,
     endpoint_url: Option<Arc<str>>,
+    credentials: Credentials,
     meter: Option<Meter>,
     faults: Option<Arc<dyn Faults>>,
 }
@@ -68,7 +68,9 @@ pub struct ConnectionLost;
 impl LocalAws {
     /// Creates the services over these stores, without a meter, faults and S3.
     pub fn new(engine: Engine, secrets: Secrets) -> Self {
-        Self { engine, secrets, objects: None, endpoint_url: None, meter: None, faults: None }
+        let (key_id, secret) = DEFAULT_CREDENTIALS;
+        let credentials = Credentials::new(key_id, secret, None, None, "af-local");
+        Self { engine, secrets, objects: None, endpoint_url: None, credentials, meter: None, faults: None }
     }
 
     /// Adds S3 over `objects`.
@@ -80,6 +82,11 @@ impl LocalAws {
     /// that a URL that an in-process client has presigned works. Without it, presigned URLs do not work.
     pub fn with_endpoint_url(self, url: &str) -> Self {
         Self { endpoint_url: Some(url.into()), ..self }
+    }
+
+    /// Sets the only credentials: requests through the endpoint and all requests for objects must be signed with them.
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
     }
 
     /// Counts the requests of this handle with `meter`.
@@ -100,7 +107,7 @@ impl LocalAws {
     /// Answers one HTTP request: by its `x-amz-target`, or as S3 if it has none.
     pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, ConnectionLost> {
         if let Some(objects) = self.objects.as_ref().filter(|_| !wire::is_targeted(&request)) {
-            return Ok(objects.call(request).await);
+            return Ok(objects.call(request, &self.credentials).await);
         }
         let (parts, body) = request.into_parts();
         let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {

@@ -1,14 +1,16 @@
 //! The embedded Secrets Manager: the six operations that this project calls, with state in memory or in a file.
 //!
 //! A secret is text and is identified by its name, not by its ARN. A request with an unknown parameter is refused, so
-//! that a new use of the service is noticed at once. Responses contain no dates, and a secret that is scheduled for
-//! deletion is never deleted, because no code of this project depends on either.
+//! that a new use of the service is noticed at once. Only values have a date, and a secret that is scheduled for deletion
+//! is never deleted, because no code of this project depends on either.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use af_domain::time::Timestamp;
+use af_runtime::clock::{SharedClock, SystemClock};
 use anyhow::Context;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -38,6 +40,7 @@ const ACCOUNT: &str = "123456789012";
 #[derive(Clone)]
 pub struct Secrets {
     shared: Arc<Shared>,
+    clock: SharedClock,
 }
 
 struct Shared {
@@ -66,14 +69,21 @@ impl Secrets {
     }
 
     fn over(file: Option<PathBuf>, state: State) -> Self {
-        Self { shared: Arc::new(Shared { file, state: Mutex::new(state) }) }
+        Self { shared: Arc::new(Shared { file, state: Mutex::new(state) }), clock: Arc::new(SystemClock) }
+    }
+
+    /// Sets the clock that dates versions, in place of this machine's clock.
+    pub fn with_clock(self, clock: SharedClock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Executes one operation of the Secrets Manager API, as the service does.
     pub async fn call(&self, operation: &str, body: &Value) -> Reply {
         let mut state = self.shared.state.lock().await;
         let mut changed = state.clone();
-        let body = match Request::read(operation, body).and_then(|request| changed.execute(request)) {
+        let body = match Request::read(operation, body)
+            .and_then(|request| changed.execute(request, self.clock.now()))
+        {
             Ok(body) => body,
             Err(failure) => return failure.into_reply(),
         };
@@ -165,6 +175,17 @@ struct Secret {
 struct Version {
     secret_string: String,
     version_stages: Vec<String>,
+    /// Earlier files do not have it.
+    #[serde(default)]
+    created_ms: Option<u64>,
+}
+
+impl Version {
+    /// A version that is the current one from `now` on.
+    fn new(secret_string: String, now: Timestamp) -> Self {
+        let version_stages = vec![CURRENT.to_owned()];
+        Self { secret_string, version_stages, created_ms: Some(now.as_millis()) }
+    }
 }
 
 fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -174,17 +195,17 @@ fn is_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> 
 
 impl State {
     /// Carries out one operation. A failed one changes nothing.
-    fn execute(&mut self, request: Request) -> Result<Value, Failure> {
+    fn execute(&mut self, request: Request, now: Timestamp) -> Result<Value, Failure> {
         match request {
             Request::GetSecretValue { secret_id, version_stage } => {
                 self.value(&secret_id, version_stage.as_deref().unwrap_or(CURRENT))
             }
             Request::BatchGetSecretValue { secret_id_list } => self.batch_get(secret_id_list),
             Request::CreateSecret { name, client_request_token, secret_string } => {
-                self.create(name, client_request_token, secret_string)
+                self.create(name, client_request_token, Version::new(secret_string, now))
             }
             Request::PutSecretValue { secret_id, client_request_token, secret_string } => {
-                self.put(&secret_id, &client_request_token, secret_string)
+                self.put(&secret_id, &client_request_token, Version::new(secret_string, now))
             }
             Request::DeleteSecret { secret_id, force_delete_without_recovery } => {
                 self.delete(&secret_id, force_delete_without_recovery.unwrap_or_default())
@@ -211,9 +232,10 @@ impl State {
         Ok(json!({"SecretValues": values, "Errors": errors}))
     }
 
-    fn create(&mut self, name: String, id: String, secret_string: String) -> Result<Value, Failure> {
+    fn create(&mut self, name: String, id: String, version: Version) -> Result<Value, Failure> {
         if let Some(secret) = self.secrets.get(&name) {
-            let again = secret.versions.get(&id).is_some_and(|kept| kept.secret_string == secret_string);
+            let kept = secret.versions.get(&id);
+            let again = kept.is_some_and(|kept| kept.secret_string == version.secret_string);
             return if secret.deleted {
                 Err(Failure::scheduled_for_deletion())
             } else if again {
@@ -224,20 +246,19 @@ impl State {
         }
         let arn = arn(&name, &id);
         let answer = json!({"ARN": arn, "Name": name, "VersionId": id});
-        let version = Version { secret_string, version_stages: vec![CURRENT.to_owned()] };
         self.secrets.insert(name, Secret { arn, versions: BTreeMap::from([(id, version)]), deleted: false });
         Ok(answer)
     }
 
-    fn put(&mut self, name: &str, id: &str, secret_string: String) -> Result<Value, Failure> {
+    fn put(&mut self, name: &str, id: &str, version: Version) -> Result<Value, Failure> {
         let secret = self.usable(name)?;
         match secret.versions.get(id) {
-            Some(kept) if kept.secret_string != secret_string => {
+            Some(kept) if kept.secret_string != version.secret_string => {
                 let message = "A version with this ClientRequestToken exists and has another value.";
                 return Err(Failure::new("ResourceExistsException", message));
             }
             Some(_) => {}
-            None => secret.add_current(id, secret_string),
+            None => secret.add_current(id, version),
         }
         let stages = secret.versions.get(id).map(|version| &version.version_stages);
         Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": id, "VersionStages": stages}))
@@ -268,13 +289,18 @@ impl State {
         let staged = versions.find(|(_, version)| version.version_stages.iter().any(|label| label == stage));
         let (id, version) =
             staged.ok_or_else(|| Failure::not_found(&format!("secret value for staging label: {stage}")))?;
-        Ok(json!({
+        let mut value = json!({
             "ARN": secret.arn,
             "Name": name,
             "VersionId": id,
             "VersionStages": version.version_stages,
             "SecretString": version.secret_string,
-        }))
+        });
+        if let Some(ms) = version.created_ms {
+            // Dates are epoch seconds with a fraction.
+            value["CreatedDate"] = (ms as f64 / 1_000.0).into();
+        }
+        Ok(value)
     }
 
     /// The secret, unless it does not exist or is scheduled for deletion.
@@ -286,7 +312,7 @@ impl State {
 
 impl Secret {
     /// Adds a version and makes it the current one. The version that was current becomes the previous one.
-    fn add_current(&mut self, id: &str, secret_string: String) {
+    fn add_current(&mut self, id: &str, new: Version) {
         for version in self.versions.values_mut() {
             let was_current = version.version_stages.iter().any(|stage| stage == CURRENT);
             version.version_stages.retain(|stage| stage != CURRENT && stage != PREVIOUS);
@@ -294,8 +320,7 @@ impl Secret {
                 version.version_stages.push(PREVIOUS.to_owned());
             }
         }
-        let version = Version { secret_string, version_stages: vec![CURRENT.to_owned()] };
-        self.versions.insert(id.to_owned(), version);
+        self.versions.insert(id.to_owned(), new);
     }
 }
 

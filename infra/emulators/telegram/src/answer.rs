@@ -31,7 +31,7 @@ impl ApiError {
 impl From<anyhow::Error> for ApiError {
     /// An event that is not in the journal has not happened, so the caller may try again.
     fn from(error: anyhow::Error) -> Self {
-        tracing::error!(%error, "the Telegram emulator cannot write its journal");
+        tracing::error!(error = format!("{error:#}"), "the Telegram emulator cannot write its journal");
         Self::new(500, "Internal Server Error")
     }
 }

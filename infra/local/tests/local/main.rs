@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "all of this is tests and their helpers")]
 
 mod objects;
+mod shutdown;
 mod streams;
 mod telegram;

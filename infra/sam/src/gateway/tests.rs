@@ -176,3 +176,35 @@ fn methods_are_read_in_any_case() {
     let refused = "FETCH".parse::<RouteMethod>().unwrap_err();
     assert_eq!(refused.to_string(), "`FETCH` is no method for a route");
 }
+
+/// A request with a body that never ends, and whose length is unknown.
+fn endless(path: &str) -> Request {
+    let body = Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>());
+    http::Request::post(path).body(body).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_refused_after_its_time() {
+    let gateway = router(vec![route("POST", "/w/{token}/media", named("here"))]).unwrap();
+    let answer = gateway.oneshot(endless("/w/t/media")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_before_auth_are_bounded_together() {
+    let gateway = router(vec![route("POST", "/w/{token}/media", named("here"))]).unwrap();
+    let most = MAX_BODIES_BYTES / MAX_UPLOAD_BYTES;
+    let started = tokio::time::Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..most {
+        running.spawn(gateway.clone().oneshot(endless("/w/t/media")));
+    }
+    tokio::task::yield_now().await;
+    // There is no room for even a small body until the first bodies have used up their time.
+    let small = http::Request::post("/w/t/media").body(Body::from("small")).unwrap();
+    let answer = gateway.oneshot(small);
+    let answer = tokio::time::timeout(Duration::from_secs(29), answer).await;
+    assert!(answer.is_err(), "it waits");
+    while running.join_next().await.is_some() {}
+    assert_eq!(started.elapsed(), BODY_TIMEOUT);
+}

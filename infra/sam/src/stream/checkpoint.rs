@@ -15,7 +15,8 @@ impl CheckpointDir {
     /// Opens the folder `dir`, and creates it if it does not exist.
     pub fn open(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
-        std::fs::create_dir_all(&dir)?;
+        let created = std::fs::create_dir_all(&dir);
+        created.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", dir.display())))?;
         Ok(Self(dir))
     }
 
@@ -35,8 +36,9 @@ impl CheckpointDir {
     /// Records that `mapping` has passed every record up to and including `sequence`.
     pub(super) fn save(&self, mapping: &str, sequence: &str) -> io::Result<()> {
         let fresh = self.path(mapping, "new");
-        std::fs::write(&fresh, sequence)?;
-        std::fs::rename(fresh, self.path(mapping, "checkpoint"))
+        let saved = std::fs::write(&fresh, sequence)
+            .and_then(|()| std::fs::rename(&fresh, self.path(mapping, "checkpoint")));
+        saved.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", fresh.display())))
     }
 
     fn path(&self, mapping: &str, extension: &str) -> PathBuf {

@@ -6,14 +6,14 @@
 use af_api::keys::Scope;
 use af_domain::ids::SecretRef;
 use af_domain::refusal::{Code, Refusal};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::opening_secrets;
+pub use super::opening_secrets::BOOTSTRAP_KEY_REF;
 use crate::{App, AppError, Result};
 
-/// The secret that contains the secret part of the first admin key.
-pub const BOOTSTRAP_KEY_REF: &str = "bootstrap.adminKey";
 /// The id of the first admin key.
 pub const BOOTSTRAP_KEY_ID: &str = "bootstrap";
 pub(crate) const PREFIX: &str = "afk_";
@@ -66,12 +66,7 @@ pub async fn cursor_secret(app: &App) -> Result<[u8; 32]> {
 
 /// Returns a secret for one purpose, derived from the first admin key.
 pub(crate) async fn derived(app: &App, purpose: &[u8]) -> Result<[u8; 32]> {
-    let missing = || {
-        Refusal::new(
-            Code::NotConfigured,
-            format!("Missing first admin key. Import a '{BOOTSTRAP_KEY_REF}' secret."),
-        )
-    };
+    let missing = || opening_secrets::missing(BOOTSTRAP_KEY_REF);
     let key = app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(missing)?;
     Ok(Sha256::new().chain_update(purpose).chain_update(key.expose_secret()).finalize().into())
 }
@@ -81,11 +76,8 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
     let refused = || AppError::from(Refusal::new(Code::Unauthorized, "a valid API key is required"));
     let (id, secret) = token.strip_prefix(PREFIX).and_then(|t| t.split_once('_')).ok_or_else(refused)?;
     if id == BOOTSTRAP_KEY_ID {
-        let expected =
-            app.secrets.get(&SecretRef::parse(BOOTSTRAP_KEY_REF)?, app.now()).await?.ok_or_else(refused)?;
-        let same = hash(expected.expose_secret()).ct_eq(&hash(secret)).into();
         let caller = Caller { key_id: id.to_owned(), scopes: vec![Scope::Admin] };
-        return if same { Ok(caller) } else { Err(refused()) };
+        return if is_first_key(app, secret).await? { Ok(caller) } else { Err(refused()) };
     }
     if !is_key_id(id) {
         return Err(refused());
@@ -105,6 +97,22 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Caller> {
         return Err(refused());
     }
     Ok(Caller { key_id: key.id, scopes: key.scopes.iter().filter_map(Scope::parse).collect() })
+}
+
+/// Whether `secret` is the first admin key, or was it until a moment ago.
+async fn is_first_key(app: &App, secret: &str) -> Result<bool> {
+    let (given, now) = (hash(secret), app.now());
+    let found = opening_secrets::find_in(app, BOOTSTRAP_KEY_REF, |keys| {
+        let is_fresh = keys.rotated_at.is_some_and(|at| now.since(at) < opening_secrets::PREVIOUS_GOOD_FOR);
+        let previous = keys.previous.as_ref().filter(|_| is_fresh);
+        let same = |key: &SecretString| bool::from(hash(key.expose_secret()).ct_eq(&given));
+        (same(&keys.current) | previous.is_some_and(same)).then_some(())
+    });
+    match found.await {
+        // Without a first key, no secret is the key.
+        Err(AppError::Refused(_)) => Ok(false),
+        found => Ok(found?.is_some()),
+    }
 }
 
 /// Whether `id` has the form of a key id. Other ids are not looked up.

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod auth;
 pub mod file_token;
+pub(crate) mod opening_secrets;
 pub(crate) mod signed;
 pub(crate) mod signing_keys;
 pub mod worker_token;

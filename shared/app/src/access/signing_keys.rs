@@ -1,6 +1,6 @@
 //! The keys that sign worker tokens and links to files.
 
-use af_domain::time::{Millis, Timestamp};
+use af_aws::secrets::RotatedSecret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
@@ -8,22 +8,12 @@ use sha2::{Digest, Sha256};
 
 /// The secret that contains the signing key.
 pub const SIGNING_KEY_REF: &str = "workerToken.signingKey";
-/// How long the signing keys are cached.
-pub(crate) const KEYS_GOOD_FOR: Millis = Millis::from_secs(5 * 60);
 
-/// The current and the previous signing key.
-#[derive(Clone)]
-pub(crate) struct SigningKeys {
-    pub current: SecretString,
-    pub previous: Option<SecretString>,
-    pub read_at: Timestamp,
-}
-
-impl SigningKeys {
-    /// Returns the key with this id.
-    pub fn named(&self, id: &str) -> Option<&SecretString> {
-        [Some(&self.current), self.previous.as_ref()].into_iter().flatten().find(|key| key_id(key) == id)
-    }
+/// Returns the current or the previous key, if it has this id. A previous key has no time limit, because the texts that
+/// it has signed expire by themselves.
+pub(crate) fn named(keys: &RotatedSecret, id: &str) -> Option<SecretString> {
+    let mut keys = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
+    keys.find(|key| key_id(key) == id).cloned()
 }
 
 pub(crate) fn key_id(key: &SecretString) -> String {

@@ -5,6 +5,7 @@ use af_domain::ids::SecretRef;
 use af_domain::refusal::Refusal;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::access::opening_secrets;
 use crate::settings::public_url;
 use crate::{App, Result};
 
@@ -12,13 +13,14 @@ use crate::{App, Result};
 const MAX_SECRET_BYTES: usize = 65_536;
 
 /// Imports or rotates a secret, and returns the new version. Returns a refusal if the value is empty or too large,
-/// or is not a URL where one is required.
+/// or does not have the form that its name requires.
 pub async fn import(app: &App, name: &SecretRef, value: SecretString) -> Result<String> {
     let bytes = value.expose_secret().len();
     if bytes == 0 || bytes > MAX_SECRET_BYTES {
         let detail = format!("plaintextValue must be 1 to {MAX_SECRET_BYTES} bytes");
         return Err(Refusal::field("/plaintextValue", detail).into());
     }
+    opening_secrets::check_form(name, &value)?;
     public_url::check(name, &value)?;
     Ok(app.secrets.put(name, value, app.now()).await?.version)
 }
@@ -28,8 +30,10 @@ pub async fn status(app: &App, names: &[SecretRef]) -> Result<Vec<SecretStatus>>
     Ok(app.secrets.status(names).await?)
 }
 
-/// Deletes a secret. It can be restored until AWS's recovery window ends.
+/// Deletes a secret. It can be restored until AWS's recovery window ends. Returns a refusal if the deployment cannot
+/// work without it.
 pub async fn delete(app: &App, name: &SecretRef) -> Result<()> {
+    opening_secrets::check_deletion(name)?;
     app.secrets.delete(name).await?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use af_domain::ids::SecretRef;
 use af_domain::time::Timestamp;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use aws_sdk_secretsmanager::primitives::DateTime;
 use secrecy::{ExposeSecret, SecretString};
 
 use cache::Cache;
@@ -69,10 +70,22 @@ pub struct SecretStatus {
     pub version: Option<String>,
 }
 
+/// The current and the previous value of a secret.
+#[derive(Clone, Debug)]
+pub struct RotatedSecret {
+    /// The current value.
+    pub current: SecretString,
+    /// The value before, if the secret was rotated.
+    pub previous: Option<SecretString>,
+    /// When the current value was stored.
+    pub rotated_at: Option<Timestamp>,
+}
+
 /// The value of a secret.
 struct Found {
     value: SecretString,
     version: Option<String>,
+    created_at: Option<Timestamp>,
 }
 
 impl Secrets {
@@ -127,13 +140,10 @@ impl Secrets {
     /// Returns the current and the previous value of `secret`, without the cache: signatures made before a key
     /// rotation must remain valid. Returns `None` if the secret does not exist. Returns an error if Secrets
     /// Manager does not answer, or a value is not text.
-    pub async fn with_previous(
-        &self,
-        secret: &SecretRef,
-    ) -> Result<Option<(SecretString, Option<SecretString>)>, SecretsError> {
+    pub async fn with_previous(&self, secret: &SecretRef) -> Result<Option<RotatedSecret>, SecretsError> {
         let Some(current) = self.read(secret, CURRENT).await? else { return Ok(None) };
-        let previous = self.read(secret, PREVIOUS).await?;
-        Ok(Some((current.value, previous.map(|previous| previous.value))))
+        let previous = self.read(secret, PREVIOUS).await?.map(|previous| previous.value);
+        Ok(Some(RotatedSecret { current: current.value, previous, rotated_at: current.created_at }))
     }
 
     /// Removes a secret from the cache, after its value failed with an authentication error.
@@ -235,7 +245,8 @@ impl Secrets {
         for entry in answer.secret_values.unwrap_or_default() {
             let secret = entry.name.as_ref().and_then(|name| names.get(name));
             if let (Some(secret), Some(value)) = (secret, entry.secret_string) {
-                let found = Found { value: value.into(), version: entry.version_id };
+                let created_at = entry.created_date.and_then(millis);
+                let found = Found { value: value.into(), version: entry.version_id, created_at };
                 read.insert((*secret).clone(), Some(found));
             }
         }
@@ -256,7 +267,8 @@ impl Secrets {
             Err(error) => return Err(SecretsError::of("GetSecretValue", secret, &error)),
         };
         let value = answer.secret_string.ok_or_else(|| SecretsError::NotText(secret.clone()))?;
-        Ok(Some(Found { value: value.into(), version: answer.version_id }))
+        let created_at = answer.created_date.and_then(millis);
+        Ok(Some(Found { value: value.into(), version: answer.version_id, created_at }))
     }
 
     /// Puts a version, and first creates or restores the secret if needed. The SDK sends each call with its
@@ -305,6 +317,11 @@ impl Secrets {
         }
         Err(SecretsError::Contended(secret.clone()))
     }
+}
+
+fn millis(date: DateTime) -> Option<Timestamp> {
+    let ms = date.to_millis().ok().and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Timestamp::from_millis)
 }
 
 /// The next call of an import.

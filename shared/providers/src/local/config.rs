@@ -38,6 +38,12 @@ impl PoolConfig for LocalConfig {
         None
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let ignored =
+            "image: `local` runs the program of `dev`, not this image; a change only replaces the workers";
+        self.image.iter().map(|_| ignored.to_owned()).collect()
+    }
+
     fn settings(&self) -> PoolSettings {
         let defaults = PoolSettings::default();
         PoolSettings {
@@ -53,6 +59,14 @@ impl PoolConfig for LocalConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_for_local_warns() {
+        let config = LocalConfig::default();
+        assert_eq!(config.warnings(), [""; 0]);
+        let config = LocalConfig { image: Some("img:2".into()), ..config };
+        assert_eq!((config.check(), config.warnings().len()), (Ok(()), 1));
+    }
 
     #[test]
     fn a_refused_value_is_named_by_the_pointer_to_its_field() {

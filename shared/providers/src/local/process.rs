@@ -113,7 +113,10 @@ impl Processes {
 
     fn take(which: ProcessesToUpdate<'_>) -> Self {
         let mut system = System::new();
-        let what = ProcessRefreshKind::nothing().without_tasks().with_environ(UpdateKind::Always);
+        let what = ProcessRefreshKind::nothing()
+            .without_tasks()
+            .with_environ(UpdateKind::Always)
+            .with_cmd(UpdateKind::Always);
         system.refresh_processes_specifics(which, true, what);
         Self(system)
     }
@@ -155,5 +158,6 @@ fn carries(process: &sysinfo::Process, mark: &OsStr) -> bool {
     let mut variable = OsString::from(MACHINE_MARK_ENV);
     variable.push("=");
     variable.push(mark);
-    process.environ().contains(&variable)
+    // The environment of a worker that is not dumpable can be read by root only. Its last argument repeats the mark.
+    process.environ().contains(&variable) || process.cmd().last().is_some_and(|last| last == mark)
 }

@@ -1,5 +1,6 @@
 //! Two deployments in one app with unmarked machines: each deployment changes only its own machines and volumes.
 
+use af_api::provider::CleanupRequest;
 use af_app::pool::provider::cleanup::cleanup;
 use af_app::pool::provider::readiness::readiness;
 use af_app::pool::provider::{configure, volume};
@@ -127,11 +128,18 @@ async fn a_cleanup_of_the_app_removes_only_our_machines_and_volumes() {
     for pool in [ours, theirs] {
         pool.run().await;
     }
-    let first = cleanup(&ours.app, "workers", "workers").await.unwrap();
+    let request = |dry_run| {
+        let (app_name, confirm) = ("workers".to_owned(), "workers".to_owned());
+        CleanupRequest { app_name, confirm, dry_run }
+    };
+    let dry = cleanup(&ours.app, &request(true)).await.unwrap();
+    assert_eq!((dry.machines.found, dry.machines.deleted, dry.volumes.remaining), (1, 0, 1), "{dry:?}");
+    assert_eq!(counts(ours).await.0, 1, "a dry run removes nothing");
+    let first = cleanup(&ours.app, &request(false)).await.unwrap();
     assert_eq!((first.machines.found, first.machines.remaining), (1, 0), "{first:?}");
     // Fly detaches a volume some moments after it has removed the machine.
     ours.advance(Millis::from_secs(1));
-    let second = cleanup(&ours.app, "workers", "workers").await.unwrap();
+    let second = cleanup(&ours.app, &request(false)).await.unwrap();
     assert_eq!((second.volumes.found, second.volumes.remaining), (1, 0), "{second:?}");
     assert_eq!(counts(theirs).await, (1, 1, 1));
     shared_app.assert_unmarked_unchanged().await;

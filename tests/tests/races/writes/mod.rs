@@ -81,6 +81,7 @@ writes! {
         announce_if_uploading => Same;
         finalize_if_current => Contains("Stale");
         fail_if_uploading => Contains("Stale");
+        skip_if_ready => Contains("Stale");
         expire_if_unchanged => Same;
         object_deleted_if_ended => Same;
     }

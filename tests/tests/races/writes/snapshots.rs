@@ -4,7 +4,7 @@ use af_app::App;
 use af_domain::conversation::Conversation;
 use af_domain::ids::{Sha256Hex, SnapshotId, SnapshotParts};
 use af_domain::snapshot::{ABANDONED_AFTER, Snapshot, SnapshotReason, SnapshotStatus, Stored};
-use af_store::snapshot::SnapshotChange;
+use af_store::snapshot::{SkippedLatest, SnapshotChange};
 
 use super::{conversation, owner, policies};
 use crate::world::World;
@@ -65,6 +65,16 @@ pub async fn fail_if_uploading(world: &World, app: &App, times: usize) -> Vec<St
     let (snapshot, _) = prepared(world).await;
     let failed = snapshot.fail("no").unwrap();
     send!(times, app.store.fail_if_uploading(&failed, None, &policies()))
+}
+
+pub async fn skip_if_ready(world: &World, app: &App, times: usize) -> Vec<String> {
+    let (snapshot, before) = prepared(world).await;
+    let ready = snapshot.finalize(&content(), &before, app.now(), &policies()).unwrap();
+    let after = before.with_snapshot();
+    let change = SnapshotChange { before: &before, after: &after, leaving: None };
+    world.app.store.finalize_if_current(&ready, None, &change, &policies()).await.unwrap();
+    let skipped = ready.skip("no", app.now(), &policies()).unwrap();
+    send!(times, app.store.skip_if_ready(&skipped, SkippedLatest::None))
 }
 
 pub async fn expire_if_unchanged(world: &World, app: &App, times: usize) -> Vec<String> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 56] = [
+const ROUTES: [(&str, &str, char); 58] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -36,6 +36,12 @@ const ROUTES: [(&str, &str, char); 56] = [
     ("GET", "/v1/queue/m/why", 'r'),
     ("GET", "/v1/conversations/c", 'r'),
     ("POST", "/v1/conversations/c/free", 'a'),
+    ("GET", "/v1/conversations/c/snapshots", 'r'),
+    (
+        "POST",
+        "/v1/conversations/c/snapshots/abcdefghijklmnopqrstuvwx23.1.01KE3N4AZ0000000000000000A/skip",
+        'a',
+    ),
     ("GET", "/v1/workers", 'r'),
     ("POST", "/v1/workers", 'a'),
     ("GET", "/v1/workers/w", 'r'),

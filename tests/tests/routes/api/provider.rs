@@ -102,7 +102,7 @@ async fn an_expired_lease_is_recovered_without_a_provider_config() {
 }
 
 #[tokio::test]
-async fn a_cleanup_needs_the_app_name_twice_and_an_unknown_volume_is_not_found() {
+async fn a_cleanup_confirms_the_configured_app_name_on_local_too_and_an_unknown_volume_is_not_found() {
     let mut bundle = Bundle::fresh().await;
     let folder = tempfile::tempdir().unwrap();
     bundle.providers = Providers::none().with(Arc::new(LocalProvider::new(LocalOptions {
@@ -116,6 +116,12 @@ async fn a_cleanup_needs_the_app_name_twice_and_an_unknown_volume_is_not_found()
     let slip = json!({"appName": "agents", "confirm": "agent"});
     let refused = world.refused(world.api.post("/v1/provider/cleanup", slip)).await;
     assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), "/confirm"));
+    // Any name removed everything before, because this provider has only one app.
+    for name in ["agents", "LOCAL", ""] {
+        let foreign = json!({"appName": name, "confirm": name});
+        let refused = world.refused(world.api.post("/v1/provider/cleanup", foreign)).await;
+        assert_eq!((refused.problem(), refused.pointer()), ((422, "invalid_field"), "/appName"), "{name}");
+    }
     let none = json!({"found": 0, "deleted": 0, "remaining": 0});
     let cleanup = json!({"appName": "local", "confirm": "local"});
     let report = world.api.post("/v1/provider/cleanup", cleanup).send().await.body_of(200);

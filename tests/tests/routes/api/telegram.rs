@@ -125,3 +125,14 @@ async fn a_user_is_bound_right_after_the_bot_was_set_and_is_answered_in_the_chat
     assert_eq!((&payload["provider"], &payload["providerUserId"]), (&json!("telegram"), &json!("42")));
     assert_eq!(payload["metadata"], json!({"consumerUserId": "ann", "providerUserId": "42"}));
 }
+
+#[tokio::test]
+async fn a_webhook_path_with_bad_utf_8_answers_a_problem() {
+    let world = World::new().await;
+    for bot in ["%FF", "1%C3", "%ED%A0%BD"] {
+        let path = format!("/agent-factory/telegram/webhook/{bot}");
+        let refused = world.api.post(&path, json!({"update_id": 1})).anonymous().send().await;
+        assert_eq!(refused.problem(), (400, "malformed_request"), "{bot}");
+        assert!(refused.detail().contains("UTF-8"), "{}", refused.detail());
+    }
+}

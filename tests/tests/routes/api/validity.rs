@@ -209,6 +209,8 @@ async fn an_owner_does_not_run_the_next_message_of_a_disabled_agent() {
     let own = Some("user-agent:support:ann");
     assert_eq!(world.poll(own).await["job"], Value::Null);
     assert_eq!(world.waits_for(&second).await, "agent_disabled");
+    // The first poll of a quiet owner withdraws the request to release the conversation.
+    assert_eq!(world.poll(own).await["job"], Value::Null);
     let before = world.world.items().await;
     assert_eq!(world.poll(own).await["job"], Value::Null);
     assert_eq!(world.world.items().await, before, "a held conversation is not written at each poll");
@@ -237,7 +239,8 @@ async fn a_disabled_agent_gets_no_worker_and_holds_its_conversation_for_a_growin
     assert_eq!(holds.last(), Some(&MAX_HOLD.as_millis()), "{holds:?}");
     world.api.put(AGENT, json!({"version": "1"})).send().await.body_of(200);
     world.advance(MAX_HOLD);
-    assert_eq!(world.reconcile().await.actions[0].action, "spawn");
+    let report = world.reconcile().await;
+    assert!(report.actions.iter().any(|planned| planned.action == "spawn"), "{report:?}");
 }
 
 #[tokio::test]

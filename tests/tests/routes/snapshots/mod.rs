@@ -4,6 +4,7 @@
 
 mod drains;
 mod expiry;
+mod skips;
 mod uploads;
 mod users;
 

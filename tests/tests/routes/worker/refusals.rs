@@ -89,7 +89,7 @@ async fn call(
             ("", Some(body))
         }
         "snapshots/{snapshotId}/finalize" => ("", Some(json!({}))),
-        "snapshots/{snapshotId}/fail" => ("", Some(json!({"error": "no"}))),
+        "snapshots/{snapshotId}/fail" | "snapshots/{snapshotId}/skip" => ("", Some(json!({"error": "no"}))),
         "media" => ("", Some(json!({"sizeBytes": 1, "sha256": SHA256}))),
         other => panic!("the route {other} needs a line here"),
     };

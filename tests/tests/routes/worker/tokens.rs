@@ -13,7 +13,7 @@ const KEY_LIFETIME: Millis = Millis::from_secs(300);
 const TOKEN_LIFETIME: Millis = Millis::from_days(30);
 
 async fn rotate(world: &World, key: &str) {
-    let body = json!({"plaintextValue": key});
+    let body = json!({"plaintextValue": format!("{key:-<32}")});
     world.api.put("/v1/secrets/workerToken.signingKey", body).send().await.body_of(200);
 }
 

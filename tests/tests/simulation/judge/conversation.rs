@@ -90,7 +90,9 @@ impl Judge {
         }
         // The last change of the queue wrote the ready key, under the policies that the writer knew.
         let shown_from = after.ready.as_ref().map(|r| r.strip_prefix("1#").map_or(0, |t| t.parse().unwrap()));
-        let may_be_shown_from = |block: &bool| shown_from <= after.claimable_from(*block);
+        // A hold of a disabled agent hides its messages for a while.
+        let may_be_shown_from =
+            |block: &bool| shown_from <= after.claimable_from(*block).max(after.held_until);
         if after.ready.is_some() && !self.policies.known_ever().iter().any(may_be_shown_from) {
             return change.violation("a message is claimable before the time of the ready key");
         }
@@ -111,6 +113,9 @@ impl Judge {
         if before.owner.as_ref().is_some_and(|(worker, active)| *worker != lease.worker || !active) {
             return change
                 .violation("a claim of a conversation that another worker or a draining worker owns");
+        }
+        if self.is_agent_disabled(lease.claimed_at) {
+            return change.violation("a claim for a disabled agent");
         }
         let known = self.policies.known_at(lease.claimed_at);
         let is_head = |block: &bool| {

@@ -4,6 +4,7 @@
 mod answers;
 mod conversation;
 mod counters;
+mod destination;
 mod message;
 mod policy;
 mod worker;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use crate::faults::Shared;
 use crate::queue::{Counts, Message, Meta, Row};
 use crate::tally::Event;
-use crate::world::World;
+use crate::world::{AGENT, World};
 
 /// Limit of the records in one read of the stream.
 const MAX_RECORDS: usize = 1_000;
@@ -66,6 +67,8 @@ pub struct Judge {
     /// Workers that ever had a row.
     registered: BTreeSet<String>,
     policies: policy::Policies,
+    /// What the chats and the agent were bound to.
+    destinations: destination::Destinations,
 }
 
 impl Judge {
@@ -95,6 +98,7 @@ impl Judge {
             workers: BTreeMap::new(),
             registered: BTreeSet::new(),
             policies: policy::Policies::default(),
+            destinations: destination::Destinations::default(),
         }
     }
 
@@ -153,6 +157,14 @@ impl Judge {
                 Ok(())
             }
             ("W", worker) => self.worker(worker, change),
+            ("BOT", chat) if chat.starts_with("C#") => {
+                self.destinations.chat_changed(self.now, pk, chat, &change["NewImage"]);
+                Ok(())
+            }
+            ("A", AGENT) => {
+                self.destinations.agent_changed(self.now, &change["NewImage"]);
+                Ok(())
+            }
             ("CFG", "policies") => {
                 self.policies.changed(self.now, &change["NewImage"]);
                 Ok(())

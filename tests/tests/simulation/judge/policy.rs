@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// How long a function may use replaced policies, ms: it keeps its copy for ten seconds, it may have read them from a
 /// replica that was behind, and its requests may be delayed and sent again.
-const MAX_COPY_AGE_MS: u64 = 30_000;
+pub const MAX_COPY_AGE_MS: u64 = 30_000;
 
 /// Each change of the policy `onRetry`: its time, and whether retries block from then on.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use crate::caller::Operator;
 /// continues with what remains.
 ///
 /// # Errors
-/// 422 when `confirm` is not the app's name; otherwise what is missing or why the provider cannot answer.
+/// 422 when `appName` or `confirm` is not the name of the configured app; otherwise what is missing or why the provider cannot answer.
 #[utoipa::path(
     post, path = "/v1/provider/cleanup", tag = "provider",
     security(("apiKey" = ["admin"])), request_body = CleanupRequest,
@@ -22,5 +22,5 @@ pub async fn cleanup(
     Operator { app, .. }: Operator,
     ApiJson(request): ApiJson<CleanupRequest>,
 ) -> Result<Json<Cleanup>, Problem> {
-    Ok(Json(cleanup::cleanup(&app, &request.app_name, &request.confirm).await?))
+    Ok(Json(cleanup::cleanup(&app, &request).await?))
 }

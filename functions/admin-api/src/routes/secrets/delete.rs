@@ -8,11 +8,11 @@ use crate::caller::Operator;
 /// while AWS still keeps it.
 ///
 /// # Errors
-/// When Secrets Manager cannot answer.
+/// 409 for a secret without which the deployment does not work; when Secrets Manager cannot answer.
 #[utoipa::path(
     delete, path = "/v1/secrets/{secretRef}", tag = "secrets",
     security(("apiKey" = ["admin"])),
-    responses((status = 204)),
+    responses((status = 204), (status = 409, description = "conflict")),
 )]
 pub async fn delete(
     Operator { app, .. }: Operator,

@@ -14,7 +14,7 @@ mod stream;
 mod tables;
 mod tokens;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use af_runtime::clock::SharedClock;
@@ -38,8 +38,8 @@ pub struct Engine {
 struct Shared {
     state: Mutex<State>,
     clock: SharedClock,
-    /// Whether a call waits for the disk and must not run on the threads of the runtime.
-    blocking: bool,
+    /// The database file. With one, a call waits for the disk and must not run on the threads of the runtime.
+    file: Option<PathBuf>,
     writes: watch::Sender<u64>,
 }
 
@@ -63,21 +63,28 @@ impl Engine {
             Ok(storage)
         };
         let storage = opened().with_context(|| format!("cannot open the database {}", path.display()))?;
-        Self::over(storage, clock, true)
+        Self::over(storage, clock, Some(path)).with_context(|| format!("cannot use {}", path.display()))
     }
 
     /// Opens an empty database in memory. It is deleted with its last clone.
     pub fn memory(clock: SharedClock) -> anyhow::Result<Self> {
-        Self::over(Storage::memory().context("cannot open the database memory")?, clock, false)
+        Self::over(Storage::memory().context("cannot open the database memory")?, clock, None)
     }
 
-    fn over(storage: Storage, clock: SharedClock, blocking: bool) -> anyhow::Result<Self> {
+    fn over(storage: Storage, clock: SharedClock, file: Option<&Path>) -> anyhow::Result<Self> {
         let storage = storage.with_clock(Arc::new(EngineClock(Arc::clone(&clock))));
         stream::index_records(&storage).context("the engine failed to index its stream records")?;
         let state =
             State { storage, tokens: tokens::Tokens::default(), vectors: VectorIndexLifecycle::new() };
         let (writes, _) = watch::channel(0);
-        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), clock, blocking, writes }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                clock,
+                file: file.map(Path::to_owned),
+                writes,
+            }),
+        })
     }
 
     /// Executes one operation of the DynamoDB or DynamoDB Streams API, as the service does.
@@ -85,11 +92,22 @@ impl Engine {
         let operation = operation.to_owned();
         match self.run(move |engine| engine.execute(&operation, body)).await {
             Ok(body) => Reply { status: 200, body },
-            Err(refusal) => Reply {
-                status: refusal.status_code(),
-                body: serde_json::from_str(&refusal.to_json()).unwrap_or_default(),
-            },
+            Err(refusal) => {
+                let body = serde_json::from_str(&refusal.to_json()).unwrap_or_default();
+                self.with_path(Reply { status: refusal.status_code(), body })
+            }
         }
+    }
+
+    /// Adds the path of the database to a failure of the engine, such as a full disk, and logs it.
+    fn with_path(&self, mut reply: Reply) -> Reply {
+        if let Some(file) = self.shared.file.as_ref().filter(|_| reply.status >= 500) {
+            let message = ["message", "Message"].iter().find_map(|name| reply.body[name].as_str());
+            let message = format!("{}: {}", file.display(), message.unwrap_or("the engine failed"));
+            tracing::error!(error = message, "a request to the table could not be answered");
+            reply.body["message"] = message.into();
+        }
+        reply
     }
 
     /// Runs one operation on this thread.
@@ -130,7 +148,7 @@ impl Engine {
 
     async fn run<T: Send + 'static>(&self, task: impl FnOnce(Self) -> T + Send + 'static) -> T {
         let engine = self.clone();
-        if !self.shared.blocking {
+        if self.shared.file.is_none() {
             return task(engine);
         }
         match tokio::task::spawn_blocking(move || task(engine)).await {
@@ -167,4 +185,33 @@ fn finish<T>(action: impl Future<Output = dynoxide::Result<T>>) -> dynoxide::Res
     futures::FutureExt::now_or_never(action).unwrap_or_else(|| {
         Err(DynoxideError::InternalServerError("the native engine suspended an action".to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use af_runtime::clock::SystemClock;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_says_which_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table.sqlite");
+        let engine = Engine::open(&path, Arc::new(SystemClock)).unwrap();
+        let create = json!({
+            "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        });
+        let definition = TableDefinition { create, ttl_attribute: None };
+        engine.create_tables(&[definition]).await.unwrap();
+        // SQLite answers as on a full disk when the file may not grow.
+        engine.state().storage.conn().execute_batch("PRAGMA max_page_count = 1").unwrap();
+        let item = json!({"pk": {"S": "a"}, "text": {"S": "x".repeat(300_000)}});
+        let reply = engine.call("PutItem", json!({"TableName": "things", "Item": item})).await;
+        let message = reply.body["message"].as_str().unwrap();
+        assert!(reply.status == 500 && message.starts_with(path.to_str().unwrap()), "{message}");
+        assert!(message.contains("full"), "{message}");
+    }
 }

@@ -3,7 +3,8 @@
 //! The template declares the buckets. A request for another bucket is refused. A bucket that the template no longer
 //! declares is not accessible, but its folder stays.
 //!
-//! A request must be signed with [`ACCESS_KEY_ID`](crate::ACCESS_KEY_ID) (SigV4, by header or presigned URL).
+//! A request must be signed with the credentials of its [`LocalAws`](crate::LocalAws) (SigV4, by header or presigned
+//! URL).
 //! **Signatures expire by the machine's clock**, because the SDK signs with it. A move of the virtual clock expires no
 //! presigned URL.
 //!
@@ -14,15 +15,12 @@
 //! percent-encoded.
 
 mod file;
-mod signature;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use af_runtime::clock::{Clock, SystemClock};
 use anyhow::{Context, ensure};
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
@@ -33,8 +31,9 @@ use tempfile::TempDir;
 
 use file::{Attributes, Expected, UPLOAD_PREFIX};
 
-/// The start of the headers of AWS.
-const AMZ: &str = "x-amz-";
+use crate::Credentials;
+use crate::signature::{self, AMZ, Signer, Unsigned};
+
 /// The headers of AWS that this emulator knows, and the one that only says which SDK sends the request.
 const KNOWN_HEADERS: [&str; 8] = [
     "x-amz-checksum-crc32",
@@ -48,6 +47,8 @@ const KNOWN_HEADERS: [&str; 8] = [
 ];
 /// The parameters that carry no signature: the name of the operation, which the SDK adds.
 const OPERATION_PARAMETER: &str = "x-id";
+/// The code of a failure of the disk.
+const DISK_ERROR: &str = "InternalError";
 /// The longest name of a file on the supported systems.
 const MAX_FILE_NAME_BYTES: usize = 255;
 /// The lengths of the name of a bucket that S3 allows.
@@ -91,11 +92,11 @@ impl Objects {
     }
 
     /// Answers one request as S3 does, path-style.
-    pub(super) async fn call(&self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn call(&self, request: Request<Body>, credentials: &Credentials) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         name_host(&mut parts);
-        let answered = match self.object_of(&parts) {
-            Ok(object) => execute(&parts, body, &object).await,
+        let answered = match self.object_of(&parts, credentials) {
+            Ok(object) => execute(&parts, body, &object).await.map_err(|refusal| refusal.at(&object)),
             Err(refusal) => Err(refusal),
         };
         let response = answered.unwrap_or_else(Refusal::into_response);
@@ -104,10 +105,11 @@ impl Objects {
     }
 
     /// Checks the request and returns the file of its object.
-    fn object_of(&self, request: &Parts) -> Result<PathBuf, Refusal> {
+    fn object_of(&self, request: &Parts, credentials: &Credentials) -> Result<PathBuf, Refusal> {
         let query = request.uri.query().unwrap_or_default();
         let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        signature::verify(request, &query, now())?;
+        let signer = Signer { credentials, services: &["s3"] };
+        signature::verify(request, &query, signature::now(), &signer, None)?;
         let path = percent_decode_str(request.uri.path()).decode_utf8_lossy();
         let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap_or((&path, ""));
         if !self.buckets.contains(bucket.trim_matches('/')) {
@@ -147,11 +149,6 @@ async fn execute(request: &Parts, body: Body, object: &Path) -> Result<Response<
         }
         _ => Err(Refusal::not_implemented()),
     }
-}
-
-/// This machine's clock.
-fn now() -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(SystemClock.now().as_millis())
 }
 
 /// What a request says of its body.
@@ -232,8 +229,13 @@ impl Refusal {
         Self { status, code, message: message.into() }
     }
 
-    fn denied(message: impl Into<String>) -> Self {
-        Self::new(403, "AccessDenied", message)
+    /// Adds the path to an error of the disk, and logs it.
+    fn at(mut self, path: &Path) -> Self {
+        if self.code == DISK_ERROR {
+            self.message = format!("{}: {}", path.display(), self.message);
+            tracing::error!(error = self.message, "a request for objects could not be answered");
+        }
+        self
     }
 
     fn not_implemented() -> Self {
@@ -256,8 +258,13 @@ impl From<io::Error> for Refusal {
         if error.kind() == io::ErrorKind::NotFound {
             return Self::new(404, "NoSuchKey", "there is no such object");
         }
-        tracing::error!(%error, "a request for objects could not be answered");
-        Self::new(500, "InternalError", "the emulator cannot use its folder")
+        Self::new(500, DISK_ERROR, error.to_string())
+    }
+}
+
+impl From<Unsigned> for Refusal {
+    fn from(Unsigned { code, message }: Unsigned) -> Self {
+        Self::new(403, code, message)
     }
 }
 

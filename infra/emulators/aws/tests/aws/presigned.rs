@@ -9,8 +9,8 @@ use aws_sdk_s3::types::ChecksumMode;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::START;
 use crate::objects::{BUCKET, MANY_BYTES, UNDECLARED, aws, bytes, get, put, s3};
+use crate::{START, signed};
 
 /// The SHA-256 of `right`, in Base64.
 const SHA256_OF_RIGHT: &str = "JwQvTm7KfQsqfuQCbfLs+lHTM55tEiqgmRGOzYVjutk=";
@@ -172,9 +172,7 @@ async fn a_body_that_ends_early_leaves_the_object() {
 async fn the_endpoint_also_serves_the_other_services() {
     let (_aws, url) = served().await;
     let ask = async |target: &str, body: &str| {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response =
-            client.post(&url).header("x-amz-target", target).body(body.to_owned()).send().await.unwrap();
+        let response = signed::post(&url, &signed::default_credentials(), target, body).await;
         (response.status().as_u16(), response.text().await.unwrap())
     };
     assert_eq!(ask("DynamoDB_20120810.ListTables", "{}").await.0, 200);

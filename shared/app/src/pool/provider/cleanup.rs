@@ -1,10 +1,10 @@
 //! An operator removes this deployment's machines and volumes from an app: everything that carries our mark, in any state.
 //! Machines and volumes without our mark are counted and left alone.
 
-use af_api::provider::{Cleanup, CleanupCount};
+use af_api::provider::{Cleanup, CleanupCount, CleanupRequest};
 use af_domain::refusal::Refusal;
 use af_domain::time::{Millis, Timestamp};
-use af_providers::{MachineState, Provider, ProviderError, Scope, Survey, Teardown, survey_warnings};
+use af_providers::{MachineState, Provider, ProviderError, Survey, Teardown, survey_warnings};
 use futures::StreamExt;
 
 use super::refusal::refused;
@@ -18,25 +18,37 @@ const REMOVAL_TIME: Millis = Millis::from_secs(15);
 /// The most failures in a report. The others are part of the number that remains.
 const MAX_ERRORS: usize = 20;
 
-/// Removes the machines and then the volumes of this deployment from the app, and counts what remains.
+/// Removes the machines and then the volumes of this deployment from the app, and counts what remains. A dry run only
+/// counts.
 ///
 /// # Errors
-/// Refused when `confirm` is not the app's name, when nothing is configured, or when the provider cannot answer.
-pub async fn cleanup(app: &App, app_name: &str, confirm: &str) -> Result<Cleanup, AppError> {
-    if confirm != app_name {
+/// Refused when the names in `request` are not that of the configured app, when nothing is configured, or when the
+/// provider cannot answer.
+pub async fn cleanup(app: &App, request: &CleanupRequest) -> Result<Cleanup, AppError> {
+    let app_name = request.app_name.as_str();
+    if request.confirm != app_name {
         let detail = "confirm must repeat appName: this removes machines and the files on their volumes";
         return Err(Refusal::field("/confirm", detail).into());
     }
     let target = find_target(app).await?.required()?;
-    let scope = Scope { app_name: app_name.to_owned(), ..target.scope.clone() };
+    let scope = &target.scope;
+    if app_name != scope.app_name {
+        let detail =
+            format!("the configured app is {}; a cleanup removes nothing of another app", scope.app_name);
+        return Err(Refusal::field("/appName", detail).into());
+    }
     let provider = target.provider.as_ref();
     let deadline = app.now() + REMOVAL_TIME;
-    let before = provider.survey(&scope).await.map_err(refused)?;
-    tracing::warn!(app = app_name, machines = existing(&before), "an operator clears the app");
-    let mut errors = remove_machines(app, provider, &before, deadline).await;
-    errors.extend(remove_volumes(app, provider, &before, deadline).await);
-    errors.truncate(MAX_ERRORS);
-    let after = provider.survey(&scope).await.map_err(refused)?;
+    let before = provider.survey(scope).await.map_err(refused)?;
+    let mut errors = Vec::new();
+    if !request.dry_run {
+        tracing::warn!(app = app_name, machines = existing(&before), "an operator clears the app");
+        errors.extend(remove_machines(app, provider, &before, deadline).await);
+        errors.extend(remove_volumes(app, provider, &before, deadline).await);
+        errors.truncate(MAX_ERRORS);
+    }
+    let after =
+        if request.dry_run { before.clone() } else { provider.survey(scope).await.map_err(refused)? };
     let count = |found: usize, remaining: usize| CleanupCount {
         found,
         deleted: found.saturating_sub(remaining),

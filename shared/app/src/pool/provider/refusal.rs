@@ -18,9 +18,10 @@ pub(super) fn refused(error: ProviderError) -> AppError {
             let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             Refusal::new(Code::RateLimited, detail).after(Millis::new(millis))
         }
-        ProviderError::Auth { .. } | ProviderError::NoToken { .. } | ProviderError::NotAvailable { .. } => {
-            Refusal::new(Code::NotConfigured, detail)
-        }
+        ProviderError::Auth { .. }
+        | ProviderError::NoToken { .. }
+        | ProviderError::NotAvailable { .. }
+        | ProviderError::SwitchedOff(_) => Refusal::new(Code::NotConfigured, detail),
         ProviderError::Unavailable { .. } => {
             tracing::warn!(%error, "the provider cannot be reached");
             Refusal::new(Code::Unavailable, detail)
