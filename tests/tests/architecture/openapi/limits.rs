@@ -10,6 +10,7 @@ use crate::openapi::document::object;
 /// Control characters, and the character that replaces broken ones.
 const NOT_PRINTABLE: &str = r"\u0000-\u001f\u007f-\u009f\ufffd";
 const TOKEN: &str = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$";
+const TELEGRAM_NUMBER: &str = "^[1-9][0-9]*$";
 const SEMANTIC_VERSION: &str = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$";
 /// A text without a limit of its own is limited by the body, which has 4 MB at most.
 const BODY: u64 = af_http::MAX_BODY_BYTES as u64;
@@ -23,7 +24,7 @@ struct Text(&'static str, u64, u64, &'static str);
 /// Ids, which path parameters have too.
 const IDS: [Text; 14] = [
     Text("agentKey", 1, 64, TOKEN),
-    Text("botIdentity", 1, 19, "^[1-9][0-9]*$"),
+    Text("botIdentity", 1, 19, TELEGRAM_NUMBER),
     Text("consumerUserId", 1, 128, ""),
     Text("conversationId", 1, 256, ""),
     Text("keyId", 1, 64, ""),
@@ -44,7 +45,7 @@ const TEXTS: [Text; 21] = [
     Text("appBaseUrlMapJsonSecretRef", 1, 200, TOKEN),
     Text("appKey", 1, 200, ""),
     Text("baseUrl", 1, 2_000, ""),
-    Text("chatId", 1, 20, ""),
+    Text("chatId", 1, 19, TELEGRAM_NUMBER),
     Text("contentType", 3, 100, ""),
     Text("description", 0, 2_000, ""),
     Text("displayName", 1, 200, ""),
@@ -59,7 +60,7 @@ const TEXTS: [Text; 21] = [
     Text("secretsRef", 1, 200, TOKEN),
     Text("serviceId", 1, 200, ""),
     Text("systemPrompt", 0, 8_000, ""),
-    Text("userId", 1, 20, ""),
+    Text("userId", 1, 19, TELEGRAM_NUMBER),
 ];
 
 /// Closed vocabularies.
