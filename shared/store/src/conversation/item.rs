@@ -312,7 +312,7 @@ mod tests {
         let update = change(&before, &claimed.after, 4);
         assert_eq!(update.condition().unwrap(), "(#v = :is_v)");
         let expression = update.expression();
-        for part in ["#fn =", "#pe =", "#ls =", "#ow =", "REMOVE #rk, #rp"] {
+        for part in ["#fn =", "#pe =", "#ls =", "#ow =", "REMOVE #rk, #hu, #rp"] {
             assert!(expression.contains(part), "{part} in {expression}");
         }
         assert!(!expression.contains("#la"), "{expression}");
