@@ -29,6 +29,12 @@ struct Claimers {
 impl Claimers {
     async fn of(claimers: usize, conversations: usize) -> Self {
         let world = World::new().await;
+        let (boot, meter) = world.bundle.metered_boot("worker");
+        let app = App::from_boot(&boot).unwrap();
+        // The first claim of an instance reads the agent's profile.
+        let first = world.worker("first", None).await;
+        world.enqueue(&conversation_id("first"), None).await;
+        assert!(poll(&app, &first, &Poll::default()).await.unwrap().job.is_some());
         for n in 0..conversations {
             world.enqueue(&conversation_id(&format!("talk-{n}")), None).await;
         }
@@ -36,8 +42,6 @@ impl Claimers {
         for n in 0..claimers {
             workers.push(world.worker(&format!("w-{n:02}"), None).await);
         }
-        let (boot, meter) = world.bundle.metered_boot("worker");
-        let app = App::from_boot(&boot).unwrap();
         // The signs of life of this minute and the policies do not belong to a claim.
         let busy = Poll { wants: Wants::ControlOnly, ..Poll::default() };
         for worker in &workers {

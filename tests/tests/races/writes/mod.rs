@@ -19,6 +19,7 @@ macro_rules! send {
     }};
 }
 
+mod bindings;
 mod bots;
 mod operator;
 mod queue;
@@ -84,6 +85,10 @@ writes! {
         skip_if_ready => Contains("Stale");
         expire_if_unchanged => Same;
         object_deleted_if_ended => Same;
+    }
+    bindings {
+        bind_if_unchanged => Contains("Stale");
+        unbind_if_unchanged => Same;
     }
     bots {
         assign_bot_if_unclaimed => Same;
