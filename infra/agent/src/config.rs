@@ -37,7 +37,7 @@ pub struct Config {
     /// The data folder (`AGENT_FACTORY_DATA_DIR`), in which the command engine runs. Snapshots hold its files.
     pub data_dir: Option<PathBuf>,
     /// The user that the program of the engine runs as, and that owns the files in the data folder
-    /// (`AGENT_FACTORY_COMMAND_UID`); `None` for the worker's own user. A worker of root takes [`UNPRIVILEGED_UID`] when
+    /// (`AGENT_FACTORY_COMMAND_UID`); `None` for the worker's own user. A worker of root takes `UNPRIVILEGED_UID` when
     /// the variable is not set.
     pub command_uid: Option<u32>,
     /// The engine (`AGENT_FACTORY_ENGINE`, `AGENT_FACTORY_COMMAND`).
