@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
 
 use crate::{CONVERSATION, World};
@@ -103,7 +103,11 @@ fn body(job: &Value) -> impl Strategy<Value = Vec<u8>> + use<> {
 #[tokio::test]
 async fn fuzz_compatible_calls_of_any_content_get_an_answer_and_cause_no_panic() {
     let wanted = std::env::var("FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(INPUTS);
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..Config::default()
+    });
     let mut left: usize = wanted;
     while left > 0 {
         let world = World::new().await;
@@ -115,8 +119,10 @@ async fn fuzz_compatible_calls_of_any_content_get_an_answer_and_cause_no_panic()
             let answer = call.header("content-type", "application/json").send().await.unwrap();
             let (status, answer) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
             let shown = String::from_utf8_lossy(&sent);
-            assert_eq!(status, 200, "{shown}: {answer}");
-            assert!(answer["status"] == "success" || answer["errorMessage"].is_string(), "{shown}: {answer}");
+            // A snapshot during a run is refused with 503, so that the image tries again.
+            let is_deferred = status == 503 && answer["code"] == "unavailable";
+            let is_answer = answer["status"] == "success" || answer["errorMessage"].is_string();
+            assert!(is_deferred || (status == 200 && is_answer), "{status} {shown}: {answer}");
         }
         left = left.saturating_sub(CALLS_OF_A_WORLD);
     }

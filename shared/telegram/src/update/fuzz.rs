@@ -3,7 +3,7 @@
 //! `FUZZ_INPUTS=1000000 cargo test -p af-telegram fuzz --release` tries more than the few of every test run.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
 
 use super::*;
@@ -29,7 +29,12 @@ const FIELDS: [&str; 14] = [
 
 fn runner() -> TestRunner {
     let cases = std::env::var("FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(INPUTS);
-    TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..Config::default()
+    })
 }
 
 /// Texts with commands, invisible characters, and escapes that [`mended`] must understand.

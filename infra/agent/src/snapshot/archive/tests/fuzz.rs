@@ -4,7 +4,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::*;
 
@@ -116,7 +116,12 @@ impl Sandbox {
 }
 
 fn run<S: Strategy>(strategy: S, check: impl Fn(S::Value)) {
-    let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: cases(),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..Config::default()
+    };
     TestRunner::new(config)
         .run(&strategy, |value| {
             check(value);
