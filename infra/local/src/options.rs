@@ -30,6 +30,23 @@ pub struct StackOptions {
     pub demo: bool,
 }
 
+impl StackOptions {
+    /// A stack with all functions, without workers and demo, whose data is in memory.
+    pub fn in_memory(template: String, clock: VirtualClock) -> Self {
+        Self {
+            template,
+            data_dir: None,
+            port: 0,
+            clock,
+            providers: Providers::none(),
+            workers_on: WorkersOn::Local,
+            worker_env: BTreeMap::new(),
+            functions: true,
+            demo: false,
+        }
+    }
+}
+
 /// The configured provider of a local deployment.
 #[derive(Clone)]
 pub enum WorkersOn {

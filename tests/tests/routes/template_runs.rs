@@ -2,28 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
-use std::collections::BTreeMap;
-
 use af_domain::time::{Millis, Timestamp};
-use af_local::{Stack, StackOptions, WorkersOn};
-use af_providers::Providers;
+use af_local::{Stack, StackOptions};
 use af_runtime::virtual_clock::VirtualClock;
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
 
 async fn stack(template: String) -> Stack {
-    let options = StackOptions {
-        template,
-        data_dir: None,
-        port: 0,
-        clock: VirtualClock::frozen_at(Timestamp::from_millis(1_800_000_000_000)),
-        providers: Providers::none(),
-        workers_on: WorkersOn::Local,
-        worker_env: BTreeMap::new(),
-        functions: true,
-        demo: false,
-    };
+    let options =
+        StackOptions::in_memory(template, VirtualClock::frozen_at(Timestamp::from_millis(1_800_000_000_000)));
     Stack::start(options).await.unwrap()
 }
 

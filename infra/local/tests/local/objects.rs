@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use af_domain::time::Timestamp;
-use af_local::{Stack, StackOptions, WorkersOn};
-use af_providers::Providers;
+use af_local::{Stack, StackOptions};
 use af_runtime::virtual_clock::VirtualClock;
 use af_sam::template::Template;
 use aws_sdk_s3::Client;
@@ -21,15 +20,8 @@ async fn a_stack_has_the_buckets_of_its_template_and_serves_presigned_urls() {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let [bucket] = <[_; 1]>::try_from(Template::parse(&template, &BTreeMap::new()).unwrap().buckets).unwrap();
     let options = StackOptions {
-        template,
-        data_dir: None,
-        port: 0,
-        clock: VirtualClock::frozen_at(START),
-        providers: Providers::none(),
-        workers_on: WorkersOn::Local,
-        worker_env: BTreeMap::new(),
         functions: false,
-        demo: false,
+        ..StackOptions::in_memory(template, VirtualClock::frozen_at(START))
     };
     let stack = Stack::start(options).await.unwrap();
     let client = Client::new(&stack.aws.sdk_config(RetryConfig::disabled()));

@@ -1,26 +1,13 @@
 //! The loopback rules of a running stack, and its end.
 
-use std::collections::BTreeMap;
-
-use af_local::{Stack, StackOptions, WorkersOn};
-use af_providers::Providers;
+use af_local::{Stack, StackOptions};
 use af_runtime::virtual_clock::VirtualClock;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
 async fn stack() -> Stack {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
-    let options = StackOptions {
-        template,
-        data_dir: None,
-        port: 0,
-        clock: VirtualClock::running(Default::default()),
-        providers: Providers::none(),
-        workers_on: WorkersOn::Local,
-        worker_env: BTreeMap::new(),
-        functions: true,
-        demo: false,
-    };
+    let options = StackOptions::in_memory(template, VirtualClock::running(Default::default()));
     Stack::start(options).await.unwrap()
 }
 
