@@ -141,15 +141,18 @@ impl Conversation {
         self.queue.readiness(now, policies.queue.on_retry)
     }
 
-    /// Since when a message that may run waits; `None` when none is due. A running message does not count.
+    /// Since when the head of the queue could be claimed; `None` when no message is due. The time of a hold does not count.
     pub fn due_since(&self, now: Timestamp, policies: &Policies) -> Option<Timestamp> {
         let head = self.readiness(now, policies).head?;
-        Some(self.queue.entries()[head].waits_until())
+        let since = self.queue.entries()[head].waits_until();
+        Some(since.max(self.held_until.unwrap_or_default())).filter(|since| *since <= now)
     }
 
-    /// Since when the message waits that has waited longest; `None` when none is due. It may wait behind a running one.
+    /// Since when the message waits that has waited longest; `None` when none is due. It may wait behind a running one. The
+    /// time of a hold does not count.
     pub fn waiting_since(&self, now: Timestamp) -> Option<Timestamp> {
-        self.queue.entries().iter().map(Entry::waits_until).filter(|at| *at <= now).min()
+        let since = self.queue.entries().iter().map(Entry::waits_until).min()?;
+        Some(since.max(self.held_until.unwrap_or_default())).filter(|since| *since <= now)
     }
 
     /// Whether the owner has work at `now`, or will have work as soon as attachments arrive.

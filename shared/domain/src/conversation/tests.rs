@@ -125,6 +125,18 @@ fn an_old_lease_changes_nothing_and_a_repeated_call_is_recognised() {
 }
 
 #[test]
+fn the_longest_wait_counts_messages_behind_a_running_one_and_not_the_time_of_a_hold() {
+    let policies = Policies::default();
+    let claimed = conversation(&["a", "b"]).claim(&worker("w"), 1, NOW, &policies).unwrap();
+    let later = NOW + policies.lease.lease;
+    assert_eq!(claimed.after.waiting_since(later), Some(NOW), "b waits behind a");
+    let mut held = conversation(&["a"]);
+    held.held_until = Some(later);
+    assert_eq!(held.waiting_since(NOW), None);
+    assert_eq!((held.waiting_since(later), held.due_since(later, &policies)), (Some(later), Some(later)));
+}
+
+#[test]
 fn a_run_that_is_too_long_ends_as_a_dead_letter_and_the_next_message_runs() {
     let policies = Policies::default();
     let claimed = conversation(&["long", "next"]).claim(&worker("w"), 1, NOW, &policies).unwrap();

@@ -53,9 +53,10 @@ fn a_silent_worker_started_by_hand_is_not_waited_for() {
 fn an_owner_that_gives_signs_of_life_and_claims_nothing_is_drained() {
     let policies = Policies::default();
     let limit = policies.lease.stale_after;
-    let reason_at = |claimed_at: Option<Timestamp>, now: Timestamp| {
+    let reason_after = |held_until: Option<Timestamp>, claimed_at: Option<Timestamp>, now: Timestamp| {
         let mut worker = assigned(1);
         let conversation = worker.conversation.as_mut().unwrap();
+        conversation.held_until = held_until;
         conversation.queue = Queue::new(vec![entry("m")]);
         let owner = conversation.owner.as_mut().unwrap();
         (owner.seen_at, owner.claimed_at) = (Some(now), claimed_at);
@@ -65,8 +66,12 @@ fn an_owner_that_gives_signs_of_life_and_claims_nothing_is_drained() {
             _ => None,
         })
     };
+    let reason_at = |claimed_at, now| reason_after(None, claimed_at, now);
     assert_eq!(reason_at(Some(NOW), NOW + limit - Millis::new(1)), None);
     assert_eq!(reason_at(Some(NOW), NOW + limit), Some(DrainReason::Stale));
     assert_eq!(reason_at(None, NOW + limit), None, "it may still restore files");
     assert_eq!(reason_at(None, NOW + policies.lease.boot_grace), Some(DrainReason::Stale));
+    let hold_ends = NOW + limit;
+    assert_eq!(reason_after(Some(hold_ends), Some(NOW), hold_ends), None, "its agent was disabled");
+    assert_eq!(reason_after(Some(hold_ends), Some(NOW), hold_ends + limit), Some(DrainReason::Stale));
 }
