@@ -29,6 +29,12 @@ named_enum! {
         Photo = "photo",
         /// A video.
         Video = "video",
+        /// A short video without sound.
+        Animation = "animation",
+        /// A round video message.
+        VideoNote = "video_note",
+        /// A picture from a collection.
+        Sticker = "sticker",
         /// Music.
         Audio = "audio",
         /// A voice message.
@@ -132,7 +138,7 @@ mod tests {
         for kind in AttachmentKind::ALL {
             assert_eq!(AttachmentKind::parse(kind.as_str()), Some(kind));
         }
-        assert_eq!(AttachmentKind::parse("sticker"), None);
+        assert_eq!(AttachmentKind::parse("tune"), None);
     }
 
     #[test]

@@ -38,14 +38,22 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
         tracing::warn!(metric = "webhook_rejected", "webhook call with an unknown bot or a wrong secret");
         return Err(Refusal::new(Code::Unauthorized, "unknown bot or wrong secret token").into());
     };
-    let ingress = read(&bot.identity, body);
+    let handled = meaning(app, &bot, read(&bot.identity, body)).await?;
+    if let Handled::Ignored { reason } = &handled {
+        tracing::info!(metric = "webhook_ignored", bot = %bot.identity, reason, "an update became no message");
+    }
+    Ok(handled)
+}
+
+async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
     match ingress {
-        Ingress::Message(message) => accept(app, &bot, message).await,
+        Ingress::Message(message) => accept(app, bot, message).await,
         Ingress::Ignored { reason } => Ok(Handled::Ignored { reason: reason.to_owned() }),
         // Commands are for the system and are not sent to an agent.
         Ingress::PairingStart { .. } | Ingress::BareStart { .. } => {
             Ok(Handled::Ignored { reason: "start_command".to_owned() })
         }
+        Ingress::Migrated { .. } => Ok(Handled::Ignored { reason: "group_migrated".to_owned() }),
         Ingress::Stop { .. } => Ok(Handled::Ignored { reason: "stop_command".to_owned() }),
     }
 }
@@ -94,7 +102,6 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
         Ok(accepted) => Ok(Handled::Enqueued { message: accepted.message, duplicate: accepted.duplicate }),
         // A repetition would be refused again, so the update is logged, counted and ignored.
         Err(AppError::Refused(refusal)) if refusal.code != Code::QueueFull => {
-            tracing::warn!(metric = "webhook_ignored", code = refusal.code.as_str(), "update not accepted");
             Ok(Handled::Ignored { reason: refusal.code.as_str().to_owned() })
         }
         Err(error) => Err(error),
