@@ -16,6 +16,11 @@ use crate::time::{Millis, Timestamp};
 
 /// How long a message waits for its attachments.
 pub const MAX_WAIT: Millis = Millis::from_secs(60);
+/// How long the first message of an album waits for the others. Telegram sends each picture of an album as an update of its
+/// own, all within a second.
+pub const ALBUM_WAIT: Millis = Millis::from_secs(2);
+/// Most files of one album: the limit of Telegram.
+pub const MAX_ALBUM_FILES: usize = 10;
 /// The largest file that a bot can download from Telegram (Bot API, `getFile`).
 pub const MAX_SIZE_BYTES: u64 = 20 * 1024 * 1024;
 

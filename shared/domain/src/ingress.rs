@@ -2,6 +2,9 @@
 
 use crate::ids::AgentKey;
 use crate::named_enum;
+use crate::time::{Millis, Timestamp};
+
+const MINUTE_MS: u64 = 60_000;
 
 named_enum! {
     /// Which messages of a group are for the agent.
@@ -30,6 +33,18 @@ pub struct SenderLimit {
     pub per_minute: u64,
     /// Messages at once, after a pause.
     pub burst: u64,
+}
+
+impl SenderLimit {
+    /// The time in which the allowance of one message comes back.
+    pub fn interval(&self) -> Millis {
+        Millis::new((MINUTE_MS / self.per_minute.max(1)).max(1))
+    }
+
+    /// The latest moment at which the allowance may be full again, so that another message is accepted at `now`.
+    pub fn latest_full(&self, now: Timestamp) -> Timestamp {
+        now + Millis::new(self.interval().as_millis().saturating_mul(self.burst.saturating_sub(1)))
+    }
 }
 
 /// The rules in force for the updates of one bot.

@@ -24,6 +24,8 @@ pub const MAX_RAW_BYTES: usize = 16 * 1024;
 
 /// The metadata field with the id that a file has in all messages and for all bots.
 pub const FILE_UNIQUE_ID: &str = "telegramFileUniqueId";
+/// The metadata field of an edit that is a new message.
+pub const EDITED: &str = "telegramEdited";
 /// The metadata field with the time of the newest edit, in seconds since the Unix epoch.
 pub const EDIT_DATE: &str = "telegramEditDate";
 
@@ -48,6 +50,8 @@ pub struct Origin {
     pub username: Option<String>,
     /// The message id within its chat.
     pub message_id: i64,
+    /// The topic of the forum to which the message belongs. The general topic has no number.
+    pub topic: Option<i64>,
 }
 
 impl Origin {
@@ -74,8 +78,6 @@ pub struct IncomingMessage {
     pub album: Option<String>,
     /// The time of the edit in seconds since the Unix epoch, when this is a new form of an earlier message.
     pub edited_at: Option<u64>,
-    /// The topic of the forum to which the message belongs. The general topic has no number.
-    pub topic: Option<i64>,
     /// The name of the sender, in one line: `Ada Lovelace (@ada)`.
     pub author: String,
     /// Whether the message replies to a message of the bot, or mentions the bot by its id.
@@ -185,6 +187,7 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         user_id: sender.id,
         username: sender.username.clone(),
         message_id: message.message_id.ok_or("no_message_id")?,
+        topic: message.message_thread_id.filter(|_| message.is_topic_message == Some(true)),
     };
     if let Some(word) = message.text.as_deref().and_then(parse_command) {
         return if edited { Err("edited_command") } else { Ok(word.by(origin)) };
@@ -201,7 +204,7 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
     // An edit without a time counts as the oldest one.
     let edited_at = edited.then(|| message.edit_date.unwrap_or_default());
     if let Some(at) = edited_at {
-        metadata.insert("telegramEdited".to_owned(), "true".to_owned());
+        metadata.insert(EDITED.to_owned(), "true".to_owned());
         metadata.insert(EDIT_DATE.to_owned(), at.to_string());
     }
     let is_album_id = |id: &String| {
@@ -212,7 +215,6 @@ fn parse(bot: &BotIdentity, body: &[u8]) -> Result<Ingress, &'static str> {
         attachment: message.media().and_then(Media::attachment),
         album: message.media_group_id.clone().filter(is_album_id),
         edited_at,
-        topic: message.message_thread_id.filter(|_| message.is_topic_message == Some(true)),
         author: sender.name,
         names_bot: message.replies_to(bot) || message.mentions(bot),
         origin,

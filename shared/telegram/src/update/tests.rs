@@ -479,7 +479,7 @@ fn albums_and_topics_are_parsed() {
     let got = incoming(&message(json!({
         "photo": [{"file_id": "p"}], "media_group_id": "13", "message_thread_id": 4, "is_topic_message": true,
     })));
-    assert_eq!((got.album.as_deref(), got.topic), (Some("13"), Some(4)));
+    assert_eq!((got.album.as_deref(), got.origin.topic), (Some("13"), Some(4)));
     let chain = incoming(&message(json!({"text": "a", "media_group_id": "a b", "message_thread_id": 4})));
-    assert_eq!((chain.album, chain.topic), (None, None));
+    assert_eq!((chain.album, chain.origin.topic), (None, None));
 }
