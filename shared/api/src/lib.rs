@@ -10,6 +10,7 @@ pub mod id;
 pub mod keys;
 pub mod message_config;
 pub mod messages;
+pub mod outbox;
 pub mod pages;
 pub mod policies;
 pub mod problem;

@@ -10,6 +10,7 @@ use crate::attempt::Attempt;
 use crate::conversation::Priority;
 use crate::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId, WorkerId};
 use crate::named_enum;
+use crate::outbox::Delivery;
 use crate::time::Timestamp;
 
 /// Largest payload of a message in bytes, as JSON.
@@ -80,7 +81,9 @@ pub struct Message {
     /// Why the latest attempt ended without success.
     pub last_error: Option<String>,
     /// The reply of the agent.
-    pub reply: Option<String>,
+    pub reply: Option<Reply>,
+    /// What became of the reply, if this system delivers it.
+    pub delivery: Option<Delivery>,
     /// When the message ended.
     pub finished_at: Option<Timestamp>,
     /// The fence of the lease that ended the message.
@@ -93,6 +96,27 @@ pub struct Message {
     pub retried_by: Option<String>,
     /// The bot that must fetch the attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
+}
+
+named_enum! {
+    /// The markup of a reply.
+    pub enum ReplyFormat {
+        /// Plain text.
+        Plain = "plain",
+        /// Telegram's HTML.
+        Html = "html",
+        /// Markdown, as models write it.
+        Markdown = "markdown",
+    }
+}
+
+/// The reply of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The text.
+    pub text: String,
+    /// The markup of the text.
+    pub format: ReplyFormat,
 }
 
 /// A message with its state at one moment.

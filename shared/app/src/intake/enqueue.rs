@@ -216,6 +216,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         attempts: 0,
         last_error: None,
         reply: None,
+        delivery: None,
         finished_at: None,
         fence: None,
         max_attempts: None,

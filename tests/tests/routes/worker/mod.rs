@@ -8,6 +8,7 @@ mod draining;
 mod hydration;
 mod media;
 mod metadata;
+mod outbox;
 mod refusals;
 mod shards;
 mod tokens;
