@@ -3,12 +3,14 @@
 //! - [`client`]: the Bot API methods, with typed errors that never contain a token.
 //! - [`delivery`]: delivery of a text of any length: split, retried, and continued in a migrated chat.
 //! - [`files`]: files that people send.
+//! - [`markup`]: the messages of a text with markup.
 //! - [`update`]: the meaning of a pushed update, as a pure function.
 
 pub mod client;
 pub mod delivery;
 pub mod error;
 pub mod files;
+pub mod markup;
 pub mod split;
 pub mod update;
 
@@ -19,5 +21,6 @@ pub use client::{
 pub use delivery::{Delivered, DeliveryError, Outgoing, Pause, TokioPause, WaitLimits, deliver};
 pub use error::TelegramError;
 pub use files::{Downloaded, RemoteFile};
+pub use markup::{Markup, TextPart, text_parts};
 pub use split::split;
 pub use update::{ALLOWED_UPDATES, IncomingMessage, Ingress, Origin, read};
