@@ -1,7 +1,8 @@
 //! Reads HTML: that of Telegram, and that which models write for browsers.
 //!
 //! A tag that HTML does not have is shown as text, because it is a placeholder (`<TOKEN>`) or code
-//! (`Vec<String>`). So are an `<` without a tag, a comment without an end, and an end tag of an unknown tag.
+//! (`Vec<String>`). So are an `<` without a tag and a comment without an end. Within code, every tag is shown
+//! except those of Telegram: the author has not escaped the code (`<code><div></code>`).
 
 use super::document::Style;
 use super::entity;
@@ -65,12 +66,14 @@ impl Reader {
         while let Some(at) = rest.find('<') {
             text.push_str(&entity::decode(&rest[..at]));
             rest = &rest[at..];
-            if let Some(length) = hidden.length(rest) {
+            let in_code = writer.is_open(&Style::Code) || writer.is_open(&Style::Pre(None));
+            if let Some(length) = hidden.length(rest).filter(|_| !in_code) {
                 rest = &rest[length..];
                 continue;
             }
             let tag = SourceTag::read(rest).and_then(|tag| Some((meaning(&tag)?, tag)));
-            let Some((meaning, tag)) = tag else {
+            let Some((meaning, tag)) = tag.filter(|(meaning, _)| !in_code || meaning.applies_in_code())
+            else {
                 text.push('<');
                 rest = &rest[1..];
                 continue;
@@ -186,6 +189,17 @@ impl Reader {
             }
             Meaning::Superscript => self.superscripts = self.superscripts.saturating_sub(1),
             Meaning::Cell(_) | Meaning::Rule | Meaning::Image | Meaning::Hidden | Meaning::Ignored => {}
+        }
+    }
+}
+
+impl Meaning {
+    /// Whether a tag within code is read as a tag.
+    fn applies_in_code(&self) -> bool {
+        match self {
+            Self::Styled(_) | Self::Link | Self::Emoji | Self::Span | Self::LineBreak => true,
+            Self::StyledBlock(style) => style.is_like(&Style::Pre(None)),
+            _ => false,
         }
     }
 }

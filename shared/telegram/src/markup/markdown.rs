@@ -5,7 +5,7 @@ use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagE
 use super::document::Style;
 use super::html::{self, link, rule, set_language};
 use super::table::Align;
-use super::writer::Writer;
+use super::writer::{Scope, Writer};
 
 /// Writes the text and the tags of `source`.
 pub(super) fn read(source: &str, writer: &mut Writer) {
@@ -14,7 +14,8 @@ pub(super) fn read(source: &str, writer: &mut Writer) {
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_SUBSCRIPT;
-    let mut reader = Reader { html: html::Reader::default(), block: None, links: Vec::new(), writer };
+    let mut reader =
+        Reader { html: html::Reader::default(), block: None, links: Vec::new(), scopes: Vec::new(), writer };
     for event in Parser::new_ext(source, options) {
         reader.event(event);
     }
@@ -26,6 +27,8 @@ struct Reader<'w> {
     block: Option<String>,
     /// The open links and images; `false` for one whose URL is not allowed.
     links: Vec<bool>,
+    /// The open blocks that end the HTML tags in them: an unclosed `<b>` does not make the rest of the text bold.
+    scopes: Vec<Scope>,
     writer: &'w mut Writer,
 }
 
@@ -59,6 +62,9 @@ impl Reader<'_> {
     }
 
     fn start(&mut self, tag: Tag<'_>) {
+        if has_scope(tag.to_end()) {
+            self.scopes.push(self.writer.open_scope());
+        }
         match tag {
             Tag::Heading { .. } => {
                 self.writer.block(2);
@@ -107,11 +113,10 @@ impl Reader<'_> {
     }
 
     fn end(&mut self, tag: TagEnd) {
+        if let Some(scope) = self.scopes.pop_if(|_| has_scope(tag)) {
+            self.writer.close_scope(scope);
+        }
         match tag {
-            TagEnd::Heading(_) => {
-                self.writer.close(&Style::Bold);
-                self.writer.block(2);
-            }
             TagEnd::BlockQuote(_) => {
                 self.writer.close_block(&Style::Quote { expandable: false });
                 self.writer.block(2);
@@ -144,6 +149,11 @@ impl Reader<'_> {
             _ => self.writer.block(2),
         }
     }
+}
+
+/// Whether HTML tags that are opened in a block end with it.
+fn has_scope(tag: TagEnd) -> bool {
+    matches!(tag, TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::TableCell)
 }
 
 fn align(alignment: Alignment) -> Align {

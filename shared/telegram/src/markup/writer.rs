@@ -19,6 +19,10 @@ struct Open {
     start: usize,
 }
 
+/// The number of tags that are open around a stretch of text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope(usize);
+
 /// Builds a [`Document`]. Tags need not be closed, or in the order in which they were opened.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
@@ -131,14 +135,30 @@ impl Writer {
         self.open(style);
     }
 
-    /// Closes a block that `open_block` opened.
+    /// Closes a block that `open_block` opened, and the tags that were opened in it.
     pub(super) fn close_block(&mut self, style: &Style) {
-        if self.is_open(style) {
-            // The line break before the end tag is not one between the blocks, but those behind it are.
-            self.document.trim_end();
-            self.block(1);
-            self.ignores_source_breaks = false;
-            self.close(style);
+        let Some(at) = self.open.iter().position(|open| open.tag.style.is_like(style)) else { return };
+        // The line break before the end tag is not one between the blocks, but those behind it are.
+        self.document.trim_end();
+        self.block(1);
+        self.ignores_source_breaks = false;
+        if self.open[at].depth > 1 {
+            self.open[at].depth -= 1;
+        } else {
+            self.close_scope(Scope(at));
+        }
+    }
+
+    /// Starts a stretch of text whose tags end with it.
+    pub(super) fn open_scope(&self) -> Scope {
+        Scope(self.open.len())
+    }
+
+    /// Closes the tags that were opened in `scope`.
+    pub(super) fn close_scope(&mut self, scope: Scope) {
+        if scope.0 < self.open.len() {
+            self.open.truncate(scope.0);
+            self.tags = None;
         }
     }
 

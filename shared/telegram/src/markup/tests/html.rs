@@ -93,7 +93,24 @@ fn unclosed_and_crossed_tags_are_repaired() {
             ("<span>a<span class=tg-spoiler>b</span>c</span>", &["a<tg-spoiler>b</tg-spoiler>c"]),
             ("<tg-emoji emoji-id=\"x\">👍</tg-emoji>", &["👍"]),
             ("<pre><code class=\"language-a&quot;b\">x</code></pre>", &["<pre>x</pre>"]),
-            ("<blockquote><b>q</blockquote>x</b>", &["<blockquote><b>q</b></blockquote>\n<b>x</b>"]),
+            ("<blockquote><b>q</blockquote>x</b>", &["<blockquote><b>q</b></blockquote>\nx"]),
+            ("<b><blockquote>q</b></blockquote>x", &["<blockquote><b>q</b></blockquote>\nx"]),
+            ("<b><blockquote>q</blockquote>x</b>", &["<blockquote><b>q</b></blockquote>\n<b>x</b>"]),
+            ("<pre>print(\"<b>\")</pre>x", &["<pre>print(\"\")</pre>\nx"]),
+            (
+                "<a href=\"http://x.y\">a<blockquote>b",
+                &["<a href=\"http://x.y\">a</a>\n<blockquote><a href=\"http://x.y\">b</a></blockquote>"],
+            ),
+            (
+                "Use <code><div></code> or <code><!-- x --></code>",
+                &["Use <code>&lt;div&gt;</code> or <code>&lt;!-- x --&gt;</code>"],
+            ),
+            (
+                "<pre><code class=\"hljs language-html\"><ul>\n  <li>x</li>\n</ul></code></pre>",
+                &[
+                    "<pre><code class=\"language-html\">&lt;ul&gt;\n  &lt;li&gt;x&lt;/li&gt;\n&lt;/ul&gt;</code></pre>",
+                ],
+            ),
         ],
     );
 }

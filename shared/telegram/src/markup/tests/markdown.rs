@@ -125,6 +125,10 @@ fn html_in_markdown_is_read() {
             ("<!-- c -->\nx <!-- d --> y", &["x  y"]),
             ("<details><summary>S</summary>\n\n*x*\n\n</details>\n\ny", &["<b>S</b>\n\n<i>x</i>\n\ny"]),
             ("<script>\nalert(1)\n</script>\n\nx", &["x"]),
+            (
+                "use <b> and\n\n- <i>x\n- y\n\n# a <b>b\nc",
+                &["use <b> and</b>\n\n• <i>x</i>\n• y\n\n<b>a b</b>\n\nc"],
+            ),
             ("<think>\nhm\n</think>\n\nx", &["&lt;think&gt;\nhm\n&lt;/think&gt;\n\nx"]),
         ],
     );
