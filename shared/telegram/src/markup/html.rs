@@ -44,6 +44,12 @@ enum Meaning {
     Superscript,
     /// Text that is not for readers.
     Hidden,
+    /// A part of a page that a message cannot have, such as a form or a picture. Its text is shown as it is.
+    /// Without an attribute it is a placeholder: `mv <source> <target>`.
+    Widget {
+        /// Whether it has an end tag.
+        has_end: bool,
+    },
     /// Nothing: its text is shown as it is.
     Ignored,
 }
@@ -55,6 +61,8 @@ pub(super) struct Reader {
     spans: Vec<bool>,
     /// The open `<sup>` tags.
     superscripts: usize,
+    /// The open tags of widgets.
+    widgets: usize,
 }
 
 impl Reader {
@@ -67,13 +75,12 @@ impl Reader {
             text.push_str(&entity::decode(&rest[..at]));
             rest = &rest[at..];
             let in_code = writer.is_open(&Style::Code) || writer.is_open(&Style::Pre(None));
-            if let Some(length) = hidden.length(rest).filter(|_| !in_code) {
+            if let Some(length) = if in_code { None } else { hidden.length(rest) } {
                 rest = &rest[length..];
                 continue;
             }
-            let tag = SourceTag::read(rest).and_then(|tag| Some((meaning(&tag)?, tag)));
-            let Some((meaning, tag)) = tag.filter(|(meaning, _)| !in_code || meaning.applies_in_code())
-            else {
+            let tag = SourceTag::read(rest).and_then(|tag| Some((self.meaning(&tag, in_code)?, tag)));
+            let Some((meaning, tag)) = tag else {
                 text.push('<');
                 rest = &rest[1..];
                 continue;
@@ -88,6 +95,24 @@ impl Reader {
         }
         text.push_str(&entity::decode(rest));
         self.write_text(&text, writer);
+    }
+
+    /// Returns the meaning of a tag; `None` if it is text.
+    fn meaning(&mut self, tag: &SourceTag<'_>, in_code: bool) -> Option<Meaning> {
+        let meaning = meaning(tag)?;
+        if in_code && !meaning.applies_in_code() {
+            return None;
+        }
+        if let Meaning::Widget { has_end } = meaning {
+            if tag.is_end {
+                self.widgets = self.widgets.checked_sub(1)?;
+            } else if tag.has_attributes() {
+                self.widgets += usize::from(has_end);
+            } else {
+                return None;
+            }
+        }
+        Some(meaning)
     }
 
     /// Writes text that has no markup.
@@ -157,7 +182,7 @@ impl Reader {
                 }
             }
             Meaning::Superscript => self.superscripts += 1,
-            Meaning::Hidden | Meaning::Ignored => {}
+            Meaning::Hidden | Meaning::Widget { .. } | Meaning::Ignored => {}
         }
     }
 
@@ -188,7 +213,12 @@ impl Reader {
                 }
             }
             Meaning::Superscript => self.superscripts = self.superscripts.saturating_sub(1),
-            Meaning::Cell(_) | Meaning::Rule | Meaning::Image | Meaning::Hidden | Meaning::Ignored => {}
+            Meaning::Cell(_)
+            | Meaning::Rule
+            | Meaning::Image
+            | Meaning::Hidden
+            | Meaning::Widget { .. }
+            | Meaning::Ignored => {}
         }
     }
 }
@@ -224,9 +254,10 @@ fn meaning(tag: &SourceTag<'_>) -> Option<Meaning> {
         "br" => Meaning::LineBreak,
         "hr" => Meaning::Rule,
         "p" | "dl" => Meaning::Block(2),
-        "address" | "article" | "aside" | "body" | "caption" | "center" | "dd" | "details" | "div"
-        | "fieldset" | "figcaption" | "figure" | "footer" | "form" | "head" | "header" | "html"
-        | "legend" | "main" | "nav" | "option" | "search" | "section" | "title" => Meaning::Block(1),
+        "article" | "aside" | "body" | "caption" | "center" | "dd" | "details" | "div" | "figcaption"
+        | "figure" | "footer" | "head" | "header" | "html" | "main" | "nav" | "section" | "title" => {
+            Meaning::Block(1)
+        }
         "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Meaning::Heading(2),
         "dt" | "summary" => Meaning::Heading(1),
         "ol" => Meaning::List(true),
@@ -242,12 +273,14 @@ fn meaning(tag: &SourceTag<'_>) -> Option<Meaning> {
         "span" => Meaning::Span,
         "sup" => Meaning::Superscript,
         "script" | "style" => Meaning::Hidden,
-        "abbr" | "acronym" | "area" | "audio" | "base" | "bdi" | "bdo" | "big" | "button" | "canvas"
-        | "col" | "colgroup" | "data" | "datalist" | "embed" | "font" | "g" | "iframe" | "input"
-        | "label" | "link" | "map" | "mark" | "meta" | "meter" | "noscript" | "object" | "optgroup"
-        | "output" | "param" | "path" | "picture" | "progress" | "q" | "rp" | "rt" | "ruby" | "select"
-        | "slot" | "small" | "source" | "sub" | "svg" | "tbody" | "template" | "textarea" | "tfoot"
-        | "thead" | "time" | "tg-time" | "track" | "video" | "wbr" => Meaning::Ignored,
+        "abbr" | "acronym" | "bdi" | "bdo" | "big" | "colgroup" | "font" | "mark" | "q" | "rp" | "rt"
+        | "ruby" | "small" | "sub" | "tbody" | "tfoot" | "thead" | "tg-time" | "wbr" => Meaning::Ignored,
+        "area" | "base" | "col" | "embed" | "input" | "link" | "meta" | "param" | "path" | "source"
+        | "track" => Meaning::Widget { has_end: false },
+        "address" | "audio" | "button" | "canvas" | "data" | "datalist" | "fieldset" | "form" | "g"
+        | "iframe" | "label" | "legend" | "map" | "meter" | "noscript" | "object" | "optgroup" | "option"
+        | "output" | "picture" | "progress" | "search" | "select" | "slot" | "svg" | "template"
+        | "textarea" | "time" | "video" => Meaning::Widget { has_end: true },
         _ => return None,
     })
 }

@@ -46,6 +46,11 @@ impl<'a> SourceTag<'a> {
         Some(entity::decode(found.1.unwrap_or_default()))
     }
 
+    /// Whether it has attributes.
+    pub(super) fn has_attributes(&self) -> bool {
+        self.attributes().next().is_some()
+    }
+
     /// Whether an attribute has no value.
     pub(super) fn has_bare_attribute(&self) -> bool {
         self.attributes().any(|(_, value)| value.is_none())

@@ -56,6 +56,7 @@ fn characters_of_html_in_text_are_readable() {
             ("&#39;&#x1F600;&apos;&quot;&lt;b&gt;&amp;lt;", &["'😀'\"&lt;b&gt;&amp;lt;"]),
             ("Vec<String>, <TOKEN>, <stdio.h>", &["Vec&lt;String&gt;, &lt;TOKEN&gt;, &lt;stdio.h&gt;"]),
             ("<https://x.y> <me@x.y>", &["&lt;https://x.y&gt; &lt;me@x.y&gt;"]),
+            ("mv <source> <target>", &["mv &lt;source&gt; &lt;target&gt;"]),
             ("</think>done", &["&lt;/think&gt;done"]),
             ("<!-- no end", &["&lt;!-- no end"]),
             ("<a href=\"x", &["&lt;a href=\"x"]),
@@ -151,6 +152,10 @@ fn the_html_of_browsers_is_readable() {
                 &["<a href=\"https://x/y.png\">https://x/y.png</a>dog"],
             ),
             ("10<sup>6</sup> H<sub>2</sub>O <mark>m</mark> <kbd>k</kbd>", &["10⁶ H2O m <code>k</code>"]),
+            (
+                "<button type=\"submit\">Send</button><input name=x> <label>l</label>",
+                &["Send &lt;label&gt;l&lt;/label&gt;"],
+            ),
             ("<details open><summary>More</summary>text</details>", &["<b>More</b>\ntext"]),
         ],
     );

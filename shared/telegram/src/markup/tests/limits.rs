@@ -204,6 +204,9 @@ fn long_and_deep_texts_take_linear_time_and_little_stack() {
     texts.push((0..300).map(|depth| format!("{}- a\n", "  ".repeat(depth))).collect());
     texts.push(format!("{}{}", ">".repeat(LONG / 2), "\na".repeat(LONG / 4)));
     texts.push(format!("|{}\n|{}\n{}", "a|".repeat(LONG / 6), "-|".repeat(LONG / 6), "a\n".repeat(LONG / 6)));
+    for hidden in ["<!--", "<script>", "<?xml"] {
+        texts.push(format!("<pre>{}</pre>-->", hidden.repeat(LONG / hidden.len())));
+    }
     texts.push((1..400).map(|length| "`".repeat(length) + " ").collect());
     for text in texts {
         for markup in [Markup::Html, Markup::Markdown] {
