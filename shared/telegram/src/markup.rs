@@ -1,33 +1,56 @@
-//! Messages of a text with markup.
+//! Turns a text of any length and markup into messages that Telegram accepts.
+//!
+//! A front end ([`html`], [`markdown`]) reads the text and calls the [`writer`]. The result is a [`document`]:
+//! the visible text, and for each stretch of it the tags that apply. From a document, [`parts`] cuts messages
+//! and writes them in Telegram's subset of HTML. No tree is built, so nesting of any depth costs no stack, and
+//! crossed or unclosed tags need no special case.
+//! Source: <https://core.telegram.org/bots/api#html-style>.
 
-use crate::client::ParseMode;
+mod document;
+mod entity;
+mod html;
+mod markdown;
+mod parts;
+mod table;
+mod tag;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
 use crate::split::{MAX_MESSAGE_UNITS, split};
+use parts::is_visible;
+use writer::Writer;
+
+pub use parts::TextPart;
 
 /// The markup of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Markup {
-    /// None.
+    /// None: every character is shown as it is.
     Plain,
-    /// Telegram's HTML.
+    /// HTML. Tags that Telegram does not know become line breaks, list marks, bold text or nothing.
     Html,
-    /// Markdown, as models write it.
+    /// CommonMark with the tables, task lists and `~~strikethrough~~` of GitHub, and with HTML in it.
     Markdown,
 }
 
-/// One message of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextPart {
-    /// The text to send with `parse_mode`.
-    pub text: String,
-    /// The parse mode; `None` for plain text.
-    pub parse_mode: Option<ParseMode>,
-    /// The readable text without markup, for when Telegram refuses the markup.
-    pub plain: String,
+/// Splits `text` into messages: at paragraphs, then at lines, then between words. Tags that are open at the end
+/// of a message are closed there and opened again in the next one. Returns no message if nothing is visible.
+pub fn text_parts(text: &str, markup: Markup) -> Vec<TextPart> {
+    let mut writer = Writer::default();
+    match markup {
+        Markup::Plain => {
+            let visible = split(text, MAX_MESSAGE_UNITS).into_iter().filter(|part| is_visible(part));
+            return visible.map(TextPart::without_markup).collect();
+        }
+        Markup::Html => html::Reader::default().read(&with_unix_lines(text), &mut writer),
+        Markup::Markdown => markdown::read(&with_unix_lines(text), &mut writer),
+    }
+    parts::parts(&writer.finish())
 }
 
-/// Splits `text` into messages. Empty if nothing of it is visible.
-pub fn text_parts(text: &str, markup: Markup) -> Vec<TextPart> {
-    let parse_mode = (markup == Markup::Html).then_some(ParseMode::Html);
-    let part = |part: &str| TextPart { text: part.to_owned(), parse_mode, plain: part.to_owned() };
-    split(text, MAX_MESSAGE_UNITS).into_iter().map(part).collect()
+/// Replaces the line breaks `\r\n` and `\r` by `\n`.
+fn with_unix_lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
