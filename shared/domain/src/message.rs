@@ -90,6 +90,8 @@ pub struct Message {
     pub fence: Option<Fence>,
     /// The number of claims a dead letter may have. Its queue entry, which contains the number, is gone.
     pub max_attempts: Option<u32>,
+    /// The fence of the first claim of a dead letter, from its queue entry.
+    pub first_fence: Option<Fence>,
     /// The newest attempts that have ended, the oldest first.
     pub attempt_log: Vec<Attempt>,
     /// The idempotency token of the call that queued a dead letter again.

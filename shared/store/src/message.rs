@@ -278,6 +278,7 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message>
         finished_at: reader.time_if("da")?,
         fence: reader.number_if("fe")?.map(Fence),
         max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
+        first_fence: reader.number_if("ff")?.map(Fence),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,

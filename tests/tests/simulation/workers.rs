@@ -21,7 +21,7 @@ use crate::clock::WorkerClock;
 use crate::costs::Operation;
 use crate::instance::Instance;
 use crate::tally::Event;
-use crate::world::World;
+use crate::world::{MAX_RUN, World};
 
 /// Wait between heartbeats: the policy default.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -29,6 +29,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const LEASE: Millis = Millis::from_secs(90);
 /// Longest work on one message, ms.
 const MAX_WORK_MS: u64 = 40_000;
+/// Longest work beyond the limit of a run, ms. The worker sends heartbeats meanwhile.
+const MAX_EXCESS_MS: u64 = 180_000;
 /// How often a worker sends a call about a message before it gives up.
 const MAX_SENDINGS: usize = 4;
 
@@ -181,7 +183,10 @@ impl Worker {
 
     /// Works with heartbeats; `false` when the lease is lost.
     async fn work_with_heartbeats(&mut self, job: &Job) -> bool {
-        let mut left = self.within(MAX_WORK_MS);
+        let mut left = match self.fails_now(3) {
+            true => MAX_RUN + self.within(MAX_EXCESS_MS),
+            false => self.within(MAX_WORK_MS),
+        };
         while left > HEARTBEAT {
             self.clock.sleep(HEARTBEAT).await;
             left -= HEARTBEAT;

@@ -220,6 +220,7 @@ fn item(request: &Enqueue, entry: &Entry, now: Timestamp) -> MessageItem {
         finished_at: None,
         fence: None,
         max_attempts: None,
+        first_fence: None,
         attempt_log: Vec::new(),
         retried_by: None,
         fetched_by: fetched_by(request).cloned(),
