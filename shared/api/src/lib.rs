@@ -7,6 +7,7 @@ pub mod bindings;
 pub mod conversations;
 pub mod health;
 pub mod id;
+pub mod ingress_config;
 pub mod keys;
 pub mod message_config;
 pub mod messages;

@@ -249,7 +249,7 @@ pub struct PayloadBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttachmentBody {
-    /// `photo`, `video`, `audio`, `voice` or `document`.
+    /// `photo`, `video`, `animation`, `video_note`, `sticker`, `audio`, `voice` or `document`.
     pub kind: String,
     /// `pending` while it is fetched, `ready`, `expired`, or `failed`.
     pub status: String,

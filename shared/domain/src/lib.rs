@@ -10,6 +10,7 @@ pub mod bridge;
 pub mod context;
 pub mod conversation;
 pub mod ids;
+pub mod ingress;
 pub mod json_text;
 pub mod media;
 pub mod message;

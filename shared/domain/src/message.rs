@@ -21,6 +21,9 @@ pub const TELEGRAM: &str = "telegram";
 /// The provider of a message whose reply is only stored, for the consumer app to read.
 pub const SYSTEM_PUSH: &str = "system_push";
 
+/// The metadata field with the ids of the Telegram messages that are one album, separated by commas.
+pub const ALBUM_METADATA: &str = "telegramAlbumMessageIds";
+
 /// The content of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
@@ -98,6 +101,8 @@ pub struct Message {
     pub retried_by: Option<String>,
     /// The bot that must fetch the attachments, while some are pending.
     pub fetched_by: Option<BotIdentity>,
+    /// The hash of the call's body, which distinguishes a repetition from another message.
+    pub body_hash: String,
 }
 
 named_enum! {

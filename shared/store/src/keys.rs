@@ -185,6 +185,16 @@ pub fn binding_of_chat(bot: &BotIdentity, chat: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
 }
 
+/// A chat that goes on with the conversation of another chat.
+pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
+}
+
+/// What was said in a group and is not for the agent.
+pub fn group_lines(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), "L")
+}
+
 /// An API key.
 pub fn api_key(id: &str) -> Key {
     Key::new(API_KEYS, id)

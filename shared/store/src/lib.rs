@@ -21,6 +21,7 @@ pub mod conversation;
 pub mod counters;
 mod error;
 mod expression;
+pub mod group;
 pub mod idempotency;
 mod item;
 pub mod keys;

@@ -35,8 +35,9 @@ pub struct MessageItem {
 }
 
 impl MessageItem {
-    /// Builds the item of a new message. `body_hash` shows whether a repeated id has the same body.
-    pub fn new(message: &Message, body_hash: String) -> Self {
+    /// Builds the item of a new message.
+    pub fn new(message: &Message) -> Self {
+        let body_hash = message.body_hash.clone();
         let payload = encode(&message.payload);
         let base = Writer::at(keys::message(&message.id))
             .put("cid", message.conversation.as_str())
@@ -64,7 +65,7 @@ impl MessageItem {
     }
 
     fn is_inline(&self) -> bool {
-        self.payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
+        is_inline(&self.payload)
     }
 
     pub(crate) fn item(&self) -> Item {
@@ -90,6 +91,11 @@ impl MessageItem {
         let Some(old) = old else { return Ok(false) };
         Ok(Reader::of(old).text("bh")? == self.body_hash)
     }
+}
+
+/// Whether a payload is stored in the message's item.
+pub(crate) const fn is_inline(payload: &Encoded) -> bool {
+    payload.json_bytes <= MAX_INLINE_PAYLOAD_BYTES
 }
 
 /// Returns the sort key of a message in the list of its conversation's messages.
@@ -282,5 +288,6 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message>
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,
+        body_hash: reader.text("bh")?.to_owned(),
     })
 }

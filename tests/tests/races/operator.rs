@@ -106,6 +106,7 @@ fn new_entry(running: &RunningMessage) -> Entry {
         max_attempts: 5,
         not_before: Timestamp::default(),
         first_fence: None,
+        revised: false,
     }
 }
 

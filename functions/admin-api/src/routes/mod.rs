@@ -21,6 +21,10 @@ mod deployment {
     pub mod health;
     pub mod openapi;
 }
+mod ingress_config {
+    pub mod get;
+    pub mod put;
+}
 mod keys {
     pub mod create;
     pub mod list;
@@ -102,6 +106,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(deployment::openapi::openapi))
         .routes(routes!(deployment::health::alive))
         .routes(routes!(deployment::health::ready))
+        .routes(routes!(ingress_config::get::get, ingress_config::put::put))
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(message_config::get::get, message_config::put::put))

@@ -41,7 +41,7 @@ pub async fn complete(
     with: CompleteWith,
     delivered_by: DeliveredBy,
 ) -> Result<()> {
-    let Settings { policies, message: config } = policies::settings(app).await?;
+    let Settings { policies, message: config, .. } = policies::settings(app).await?;
     // The limits hold for what is stored. Workers send the text back with the global system prompt, which is not stored.
     let history = config.without_prompt(&with.history).into_owned();
     check_entries("/history", &history)?;

@@ -51,8 +51,8 @@ pub(super) async fn deliver_job(
     loaded: Loaded,
 ) -> Result<Option<Delivered>> {
     let message = match loaded.message {
-        Some(message) if message.fetched_by.is_none() => Some(message),
-        // The replica that answered did not have the message yet, or not the result of its attachments.
+        Some(message) if message.fetched_by.is_none() && !claimed.lease.entry.revised => Some(message),
+        // The replica that answered may not have the message yet, the result of its attachments, or its newest content.
         _ => app.store.message(&claimed.lease.entry.message, app.now(), true).await?,
     };
     let Some(message) = message else {

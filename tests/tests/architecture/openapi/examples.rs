@@ -30,6 +30,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("downloadUrl", "https://bucket.example/snapshots/…"),
     ("entryPoint", "default"),
     ("errorMessage", "the model did not answer"),
+    ("fallbackAgentKey", "default"),
     ("image", "registry.fly.io/my-workers:1"),
     ("keyId", "01KE3N4AZ0"),
     ("leaseId", "abcdefghijklmnopqrstuvwx23.7.5.1.1767225600000.abc"),

@@ -67,10 +67,12 @@ const TEXTS: [Text; 21] = [
 ];
 
 /// Closed vocabularies.
-const WORDS: [(&str, &[&str]); 7] = [
+const WORDS: [(&str, &[&str]); 9] = [
+    ("conversationPer", &["chat", "topic"]),
     ("cpuKind", &["shared", "performance"]),
     ("delivery", &["outbox", "self"]),
     ("format", &["plain", "html", "markdown"]),
+    ("groupTrigger", &["all", "mention"]),
     ("moduleFormat", &["esm", "cjs"]),
     ("PostWorkerSnapshotsRequest.reason", &["drain", "signal", "manual"]),
     ("releaseChannel", &["stable", "canary"]),
@@ -78,9 +80,11 @@ const WORDS: [(&str, &[&str]); 7] = [
 ];
 
 /// The smallest and the largest number.
-const NUMBERS: [(&str, u64, u64); 10] = [
+const NUMBERS: [(&str, u64, u64); 12] = [
     ("cpus", 1, 16),
     ("maxAttempts", 1, 100),
+    ("maxBurst", 1, 200),
+    ("maxPerMinute", 1, 6_000),
     ("memoryMb", 256, 131_072),
     ("ordinal", 0, 999_950),
     ("priority", 0, 100),

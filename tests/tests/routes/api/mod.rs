@@ -10,6 +10,7 @@ mod bodies;
 mod bridge;
 mod expiry;
 mod hydration;
+mod ingress_config;
 mod lists;
 mod message_config;
 mod messages;

@@ -5,7 +5,9 @@
 mod attachments;
 mod claims;
 mod draining;
+mod groups;
 mod hydration;
+mod ingress;
 mod media;
 mod metadata;
 mod outbox;
