@@ -11,6 +11,7 @@ pub mod ingress_config;
 pub mod keys;
 pub mod message_config;
 pub mod messages;
+pub mod outbox;
 pub mod pages;
 pub mod policies;
 pub mod problem;

@@ -15,6 +15,7 @@ pub mod json_text;
 pub mod media;
 pub mod message;
 mod named;
+pub mod outbox;
 pub mod policy;
 pub mod pool;
 pub mod refusal;

@@ -27,6 +27,7 @@ mod item;
 pub mod keys;
 pub mod media;
 pub mod message;
+pub mod outbox;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use af_domain::conversation::Priority;
 use af_domain::ids::{AgentKey, BotIdentity, ConversationId, ConversationKey, Fence, MessageId};
-use af_domain::message::{Message, MessageStatus, Payload};
+use af_domain::message::{Message, MessageStatus, Payload, Reply, ReplyFormat};
 use af_domain::policy::Policies;
 use af_domain::time::{Millis, Timestamp};
 
@@ -16,6 +16,7 @@ use crate::attempt::attempts_from;
 use crate::expression::Update;
 use crate::item::{Item, Reader, Writer};
 use crate::keys::ONLY;
+use crate::outbox::delivery_from;
 use crate::payload::{Encoded, decode, encode};
 use crate::write::{Updated, queried};
 use crate::{Result, Store, StoreError, keys};
@@ -182,8 +183,17 @@ impl Store {
     /// Returns the messages of `ids` that exist and have not expired, in the order of `ids` and without large
     /// payloads.
     pub async fn messages(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
+        self.messages_at(ids, now, false).await
+    }
+
+    /// Returns the same, strongly consistent.
+    pub async fn messages_now(&self, ids: &[MessageId], now: Timestamp) -> Result<Vec<Message>> {
+        self.messages_at(ids, now, true).await
+    }
+
+    async fn messages_at(&self, ids: &[MessageId], now: Timestamp, consistent: bool) -> Result<Vec<Message>> {
         let mut found = Vec::with_capacity(ids.len());
-        for item in self.batch_get(ids.iter().map(keys::message), false).await? {
+        for item in self.batch_get(ids.iter().map(keys::message), consistent).await? {
             if !Reader::of(&item).is_expired(now)? {
                 found.push(message_from(&item, None)?);
             }
@@ -247,6 +257,12 @@ async fn marks(query: QueryFluentBuilder) -> Result<Vec<DeadLetterMark>> {
     queried(query).await?.items().iter().map(mark).collect()
 }
 
+fn reply_from(reader: &Reader<'_>) -> Result<Option<Reply>> {
+    let Some(text) = reader.text_if("re")? else { return Ok(None) };
+    let format = reader.text_if("rf")?.and_then(ReplyFormat::parse).unwrap_or(ReplyFormat::Plain);
+    Ok(Some(Reply { text: text.to_owned(), format }))
+}
+
 fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message> {
     let reader = Reader::of(item);
     let stored = item.get("pl").or_else(|| separate_payload?.get("pl"));
@@ -272,10 +288,12 @@ fn message_from(item: &Item, separate_payload: Option<&Item>) -> Result<Message>
         payload,
         attempts: u32::try_from(reader.number_if("at")?.unwrap_or_default()).unwrap_or(u32::MAX),
         last_error: reader.text_if("er")?.map(str::to_owned),
-        reply: reader.text_if("re")?.map(str::to_owned),
+        reply: reply_from(&reader)?,
+        delivery: delivery_from(&reader)?,
         finished_at: reader.time_if("da")?,
         fence: reader.number_if("fe")?.map(Fence),
         max_attempts: reader.number_if("am")?.and_then(|n| u32::try_from(n).ok()),
+        first_fence: reader.number_if("ff")?.map(Fence),
         attempt_log: attempts_from(&reader)?,
         retried_by: reader.text_if("rt")?.map(str::to_owned),
         fetched_by: reader.id_if("fb", BotIdentity::parse)?,

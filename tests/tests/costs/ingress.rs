@@ -37,8 +37,8 @@ async fn telegram(world: &World) -> Vec<Row> {
         Row::new("Telegram update → enqueued, bound user", accepted, ceiling),
         Row::new("… the first of a new conversation", created, at_most(3, 3).writes(7).reads(1.0)),
         Row::new("… the same update again", repeated, ceiling),
-        Row::new("… an edit of a message that waits", edited, at_most(6, 6).writes(9).reads(3.0)),
-        Row::new("… an edit without a change", unchanged, at_most(5, 5).reads(3.0)),
+        Row::new("… an edit of a message that waits", edited, at_most(5, 5).writes(9).reads(5.0)),
+        Row::new("… an edit without a change", unchanged, at_most(4, 4).reads(5.0)),
         Row::new("… a message in a group, for the agent", in_group, at_most(2, 2).writes(7).reads(2.0)),
         Row::new(
             "… a message in a group, not for the agent",

@@ -38,6 +38,11 @@ mod messages {
     pub mod enqueue;
     pub mod get;
 }
+mod outbox {
+    pub mod drop;
+    pub mod list;
+    pub mod resend;
+}
 mod policies {
     pub mod get;
     pub mod put;
@@ -107,6 +112,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(message_config::get::get, message_config::put::put))
         .routes(routes!(messages::enqueue::enqueue))
         .routes(routes!(messages::get::get))
+        .routes(routes!(outbox::list::list))
+        .routes(routes!(outbox::drop::drop))
+        .routes(routes!(outbox::resend::resend))
         .routes(routes!(policies::get::get, policies::put::put))
         .routes(routes!(provider::readiness::readiness))
         .routes(routes!(provider::cleanup::cleanup))

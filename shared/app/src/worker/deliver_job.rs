@@ -5,10 +5,10 @@ use af_domain::message::Message;
 use af_domain::refusal::Code;
 
 use super::claim_request::{ClaimRequest, Wants};
-use super::destination::{Addressee, addressee};
 use super::fail::{Retry, fail};
 use crate::agents::profiles;
 use crate::conversations::repair::examine;
+use crate::outbox::{Addressee, addressee};
 use crate::settings::{message_config, policies};
 use crate::worker::bundle::{Bundle, Context, Job, bundle, context};
 use crate::{App, AppError, Result};

@@ -16,6 +16,7 @@ use af_domain::ids::{
     AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
     StorageId, TelegramUserId, WorkerId,
 };
+use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
 use af_sam::template::Template;
 use af_store::keys::{self, Key};
@@ -123,6 +124,7 @@ impl Samples {
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
             .with(Self::of_names())
+            .with(Self::of_outboxes(at))
     }
 
     fn of_names() -> Self {
@@ -136,6 +138,16 @@ impl Samples {
             ("WORKERS", keys::WORKERS),
         ];
         let made = made.map(|(name, part)| (name, vec![part.to_owned()]));
+        Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+    }
+
+    fn of_outboxes(at: Timestamp) -> Self {
+        let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
+        let made = [
+            ("outbox", vec![outbox.pk, outbox.sk]),
+            ("outbox_due", vec![keys::outbox_due(at)]),
+            ("OUTBOXES", vec![keys::OUTBOXES.into()]),
+        ];
         Self { made: BTreeMap::from(made), placeholders: Vec::new() }
     }
 

@@ -23,6 +23,7 @@ mod bindings;
 mod bots;
 mod groups;
 mod operator;
+mod outbox;
 mod queue;
 mod repairs;
 mod skills;
@@ -105,6 +106,11 @@ writes! {
     skills {
         change_skill_if_unchanged => Contains("Stale");
         delete_skill_if_deleting => Contains("Stale");
+    }
+    outbox {
+        change_outbox_if_unchanged => Same;
+        end_delivery_if_unchanged => Contains("Stale");
+        resend_if_unchanged => Contains("Stale");
     }
     system {
         change_config_if_unchanged => Same;

@@ -10,6 +10,7 @@ mod hydration;
 mod ingress;
 mod media;
 mod metadata;
+mod outbox;
 mod refusals;
 mod shards;
 mod tokens;
