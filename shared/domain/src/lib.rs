@@ -14,6 +14,8 @@ pub mod json_text;
 pub mod media;
 pub mod message;
 mod named;
+pub mod onboarding;
+pub mod pairing;
 pub mod policy;
 pub mod pool;
 pub mod refusal;

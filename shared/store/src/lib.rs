@@ -26,6 +26,7 @@ mod item;
 pub mod keys;
 pub mod media;
 pub mod message;
+pub mod pairing;
 mod payload;
 pub mod reconcile_lease;
 pub mod skill;

@@ -8,6 +8,7 @@ use af_telegram::update::{IncomingMessage, Ingress, read};
 
 use crate::intake::enqueue::{Enqueue, Identity, enqueue};
 use crate::telegram::bots::is_webhook_secret;
+use crate::telegram::commands::{self, Answered};
 use crate::{App, AppError, Result};
 
 /// The result of an update. Every result is answered with 200, so that Telegram does not send the update
@@ -21,6 +22,8 @@ pub enum Handled {
         /// Whether the message was accepted before.
         duplicate: bool,
     },
+    /// The update is a command that the system has answered.
+    Command(Answered),
     /// The update needs no action.
     Ignored {
         /// The reason, in one word.
@@ -43,8 +46,14 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
         Ingress::Message(message) => accept(app, &bot, message).await,
         Ingress::Ignored { reason } => Ok(Handled::Ignored { reason: reason.to_owned() }),
         // Commands are for the system and are not sent to an agent.
-        Ingress::PairingStart { .. } | Ingress::BareStart { .. } => {
-            Ok(Handled::Ignored { reason: "start_command".to_owned() })
+        Ingress::PairingStart { code, origin } => {
+            Ok(Handled::Command(commands::start_with_code(app, &bot, Some(&code), &origin).await?))
+        }
+        Ingress::BareStart { malformed: true, origin } => {
+            Ok(Handled::Command(commands::start_with_code(app, &bot, None, &origin).await?))
+        }
+        Ingress::BareStart { malformed: false, origin } => {
+            Ok(Handled::Command(commands::start(app, &bot, &origin).await?))
         }
         Ingress::Stop { .. } => Ok(Handled::Ignored { reason: "stop_command".to_owned() }),
     }

@@ -1,4 +1,5 @@
-//! Telegram: bots, their webhooks, and the intake of updates.
+//! Telegram: bots, their webhooks, commands, and the intake of updates.
 
 pub mod bots;
+pub mod commands;
 pub mod ingress;

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
-    StorageId, TelegramUserId, WorkerId,
+    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
+    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::time::Timestamp;
 use af_sam::template::Template;
@@ -127,6 +127,20 @@ impl Samples {
         Self { made: BTreeMap::from(made), placeholders }
             .with(skills::samples())
             .with(Self::of_files_and_calls(&media))
+            .with(Self::of_pairing(&user, &agent, &bot))
+    }
+
+    fn of_pairing(user: &ConsumerUserId, agent: &AgentKey, bot: &BotIdentity) -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
+        let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
+        let made = [
+            ("past_binding", key(keys::past_binding(user, at, &binding))),
+            ("newest_pairing", key(keys::newest_pairing(user, agent))),
+            ("pairing", key(keys::pairing(&code))),
+            ("wrong_codes", key(keys::wrong_codes(bot, &person("444")))),
+        ];
+        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {
