@@ -85,6 +85,8 @@ impl Person {
         let hash = Sha256::digest(WEBHOOK_SECRET.as_bytes()).into();
         let rotated = effects.store.rotate_webhook_secret(&stored, hash, effects.now()).await;
         rotated.expect("the table answers");
+        let ready = effects.store.webhook_ready(&identity, Some(effects.now())).await;
+        ready.expect("the table answers");
         let function = bundle.template.functions.iter().find(|f| f.binary == "effects");
         let events = function.into_iter().flat_map(|function| &function.events);
         let patterns = events.filter_map(|event| match event {
@@ -109,6 +111,15 @@ impl Person {
     /// # Panics
     /// When the webhook refuses the update.
     pub async fn says(&self, update: u64, fields: Value) -> String {
+        let answer = self.update(update, fields).await;
+        answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Sends update number `update`, a message with these fields, and returns the answer of the webhook.
+    ///
+    /// # Panics
+    /// When the webhook refuses the update.
+    pub async fn update(&self, update: u64, fields: Value) -> Value {
         let mut message = json!({
             "message_id": update, "date": 1, "chat": {"id": CHAT, "type": "private"},
             "from": {"id": CHAT, "is_bot": false, "first_name": "Ann"},
@@ -118,8 +129,7 @@ impl Person {
         }
         let path = format!("/agent-factory/telegram/webhook/{}", self.bot.id);
         let sent = self.api.post(&path, json!({"update_id": update, "message": message})).anonymous();
-        let answer = sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200);
-        answer["messageId"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        sent.header("x-telegram-bot-api-secret-token", WEBHOOK_SECRET).send().await.body_of(200)
     }
 
     /// Sends a photo with a caption, in two sizes, and returns the message id.
