@@ -95,9 +95,6 @@ fn answer(handled: Handled) -> UpdateAnswer {
             UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..ok }
         }
         Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
-        Handled::Command(Answered::Ignored) => {
-            UpdateAnswer { ignored: Some("start_command".to_owned()), ..ok }
-        }
         Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..ok },
         Handled::Command(Answered::Paired { user, agent }) => {
             let pairing = PairingAnswer {

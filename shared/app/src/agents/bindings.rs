@@ -1,7 +1,7 @@
 //! Identity bindings: the agent and conversation of a consumer user.
 
 use af_domain::agent::{
-    AgentProfile, Binding, BindingSource, ListedBinding, TelegramIdentity, conversation_of,
+    AgentProfile, Binding, BindingSource, Bot, ListedBinding, TelegramIdentity, conversation_of,
 };
 use af_domain::ids::{AgentKey, BindingId, BotIdentity, ConsumerUserId};
 use af_domain::refusal::{Code, Refusal};
@@ -79,6 +79,13 @@ pub(crate) async fn replaced_by(app: &App, binding: &Binding) -> Result<Vec<Bind
         replaced.extend(app.store.bindings_of_sender(telegram, true).await?);
     }
     Ok(replaced)
+}
+
+/// Returns the active binding of a person who writes to `bot`. A binding to another agent stays from the time when that
+/// agent had the bot. It does not count, because a message must not reach the conversation of another agent.
+pub(crate) async fn of_sender(app: &App, bot: &Bot, sender: &TelegramIdentity) -> Result<Option<Binding>> {
+    let found = app.store.bindings_of_sender(sender, false).await?;
+    Ok(found.into_iter().find(|binding| binding.agent == bot.agent))
 }
 
 /// Returns one page of the bindings of a user: the active one first, then those that were revoked or replaced, the newest

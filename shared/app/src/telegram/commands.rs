@@ -6,6 +6,7 @@ use af_domain::named_enum;
 use af_domain::pairing::CodeUpdate;
 use af_telegram::update::Origin;
 
+use crate::agents::bindings::of_sender;
 use crate::agents::pairing::{Redeemed, redeem};
 use crate::{App, Result};
 
@@ -26,8 +27,6 @@ pub enum Answered {
         /// Whether the person, or the chat, has an active binding.
         is_known: bool,
     },
-    /// The command has no meaning in this chat.
-    Ignored,
 }
 
 named_enum! {
@@ -64,13 +63,13 @@ pub(crate) async fn start_with_code(
     })
 }
 
-/// Answers `/start` without a code.
-pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Answered> {
-    let Some(person) = private_sender(origin) else { return Ok(Answered::Ignored) };
+/// Answers `/start` without a code; `None` in a group, where the command has no meaning.
+pub(crate) async fn start(app: &App, bot: &Bot, origin: &Origin) -> Result<Option<Answered>> {
+    let Some(person) = private_sender(origin) else { return Ok(None) };
     let (user, chat) = (Some(person.user), Some(person.chat));
     let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
-    let is_known = !app.store.bindings_of_sender(&sender, false).await?.is_empty();
-    Ok(Answered::Greeted { is_known })
+    let is_known = of_sender(app, bot, &sender).await?.is_some();
+    Ok(Some(Answered::Greeted { is_known }))
 }
 
 /// A person in a private chat with a bot.

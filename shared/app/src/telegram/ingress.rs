@@ -6,6 +6,7 @@ use af_domain::message::{Payload, TELEGRAM};
 use af_domain::refusal::{Code, Refusal};
 use af_telegram::update::{IncomingMessage, Ingress, read};
 
+use crate::agents::bindings::of_sender;
 use crate::intake::enqueue::{Enqueue, Identity, enqueue};
 use crate::telegram::bots::is_webhook_secret;
 use crate::telegram::commands::{self, Answered};
@@ -53,7 +54,8 @@ pub async fn handle(app: &App, bot: &str, secret: Option<&str>, body: &[u8]) -> 
             Ok(Handled::Command(commands::start_with_code(app, &bot, None, &origin).await?))
         }
         Ingress::BareStart { malformed: false, origin } => {
-            Ok(Handled::Command(commands::start(app, &bot, &origin).await?))
+            let ignored = Handled::Ignored { reason: "start_command".to_owned() };
+            Ok(commands::start(app, &bot, &origin).await?.map_or(ignored, Handled::Command))
         }
         Ingress::Stop { .. } => Ok(Handled::Ignored { reason: "stop_command".to_owned() }),
     }
@@ -84,7 +86,7 @@ async fn accept(app: &App, bot: &Bot, message: IncomingMessage) -> Result<Handle
         let person = |id: i64| TelegramUserId::parse(id.to_string()).ok();
         let (user, chat) = (person(message.origin.user_id), person(message.origin.chat_id));
         let sender = TelegramIdentity { bot: bot.identity.clone(), user, chat };
-        app.store.bindings_of_sender(&sender, false).await?.into_iter().next()
+        of_sender(app, bot, &sender).await?
     } else {
         // A group must never join a user's private conversation.
         None

@@ -1,7 +1,7 @@
 //! Pairing codes: created, shown, and used by a person in Telegram.
 
 use af_domain::time::Millis;
-use af_tests::telegram::{CHAT, Person, with_telegram};
+use af_tests::telegram::{CHAT, Person, connect, with_telegram};
 use serde_json::{Value, json};
 
 use crate::api::World;
@@ -256,4 +256,22 @@ async fn one_telegram_user_with_two_bots_reaches_two_conversations_and_a_code_wo
     assert_eq!(unbound["conversationId"], format!("telegram:{}:{CHAT}", support.bot.id));
     let bound = world.message(&json!(sales.says(5, text("hello")).await)).await;
     assert_eq!(bound["conversationId"], "user-agent:sales:ann-at-sales");
+}
+
+#[tokio::test]
+async fn after_a_bot_has_moved_to_another_agent_no_message_reaches_the_agent_before() {
+    let (world, person) = world().await;
+    let code = code_for(&world, "ann").await;
+    person.update(1, text(&format!("/start {code}"))).await;
+    world.agent("sales").await;
+    world.api.delete("/v1/agents/support").send().await.body_of(204);
+    world.agent("support").await;
+    let token = json!({"plaintextValue": person.bot.token});
+    world.api.put("/v1/agents/sales/telegram-token", token).send().await.body_of(200);
+    connect(&world.app, &person.bot).await;
+    world.expire_caches();
+    assert_eq!(person.update(2, text("/start")).await, json!({"ok": true, "known": false}));
+    let message = world.message(&json!(person.says(3, text("hello")).await)).await;
+    let conversation = format!("telegram:{}:{CHAT}", person.bot.id);
+    assert_eq!((&message["agentKey"], &message["conversationId"]), (&json!("sales"), &json!(conversation)));
 }
