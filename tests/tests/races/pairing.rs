@@ -1,10 +1,10 @@
-//! Pairing codes that are used at the same time.
+//! Pairing codes that are used, and bindings that are made, at the same time.
 
 use af_app::agents::bindings;
 use af_app::agents::pairing::create;
 use af_app::telegram::commands::{Answered, PairingError};
 use af_app::telegram::ingress::{Handled, handle};
-use af_domain::agent::{BotName, TelegramIdentity};
+use af_domain::agent::{BindingSource, BotName, TelegramIdentity};
 use af_domain::ids::{AgentKey, BotIdentity, ConsumerUserId, PairingCode, TelegramUserId};
 use af_domain::pairing::MAX_WRONG_CODES;
 use futures::future::join_all;
@@ -128,4 +128,41 @@ async fn of_simultaneous_new_codes_exactly_one_is_pending() {
     let agent = AgentKey::parse(AGENT).unwrap();
     let newest = world.app.store.newest_pairing(&user("ann"), &agent, now).await.unwrap().unwrap();
     assert_eq!(pending, [newest.code]);
+}
+
+#[tokio::test]
+async fn of_simultaneous_bindings_of_one_chat_one_stays_active_and_the_others_become_history() {
+    let world = world().await;
+    let agent = AgentKey::parse(AGENT).unwrap();
+    // Each try of a binding meets at most one faster binding.
+    let users = ["ann", "bob", "cid", "dan"].map(user);
+    let bound = users
+        .iter()
+        .map(|user| bindings::bind(&world.app, user, &agent, Some(person(1_001)), BindingSource::Api));
+    let bound: Vec<_> = join_all(bound).await.into_iter().map(Result::unwrap).collect();
+    let mut active = Vec::new();
+    for (user, bound) in users.iter().zip(bound) {
+        let [listed] = &bindings::list(&world.app, user, 10, None).await.unwrap().items[..] else { panic!() };
+        assert_eq!(listed.binding, bound);
+        active.extend(listed.revoked_at.is_none().then_some(bound));
+    }
+    let resolved = bindings::resolve(&world.app, &person(1_001)).await.unwrap();
+    assert_eq!(active, [resolved]);
+}
+
+#[tokio::test]
+async fn of_a_simultaneous_revoke_and_pairing_the_history_has_both_bindings() {
+    let world = world().await;
+    let agent = AgentKey::parse(AGENT).unwrap();
+    bindings::bind(&world.app, &user("ann"), &agent, Some(person(1_001)), BindingSource::Api).await.unwrap();
+    let code = code_for(&world, "ann").await;
+    let ann = user("ann");
+    let (revoked, paired) =
+        tokio::join!(bindings::revoke(&world.app, &ann), sends(&world, 1, 1_002, code.as_str()));
+    assert!(revoked.is_ok() && is_paired(&paired));
+    let listed = bindings::list(&world.app, &ann, 10, None).await.unwrap().items;
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    let active = listed.iter().filter(|listed| listed.revoked_at.is_none()).count();
+    let known = bindings::resolve(&world.app, &person(1_002)).await.is_ok();
+    assert_eq!(active, usize::from(known), "the user and the Telegram user agree");
 }

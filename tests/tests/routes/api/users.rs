@@ -55,6 +55,30 @@ async fn every_binding_of_a_user_is_listed_with_its_end() {
 }
 
 #[tokio::test]
+async fn a_binding_from_before_bindings_had_ids_is_replaced_and_revoked() {
+    let world = World::new().await;
+    world.agent("sales").await;
+    let forget_id = async || {
+        let update = json!({
+            "TableName": world.bundle.template.tables[0].name,
+            "Key": {"pk": {"S": "U#ann"}, "sk": {"S": "B"}}, "UpdateExpression": "REMOVE id",
+        });
+        world.bundle.aws.engine().call("UpdateItem", update).await;
+    };
+    for agent in ["support", "sales"] {
+        world.bind("ann", agent).await;
+        forget_id().await;
+        world.bundle.clock.advance(af_domain::time::Millis::new(1));
+    }
+    world.api.delete("/v1/users/ann/binding").send().await.body_of(204);
+    let listed = world.api.get("/v1/users/ann/bindings").send().await.body_of(200);
+    let shown: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|b| (&b["agentKey"], &b["status"])).collect();
+    let revoked = json!("revoked");
+    assert_eq!(shown, [(&json!("sales"), &revoked), (&json!("support"), &revoked)]);
+}
+
+#[tokio::test]
 async fn an_invalid_binding_is_refused_with_its_reason() {
     let world = World::new().await;
     world.api.put("/v1/agents/asleep", json!({"version": "1", "enabled": false})).send().await.body_of(200);
