@@ -90,6 +90,9 @@ writes! {
     bindings {
         bind_if_unchanged => Contains("Stale");
         unbind_if_unchanged => Same;
+        create_pairing_if_newest => Contains("Stale");
+        pair_if_pending => Contains("Stale");
+        count_wrong_code => Same;
     }
     bots {
         assign_bot_if_unclaimed => Same;
