@@ -3,9 +3,10 @@
 //! With a valid secret the answer is 200 once the update is stored or deliberately ignored: Telegram does not send it
 //! again. When the deployment fails, the answer is 5xx, and Telegram sends the update again.
 
-use af_api::telegram::UpdateAnswer;
+use af_api::telegram::{PairingAnswer, UpdateAnswer};
 use std::sync::Arc;
 
+use af_app::telegram::commands::Answered;
 use af_app::telegram::ingress::{Handled, handle};
 use af_app::{App, Boot, BootError};
 use af_domain::refusal::{Code, Refusal};
@@ -77,19 +78,42 @@ async fn update(
     // were refused.
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let handled = handle(&webhook.app, &bot, secret, &body).await?;
-    let answer = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
-    Ok(Json(match handled {
+    Ok(Json(answer(handled)))
+}
+
+fn answer(handled: Handled) -> UpdateAnswer {
+    let ok = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
+    match handled {
         Handled::Enqueued { message, duplicate } => {
-            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..answer }
+            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..ok }
         }
         Handled::Changed { message, by } => UpdateAnswer {
             message_id: Some(message.to_string()),
             changed: Some(by.as_str().to_owned()),
-            ..answer
+            ..ok
         },
-        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..answer },
-        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..answer },
-    }))
+        Handled::Rejected(rejection) => UpdateAnswer { rejected: Some(rejection.as_str().to_owned()), ..ok },
+        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
+        Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..ok },
+        Handled::Command(Answered::Paired { user, agent }) => {
+            let pairing = PairingAnswer {
+                status: "used".to_owned(),
+                consumer_user_id: Some(user.to_string()),
+                agent_key: Some(agent.to_string()),
+                error: None,
+            };
+            UpdateAnswer { pairing: Some(pairing), ..ok }
+        }
+        Handled::Command(Answered::NotPaired(error)) => {
+            let pairing = PairingAnswer {
+                status: "failed".to_owned(),
+                consumer_user_id: None,
+                agent_key: None,
+                error: Some(error.as_str().to_owned()),
+            };
+            UpdateAnswer { pairing: Some(pairing), ..ok }
+        }
+    }
 }
 
 /// Answers 404: the path of a webhook names its bot.

@@ -3,6 +3,8 @@
 use af_domain::ids::MessageId;
 use af_domain::named_enum;
 
+use crate::telegram::commands::Answered;
+
 /// The result of an update. Every result is answered with 200, so that Telegram does not send the update
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +23,10 @@ pub enum Handled {
         /// The kind of change.
         by: Change,
     },
+    /// The update is a command that the system has answered.
+    Command(Answered),
     /// The sender may not write now.
-    Rejected {
-        /// The reason, in one word.
-        reason: &'static str,
-    },
+    Rejected(Rejection),
     /// The update needs no action.
     Ignored {
         /// The reason, in one word.
@@ -40,6 +41,16 @@ named_enum! {
         Edit = "edit",
         /// A file of the same album was added.
         Album = "album",
+    }
+}
+
+named_enum! {
+    /// Why a sender may not write.
+    pub enum Rejection {
+        /// A binding is required, and none names the sender.
+        UnboundUser = "unbound_user",
+        /// The chat has used its allowance.
+        RateLimited = "rate_limited",
     }
 }
 

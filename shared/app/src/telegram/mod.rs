@@ -1,7 +1,8 @@
-//! Telegram: bots, their webhooks, and the intake of updates.
+//! Telegram: bots, their webhooks, commands, and the intake of updates.
 
 mod albums;
 pub mod bots;
+pub mod commands;
 mod edits;
 mod handled;
 pub mod ingress;

@@ -10,6 +10,7 @@ use af_store::conversation_key;
 use af_store::group::GroupLine;
 use af_telegram::update::Origin;
 
+use crate::agents::bindings::of_sender;
 use crate::agents::profiles;
 use crate::{App, AppError, Result};
 
@@ -91,7 +92,7 @@ async fn binding(app: &App, bot: &Bot, origin: &Origin) -> Result<Option<Binding
     if sender.user.is_none() && sender.chat.is_none() {
         return Ok(None);
     }
-    Ok(app.store.bindings_of_sender(&sender, false).await?.into_iter().next())
+    of_sender(app, bot, &sender).await
 }
 
 /// The agent of the bot. A bot whose agent was deleted has the fallback.

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use af_domain::ids::{
-    AgentKey, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, SnapshotId, SnapshotParts,
-    StorageId, TelegramUserId, WorkerId,
+    AgentKey, BindingId, BotIdentity, ConsumerUserId, ConversationId, Fence, MessageId, PairingCode,
+    SnapshotId, SnapshotParts, StorageId, TelegramUserId, WorkerId,
 };
 use af_domain::outbox::Chat;
 use af_domain::time::Timestamp;
@@ -143,12 +143,29 @@ impl Samples {
 
     fn of_outboxes(at: Timestamp) -> Self {
         let outbox = keys::outbox(&Chat::parse("77:555").unwrap());
+        let told = keys::told(&Chat::parse("77:555").unwrap(), "policies");
         let made = [
             ("outbox", vec![outbox.pk, outbox.sk]),
+            ("told", vec![told.pk, told.sk]),
             ("outbox_due", vec![keys::outbox_due(at)]),
             ("OUTBOXES", vec![keys::OUTBOXES.into()]),
         ];
         Self { made: BTreeMap::from(made), placeholders: Vec::new() }
+    }
+
+    fn of_pairing() -> Self {
+        let key = |key: Key| vec![key.pk, key.sk];
+        let (agent, bot) = (AgentKey::parse("support").unwrap(), BotIdentity::parse("77").unwrap());
+        let user = ConsumerUserId::parse("ann").unwrap();
+        let (code, at) = (PairingCode::of(7), Timestamp::from_millis(1_700_000_000_000));
+        let binding = BindingId::parse("01HF7YAT000000000000000000").unwrap();
+        let made = [
+            ("past_binding", key(keys::past_binding(&user, at, &binding))),
+            ("newest_pairing", key(keys::newest_pairing(&user, &agent))),
+            ("pairing", key(keys::pairing(&code))),
+            ("wrong_codes", key(keys::wrong_codes(&bot, &person("444")))),
+        ];
+        Self { made: BTreeMap::from(made), placeholders: vec![("code", code.to_string())] }
     }
 
     fn of_files_and_calls(media: &StorageId) -> Self {
@@ -159,6 +176,7 @@ impl Samples {
             ("call", key(keys::call("c0ffee"))),
         ];
         Self { made: BTreeMap::from(made), placeholders: vec![("callHash", "c0ffee".into())] }
+            .with(Self::of_pairing())
     }
 
     fn with(mut self, more: Samples) -> Self {

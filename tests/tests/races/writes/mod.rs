@@ -92,6 +92,9 @@ writes! {
     bindings {
         bind_if_unchanged => Contains("Stale");
         unbind_if_unchanged => Same;
+        create_pairing_if_newest => Contains("Stale");
+        pair_if_pending => Contains("Stale");
+        count_wrong_code => Same;
     }
     bots {
         assign_bot_if_unclaimed => Same;
@@ -99,6 +102,7 @@ writes! {
         webhook_ready => Same;
     }
     groups {
+        notify_if_not_lately => Contains("Stale");
         continue_chat_if_new => Same;
         add_line_if_new => Same;
         clear_lines_if_unchanged => Same;
