@@ -14,13 +14,11 @@ use crate::intake::enqueue::{Delivered, Enqueue, Identity, deliver};
 use crate::outbox::notice;
 use crate::settings::ingress_config;
 use crate::telegram::handled::{Handled, Rejection};
-use crate::telegram::payload::{is_of, payload};
+use crate::telegram::payload::{GROUP_CONTEXT, is_of, payload};
 use crate::telegram::route::{self, Target};
 use crate::telegram::{albums, edits};
 use crate::{App, AppError, Result};
 
-/// The metadata field with what was said in a group since the last message for the agent.
-const GROUP_CONTEXT: &str = "telegramGroupContext";
 /// The longest line of that context.
 const MAX_LINE_CHARS: usize = 300;
 
@@ -127,7 +125,7 @@ async fn enqueue(
             if is_another(app, &known, &message).await? =>
         {
             let update_id = origin.update_id;
-            tracing::warn!(metric = "webhook_renumbered", %bot, update_id, "an update number was used before");
+            tracing::warn!(%bot, update_id, "an update number was used before for another message");
             let (chat, message) = (origin.chat_id, origin.message_id);
             let identity = Identity::Renumbered { bot, update_id, chat, message };
             deliver(app, request(identity, of_message.clone()), limit).await?

@@ -100,7 +100,13 @@ async fn an_edit_of_a_message_that_waits_replaces_its_text() {
     assert_eq!(late["ignored"], "edit_overtaken", "Telegram has sent an older edit again");
     let job = run(&worker).await;
     assert_eq!((text(&job), &job["messageId"]), ("the", &json!(id)));
-    assert!(job["payload"]["metadata"]["telegramEdited"].is_null(), "the agent never saw the old text");
+    let metadata = &job["payload"]["metadata"];
+    assert!(metadata["telegramEdited"].is_null(), "the agent never saw the old text");
+    assert_eq!(metadata["providerUserId"], CHAT.to_string());
+    let huge = chat.ann.says(10, json!({"text": "short"})).await;
+    let edited = chat.edits(11, 10, json!({"text": "x".repeat(300_000)})).await;
+    assert_eq!(edited["ignored"], "payload_too_large");
+    assert_eq!(run(&worker).await["messageId"], json!(huge));
     assert!(run(&worker).await.is_null());
 }
 
