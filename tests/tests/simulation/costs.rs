@@ -69,7 +69,9 @@ impl Operation {
             // candidate; the end of a message whose agent must not answer.
             Self::Poll => 1 + 2 + 6 + 5 + 6 + 1 + 3 * 2,
             // Policies and write; the worker's row when it drains; the stored entries when an append is repeated.
-            Self::Heartbeat | Self::Append => 1 + 2,
+            Self::Append => 1 + 2,
+            // In addition, the read and the write that end a run beyond its limit.
+            Self::Heartbeat => 1 + 2 + 2,
             // The message is read when the lease is gone.
             Self::Complete => 1 + 2,
             // Read and write, three times when other actors enqueue at the same time.

@@ -268,7 +268,7 @@ impl Faults for InstanceFaults {
     }
 
     fn rewritten(&self, request: &WireRequest) -> Option<Value> {
-        self.shared.mutation.applied_to(request)
+        self.shared.mutation.applied_to(request, *self.operation.lock().unwrap())
     }
 
     fn answered(&self, request: &WireRequest, reply: &Reply) {

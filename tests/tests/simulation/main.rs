@@ -175,6 +175,11 @@ fn a_retry_that_leaves_the_mark_of_the_dead_letter_is_noticed() {
 }
 
 #[test]
+fn a_retry_that_forgets_the_first_claim_is_noticed() {
+    notices(Mutation::RetryForgetsFirstClaim);
+}
+
+#[test]
 fn freeing_a_conversation_that_stays_in_its_workers_row_is_noticed() {
     notices(Mutation::FreeLeavesRowAlone);
 }
@@ -202,6 +207,16 @@ fn a_binding_over_a_concurrent_binding_is_noticed() {
 #[test]
 fn a_run_of_a_disabled_agent_is_noticed() {
     notices(Mutation::AgentStateIgnored);
+}
+
+#[test]
+fn an_answer_of_an_agent_that_the_user_has_left_is_noticed() {
+    notices(Mutation::BindingIgnored);
+}
+
+#[test]
+fn a_run_beyond_its_limit_is_noticed() {
+    notices(Mutation::RunLimitIgnored);
 }
 
 /// Tries the seed that is known to show the bug, then all others.

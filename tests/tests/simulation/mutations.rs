@@ -5,6 +5,7 @@ use af_emulator_aws::WireRequest;
 use serde_json::{Value, json};
 
 use crate::bindings::OTHER_AGENT;
+use crate::costs::Operation;
 use crate::world::AGENT;
 
 /// A planted bug.
@@ -38,6 +39,8 @@ pub enum Mutation {
     CompleteThoughCancelled,
     /// A dead letter that is retried keeps its mark.
     RetryKeepsMark,
+    /// A dead letter that is retried loses its first claim, so its history has its words twice.
+    RetryForgetsFirstClaim,
     /// A conversation is freed, but its worker's row still names it.
     FreeLeavesRowAlone,
     /// A batch of the stream is counted at each delivery.
@@ -50,6 +53,10 @@ pub enum Mutation {
     BindOnAnyVersion,
     /// A claim takes every agent for enabled.
     AgentStateIgnored,
+    /// A claim does not look whether its user is bound to another agent.
+    BindingIgnored,
+    /// A heartbeat does not end a run that has reached its limit.
+    RunLimitIgnored,
 }
 
 impl Mutation {
@@ -59,20 +66,23 @@ impl Mutation {
         match self {
             Mutation::CompleteThoughCancelled => 1,
             Mutation::AgentStateIgnored => 2,
+            Mutation::RunLimitIgnored => 5,
             Mutation::HeartbeatExtendsAnyLease => 6,
             Mutation::AppendUnderAnyLease | Mutation::BindOnAnyVersion => 7,
             _ => 0,
         }
     }
 
-    /// The body of `request` under this bug; `None` where the bug changes nothing.
-    pub fn applied_to(self, request: &WireRequest) -> Option<Value> {
+    /// The body of `request` of an instance that runs `operation` under this bug; `None` where the bug changes nothing.
+    pub fn applied_to(self, request: &WireRequest, operation: Option<Operation>) -> Option<Value> {
         let in_transaction: fn(&mut Vec<Value>) -> bool = match self {
             Mutation::None => return None,
             Mutation::HeartbeatExtendsAnyLease => return heartbeat(request, heartbeat_extends_any_lease),
             Mutation::HeartbeatExtendsNothing => return heartbeat(request, heartbeat_extends_nothing),
             Mutation::CountEachTime => return count_each_time(request),
             Mutation::AgentStateIgnored => return agent_state_ignored(request),
+            Mutation::BindingIgnored => return binding_ignored(request, operation),
+            Mutation::RunLimitIgnored => run_limit_ignored,
             Mutation::RevokeKeepsUsersBinding => revoke_keeps_users_binding,
             Mutation::RebindKeepsAgent => |writes| rebind_keeps_agent(writes),
             Mutation::BindOnAnyVersion => |writes| bind_on_any_version(writes),
@@ -87,6 +97,7 @@ impl Mutation {
             Mutation::ClaimLeavesRowAlone => claim_leaves_row_alone,
             Mutation::CompleteThoughCancelled => |writes| complete_though_cancelled(writes),
             Mutation::RetryKeepsMark => retry_keeps_mark,
+            Mutation::RetryForgetsFirstClaim => |writes| retry_forgets_first_claim(writes),
             Mutation::FreeLeavesRowAlone => free_leaves_row_alone,
         };
         if request.operation != "TransactWriteItems" {
@@ -240,6 +251,19 @@ fn retry_keeps_mark(writes: &mut Vec<Value>) -> bool {
     writes.len() < before
 }
 
+fn retry_forgets_first_claim(writes: &mut [Value]) -> bool {
+    let status = |w: &&Value| w["Update"]["ExpressionAttributeValues"][":set_st"]["S"] == "queued";
+    let Some(retried) = writes.iter().find(status) else { return false };
+    let pk = retried["Update"]["Key"]["pk"]["S"].as_str().unwrap_or_default().to_owned();
+    let entries = writes[0]["Update"]["ExpressionAttributeValues"][":set_pe"]["L"].as_array_mut();
+    let Some(entry) = entries.and_then(|entries| entries.last_mut()) else { return false };
+    let mut fields: Vec<&str> = entry["S"].as_str().unwrap_or_default().splitn(8, '|').collect();
+    assert_eq!(Some(fields[7]), pk.strip_prefix("M#"), "a retried message is the last one of its queue");
+    fields[6] = "0";
+    *entry = json!({"S": fields.join("|")});
+    true
+}
+
 fn free_leaves_row_alone(writes: &mut Vec<Value>) -> bool {
     let expression = writes[0]["Update"]["UpdateExpression"].as_str().unwrap_or_default();
     let removed = expression.split("REMOVE ").nth(1).unwrap_or_default();
@@ -308,4 +332,27 @@ fn agent_state_ignored(request: &WireRequest) -> Option<Value> {
     let mut body = request.body.clone();
     body["Key"]["sk"] = json!({"S": "running"});
     Some(body)
+}
+
+/// The read of the binding finds none. Other operations than a poll find it.
+fn binding_ignored(request: &WireRequest, operation: Option<Operation>) -> Option<Value> {
+    let is_binding = request.body["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("U#"));
+    if request.operation != "GetItem" || !is_binding || operation != Some(Operation::Poll) {
+        return None;
+    }
+    let mut body = request.body.clone();
+    body["Key"]["sk"] = json!({"S": "none"});
+    Some(body)
+}
+
+/// The transaction writes an item that nothing reads.
+fn run_limit_ignored(writes: &mut Vec<Value>) -> bool {
+    let error =
+        |w: &Value| w["Update"]["ExpressionAttributeValues"][":set_er"]["S"].as_str().map(str::to_owned);
+    if !writes.iter().filter_map(error).any(|error| error.starts_with("run_timeout")) {
+        return false;
+    }
+    let table = writes[0]["Update"]["TableName"].clone();
+    *writes = vec![json!({"Put": {"TableName": table, "Item": {"pk": {"S": "none"}, "sk": {"S": "none"}}}})];
+    true
 }

@@ -66,6 +66,7 @@ events! {
     Done
     Failed
     Recovered
+    RunTimedOut
     Retried
     DeadLettered
     RetriedByOperator

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use af_app::AppError;
 use af_app::worker::bundle::Job;
-use af_app::worker::{Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
+use af_app::worker::{DeliveredBy, Ownership, Poll, Retry, Wants, append, complete, fail, heartbeat, poll};
 use af_domain::agent::user_of;
 use af_domain::ids::{ConversationId, WorkerId};
-use af_domain::message::{HistoryEntry, Role, TELEGRAM};
+use af_domain::message::{HistoryEntry, Reply, ReplyFormat, Role, TELEGRAM};
 use af_domain::refusal::Code;
 use af_domain::time::{Millis, Timestamp};
 use af_providers::MachineState;
@@ -21,7 +21,7 @@ use crate::clock::WorkerClock;
 use crate::costs::Operation;
 use crate::instance::Instance;
 use crate::tally::Event;
-use crate::world::World;
+use crate::world::{MAX_RUN, World};
 
 /// Wait between heartbeats: the policy default.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -29,6 +29,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const LEASE: Millis = Millis::from_secs(90);
 /// Longest work on one message, ms.
 const MAX_WORK_MS: u64 = 40_000;
+/// Longest work beyond the limit of a run, ms. The worker sends heartbeats meanwhile.
+const MAX_EXCESS_MS: u64 = 180_000;
 /// How often a worker sends a call about a message before it gives up.
 const MAX_SENDINGS: usize = 4;
 
@@ -181,7 +183,10 @@ impl Worker {
 
     /// Works with heartbeats; `false` when the lease is lost.
     async fn work_with_heartbeats(&mut self, job: &Job) -> bool {
-        let mut left = self.within(MAX_WORK_MS);
+        let mut left = match self.fails_now(3) {
+            true => MAX_RUN + self.within(MAX_EXCESS_MS),
+            false => self.within(MAX_WORK_MS),
+        };
         while left > HEARTBEAT {
             self.clock.sleep(HEARTBEAT).await;
             left -= HEARTBEAT;
@@ -239,10 +244,11 @@ impl Worker {
                 history: vec![self.entry("answer")],
                 pending_tool_calls: None,
                 metadata: Default::default(),
-                reply: Some("answer".to_owned()),
+                reply: Some(Reply { text: "answer".to_owned(), format: ReplyFormat::Plain }),
+                delivery: None,
             };
             let (app, id) = (self.function().app(), self.id.clone());
-            let completed = complete(&app, &id, message, &job.lease.id, with);
+            let completed = complete(&app, &id, message, &job.lease.id, with, DeliveredBy::Outbox);
             match self.functions[0].call(Operation::Complete, completed).await {
                 Some(Ok(())) => {
                     let fence = job.lease.id.parts().fence.0;

@@ -46,6 +46,8 @@ const BINDERS: u64 = 2;
 const FAULT_PHASE: Duration = Duration::from_secs(240);
 /// Longest final phase, in virtual time: it includes all retries and leases of a message that always fails.
 const MAX_FINAL_PHASE: Duration = Duration::from_secs(3_600);
+/// The policy `lease.maxRunMs` of every world. No worker reaches it without a fault.
+pub const MAX_RUN: Duration = Duration::from_secs(60);
 /// Time between two checks of the judge.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Lines of a trace that are kept.
@@ -318,6 +320,7 @@ async fn prepare(world: &World) {
             "idleTimeoutMs": 60_000, "drainTimeoutMs": drain_timeout,
         },
         "poll": {"activeMs": poll_every},
+        "lease": {"maxRunMs": u64::try_from(MAX_RUN.as_millis()).unwrap()},
         "retry": {"maxAttempts": rng.random_range(2..=5), "maxDelayMs": 20_000},
         "queue": {"onRetry": if rng.random_bool(0.75) { "block" } else { "overtake" }},
     });

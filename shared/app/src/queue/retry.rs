@@ -91,8 +91,8 @@ pub(super) async fn retried(
     Err(AppError::Overtaken("retry"))
 }
 
-/// Returns the queue entry of a retried message. Its history is filed under its next claim, not under its
-/// first one.
+/// Returns the queue entry of a retried message. It keeps the fence of its first claim, so that the history
+/// entries of the next attempt replace those of the failed ones.
 fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
     let default = u32::try_from(policies.retry.max_attempts).unwrap_or(u32::MAX);
     Entry {
@@ -104,7 +104,8 @@ fn entry(dead: &Message, policies: &Policies, now: Timestamp) -> Entry {
         drained: 0,
         max_attempts: dead.max_attempts.unwrap_or(default),
         not_before: Timestamp::default(),
-        first_fence: None,
+        first_fence: dead.first_fence,
+        revised: false,
     }
 }
 

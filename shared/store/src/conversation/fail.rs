@@ -75,7 +75,9 @@ pub(super) fn end_failed_attempt(
     match back.outcome {
         Outcome::DeadLettered => {
             let mark = Writer::at(keys::dead_letter(id, now)).put("cid", before.id.as_str());
-            let dead = ended(MessageStatus::DeadLetter).set("am", back.entry.max_attempts);
+            let dead = ended(MessageStatus::DeadLetter)
+                .set("am", back.entry.max_attempts)
+                .set_or_remove("ff", back.entry.first_fence.map(|fence| fence.0));
             transaction.update(dead).put(mark.build())
         }
         Outcome::Cancelled => {

@@ -24,6 +24,10 @@ use crate::{Result, Store, keys};
 /// Queries for one range of history. DynamoDB ends a page at 1 MB, so they read at most 12 MB. This is three
 /// times what fits into a response; the rest is for entries that a later attempt has replaced.
 const MAX_STEPS: usize = 12;
+/// Messages that a position names as replaced. A position is part of a URL, whose length the gateway limits.
+/// It is more than the queue of a conversation holds. If more dead letters of one conversation were retried,
+/// the words of the oldest ones appear twice.
+const MAX_REPLACED: usize = 500;
 
 /// The position of an entry under the claim that writes it.
 pub(super) struct EntryPosition<'a> {
@@ -82,8 +86,8 @@ pub struct HistoryRange<'a> {
 
 /// The position that a reader has reached on its way from the newest entry to the oldest, and the messages
 /// that it must skip from there on. A skipped message is named by its first claim, and the reader has seen a
-/// later attempt of it. A message can be in this set only if it waited for its retry at this position, so the
-/// set is as large as the queue of one conversation at most.
+/// later attempt of it. A message can be in this set only if it waited for its retry at this position, or was a
+/// dead letter that an operator retried later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadPosition {
     fence: Fence,
@@ -304,6 +308,9 @@ impl EntryKey {
         }
         // A message has no entries before its first claim.
         replaced.retain(|first| *first <= fence);
+        while replaced.len() > MAX_REPLACED {
+            replaced.pop_first();
+        }
         ReadPosition { fence, within: self.place.place, first: self.first, replaced }
     }
 }
@@ -386,6 +393,15 @@ mod tests {
         for page in 1..=entries.len() {
             assert_eq!(shown(&entries, page), [7, 7, 6, 4, 3, 2], "{page} a page");
         }
+    }
+
+    #[test]
+    fn a_position_names_a_limited_number_of_messages_and_drops_the_oldest() {
+        let retried = |n: u64| filed(2_000 - n, 1_000 - n);
+        let reached = (0..600).fold(None, |reached, n| Some(retried(n).advance(reached))).unwrap();
+        assert_eq!(reached.replaced.len(), MAX_REPLACED);
+        assert!(filed(1_000, 1_000).is_replaced(&reached));
+        assert!(!filed(402, 402).is_replaced(&reached));
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Store {
             .remove("da")
             .remove("fe")
             .remove("am")
+            .remove("ff")
             .when_is("st", MessageStatus::DeadLetter.as_str())
             .when_is("da", died_at);
         let meta = change(before, after, policies.queue.ready_shards);
@@ -112,5 +113,6 @@ fn cancelled(message: &MessageId, before: MessageStatus, now: Timestamp, policie
         .set("da", now)
         .set("ttl", ended_message_ttl(now, policies))
         .remove("am")
+        .remove("ff")
         .when_is("st", before.as_str())
 }

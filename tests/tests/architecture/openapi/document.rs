@@ -11,12 +11,13 @@ use crate::openapi::limits;
 
 const DESCRIPTION: &str = "Errors are problem+json (RFC 9457) with a `code` of a closed list. Bodies are JSON in \
     camelCase, times are epoch milliseconds, and unknown fields are refused. Lists answer `items` and, while there is \
-    more, `nextCursor`, which the next call takes as `cursor`. Broken characters of a body become U+FFFD. The gateway answers \
+    more, `nextCursor`, which the next call takes as `cursor`. An address whose calls had no valid credential 60 times \
+    within a minute gets 429 on every operation with a credential until the minute is over. Broken characters of a body become U+FFFD. The gateway answers \
     paths without a route and bodies that are too large itself, as `GatewayError`. `X-Request-Id` is taken and answered. Worker images that \
     speak OpenClaw's own protocol use `/w/{token}/api/query`, `mutation` and `action`, which are not part of this \
     document; see docs/worker-image.md.";
 
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("agents", "Agent profiles and their bots."),
     ("bindings", "Which agent and conversation a user talks to."),
     ("config", "Policies, and where workers run."),
@@ -26,6 +27,7 @@ const TAGS: [(&str, &str); 14] = [
     ("messages", "Messages: sent, shown, cancelled."),
     ("pairing", "Pairing codes, and the onboarding of a user on Telegram."),
     ("provider", "The place where workers run."),
+    ("outbox", "Replies on their way to Telegram."),
     ("queue", "The queue in figures and lists, and what mends it."),
     ("secrets", "Secrets: imported, looked at, deleted. No answer holds a value."),
     ("skills", "Global skills."),
@@ -36,14 +38,15 @@ const TAGS_OF_WORKERS: [(&str, &str); 2] =
     [("worker", "The worker contract: what a worker calls with its token."), ("workers", "The worker pool.")];
 
 /// The descriptions of parameters in paths.
-const PARAMETERS: [(&str, &str); 16] = [
+const PARAMETERS: [(&str, &str); 17] = [
     ("agentKey", "An agent profile's key: 1 to 64 letters, digits, `.`, `_` or `-`."),
     ("botIdentity", "A Telegram bot's numeric id."),
-    ("code", "A pairing code."),
+    ("chat", "A chat, as `<botIdentity>:<chatId>`."),
     ("consumerUserId", "The consumer app's name for one of its users: 1 to 128 printable characters."),
     ("conversationId", "A conversation: 1 to 256 printable characters."),
     ("keyId", "An API key's id."),
     ("messageId", "A message."),
+    ("pairingCode", "A pairing code."),
     ("pathPrefix", "The deployment's `WebhookPathPrefix`."),
     ("secretRef", "A secret's name: 1 to 200 letters, digits, `.`, `_` or `-`."),
     ("slug", "A skill."),
@@ -152,15 +155,12 @@ fn complete(
         shared.insert(name, problem(&status, &codes));
     }
     // A path whose parameter is empty matches no route.
-    if !parameters_of(path).is_empty() && !responses.contains_key("404") {
-        responses.insert("404".to_owned(), json!({"$ref": "#/components/responses/NoRoute"}));
-        shared.insert(
-            "NoRoute".to_owned(),
-            json!({
-                "description": "No route has this path; the gateway itself answers.",
-                "content": {"application/json": gateway_content()},
-            }),
-        );
+    if !parameters_of(path).is_empty() {
+        add_gateway_response(responses, shared, ("404", "NoRoute", "No route has this path"));
+    }
+    if !operation["requestBody"].is_null() {
+        let responses = operation["responses"].as_object_mut().expect("an operation has responses");
+        add_gateway_response(responses, shared, ("413", "BodyTooLarge", "The body is too large"));
     }
     let body = &mut operation["requestBody"]["content"]["application/json"]["schema"];
     if body.is_null() {
@@ -168,6 +168,22 @@ fn complete(
     } else {
         hoist(&format!("{id}Request"), body, schemas);
     }
+}
+
+/// Adds a response of the gateway itself, which every call of the operation can get: its status, its name and its meaning.
+/// The operation's own response of this status already describes it.
+fn add_gateway_response(
+    responses: &mut Map<String, Value>,
+    shared: &mut Map<String, Value>,
+    (status, name, meaning): (&str, &str, &str),
+) {
+    if responses.contains_key(status) {
+        return;
+    }
+    responses.insert(status.to_owned(), json!({"$ref": format!("#/components/responses/{name}")}));
+    let description = format!("{meaning}; the gateway itself answers.");
+    let response = json!({"description": description, "content": {"application/json": gateway_content()}});
+    shared.insert(name.to_owned(), response);
 }
 
 fn parameters_of(path: &str) -> Vec<Value> {
@@ -236,6 +252,8 @@ fn problems(operation: &Value) -> BTreeMap<String, Vec<Code>> {
     }
     for scheme in operation["security"].as_array().into_iter().flatten() {
         add(Code::Unauthorized);
+        // The limit on failed authentication of an address.
+        add(Code::RateLimited);
         if !scheme["apiKey"].is_null() {
             add(Code::Forbidden);
         }
@@ -253,7 +271,14 @@ fn problem(status: &str, codes: &[Code]) -> Value {
     if matches!(status, "404" | "413") {
         content["application/json"] = gateway_content();
     }
-    json!({"description": description, "content": content})
+    let mut response = json!({"description": description, "content": content});
+    if status == "429" {
+        response["headers"]["Retry-After"] = json!({
+            "description": "The number of seconds after which the call may succeed.",
+            "required": true, "schema": {"type": "integer", "minimum": 1},
+        });
+    }
+    response
 }
 
 fn gateway_content() -> Value {

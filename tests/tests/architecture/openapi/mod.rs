@@ -100,6 +100,33 @@ fn every_operation_has_a_summary_and_its_responses() {
     }
 }
 
+/// What every call of a kind can get, whichever operation it calls.
+#[test]
+fn the_limit_of_failed_authentication_and_the_refusals_of_the_gateway_are_documented() {
+    let document = generated();
+    let response = |operation: &Value, status: &str| {
+        let name = operation["responses"][status]["$ref"].as_str()?.rsplit_once('/')?.1;
+        Some(document["components"]["responses"][name].clone())
+    };
+    let is_gateways = |response: Option<Value>| {
+        let schema = &response.unwrap_or_default()["content"]["application/json"]["schema"];
+        schema["$ref"] == "#/components/schemas/GatewayError"
+    };
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        if !operation["security"].is_null() {
+            let limited = response(operation, "429").unwrap_or_else(|| panic!("{what} has no 429"));
+            let problem = &limited["content"]["application/problem+json"]["schema"]["allOf"][1];
+            let codes = problem["properties"]["code"]["enum"].as_array().unwrap();
+            assert!(codes.contains(&"rate_limited".into()), "{what}: {codes:?}");
+            assert!(limited["headers"]["Retry-After"].is_object(), "{what}");
+        }
+        assert!(!path.contains('{') || is_gateways(response(operation, "404")), "{what} has no 404");
+        let has_body = !operation["requestBody"].is_null();
+        assert!(!has_body || is_gateways(response(operation, "413")), "{what} has no 413");
+    }
+}
+
 #[test]
 fn every_reference_has_a_schema_and_every_schema_is_referenced() {
     let document = generated();

@@ -181,3 +181,84 @@ async fn a_redrive_of_all_needs_a_conversation_or_an_agent() {
         world.api.post("/v1/queue/retry", json!({"conversationId": "unknown"})).send().await.body_of(200);
     assert_eq!(none, json!({"retried": 0, "full": [], "refused": []}));
 }
+
+/// The user's conversation, with at most `limit` entries of each part: roles and contents, page by page.
+async fn history(world: &World, user: &str, limit: usize) -> Vec<Vec<String>> {
+    let path = format!("/v1/users/{user}/agents/support/conversation?limit={limit}");
+    let (mut query, mut pages) = (String::new(), Vec::new());
+    loop {
+        let page = world.api.get(&format!("{path}{query}")).send().await.body_of(200);
+        let entries = page["contextHistory"].as_array().unwrap().iter();
+        pages.insert(0, entries.map(|entry| entry["content"].as_str().unwrap().to_owned()).collect());
+        let Some(cursor) = page["nextHistoryCursor"].as_str() else { return pages };
+        query = format!("&historyCursor={cursor}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_has_the_words_of_a_redriven_message_once_also_after_other_messages() {
+    let world = World::new().await;
+    world.bind("ann", "support").await;
+    let token = world.worker("w").await;
+    let conversation = "user-agent:support:ann";
+    let entries = |texts: [&str; 2]| {
+        json!([
+            {"role": "user", "content": texts[0], "at": 5},
+            {"role": "assistant", "content": texts[1], "at": 6},
+        ])
+    };
+    // More attempts than the message keeps, so that the log does not have the first one any more. Each appends the
+    // words before it fails.
+    let mut body = message(conversation, "lost words");
+    body["maxAttempts"] = json!(ATTEMPTS_KEPT + 1);
+    let id = world.enqueue_body(body).await;
+    let mut cursors = Vec::new();
+    for n in 0..=ATTEMPTS_KEPT {
+        let polled = world.poll(&token, json!({"conversationId": conversation})).await;
+        let job = &polled["job"];
+        let append = json!({
+            "leaseId": job["leaseId"], "fence": job["fence"], "ordinal": 0,
+            "messages": entries(["lost words", "I am thinking"]),
+        });
+        let path = format!("/v1/worker/conversations/{conversation}/history");
+        world.api.post(&path, append).key(&token).send().await.body_of(200);
+        world.fail(&token, job, "no").await;
+        world.bundle.clock.advance(LONGER_THAN_EVERY_BACKOFF);
+        assert_eq!(world.shown(&id).await["status"] == "dead_letter", n == ATTEMPTS_KEPT);
+    }
+    world.say("ann", "hello?").await;
+    let polled = world.poll(&token, json!({"conversationId": conversation})).await;
+    cursors.push(polled["bundle"]["cursor"].clone());
+    complete(&world, &token, &polled["job"], entries(["hello?", "I am here"])).await;
+    assert_eq!(
+        history(&world, "ann", 20).await.concat(),
+        ["lost words", "I am thinking", "hello?", "I am here"]
+    );
+
+    world.post(&format!("/v1/queue/{id}/retry")).send().await.body_of(200);
+    let polled = world.poll(&token, json!({"conversationId": conversation})).await;
+    cursors.push(polled["bundle"]["cursor"].clone());
+    complete(&world, &token, &polled["job"], entries(["lost words", "found them"])).await;
+    let expected = ["hello?", "I am here", "lost words", "found them"];
+    for limit in 1..=5 {
+        assert_eq!(history(&world, "ann", limit).await.concat(), expected, "{limit} a page");
+    }
+
+    // A worker that keeps files knows the old words. It gets the whole context, because a delta cannot replace them.
+    world.say("ann", "thanks").await;
+    let job = world.claim(&token, Some(conversation)).await;
+    for since in cursors {
+        let path = format!("/v1/worker/messages/{}/bundle", job["messageId"].as_str().unwrap());
+        let path = format!("{path}?since={}", since.as_str().unwrap());
+        let bundle = world.api.get(&path).key(&token).send().await.body_of(200);
+        let context = bundle["conversationState"]["contextHistory"].as_array().unwrap();
+        let contents: Vec<_> = context.iter().map(|entry| entry["content"].as_str().unwrap()).collect();
+        assert_eq!((&bundle["delta"], contents), (&json!(false), expected.to_vec()));
+    }
+}
+
+async fn complete(world: &World, token: &str, job: &Value, history: Value) {
+    let path = format!("/v1/worker/messages/{}/complete", job["messageId"].as_str().unwrap());
+    let body = json!({"leaseId": job["leaseId"], "fence": job["fence"], "history": history});
+    world.api.post(&path, body).key(token).send().await.body_of(200);
+}

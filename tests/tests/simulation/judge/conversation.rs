@@ -7,13 +7,16 @@ use super::{Check, Judge};
 use crate::clock::MAX_SKEW_MS;
 use crate::queue::{Entry, Lease, Meta, meta};
 use crate::tally::Event;
-use crate::world::World;
+use crate::world::{MAX_RUN, World};
 
 /// Longest time between the decision to extend a lease and the write of the extension: clocks differ, and requests are
 /// delayed.
 const MAX_EXTENSION_DELAY_MS: u64 = 10_000;
 /// How long after an operator's request a conversation may still be freed, ms: each try may be delayed or late.
 const MAX_FREEING_DELAY_MS: u64 = 60_000;
+/// How long after the limit of its run a lease may still be extended, ms. A concurrent change of the conversation may
+/// overtake the end of the run, which the next heartbeat repeats.
+const MAX_RUN_EXCESS_MS: u64 = 60_000;
 /// Limit of the redeliveries of one claim.
 const MAX_REDELIVERIES: u64 = 3;
 
@@ -137,6 +140,12 @@ impl Judge {
         if before.pending.iter().any(|e| e.message == lease.entry.message && e.has_awaited_attachments()) {
             self.count(Event::ClaimedWithoutAttachments);
         }
+        let first = *self.first_claims.entry(lease.entry.message.clone()).or_insert(after.fence);
+        if lease.entry.first_fence != first {
+            return change.violation(format!(
+                "a message that was first claimed under fence {first} names another first claim"
+            ));
+        }
         let claims = self.claimed.entry(lease.entry.message.clone()).or_default();
         *claims += 1;
         if *claims != lease.entry.attempts {
@@ -163,6 +172,12 @@ impl Judge {
             }
             (Some(old), Some(new)) if new.expires_at + MAX_EXTENSION_DELAY_MS < old.expires_at => {
                 change.violation("a lease that was shortened")
+            }
+            (Some(old), Some(new)) if new.expires_at > old.expires_at && self.has_run_far_too_long(new) => {
+                change.violation(format!(
+                    "a lease was extended at {}, long after the limit of its run",
+                    self.now
+                ))
             }
             (Some(old), None) => self.end(world, change, old),
             (old, new) => {
@@ -235,15 +250,29 @@ impl Judge {
         Ok(())
     }
 
-    /// A lease may be recovered when it has expired, its machine is gone, or the drain deadline of its worker has
-    /// passed.
+    /// Whether the run of this lease may have reached its limit.
+    pub(super) fn may_time_out(&self, lease: &Lease) -> bool {
+        lease.claimed_at + max_run_ms() <= self.now + 2 * MAX_SKEW_MS
+    }
+
+    fn has_run_far_too_long(&self, lease: &Lease) -> bool {
+        lease.claimed_at + max_run_ms() + MAX_RUN_EXCESS_MS < self.now
+    }
+
+    /// A lease may be recovered when it has expired, its machine is gone, the drain deadline of its worker has passed, or
+    /// its run has reached the limit.
     fn may_be_recovered(&self, world: &World, lease: &Lease) -> bool {
         let has_passed = |at: u64| at <= self.now + MAX_SKEW_MS;
         let drained = |row: &crate::queue::Row| row.status != "active" && has_passed(row.drain_by);
         has_passed(lease.expires_at)
+            || self.may_time_out(lease)
             || !world.provider.has(&lease.worker)
             || self.workers.get(&lease.worker).is_none_or(drained)
     }
+}
+
+fn max_run_ms() -> u64 {
+    u64::try_from(MAX_RUN.as_millis()).unwrap()
 }
 
 /// Without a claim or the end of a lease, a queue may change in three ways: a new entry at its end, an entry removed by

@@ -38,6 +38,7 @@ impl Judge {
                 ));
             }
         }
+        self.run_timeout(&id, before.as_ref(), &after)?;
         match after.status.as_str() {
             "done" => {
                 self.count(Event::Done);
@@ -103,6 +104,23 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// A run that has reached its limit ends its message: a retry would block the conversation for as long again. A run
+    /// ends so only after the limit.
+    fn run_timeout(&self, id: &str, before: Option<&Message>, after: &Message) -> Check {
+        let timed_out = |m: &Message| m.error.as_deref().is_some_and(|e| e.starts_with("run_timeout"));
+        if !timed_out(after) || before.is_some_and(timed_out) {
+            return Ok(());
+        }
+        self.count(Event::RunTimedOut);
+        if !matches!(after.status.as_str(), "dead_letter" | "cancelled") {
+            return Err(format!("the run of {id} timed out, but the message is {after:?}"));
+        }
+        match self.latest.get(&after.conversation).is_some_and(|claim| self.may_time_out(&claim.lease)) {
+            true => Ok(()),
+            false => Err(format!("the run of {id} timed out at {}, before its limit: {after:?}", self.now)),
+        }
     }
 
     fn ended_by_its_lease(&self, id: &str, after: &Message) -> Check {

@@ -47,6 +47,8 @@ pub struct Judge {
     /// latter do not count as attempts.
     claimed: BTreeMap<String, u64>,
     drained: BTreeMap<String, u64>,
+    /// The fence of the first claim of each message, which also a retried dead letter keeps.
+    first_claims: BTreeMap<String, u64>,
     /// Messages that a change may have moved, each with its conversation.
     moved: BTreeSet<(String, String)>,
     /// Calls that have retried a message.
@@ -87,6 +89,7 @@ impl Judge {
             marked: BTreeSet::new(),
             claimed: BTreeMap::new(),
             drained: BTreeMap::new(),
+            first_claims: BTreeMap::new(),
             moved: BTreeSet::new(),
             retries: BTreeSet::new(),
             retried: BTreeSet::new(),
