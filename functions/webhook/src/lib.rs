@@ -82,19 +82,19 @@ async fn update(
 }
 
 fn answer(handled: Handled) -> UpdateAnswer {
-    let answer = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
+    let ok = UpdateAnswer { ok: true, ..UpdateAnswer::default() };
     match handled {
         Handled::Enqueued { message, duplicate } => {
-            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..answer }
+            UpdateAnswer { message_id: Some(message.to_string()), duplicate: Some(duplicate), ..ok }
         }
         Handled::Changed { message, by } => UpdateAnswer {
             message_id: Some(message.to_string()),
             changed: Some(by.as_str().to_owned()),
-            ..answer
+            ..ok
         },
-        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..answer },
-        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..answer },
-        Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..answer },
+        Handled::Rejected { reason } => UpdateAnswer { rejected: Some(reason.to_owned()), ..ok },
+        Handled::Ignored { reason } => UpdateAnswer { ignored: Some(reason), ..ok },
+        Handled::Command(Answered::Greeted { is_known }) => UpdateAnswer { known: Some(is_known), ..ok },
         Handled::Command(Answered::Paired { user, agent }) => {
             let pairing = PairingAnswer {
                 status: "used".to_owned(),
@@ -102,7 +102,7 @@ fn answer(handled: Handled) -> UpdateAnswer {
                 agent_key: Some(agent.to_string()),
                 error: None,
             };
-            UpdateAnswer { pairing: Some(pairing), ..answer }
+            UpdateAnswer { pairing: Some(pairing), ..ok }
         }
         Handled::Command(Answered::NotPaired(error)) => {
             let pairing = PairingAnswer {
@@ -111,7 +111,7 @@ fn answer(handled: Handled) -> UpdateAnswer {
                 agent_key: None,
                 error: Some(error.as_str().to_owned()),
             };
-            UpdateAnswer { pairing: Some(pairing), ..answer }
+            UpdateAnswer { pairing: Some(pairing), ..ok }
         }
     }
 }

@@ -196,6 +196,16 @@ pub fn binding_of_chat(bot: &BotIdentity, chat: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("C#{chat}"))
 }
 
+/// A chat that goes on with the conversation of another chat.
+pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
+    Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
+}
+
+/// What was said in a group and is not for the agent.
+pub fn group_lines(key: &ConversationKey) -> Key {
+    Key::new(format!("C#{key}"), "L")
+}
+
 /// A pairing code.
 pub fn pairing(code: &PairingCode) -> Key {
     Key::new(format!("PC#{code}"), ONLY)
@@ -209,16 +219,6 @@ pub fn newest_pairing(user: &ConsumerUserId, agent: &AgentKey) -> Key {
 /// The counter of the wrong pairing codes that a Telegram user has sent to a bot.
 pub fn wrong_codes(bot: &BotIdentity, user: &TelegramUserId) -> Key {
     Key::new(format!("BOT#{bot}"), format!("W#{user}"))
-}
-
-/// A chat that goes on with the conversation of another chat.
-pub fn chat(bot: &BotIdentity, chat: i64) -> Key {
-    Key::new(format!("BOT#{bot}"), format!("G#{chat}"))
-}
-
-/// What was said in a group and is not for the agent.
-pub fn group_lines(key: &ConversationKey) -> Key {
-    Key::new(format!("C#{key}"), "L")
 }
 
 /// An API key.

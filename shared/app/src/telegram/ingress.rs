@@ -48,8 +48,8 @@ async fn meaning(app: &App, bot: &Bot, ingress: Ingress) -> Result<Handled> {
             Ok(Handled::Command(commands::start_with_code(app, bot, None, &origin).await?))
         }
         Ingress::BareStart { malformed: false, origin } => {
-            let answered = commands::start(app, bot, &origin).await?;
-            Ok(answered.map_or_else(|| Handled::ignored("start_command"), Handled::Command))
+            let ignored = Handled::ignored("start_command");
+            Ok(commands::start(app, bot, &origin).await?.map_or(ignored, Handled::Command))
         }
         Ingress::Stop { .. } => Ok(Handled::ignored("stop_command")),
     }

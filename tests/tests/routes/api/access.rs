@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::api::{World, message};
 
 /// Every route with its scope: `a`dmin, `r`ead, or a`p`p; `-` needs no key. An admin key opens every route.
-const ROUTES: [(&str, &str, char); 70] = [
+const ROUTES: [(&str, &str, char); 73] = [
     ("GET", "/v1/agents", 'r'),
     ("GET", "/v1/agents/support", 'r'),
     ("PUT", "/v1/agents/support", 'a'),
@@ -31,6 +31,9 @@ const ROUTES: [(&str, &str, char); 70] = [
     ("DELETE", "/v1/provider/volumes/v", 'a'),
     ("POST", "/v1/messages", 'p'),
     ("GET", "/v1/messages/m", 'r'),
+    ("POST", "/v1/messages/m/resend", 'a'),
+    ("GET", "/v1/outbox", 'r'),
+    ("DELETE", "/v1/outbox/7:42", 'a'),
     ("GET", "/v1/queue/stats", 'r'),
     ("GET", "/v1/queue/messages?status=queued", 'r'),
     ("POST", "/v1/queue/recover", 'a'),
